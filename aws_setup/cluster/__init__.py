@@ -1,0 +1,1 @@
+"""What runs on the EKS cluster, and the ways to it."""

@@ -1,0 +1,39 @@
+"""Keys of the EKS cluster itself; what runs on it is in cluster.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from aws_setup.config.base import Cidr, Section
+
+ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
+LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
+
+
+class Eks(Section):
+    """The EKS cluster and its role."""
+
+    create_eks_cluster: bool = True
+    """Make the EKS cluster."""
+
+    create_eks_iam_role: bool = True
+    """Make the cluster's IAM role; False uses the existing role of eks_iam_role_name."""
+
+    eks_cluster_name: ClusterName = "lambda-fs-eks-cluster"
+    """Name of the EKS cluster."""
+
+    eks_iam_role_name: Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,64}$")] = (
+        "lambda-fs-eks-cluster-role"
+    )
+    """Name of the cluster's IAM role."""
+
+    kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")] | None = None
+    """Kubernetes version; left out, the newest in standard support that was checked with λFS."""
+
+    eks_public_access_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=40)] = ()
+    """Who may reach the cluster's public endpoint; left out, only your own address."""
+
+    eks_log_types: tuple[LogType, ...] = ()
+    """Control-plane logs to send to CloudWatch (billed by AWS); none by default."""

@@ -1,0 +1,98 @@
+"""Keys of the machines: VMs, AMIs, launch templates and auto-scaling groups."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from pydantic import Field
+
+from aws_setup.config.base import AmiId, Count, InstanceType, Section
+
+
+class Machines(Section):
+    """The virtual machines beside the EKS cluster."""
+
+    create_lambda_fs_client_vm: bool = True
+    """Make the primary λFS client VM, which is also the experiment driver."""
+
+    lfs_client_vm_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the primary λFS client VM."""
+
+    create_hops_fs_client_vm: bool = True
+    """Make the primary HopsFS client VM."""
+
+    hopsfs_client_vm_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the primary HopsFS client VM."""
+
+    create_zookeeper_vms: bool = True
+    """Make the ZooKeeper VMs."""
+
+    num_lambda_fs_zk_vms: int = Field(default=3, ge=1, le=15)
+    """Number of ZooKeeper VMs; an odd number."""
+
+    lambdafs_zk_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the ZooKeeper VMs."""
+
+    zookeeper_private_ips: tuple[IPv4Address, ...] = (
+        IPv4Address("10.0.8.233"),
+        IPv4Address("10.0.4.113"),
+        IPv4Address("10.0.14.89"),
+    )
+    """Fixed private addresses of the first ZooKeeper VMs (baked into the NameNode image)."""
+
+    create_ndb_cluster: bool = True
+    """Make the VMs of MySQL NDB: one manager and the data nodes."""
+
+    num_ndb_datanodes: int = Field(default=4, ge=2, le=48)
+    """Number of NDB data nodes; an even number, as every row is kept twice."""
+
+    ndb_manager_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the NDB manager."""
+
+    ndb_datanode_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the NDB data nodes."""
+
+    ndb_manager_private_ip: IPv4Address = IPv4Address("10.0.6.227")
+    """Fixed private address of the NDB manager (baked into the NameNode image)."""
+
+    lambda_fs_client_ami: AmiId = "ami-079ac4c46055b2bdf"
+    """AMI of the λFS client."""
+
+    zookeeper_ami: AmiId = "ami-0700bf4465e5fd16d"
+    """AMI of the ZooKeeper VMs."""
+
+    ndb_manager_ami: AmiId = "ami-0ef872c16032b2aeb"
+    """AMI of the NDB manager."""
+
+    ndb_datanode1_ami: AmiId = "ami-02b05337b4142f447"
+    """AMI of the first half of the NDB data nodes."""
+
+    ndb_datanode2_ami: AmiId = "ami-0a3d55fdd1fe9a6b8"
+    """AMI of the second half of the NDB data nodes."""
+
+    hopsfs_ami: AmiId = "ami-093cb0299f0b291e6"
+    """AMI of the HopsFS client and NameNodes."""
+
+    create_launch_templates: bool = True
+    """Make the launch templates of λFS clients, HopsFS clients and HopsFS NameNodes."""
+
+    create_autoscaling_groups: bool = True
+    """Make the three auto-scaling groups; they need the launch templates."""
+
+    lfs_client_autoscaling_group_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the λFS clients of the auto-scaling group."""
+
+    hopsfs_client_autoscaling_group_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the HopsFS clients of the auto-scaling group."""
+
+    hopsfs_namenode_autoscaling_group_instance_type: InstanceType = "r5.4xlarge"
+    """Instance type of the HopsFS NameNodes of the auto-scaling group."""
+
+    autoscaling_group_min_size: Count = 0
+    """Least number of machines in each auto-scaling group."""
+
+    autoscaling_group_desired_capacity: Count = 0
+    """Number of machines each auto-scaling group starts with; each costs from its first minute."""
+
+    autoscaling_group_max_size: Count = 8
+    """Greatest number of machines in each auto-scaling group."""

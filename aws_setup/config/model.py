@@ -1,0 +1,14 @@
+"""The whole configuration: every section in one flat model, and the checks that span keys."""
+
+from __future__ import annotations
+
+from aws_setup.config.cluster import Cluster
+from aws_setup.config.eks import Eks
+from aws_setup.config.general import General
+from aws_setup.config.machines import Machines
+from aws_setup.config.network import Network
+from aws_setup.config.software import Software
+
+
+class Config(Cluster, Software, Machines, Eks, Network, General):
+    """Every key of the configuration file, as its sections document them."""

@@ -1,0 +1,1 @@
+"""Steps on a machine once it answers SSH; their `find` asks the machine."""

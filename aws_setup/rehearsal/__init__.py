@@ -1,0 +1,1 @@
+"""The rehearsal cloud: an emulated AWS on loopback, strict enough to believe."""

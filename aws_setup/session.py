@@ -1,0 +1,155 @@
+"""The door to AWS: one boto3 session, its clients, who is calling, and AWS's error codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config as BotocoreConfig
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_eks import EKSClient
+    from mypy_boto3_elb import ElasticLoadBalancingClient
+    from mypy_boto3_iam import IAMClient
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 9
+"""Calls in all, first one included, before throttling or a lost connection becomes an error."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who AWS says is calling."""
+
+    account: str
+    arn: str
+
+
+class Aws:
+    """One boto3 session and its clients, made once each; safe to use from many threads."""
+
+    def __init__(self, *, profile: str | None = None, region: str | None = None) -> None:
+        """Open the session.
+
+        Args:
+            profile: a profile of the user's AWS configuration; None leaves botocore's own chain.
+            region: the AWS region; None leaves botocore's own chain.
+
+        Raises:
+            botocore.exceptions.ProfileNotFound: the user's configuration has no such profile.
+        """
+        self._session = boto3.Session(profile_name=profile, region_name=region)
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._lock = threading.Lock()
+        self.calls = 0
+
+    @property
+    def region(self) -> str:
+        """The region that every regional client talks to; empty when none is configured."""
+        return str(self._session.region_name or "")
+
+    @property
+    def ec2(self) -> EC2Client:
+        """The EC2 client."""
+        client: EC2Client = self.client("ec2")
+        return client
+
+    @property
+    def eks(self) -> EKSClient:
+        """The EKS client."""
+        client: EKSClient = self.client("eks")
+        return client
+
+    @property
+    def iam(self) -> IAMClient:
+        """The IAM client."""
+        client: IAMClient = self.client("iam")
+        return client
+
+    @property
+    def autoscaling(self) -> AutoScalingClient:
+        """The EC2 Auto Scaling client."""
+        client: AutoScalingClient = self.client("autoscaling")
+        return client
+
+    @property
+    def elb(self) -> ElasticLoadBalancingClient:
+        """The client of the Classic Load Balancers, which Kubernetes makes for its Services."""
+        client: ElasticLoadBalancingClient = self.client("elb")
+        return client
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The account and ARN behind the credentials, asked once."""
+        answer = self.client("sts").get_caller_identity()
+        return Identity(account=answer["Account"], arn=answer["Arn"])
+
+    def client(self, service: str, *, region: str | None = None) -> Any:
+        """Return the client of a service, made at the first call.
+
+        The retry mode is botocore's `standard` with 9 attempts, unless the user's environment or
+        AWS configuration file says otherwise: a Config of ours would hide both.
+        """
+        with self._lock:
+            key = (service, region)
+            if key not in self._clients:
+                client = self._session.client(
+                    service,  # type: ignore[call-overload]
+                    region_name=region,
+                    config=self._settings(),
+                )
+                client.meta.events.register("after-call.*", self._after_call)
+                self._clients[key] = client
+            return self._clients[key]
+
+    def _settings(self) -> BotocoreConfig:
+        core = self._session._session
+        chosen = any(
+            core.get_config_variable(name) is not None and name in core.get_scoped_config()
+            for name in ("retry_mode", "max_attempts")
+        )
+        settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
+        if not chosen and not ({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys()):
+            settings["retries"] = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+        return BotocoreConfig(**settings)
+
+    def _after_call(
+        self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
+    ) -> None:
+        """Count the call and note its request id for the debug log."""
+        with self._lock:
+            self.calls += 1
+        meta = parsed.get("ResponseMetadata", {})
+        log.debug(
+            "%s.%s %s request %s %s",
+            model.service_model.service_name,
+            model.name,
+            http_response.status_code,
+            meta.get("RequestId", "-"),
+            parsed.get("Error", ""),
+        )
+
+
+def error_code(error: BaseException) -> str:
+    """Return AWS's error code of a ClientError, and '' of anything else."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def pages(client: Any, operation: str, key: str, **arguments: Any) -> list[Any]:
+    """Return every item that a paginated list call answers below `key`."""
+    found: list[Any] = []
+    for page in client.get_paginator(operation).paginate(**arguments):
+        found.extend(page.get(key, []))
+    return found
