@@ -35,5 +35,5 @@ class Refused(SetupError):
         return error
 
 
-class Interrupted(Exception):  # noqa: N818 -- not a fault: the user asked for it
+class Interrupted(Exception):
     """The user pressed Ctrl-C; what was under way has ended, exit code 130."""
