@@ -46,6 +46,7 @@ class Drift:
 class Found:
     """A thing that exists: its id, its state in AWS's words, facts that others use, its drift.
 
+    `ready` is False while it exists but is not usable yet: the runner then waits for it.
     `facts` end up in the receipt: nothing secret belongs there.
     """
 
@@ -53,6 +54,7 @@ class Found:
     state: str = ""
     facts: Mapping[str, Any] = NOTHING
     drift: tuple[Drift, ...] = ()
+    ready: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Charge:
     count: float = 1.0
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen by asking AWS before the first write, where the configuration is silent.
+
+    `operator_cidr` is the caller's own address as a /32, '' when nobody could tell it.
+    """
+
+    zones: tuple[str, ...] = ()
+    operator_cidr: str = ""
+    kubernetes_version: str = ""
+
+
 @dataclass
 class Context:
     """What a step works with; one for the run, a copy for each step with its own `note`."""
@@ -72,6 +86,7 @@ class Context:
     aws: Aws
     clock: Clock
     inventory: Inventory
+    choices: Choices = field(default_factory=Choices)
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
 

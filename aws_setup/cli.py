@@ -1,0 +1,189 @@
+"""The command lines: shared options, the question for consent, and errors as exit codes."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aws_setup import commands
+from aws_setup.aws_errors import explain
+from aws_setup.commands import Run, Script
+from aws_setup.config import Config, load_config
+from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.inventory import Inventory
+from aws_setup.report import Report, Style
+from aws_setup.result import Result
+from aws_setup.session import Aws
+from aws_setup.steps import Context
+from aws_setup.waiting import SystemClock
+
+VERBS: Mapping[str, Callable[[Run], None]] = {
+    "create": commands.create,
+    "configure": commands.create,
+    "plan": commands.plan,
+    "status": commands.status,
+    "destroy": commands.destroy,
+}
+"""Verb -> what it does."""
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that all three scripts have."""
+    options = [
+        click.option("-y", "--yaml", "yaml_path", metavar="FILE", help="Configuration file."),
+        click.option("--profile", metavar="NAME", help="AWS profile, instead of aws_profile."),
+        click.option("--region", metavar="REGION", help="AWS region, instead of aws_region."),
+        click.option("--yes", is_flag=True, help="Do not ask for consent."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+        click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and debug lines."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors."),
+        click.option("--no-color", is_flag=True, help="No colours and no live bars."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def find_config(given: str | None, beside: Path) -> Path:
+    """Return the configuration file: the one given, else config_aws.yaml here or beside a script.
+
+    Raises:
+        Refused: there is none; the hint says how to make one.
+    """
+    places = [Path(given)] if given else [Path("config_aws.yaml"), beside / "config_aws.yaml"]
+    for place in places:
+        if place.is_file():
+            return place
+    raise Refused(
+        "no configuration file",
+        f"{' and '.join(str(place) for place in places)} cannot be found",
+        "copy sample_config_aws.yaml to config_aws.yaml and fill in its blanks, or give one by -y",
+    )
+
+
+def script_command(script: Script, *, beside: Path) -> click.Command:
+    """Return the click command of a script: an optional verb, then options in any order."""
+
+    @click.command(name=script.name, help=script.help)
+    @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
+    @click.option("--only", multiple=True, metavar="STEP", help="Only this step and its needs.")
+    @shared_options
+    def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
+        def work(config: Config, result: Result, report: Report) -> None:
+            run_verb(
+                script, verb, config=config, result=result, report=report, only=only, **options
+            )
+
+        sys.exit(guarded(verb, work, beside=beside, **options))
+
+    return command
+
+
+def run_verb(
+    script: Script,
+    verb: str,
+    *,
+    config: Config,
+    result: Result,
+    report: Report,
+    only: tuple[str, ...],
+    yes: bool,
+    **_: Any,
+) -> None:
+    """Open AWS and run one verb of a script."""
+    clock = SystemClock()
+    aws = open_aws(config)
+    inventory = Inventory(aws, config)
+    ctx = Context(config=config, aws=aws, clock=clock, inventory=inventory)
+    result.account, result.region = aws.identity.account, aws.region
+    run = Run(script, ctx, clock, report, result, only, yes, _asker())
+    try:
+        VERBS[verb](run)
+    finally:
+        inventory.close()
+        result.api_calls = aws.calls
+
+
+def open_aws(config: Config) -> Aws:
+    """Return the AWS session of the configuration.
+
+    Raises:
+        Refused: no region, or the credentials belong to another account than aws_account_id.
+    """
+    aws = Aws(profile=config.aws_profile, region=config.aws_region)
+    if not aws.region:
+        raise Refused("no AWS region", "neither aws_region nor AWS names one", "set aws_region")
+    if config.aws_account_id and aws.identity.account != config.aws_account_id:
+        raise Refused(
+            "the credentials belong to another account than aws_account_id",
+            "AWS says so",
+            "use another profile, or correct aws_account_id",
+        )
+    return aws
+
+
+def guarded(
+    verb: str,
+    work: Callable[[Config, Result, Report], None],
+    *,
+    beside: Path,
+    yaml_path: str | None,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    no_color: bool,
+    profile: str | None = None,
+    region: str | None = None,
+    **_: Any,
+) -> int:
+    """Load the configuration, run `work`, turn every error into lines, and return the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if verbose:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    began = time.monotonic()
+    result = Result(command=verb)
+    report = Report(Style(as_json, verbose, quiet, no_color))
+    try:
+        chosen = {"aws_profile": profile, "aws_region": region}
+        overrides = {key: value for key, value in chosen.items() if value}
+        config = load_config(find_config(yaml_path, beside), overrides=overrides)
+        result.deployment = config.deployment_name
+        report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
+        work(config, result, report)
+    except (KeyboardInterrupt, Interrupted):
+        result.result = "interrupted"
+        result.problems.append(
+            Problem("interrupted", "Ctrl-C", "run the same command again: it goes on from here")
+        )
+    except Exception as error:  # noqa: BLE001 -- the last place that can tell the user
+        _note_failure(result, error, before_first_write=not result.steps, verbose=verbose)
+    result.seconds = round(time.monotonic() - began, 1)
+    report.problems(result.problems)
+    report.document(result)
+    return result.exit_code
+
+
+def _note_failure(
+    result: Result, error: Exception, *, before_first_write: bool, verbose: bool
+) -> None:
+    if verbose:
+        traceback.print_exception(error)
+    told = explain(error)
+    result.fail(told)
+    if before_first_write and result.result == "failed" and told is not error:
+        result.result = "refused"
+
+
+def _asker() -> commands.Ask | None:
+    """Return the function that asks on the terminal, None when there is no terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda question: str(click.prompt(question, default="", show_default=False, err=True))

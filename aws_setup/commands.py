@@ -1,0 +1,195 @@
+"""The verbs of the two infrastructure scripts: plan, create, status and destroy over one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from aws_setup.config import Config
+from aws_setup.errors import Interrupted, Refused
+from aws_setup.plan import Row, look, only, refuse_conflicts
+from aws_setup.receipt import write_receipt
+from aws_setup.report import Report
+from aws_setup.report.progress import Progress
+from aws_setup.result import Result, changes
+from aws_setup.runner import Event, Kind, Listener, Outcome, apply, remove
+from aws_setup.steps import Action, Context, Step
+from aws_setup.waiting import SystemClock
+
+Ask = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Script:
+    """What tells one script from another: its verbs, its table, and what comes before and after.
+
+    `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
+    before the look and chooses what the configuration leaves open; `preflight` runs between look
+    and consent and raises Refused. `epilogue` returns the lines to print after success.
+    """
+
+    name: str
+    verbs: tuple[str, ...]
+    help: str
+    table: Callable[[Config], Sequence[Step]]
+    removal: Callable[[Config], Sequence[Step]]
+    prepare: Callable[[Context], None] = lambda _: None
+    preflight: Callable[[Context, Sequence[Row], Report, Result], None] = lambda *_: None
+    leftovers: Callable[[Context, Result], Sequence[str]] = lambda *_: ()
+    epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
+    messages: tuple[str, ...] = field(default=())
+
+
+@dataclass
+class Run:
+    """One command under way."""
+
+    script: Script
+    ctx: Context
+    clock: SystemClock
+    report: Report
+    result: Result
+    only: tuple[str, ...] = ()
+    consent: bool = False
+    ask: Ask | None = None
+
+    def steps(self) -> list[Step]:
+        """Return the script's table, cut down by --only."""
+        table = list(self.script.table(self.ctx.config))
+        return only(table, self.only) if self.only else table
+
+    def progress(self, rows: Sequence[Row]) -> AbstractContextManager[Progress]:
+        """Show the run over `rows`."""
+        return self.report.progress([row.step.name for row in rows])
+
+
+def plan(run: Run) -> None:
+    """Say exactly what `create` would do; nothing is written."""
+    run.script.prepare(run.ctx)
+    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    run.result.planned(rows)
+    run.report.plan(rows)
+    run.script.preflight(run.ctx, rows, run.report, run.result)
+    refuse_conflicts(rows)
+    if run.result.problems:
+        run.result.result = "failed"
+    run.report.result(_counts(rows))
+
+
+def create(run: Run) -> None:
+    """Look, refuse what cannot end well, show the plan and its price, ask, and make it."""
+    run.script.prepare(run.ctx)
+    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    run.result.steps = []
+    refuse_conflicts(rows)
+    run.script.preflight(run.ctx, rows, run.report, run.result)
+    todo = changes(rows)
+    if todo:
+        run.report.plan(rows)
+        _consent(run, f"make {len(todo)} of {len(rows)} steps")
+    outcome = _carry_out(run, rows, apply)
+    if run.result.result == "ok":
+        for line in run.script.epilogue(run.ctx):
+            run.report.result(line)
+        run.report.result(_done(outcome))
+
+
+def status(run: Run) -> None:
+    """Say what exists, how it is, and how it differs from the configuration; nothing is written."""
+    run.script.prepare(run.ctx)
+    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    run.result.planned(rows)
+    run.report.plan(rows)
+    if run.result.problems:
+        run.result.result = "failed"
+
+
+def destroy(run: Run) -> None:
+    """Delete everything of this deployment and look again whether anything is left."""
+    table = list(run.script.removal(run.ctx.config))
+    rows = look(table, run.ctx, stop=run.clock.stop)
+    there = [row for row in rows if row.found and not row.step.adopted]
+    name = run.ctx.config.deployment_name
+    unknown = [row for row in rows if row.action is Action.UNKNOWN]
+    run.result.planned(unknown)
+    if there:
+        run.report.plan(there, deleting=True)
+        _consent(run, f"delete these {len(there)} things of {name}", word=name)
+        _carry_out(run, rows, remove)
+        for row in rows:
+            run.ctx.found.pop(row.step.name, None)
+    _verdict(run, name)
+
+
+def _verdict(run: Run, name: str) -> None:
+    if run.result.result == "interrupted":
+        return
+    left = run.script.leftovers(run.ctx, run.result)
+    for line in left:
+        run.report.result(line)
+    if left:
+        run.result.result = "leftovers"
+    elif run.result.problems:
+        run.result.result = "failed"
+    else:
+        write_receipt(run.ctx.config, region=run.ctx.aws.region, found={})
+        run.report.result(f"Nothing of {name} is left.")
+
+
+def _carry_out(
+    run: Run,
+    rows: Sequence[Row],
+    act: Callable[..., Outcome],
+) -> Outcome:
+    """Run `act` over the rows with progress, and always leave a receipt behind."""
+    with run.progress(changes(rows) if act is apply else rows) as tell:
+        outcome = act(rows, run.ctx, tell=_quiet_about_existing(tell), stop=run.clock.stop)
+    ids = {name: found.id for name, found in run.ctx.found.items()}
+    run.result.ended(rows, outcome, ids)
+    if act is apply:
+        write_receipt(run.ctx.config, region=run.ctx.aws.region, found=run.ctx.found)
+    if run.result.result == "interrupted":
+        raise Interrupted
+    return outcome
+
+
+def _quiet_about_existing(tell: Listener) -> Listener:
+    """Pass on every event but those of steps that were there already."""
+
+    def passed(event: Event) -> None:
+        if event.action is not Action.EXISTS or event.kind is not Kind.DONE:
+            tell(event)
+
+    return passed
+
+
+def _consent(run: Run, deed: str, *, word: str = "") -> None:
+    """Ask before the first write: `y`, or `word` typed out; --yes answers for the user.
+
+    Raises:
+        Refused: the answer was no, or there is no terminal to ask on.
+    """
+    ctx = run.ctx
+    identity = ctx.aws.identity
+    run.report.say(f"Account {identity.account}, {identity.arn}, region {ctx.aws.region}.")
+    if run.consent:
+        return
+    if run.ask is None:
+        raise Refused("nobody to ask", "there is no terminal", f"add --yes to {deed}")
+    question = f"Type {word} to {deed}" if word else f"Type y to {deed}"
+    if run.ask(question).strip() not in ({word} if word else {"y", "Y", "yes"}):
+        raise Refused("nothing was done", "you did not say yes", "run it again when you are ready")
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    counted = {action: sum(row.action is action for row in rows) for action in Action}
+    said = [f"{count} {action}" for action, count in counted.items() if count]
+    return ", ".join(said)
+
+
+def _done(outcome: Outcome) -> str:
+    changed = [action for action in outcome.done.values() if action is not Action.EXISTS]
+    if not changed:
+        return "Nothing to do: everything is as the configuration wants it."
+    return f"Done: {len(changed)} of {len(outcome.done)} steps were made or changed."

@@ -1,0 +1,117 @@
+"""The look before the act: what exists, what a run would make, change, or cannot change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aws_setup.errors import Problem, Refused, SetupError
+from aws_setup.graph import run_graph
+from aws_setup.steps import Action, Context, Drift, Found, Step
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a plan: the step, what a run would do about it, and what is there now."""
+
+    step: Step
+    action: Action
+    found: Found | None = None
+    error: Exception | None = None
+
+    @property
+    def conflicts(self) -> tuple[Drift, ...]:
+        """The differences that cannot be changed in place."""
+        return tuple(drift for drift in (self.found.drift if self.found else ()) if drift.mend)
+
+
+def needs_of(steps: Sequence[Step]) -> dict[str, set[str]]:
+    """Return step name -> names of the steps that it needs, as the graph runner wants it."""
+    return {step.name: set(step.needs) for step in steps}
+
+
+def look(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> list[Row]:
+    """Return a row for every step, in the table's order; fills `ctx.found` with what exists.
+
+    A step whose `find` raises becomes `unknown` with its error; the others are looked at all the
+    same.
+    """
+    ctx.inventory.load()
+    rows: dict[str, Row] = {}
+    by_name = {step.name: step for step in steps}
+    lock = threading.Lock()
+
+    def work(name: str) -> bool:
+        row = inspect(by_name[name], ctx)
+        with lock:
+            rows[name] = row
+            if row.found:
+                ctx.found[name] = row.found
+        return True
+
+    run_graph(needs_of(steps), work, stop=stop)
+    return [rows[step.name] for step in steps]
+
+
+def inspect(step: Step, ctx: Context) -> Row:
+    """Return the row of one step: find it and compare it with the configuration."""
+    try:
+        found = step.find(ctx)
+    except Exception as error:  # noqa: BLE001 -- it is kept, shown, and decides the row
+        return Row(step, Action.UNKNOWN, error=error)
+    if found is None:
+        return Row(step, Action.CREATE)
+    if any(drift.mend for drift in found.drift):
+        return Row(step, Action.CONFLICT, found)
+    if found.drift and not step.adopted:
+        return Row(step, Action.UPDATE, found)
+    return Row(step, Action.EXISTS, found)
+
+
+def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
+    """Return the named steps and, recursively, what they need, in the table's order.
+
+    Raises:
+        Refused: a name is not in the table; the refusal lists the names that are.
+    """
+    by_name = {step.name: step for step in steps}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise Refused(
+            f"--only names no step: {', '.join(unknown)}",
+            "the steps are " + ", ".join(by_name),
+            "quote names that hold blanks, as in --only 'nat gateway'",
+        )
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending.extend(by_name[name].needs)
+    return [step for step in steps if step.name in wanted]
+
+
+def refuse_conflicts(rows: Sequence[Row]) -> None:
+    """Raise Refused with every difference that cannot be changed in place."""
+    problems = [
+        Problem(
+            f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
+            "it cannot be changed in place",
+            drift.mend,
+        )
+        for row in rows
+        for drift in row.conflicts
+    ]
+    if problems:
+        raise Refused.all(problems)
+
+
+def as_problem(error: BaseException, *, step: str = "") -> Problem:
+    """Return an error as a Problem, named after the step where it happened."""
+    prefix = f"{step}: " if step else ""
+    if isinstance(error, SetupError):
+        first = error.problems[0]
+        return Problem(prefix + first.what, first.why, first.hint)
+    return Problem(prefix + type(error).__name__, str(error), "run it again with -v for details")

@@ -1,0 +1,120 @@
+"""The two consoles, what goes to which, and how plans, problems and results look."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aws_setup.errors import Problem
+from aws_setup.plan import Row
+from aws_setup.report.progress import Progress, live, plain
+from aws_setup.result import Result
+from aws_setup.steps import Action
+
+SIGNS: Mapping[Action, tuple[str, str]] = {
+    Action.EXISTS: ("=", "dim"),
+    Action.CREATE: ("+", "green"),
+    Action.UPDATE: ("~", "yellow"),
+    Action.CONFLICT: ("!", "bold red"),
+    Action.UNKNOWN: ("?", "red"),
+    Action.DELETE: ("-", "red"),
+}
+"""Action -> the sign and the colour of its line."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to talk: --json, -v, -q, --no-color and the configuration's no_color."""
+
+    json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+
+class Report:
+    """Prints; with --json stdout holds one document and nothing else."""
+
+    def __init__(self, style: Style) -> None:
+        plain_terminal = style.no_color or os.environ.get("TERM") == "dumb"
+        colour = {"no_color": True} if plain_terminal or "NO_COLOR" in os.environ else {}
+        self.style = style
+        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=True, **colour)  # type: ignore[arg-type]
+        self.err = Console(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
+        self._live = self.err.is_terminal and not colour and not style.quiet
+
+    def say(self, text: str = "", *, style: str = "") -> None:
+        """Tell how things go, on stderr; nothing with --quiet."""
+        if not self.style.quiet:
+            self.err.print(Text(text, style=style))
+
+    def result(self, text: str = "") -> None:
+        """Print a line of the result on stdout; nothing with --json."""
+        if not self.style.json:
+            self.out.print(Text(text))
+
+    def table(self, table: Table) -> None:
+        """Print a table of the result on stdout; nothing with --json."""
+        if not self.style.json:
+            self.out.print(table)
+
+    def plan(self, rows: Sequence[Row], *, deleting: bool = False) -> None:
+        """Print a plan: one line for each step with what a run would do about it."""
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column()
+        table.add_column(overflow="fold")
+        for row in rows:
+            action = Action.DELETE if deleting and row.found else row.action
+            sign, style = SIGNS[action]
+            table.add_row(
+                Text(f"{sign} {action}", style=style), Text(row.step.name), Text(_remark(row))
+            )
+        self.table(table)
+
+    def problems(self, problems: Sequence[Problem], *, warning: bool = False) -> None:
+        """Print problems on stderr: what and why on one line, the mend on the next."""
+        sign, style = ("warning", "yellow") if warning else ("error", "bold red")
+        if self.style.json:
+            return
+        for problem in problems:
+            line = Text(f"{sign}: ", style=style)
+            line.append(problem.what, style="default")
+            if problem.why:
+                line.append(f": {problem.why}", style="default")
+            self.err.print(line, soft_wrap=True)
+            if problem.hint:
+                self.err.print(Text(f"  -> {problem.hint}"), soft_wrap=True)
+
+    @contextmanager
+    def progress(self, names: Sequence[str]) -> Iterator[Progress]:
+        """Show a run while it goes: a live table on a terminal, plain lines elsewhere."""
+        shown = live(self.err, names) if self._live else plain(self.err, quiet=self.style.quiet)
+        with shown as progress:
+            yield progress
+
+    def document(self, result: Result) -> None:
+        """With --json, print the one JSON document."""
+        if self.style.json:
+            text = json.dumps(result.document(), indent=2, default=str, ensure_ascii=False)
+            self.out.print(text, markup=False)
+
+
+def _remark(row: Row) -> str:
+    """Return the last column of a plan line: error, drift, or the id."""
+    if row.error:
+        return str(row.error)
+    if row.found and row.found.drift:
+        return "; ".join(f"{d.what}: {d.has} -> {d.wants}" for d in row.found.drift)
+    if row.found:
+        adopted = " (yours: used, never changed or deleted)" if row.step.adopted else ""
+        return row.found.id + adopted
+    return ""

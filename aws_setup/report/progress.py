@@ -1,0 +1,122 @@
+"""Progress of a run on stderr: a live table on a terminal, one plain line an event elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from aws_setup.runner import Event, Kind
+from aws_setup.waiting import minutes
+
+ROWS = 20
+"""Lines of the live table; ended steps leave it first."""
+
+STYLES = {
+    Kind.START: "cyan",
+    Kind.NOTE: "cyan",
+    Kind.DONE: "green",
+    Kind.FAILED: "bold red",
+    Kind.BLOCKED: "yellow",
+}
+
+
+class Progress:
+    """Takes the events of a run; subclasses show them."""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; called from many threads."""
+
+
+@dataclass
+class _Line:
+    state: str = "waits"
+    style: str = "dim"
+    started: float | None = None
+    ended: float | None = None
+
+
+class _Plain(Progress):
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console, self._quiet = console, quiet
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        if event.kind is Kind.START or (self._quiet and event.kind is not Kind.FAILED):
+            return
+        with self._lock:
+            at = minutes(time.monotonic() - self._began)
+            text = Text(f"{at:>12}  ", style="dim")
+            text.append(f"{event.step}: {wording(event)}", style=STYLES[event.kind])
+            self._console.print(text, soft_wrap=True)
+
+
+class _Table(Progress):
+    def __init__(self, names: Sequence[str]) -> None:
+        self._lines = {name: _Line() for name in names}
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        with self._lock:
+            line = self._lines.setdefault(event.step, _Line())
+            line.started = line.started or now
+            line.state, line.style = wording(event), STYLES[event.kind]
+            if event.kind in (Kind.DONE, Kind.FAILED, Kind.BLOCKED):
+                line.ended = now
+
+    def __rich__(self) -> RenderableType:
+        with self._lock:
+            open_lines = [(n, x) for n, x in self._lines.items() if not x.ended]
+            ended = [(n, x) for n, x in self._lines.items() if x.ended]
+            shown = (ended + open_lines)[-ROWS:] if len(open_lines) < ROWS else open_lines[:ROWS]
+            table = Table(box=None, pad_edge=False, show_header=False)
+            for _ in range(3):
+                table.add_column(overflow="ellipsis", no_wrap=True)
+            for name, line in shown:
+                table.add_row(Text(name), _elapsed(line), Text(line.state, style=line.style))
+            clock = minutes(time.monotonic() - self._began)
+            table.caption = f"{len(ended)} of {len(self._lines)} steps, {clock}"
+            table.caption_justify = "left"
+            return table
+
+
+def _elapsed(line: _Line) -> Text:
+    if line.started is None:
+        return Text("")
+    return Text(minutes((line.ended or time.monotonic()) - line.started), justify="right")
+
+
+def wording(event: Event) -> str:
+    """Return an event in words."""
+    if event.kind is Kind.START:
+        return str(event.action)
+    if event.kind is Kind.DONE:
+        past = {"create": "created", "update": "updated", "delete": "deleted"}
+        return f"{past.get(event.action, str(event.action))} {event.id}".rstrip()
+    if event.kind is Kind.BLOCKED:
+        return "not started: something that it needs failed"
+    return f"failed: {event.text}" if event.kind is Kind.FAILED else event.text
+
+
+@contextmanager
+def plain(console: Console, *, quiet: bool) -> Iterator[Progress]:
+    """Show each event as one line; with `quiet` only failures."""
+    yield _Plain(console, quiet=quiet)
+
+
+@contextmanager
+def live(console: Console, names: Sequence[str]) -> Iterator[Progress]:
+    """Show a table that follows the events until the run ends."""
+    table = _Table(names)
+    with Live(table, console=console, refresh_per_second=4):
+        yield table
