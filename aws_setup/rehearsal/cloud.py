@@ -1,0 +1,179 @@
+"""The cloud: takes one call at a time through the rules and moto, and keeps the books."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from aws_setup.rehearsal import access, backend, wire
+from aws_setup.rehearsal.areas import Tables, collect
+from aws_setup.rehearsal.calls import CallLog
+from aws_setup.rehearsal.clock import CloudClock
+from aws_setup.rehearsal.faults import ConnectionBreaks, Faults
+from aws_setup.rehearsal.latencies import LATENCIES
+from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.settings import ACCOUNT, Settings
+from aws_setup.rehearsal.stale import Stale
+from aws_setup.rehearsal.tokens import Tokens
+from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Cloud:
+    """One account of an emulated AWS; every request is handled under one lock."""
+
+    def __init__(
+        self, settings: Settings | None = None, *, clock: CloudClock | None = None
+    ) -> None:
+        """Start an empty cloud; moto's state is one per process, so the former cloud ends."""
+        self.settings = settings or Settings()
+        self.clock = clock or CloudClock(self.settings.speed)
+        self.latencies = LATENCIES | self.settings.latencies
+        self.calls = CallLog()
+        self.faults = Faults(self.settings.seed)
+        self.lock = threading.RLock()
+        self._tables: Tables = collect()
+        self._tokens = Tokens()
+        self._stale = Stale()
+        self._rooms: dict[type[Any], Any] = {}
+        backend.reset()
+        for start in self._tables.start:
+            start(self)
+
+    def backend(self, service: str, region: str = "us-east-1") -> Any:
+        """Return moto's backend of a service in a region."""
+        return backend.backend(service, region)
+
+    def room(self, kind: type[T]) -> T:
+        """Return the one object of a class in which an area keeps its own state."""
+        if kind not in self._rooms:
+            self._rooms[kind] = kind()
+        found: T = self._rooms[kind]
+        return found
+
+    def later(self, latency: str, transition: Any) -> None:
+        """Apply `transition` after the delay of that name in the table of latencies."""
+        self.clock.after(self.latencies[latency], transition)
+
+    def ask(self, call: Call, /, **params: Any) -> dict[str, Any]:
+        """Return moto's answer to a call, with some parameters replaced (None: taken out).
+
+        Raises:
+            AwsError: moto refused.
+        """
+        merged = call.params | params
+        asked = replace(call, params={k: v for k, v in merged.items() if v is not None})
+        request = wire.encode_request(asked, _authorization(asked))
+        return wire.decode_answer(asked, backend.ask_moto(asked, request))
+
+    def call(
+        self, service: str, action: str, /, *, region: str = "us-east-1", **params: Any
+    ) -> Any:
+        """Do a call from inside the cloud, all rules applied, as a service does for another.
+
+        Raises:
+            AwsError: it was refused.
+        """
+        made = Call(service, action, params, region, ACCOUNT, client="rehearsal")
+        with self.lock:
+            for before in self._tables.before.get(made.key, ()):
+                before(self, made)
+            answer = self._tables.answers.get(made.key)
+            result = answer(self, made) if answer else self.ask(made)
+            for after in self._tables.after.get(made.key, ()):
+                after(self, made, result)
+        return result
+
+    def snapshot(self) -> list[Thing]:
+        """Return everything that exists, in every service and region."""
+        with self.lock:
+            self.clock.apply_due()
+            return [thing for exists in self._tables.exists for thing in exists(self)]
+
+    def handle(self, request: HttpRequest) -> HttpAnswer:
+        """Answer one request.
+
+        Raises:
+            ConnectionBreaks: a fault says that there is no answer.
+        """
+        request_id = str(uuid.uuid4())
+        try:
+            call = wire.decode(request)
+        except AwsError as error:
+            unknown = Call("sts", "GetCallerIdentity", {}, "", ACCOUNT)
+            return wire.encode_error(unknown, error, request_id)
+        with self.lock:
+            return self._logged(call, request, request_id)
+
+    def _logged(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+        at, status, code = self.clock.now(), 0, ""
+        try:
+            answer = self._answer(call, request, request_id)
+            status = answer.status
+            if self.faults.loses_answer(call):
+                status = 0
+                raise ConnectionBreaks
+        except AwsError as error:
+            answer = wire.encode_error(call, error, request_id)
+            status, code = answer.status, error.code
+        except ConnectionBreaks:
+            raise
+        except Exception as error:
+            log.exception("%s.%s", call.service, call.action)
+            status, code = 500, "InternalFailure"
+            fault = AwsError(code, f"the rehearsal cloud has a fault: {error!r}", status=500)
+            answer = wire.encode_error(call, fault, request_id)
+        finally:
+            self.calls.note(call, at=at, status=status, code=code)
+        return answer
+
+    def _answer(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+        self.clock.apply_due()
+        self.faults.before(call)
+        access.check(self.settings, call)
+        earlier = self._tokens.earlier(call)
+        if earlier is not None:
+            return earlier
+        self._stale.check(call, self.clock.now())
+        for before in self._tables.before.get(call.key, ()):
+            before(self, call)
+        if call.service == "ec2" and call.params.get("DryRun"):
+            message = "Request would have succeeded, but DryRun flag is set."
+            raise AwsError("DryRunOperation", message, status=412)
+        answer = self._work(call, request, request_id)
+        self._tokens.keep(call, answer)
+        return answer
+
+    def _work(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+        """Let a rule or moto do the work; raises AwsError when either refuses."""
+        afters = self._tables.after.get(call.key, ())
+        if rule := self._tables.answers.get(call.key):
+            result = rule(self, call)
+        else:
+            raw = backend.ask_moto(call, request)
+            if raw.status < 300 and not afters and not self._must_see(call):
+                return raw
+            result = wire.decode_answer(call, raw)
+        for after in afters:
+            after(self, call, result)
+        if call.reads:
+            self._stale.strip(result, self.clock.now())
+        elif seconds := self.faults.stale_seconds(call):
+            self._stale.hide(call, result, until=self.clock.now() + seconds)
+        return wire.encode_answer(call, result, request_id)
+
+    def _must_see(self, call: Call) -> bool:
+        """Say whether the parsed answer is needed: a stale read is in force."""
+        if call.reads:
+            return bool(self._stale.hidden(self.clock.now()))
+        return any(rule.fault == "stale-read" for rule in self.faults.rules)
+
+
+def _authorization(call: Call) -> str:
+    scope = f"{call.access_key or 'AKIAREHEARSAL0000000'}/20260101/{call.region}/{call.service}"
+    return f"AWS4-HMAC-SHA256 Credential={scope}/aws4_request, SignedHeaders=host, Signature=0"

@@ -1,0 +1,107 @@
+"""Stale reads: what was just created is not seen yet, as in an eventually consistent cloud."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from aws_setup.rehearsal.rules import AwsError, Call
+
+NOT_FOUND = {
+    "vpc": "InvalidVpcID.NotFound",
+    "subnet": "InvalidSubnetID.NotFound",
+    "igw": "InvalidInternetGatewayID.NotFound",
+    "rtb": "InvalidRouteTableID.NotFound",
+    "nat": "NatGatewayNotFound",
+    "eipalloc": "InvalidAllocationID.NotFound",
+    "sg": "InvalidGroup.NotFound",
+    "i": "InvalidInstanceID.NotFound",
+    "lt": "InvalidLaunchTemplateId.NotFound",
+    "vol": "InvalidVolume.NotFound",
+    "eni": "InvalidNetworkInterfaceID.NotFound",
+    "ami": "InvalidAMIID.NotFound",
+}
+"""EC2's not-found code by the beginning of the id (EC2 API reference, error codes)."""
+
+_ID = re.compile(r"^([a-z]+)-[0-9a-f]{8,17}$")
+
+
+def prefix_of(value: str) -> str:
+    """Return the beginning of an EC2 id ("vpc" of "vpc-0a1b…"), or an empty string."""
+    found = _ID.match(value)
+    return found.group(1) if found and found.group(1) in NOT_FOUND else ""
+
+
+def ids_in(value: object) -> Iterator[str]:
+    """Yield every EC2 id in a request or an answer."""
+    if isinstance(value, str):
+        if prefix_of(value):
+            yield value
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from ids_in(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from ids_in(member)
+
+
+class Stale:
+    """The ids that are not seen yet, and until when."""
+
+    def __init__(self) -> None:
+        """Start with nothing unseen."""
+        self._until: dict[str, float] = {}
+
+    def hide(self, request: Call, answer: dict[str, Any], *, until: float) -> None:
+        """Hide what an answer names and its request does not: the new ids."""
+        for new in set(ids_in(answer)) - set(ids_in(request.params)):
+            self._until[new] = until
+
+    def hidden(self, now: float) -> set[str]:
+        """Return the ids that are not seen now."""
+        self._until = {key: until for key, until in self._until.items() if until > now}
+        return set(self._until)
+
+    def check(self, call: Call, now: float) -> None:
+        """Raise the not-found error of the first unseen id that a call names."""
+        hidden = self.hidden(now) if self._until and call.service == "ec2" else set()
+        for named in ids_in(call.params) if hidden else ():
+            if named in hidden:
+                raise AwsError(NOT_FOUND[prefix_of(named)], f"The ID '{named}' does not exist")
+
+    def strip(self, answer: dict[str, Any], now: float) -> None:
+        """Take what is not seen out of the lists of an answer."""
+        hidden = self.hidden(now)
+        for key, value in answer.items():
+            if isinstance(value, list):
+                answer[key] = [item for item in value if not _is_one_of(item, hidden)]
+
+
+def _is_one_of(item: object, hidden: set[str]) -> bool:
+    """Say whether an item of a list is, by its own id, one of the hidden."""
+    if not isinstance(item, dict):
+        return False
+    if "Instances" in item:
+        item["Instances"] = [i for i in item["Instances"] if i.get("InstanceId") not in hidden]
+        return not item["Instances"]
+    own = next((v for v in item.values() if isinstance(v, str) and v in hidden), None)
+    return own is not None and prefix_of(own) == _kind(item)
+
+
+def _kind(item: dict[str, Any]) -> str:
+    """Return the id prefix of what an item is: the members that only it carries say it."""
+    marks = {
+        "vpc": "DhcpOptionsId",
+        "subnet": "AvailableIpAddressCount",
+        "igw": "InternetGatewayId",
+        "rtb": "RouteTableId",
+        "nat": "NatGatewayId",
+        "eipalloc": "PublicIp",
+        "sg": "GroupName",
+        "lt": "LaunchTemplateName",
+        "vol": "VolumeType",
+        "eni": "NetworkInterfaceId",
+        "ami": "ImageId",
+    }
+    return next((prefix for prefix, member in marks.items() if member in item), "")

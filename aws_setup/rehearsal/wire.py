@@ -1,0 +1,198 @@
+"""The wire: HTTP requests to calls, dictionaries and errors to the service's own protocol."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from botocore.awsrequest import HeadersDict
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request as MotoRequest
+from moto.core.routing import get_service_router
+from moto.core.serialize import SerializationContext, get_serializer_class
+from moto.core.utils import get_service_model
+
+from aws_setup.rehearsal.rules import AwsError, Call
+from aws_setup.rehearsal.settings import ACCOUNT
+
+SIGNED_AS = {
+    "elasticloadbalancing": "elb",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
+}
+"""Signing names that are not botocore's service names."""
+
+_SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request as it arrived."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    """Header names in lower case."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What goes back."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@functools.cache
+def model_of(service: str) -> Any:
+    """Return the service model of botocore, in moto's classes."""
+    return get_service_model(service)
+
+
+@functools.cache
+def operation(service: str, action: str) -> Any:
+    """Return the operation model; raises AwsError when the service has no such action."""
+    model = model_of(service)
+    if action not in model.operation_names:
+        raise AwsError("InvalidAction", f"The action {action} is not valid for {service}.")
+    return model.operation_model(action)
+
+
+@functools.cache
+def _protocol(service: str) -> str:
+    return str(model_of(service).protocol)
+
+
+def decode(request: HttpRequest) -> Call:
+    """Return the call that a request carries; raises AwsError when it carries none."""
+    scope = _SCOPE.search(request.headers.get("authorization", ""))
+    if scope is None:
+        raise AwsError("MissingAuthenticationToken", "Missing Authentication Token", status=403)
+    access_key, region, signed = scope.groups()
+    service = SIGNED_AS.get(signed, signed)
+    if service == "elb" and b"Version=2015-12-01" in request.body:
+        service = "elbv2"
+    action, params = _parse(service, request)
+    return Call(
+        service=service,
+        action=action,
+        params=params,
+        region=region,
+        account=ACCOUNT,
+        client=request.headers.get("user-agent", ""),
+        access_key=access_key,
+    )
+
+
+def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
+    protocol = _protocol(service)
+    parts = urlsplit(request.target)
+    values: Any = dict(parse_qsl(parts.query, keep_blank_values=True))
+    matched: dict[str, Any] = {}
+    if protocol in ("query", "ec2"):
+        values |= dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+        action = values.get("Action", "")
+    elif protocol == "json":
+        action = request.headers.get("x-amz-target", "").rpartition(".")[2]
+    else:
+        asked = to_moto(service, "us-east-1", request)
+        values = asked.values
+        found, matched = get_service_router(service).match(asked)
+        action = str(found.name)
+    parser = PROTOCOL_PARSERS[protocol](operation(service, action))
+    fields = {
+        "method": request.method,
+        "values": values,
+        "headers": request.headers,
+        "body": request.body,
+        "url_path": parts.path,
+        "url_params": matched,
+    }
+    return action, dict(parser.parse(fields) or {})
+
+
+def to_moto(service: str, region: str, request: HttpRequest) -> MotoRequest:
+    """Return the request as moto takes it, addressed to AWS's own host name."""
+    host = "elasticloadbalancing" if service in ("elb", "elbv2") else service
+    return MotoRequest.from_primitives(
+        request.method,
+        f"https://{host}.{region}.amazonaws.com{request.target}",
+        dict(request.headers),
+        request.body,
+    )
+
+
+def encode_request(call: Call, authorization: str) -> HttpRequest:
+    """Return a call as the HTTP request that botocore would send, but unsigned."""
+    model = operation(call.service, call.action)
+    sent = create_serializer(_protocol(call.service)).serialize_to_request(call.params, model)
+    body = sent["body"]
+    headers = {key.lower(): str(value) for key, value in sent["headers"].items()}
+    if isinstance(body, dict):
+        body = urlencode(body)
+        headers["content-type"] = "application/x-www-form-urlencoded; charset=utf-8"
+    target = sent["url_path"]
+    if sent.get("query_string"):
+        target += "?" + urlencode(sent["query_string"], doseq=True)
+    headers |= {"authorization": authorization, "user-agent": call.client}
+    raw = body.encode() if isinstance(body, str) else bytes(body or b"")
+    return HttpRequest(method=sent["method"], target=target, headers=headers, body=raw)
+
+
+def decode_answer(call: Call, answer: HttpAnswer) -> dict[str, Any]:
+    """Return an answer as boto3 would show it; raises AwsError when it is an error."""
+    parser = create_parser(_protocol(call.service))
+    shape = operation(call.service, call.action).output_shape
+    parsed = parser.parse(
+        {
+            "status_code": answer.status,
+            "headers": HeadersDict(answer.headers),
+            "body": answer.body,
+        },
+        shape,
+    )
+    if answer.status >= 300:
+        error = parsed.get("Error", {})
+        known = {"Error", "ResponseMetadata", "Code", "Message", "message"}
+        extra = {key: value for key, value in parsed.items() if key not in known}
+        raise AwsError(
+            str(error.get("Code", "InternalFailure")),
+            str(error.get("Message", "")),
+            status=answer.status,
+            extra=extra,
+        )
+    parsed.pop("ResponseMetadata", None)
+    return dict(parsed)
+
+
+def encode_answer(call: Call, result: Mapping[str, Any], request_id: str) -> HttpAnswer:
+    """Return a result in the protocol of its service."""
+    return _serialize(call, dict(result), request_id)
+
+
+def encode_error(call: Call, error: AwsError, request_id: str) -> HttpAnswer:
+    """Return an error in the protocol of its service, with the error shape's own members."""
+    for name, value in error.extra.items():
+        setattr(error, name, value)
+    answer = _serialize(call, error, request_id)
+    status = error.status if error.status != 400 else answer.status
+    return HttpAnswer(status=status, body=answer.body, headers=answer.headers)
+
+
+def _serialize(call: Call, result: object, request_id: str) -> HttpAnswer:
+    model = operation(call.service, call.action)
+    maker = get_serializer_class(call.service, _protocol(call.service))
+    made = maker(operation_model=model, context=SerializationContext(request_id)).serialize(result)
+    body = made["body"]
+    headers = {key: str(value) for key, value in made["headers"].items()}
+    headers["x-amzn-RequestId"] = request_id
+    raw = body.encode() if isinstance(body, str) else body
+    return HttpAnswer(status=int(made["status_code"]), body=raw, headers=headers)
