@@ -49,7 +49,7 @@ class Aws:
             botocore.exceptions.ProfileNotFound: the user's configuration has no such profile.
         """
         self._session = boto3.Session(profile_name=profile, region_name=region)
-        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._clients: dict[tuple[str, str | None, bool], Any] = {}
         self._lock = threading.Lock()
         self.calls = 0
 
@@ -94,31 +94,40 @@ class Aws:
         answer = self.client("sts").get_caller_identity()
         return Identity(account=answer["Account"], arn=answer["Arn"])
 
-    def client(self, service: str, *, region: str | None = None) -> Any:
+    @property
+    def ec2_once(self) -> EC2Client:
+        """The EC2 client that never repeats a call: for creates that take no client token."""
+        client: EC2Client = self.client("ec2", repeat=False)
+        return client
+
+    def client(self, service: str, *, region: str | None = None, repeat: bool = True) -> Any:
         """Return the client of a service, made at the first call.
 
         The retry mode is botocore's `standard` with 9 attempts, unless the user's environment or
-        AWS configuration file says otherwise: a Config of ours would hide both.
+        AWS configuration file says otherwise: a Config of ours would hide both. With `repeat`
+        off a call is sent once, whatever they say.
         """
         with self._lock:
-            key = (service, region)
+            key = (service, region, repeat)
             if key not in self._clients:
                 client = self._session.client(
                     service,  # type: ignore[call-overload]
                     region_name=region,
-                    config=self._settings(),
+                    config=self._settings(repeat=repeat),
                 )
                 client.meta.events.register("after-call.*", self._after_call)
                 self._clients[key] = client
             return self._clients[key]
 
-    def _settings(self) -> BotocoreConfig:
+    def _settings(self, *, repeat: bool) -> BotocoreConfig:
+        settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
+        if not repeat:
+            return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 1})
         core = self._session._session
         chosen = any(
             core.get_config_variable(name) is not None and name in core.get_scoped_config()
             for name in ("retry_mode", "max_attempts")
         )
-        settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
         if not chosen and not ({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys()):
             settings["retries"] = {"mode": "standard", "total_max_attempts": ATTEMPTS}
         return BotocoreConfig(**settings)

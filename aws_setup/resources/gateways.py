@@ -1,0 +1,300 @@
+"""The ways out of the VPC: internet gateway, elastic IP and NAT gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.config import Config
+from aws_setup.errors import SetupError
+from aws_setup.inventory import Item
+from aws_setup.resources.once import BUSY, create_once, delete_patiently
+from aws_setup.resources.tags import specification, tags
+from aws_setup.resources.tokens import token
+from aws_setup.session import error_code
+from aws_setup.steps import Charge, Context, Drift, Found, Step
+from aws_setup.waiting import Pending, wait_until
+
+LIVE_NAT = ("pending", "available")
+
+
+@dataclass(frozen=True)
+class InternetGateway(Step):
+    """The internet gateway, attached to the VPC."""
+
+    name: str = "internet gateway"
+    needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the gateway; one that is not attached, or a second one, is drift."""
+        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name))
+        if not items:
+            return None
+        drift = []
+        if not items[0]["Attachments"]:
+            drift.append(Drift("attachment", "none", "the VPC"))
+        if len(items) > 1:
+            drift.append(Drift("internet gateways", str(len(items)), "1"))
+        return Found(items[0]["InternetGatewayId"], "attached", drift=tuple(drift))
+
+    def create(self, ctx: Context) -> Found:
+        """Make the gateway and attach it; of two runs at once the first to attach wins."""
+        create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
+        return self._settle(ctx)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Attach what an earlier run left detached."""
+        return self._settle(ctx)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Detach and delete every gateway of the deployment."""
+        for gateway in ctx.inventory.of_step("internet gateways", self.name, fresh=True):
+            self._delete(ctx, gateway)
+
+    def _there(self, ctx: Context) -> Item | None:
+        items = ctx.inventory.of_step("internet gateways", self.name, fresh=True)
+        return _attached_first(items)[0] if items else None
+
+    def _create(self, ctx: Context) -> Item:
+        mine = tags(ctx.config, self.name, name="Lambda-FS-InternetGateway")
+        made: Any = ctx.aws.ec2_once.create_internet_gateway(
+            TagSpecifications=specification("internet-gateway", mine)
+        )
+        gateway: Item = made["InternetGateway"]
+        return gateway
+
+    def _settle(self, ctx: Context) -> Found:
+        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name, fresh=True))
+        for gateway in items[:1] if not items[0]["Attachments"] else []:
+            try:
+                ctx.aws.ec2.attach_internet_gateway(
+                    InternetGatewayId=gateway["InternetGatewayId"], VpcId=ctx.of("vpc").id
+                )
+            except ClientError as error:
+                if error_code(error) not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
+                    raise
+        return self._keep_one(ctx)
+
+    def _keep_one(self, ctx: Context) -> Found:
+        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name, fresh=True))
+        if not items or not items[0]["Attachments"]:
+            raise SetupError(
+                "the VPC has an internet gateway of somebody else",
+                "a VPC can have one only",
+                "detach it, or adopt the VPC with create_vpc: False",
+            )
+        for gateway in items[1:]:
+            self._delete(ctx, gateway)
+        return Found(items[0]["InternetGatewayId"], "attached")
+
+    def _delete(self, ctx: Context, gateway: Item) -> None:
+        own = gateway["InternetGatewayId"]
+        for attachment in gateway["Attachments"]:
+            vpc = attachment["VpcId"]
+            delete_patiently(
+                ctx,
+                f"attachment of internet gateway {own}",
+                lambda vpc=vpc: ctx.aws.ec2.detach_internet_gateway(  # type: ignore[misc]
+                    InternetGatewayId=own, VpcId=vpc
+                ),
+                gone={"Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"},
+            )
+        delete_patiently(
+            ctx,
+            f"internet gateway {own}",
+            lambda: ctx.aws.ec2.delete_internet_gateway(InternetGatewayId=own),
+            gone={"InvalidInternetGatewayID.NotFound"},
+        )
+
+
+def _attached_first(gateways: list[Item]) -> list[Item]:
+    return sorted(gateways, key=lambda item: (not item["Attachments"], item["InternetGatewayId"]))
+
+
+@dataclass(frozen=True)
+class ElasticIp(Step):
+    """The NAT gateway's public address; a second one, left by a race or a crash, is released."""
+
+    name: str = "elastic ip"
+    needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the address, the one in use first."""
+        items = _used_first(ctx.inventory.of_step("addresses", self.name))
+        if not items:
+            return None
+        drift = [Drift("elastic IPs", str(len(items)), "1")] if len(items) > 1 else []
+        return _address(items[0], tuple(drift))
+
+    def create(self, ctx: Context) -> Found:
+        """Allocate the address."""
+        return _address(
+            create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
+        )
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Release every address but the one in use."""
+        items = _used_first(ctx.inventory.of_step("addresses", self.name, fresh=True))
+        for address in items[1:]:
+            release(ctx, address["AllocationId"])
+        return _address(items[0])
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Release every address of the deployment."""
+        for address in ctx.inventory.of_step("addresses", self.name, fresh=True):
+            release(ctx, address["AllocationId"])
+
+    def charges(self, config: Config) -> tuple[Charge, ...]:
+        """A public IPv4 address."""
+        return (Charge(self.part, "ipv4"),)
+
+    def _there(self, ctx: Context) -> Item | None:
+        items = ctx.inventory.of_step("addresses", self.name, fresh=True)
+        return _used_first(items)[0] if items else None
+
+    def _create(self, ctx: Context) -> Item:
+        mine = tags(ctx.config, self.name, name="lambda-fs-nat-gateway-ip")
+        made: Any = ctx.aws.ec2_once.allocate_address(
+            Domain="vpc", TagSpecifications=specification("elastic-ip", mine)
+        )
+        address: Item = made
+        return address
+
+
+def _used_first(addresses: list[Item]) -> list[Item]:
+    return sorted(addresses, key=lambda item: ("AssociationId" not in item, item["AllocationId"]))
+
+
+def _address(item: Item, drift: tuple[Drift, ...] = ()) -> Found:
+    return Found(item["AllocationId"], "allocated", {"public_ip": item["PublicIp"]}, drift)
+
+
+def release(ctx: Context, allocation: str) -> None:
+    """Release an elastic IP; just after its NAT gateway is gone AWS answers AuthFailure."""
+    delete_patiently(
+        ctx,
+        f"elastic IP {allocation}",
+        lambda: ctx.aws.ec2.release_address(AllocationId=allocation),
+        gone={"InvalidAllocationID.NotFound"},
+        busy=BUSY | {"AuthFailure"},
+    )
+
+
+@dataclass(frozen=True)
+class NatGateway(Step):
+    """The NAT gateway in the first public subnet; it takes about two minutes."""
+
+    name: str = "nat gateway"
+    needs: tuple[str, ...] = ("elastic ip", "internet gateway", "public subnet 1")
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the gateway that is, or becomes, available."""
+        live = _live(ctx.inventory.of_step("nat gateways", self.name))
+        return _nat(live[0]) if live else None
+
+    def create(self, ctx: Context) -> Found:
+        """Make the gateway; of two runs at once the first one's elastic IP is used.
+
+        A token of a gateway that is gone answers with that dead gateway: the next is tried.
+        """
+        mine = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
+        dead = len(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
+        subnet = ctx.of("public subnet 1").id
+        try:
+            made: Any = ctx.aws.ec2.create_nat_gateway(
+                SubnetId=subnet,
+                AllocationId=ctx.of("elastic ip").id,
+                ClientToken=token(ctx.config.deployment_name, self.name, subnet, dead),
+                TagSpecifications=specification("natgateway", mine),
+            )
+            return _nat(made["NatGateway"])
+        except ClientError as error:
+            codes = ("IdempotentParameterMismatch", "Resource.AlreadyAssociated")
+            if error_code(error) not in codes:
+                raise
+            return self._other_runs(ctx, error)
+
+    def _other_runs(self, ctx: Context, error: ClientError) -> Found:
+        live = _live(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
+        if not live:
+            raise error
+        used = {address["AllocationId"] for address in live[0]["NatGatewayAddresses"]}
+        if ctx.of("elastic ip").id not in used:
+            release(ctx, ctx.of("elastic ip").id)
+        return _nat(live[0])
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the gateway is available; its failure message when it is not."""
+        return wait_until(
+            f"NAT gateway {found.id} becomes available",
+            lambda: self._probe(ctx, found.id),
+            clock=ctx.clock,
+            deadline=900,
+            pause=6,
+            note=ctx.note,
+        )
+
+    def _probe(self, ctx: Context, own: str) -> Found | Pending:
+        try:
+            answer: Any = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[own])
+        except ClientError as error:
+            if error_code(error) != "NatGatewayNotFound":
+                raise
+            return Pending("not visible yet")
+        nat = answer["NatGateways"][0]
+        if nat["State"] == "available":
+            return _nat(nat)
+        if nat["State"] == "pending":
+            return Pending("pending")
+        raise SetupError(
+            f"NAT gateway {own} is {nat['State']}",
+            nat.get("FailureMessage", "AWS gives no reason"),
+            "run the same command again: a new one is made",
+        )
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the gateway and return when AWS says deleted, so that its address is free."""
+        delete_patiently(
+            ctx,
+            f"NAT gateway {found.id}",
+            lambda: ctx.aws.ec2.delete_nat_gateway(NatGatewayId=found.id),
+            gone={"NatGatewayNotFound"},
+        )
+
+        def gone() -> bool | Pending:
+            try:
+                answer = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[found.id])
+            except ClientError as error:
+                if error_code(error) != "NatGatewayNotFound":
+                    raise
+                return True
+            state = answer["NatGateways"][0]["State"]
+            return state == "deleted" or Pending(state)
+
+        wait_until(
+            f"NAT gateway {found.id} is deleted",
+            gone,
+            clock=ctx.clock,
+            deadline=900,
+            pause=4,
+            note=ctx.note,
+        )
+
+    def charges(self, config: Config) -> tuple[Charge, ...]:
+        """The gateway's hours; its traffic comes on top."""
+        return (Charge(self.part, "nat"),)
+
+
+def _live(gateways: list[Item]) -> list[Item]:
+    return [item for item in gateways if item["State"] in LIVE_NAT]
+
+
+def _nat(item: Item) -> Found:
+    public = [address.get("PublicIp") for address in item["NatGatewayAddresses"]]
+    facts = {"public_ip": public[0] if public else None}
+    return Found(item["NatGatewayId"], item["State"], facts, ready=item["State"] == "available")

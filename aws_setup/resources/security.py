@@ -1,0 +1,131 @@
+"""The security group of all λFS and HopsFS machines, and its two rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.errors import SetupError
+from aws_setup.inventory import Item
+from aws_setup.resources.once import delete_patiently
+from aws_setup.resources.tags import specification, tags
+from aws_setup.session import error_code
+from aws_setup.steps import Context, Drift, Found, Step
+
+SSH = 22
+
+
+@dataclass(frozen=True)
+class SecurityGroup(Step):
+    """All traffic from the group itself, and TCP 22 from the operator's address.
+
+    An operator's address that changed since gets its own rule; the old one is taken away.
+    """
+
+    name: str = "security group"
+    needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the group, with its rules compared."""
+        items = ctx.inventory.of_step("security groups", self.name)
+        if not items:
+            return None
+        group = items[0]
+        drift = []
+        if not _open_to_itself(group):
+            drift.append(Drift("traffic within the group", "refused", "allowed"))
+        operator = ctx.choices.operator_cidr
+        if operator and _ssh_ranges(group) != {operator}:
+            has = ", ".join(sorted(_ssh_ranges(group))) or "nobody"
+            drift.append(Drift("SSH allowed from", has, operator))
+        return Found(group["GroupId"], "available", {"name": group["GroupName"]}, tuple(drift))
+
+    def create(self, ctx: Context) -> Found:
+        """Make the group with its rules; a name taken by an earlier run is that run's group."""
+        mine = tags(ctx.config, self.name, name=ctx.config.security_group_name)
+        try:
+            ctx.aws.ec2.create_security_group(
+                GroupName=ctx.config.security_group_name,
+                Description="LambdaFS and HopsFS machines",
+                VpcId=ctx.of("vpc").id,
+                TagSpecifications=specification("security-group", mine),
+            )
+        except ClientError as error:
+            if error_code(error) != "InvalidGroup.Duplicate":
+                raise
+        return self._settle(ctx)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Add the rules that are missing and take away SSH rules of other addresses."""
+        return self._settle(ctx)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the group once nothing uses it."""
+        delete_patiently(
+            ctx,
+            f"security group {found.id}",
+            lambda: ctx.aws.ec2.delete_security_group(GroupId=found.id),
+            gone={"InvalidGroup.NotFound"},
+        )
+
+    def _settle(self, ctx: Context) -> Found:
+        items = ctx.inventory.of_step("security groups", self.name, fresh=True)
+        if not items:
+            raise SetupError(
+                f"a security group {ctx.config.security_group_name} of somebody else is in the VPC",
+                "names are unique within a VPC",
+                "choose another security_group_name",
+            )
+        group, operator = items[0], ctx.choices.operator_cidr
+        own = group["GroupId"]
+        if not _open_to_itself(group):
+            self._allow(ctx, own, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": own}]})
+        if operator and operator not in _ssh_ranges(group):
+            self._allow(ctx, own, _ssh(operator, Description="SSH of the operator"))
+        for old in _ssh_ranges(group) - {operator} if operator else set():
+            self._forbid(ctx, own, _ssh(old))
+        return Found(own, "available", {"name": group["GroupName"]})
+
+    def _allow(self, ctx: Context, own: str, rule: Any) -> None:
+        mine = specification("security-group-rule", tags(ctx.config, self.name))
+        try:
+            ctx.aws.ec2.authorize_security_group_ingress(
+                GroupId=own, IpPermissions=[rule], TagSpecifications=mine
+            )
+        except ClientError as error:
+            if error_code(error) != "InvalidPermission.Duplicate":
+                raise
+
+    def _forbid(self, ctx: Context, own: str, rule: Any) -> None:
+        try:
+            ctx.aws.ec2.revoke_security_group_ingress(GroupId=own, IpPermissions=[rule])
+        except ClientError as error:
+            if error_code(error) != "InvalidPermission.NotFound":
+                raise
+
+
+def _ssh(cidr: str, **description: str) -> dict[str, Any]:
+    """Return the rule that lets one address range SSH in."""
+    source = [{"CidrIp": cidr} | description]
+    return {"IpProtocol": "tcp", "FromPort": SSH, "ToPort": SSH, "IpRanges": source}
+
+
+def _ssh_ranges(group: Item) -> set[str]:
+    return {
+        source["CidrIp"]
+        for rule in group["IpPermissions"]
+        if rule.get("FromPort") == SSH and rule.get("ToPort") == SSH
+        for source in rule["IpRanges"]
+    }
+
+
+def _open_to_itself(group: Item) -> bool:
+    return any(
+        pair["GroupId"] == group["GroupId"]
+        for rule in group["IpPermissions"]
+        if rule["IpProtocol"] == "-1"
+        for pair in rule["UserIdGroupPairs"]
+    )

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""Builds, shows and removes λFS's infrastructure on AWS: network, machines, EKS cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_setup.cli import script_command
+from aws_setup.commands import Script
+from aws_setup.resources.tables import infrastructure
+
+SCRIPT = Script(
+    name="create_aws_infrastructure.py",
+    verbs=("create", "plan", "status", "destroy"),
+    help="""Build λFS's infrastructure on AWS, show it, or remove it.
+
+    \b
+    create   make what is missing, after showing it with its price (the default)
+    plan     show exactly what create would do
+    status   show what exists and how it is
+    destroy  remove everything of the deployment, and look whether anything is left
+    """,
+    table=infrastructure,
+    removal=infrastructure,
+)
+
+if __name__ == "__main__":
+    script_command(SCRIPT, beside=Path(__file__).resolve().parent)()
