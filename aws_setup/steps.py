@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from aws_setup.config import Config
@@ -14,8 +13,6 @@ from aws_setup.errors import SetupError
 from aws_setup.inventory import Inventory
 from aws_setup.session import Aws
 from aws_setup.waiting import Clock
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Action(StrEnum):
@@ -52,7 +49,7 @@ class Found:
 
     id: str
     state: str = ""
-    facts: Mapping[str, Any] = NOTHING
+    facts: Mapping[str, Any] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     ready: bool = True
 
