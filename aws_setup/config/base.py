@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+FOLDERS = "folders"
+"""Key of the validation context: a function from a configuration key to its base folder."""
 
 
 class Section(BaseModel):
@@ -17,7 +28,25 @@ class Section(BaseModel):
 
 
 def _network(text: str) -> str:
-    return str(IPv4Network(text))
+    try:
+        return str(IPv4Network(text))
+    except (AddressValueError, NetmaskValueError):
+        raise ValueError(f"{text!r} is not an IPv4 network such as 10.0.0.0/16") from None
+    except ValueError:
+        whole = IPv4Network(text, strict=False)
+        raise ValueError(f"{text} has host bits set; the network is {whole}") from None
+
+
+def _local_path(text: str, info: ValidationInfo) -> str:
+    """Expand `~` and, when the loader says from where, make a relative path absolute."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+    folder_of = (info.context or {}).get(FOLDERS)
+    if folder_of:
+        path = Path(folder_of(info.field_name)) / path
+    return str(path)
 
 
 Cidr = Annotated[str, AfterValidator(_network)]
@@ -31,3 +60,6 @@ AmiId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")]
 
 Count = Annotated[int, Field(ge=0, le=1000)]
 """How many of something."""
+
+LocalPath = Annotated[str, AfterValidator(_local_path)]
+"""A file or folder on this computer; `~` is expanded, relative ones start from the YAML file."""

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from aws_setup.config.base import Cidr, Section
 
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")]
 LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
@@ -29,7 +30,7 @@ class Eks(Section):
     )
     """Name of the cluster's IAM role."""
 
-    kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")] | None = None
+    kubernetes_version: Version | None = Field(default=None, examples=["1.36"])
     """Kubernetes version; left out, the newest in standard support that was checked with λFS."""
 
     eks_public_access_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=40)] = ()

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from aws_setup.config.base import Cidr, Section
 
+Zones = Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
 VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
+
+
+def _group_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}", text):
+        raise ValueError(f"{text!r} holds characters that a security group's name cannot have")
+    if text.startswith("sg-"):
+        raise ValueError("a security group's name cannot begin with sg-")
+    return text
 
 
 class Network(Section):
@@ -20,7 +30,7 @@ class Network(Section):
     vpc_name: str = "LambdaFS_VPC"
     """Name tag of the VPC."""
 
-    vpc_id: VpcId | None = None
+    vpc_id: VpcId | None = Field(default=None, examples=["vpc-0123456789abcdef0"])
     """Id of an existing VPC to use when create_vpc is False and the name is not unique."""
 
     vpc_cidr: Cidr = "10.0.0.0/16"
@@ -38,8 +48,8 @@ class Network(Section):
     )
     """Address ranges of the two private subnets, one in each zone."""
 
-    availability_zones: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)] | None = None
+    availability_zones: Zones | None = Field(default=None, examples=[["us-east-1a", "us-east-1b"]])
     """Names of the two zones; left out, they are chosen by what EKS and your types need."""
 
-    security_group_name: str = "lambda-fs-security-group"
+    security_group_name: Annotated[str, AfterValidator(_group_name)] = "lambda-fs-security-group"
     """Name of the security group of all λFS and HopsFS resources."""

@@ -1,0 +1,164 @@
+"""Reads YAML into nodes, so that every value keeps its line and column and its own spelling.
+
+Scalars stay text and the key's type decides what they mean: `kubernetes_version: 1.30` is not
+1.3, and an account id that begins with 0 is no octal number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import SafeConstructor
+
+from aws_setup.errors import Problem, Refused
+
+NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value of one key: where it stands, and the folder that a relative path starts from."""
+
+    label: str
+    folder: Path
+    value: Any = None
+    key_node: yaml.Node | None = None
+    value_node: yaml.Node | None = None
+
+    def at_key(self) -> str:
+        """Return where the key stands, as in 'config_aws.yaml:3:1'."""
+        return _place(self.label, self.key_node)
+
+    def at(self, path: Sequence[str | int] = ()) -> str:
+        """Return where the value stands, or the item at `path` inside it."""
+        node = self.value_node
+        for step in path:
+            node = _child(node, step) or node
+        return _place(self.label, node)
+
+    def read(self, *, natural: bool) -> Any:
+        """Return the value: with YAML's own types when `natural`, else with every scalar as text.
+
+        Raises:
+            yaml.YAMLError: `natural` and a tag that YAML does not define.
+        """
+        if self.value_node is None:
+            return self.value
+        if natural:
+            return SafeConstructor().construct_document(self.value_node)
+        return _text(self.value_node)
+
+
+def read_entries(path: Path) -> tuple[list[tuple[str, Entry]], list[Problem]]:
+    """Return the keys of a YAML file in their order, doubles included, and what is wrong with it.
+
+    Raises:
+        Refused: there is no such file, or it is not a YAML mapping.
+    """
+    root = _compose(_content(path), path)
+    if root is None:
+        raise Refused(f"{path.name} is empty", str(path), _COPY)
+    if not isinstance(root, yaml.MappingNode):
+        where = _place(path.name, root)
+        raise Refused(where, "the file is not a list of 'key: value' lines", _COPY)
+    entries, problems = [], []
+    for key, value in root.value:
+        entry = Entry(path.name, path.parent, key_node=key, value_node=value)
+        if isinstance(key, yaml.ScalarNode):
+            entries.append((key.value.strip(), entry))
+        else:
+            problems.append(Problem(entry.at_key(), "a key must be a plain word"))
+    return entries, problems
+
+
+def flow_entry(label: str, text: str) -> Entry:
+    """Return the value that an environment variable holds; a list is written [a, b].
+
+    Raises:
+        Refused: the text begins like a list and is none.
+    """
+    if not text.lstrip().startswith(("[", "{")):
+        return Entry(label, Path.cwd(), value=text)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise Refused(label, "it is not a list in YAML's notation", "write [a, b]") from error
+    return Entry(label, Path.cwd(), value=None if node is None else _text(node))
+
+
+_COPY = "copy sample_config_aws.yaml to config_aws.yaml and fill in its blanks"
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise Refused(f"there is no configuration file {path}", "", _COPY) from error
+    except OSError as error:
+        raise Refused(
+            f"the configuration file {path} cannot be read",
+            str(error.strerror or error),
+            "name a readable file with --yaml",
+        ) from error
+
+
+def _compose(content: bytes, path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(content, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
+        raise Refused(where, f"this is not YAML: {error.problem}", _mend(error)) from error
+    except yaml.YAMLError as error:
+        raise Refused(
+            path.name, f"this is not YAML: {error}", "save the file as plain text in UTF-8"
+        ) from error
+
+
+def _mend(error: yaml.MarkedYAMLError) -> str:
+    text = str(error.problem)
+    if "escape" in text:
+        return "put a path with backslashes between single quotes"
+    if "'\\t'" in text:
+        return "write spaces where the tabulator stands"
+    return "each line is 'key: value'; put a value with special characters between quotes"
+
+
+def _text(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return [_text(item) for item in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {str(key.value): _text(value) for key, value in node.value}
+    empty = node.tag == NULL and getattr(node, "style", None) is None
+    return None if empty else node.value
+
+
+def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    return None
+
+
+def _place(label: str, node: yaml.Node | None) -> str:
+    if node is None:
+        return label
+    return f"{label}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """Yield every scalar inside a value with its path."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from leaves(item, (*path, index))
+    else:
+        yield path, value
