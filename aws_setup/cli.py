@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -154,7 +155,9 @@ def guarded(
     try:
         chosen = {"aws_profile": profile, "aws_region": region}
         overrides = {key: value for key, value in chosen.items() if value}
-        config = load_config(find_config(yaml_path, beside), overrides=overrides)
+        config = load_config(
+            find_config(yaml_path, beside), overrides=overrides, environ=os.environ
+        )
         result.deployment = config.deployment_name
         report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
         work(config, result, report)
