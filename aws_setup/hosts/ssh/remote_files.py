@@ -1,0 +1,72 @@
+"""The shell scripts with which a machine reads, compares and writes files; pure text.
+
+Each is run as `sh -c SCRIPT lambda-fs ARGUMENT…`, so that no argument is ever parsed by a shell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+ABSENT = 66
+"""Exit code of READ and DIGEST when the file is certainly not there (EX_NOINPUT)."""
+
+_MISSING = """\
+problem=$(LC_ALL=C stat -- "$1" 2>&1 >/dev/null) || {
+  case $problem in *"No such file or directory"*) exit 66 ;; esac
+  printf '%s\\n' "$problem" >&2
+  exit 1
+}
+"""
+
+READ = _MISSING + 'exec cat -- "$1"\n'
+"""Arguments: path. Prints the file."""
+
+DIGEST = _MISSING + 'sha256sum < "$1" && stat -c "%a %U %G" -- "$1"\n'
+"""Arguments: path. Prints SHA-256, mode, owner and group."""
+
+WRITE = """\
+set -eu
+umask 077
+folder=$(dirname -- "$1")
+(umask 022; mkdir -p -- "$folder")
+new="$folder/.$(basename -- "$1").lambda-fs-new"
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 75' HUP INT TERM PIPE
+cat > "$new"
+case $(sha256sum < "$new") in
+  "$4 "*) ;;
+  *) echo 'the content arrived cut short' >&2; exit 74 ;;
+esac
+[ -z "$3" ] || chown -- "$3" "$new"
+chmod -- "$2" "$new"
+sync -- "$new"
+mv -f -- "$new" "$1"
+"""
+"""Arguments: path, octal mode, owner ('' leaves it), SHA-256. Takes the content on stdin.
+
+A folder that has to be made is readable by all, as /opt and /data are.
+"""
+
+NAME = "lambda-fs"
+"""What the scripts are called in a process list."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file as it shall be: content, octal mode, and `user` or `user:group` ('' for any)."""
+
+    content: bytes
+    mode: int
+    owner: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def matches(self, answer: str) -> bool:
+        """Tell whether DIGEST's answer describes this very file."""
+        digest, _, mode, user, group = (answer.split() + [""] * 5)[:5]
+        have = f"{user}:{group}" if ":" in self.owner else user
+        return digest == self.digest and mode == f"{self.mode:o}" and self.owner in {"", have}

@@ -1,0 +1,97 @@
+"""The user's OpenSSH configuration: how an address is really reached."""
+
+from __future__ import annotations
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from aws_setup.errors import SetupError
+
+USER = "ubuntu"
+"""The user of the λFS AMIs."""
+
+_INCLUDE = re.compile(r"^\s*include[\s=]+(.+?)\s*$", re.IGNORECASE)
+_DEEPEST_INCLUDE = 16
+_JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<port>\d+))?$")
+
+
+@dataclass(frozen=True)
+class Route:
+    """How to reach an address: host, port, user, keys, and what lies between."""
+
+    address: str
+    host: str
+    port: int
+    user: str
+    identities: tuple[Path, ...] = ()
+    proxy_command: str = ""
+    jumps: tuple[str, ...] = ()
+
+
+class Settings:
+    """One OpenSSH configuration file, read once; a missing file is an empty one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            text = _with_includes(path.expanduser(), depth=0)
+            self._config = paramiko.SSHConfig.from_text(text)
+        except (paramiko.ConfigParseError, UnicodeDecodeError, OSError) as error:
+            raise SetupError(
+                f"the OpenSSH configuration {path} cannot be used",
+                str(error),
+                "mend that file, or set ssh_config_path to another one",
+            ) from None
+
+    def route(self, address: str, *, user: str = "", port: int = 0) -> Route:
+        """Return the route to an address; `user` and `port` win over the file."""
+        found = self._config.lookup(address)
+        proxy = found.get("proxycommand") or ""
+        jumps = found.get("proxyjump", "")
+        return Route(
+            address=address,
+            host=found.get("hostname", address),
+            port=port or int(found.get("port", 22)),
+            user=user or found.get("user", USER),
+            identities=tuple(Path(name).expanduser() for name in found.get("identityfile", ())),
+            proxy_command="" if proxy.lower() == "none" else proxy,
+            jumps=() if jumps.lower() in {"", "none"} else tuple(jumps.split(",")),
+        )
+
+    def jump(self, text: str) -> Route:
+        """Return the route to one hop of a ProxyJump: [user@]host[:port]."""
+        match = _JUMP.match(text.strip())
+        if not match:
+            raise SetupError(
+                f"ProxyJump {text!r} is not understood",
+                f"it stands in {self.path}",
+                "write it as user@host:port",
+            )
+        return self.route(
+            match["host"], user=match["user"] or "", port=int(match["port"]) if match["port"] else 0
+        )
+
+
+def _with_includes(path: Path, *, depth: int) -> str:
+    """Return the file's text with Include lines replaced by what they name, as ssh reads them."""
+    if depth > _DEEPEST_INCLUDE:
+        raise OSError(f"Include goes deeper than {_DEEPEST_INCLUDE} files")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ""
+    text = []
+    for line in lines:
+        match = _INCLUDE.match(line)
+        if not match:
+            text.append(line)
+            continue
+        for pattern in match[1].replace('"', "").split():
+            full = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
+            for name in sorted(glob.glob(str(full))):  # noqa: PTH207 -- pattern may be absolute
+                text.append(_with_includes(Path(name), depth=depth + 1))
+    return "\n".join(text)

@@ -1,0 +1,63 @@
+"""A local port that leads through a machine to an address that only the machine can reach."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import paramiko
+
+
+class _End(Protocol):
+    def recv(self, size: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+
+
+@contextlib.contextmanager
+def listen(connect: Callable[[], paramiko.Transport], host: str, port: int) -> Iterator[int]:
+    """Yield the local port; every connection to it gets a channel of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_accept, args=(server, connect, host, port), daemon=True)
+        thread.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(
+    server: socket.socket, connect: Callable[[], paramiko.Transport], host: str, port: int
+) -> None:
+    while True:
+        try:
+            local, peer = server.accept()
+        except OSError:
+            return
+        try:
+            channel = connect().open_channel("direct-tcpip", (host, port), peer[:2])
+        except (paramiko.SSHException, OSError):
+            local.close()
+            continue
+        threading.Thread(target=_join, args=(local, channel), daemon=True).start()
+
+
+def _join(local: socket.socket, channel: paramiko.Channel) -> None:
+    back = threading.Thread(target=_copy, args=(channel, local), daemon=True)
+    back.start()
+    _copy(local, channel)
+    back.join()
+    local.close()
+    channel.close()
+
+
+def _copy(source: _End, target: _End) -> None:
+    with contextlib.suppress(OSError, EOFError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError, EOFError):
+        target.shutdown(socket.SHUT_WR)
