@@ -1,12 +1,254 @@
-"""Puts the errors of AWS and botocore into words: cause and mend."""
+"""Puts the errors of AWS and botocore into words: one line of cause, one line of mend."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import BotoCoreError, ClientError
+
 from aws_setup.errors import SetupError
+
+AGAIN = "run the same command again: it goes on from here"
+LOG_IN = (
+    "log in again (`aws sso login`, `aws login` or new keys in your profile), then run it again"
+)
+QUOTA = "ask for more in the Service Quotas console, or make fewer or smaller machines"
+PERMIT = "ask the account's administrator for this permission; docs/permissions.md lists them all"
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a fault reads: its cause and its mend; '{message}' stands for AWS's own words."""
+
+    why: str
+    hint: str
+
+
+_EXPIRED = Words("your AWS session has expired", LOG_IN)
+_DENIED = Words("{denied}", PERMIT)
+_QUOTA = Words("a quota of this account is used up: {message}", QUOTA)
+_BUSY = Words(
+    "AWS throttles this account's calls, even after many tries", f"wait a minute; {AGAIN}"
+)
+_CAPACITY = Words(
+    "AWS has no such machine free in this zone right now",
+    f"wait and run it again, or set another instance type or other availability_zones; {AGAIN}",
+)
+_IMAGE = Words(
+    "this AMI does not exist in this region, or is not shared with this account",
+    "set the matching *_ami key; the λFS AMIs are in us-east-1, for others see docs/copy-amis.md",
+)
+_ACCOUNT = Words(
+    "AWS has not opened this service to the account: {message}",
+    "finish the account's sign-up, or ask AWS Support; new accounts may take a day",
+)
+_GONE = Words("AWS does not know it (any more): {message}", AGAIN)
+_DEPENDS = Words("something else still uses it: {message}", f"wait a minute; {AGAIN}")
+
+CODES: Mapping[str, Words] = {
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), _EXPIRED),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
+        Words(
+            "AWS does not know these credentials",
+            "the access key may have been deleted; check `aws sts get-caller-identity`",
+        ),
+    ),
+    **dict.fromkeys(
+        ("SignatureDoesNotMatch", "AuthFailure"),
+        Words(
+            "AWS does not accept these credentials: {message}",
+            "check the secret key of your profile and this computer's clock",
+        ),
+    ),
+    **dict.fromkeys(
+        ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "NotAuthorized"), _DENIED
+    ),
+    **dict.fromkeys(
+        ("OptInRequired", "PendingVerification", "Blocked", "SubscriptionRequiredException"),
+        _ACCOUNT,
+    ),
+    **dict.fromkeys(
+        (
+            "VcpuLimitExceeded",
+            "InstanceLimitExceeded",
+            "AddressLimitExceeded",
+            "VpcLimitExceeded",
+            "InternetGatewayLimitExceeded",
+            "NatGatewayLimitExceeded",
+            "VolumeLimitExceeded",
+            "MaxSpotInstanceCountExceeded",
+            "ResourceLimitExceeded",
+            "ResourceLimitExceededException",
+            "LimitExceeded",
+            "LimitExceededException",
+        ),
+        _QUOTA,
+    ),
+    **dict.fromkeys(
+        ("InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity"),
+        _CAPACITY,
+    ),
+    "Unsupported": Words(
+        "this instance type is not offered there: {message}",
+        "set another instance type, or other availability_zones",
+    ),
+    "UnsupportedAvailabilityZoneException": Words(
+        "EKS cannot use one of the zones: {message}", "set other availability_zones"
+    ),
+    "InvalidKeyPair.NotFound": Words(
+        "the key pair is not registered in this region",
+        "set ssh_keypair_name, or import the key: `aws ec2 import-key-pair`",
+    ),
+    **dict.fromkeys(
+        ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"), _IMAGE
+    ),
+    **dict.fromkeys(
+        (
+            "RequestLimitExceeded",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequestsException",
+            "EC2ThrottledException",
+        ),
+        _BUSY,
+    ),
+    **dict.fromkeys(
+        ("ResourceContention", "ScalingActivityInProgress", "ConcurrentModification"),
+        Words("something else changes it at this moment: {message}", f"wait a minute; {AGAIN}"),
+    ),
+    **dict.fromkeys(
+        ("DependencyViolation", "ResourceInUse", "DeleteConflict", "InvalidIPAddress.InUse"),
+        _DEPENDS,
+    ),
+    "IdempotentParameterMismatch": Words(
+        "the same thing was asked for a while ago with other values",
+        "wait until the earlier one is gone, or put the configuration back as it was",
+    ),
+    **dict.fromkeys(
+        ("InternalError", "InternalFailure", "ServiceUnavailable", "ServerException"),
+        Words("AWS itself had a fault: {message}", AGAIN),
+    ),
+}
+"""AWS's error codes -> words."""
+
+_UNREACHABLE = Words(
+    "AWS cannot be reached: {message}",
+    "check this computer's network, proxy and the region's name, then run it again",
+)
+_NO_SESSION = Words("your AWS session has ended or was never opened: {message}", LOG_IN)
+
+CLASSES: tuple[tuple[type[Exception], Words], ...] = (
+    (
+        botocore_errors.NoCredentialsError,
+        Words(
+            "no AWS credentials were found on this computer",
+            "run `aws configure` or `aws sso login`, or name a profile with --profile",
+        ),
+    ),
+    (
+        botocore_errors.PartialCredentialsError,
+        Words("the AWS credentials are incomplete: {message}", "complete the keys of the profile"),
+    ),
+    (
+        botocore_errors.NoRegionError,
+        Words("no AWS region is configured", "set aws_region, or give --region us-east-1"),
+    ),
+    (
+        botocore_errors.ProfileNotFound,
+        Words(
+            "{message}",
+            "`aws configure list-profiles` lists yours; set aws_profile or give --profile",
+        ),
+    ),
+    (botocore_errors.UnauthorizedSSOTokenError, _NO_SESSION),
+    (botocore_errors.SSOTokenLoadError, _NO_SESSION),
+    (botocore_errors.TokenRetrievalError, _NO_SESSION),
+    (botocore_errors.LoginRefreshRequired, _NO_SESSION),
+    (botocore_errors.LoginError, _NO_SESSION),
+    (
+        botocore_errors.MissingDependencyException,
+        Words("{message}", 'install it: `pip install "botocore[crt]"`'),
+    ),
+    (
+        botocore_errors.CredentialRetrievalError,
+        Words(
+            "the credentials could not be fetched: {message}",
+            "run the credential_process of your profile by hand and see what it says",
+        ),
+    ),
+    (
+        botocore_errors.ConfigParseError,
+        Words("your AWS configuration cannot be read: {message}", "mend ~/.aws/config"),
+    ),
+    (
+        botocore_errors.InvalidConfigError,
+        Words("your AWS configuration is wrong: {message}", "mend ~/.aws/config"),
+    ),
+    (
+        botocore_errors.SSLError,
+        Words(
+            "the secure connection to AWS failed: {message}",
+            "behind an inspecting proxy set AWS_CA_BUNDLE to its certificate",
+        ),
+    ),
+    (botocore_errors.ConnectionError, _UNREACHABLE),
+    (botocore_errors.HTTPClientError, _UNREACHABLE),
+    (botocore_errors.InvalidRegionError, Words("{message}", "set aws_region, as in us-east-1")),
+    (
+        botocore_errors.ParamValidationError,
+        Words("a request was not well formed: {message}", "report this with the debug log"),
+    ),
+)
+"""botocore's own exceptions -> words; the first class that fits counts."""
+
+_ACTION = re.compile(r"perform:? ([a-z0-9-]+:\w+)(?: on resource:? (\S+))?")
 
 
 def explain(error: Exception) -> Exception:
-    """Return the error as a SetupError when its cause is known, else the error itself."""
-    if isinstance(error, SetupError):
-        return error
-    return SetupError(type(error).__name__, str(error), "run it again with -v for the details")
+    """Return the error as a SetupError when it is AWS's or botocore's, else the error itself."""
+    if isinstance(error, ClientError):
+        return _of_aws(error)
+    if isinstance(error, BotoCoreError):
+        return _of_botocore(error)
+    return error
+
+
+def _of_aws(error: ClientError) -> SetupError:
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), _one_line(details.get("Message", ""))
+    operation = error.operation_name
+    words = CODES.get(code)
+    if words is None and code.endswith((".NotFound", "NotFoundException", "NotFound")):
+        words = _GONE
+    if words is None:
+        words = Words("{message}", "see docs/troubleshooting.md; the debug log has the request id")
+    why = words.why.format(message=message or code, denied=_denied(message, operation))
+    return SetupError(f"{operation} failed ({code})", why, words.hint)
+
+
+def _of_botocore(error: BotoCoreError) -> SetupError:
+    for kind, words in CLASSES:
+        if isinstance(error, kind):
+            return SetupError(
+                type(error).__name__, words.why.format(message=_one_line(error)), words.hint
+            )
+    return SetupError(type(error).__name__, _one_line(error), "see docs/troubleshooting.md")
+
+
+def _denied(message: str, operation: str) -> str:
+    """Return which action was denied, as IAM names it where the message says so."""
+    found = _ACTION.search(message)
+    if found is None:
+        return f"your credentials may not call {operation}"
+    # A denial of some resources only is a policy with conditions: say which resource it was.
+    on = f" on {found[2]}" if found[2] and found[2] != "*" else ""
+    return f"your credentials lack the permission {found[1]}{on}"
+
+
+def _one_line(text: object) -> str:
+    """Return a message without line breaks and without EC2's long encoded part."""
+    return " ".join(str(text).split()).partition(" Encoded authorization failure message")[0]

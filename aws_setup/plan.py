@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aws_setup.aws_errors import explain
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.graph import run_graph
 from aws_setup.steps import Action, Context, Drift, Found, Step
@@ -111,7 +112,8 @@ def refuse_conflicts(rows: Sequence[Row]) -> None:
 def as_problem(error: BaseException, *, step: str = "") -> Problem:
     """Return an error as a Problem, named after the step where it happened."""
     prefix = f"{step}: " if step else ""
-    if isinstance(error, SetupError):
-        first = error.problems[0]
+    told = explain(error) if isinstance(error, Exception) else error
+    if isinstance(told, SetupError):
+        first = told.problems[0]
         return Problem(prefix + first.what, first.why, first.hint)
     return Problem(prefix + type(error).__name__, str(error), "run it again with -v for details")
