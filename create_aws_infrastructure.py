@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aws_setup.cli import script_command
 from aws_setup.commands import Script
-from aws_setup.resources.tables import infrastructure
+from aws_setup.resources.tables import everything, infrastructure
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
@@ -21,7 +21,7 @@ SCRIPT = Script(
     destroy  remove everything of the deployment, and look whether anything is left
     """,
     table=infrastructure,
-    removal=infrastructure,
+    removal=everything,
 )
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def _cluster_role(aws: Aws, config: Config) -> list[Item]:
         return []
 
 
+def _images(aws: Aws, config: Config) -> list[Item]:
+    """Read the AMIs of the configuration; λFS's own are deprecated and still launch.
+
+    A filter and not ImageIds: one missing AMI must not hide the others.
+    """
+    amis = {value for key, value in config.model_dump().items() if key.endswith("_ami")}
+    filters: Any = [{"Name": "image-id", "Values": sorted(amis)}]
+    return list(aws.ec2.describe_images(Filters=filters, IncludeDeprecated=True)["Images"])  # type: ignore[arg-type]
+
+
 READERS: Mapping[str, Reader] = {
     "vpcs": _ec2("describe_vpcs", "Vpcs"),
     "subnets": _ec2("describe_subnets", "Subnets"),
@@ -77,12 +87,13 @@ READERS: Mapping[str, Reader] = {
     "nat gateways": _ec2("describe_nat_gateways", "NatGateways", "Filter"),
     "security groups": _ec2("describe_security_groups", "SecurityGroups"),
     "instances": _instances,
+    "images": _images,
     "launch templates": _ec2("describe_launch_templates", "LaunchTemplates"),
     "auto-scaling groups": _groups,
     "eks cluster": _cluster,
     "eks cluster role": _cluster_role,
 }
-"""Kind of resource -> how its list is read."""
+"""Kind of resource -> how its list is read; images are those of the configuration."""
 
 
 class Inventory:

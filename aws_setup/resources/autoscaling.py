@@ -1,0 +1,297 @@
+"""Launch templates and the auto-scaling groups that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.config import Config
+from aws_setup.inventory import Item
+from aws_setup.resources.launching import disks, metadata_options
+from aws_setup.resources.once import BUSY, delete_patiently
+from aws_setup.resources.tags import specification, tags
+from aws_setup.resources.tokens import token
+from aws_setup.session import error_code
+from aws_setup.steps import Charge, Context, Drift, Found, Step
+from aws_setup.waiting import Pending, wait_until
+
+PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Machines of an auto-scaling group: the template's name, AMI and type, the group's name."""
+
+    template: str
+    group: str
+    component: str
+    ami: str
+    instance_type: str
+
+
+def scaled(config: Config) -> Sequence[Scaled]:
+    """Return the three kinds of machines that scale, with λFS's own names."""
+    return (
+        Scaled(
+            "lambda_fs_clients",
+            "lambda_fs_clients_ags",
+            "LambdaFSClientVM",
+            config.lambda_fs_client_ami,
+            config.lfs_client_autoscaling_group_instance_type,
+        ),
+        Scaled(
+            "hopsfs_clients",
+            "hopsfs_clients_ags",
+            "HopsFSClientVM",
+            config.hopsfs_ami,
+            config.hopsfs_client_autoscaling_group_instance_type,
+        ),
+        Scaled(
+            "hopsfs_namenodes",
+            "hopsfs_namenodes_ags",
+            "HopsFSNameNodeVM",
+            config.hopsfs_ami,
+            config.hopsfs_namenode_autoscaling_group_instance_type,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class LaunchTemplate(Step):
+    """A launch template; a changed configuration becomes a new default version."""
+
+    kind: Scaled
+    needs: tuple[str, ...] = ("security group",)
+    part: str = "auto scaling"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The step's name."""
+        return f"launch template {self.kind.template}"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the template; its fingerprint tag tells whether it is what is wanted."""
+        items = ctx.inventory.of_step("launch templates", self.name)
+        if not items:
+            return None
+        template = items[0]
+        facts = {"version": template["DefaultVersionNumber"]}
+        return Found(template["LaunchTemplateId"], "available", facts, self._drift(ctx, template))
+
+    def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
+        if "security group" not in ctx.found:
+            return ()
+        described = {tag["Key"]: tag["Value"] for tag in template.get("Tags", [])}
+        if described.get("lambda-fs:fingerprint") == self._fingerprint(ctx):
+            return ()
+        return (Drift("contents", "an older version", "as configured"),)
+
+    def create(self, ctx: Context) -> Found:
+        """Make the template."""
+        name = self._template_name(ctx)
+        mine = tags(ctx.config, self.name, name=name)
+        marked = mine | {"lambda-fs:fingerprint": self._fingerprint(ctx)}
+        try:
+            made: Any = ctx.aws.ec2.create_launch_template(
+                LaunchTemplateName=name,
+                LaunchTemplateData=self._data(ctx),
+                ClientToken=token(ctx.config.deployment_name, name, self._fingerprint(ctx)),
+                TagSpecifications=specification("launch-template", marked),
+            )
+        except ClientError as error:
+            if error_code(error) != "InvalidLaunchTemplateName.AlreadyExistsException":
+                raise
+            ctx.inventory.all("launch templates", fresh=True)
+            found = self.find(ctx)
+            if found is None:
+                raise
+            return found
+        return Found(made["LaunchTemplate"]["LaunchTemplateId"], "available", {"version": 1})
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Add a version with the wanted contents and make it the default."""
+        ec2, own = ctx.aws.ec2, found.id
+        made = ec2.create_launch_template_version(
+            LaunchTemplateId=own,
+            LaunchTemplateData=self._data(ctx),
+            ClientToken=token(own, self._fingerprint(ctx), found.facts["version"]),
+        )
+        version = made["LaunchTemplateVersion"]["VersionNumber"]
+        ec2.modify_launch_template(LaunchTemplateId=own, DefaultVersion=str(version))
+        mark = {"Key": "lambda-fs:fingerprint", "Value": self._fingerprint(ctx)}
+        ec2.create_tags(Resources=[own], Tags=[mark])  # type: ignore[list-item]
+        return Found(own, "available", {"version": version})
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the template with all its versions."""
+        delete_patiently(
+            ctx,
+            f"launch template {found.id}",
+            lambda: ctx.aws.ec2.delete_launch_template(LaunchTemplateId=found.id),
+            gone={
+                "InvalidLaunchTemplateId.NotFound",
+                "InvalidLaunchTemplateId.NotFoundException",
+            },
+        )
+
+    def _template_name(self, ctx: Context) -> str:
+        return own_name(ctx.config, self.kind.template, "_")
+
+    def _fingerprint(self, ctx: Context) -> str:
+        config = ctx.config
+        kind = (self.kind.ami, self.kind.instance_type, self.kind.component)
+        return token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
+
+    def _data(self, ctx: Context) -> Any:
+        """Return the contents; the groups stand in the interface, never beside it."""
+        mine = tags(ctx.config, self.name, name=self.kind.template, Component=self.kind.component)
+        interface = {
+            "DeviceIndex": 0,
+            "AssociatePublicIpAddress": True,
+            "DeleteOnTermination": True,
+            "Groups": [ctx.of("security group").id],
+        }
+        return {
+            "ImageId": self.kind.ami,
+            "InstanceType": self.kind.instance_type,
+            "KeyName": ctx.config.ssh_keypair_name,
+            "NetworkInterfaces": [interface],
+            "BlockDeviceMappings": disks(ctx, self.kind.ami),
+            "MetadataOptions": metadata_options(),
+            "TagSpecifications": [
+                *specification("instance", mine),
+                *specification("volume", mine),
+                *specification("network-interface", mine),
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class AutoScalingGroup(Step):
+    """An auto-scaling group over both public subnets; its sizes follow the configuration."""
+
+    kind: Scaled
+    part: str = "auto scaling"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The step's name."""
+        return f"auto-scaling group {self.kind.group}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Its launch template and its subnets."""
+        return (f"launch template {self.kind.template}", *PUBLIC_SUBNETS)
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the group, with its sizes compared; the desired number is the user's to move."""
+        items = ctx.inventory.of_step("auto-scaling groups", self.name)
+        return self._found(ctx, items[0]) if items else None
+
+    def _found(self, ctx: Context, group: Item) -> Found:
+        config = ctx.config
+        has = (group["MinSize"], group["MaxSize"])
+        wants = (config.autoscaling_group_min_size, config.autoscaling_group_max_size)
+        drift = (
+            (Drift("sizes (min-max)", "-".join(map(str, has)), "-".join(map(str, wants))),)
+            if has != wants
+            else ()
+        )
+        facts = {"machines": len(group.get("Instances", [])), "desired": group["DesiredCapacity"]}
+        deleting = bool(group.get("Status"))
+        state = group["Status"] if deleting else "available"
+        return Found(group["AutoScalingGroupName"], state, facts, drift)
+
+    def create(self, ctx: Context) -> Found:
+        """Make the group; its name is unique in the region, so a repeat finds the first."""
+        try:
+            ctx.aws.autoscaling.create_auto_scaling_group(**self._request(ctx))
+        except ClientError as error:
+            if error_code(error) != "AlreadyExists":
+                raise
+            ctx.inventory.all("auto-scaling groups", fresh=True)
+            found = self.find(ctx)
+            if found is None:
+                raise
+            return found
+        return Found(self._group_name(ctx.config), "available")
+
+    def _request(self, ctx: Context) -> Any:
+        config = ctx.config
+        mine = tags(config, self.name, Component=self.kind.component)
+        return {
+            "AutoScalingGroupName": self._group_name(config),
+            "LaunchTemplate": {
+                "LaunchTemplateId": ctx.of(f"launch template {self.kind.template}").id,
+                "Version": "$Default",
+            },
+            "MinSize": config.autoscaling_group_min_size,
+            "MaxSize": config.autoscaling_group_max_size,
+            "DesiredCapacity": config.autoscaling_group_desired_capacity,
+            "VPCZoneIdentifier": ",".join(ctx.of(subnet).id for subnet in PUBLIC_SUBNETS),
+            "Tags": [
+                {"Key": key, "Value": value, "PropagateAtLaunch": key != "lambda-fs:step"}
+                for key, value in mine.items()
+            ],
+        }
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Set the sizes."""
+        ctx.aws.autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=found.id,
+            MinSize=ctx.config.autoscaling_group_min_size,
+            MaxSize=ctx.config.autoscaling_group_max_size,
+        )
+        return Found(found.id, "available", found.facts)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the group with its machines and return when both are gone."""
+        delete_patiently(
+            ctx,
+            f"auto-scaling group {found.id}",
+            lambda: ctx.aws.autoscaling.delete_auto_scaling_group(
+                AutoScalingGroupName=found.id, ForceDelete=True
+            ),
+            gone={"ValidationError"},
+            busy=BUSY,
+        )
+
+        def gone() -> bool | Pending:
+            answer = ctx.aws.autoscaling.describe_auto_scaling_groups(
+                AutoScalingGroupNames=[found.id]
+            )
+            groups = answer["AutoScalingGroups"]
+            return Pending(f"{len(groups[0]['Instances'])} machines left") if groups else True
+
+        wait_until(
+            f"auto-scaling group {found.id} is deleted",
+            gone,
+            clock=ctx.clock,
+            deadline=900,
+            pause=4,
+            note=ctx.note,
+        )
+
+    def charges(self, config: Config) -> tuple[Charge, ...]:
+        """The hours of the machines that the group starts with."""
+        count = float(config.autoscaling_group_desired_capacity)
+        if not count:
+            return ()
+        machines = Charge(self.part, f"ec2:{self.kind.instance_type}", count)
+        return (machines, Charge(self.part, "ipv4", count))
+
+    def _group_name(self, config: Config) -> str:
+        return own_name(config, self.kind.group, "_")
+
+
+def own_name(config: Config, name: str, separator: str) -> str:
+    """Return a name that is unique in the region: λFS's own for the default deployment.
+
+    Other deployments in the same region put their own name in front.
+    """
+    default = type(config).model_fields["deployment_name"].default
+    own = config.deployment_name
+    return name if own == default else f"{own}{separator}{name}"

@@ -1,0 +1,123 @@
+"""Which machines there are: each group of alike VMs as data, from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from aws_setup.config import Config
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A group of VMs that are alike but for their index and, for some, a fixed address.
+
+    `title` is the Name tag; with `numbered` each machine's index follows it. `component` is the
+    tag by which λFS's own scripts on the machines select. `ami_key` and `type_key` are the
+    configuration keys to change when AWS refuses the AMI or the type.
+    """
+
+    step: str
+    title: str
+    component: str
+    ami: str
+    instance_type: str
+    count: int
+    addresses: tuple[IPv4Address, ...] = ()
+    numbered: bool = True
+    ami_key: str = ""
+    type_key: str = ""
+
+    def name(self, index: int) -> str:
+        """Return the Name tag of one machine."""
+        return f"{self.title}-{index}" if self.numbered else self.title
+
+
+def fleets(config: Config) -> Sequence[Fleet]:
+    """Return the groups that the configuration switches on, with λFS's own names and tags."""
+    wanted: list[Fleet] = []
+    if config.create_ndb_cluster:
+        wanted += _ndb(config)
+    if config.create_zookeeper_vms:
+        wanted.append(_zookeeper(config))
+    return [*wanted, *_clients(config)]
+
+
+def _ndb(config: Config) -> list[Fleet]:
+    half = config.num_ndb_datanodes // 2
+    counts = {1: half, 2: config.num_ndb_datanodes - half}
+    amis = {1: config.ndb_datanode1_ami, 2: config.ndb_datanode2_ami}
+    manager = Fleet(
+        step="ndb manager",
+        title="ndb-manager-node",
+        component="NDB_MGM_VM",
+        ami=config.ndb_manager_ami,
+        instance_type=config.ndb_manager_instance_type,
+        count=1,
+        addresses=(config.ndb_manager_private_ip,),
+        numbered=False,
+        ami_key="ndb_manager_ami",
+        type_key="ndb_manager_instance_type",
+    )
+    nodes = [
+        Fleet(
+            step=f"ndb data nodes {kind}",
+            title=f"ndb-datanode-type{kind}",
+            component="NDB_DataNodeVM",
+            ami=amis[kind],
+            instance_type=config.ndb_datanode_instance_type,
+            count=counts[kind],
+            ami_key=f"ndb_datanode{kind}_ami",
+            type_key="ndb_datanode_instance_type",
+        )
+        for kind in (1, 2)
+    ]
+    return [manager, *nodes]
+
+
+def _zookeeper(config: Config) -> Fleet:
+    return Fleet(
+        step="zookeeper",
+        title="lambdafs-zookeeper",
+        component="ZooKeeperVM",
+        ami=config.zookeeper_ami,
+        instance_type=config.lambdafs_zk_instance_type,
+        count=config.num_lambda_fs_zk_vms,
+        addresses=config.zookeeper_private_ips[: config.num_lambda_fs_zk_vms],
+        ami_key="zookeeper_ami",
+        type_key="lambdafs_zk_instance_type",
+    )
+
+
+def _clients(config: Config) -> list[Fleet]:
+    wanted = []
+    if config.create_lambda_fs_client_vm:
+        wanted.append(
+            Fleet(
+                step="lambda-fs client",
+                title="lambda-fs-client-driver",
+                component="PrimaryLambdaFSClientVM",
+                ami=config.lambda_fs_client_ami,
+                instance_type=config.lfs_client_vm_instance_type,
+                count=1,
+                numbered=False,
+                ami_key="lambda_fs_client_ami",
+                type_key="lfs_client_vm_instance_type",
+            )
+        )
+    if config.create_hops_fs_client_vm:
+        wanted.append(
+            Fleet(
+                step="hopsfs client",
+                title="hops-fs-client-driver",
+                component="PrimaryHopsFSClientVM",
+                ami=config.hopsfs_ami,
+                instance_type=config.hopsfs_client_vm_instance_type,
+                count=1,
+                numbered=False,
+                ami_key="hopsfs_ami",
+                type_key="hopsfs_client_vm_instance_type",
+            )
+        )
+    return wanted

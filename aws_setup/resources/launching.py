@@ -1,0 +1,133 @@
+"""The RunInstances requests of a fleet: one for all machines alike, one for each fixed address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.errors import SetupError
+from aws_setup.inventory import Item
+from aws_setup.resources.fleets import Fleet
+from aws_setup.resources.tags import specification, tags
+from aws_setup.resources.tokens import token
+from aws_setup.session import error_code
+from aws_setup.steps import Context
+
+CAPACITY = frozenset(
+    {"InsufficientInstanceCapacity", "Unsupported", "InsufficientFreeAddressesInSubnet"}
+)
+"""Error codes that another zone, type or subnet mends."""
+
+DEAD = frozenset({"shutting-down", "terminated"})
+
+LIVES = 50
+"""Most times that machines of one fleet can be replaced within the life of a client token."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One RunInstances call: how many machines, at which fixed address if any."""
+
+    count: int
+    address: str = ""
+
+
+def batches(fleet: Fleet, living: list[Item]) -> list[Batch]:
+    """Return the calls that bring a fleet with its `living` machines to its full count.
+
+    RunInstances takes a fixed private address for a single machine only.
+    """
+    taken = {machine["PrivateIpAddress"] for machine in living}
+    fixed = [str(address) for address in fleet.addresses]
+    calls = [Batch(1, address) for address in fixed if address not in taken]
+    free = sum(machine["PrivateIpAddress"] not in fixed for machine in living)
+    missing = fleet.count - len(fixed) - free
+    return [*calls, Batch(missing)] if missing > 0 else calls
+
+
+def launch(ctx: Context, fleet: Fleet, batch: Batch, *, living: int) -> list[Item]:
+    """Start the machines of a batch and return them as RunInstances answers.
+
+    The token counts up past machines that are gone: AWS would answer with those again.
+
+    Raises:
+        SetupError: no capacity; it names the configuration key of the type.
+        botocore.exceptions.ClientError: AWS refused for another reason.
+    """
+    request = run_request(ctx, fleet, batch)
+    for life in range(LIVES):
+        own = token(ctx.config.deployment_name, fleet.step, request, living, life)
+        try:
+            answer: Any = ctx.aws.ec2.run_instances(**request, ClientToken=own)
+        except ClientError as error:
+            raise _in_words(fleet, error) from error
+        machines: list[Item] = answer["Instances"]
+        if not any(machine["State"]["Name"] in DEAD for machine in machines):
+            return machines
+    raise RuntimeError(f"{LIVES} generations of {fleet.step} within one day")
+
+
+def _in_words(fleet: Fleet, error: ClientError) -> Exception:
+    if error_code(error) not in CAPACITY:
+        return error
+    return SetupError(
+        f"AWS has no {fleet.instance_type} for {fleet.step} in this zone now",
+        str(error.response["Error"].get("Message", "")),
+        f"run it again later, or set another {fleet.type_key} or other availability_zones",
+    )
+
+
+def run_request(ctx: Context, fleet: Fleet, batch: Batch) -> dict[str, Any]:
+    """Return the RunInstances request of a batch, without its token.
+
+    IMDSv2 is required, volumes are encrypted, and every disk goes with its machine.
+    """
+    mine = tags(ctx.config, fleet.step, name=fleet.title, Component=fleet.component)
+    interface: dict[str, Any] = {
+        "DeviceIndex": 0,
+        "SubnetId": ctx.of("public subnet 1").id,
+        "Groups": [ctx.of("security group").id],
+        "AssociatePublicIpAddress": True,
+        "DeleteOnTermination": True,
+    }
+    if batch.address:
+        interface["PrivateIpAddress"] = batch.address
+    return {
+        "ImageId": fleet.ami,
+        "InstanceType": fleet.instance_type,
+        "KeyName": ctx.config.ssh_keypair_name,
+        "MinCount": batch.count,
+        "MaxCount": batch.count,
+        "NetworkInterfaces": [interface],
+        "BlockDeviceMappings": disks(ctx, fleet.ami),
+        "MetadataOptions": metadata_options(),
+        "TagSpecifications": [
+            *specification("instance", mine),
+            *specification("volume", mine),
+            *specification("network-interface", mine),
+        ],
+    }
+
+
+def metadata_options() -> dict[str, Any]:
+    """Return the options that make IMDSv2 tokens required."""
+    return {"HttpTokens": "required", "HttpEndpoint": "enabled"}
+
+
+def disks(ctx: Context, ami: str) -> list[dict[str, Any]]:
+    """Return the settings of every disk of an AMI: encrypted, and deleted with its machine.
+
+    The ZooKeeper AMI's second disk would otherwise stay, and bill, after termination.
+    """
+    images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
+    if not images:
+        raise SetupError(
+            f"there is no AMI {ami} in {ctx.aws.region}",
+            "the λFS AMIs exist in us-east-1 only",
+            "copy it into this region and set its *_ami key, or use us-east-1",
+        )
+    settings = {"Encrypted": True, "DeleteOnTermination": True}
+    devices = [disk["DeviceName"] for disk in images[0]["BlockDeviceMappings"] if "Ebs" in disk]
+    return [{"DeviceName": device, "Ebs": settings} for device in devices]
