@@ -75,7 +75,7 @@ def _images(aws: Aws, config: Config) -> list[Item]:
     """
     amis = {value for key, value in config.model_dump().items() if key.endswith("_ami")}
     filters: Any = [{"Name": "image-id", "Values": sorted(amis)}]
-    return list(aws.ec2.describe_images(Filters=filters, IncludeDeprecated=True)["Images"])  # type: ignore[arg-type]
+    return list(aws.ec2.describe_images(Filters=filters, IncludeDeprecated=True)["Images"])
 
 
 READERS: Mapping[str, Reader] = {
