@@ -1,0 +1,232 @@
+"""The HTTP side of the stand-in: nginx's limits in front, the controller's routes behind."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from aws_setup.rehearsal.whisk.body import MalformedError, Put, blocks, read_put
+from aws_setup.rehearsal.whisk.certificate import Certificate
+from aws_setup.rehearsal.whisk.faults import Fault, Faults, Trouble
+from aws_setup.rehearsal.whisk.store import MEGABYTE, Refusal, Store
+
+BODY_LIMIT = 50 * MEGABYTE
+"""nginx's client_max_body_size in the OpenWhisk chart."""
+
+AUTH = "00000000-0000-4000-8000-000000000000:rehearsal"
+BASE = "/api/v1/namespaces/_/"
+
+
+@dataclass
+class Whisk:
+    """A stand-in OpenWhisk: what it holds, what goes wrong, and what it was asked."""
+
+    store: Store = field(default_factory=Store)
+    faults: Faults = field(default_factory=Faults)
+    auth: str = AUTH
+    echo: bool = False
+    activation: dict[str, Any] = field(default_factory=dict)
+    requests: Counter[str] = field(default_factory=Counter)
+    puts: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def serve(whisk: Whisk, *, certificate: Certificate | None = None, port: int = 0) -> Iterator[str]:
+    """Serve on loopback until the block ends; yields the URL."""
+    context = certificate.context() if certificate else None
+
+    class Bound(_Handler):
+        owner = whisk
+
+        def setup(self) -> None:
+            if context:
+                self.request = context.wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            self.connection.close()
+
+    server = _Server(("127.0.0.1", port), Bound)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    whisk.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
+    try:
+        yield whisk.url
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that break off: tests do it on purpose."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "nginx"
+    disable_nagle_algorithm = True
+    owner: ClassVar[Whisk]
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""
+
+    def do_GET(self) -> None:
+        """Answer a request of any method."""
+        whisk, url = self.owner, urlsplit(self.path)
+        length = int(self.headers.get("Content-Length", 0))
+        whisk.requests[self.command] += 1
+        fault = whisk.faults.next(self.command, url.path.rpartition("/")[2])
+        if fault and fault.trouble is Trouble.RESET_BEFORE:
+            self._reset()
+            return
+        if whisk.faults.seconds:
+            time.sleep(whisk.faults.seconds)
+        try:
+            status, answer = self._answer(url.path, parse_qs(url.query), length, fault)
+        except Refusal as refusal:
+            status, answer = refusal.status, {"error": refusal.error, "code": uuid.uuid4().hex}
+        except MalformedError as error:
+            status, answer = 400, {"error": f"The request content was malformed: {error}"}
+        if fault and fault.trouble is Trouble.RESET_AFTER:
+            self._reset()
+            return
+        if fault and fault.trouble is Trouble.STATUS_AFTER:
+            status, answer = fault.status, None
+        self._reply(status, answer, fault)
+        if length > BODY_LIMIT:
+            self._drop(length)
+
+    do_PUT = do_POST = do_DELETE = do_GET
+
+    def _answer(
+        self, path: str, query: dict[str, list[str]], length: int, fault: Fault | None
+    ) -> tuple[int, Any]:
+        whisk = self.owner
+        if "Transfer-Encoding" in self.headers:
+            raise Refusal(411, "this stand-in takes bodies of announced length only")
+        if length > BODY_LIMIT:
+            self.close_connection = True
+            return 413, None
+        if path in {"/", "/ping"}:
+            return 200, whisk.store.info() if path == "/" else "pong"
+        if not self._let_in():
+            self._drop(length)
+            return 401, {"error": "The supplied authentication is invalid.", "code": "1"}
+        if not path.startswith(BASE):
+            self._drop(length)
+            return 404, {"error": "The requested resource does not exist.", "code": "1"}
+        collection, _, name = path.removeprefix(BASE).partition("/")
+        put = self._body(length) if length else Put({})
+        if fault and fault.trouble is Trouble.STATUS:
+            return fault.status, None
+        if fault and fault.trouble is Trouble.CONCURRENT:
+            raise Refusal(409, "Concurrent modification to resource detected.")
+        return self._route(collection, unquote(name), query, put)
+
+    def _route(
+        self, collection: str, name: str, query: dict[str, list[str]], put: Put
+    ) -> tuple[int, Any]:
+        store = self.owner.store
+        if not name:
+            limit, skip = (int(query.get(key, ["0"])[0]) for key in ("limit", "skip"))
+            return 200, store.listing(collection, limit=limit or 30, skip=skip)
+        if collection == "activations":
+            if name not in store.activations:
+                raise Refusal(404, "The requested resource does not exist.")
+            return 200, store.activations[name]
+        if self.command == "PUT":
+            overwrite = query.get("overwrite", ["false"])[0] == "true"
+            new = store.put(name, put, overwrite=overwrite)
+            self.owner.puts.append(_record(name, query, put))
+            return 200, _echoed(new, put) if self.owner.echo else new
+        if self.command == "DELETE":
+            return 200, store.delete(name)
+        if self.command == "POST":
+            return self._invoke(name)
+        return 200, store.get(name)
+
+    def _invoke(self, name: str) -> tuple[int, Any]:
+        whisk = self.owner
+        whisk.store.get(name)
+        number = uuid.uuid4().hex
+        now = int(time.time() * 1000)
+        record: dict[str, Any] = {
+            "activationId": number,
+            "name": name,
+            "start": now - 1500,
+            "end": now,
+            "duration": 1500,
+            "response": {"status": "success", "success": True, "statusCode": 0, "result": {}},
+            "annotations": [{"key": "waitTime", "value": 40}, {"key": "initTime", "value": 1200}],
+        } | whisk.activation
+        whisk.store.activations[number] = record
+        if whisk.activation.get("late"):
+            return 202, {"activationId": number}
+        return (200 if record["response"]["success"] else 502), record
+
+    def _body(self, length: int) -> Put:
+        return read_put(self.rfile, length)
+
+    def _drop(self, length: int) -> None:
+        for _ in blocks(self.rfile, length):
+            pass
+
+    def _let_in(self) -> bool:
+        expected = "Basic " + base64.b64encode(self.owner.auth.encode()).decode()
+        return hmac.compare_digest(self.headers.get("Authorization", ""), expected)
+
+    def _reply(self, status: int, answer: Any, fault: Fault | None) -> None:
+        if answer is None:
+            body, kind = f"<html><h1>{status}</h1></html>".encode(), "text/html"
+        else:
+            body, kind = json.dumps(answer).encode(), "application/json"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if fault and fault.retry_after is not None:
+            self.send_header("Retry-After", str(fault.retry_after))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _reset(self) -> None:
+        """Break the connection with a TCP reset."""
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.connection.close()
+
+
+def _record(name: str, query: dict[str, list[str]], put: Put) -> dict[str, Any]:
+    return {
+        "name": name,
+        "overwrite": query.get("overwrite", [""])[0],
+        "document": put.document,
+        "code_length": put.code_length,
+        "sha256": put.sha256,
+    }
+
+
+def _echoed(action: dict[str, Any], put: Put) -> dict[str, Any]:
+    """Return the action with code as long as the one that was sent, as some versions answer."""
+    return action | {"exec": action["exec"] | {"code": "A" * put.code_length}}

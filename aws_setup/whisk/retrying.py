@@ -1,0 +1,74 @@
+"""Which of OpenWhisk's answers pass by themselves, and how they are tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aws_setup.errors import SetupError
+from aws_setup.waiting import Clock, minutes
+
+T = TypeVar("T")
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 20.0
+"""Seconds between two attempts: the pause doubles from the first to the longest."""
+
+GATEWAY = frozenset({502, 503, 504})
+"""What nginx answers while the controller starts or is overloaded."""
+
+
+class TransientError(Exception):
+    """An answer that passes by itself; `maybe_done` when the request may have taken effect."""
+
+    def __init__(self, why: str, *, after: float | None = None, maybe_done: bool = False) -> None:
+        super().__init__(why)
+        self.after = after
+        self.maybe_done = maybe_done
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to keep trying: `deadline` in seconds from the first attempt."""
+
+    clock: Clock
+    deadline: float
+    note: Callable[[str], None] = lambda _: None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for, None when it says none."""
+    text = headers.get("Retry-After", "").strip()
+    return float(text) if text.isdigit() else None
+
+
+def trying(what: str, attempt: Callable[[TransientError | None], T], patience: Patience) -> T:
+    """Call `attempt` until it ends with something else than TransientError.
+
+    Args:
+        what: the name of the work, for the message.
+        attempt: does the work; it is told what went wrong the time before.
+        patience: the clock, the deadline, and who is told about each new attempt.
+
+    Raises:
+        SetupError: the deadline would pass before the next attempt.
+    """
+    began = patience.clock.now()
+    pause, last = FIRST_PAUSE, None
+    while True:
+        try:
+            return attempt(last)
+        except TransientError as error:
+            last = error
+        wait = last.after if last.after is not None else pause * random.uniform(0.5, 1)
+        if patience.clock.now() - began + wait > patience.deadline:
+            raise SetupError(
+                f"{what} did not succeed within {minutes(patience.deadline)}",
+                f"the last answer was: {last}",
+                "see whether OpenWhisk's nginx and controller run, then run the same command again",
+            ) from last
+        patience.note(f"tried again: {last}")
+        patience.clock.sleep(wait)
+        pause = min(pause * 2, LONGEST_PAUSE)

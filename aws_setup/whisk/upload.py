@@ -1,0 +1,96 @@
+"""Puts one action: the right body for what is there, and a repeat that cannot do harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aws_setup.whisk.actions import (
+    Body,
+    Deed,
+    Existing,
+    Wanted,
+    action_body,
+    differences,
+    limits_body,
+    next_version,
+)
+from aws_setup.whisk.client import Client
+from aws_setup.whisk.deploy import Abort, Event, Kind, Listener, Task
+from aws_setup.whisk.jar import Jar
+from aws_setup.whisk.retrying import TransientError, trying
+
+
+@dataclass(frozen=True)
+class Uploader:
+    """Does the tasks of one run over what the listing said."""
+
+    client: Client
+    wanted: Wanted
+    jar: Jar | None
+    existing: dict[str, Existing]
+    abort: Abort
+
+    def act(self, task: Task, tell: Listener) -> str:
+        """Create, update or delete one action; return what came out, in words."""
+        note = _noting(task, tell)
+        if task.deed is Deed.DELETE:
+            self.client.noting(note).delete(task.name)
+            return "deleted"
+        put = _Put(self, task, tell, self.existing.get(task.name))
+        patience = self.client.noting(note).patience
+        version = trying(f"{task.deed} {task.name}", put.attempt, patience)
+        return f"version {version}"
+
+
+def _noting(task: Task, tell: Listener) -> Callable[[str], None]:
+    return lambda text: tell(Event(Kind.NOTE, task.name, task.deed, text))
+
+
+@dataclass
+class _Put:
+    """The attempts of one PUT; before each repeat it looks at what is there now."""
+
+    run: Uploader
+    task: Task
+    tell: Listener
+    before: Existing | None
+    sent: int = 0
+
+    def attempt(self, last: TransientError | None) -> str:
+        if last is not None:
+            self._forget_sent()
+            done = self._already_done()
+            if done:
+                return done
+        expected = next_version(self.before)
+        body = self._body(expected)
+        overwrite = self.task.deed is not Deed.CREATE
+        got = self.run.client.put(self.task.name, body, overwrite=overwrite, sent=self._count)
+        return got or expected
+
+    def _body(self, version: str) -> Body:
+        run = self.run
+        if self.task.deed is Deed.LIMITS and self.before is not None:
+            return limits_body(self.before, run.wanted, version=version)
+        if run.jar is None:
+            raise ValueError(f"{self.task.name} needs the jar")
+        return action_body(self.task.name, run.wanted, run.jar, version=version)
+
+    def _already_done(self) -> str:
+        """Look again; return the version when an earlier attempt took effect after all."""
+        now = self.run.client.action(self.task.name)
+        moved = now is not None and (self.before is None or now.version != self.before.version)
+        self.before = now
+        if now is not None and moved and now.ours and not differences(now, self.run.wanted):
+            return now.version
+        return ""
+
+    def _count(self, size: int) -> None:
+        self.sent += size
+        self.tell(Event(Kind.BYTES, self.task.name, self.task.deed, bytes=size))
+        self.run.abort.check()
+
+    def _forget_sent(self) -> None:
+        self.tell(Event(Kind.BYTES, self.task.name, self.task.deed, bytes=-self.sent))
+        self.sent = 0
