@@ -109,11 +109,11 @@ def refuse_conflicts(rows: Sequence[Row]) -> None:
         raise Refused.all(problems)
 
 
-def as_problem(error: BaseException, *, step: str = "") -> Problem:
+def as_problem(error: Exception, *, step: str = "") -> Problem:
     """Return an error as a Problem, named after the step where it happened."""
     prefix = f"{step}: " if step else ""
-    told = explain(error) if isinstance(error, Exception) else error
+    told = explain(error)
     if isinstance(told, SetupError):
         first = told.problems[0]
         return Problem(prefix + first.what, first.why, first.hint)
-    return Problem(prefix + type(error).__name__, str(error), "run it again with -v for details")
+    return Problem(prefix + type(told).__name__, str(told), "run it again with -v for details")

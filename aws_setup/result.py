@@ -43,7 +43,7 @@ class Result:
         """The exit code that says the same as `result`."""
         return EXIT_CODES[self.result]
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Note an error that ended the command."""
         self.result = "refused" if isinstance(error, Refused) else "failed"
         problems: Sequence[Problem] = getattr(error, "problems", ())

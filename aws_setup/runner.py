@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from aws_setup.aws_errors import explain
 from aws_setup.errors import Interrupted
 from aws_setup.graph import run_graph
 from aws_setup.plan import Row, inspect, needs_of
@@ -83,7 +84,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 -- it is kept and named at the end
             with self.lock:
                 self.outcome.failed[name] = error
-            self._say(Kind.FAILED, name, text=str(error))
+            self._say(Kind.FAILED, name, text=str(explain(error)))
             return False
         with self.lock:
             self.outcome.done[name] = action
@@ -136,8 +137,7 @@ def remove(
 ) -> Outcome:
     """Delete what the plan found and is not adopted, dependants first, in parallel.
 
-    A failed deletion does not stop the others: what it needs may well be deletable, and where it
-    is not, AWS says so.
+    What a failed deletion needs stays: AWS would refuse it only after a long wait.
     """
     mine = [row for row in rows if row.found and not row.step.adopted]
     names = {row.step.name for row in mine}

@@ -23,7 +23,7 @@ class Machines(Step):
     """The VMs of one fleet, running; `facts["instances"]` lists them sorted by name."""
 
     fleet: Fleet
-    needs: tuple[str, ...] = ("public subnet 1", "security group", "public subnet 1 routing")
+    needs: tuple[str, ...] = ("public subnet 1", "security group")
     part: str = "machines"
 
     @property

@@ -11,10 +11,11 @@ from aws_setup.errors import SetupError
 from aws_setup.inventory import Item
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import specification, tags
-from aws_setup.session import error_code
+from aws_setup.session import error_code, pages
 from aws_setup.steps import Context, Drift, Found, Step
 
 SSH = 22
+ADOPTED = "adopted"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SecurityGroup(Step):
         """Return the group, with its rules compared."""
         items = ctx.inventory.of_step("security groups", self.name)
         if not items:
-            return None
+            return _users_own(ctx)
         group = items[0]
         drift = []
         if not _open_to_itself(group):
@@ -63,7 +64,9 @@ class SecurityGroup(Step):
         return self._settle(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the group once nothing uses it."""
+        """Delete the group once nothing uses it; one that was the user's stays."""
+        if found.state == ADOPTED:
+            return
         delete_patiently(
             ctx,
             f"security group {found.id}",
@@ -105,6 +108,19 @@ class SecurityGroup(Step):
         except ClientError as error:
             if error_code(error) != "InvalidPermission.NotFound":
                 raise
+
+
+def _users_own(ctx: Context) -> Found | None:
+    """Return the group of that name in an adopted VPC, which is used as it is."""
+    vpc = ctx.found.get("vpc")
+    if ctx.config.create_vpc or vpc is None:
+        return None
+    filters = [
+        {"Name": "vpc-id", "Values": [vpc.id]},
+        {"Name": "group-name", "Values": [ctx.config.security_group_name]},
+    ]
+    groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
+    return Found(groups[0]["GroupId"], ADOPTED) if groups else None
 
 
 def _ssh(cidr: str, **description: str) -> dict[str, Any]:

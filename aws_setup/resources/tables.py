@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aws_setup.config import Config
+from aws_setup.resources.adopted import AdoptedSubnet, AdoptedVpc
 from aws_setup.resources.autoscaling import AutoScalingGroup, LaunchTemplate, scaled
 from aws_setup.resources.eks import EksCluster
 from aws_setup.resources.fleets import fleets
@@ -12,18 +15,27 @@ from aws_setup.resources.roles import ClusterRole
 from aws_setup.resources.routing import routing_steps
 from aws_setup.resources.security import SecurityGroup
 from aws_setup.resources.subnets import Subnet
+from aws_setup.resources.sweep import ClusterSweep, VpcSweep
 from aws_setup.resources.vpc import Vpc
 from aws_setup.steps import Step
 
+SUBNETS = (
+    ("public subnet 1", True, 0),
+    ("public subnet 2", True, 1),
+    ("private subnet 1", False, 0),
+    ("private subnet 2", False, 1),
+)
+"""Subnet step, whether it is public, and which of the two zones it stands in."""
+
 
 def network(config: Config) -> list[Step]:
-    """Return the steps of the network."""
+    """Return the steps of the network: its own, or those that adopt an existing VPC."""
+    if not config.create_vpc:
+        adopted = [AdoptedSubnet(name, public, index) for name, public, index in SUBNETS]
+        return [AdoptedVpc(), *adopted, SecurityGroup()]
     return [
         Vpc(),
-        Subnet("public subnet 1", public=True, index=0),
-        Subnet("public subnet 2", public=True, index=1),
-        Subnet("private subnet 1", public=False, index=0),
-        Subnet("private subnet 2", public=False, index=1),
+        *(Subnet(name, public=public, index=index) for name, public, index in SUBNETS),
         InternetGateway(),
         ElasticIp(),
         NatGateway(),
@@ -56,8 +68,20 @@ def infrastructure(config: Config) -> list[Step]:
 
 
 def everything(config: Config) -> list[Step]:
-    """Return every step that destroy must look for, whatever is switched on today."""
+    """Return every step that destroy must look for, whatever is switched on today.
+
+    Deleting goes against the needs: the cluster before what Kubernetes left in the VPC, that
+    before the subnets and groups that it used.
+    """
+    adoptions = {"create_vpc", "create_eks_iam_role"}
     switches = [name for name in type(config).model_fields if name.startswith("create_")]
-    adopted = {"create_vpc", "create_eks_iam_role"}
-    on = {name: True for name in switches if name not in adopted}
-    return infrastructure(config.model_copy(update=on))
+    on = {name: True for name in switches if name not in adoptions}
+    steps = infrastructure(config.model_copy(update=on))
+    if not config.create_vpc:
+        return [*steps, ClusterSweep()]
+    sweep = VpcSweep()
+    swept = [
+        replace(step, needs=(*step.needs, sweep.name)) if isinstance(step, EksCluster) else step
+        for step in steps
+    ]
+    return [*swept, sweep, ClusterSweep()]
