@@ -12,7 +12,30 @@ from aws_setup.rehearsal.rules import After, Answer, Before, Key, Thing
 if TYPE_CHECKING:
     from aws_setup.rehearsal.cloud import Cloud
 
-AREAS = ("ec2.network",)
+AREAS = (
+    "ec2.network",
+    "iam.roles",
+    "iam.certificates",
+    "iam.simulate",
+    "autoscaling.groups",
+    "autoscaling.capacity",
+    "autoscaling.tags",
+    "elb",
+    "quotas",
+    "pricing",
+    "eks.clusters",
+    "eks.changes",
+    "eks.updates",
+    "eks.versions",
+    "eks.nodegroups",
+    "eks.scaling",
+    "eks.addons",
+    "eks.catalogue",
+    "eks.access",
+    "eks.identity",
+    "eks.tags",
+    "eks.things",
+)
 """Modules below aws_setup.rehearsal."""
 
 

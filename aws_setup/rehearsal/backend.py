@@ -46,6 +46,14 @@ def backend(service: str, region: str) -> Any:
     return found[where]
 
 
+def everywhere(service: str) -> dict[str, Any]:
+    """Return moto's backends of a service, by region, as far as they have been used."""
+    from moto.backends import get_backend
+
+    name: Any = service.replace("-", "")
+    return dict(get_backend(name)[ACCOUNT].items())
+
+
 def ask_moto(call: Call, request: HttpRequest) -> HttpAnswer:
     """Return moto's answer to a request; raises AwsError where moto has none."""
     responder = _responder(call.service)

@@ -15,6 +15,7 @@ LATENCIES: dict[str, float] = {
     "cluster deleted": 150,
     "cluster update": 60,
     "node group active": 110,
+    "node group gives up": 1980,
     "node group deleted": 380,
     "node group update": 60,
     "addon active": 45,
@@ -24,5 +25,6 @@ LATENCIES: dict[str, float] = {
     "iam visible": 7,
     "auto scaling instances": 15,
     "load balancer dns": 180,
+    "load balancer interfaces deleted": 60,
 }
 """Delay of each transition, by name; settings may replace single ones."""

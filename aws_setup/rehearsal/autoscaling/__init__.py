@@ -1,0 +1,1 @@
+"""EC2 Auto Scaling, emulated wholly: an area a module, the groups in model.py."""

@@ -1,0 +1,110 @@
+"""Tags of Auto Scaling groups, and suspended processes.
+
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aws_setup.rehearsal.autoscaling.model import Group, Groups, group_of, groups_of, invalid
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.rules import Call
+
+MOST = 50
+"""Tags of a group."""
+
+
+def take_tags(group: Group, tags: Iterable[Mapping[str, Any]]) -> None:
+    """Add tags to a group; those that propagate go to instances launched from now on."""
+    for tag in tags:
+        key = tag["Key"]
+        group.tags[key] = str(tag.get("Value", "")), bool(tag.get("PropagateAtLaunch", False))
+    if len(group.tags) > MOST:
+        raise invalid(f"A group has at most {MOST} tags")
+
+
+def tag_list(group: Group) -> list[dict[str, Any]]:
+    """Return a group's tags as Auto Scaling shows them."""
+    return [
+        {
+            "ResourceId": group.name,
+            "ResourceType": "auto-scaling-group",
+            "Key": key,
+            "Value": value,
+            "PropagateAtLaunch": propagate,
+        }
+        for key, (value, propagate) in sorted(group.tags.items())
+    ]
+
+
+def matches(group: Group, filters: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether a group matches every filter: tag-key, tag-value or tag:KEY."""
+    for one in filters:
+        name, values = str(one["Name"]), set(one.get("Values", []))
+        if name == "tag-key":
+            held = set(group.tags)
+        elif name == "tag-value":
+            held = {value for value, _ in group.tags.values()}
+        elif name.startswith("tag:"):
+            held = {group.tags[name[4:]][0]} if name[4:] in group.tags else set()
+        else:
+            raise invalid(f"Filter type {name} is not correct. Allowed: tag-key, tag-value, tag:")
+        if not held & values:
+            return False
+    return True
+
+
+def _group(cloud: Cloud, call: Call, tag: Mapping[str, Any]) -> Group:
+    group = cloud.room(Groups).get((call.region, str(tag["ResourceId"])))
+    if group is None:
+        raise invalid(f"Group {tag['ResourceId']} not found")
+    return group
+
+
+def create_or_update(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateOrUpdateTags."""
+    for tag in call.params["Tags"]:
+        take_tags(_group(cloud, call, tag), [tag])
+    return {}
+
+
+def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteTags."""
+    for tag in call.params["Tags"]:
+        _group(cloud, call, tag).tags.pop(tag["Key"], None)
+    return {}
+
+
+def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeTags with the filters auto-scaling-group, key, value."""
+    found = [tag for group in groups_of(cloud, call) for tag in tag_list(group)]
+    names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
+    for one in call.params.get("Filters") or []:
+        if one["Name"] not in names:
+            raise invalid(f"Filter type {one['Name']} is not correct")
+        found = [tag for tag in found if tag[names[one["Name"]]] in one["Values"]]
+    return {"Tags": found}
+
+
+def suspend(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer SuspendProcesses; only Launch has an effect here."""
+    group_of(cloud, call).suspended |= set(call.params.get("ScalingProcesses") or ["Launch"])
+    return {}
+
+
+def resume(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ResumeProcesses."""
+    group = group_of(cloud, call)
+    group.suspended -= set(call.params.get("ScalingProcesses") or group.suspended)
+    return {}
+
+
+ANSWERS = {
+    ("autoscaling", "CreateOrUpdateTags"): create_or_update,
+    ("autoscaling", "DeleteTags"): delete,
+    ("autoscaling", "DescribeTags"): describe,
+    ("autoscaling", "SuspendProcesses"): suspend,
+    ("autoscaling", "ResumeProcesses"): resume,
+}

@@ -1,0 +1,1 @@
+"""Amazon EKS, emulated wholly: an area a module, their state in model.py."""

@@ -1,0 +1,238 @@
+"""Add-ons of a cluster: made, described, updated, deleted; ACTIVE or DEGRADED as nodes allow.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAddon.html
+https://docs.aws.amazon.com/eks/latest/userguide/managing-ebs-csi.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import yaml
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.eks import checks, credentials, errors, identity, updates
+from aws_setup.rehearsal.eks.catalogue import Offer, offer
+from aws_setup.rehearsal.eks.context import arn, hooks, moment, region
+from aws_setup.rehearsal.eks.model import Cluster, Document, shown
+from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.rules import Call
+
+SETTLED = ("ACTIVE", "DEGRADED")
+
+
+def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateAddon: CREATING until the latency is over, then ACTIVE or DEGRADED."""
+    params = call.params
+    cluster = region(cloud, call).cluster(params["clusterName"])
+    name = params["addonName"]
+    one = offer(name)
+    if cluster.status not in {"ACTIVE", "UPDATING"}:
+        raise errors.invalid_request(f"Cluster '{cluster.name}' is not in ACTIVE status")
+    if name in cluster.addons:
+        raise errors.in_use("Addon already exists.", clusterName=cluster.name, addonName=name)
+    document = _document(cloud, call, cluster, one)
+    document["podIdentityAssociations"] = _associations(cloud, call, cluster, document)
+    cluster.addons[name] = document
+
+    def settle() -> None:
+        if document["status"] == "CREATING":
+            document["status"] = "ACTIVE"
+            look(cloud, cluster)
+
+    cloud.later("addon active", settle)
+    return {"addon": shown(document)}
+
+
+def _document(cloud: Cloud, call: Call, cluster: Cluster, one: Offer) -> Document:
+    params = call.params
+    role = params.get("serviceAccountRoleArn")
+    document = {
+        "addonName": one.name,
+        "clusterName": cluster.name,
+        "status": "CREATING",
+        "addonVersion": _version(one, params),
+        "health": {"issues": []},
+        "addonArn": arn(call, f"addon/{cluster.name}/{one.name}/{uuid.uuid4()}"),
+        "createdAt": moment(cloud),
+        "modifiedAt": moment(cloud),
+        "tags": dict(params.get("tags") or {}),
+        "configurationValues": _values(params),
+    }
+    if role:
+        checks.role_arn(role, call.account)
+        document["serviceAccountRoleArn"] = role
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _version(one: Offer, params: Document) -> str:
+    version = str(params.get("addonVersion") or one.default)
+    if version not in one.versions:
+        raise errors.invalid_parameter(
+            "Addon version specified is not supported", addonName=one.name
+        )
+    return version
+
+
+def _values(params: Document) -> str | None:
+    """Return the configuration values, which must be a JSON or YAML object."""
+    text = params.get("configurationValues")
+    try:
+        loaded = yaml.safe_load(text) if text else {}
+    except yaml.YAMLError as error:
+        raise errors.invalid_parameter("ConfigurationValue is not in valid JSON or YAML") from error
+    if not isinstance(loaded, dict):
+        raise errors.invalid_parameter("ConfigurationValue is not a JSON or YAML object")
+    return str(text) if text else None
+
+
+def _associations(cloud: Cloud, call: Call, cluster: Cluster, document: Document) -> list[str]:
+    """Make the Pod Identity associations that a request asks for and return their ARNs."""
+    asked = call.params.get("podIdentityAssociations") or []
+    if asked and call.params.get("serviceAccountRoleArn"):
+        raise errors.invalid_parameter(
+            "Specify either serviceAccountRoleArn or podIdentityAssociations, not both"
+        )
+    return [
+        identity.associate(
+            cloud,
+            call,
+            cluster,
+            namespace="kube-system",
+            account=one["serviceAccount"],
+            role_arn=one["roleArn"],
+            owner=document["addonArn"],
+        )["associationArn"]
+        for one in asked
+    ]
+
+
+def _one(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    name = call.params["addonName"]
+    if name not in cluster.addons:
+        raise errors.not_found(
+            f"No addon: {name} found in cluster: {cluster.name}",
+            clusterName=cluster.name,
+            addonName=name,
+        )
+    return cluster, cluster.addons[name]
+
+
+def look(cloud: Cloud, cluster: Cluster) -> None:
+    """Judge anew every add-on that is not on its way somewhere, and tell who plays Kubernetes."""
+    for document in cluster.addons.values():
+        if document["status"] not in SETTLED:
+            continue
+        issue = _issue(cloud, cluster, offer(document["addonName"]), document)
+        document["status"] = "DEGRADED" if issue else "ACTIVE"
+        document["health"]["issues"] = [issue] if issue else []
+        _tell(cloud, cluster, document, document["status"])
+
+
+def _tell(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> None:
+    hooks(cloud).addon_changed(
+        cluster=cluster.name,
+        addon=document["addonName"],
+        status=status,
+        role_arn=document.get("serviceAccountRoleArn", ""),
+    )
+
+
+def _issue(cloud: Cloud, cluster: Cluster, one: Offer, document: Document) -> Document:
+    """Return what is wrong with an add-on: no node to run on, or no permission to work with."""
+    nodes = any(
+        group.document["status"] in {"ACTIVE", "UPDATING"}
+        and group.document["scalingConfig"]["desiredSize"] > 0
+        for group in cluster.nodegroups.values()
+    )
+    if one.needs_nodes and not nodes:
+        why = "it doesn't have the desired number of replicas"
+    elif one.needs_nodes and one.policy and not credentials.works(cloud, cluster, one, document):
+        why = "its replicas stop for lack of IAM permissions"
+    else:
+        return {}
+    return {
+        "code": "InsufficientNumberOfReplicas",
+        "message": f"The add-on is unhealthy because {why}.",
+        "resourceIds": [],
+    }
+
+
+def describe_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeAddon with its present health."""
+    cluster, document = _one(cloud, call)
+    look(cloud, cluster)
+    return {"addon": shown(document)}
+
+
+def list_addons(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListAddons, by name."""
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    return page("addons", sorted(cluster.addons), call.params)
+
+
+def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateAddon: another version, role or configuration."""
+    cluster, document = _one(cloud, call)
+    if document["status"] not in SETTLED:
+        raise errors.in_use(
+            f"Addon {document['addonName']} is in state {document['status']}",
+            clusterName=cluster.name,
+            addonName=document["addonName"],
+        )
+    changes = _changes(call, offer(document["addonName"]))
+    told = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
+    update = updates.begin(cloud, cluster, "AddonUpdate", told, addon=document["addonName"])
+    document["status"] = "UPDATING"
+
+    def finish() -> None:
+        document.update(changes, modifiedAt=moment(cloud), status="ACTIVE")
+        update.document["status"] = "Successful"
+        look(cloud, cluster)
+
+    answer = {"update": shown(update.document)}
+    cloud.later("addon active", finish)
+    return answer
+
+
+def _changes(call: Call, one: Offer) -> Document:
+    params = call.params
+    changes: Document = {}
+    if params.get("addonVersion"):
+        changes["addonVersion"] = _version(one, params)
+    if params.get("serviceAccountRoleArn"):
+        checks.role_arn(params["serviceAccountRoleArn"], call.account)
+        changes["serviceAccountRoleArn"] = params["serviceAccountRoleArn"]
+    if params.get("configurationValues"):
+        changes["configurationValues"] = _values(params)
+    return changes
+
+
+def delete_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteAddon; its Pod Identity associations go with it."""
+    cluster, document = _one(cloud, call)
+    if document["status"] != "DELETING":
+        document["status"] = "DELETING"
+        cloud.later("addon deleted", lambda: _gone(cloud, cluster, document))
+    return {"addon": shown(document)}
+
+
+def _gone(cloud: Cloud, cluster: Cluster, document: Document) -> None:
+    owned = [
+        k for k, v in cluster.associations.items() if v.get("ownerArn") == document["addonArn"]
+    ]
+    for key in owned:
+        del cluster.associations[key]
+    del cluster.addons[document["addonName"]]
+    _tell(cloud, cluster, document, "")
+
+
+ANSWERS = {
+    ("eks", "CreateAddon"): create_addon,
+    ("eks", "DescribeAddon"): describe_addon,
+    ("eks", "ListAddons"): list_addons,
+    ("eks", "UpdateAddon"): update_addon,
+    ("eks", "DeleteAddon"): delete_addon,
+}

@@ -1,0 +1,130 @@
+"""Pod Identity associations: which role a service account of a cluster gets.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreatePodIdentityAssociation.html
+https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.eks import checks, errors
+from aws_setup.rehearsal.eks.context import arn, moment, region
+from aws_setup.rehearsal.eks.model import Cluster, Document, shown
+from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.iam import roles
+from aws_setup.rehearsal.rules import Call
+
+SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")
+
+
+def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
+    role = roles.visible(cloud, checks.role_arn(role_arn, call.account))
+    if role is None or not roles.trusts(role, "pods.eks.amazonaws.com"):
+        raise errors.invalid_parameter(
+            f"Role with arn: {role_arn}, could not be assumed because it does not exist or the "
+            "trusted entity is not correct"
+        )
+
+
+def associate(
+    cloud: Cloud,
+    call: Call,
+    cluster: Cluster,
+    *,
+    namespace: str,
+    account: str,
+    role_arn: str,
+    owner: str = "",
+    tags: dict[str, str] | None = None,
+) -> Document:
+    """Add an association for a service account; each has at most one."""
+    for one in cluster.associations.values():
+        if (one["namespace"], one["serviceAccount"]) == (namespace, account):
+            raise errors.in_use(f"Association already exists: {one['associationId']}")
+    _role(cloud, call, role_arn)
+    number = "a-" + secrets.token_hex(9)[:17]
+    document = {
+        "clusterName": cluster.name,
+        "namespace": namespace,
+        "serviceAccount": account,
+        "roleArn": role_arn,
+        "associationArn": arn(call, f"podidentityassociation/{cluster.name}/{number}"),
+        "associationId": number,
+        "tags": dict(tags or {}),
+        "createdAt": moment(cloud),
+        "modifiedAt": moment(cloud),
+    } | ({"ownerArn": owner} if owner else {})
+    cluster.associations[number] = document
+    return document
+
+
+def create(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreatePodIdentityAssociation."""
+    params = call.params
+    made = associate(
+        cloud,
+        call,
+        region(cloud, call).cluster(params["clusterName"]),
+        namespace=params["namespace"],
+        account=params["serviceAccount"],
+        role_arn=params["roleArn"],
+        tags=params.get("tags"),
+    )
+    return {"association": shown(made)}
+
+
+def _one(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    number = call.params["associationId"]
+    if number not in cluster.associations:
+        raise errors.not_found(f"No association found with associationId: {number}")
+    return cluster, cluster.associations[number]
+
+
+def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribePodIdentityAssociation."""
+    return {"association": shown(_one(cloud, call)[1])}
+
+
+def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListPodIdentityAssociations, of one namespace or service account where asked."""
+    asked = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    found = [
+        {key: one[key] for key in (*SUMMARY, "ownerArn") if key in one}
+        for one in cluster.associations.values()
+        if all(one[key] == value for key, value in asked.items())
+    ]
+    return page("associations", found, call.params)
+
+
+def update(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdatePodIdentityAssociation: another role."""
+    _, one = _one(cloud, call)
+    if "roleArn" in call.params:
+        _role(cloud, call, call.params["roleArn"])
+        one |= {"roleArn": call.params["roleArn"], "modifiedAt": moment(cloud)}
+    return {"association": shown(one)}
+
+
+def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeletePodIdentityAssociation; one that an add-on owns goes with the add-on."""
+    cluster, one = _one(cloud, call)
+    if "ownerArn" in one:
+        raise errors.invalid_request(
+            f"The association {one['associationId']} is owned by {one['ownerArn']}"
+        )
+    del cluster.associations[one["associationId"]]
+    return {"association": shown(one)}
+
+
+ANSWERS = {
+    ("eks", "CreatePodIdentityAssociation"): create,
+    ("eks", "DescribePodIdentityAssociation"): describe,
+    ("eks", "ListPodIdentityAssociations"): list_all,
+    ("eks", "UpdatePodIdentityAssociation"): update,
+    ("eks", "DeletePodIdentityAssociation"): delete,
+}

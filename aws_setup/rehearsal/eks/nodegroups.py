@@ -1,0 +1,174 @@
+"""Managed node groups: made, described, listed and deleted.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html
+https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteNodegroup.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.eks import addons, checks, errors, groupchecks, nodes
+from aws_setup.rehearsal.eks.context import arn, moment, region
+from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, shown
+from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.rules import Call
+
+RELEASE_DATE = "20261105"
+"""Date in the releaseVersion of the nodes' AMI."""
+LOOK_AGAIN_S = 60.0
+"""Pause between two looks at a group whose nodes do not join."""
+
+
+def create_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateNodegroup: check everything, then CREATING until the nodes have joined."""
+    params = call.params
+    cluster = region(cloud, call).cluster(params["clusterName"])
+    checks.name(params["nodegroupName"])
+    if cluster.status not in {"ACTIVE", "UPDATING"}:
+        raise errors.invalid_request(
+            f"Cluster '{cluster.name}' is not in ACTIVE status", clusterName=cluster.name
+        )
+    if params["nodegroupName"] in cluster.nodegroups:
+        raise errors.in_use(
+            f"NodeGroup already exists with name {params['nodegroupName']} and cluster name "
+            f"{cluster.name}",
+            clusterName=cluster.name,
+            nodegroupName=params["nodegroupName"],
+        )
+    template = groupchecks.template(cloud, call)
+    group = Nodegroup(_document(cloud, call, cluster, template))
+    cluster.nodegroups[params["nodegroupName"]] = group
+    data = template.get("LaunchTemplateData", {})
+    cloud.clock.after(1.0, lambda: _launch(cloud, call, cluster, group, data))
+    return {"nodegroup": shown(group.document)}
+
+
+def _document(cloud: Cloud, call: Call, cluster: Cluster, template: Document) -> Document:
+    params = call.params
+    groupchecks.subnets(cloud, call, cluster)
+    groupchecks.node_role(cloud, call, params["nodeRole"])
+    inside = template.get("LaunchTemplateData", {}).get("InstanceType")
+    types = list(params.get("instanceTypes") or ([inside] if inside else ["t3.medium"]))
+    groupchecks.instance_types(cloud, call, types)
+    name = params["nodegroupName"]
+    document = {
+        "nodegroupName": name,
+        "nodegroupArn": arn(call, f"nodegroup/{cluster.name}/{name}/{uuid.uuid4()}"),
+        "clusterName": cluster.name,
+        "version": cluster.document["version"],
+        "releaseVersion": f"{cluster.document['version']}.4-{RELEASE_DATE}",
+        "createdAt": moment(cloud),
+        "modifiedAt": moment(cloud),
+        "status": "CREATING",
+        "capacityType": params.get("capacityType", "ON_DEMAND"),
+        "scalingConfig": groupchecks.scaling(params.get("scalingConfig") or {}),
+        "subnets": list(params["subnets"]),
+        "amiType": groupchecks.image(params, cluster),
+        "nodeRole": params["nodeRole"],
+        "labels": dict(params.get("labels") or {}),
+        "taints": list(params.get("taints") or []),
+        "resources": {"autoScalingGroups": []},
+        "health": {"issues": []},
+        "updateConfig": {"maxUnavailable": 1} | (params.get("updateConfig") or {}),
+        "tags": dict(params.get("tags") or {}),
+    }
+    return document | _hardware(params, template, types)
+
+
+def _hardware(params: Document, template: Document, types: list[str]) -> Document:
+    """Return what a launch template decides or, without one, the request."""
+    if not template:
+        return {"instanceTypes": types, "diskSize": params.get("diskSize", 20)}
+    named = {
+        "id": template["LaunchTemplateId"],
+        "name": template["LaunchTemplateName"],
+        "version": str(template["VersionNumber"]),
+    }
+    given = {"instanceTypes": types} if params.get("instanceTypes") else {}
+    return given | {"launchTemplate": named}
+
+
+def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+    """Make the machines and look whether they joined when nodes usually have."""
+    if group.document["status"] != "CREATING":
+        return
+    nodes.let_in(cloud, call, cluster, group)
+    nodes.launch(cloud, call, cluster, group, data)
+    deadline = cloud.clock.now() + cloud.latencies["node group gives up"]
+    cloud.later("node group active", lambda: _look(cloud, call, cluster, group, deadline))
+
+
+def _look(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:
+    """Make the group ACTIVE; while nodes are missing say why, and give up at the deadline."""
+    document = group.document
+    if document["status"] != "CREATING":
+        return
+    issue = nodes.problem(cloud, call, cluster, group)
+    document["health"]["issues"] = [issue] if issue else []
+    if not issue:
+        document["status"] = "ACTIVE"
+        changed(cloud, call, cluster, group)
+    elif _hopeless(cloud, issue) or cloud.clock.now() >= deadline:
+        document["status"] = "CREATE_FAILED"
+    else:
+        cloud.clock.after(LOOK_AGAIN_S, lambda: _look(cloud, call, cluster, group, deadline))
+
+
+def _hopeless(cloud: Cloud, issue: Document) -> bool:
+    """Say whether EKS does not wait: wrong subnets, or a cloud in which time does not count."""
+    return issue["code"] == "Ec2SubnetInvalidConfiguration" or not cloud.clock.speed
+
+
+def changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    """Note that a group has other nodes than before: add-ons may run or starve."""
+    group.document["modifiedAt"] = moment(cloud)
+    nodes.tell(cloud, call, cluster, group)
+    addons.look(cloud, cluster)
+
+
+def describe_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeNodegroup."""
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    return {"nodegroup": shown(cluster.nodegroup(call.params["nodegroupName"]).document)}
+
+
+def list_nodegroups(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListNodegroups, by name."""
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    return page("nodegroups", sorted(cluster.nodegroups), call.params)
+
+
+def delete_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteNodegroup: EKS drains the nodes, then removes the machines."""
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    group = cluster.nodegroup(call.params["nodegroupName"])
+    if group.busy:
+        raise errors.in_use(
+            f"Nodegroup {call.params['nodegroupName']} has update {group.busy} in progress",
+            clusterName=cluster.name,
+        )
+    if group.document["status"] != "DELETING":
+        group.document["status"] = "DELETING"
+        half = cloud.latencies["node group deleted"] / 2
+        cloud.clock.after(half, lambda: nodes.remove_group(cloud, call, group))
+        cloud.later("node group deleted", lambda: _gone(cloud, call, cluster, group))
+    return {"nodegroup": shown(group.document)}
+
+
+def _gone(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    nodes.remove_group(cloud, call, group)
+    nodes.remove_template(cloud, call, group)
+    changed(cloud, call, cluster, group)
+    del cluster.nodegroups[group.document["nodegroupName"]]
+    addons.look(cloud, cluster)
+
+
+ANSWERS = {
+    ("eks", "CreateNodegroup"): create_nodegroup,
+    ("eks", "DescribeNodegroup"): describe_nodegroup,
+    ("eks", "ListNodegroups"): list_nodegroups,
+    ("eks", "DeleteNodegroup"): delete_nodegroup,
+}

@@ -1,0 +1,247 @@
+"""The nodes of a node group: launch template, Auto Scaling group, and whether they can join.
+
+https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html
+https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.eks import access, checks
+from aws_setup.rehearsal.eks.context import ec2, hooks
+from aws_setup.rehearsal.eks.hooks import NodegroupView, NodeView
+from aws_setup.rehearsal.eks.images import node_image
+from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup
+from aws_setup.rehearsal.iam import roles
+from aws_setup.rehearsal.rules import AwsError, Call
+
+NODE_POLICIES = (
+    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
+    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodeMinimalPolicy",
+)
+"""Either of them lets a node join (create-node-role page)."""
+
+
+def launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+    """Make the launch template and the Auto Scaling group of a node group.
+
+    `data` is the launch template that the user gave, which EKS copies; empty for none.
+    """
+    name = group.document["nodegroupName"]
+    unique = uuid.uuid4()
+    made = ec2(
+        cloud,
+        call,
+        "CreateLaunchTemplate",
+        LaunchTemplateName=f"eks-{unique}",
+        LaunchTemplateData=_template(cloud, call, cluster, group, data),
+        TagSpecifications=[
+            {"ResourceType": "launch-template", "Tags": _listed(_tags(cluster, name))}
+        ],
+    )
+    group.template_id = made["LaunchTemplate"]["LaunchTemplateId"]
+    sizes = group.document["scalingConfig"]
+    cloud.call(
+        "autoscaling",
+        "CreateAutoScalingGroup",
+        region=call.region,
+        AutoScalingGroupName=f"eks-{name}-{unique}",
+        LaunchTemplate={"LaunchTemplateId": group.template_id, "Version": "1"},
+        MinSize=sizes["minSize"],
+        MaxSize=sizes["maxSize"],
+        DesiredCapacity=sizes["desiredSize"],
+        VPCZoneIdentifier=",".join(group.document["subnets"]),
+        Tags=[one | {"PropagateAtLaunch": True} for one in _listed(_tags(cluster, name))],
+    )
+    group.document["resources"]["autoScalingGroups"] = [{"name": f"eks-{name}-{unique}"}]
+
+
+def _tags(cluster: Cluster, name: str) -> dict[str, str]:
+    return {
+        "eks:cluster-name": cluster.name,
+        "eks:nodegroup-name": name,
+        f"kubernetes.io/cluster/{cluster.name}": "owned",
+        "k8s.io/cluster-autoscaler/enabled": "true",
+        f"k8s.io/cluster-autoscaler/{cluster.name}": "owned",
+    }
+
+
+def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _template(
+    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+) -> Document:
+    """Return the data of EKS's own launch template: the user's, completed."""
+    document = group.document
+    size = document.get("diskSize", 20)
+    disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": size, "DeleteOnTermination": True}}
+    full: Document = {"ImageId": node_image(cloud, call), "BlockDeviceMappings": [disk]} | data
+    full.setdefault("InstanceType", (document.get("instanceTypes") or ["t3.medium"])[0])
+    inner = [one for one in full.get("NetworkInterfaces", []) if one.get("Groups")]
+    if not full.get("SecurityGroupIds") and not inner:
+        full["SecurityGroupIds"] = [cluster.vpc["clusterSecurityGroupId"]]
+    return full
+
+
+def autoscaling(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
+    """Return the Auto Scaling group of a node group as described; empty when it is not there."""
+    if not group.group_name:
+        return {}
+    answer = cloud.call(
+        "autoscaling",
+        "DescribeAutoScalingGroups",
+        region=call.region,
+        AutoScalingGroupNames=[group.group_name],
+    )
+    found = answer["AutoScalingGroups"]
+    return dict(found[0]) if found else {}
+
+
+def instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+    """Return the running instances of a node group, as EC2 describes them."""
+    ids = [one["InstanceId"] for one in autoscaling(cloud, call, group).get("Instances", [])]
+    if not ids:
+        return []
+    answer = ec2(cloud, call, "DescribeInstances", InstanceIds=ids)
+    found = [one for held in answer["Reservations"] for one in held["Instances"]]
+    return [one for one in found if one["State"]["Name"] == "running"]
+
+
+def problem(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
+    """Return the health issue that keeps the nodes from joining; empty when all have joined."""
+    subnet = _public_without_addresses(cloud, call, group)
+    if subnet:
+        return _issue(
+            "Ec2SubnetInvalidConfiguration",
+            f"One or more Amazon EC2 Subnets of [{subnet}] for node group "
+            f"{group.document['nodegroupName']} does not automatically assign public IP "
+            "addresses to instances launched into it. If you want your instances to be assigned "
+            "a public IP address, then you need to enable auto-assign public IP address for the "
+            "subnet.",
+            [subnet],
+        )
+    wanted = group.document["scalingConfig"]["desiredSize"]
+    up = [one["InstanceId"] for one in instances(cloud, call, group)]
+    if len(up) < wanted:
+        return _launch_issue(cloud, call, group)
+    if up and not _can_join(cloud, call, cluster, group):
+        return _issue("NodeCreationFailure", "Instances failed to join the kubernetes cluster", up)
+    return {}
+
+
+def _issue(code: str, message: str, ids: list[str]) -> Document:
+    return {"code": code, "message": message, "resourceIds": ids}
+
+
+def _launch_issue(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
+    activities = cloud.call(
+        "autoscaling",
+        "DescribeScalingActivities",
+        region=call.region,
+        AutoScalingGroupName=group.group_name,
+    )["Activities"]
+    failed = [one["StatusMessage"] for one in activities if one["StatusCode"] == "Failed"]
+    reason = failed[0] if failed else "Instances are not running yet"
+    limit = "VcpuLimitExceeded" in reason or "vCPU capacity" in reason
+    code = "InstanceLimitExceeded" if limit else "AsgInstanceLaunchFailures"
+    return _issue(code, f"Could not launch On-Demand Instances. {reason}", [group.group_name])
+
+
+def _routes(cloud: Cloud, call: Call, subnet_id: str, vpc_id: str) -> list[dict[str, Any]]:
+    """Return the routes of a subnet: of its own table, else of the VPC's main one."""
+    for name, value in (("association.subnet-id", subnet_id), ("association.main", "true")):
+        filters = [{"Name": name, "Values": [value]}, {"Name": "vpc-id", "Values": [vpc_id]}]
+        tables = ec2(cloud, call, "DescribeRouteTables", Filters=filters)["RouteTables"]
+        if tables:
+            return list(tables[0]["Routes"])
+    return []
+
+
+def _default_route(cloud: Cloud, call: Call, subnet: dict[str, Any]) -> dict[str, Any]:
+    for route in _routes(cloud, call, subnet["SubnetId"], subnet["VpcId"]):
+        if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
+            return route
+    return {}
+
+
+def _public_without_addresses(cloud: Cloud, call: Call, group: Nodegroup) -> str:
+    """Return a subnet with a route to the internet gateway that assigns no public address."""
+    for subnet in checks.subnets(cloud, call, group.document["subnets"]):
+        gateway = _default_route(cloud, call, subnet).get("GatewayId", "")
+        if gateway.startswith("igw-") and not subnet["MapPublicIpOnLaunch"]:
+            return str(subnet["SubnetId"])
+    return ""
+
+
+def _can_join(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
+    """Say whether nodes reach the API server and are let in: route out, policy, access entry."""
+    subnets = checks.subnets(cloud, call, group.document["subnets"])
+    if not all(_default_route(cloud, call, one) for one in subnets):
+        return False
+    arn = group.document["nodeRole"]
+    role = roles.visible(cloud, checks.role_arn(arn, call.account))
+    if role is None or not set(NODE_POLICIES) & roles.visible_policies(cloud, role):
+        return False
+    entry = cluster.entries.get(arn)
+    return entry is None or entry.principal_id == role.id
+
+
+def let_in(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    """Give the node role its access entry, as EKS does; one that is there stays as it is."""
+    arn = group.document["nodeRole"]
+    setup = cluster.document["accessConfig"]
+    if setup["authenticationMode"] == "CONFIG_MAP" or arn in cluster.entries:
+        return
+    role = roles.visible(cloud, checks.role_arn(arn, call.account))
+    if role is not None:
+        access.add(cloud, call, cluster, arn, principal_id=role.id, kind="EC2_LINUX")
+        access.tell(cloud, cluster)
+
+
+def tell(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    """Tell the API server's player which nodes the group has now."""
+    nodes = tuple(
+        NodeView(
+            instance_id=one["InstanceId"],
+            private_ip=one["PrivateIpAddress"],
+            private_dns=one["PrivateDnsName"],
+            instance_type=one["InstanceType"],
+            zone=one["Placement"]["AvailabilityZone"],
+        )
+        for one in instances(cloud, call, group)
+    )
+    view = NodegroupView(
+        cluster=cluster.name,
+        name=group.document["nodegroupName"],
+        labels=dict(group.document["labels"]),
+        taints=tuple(group.document["taints"]),
+        nodes=nodes,
+    )
+    hooks(cloud).nodegroup_changed(view)
+
+
+def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+    """Delete the Auto Scaling group with its instances; already gone is fine."""
+    if autoscaling(cloud, call, group):
+        cloud.call(
+            "autoscaling",
+            "DeleteAutoScalingGroup",
+            region=call.region,
+            AutoScalingGroupName=group.group_name,
+            ForceDelete=True,
+        )
+
+
+def remove_template(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+    """Delete EKS's launch template; already gone is fine."""
+    try:
+        if group.template_id:
+            ec2(cloud, call, "DeleteLaunchTemplate", LaunchTemplateId=group.template_id)
+    except AwsError as error:
+        if not error.code.startswith("InvalidLaunchTemplateId"):
+            raise

@@ -1,0 +1,136 @@
+"""Changes of a node group in place: UpdateNodegroupConfig and UpdateNodegroupVersion.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.eks import errors, groupchecks, nodegroups, updates
+from aws_setup.rehearsal.eks.context import region
+from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, shown
+from aws_setup.rehearsal.rules import Call
+
+
+def _group(cloud: Cloud, call: Call) -> tuple[Cluster, Nodegroup]:
+    """Return the group of a call; refused while it is not ACTIVE or another update runs."""
+    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    group = cluster.nodegroup(call.params["nodegroupName"])
+    if group.busy or group.document["status"] not in {"ACTIVE", "DEGRADED"}:
+        raise errors.in_use(
+            f"Nodegroup {call.params['nodegroupName']} is in state {group.document['status']}"
+            + (f" with update {group.busy} in progress" if group.busy else ""),
+            clusterName=cluster.name,
+            nodegroupName=call.params["nodegroupName"],
+        )
+    return cluster, group
+
+
+def _run(
+    cloud: Cloud,
+    call: Call,
+    *,
+    of: tuple[Cluster, Nodegroup],
+    kind: str,
+    params: Document,
+    apply: Callable[[], None],
+) -> dict[str, Any]:
+    """Start an update of a node group: UPDATING until it has been applied."""
+    cluster, group = of
+    name = group.document["nodegroupName"]
+    update = updates.begin(cloud, cluster, kind, params, nodegroup=name)
+    group.busy = update.document["id"]
+    group.document["status"] = "UPDATING"
+
+    def finish() -> None:
+        apply()
+        group.busy = ""
+        group.document["status"] = "ACTIVE"
+        update.document["status"] = "Successful"
+        nodegroups.changed(cloud, call, cluster, group)
+
+    answer = {"update": shown(update.document)}
+    cloud.later("node group update", finish)
+    return answer
+
+
+def update_config(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateNodegroupConfig: sizes at once in the Auto Scaling group, labels and taints."""
+    cluster, group = _group(cloud, call)
+    params = call.params
+    sizes = groupchecks.scaling(
+        group.document["scalingConfig"] | (params.get("scalingConfig") or {})
+    )
+    if params.get("scalingConfig"):
+        cloud.call(
+            "autoscaling",
+            "UpdateAutoScalingGroup",
+            region=call.region,
+            AutoScalingGroupName=group.group_name,
+            MinSize=sizes["minSize"],
+            MaxSize=sizes["maxSize"],
+            DesiredCapacity=sizes["desiredSize"],
+        )
+
+    def apply() -> None:
+        group.document["scalingConfig"] = sizes
+        _labels(group.document, params.get("labels") or {})
+        _taints(group.document, params.get("taints") or {})
+        group.document["updateConfig"] |= params.get("updateConfig") or {}
+
+    told = _told(params)
+    return _run(cloud, call, of=(cluster, group), kind="ConfigUpdate", params=told, apply=apply)
+
+
+def _told(params: Document) -> Document:
+    sizes = params.get("scalingConfig") or {}
+    names = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredSize"}
+    told: Document = {names[key]: str(value) for key, value in sizes.items()}
+    labels = params.get("labels") or {}
+    if labels.get("addOrUpdateLabels"):
+        told["LabelsToAdd"] = labels["addOrUpdateLabels"]
+    if labels.get("removeLabels"):
+        told["LabelsToRemove"] = labels["removeLabels"]
+    return told
+
+
+def _labels(document: Document, change: Document) -> None:
+    document["labels"] |= change.get("addOrUpdateLabels") or {}
+    for key in change.get("removeLabels") or []:
+        document["labels"].pop(key, None)
+
+
+def _taints(document: Document, change: Document) -> None:
+    def named(taint: Document) -> tuple[Any, Any]:
+        return taint.get("key"), taint.get("effect")
+
+    added = change.get("addOrUpdateTaints") or []
+    dropped = {named(one) for one in [*added, *(change.get("removeTaints") or [])]}
+    kept = [one for one in document["taints"] if named(one) not in dropped]
+    document["taints"] = kept + list(added)
+
+
+def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateNodegroupVersion: to the cluster's Kubernetes version."""
+    cluster, group = _group(cloud, call)
+    wants = call.params.get("version") or cluster.document["version"]
+    if wants != cluster.document["version"]:
+        raise errors.invalid_parameter(
+            f"Nodegroup version {wants} must be the cluster's {cluster.document['version']}"
+        )
+    released = f"{wants}.4-{nodegroups.RELEASE_DATE}"
+
+    def apply() -> None:
+        group.document |= {"version": wants, "releaseVersion": released}
+
+    told = {"Version": wants, "ReleaseVersion": released}
+    return _run(cloud, call, of=(cluster, group), kind="VersionUpdate", params=told, apply=apply)
+
+
+ANSWERS = {
+    ("eks", "UpdateNodegroupConfig"): update_config,
+    ("eks", "UpdateNodegroupVersion"): update_version,
+}

@@ -1,0 +1,1 @@
+"""IAM's rules, an area a module."""

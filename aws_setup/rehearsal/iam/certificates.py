@@ -1,0 +1,186 @@
+"""Server certificates of IAM: checked on upload, kept until no load balancer uses them.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_UploadServerCertificate.html
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteServerCertificate.html
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from aws_setup.rehearsal.backend import everywhere
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.rules import AwsError, Call, Thing
+
+NAME = re.compile(r"^[\w+=,.@-]{1,128}$")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+class Certificates(dict[str, dict[str, Any]]):
+    """Server certificates by name: metadata, body, chain and tags."""
+
+
+def _missing(name: str) -> AwsError:
+    message = f"The Server Certificate with name {name} cannot be found."
+    return AwsError("NoSuchEntity", message, status=404)
+
+
+def _malformed(message: str) -> AwsError:
+    return AwsError("MalformedCertificate", message)
+
+
+def _parsed(body: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(body.encode())
+    except ValueError as error:
+        raise _malformed(
+            "Unable to parse certificate. Please ensure the certificate is in PEM format."
+        ) from error
+
+
+def _check_key(certificate: x509.Certificate, text: str) -> None:
+    """Refuse a private key that cannot be read or that belongs to another certificate."""
+    try:
+        key = serialization.load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _malformed(
+            "Unable to parse private key. It must be PEM and not encrypted."
+        ) from error
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+        raise AwsError("KeyPairMismatch", "The private key does not match the certificate.")
+
+
+def _check_dates(cloud: Cloud, certificate: x509.Certificate) -> None:
+    now = cloud.clock.today()
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise _malformed("The certificate is expired or not valid yet.")
+
+
+def upload(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UploadServerCertificate: the name is free, certificate and key read and match."""
+    params = call.params
+    name = params["ServerCertificateName"]
+    held = cloud.room(Certificates)
+    if not NAME.match(name):
+        raise AwsError("ValidationError", f"The name {name} is not valid")
+    if name in held:
+        message = f"The Server Certificate with name {name} already exists."
+        raise AwsError("EntityAlreadyExists", message, status=409)
+    certificate = _parsed(params["CertificateBody"])
+    _check_key(certificate, params["PrivateKey"])
+    _check_dates(cloud, certificate)
+    if params.get("CertificateChain"):
+        _parsed(params["CertificateChain"])
+    path = params.get("Path", "/")
+    metadata = {
+        "Path": path,
+        "ServerCertificateName": name,
+        "ServerCertificateId": "ASCA" + "".join(secrets.choice(LETTERS) for _ in range(17)),
+        "Arn": f"arn:aws:iam::{call.account}:server-certificate{path}{name}",
+        "UploadDate": cloud.clock.today(),
+        "Expiration": certificate.not_valid_after_utc,
+    }
+    held[name] = {
+        "ServerCertificateMetadata": metadata,
+        "CertificateBody": params["CertificateBody"],
+        "CertificateChain": params.get("CertificateChain"),
+        "Tags": list(params.get("Tags") or []),
+    }
+    return {"ServerCertificateMetadata": metadata, "Tags": held[name]["Tags"]}
+
+
+def _one(cloud: Cloud, call: Call) -> dict[str, Any]:
+    name = call.params["ServerCertificateName"]
+    if name not in cloud.room(Certificates):
+        raise _missing(name)
+    return cloud.room(Certificates)[name]
+
+
+def get(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer GetServerCertificate."""
+    found = {key: value for key, value in _one(cloud, call).items() if value is not None}
+    return {"ServerCertificate": found}
+
+
+def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListServerCertificates below a path."""
+    prefix = call.params.get("PathPrefix", "/")
+    held = [one["ServerCertificateMetadata"] for one in cloud.room(Certificates).values()]
+    listed = [one for one in held if one["Path"].startswith(prefix)]
+    return {"ServerCertificateMetadataList": listed, "IsTruncated": False}
+
+
+def _user(cloud: Cloud, arn: str) -> str:
+    """Return the load balancer of any region that uses a certificate; empty for none."""
+    for where in everywhere("elb").values():
+        for balancer in where.load_balancers.values():
+            if any(one.ssl_certificate_id == arn for one in balancer.listeners):
+                return str(balancer.name)
+    return ""
+
+
+def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteServerCertificate: refused while a load balancer uses it."""
+    found = _one(cloud, call)["ServerCertificateMetadata"]
+    if balancer := _user(cloud, found["Arn"]):
+        raise AwsError(
+            "DeleteConflict",
+            f"Certificate: {found['ServerCertificateId']} is currently in use by arn:aws:"
+            f"elasticloadbalancing:{call.region}:{call.account}:loadbalancer/{balancer}. Please "
+            "remove it first before deleting it from IAM.",
+            status=409,
+        )
+    del cloud.room(Certificates)[found["ServerCertificateName"]]
+    return {}
+
+
+def tag(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer TagServerCertificate."""
+    found = _one(cloud, call)
+    keys = {one["Key"] for one in call.params["Tags"]}
+    found["Tags"] = [one for one in found["Tags"] if one["Key"] not in keys] + call.params["Tags"]
+    return {}
+
+
+def untag(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UntagServerCertificate."""
+    found = _one(cloud, call)
+    found["Tags"] = [one for one in found["Tags"] if one["Key"] not in call.params["TagKeys"]]
+    return {}
+
+
+def tags(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListServerCertificateTags."""
+    return {"Tags": _one(cloud, call)["Tags"], "IsTruncated": False}
+
+
+def exists(cloud: Cloud) -> list[Thing]:
+    """List the server certificates; they cost nothing."""
+    return [
+        Thing(
+            "iam",
+            "server certificate",
+            name,
+            "",
+            tags={tag["Key"]: tag["Value"] for tag in one["Tags"]},
+        )
+        for name, one in cloud.room(Certificates).items()
+    ]
+
+
+ANSWERS = {
+    ("iam", "UploadServerCertificate"): upload,
+    ("iam", "GetServerCertificate"): get,
+    ("iam", "ListServerCertificates"): list_all,
+    ("iam", "DeleteServerCertificate"): delete,
+    ("iam", "TagServerCertificate"): tag,
+    ("iam", "UntagServerCertificate"): untag,
+    ("iam", "ListServerCertificateTags"): tags,
+}

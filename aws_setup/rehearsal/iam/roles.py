@@ -1,0 +1,152 @@
+"""IAM roles as other services see them: some seconds late, as IAM is eventually consistent.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.rules import AwsError, Call, Thing
+
+
+class Unseen:
+    """Which roles and attachments other services do not see yet, by the second they will."""
+
+    def __init__(self) -> None:
+        """Start with everything seen."""
+        self.until: dict[tuple[str, str], float] = {}
+
+    def hides(self, role_id: str, what: str, now: float) -> bool:
+        """Say whether a role (`what` is empty) or a thing on it is still unseen."""
+        return now < self.until.get((role_id, what), 0.0)
+
+
+def _named(cloud: Cloud, name: str) -> Any:
+    for role in cloud.backend("iam").roles.values():
+        if role.name == name:
+            return role
+    return None
+
+
+def _hide(cloud: Cloud, role_id: str, what: str) -> None:
+    if cloud.settings.lag and cloud.clock.speed:
+        until = cloud.clock.now() + cloud.latencies["iam visible"]
+        cloud.room(Unseen).until[role_id, what] = until
+
+
+def visible(cloud: Cloud, name: str) -> Any:
+    """Return moto's role of a name as another service sees it; None while it does not."""
+    role = _named(cloud, name)
+    if role is None or cloud.room(Unseen).hides(role.id, "", cloud.clock.now()):
+        return None
+    return role
+
+
+def visible_policies(cloud: Cloud, role: Any) -> set[str]:
+    """Return the ARNs of the managed policies that another service sees on a role."""
+    unseen, now = cloud.room(Unseen), cloud.clock.now()
+    return {arn for arn in role.managed_policies if not unseen.hides(role.id, arn, now)}
+
+
+def _statements(role: Any, action: str) -> list[dict[str, Any]]:
+    document = json.loads(role.assume_role_policy_document)
+    held = document.get("Statement", [])
+    statements = held if isinstance(held, list) else [held]
+    return [
+        one
+        for one in statements
+        if one.get("Effect") == "Allow" and action in _listed(one.get("Action"))
+    ]
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def trusts(role: Any, service: str) -> bool:
+    """Say whether a service may assume a role by the role's trust policy."""
+    return any(
+        isinstance(one.get("Principal"), dict)
+        and service in _listed(one["Principal"].get("Service"))
+        for one in _statements(role, "sts:AssumeRole")
+    )
+
+
+def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) -> bool:
+    """Say whether a role can be assumed with a token of an OIDC provider that has these claims."""
+    for one in _statements(role, "sts:AssumeRoleWithWebIdentity"):
+        conditions = one.get("Condition", {})
+        asked = dict(conditions.get("StringEquals", {}))
+        if provider in _listed(one.get("Principal", {}).get("Federated")) and all(
+            claims.get(key) in _listed(value) for key, value in asked.items()
+        ):
+            return set(conditions) <= {"StringEquals"}
+    return False
+
+
+def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    _hide(cloud, answer["Role"]["RoleId"], "")
+
+
+def _attached(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    _hide(cloud, _named(cloud, call.params["RoleName"]).id, call.params["PolicyArn"])
+
+
+def _in_profile(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    profile = cloud.backend("iam").instance_profiles[call.params["InstanceProfileName"]]
+    _hide(cloud, profile.id, "")
+
+
+def _profile(cloud: Cloud, call: Call) -> None:
+    """RunInstances: the instance profile must exist, and be seen by EC2."""
+    asked = call.params.get("IamInstanceProfile") or {}
+    if not asked:
+        return
+    given = asked.get("Arn") or asked.get("Name")
+    kind = "ARN" if asked.get("Arn") else "Name"
+    for profile in cloud.backend("iam").instance_profiles.values():
+        seen = not cloud.room(Unseen).hides(profile.id, "", cloud.clock.now())
+        if given in (profile.name, profile.arn) and seen:
+            return
+    message = f"Value ({given}) for parameter iamInstanceProfile.name is invalid."
+    raise AwsError(
+        "InvalidParameterValue", f"{message} Invalid IAM Instance Profile {kind.lower()}"
+    )
+
+
+def exists(cloud: Cloud) -> list[Thing]:
+    """List roles, instance profiles, OIDC providers and own policies; none of them bills."""
+    backend = cloud.backend("iam")
+    roles = [
+        Thing("iam", "role", role.name, "", tags=_plain(role.tags))
+        for role in backend.roles.values()
+    ]
+    profiles = [Thing("iam", "instance profile", name, "") for name in backend.instance_profiles]
+    providers = [
+        Thing("iam", "oidc provider", arn, "", tags=_plain(one.tag_list_type))
+        for arn, one in backend.open_id_providers.items()
+    ]
+    own = [
+        Thing("iam", "policy", arn, "")
+        for arn in backend.managed_policies
+        if not arn.startswith("arn:aws:iam::aws:")
+    ]
+    return roles + profiles + providers + own
+
+
+def _plain(tags: Iterable[dict[str, str]] | None) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or []}
+
+
+AFTER = {
+    ("iam", "CreateRole"): _created,
+    ("iam", "AttachRolePolicy"): _attached,
+    ("iam", "AddRoleToInstanceProfile"): _in_profile,
+}
+BEFORE = {("ec2", "RunInstances"): _profile}
