@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Refused
+from aws_setup.leftovers import leftovers
 from aws_setup.plan import Row, look, only, refuse_conflicts
 from aws_setup.receipt import write_receipt
 from aws_setup.report import Report
@@ -36,9 +37,7 @@ class Script:
     removal: Callable[[Config], Sequence[Step]]
     prepare: Callable[[Context], None] = lambda _: None
     preflight: Callable[[Context, Sequence[Row], Report, Result], None] = lambda *_: None
-    leftovers: Callable[[Context, Result], Sequence[str]] = lambda *_: ()
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
-    messages: tuple[str, ...] = field(default=())
 
 
 @dataclass
@@ -125,9 +124,13 @@ def destroy(run: Run) -> None:
 def _verdict(run: Run, name: str) -> None:
     if run.result.result == "interrupted":
         return
-    left = run.script.leftovers(run.ctx, run.result)
-    for line in left:
-        run.report.result(line)
+    table = list(run.script.removal(run.ctx.config))
+    left = leftovers(run.ctx, table)
+    run.result.more["leftovers"] = [asdict(thing) for thing in left]
+    if left:
+        run.report.result(f"{len(left)} things of {name} are left:")
+    for thing in left:
+        run.report.result(f"  {thing.what} {thing.id}: {thing.command}")
     if left:
         run.result.result = "leftovers"
     elif run.result.problems:

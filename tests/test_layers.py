@@ -14,7 +14,8 @@ PACKAGE = ROOT / "aws_setup"
 LAYERS = (
     ("cli",),
     ("commands",),
-    ("report", "leftovers", "preflight"),
+    ("report", "preflight"),
+    ("leftovers",),
     ("result",),
     ("runner",),
     ("plan",),
