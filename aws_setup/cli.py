@@ -20,6 +20,7 @@ from aws_setup.commands import Run, Script
 from aws_setup.config import Config, load_config
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.inventory import Inventory
+from aws_setup.receipt import receipt_path
 from aws_setup.report import Report, Style
 from aws_setup.result import Result
 from aws_setup.session import Aws
@@ -76,6 +77,7 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     @click.command(name=script.name, help=script.help)
     @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
     @click.option("--only", multiple=True, metavar="STEP", help="Only this step and its needs.")
+    @click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")
     @shared_options
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
         def work(config: Config, result: Result, report: Report) -> None:
@@ -97,13 +99,14 @@ def run_verb(
     report: Report,
     only: tuple[str, ...],
     yes: bool,
+    no_wait: bool,
     **_: Any,
 ) -> None:
     """Open AWS and run one verb of a script."""
     clock = SystemClock()
     aws = open_aws(config)
     inventory = Inventory(aws, config)
-    ctx = Context(config=config, aws=aws, clock=clock, inventory=inventory)
+    ctx = Context(config, aws, clock, inventory, patient=not no_wait)
     result.account, result.region = aws.identity.account, aws.region
     run = Run(script, ctx, clock, report, result, only, yes, _asker())
     try:
@@ -160,6 +163,7 @@ def guarded(
         )
         result.deployment = config.deployment_name
         report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
+        _log_to_file(config)
         work(config, result, report)
     except (KeyboardInterrupt, Interrupted):
         result.result = "interrupted"
@@ -172,6 +176,20 @@ def guarded(
     report.problems(result.problems)
     report.document(result)
     return result.exit_code
+
+
+def _log_to_file(config: Config) -> None:
+    """Send the debug log, with every request id, to a file beside the receipt."""
+    path = receipt_path(config).with_suffix(".log")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(threadName)s %(name)s %(message)s"))
+    logger = logging.getLogger("aws_setup")
+    logger.setLevel(logging.DEBUG)
+    for old in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+        logger.removeHandler(old)
+        old.close()
+    logger.addHandler(handler)
 
 
 def _note_failure(

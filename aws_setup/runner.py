@@ -129,7 +129,9 @@ def _bring(row: Row, ctx: Context) -> Found:
         found = step.create(ctx)
     elif row.action is Action.UPDATE:
         found = step.update(ctx, found)
-    return found if found.ready else step.wait(ctx, found)
+    if found.ready or (step.slow and not ctx.patient):
+        return found
+    return step.wait(ctx, found)
 
 
 def remove(

@@ -43,11 +43,13 @@ class Aws:
 
         Args:
             profile: a profile of the user's AWS configuration; None leaves botocore's own chain.
-            region: the AWS region; None leaves botocore's own chain.
+            region: the AWS region; None takes AWS_REGION, as AWS's other tools do, else botocore's
+                own chain, which knows AWS_DEFAULT_REGION only.
 
         Raises:
             botocore.exceptions.ProfileNotFound: the user's configuration has no such profile.
         """
+        region = region or os.environ.get("AWS_REGION") or None
         self._session = boto3.Session(profile_name=profile, region_name=region)
         self._clients: dict[tuple[str, str | None, bool], Any] = {}
         self._lock = threading.Lock()

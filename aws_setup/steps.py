@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -44,7 +45,7 @@ class Found:
     """A thing that exists: its id, its state in AWS's words, facts that others use, its drift.
 
     `ready` is False while it exists but is not usable yet: the runner then waits for it.
-    `facts` end up in the receipt: nothing secret belongs there.
+    `facts` end up in the receipt: nothing secret belongs there. `since` is when AWS made it.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Found:
     facts: Mapping[str, Any] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     ready: bool = True
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ class Choices:
 
 @dataclass
 class Context:
-    """What a step works with; one for the run, a copy for each step with its own `note`."""
+    """What a step works with; one for the run, a copy for each step with its own `note`.
+
+    `patient` is False with --no-wait: steps that are `slow` are then left to finish by themselves.
+    """
 
     config: Config
     aws: Aws
@@ -86,6 +91,7 @@ class Context:
     choices: Choices = field(default_factory=Choices)
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
+    patient: bool = True
 
     def of(self, step: str) -> Found:
         """Return what an earlier step found or made; raises SetupError when it is not there."""
@@ -106,13 +112,15 @@ class Step(ABC):
     """One thing in the world; subclasses are frozen dataclasses.
 
     `name` is how plan, log and tags call it; `needs` names the steps that must be usable first.
-    `adopted` things are used and never created, changed or deleted.
+    `adopted` things are used and never created, changed or deleted. What is `slow` may be left
+    to finish by itself when the user does not want to wait.
     """
 
     name: str
     needs: tuple[str, ...] = ()
     part: str = "other"
     adopted: bool = False
+    slow: bool = False
 
     @abstractmethod
     def find(self, ctx: Context) -> Found | None:

@@ -16,7 +16,7 @@ LAYERS = (
     ("commands",),
     ("report", "preflight"),
     ("leftovers",),
-    ("result",),
+    ("result", "summary"),
     ("runner",),
     ("plan",),
     ("resources", "hosts", "cluster", "whisk"),

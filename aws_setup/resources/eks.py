@@ -37,6 +37,7 @@ class EksCluster(Step):
     name: str = "eks cluster"
     needs: tuple[str, ...] = (*SUBNETS, "security group", "eks cluster role")
     part: str = "eks"
+    slow: bool = True
 
     def find(self, ctx: Context) -> Found | None:
         """Return the cluster; one of the same name without our tag is not ours to change."""
@@ -51,7 +52,8 @@ class EksCluster(Step):
         }
         ready = cluster["status"] in ("ACTIVE", "UPDATING")
         drift = self._drift(ctx, cluster)
-        return Found(cluster["name"], cluster["status"], facts, drift, ready=ready)
+        since = cluster.get("createdAt")
+        return Found(cluster["name"], cluster["status"], facts, drift, ready, since)
 
     def _drift(self, ctx: Context, cluster: Item) -> tuple[Drift, ...]:
         if tag_of(cluster, DEPLOYMENT) != ctx.config.deployment_name:

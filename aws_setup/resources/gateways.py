@@ -297,4 +297,6 @@ def _live(gateways: list[Item]) -> list[Item]:
 def _nat(item: Item) -> Found:
     public = [address.get("PublicIp") for address in item["NatGatewayAddresses"]]
     facts = {"public_ip": public[0] if public else None}
-    return Found(item["NatGatewayId"], item["State"], facts, ready=item["State"] == "available")
+    ready = item["State"] == "available"
+    since = item.get("CreateTime")
+    return Found(item["NatGatewayId"], item["State"], facts, ready=ready, since=since)

@@ -46,7 +46,9 @@ class Machines(Step):
         described = sorted((_described(machine) for machine in living), key=_by_name)
         own = ", ".join(machine["id"] for machine in described)
         drift = (*self._count_drift(living), *self._type_drift(living), *self._state_drift(living))
-        return Found(own, state, {"instances": described}, drift, ready=states == {"running"})
+        since = min(machine["LaunchTime"] for machine in living)
+        ready = states == {"running"}
+        return Found(own, state, {"instances": described}, drift, ready, since)
 
     def _count_drift(self, living: list[Item]) -> list[Drift]:
         has, wants = len(living), self.fleet.count
