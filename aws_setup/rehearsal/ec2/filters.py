@@ -41,7 +41,8 @@ def select(items: Iterable[Item], filters: Sequence[Item], paths: Paths) -> list
     wanted = [(one["Name"], _pattern(one.get("Values", []))) for one in filters]
     for name, _ in wanted:
         if not name.startswith("tag:") and name not in paths and name != "tag-key":
-            raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
+            message = f"The filter '{name}' is invalid, or not in the rehearsal cloud"
+            raise AwsError("InvalidParameterValue", message)
     return [item for item in items if all(_matches(item, one, paths) for one in wanted)]
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.launch import check_tag
 from aws_setup.rehearsal.ec2.lookup import ec2_of
 from aws_setup.rehearsal.rules import AwsError, Call
+from aws_setup.rehearsal.wire import operation
 
-GROUP_FILTERS = {"description", "group-id", "group-name", "owner-id", "vpc-id", "tag-key"}
-GROUP_FILTERS |= {"ip-permission.cidr", "ip-permission.from-port", "ip-permission.group-id"}
-GROUP_FILTERS |= {"ip-permission.protocol", "ip-permission.to-port", "security-group-rule-id"}
+_FILTER = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
+"""How botocore's model documents the name of a filter."""
+
+
+@functools.cache
+def known_filters(action: str) -> frozenset[str]:
+    """Return the filters that EC2 documents for a Describe action."""
+    members = operation("ec2", action).input_shape.members
+    shape = members.get("Filters") or members["Filter"]
+    return frozenset(_FILTER.findall(shape.documentation))
 
 
 def _route(cloud: Cloud, call: Call) -> None:
@@ -42,11 +52,12 @@ def _associate(cloud: Cloud, call: Call) -> None:
             raise AwsError("Resource.AlreadyAssociated", message)
 
 
-def _group_filters(cloud: Cloud, call: Call) -> None:
-    """DescribeSecurityGroups and …Rules: unknown filters are refused, as everywhere."""
-    for one in call.params.get("Filters", []):
+def _filters(cloud: Cloud, call: Call) -> None:
+    """Refuse unknown filters also where nothing exists that moto could try them on."""
+    known = known_filters(call.action)
+    for one in call.params.get("Filters") or call.params.get("Filter", []):
         name = str(one["Name"])
-        if name not in GROUP_FILTERS and not name.startswith("tag:"):
+        if not name.startswith("tag:") and name not in known:
             raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
 
 
@@ -68,10 +79,16 @@ TAGGED = (
     "CreateRouteTable CreateSecurityGroup CreateLaunchTemplate CreateTags "
     "CreateKeyPair ImportKeyPair CreateNetworkInterface CreateVolume CopyImage"
 )
-BEFORE = {("ec2", action): _tags for action in TAGGED.split()} | {
-    ("ec2", "CreateRoute"): _route,
-    ("ec2", "AssociateRouteTable"): _associate,
-    ("ec2", "DescribeSecurityGroups"): _group_filters,
-    ("ec2", "DescribeSecurityGroupRules"): _group_filters,
-}
+FILTERED = (
+    "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "
+    "DescribeAddresses DescribeRouteTables DescribeSecurityGroups DescribeSecurityGroupRules "
+    "DescribeLaunchTemplates DescribeInstances DescribeInstanceStatus DescribeVolumes "
+    "DescribeNetworkInterfaces DescribeKeyPairs DescribeImages DescribeTags "
+    "DescribeAvailabilityZones DescribeInstanceTypes DescribeInstanceTypeOfferings"
+)
+BEFORE = (
+    {("ec2", action): _tags for action in TAGGED.split()}
+    | {("ec2", action): _filters for action in FILTERED.split()}
+    | {("ec2", "CreateRoute"): _route, ("ec2", "AssociateRouteTable"): _associate}
+)
 AFTER = {("ec2", "CreateSecurityGroup"): _group_tags}
