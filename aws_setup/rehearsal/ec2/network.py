@@ -1,0 +1,3 @@
+"""VPCs, subnets, gateways and routes."""
+
+from __future__ import annotations
