@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -49,3 +50,56 @@ def refused(call: Any, **params: Any) -> str:
     with pytest.raises(ClientError) as caught:
         call(**params)
     return str(caught.value.response["Error"]["Code"])
+
+
+IMAGE = "ami-079ac4c46055b2bdf"
+"""The AMI of the λFS client."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Ids of a small network."""
+
+    vpc: str
+    subnet: str
+    gateway: str
+    group: str
+
+
+def network(ec2: Any) -> Network:
+    """Make a VPC with a public subnet, an internet gateway and a security group."""
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/20", AvailabilityZone="us-east-1a")[
+        "Subnet"
+    ]["SubnetId"]
+    on = {"Value": True}
+    ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch=on)
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    group = ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
+    return Network(vpc, subnet, gateway, group)
+
+
+def run(ec2: Any, net: Network, **more: Any) -> dict[str, Any]:
+    """Start one instance in the network and return it as RunInstances answers."""
+    request: dict[str, Any] = {
+        "ImageId": IMAGE,
+        "InstanceType": "r5.xlarge",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "SubnetId": net.subnet,
+        "SecurityGroupIds": [net.group],
+    }
+    answer = ec2.run_instances(**request | more)
+    return dict(answer["Instances"][0])
+
+
+def tagged(kind: str, **tags: str) -> list[dict[str, Any]]:
+    """Return TagSpecifications for one type of resource."""
+    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return [{"ResourceType": kind, "Tags": pairs}]
+
+
+def where(**values: str) -> list[dict[str, Any]]:
+    """Return Filters; underscores in names stand for hyphens."""
+    return [{"Name": k.replace("_", "-"), "Values": [v]} for k, v in values.items()]

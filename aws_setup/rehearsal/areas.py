@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from aws_setup.rehearsal.cloud import Cloud
 
 AREAS = (
-    "ec2.network",
+    "ec2.strict",
+    "ec2.images",
+    "ec2.quotas",
+    "ec2.offerings",
+    "ec2.nat",
+    "ec2.dependencies",
+    "ec2.instances",
     "iam.roles",
     "iam.certificates",
     "iam.simulate",

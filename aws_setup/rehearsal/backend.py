@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import os
@@ -54,16 +55,19 @@ def everywhere(service: str) -> dict[str, Any]:
     return dict(get_backend(name)[ACCOUNT].items())
 
 
-def ask_moto(call: Call, request: HttpRequest) -> HttpAnswer:
+def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAnswer:
     """Return moto's answer to a request; raises AwsError where moto has none."""
     responder = _responder(call.service)
     asked = to_moto(call.service, call.region, request)
     try:
         status, headers, body = responder()._dispatch(asked, asked.raw_url, asked.headers)
     except NotImplementedError as error:
-        raise AwsError("InvalidAction", f"not in the rehearsal cloud: {error}") from error
+        code = "InvalidParameterValue" if "filter" in str(error).lower() else "InvalidAction"
+        raise AwsError(code, f"not in the rehearsal cloud: {error}") from error
     raw = body.encode() if isinstance(body, str) else bytes(body)
     named = {str(key): str(value) for key, value in dict(headers).items()}
+    raw = raw.replace(b">request-id<", f">{request_id}<".encode())
+    named["x-amzn-RequestId"] = request_id
     return HttpAnswer(status=int(status), body=raw, headers=named)
 
 
@@ -74,5 +78,26 @@ def reset() -> None:
     from moto.core.base_backend import BackendDict
     from moto.core.model_instances import reset_model_data
 
-    BackendDict.reset()
+    for backends in BackendDict._instances:
+        backends.clear()  # its own reset would first build every backend anew
+    BackendDict._instances.clear()
     reset_model_data()
+    _keep_managed_policies()
+
+
+def _keep_managed_policies() -> None:
+    """Let moto read AWS's managed policies once per process: it takes a quarter of a second."""
+    from moto.iam.models import IAMBackend
+
+    if getattr(IAMBackend, "_read_once", False):
+        return
+    read: dict[str, list[Any]] = {}
+    original = IAMBackend._init_aws_policies
+
+    def policies(self: Any) -> list[Any]:
+        if self.region_name not in read:
+            read[self.region_name] = original(self)
+        return [copy.copy(policy) for policy in read[self.region_name]]
+
+    IAMBackend._init_aws_policies = policies
+    IAMBackend._read_once = True

@@ -21,7 +21,7 @@ class CloudClock:
         self.speed = speed
         self._born = datetime.now(UTC)
         self._zero = time.monotonic()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._at: float | None = None
 
@@ -33,10 +33,14 @@ class CloudClock:
         """Return the cloud's calendar time, in UTC."""
         return self._born + timedelta(seconds=self.now())
 
-    def after(self, seconds: float, transition: Callable[[], None]) -> None:
+    def after(self, seconds: float, transition: Callable[[], object]) -> None:
         """Apply `transition` once `seconds` of the cloud's time have passed."""
         at = self.now() + (seconds if self.speed else 0.0)
         heapq.heappush(self._due, (at, next(self._numbers), transition))
+
+    def after_real(self, seconds: float, transition: Callable[[], object]) -> None:
+        """Apply `transition` after `seconds`, also in a cloud whose delays are nothing."""
+        heapq.heappush(self._due, (self.now() + seconds, next(self._numbers), transition))
 
     def apply_due(self) -> None:
         """Apply in order what has become due; a transition may schedule the next one."""

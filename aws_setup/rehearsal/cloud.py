@@ -71,6 +71,10 @@ class Cloud:
         request = wire.encode_request(asked, _authorization(asked))
         return wire.decode_answer(asked, backend.ask_moto(asked, request))
 
+    def look(self, call: Call, action: str, /, **params: Any) -> dict[str, Any]:
+        """Return moto's answer to another action of the call's service, in the same region."""
+        return self.ask(replace(call, action=action, params={}), **params)
+
     def call(
         self, service: str, action: str, /, *, region: str = "us-east-1", **params: Any
     ) -> Any:
@@ -155,7 +159,7 @@ class Cloud:
         if rule := self._tables.answers.get(call.key):
             result = rule(self, call)
         else:
-            raw = backend.ask_moto(call, request)
+            raw = backend.ask_moto(call, request, request_id)
             if raw.status < 300 and not afters and not self._must_see(call):
                 return raw
             result = wire.decode_answer(call, raw)

@@ -7,6 +7,7 @@ LATENCIES: dict[str, float] = {
     "subnet": 1,
     "nat available": 114,
     "nat deleted": 60,
+    "address free after nat": 5,
     "instance running": 12,
     "instance terminated": 45,
     "instance stopped": 30,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from aws_setup.hosts.ssh.settings import USER, Route, Settings
 KEEP_ALIVE = 15
 """Seconds between keep-alive packets, well below the 350 s after which AWS drops idle flows."""
 
+log = logging.getLogger(__name__)
+
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -25,7 +28,7 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 class Door:
     """What every connection of a run shares."""
 
-    settings: Settings
+    settings: Callable[[], Settings]
     identities: Identities
     known: KnownHosts
     trusted: Callable[[str, HostKey], None]
@@ -51,7 +54,7 @@ def dial(
     Raises:
         Unreachable: with the layer that failed; HostKeyError for a changed host key.
     """
-    transport = paramiko.Transport(_socket(door, route, timeout=timeout))
+    transport = _transport(_socket(door, route, timeout=timeout))
     try:
         known = door.known.keys(alias)
         if known:
@@ -64,6 +67,21 @@ def dial(
         raise
     transport.set_keepalive(KEEP_ALIVE)
     return transport
+
+
+def _transport(sock: Any) -> paramiko.Transport:
+    transport = paramiko.Transport(sock)
+    transport.set_log_channel(log.name)
+    return transport
+
+
+def _only_for_the_log(record: logging.LogRecord) -> bool:
+    """Make paramiko's tracebacks debug lines: what they are about is raised as well."""
+    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    return True
+
+
+log.addFilter(_only_for_the_log)
 
 
 def _socket(door: Door, route: Route, *, timeout: float) -> Any:
@@ -106,9 +124,9 @@ def _connect(route: Route, *, timeout: float) -> socket.socket:
 def _through(door: Door, route: Route, *, timeout: float) -> paramiko.Channel:
     """Return a channel through the hops of a ProxyJump; each hop is kept alive by the next."""
     carrier: Any = None
-    for hop in map(door.settings.jump, route.jumps):
+    for hop in map(door.settings().jump, route.jumps):
         sock = _tunnel(carrier, hop, timeout=timeout) if carrier else _connect(hop, timeout=timeout)
-        carrier = paramiko.Transport(sock)
+        carrier = _transport(sock)
         alias = f"[{hop.host}]:{hop.port}"
         _greet(carrier, hop, timeout=timeout)
         known = door.known.keys(alias)
@@ -206,10 +224,12 @@ def _denied(route: Route, tried: int) -> SetupError:
             Layer.USER,
             f"your OpenSSH configuration says user {route.user}, and the λFS machines have {USER}",
             f"set `User {USER}` for this address in it, or set ssh_config_path to another file",
+            passing=False,
         )
     return Unreachable(
         route.address,
         Layer.KEY,
         f"it accepts none of the {tried} keys offered for user {route.user}",
         "set ssh_key_path to the private key of ssh_keypair_name's key pair",
+        passing=False,
     )

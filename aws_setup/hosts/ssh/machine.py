@@ -21,6 +21,9 @@ SESSIONS = 8
 _SLICE = 1.0
 """Seconds between two looks whether the run is being stopped while a command runs."""
 
+_OPEN = 20.0
+"""Seconds that opening a channel may take; more than one keep-alive."""
+
 _SHOWN = 120
 """Characters of a command that an error shows."""
 
@@ -47,7 +50,7 @@ class Machine:
         instance_id: str,
         address: str,
         *,
-        connect: Callable[[Machine], paramiko.Transport],
+        connect: Callable[[Machine, bool], paramiko.Transport],
         clock: Clock,
         name: str = "",
         private_ip: str = "",
@@ -64,10 +67,13 @@ class Machine:
         return f"{self.name} ({self.address or 'no address'})"
 
     def connect(self) -> paramiko.Transport:
-        """Return the connection, made when there is none or the old one broke."""
+        """Return the connection, made when there is none.
+
+        Where there was one and it broke, the machine may be rebooting: that is waited for.
+        """
         with self._lock:
             if self._transport is None or not self._transport.is_active():
-                self._transport = self._connect(self)
+                self._transport = self._connect(self, self._transport is not None)
             return self._transport
 
     def close(self) -> None:
@@ -187,16 +193,24 @@ class Machine:
     def _run(
         self, line: str, shown: str, *, stdin: bytes, timeout: float, output: Listener | None
     ) -> Result:
-        transport = self.connect()
         with self._sessions:
             try:
-                channel = transport.open_session(timeout=timeout)
+                channel = self._channel()
                 channel.settimeout(timeout)
                 channel.exec_command(line)
             except (paramiko.SSHException, EOFError, OSError):
                 raise ConnectionLost(str(self), shown) from None
             with channel:
                 return self._converse(channel, shown, stdin=stdin, timeout=timeout, output=output)
+
+    def _channel(self) -> paramiko.Channel:
+        """Return a channel, over a new connection when the old one turns out to be broken."""
+        transport = self.connect()
+        try:
+            return transport.open_session(timeout=_OPEN)
+        except (paramiko.SSHException, EOFError, OSError):
+            transport.close()
+            return self.connect().open_session(timeout=_OPEN)
 
     def _converse(
         self,

@@ -65,7 +65,7 @@ class Hosts:
         self.identities = Identities(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
         self._machines: dict[str, Machine] = {}
-        self._door: Door | None = None
+        self._door = Door(self._settings, self.identities, self.known, self._trust)
         self._lock = threading.Lock()
 
     def machine(
@@ -97,7 +97,7 @@ class Hosts:
     def check(self) -> None:
         """Load key and OpenSSH configuration, so that faults and passphrases come up early."""
         self.identities.check()
-        self._opened()
+        self._settings()
 
     def each(self, machines: Iterable[Machine], work: Callable[[Machine], T]) -> list[T]:
         """Do something on many machines at once and return the answers in their order.
@@ -136,20 +136,30 @@ class Hosts:
     def _wait_for_one(
         self, machine: Machine, *, deadline: float, note: Callable[[str], None] | None
     ) -> None:
+        self._until_in(machine, machine.connect, deadline=deadline, note=note)
+
+    def _until_in(
+        self,
+        machine: Machine,
+        connect: Callable[[], paramiko.Transport],
+        *,
+        deadline: float = BOOT,
+        note: Callable[[str], None] | None = None,
+    ) -> paramiko.Transport:
+        """Connect again and again; the failure names the layer at which the last attempt ended."""
         last: list[Unreachable] = []
 
-        def probe() -> bool | Pending:
+        def probe() -> paramiko.Transport | Pending:
             try:
-                machine.connect()
+                return connect()
             except Unreachable as error:
                 if not error.passing:
                     raise
                 last[:] = [error]
                 return Pending(f"{machine.name}: {error.layer}")
-            return True
 
         try:
-            wait_until(
+            return wait_until(
                 f"{machine} answers SSH",
                 probe,
                 clock=self.clock,
@@ -163,7 +173,12 @@ class Hosts:
             problem = last[0].problems[0]
             raise SetupError(error.problems[0].what, problem.why, problem.hint) from None
 
-    def _connect(self, machine: Machine) -> paramiko.Transport:
+    def _connect(self, machine: Machine, again: bool) -> paramiko.Transport:
+        if again:
+            return self._until_in(machine, lambda: self._dial(machine))
+        return self._dial(machine)
+
+    def _dial(self, machine: Machine) -> paramiko.Transport:
         if not machine.address:
             raise Unreachable(
                 machine.name,
@@ -171,10 +186,9 @@ class Hosts:
                 "it has no public address: it is stopped, or its subnet gives it none",
                 "run `create`: it starts stopped machines",
             )
-        door = self._opened()
         return dial(
-            door,
-            door.settings.route(machine.address),
+            self._door,
+            self._settings().route(machine.address),
             alias=machine.id,
             published=lambda: self._published(machine.id),
             timeout=LAYER,
@@ -183,12 +197,9 @@ class Hosts:
     def _published(self, instance_id: str) -> list[HostKey]:
         return keys_in_console(self.console(instance_id)) if self.console else []
 
-    def _opened(self) -> Door:
-        with self._lock:
-            if self._door is None:
-                settings = Settings(Path(self.config.ssh_config_path))
-                self._door = Door(settings, self.identities, self.known, self._trust)
-            return self._door
+    def _settings(self) -> Settings:
+        """Read the OpenSSH configuration: it may be edited while machines boot."""
+        return Settings(Path(self.config.ssh_config_path))
 
     def _trust(self, alias: str, key: HostKey) -> None:
         self.first_use[alias] = key

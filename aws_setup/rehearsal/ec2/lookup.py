@@ -1,0 +1,119 @@
+"""Finds moto's EC2 objects, with AWS's own codes for what does not exist."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.rules import AwsError, Call
+
+
+def ec2_of(cloud: Cloud, call: Call) -> Any:
+    """Return moto's EC2 backend of the call's region."""
+    return cloud.backend("ec2", call.region)
+
+
+def subnet_of(ec2: Any, subnet_id: str) -> Any:
+    """Return a subnet; raises InvalidSubnetID.NotFound."""
+    for zone in ec2.subnets.values():
+        if subnet_id in zone:
+            return zone[subnet_id]
+    message = f"The subnet ID '{subnet_id}' does not exist"
+    raise AwsError("InvalidSubnetID.NotFound", message)
+
+
+def group_of(ec2: Any, group_id: str) -> Any:
+    """Return a security group; raises InvalidGroup.NotFound."""
+    found = ec2.get_security_group_from_id(group_id)
+    if found is None:
+        message = f"The security group '{group_id}' does not exist"
+        raise AwsError("InvalidGroup.NotFound", message)
+    return found
+
+
+def address_of(ec2: Any, allocation_id: str) -> Any:
+    """Return an elastic address; raises InvalidAllocationID.NotFound."""
+    for address in ec2.addresses:
+        if address.allocation_id == allocation_id:
+            return address
+    message = f"The allocation ID '{allocation_id}' does not exist"
+    raise AwsError("InvalidAllocationID.NotFound", message)
+
+
+def enis_in(ec2: Any, *, subnet: str = "", vpc: str = "") -> list[Any]:
+    """Return the network interfaces of a subnet or of a VPC."""
+    return [
+        eni
+        for eni in list(ec2.enis.values())
+        if eni.subnet.id == subnet or eni.subnet.vpc_id == vpc
+    ]
+
+
+def used_addresses(ec2: Any, subnet: Any) -> set[str]:
+    """Return the private addresses in use in a subnet."""
+    return {
+        str(item["PrivateIpAddress"])
+        for eni in enis_in(ec2, subnet=subnet.id)
+        for item in eni.private_ip_addresses
+    }
+
+
+def reserved(subnet: Any) -> set[str]:
+    """Return the five addresses that AWS keeps: the first four and the last.
+
+    VPC user guide, "Subnet CIDR reservations": Subnet sizing for IPv4.
+    """
+    network = ipaddress.ip_network(subnet.cidr_block)
+    return {str(network[index]) for index in (0, 1, 2, 3, -1)}
+
+
+def free_addresses(ec2: Any, subnet: Any) -> Iterator[str]:
+    """Yield the subnet's addresses that can be given, lowest first."""
+    taken = used_addresses(ec2, subnet) | reserved(subnet)
+    for address in ipaddress.ip_network(subnet.cidr_block):
+        if str(address) not in taken:
+            yield str(address)
+
+
+def address_counts(ec2: Any, subnet: Any) -> int:
+    """Return how many addresses of a subnet are free."""
+    size = ipaddress.ip_network(subnet.cidr_block).num_addresses
+    return size - 5 - len(used_addresses(ec2, subnet))
+
+
+def check_address(ec2: Any, subnet: Any, address: str) -> None:
+    """Refuse a private address that cannot be given; raises AwsError.
+
+    EC2 API reference, error codes: InvalidIPAddress.InUse, InvalidParameterValue.
+    """
+    if ipaddress.ip_address(address) not in ipaddress.ip_network(subnet.cidr_block):
+        message = f"Address {address} does not fall within the subnet's address range"
+        raise AwsError("InvalidParameterValue", message)
+    if address in reserved(subnet):
+        message = f"Address {address} is in subnet's reserved address range"
+        raise AwsError("InvalidParameterValue", message)
+    if address in used_addresses(ec2, subnet):
+        raise AwsError("InvalidIPAddress.InUse", f"Address {address} is in use.")
+
+
+def set_address(eni: Any, address: str) -> None:
+    """Give a network interface another primary private address."""
+    eni.private_ip_address = address
+    eni.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
+
+
+def tags_for(params: dict[str, Any], kind: str) -> dict[str, str]:
+    """Return the tags that a request gives to one type of resource."""
+    return {
+        tag["Key"]: tag.get("Value", "")
+        for specification in params.get("TagSpecifications", [])
+        if specification.get("ResourceType") == kind
+        for tag in specification.get("Tags", [])
+    }
+
+
+def igw_attached(ec2: Any, vpc_id: str) -> bool:
+    """Say whether a VPC has an internet gateway."""
+    return any(gw.vpc and gw.vpc.id == vpc_id for gw in ec2.internet_gateways.values())

@@ -1,3 +1,0 @@
-"""VPCs, subnets, gateways and routes."""
-
-from __future__ import annotations

@@ -1,0 +1,94 @@
+"""Single requests that moto lets through, or answers with less than EC2 does."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.ec2.launch import check_tag
+from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.rules import AwsError, Call
+from aws_setup.rehearsal.wire import operation
+
+_FILTER = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
+"""How botocore's model documents the name of a filter."""
+
+
+@functools.cache
+def known_filters(action: str) -> frozenset[str]:
+    """Return the filters that EC2 documents for a Describe action."""
+    members = operation("ec2", action).input_shape.members
+    shape = members.get("Filters") or members["Filter"]
+    return frozenset(_FILTER.findall(shape.documentation))
+
+
+def _route(cloud: Cloud, call: Call) -> None:
+    """CreateRoute: the target must exist and belong to the table's VPC."""
+    ec2, params = ec2_of(cloud, call), call.params
+    nat_id, gateway_id = params.get("NatGatewayId"), params.get("GatewayId", "")
+    if nat_id and nat_id not in ec2.nat_gateways:
+        message = f"The natGateway ID '{nat_id}' does not exist"
+        raise AwsError("InvalidNatGatewayID.NotFound", message)
+    table = ec2.route_tables.get(params["RouteTableId"])
+    gateway = ec2.internet_gateways.get(gateway_id)
+    if table and gateway and (gateway.vpc is None or gateway.vpc.id != table.vpc_id):
+        message = (
+            f"route table {table.id} and network gateway {gateway_id} belong to different networks"
+        )
+        raise AwsError("InvalidParameterValue", message)
+
+
+def _associate(cloud: Cloud, call: Call) -> None:
+    """AssociateRouteTable: a subnet has one table (EC2 error code Resource.AlreadyAssociated)."""
+    wanted, subnet = call.params["RouteTableId"], call.params.get("SubnetId")
+    for table in ec2_of(cloud, call).route_tables.values():
+        if table.id != wanted and subnet and subnet in table._associations.values():
+            message = (
+                f"the specified association for route table {wanted} conflicts with an existing "
+                "association"
+            )
+            raise AwsError("Resource.AlreadyAssociated", message)
+
+
+def _filters(cloud: Cloud, call: Call) -> None:
+    """Refuse unknown filters also where nothing exists that moto could try them on."""
+    known = known_filters(call.action)
+    for one in call.params.get("Filters") or call.params.get("Filter", []):
+        name = str(one["Name"])
+        if not name.startswith("tag:") and name not in known:
+            raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+def _group_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """CreateSecurityGroup answers with the tags it was given."""
+    group = ec2_of(cloud, call).get_security_group_from_id(answer["GroupId"])
+    answer["Tags"] = [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()]
+
+
+def _tags(cloud: Cloud, call: Call) -> None:
+    """Tags of create calls and CreateTags: reserved and too long ones are refused."""
+    specified = [tag for s in call.params.get("TagSpecifications", []) for tag in s.get("Tags", [])]
+    for tag in [*specified, *call.params.get("Tags", [])]:
+        check_tag(tag["Key"], str(tag.get("Value", "")))
+
+
+TAGGED = (
+    "CreateVpc CreateSubnet CreateInternetGateway CreateNatGateway AllocateAddress "
+    "CreateRouteTable CreateSecurityGroup CreateLaunchTemplate CreateTags "
+    "CreateKeyPair ImportKeyPair CreateNetworkInterface CreateVolume CopyImage"
+)
+FILTERED = (
+    "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "
+    "DescribeAddresses DescribeRouteTables DescribeSecurityGroups DescribeSecurityGroupRules "
+    "DescribeLaunchTemplates DescribeInstances DescribeInstanceStatus DescribeVolumes "
+    "DescribeNetworkInterfaces DescribeKeyPairs DescribeImages DescribeTags "
+    "DescribeAvailabilityZones DescribeInstanceTypes DescribeInstanceTypeOfferings"
+)
+BEFORE = (
+    {("ec2", action): _tags for action in TAGGED.split()}
+    | {("ec2", action): _filters for action in FILTERED.split()}
+    | {("ec2", "CreateRoute"): _route, ("ec2", "AssociateRouteTable"): _associate}
+)
+AFTER = {("ec2", "CreateSecurityGroup"): _group_tags}

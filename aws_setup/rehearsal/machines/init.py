@@ -1,0 +1,119 @@
+"""The first process of a rehearsal machine, run as a program inside its new namespaces.
+
+Arguments: folder of the disk, private address, number of the listening socket. It mounts the
+disk, waits on stdin for its network card, starts sshd, carries connections from the listening
+socket (which belongs to the computer's own network) to it, and ends when stdin does: then the
+kernel ends every process of the machine, as a power cut would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import encodings.idna  # noqa: F401 -- socket needs it, and later it cannot be found
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+SHARED = ("/usr", "/etc/alternatives", "/etc/java-17-openjdk", "/etc/ld.so.cache", "/etc/ssl")
+"""What a machine has of this computer, read-only where it is a folder."""
+
+SSHD = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "/usr/sbin/sshd", "-D", "-e"]
+
+
+def call(*command: str) -> None:
+    """Run a program; its failure ends the machine with the program's own words."""
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def mount_disk(root: str) -> None:
+    """Make the disk the root file system."""
+    call("mount", "--rbind", root, root)
+    for name in SHARED:
+        if not Path(name).exists():
+            continue
+        target = Path(root + name)
+        if Path(name).is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.touch()
+        call("mount", "--bind", name, str(target))
+        call("mount", "-o", "bind,remount,ro", str(target))
+    call("mount", "--bind", f"{root}/local", f"{root}/usr/local")
+    call("mount", "--rbind", "/dev", f"{root}/dev")
+    call("mount", "-t", "proc", "proc", f"{root}/proc")
+    call("mount", "-t", "tmpfs", "tmpfs", f"{root}/tmp")
+    call("mount", "-t", "tmpfs", "tmpfs", f"{root}/run")
+    # Not chroot: the kernel makes no user namespace for a process in one.
+    os.chdir(root)
+    call("pivot_root", ".", "old")
+    os.chdir("/")
+    call("umount", "--lazy", "/old")
+
+
+def plug_in(address: str) -> None:
+    """Set up the host name and the network card, and let an ordinary user listen on port 22."""
+    socket.sethostname("ip-" + address.replace(".", "-"))
+    call("ip", "link", "set", "lo", "up")
+    call("ip", "address", "add", f"{address}/16", "dev", "eth0")
+    call("ip", "link", "set", "eth0", "up")
+    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("22")
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Copy one direction of a connection until it ends."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def carry(outside: socket.socket) -> None:
+    """Carry one connection from outside to sshd; sshd down means: hang up."""
+    with outside, contextlib.suppress(OSError), socket.socket() as inside:
+        inside.connect(("127.0.0.1", 22))
+        back = threading.Thread(target=copy, args=(inside, outside), daemon=True)
+        back.start()
+        copy(outside, inside)
+        back.join()
+
+
+def serve(listener: socket.socket) -> None:
+    """Carry every connection from outside."""
+    while True:
+        outside, _ = listener.accept()
+        threading.Thread(target=carry, args=(outside,), daemon=True).start()
+
+
+def reap(*_: object) -> None:
+    """Bury the dead, as the first process must."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def main() -> None:
+    """Boot, say so on stdout, and live until stdin ends."""
+    root, address, listening = sys.argv[1:]
+    mount_disk(root)
+    os.write(1, b"mounted\n")
+    os.read(0, 1)
+    plug_in(address)
+    signal.signal(signal.SIGCHLD, reap)
+    with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- nothing more may be imported
+        subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    listener = socket.socket(fileno=int(listening))
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    os.write(1, b"booted\n")
+    while True:
+        with contextlib.suppress(InterruptedError):
+            if not os.read(0, 1):
+                return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""The room with the machines: a network of its own, power switches, and the ssh configuration.
+
+A machine is a set of Linux namespaces with its own disk, network card, process table and a real
+OpenSSH server; no root is needed. `available` tells whether this computer can do that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.machines import init
+from aws_setup.rehearsal.machines.tree import Tree
+
+PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
+"""What a room needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
+
+Lay = Callable[[Tree], None]
+"""Puts software on a new disk, as an AMI does."""
+
+
+@dataclass
+class Box:
+    """One machine as the room keeps it; `process` is there while the power is on."""
+
+    id: str
+    number: int
+    private_ip: str
+    tree: Tree
+    port: int
+    public_ip: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def available() -> str:
+    """Return '' when machines can run here, else the reason why not."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    probe = subprocess.run(["unshare", "-Urmn", "true"], capture_output=True, check=False)
+    return "" if probe.returncode == 0 else "user namespaces are not allowed here"
+
+
+class Room:
+    """Machines by instance id; all power goes off with `close`, or when this process ends."""
+
+    def __init__(self, folder: Path, *, authorized_key: str) -> None:
+        """Set up the room's network.
+
+        Args:
+            folder: where the disks are kept.
+            authorized_key: the public key of the EC2 key pair, in OpenSSH's format.
+
+        Raises:
+            SetupError: this computer cannot run machines.
+        """
+        reason = available()
+        if reason:
+            raise SetupError("machines cannot run here", reason, "use in-process machines")
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.authorized_key = authorized_key.rstrip() + "\n"
+        self._boxes: dict[str, Box] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._switch = subprocess.Popen(
+            ["unshare", "--user", "--map-root-user", "--net", "--", "cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._await_switch()
+        self._in_switch("ip", "link", "add", "switch", "type", "bridge")
+        self._in_switch("ip", "link", "set", "switch", "up")
+
+    def __enter__(self) -> Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def launch(
+        self, instance_id: str, *, private_ip: str, public_ip: str, lay: Iterable[Lay] = ()
+    ) -> Tree:
+        """Make a machine with a new disk and switch it on; returns its disk."""
+        tree = Tree(self.folder / instance_id)
+        tree.lay_out(authorized_key=self.authorized_key)
+        for put in lay:
+            put(tree)
+        with self._lock:
+            box = Box(instance_id, next(self._numbers), private_ip, tree, _free_port())
+            self._boxes[instance_id] = box
+        self.power_on(instance_id, public_ip=public_ip)
+        return tree
+
+    def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
+        """Boot a machine; it has the new public address, or keeps the old one."""
+        box = self._boxes[instance_id]
+        with box.lock:
+            box.public_ip = public_ip or box.public_ip
+            if box.process is None:
+                box.process = self._boot(box)
+        self._write_ssh_config()
+
+    def power_off(self, instance_id: str) -> None:
+        """Cut the power: every process of the machine ends at once, the disk stays."""
+        box = self._boxes[instance_id]
+        with box.lock:
+            process, box.process = box.process, None
+            if process:
+                _end(process)
+
+    def reboot(self, instance_id: str) -> None:
+        """Cut the power and boot again."""
+        self.power_off(instance_id)
+        self.power_on(instance_id)
+
+    def discard(self, instance_id: str) -> None:
+        """Switch a machine off and remove its disk; unknown ones are fine."""
+        if instance_id in self._boxes:
+            self.power_off(instance_id)
+            self._boxes.pop(instance_id).tree.remove()
+            self._write_ssh_config()
+
+    def tree(self, instance_id: str) -> Tree:
+        """Return a machine's disk."""
+        return self._boxes[instance_id].tree
+
+    def console(self, instance_id: str) -> str:
+        """Return a machine's console output."""
+        return self._boxes[instance_id].tree.console()
+
+    @property
+    def ssh_config(self) -> Path:
+        """The OpenSSH configuration that leads public addresses to the machines."""
+        return self.folder / "ssh_config"
+
+    def close(self) -> None:
+        """Switch everything off; the disks stay."""
+        for instance_id in list(self._boxes):
+            self.power_off(instance_id)
+        _end(self._switch)
+
+    def _write_ssh_config(self) -> None:
+        with self._lock:
+            text = "".join(
+                f"Host {box.public_ip}\n  HostName 127.0.0.1\n  Port {box.port}\n  User ubuntu\n"
+                for box in self._boxes.values()
+                if box.public_ip
+            )
+            new = self.ssh_config.with_suffix(".new")
+            new.write_text(text, encoding="utf-8")
+            new.replace(self.ssh_config)
+
+    def _boot(self, box: Box) -> subprocess.Popen[bytes]:
+        with _listener(box.port) as listener:
+            process = subprocess.Popen(
+                [
+                    *self._enter(),
+                    *("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--"),
+                    *(sys.executable, "-I", init.__file__, str(box.tree.root.resolve())),
+                    *(box.private_ip, str(listener.fileno())),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+            )
+        self._expect(box, process, b"mounted\n")
+        # Both ends of the cable carry the machine's number; a re-boot finds the old one gone.
+        cable = f"cable{box.number}"
+        peer = ("peer", "name", "eth0", "netns", str(process.pid))
+        self._in_switch("ip", "link", "add", cable, "type", "veth", *peer)
+        self._in_switch("ip", "link", "set", cable, "master", "switch", "up")
+        assert process.stdin
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        self._expect(box, process, b"booted\n")
+        return process
+
+    def _expect(self, box: Box, process: subprocess.Popen[bytes], word: bytes) -> None:
+        assert process.stdout
+        if process.stdout.readline() != word:
+            _end(process)
+            raise SetupError(f"{box.id} does not boot", "see the lines above", "")
+
+    def _enter(self) -> list[str]:
+        target = ["--target", str(self._switch.pid)]
+        return ["nsenter", *target, "--user", "--net", "--preserve-credentials", "--"]
+
+    def _in_switch(self, *command: str) -> None:
+        subprocess.run([*self._enter(), *command], check=True)
+
+    def _await_switch(self) -> None:
+        """Return when the switch's namespaces are there: `cat` then answers."""
+        assert self._switch.stdin
+        assert self._switch.stdout
+        self._switch.stdin.write(b"\n")
+        self._switch.stdin.flush()
+        self._switch.stdout.readline()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _listener(port: int) -> socket.socket:
+    server = socket.create_server(("127.0.0.1", port))
+    os.set_inheritable(server.fileno(), True)
+    return server
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process by closing its stdin, and wait until it is gone."""
+    with contextlib.suppress(OSError):
+        if process.stdin:
+            process.stdin.close()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
