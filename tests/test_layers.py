@@ -13,8 +13,7 @@ PACKAGE = ROOT / "aws_setup"
 
 LAYERS = (
     ("cli",),
-    ("whisk_setup",),
-    ("commands", "whisk_commands"),
+    ("commands",),
     ("report", "preflight"),
     ("leftovers",),
     ("result", "summary"),

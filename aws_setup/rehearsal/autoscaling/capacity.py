@@ -88,6 +88,7 @@ def _launch_one(cloud: Cloud, group: Group) -> None:
             refusal = error
             continue
         made = answer["Instances"][0]
+        _mark(cloud, group, made["InstanceId"], data)
         group.members[made["InstanceId"]] = Member(
             made["InstanceId"],
             made["InstanceType"],
@@ -97,6 +98,17 @@ def _launch_one(cloud: Cloud, group: Group) -> None:
         note(cloud, group, f"Launching a new EC2 instance: {made['InstanceId']}", "Successful")
         return
     raise refusal or AwsError("ValidationError", "The group has no subnet")
+
+
+def _mark(cloud: Cloud, group: Group, instance_id: str, version: dict[str, Any]) -> None:
+    """Add the tags that only AWS may set."""
+    shown = _shown_template(version)
+    tags = {
+        "aws:autoscaling:groupName": group.name,
+        "aws:ec2launchtemplate:id": shown["LaunchTemplateId"],
+        "aws:ec2launchtemplate:version": shown["Version"],
+    }
+    cloud.backend("ec2", group.region).create_tags([instance_id], tags)
 
 
 def _emptiest_first(cloud: Cloud, group: Group) -> list[str]:
@@ -148,19 +160,11 @@ def _request(group: Group, version: dict[str, Any], subnet: str) -> dict[str, An
 
 
 def _tags(group: Group, version: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the tags of instance and volumes: the template's, the group's, and AWS's own."""
+    """Return the tags of instance and volumes: the template's and the group's."""
     held = version["LaunchTemplateData"].get("TagSpecifications", [])
     by_kind = {one["ResourceType"]: {t["Key"]: t["Value"] for t in one["Tags"]} for one in held}
-    shown = _shown_template(version)
-    by_kind["instance"] = (
-        by_kind.get("instance", {})
-        | {key: value for key, (value, propagate) in group.tags.items() if propagate}
-        | {
-            "aws:autoscaling:groupName": group.name,
-            "aws:ec2launchtemplate:id": shown["LaunchTemplateId"],
-            "aws:ec2launchtemplate:version": shown["Version"],
-        }
-    )
+    given = {key: value for key, (value, propagate) in group.tags.items() if propagate}
+    by_kind["instance"] = by_kind.get("instance", {}) | given
     return [
         {"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
         for kind, tags in by_kind.items()

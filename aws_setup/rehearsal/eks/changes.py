@@ -37,6 +37,7 @@ def update_cluster_config(cloud: Cloud, call: Call) -> Started:
             "Only one type of update can be allowed.", clusterName=cluster.name
         )
     kind, change = kinds[0]
+    updates.free(cluster, f"update {kind}")
     return change(cloud, call, cluster, call.params[kind])
 
 

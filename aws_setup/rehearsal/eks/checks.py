@@ -22,6 +22,10 @@ ROLE_ARN = re.compile(r"^arn:aws[\w-]*:iam::(\d{12}):role/(.+)$")
 UNSUPPORTED_ZONE_IDS = ("use1-az3", "usw1-az2", "cac1-az3")
 """Zones where EKS places no control plane (network requirements page)."""
 MOST_CIDRS = 40
+PRIVATE = tuple(
+    ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+)
+"""Ranges that reach no public endpoint."""
 CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
 
 
@@ -138,7 +142,7 @@ def _cidr(cidr: str) -> None:
         raise errors.invalid_parameter(
             f"The following CIDRs are not valid in publicAccessCidrs: {cidr}"
         ) from error
-    if network.is_private and network.prefixlen:
+    if any(network.version == 4 and network.subnet_of(one) for one in PRIVATE):
         raise errors.invalid_parameter(
             f"The following CIDRs are reserved and not allowed in publicAccessCidrs: {cidr}"
         )

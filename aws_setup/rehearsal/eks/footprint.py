@@ -33,6 +33,7 @@ def security_group(cloud: Cloud, call: Call, *, name: str, vpc_id: str) -> str:
         TagSpecifications=_tags("security-group", name, number),
     )
     group_id = str(made["GroupId"])
+    cloud.backend("ec2", call.region).create_tags([group_id], {"aws:eks:cluster-name": name})
     rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}
     ec2(
         cloud,
@@ -48,7 +49,6 @@ def _tags(kind: str, name: str, number: int) -> list[dict[str, Any]]:
     tags = {
         "Name": f"eks-cluster-sg-{name}-{number}",
         f"kubernetes.io/cluster/{name}": "owned",
-        "aws:eks:cluster-name": name,
     }
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
     return [{"ResourceType": kind, "Tags": listed}]

@@ -98,7 +98,16 @@ def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: 
     nodes.let_in(cloud, call, cluster, group)
     nodes.launch(cloud, call, cluster, group, data)
     deadline = cloud.clock.now() + cloud.latencies["node group gives up"]
-    cloud.later("node group active", lambda: _look(cloud, call, cluster, group, deadline))
+    _later(cloud, call, cluster, group, deadline)
+
+
+def _later(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:
+    """Look at the group when nodes usually have joined, but not while machines still start."""
+
+    def look() -> None:
+        _look(cloud, call, cluster, group, deadline)
+
+    cloud.later("node group active", lambda: nodes.when_started(cloud, call, group, look))
 
 
 def _look(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:

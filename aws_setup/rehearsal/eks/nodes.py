@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
@@ -23,6 +24,10 @@ NODE_POLICIES = (
     "arn:aws:iam::aws:policy/AmazonEKSWorkerNodeMinimalPolicy",
 )
 """Either of them lets a node join (create-node-role page)."""
+
+
+STARTING_S = 5.0
+"""Pause between two looks at instances that are starting."""
 
 
 def launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
@@ -102,14 +107,26 @@ def autoscaling(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
     return dict(found[0]) if found else {}
 
 
+def when_started(cloud: Cloud, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
+    """Do `then` once no instance of the group is starting any more."""
+    if any(one["State"]["Name"] == "pending" for one in machines(cloud, call, group)):
+        cloud.clock.after(STARTING_S, lambda: when_started(cloud, call, group, then))
+    else:
+        then()
+
+
 def instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the running instances of a node group, as EC2 describes them."""
+    return [one for one in machines(cloud, call, group) if one["State"]["Name"] == "running"]
+
+
+def machines(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+    """Return the instances of a node group in whatever state, as EC2 describes them."""
     ids = [one["InstanceId"] for one in autoscaling(cloud, call, group).get("Instances", [])]
     if not ids:
         return []
     answer = ec2(cloud, call, "DescribeInstances", InstanceIds=ids)
-    found = [one for held in answer["Reservations"] for one in held["Instances"]]
-    return [one for one in found if one["State"]["Name"] == "running"]
+    return [one for held in answer["Reservations"] for one in held["Instances"]]
 
 
 def problem(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:

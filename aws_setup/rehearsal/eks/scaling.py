@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.eks import errors, groupchecks, nodegroups, updates
+from aws_setup.rehearsal.eks import errors, groupchecks, nodegroups, nodes, updates
 from aws_setup.rehearsal.eks.context import region
 from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, shown
 from aws_setup.rehearsal.rules import Call
@@ -53,7 +53,7 @@ def _run(
         nodegroups.changed(cloud, call, cluster, group)
 
     answer = {"update": shown(update.document)}
-    cloud.later("node group update", finish)
+    cloud.later("node group update", lambda: nodes.when_started(cloud, call, group, finish))
     return answer
 
 

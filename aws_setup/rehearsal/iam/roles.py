@@ -104,20 +104,13 @@ def _in_profile(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _profile(cloud: Cloud, call: Call) -> None:
-    """RunInstances: the instance profile must exist, and be seen by EC2."""
+    """RunInstances: EC2 does not see a new instance profile for some seconds."""
     asked = call.params.get("IamInstanceProfile") or {}
-    if not asked:
-        return
-    given = asked.get("Arn") or asked.get("Name")
-    kind = "ARN" if asked.get("Arn") else "Name"
     for profile in cloud.backend("iam").instance_profiles.values():
-        seen = not cloud.room(Unseen).hides(profile.id, "", cloud.clock.now())
-        if given in (profile.name, profile.arn) and seen:
-            return
-    message = f"Value ({given}) for parameter iamInstanceProfile.name is invalid."
-    raise AwsError(
-        "InvalidParameterValue", f"{message} Invalid IAM Instance Profile {kind.lower()}"
-    )
+        hidden = cloud.room(Unseen).hides(profile.id, "", cloud.clock.now())
+        if hidden and (asked.get("Arn") == profile.arn or asked.get("Name") == profile.name):
+            message = f"Value ({profile.name}) for parameter iamInstanceProfile.name is invalid. "
+            raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile name")
 
 
 def exists(cloud: Cloud) -> list[Thing]:
