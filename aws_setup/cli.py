@@ -54,19 +54,24 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def places(beside: Path) -> list[Path]:
+    """Return where a configuration file is looked for when none is given."""
+    return [Path("config_aws.yaml"), beside / "config_aws.yaml"]
+
+
 def find_config(given: str | None, beside: Path) -> Path:
     """Return the configuration file: the one given, else config_aws.yaml here or beside a script.
 
     Raises:
         Refused: there is none; the hint says how to make one.
     """
-    places = [Path(given)] if given else [Path("config_aws.yaml"), beside / "config_aws.yaml"]
-    for place in places:
+    tried = [Path(given)] if given else places(beside)
+    for place in tried:
         if place.is_file():
             return place
     raise Refused(
         "no configuration file",
-        f"{' and '.join(str(place) for place in places)} cannot be found",
+        f"{' and '.join(str(place) for place in tried)} cannot be found",
         "copy sample_config_aws.yaml to config_aws.yaml and fill in its blanks, or give one by -y",
     )
 
@@ -108,7 +113,7 @@ def run_verb(
     inventory = Inventory(aws, config)
     ctx = Context(config, aws, clock, inventory, patient=not no_wait)
     result.account, result.region = aws.identity.account, aws.region
-    run = Run(script, ctx, clock, report, result, only, yes, _asker())
+    run = Run(script, ctx, clock, report, result, only, yes, asker())
     try:
         VERBS[verb](run)
     finally:
@@ -146,9 +151,13 @@ def guarded(
     no_color: bool,
     profile: str | None = None,
     region: str | None = None,
+    without: Callable[[Result, Report], None] | None = None,
     **_: Any,
 ) -> int:
-    """Load the configuration, run `work`, turn every error into lines, and return the exit code."""
+    """Load the configuration, run `work`, turn every error into lines, and return the exit code.
+
+    `without` runs instead of `work` when no file is given and none is there; None refuses that.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -156,15 +165,18 @@ def guarded(
     result = Result(command=verb)
     report = Report(Style(as_json, verbose, quiet, no_color))
     try:
-        chosen = {"aws_profile": profile, "aws_region": region}
-        overrides = {key: value for key, value in chosen.items() if value}
-        config = load_config(
-            find_config(yaml_path, beside), overrides=overrides, environ=os.environ
-        )
-        result.deployment = config.deployment_name
-        report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
-        _log_to_file(config)
-        work(config, result, report)
+        if without and not yaml_path and not any(place.is_file() for place in places(beside)):
+            without(result, report)
+        else:
+            chosen = {"aws_profile": profile, "aws_region": region}
+            overrides = {key: value for key, value in chosen.items() if value}
+            config = load_config(
+                find_config(yaml_path, beside), overrides=overrides, environ=os.environ
+            )
+            result.deployment = config.deployment_name
+            report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
+            _log_to_file(config)
+            work(config, result, report)
     except (KeyboardInterrupt, Interrupted):
         result.result = "interrupted"
         result.problems.append(
@@ -203,7 +215,7 @@ def _note_failure(
         result.result = "refused"
 
 
-def _asker() -> commands.Ask | None:
+def asker() -> commands.Ask | None:
     """Return the function that asks on the terminal, None when there is no terminal."""
     if not sys.stdin.isatty():
         return None

@@ -13,7 +13,8 @@ PACKAGE = ROOT / "aws_setup"
 
 LAYERS = (
     ("cli",),
-    ("commands",),
+    ("whisk_setup",),
+    ("commands", "whisk_commands"),
     ("report", "preflight"),
     ("leftovers",),
     ("result", "summary"),

@@ -18,6 +18,9 @@ from aws_setup.rehearsal.control import one_line
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
 
+SLOWEST = 0.001
+"""Lowest speed but 0: the scripts multiply their pauses by 1000 at most."""
+
 
 class BadInput(Exception):
     """One line that says what is wrong with the input."""
@@ -56,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     settings = _settings(options)
     faults = _read(options.state_dir, "faults.json", [])
+    if 0 < settings.speed < SLOWEST:
+        raise BadInput(f"--speed {settings.speed:g} is too slow: it is 0, or at least {SLOWEST}")
     if not 0 <= options.port <= 65535:
         raise BadInput(f"--port {options.port} is not a port: it is a number from 0 to 65535")
     stop = threading.Event()

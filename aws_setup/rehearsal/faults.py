@@ -60,6 +60,7 @@ class Drops(Strict):
 
     fault: Literal["drop"]
     from_call: int = Field(ge=1)
+    """Number of the first call that is dropped, of all calls since the start or `clear`."""
 
 
 Fault = Annotated[
@@ -78,6 +79,7 @@ class Faults:
     def __init__(self, seed: int = 1) -> None:
         """Start without faults."""
         self.rules: list[Fault] = []
+        self._seed = seed
         self._random = random.Random(seed)
         self._seen: dict[int, int] = {}
         self._done: dict[int, int] = {}
@@ -88,8 +90,10 @@ class Faults:
         self.rules.extend(RULES.validate_python(list(rules)))
 
     def clear(self) -> None:
-        """Take all faults away."""
+        """Take all faults away; counts and random numbers start anew."""
         self.rules.clear()
+        self._random = random.Random(self._seed)
+        self._calls = 0
         self._seen.clear()
         self._done.clear()
 

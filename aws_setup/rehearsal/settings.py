@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from aws_setup.rehearsal.latencies import LATENCIES
 
 ACCOUNT = "123456789012"
 """The one account of the rehearsal cloud: the number AWS's own examples use."""
@@ -85,6 +87,15 @@ class Settings(Strict):
     quotas: Quotas = Field(default_factory=Quotas)
     latencies: dict[str, float] = {}
     """Delays in seconds which replace single entries of latencies.py."""
+
+    @field_validator("latencies")
+    @classmethod
+    def _known(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(value.keys() - LATENCIES.keys())
+        if unknown:
+            raise ValueError(f"there is no delay named {unknown[0]!r}")
+        return value
+
     not_offered: dict[str, list[str]] = {}
     """Zone name to the instance types that it does not offer."""
     lag: bool = False

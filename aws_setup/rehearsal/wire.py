@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from botocore.awsrequest import HeadersDict
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
+from moto.core.errors import COMMON_ERROR_CODES
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request as MotoRequest
 from moto.core.routing import get_service_router
@@ -182,6 +183,8 @@ def encode_error(call: Call, error: AwsError, request_id: str) -> HttpAnswer:
     """Return an error in the protocol of its service, with the error shape's own members."""
     for name, value in error.extra.items():
         setattr(error, name, value)
+    if error.code not in COMMON_ERROR_CODES:
+        COMMON_ERROR_CODES.append(error.code)  # else moto warns of codes that no model lists
     answer = _serialize(call, error, request_id)
     status = error.status if error.status != 400 else answer.status
     return HttpAnswer(status=status, body=answer.body, headers=answer.headers)

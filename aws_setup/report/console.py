@@ -49,7 +49,7 @@ class Report:
         self.style = style
         self.out = Console(file=sys.stdout, highlight=False, soft_wrap=True, **colour)  # type: ignore[arg-type]
         self.err = Console(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
-        self._live = self.err.is_terminal and not colour and not style.quiet
+        self.live = self.err.is_terminal and not colour and not style.quiet
 
     def say(self, text: str = "", *, style: str = "") -> None:
         """Tell how things go, on stderr; nothing with --quiet."""
@@ -97,7 +97,7 @@ class Report:
     @contextmanager
     def progress(self, names: Sequence[str]) -> Iterator[Progress]:
         """Show a run while it goes: a live table on a terminal, plain lines elsewhere."""
-        shown = live(self.err, names) if self._live else plain(self.err, quiet=self.style.quiet)
+        shown = live(self.err, names) if self.live else plain(self.err, quiet=self.style.quiet)
         with shown as progress:
             yield progress
 

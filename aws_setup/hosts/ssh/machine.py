@@ -131,6 +131,35 @@ class Machine:
         result = self._script(remote_files.READ, path, sudo=sudo)
         return None if result is None else result.stdout
 
+    def facts(self, *paths: str, sudo: bool = False) -> dict[str, remote_files.FileFacts]:
+        """Return digest and time of change of those files that are there."""
+        result = self._script(remote_files.FACTS, *paths, sudo=sudo)
+        return remote_files.parse_facts(result.stdout if result else "")
+
+    def ask(self, port: int, request: bytes, *, timeout: float = 5) -> bytes | None:
+        """Send a request to a port of the machine's loopback and return all that it answers.
+
+        Returns:
+            None when nothing listens there.
+        """
+        transport = self.connect()
+        try:
+            channel = transport.open_channel(
+                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=_OPEN
+            )
+        except paramiko.ChannelException:
+            return None
+        except (paramiko.SSHException, EOFError, OSError):
+            raise ConnectionLost(str(self), f"ask port {port}") from None
+        with channel:
+            channel.settimeout(timeout)
+            answer = b""
+            with contextlib.suppress(OSError):
+                channel.sendall(request)
+                while data := channel.recv(65536):
+                    answer += data
+            return answer
+
     def write(
         self,
         path: str,

@@ -25,6 +25,7 @@ from aws_setup.waiting import Clock, Pending, SystemClock, wait_until
 
 log = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 PARALLEL = 256
@@ -68,6 +69,10 @@ class Hosts:
         self._door = Door(self._settings, self.identities, self.known, self._trust)
         self._lock = threading.Lock()
 
+    def use(self, *, clock: Clock, console: Callable[[str], str] | None) -> None:
+        """Work with the clock and the console outputs of the run from now on."""
+        self.clock, self.console = clock, console
+
     def machine(
         self, instance_id: str, address: str, *, name: str = "", private_ip: str = ""
     ) -> Machine:
@@ -99,8 +104,8 @@ class Hosts:
         self.identities.check()
         self._settings()
 
-    def each(self, machines: Iterable[Machine], work: Callable[[Machine], T]) -> list[T]:
-        """Do something on many machines at once and return the answers in their order.
+    def each(self, machines: Iterable[S], work: Callable[[S], T]) -> list[T]:
+        """Do something on many machines, or what stands for them, at once; answers in order.
 
         Raises:
             SetupError: it failed on some machine; every failure is among its problems.

@@ -25,6 +25,15 @@ READ = _MISSING + 'exec cat -- "$1"\n'
 DIGEST = _MISSING + 'sha256sum < "$1" && stat -c "%a %U %G" -- "$1"\n'
 """Arguments: path. Prints SHA-256, mode, owner and group."""
 
+FACTS = """\
+for path in "$@"; do
+  if [ -f "$path" ]; then
+    printf '%s %s %s\\n' "$(sha256sum < "$path" | cut -c1-64)" "$(stat -c %.9Y -- "$path")" "$path"
+  fi
+done
+"""
+"""Arguments: paths. Prints SHA-256, time of change and path of each file that is there."""
+
 WRITE = """\
 set -eu
 umask 077
@@ -50,6 +59,25 @@ A folder that has to be made is readable by all, as /opt and /data are.
 
 NAME = "lambda-fs"
 """What the scripts are called in a process list."""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A file on a machine: SHA-256 in hexadecimal, and when it changed, by that machine's clock."""
+
+    digest: str
+    changed: float
+
+
+def parse_facts(answer: str) -> dict[str, FileFacts]:
+    """Return path -> facts from what FACTS printed."""
+    rows = (line.split(" ", 2) for line in answer.splitlines())
+    return {path: FileFacts(digest, float(changed)) for digest, changed, path in rows}
+
+
+def digest_of(content: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

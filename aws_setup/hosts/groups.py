@@ -1,0 +1,77 @@
+"""Which machines the steps of the software work on: those that earlier steps found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from botocore.exceptions import ClientError
+
+from aws_setup.config import Config
+from aws_setup.hosts.ssh import Hosts, Machine
+from aws_setup.resources.fleets import fleets
+from aws_setup.session import Aws, error_code
+from aws_setup.steps import Context
+
+ZOOKEEPER = "zookeeper"
+"""The step of the ZooKeeper VMs."""
+
+
+def contacted(config: Config) -> bool:
+    """Tell whether any switch asks for something on a machine; else none is contacted at all."""
+    return any(
+        getattr(config, switch, False)
+        for switch in (
+            "start_zookeeper_cluster",
+            "populate_zookeeper_cluster",
+            "start_ndb_cluster",
+            "populate_mysql_ndb_tables",
+            "format_filesystem",
+            "sftp_ssh_key",
+        )
+    )
+
+
+def machine_steps(config: Config) -> tuple[str, ...]:
+    """Return the names of the steps that make machines, in the table's order."""
+    return tuple(fleet.step for fleet in fleets(config))
+
+
+def machines(ctx: Context, hosts: Hosts, *groups: str) -> list[Machine]:
+    """Return the machines of some groups, in the order of their names; [] before they exist."""
+    hosts.use(clock=ctx.clock, console=lambda instance_id: console_output(ctx.aws, instance_id))
+    found = [ctx.found[group] for group in groups if group in ctx.found]
+    described = [instance for one in found for instance in one.facts.get("instances", ())]
+    return [
+        hosts.machine(
+            instance["id"],
+            instance["public_ip"] or "",
+            name=instance["name"],
+            private_ip=instance["private_ip"] or "",
+        )
+        for instance in described
+    ]
+
+
+def zookeeper_machines(ctx: Context, hosts: Hosts) -> Sequence[Machine]:
+    """Return the ZooKeeper machines: this deployment's own, else those of zk_node_public_IPs."""
+    if ctx.config.create_zookeeper_vms:
+        return machines(ctx, hosts, ZOOKEEPER)
+    hosts.use(clock=ctx.clock, console=None)
+    addresses = [str(address) for address in ctx.config.zk_node_public_IPs]
+    return [hosts.machine(address, address) for address in addresses]
+
+
+def console_output(aws: Aws, instance_id: str) -> str:
+    """Return what an instance printed on its console; '' where EC2 has or gives none.
+
+    EC2 keeps the output of Nitro instances up to date (`Latest`) and refuses that for others.
+    """
+    for latest in ({"Latest": True}, {}):
+        try:
+            answer = aws.ec2.get_console_output(InstanceId=instance_id, **latest)
+        except ClientError as error:
+            if error_code(error) not in {"UnsupportedOperation", "UnauthorizedOperation"}:
+                raise
+            continue
+        return answer.get("Output", "")
+    return ""

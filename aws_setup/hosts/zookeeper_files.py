@@ -1,0 +1,110 @@
+"""ZooKeeper's files, scripts and answers as text; facts from λFS's ZooKeeper AMI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+HOME = "/opt/zookeeper"
+SERVER = f"{HOME}/bin/zkServer.sh"
+CLIENT = f"{HOME}/bin/zkCli.sh"
+DATA = "/data/zookeeper"
+LOGS = "/disk2/zookeeper/logs"
+PID_FILE = f"{DATA}/zookeeper_server.pid"
+CLIENT_PORT = 2181
+
+ZOO_CFG = f"{HOME}/conf/zoo.cfg"
+ENVIRONMENT = f"{HOME}/conf/zookeeper-env.sh"
+MY_ID = f"{DATA}/myid"
+
+CHILDREN = ("permanent", "guest", "ACK", "INV")
+"""What λFS keeps below each deployment's znode."""
+
+FORGET_OLD_PID = f"""\
+pid=$(cat {PID_FILE} 2>/dev/null) || exit 0
+ps -o args= -p "$pid" | grep -q QuorumPeerMain || rm -f {PID_FILE}
+"""
+"""Removes the file with the process id when that process is not ZooKeeper."""
+
+_PATH = re.compile(r"^/[A-Za-z0-9/]*$")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a server answers to `srvr`: its mode and last transaction; mode '' while it has none."""
+
+    mode: str = ""
+    zxid: str = ""
+
+    @property
+    def serving(self) -> bool:
+        """Whether it is a working member of an ensemble, or one by itself."""
+        return self.mode in {"leader", "follower", "standalone"}
+
+
+def zoo_cfg(addresses: Sequence[str]) -> str:
+    """Return zoo.cfg with every member; one member alone gets no server line."""
+    lines = [
+        "tickTime=1000",
+        f"dataDir={DATA}",
+        f"dataLogDir={LOGS}",
+        f"clientPort={CLIENT_PORT}",
+        "initLimit=5",
+        "syncLimit=2",
+        "admin.serverPort=8081",
+        "autopurge.snapRetainCount=3",
+        "autopurge.purgeInterval=24",
+    ]
+    if len(addresses) > 1:
+        lines += [f"server.{i}={address}:2888:3888" for i, address in enumerate(addresses)]
+    return "\n".join(lines) + "\n"
+
+
+def environment(heap: int) -> str:
+    """Return zookeeper-env.sh for a heap in MB, of server and client alike."""
+    return (
+        f"export ZK_SERVER_HEAP={heap}\n"
+        f"export ZK_CLIENT_HEAP={heap}\n"
+        f'export JVMFLAGS="-Xms{heap}m"\n'
+    )
+
+
+def files(addresses: Sequence[str], index: int, *, heap: int) -> dict[str, str]:
+    """Return path -> content of the three files of one member."""
+    return {
+        ZOO_CFG: zoo_cfg(addresses),
+        ENVIRONMENT: environment(heap),
+        MY_ID: f"{index}\n",
+    }
+
+
+def znodes(deployments: int) -> list[str]:
+    """Return every znode that λFS needs, parents first."""
+    return [
+        path
+        for number in range(deployments)
+        for path in (
+            f"/namenode{number}",
+            *(f"/namenode{number}/{child}" for child in CHILDREN),
+        )
+    ]
+
+
+def client_script(missing: Iterable[str]) -> str:
+    """Return what zkCli.sh reads: make these znodes, then list all that there are."""
+    return "".join(f'create {path} ""\n' for path in missing) + "ls -R /\n"
+
+
+def listed(output: str) -> set[str]:
+    """Return the znodes that `ls -R /` listed among all that zkCli.sh printed."""
+    return {line.strip() for line in output.splitlines() if _PATH.match(line.strip())}
+
+
+def parse_role(answer: bytes | None) -> Role | None:
+    """Return a server's role from its answer to `srvr`; None when no server listens."""
+    if answer is None:
+        return None
+    pairs = (line.partition(":") for line in answer.decode(errors="replace").splitlines())
+    found = {key.strip(): value.strip() for key, _, value in pairs}
+    return Role(found.get("Mode", ""), found.get("Zxid", ""))

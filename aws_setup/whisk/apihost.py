@@ -1,0 +1,101 @@
+"""Where OpenWhisk is: flags, then wsk's variables and file, then the deployment, then the cluster.
+
+API host and key are looked up one by one, as `wsk` does; but a deployment's key goes to that
+deployment's API host only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aws_setup.errors import Refused
+from aws_setup.whisk import wskprops
+from aws_setup.whisk.access import Access
+from aws_setup.whisk.endpoint import Endpoint, check_auth, host_url
+from aws_setup.whisk.wskprops import Property
+
+FLAG = "the command line"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says of the API host; '' is not given."""
+
+    apihost: str = ""
+    auth: str = field(default="", repr=False)
+    insecure: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to look: the environment, the home folder, and the deployment's sources in order.
+
+    Each source answers None when it knows nothing; its name is for messages.
+    """
+
+    environment: Mapping[str, str]
+    home: Path
+    deployment: tuple[tuple[str, Callable[[], Access | None]], ...] = ()
+
+
+def find_endpoint(given: Given, places: Places) -> Endpoint:
+    """Return the API host with its key.
+
+    Raises:
+        Refused: nobody knows the API host or the key, or one is malformed.
+    """
+    known = wskprops.read(places.environment, places.home)
+    if given.apihost:
+        known["APIHOST"] = Property(given.apihost, FLAG)
+    if given.auth:
+        known["AUTH"] = Property(given.auth, FLAG)
+    host, auth = known.get("APIHOST"), known.get("AUTH")
+    url = host_url(host.value) if host else ""
+    source, access = _deployment(places, url)
+    if access and not host:
+        host, url = Property(access.apihost, source), host_url(access.apihost)
+    if access and not auth and access.auth:
+        auth = Property(access.auth, source)
+    if host is None:
+        raise _nowhere(places)
+    if auth is None:
+        raise Refused(
+            f"there is no key for the API host {url}",
+            f"{host.source} names the host, and nothing names a key",
+            "give it by WHISK_AUTH or --auth; configure_eks_cluster.py keeps the deployment's own",
+        )
+    return Endpoint(
+        url=url,
+        auth=check_auth(auth.value, source=auth.source),
+        source=host.source,
+        api_version=known["APIVERSION"].value if "APIVERSION" in known else "v1",
+        fingerprint=access.fingerprint if access else "",
+        insecure=given.insecure,
+        cert=known["CERT"].value if "CERT" in known else "",
+        key=known["KEY"].value if "KEY" in known else "",
+    )
+
+
+def _deployment(places: Places, url: str) -> tuple[str, Access | None]:
+    """Return the first deployment source that knows an API host: `url`, when there is one."""
+    for name, ask in places.deployment:
+        access = ask()
+        if access and (not url or host_url(access.apihost) == url):
+            return name, access
+    return "", None
+
+
+def _nowhere(places: Places) -> Refused:
+    tried = [
+        "--apihost",
+        "WHISK_APIHOST",
+        str(wskprops.properties_file(places.environment, places.home)),
+        *(name for name, _ in places.deployment),
+    ]
+    return Refused(
+        "nobody knows where OpenWhisk is",
+        f"looked at {', '.join(tried)}",
+        "run configure_eks_cluster.py first, or give --apihost and --auth",
+    )

@@ -1,0 +1,105 @@
+"""`python -m aws_setup.rehearsal serve`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cloud import client, refused
+
+SERVE = [sys.executable, "-m", "aws_setup.rehearsal", "serve"]
+ROOT = Path(__file__).parent.parent
+
+
+def served(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SERVE, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
+    )
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def server(state: Path) -> Iterator[subprocess.Popen[str]]:
+    fault = {"fault": "fail", "action": "DescribeVpcs", "code": "InternalError", "times": 1}
+    (state / "faults.json").write_text(json.dumps([fault]))
+    command = [*SERVE, "--speed", "0", "--state-dir", str(state)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
+        yield process
+        process.kill()
+
+
+def test_serves_until_ctrl_c(
+    server: subprocess.Popen[str], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.stdout
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("$env:AWS_SETUP_PACE"):
+        lines.append(server.stdout.readline().rstrip())
+    assert "export AWS_SETUP_PACE=0" in lines
+    assert "set -gx AWS_REGION us-east-1" in lines
+    exports = [line.removeprefix("export ") for line in lines if line.startswith("export ")]
+    for name, value in (line.split("=", 1) for line in exports):
+        monkeypatch.setenv(name, value)
+    ec2 = client("ec2")
+    assert refused(ec2.describe_vpcs) == "InternalError"
+    ec2.create_vpc(CidrBlock="10.0.0.0/16")
+    port = int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    taken = served("--port", str(port))
+    assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
+    assert str(port) in taken.stderr
+    server.send_signal(signal.SIGINT)
+    assert server.wait(timeout=20) == 0
+    calls = json.loads((state / "calls.json").read_text())
+    assert [call["action"] for call in calls] == ["DescribeVpcs", "CreateVpc"]
+    left = json.loads((state / "snapshot.json").read_text())
+    assert [thing["kind"] for thing in left] == ["vpc"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("faults.json", '[{"fault": "explode"}]', "explode"),
+        ("faults.json", "[{", "faults.json"),
+        ("faults.json", '"x"', "faults"),
+        ("settings.json", '{"quotas": {"vcpu": 1}}', "vcpu"),
+        ("settings.json", "[]", "settings.json"),
+        ("settings.json", '{"speed": 0.0001}', "speed"),
+        ("settings.json", '{"latencies": {"nat": 1}}', "nat"),
+    ],
+)
+def test_bad_state_file(state: Path, name: str, content: str, said: str) -> None:
+    (state / name).write_text(content)
+    end = served("--state-dir", str(state))
+    assert (end.returncode, end.stderr.count("\n")) == (2, 1)
+    assert said in end.stderr
+    assert not end.stdout
+
+
+def test_bad_port_and_speed() -> None:
+    assert served("--port", "70000").returncode == 2
+    assert served("--speed", "-1").returncode == 2
+    assert served("--speed", "fast").returncode == 2
+
+
+def test_listens_on_loopback_only(server: subprocess.Popen[str]) -> None:
+    assert server.stdout
+    url = server.stdout.readline().split()[5]
+    host, port = url.removeprefix("http://").split(":")
+    assert host == "127.0.0.1"
+    with socket.socket() as own:
+        own.bind(("127.0.0.2", int(port)))  # in use if the server listened on every address
