@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused
-from aws_setup.hosts.ssh import Hosts, Machine
 from aws_setup.inventory import Inventory
 from aws_setup.session import Aws
 from aws_setup.waiting import Clock
 from aws_setup.whisk.source import Doors
+
+if TYPE_CHECKING:
+    from aws_setup.hosts.ssh import Hosts, Machine
 
 CLIENT = "PrimaryLambdaFSClientVM"
 """`Component` tag of the λFS client VM."""
@@ -46,6 +48,8 @@ class Ways:
                 "ssh_key_path stands in it, and there is none",
                 "give it by -y, or run the script beside config_aws.yaml",
             )
+        from aws_setup.hosts.ssh import Hosts  # paramiko costs 16 MiB and a fifth of a second
+
         return Hosts(self.config, self.clock, ask=self.ask, console=self._console)
 
     def machine(self, address: str) -> Machine:

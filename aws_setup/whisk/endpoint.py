@@ -42,8 +42,9 @@ def host_url(text: str) -> str:
     Raises:
         Refused: it is no host, or has more than scheme, host and port.
     """
-    given = text.strip().rstrip("/")
-    url = given if re.match(r"https?://", given, re.IGNORECASE) else f"https://{given}"
+    match = re.match(r"https?://", text.strip(), re.IGNORECASE)
+    scheme = match[0] if match else "https://"
+    url = scheme + (text.strip()[len(scheme) :] if match else text.strip()).rstrip("/")
     try:
         parts = urlsplit(url)
         sound = parts.hostname and (parts.port or True) and not re.search(r"\s", url)

@@ -121,35 +121,40 @@ class Wire:
                 "its name has no address",
                 "correct it, or wait some minutes when its load balancer is new",
             )
-        if isinstance(error, http.SSLError):
-            return _certificate_fault(url, text)
+        if isinstance(error, http.SSLError) and (fault := _certificate_fault(url, text)):
+            return fault
         if isinstance(error, http.NewConnectionError | http.ConnectTimeoutError):
             return TransientError(f"no connection to {url}: {_short(text)}")
         return TransientError(f"the connection to {url} broke: {_short(text)}", maybe_done=True)
 
 
-def _certificate_fault(url: str, text: str) -> SetupError:
-    if "wrong_version_number" in text.lower().replace(" ", "_") or "record layer" in text.lower():
+def _certificate_fault(url: str, text: str) -> SetupError | None:
+    """Return the lasting fault of a TLS handshake; None when the connection only broke."""
+    said = text.lower()
+    if "wrong_version_number" in said or "record layer" in said:
         plain = url.replace("https://", "http://", 1)
         return SetupError(
             f"{url} does not speak TLS", _short(text), f"the port may be plain http: try {plain}"
         )
-    if "fingerprint" in text.lower():
+    if "fingerprint" in said:
         return SetupError(
             f"{url} shows another certificate than this deployment's",
             "somebody may stand between, or OpenWhisk was set up again",
             "run configure_eks_cluster.py again if you set it up anew; -i skips the check",
         )
-    return SetupError(
-        f"the certificate of {url} cannot be trusted",
-        _short(text),
-        "OpenWhisk's own certificate is self-signed: -i skips the check",
-    )
+    if "certificate" in said:
+        return SetupError(
+            f"the certificate of {url} cannot be trusted",
+            _short(text),
+            "OpenWhisk's own certificate is self-signed: -i skips the check",
+        )
+    return None
 
 
 def _short(text: str) -> str:
     """Return the heart of one of urllib3's messages."""
-    return text.rpartition(": ")[2].strip("()' ") if "object at 0x" in text else text[:200]
+    internal = "object at 0x" in text or text.startswith("HTTP")
+    return text.rpartition(": ")[2].strip("()' ") if internal else text[:200]
 
 
 def _tls(endpoint: Endpoint) -> dict[str, Any]:

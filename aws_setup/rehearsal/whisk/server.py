@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,14 @@ class Whisk:
     requests: Counter[str] = field(default_factory=Counter)
     puts: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
+
+
+OPEN: dict[str, Callable[[Whisk], Any]] = {
+    "/": lambda whisk: whisk.store.info(),
+    "/ping": lambda _: "pong",
+    "/rehearsal/requests": lambda whisk: dict(whisk.requests),
+}
+"""Paths that need no key; the last one, how many requests came, is no part of OpenWhisk."""
 
 
 @contextmanager
@@ -126,14 +134,14 @@ class _Handler(BaseHTTPRequestHandler):
         if length > BODY_LIMIT:
             self.close_connection = True
             return 413, None
-        if path in {"/", "/ping"}:
-            return 200, whisk.store.info() if path == "/" else "pong"
+        if path in OPEN:
+            return 200, OPEN[path](whisk)
         if not self._let_in():
             self._drop(length)
-            return 401, {"error": "The supplied authentication is invalid.", "code": "1"}
+            raise Refusal(401, "The supplied authentication is invalid.")
         if not path.startswith(BASE):
             self._drop(length)
-            return 404, {"error": "The requested resource does not exist.", "code": "1"}
+            raise Refusal(404, "The requested resource does not exist.")
         collection, _, name = path.removeprefix(BASE).partition("/")
         put = self._body(length) if length else Put({})
         if fault and fault.trouble is Trouble.STATUS:
