@@ -214,3 +214,58 @@ def test_unknown_filter_is_refused(ec2: Any) -> None:
         ec2.describe_volumes,
     ):
         assert refused(call, Filters=where(nonsense="x")) == "InvalidParameterValue"
+
+
+def test_stop_and_start(slow_cloud: RehearsalCloud) -> None:
+    # EC2 user guide, "Stop and start": the public address goes, the private one stays
+    assert isinstance(slow_cloud.clock, ManualClock)
+    ec2 = client("ec2")
+    made = run(ec2, network(ec2))
+    one = {"InstanceIds": [made["InstanceId"]]}
+    slow_cloud.clock.advance(12)
+    assert ec2.stop_instances(**one)["StoppingInstances"][0]["CurrentState"]["Name"] == "stopping"
+    assert refused(ec2.start_instances, **one) == "IncorrectInstanceState"
+    slow_cloud.clock.advance(30)
+    shown = described(ec2)[0]
+    assert (shown["State"]["Name"], shown.get("PublicIpAddress")) == ("stopped", None)
+    assert shown["PrivateIpAddress"] == made["PrivateIpAddress"]
+    ec2.start_instances(**one)
+    slow_cloud.clock.advance(12)
+    shown = described(ec2)[0]
+    assert (shown["State"]["Name"], shown["PublicIpAddress"][:4]) == ("running", "127.")
+    ec2.terminate_instances(**one)
+    assert refused(ec2.stop_instances, **one) == "IncorrectInstanceState"
+
+
+def test_images(ec2: Any) -> None:
+    # EC2 user guide, "Deprecate an AMI": hidden unless asked for by id or with IncludeDeprecated
+    assert not ec2.describe_images()["Images"]
+    assert len(ec2.describe_images(IncludeDeprecated=True)["Images"]) == 7
+    image = ec2.describe_images(ImageIds=[ZOOKEEPER])["Images"][0]
+    assert image["DeprecationTime"].startswith("2025")
+    disks = {disk["DeviceName"]: disk["Ebs"] for disk in image["BlockDeviceMappings"]}
+    assert disks["/dev/sdb"]["DeleteOnTermination"] is False
+    elsewhere = client("ec2", "eu-west-1")
+    assert refused(elsewhere.describe_images, ImageIds=[ZOOKEEPER]) == "InvalidAMIID.NotFound"
+
+
+def test_copied_image(slow_cloud: RehearsalCloud) -> None:
+    # CopyImage: pending, then available, owned by the account
+    assert isinstance(slow_cloud.clock, ManualClock)
+    there = client("ec2", "eu-west-1")
+    source = {"SourceImageId": ZOOKEEPER, "SourceRegion": "us-east-1", "Name": "zookeeper"}
+    copied = there.copy_image(**source)["ImageId"]
+    request = {"ImageId": copied, "InstanceType": "r5.xlarge", "MinCount": 1, "MaxCount": 1}
+    assert refused(there.run_instances, **request) == "InvalidAMIID.Unavailable"
+    slow_cloud.clock.advance(300)
+    assert there.describe_images(Owners=["self"])["Images"][0]["State"] == "available"
+    assert [thing.kind for thing in slow_cloud.snapshot()] == ["image"]
+    there.run_instances(**request)
+    there.deregister_image(ImageId=copied)
+    assert not there.describe_images(Owners=["self"])["Images"]
+
+
+def test_interfaces_made_before_are_not_covered(ec2: Any, net: Network) -> None:
+    nics = [{"DeviceIndex": 0, "NetworkInterfaceId": "eni-00000000"}]
+    request = {"ImageId": IMAGE, "InstanceType": "r5.xlarge", "MinCount": 1, "MaxCount": 1}
+    assert refused(ec2.run_instances, NetworkInterfaces=nics, **request) == "InvalidParameterValue"

@@ -182,3 +182,27 @@ def test_quotas(cloud: RehearsalCloud, ec2: Any, net: Network) -> None:
     assert refused(ec2.allocate_address, Domain="vpc") == "AddressLimitExceeded"
     assert refused(ec2.create_vpc, CidrBlock="10.1.0.0/16") == "VpcLimitExceeded"
     assert refused(ec2.create_internet_gateway) == "InternetGatewayLimitExceeded"
+
+
+def test_network_is_pending_at_first(slow_cloud: RehearsalCloud) -> None:
+    # data types Vpc and Subnet: State is pending, then available
+    assert isinstance(slow_cloud.clock, ManualClock)
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]
+    subnet = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.0.0.0/20")["Subnet"]
+    assert (vpc["State"], subnet["State"]) == ("pending", "pending")
+    pending = ec2.describe_vpcs(VpcIds=[vpc["VpcId"]])["Vpcs"][0]
+    slow_cloud.clock.advance(1)
+    available = ec2.describe_vpcs(VpcIds=[vpc["VpcId"]])["Vpcs"][0]
+    assert (pending["State"], available["State"]) == ("pending", "available")
+    shown = ec2.describe_subnets(SubnetIds=[subnet["SubnetId"]])["Subnets"][0]
+    assert shown["State"] == "available"
+
+
+def test_deleted_subnet_leaves_its_route_table(ec2: Any, net: Network) -> None:
+    # DeleteRouteTable is refused for associated tables only; the association went with the subnet
+    table = ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=net.subnet)
+    ec2.delete_subnet(SubnetId=net.subnet)
+    assert not ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Associations"]
+    ec2.delete_route_table(RouteTableId=table)

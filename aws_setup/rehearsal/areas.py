@@ -20,6 +20,7 @@ AREAS = (
     "ec2.nat",
     "ec2.dependencies",
     "ec2.instances",
+    "ec2.states",
     "ec2.keys",
     "ec2.console",
     "ec2.things",

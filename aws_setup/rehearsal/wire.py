@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,13 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request as MotoRequest
 from moto.core.routing import get_service_router
 from moto.core.serialize import SerializationContext, get_serializer_class
-from moto.core.utils import get_service_model
 
 from aws_setup.rehearsal.rules import AwsError, Call
 from aws_setup.rehearsal.settings import ACCOUNT
+from aws_setup.rehearsal.wire_models import model_of, operation, protocol_of
+from aws_setup.rehearsal.xml import ec2_answer
+
+__all__ = ["model_of", "operation"]
 
 SIGNED_AS = {
     "elasticloadbalancing": "elb",
@@ -52,26 +54,6 @@ class HttpAnswer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@functools.cache
-def model_of(service: str) -> Any:
-    """Return the service model of botocore, in moto's classes."""
-    return get_service_model(service)
-
-
-@functools.cache
-def operation(service: str, action: str) -> Any:
-    """Return the operation model; raises AwsError when the service has no such action."""
-    model = model_of(service)
-    if action not in model.operation_names:
-        raise AwsError("InvalidAction", f"The action {action} is not valid for {service}.")
-    return model.operation_model(action)
-
-
-@functools.cache
-def _protocol(service: str) -> str:
-    return str(model_of(service).protocol)
-
-
 def decode(request: HttpRequest) -> Call:
     """Return the call that a request carries; raises AwsError when it carries none."""
     scope = _SCOPE.search(request.headers.get("authorization", ""))
@@ -94,7 +76,7 @@ def decode(request: HttpRequest) -> Call:
 
 
 def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
-    protocol = _protocol(service)
+    protocol = protocol_of(service)
     parts = urlsplit(request.target)
     values: Any = dict(parse_qsl(parts.query, keep_blank_values=True))
     matched: dict[str, Any] = {}
@@ -134,7 +116,7 @@ def to_moto(service: str, region: str, request: HttpRequest) -> MotoRequest:
 def encode_request(call: Call, authorization: str) -> HttpRequest:
     """Return a call as the HTTP request that botocore would send, but unsigned."""
     model = operation(call.service, call.action)
-    sent = create_serializer(_protocol(call.service)).serialize_to_request(call.params, model)
+    sent = create_serializer(protocol_of(call.service)).serialize_to_request(call.params, model)
     body = sent["body"]
     headers = {key.lower(): str(value) for key, value in sent["headers"].items()}
     if isinstance(body, dict):
@@ -150,7 +132,7 @@ def encode_request(call: Call, authorization: str) -> HttpRequest:
 
 def decode_answer(call: Call, answer: HttpAnswer) -> dict[str, Any]:
     """Return an answer as boto3 would show it; raises AwsError when it is an error."""
-    parser = create_parser(_protocol(call.service))
+    parser = create_parser(protocol_of(call.service))
     shape = operation(call.service, call.action).output_shape
     parsed = parser.parse(
         {
@@ -176,6 +158,10 @@ def decode_answer(call: Call, answer: HttpAnswer) -> dict[str, Any]:
 
 def encode_answer(call: Call, result: Mapping[str, Any], request_id: str) -> HttpAnswer:
     """Return a result in the protocol of its service."""
+    if call.service == "ec2":
+        body = ec2_answer(call.action, result, request_id)
+        headers = {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}
+        return HttpAnswer(status=200, body=body, headers=headers)
     return _serialize(call, dict(result), request_id)
 
 
@@ -192,7 +178,7 @@ def encode_error(call: Call, error: AwsError, request_id: str) -> HttpAnswer:
 
 def _serialize(call: Call, result: object, request_id: str) -> HttpAnswer:
     model = operation(call.service, call.action)
-    maker = get_serializer_class(call.service, _protocol(call.service))
+    maker = get_serializer_class(call.service, protocol_of(call.service))
     made = maker(operation_model=model, context=SerializationContext(request_id)).serialize(result)
     body = made["body"]
     headers = {key: str(value) for key, value in made["headers"].items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.ec2 import shown
 from aws_setup.rehearsal.ec2.filters import page, select
 from aws_setup.rehearsal.ec2.launch import Launch, interfaces, prepare, private_address
 from aws_setup.rehearsal.ec2.lookup import ec2_of, tags_for, used_addresses
@@ -73,13 +74,7 @@ def _run(cloud: Cloud, call: Call) -> dict[str, Any]:
     for instance in ec2.get_multi_instances_by_id(ids):
         _dress(instance, launch)
         cloud.later("instance running", _runner(instance))
-    return cloud_answer(cloud, call, ids)
-
-
-def cloud_answer(cloud: Cloud, call: Call, ids: list[str]) -> dict[str, Any]:
-    """Return the reservation of new instances as RunInstances answers it."""
-    reservations = cloud.look(call, "DescribeInstances", InstanceIds=ids)["Reservations"]
-    return dict(reservations[0])
+    return shown.reservation(ec2, ec2.reservations[made["ReservationId"]])
 
 
 def _runner(instance: Any) -> Any:
@@ -184,33 +179,19 @@ def _check_run(cloud: Cloud, call: Call) -> None:
 
 
 def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
-    filters = call.params.get("Filters", [])
-    select([], filters, FILTERS)
-    reservations: list[dict[str, Any]] = []
-    token: str | None = None
-    while True:
-        part = cloud.ask(call, Filters=None, MaxResults=None, NextToken=token)
-        reservations += part.get("Reservations", [])
-        token = part.get("NextToken")
-        if not token:
-            break
+    ec2, filters = ec2_of(cloud, call), call.params.get("Filters", [])
+    wanted = set(call.params.get("InstanceIds", []))
+    if wanted and call.params.get("MaxResults"):
+        message = "The parameter instancesSet cannot be used with the parameter maxResults"
+        raise AwsError("InvalidParameterCombination", message)
     kept = []
-    for reservation in reservations:
-        shown = [_shown(instance) for instance in reservation["Instances"]]
-        reservation["Instances"] = select(shown, filters, FILTERS)
-        if reservation["Instances"]:
-            kept.append(reservation)
-    return page(call, kept, "Reservations")
-
-
-def _shown(instance: dict[str, Any]) -> dict[str, Any]:
-    """Return an instance without what a terminated one no longer has."""
-    if instance["State"]["Name"] != "terminated":
-        return instance
-    gone = ("PrivateIpAddress", "PublicIpAddress", "SubnetId", "VpcId", "PrivateDnsName")
-    left = {name: value for name, value in instance.items() if name not in gone}
-    emptied: dict[str, Any] = {"NetworkInterfaces": [], "SecurityGroups": []}
-    return left | emptied | {"BlockDeviceMappings": []}
+    for shelf in ec2.reservations.values():
+        if not wanted or any(one.id in wanted for one in shelf.instances):
+            one = shown.reservation(ec2, shelf)
+            named = [i for i in one["Instances"] if not wanted or i["InstanceId"] in wanted]
+            one["Instances"] = select(named, filters, FILTERS)
+            kept.append(one)
+    return page(call, [one for one in kept if one["Instances"]], "Reservations")
 
 
 def _terminate(cloud: Cloud, call: Call) -> dict[str, Any]:

@@ -131,6 +131,9 @@ def interfaces(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _subnet(ec2: Any, params: dict[str, Any]) -> Any:
     nics = interfaces(params)
+    if len(nics) > 1 or any("NetworkInterfaceId" in nic for nic in nics):
+        message = "not in the rehearsal cloud: more interfaces than one, or one made before"
+        raise AwsError("InvalidParameterValue", message)
     if nics and (params.get("SubnetId") or params.get("PrivateIpAddress")):
         raise _combination("an instance-level subnet ID")
     if nics and (params.get("SecurityGroupIds") or params.get("SecurityGroups")):
