@@ -1,12 +1,28 @@
-"""Keys of what runs on the EKS cluster: node groups, add-ons, access, OpenWhisk."""
+"""Keys of what runs on the EKS cluster: node groups, add-ons, access, certificate, OpenWhisk."""
 
 from __future__ import annotations
 
-from aws_setup.config.base import Count, InstanceType, Section
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from aws_setup.config.base import Count, InstanceType, LocalPath, Section
+
+PrincipalArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/[\w+=,.@/-]+$")
+]
+
+DiskSize = Annotated[int, Field(ge=20, le=16384)]
+DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]
+CertificateArn = Annotated[
+    str,
+    StringConstraints(pattern=r"^arn:aws[a-z-]*:(acm:[a-z0-9-]+|iam:):[0-9]{12}:[\w./+=,@-]+$"),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Cluster(Section):
-    """Node groups and OpenWhisk."""
+    """Node groups, add-ons, access and OpenWhisk."""
 
     num_openwhisk_core_vms: Count = 3
     """Nodes for OpenWhisk's core components (controller, CouchDB, Kafka, …)."""
@@ -19,3 +35,85 @@ class Cluster(Section):
 
     openwhisk_invoker_instance_type: InstanceType = "r5.4xlarge"
     """Instance type of the invoker nodes."""
+
+    eks_node_disk_size: DiskSize = 50
+    """Disk of every node, in GiB (gp3, encrypted)."""
+
+    eks_node_role_name: Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,64}$")] = (
+        "lambda-fs-eks-node-role"
+    )
+    """Name of the nodes' IAM role."""
+
+    eks_nodes_public: bool = False
+    """Put the nodes into the public subnets instead of the private ones."""
+
+    cluster_admins: tuple[PrincipalArn, ...] = ()
+    """ARNs of the IAM users and roles that administer the cluster; left out, only yourself."""
+
+    manage_aws_auth: bool = True
+    """Write the administrators into the aws-auth ConfigMap too, where the cluster reads it."""
+
+    storage_probe: bool = True
+    """Prove that volumes work: bind a 1 GiB volume with a pod, and remove both again."""
+
+    kubeconfig_path: LocalPath | None = Field(default=None, examples=["~/.kube/config"])
+    """An existing kubeconfig to reach the cluster with, instead of tokens made by this program."""
+
+    kube_context: str | None = Field(default=None, examples=["my-context"])
+    """Context of that kubeconfig; left out, its current one."""
+
+    write_kubeconfig: bool = True
+    """Add the cluster to your kubeconfig (KUBECONFIG, else ~/.kube/config)."""
+
+    set_kube_context: bool = False
+    """Make the cluster the current context of your kubeconfig."""
+
+    openwhisk_chart: str = "https://github.com/Scusemua/openwhisk-deploy-kube"
+    """OpenWhisk's Helm chart: a folder on this computer, or the URL of a git repository."""
+
+    openwhisk_chart_ref: str = "aws"
+    """Branch, tag or commit of that repository."""
+
+    openwhisk_chart_folder: str = "helm/openwhisk"
+    """Folder of the chart within that repository."""
+
+    openwhisk_release: DnsLabel = "owdev"
+    """Name of OpenWhisk's Helm release."""
+
+    openwhisk_namespace: DnsLabel = "openwhisk"
+    """Kubernetes namespace of OpenWhisk."""
+
+    openwhisk_values: LocalPath | None = Field(default=None, examples=["my-values.yaml"])
+    """A file of Helm values that go before the ones made here."""
+
+    openwhisk_internal: bool = False
+    """Give OpenWhisk an internal load balancer, which only the VPC reaches."""
+
+    openwhisk_api_port: Port = 443
+    """Port of OpenWhisk's API at the load balancer (443 with the certificate, 80 without)."""
+
+    openwhisk_action_memory: Annotated[int, Field(ge=128, le=1_000_000)] = 20_000
+    """Memory that a NameNode action may ask for at most, in MB."""
+
+    openwhisk_invoker_image_tag: str | None = Field(default=None, examples=["6.25vcpu-40gb"])
+    """Tag of the invoker's image; left out, the chart's own."""
+
+    openwhisk_tls_cert: LocalPath | None = Field(default=None, examples=["server.pem"])
+    """Your own certificate (PEM, chain included); left out, a self-signed one is made."""
+
+    openwhisk_tls_key: LocalPath | None = Field(default=None, examples=["server.key"])
+    """Private key of your own certificate (PEM, not encrypted)."""
+
+    openwhisk_tls_arn: CertificateArn | None = Field(
+        default=None, examples=["arn:aws:acm:us-east-1:123456789012:certificate/abc"]
+    )
+    """ARN of an existing certificate in ACM or IAM for the load balancer."""
+
+    openwhisk_tls_days: Annotated[int, Field(ge=31, le=3650)] = 365
+    """Lifetime of the self-signed certificate, in days; it is renewed 30 days before its end."""
+
+    openwhisk_tls_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "openwhisk"
+    """Common name of the self-signed certificate; X.509 allows 64 characters."""
+
+    write_wskprops: bool = False
+    """Also write ~/.wskprops, the file of the `wsk` client; an existing one is kept beside it."""

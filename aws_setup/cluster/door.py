@@ -1,0 +1,70 @@
+"""One door to the cluster for each run, shared by every step that needs Kubernetes."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from weakref import WeakKeyDictionary
+
+from aws_setup.cluster.kube import Kube, Reach
+from aws_setup.cluster.token import Tokens, sign
+from aws_setup.errors import SetupError
+from aws_setup.inventory import Item
+from aws_setup.session import Aws
+from aws_setup.steps import Context
+
+_LOCK = threading.Lock()
+_DOORS: WeakKeyDictionary[Aws, tuple[str, Kube]] = WeakKeyDictionary()
+
+
+def cluster_of(ctx: Context, *, fresh: bool = False) -> Item | None:
+    """Return the cluster as EKS describes it; None when EKS knows none of that name."""
+    items = ctx.inventory.all("eks cluster", fresh=fresh)
+    return items[0] if items else None
+
+
+def living_cluster(ctx: Context) -> Item | None:
+    """Return the cluster when its API server can hold objects; None when it cannot."""
+    cluster = cluster_of(ctx)
+    return cluster if cluster and cluster.get("endpoint") and usable(cluster) else None
+
+
+def usable(cluster: Item) -> bool:
+    """Say whether EKS runs the cluster's API server."""
+    return cluster["status"] in ("ACTIVE", "UPDATING")
+
+
+def kube(ctx: Context) -> Kube:
+    """Return the door to the cluster's API server.
+
+    Raises:
+        SetupError: there is no cluster, or it has no API server (yet).
+    """
+    cluster = living_cluster(ctx) or cluster_of(ctx, fresh=True)
+    if cluster is None or not cluster.get("endpoint"):
+        raise SetupError(
+            f"the EKS cluster {ctx.config.eks_cluster_name} has no API server",
+            f"its status is {cluster['status']}" if cluster else "EKS knows no such cluster",
+            "run create_aws_infrastructure.py first",
+        )
+    with _LOCK:
+        known = _DOORS.get(ctx.aws)
+        if known is None or known[0] != cluster["endpoint"]:
+            known = (str(cluster["endpoint"]), _open(ctx, cluster))
+            _DOORS[ctx.aws] = known
+        return known[1]
+
+
+def _open(ctx: Context, cluster: Item) -> Kube:
+    config = ctx.config
+    if config.kubeconfig_path or config.kube_context:
+        return Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+    name = str(cluster["name"])
+    tokens = Tokens(lambda: sign(ctx.aws, name), ctx.clock)
+    return Kube.of_eks(reach_of(cluster), tokens, ctx.clock)
+
+
+def reach_of(cluster: Item) -> Reach:
+    """Return where a cluster's API server answers and who vouches for it."""
+    pem = base64.b64decode(cluster["certificateAuthority"]["data"]).decode()
+    return Reach(str(cluster["endpoint"]), pem)
