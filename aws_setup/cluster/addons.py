@@ -1,0 +1,167 @@
+"""EKS add-ons: adopted when they are there, made otherwise, and waited for by our own polling.
+
+botocore's waiter takes DEGRADED for a failure; an add-on is DEGRADED for a while until its nodes
+and its permissions are there, and recovers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.cluster.door import cluster_of
+from aws_setup.errors import SetupError
+from aws_setup.inventory import Item, tag_of
+from aws_setup.resources.once import delete_patiently
+from aws_setup.resources.tags import DEPLOYMENT, tags
+from aws_setup.resources.tokens import token
+from aws_setup.session import error_code
+from aws_setup.steps import Context, Drift, Found, Step
+from aws_setup.waiting import Pending, wait_until
+
+EBS_CSI = "aws-ebs-csi-driver"
+FAILED = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
+
+
+@dataclass(frozen=True)
+class Addon(Step):
+    """One add-on; `role` names the step of the role that its service account assumes."""
+
+    addon: str
+    needs: tuple[str, ...] = ("eks cluster",)
+    role: str = ""
+    part: str = "eks"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The step's name."""
+        return f"{self.addon} add-on"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the add-on, ours or another's: both are used."""
+        addon = describe(ctx, self.addon)
+        return self._found(ctx, addon) if addon else None
+
+    def _found(self, ctx: Context, addon: Item) -> Found:
+        status = addon["status"]
+        ours = tag_of(addon, DEPLOYMENT) == ctx.config.deployment_name
+        facts = {"version": addon.get("addonVersion", ""), "ours": ours}
+        ready = status == "ACTIVE"
+        return Found(self.addon, status, facts, self._drift(ctx, addon), ready)
+
+    def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
+        if addon["status"] == "CREATE_FAILED":
+            return (Drift("status", f"CREATE_FAILED ({_reasons(addon)})", "ACTIVE"),)
+        role = ctx.found.get(self.role)
+        has = addon.get("serviceAccountRoleArn", "")
+        if role and has != role.id:
+            return (Drift("role", has or "none", role.id),)
+        return ()
+
+    def create(self, ctx: Context) -> Found:
+        """Ask for the add-on; what Kubernetes itself installed of it is taken over."""
+        request: dict[str, Any] = {
+            "clusterName": ctx.config.eks_cluster_name,
+            "addonName": self.addon,
+            "resolveConflicts": "OVERWRITE",
+            "tags": tags(ctx.config, self.name),
+        }
+        if self.role:
+            request["serviceAccountRoleArn"] = ctx.of(self.role).id
+        life = str((cluster_of(ctx) or {}).get("createdAt", ""))
+        unique = token(ctx.config.deployment_name, life, request)
+
+        def ask() -> Any:
+            try:
+                return ctx.aws.eks.create_addon(**request, clientRequestToken=unique)["addon"]
+            except ClientError as error:
+                if error_code(error) != "ResourceInUseException":
+                    raise
+                # Another run made it, or the cluster is busy with an update.
+                return describe(ctx, self.addon) or Pending("the cluster is busy")
+
+        what = f"EKS accepts the add-on {self.addon}"
+        made = wait_until(what, ask, clock=ctx.clock, deadline=300, pause=5, note=ctx.note)
+        return self._found(ctx, made)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Give the add-on its role; one whose creation failed is deleted and made anew."""
+        if any(drift.what == "status" for drift in found.drift):
+            _delete(ctx, self.addon)
+            return self.create(ctx)
+        ctx.aws.eks.update_addon(
+            clusterName=ctx.config.eks_cluster_name,
+            addonName=self.addon,
+            serviceAccountRoleArn=ctx.of(self.role).id,
+            resolveConflicts="PRESERVE",
+            clientRequestToken=token(found.id, ctx.of(self.role).id, found.facts["version"]),
+        )
+        return Found(found.id, "UPDATING", found.facts, ready=False)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the add-on is ACTIVE; CREATING and DEGRADED pass until the deadline."""
+
+        def probe() -> Found | Pending:
+            addon = describe(ctx, self.addon)
+            if addon is None:
+                raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
+            if addon["status"] in FAILED:
+                raise SetupError(
+                    f"{self.name} is {addon['status']}",
+                    _reasons(addon) or "EKS gives no reason",
+                    "run configure again: it makes the add-on anew",
+                )
+            state = f"{addon['status']} {_reasons(addon)}".strip()
+            return self._found(ctx, addon) if addon["status"] == "ACTIVE" else Pending(state)
+
+        return wait_until(
+            f"{self.name} becomes ACTIVE",
+            probe,
+            clock=ctx.clock,
+            deadline=1200,
+            pause=3,
+            note=ctx.note,
+            hint="see docs/configure.md, 'The EBS CSI driver is not authorised'"
+            if self.addon == EBS_CSI
+            else "",
+        )
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the add-on when it is ours; one that was there before stays."""
+        if found.facts["ours"]:
+            _delete(ctx, self.addon)
+
+
+def describe(ctx: Context, addon: str) -> Item | None:
+    """Return an add-on as EKS describes it; None when the cluster has none of that name."""
+    eks = ctx.aws.eks
+    try:
+        answer: Any = eks.describe_addon(clusterName=ctx.config.eks_cluster_name, addonName=addon)
+    except eks.exceptions.ResourceNotFoundException:
+        return None
+    found: Item = answer["addon"]
+    return found
+
+
+def _delete(ctx: Context, addon: str) -> None:
+    cluster = ctx.config.eks_cluster_name
+    delete_patiently(
+        ctx,
+        f"add-on {addon}",
+        lambda: ctx.aws.eks.delete_addon(clusterName=cluster, addonName=addon),
+        gone={"ResourceNotFoundException"},
+    )
+
+    def gone() -> bool | Pending:
+        there = describe(ctx, addon)
+        return Pending(there["status"]) if there else True
+
+    what = f"add-on {addon} is deleted"
+    wait_until(what, gone, clock=ctx.clock, deadline=900, pause=2, note=ctx.note)
+
+
+def _reasons(addon: Item) -> str:
+    found = addon.get("health", {}).get("issues", [])
+    return "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in found)
