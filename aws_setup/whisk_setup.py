@@ -25,7 +25,18 @@ from aws_setup.whisk.selection import select
 from aws_setup.whisk.source import local_copy
 from aws_setup.whisk.tunnel import through
 from aws_setup.whisk.wire import Wire
-from aws_setup.whisk_commands import COMMANDS, Ask, Order, Run, Verb
+from aws_setup.whisk_commands import Ask, Order, Run, Verb, change, delete
+from aws_setup.whisk_looks import listing, verify
+
+COMMANDS: Mapping[Verb, Callable[[Run], None]] = {
+    Verb.CREATE: change,
+    Verb.UPDATE: change,
+    Verb.SYNC: change,
+    Verb.LIST: listing,
+    Verb.VERIFY: verify,
+    Verb.DELETE: delete,
+}
+"""Verb -> what it does."""
 
 READ_SECONDS = 120.0
 """Seconds that OpenWhisk may take to answer once a request is sent; storing a jar takes some."""

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "aws_setup"
 LAYERS = (
     ("cli",),
     ("whisk_setup",),
+    ("whisk_looks",),
     ("commands", "whisk_commands"),
     ("report", "preflight"),
     ("leftovers",),

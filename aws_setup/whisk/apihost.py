@@ -47,35 +47,42 @@ def find_endpoint(given: Given, places: Places) -> Endpoint:
         Refused: nobody knows the API host or the key, or one is malformed.
     """
     known = wskprops.read(places.environment, places.home)
-    if given.apihost:
-        known["APIHOST"] = Property(given.apihost, FLAG)
-    if given.auth:
-        known["AUTH"] = Property(given.auth, FLAG)
-    host, auth = known.get("APIHOST"), known.get("AUTH")
-    url = host_url(host.value) if host else ""
+    for key, value in (("APIHOST", given.apihost), ("AUTH", given.auth)):
+        if value:
+            known[key] = Property(value, FLAG)
+    url = host_url(known["APIHOST"].value) if "APIHOST" in known else ""
     source, access = _deployment(places, url)
-    if access and not host:
-        host, url = Property(access.apihost, source), host_url(access.apihost)
-    if access and not auth and access.auth:
-        auth = Property(access.auth, source)
-    if host is None:
+    if access:
+        known = {"APIHOST": Property(access.apihost, source)} | known
+        known |= {} if "AUTH" in known else {"AUTH": Property(access.auth, source)}
+    _complete(known, places)
+    return Endpoint(
+        url=host_url(known["APIHOST"].value),
+        auth=check_auth(known["AUTH"].value, source=known["AUTH"].source),
+        source=known["APIHOST"].source,
+        api_version=_value(known, "APIVERSION") or "v1",
+        fingerprint=access.fingerprint if access else "",
+        insecure=given.insecure,
+        cert=_value(known, "CERT"),
+        key=_value(known, "KEY"),
+    )
+
+
+def _value(known: Mapping[str, Property], key: str) -> str:
+    return known[key].value if key in known else ""
+
+
+def _complete(known: Mapping[str, Property], places: Places) -> None:
+    """Raise Refused when nothing names the API host, or its key."""
+    if "APIHOST" not in known:
         raise _nowhere(places)
-    if auth is None:
+    if not _value(known, "AUTH"):
+        host = known["APIHOST"]
         raise Refused(
-            f"there is no key for the API host {url}",
+            f"there is no key for the API host {host.value}",
             f"{host.source} names the host, and nothing names a key",
             "give it by WHISK_AUTH or --auth; configure_eks_cluster.py keeps the deployment's own",
         )
-    return Endpoint(
-        url=url,
-        auth=check_auth(auth.value, source=auth.source),
-        source=host.source,
-        api_version=known["APIVERSION"].value if "APIVERSION" in known else "v1",
-        fingerprint=access.fingerprint if access else "",
-        insecure=given.insecure,
-        cert=known["CERT"].value if "CERT" in known else "",
-        key=known["KEY"].value if "KEY" in known else "",
-    )
 
 
 def _deployment(places: Places, url: str) -> tuple[str, Access | None]:
