@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup import summary
+from aws_setup import preflight, summary
 from aws_setup.cli import script_command
 from aws_setup.commands import Script
 from aws_setup.resources.tables import everything, infrastructure
@@ -23,6 +23,8 @@ SCRIPT = Script(
     """,
     table=infrastructure,
     removal=everything,
+    prepare=preflight.prepare,
+    preflight=preflight.run,
     epilogue=lambda ctx: (
         *summary.lines(ctx.config, ctx.found),
         "Next: python configure_eks_cluster.py",

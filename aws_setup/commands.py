@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Refused
 from aws_setup.leftovers import leftovers
-from aws_setup.plan import Row, look, only, refuse_conflicts
+from aws_setup.plan import Row, conflicts, look, only
+from aws_setup.preflight import Preflight
 from aws_setup.receipt import write_receipt
 from aws_setup.report import Report
 from aws_setup.report.progress import Progress
@@ -26,8 +27,8 @@ class Script:
     """What tells one script from another: its verbs, its table, and what comes before and after.
 
     `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
-    before the look and chooses what the configuration leaves open; `preflight` runs between look
-    and consent and raises Refused. `epilogue` returns the lines to print after success.
+    before the look; `preflight` checks the plan before consent and returns what it found, None
+    when the script has nothing to check. `epilogue` returns the lines to print after success.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Script:
     table: Callable[[Config], Sequence[Step]]
     removal: Callable[[Config], Sequence[Step]]
     prepare: Callable[[Context], None] = lambda _: None
-    preflight: Callable[[Context, Sequence[Row], Report, Result], None] = lambda *_: None
+    preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
 
 
@@ -69,8 +70,8 @@ def plan(run: Run) -> None:
     rows = look(run.steps(), run.ctx, stop=run.clock.stop)
     run.result.planned(rows)
     run.report.plan(rows)
-    run.script.preflight(run.ctx, rows, run.report, run.result)
-    refuse_conflicts(rows)
+    for line in _checked(run, rows):
+        run.report.result(line)
     if run.result.problems:
         run.result.result = "failed"
     run.report.result(_counts(rows))
@@ -81,17 +82,37 @@ def create(run: Run) -> None:
     run.script.prepare(run.ctx)
     rows = look(run.steps(), run.ctx, stop=run.clock.stop)
     run.result.steps = []
-    refuse_conflicts(rows)
-    run.script.preflight(run.ctx, rows, run.report, run.result)
+    bill = _checked(run, rows)
     todo = changes(rows)
     if todo:
         run.report.plan(rows)
+        for line in bill:
+            run.report.result(line)
         _consent(run, f"make {len(todo)} of {len(rows)} steps")
     outcome = _carry_out(run, rows, apply)
     if run.result.result == "ok":
         for line in run.script.epilogue(run.ctx):
             run.report.result(line)
         run.report.result(_done(outcome))
+
+
+def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
+    """Check a plan and return the lines of its price.
+
+    Raises:
+        Refused: with every conflict and every finding that stands against the run, at once.
+    """
+    problems = conflicts(rows)
+    found = run.script.preflight(run.ctx, rows)
+    if found is not None:
+        run.report.problems(found.warnings, warning=True)
+        run.result.warnings.extend(found.warnings)
+        run.result.hourly_usd = round(found.prices.hourly, 4)
+        run.result.more["prices"] = found.prices.document()
+        problems += found.refusals
+    if problems:
+        raise Refused.all(problems)
+    return found.prices.lines() if found else ()
 
 
 def status(run: Run) -> None:

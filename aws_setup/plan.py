@@ -94,9 +94,9 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
     return [step for step in steps if step.name in wanted]
 
 
-def refuse_conflicts(rows: Sequence[Row]) -> None:
-    """Raise Refused with every difference that cannot be changed in place."""
-    problems = [
+def conflicts(rows: Sequence[Row]) -> list[Problem]:
+    """Return every difference that cannot be changed in place."""
+    return [
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
             "it cannot be changed in place",
@@ -105,8 +105,6 @@ def refuse_conflicts(rows: Sequence[Row]) -> None:
         for row in rows
         for drift in row.conflicts
     ]
-    if problems:
-        raise Refused.all(problems)
 
 
 def as_problem(error: Exception, *, step: str = "") -> Problem:

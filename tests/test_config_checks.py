@@ -49,7 +49,7 @@ def whys(tmp_path: Path, text: str) -> list[str]:
             "aws_region: us-west-2\navailability_zones: [us-west-2a, us-east-1b]",
             "us-east-1b is not a zone of aws_region us-west-2",
         ),
-        ("eks_public_access_cidrs: [10.0.0.0/8]", "a private range"),
+        ("eks_public_access_cidrs: [10.0.0.0/8]", "private or reserved range"),
     ],
 )
 def test_keys_that_do_not_fit_together_are_refused(tmp_path: Path, text: str, why: str) -> None:

@@ -177,9 +177,10 @@ def _zones(config: Config) -> Iterator[Clash]:
 
 def _access(config: Config) -> Iterator[Clash]:
     for cidr in config.eks_public_access_cidrs:
-        if IPv4Network(cidr).is_private:
+        network = IPv4Network(cidr)
+        if network.prefixlen and not network.is_global:
             yield Clash(
                 ("eks_public_access_cidrs",),
-                f"{cidr} is a private range, which a public endpoint never sees",
+                f"{cidr} is a private or reserved range; EKS takes public ones only",
                 "name public ranges, or leave the key out to allow only your own address",
             )

@@ -33,6 +33,7 @@ AREAS = (
     "elb",
     "quotas",
     "pricing",
+    "sts",
     "eks.clusters",
     "eks.changes",
     "eks.updates",

@@ -1,0 +1,146 @@
+"""Preflight: every check before the first write, in parallel, with all findings at once.
+
+`prepare` finds out what the look at the cloud compares with; `run` checks what a plan is going to
+make and chooses what the configuration leaves open. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_setup.aws_errors import explain
+from aws_setup.config.checks import warnings
+from aws_setup.errors import Problem
+from aws_setup.plan import Row
+from aws_setup.preflight import (
+    addresses,
+    images,
+    keypair,
+    operator,
+    permissions,
+    quotas,
+    versions,
+    zones,
+)
+from aws_setup.preflight.findings import Answer, Finding, Severity, warn
+from aws_setup.preflight.needs import Needs, needs_of
+from aws_setup.pricing import Prices, price
+from aws_setup.session import Identity
+from aws_setup.steps import Charge, Context
+
+__all__ = ["Finding", "Preflight", "Severity", "prepare", "run"]
+
+Check = Callable[[Needs], Answer]
+
+CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        "the key pair": keypair.check,
+        "the AMIs": images.check,
+        "the zones": zones.choose,
+        "the quotas": quotas.check,
+        "the fixed addresses": addresses.check,
+        "the permissions": permissions.check,
+        "your address": operator.check,
+        "the Kubernetes version": versions.choose,
+    }
+)
+"""What a check looks at, and the check."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the checks found, what they chose, and what everything will cost."""
+
+    identity: Identity
+    zones: tuple[str, ...]
+    operator_cidr: str
+    kubernetes_version: str
+    findings: tuple[Finding, ...]
+    prices: Prices
+
+    @property
+    def refusals(self) -> tuple[Problem, ...]:
+        """The findings because of which the run must not start."""
+        return self._of(Severity.REFUSE)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The findings that are warnings only."""
+        return self._of(Severity.WARN)
+
+    def _of(self, severity: Severity) -> tuple[Problem, ...]:
+        return tuple(one.problem for one in self.findings if one.severity is severity)
+
+
+def prepare(ctx: Context) -> None:
+    """Put the operator's address into the context: the security group is compared with it."""
+    ctx.choices = replace(ctx.choices, operator_cidr=operator.operator_cidr(ctx.config))
+
+
+def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
+    """Check what a plan is going to make, and put what was chosen into the context.
+
+    Args:
+        ctx: the run's context, after the look at the cloud.
+        rows: the plan.
+
+    Raises:
+        SetupError: AWS does not accept the credentials.
+    """
+    identity = ctx.aws.identity
+    needs = needs_of(ctx, rows)
+    with ThreadPoolExecutor(max_workers=len(CHECKS) + 1, thread_name_prefix="check") as pool:
+        prices = pool.submit(price, ctx.aws, charges_of(ctx, rows))
+        answers = [pool.submit(_guarded, about, check, needs) for about, check in CHECKS.items()]
+        done = [answer.result() for answer in answers]
+    chosen = _first(done)
+    ctx.choices = replace(
+        ctx.choices,
+        zones=chosen.zones or zones.guess(needs),
+        kubernetes_version=chosen.kubernetes_version or ctx.choices.kubernetes_version,
+    )
+    findings = [finding for answer in done for finding in answer.findings] + _unwise(ctx)
+    return Preflight(
+        identity=identity,
+        zones=ctx.choices.zones,
+        operator_cidr=ctx.choices.operator_cidr,
+        kubernetes_version=ctx.choices.kubernetes_version,
+        findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
+        prices=prices.result(),
+    )
+
+
+def charges_of(ctx: Context, rows: Sequence[Row]) -> list[Charge]:
+    """Return what everything of a plan costs once it is there; adopted things are not ours."""
+    return [
+        charge for row in rows if not row.step.adopted for charge in row.step.charges(ctx.config)
+    ]
+
+
+def _guarded(about: str, check: Check, needs: Needs) -> Answer:
+    """Turn a question that AWS does not answer for this caller into a warning."""
+    try:
+        return check(needs)
+    except (ClientError, BotoCoreError) as error:
+        why = str(explain(error))
+        hint = "the run may go on; what is wrong there shows only when AWS refuses it"
+        return Answer.of([warn(f"{about} could not be checked", why, hint)])
+
+
+def _first(answers: Sequence[Answer]) -> Answer:
+    """Return what the checks chose, put together."""
+    return Answer(
+        zones=next((one.zones for one in answers if one.zones), ()),
+        kubernetes_version=next(
+            (one.kubernetes_version for one in answers if one.kubernetes_version), ""
+        ),
+    )
+
+
+def _unwise(ctx: Context) -> list[Finding]:
+    return [warn(clash.keys[0], clash.why, clash.hint) for clash in warnings(ctx.config)]

@@ -1,0 +1,136 @@
+"""The caller's permissions: simulated where IAM answers, else tried out with DryRun."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_setup.aws_errors import PERMIT, explain
+from aws_setup.preflight.findings import Answer, Finding, refuse, warn
+from aws_setup.preflight.needs import Needs
+from aws_setup.preflight.policy import actions_for
+from aws_setup.session import Aws, error_code
+
+ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/([^/]+)/")
+
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+
+
+def check(needs: Needs) -> Answer:
+    """Check that the caller may do what this run is going to do."""
+    arn = needs.ctx.aws.identity.arn
+    if not needs.to_make or arn.endswith(":root"):
+        return Answer()
+    try:
+        return Answer.of(_simulated(needs.ctx.aws, arn, actions_for(needs.to_make)))
+    except (ClientError, BotoCoreError) as error:
+        return Answer.of(_tried(needs, error))
+
+
+def _simulated(aws: Aws, arn: str, actions: Sequence[str]) -> list[Finding]:
+    """Ask IAM's policy simulator.
+
+    A decision that hangs on conditions or on single resources cannot be simulated without them:
+    those denials are warnings.
+    """
+    source = policy_source(aws, arn)
+    results: list[Any] = []
+    marker: dict[str, Any] = {}
+    while True:
+        page: Any = aws.iam.simulate_principal_policy(
+            PolicySourceArn=source, ActionNames=list(actions), **marker
+        )
+        results += page["EvaluationResults"]
+        if not page.get("IsTruncated"):
+            break
+        marker = {"Marker": page["Marker"]}
+    denied = [one for one in results if one["EvalDecision"] != "allowed"]
+    unsure = [one for one in denied if _depends(one)]
+    sure = [one["EvalActionName"] for one in denied if one not in unsure]
+    findings = []
+    if sure:
+        findings.append(refuse("permissions are missing", f"{arn} may not {_said(sure)}", PERMIT))
+    if unsure:
+        why = f"the policies of {arn} have conditions on {_said(_names(unsure))}"
+        hint = "if the run stops at one of them, docs/permissions.md lists what is needed"
+        findings.append(warn("some permissions could not be checked", why, hint))
+    return findings
+
+
+def _depends(result: Mapping[str, Any]) -> bool:
+    """Say whether a statement did match, or a condition could not be judged."""
+    explicit = result["EvalDecision"] == "explicitDeny"
+    return bool(result.get("MissingContextValues")) and not explicit
+
+
+def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [str(one["EvalActionName"]) for one in results]
+
+
+def _said(actions: Sequence[str]) -> str:
+    return ", ".join(sorted(set(actions)))
+
+
+def policy_source(aws: Aws, arn: str) -> str:
+    """Return the ARN that IAM simulates for a caller: a role for its session, else itself.
+
+    A session's ARN leaves out the role's path, so the role is asked for its own.
+    """
+    session = ROLE_SESSION.match(arn)
+    if session is None:
+        return arn
+    try:
+        return str(aws.iam.get_role(RoleName=session[3])["Role"]["Arn"])
+    except ClientError:
+        return f"arn:{session['partition']}:iam::{session['account']}:role/{session[3]}"
+
+
+def _tried(needs: Needs, error: Exception) -> list[Finding]:
+    """Try EC2's creates with DryRun; say that the rest could not be checked."""
+    denied = [
+        action
+        for step, (action, attempt) in DRY_RUNS.items()
+        if step in needs.to_make and _is_denied(attempt, needs.ctx.aws)
+    ]
+    findings = [
+        warn(
+            "the permissions could not be checked in advance",
+            str(explain(error)),
+            "if the run stops at one, docs/permissions.md lists what is needed",
+        )
+    ]
+    if denied:
+        who = needs.ctx.aws.identity.arn
+        findings.append(refuse("permissions are missing", f"{who} may not {_said(denied)}", PERMIT))
+    return findings
+
+
+def _is_denied(attempt: Callable[[Aws], object], aws: Aws) -> bool:
+    """Say whether AWS denies a call; any other answer, also its own faults, is no denial."""
+    try:
+        attempt(aws)
+    except ClientError as error:
+        return error_code(error) in DENIED
+    except BotoCoreError:
+        return False
+    return False
+
+
+DRY_RUNS: Mapping[str, tuple[str, Callable[[Aws], object]]] = {
+    "vpc": (
+        "ec2:CreateVpc",
+        lambda aws: aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", DryRun=True),
+    ),
+    "internet gateway": (
+        "ec2:CreateInternetGateway",
+        lambda aws: aws.ec2.create_internet_gateway(DryRun=True),
+    ),
+    "elastic ip": (
+        "ec2:AllocateAddress",
+        lambda aws: aws.ec2.allocate_address(Domain="vpc", DryRun=True),
+    ),
+}
+"""Step -> its IAM action, and EC2's create as a DryRun that needs nothing else to exist."""

@@ -1,0 +1,200 @@
+"""Quotas: what is needed and what runs already, against what the account may have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_setup.aws_errors import explain
+from aws_setup.preflight.findings import Answer, Finding, refuse, warn
+from aws_setup.preflight.needs import Needs
+from aws_setup.session import Aws, error_code, pages
+
+STANDARD_FAMILIES = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
+"""First letters of the families that L-1216C47A counts.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html"""
+
+OTHER_FAMILIES = ("dl", "hpc", "inf", "trn", "mac")
+"""Families with those letters that have quotas of their own."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota: its service and code in Service Quotas, and how its usage is counted."""
+
+    what: str
+    service: str
+    code: str
+    used: Callable[[Needs], float]
+
+
+def check(needs: Needs) -> Answer:
+    """Check every quota that what is still to be made counts against, all at once."""
+    asked = list(_needed(needs))
+    if not asked:
+        return Answer()
+    with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="quota") as pool:
+        found = pool.map(lambda pair: _one(needs, *pair), asked)
+        return Answer.of([finding for findings in found for finding in findings])
+
+
+def _needed(needs: Needs) -> Iterator[tuple[Quota, float]]:
+    if needs.machines().total():
+        yield VCPUS, _vcpus(needs, needs.machines())
+    for step, quota in (
+        ("elastic ip", ELASTIC_IPS),
+        ("vpc", VPCS),
+        ("internet gateway", INTERNET_GATEWAYS),
+        ("nat gateway", NAT_GATEWAYS),
+        ("eks cluster", CLUSTERS),
+    ):
+        if step in needs.to_make:
+            yield quota, 1
+    groups = sum(step.startswith("auto-scaling group") for step in needs.to_make)
+    if groups:
+        yield GROUPS, groups
+
+
+@dataclass(frozen=True)
+class Count:
+    """A quota measured: what is allowed, what is in use, and what is needed on top."""
+
+    what: str
+    limit: float
+    used: float
+    needed: float
+    service: str
+    code: str
+
+    @property
+    def short(self) -> bool:
+        """Whether the quota is too small."""
+        return self.used + self.needed > self.limit
+
+    def words(self, region: str) -> tuple[str, str, str]:
+        """Return what, why and mend."""
+        wanted = round(self.used + self.needed)
+        return (
+            f"the quota of {self.what} is too small",
+            f"{self.needed:g} are needed and {self.used:g} are in use; {region} allows "
+            f"{self.limit:g} ({self.code})",
+            f"ask for {wanted}: `aws service-quotas request-service-quota-increase --service-code "
+            f"{self.service} --quota-code {self.code} --desired-value {wanted} --region {region}`"
+            ", or make fewer or smaller things",
+        )
+
+
+def _one(needs: Needs, quota: Quota, needed: float) -> list[Finding]:
+    try:
+        count = _measured(needs, quota, needed)
+    except (ClientError, BotoCoreError) as error:
+        why = str(explain(error))
+        hint = "see Service Quotas in the AWS console; a quota that is too small stops the run"
+        return [warn(f"the quota of {quota.what} could not be checked", why, hint)]
+    region = needs.ctx.aws.region
+    if count.short:
+        return [refuse(*count.words(region))]
+    if quota is VCPUS:
+        later = _vcpus(needs, Counter(needs.later))
+        whole = replace(count, needed=needed + later, what=f"{count.what}, node groups included,")
+        return [warn(*whole.words(region))] if whole.short else []
+    return []
+
+
+def _measured(needs: Needs, quota: Quota, needed: float) -> Count:
+    limit = _limit(needs.ctx.aws, quota)
+    return Count(quota.what, limit, quota.used(needs), needed, quota.service, quota.code)
+
+
+def _limit(aws: Aws, quota: Quota) -> float:
+    """Return the account's own value, else AWS's default."""
+    client, asked = (
+        aws.client("service-quotas"),
+        {
+            "ServiceCode": quota.service,
+            "QuotaCode": quota.code,
+        },
+    )
+    try:
+        return float(client.get_service_quota(**asked)["Quota"]["Value"])
+    except ClientError as error:
+        if error_code(error) != "NoSuchResourceException":
+            raise
+    return float(client.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+
+
+def _vcpus(needs: Needs, machines: Counter[str]) -> float:
+    """Return the vCPUs of machines that count; a type that EC2 does not know counts nothing."""
+    types = needs.types()
+    counted: float = sum(
+        types[name]["VCpuInfo"]["DefaultVCpus"] * count
+        for name, count in machines.items()
+        if name in types and _counts(name)
+    )
+    return counted
+
+
+def _counts(instance_type: str) -> bool:
+    return instance_type.startswith(STANDARD_FAMILIES) and not instance_type.startswith(
+        OTHER_FAMILIES
+    )
+
+
+def _running_vcpus(needs: Needs) -> float:
+    states: Any = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    found = pages(needs.ctx.aws.ec2, "describe_instances", "Reservations", Filters=states)
+    machines = [machine for group in found for machine in group["Instances"]]
+    running: float = sum(
+        machine["CpuOptions"]["CoreCount"] * machine["CpuOptions"]["ThreadsPerCore"]
+        for machine in machines
+        if _counts(machine["InstanceType"]) and machine.get("InstanceLifecycle") != "spot"
+    )
+    return running
+
+
+def _addresses(needs: Needs) -> float:
+    return len(needs.ctx.aws.ec2.describe_addresses()["Addresses"])
+
+
+def _vpcs(needs: Needs) -> float:
+    return len(pages(needs.ctx.aws.ec2, "describe_vpcs", "Vpcs"))
+
+
+def _internet_gateways(needs: Needs) -> float:
+    return len(pages(needs.ctx.aws.ec2, "describe_internet_gateways", "InternetGateways"))
+
+
+def _nat_gateways(needs: Needs) -> float:
+    """Return the NAT gateways of the fullest zone: the quota is for each zone."""
+    states: Any = [{"Name": "state", "Values": ["pending", "available"]}]
+    found = pages(needs.ctx.aws.ec2, "describe_nat_gateways", "NatGateways", Filter=states)
+    subnets = sorted({gateway["SubnetId"] for gateway in found if gateway.get("SubnetId")})
+    if not subnets:
+        return 0
+    described = pages(needs.ctx.aws.ec2, "describe_subnets", "Subnets", SubnetIds=subnets)
+    zone_of = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
+    zones = Counter(zone_of.get(gateway.get("SubnetId")) for gateway in found)
+    return max(zones.values())
+
+
+def _clusters(needs: Needs) -> float:
+    return len(pages(needs.ctx.aws.eks, "list_clusters", "clusters"))
+
+
+def _groups(needs: Needs) -> float:
+    client = needs.ctx.aws.autoscaling
+    return len(pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"))
+
+
+VCPUS = Quota("vCPUs of standard instances", "ec2", "L-1216C47A", _running_vcpus)
+ELASTIC_IPS = Quota("elastic IPs", "ec2", "L-0263D0A3", _addresses)
+VPCS = Quota("VPCs", "vpc", "L-F678F1CE", _vpcs)
+INTERNET_GATEWAYS = Quota("internet gateways", "vpc", "L-A4707A72", _internet_gateways)
+NAT_GATEWAYS = Quota("NAT gateways in a zone", "vpc", "L-FE5A380F", _nat_gateways)
+CLUSTERS = Quota("EKS clusters", "eks", "L-1194D53C", _clusters)
+GROUPS = Quota("auto-scaling groups", "autoscaling", "L-CDE20ADC", _groups)
