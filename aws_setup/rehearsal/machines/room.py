@@ -34,7 +34,6 @@ class Box:
     """One machine as the room keeps it; `process` is there while the power is on."""
 
     id: str
-    number: int
     private_ip: str
     tree: Tree
     port: int
@@ -72,7 +71,7 @@ class Room:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authorized_key = authorized_key.rstrip() + "\n"
         self._boxes: dict[str, Box] = {}
-        self._numbers = itertools.count(1)
+        self._cables = itertools.count(1)
         self._lock = threading.Lock()
         self._switch = subprocess.Popen(
             ["unshare", "--user", "--map-root-user", "--net", "--", "cat"],
@@ -98,7 +97,7 @@ class Room:
         for put in lay:
             put(tree)
         with self._lock:
-            box = Box(instance_id, next(self._numbers), private_ip, tree, _free_port())
+            box = Box(instance_id, private_ip, tree, _free_port())
             self._boxes[instance_id] = box
         self.power_on(instance_id, public_ip=public_ip)
         return tree
@@ -176,8 +175,8 @@ class Room:
                 pass_fds=[listener.fileno()],
             )
         self._expect(box, process, b"mounted\n")
-        # Both ends of the cable carry the machine's number; a re-boot finds the old one gone.
-        cable = f"cable{box.number}"
+        # A new cable each time: the kernel takes the old one away when it gets round to it.
+        cable = f"cable{next(self._cables)}"
         peer = ("peer", "name", "eth0", "netns", str(process.pid))
         self._in_switch("ip", "link", "add", cable, "type", "veth", *peer)
         self._in_switch("ip", "link", "set", cable, "master", "switch", "up")
