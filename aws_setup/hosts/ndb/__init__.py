@@ -1,0 +1,1 @@
+"""MySQL NDB Cluster on its machines: documents, evidence, and the steps that start it."""

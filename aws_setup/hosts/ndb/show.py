@@ -1,0 +1,85 @@
+"""What `ndb_mgm -e show` prints, read: which nodes are there, and how far each has come."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aws_setup.errors import SetupError
+
+_SECTION = re.compile(r"^\[(ndbd\(NDB\)|ndb_mgmd\(MGM\)|mysqld\(API\))\]\s+(\d+) node\(s\)")
+_NODE = re.compile(r"^id=(\d+)\s*(?:@(\S+))?\s*\((.*)\)\s*$")
+
+
+class NodeState(StrEnum):
+    """How far a data node has come."""
+
+    STARTED = "started"
+    STARTING = "starting"
+    STOPPING = "shutting down"
+    ABSENT = "not connected"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One line of `show`: a node's id, its address ('' when not connected), and its state."""
+
+    id: int
+    address: str
+    state: NodeState
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What `show` says: the data nodes, and the applications that are connected (mysqld too)."""
+
+    data_nodes: tuple[Shown, ...]
+    applications: tuple[Shown, ...]
+
+    def state(self, node_id: int) -> NodeState:
+        """Return a data node's state; one that the manager does not know is not connected."""
+        states = {node.id: node.state for node in self.data_nodes}
+        return states.get(node_id, NodeState.ABSENT)
+
+    def application_at(self, address: str) -> bool:
+        """Tell whether an application at this address is connected to the cluster."""
+        return any(node.address == address for node in self.applications)
+
+
+def parse_show(text: str) -> Cluster:
+    """Return what `ndb_mgm -e show` printed.
+
+    Raises:
+        SetupError: the text is not its output.
+    """
+    sections: dict[str, list[Shown]] = {}
+    current: list[Shown] | None = None
+    for line in text.splitlines():
+        if head := _SECTION.match(line):
+            current = sections.setdefault(head[1], [])
+        elif (node := _NODE.match(line)) and current is not None:
+            current.append(_shown(node))
+    if "ndbd(NDB)" not in sections:
+        raise SetupError(
+            "ndb_mgm -e show printed no list of data nodes",
+            text.strip().splitlines()[-1] if text.strip() else "it printed nothing",
+            "run `/usr/local/bin/ndb_mgm -e show` on the NDB manager and look what it says",
+        )
+    api = sections.get("mysqld(API)", [])
+    connected = tuple(node for node in api if node.state is not NodeState.ABSENT)
+    return Cluster(tuple(sections["ndbd(NDB)"]), connected)
+
+
+def _shown(found: re.Match[str]) -> Shown:
+    words = [word.strip() for word in found[3].split(",")]
+    if "not connected" in words:
+        return Shown(int(found[1]), "", NodeState.ABSENT)
+    state = NodeState.STARTED
+    if "starting" in words:
+        state = NodeState.STARTING
+    elif "stopping" in words or "shutting down" in words:
+        state = NodeState.STOPPING
+    elif "not started" in words:
+        state = NodeState.STARTING
+    return Shown(int(found[1]), found[2] or "", state)

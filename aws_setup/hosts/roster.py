@@ -1,0 +1,18 @@
+"""Whether the machines that a step of the software works on exist and run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_setup.hosts.ssh import Machine
+from aws_setup.steps import Context
+
+
+def there(ctx: Context, steps: Sequence[str]) -> bool:
+    """Tell whether the machines of all these steps exist; they may still be stopped."""
+    return all(step in ctx.found for step in steps)
+
+
+def stopped(members: Sequence[Machine]) -> bool:
+    """Tell whether some of the machines have no public address, as stopped ones have none."""
+    return any(not machine.address for machine in members)

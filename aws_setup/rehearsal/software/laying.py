@@ -1,0 +1,124 @@
+"""Puts the stand-ins of MySQL NDB and hdfs on a rehearsal machine's disk, as the AMIs have them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from aws_setup.rehearsal.machines.tree import Tree
+
+HOME = "/home/ubuntu"
+HADOOP = f"{HOME}/repos/hops/hadoop-dist/target"
+
+NDB_PROGRAMS = {
+    "/usr/local/bin/ndb_mgmd": "management",
+    "/usr/local/bin/ndb_mgm": "management_client",
+    "/usr/local/bin/ndbmtd": "data_node",
+}
+SQL_PROGRAMS = {
+    "/usr/local/mysql/bin/mysqld": "sql_node",
+    "/usr/local/mysql/bin/mysql": "sql_client",
+    "/usr/local/mysql/bin/mysqladmin": "sql_client",
+    f"{HOME}/mysql.server": "sql_service",
+}
+HDFS_PROGRAMS = {
+    f"{HADOOP}/hadoop-3.2.0.3-SNAPSHOT/bin/hdfs": "hdfs",
+    f"{HADOOP}/hadoop-3.2.0.2-RC0/bin/hdfs": "hdfs",
+}
+"""Where each program stands on the machines -> the module that stands in for it."""
+
+LIBRARY = "/usr/local/lib/lambda-fs-rehearsal"
+SETTINGS = "/etc/lambda-fs-rehearsal.json"
+DATABASE = "/usr/local/mysql/mariadb"
+"""Where a MariaDB's data folder is on the NDB manager."""
+
+HDFS_USER = "rehearsal_hdfs"
+"""The database user of the stand-in for hdfs; it has no password."""
+
+_PROGRAM = f"""\
+#!/usr/bin/python3
+import sys
+sys.path.insert(0, "{LIBRARY}")
+from aws_setup.rehearsal.software.ndb import {{module}}
+{{module}}.main()
+"""
+
+
+def ndb_manager(tree: Tree) -> None:
+    """Lay out the NDB manager: management server and client, and mysqld."""
+    _lay(tree, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
+
+
+def ndb_data_node(tree: Tree) -> None:
+    """Lay out an NDB data node."""
+    _lay(tree, NDB_PROGRAMS, [])
+
+
+def client(tree: Tree) -> None:
+    """Lay out a client of λFS or HopsFS: hdfs."""
+    _lay(tree, HDFS_PROGRAMS, [])
+
+
+def database(tree: Tree, template: Path) -> None:
+    """Give the NDB manager's mysqld a real database, from a fresh data folder of MariaDB."""
+    shutil.copytree(template, tree.path(DATABASE))
+
+
+def faults(tree: Tree, *names: str, start_seconds: float = 0.2) -> None:
+    """Set what goes wrong on a machine, and how long its data node takes to start.
+
+    Faults are `ndbmtd dies`, `ndbmtd hangs`, `disk full` and `hdfs fails`.
+    """
+    document = {"faults": names, "start_seconds": start_seconds}
+    tree.write(SETTINGS, json.dumps(document))
+
+
+def make_template(folder: Path) -> Path:
+    """Make a fresh data folder of MariaDB, root without a password; takes a few seconds.
+
+    Raises:
+        subprocess.CalledProcessError: MariaDB cannot make one here.
+    """
+    user = getpass.getuser()
+    subprocess.run(
+        [
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={folder}",
+            f"--user={user}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--innodb-log-file-size=4M",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    statements = (
+        f"CREATE USER '{HDFS_USER}'@'%';\n"
+        f"GRANT SELECT, INSERT, DELETE ON *.* TO '{HDFS_USER}'@'%';\n"
+    )
+    subprocess.run(
+        ["mariadbd", "--no-defaults", f"--datadir={folder}", f"--user={user}", "--bootstrap"],
+        input=f"FLUSH PRIVILEGES;\n{statements}".encode(),
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+def _lay(tree: Tree, programs: dict[str, str], folders: Sequence[str]) -> None:
+    for place, module in programs.items():
+        tree.executable(place, _PROGRAM.format(module=module))
+    package = Path(__file__).resolve().parent
+    for source in (package / "ndb").glob("*.py"):
+        name = f"{LIBRARY}/aws_setup/rehearsal/software/ndb/{source.name}"
+        tree.write(name, source.read_text(encoding="utf-8"))
+    for folder in (*folders, "/usr/local/mysql/data"):
+        tree.path(folder).mkdir(parents=True, exist_ok=True)
+    # cloud-init's record of the first boot: files older than it came with the image.
+    tree.write("/var/lib/cloud/instance/sem/config_ssh", "")
+    faults(tree)

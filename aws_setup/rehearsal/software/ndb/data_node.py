@@ -1,0 +1,111 @@
+"""Stands in for ndbmtd: waits for the manager, keeps its files, and wipes them with --initial."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from aws_setup.rehearsal.software.ndb.machine import (
+    NAME,
+    NODE_DATA,
+    alive,
+    ask,
+    connect_string,
+    daemonise,
+    fail,
+    fault,
+    open_line,
+    record,
+    say,
+    send,
+    settings,
+)
+
+ATTEMPTS = 24
+PAUSE = 0.25
+"""Attempts to reach the manager and seconds between two; ndbmtd's own are 12 and 5."""
+
+
+def main() -> None:
+    """Reach the manager, go into the background, and start; a second start is refused."""
+    record()
+    if any(alive(file, NAME) for file in NODE_DATA.glob("ndb_*.pid")):
+        fail("Error: Another process holds this node's id", 255)
+    address = connect_string()
+    if not address:
+        fail("Unable to connect with connect string: nodeid=0,localhost:1186", 1)
+    join(address, initial="--initial" in sys.argv)
+
+
+def join(address: str, *, initial: bool) -> None:
+    """Join the cluster and live as its data node."""
+    answer, line = knock(address, initial=initial)
+    node_id = answer["id"]
+    say(
+        f"{time.strftime('%Y-%m-%d %H:%M:%S')} [ndbd] INFO     -- Angel allocated nodeid: {node_id}"
+    )
+    sys.stdout.flush()
+    daemonise(NODE_DATA / f"ndb_{node_id}.pid")
+    if fault("ndbmtd dies"):
+        give_up(node_id, "Message: Unable to lock memory (Configuration error)")
+    if fault("disk full"):
+        give_up(node_id, "Message: No space left on device (Disk full)")
+    while True:
+        prepare(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
+        live(line)
+        initial = False
+        answer, line = knock(address, initial=False)
+
+
+def knock(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
+    """Return the manager's answer and the connection; ends when it refuses or is not there."""
+    files = any(NODE_DATA.glob("ndb_*_fs"))
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE)
+        line = open_line(address)
+        if line is None:
+            continue
+        wish = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
+        answer = ask(line, wish)
+        if not answer:
+            continue
+        if "error" in answer:
+            fail(answer["error"], 255)
+        return answer, line
+    fail(f"Unable to connect with connect string: nodeid=0,{address}:1186", 1)
+    raise AssertionError
+
+
+def prepare(files: Path, figures: dict[str, str], *, initial: bool) -> None:
+    """Wipe the files with --initial, make them when there are none, and leave them otherwise."""
+    if initial:
+        shutil.rmtree(files, ignore_errors=True)
+    if not files.exists():
+        files.mkdir()
+        (files / "generation").write_text(uuid.uuid4().hex, encoding="utf-8")
+    (files / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+
+
+def live(line: Any) -> None:
+    """Start when the manager says so, and return when a restart is wanted."""
+    for text in line.makefile("r", encoding="utf-8"):
+        message = json.loads(text)
+        if message.get("restart"):
+            return
+        if message.get("go") and not fault("ndbmtd hangs"):
+            time.sleep(settings()["start_seconds"])
+            send(line, {"state": "started"})
+
+
+def give_up(node_id: int, message: str) -> None:
+    """Leave the reason in the error log and end, as the angel does."""
+    log = NODE_DATA / f"ndb_{node_id}_error.log"
+    log.write_text(f"Time: {time.ctime()}\nStatus: Permanent error\n{message}\n", encoding="utf-8")
+    os._exit(1)

@@ -1,0 +1,107 @@
+"""What every stand-in shares: the machine's settings, the manager's line, and daemons."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+MANAGEMENT_PORT = 1186
+SETTINGS = Path("/etc/lambda-fs-rehearsal.json")
+STARTED = Path("/var/log/started")
+"""Every start of a program, with its arguments, one a line."""
+
+NODE_DATA = Path("/usr/local/mysql/data")
+MANAGER_DATA = Path("/var/lib/mysql-cluster")
+NAME = Path(sys.argv[0]).name
+
+
+def settings() -> dict[str, Any]:
+    """Return the machine's settings, read at each use."""
+    found: dict[str, Any] = json.loads(SETTINGS.read_text(encoding="utf-8"))
+    return found
+
+
+def fault(name: str) -> bool:
+    """Tell whether a fault is switched on here."""
+    return name in settings()["faults"]
+
+
+def record() -> None:
+    """Write down that this program was started, and how."""
+    with STARTED.open("a", encoding="utf-8") as file:
+        file.write(" ".join([NAME, *sys.argv[1:]]) + "\n")
+
+
+def connect_string() -> str:
+    """Return the manager's address as my.cnf has it; '' when it has none."""
+    parser = configparser.ConfigParser(allow_no_value=True, strict=False)
+    parser.read("/etc/my.cnf", encoding="utf-8")
+    return parser.get("mysql_cluster", "ndb-connectstring", fallback="")
+
+
+def open_line(address: str) -> socket.socket | None:
+    """Connect to the management server at an address; None when none answers."""
+    try:
+        line = socket.create_connection((address, MANAGEMENT_PORT), timeout=5)
+    except OSError:
+        return None
+    line.settimeout(None)
+    return line
+
+
+def ask(line: socket.socket, question: dict[str, Any]) -> dict[str, Any]:
+    """Send one question and return its answer; {} when the connection ends instead."""
+    try:
+        send(line, question)
+        text = bytearray()
+        while not text.endswith(b"\n"):
+            piece = line.recv(1)
+            if not piece:
+                return {}
+            text += piece
+    except OSError:
+        return {}
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+def send(line: socket.socket, message: dict[str, Any]) -> None:
+    """Send one message."""
+    line.sendall(json.dumps(message).encode() + b"\n")
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line."""
+    (stream or sys.stdout).write(text + "\n")
+
+
+def fail(text: str, code: int = 1) -> None:
+    """Print why and end with an exit code."""
+    say(text, sys.stderr)
+    raise SystemExit(code)
+
+
+def daemonise(pid_file: Path) -> None:
+    """Go on in the background; the caller's shell gets exit code 0."""
+    sys.stdout.flush()
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+
+def alive(pid_file: Path, name: str) -> bool:
+    """Tell whether the process of a PID file runs under this name."""
+    try:
+        pid = pid_file.read_text(encoding="utf-8").strip()
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
+    except OSError:
+        return False

@@ -1,0 +1,160 @@
+"""An NDB cluster's machines in a room: real OpenSSH, the stand-ins on the disks, real steps."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from aws_setup.config import Config
+from aws_setup.hosts.ssh import Hosts
+from aws_setup.inventory import Inventory
+from aws_setup.plan import Row, inspect
+from aws_setup.rehearsal.machines import Room, Tree
+from aws_setup.rehearsal.software import laying
+from aws_setup.session import Aws
+from aws_setup.steps import Action, Context, Found, Step
+from aws_setup.waiting import SystemClock
+
+MANAGER = "10.0.6.227"
+
+
+@dataclass(frozen=True)
+class Vm:
+    """One machine: step, instance id, Name tag and private address."""
+
+    step: str
+    id: str
+    name: str
+    private_ip: str
+
+
+VMS = (
+    Vm("ndb manager", "i-0a", "ndb-manager-node", MANAGER),
+    Vm("ndb data nodes 1", "i-1a", "ndb-datanode-type1-0", "10.0.1.1"),
+    Vm("ndb data nodes 2", "i-2a", "ndb-datanode-type2-0", "10.0.1.2"),
+)
+CLIENTS = (
+    Vm("lambda-fs client", "i-3a", "lambda-fs-client-driver", "10.0.2.1"),
+    Vm("hopsfs client", "i-4a", "hops-fs-client-driver", "10.0.2.2"),
+)
+
+
+@dataclass
+class World:
+    """The room, the operator's key, and what the VMs' public addresses are now."""
+
+    room: Room
+    folder: Path
+    key: Path
+    vms: tuple[Vm, ...] = VMS
+    public: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def launch(self, template: Path | None = None) -> None:
+        """Make and boot every machine; with a template the manager has a real database."""
+        for index, vm in enumerate(self.vms):
+            self.public[vm.id] = f"203.0.113.{10 + index}"
+            self.room.launch(
+                vm.id,
+                private_ip=vm.private_ip,
+                public_ip=self.public[vm.id],
+                lay=[self._lay(vm, template)],
+            )
+
+    def _lay(self, vm: Vm, template: Path | None) -> Any:
+        def lay(tree: Tree) -> None:
+            if vm.step == "ndb manager":
+                laying.ndb_manager(tree)
+                if template:
+                    laying.database(tree, template)
+            elif vm.step.startswith("ndb"):
+                laying.ndb_data_node(tree)
+            else:
+                laying.client(tree)
+
+        return lay
+
+    def tree(self, index: int) -> Tree:
+        """Return the disk of a machine."""
+        return self.room.tree(self.vms[index].id)
+
+    def restart(self, *, new_addresses: bool = True) -> None:
+        """Stop and start every machine; they get other public addresses, as on EC2."""
+        for index, vm in enumerate(self.vms):
+            self.room.power_off(vm.id)
+            if new_addresses:
+                self.public[vm.id] = f"203.0.113.{110 + index}"
+            self.room.power_on(vm.id, public_ip=self.public[vm.id])
+
+    def config(self, **keys: Any) -> Config:
+        """Return a configuration that reaches the room's machines."""
+        defaults: dict[str, Any] = {
+            "ssh_keypair_name": "rehearsal",
+            "ssh_key_path": str(self.key),
+            "ssh_config_path": str(self.room.ssh_config),
+            "infrastructure_json_path": str(self.folder / "receipts"),
+            "num_ndb_datanodes": 2,
+        }
+        return Config(**defaults | keys)
+
+    def context(self, **keys: Any) -> tuple[Context, Hosts]:
+        """Return the context and the hosts of a new run in which the VMs were found."""
+        config = self.config(**keys)
+        clock = SystemClock(pace=0.05)
+        ec2 = SimpleNamespace(
+            get_console_output=lambda InstanceId, **_: {"Output": self.room.console(InstanceId)}
+        )
+        aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1"))
+        ctx = Context(config, aws, clock, cast(Inventory, None), note=self.notes.append)
+        for step in dict.fromkeys(vm.step for vm in self.vms):
+            there = [self._described(vm) for vm in self.vms if vm.step == step]
+            ctx.found[step] = Found(step, "running", {"instances": there})
+        return ctx, Hosts(config, clock)
+
+    def _described(self, vm: Vm) -> dict[str, str]:
+        return {
+            "id": vm.id,
+            "name": vm.name,
+            "private_ip": vm.private_ip,
+            "public_ip": self.public[vm.id],
+        }
+
+    def started(self, index: int) -> list[str]:
+        """Return every start of a program on a machine, with its arguments."""
+        tree = self.tree(index)
+        return tree.read("/var/log/started").splitlines() if tree.exists("/var/log/started") else []
+
+
+@contextmanager
+def world(folder: Path, vms: tuple[Vm, ...] = VMS, template: Path | None = None) -> Iterator[World]:
+    """Open a room with the machines, and close it."""
+    key = folder / "key"
+    command = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)]
+    subprocess.run(command, check=True)
+    public = key.with_suffix(".pub").read_text()
+    with Room(folder / "room", authorized_key=public) as room:
+        made = World(room, folder, key, vms)
+        made.launch(template)
+        yield made
+
+
+def run(ctx: Context, steps: list[Step]) -> dict[str, Row]:
+    """Do what a run of `create` does with these steps, one after the other; returns its plan."""
+    rows = {}
+    for step in steps:
+        row = inspect(step, ctx)
+        if row.error:
+            raise row.error
+        rows[step.name] = row
+        found = row.found
+        if found is None:
+            found = step.create(ctx)
+        elif row.action is Action.UPDATE:
+            found = step.update(ctx, found)
+        ctx.found[step.name] = found if found.ready else step.wait(ctx, found)
+    return rows

@@ -1,0 +1,141 @@
+"""The NDB steps on real machines: first start, re-run, stop and start, changes and faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.errors import SetupError
+from aws_setup.hosts.ndb.table import steps
+from aws_setup.plan import Row
+from aws_setup.rehearsal.machines.room import available
+from aws_setup.rehearsal.software import laying
+from aws_setup.steps import Action
+from tests.ndb_world import World, run, world
+
+pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
+
+MARKER = "/usr/local/mysql/data/lambda-fs-initialised"
+
+
+@pytest.fixture
+def ndb(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
+
+
+def create(ndb: World, **keys: Any) -> dict[str, Row]:
+    ctx, hosts = ndb.context(**keys)
+    try:
+        return run(ctx, steps(ctx.config, hosts))
+    finally:
+        hosts.close()
+
+
+def data(ndb: World, index: int) -> str:
+    """Return what a data node's files hold; --initial would change it."""
+    return ndb.tree(index).read(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation")
+
+
+def test_a_new_cluster_starts_once_with_initial_and_a_second_run_does_nothing(ndb: World) -> None:
+    create(ndb)
+    assert ndb.started(0) == [
+        "ndb_mgmd --initial --skip-config-cache -f /var/lib/mysql-cluster/config.ini",
+        "mysql.server start",
+    ]
+    assert ndb.started(1) == ndb.started(2) == ["ndbmtd --initial"]
+    held = [data(ndb, 1), data(ndb, 2)]
+    again = create(ndb)
+    assert {row.action for row in again.values()} == {Action.EXISTS}
+    assert again["ndb storage"].found
+    assert again["ndb storage"].found.state == "2 of 2 started"
+    assert held == [data(ndb, 1), data(ndb, 2)]
+    assert len(ndb.started(0)) == 2
+
+
+def test_after_a_stop_everything_starts_in_order_and_never_with_initial(ndb: World) -> None:
+    create(ndb)
+    held = [data(ndb, 1), data(ndb, 2)]
+    ndb.restart()
+    rows = create(ndb)
+    assert {row.action for row in rows.values()} == {Action.UPDATE}
+    assert held == [data(ndb, 1), data(ndb, 2)]
+    assert [line.split()[1:2] for line in ndb.started(0)] == [
+        ["--initial"],
+        ["start"],
+        ["--reload"],
+        ["start"],
+    ]
+    assert ndb.started(1) == ["ndbmtd --initial", "ndbmtd"]
+
+
+def test_a_data_node_that_dies_is_named_with_its_own_words_and_a_rerun_finishes(
+    ndb: World,
+) -> None:
+    laying.faults(ndb.tree(2), "ndbmtd dies")
+    with pytest.raises(SetupError) as caught:
+        create(ndb)
+    problem = caught.value.problems[0]
+    assert "ndb-datanode-type2-0 (id 3)" in problem.what
+    assert "Unable to lock memory" in problem.why
+    laying.faults(ndb.tree(2))
+    create(ndb)
+    assert ndb.started(1) == ["ndbmtd --initial"]
+
+
+def test_a_reboot_in_the_middle_of_the_first_start_does_not_wipe_twice(ndb: World) -> None:
+    laying.faults(ndb.tree(2), "ndbmtd dies")
+    with pytest.raises(SetupError):
+        create(ndb)
+    laying.faults(ndb.tree(2))
+    ndb.restart(new_addresses=False)
+    create(ndb)
+    assert [line for line in ndb.started(0) if "--initial" in line] == ndb.started(0)[:1]
+
+
+def test_data_of_unknown_origin_is_refused_and_kept(ndb: World) -> None:
+    ndb.tree(1).write("/usr/local/mysql/data/ndb_2_fs/generation", "precious")
+    with pytest.raises(SetupError, match="holds NDB data that this setup did not make"):
+        create(ndb)
+    assert ndb.started(0) == []
+    assert data(ndb, 1) == "precious"
+
+
+def test_a_replaced_data_node_of_a_cluster_with_data_is_refused_with_the_way_out(
+    ndb: World,
+) -> None:
+    create(ndb)
+    ndb.restart()
+    tree = ndb.tree(2)
+    for name in ("ndb_3_fs/generation", "ndb_3_fs/figures.json", "lambda-fs-initialised"):
+        tree.path(f"/usr/local/mysql/data/{name}").unlink()
+    tree.path("/usr/local/mysql/data/ndb_3_fs").rmdir()
+    with pytest.raises(SetupError) as caught:
+        create(ndb)
+    assert "never been part of this NDB cluster" in caught.value.problems[0].what
+    assert "ndbmtd --initial" in caught.value.problems[0].hint
+
+
+def test_more_memory_restarts_the_data_nodes_in_turn_and_keeps_the_data(ndb: World) -> None:
+    create(ndb)
+    held = [data(ndb, 1), data(ndb, 2)]
+    rows = create(ndb, ndb_data_memory="12G")
+    assert rows["ndb management server"].action is Action.UPDATE
+    assert held == [data(ndb, 1), data(ndb, 2)]
+    for index in (1, 2):
+        figures = f"/usr/local/mysql/data/ndb_{index + 1}_fs/figures.json"
+        assert '"DataMemory": "12G"' in ndb.tree(index).read(figures)
+    assert not ndb.tree(0).exists("/var/lib/mysql-cluster/lambda-fs-restarts")
+    assert {row.action for row in create(ndb, ndb_data_memory="12G").values()} == {Action.EXISTS}
+
+
+def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
+    create(ndb)
+    ctx, hosts = ndb.context(ndb_num_cpus=8)
+    found = steps(ctx.config, hosts)[0].find(ctx)
+    hosts.close()
+    assert found
+    assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("NumCPUs", True)]
