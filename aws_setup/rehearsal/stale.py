@@ -82,7 +82,7 @@ def _is_one_of(item: object, hidden: set[str]) -> bool:
     """Say whether an item of a list is, by its own id, one of the hidden."""
     if not isinstance(item, dict):
         return False
-    if "Instances" in item:
+    if "ReservationId" in item:
         item["Instances"] = [i for i in item["Instances"] if i.get("InstanceId") not in hidden]
         return not item["Instances"]
     own = next((v for v in item.values() if isinstance(v, str) and v in hidden), None)
