@@ -188,7 +188,7 @@ PRODUCTS = (
 def _served(call: Call) -> None:
     if call.region not in SERVED_IN:
         message = f"The Price List API has no endpoint in {call.region}: ask in {SERVED_IN}"
-        raise AwsError("UnknownEndpoint", message, status=404)
+        raise AwsError("NotFoundException", message)
 
 
 def get_products(cloud: Cloud, call: Call) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aws_setup.rehearsal.eks.model import Cluster, Document
 from aws_setup.rehearsal.iam import roles
 
 EBS_POLICIES = {
-    "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicyV2",
+    "arn:aws:iam::aws:policy/AmazonEBSCSIDriverPolicyV2",
     "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy",
 }
 """Either of them lets the EBS CSI driver work (EBS CSI page)."""
