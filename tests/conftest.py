@@ -11,7 +11,8 @@ import pytest
 def walled_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Give the test made-up credentials and an empty home, so that nothing real is reached."""
     home = tmp_path / "home"
-    home.mkdir()
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "config").write_text("Host *\n  HostName 127.0.0.1\n  Port 1\n")
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))

@@ -33,7 +33,7 @@ LAYERS = (
 
 DOORS = {
     "boto3": {"session.py"},
-    "paramiko": {"hosts/"},
+    "paramiko": {"hosts/ssh/"},
     "kubernetes": {"cluster/kube.py"},
     "click": {"cli.py"},
     "rich": {"report/"},

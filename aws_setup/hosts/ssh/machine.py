@@ -250,15 +250,12 @@ class Machine:
         timeout: float,
         output: Listener | None,
     ) -> Result:
-        """Feed and drain a command; stderr has its own thread, so that neither stream blocks."""
+        """Feed and drain a command; each stream has its own thread, so that none blocks another."""
         out, err = bytearray(), bytearray()
         say, complain = (output, output) if output else (out.extend, err.extend)
         errors = threading.Thread(target=_drain_stderr, args=(channel, complain), daemon=True)
         errors.start()
-        # A command that ends before it has read everything closes the channel under the write.
-        with contextlib.suppress(OSError):
-            channel.sendall(stdin)
-            channel.shutdown_write()
+        threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
         self._drain(channel, say, shown, timeout=timeout)
         errors.join(timeout=timeout)
         code = channel.recv_exit_status()
@@ -291,6 +288,16 @@ class Machine:
             if not data:
                 return
             say(data)
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    """Send everything; a command that ends before it has read it closes the channel meanwhile."""
+    view = memoryview(stdin)
+    with contextlib.suppress(OSError):
+        while view:
+            with contextlib.suppress(TimeoutError):
+                view = view[channel.send(bytes(view[:65536])) :]
+        channel.shutdown_write()
 
 
 def _drain_stderr(channel: paramiko.Channel, complain: Listener) -> None:

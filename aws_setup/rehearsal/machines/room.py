@@ -25,6 +25,9 @@ from aws_setup.rehearsal.machines.tree import Tree
 PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
 """What a room needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
 
+_NOWHERE = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
+"""Every other address leads to a closed port: a rehearsal never reaches a real machine."""
+
 Lay = Callable[[Tree], None]
 """Puts software on a new disk, as an AMI does."""
 
@@ -139,6 +142,20 @@ class Room:
         """Return a machine's console output."""
         return self._boxes[instance_id].tree.console()
 
+    def port(self, instance_id: str) -> int:
+        """Return the port of 127.0.0.1 at which a machine's sshd is reached."""
+        return self._boxes[instance_id].port
+
+    def small_disk(self, instance_id: str, path: str, *, kib: int) -> None:
+        """Mount a small disk at a path of a running machine, until its power goes off."""
+        box = self._boxes[instance_id]
+        box.tree.path(path).mkdir(parents=True, exist_ok=True)
+        if box.process is None:
+            raise SetupError(f"{instance_id} is off", "a disk is mounted on a running machine", "")
+        target = ["--target", str(box.process.pid), "--user", "--mount", "--preserve-credentials"]
+        disk = ["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=777", "tmpfs", path]
+        subprocess.run(["nsenter", *target, "--", *disk], check=True)
+
     @property
     def ssh_config(self) -> Path:
         """The OpenSSH configuration that leads public addresses to the machines."""
@@ -157,6 +174,7 @@ class Room:
                 for box in self._boxes.values()
                 if box.public_ip
             )
+            text += _NOWHERE
             new = self.ssh_config.with_suffix(".new")
             new.write_text(text, encoding="utf-8")
             new.replace(self.ssh_config)

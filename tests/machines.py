@@ -1,0 +1,116 @@
+"""Real machines for tests: OpenSSH servers in namespaces, and a configuration that finds them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from aws_setup.config import Config
+from aws_setup.hosts.ssh import Hosts, Machine
+from aws_setup.inventory import Inventory
+from aws_setup.rehearsal.machines import Room
+from aws_setup.rehearsal.machines.room import Lay, available
+from aws_setup.session import Aws
+from aws_setup.steps import Context, Found
+from aws_setup.waiting import SystemClock
+
+ADDRESSES = ("10.0.8.233", "10.0.4.113", "10.0.14.89", "10.0.9.1", "10.0.9.2")
+
+needs_machines = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
+
+
+@dataclass
+class World:
+    """A room, the operator's key, and a folder for the deployment's files."""
+
+    room: Room
+    folder: Path
+    key: Path
+
+    def config(self, **keys: Any) -> Config:
+        """Return a configuration that reaches the room's machines."""
+        defaults: dict[str, Any] = {
+            "ssh_keypair_name": "rehearsal",
+            "ssh_key_path": str(self.key),
+            "ssh_config_path": str(self.room.ssh_config),
+            "infrastructure_json_path": str(self.folder / "receipts"),
+            "zookeeper_jvm_heap_size": 256,
+            "num_namenode_deployments": 2,
+        }
+        return Config(**defaults | keys)
+
+    def launch(self, count: int, *, lay: Sequence[Lay] = ()) -> None:
+        """Make machines i-0, i-1, … with the addresses of ADDRESSES."""
+        for index in range(count):
+            self.room.launch(
+                f"i-{index}",
+                private_ip=ADDRESSES[index],
+                public_ip=public_ip(index),
+                lay=lay,
+            )
+
+    def hosts(self, **keys: Any) -> Hosts:
+        """Return the hosts of a new run, without console outputs."""
+        return Hosts(self.config(**keys), SystemClock(pace=0.1))
+
+    def machine(self, index: int = 0, **keys: Any) -> Machine:
+        """Return one machine in a new run."""
+        return self.hosts(**keys).machine(f"i-{index}", public_ip(index))
+
+    def context(self, count: int, *, shift: int = 0, **keys: Any) -> tuple[Context, list[str]]:
+        """Return a context in which the ZooKeeper machines were found, and its notes.
+
+        `shift` gives every machine another public address, as a stop and start does.
+        """
+        notes: list[str] = []
+        ec2 = SimpleNamespace(
+            get_console_output=lambda InstanceId, **_: {"Output": self.room.console(InstanceId)}
+        )
+        aws = cast(Aws, SimpleNamespace(ec2=ec2))
+        inventory = cast(Inventory, None)
+        ctx = Context(self.config(**keys), aws, SystemClock(pace=0.1), inventory, note=notes.append)
+        ctx.found["zookeeper"] = Found(
+            "zookeeper",
+            facts={"instances": [described(i, shift=shift) for i in range(count)]},
+        )
+        return ctx, notes
+
+
+def described(index: int, *, shift: int = 0) -> dict[str, str]:
+    """Return a machine as the step of the VMs describes it."""
+    return {
+        "id": f"i-{index}",
+        "name": f"zk-{index}",
+        "private_ip": ADDRESSES[index],
+        "public_ip": public_ip(index, shift=shift),
+    }
+
+
+def public_ip(index: int, *, shift: int = 0) -> str:
+    """Return a public address of the range that is for documents."""
+    return f"203.0.113.{10 + index + shift}"
+
+
+def make_key(path: Path, *, kind: str = "rsa", passphrase: str = "") -> Path:
+    """Make a private key file as a user would."""
+    size = ["-b", "2048"] if kind == "rsa" else []
+    command = ["ssh-keygen", "-q", "-t", kind, *size, "-N", passphrase, "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Open a room without machines, and close it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = make_key(folder / "key")
+    public = key.with_suffix(".pub").read_text()
+    with Room(folder / "room", authorized_key=public) as room:
+        yield World(room, folder, key)
