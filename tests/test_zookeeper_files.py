@@ -90,7 +90,6 @@ def test_the_answer_to_srvr(answer: bytes | None, role: zk.Role | None) -> None:
         (["leader", "follower", "down"], False),
         (["leader", "follower", "no leader"], False),
         (["standalone", "standalone", "standalone"], False),
-        (["leader"], False),
         ([], False),
     ],
 )
