@@ -46,7 +46,7 @@ MACHINE = {
         ("AmazonEC2", {"volumeApiName": "gp3", "productFamily": "Storage"}, 0.08),
         ("AmazonEC2", {"usagetype": "NatGateway-Hours"}, 0.045),
         ("AmazonVPC", {"usagetype": "PublicIPv4:InUseAddress"}, 0.005),
-        ("AmazonEKS", {"usagetype": "AmazonEKS-Hours:perCluster"}, 0.1),
+        ("AmazonEKS", {"usagetype": "USE1-AmazonEKS-Hours:perCluster"}, 0.1),
         ("AWSELB", {"usagetype": "LoadBalancerUsage"}, 0.025),
     ],
 )

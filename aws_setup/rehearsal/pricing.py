@@ -158,7 +158,7 @@ PRODUCTS = (
         {
             "tiertype": "HAStandard",
             "operation": "CreateOperation",
-            "usagetype": "AmazonEKS-Hours:perCluster",
+            "usagetype": "USE1-AmazonEKS-Hours:perCluster",
         },
         "Hours",
         "0.1000000000",
@@ -169,10 +169,10 @@ PRODUCTS = (
         {
             "tiertype": "HAExtended",
             "operation": "ExtendedSupport",
-            "usagetype": "AmazonEKS-Hours:extendedSupport",
+            "usagetype": "USE1-AmazonEKS-Hours:extendedSupport",
         },
         "Hours",
-        "0.5000000000",
+        "0.6000000000",
     ),
     Product(
         "AWSELB",
