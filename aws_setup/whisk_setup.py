@@ -14,8 +14,8 @@ from aws_setup.errors import Refused
 from aws_setup.report import Report
 from aws_setup.result import Result
 from aws_setup.waiting import SystemClock
-from aws_setup.whisk.access import access_path, read_access
-from aws_setup.whisk.apihost import Given, Places, find_endpoint
+from aws_setup.whisk.access import Access, access_path, read_access
+from aws_setup.whisk.apihost import Given, Places, Source, find_endpoint
 from aws_setup.whisk.client import Client
 from aws_setup.whisk.doors import Ways, open_ways
 from aws_setup.whisk.endpoint import Endpoint
@@ -23,7 +23,7 @@ from aws_setup.whisk.jar import Jar, read_jar
 from aws_setup.whisk.retrying import Patience
 from aws_setup.whisk.selection import select
 from aws_setup.whisk.source import local_copy
-from aws_setup.whisk.tunnel import through
+from aws_setup.whisk.tunnel import through, through_cluster
 from aws_setup.whisk.wire import Wire
 from aws_setup.whisk_commands import Ask, Order, Run, Verb, change, delete
 from aws_setup.whisk_looks import listing, verify
@@ -144,12 +144,8 @@ def run(
                 ask=ask,
             )
         )
-        endpoint = find_endpoint(_given(given), _places(config))
-        wire = Wire(
-            _reached(endpoint, given["tunnel"], ways, stack),
-            width=order.jobs,
-            read_seconds=READ_SECONDS,
-        )
+        endpoint, reached = _endpoint(given, ways, stack)
+        wire = Wire(reached, width=order.jobs, read_seconds=READ_SECONDS)
         stack.callback(wire.close)
         client = Client(wire, Patience(clock, deadline=given["timeout"]))
         result.more["defaults"] = sorted(options.left_out & {"memory", "concurrency"})
@@ -173,24 +169,29 @@ def run(
             result.api_calls = wire.requests
 
 
-def _given(given: Mapping[str, Any]) -> Given:
-    return Given(apihost=given["apihost"], auth=given["auth"], insecure=given["insecure"])
+def _endpoint(given: Mapping[str, Any], ways: Ways, stack: ExitStack) -> tuple[Endpoint, Endpoint]:
+    """Return the API host by its own name, and as it is reached: directly or by a tunnel."""
+    if given["tunnel"] == "cluster":
+        endpoint = stack.enter_context(through_cluster(ways.in_cluster, given["auth"]))
+        return endpoint, endpoint
+    asked = Given(apihost=given["apihost"], auth=given["auth"], insecure=given["insecure"])
+    endpoint = find_endpoint(asked, _places(ways))
+    if given["tunnel"] == "vm":
+        return endpoint, stack.enter_context(through(ways.machine(""), endpoint))
+    return endpoint, endpoint
 
 
-def _places(config: Config | None) -> Places:
+def _places(ways: Ways) -> Places:
+    config = ways.config
     if config is None:
         return Places(os.environ, Path.home())
-    source = (str(access_path(config)), lambda: read_access(config))
-    return Places(os.environ, Path.home(), (source,))
+    file = Source(str(access_path(config)), lambda: read_access(config))
 
+    def ask_cluster() -> Access | None:
+        return ways.in_cluster.access()
 
-def _reached(endpoint: Endpoint, tunnel: str | None, ways: Ways, stack: ExitStack) -> Endpoint:
-    """Return the API host, by way of a tunnel when one is asked for."""
-    if tunnel is None:
-        return endpoint
-    if tunnel == "vm":
-        return stack.enter_context(through(ways.machine(""), endpoint))
-    raise Refused("no tunnel through the cluster", "it is not there", "use --tunnel vm")
+    cluster = Source(f"the EKS cluster {config.eks_cluster_name}", ask_cluster, remote=True)
+    return Places(os.environ, Path.home(), (file, cluster))
 
 
 def _jar_reader(options: Options, ways: Ways) -> Callable[[], Jar]:

@@ -16,7 +16,7 @@ from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
 from aws_setup.whisk import wskprops
 from aws_setup.whisk.access import Access
 from aws_setup.whisk.actions import Body
-from aws_setup.whisk.apihost import Given, Places, find_endpoint
+from aws_setup.whisk.apihost import Given, Places, Source, find_endpoint
 from aws_setup.whisk.client import StatusError
 from aws_setup.whisk.endpoint import host_url
 from tests.whisk_support import client_of
@@ -25,7 +25,7 @@ KEY = "u:k"
 
 
 def places(tmp_path: Path, *, access: Access | None = None, **environment: str) -> Places:
-    return Places(environment, tmp_path, (("the deployment", lambda: access),))
+    return Places(environment, tmp_path, (Source("the deployment", lambda: access),))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,21 @@ def test_a_deployment_s_key_and_pin_go_to_its_own_host_only(tmp_path: Path) -> N
         find_endpoint(Given(apihost="other"), places(tmp_path, access=access))
     other = find_endpoint(Given(apihost="other", auth=KEY), places(tmp_path, access=access))
     assert other.fingerprint == ""
+
+
+def test_the_cluster_is_asked_only_when_something_is_missing(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def cluster() -> Access:
+        asked.append("cluster")
+        return Access("http://in-cluster:80", "c:c")
+
+    sources = (Source("file", lambda: None), Source("cluster", cluster, remote=True))
+    everywhere = Places({}, tmp_path, sources)
+    find_endpoint(Given("host", KEY), everywhere)
+    assert asked == []
+    found = find_endpoint(Given(), everywhere)
+    assert (found.url, found.auth, found.source) == ("http://in-cluster:80", "c:c", "cluster")
 
 
 def test_nobody_knows(tmp_path: Path) -> None:

@@ -6,15 +6,22 @@ Objects travel as the API's own JSON: what others put into them comes back uncha
 from __future__ import annotations
 
 import base64
+import copy
 import json
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.stream.ws_client import portforward_call
 
 from aws_setup.cluster.token import Tokens
 from aws_setup.errors import SetupError
@@ -189,6 +196,39 @@ class Kube:
                 return ""
             raise
         return text.strip().splitlines()[-1] if text.strip() else ""
+
+    def forward(self, pod: str, namespace: str, port: int) -> socket.socket:
+        """Return a connection to a port of a pod, through the API server.
+
+        Raises:
+            KubeError: the API server refuses it, or does not answer.
+        """
+        path = f"{POD.path(pod, namespace)}/portforward"
+        url = f"{self._api.configuration.host.rstrip('/')}{path}?{urlencode({'ports': port})}"
+        headers = {name.lower(): value for name, value in self._authorization().items()}
+        try:
+            with self._settings_with_authority_file() as settings:
+                ways = portforward_call(settings, "GET", url, headers=headers)
+        except ApiException as error:
+            why = " ".join(str(error.reason).split())
+            raise KubeError(
+                f"no port of the pod {pod} can be reached", why, HINTS[0], status=0
+            ) from error
+        connection: socket.socket = ways.socket(port)
+        return connection
+
+    @contextmanager
+    def _settings_with_authority_file(self) -> Iterator[Any]:
+        """Yield the client's settings for a WebSocket, which takes the CA from a file only."""
+        if self.reach is None:
+            yield self._api.configuration
+            return
+        settings = copy.copy(self._api.configuration)
+        with TemporaryDirectory(prefix="lambda-fs-") as folder:
+            authority = Path(folder, "ca.pem")
+            authority.write_text(self.reach.authority, encoding="utf-8")
+            settings.ssl_ca_cert = str(authority)
+            yield settings
 
     def request(
         self,

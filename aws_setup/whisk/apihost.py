@@ -29,15 +29,24 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where to look: the environment, the home folder, and the deployment's sources in order.
+class Source:
+    """Something of the deployment that may know its OpenWhisk; None when it does not.
 
-    Each source answers None when it knows nothing; its name is for messages.
+    A `remote` one is asked only when host or key would be missing otherwise.
     """
+
+    name: str
+    ask: Callable[[], Access | None]
+    remote: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to look: the environment, the home folder, and the deployment's sources in order."""
 
     environment: Mapping[str, str]
     home: Path
-    deployment: tuple[tuple[str, Callable[[], Access | None]], ...] = ()
+    deployment: tuple[Source, ...] = ()
 
 
 def find_endpoint(given: Given, places: Places) -> Endpoint:
@@ -51,7 +60,8 @@ def find_endpoint(given: Given, places: Places) -> Endpoint:
         if value:
             known[key] = Property(value, FLAG)
     url = host_url(known["APIHOST"].value) if "APIHOST" in known else ""
-    source, access = _deployment(places, url)
+    complete = {"APIHOST", "AUTH"} <= known.keys()
+    source, access = _deployment(places, url, remote=not complete)
     if access:
         known = {"APIHOST": Property(access.apihost, source)} | known
         known |= {} if "AUTH" in known else {"AUTH": Property(access.auth, source)}
@@ -85,12 +95,12 @@ def _complete(known: Mapping[str, Property], places: Places) -> None:
         )
 
 
-def _deployment(places: Places, url: str) -> tuple[str, Access | None]:
+def _deployment(places: Places, url: str, *, remote: bool) -> tuple[str, Access | None]:
     """Return the first deployment source that knows an API host: `url`, when there is one."""
-    for name, ask in places.deployment:
-        access = ask()
+    for source in places.deployment:
+        access = source.ask() if remote or not source.remote else None
         if access and (not url or host_url(access.apihost) == url):
-            return name, access
+            return source.name, access
     return "", None
 
 
@@ -99,7 +109,7 @@ def _nowhere(places: Places) -> Refused:
         "--apihost",
         "WHISK_APIHOST",
         str(wskprops.properties_file(places.environment, places.home)),
-        *(name for name, _ in places.deployment),
+        *(source.name for source in places.deployment),
     ]
     return Refused(
         "nobody knows where OpenWhisk is",

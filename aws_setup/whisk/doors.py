@@ -12,11 +12,13 @@ from aws_setup.config import Config
 from aws_setup.errors import Refused
 from aws_setup.inventory import Inventory
 from aws_setup.session import Aws
+from aws_setup.steps import Context
 from aws_setup.waiting import Clock
 from aws_setup.whisk.source import Doors
 
 if TYPE_CHECKING:
     from aws_setup.hosts.ssh import Hosts, Machine
+    from aws_setup.whisk.in_cluster import InCluster
 
 CLIENT = "PrimaryLambdaFSClientVM"
 """`Component` tag of the λFS client VM."""
@@ -43,14 +45,29 @@ class Ways:
     def hosts(self) -> Hosts:
         """The machines; raises Refused without a configuration, which names the SSH key."""
         if self.config is None:
-            raise Refused(
-                "SSH needs the configuration file",
-                "ssh_key_path stands in it, and there is none",
-                "give it by -y, or run the script beside config_aws.yaml",
-            )
+            raise _no_configuration("SSH", "ssh_key_path")
         from aws_setup.hosts.ssh import Hosts  # paramiko costs 16 MiB and a fifth of a second
 
         return Hosts(self.config, self.clock, ask=self.ask, console=self._console)
+
+    @cached_property
+    def in_cluster(self) -> InCluster:
+        """OpenWhisk through the API server of the deployment's EKS cluster.
+
+        Raises:
+            SetupError: there is no cluster, or no configuration that names it.
+        """
+        from aws_setup.cluster.door import kube  # kubernetes takes a second to import
+        from aws_setup.whisk.in_cluster import InCluster
+
+        if self.config is None:
+            raise _no_configuration("the cluster", "eks_cluster_name")
+        inventory = Inventory(self.aws, self.config)
+        try:
+            context = Context(self.config, self.aws, self.clock, inventory)
+            return InCluster(kube(context), self.config)
+        finally:
+            inventory.close()
 
     def machine(self, address: str) -> Machine:
         """Return the machine of an address; the λFS client VM of the deployment for ''."""
@@ -94,6 +111,14 @@ class Ways:
             f"no running machine of {self.config.deployment_name} has Component={CLIENT}",
             "make or start it with create_aws_infrastructure.py, or give ssh://address/path",
         )
+
+
+def _no_configuration(what: str, key: str) -> Refused:
+    return Refused(
+        f"{what} needs the configuration file",
+        f"{key} stands in it, and there is none",
+        "give it by -y, or run the script beside config_aws.yaml",
+    )
 
 
 @contextmanager
