@@ -28,7 +28,8 @@ def test_every_protocol_answers_and_refuses(cloud: RehearsalCloud) -> None:
     assert refused(client("iam").get_role, RoleName="x") == "NoSuchEntity"
     quota = {"ServiceCode": "ec2", "QuotaCode": "L-00000000"}
     assert refused(client("service-quotas").get_service_quota, **quota) == "NoSuchResourceException"
-    assert client("sts").get_caller_identity()["Account"] == "123456789012"
+    who = client("sts").get_caller_identity()
+    assert who["Arn"] == "arn:aws:iam::123456789012:user/rehearsal"
     assert refused(client("s3").list_buckets).startswith("Invalid")
 
 

@@ -82,7 +82,8 @@ def test_stale_reads(slow_cloud: RehearsalCloud) -> None:
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     assert refused(ec2.describe_vpcs, VpcIds=[vpc]) == "InvalidVpcID.NotFound"
     assert len(ec2.describe_vpcs()["Vpcs"]) == 1
-    other = {"VpcId": vpc, "CidrBlock": "10.0.0.0/20"}
+    zone = {"AvailabilityZone": "us-east-1a"}
+    other = {"VpcId": vpc, "CidrBlock": "10.0.0.0/20", **zone}
     assert refused(ec2.create_subnet, **other) == "InvalidVpcID.NotFound"
     slow_cloud.clock.advance(5)  # type: ignore[attr-defined]  # the fixture's clock is manual
     assert len(ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]) == 1
@@ -96,6 +97,19 @@ def test_stale_reads(slow_cloud: RehearsalCloud) -> None:
     assert len(ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]) == 1
     instance = started["Instances"][0]["InstanceId"]
     assert refused(ec2.describe_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
+
+
+def test_groups_without_instances_are_listed(cloud: RehearsalCloud, ec2: Any) -> None:
+    net, named = network(ec2), {"LaunchTemplateName": "ttt"}
+    data = {"ImageId": "ami-079ac4c46055b2bdf", "InstanceType": "r5.xlarge"}
+    ec2.create_launch_template(LaunchTemplateData=data, **named)
+    scaling = client("autoscaling")
+    sizes = {"MinSize": 0, "MaxSize": 8, "VPCZoneIdentifier": net.subnet}
+    scaling.create_auto_scaling_group(AutoScalingGroupName="g", LaunchTemplate=named, **sizes)
+    assert len(scaling.describe_auto_scaling_groups()["AutoScalingGroups"]) == 1
+    cloud.faults.add({"fault": "stale-read", "action": "CreateVpc", "seconds": 60})
+    ec2.create_vpc(CidrBlock="10.1.0.0/16")
+    assert len(scaling.describe_auto_scaling_groups()["AutoScalingGroups"]) == 1
 
 
 def test_no_capacity_in_a_zone(cloud: RehearsalCloud, ec2: Any) -> None:

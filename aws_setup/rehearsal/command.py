@@ -83,6 +83,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     given = _read(options.state_dir, "settings.json", {})
     if not isinstance(given, dict):
         raise BadInput(f"{options.state_dir / 'settings.json'}: it is not an object")
+    given.setdefault("lag", True)
     if options.speed is not None:
         given["speed"] = options.speed
     try:
@@ -128,6 +129,7 @@ def variables(url: str, speed: float) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000",
         "AWS_SECRET_ACCESS_KEY": "made-up",
         "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SETUP_PACE": f"{1 / speed:g}" if speed else "0",
     }

@@ -73,6 +73,8 @@ class Stale:
     def strip(self, answer: dict[str, Any], now: float) -> None:
         """Take what is not seen out of the lists of an answer."""
         hidden = self.hidden(now)
+        if not hidden:
+            return
         for key, value in answer.items():
             if isinstance(value, list):
                 answer[key] = [item for item in value if not _is_one_of(item, hidden)]
