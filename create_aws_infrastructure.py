@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Builds, shows and removes λFS's infrastructure on AWS: network, machines, EKS cluster."""
+"""Builds, shows and removes λFS's infrastructure on AWS: network, machines, their software, EKS."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from aws_setup import preflight, summary
-from aws_setup.cli import script_command
+from aws_setup.cli import script_command, secret_asker
 from aws_setup.commands import Script
+from aws_setup.hosts.table import RememberedHosts, software
 from aws_setup.resources.tables import everything, infrastructure
 
 SCRIPT = Script(
@@ -21,8 +22,8 @@ SCRIPT = Script(
     status   show what exists and how it is
     destroy  remove everything of the deployment, and look whether anything is left
     """,
-    table=infrastructure,
-    removal=everything,
+    table=lambda config: [*infrastructure(config), *software(config, ask=secret_asker())],
+    removal=lambda config: [*everything(config), RememberedHosts()],
     prepare=preflight.prepare,
     preflight=preflight.run,
     epilogue=lambda ctx: (

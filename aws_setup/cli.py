@@ -215,6 +215,13 @@ def _note_failure(
         result.result = "refused"
 
 
+def secret_asker() -> commands.Ask | None:
+    """Return the function that asks for a secret, unseen; None when there is no terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda question: str(click.prompt(question, hide_input=True, err=True))
+
+
 def asker() -> commands.Ask | None:
     """Return the function that asks on the terminal, None when there is no terminal."""
     if not sys.stdin.isatty():

@@ -65,6 +65,7 @@ def policy_text() -> str:
 LOOKS = (
     "autoscaling:Describe*",
     "ec2:Describe*",
+    "ec2:GetConsoleOutput",
     "eks:Describe*",
     "eks:List*",
     "elasticloadbalancing:Describe*",
