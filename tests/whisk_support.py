@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aws_setup.errors import Interrupted
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
+from aws_setup.waiting import Clock
 from aws_setup.whisk.actions import Wanted
 from aws_setup.whisk.client import Client
 from aws_setup.whisk.endpoint import Endpoint
@@ -65,7 +66,7 @@ def wanted(jar: Jar | None, *, memory: int | None = 20000, concurrency: int | No
     return Wanted(KIND, MAIN, memory, concurrency, jar.sha256 if jar else None)
 
 
-def client_of(url: str, *, clock: QuickClock | None = None, **more: str | bool) -> Client:
+def client_of(url: str, *, clock: Clock | None = None, **more: str | bool) -> Client:
     """Return a client of a stand-in."""
     endpoint = Endpoint(url=url, auth=str(more.pop("auth", AUTH)), **more)  # type: ignore[arg-type]  # the tests give strings and flags by their right names
     return Client(
