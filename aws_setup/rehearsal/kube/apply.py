@@ -1,0 +1,163 @@
+"""Server-side apply: who owns which field, conflicts, and fields that are given up.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/
+Owners are kept beside the objects and are not shown as managedFields.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from aws_setup.rehearsal.kube.errors import ApiError, Obj
+from aws_setup.rehearsal.kube.merging import list_key
+
+Path = tuple[str, ...]
+"""Where a value is; an entry of a list with a merge key is named `[key=value]`."""
+
+SERVERS = {"apiVersion", "kind", "status"}
+SERVERS_META = {
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+}
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield every leaf of an object with its path; what the server owns is left out."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            if (not path and key in SERVERS) or (path == ("metadata",) and key in SERVERS_META):
+                continue
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list) and (key := list_key(path[-1] if path else "", value)):
+        for one in value:
+            yield from leaves(one, (*path, f"[{key}={one[key]}]"))
+    else:
+        yield path, value
+
+
+class Owners:
+    """Which manager owns which leaves, by the uid of the object."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._by_uid: dict[str, dict[str, set[Path]]] = {}
+
+    def written(self, before: Obj | None, after: Obj, manager: str) -> None:
+        """Note a plain write: what it changed is the writer's, and nobody else's."""
+        old = dict(leaves(before)) if before else {}
+        new = dict(leaves(after))
+        changed = {path for path, value in new.items() if path not in old or old[path] != value}
+        gone = old.keys() - new.keys()
+        managers = self._by_uid.setdefault(after["metadata"]["uid"], {})
+        for held in managers.values():
+            held.difference_update(changed | gone)
+        managers.setdefault(manager, set()).update(changed)
+
+    def applied(self, obj: Obj, config: Obj, manager: str, *, force: bool) -> None:
+        """Note an apply: the configuration's leaves are the manager's, and only those."""
+        mine = {path for path, _ in leaves(config)}
+        managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
+        if force:
+            for held in managers.values():
+                held.difference_update(mine)
+        managers[manager] = mine
+
+    def check(self, current: Obj, config: Obj, manager: str) -> None:
+        """Refuse an apply that changes another manager's field.
+
+        Raises:
+            ApiError: 409, with one cause for each field.
+        """
+        now = dict(leaves(current))
+        wanted = dict(leaves(config))
+        causes = []
+        for other, held in self._by_uid.get(current["metadata"]["uid"], {}).items():
+            for path in sorted(held & wanted.keys()):
+                if other != manager and path in now and now[path] != wanted[path]:
+                    causes.append(_cause(other, path))
+        if causes:
+            plural = "conflicts" if len(causes) > 1 else "conflict"
+            fields = "; ".join(f"{one['message']}: {one['field']}" for one in causes)
+            raise ApiError(
+                409,
+                "Conflict",
+                f"Apply failed with {len(causes)} {plural}: {fields}",
+                details={"causes": causes},
+            )
+
+    def given_up(self, current: Obj, config: Obj, manager: str) -> set[Path]:
+        """Return what this manager applied before, leaves out now, and no other owns."""
+        managers = self._by_uid.get(current["metadata"]["uid"], {})
+        others: set[Path] = set()
+        for name, held in managers.items():
+            if name != manager:
+                others |= held
+        return managers.get(manager, set()) - {path for path, _ in leaves(config)} - others
+
+
+def _cause(manager: str, path: Path) -> Obj:
+    field = "".join(part if part.startswith("[") else f".{part}" for part in path)
+    return {
+        "reason": "FieldManagerConflict",
+        "message": f'conflict with "{manager}"',
+        "field": field,
+    }
+
+
+def merged(current: Obj, config: Obj, drop: set[Path]) -> Obj:
+    """Return `current` with the applied configuration put in and `drop` taken out."""
+    result: Obj = _put_in(current, config, "")
+    for path in drop:
+        _take_out(result, path)
+    return result
+
+
+def _put_in(target: Any, config: Any, field: str) -> Any:
+    if isinstance(config, dict) and isinstance(target, dict):
+        result = dict(target)
+        for key, value in config.items():
+            result[key] = _put_in(target.get(key), value, key)
+        return result
+    if isinstance(config, list) and isinstance(target, list) and (key := list_key(field, config)):
+        named = {one.get(key): one for one in target}
+        for one in config:
+            named[one[key]] = _put_in(named.get(one[key]), one, "")
+        return list(named.values())
+    return copy.deepcopy(config)
+
+
+def _take_out(root: Obj, path: Path) -> None:
+    """Remove a leaf, and the containers that it leaves empty."""
+    holders: list[tuple[Any, Any]] = []
+    value: Any = root
+    for part in path:
+        at = _index(value, part)
+        if at is None:
+            return
+        holders.append((value, at))
+        value = value[at]
+    for depth, (holder, at) in enumerate(reversed(holders)):
+        if depth and not _hollow(holder[at]):
+            break
+        del holder[at]
+
+
+def _index(value: Any, part: str) -> Any:
+    if isinstance(value, dict):
+        return part if part in value else None
+    if isinstance(value, list) and part.startswith("["):
+        key, _, wanted = part[1:-1].partition("=")
+        places = (n for n, one in enumerate(value) if str(one.get(key)) == wanted)
+        return next(places, None)
+    return None
+
+
+def _hollow(value: Any) -> bool:
+    return isinstance(value, dict | list) and not value

@@ -1,0 +1,93 @@
+"""Moves what the cluster holds through its states, whenever something changed or became due.
+
+Each controller looks at the state as it is and does what is missing; none remembers anything but
+the moment at which a delay ends.
+"""
+
+from __future__ import annotations
+
+from aws_setup.rehearsal.clock import CloudClock
+from aws_setup.rehearsal.kube import deletion
+from aws_setup.rehearsal.kube.controllers import (
+    balancers,
+    claims,
+    daemons,
+    deployments,
+    jobs,
+    namespaces,
+    nodes,
+    pods,
+    statefulsets,
+)
+from aws_setup.rehearsal.kube.controllers.desk import Desk, Wait
+from aws_setup.rehearsal.kube.controllers.outside import Outside
+from aws_setup.rehearsal.kube.errors import ApiError, Obj
+from aws_setup.rehearsal.kube.faults import Faults
+from aws_setup.rehearsal.kube.requests import Request
+from aws_setup.rehearsal.kube.state import State
+
+ROUNDS = 100
+"""Passes after which controllers that never agree are a fault of the stand-in."""
+
+ORDER = (
+    namespaces.reconcile,
+    nodes.reconcile,
+    deployments.reconcile,
+    statefulsets.reconcile,
+    daemons.reconcile,
+    jobs.reconcile,
+    claims.reconcile,
+    pods.reconcile,
+    balancers.reconcile,
+)
+
+
+class Controllers:
+    """All controllers of one cluster."""
+
+    def __init__(self, state: State, clock: CloudClock, faults: Faults, outside: Outside) -> None:
+        """Work on `state` with the delays of `clock`."""
+        self.desk = Desk(state, clock, faults, outside, wake=self._wake)
+        self._seen: tuple[int, int] | None = None
+
+    @property
+    def drivers(self) -> set[str]:
+        """The storage drivers that work; a claim of another one is not bound."""
+        return self.desk.drivers
+
+    @property
+    def waits(self) -> list[Wait]:
+        """Which pods do not get ready before which others."""
+        return self.desk.waits
+
+    def run(self) -> None:
+        """Work until nothing changes any more."""
+        for _ in range(ROUNDS):
+            now = (self.desk.state.version, self.desk.faults.version)
+            if now == self._seen:
+                return
+            self._seen = now
+            for reconcile in ORDER:
+                reconcile(self.desk)
+            deletion.collect(self.desk.state)
+        raise RuntimeError("the controllers of the rehearsal's cluster do not agree")
+
+    def poke(self) -> None:
+        """Have everything looked at again, after a change outside the state."""
+        self._seen = None
+
+    def _wake(self) -> None:
+        self.poke()
+        self.run()
+
+    def log(self, pod: Obj, request: Request) -> str:
+        """Return a pod's log; raises ApiError 400 while its container has not started."""
+        if pod["metadata"]["name"] and pod.get("status", {}).get("phase") == "Pending":
+            name = pod["spec"]["containers"][0]["name"]
+            raise ApiError(
+                400,
+                "BadRequest",
+                f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: '
+                "ContainerCreating",
+            )
+        return pods.log(self.desk, pod, tail=int(request.query.get("tailLines") or 0))

@@ -1,0 +1,53 @@
+"""Services of type LoadBalancer: a Classic Load Balancer each, made and deleted with a delay."""
+
+from __future__ import annotations
+
+from aws_setup.rehearsal.kube import deletion
+from aws_setup.rehearsal.kube.controllers.desk import Desk, leaving
+from aws_setup.rehearsal.kube.errors import Obj
+
+CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
+"""Finalizer that keeps a Service until its load balancer is gone."""
+
+
+def reconcile(desk: Desk) -> None:
+    """Move load balancers on."""
+    for service in desk.state.all("services"):
+        wanted = service["spec"].get("type") == "LoadBalancer" and not leaving(service)
+        held = CLEANUP in service["metadata"].get("finalizers", [])
+        if wanted and not held:
+            _claim(desk, service)
+        elif wanted:
+            _make(desk, service)
+        elif held:
+            _delete(desk, service)
+
+
+def _claim(desk: Desk, service: Obj) -> None:
+    meta = service["metadata"]
+    finalizers = [*meta.get("finalizers", []), CLEANUP]
+    desk.state.put("services", service | {"metadata": meta | {"finalizers": finalizers}})
+    message = "Ensuring load balancer"
+    desk.state.event(service, reason="EnsuringLoadBalancer", message=message)
+
+
+def _make(desk: Desk, service: Obj) -> None:
+    if service["status"].get("loadBalancer", {}).get("ingress"):
+        return
+    fault = desk.faults.balancer(service["metadata"]["name"])
+    if fault:
+        desk.state.event(service, reason="SyncLoadBalancerFailed", message=fault, warning=True)
+    elif desk.due(service, "balancer made"):
+        hostname = desk.outside.balancer_made(service)
+        ingress = [{"hostname": hostname}]
+        desk.state.set_status("services", service, {"loadBalancer": {"ingress": ingress}})
+        message = "Ensured load balancer"
+        desk.state.event(service, reason="EnsuredLoadBalancer", message=message)
+
+
+def _delete(desk: Desk, service: Obj) -> None:
+    if not desk.due(service, "balancer deleted"):
+        return
+    desk.outside.balancer_deleted(service)
+    kept = desk.state.set_status("services", service, {"loadBalancer": {}})
+    deletion.release(desk.state, "services", kept, CLEANUP)

@@ -1,0 +1,103 @@
+"""What every controller works with: state, clock, faults, the outside, and how long things take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.rehearsal.clock import CloudClock
+from aws_setup.rehearsal.kube.controllers.outside import Outside
+from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.faults import Faults
+from aws_setup.rehearsal.kube.state import State
+
+EBS_DRIVER = "ebs.csi.aws.com"
+
+DELAYS: dict[str, float] = {
+    "node ready": 20.0,
+    "image pulled": 12.0,
+    "container started": 4.0,
+    "job pod runs": 25.0,
+    "pod stops": 5.0,
+    "volume made": 6.0,
+    "balancer made": 25.0,
+    "balancer deleted": 10.0,
+    "job pod again": 10.0,
+}
+"""Seconds of the cluster's clock."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Pods that do not get ready (Jobs: do not end) before others are; both shell patterns."""
+
+    pod: str
+    on: str
+
+
+class Desk:
+    """The shared workplace of the controllers of one cluster."""
+
+    def __init__(
+        self,
+        state: State,
+        clock: CloudClock,
+        faults: Faults,
+        outside: Outside,
+        *,
+        wake: Callable[[], None],
+    ) -> None:
+        """Gather the parts; `wake` is called when a delay is over."""
+        self.state, self.clock, self.faults, self.outside = state, clock, faults, outside
+        self.delays = dict(DELAYS)
+        self.drivers = {EBS_DRIVER}
+        self.waits: list[Wait] = []
+        self._wake = wake
+        self._ends: dict[tuple[str, str], float] = {}
+
+    def due(self, obj: Obj, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
+        """Say whether a delay is over that began when this was first asked for the object."""
+        key = (obj["metadata"]["uid"], stage or delay)
+        seconds = self.delays[delay] * times if self.clock.speed else 0.0
+        if key not in self._ends:
+            self._ends[key] = self.clock.now() + seconds
+            if seconds:
+                self.clock.after(seconds, self._wake)
+        return self.clock.now() >= self._ends[key]
+
+
+def conditions(before: Obj, now: str, **wanted: tuple[bool, str, str]) -> list[Obj]:
+    """Return status conditions by type: (true?, reason, message); the time moves on a change."""
+    old = {one["type"]: one for one in before.get("status", {}).get("conditions", [])}
+    found = []
+    for kind, (true, reason, message) in wanted.items():
+        one: Obj = {"type": kind, "status": "True" if true else "False"}
+        if reason:
+            one["reason"] = reason
+        if message:
+            one["message"] = message
+        earlier = old.get(kind, {})
+        same = earlier.get("status") == one["status"]
+        one["lastTransitionTime"] = earlier["lastTransitionTime"] if same else now
+        found.append(one)
+    return found
+
+
+def is_ready(obj: Obj) -> bool:
+    """Say whether a pod or node has the condition Ready."""
+    found = obj.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in found)
+
+
+def leaving(obj: Obj) -> bool:
+    """Say whether an object is being deleted."""
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def digest(value: Any) -> str:
+    """Return ten characters that stand for a template."""
+    raw = json.dumps(value, sort_keys=True).encode()
+    return hashlib.sha256(raw).hexdigest()[:10]

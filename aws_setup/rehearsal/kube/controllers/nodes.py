@@ -1,0 +1,38 @@
+"""Nodes: they register, and are ready a little later."""
+
+from __future__ import annotations
+
+from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions
+from aws_setup.rehearsal.kube.errors import Obj
+
+
+def node(name: str, *, labels: dict[str, str], zone: str, taints: list[Obj], **spec: str) -> Obj:
+    """Return a node object as the kubelet registers it."""
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "topology.kubernetes.io/zone": zone,
+            }
+            | labels,
+        },
+        "spec": spec | ({"taints": taints} if taints else {}),
+        "status": {
+            "capacity": {"cpu": "8", "memory": "64Gi", "pods": "110"},
+            "allocatable": {"cpu": "7910m", "memory": "60Gi", "pods": "110"},
+        },
+    }
+
+
+def reconcile(desk: Desk) -> None:
+    """Set the condition Ready of every node."""
+    for one in desk.state.all("nodes"):
+        fault = desk.faults.node(one["metadata"]["name"])
+        ready = desk.due(one, "node ready") and not fault
+        reason = "KubeletReady" if ready else "KubeletNotReady"
+        message = "kubelet is posting ready status" if ready else fault or "starting"
+        found = conditions(one, desk.state.now(), Ready=(ready, reason, message))
+        desk.state.set_status("nodes", one, {"conditions": found})

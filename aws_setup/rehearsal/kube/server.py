@@ -1,0 +1,279 @@
+"""The listening side: TLS, who calls, faults, and the way to the right answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from aws_setup.rehearsal.clock import CloudClock
+from aws_setup.rehearsal.kube import kinds, merging, watching
+from aws_setup.rehearsal.kube.api import Answer, Api, review
+from aws_setup.rehearsal.kube.authority import authority
+from aws_setup.rehearsal.kube.controllers import Controllers
+from aws_setup.rehearsal.kube.controllers.nodes import node
+from aws_setup.rehearsal.kube.controllers.outside import Outside
+from aws_setup.rehearsal.kube.errors import ApiError, Obj, no_such_path
+from aws_setup.rehearsal.kube.faults import Faults
+from aws_setup.rehearsal.kube.kubeconfig import document
+from aws_setup.rehearsal.kube.requests import ADMINS, Request, User, forbidden, locate
+from aws_setup.rehearsal.kube.state import State
+
+Authenticate = Callable[[str], User]
+"""Turns the Authorization header into a user; raises ApiError 401."""
+
+VERSION = "v1.33.1-eks-1de2ab1"
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Type of the schema's answer; an empty one makes clients skip their own validation."""
+
+
+def known_tokens(*tokens: str) -> Authenticate:
+    """Return a check that lets bearers of these tokens in as administrators."""
+
+    def check(header: str) -> User:
+        if header.removeprefix("Bearer ") not in tokens:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return User("kubernetes-admin", admin=True, groups=(ADMINS,))
+
+    return check
+
+
+class KubeApi:
+    """One API server on loopback: `with KubeApi() as api: api.url, api.ca_pem, api.state`."""
+
+    def __init__(
+        self,
+        *,
+        clock: CloudClock | None = None,
+        lock: threading.RLock | None = None,
+        authenticate: Authenticate | None = None,
+        outside: Outside | None = None,
+        version: str = VERSION,
+    ) -> None:
+        """Make a cluster without nodes; it listens once the block is entered.
+
+        Args:
+            clock: what its controllers wait on; by default every delay is nothing.
+            lock: the lock of whoever else uses that clock.
+            authenticate: who may come in; by default the bearers of the token `any`.
+            outside: the cloud that makes volumes and load balancers; by default a made-up one.
+            version: what /version says.
+        """
+        self.clock = clock or CloudClock(speed=0)
+        self.lock = lock or threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.authenticate = authenticate or known_tokens("any")
+        self.version = version
+        self.state = State(self.clock.today)
+        self.faults = Faults()
+        self.controllers = Controllers(self.state, self.clock, self.faults, outside or Outside())
+        self.api = Api(self.state, log_of=self.controllers.log)
+        self.requests: list[tuple[str, str, int]] = []
+        self.ca_pem = authority().pem
+        self.url = ""
+        self.closing = False
+        for name in NAMESPACES:
+            self.state.put(
+                "namespaces", {"metadata": {"name": name}, "status": {"phase": "Active"}}
+            )
+
+    def __enter__(self) -> KubeApi:
+        """Start to listen."""
+
+        class Bound(_Handler):
+            owner = self
+
+        self._server = _Server(("127.0.0.1", 0), Bound)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; watches that are under way end."""
+        with self.changed:
+            self.closing = True
+            self.changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> Obj:
+        """Return a kubeconfig for this server."""
+        return document(self.url, self.ca_pem, token=token, namespace=namespace)
+
+    def add_node(self, name: str, *, zone: str = "us-east-1a", **labels: str) -> None:
+        """Let a node join; `openwhisk_role="core"` becomes the label openwhisk-role."""
+        named = {key.replace("_", "-"): value for key, value in labels.items()}
+        with self.lock:
+            self.state.put("nodes", node(name, labels=named, zone=zone, taints=[]))
+
+    def tick(self) -> None:
+        """Let what has become due happen; called at every request, and by tests."""
+        with self.changed:
+            before = self.state.version
+            self.clock.apply_due()
+            self.controllers.run()
+            self.clock.apply_due()
+            if self.state.version != before:
+                self.changed.notify_all()
+
+    def answer(self, request: Request) -> Answer | Iterator[Obj]:
+        """Answer a request; a watch is answered by an iterator of its events.
+
+        Raises:
+            ApiError: the request is refused.
+        """
+        if fixed := self._fixed(request):
+            return fixed
+        if request.path == f"/apis/{kinds.REVIEWS}/selfsubjectaccessreviews":
+            return review(request)
+        target = locate(request.path)
+        if fault := self.faults.status(request.verb, target.kind.plural):
+            raise ApiError(
+                fault.status,
+                "InternalError",
+                "the server is not able to answer (a fault of the rehearsal)",
+                details={"retryAfterSeconds": fault.retry_after} if fault.retry_after else None,
+            )
+        if not request.user.admin:
+            raise forbidden(request, target)
+        if request.method == "GET" and request.watches:
+            return watching.watch(self, request, target)
+        with self.changed:
+            self.tick()
+            if request.method in {"PUT", "PATCH"}:
+                self._second_writer(target.kind.plural, target.name, target.namespace)
+            answer = self.api.answer(request, target)
+            self.tick()
+            self.changed.notify_all()
+        return answer
+
+    def _second_writer(self, plural: str, name: str, namespace: str) -> None:
+        held = self.state.get(plural, name, namespace)
+        if held and (change := self.faults.second_writer(plural, name)):
+            self.state.put(plural, merging.json_merge(held, change))
+
+    def _fixed(self, request: Request) -> Answer | None:
+        path = request.path
+        if path in {"/healthz", "/readyz", "/livez"}:
+            return Answer(200, "ok")
+        if path == "/version":
+            return Answer(200, self._version())
+        if path == "/api":
+            return Answer(200, {"kind": "APIVersions", "versions": ["v1"]})
+        if path == "/apis":
+            return Answer(200, kinds.groups())
+        found = None
+        if path.startswith(("/api/", "/apis/")):
+            name = path.partition("/api/")[2] or path.partition("/apis/")[2]
+            found = kinds.resources(name) or kinds.group(name)
+        if path == "/openapi/v2":
+            return Answer(200, "", OPENAPI)
+        if path.startswith("/openapi/"):
+            raise no_such_path()
+        return Answer(200, found) if found else None
+
+    def _version(self) -> Obj:
+        major, minor = self.version.removeprefix("v").split(".")[:2]
+        return {
+            "major": major,
+            "minor": minor,
+            "gitVersion": self.version,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "2026-01-01T00:00:00Z",
+            "goVersion": "go1.26",
+            "compiler": "gc",
+            "platform": "linux/amd64",
+        }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that break off or do not trust the CA."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    owner: ClassVar[KubeApi]
+
+    def setup(self) -> None:
+        """Do the TLS handshake, in the connection's own thread."""
+        self.request.settimeout(60)
+        self.request = authority().context.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def finish(self) -> None:
+        """Close the TLS side too."""
+        super().finish()
+        self.connection.close()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: `requests` holds what was asked."""
+
+    def do_GET(self) -> None:
+        """Answer a request of any method."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        api = self.owner
+        if api.closing or api.faults.breaks():
+            self._note(0)
+            self.close_connection = True
+            self.connection.close()
+            return
+        try:
+            answer = api.answer(self._request(body))
+        except ApiError as error:
+            self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
+            return
+        if isinstance(answer, Answer):
+            self._send(answer.status, answer.body, kind=answer.kind)
+        else:
+            self._stream(answer)
+
+    do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
+
+    def _request(self, body: bytes) -> Request:
+        user = self.owner.authenticate(self.headers.get("Authorization") or "")
+        return Request(
+            method=self.command,
+            target=self.path,
+            body=body,
+            content_type=self.headers.get("Content-Type") or "",
+            agent=self.headers.get("User-Agent") or "",
+            user=user,
+        )
+
+    def _send(
+        self, status: int, body: Obj | str, *, kind: str = "", retry: int | None = None
+    ) -> None:
+        self._note(status)
+        raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        kind = kind or ("text/plain" if isinstance(body, str) else "application/json")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(raw)))
+        if retry is not None:
+            self.send_header("Retry-After", str(retry))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def _stream(self, events: Iterator[Obj]) -> None:
+        self._note(200)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            line = json.dumps(event).encode() + b"\n"
+            self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _note(self, status: int) -> None:
+        self.owner.requests.append((self.command, self.path, status))
