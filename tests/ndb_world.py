@@ -114,7 +114,9 @@ class World:
         for step in dict.fromkeys(vm.step for vm in self.vms):
             there = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": there})
-        return ctx, Hosts(config, clock)
+        hosts = Hosts(config, clock)
+        hosts.wait_for_ssh([hosts.machine(vm.id, self.public[vm.id]) for vm in self.vms])
+        return ctx, hosts
 
     def _described(self, vm: Vm) -> dict[str, str]:
         return {
