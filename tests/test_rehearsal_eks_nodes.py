@@ -289,3 +289,25 @@ def test_a_recreated_role_needs_a_recreated_entry(world: World) -> None:
     eks.delete_access_entry(clusterName="zoo", principalArn=world.node_role)
     world.nodes("third")
     assert nodegroup("third")["status"] == "ACTIVE"
+
+
+def test_interfaces_that_the_plug_in_left_hold_the_groups(
+    cloud: RehearsalCloud, world: World
+) -> None:
+    """Troubleshooting, "VPC CNI": leaked aws-K8S-* interfaces; EKS then leaves its group too."""
+    cloud.faults.add({"fault": "leave-interfaces"})
+    eks, ec2 = client("eks"), client("ec2")
+    world.nodes()
+    eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
+    eks.delete_cluster(name="zoo")
+    assert eks.list_clusters()["clusters"] == []
+    of_zoo = [{"Name": "tag:cluster.k8s.amazonaws.com/name", "Values": ["zoo"]}]
+    left = ec2.describe_network_interfaces(Filters=of_zoo)["NetworkInterfaces"]
+    assert [one["Status"] for one in left] == ["available", "available"]
+    assert all(one["Description"].startswith("aws-K8S-i-") for one in left)
+    group = left[0]["Groups"][0]["GroupId"]
+    assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
+    assert refused(ec2.delete_subnet, SubnetId=left[0]["SubnetId"]) == "DependencyViolation"
+    for one in left:
+        ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
+    ec2.delete_security_group(GroupId=group)

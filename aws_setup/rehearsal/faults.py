@@ -55,6 +55,12 @@ class NoCapacity(Strict):
     instance_type: str = "*"
 
 
+class LeavesInterfaces(Strict):
+    """Node groups whose deletion leaves network interfaces of the CNI plug-in behind."""
+
+    fault: Literal["leave-interfaces"]
+
+
 class Drops(Strict):
     """Everything from call N on: the connection breaks, nothing is done."""
 
@@ -64,7 +70,8 @@ class Drops(Strict):
 
 
 Fault = Annotated[
-    Fails | LosesAnswer | StaleRead | NoCapacity | Drops, Field(discriminator="fault")
+    Fails | LosesAnswer | StaleRead | NoCapacity | LeavesInterfaces | Drops,
+    Field(discriminator="fault"),
 ]
 RULES: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
 
@@ -124,6 +131,10 @@ class Faults:
             and fnmatch.fnmatchcase(instance_type, rule.instance_type)
             for rule in self.rules
         )
+
+    def leaves_interfaces(self) -> bool:
+        """Say whether deleted node groups leave network interfaces behind."""
+        return any(isinstance(rule, LeavesInterfaces) for rule in self.rules)
 
     def _meets(self, rule: When, call: Call) -> bool:
         names = (call.action, f"{call.service}.{call.action}")

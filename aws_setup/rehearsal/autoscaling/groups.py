@@ -10,10 +10,12 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from aws_setup.rehearsal.access import is_denied
 from aws_setup.rehearsal.autoscaling import capacity
 from aws_setup.rehearsal.autoscaling.model import Group, Groups, group_of, groups_of, invalid
 from aws_setup.rehearsal.autoscaling.tags import matches, tag_list, take_tags
 from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.iam.roles import INSIDE
 from aws_setup.rehearsal.rules import AwsError, Call, Thing
 
 PAGE = 50
@@ -86,6 +88,10 @@ def _template(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise invalid(
             "You must use a valid fully-formed launch template. " + error.message
         ) from error
+    if call.client != INSIDE and is_denied(cloud.settings, "ec2:RunInstances", call.access_key):
+        name = found["LaunchTemplateId"]
+        text = f"You are not authorized to use launch template: {name}"
+        raise AwsError("AccessDenied", text, status=403)
     if not found["LaunchTemplateData"].get("ImageId"):
         raise invalid("You must use a valid fully-formed launch template. It has no ImageId.")
     return dict(asked) | {

@@ -17,6 +17,7 @@ from aws_setup.rehearsal.eks.catalogue import Offer, offer
 from aws_setup.rehearsal.eks.context import arn, hooks, moment, region
 from aws_setup.rehearsal.eks.model import Cluster, Document, shown
 from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import Call
 
 SETTLED = ("ACTIVE", "DEGRADED")
@@ -62,6 +63,7 @@ def _document(cloud: Cloud, call: Call, cluster: Cluster, one: Offer) -> Documen
     }
     if role:
         checks.role_arn(role, call.account)
+        roles.may_pass(cloud, call, role)
         document["serviceAccountRoleArn"] = role
     return {key: value for key, value in document.items() if value is not None}
 
@@ -182,7 +184,7 @@ def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
             clusterName=cluster.name,
             addonName=document["addonName"],
         )
-    changes = _changes(call, offer(document["addonName"]))
+    changes = _changes(cloud, call, offer(document["addonName"]))
     told = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
     update = updates.begin(cloud, cluster, "AddonUpdate", told, addon=document["addonName"])
     document["status"] = "UPDATING"
@@ -197,13 +199,14 @@ def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
     return answer
 
 
-def _changes(call: Call, one: Offer) -> Document:
+def _changes(cloud: Cloud, call: Call, one: Offer) -> Document:
     params = call.params
     changes: Document = {}
     if params.get("addonVersion"):
         changes["addonVersion"] = _version(one, params)
     if params.get("serviceAccountRoleArn"):
         checks.role_arn(params["serviceAccountRoleArn"], call.account)
+        roles.may_pass(cloud, call, params["serviceAccountRoleArn"])
         changes["serviceAccountRoleArn"] = params["serviceAccountRoleArn"]
     if params.get("configurationValues"):
         changes["configurationValues"] = _values(params)

@@ -52,7 +52,9 @@ def role_arn(arn: str, account: str) -> str:
 
 def cluster_role(cloud: Cloud, call: Call, arn: str) -> None:
     """Check that EKS can assume the cluster's role and that it carries the cluster policy."""
-    role = roles.visible(cloud, role_arn(arn, call.account))
+    name = role_arn(arn, call.account)
+    roles.may_pass(cloud, call, arn)
+    role = roles.visible(cloud, name)
     if role is None or not roles.trusts(role, "eks.amazonaws.com"):
         raise errors.invalid_parameter(
             f"Role with arn: {arn}, could not be assumed because it does not exist or the "

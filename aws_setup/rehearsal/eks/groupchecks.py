@@ -25,6 +25,7 @@ LARGEST_GROUP = 450
 def node_role(cloud: Cloud, call: Call, arn: str) -> None:
     """Check that the node role exists and that EC2 may assume it."""
     name = checks.role_arn(arn, call.account)
+    roles.may_pass(cloud, call, arn)
     role = roles.visible(cloud, name)
     if role is None:
         raise errors.invalid_parameter(f"The role with name {name} cannot be found.")

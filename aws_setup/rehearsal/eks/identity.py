@@ -21,7 +21,9 @@ SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "asso
 
 
 def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
-    role = roles.visible(cloud, checks.role_arn(role_arn, call.account))
+    name = checks.role_arn(role_arn, call.account)
+    roles.may_pass(cloud, call, role_arn)
+    role = roles.visible(cloud, name)
     if role is None or not roles.trusts(role, "pods.eks.amazonaws.com"):
         raise errors.invalid_parameter(
             f"Role with arn: {role_arn}, could not be assumed because it does not exist or the "

@@ -244,6 +244,8 @@ def tell(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
 
 def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
     """Delete the Auto Scaling group with its instances; already gone is fine."""
+    if cloud.faults.leaves_interfaces():
+        _leave_interfaces(cloud, call, group)
     if autoscaling(cloud, call, group):
         cloud.call(
             "autoscaling",
@@ -251,6 +253,29 @@ def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
             region=call.region,
             AutoScalingGroupName=group.group_name,
             ForceDelete=True,
+        )
+
+
+def _leave_interfaces(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+    """Leave a CNI interface of each node behind, as the plug-in does when it is cut off.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
+    """
+    for one in machines(cloud, call, group):
+        if one["State"]["Name"] != "running":
+            continue
+        tags = {
+            "cluster.k8s.amazonaws.com/name": group.document["clusterName"],
+            "node.k8s.amazonaws.com/instance_id": one["InstanceId"],
+        }
+        ec2(
+            cloud,
+            call,
+            "CreateNetworkInterface",
+            SubnetId=one["SubnetId"],
+            Groups=[held["GroupId"] for held in one["SecurityGroups"]],
+            Description=f"aws-K8S-{one['InstanceId']}",
+            TagSpecifications=[{"ResourceType": "network-interface", "Tags": _listed(tags)}],
         )
 
 

@@ -9,8 +9,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aws_setup.rehearsal.access import is_denied
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.rules import AwsError, Call, Thing
+
+INSIDE = "rehearsal"
+"""Client of the calls that one service does for another, which need no permission."""
 
 
 class Unseen:
@@ -90,6 +94,21 @@ def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) 
     return False
 
 
+def may_pass(cloud: Cloud, call: Call, arn: str) -> None:
+    """Refuse a role that the caller may not hand to a service (iam:PassRole).
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    """
+    if not is_denied(cloud.settings, "iam:PassRole", call.access_key):
+        return
+    text = (
+        f"User: {cloud.settings.principal} is not authorized to perform: iam:PassRole on "
+        f"resource: {arn}"
+    )
+    code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
+    raise AwsError(code, text, status=403)
+
+
 def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     _hide(cloud, answer["Role"]["RoleId"], "")
 
@@ -104,8 +123,10 @@ def _in_profile(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _profile(cloud: Cloud, call: Call) -> None:
-    """RunInstances: EC2 does not see a new instance profile for some seconds."""
+    """RunInstances: the caller may pass the profile's role, and EC2 sees the profile by now."""
     asked = call.params.get("IamInstanceProfile") or {}
+    if asked and call.client != INSIDE:
+        may_pass(cloud, call, str(asked.get("Arn") or asked.get("Name")))
     for profile in cloud.backend("iam").instance_profiles.values():
         hidden = cloud.room(Unseen).hides(profile.id, "", cloud.clock.now())
         if hidden and (asked.get("Arn") == profile.arn or asked.get("Name") == profile.name):
