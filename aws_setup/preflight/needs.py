@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, Generic, TypeVar
@@ -80,13 +80,18 @@ class Needs:
         return counted
 
     def _types(self) -> Mapping[str, Any]:
-        """Ask what EC2 knows of every type; one that it does not know is left out."""
-        wanted = sorted({launch.instance_type for launch in self.launches} | self.later.keys())
+        wanted = {launch.instance_type for launch in self.launches} | self.later.keys()
+        return self.ask_types(wanted)
+
+    def ask_types(self, names: Collection[str]) -> Mapping[str, Any]:
+        """Ask what EC2 knows of instance types; one that it does not know is left out."""
+        if not names:
+            return {}
         found = pages(
             self.ctx.aws.ec2,
             "describe_instance_types",
             "InstanceTypes",
-            Filters=[{"Name": "instance-type", "Values": wanted}],
+            Filters=[{"Name": "instance-type", "Values": sorted(names)}],
         )
         return {item["InstanceType"]: item for item in found}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,7 +45,7 @@ def check(needs: Needs) -> Answer:
 
 def _needed(needs: Needs) -> Iterator[tuple[Quota, float]]:
     if needs.machines().total():
-        yield VCPUS, _vcpus(needs, needs.machines())
+        yield VCPUS, _vcpus(needs.machines(), needs.types())
     for step, quota in (
         ("elastic ip", ELASTIC_IPS),
         ("vpc", VPCS),
@@ -100,7 +100,7 @@ def _one(needs: Needs, quota: Quota, needed: float) -> list[Finding]:
     if count.short:
         return [refuse(*count.words(region))]
     if quota is VCPUS:
-        later = _vcpus(needs, Counter(needs.later))
+        later = _vcpus(Counter(needs.later), needs.types())
         whole = replace(count, needed=needed + later, what=f"{count.what}, node groups included,")
         return [warn(*whole.words(region))] if whole.short else []
     return []
@@ -128,9 +128,8 @@ def _limit(aws: Aws, quota: Quota) -> float:
     return float(client.get_aws_default_service_quota(**asked)["Quota"]["Value"])
 
 
-def _vcpus(needs: Needs, machines: Counter[str]) -> float:
+def _vcpus(machines: Counter[str], types: Mapping[str, Any]) -> float:
     """Return the vCPUs of machines that count; a type that EC2 does not know counts nothing."""
-    types = needs.types()
     counted: float = sum(
         types[name]["VCpuInfo"]["DefaultVCpus"] * count
         for name, count in machines.items()
@@ -148,13 +147,14 @@ def _counts(instance_type: str) -> bool:
 def _running_vcpus(needs: Needs) -> float:
     states: Any = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     found = pages(needs.ctx.aws.ec2, "describe_instances", "Reservations", Filters=states)
-    machines = [machine for group in found for machine in group["Instances"]]
-    running: float = sum(
-        machine["CpuOptions"]["CoreCount"] * machine["CpuOptions"]["ThreadsPerCore"]
-        for machine in machines
-        if _counts(machine["InstanceType"]) and machine.get("InstanceLifecycle") != "spot"
+    on_demand = Counter(
+        machine["InstanceType"]
+        for group in found
+        for machine in group["Instances"]
+        if machine.get("InstanceLifecycle") != "spot"
     )
-    return running
+    known = needs.types()
+    return _vcpus(on_demand, {**known, **needs.ask_types(on_demand.keys() - known.keys())})
 
 
 def _addresses(needs: Needs) -> float:
