@@ -31,6 +31,19 @@ OFF = (
     "create_autoscaling_groups",
 )
 
+NO_SOFTWARE = dict.fromkeys(
+    (
+        "start_zookeeper_cluster",
+        "populate_zookeeper_cluster",
+        "start_ndb_cluster",
+        "populate_mysql_ndb_tables",
+        "format_filesystem",
+        "sftp_ssh_key",
+    ),
+    False,
+)
+"""The switches with which no machine is contacted."""
+
 
 def public(key: rsa.RSAPrivateKey) -> bytes:
     """Return the public half as `ssh-keygen -y` prints it."""
@@ -39,14 +52,14 @@ def public(key: rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def pem(key: Any) -> bytes:
-    """Return a private key as EC2 hands it out."""
-    answer: bytes = key.private_bytes(
+def pem(key: rsa.RSAPrivateKey, secret: bytes = b"") -> bytes:
+    """Return a private key as EC2 hands it out, or locked with a passphrase."""
+    lock = serialization.BestAvailableEncryption(secret) if secret else None
+    return key.private_bytes(
         serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        lock or serialization.NoEncryption(),
     )
-    return answer
 
 
 class Operator:
@@ -60,7 +73,7 @@ class Operator:
     def run(self, *arguments: str, **keys: Any) -> dict[str, Any]:
         """Run the script with some configuration keys; return its document and exit code."""
         first = {"ssh_keypair_name": "researcher", "ssh_key_path": "k.pem"}
-        lines = {**first, "user_public_ip": "54.10.20.30", **keys}
+        lines = {**NO_SOFTWARE, **first, "user_public_ip": "54.10.20.30", **keys}
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())
         (self.folder / "config_aws.yaml").write_text(text, encoding="utf-8")
         self.writes_before = len(self.cloud.calls.writes())

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from aws_setup.preflight.keypair import imported, made_by_ec2, same_key
+from aws_setup.preflight.keypair import LocalKey, imported, made_by_ec2, same_key
 from aws_setup.rehearsal.settings import Deny, Quotas, Settings
 from tests.cloud import client
 from tests.preflight_support import KEY, Operator, only, operator, pem, public
@@ -15,6 +15,10 @@ from tests.test_preflight import cloud_of
 __all__ = ["operator"]
 
 ONE = only("create_lambda_fs_client_vm")
+
+ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
 
 
 @pytest.fixture
@@ -44,23 +48,14 @@ def test_everything_wrong_is_said_at_once(operator: Operator) -> None:
         (b"ssh-rsa AAAA me@here\n", "names no private key", "the file without .pub"),
         (b"PuTTY-User-Key-File-3: ssh-rsa\n", "names no private key", "puttygen"),
         (b"what\n", "names no private key", "PEM or OpenSSH"),
-        (pem(ed25519.Ed25519PrivateKey.generate()), "is not RSA", "--key-type rsa"),
-        (
-            KEY.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.BestAvailableEncryption(b"secret"),
-            ),
-            "has a passphrase",
-            "ssh-keygen -p",
-        ),
+        (ED25519, "is not RSA", "--key-type rsa"),
         (
             pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
             "ssh_key_path is not the private key of ssh_keypair_name",
             "import",
         ),
     ],
-    ids=["public half", "putty", "no key", "ed25519", "passphrase", "another key"],
+    ids=["public half", "putty", "no key", "ed25519", "another key"],
 )
 def test_a_local_key_that_does_not_do(
     operator: Operator, content: bytes, what: str, hint: str
@@ -87,16 +82,29 @@ def test_a_key_in_openssh_format_is_read(operator: Operator) -> None:
     operator.warned(ssh_key_path="openssh", **ONE)
 
 
+def test_a_locked_key_is_compared_by_its_public_half(operator: Operator) -> None:
+    (operator.folder / "locked").write_bytes(pem(KEY, b"secret"))
+    warnings = operator.warned(ssh_key_path="locked", **ONE)
+    assert any("passphrase" in one and "could not be compared" in one for one in warnings)
+    (operator.folder / "locked.pub").write_bytes(public(KEY))
+    warnings = operator.warned(ssh_key_path="locked", **ONE)
+    assert any("passphrase" in one and "could not" not in one for one in warnings)
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (operator.folder / "locked.pub").write_bytes(public(other))
+    (problem,) = operator.refused(ssh_key_path="locked", **ONE)
+    assert "ssh_key_path is not the private key of ssh_keypair_name" in problem
+
+
 def test_both_forms_of_fingerprint_are_known() -> None:
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     for fingerprint in (made_by_ec2, imported):
         digits = fingerprint(KEY)
         pairs = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
-        assert same_key(KEY, {"KeyFingerprint": pairs})
-        assert not same_key(other, {"KeyFingerprint": pairs})
+        assert same_key(LocalKey(KEY), {"KeyFingerprint": pairs})
+        assert same_key(LocalKey(other), {"KeyFingerprint": pairs}) is False
     assert len(made_by_ec2(KEY)) == 40
     assert len(imported(KEY)) == 32
-    assert same_key(KEY, {"PublicKey": public(KEY).decode() + " researcher", "KeyFingerprint": "x"})
+    assert same_key(LocalKey(), {"KeyFingerprint": "x"}) is None
 
 
 def test_a_missing_ami_names_its_keys(operator: Operator) -> None:

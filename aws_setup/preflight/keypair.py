@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from aws_setup.preflight.findings import Answer, Finding, refuse
+from aws_setup.hosts.ssh.keys import inspect_key
+from aws_setup.preflight.findings import Answer, Finding, refuse, warn
 from aws_setup.preflight.needs import Needs
 from aws_setup.session import error_code
 
@@ -30,7 +32,7 @@ def check(needs: Needs) -> Answer:
     local, findings = read_key(Path(needs.config.ssh_key_path))
     registered, more = _registered(needs)
     findings += more
-    if local and registered and not same_key(local, registered):
+    if local and registered and same_key(local, registered) is False:
         findings.append(
             refuse(
                 "ssh_key_path is not the private key of ssh_keypair_name",
@@ -43,8 +45,16 @@ def check(needs: Needs) -> Answer:
     return Answer.of(findings)
 
 
-def read_key(path: Path) -> tuple[RSAPrivateKey | None, list[Finding]]:
-    """Return the RSA private key in a file, or what is wrong with the file."""
+@dataclass(frozen=True)
+class LocalKey:
+    """The key on this computer; a locked one may show its public half only, or nothing."""
+
+    private: RSAPrivateKey | None = None
+    blob: bytes = b""
+
+
+def read_key(path: Path) -> tuple[LocalKey | None, list[Finding]]:
+    """Return the RSA key in a file, or what is wrong with the file."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -54,19 +64,28 @@ def read_key(path: Path) -> tuple[RSAPrivateKey | None, list[Finding]]:
     try:
         return _parsed(content, path)
     except TypeError:
-        hint = f"take it off a copy of the key: `ssh-keygen -p -N '' -f {path}`"
-        return None, [refuse("the private key has a passphrase", str(path), hint)]
+        return _locked(path)
     except (ValueError, UnsupportedAlgorithm):
         return None, [_no_key(content, path)]
 
 
-def _parsed(content: bytes, path: Path) -> tuple[RSAPrivateKey | None, list[Finding]]:
+def _locked(path: Path) -> tuple[LocalKey, list[Finding]]:
+    """A key with a passphrase may be used; what can be compared without it is compared."""
+    blob = inspect_key(path).public
+    why = f"{path}: it is asked for on a terminal"
+    if not blob:
+        why += ", and the key could not be compared with ssh_keypair_name"
+    hint = f"without a terminal unlock it first: `ssh-add {path}`"
+    return LocalKey(blob=blob), [warn("the private key has a passphrase", why, hint)]
+
+
+def _parsed(content: bytes, path: Path) -> tuple[LocalKey | None, list[Finding]]:
     load = serialization.load_pem_private_key
     if b"BEGIN OPENSSH PRIVATE KEY" in content:
         load = serialization.load_ssh_private_key
     key = load(content, password=None)
     if isinstance(key, RSAPrivateKey):
-        return key, []
+        return LocalKey(key, _blob(key.public_key())), []
     hint = "make an RSA key pair: `aws ec2 create-key-pair --key-type rsa --key-name NAME`"
     return None, [refuse("the private key is not RSA", str(path), hint)]
 
@@ -102,18 +121,24 @@ def _registered(needs: Needs) -> tuple[dict[str, Any] | None, list[Finding]]:
     return pair, []
 
 
-def same_key(local: RSAPrivateKey, registered: dict[str, Any]) -> bool:
-    """Say whether a private key belongs to a key pair, as DescribeKeyPairs shows it.
+def same_key(local: LocalKey, registered: dict[str, Any]) -> bool | None:
+    """Say whether a key belongs to a key pair as DescribeKeyPairs shows it; None: no telling.
 
     The public key decides where EC2 shows it, else the fingerprint, of which there are two forms:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/verify-keys.html
     """
     shown = str(registered.get("PublicKey") or "").split()
-    if len(shown) >= 2:
-        mine = local.public_key().public_bytes(Encoding.OpenSSH, Public.OpenSSH).split()
-        return base64.b64decode(shown[1]) == base64.b64decode(mine[1])
+    if len(shown) >= 2 and local.blob:
+        return base64.b64decode(shown[1]) == local.blob
+    if local.private is None:
+        return None
     plain = str(registered.get("KeyFingerprint", "")).replace(":", "").lower()
-    return plain in (made_by_ec2(local), imported(local))
+    return plain in (made_by_ec2(local.private), imported(local.private))
+
+
+def _blob(key: RSAPublicKey) -> bytes:
+    """Return the public key as it stands, in base64, in an OpenSSH public key file."""
+    return base64.b64decode(key.public_bytes(Encoding.OpenSSH, Public.OpenSSH).split()[1])
 
 
 def made_by_ec2(key: RSAPrivateKey) -> str:

@@ -98,7 +98,8 @@ class Needs:
 
 def needs_of(ctx: Context, rows: Sequence[Row]) -> Needs:
     """Return what a run over `rows` is going to make."""
-    to_make = frozenset(row.step.name for row in rows if row.action is Action.CREATE)
+    in_aws = [row for row in rows if row.step.part != "software"]
+    to_make = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
     launches = [*_fleets(ctx.config, to_make), *_scaled(ctx.config, to_make)]
     later = _node_groups(ctx.config) if "eks cluster" in to_make else {}
     return Needs(ctx, to_make, tuple(launches), later)
