@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from paramiko.pkey import UnknownKeyType
 
 from aws_setup.errors import SetupError
@@ -96,7 +98,7 @@ class Identities:
 
 def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     try:
-        return paramiko.PKey.from_path(file.path.expanduser(), secret)  # type: ignore[arg-type] # the stubs lack Path and bytes
+        return _parse(file, secret)
     except (ValueError, TypeError, paramiko.SSHException, UnknownKeyType) as error:
         why = "the passphrase is not the right one" if secret is not None else str(error)
         raise SetupError(
@@ -104,6 +106,17 @@ def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
             why,
             "run it again with the right passphrase, or set ssh_key_path to another key",
         ) from None
+
+
+def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
+    """Read RSA keys in every form, also PKCS #8, which paramiko's own reader lacks."""
+    content = file.path.expanduser().read_bytes()
+    openssh = b"OPENSSH PRIVATE KEY" in content
+    load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
+    loaded = load(content, secret)
+    if isinstance(loaded, rsa.RSAPrivateKey):
+        return paramiko.RSAKey(key=loaded)
+    return paramiko.PKey.from_path(file.path.expanduser(), secret)  # type: ignore[arg-type] # the stubs lack Path and bytes
 
 
 def _not_rsa(file: KeyFile) -> SetupError:

@@ -66,6 +66,7 @@ class Hosts:
         self.identities = Identities(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
         self._machines: dict[str, Machine] = {}
+        self._read: tuple[int, Settings] | None = None
         self._door = Door(self._settings, self.identities, self.known, self._trust)
         self._lock = threading.Lock()
 
@@ -203,8 +204,13 @@ class Hosts:
         return keys_in_console(self.console(instance_id)) if self.console else []
 
     def _settings(self) -> Settings:
-        """Read the OpenSSH configuration: it may be edited while machines boot."""
-        return Settings(Path(self.config.ssh_config_path))
+        """Return the OpenSSH configuration, read anew when it was edited while machines boot."""
+        path = Path(self.config.ssh_config_path).expanduser()
+        changed = path.stat().st_mtime_ns if path.exists() else 0
+        with self._lock:
+            if self._read is None or self._read[0] != changed:
+                self._read = (changed, Settings(path))
+            return self._read[1]
 
     def _trust(self, alias: str, key: HostKey) -> None:
         self.first_use[alias] = key

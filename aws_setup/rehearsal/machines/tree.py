@@ -52,10 +52,14 @@ SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin USER=ub
 
 
 class Tree:
-    """The disk of one machine; paths are the machine's own, as in /opt/zookeeper/conf/zoo.cfg."""
+    """The disk of one machine; paths are the machine's own, as in /opt/zookeeper/conf/zoo.cfg.
+
+    `modes` holds mode and owner of files where this computer cannot: path -> (octal, user:group).
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.modes: dict[str, tuple[str, str]] = {}
 
     def path(self, name: str) -> Path:
         """Return where a path of the machine is on this computer; /usr/local is `local` there."""
