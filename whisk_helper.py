@@ -20,28 +20,44 @@ from aws_setup.whisk_setup import Options
 MAIN_CLASS = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 
 OPTIONS = [
-    click.option("-n", "--num-functions", "number", type=int, default=-1, metavar="N"),
-    click.option("-s", "--starting-index", "start", type=int, default=0, help="First index (0)."),
-    click.option("-e", "--ending-index", "end", type=int, default=-1, help="Index after the last."),
+    click.option(
+        "-n", "--num-functions", "number", type=int, default=-1, metavar="N", help="How many."
+    ),
+    click.option("-s", "--starting-index", "start", default=0, metavar="I", help="First one (0)."),
+    click.option("-e", "--ending-index", "end", default=-1, metavar="I", help="One past the last."),
     click.option("-p", "--prefix", default="namenode", help="Names are PREFIX0, PREFIX1, …"),
-    click.option("-c", "--concurrency", type=int, default=1, help="Activations per container (1)."),
+    click.option("-c", "--concurrency", default=1, metavar="N", help="Limit per container (1)."),
     click.option("--create", is_flag=True, help="Make new actions."),
     click.option("--update", is_flag=True, help="Change actions; missing ones are made."),
     click.option("--sync", is_flag=True, help="Make what is missing, change what differs."),
     click.option("--list", "list_", is_flag=True, help="Show the actions of the prefix."),
     click.option("--verify", is_flag=True, help="Check every action, without changing any."),
     click.option("--delete", is_flag=True, help="Delete the actions."),
-    click.option("--memory", type=int, default=256, help="Memory in MB (256)."),
-    click.option("-m", "--main-class", "main", default=MAIN_CLASS, help="Handler class."),
-    click.option("-j", "--path", "jar", default=DEFAULT_JAR, help="Jar: path, s3://… or ssh://…"),
+    click.option("--memory", default=256, metavar="MB", help="Memory limit in MB (256)."),
+    click.option(
+        "-m", "--main-class", "main", default=MAIN_CLASS, metavar="CLASS", help="Handler."
+    ),
+    click.option("-j", "--path", "jar", default=DEFAULT_JAR, help="Jar; also s3:// and ssh://."),
     click.option("-k", "--kind", default="generic-namenode:10", help="Or generic-namenode:5."),
     click.option("--plan", is_flag=True, help="Only show what would be done."),
     click.option("--prune", is_flag=True, help="With --sync: delete the prefix's other actions."),
     click.option("--limits-only", is_flag=True, help="Only memory and concurrency, no upload."),
     click.option("--force", is_flag=True, help="Send also what is already right."),
     click.option("--invoke", is_flag=True, help="With --verify: start each action once."),
-    click.option("--timeout", type=click.FloatRange(1), default=300, help="Seconds per action."),
-    click.option("--jobs", type=click.IntRange(1, 64), default=4, help="Uploads at a time (4)."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(1),
+        default=300,
+        metavar="S",
+        help="Seconds until an action is given up, repeats included (300).",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, 64),
+        default=4,
+        metavar="N",
+        help="Uploads at a time (4).",
+    ),
     click.option("--apihost", default="", metavar="HOST", help="OpenWhisk's API host."),
     click.option("--auth", default="", metavar="KEY", help="Its key; better: WHISK_AUTH."),
     click.option("-i", "--insecure", is_flag=True, help="Do not check the certificate."),
@@ -67,7 +83,10 @@ def whisk_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @shared_options
 @click.pass_context
 def main(ctx: click.Context, /, **given: Any) -> None:
-    """Register and update the serverless NameNodes: -n 20 --create --memory 20000 -c 4."""
+    """Register, update, check and remove the serverless NameNodes in OpenWhisk.
+
+    For example: -n 20 --create --memory 20000 --concurrency 4
+    """
     left_out = {
         name
         for name in given

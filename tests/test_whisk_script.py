@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from aws_setup.config import load_config
+from aws_setup.rehearsal.whisk.certificate import self_signed
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk
+from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
+from aws_setup.whisk.access import Access, write_access
+from aws_setup.whisk.in_cluster import fingerprint
 from tests.whisk_support import make_jar, openwhisk
 from whisk_helper import main
 
@@ -284,3 +288,61 @@ def test_a_jar_that_is_only_on_the_client_vm_is_explained(whisk: Whisk, script: 
     result = script("-n", "20", "--create", *ORIGINAL)
     assert result.exit_code == 2
     assert "-j ssh://" in result.stderr
+
+
+def configured(tmp_path: Path, url: str, fingerprint: str = "") -> None:
+    """Leave a configuration and what the second script knows about OpenWhisk."""
+    (tmp_path / "config_aws.yaml").write_text(
+        "ssh_keypair_name: k\nssh_key_path: ./key.pem\naws_region: us-east-1\n"
+        "deployment_name: ours\ninfrastructure_json_path: ./receipts\n"
+    )
+    config = load_config(tmp_path / "config_aws.yaml")
+    write_access(config, Access(url, AUTH, fingerprint))
+
+
+def test_the_deployment_s_file_and_pin_are_enough(
+    script: Script, jar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WHISK_APIHOST", raising=False)
+    certificate, whisk = self_signed(), Whisk()
+    with serve(whisk, certificate=certificate) as url:
+        configured(tmp_path, url, fingerprint(certificate.pem.decode()))
+        result = script("-n", "2", "--create", *ORIGINAL, "-j", jar, "--json")
+        assert result.exit_code == 0, result.stderr
+        told = document(result)
+        assert told["deployment"] == "ours"
+        assert told["apihost_from"].endswith("ours.wskprops")
+        configured(tmp_path, url, "00" * 32)
+        assert "another certificate" in script("--list").stderr
+        loud = script("--list", "-i", "--apihost", url, "--auth", AUTH)
+        assert loud.exit_code == 0
+        assert "is not checked" in loud.stderr
+    kept = (tmp_path / "receipts" / "ours.wskprops").stat().st_mode
+    assert kept & 0o077 == 0
+    assert AUTH not in (tmp_path / "receipts" / "ours.log").read_text()
+
+
+def test_a_configuration_that_is_named_must_be_there(script: Script) -> None:
+    result = script("--list", "-y", "no-such.yaml")
+    assert result.exit_code == 2
+    assert "no-such.yaml" in result.stderr
+
+
+def test_a_flaky_openwhisk_ends_well(whisk: Whisk, script: Script, jar: str) -> None:
+    whisk.faults.flaky = 0.3
+    assert script("-n", "30", "--create", *ORIGINAL, "-j", jar).exit_code == 0
+    whisk.faults.flaky = 0
+    again = script("-n", "30", "--verify", *ORIGINAL, "-j", jar)
+    assert again.exit_code == 0
+    assert "Nothing to do" in script("-n", "30", "--update", *ORIGINAL, "-j", jar).stdout
+
+
+def test_quiet_and_json_keep_the_streams_clean(whisk: Whisk, script: Script, jar: str) -> None:
+    quiet = script("-n", "2", "--create", "-q", *ORIGINAL, "-j", jar)
+    assert quiet.stderr == ""
+    result = script("-n", "2", "--update", "--force", "--json", *ORIGINAL, "-j", jar)
+    steps = document(result)["steps"]
+    assert [(step["action"], step["id"], step["sends_jar"]) for step in steps] == [
+        ("update", "0.0.2", True)
+    ] * 2
+    assert json.loads(result.stdout)["result"] == "ok"
