@@ -147,7 +147,7 @@ def run(
         endpoint, reached = _endpoint(given, ways, stack)
         wire = Wire(reached, width=order.jobs, read_seconds=READ_SECONDS)
         stack.callback(wire.close)
-        client = Client(wire, Patience(clock, deadline=given["timeout"]))
+        client = Client(wire, Patience(clock, deadline=given["timeout"], note=report.say))
         result.more["defaults"] = sorted(options.left_out & {"memory", "concurrency"})
         try:
             COMMANDS[verb](

@@ -175,7 +175,7 @@ def test_tls_to_a_plain_port_says_so() -> None:
 
 
 def test_plain_http_to_a_tls_port_fails_with_the_address(secure: Whisk) -> None:
-    with pytest.raises(SetupError, match="did not succeed within"):
+    with pytest.raises(SetupError, match="no success within"):
         client_of(secure.url.replace("https:", "http:")).listing()
 
 

@@ -71,7 +71,7 @@ def test_a_tunnel_through_the_machine_reaches_what_only_it_reaches(machine: Mach
     machine.write("/tmp/answers.py", ANSWERS)
     machine.run("nohup python3 /tmp/answers.py >/tmp/answers.log 2>&1 &")
     endpoint = Endpoint(url=f"http://127.0.0.1:{PORT}", auth=AUTH)
-    with pytest.raises(SetupError, match="did not succeed"):
+    with pytest.raises(SetupError, match="no success"):
         client_of(endpoint.url, clock=QuickClock()).listing()
     with through(machine, endpoint) as reached:
         patient = client_of(reached.url, clock=SystemClock(pace=0.1))

@@ -15,7 +15,7 @@ from aws_setup.rehearsal.whisk.store import Limits
 from aws_setup.whisk.actions import Deed, Wanted, deed, parse
 from aws_setup.whisk.client import Client, StatusError
 from aws_setup.whisk.deploy import Abort, Event, Kind, Outcome, Pool, Task
-from aws_setup.whisk.jar import Jar
+from aws_setup.whisk.jar import JAR_LIMIT, Jar
 from aws_setup.whisk.upload import Uploader
 from tests.whisk_support import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 
@@ -192,7 +192,7 @@ def test_a_second_ctrl_c_breaks_uploads_off(whisk: Whisk, jar: Jar) -> None:
 def test_no_such_host_and_no_such_port() -> None:
     with pytest.raises(SetupError, match="cannot be found"):
         client_of("http://no-such-host.invalid").listing()
-    with pytest.raises(SetupError, match="did not succeed within"):
+    with pytest.raises(SetupError, match="no success within"):
         client_of("http://127.0.0.1:9").listing()
 
 
@@ -201,3 +201,29 @@ def test_a_wrong_key_is_refused_at_once(whisk: Whisk) -> None:
         client_of(whisk.url, auth="a:b").listing()
     assert refused.value.status == 401
     assert whisk.requests["GET"] == 1
+
+
+def test_a_first_look_gives_up_early_where_nobody_answers_but_not_on_a_busy_host(
+    whisk: Whisk,
+) -> None:
+    clock, notes = QuickClock(), list[str]()
+    nobody = client_of("http://127.0.0.1:9", clock=clock).noting(notes.append)
+    with pytest.raises(SetupError, match="no success within 30 s") as refused:
+        nobody.first().listing()
+    assert clock.time <= 30
+    assert notes
+    assert "--tunnel" in refused.value.problems[0].hint
+    whisk.faults.waiting.append(Fault(Trouble.STATUS, method="GET", status=503, times=10))
+    clock = QuickClock()
+    assert client_of(whisk.url, clock=clock).first().listing() == []
+    assert clock.time > 30
+
+
+def test_the_largest_jar_goes_through(whisk: Whisk, tmp_path: Path) -> None:
+    path = tmp_path / "largest.jar"
+    short = JAR_LIMIT - make_jar(path, size=JAR_LIMIT - 1000).stat().st_size
+    largest = jar_of(make_jar(path, size=JAR_LIMIT - 1000 + short))
+    assert largest.size == JAR_LIMIT
+    assert list(deploy(whisk, largest, count=1).done) == ["namenode0"]
+    assert whisk.puts[0]["code_length"] == 48 * 1024 * 1024
+    assert whisk.puts[0]["sha256"] == largest.sha256

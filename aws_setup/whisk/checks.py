@@ -131,7 +131,7 @@ def check_reachable(client: Client, endpoint: Endpoint) -> list[dict[str, Any]]:
         SetupError: with where the host came from.
     """
     try:
-        return client.listing()
+        return client.first().listing()
     except SetupError as error:
         problem = error.problems[0]
         why = f"{problem.why} (API host {endpoint.url}, from {endpoint.source})"
@@ -142,7 +142,7 @@ def check_reachable(client: Client, endpoint: Endpoint) -> list[dict[str, Any]]:
 def warnings_about(endpoint: Endpoint) -> list[Problem]:
     """Return what everybody should know about this API host before using it."""
     found: list[Problem] = []
-    if endpoint.insecure:
+    if endpoint.insecure and endpoint.url.lower().startswith("https:"):
         found.append(
             Problem(
                 f"-i: the certificate of {endpoint.url} is not checked",

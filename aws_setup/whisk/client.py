@@ -15,6 +15,9 @@ from aws_setup.whisk.wire import Answer, Wire
 PAGE = 200
 """Entries of one page of a listing; OpenWhisk gives no more."""
 
+FIRST_SECONDS = 30.0
+"""Seconds that the first request keeps trying while nobody answers at all."""
+
 
 class StatusError(SetupError):
     """OpenWhisk refused a request for good; `status` is its HTTP status."""
@@ -48,6 +51,10 @@ class Client:
     def noting(self, note: Callable[[str], None]) -> Client:
         """Return the same client with another listener for repeated requests."""
         return replace(self, patience=replace(self.patience, note=note))
+
+    def first(self) -> Client:
+        """Return the same client for a first look, which gives up early where nobody answers."""
+        return replace(self, patience=replace(self.patience, unreachable=FIRST_SECONDS))
 
     def info(self) -> dict[str, Any] | None:
         """Return what `GET /` says of limits and kinds; None when the host does not tell it."""
@@ -159,7 +166,7 @@ def _raise_transient(answer: Answer) -> None:
     if answer.status == 429:
         raise TransientError(answer.reason, after=after)
     if answer.status in GATEWAY:
-        raise TransientError(answer.reason, after=after, maybe_done=True)
+        raise TransientError(answer.reason, after=after)
     if answer.status == 409 and "concurrent" in answer.reason.lower():
         raise TransientError(answer.reason)
 

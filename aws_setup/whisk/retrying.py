@@ -20,22 +20,39 @@ GATEWAY = frozenset({502, 503, 504})
 """What nginx answers while the controller starts or is overloaded."""
 
 
-class TransientError(Exception):
-    """An answer that passes by itself; `maybe_done` when the request may have taken effect."""
+BUSY_HINT = "see whether OpenWhisk's controller runs (kubectl get pods), then run it again"
+UNREACHABLE_HINT = "see whether address, port and network are right; --tunnel reaches internal ones"
 
-    def __init__(self, why: str, *, after: float | None = None, maybe_done: bool = False) -> None:
+
+class TransientError(Exception):
+    """An answer that passes by itself.
+
+    `after` is the pause in seconds that it asks for. `unreachable` says that nobody answered at
+    all: a host that starts, or a wrong address.
+    """
+
+    def __init__(self, why: str, *, after: float | None = None, unreachable: bool = False) -> None:
         super().__init__(why)
         self.after = after
-        self.maybe_done = maybe_done
+        self.unreachable = unreachable
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to keep trying: `deadline` in seconds from the first attempt."""
+    """How long to keep trying, in seconds from the first attempt.
+
+    `unreachable` holds while nobody answers at all; None stands for the deadline.
+    """
 
     clock: Clock
     deadline: float
+    unreachable: float | None = None
     note: Callable[[str], None] = lambda _: None
+
+    def seconds(self, error: TransientError) -> float:
+        """Return how long to keep trying after this error."""
+        limited = error.unreachable and self.unreachable is not None
+        return min(self.deadline, self.unreachable or 0) if limited else self.deadline
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -63,11 +80,11 @@ def trying(what: str, attempt: Callable[[TransientError | None], T], patience: P
         except TransientError as error:
             last = error
         wait = last.after if last.after is not None else pause * random.uniform(0.5, 1)
-        if patience.clock.now() - began + wait > patience.deadline:
+        if patience.clock.now() - began + wait > patience.seconds(last):
             raise SetupError(
-                f"{what} did not succeed within {minutes(patience.deadline)}",
-                f"the last answer was: {last}",
-                "see whether OpenWhisk's nginx and controller run, then run the same command again",
+                f"{what}: no success within {minutes(patience.seconds(last))}",
+                str(last),
+                UNREACHABLE_HINT if last.unreachable else BUSY_HINT,
             ) from last
         patience.note(f"tried again: {last}")
         patience.clock.sleep(wait)

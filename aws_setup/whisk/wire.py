@@ -124,8 +124,8 @@ class Wire:
         if isinstance(error, http.SSLError) and (fault := _certificate_fault(url, text)):
             return fault
         if isinstance(error, http.NewConnectionError | http.ConnectTimeoutError):
-            return TransientError(f"no connection to {url}: {_short(text)}")
-        return TransientError(f"the connection to {url} broke: {_short(text)}", maybe_done=True)
+            return TransientError(f"no connection to {url}: {_short(text)}", unreachable=True)
+        return TransientError(f"the connection to {url} broke: {_short(text)}")
 
 
 def _certificate_fault(url: str, text: str) -> SetupError | None:
