@@ -39,7 +39,7 @@ _CAPACITY = Words(
 )
 _IMAGE = Words(
     "this AMI does not exist in this region, or is not shared with this account",
-    "set the matching *_ami key; the λFS AMIs are in us-east-1, for others see docs/copy-amis.md",
+    "set the matching *_ami key; docs/troubleshooting.md tells how to copy AMIs",
 )
 _ACCOUNT = Words(
     "AWS has not opened this service to the account: {message}",

@@ -1,0 +1,58 @@
+"""The published policy: equal to the code, and enough for every call that whole runs make."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from aws_setup.config import Config
+from aws_setup.preflight.policy import DOCUMENT, MAKES, actions_for, policy, policy_text
+from aws_setup.rehearsal.access import iam_action
+from aws_setup.rehearsal.calls import LoggedCall
+from aws_setup.rehearsal.rules import Call
+from aws_setup.resources.tables import infrastructure
+from tests.preflight_support import Operator, operator, settings
+
+__all__ = ["operator", "settings"]
+
+
+def allowed(action: str) -> bool:
+    patterns = [p for one in policy()["Statement"] for p in _listed(one["Action"])]
+    return any(fnmatch.fnmatchcase(action, pattern) for pattern in patterns)
+
+
+def _listed(actions: str | list[str]) -> list[str]:
+    return [actions] if isinstance(actions, str) else actions
+
+
+def action_of(call: LoggedCall) -> str:
+    return iam_action(Call(call.service, call.action, {}, call.region, ""))
+
+
+def test_the_page_shows_the_policy() -> None:
+    mend = "run `python -m aws_setup.preflight` and commit docs/permissions.md"
+    assert policy_text() in DOCUMENT.read_text(encoding="utf-8"), mend
+
+
+def test_whole_runs_make_no_call_that_the_policy_does_not_allow(operator: Operator) -> None:
+    before = len(operator.cloud.calls)
+    for verb in ("create", "status", "destroy"):
+        ended = operator.run(verb, "--yes")
+        assert ended["exit_code"] == 0, ended
+    ours = operator.cloud.calls[before:]
+    called = {action_of(call) for call in ours if call.client != "rehearsal"}
+    assert {"ec2:RunInstances", "eks:CreateCluster", "ec2:DeleteVpc"} <= called
+    assert sorted(action for action in called if not allowed(action)) == []
+
+
+def test_what_preflight_simulates_is_in_the_policy() -> None:
+    simulated = {action for actions in MAKES.values() for action in actions}
+    assert sorted(action for action in simulated if not allowed(action)) == []
+
+
+def test_every_step_of_the_default_table_has_its_actions() -> None:
+    config = Config(ssh_keypair_name="k", ssh_key_path="k")
+    # Routes and associations come with the route tables.
+    mute = {"route", "routing"}
+    for step in infrastructure(config):
+        if step.name.split()[-1] not in mute and "sweep" not in step.name:
+            assert actions_for([step.name]), step.name
