@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 AREAS = (
     "ec2.strict",
+    "ec2.references",
     "ec2.images",
     "ec2.quotas",
     "ec2.offerings",

@@ -8,6 +8,8 @@ import uuid
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from moto.core.exceptions import ServiceException
+
 from aws_setup.rehearsal import access, backend, wire
 from aws_setup.rehearsal.areas import Tables, collect
 from aws_setup.rehearsal.calls import CallLog
@@ -122,9 +124,10 @@ class Cloud:
             if self.faults.loses_answer(call):
                 status = 0
                 raise ConnectionBreaks
-        except AwsError as error:
-            answer = wire.encode_error(call, error, request_id)
-            status, code = answer.status, error.code
+        except (AwsError, ServiceException) as error:
+            refusal = error if isinstance(error, AwsError) else AwsError(error.code, error.message)
+            answer = wire.encode_error(call, refusal, request_id)
+            status, code = answer.status, refusal.code
         except ConnectionBreaks:
             raise
         except Exception as error:

@@ -37,7 +37,10 @@ def _is_main(table: Any) -> bool:
 
 def _detach_gateway(cloud: Cloud, call: Call) -> None:
     """DetachInternetGateway: not while public addresses are mapped."""
-    vpc = call.params["VpcId"]
+    vpc, gateway_id = call.params["VpcId"], call.params["InternetGatewayId"]
+    gateway = ec2_of(cloud, call).internet_gateways.get(gateway_id)
+    if gateway is None or not gateway.vpc or gateway.vpc.id != vpc:
+        return  # moto refuses it with the right code
     if any(eni.public_ip for eni in enis_in(ec2_of(cloud, call), vpc=vpc)):
         message = (
             f"Network {vpc} has some mapped public address(es). "

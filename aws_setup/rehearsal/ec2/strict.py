@@ -67,18 +67,48 @@ def _group_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     answer["Tags"] = [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()]
 
 
+def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """CreateLaunchTemplate: the template's own tags are no part of what it launches."""
+    made = ec2_of(cloud, call).launch_templates[answer["LaunchTemplate"]["LaunchTemplateId"]]
+    data = made.get_version(1).data
+    data["TagSpecifications"] = call.params["LaunchTemplateData"].get("TagSpecifications", [])
+
+
 def _tags(cloud: Cloud, call: Call) -> None:
-    """Tags of create calls and CreateTags: reserved and too long ones are refused."""
-    specified = [tag for s in call.params.get("TagSpecifications", []) for tag in s.get("Tags", [])]
+    """Tags of create calls and CreateTags: reserved, too long and misplaced ones are refused."""
+    specifications = call.params.get("TagSpecifications", [])
+    for specification in specifications:
+        kind = specification.get("ResourceType", "")
+        allowed = TAGGED[call.action]
+        if kind != allowed and (isinstance(allowed, str) or kind not in allowed):
+            message = f"'{kind}' is not a valid taggable resource type for this operation."
+            raise AwsError("InvalidParameterValue", message)
+    specified = [tag for s in specifications for tag in s.get("Tags", [])]
     for tag in [*specified, *call.params.get("Tags", [])]:
         check_tag(tag["Key"], str(tag.get("Value", "")))
 
 
-TAGGED = (
-    "CreateVpc CreateSubnet CreateInternetGateway CreateNatGateway AllocateAddress "
-    "CreateRouteTable CreateSecurityGroup CreateLaunchTemplate CreateTags "
-    "CreateKeyPair ImportKeyPair CreateNetworkInterface CreateVolume CopyImage"
-)
+TAGGED = {
+    "CreateVpc": "vpc",
+    "CreateSubnet": "subnet",
+    "CreateInternetGateway": "internet-gateway",
+    "CreateNatGateway": "natgateway",
+    "AllocateAddress": "elastic-ip",
+    "CreateRouteTable": "route-table",
+    "CreateSecurityGroup": "security-group",
+    "AuthorizeSecurityGroupIngress": "security-group-rule",
+    "AuthorizeSecurityGroupEgress": "security-group-rule",
+    "CreateLaunchTemplate": "launch-template",
+    "CreateKeyPair": "key-pair",
+    "ImportKeyPair": "key-pair",
+    "CreateNetworkInterface": "network-interface",
+    "CreateVolume": "volume",
+    "CopyImage": ("image", "snapshot"),
+    "RunInstances": ("instance", "volume", "network-interface"),
+    "CreateTags": (),
+}
+"""Types of resources that the TagSpecifications of an action may name."""
+
 FILTERED = (
     "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "
     "DescribeAddresses DescribeRouteTables DescribeSecurityGroups DescribeSecurityGroupRules "
@@ -87,8 +117,11 @@ FILTERED = (
     "DescribeAvailabilityZones DescribeInstanceTypes DescribeInstanceTypeOfferings"
 )
 BEFORE = (
-    {("ec2", action): _tags for action in TAGGED.split()}
+    {("ec2", action): _tags for action in TAGGED}
     | {("ec2", action): _filters for action in FILTERED.split()}
     | {("ec2", "CreateRoute"): _route, ("ec2", "AssociateRouteTable"): _associate}
 )
-AFTER = {("ec2", "CreateSecurityGroup"): _group_tags}
+AFTER = {
+    ("ec2", "CreateSecurityGroup"): _group_tags,
+    ("ec2", "CreateLaunchTemplate"): _template_tags,
+}

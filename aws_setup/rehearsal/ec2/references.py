@@ -1,0 +1,127 @@
+"""Requests that name what does not exist, or what does not belong together.
+
+EC2 API reference, "Error codes for the Amazon EC2 API", client errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_setup.rehearsal.cloud import Cloud
+from aws_setup.rehearsal.ec2.images import Images
+from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.rules import AwsError, Call
+from aws_setup.rehearsal.stale import NOT_FOUND, prefix_of
+
+
+def _known(cloud: Cloud, call: Call) -> dict[str, set[str]]:
+    """Return the ids that exist, by the beginning of the id."""
+    ec2 = ec2_of(cloud, call)
+    return {
+        "vpc": set(ec2.vpcs),
+        "subnet": {key for zone in ec2.subnets.values() for key in zone},
+        "igw": set(ec2.internet_gateways),
+        "rtb": set(ec2.route_tables),
+        "nat": set(ec2.nat_gateways),
+        "eipalloc": {str(address.allocation_id) for address in ec2.addresses},
+        "sg": {key for groups in ec2.groups.values() for key in groups},
+        "i": {instance.id for instance in ec2.all_instances()},
+        "lt": set(ec2.launch_templates),
+        "vol": set(ec2.volumes),
+        "eni": set(ec2.enis),
+        "ami": {image for region, image in cloud.room(Images) if region == call.region},
+    }
+
+
+def _tagged(cloud: Cloud, call: Call) -> None:
+    """CreateTags and DeleteTags: every resource must exist."""
+    known = _known(cloud, call)
+    for resource in call.params.get("Resources", []):
+        prefix = prefix_of(resource)
+        if prefix and resource not in known[prefix]:
+            raise AwsError(NOT_FOUND[prefix], f"The ID '{resource}' does not exist")
+
+
+def _group(cloud: Cloud, call: Call) -> None:
+    """CreateSecurityGroup: the VPC must exist."""
+    vpc = call.params.get("VpcId", "")
+    if vpc and vpc not in ec2_of(cloud, call).vpcs:
+        raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+
+
+def _attach(cloud: Cloud, call: Call) -> None:
+    """AttachInternetGateway: a VPC has one gateway, a gateway one VPC."""
+    ec2, vpc = ec2_of(cloud, call), call.params["VpcId"]
+    wanted = call.params["InternetGatewayId"]
+    if vpc not in ec2.vpcs:
+        raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+    for gateway in ec2.internet_gateways.values():
+        if gateway.id != wanted and gateway.vpc and gateway.vpc.id == vpc:
+            message = f"Network {vpc} already has an internet gateway attached"
+            raise AwsError("InvalidParameterValue", message)
+
+
+def _template(cloud: Cloud, call: Call) -> None:
+    """DeleteLaunchTemplate, DescribeLaunchTemplates: ids and names must exist."""
+    ec2, params = ec2_of(cloud, call), call.params
+    ids = [params.get("LaunchTemplateId"), *params.get("LaunchTemplateIds", [])]
+    names = [params.get("LaunchTemplateName"), *params.get("LaunchTemplateNames", [])]
+    for wanted in filter(None, ids):
+        if wanted not in ec2.launch_templates:
+            message = f"The specified launch template, with template ID {wanted}, does not exist."
+            raise AwsError("InvalidLaunchTemplateId.NotFound", message)
+    for wanted in filter(None, names):
+        if wanted not in ec2.launch_template_name_to_ids:
+            message = f"The specified launch template, with template name {wanted}, does not exist."
+            raise AwsError("InvalidLaunchTemplateName.NotFoundException", message)
+
+
+def _zone(cloud: Cloud, call: Call) -> None:
+    """CreateSubnet: the zone must be one of the region."""
+    names, ids = _zones(cloud, call)
+    asked = call.params.get("AvailabilityZone", "")
+    asked_id = call.params.get("AvailabilityZoneId", "")
+    if (asked and asked not in names) or (asked_id and asked_id not in ids):
+        message = (
+            f"Value ({asked or asked_id}) for parameter availabilityZone is invalid. Subnets can "
+            f"currently only be created in the following availability zones: {', '.join(names)}."
+        )
+        raise AwsError("InvalidParameterValue", message)
+
+
+def _zone_names(cloud: Cloud, call: Call) -> None:
+    """DescribeAvailabilityZones: zones that are asked for must exist."""
+    names, ids = _zones(cloud, call)
+    asked = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
+    unknown = [zone for zone in asked if zone not in names and zone not in ids]
+    if unknown:
+        message = f"Invalid availability zone-id: [{', '.join(unknown)}]"
+        raise AwsError("InvalidParameterValue", message)
+
+
+def _zones(cloud: Cloud, call: Call) -> tuple[list[str], list[str]]:
+    zones: list[Any] = ec2_of(cloud, call).describe_availability_zones()
+    return [zone.name for zone in zones], [zone.zone_id for zone in zones]
+
+
+def _local_route(cloud: Cloud, call: Call) -> None:
+    """DeleteRoute: the local route stays."""
+    table = ec2_of(cloud, call).route_tables.get(call.params["RouteTableId"])
+    wanted = call.params.get("DestinationCidrBlock")
+    for route in table.routes if table else ():
+        if route.local and route.destination_cidr_block == wanted:
+            message = f"cannot remove local route {wanted} in route table {table.id}"
+            raise AwsError("InvalidParameterValue", message)
+
+
+BEFORE = {
+    ("ec2", "CreateTags"): _tagged,
+    ("ec2", "DeleteTags"): _tagged,
+    ("ec2", "CreateSecurityGroup"): _group,
+    ("ec2", "AttachInternetGateway"): _attach,
+    ("ec2", "DeleteLaunchTemplate"): _template,
+    ("ec2", "DescribeLaunchTemplates"): _template,
+    ("ec2", "CreateSubnet"): _zone,
+    ("ec2", "DescribeAvailabilityZones"): _zone_names,
+    ("ec2", "DeleteRoute"): _local_route,
+}
