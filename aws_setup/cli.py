@@ -83,6 +83,7 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
     @click.option("--only", multiple=True, metavar="STEP", help="Only this step and its needs.")
     @click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")
+    @click.option("--reformat", is_flag=True, help="Format the file systems anew: all is lost.")
     @shared_options
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
         def work(config: Config, result: Result, report: Report) -> None:
@@ -105,13 +106,14 @@ def run_verb(
     only: tuple[str, ...],
     yes: bool,
     no_wait: bool,
+    reformat: bool = False,
     **_: Any,
 ) -> None:
     """Open AWS and run one verb of a script."""
     clock = SystemClock()
     aws = open_aws(config)
     inventory = Inventory(aws, config)
-    ctx = Context(config, aws, clock, inventory, patient=not no_wait)
+    ctx = Context(config, aws, clock, inventory, patient=not no_wait, reformat=reformat)
     result.account, result.region = aws.identity.account, aws.region
     run = Run(script, ctx, clock, report, result, only, yes, asker())
     try:

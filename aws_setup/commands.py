@@ -84,6 +84,8 @@ def create(run: Run) -> None:
     run.result.steps = []
     bill = _checked(run, rows)
     todo = changes(rows)
+    if run.ctx.reformat:
+        _confirm_loss(run)
     if todo:
         run.report.plan(rows)
         for line in bill:
@@ -186,6 +188,23 @@ def _quiet_about_existing(tell: Listener) -> Listener:
             tell(event)
 
     return passed
+
+
+def _confirm_loss(run: Run) -> None:
+    """Have the deployment's name typed before files are lost; --yes does not answer this.
+
+    Raises:
+        Refused: another answer, or there is no terminal to ask on.
+    """
+    name = run.ctx.config.deployment_name
+    if run.ask is None:
+        raise Refused(
+            "--reformat has to be confirmed by hand",
+            "there is no terminal, and --yes is not enough to destroy the file systems",
+            "run it in a terminal, or without --reformat",
+        )
+    if run.ask(f"Type {name} to format the file systems anew: every file is lost") != name:
+        raise Refused("nothing was done", "you did not type the name", "leave --reformat out")
 
 
 def _consent(run: Run, deed: str, *, word: str = "") -> None:

@@ -82,6 +82,7 @@ class Context:
     """What a step works with; one for the run, a copy for each step with its own `note`.
 
     `patient` is False with --no-wait: steps that are `slow` are then left to finish by themselves.
+    `reformat` is True with --reformat: a formatted file system is then formatted anew.
     """
 
     config: Config
@@ -92,6 +93,7 @@ class Context:
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
     patient: bool = True
+    reformat: bool = False
 
     def of(self, step: str) -> Found:
         """Return what an earlier step found or made; raises SetupError when it is not there."""

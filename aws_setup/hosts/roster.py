@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_setup.hosts.ssh import Machine
-from aws_setup.steps import Context
+from aws_setup.steps import Context, Drift
+
+DOWN = Drift("services", "down with their machines", "running")
+"""What is wrong after machines were stopped: starting them again is an update."""
 
 
 def there(ctx: Context, steps: Sequence[str]) -> bool:

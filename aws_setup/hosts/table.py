@@ -1,4 +1,4 @@
-"""The software's part of the script's table: the way in, ZooKeeper, MySQL NDB."""
+"""The software's part of the script's table: the way in, ZooKeeper, MySQL NDB, clients."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aws_setup.config import Config
 from aws_setup.hosts import zookeeper
+from aws_setup.hosts.clients import table as clients_table
 from aws_setup.hosts.ndb import table as ndb_table
 from aws_setup.hosts.ssh import Hosts
 from aws_setup.hosts.ssh.identity import Ask
@@ -22,7 +23,11 @@ def software(config: Config, *, ask: Ask | None = None) -> list[Step]:
         ask: asks for the private key's passphrase; None when there is no terminal.
     """
     hosts = Hosts(config, ask=ask)
-    return [*zookeeper.steps(config, hosts), *ndb_table.steps(config, hosts)]
+    return [
+        *zookeeper.steps(config, hosts),
+        *ndb_table.steps(config, hosts),
+        *clients_table.steps(config, hosts),
+    ]
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,10 @@ from aws_setup.hosts.ndb.evidence import (
     stage_of,
 )
 from aws_setup.hosts.ndb.restarts import owe_restarts
-from aws_setup.hosts.roster import stopped, there
+from aws_setup.hosts.roster import DOWN, stopped, there
 from aws_setup.hosts.ssh import Hosts
 from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
-
-DOWN = Drift("services", "down with their machines", "running")
-"""What is wrong after machines were stopped: starting them again is an update."""
 
 
 @dataclass(frozen=True)

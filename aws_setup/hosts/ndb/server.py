@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from aws_setup.hosts.ndb.cluster import MACHINES, Members
 from aws_setup.hosts.ndb.evidence import Stage
-from aws_setup.hosts.ndb.manager import DOWN
-from aws_setup.hosts.roster import stopped, there
+from aws_setup.hosts.roster import DOWN, stopped, there
 from aws_setup.hosts.ssh import Hosts
 from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until

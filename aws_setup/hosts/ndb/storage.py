@@ -23,10 +23,9 @@ from aws_setup.hosts.ndb.evidence import (
     Stage,
     initial_nodes,
 )
-from aws_setup.hosts.ndb.manager import DOWN
 from aws_setup.hosts.ndb.restarts import owed_restarts, restart_in_turn
 from aws_setup.hosts.ndb.show import Cluster, NodeState
-from aws_setup.hosts.roster import stopped, there
+from aws_setup.hosts.roster import DOWN, stopped, there
 from aws_setup.hosts.ssh import Hosts, Machine
 from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until

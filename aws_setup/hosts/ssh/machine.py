@@ -27,7 +27,7 @@ _OPEN = 20.0
 _SHOWN = 120
 """Characters of a command that an error shows."""
 
-Listener = Callable[[bytes], None]
+Listener = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,20 @@ from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
 from aws_setup.rehearsal.machines import software
 from aws_setup.rehearsal.machines.room import Lay, Room
+from aws_setup.rehearsal.software import laying
 
 PAUSE = 0.1
 """Seconds between two looks at the cloud."""
 
 AMIS: Mapping[str, tuple[Lay, ...]] = MappingProxyType(
-    {"ami-0700bf4465e5fd16d": (software.zookeeper,)}
+    {
+        "ami-0700bf4465e5fd16d": (software.zookeeper,),
+        "ami-0ef872c16032b2aeb": (laying.ndb_manager,),
+        "ami-02b05337b4142f447": (laying.ndb_data_node,),
+        "ami-0a3d55fdd1fe9a6b8": (laying.ndb_data_node,),
+        "ami-079ac4c46055b2bdf": (laying.client,),
+        "ami-093cb0299f0b291e6": (laying.client,),
+    }
 )
 """What each AMI holds; machines of other AMIs have accounts, sudo and sshd only."""
 
