@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from aws_setup.config import Config
+from aws_setup.hosts.groups import machines
 from aws_setup.hosts.ssh import Hosts
 from aws_setup.inventory import Inventory
 from aws_setup.plan import Row, inspect
@@ -115,7 +116,7 @@ class World:
             there = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": there})
         hosts = Hosts(config, clock)
-        hosts.wait_for_ssh([hosts.machine(vm.id, self.public[vm.id]) for vm in self.vms])
+        hosts.wait_for_ssh(machines(ctx, hosts, *dict.fromkeys(vm.step for vm in self.vms)))
         return ctx, hosts
 
     def _described(self, vm: Vm) -> dict[str, str]:
