@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
@@ -16,7 +16,7 @@ from aws_setup.report import Report
 from aws_setup.report.progress import Progress
 from aws_setup.result import Result, changes
 from aws_setup.runner import Event, Kind, Listener, Outcome, apply, remove
-from aws_setup.steps import Action, Context, Step
+from aws_setup.steps import Action, Context, Found, Step
 from aws_setup.waiting import SystemClock
 
 Ask = Callable[[str], str]
@@ -29,6 +29,7 @@ class Script:
     `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
     before the look; `preflight` checks the plan before consent and returns what it found, None
     when the script has nothing to check. `epilogue` returns the lines to print after success.
+    A script that is not `whole` owns a part of the deployment: the rest is no leftover of it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Script:
     prepare: Callable[[Context], None] = lambda _: None
     preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
+    whole: bool = True
 
 
 @dataclass
@@ -148,7 +150,7 @@ def _verdict(run: Run, name: str) -> None:
     if run.result.result == "interrupted":
         return
     table = list(run.script.removal(run.ctx.config))
-    left = leftovers(run.ctx, table)
+    left = leftovers(run.ctx, table, whole=run.script.whole)
     run.result.more["leftovers"] = [asdict(thing) for thing in left]
     if left:
         run.report.result(f"{len(left)} things of {name} are left:")
@@ -159,8 +161,9 @@ def _verdict(run: Run, name: str) -> None:
     elif run.result.problems:
         run.result.result = "failed"
     else:
-        write_receipt(run.ctx.config, region=run.ctx.aws.region, found={})
-        run.report.result(f"Nothing of {name} is left.")
+        _leave_receipt(run, {})
+        what = name if run.script.whole else f"what {run.script.name} made for {name}"
+        run.report.result(f"Nothing of {what} is left.")
 
 
 def _carry_out(
@@ -174,10 +177,18 @@ def _carry_out(
     ids = {name: found.id for name, found in run.ctx.found.items()}
     run.result.ended(rows, outcome, ids)
     if act is apply:
-        write_receipt(run.ctx.config, region=run.ctx.aws.region, found=run.ctx.found)
+        _leave_receipt(run, run.ctx.found)
     if run.result.result == "interrupted":
         raise Interrupted
     return outcome
+
+
+def _leave_receipt(run: Run, found: Mapping[str, Found]) -> None:
+    """Write the receipt; what another script wrote of its own steps stays in it."""
+    config = run.ctx.config
+    known = {step.name for step in (*run.script.table(config), *run.script.removal(config))}
+    gone = run.script.whole and not found
+    write_receipt(config, region=run.ctx.aws.region, found=found, known=None if gone else known)
 
 
 def _quiet_about_existing(tell: Listener) -> Listener:

@@ -55,8 +55,10 @@ class Leftover:
     command: str
 
 
-def leftovers(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
+def leftovers(ctx: Context, table: Sequence[Step], *, whole: bool = True) -> list[Leftover]:
     """Return everything of the deployment that AWS still shows: by step, by tag, by cluster.
+
+    Without `whole` only the steps are asked: the rest of the deployment is another script's.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a list call, so nobody can tell.
@@ -64,7 +66,8 @@ def leftovers(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
     inventory = Inventory(ctx.aws, ctx.config, READERS)
     try:
         fresh = replace(ctx, inventory=inventory, found={})
-        found = {left.id: left for left in (*_by_tag(fresh), *_by_step(fresh, table))}
+        tagged = _by_tag(fresh) if whole else []
+        found = {left.id: left for left in (*tagged, *_by_step(fresh, table))}
         for volume in cluster_volumes(fresh):
             own = volume["VolumeId"]
             found[own] = Leftover("volume", own, command_for(own))

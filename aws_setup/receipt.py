@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,38 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def write_receipt(config: Config, *, region: str, found: Mapping[str, Found]) -> Path:
-    """Write the receipt and return its path; with nothing found an old receipt is removed."""
+def write_receipt(
+    config: Config,
+    *,
+    region: str,
+    found: Mapping[str, Found],
+    known: Collection[str] | None = None,
+) -> Path:
+    """Write the receipt and return its path; with nothing to say an old receipt is removed.
+
+    Args:
+        config: the configuration.
+        region: the AWS region.
+        found: what the run found and made.
+        known: the steps that this script speaks for; an old receipt's others stay in the new one,
+            as another script wrote them. None: nothing of the old one stays.
+    """
     path = receipt_path(config)
-    if not found:
+    others = {} if known is None else _others(path, known)
+    if not found and not others:
         path.unlink(missing_ok=True)
         return path
     document = receipt(config, region=region, found=found)
+    document["steps"] = dict(sorted((others | document["steps"]).items()))
     write_private(path, json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
     return path
+
+
+def _others(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """Return an old receipt's entries of steps that are not among `known`; none if unreadable."""
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        return {name: entry for name, entry in steps.items() if name not in known}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # The receipt is never needed: a damaged one is written anew.
+        return {}

@@ -49,11 +49,15 @@ class AccessEntries(Step):
     name: str = "cluster access"
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
+    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return who has access; None while none of the administrators has."""
         if living_cluster(ctx) is None:
             return None
+        if self.removing:
+            ours = self._ours(ctx)
+            return Found(", ".join(ours), "available") if ours else None
         if mode_of(ctx) == "CONFIG_MAP":
             return Found("aws-auth only", "CONFIG_MAP", {"principals": []})
         listed = set(_list(ctx, associatedPolicyArn=ADMIN_POLICY))

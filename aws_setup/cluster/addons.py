@@ -33,6 +33,7 @@ class Addon(Step):
     needs: tuple[str, ...] = ("eks cluster",)
     role: str = ""
     part: str = "eks"
+    removing: bool = False
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -42,7 +43,8 @@ class Addon(Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the add-on, ours or another's: both are used."""
         addon = describe(ctx, self.addon)
-        return self._found(ctx, addon) if addon else None
+        found = self._found(ctx, addon) if addon else None
+        return None if found and self.removing and not found.facts["ours"] else found
 
     def _found(self, ctx: Context, addon: Item) -> Found:
         status = addon["status"]
@@ -129,9 +131,8 @@ class Addon(Step):
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the add-on when it is ours; one that was there before stays."""
-        if found.facts["ours"]:
-            _delete(ctx, self.addon)
+        """Delete the add-on and return when EKS no longer knows it."""
+        _delete(ctx, self.addon)
 
 
 def describe(ctx: Context, addon: str) -> Item | None:

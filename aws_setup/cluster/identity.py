@@ -187,17 +187,18 @@ class OidcProvider(Step):
     name: str = "oidc provider"
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
+    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the provider of this cluster, or one of ours whose cluster is gone."""
-        for provider in ctx.aws.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
-            arn = provider["Arn"]
-            issuer = issuer_of(cluster_of(ctx))
-            if issuer and arn.endswith(f":oidc-provider/{issuer}"):
-                return self._found(ctx, arn)
-            if ":oidc-provider/oidc.eks." in arn and not issuer and self._ours(ctx, arn):
-                return Found(arn, "without cluster")
-        return None
+        """Return the provider of this cluster; when removing, ours, also of clusters long gone."""
+        listed = ctx.aws.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+        eks = [one["Arn"] for one in listed if ":oidc-provider/oidc.eks." in one["Arn"]]
+        if self.removing:
+            ours = [arn for arn in eks if self._ours(ctx, arn)]
+            return Found(ours[0], "available", {"arns": ours}) if ours else None
+        issuer = issuer_of(cluster_of(ctx))
+        mine = [arn for arn in eks if issuer and arn.endswith(f":oidc-provider/{issuer}")]
+        return self._found(ctx, mine[0]) if mine else None
 
     def _found(self, ctx: Context, arn: str) -> Found | None:
         try:
@@ -206,11 +207,13 @@ class OidcProvider(Step):
             return None
         known = AUDIENCE in provider.get("ClientIDList", [])
         drift = () if known else (Drift("audience", "another", AUDIENCE),)
-        ours = tag_of(provider, DEPLOYMENT) == ctx.config.deployment_name
-        return Found(arn, "available", {"ours": ours}, drift)
+        return Found(arn, "available", {}, drift)
 
     def _ours(self, ctx: Context, arn: str) -> bool:
-        found = ctx.aws.iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)
+        try:
+            found = ctx.aws.iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)
+        except ctx.aws.iam.exceptions.NoSuchEntityException:
+            return False
         return tag_of(found, DEPLOYMENT) == ctx.config.deployment_name
 
     def create(self, ctx: Context) -> Found:
@@ -232,7 +235,7 @@ class OidcProvider(Step):
             if found is None:
                 raise
             return found
-        return Found(made["OpenIDConnectProviderArn"], "available", {"ours": True})
+        return Found(made["OpenIDConnectProviderArn"], "available")
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Let the provider serve STS."""
@@ -242,10 +245,9 @@ class OidcProvider(Step):
         return Found(found.id, "available", found.facts)
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the provider when it is ours; one that was there before stays."""
-        if found.facts.get("ours", True):
-            # IAM answers the deletion of a provider that is gone with success.
-            ctx.aws.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=found.id)
+        """Delete the deployment's providers; IAM takes one that is gone already as deleted."""
+        for arn in found.facts["arns"]:
+            ctx.aws.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
 
 
 def issuer_of(cluster: Mapping[str, Any] | None) -> str:

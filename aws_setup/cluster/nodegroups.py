@@ -23,7 +23,9 @@ from aws_setup.waiting import Pending, wait_until
 AMI_TYPE = "AL2023_x86_64_STANDARD"
 """AMIs with Amazon Linux 2 are published no longer (facts of the EKS user guide)."""
 
-CAPACITY = ("InsufficientInstanceCapacity", "AsgInstanceLaunchFailures", "Ec2InstanceTypeDoesNot")
+CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
+"""Words of EKS and EC2 about a failure that another zone or type mends."""
+
 FAILED = "status"
 """The drift of a group that EKS gave up: it is deleted and made anew."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aws_setup.cluster.tables import ending
 from aws_setup.config import Config
 from aws_setup.resources.adopted import AdoptedSubnet, AdoptedVpc
 from aws_setup.resources.autoscaling import AutoScalingGroup, LaunchTemplate, scaled
@@ -77,6 +78,7 @@ def everything(config: Config) -> list[Step]:
     switches = [name for name in type(config).model_fields if name.startswith("create_")]
     on = {name: True for name in switches if name not in adoptions}
     steps = infrastructure(config.model_copy(update=on))
+    steps += ending(config)
     if not config.create_vpc:
         return [*steps, ClusterSweep()]
     sweep = VpcSweep()

@@ -37,6 +37,7 @@ class Whisk:
     faults: Faults = field(default_factory=Faults)
     auth: str = AUTH
     echo: bool = False
+    healthy: int = 8
     activation: dict[str, Any] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     puts: list[dict[str, Any]] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Whisk:
 OPEN: dict[str, Callable[[Whisk], Any]] = {
     "/": lambda whisk: whisk.store.info(),
     "/ping": lambda _: "pong",
+    "/invokers/healthy/count": lambda whisk: whisk.healthy,
     "/rehearsal/requests": lambda whisk: dict(whisk.requests),
 }
 """Paths that need no key; the last one, how many requests came, is no part of OpenWhisk."""

@@ -1,0 +1,138 @@
+"""What must stay the same over every upgrade: OpenWhisk's keys, kept in a Secret of our own.
+
+The Secret also pins the chart's commit. It is made before the release and outlives it, so that
+an install that was cut short goes on with the same keys as its database was made with.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from dataclasses import dataclass, field
+
+from aws_setup.cluster.door import kube, living_cluster
+from aws_setup.cluster.kube import NAMESPACE, SECRET, Json, decoded, encoded
+from aws_setup.config import Config
+from aws_setup.resources.tags import DEPLOYMENT
+from aws_setup.steps import Context, Drift, Found, Step
+
+ALPHABET = string.ascii_letters + string.digits
+KEY_LENGTH = 64
+"""Characters of the secret part of an OpenWhisk key (apache/openwhisk, docs/annotations)."""
+
+MANAGED = {"app.kubernetes.io/managed-by": "lambda-fs"}
+PIN = "chart"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """OpenWhisk's own secrets; `chart` is the source and commit that the release was made from."""
+
+    system: str = field(repr=False)
+    guest: str = field(repr=False)
+    database: str = field(repr=False)
+    chart: str = ""
+
+
+def fresh_keys() -> Keys:
+    """Return new keys and a new database password."""
+    return Keys(_auth(), _auth(), _random(32))
+
+
+def _auth() -> str:
+    return f"{uuid.uuid4()}:{_random(KEY_LENGTH)}"
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def secret_name(config: Config) -> str:
+    """Return the name of our Secret."""
+    return f"{config.openwhisk_release}-lambda-fs"
+
+
+def labels(config: Config) -> dict[str, str]:
+    """Return the labels of what we make in the cluster."""
+    return MANAGED | {DEPLOYMENT.replace(":", "/"): config.deployment_name}
+
+
+def read_keys(ctx: Context) -> Keys | None:
+    """Return the keys that the cluster keeps; None when it keeps none."""
+    config = ctx.config
+    there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+    if there is None:
+        return None
+    data = decoded(there)
+    return Keys(data["system"], data["guest"], data["database"], data.get(PIN, ""))
+
+
+def pin_chart(ctx: Context, chart: str) -> None:
+    """Note which chart the release is made from."""
+    config = ctx.config
+    data = {"data": encoded({PIN: chart})}
+    kube(ctx).patch(SECRET, secret_name(config), data, config.openwhisk_namespace)
+
+
+@dataclass(frozen=True)
+class KeySecret(Step):
+    """The namespace of OpenWhisk and the Secret with its keys."""
+
+    name: str = "openwhisk keys"
+    needs: tuple[str, ...] = ("cluster access",)
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the Secret."""
+        if living_cluster(ctx) is None:
+            return None
+        config = ctx.config
+        there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+        if there is None:
+            return None
+        complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
+        drift = () if complete else (Drift("keys", "incomplete", "three"),)
+        return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available", {}, drift)
+
+    def create(self, ctx: Context) -> Found:
+        """Make the namespace and the Secret; of two runs at once the first one's keys stay."""
+        config, door = ctx.config, kube(ctx)
+        namespace: Json = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": config.openwhisk_namespace, "labels": labels(config)},
+        }
+        if door.get(NAMESPACE, config.openwhisk_namespace) is None:
+            door.create(NAMESPACE, namespace)
+        keys = fresh_keys()
+        body: Json = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {"name": secret_name(config), "labels": labels(config)},
+            "data": encoded(
+                {"system": keys.system, "guest": keys.guest, "database": keys.database}
+            ),
+        }
+        door.create(SECRET, body, config.openwhisk_namespace)
+        return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available")
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Fill in the keys that are missing; those that are there stay."""
+        config, door = ctx.config, kube(ctx)
+        there = door.get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+        keys = fresh_keys()
+        wanted = {"system": keys.system, "guest": keys.guest, "database": keys.database}
+        data = encoded(wanted) | (there.get("data") or {})
+        door.patch(SECRET, secret_name(config), {"data": data}, config.openwhisk_namespace)
+        return Found(found.id, "available")
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the Secret, and the namespace when it is ours."""
+        config, door = ctx.config, kube(ctx)
+        door.delete(SECRET, secret_name(config), config.openwhisk_namespace)
+        namespace = door.get(NAMESPACE, config.openwhisk_namespace) or {}
+        has = namespace.get("metadata", {}).get("labels") or {}
+        if labels(config).items() <= has.items():
+            door.delete(NAMESPACE, config.openwhisk_namespace)

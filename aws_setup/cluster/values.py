@@ -1,0 +1,146 @@
+"""The Helm values of OpenWhisk: a pure function of the configuration and of what AWS says.
+
+Names and meanings of the values are those of apache/openwhisk-deploy-kube, as changed in the λFS
+branch `aws`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aws_setup.cluster.keys import Keys
+from aws_setup.config import Config
+from aws_setup.errors import Refused
+
+ELB = "service.beta.kubernetes.io/aws-load-balancer"
+PLACEHOLDER = "openwhisk.example.invalid"
+"""API host until the load balancer's name is known; the second pass puts the name there."""
+
+LEAST_ACTION_MEMORY = 45_000
+"""MB: what the chart of λFS allows an action; never made smaller."""
+
+STORAGE_CLASS = "gp3"
+
+RESERVED_MIB = 8_192
+"""Memory of an invoker node that actions do not get: the invoker, the kubelet, system pods."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the values need beside the configuration.
+
+    `host` is the load balancer's name, '' before it is known; `node_mib` the memory of an invoker
+    node; `certificate` the ARN that the load balancer shows.
+    """
+
+    certificate: str
+    node_mib: int
+    keys: Keys = field(repr=False)
+    host: str = ""
+
+
+def user_memory(node_mib: int) -> int:
+    """Return how many MB of an invoker node its actions may use.
+
+    The kubelet reserves about 7 % on large nodes (255 MiB and 11 MiB for each pod that fits).
+    """
+    return max(1024, int(node_mib * 0.93) - RESERVED_MIB)
+
+
+def values(config: Config, facts: Facts) -> dict[str, Any]:
+    """Return the values of the release, before the user's own are merged in."""
+    memory = max(LEAST_ACTION_MEMORY, config.openwhisk_action_memory)
+    return {
+        "whisk": {
+            "ingress": _ingress(config, facts),
+            "auth": {"system": facts.keys.system, "guest": facts.keys.guest},
+            "containerPool": {"userMemory": f"{user_memory(facts.node_mib)}m"},
+            "limits": {"actions": {"memory": {"max": f"{memory}m"}}},
+        },
+        "db": {"auth": {"password": facts.keys.database}},
+        "k8s": {
+            "persistence": {
+                "hasDefaultStorageClass": False,
+                "explicitStorageClass": STORAGE_CLASS,
+            }
+        },
+        "invoker": _invoker(config),
+    }
+
+
+def _ingress(config: Config, facts: Facts) -> dict[str, Any]:
+    """Return the values of the API's address; the chart's port names decide where TLS ends."""
+    annotations: dict[str, Any] = {
+        f"{ELB}-ssl-cert": facts.certificate,
+        f"{ELB}-ssl-ports": "https",
+        # The annotation's mere presence makes the load balancer internal; null takes it away.
+        f"{ELB}-internal": "true" if config.openwhisk_internal else None,
+        f"{ELB}-additional-resource-tags": f"lambda-fs:deployment={config.deployment_name},"
+        "lambda-fs:step=openwhisk release,Project=LambdaFS",
+    }
+    return {
+        "type": "LoadBalancer",
+        "apiHostName": facts.host or PLACEHOLDER,
+        "apiHostPort": config.openwhisk_api_port,
+        "apiHostProto": "http" if config.openwhisk_api_port == 80 else "https",
+        "awsSSL": "true",
+        "annotations": annotations,
+    }
+
+
+def _invoker(config: Config) -> dict[str, Any]:
+    """Return the invoker's values; nodes run containerd, so the Docker factory cannot work."""
+    count = config.num_openwhisk_invoker_vms
+    wanted: dict[str, Any] = {
+        "containerFactory": {"impl": "kubernetes", "kubernetes": {"replicaCount": count}}
+    }
+    if config.openwhisk_invoker_image_tag:
+        wanted["imageTag"] = config.openwhisk_invoker_image_tag
+    return wanted
+
+
+def merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both documents merged, as helm merges values: `theirs` goes before `ours`."""
+    merged = dict(ours)
+    for key, value in theirs.items():
+        mine = merged.get(key)
+        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(mine, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def user_values(config: Config) -> dict[str, Any]:
+    """Return the user's own values, empty when there is no file.
+
+    Raises:
+        Refused: the file cannot be read, or is not a YAML mapping.
+    """
+    if not config.openwhisk_values:
+        return {}
+    path = Path(config.openwhisk_values)
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _unusable(path, " ".join(str(error).split())) from error
+    if loaded is not None and not isinstance(loaded, dict):
+        raise _unusable(path, "it does not hold keys and values")
+    return loaded or {}
+
+
+def _unusable(path: Path, why: str) -> Refused:
+    return Refused(
+        f"openwhisk_values: {path} cannot be used", why, "correct the file, or remove the key"
+    )
+
+
+def mark(wanted: Mapping[str, Any], chart: str) -> str:
+    """Return the short text by which a release says from which values and chart it was made."""
+    text = json.dumps([wanted, chart], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

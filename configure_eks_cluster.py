@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Makes the EKS cluster ready and puts OpenWhisk on it: nodes, storage, access, Helm release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_setup.cli import script_command
+from aws_setup.cluster.tables import configuration, last_words, prepare, removal
+from aws_setup.commands import Script
+from aws_setup.preflight import cluster
+
+SCRIPT = Script(
+    name="configure_eks_cluster.py",
+    verbs=("configure", "plan", "status", "destroy"),
+    help="""Make the EKS cluster ready and put OpenWhisk on it, show it, or remove it.
+
+    \b
+    configure  make and change what is missing, after showing it with its price (the default)
+    plan       show exactly what configure would do
+    status     show nodes, add-ons, OpenWhisk, its certificate, and what is not well
+    destroy    remove OpenWhisk, its volumes and load balancer, the nodes; the cluster stays
+    """,
+    table=configuration,
+    removal=removal,
+    prepare=prepare,
+    preflight=cluster.run,
+    epilogue=last_words,
+    whole=False,
+)
+
+if __name__ == "__main__":
+    script_command(SCRIPT, beside=Path(__file__).resolve().parent)()
