@@ -129,7 +129,7 @@ class Lab:
 
     def objects(self, plural: str, namespace: str = "openwhisk") -> list[str]:
         """Return the names of the objects of a kind."""
-        return sorted(one["metadata"]["name"] for one in self.api.state.list(plural, namespace))
+        return sorted(one["metadata"]["name"] for one in self.api.state.all(plural, namespace))
 
 
 @contextmanager
