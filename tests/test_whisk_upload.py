@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +154,33 @@ def test_somebody_else_s_update_shows_although_annotations_stay(whisk: Whisk, ja
     whisk.store.actions["namenode2"] = foreign | {"version": "0.0.2"}
     assert list(deploy(whisk, jar).done) == ["namenode2"]
     assert deploy(whisk, jar).done == {}
+
+
+def test_a_change_between_look_and_put_is_told_and_mended_by_the_next_run(
+    whisk: Whisk, jar: Jar
+) -> None:
+    deploy(whisk, jar, count=1)
+    existing = {"namenode0": parse(whisk.store.actions["namenode0"])}
+    whisk.store.actions["namenode0"] = whisk.store.actions["namenode0"] | {"version": "0.0.2"}
+    events: list[Event] = []
+    uploader = Uploader(client_of(whisk.url), wanted(jar), jar, existing, Abort())
+    assert uploader.act(Task("namenode0", Deed.UPDATE), events.append) == "version 0.0.3"
+    told = next(event.text for event in events if event.kind is Kind.NOTE)
+    assert told.startswith("something else")
+    assert list(deploy(whisk, jar, count=1).done) == ["namenode0"]
+    assert deploy(whisk, jar, count=1).done == {}
+
+
+def test_many_uploads_need_no_more_memory_than_one(whisk: Whisk, tmp_path: Path) -> None:
+    path = make_jar(tmp_path / "nn.jar", size=8_000_000)
+    tracemalloc.start()
+    try:
+        large = jar_of(path)
+        assert len(deploy(whisk, large, count=12, jobs=4).done) == 12
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(large.code)
 
 
 def test_many_pages_are_listed(whisk: Whisk, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from aws_setup.whisk.deploy import Abort, Event, Kind, Listener, Task
 from aws_setup.whisk.jar import Jar
 from aws_setup.whisk.retrying import TransientError, trying
 
+SOMETHING_ELSE = "something else changed it meanwhile; the next run sends it again"
+
 
 @dataclass(frozen=True)
 class Uploader:
@@ -67,6 +69,8 @@ class _Put:
         body = self._body(expected)
         overwrite = self.task.deed is not Deed.CREATE
         got = self.run.client.put(self.task.name, body, overwrite=overwrite, sent=self._count)
+        if got and got != expected:
+            self._tell(Kind.NOTE, text=f"{SOMETHING_ELSE} (version {got}, not {expected})")
         return got or expected
 
     def _body(self, version: str) -> Body:
@@ -88,9 +92,12 @@ class _Put:
 
     def _count(self, size: int) -> None:
         self.sent += size
-        self.tell(Event(Kind.BYTES, self.task.name, self.task.deed, bytes=size))
+        self._tell(Kind.BYTES, size=size)
         self.run.abort.check()
 
     def _forget_sent(self) -> None:
-        self.tell(Event(Kind.BYTES, self.task.name, self.task.deed, bytes=-self.sent))
+        self._tell(Kind.BYTES, size=-self.sent)
         self.sent = 0
+
+    def _tell(self, kind: Kind, *, text: str = "", size: int = 0) -> None:
+        self.tell(Event(kind, self.task.name, self.task.deed, text, size))

@@ -52,8 +52,9 @@ def read_put(source: Readable, length: int) -> Put:
     incoming = blocks(source, length)
     head, rest = _head(incoming)
     code = _Code()
-    tail = code.feed(rest) if rest is not None else b""
+    tail: bytes | None = b""
     if rest is not None:
+        tail = code.feed(rest) if rest else None
         while tail is None:
             tail = code.feed(next(incoming, b""))
         head += b'"'
