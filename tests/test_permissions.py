@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 
+import pytest
+
 from aws_setup.config import Config
+from aws_setup.preflight.findings import Severity
+from aws_setup.preflight.permissions import judged
 from aws_setup.preflight.policy import DOCUMENT, MAKES, actions_for, policy, policy_text
 from aws_setup.rehearsal.access import iam_action
 from aws_setup.rehearsal.calls import LoggedCall
@@ -56,3 +60,38 @@ def test_every_step_of_the_default_table_has_its_actions() -> None:
     for step in infrastructure(config):
         if step.name.split()[-1] not in mute and "sweep" not in step.name:
             assert actions_for([step.name]), step.name
+
+
+def result(decision: str, *missing: str) -> dict[str, object]:
+    return {
+        "EvalActionName": "ec2:RunInstances",
+        "EvalDecision": decision,
+        "MissingContextValues": list(missing),
+    }
+
+
+@pytest.mark.parametrize(
+    ("results", "severities"),
+    [
+        ([result("allowed")], []),
+        ([result("implicitDeny")], [Severity.REFUSE]),
+        ([result("explicitDeny", "aws:RequestedRegion")], [Severity.REFUSE]),
+        ([result("implicitDeny", "aws:RequestTag/x")], [Severity.WARN]),
+    ],
+)
+def test_a_denial_that_hangs_on_a_condition_is_a_warning(
+    results: list[dict[str, object]], severities: list[Severity]
+) -> None:
+    assert [finding.severity for finding in judged("arn", results)] == severities
+
+
+def test_roles_and_clusters_are_simulated_by_their_own_names(operator: Operator) -> None:
+    operator.warned(eks_iam_role_name="mine", eks_cluster_name="yours")
+    asked = [c.params for c in operator.cloud.calls.named("SimulatePrincipalPolicy")]
+    resources = {one["ResourceArns"][0]: set(one["ActionNames"]) for one in asked}
+    assert resources["arn:aws:iam::123456789012:role/mine"] == actions("iam")
+    assert resources["arn:aws:eks:us-east-1:123456789012:cluster/yours"] == actions("eks")
+
+
+def actions(service: str) -> set[str]:
+    return {a for listed in MAKES.values() for a in listed if a.startswith(f"{service}:")}

@@ -64,6 +64,13 @@ def test_extended_support_is_a_warning_with_its_price(operator: Operator) -> Non
     assert any("1.33 is in extended support" in one and "$0.60" in one for one in warnings)
 
 
+def test_extended_support_is_in_the_price(operator: Operator) -> None:
+    keys = only("create_eks_cluster")
+    usual = operator.run("plan", **keys)["prices"]["parts"]["eks"]
+    extended = operator.run("plan", kubernetes_version="1.33", **keys)["prices"]["parts"]["eks"]
+    assert (usual, extended) == (0.10, 0.60)
+
+
 def test_an_even_number_of_zookeeper_nodes_is_a_warning(operator: Operator) -> None:
     ips = ["10.0.8.233", "10.0.4.113", "10.0.14.89"]
     keys = only("create_zookeeper_vms")
@@ -145,5 +152,5 @@ def test_the_address_that_the_service_sees_may_log_in(
 )
 def test_a_session_of_a_role_is_simulated_as_the_role(operator: Operator) -> None:
     operator.warned(**only())
-    (call,) = operator.cloud.calls.named("SimulatePrincipalPolicy")
+    call = operator.cloud.calls.named("SimulatePrincipalPolicy")[0]
     assert call.params["PolicySourceArn"] == f"arn:aws:iam::{ACCOUNT}:role/somebody"

@@ -189,6 +189,25 @@ def test_a_fixed_address_that_somebody_else_has(operator: Operator) -> None:
     assert "the address 10.0.4.113 (zookeeper_private_ips) is taken: eni-" in problem
 
 
+def test_a_fixed_address_outside_an_adopted_subnet(operator: Operator) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    for index, zone in enumerate("abab"):
+        privacy = {"Key": "PrivacyType", "Value": "public" if index < 2 else "private"}
+        ec2.create_subnet(
+            VpcId=vpc,
+            CidrBlock=f"172.20.{index}.0/24",
+            AvailabilityZone=f"us-east-1{zone}",
+            TagSpecifications=[{"ResourceType": "subnet", "Tags": [privacy]}],
+        )
+    keys = only("create_ndb_cluster")
+    (problem,) = operator.refused(create_vpc=False, vpc_id=vpc, **keys)
+    assert "the address 10.0.6.227 (ndb_manager_private_ip) is not in the public subnet" in problem
+    assert "its range is 172.20.0.0/24" in problem
+
+
 @cloud_of(deny=[Deny(action="ec2:RunInstances"), Deny(action="eks:CreateCluster")])
 def test_missing_permissions_are_named(operator: Operator) -> None:
     (problem,) = operator.refused()

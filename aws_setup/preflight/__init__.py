@@ -95,7 +95,8 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     identity = ctx.aws.identity
     needs = needs_of(ctx, rows)
     with ThreadPoolExecutor(max_workers=len(CHECKS) + 1, thread_name_prefix="check") as pool:
-        prices = pool.submit(price, ctx.aws, charges_of(ctx, rows))
+        charges = charges_of(ctx, rows)
+        prices = pool.submit(price, ctx.aws, charges)
         answers = [pool.submit(_guarded, about, check, needs) for about, check in CHECKS.items()]
         done = [answer.result() for answer in answers]
     chosen = _first(done)
@@ -111,7 +112,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         operator_cidr=ctx.choices.operator_cidr,
         kubernetes_version=ctx.choices.kubernetes_version,
         findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
-        prices=prices.result(),
+        prices=price(ctx.aws, _extended(charges)) if chosen.extended else prices.result(),
     )
 
 
@@ -132,9 +133,15 @@ def _guarded(about: str, check: Check, needs: Needs) -> Answer:
         return Answer.of([warn(f"{about} could not be checked", why, hint)])
 
 
+def _extended(charges: Sequence[Charge]) -> list[Charge]:
+    """Return the charges with the cluster at the price of extended support."""
+    return [replace(one, key="eks-extended") if one.key == "eks" else one for one in charges]
+
+
 def _first(answers: Sequence[Answer]) -> Answer:
     """Return what the checks chose, put together."""
     return Answer(
+        extended=any(one.extended for one in answers),
         zones=next((one.zones for one in answers if one.zones), ()),
         kubernetes_version=next(
             (one.kubernetes_version for one in answers if one.kubernetes_version), ""

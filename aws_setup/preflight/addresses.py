@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from aws_setup.config.checks import fixed_addresses
-from aws_setup.preflight.findings import Answer, refuse
+from aws_setup.preflight.findings import Answer, Finding, refuse
 from aws_setup.preflight.needs import Needs
 from aws_setup.session import pages
 
 
 def check(needs: Needs) -> Answer:
-    """Check that nothing else holds an address that a machine of this run is to have."""
+    """Check that the addresses of this run's machines are in their subnet, and nobody's."""
     wanted = {str(one) for launch in needs.launches for one in launch.addresses}
     vpc = needs.ctx.found.get("vpc")
     if not wanted or vpc is None:
         return Answer()
+    return Answer.of([*_outside(needs, wanted), *_taken(needs, wanted, vpc.id)])
+
+
+def _outside(needs: Needs, wanted: set[str]) -> Iterator[Finding]:
+    """An adopted subnet has the range that it has."""
+    subnet = needs.ctx.found.get("public subnet 1")
+    cidr = str(subnet.facts.get("cidr") or "") if subnet else ""
+    for address in sorted(wanted) if cidr else ():
+        if IPv4Address(address) not in IPv4Network(cidr):
+            yield refuse(
+                f"the address {address} ({_keys(needs)[address]}) is not in the public subnet",
+                f"its range is {cidr}",
+                "set an address of that range; the NameNode image expects the default one, so "
+                "it must be built anew for another",
+            )
+
+
+def _taken(needs: Needs, wanted: set[str], vpc: str) -> Iterator[Finding]:
     filters: Any = [
-        {"Name": "vpc-id", "Values": [vpc.id]},
+        {"Name": "vpc-id", "Values": [vpc]},
         {"Name": "addresses.private-ip-address", "Values": sorted(wanted)},
     ]
-    interfaces = pages(
+    for interface in pages(
         needs.ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters
-    )
-    keys = {str(address): key for key, address in fixed_addresses(needs.config)}
-    return Answer.of(
-        refuse(
-            f"the address {address} ({keys[address]}) is taken",
-            f"{_holder(interface)} in {vpc.id} has it",
-            f"remove that, or set another {keys[address]} (the NameNode image expects the default)",
-        )
-        for interface in interfaces
-        for address in sorted(_held(interface) & wanted)
-    )
+    ):
+        for address in sorted(_held(interface) & wanted):
+            key = _keys(needs)[address]
+            yield refuse(
+                f"the address {address} ({key}) is taken",
+                f"{_holder(interface)} in {vpc} has it",
+                f"remove that, or set another {key} (the NameNode image expects the default)",
+            )
+
+
+def _keys(needs: Needs) -> dict[str, str]:
+    return {str(address): key for key, address in fixed_addresses(needs.config)}
 
 
 def _held(interface: Any) -> set[str]:

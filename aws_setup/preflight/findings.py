@@ -45,6 +45,8 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     zones: tuple[str, ...] = ()
     kubernetes_version: str = ""
+    extended: bool = False
+    """Whether that version is in extended support, which costs six times as much."""
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Answer:

@@ -25,31 +25,49 @@ def check(needs: Needs) -> Answer:
     if not needs.to_make or arn.endswith(":root"):
         return Answer()
     try:
-        return Answer.of(_simulated(needs.ctx.aws, arn, actions_for(needs.to_make)))
+        return Answer.of(judged(arn, _simulated(needs, arn)))
     except (ClientError, BotoCoreError) as error:
         return Answer.of(_tried(needs, error))
 
 
-def _simulated(aws: Aws, arn: str, actions: Sequence[str]) -> list[Finding]:
-    """Ask IAM's policy simulator.
+def _simulated(needs: Needs, arn: str) -> list[Any]:
+    """Ask IAM's policy simulator, each service's actions on what they would act on.
 
-    A decision that hangs on conditions or on single resources cannot be simulated without them:
-    those denials are warnings.
+    A policy may name single roles and clusters: on `*` the simulator would deny those.
     """
-    source = policy_source(aws, arn)
+    aws, source = needs.ctx.aws, policy_source(needs.ctx.aws, arn)
+    actions = actions_for(needs.to_make)
     results: list[Any] = []
-    marker: dict[str, Any] = {}
-    while True:
-        page: Any = aws.iam.simulate_principal_policy(
-            PolicySourceArn=source, ActionNames=list(actions), **marker
-        )
-        results += page["EvaluationResults"]
-        if not page.get("IsTruncated"):
-            break
-        marker = {"Marker": page["Marker"]}
+    for resource, services in _resources(needs, arn).items():
+        names = [name for name in actions if name.partition(":")[0] in services]
+        marker: dict[str, Any] = {}
+        while names:
+            page: Any = aws.iam.simulate_principal_policy(
+                PolicySourceArn=source, ActionNames=names, ResourceArns=[resource], **marker
+            )
+            results += page["EvaluationResults"]
+            if not page.get("IsTruncated"):
+                break
+            marker = {"Marker": page["Marker"]}
+    return results
+
+
+def _resources(needs: Needs, arn: str) -> dict[str, tuple[str, ...]]:
+    """Return the resource that the actions of some services are simulated on."""
+    partition, account = arn.split(":")[1], needs.ctx.aws.identity.account
+    cluster = f"{needs.ctx.aws.region}:{account}:cluster/{needs.config.eks_cluster_name}"
+    return {
+        "*": ("ec2", "autoscaling"),
+        f"arn:{partition}:iam::{account}:role/{needs.config.eks_iam_role_name}": ("iam",),
+        f"arn:{partition}:eks:{cluster}": ("eks",),
+    }
+
+
+def judged(arn: str, results: Sequence[Any]) -> list[Finding]:
+    """Refuse what is denied; warn of a denial that hangs on a condition, which nobody knows."""
     denied = [one for one in results if one["EvalDecision"] != "allowed"]
     unsure = [one for one in denied if _depends(one)]
-    sure = [one["EvalActionName"] for one in denied if one not in unsure]
+    sure = _names([one for one in denied if one not in unsure])
     findings = []
     if sure:
         findings.append(refuse("permissions are missing", f"{arn} may not {_said(sure)}", PERMIT))
@@ -61,7 +79,7 @@ def _simulated(aws: Aws, arn: str, actions: Sequence[str]) -> list[Finding]:
 
 
 def _depends(result: Mapping[str, Any]) -> bool:
-    """Say whether a statement did match, or a condition could not be judged."""
+    """Say whether a denial hangs on a condition whose value the simulator was not given."""
     explicit = result["EvalDecision"] == "explicitDeny"
     return bool(result.get("MissingContextValues")) and not explicit
 

@@ -39,7 +39,8 @@ def choose(needs: Needs) -> Answer:
     except (ClientError, BotoCoreError) as error:
         return _unanswered(needs, wanted, error)
     if wanted:
-        return Answer(_judged(wanted, offered), kubernetes_version=wanted)
+        extended = _status(offered.get(wanted, {})) == EXTENDED
+        return Answer(_judged(wanted, offered), kubernetes_version=wanted, extended=extended)
     return _newest(offered)
 
 
@@ -95,7 +96,8 @@ def _newest(offered: Mapping[str, Any]) -> Answer:
         names = [name for name, one in offered.items() if _status(one) == status]
         if names:
             newest = max(names, key=_number)
-            return Answer(_judged(newest, offered), kubernetes_version=newest)
+            findings = _judged(newest, offered)
+            return Answer(findings, kubernetes_version=newest, extended=status == EXTENDED)
     return Answer.of([refuse("EKS offers no Kubernetes version", "its list is empty")])
 
 
