@@ -220,6 +220,27 @@ def test_nodes_without_a_way_out_do_not_join(cloud: RehearsalCloud, world: World
     )
 
 
+@pytest.mark.parametrize(
+    ("network", "dns", "status"),
+    [
+        ({"publicAccessCidrs": ["9.9.9.9/32"]}, True, "CREATE_FAILED"),
+        ({"publicAccessCidrs": ["9.9.9.9/32", "127.0.0.0/8"]}, True, "ACTIVE"),
+        ({"publicAccessCidrs": ["9.9.9.9/32"], "endpointPrivateAccess": True}, True, "ACTIVE"),
+        ({"endpointPrivateAccess": True}, False, "CREATE_FAILED"),
+    ],
+)
+def test_nodes_reach_the_endpoint(
+    cloud: RehearsalCloud, network: dict[str, Any], dns: bool, status: str
+) -> None:
+    """cluster-endpoint: private with DNS in the VPC, or public and open to the nodes."""
+    world = make()
+    hostnames = {"Value": dns}
+    client("ec2").modify_vpc_attribute(VpcId=world.vpc, EnableDnsHostnames=hostnames)
+    world.cluster(resourcesVpcConfig=network)
+    world.nodes()
+    assert nodegroup()["status"] == status
+
+
 def test_public_subnets_must_assign_addresses(cloud: RehearsalCloud, world: World) -> None:
     """troubleshooting, "Ec2SubnetInvalidConfiguration"."""
     ec2 = client("ec2")

@@ -195,8 +195,14 @@ def _failed(cloud: Cloud, group: Group, error: AwsError) -> None:
     """Note a failed launch and try again later; where time does not count, on the next change."""
     why = f"{error.message} ({error.code}). Launching EC2 instance failed."
     note(cloud, group, "Launching a new EC2 instance", "Failed", why)
-    if cloud.clock.speed:
-        cloud.clock.after(TRY_AGAIN_S, lambda: settle(cloud, group))
+    if cloud.clock.speed and not group.retrying:
+        group.retrying = True
+        cloud.clock.after(TRY_AGAIN_S, lambda: _again(cloud, group))
+
+
+def _again(cloud: Cloud, group: Group) -> None:
+    group.retrying = False
+    settle(cloud, group)
 
 
 def _left(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:

@@ -42,6 +42,8 @@ class Group:
     activities: list[dict[str, Any]] = field(default_factory=list)
     suspended: set[str] = field(default_factory=set)
     leaving: bool = False
+    retrying: bool = False
+    """Whether a failed launch is already going to be tried again."""
 
     def check(self) -> None:
         """Refuse sizes that do not fit each other."""

@@ -21,6 +21,8 @@ from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import Call
 
 SETTLED = ("ACTIVE", "DEGRADED")
+UNJUDGED: Document = {"status": "ACTIVE", "health": {}}
+"""What an add-on is between its change and the first look at its health."""
 
 
 def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
 
     def settle() -> None:
         if document["status"] == "CREATING":
-            document["status"] = "ACTIVE"
+            document.update(UNJUDGED)
             look(cloud, cluster)
 
     cloud.later("addon active", settle)
@@ -128,9 +130,10 @@ def look(cloud: Cloud, cluster: Cluster) -> None:
         if document["status"] not in SETTLED:
             continue
         issue = _issue(cloud, cluster, offer(document["addonName"]), document)
-        document["status"] = "DEGRADED" if issue else "ACTIVE"
-        document["health"]["issues"] = [issue] if issue else []
-        _tell(cloud, cluster, document, document["status"])
+        health = {"issues": [issue] if issue else []}
+        if health != document["health"]:
+            document |= {"health": health, "status": "DEGRADED" if issue else "ACTIVE"}
+            _tell(cloud, cluster, document, document["status"])
 
 
 def _tell(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> None:
@@ -190,7 +193,7 @@ def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
     document["status"] = "UPDATING"
 
     def finish() -> None:
-        document.update(changes, modifiedAt=moment(cloud), status="ACTIVE")
+        document.update(changes, modifiedAt=moment(cloud), **UNJUDGED)
         update.document["status"] = "Successful"
         look(cloud, cluster)
 

@@ -11,20 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.eks import access, checks
+from aws_setup.rehearsal.eks import access, checks, joining
 from aws_setup.rehearsal.eks.context import ec2, hooks
 from aws_setup.rehearsal.eks.hooks import NodegroupView, NodeView
 from aws_setup.rehearsal.eks.images import node_image
 from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import AwsError, Call
-
-NODE_POLICIES = (
-    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
-    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodeMinimalPolicy",
-)
-"""Either of them lets a node join (create-node-role page)."""
-
 
 STARTING_S = 5.0
 """Pause between two looks at instances that are starting."""
@@ -131,7 +124,7 @@ def machines(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]
 
 def problem(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
     """Return the health issue that keeps the nodes from joining; empty when all have joined."""
-    subnet = _public_without_addresses(cloud, call, group)
+    subnet = joining.public_without_addresses(cloud, call, group)
     if subnet:
         return _issue(
             "Ec2SubnetInvalidConfiguration",
@@ -143,10 +136,11 @@ def problem(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Doc
             [subnet],
         )
     wanted = group.document["scalingConfig"]["desiredSize"]
-    up = [one["InstanceId"] for one in instances(cloud, call, group)]
+    running = instances(cloud, call, group)
+    up = [one["InstanceId"] for one in running]
     if len(up) < wanted:
         return _launch_issue(cloud, call, group)
-    if up and not _can_join(cloud, call, cluster, group):
+    if up and not joining.can_join(cloud, call, cluster=cluster, group=group, nodes=running):
         return _issue("NodeCreationFailure", "Instances failed to join the kubernetes cluster", up)
     return {}
 
@@ -167,45 +161,6 @@ def _launch_issue(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
     limit = "VcpuLimitExceeded" in reason or "vCPU capacity" in reason
     code = "InstanceLimitExceeded" if limit else "AsgInstanceLaunchFailures"
     return _issue(code, f"Could not launch On-Demand Instances. {reason}", [group.group_name])
-
-
-def _routes(cloud: Cloud, call: Call, subnet_id: str, vpc_id: str) -> list[dict[str, Any]]:
-    """Return the routes of a subnet: of its own table, else of the VPC's main one."""
-    for name, value in (("association.subnet-id", subnet_id), ("association.main", "true")):
-        filters = [{"Name": name, "Values": [value]}, {"Name": "vpc-id", "Values": [vpc_id]}]
-        tables = ec2(cloud, call, "DescribeRouteTables", Filters=filters)["RouteTables"]
-        if tables:
-            return list(tables[0]["Routes"])
-    return []
-
-
-def _default_route(cloud: Cloud, call: Call, subnet: dict[str, Any]) -> dict[str, Any]:
-    for route in _routes(cloud, call, subnet["SubnetId"], subnet["VpcId"]):
-        if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
-            return route
-    return {}
-
-
-def _public_without_addresses(cloud: Cloud, call: Call, group: Nodegroup) -> str:
-    """Return a subnet with a route to the internet gateway that assigns no public address."""
-    for subnet in checks.subnets(cloud, call, group.document["subnets"]):
-        gateway = _default_route(cloud, call, subnet).get("GatewayId", "")
-        if gateway.startswith("igw-") and not subnet["MapPublicIpOnLaunch"]:
-            return str(subnet["SubnetId"])
-    return ""
-
-
-def _can_join(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
-    """Say whether nodes reach the API server and are let in: route out, policy, access entry."""
-    subnets = checks.subnets(cloud, call, group.document["subnets"])
-    if not all(_default_route(cloud, call, one) for one in subnets):
-        return False
-    arn = group.document["nodeRole"]
-    role = roles.visible(cloud, checks.role_arn(arn, call.account))
-    if role is None or not set(NODE_POLICIES) & roles.visible_policies(cloud, role):
-        return False
-    entry = cluster.entries.get(arn)
-    return entry is None or entry.principal_id == role.id
 
 
 def let_in(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
