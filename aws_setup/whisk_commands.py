@@ -37,7 +37,10 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """The command line, understood; memory and concurrency are None when they are left open."""
+    """The command line, understood; memory and concurrency are None when they are left open.
+
+    `left_out` names the options of these two that were not given.
+    """
 
     verb: Verb
     selection: Selection
@@ -51,6 +54,7 @@ class Order:
     limits_only: bool = False
     invoke: bool = False
     jobs: int = 4
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -165,7 +169,7 @@ def _warn_of_defaults(run: Run, wanted: Wanted, existing: Mapping[str, Existing]
         value = getattr(wanted, what)
         had = [getattr(existing[n], what) for n in run.order.selection.names if n in existing]
         higher = [number for number in had if number and value and number > value]
-        if higher and what in run.result.more.get("defaults", ()):
+        if higher and what in run.order.left_out:
             run.warn(
                 [
                     Problem(

@@ -112,6 +112,7 @@ class Options:
             limits_only=given["limits_only"],
             invoke=given["invoke"],
             jobs=given["jobs"],
+            left_out=self.left_out & {"memory", "concurrency"},
         )
         return order, warnings
 
@@ -148,7 +149,6 @@ def run(
         wire = Wire(reached, width=order.jobs, read_seconds=READ_SECONDS)
         stack.callback(wire.close)
         client = Client(wire, Patience(clock, deadline=given["timeout"], note=report.say))
-        result.more["defaults"] = sorted(options.left_out & {"memory", "concurrency"})
         try:
             COMMANDS[verb](
                 Run(

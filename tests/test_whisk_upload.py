@@ -171,6 +171,16 @@ def test_a_change_between_look_and_put_is_told_and_mended_by_the_next_run(
     assert deploy(whisk, jar, count=1).done == {}
 
 
+def test_two_runs_that_create_the_same_do_not_disturb_each_other(whisk: Whisk, jar: Jar) -> None:
+    deploy(whisk, jar, count=1)
+    late = Uploader(client_of(whisk.url), wanted(jar), jar, {}, Abort())
+    assert late.act(Task("namenode0", Deed.CREATE), lambda _: None) == "version 0.0.1"
+    other = Uploader(client_of(whisk.url), wanted(jar, memory=512), jar, {}, Abort())
+    with pytest.raises(StatusError, match="already exists"):
+        other.act(Task("namenode0", Deed.CREATE), lambda _: None)
+    assert whisk.store.actions["namenode0"]["version"] == "0.0.1"
+
+
 def test_many_uploads_need_no_more_memory_than_one(whisk: Whisk, tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar", size=8_000_000)
     tracemalloc.start()

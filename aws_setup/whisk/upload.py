@@ -15,7 +15,7 @@ from aws_setup.whisk.actions import (
     limits_body,
     next_version,
 )
-from aws_setup.whisk.client import Client
+from aws_setup.whisk.client import Client, StatusError
 from aws_setup.whisk.deploy import Abort, Event, Kind, Listener, Task
 from aws_setup.whisk.jar import Jar
 from aws_setup.whisk.retrying import TransientError, trying
@@ -67,11 +67,20 @@ class _Put:
                 return done
         expected = next_version(self.before)
         body = self._body(expected)
-        overwrite = self.task.deed is not Deed.CREATE
-        got = self.run.client.put(self.task.name, body, overwrite=overwrite, sent=self._count)
+        try:
+            got = self._put(body)
+        except StatusError as error:
+            done = self._already_done() if error.status == 409 else ""
+            if not done:
+                raise
+            return done
         if got and got != expected:
             self._tell(Kind.NOTE, text=f"{SOMETHING_ELSE} (version {got}, not {expected})")
         return got or expected
+
+    def _put(self, body: Body) -> str | None:
+        overwrite = self.task.deed is not Deed.CREATE
+        return self.run.client.put(self.task.name, body, overwrite=overwrite, sent=self._count)
 
     def _body(self, version: str) -> Body:
         run = self.run
@@ -82,7 +91,10 @@ class _Put:
         return action_body(self.task.name, run.wanted, run.jar, version=version)
 
     def _already_done(self) -> str:
-        """Look again; return the version when an earlier attempt took effect after all."""
+        """Look again; return the version when it is as wanted after all.
+
+        An earlier attempt took effect, or another run of this script was quicker.
+        """
         now = self.run.client.action(self.task.name)
         moved = now is not None and (self.before is None or now.version != self.before.version)
         self.before = now
