@@ -1,0 +1,73 @@
+"""Killed at any call and run again: the same final state, nothing doubled, nothing left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from create_aws_infrastructure import SCRIPT
+from tests.cloud import cloud, settings
+from tests.scripts import prepare, run
+
+__all__ = ["cloud", "settings"]
+
+PARTS = 8
+"""The calls of a run are shared out over so many tests, so that all cores work."""
+
+
+def shape(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
+    """Return how many things of each kind and step exist."""
+    return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
+
+
+def story(cloud: RehearsalCloud, folder: Path, *faults: dict[str, Any]) -> None:
+    """Create with faults, create again without, check the state, destroy."""
+    cloud.faults.add(*faults)
+    run(SCRIPT, folder, "--yes", "--json")
+    cloud.faults.clear()
+    again = run(SCRIPT, folder, "--yes", "--json")
+    assert again.exit_code == 0, (faults, again.document["problems"])
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder to start from; botocore's own repeats, and their pauses, are off."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    return prepare(tmp_path / "work")
+
+
+@pytest.fixture
+def undisturbed(cloud: RehearsalCloud, folder: Path) -> tuple[Counter[tuple[str, str]], int]:
+    """Return what an undisturbed run makes, and with how many calls; all is destroyed again."""
+    before = len(cloud.calls)
+    assert run(SCRIPT, folder, "--yes").exit_code == 0
+    made, calls = shape(cloud), len(cloud.calls) - before
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    return made, calls
+
+
+@pytest.mark.timeout(480)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_call_can_be_the_last(
+    cloud: RehearsalCloud,
+    folder: Path,
+    undisturbed: tuple[Counter[tuple[str, str]], int],
+    part: int,
+) -> None:
+    wanted, calls = undisturbed
+    empty = shape(cloud)
+    for last in range(1 + part, calls + 1, PARTS):
+        cloud.faults.clear()
+        story(cloud, folder, {"fault": "drop", "from_call": _calls_so_far(cloud) + last})
+        assert shape(cloud) == wanted, f"killed at call {last}"
+        gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
+        assert gone.exit_code == 0, (last, gone.document["problems"])
+        assert shape(cloud) == empty, f"killed at call {last}, then destroyed"
+
+
+def _calls_so_far(cloud: RehearsalCloud) -> int:
+    return len(cloud.calls)
