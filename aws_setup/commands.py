@@ -10,13 +10,15 @@ from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Refused
 from aws_setup.leftovers import leftovers
 from aws_setup.plan import Row, conflicts, look, only
-from aws_setup.preflight import Preflight
+from aws_setup.preflight import Preflight, charges_of
+from aws_setup.pricing import price
 from aws_setup.receipt import write_receipt
 from aws_setup.report import Report
 from aws_setup.report.progress import Progress
 from aws_setup.result import Result, changes
 from aws_setup.runner import Event, Kind, Listener, Outcome, apply, remove
 from aws_setup.steps import Action, Context, Found, Step
+from aws_setup.summary import hours_since
 from aws_setup.waiting import SystemClock
 
 Ask = Callable[[str], str]
@@ -83,7 +85,6 @@ def create(run: Run) -> None:
     """Look, refuse what cannot end well, show the plan and its price, ask, and make it."""
     run.script.prepare(run.ctx)
     rows = look(run.steps(), run.ctx, stop=run.clock.stop)
-    run.result.steps = []
     bill = _checked(run, rows)
     todo = changes(rows)
     if run.ctx.reformat:
@@ -101,13 +102,13 @@ def create(run: Run) -> None:
 
 
 def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
-    """Check a plan and return the lines of its price.
+    """Check a plan that changes something and return the lines of its price.
 
     Raises:
         Refused: with every conflict and every finding that stands against the run, at once.
     """
     problems = conflicts(rows)
-    found = run.script.preflight(run.ctx, rows)
+    found = run.script.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
         run.report.problems(found.warnings, warning=True)
         run.result.warnings.extend(found.warnings)
@@ -120,13 +121,30 @@ def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
 
 
 def status(run: Run) -> None:
-    """Say what exists, how it is, and how it differs from the configuration; nothing is written."""
+    """Say what exists, how it is, what it costs and has cost; nothing is written."""
     run.script.prepare(run.ctx)
     rows = look(run.steps(), run.ctx, stop=run.clock.stop)
     run.result.planned(rows)
     run.report.plan(rows)
+    there = [row for row in rows if row.found]
+    if there:
+        _bill(run, there)
     if run.result.problems:
         run.result.result = "failed"
+
+
+def _bill(run: Run, there: Sequence[Row]) -> None:
+    """Say what the things cost an hour, and what they have cost since AWS made them."""
+    prices = price(run.ctx.aws, charges_of(run.ctx, there))
+    run.result.hourly_usd = round(prices.hourly, 3)
+    now, so_far = run.clock.today(), 0.0
+    for row in there:
+        if row.found:
+            so_far += prices.of(charges_of(run.ctx, [row])) * hours_since(row.found, now)
+    run.result.more["usd_so_far"] = round(so_far, 2)
+    for line in prices.lines():
+        run.report.result(line)
+    run.report.result(f"About ${so_far:.2f} since creation (machines, NAT gateway, cluster).")
 
 
 def destroy(run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -88,6 +88,11 @@ class Prices:
     parts: Mapping[str, float]
     source: str
     unknown: tuple[str, ...] = ()
+    each: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, charges: Sequence[Charge]) -> float:
+        """Return what some charges cost an hour; one whose price is unknown counts nothing."""
+        return sum(charge.count * self.each.get(charge.key, 0.0) for charge in charges)
 
     @property
     def hourly(self) -> float:
@@ -132,7 +137,7 @@ def price(aws: Aws, charges: Sequence[Charge]) -> Prices:
         if charge.key in each:
             parts[charge.part] = parts.get(charge.part, 0.0) + charge.count * each[charge.key]
     unknown = tuple(key.removeprefix("ec2:") for key in keys if key not in each)
-    return Prices(parts, _source(aws.region, keys, missing), unknown)
+    return Prices(parts, _source(aws.region, keys, missing), unknown, each)
 
 
 def _source(region: str, keys: Sequence[str], missing: Sequence[str]) -> str:

@@ -88,7 +88,7 @@ def write_config(folder: Path, **settings: Any) -> None:
     base: Mapping[str, Any] = {
         "ssh_keypair_name": "researcher",
         "ssh_key_path": str(folder / "key.pem"),
-        "user_public_ip": "203.0.113.7",
+        "user_public_ip": "52.94.76.7",
         "infrastructure_json_path": str(folder / "receipts"),
     }
     document = {**base, **NO_SOFTWARE, **settings}

@@ -93,11 +93,11 @@ def test_the_cluster_is_open_to_the_operator_only(cloud: RehearsalCloud, folder:
     assert run(SCRIPT, folder, "--yes").exit_code == 0
     cluster = client("eks").describe_cluster(name="lambda-fs-eks-cluster")["cluster"]
     network = cluster["resourcesVpcConfig"]
-    assert network["publicAccessCidrs"] == ["203.0.113.7/32"]
+    assert network["publicAccessCidrs"] == ["52.94.76.7/32"]
     assert network["endpointPrivateAccess"]
     assert len(network["subnetIds"]) == 4
     assert cluster["accessConfig"]["authenticationMode"] == "API_AND_CONFIG_MAP"
-    write_config(folder, user_public_ip="198.51.100.9")
+    write_config(folder, user_public_ip="52.94.76.9")
     moved = run(SCRIPT, folder, "--yes", "--json")
     assert moved.exit_code == 0
     updated = {step["name"] for step in moved.document["steps"] if step["action"] == "update"}
@@ -107,7 +107,7 @@ def test_the_cluster_is_open_to_the_operator_only(cloud: RehearsalCloud, folder:
     )["SecurityGroups"]
     rules = [rule for rule in groups[0]["IpPermissions"] if rule.get("FromPort") == 22]
     sources = [source["CidrIp"] for rule in rules for source in rule["IpRanges"]]
-    assert sources == ["198.51.100.9/32"]
+    assert sources == ["52.94.76.9/32"]
 
 
 def test_without_consent_nothing_is_written(cloud: RehearsalCloud, folder: Path) -> None:

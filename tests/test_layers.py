@@ -23,7 +23,6 @@ LAYERS = (
     ("plan",),
     ("resources", "hosts", "cluster", "whisk"),
     ("pricing",),
-    ("steps", "graph", "receipt"),
     ("inventory",),
     ("aws_errors", "session", "waiting"),
     ("config",),
