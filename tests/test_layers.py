@@ -23,6 +23,7 @@ LAYERS = (
     ("plan",),
     ("resources", "hosts", "cluster", "whisk"),
     ("pricing",),
+    ("steps", "graph", "receipt"),
     ("inventory",),
     ("aws_errors", "session", "waiting"),
     ("config",),
