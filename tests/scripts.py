@@ -79,6 +79,7 @@ NO_SOFTWARE = {
     "start_ndb_cluster": False,
     "populate_mysql_ndb_tables": False,
     "format_filesystem": False,
+    "sftp_ssh_key": False,
 }
 """The switches with which no machine is contacted."""
 
