@@ -61,7 +61,7 @@ def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
-    with Room(tmp_path / "room", authorized_key=public) as room, keeping(cloud, room):
+    with Room(tmp_path / "room") as room, keeping(cloud, room):
         document = {
             "ssh_keypair_name": "researcher",
             "ssh_key_path": str(key),

@@ -138,7 +138,7 @@ def test_first_use_is_said_and_remembered(
     one: World, receipts: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     first = one.hosts(**receipts)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         first.machine("i-0", public_ip(0)).connect()
     assert "trusted on first use" in caplog.text
     assert first.known.path.stat().st_mode & 0o777 == 0o600

@@ -59,9 +59,11 @@ class Access(Step):
     def _found(self, machines: list[Machine], *, reached: int) -> Found:
         known = self.hosts.known
         keys = {machine.id: [str(key) for key in known.keys(machine.id)] for machine in machines}
+        new = len(self.hosts.first_use)
+        said = f"; host keys of {new} trusted on first use" if new else ""
         return Found(
             str(known.path),
-            f"{reached} of {len(machines)} machines answer",
+            f"{reached} of {len(machines)} machines answer{said}",
             {"known_hosts": str(known.path), "host_keys": keys},
             ready=reached == len(machines),
         )

@@ -189,9 +189,10 @@ def _said(found: dict[str, str]) -> str:
 def steps(config: Config, hosts: Hosts) -> list[Step]:
     """Return the steps over SSH that the configuration switches on, the way in first."""
     wanted: list[Step] = []
-    if groups.contacted(config):
-        wanted.append(access.Access(hosts, needs=groups.machine_steps(config)))
     there = config.create_zookeeper_vms or config.zk_node_public_IPs
+    made = groups.machine_steps(config)
+    if groups.contacted(config) and (made or there):
+        wanted.append(access.Access(hosts, needs=made))
     if config.start_zookeeper_cluster and there:
         wanted.append(Ensemble(hosts))
     if config.populate_zookeeper_cluster and there:

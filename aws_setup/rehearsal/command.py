@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from aws_setup.errors import SetupError
 from aws_setup.rehearsal.control import one_line
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
@@ -53,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--speed", type=float, default=None, help="how many times faster than real; 0: instantly"
     )
+    run.add_argument(
+        "--machines",
+        type=Path,
+        help="put real machines behind the VMs (Linux), with their disks in this directory",
+    )
     return parser
 
 
@@ -67,7 +74,7 @@ def _serve(options: argparse.Namespace) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     try:
-        with serve(settings, port=options.port) as cloud:
+        with serve(settings, port=options.port) as cloud, _machines(options.machines, cloud):
             _add_faults(cloud, faults)
             _say(environment(cloud.url, settings.speed))
             while not stop.wait(0.5):
@@ -77,6 +84,24 @@ def _serve(options: argparse.Namespace) -> int:
         raise BadInput(f"port {options.port}: {error.strerror or error}") from error
     _say("the rehearsal cloud has stopped", to=sys.stderr)
     return 0
+
+
+@contextmanager
+def _machines(folder: Path | None, cloud: RehearsalCloud) -> Iterator[None]:
+    """Put machines behind the cloud's VMs where a folder for them is given."""
+    if folder is None:
+        yield
+        return
+    from aws_setup.rehearsal.machines import Room
+    from aws_setup.rehearsal.machines.keeper import keeping
+
+    try:
+        room = Room(folder)
+    except SetupError as error:
+        raise BadInput(f"--machines: {error}") from error
+    with room, keeping(cloud, room):
+        _say(f'In config_aws.yaml: ssh_config_path: "{room.ssh_config.resolve()}"\n')
+        yield
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -214,7 +214,7 @@ class Hosts:
 
     def _trust(self, alias: str, key: HostKey) -> None:
         self.first_use[alias] = key
-        log.warning("%s: host key %s is trusted on first use", alias, key)
+        log.info("%s: host key %s is trusted on first use", alias, key)
 
 
 def together(errors: Sequence[SetupError]) -> SetupError:

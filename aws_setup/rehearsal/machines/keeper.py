@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
@@ -27,7 +29,25 @@ AMIS: Mapping[str, tuple[Lay, ...]] = MappingProxyType(
         "ami-093cb0299f0b291e6": (laying.client,),
     }
 )
-"""What each AMI holds; machines of other AMIs have accounts, sudo and sshd only."""
+"""What each AMI holds; instances of other AMIs, such as EKS nodes, get no machine."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An instance as the cloud has it now; `key` is its key pair's public key."""
+
+    id: str
+    state: str
+    private_ip: str
+    public_ip: str
+    image: str
+    key: str
+
+
+def _public_key(ec2: Any, name: str | None) -> str:
+    pair = ec2.key_pairs.get(name)
+    material = pair.material_public if pair else b""
+    return material.decode() if isinstance(material, bytes) else str(material)
 
 
 class Keeper:
@@ -49,31 +69,46 @@ class Keeper:
                 for done in [pool.submit(job) for job in work]:
                     done.result()
 
-    def _instances(self) -> list[tuple[str, str, str, str, str]]:
-        every = self.cloud.backend("ec2").all_instances()
+    def _instances(self) -> list[Seen]:
+        ec2 = self.cloud.backend("ec2")
         return [
-            (one.id, one.state, one.private_ip, one.public_ip or "", one.image_id)
-            for one in list(every)
+            Seen(
+                one.id,
+                one.state,
+                private_ip=one.private_ip,
+                public_ip=one.public_ip or "",
+                image=one.image_id,
+                key=_public_key(ec2, one.key_name),
+            )
+            for one in list(ec2.all_instances())
+            if one.image_id in self.amis
         ]
 
-    def _job(self, seen: tuple[str, str, str, str, str]) -> Callable[[], object] | None:
+    def _job(self, seen: Seen) -> Callable[[], object] | None:
         """Return what has to be done about one instance, and note it as done."""
-        own, state, private, public, image = seen
-        on = self._on.get(own)
-        if state == "running" and on is None:
+        own, on = seen.id, self._on.get(seen.id)
+        if seen.state == "running" and on is None:
             self._on[own] = True
-            lay = self.amis.get(image, ())
-            return lambda: self.room.launch(own, private_ip=private, public_ip=public, lay=lay)
-        if state == "running" and not on:
+            return lambda: self._launch(seen)
+        if seen.state == "running" and not on:
             self._on[own] = True
-            return lambda: self.room.power_on(own, public_ip=public)
-        if state in ("stopping", "stopped") and on:
+            return lambda: self.room.power_on(own, public_ip=seen.public_ip)
+        if seen.state in ("stopping", "stopped") and on:
             self._on[own] = False
             return lambda: self.room.power_off(own)
-        if state == "terminated" and on is not None:
+        if seen.state == "terminated" and on is not None:
             del self._on[own]
             return lambda: self.room.discard(own)
         return None
+
+    def _launch(self, seen: Seen) -> None:
+        self.room.launch(
+            seen.id,
+            private_ip=seen.private_ip,
+            public_ip=seen.public_ip,
+            lay=self.amis[seen.image],
+            authorized_key=seen.key,
+        )
 
     def _console(self, instance_id: str) -> str:
         return self.room.console(instance_id) if self._on.get(instance_id) else ""

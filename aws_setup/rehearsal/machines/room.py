@@ -57,12 +57,13 @@ def available() -> str:
 class Room:
     """Machines by instance id; all power goes off with `close`, or when this process ends."""
 
-    def __init__(self, folder: Path, *, authorized_key: str) -> None:
+    def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
         """Set up the room's network.
 
         Args:
             folder: where the disks are kept.
-            authorized_key: the public key of the EC2 key pair, in OpenSSH's format.
+            authorized_key: the public key of the EC2 key pair, in OpenSSH's format, for machines
+                that are launched without one of their own.
 
         Raises:
             SetupError: this computer cannot run machines.
@@ -72,7 +73,7 @@ class Room:
             raise SetupError("machines cannot run here", reason, "use in-process machines")
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.authorized_key = authorized_key.rstrip() + "\n"
+        self.authorized_key = authorized_key
         self._boxes: dict[str, Box] = {}
         self._cables = itertools.count(1)
         self._lock = threading.Lock()
@@ -84,6 +85,7 @@ class Room:
         self._await_switch()
         self._in_switch("ip", "link", "add", "switch", "type", "bridge")
         self._in_switch("ip", "link", "set", "switch", "up")
+        self._write_ssh_config()
 
     def __enter__(self) -> Room:
         return self
@@ -92,11 +94,18 @@ class Room:
         self.close()
 
     def launch(
-        self, instance_id: str, *, private_ip: str, public_ip: str, lay: Iterable[Lay] = ()
+        self,
+        instance_id: str,
+        *,
+        private_ip: str,
+        public_ip: str,
+        lay: Iterable[Lay] = (),
+        authorized_key: str = "",
     ) -> Tree:
         """Make a machine with a new disk and switch it on; returns its disk."""
         tree = Tree(self.folder / instance_id)
-        tree.lay_out(authorized_key=self.authorized_key)
+        key = authorized_key or self.authorized_key
+        tree.lay_out(authorized_key=key.rstrip() + "\n")
         for put in lay:
             put(tree)
         with self._lock:
