@@ -19,7 +19,7 @@ from aws_setup.rehearsal.kube.controllers import (
     pods,
     statefulsets,
 )
-from aws_setup.rehearsal.kube.controllers.desk import Desk, Wait
+from aws_setup.rehearsal.kube.controllers.desk import Desk
 from aws_setup.rehearsal.kube.controllers.outside import Outside
 from aws_setup.rehearsal.kube.errors import ApiError, Obj
 from aws_setup.rehearsal.kube.faults import Faults
@@ -55,16 +55,13 @@ class Controllers:
         """The storage drivers that work; a claim of another one is not bound."""
         return self.desk.drivers
 
-    @property
-    def waits(self) -> list[Wait]:
-        """Which pods do not get ready before which others."""
-        return self.desk.waits
-
     def run(self) -> None:
         """Work until nothing changes any more."""
         for _ in range(ROUNDS):
             now = (self.desk.state.version, self.desk.faults.version)
             if now == self._seen:
+                if self.desk.again:
+                    self.desk.again, self._seen = False, None
                 return
             self._seen = now
             for reconcile in ORDER:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aws_setup.rehearsal.kube import deletion
-from aws_setup.rehearsal.kube.controllers.desk import Desk, leaving
+from aws_setup.rehearsal.kube.controllers.desk import Desk, digest, leaving
+from aws_setup.rehearsal.kube.controllers.outside import OutsideError
 from aws_setup.rehearsal.kube.errors import Obj
 
 CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
@@ -32,22 +33,39 @@ def _claim(desk: Desk, service: Obj) -> None:
 
 
 def _make(desk: Desk, service: Obj) -> None:
-    if service["status"].get("loadBalancer", {}).get("ingress"):
+    there = service["status"].get("loadBalancer", {}).get("ingress")
+    wish = digest([service["metadata"].get("annotations"), service["spec"]["ports"]])
+    if there and desk.made.get(service["metadata"]["uid"]) == wish:
         return
-    fault = desk.faults.balancer(service["metadata"]["name"])
-    if fault:
-        desk.state.event(service, reason="SyncLoadBalancerFailed", message=fault, warning=True)
-    elif desk.due(service, "balancer made"):
-        hostname = desk.outside.balancer_made(service)
+    if fault := desk.faults.balancer(service["metadata"]["name"]):
+        _failed(desk, service, fault)
+    elif there or desk.due(service, "balancer made"):
+        try:
+            hostname = desk.outside.balancer_made(service)
+        except OutsideError as error:
+            _failed(desk, service, f"Error syncing load balancer: {error}")
+            desk.retry()
+            return
+        desk.made[service["metadata"]["uid"]] = wish
         ingress = [{"hostname": hostname}]
         desk.state.set_status("services", service, {"loadBalancer": {"ingress": ingress}})
         message = "Ensured load balancer"
         desk.state.event(service, reason="EnsuredLoadBalancer", message=message)
 
 
+def _failed(desk: Desk, service: Obj, message: str) -> None:
+    desk.state.event(service, reason="SyncLoadBalancerFailed", message=message, warning=True)
+
+
 def _delete(desk: Desk, service: Obj) -> None:
     if not desk.due(service, "balancer deleted"):
         return
-    desk.outside.balancer_deleted(service)
+    try:
+        desk.outside.balancer_deleted(service)
+    except OutsideError as error:
+        message = f"Error deleting load balancer: {error}"
+        desk.state.event(service, reason="DeleteLoadBalancerFailed", message=message, warning=True)
+        desk.retry()
+        return
     kept = desk.state.set_status("services", service, {"loadBalancer": {}})
     deletion.release(desk.state, "services", kept, CLEANUP)

@@ -11,6 +11,7 @@ import re
 from aws_setup.rehearsal.kube import deletion
 from aws_setup.rehearsal.kube.controllers import scheduling
 from aws_setup.rehearsal.kube.controllers.desk import EBS_DRIVER, Desk, leaving
+from aws_setup.rehearsal.kube.controllers.outside import OutsideError
 from aws_setup.rehearsal.kube.errors import Obj
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -99,7 +100,13 @@ def _provision(desk: Desk, claim: Obj, held: Obj, node: str) -> None:
         desk.state.event(claim, reason="ProvisioningFailed", message=fault, warning=True)
         return
     if desk.due(claim, "volume made"):
-        volume = _volume(desk, claim, held, driver, node)
+        try:
+            volume = _volume(desk, claim, held, driver, node)
+        except OutsideError as error:
+            message = f"failed to provision volume: {error}"
+            desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
+            desk.retry()
+            return
         _bound(desk, claim, volume)
 
 
@@ -107,7 +114,9 @@ def _volume(desk: Desk, claim: Obj, held: Obj, driver: str, node: str) -> Obj:
     at = desk.state.get("nodes", node)
     zone = at["metadata"]["labels"].get(scheduling.ZONE, "") if at else ""
     storage = claim["spec"]["resources"]["requests"]["storage"]
-    handle = desk.outside.volume_made(claim, size=gibibytes(storage), zone=zone)
+    handle = desk.outside.volume_made(
+        claim, size=gibibytes(storage), zone=zone, parameters=held.get("parameters") or {}
+    )
     meta = claim["metadata"]
     return desk.state.put(
         "persistentvolumes",

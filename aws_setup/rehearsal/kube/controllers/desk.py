@@ -26,16 +26,33 @@ DELAYS: dict[str, float] = {
     "balancer made": 25.0,
     "balancer deleted": 10.0,
     "job pod again": 10.0,
+    "retry": 10.0,
 }
 """Seconds of the cluster's clock."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Pods that do not get ready (Jobs: do not end) before others are; both shell patterns."""
+    """A part of a release whose pods do not get ready (Jobs: do not end) before another's."""
 
-    pod: str
+    part: str
     on: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """A part of a release that fails, with this log, without the Secret <release>-<secret>."""
+
+    part: str
+    secret: str
+    log: str
+
+
+def part_of(pod: Obj) -> tuple[str, str]:
+    """Return (release, part) of a pod, from the labels `release` and `name` of the chart."""
+    labels = pod["metadata"].get("labels") or {}
+    release = labels.get("release", "")
+    return release, labels.get("name", "").removeprefix(f"{release}-") if release else ""
 
 
 class Desk:
@@ -55,8 +72,17 @@ class Desk:
         self.delays = dict(DELAYS)
         self.drivers = {EBS_DRIVER}
         self.waits: list[Wait] = []
+        self.needs: list[Need] = []
+        self.again = False
+        self.made: dict[str, str] = {}
         self._wake = wake
         self._ends: dict[tuple[str, str], float] = {}
+
+    def retry(self) -> None:
+        """Have everything looked at again soon: something outside did not work."""
+        self.again = True
+        if self.clock.speed:
+            self.clock.after(self.delays["retry"], self._wake)
 
     def due(self, obj: Obj, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
         """Say whether a delay is over that began when this was first asked for the object."""

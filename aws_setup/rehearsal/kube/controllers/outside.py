@@ -11,18 +11,22 @@ from aws_setup.rehearsal.kube.errors import Obj
 INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
 
 
+class OutsideError(Exception):
+    """The cloud refused; the text becomes an event."""
+
+
 class Outside:
     """A cloud that always delivers and keeps no books."""
 
-    def volume_made(self, claim: Obj, *, size: int, zone: str) -> str:
-        """Make a volume of `size` GiB for a claim; returns its id."""
+    def volume_made(self, claim: Obj, *, size: int, zone: str, parameters: dict[str, str]) -> str:
+        """Make a volume of `size` GiB for a claim by its class's parameters; returns its id."""
         return "vol-" + str(claim["metadata"]["uid"]).replace("-", "")[:17]
 
     def volume_deleted(self, volume_id: str) -> None:
         """Delete a volume; already gone is fine."""
 
     def balancer_made(self, service: Obj) -> str:
-        """Make the load balancer of a Service; returns its host name."""
+        """Make or change the load balancer of a Service; returns its host name."""
         prefix = "internal-" if is_internal(service) else ""
         return f"{prefix}{balancer_name(service)}-1234567890.us-east-1.elb.amazonaws.com"
 

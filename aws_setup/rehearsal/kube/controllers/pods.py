@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from fnmatch import fnmatchcase
 
 from aws_setup.rehearsal.kube.controllers import scheduling
-from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions, is_ready, leaving
+from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions, is_ready, leaving, part_of
 from aws_setup.rehearsal.kube.errors import Obj
 from aws_setup.rehearsal.kube.faults import ImagePullFails, PodCrashes, PodNotReady
 
@@ -95,7 +94,7 @@ def _volumes_bound(desk: Desk, pod: Obj, node: str) -> bool:
 
 
 def _run(desk: Desk, pod: Obj) -> None:
-    fault = desk.faults.pod(pod["metadata"]["name"])
+    fault = desk.faults.pod(pod["metadata"]["name"]) or _lacks(desk, pod)
     if isinstance(fault, ImagePullFails):
         _cannot_pull(desk, pod, fault.message)
     elif not desk.due(pod, "image pulled") or not desk.due(pod, "container started"):
@@ -121,16 +120,27 @@ def _ends(pod: Obj) -> bool:
 
 
 def _blocker(desk: Desk, pod: Obj) -> str:
-    """Return a pattern of pods that this one waits for and of which none is ready."""
-    meta = pod["metadata"]
+    """Return a part of its release that a pod waits for; empty when it waits for none."""
+    release, part = part_of(pod)
     for wait in desk.waits:
-        if not fnmatchcase(meta["name"], wait.pod):
+        if not part or wait.part != part:
             continue
-        others = desk.state.all("pods", meta["namespace"])
-        found = [one for one in others if fnmatchcase(one["metadata"]["name"], wait.on)]
-        if not any(is_ready(one) or one["status"].get("phase") == "Succeeded" for one in found):
+        others = desk.state.all("pods", pod["metadata"]["namespace"])
+        found = [one for one in others if part_of(one) == (release, wait.on)]
+        if not any(is_ready(one) for one in found):
             return wait.on
     return ""
+
+
+def _lacks(desk: Desk, pod: Obj) -> PodCrashes | None:
+    """Return how a pod fails for lack of a Secret; None when it lacks none."""
+    release, part = part_of(pod)
+    for need in desk.needs:
+        name = f"{release}-{need.secret}"
+        there = desk.state.get("secrets", name, pod["metadata"]["namespace"])
+        if part and need.part == part and there is None:
+            return PodCrashes(pod=pod["metadata"]["name"], log=need.log)
+    return None
 
 
 def _cannot_pull(desk: Desk, pod: Obj, message: str) -> None:
@@ -220,7 +230,7 @@ def _set(desk: Desk, pod: Obj, phase: str, container: Obj, *, ready: bool) -> No
 
 def log(desk: Desk, pod: Obj, *, tail: int) -> str:
     """Return the log of a pod: what a fault says, else a line that it runs."""
-    fault = desk.faults.pod(pod["metadata"]["name"])
+    fault = desk.faults.pod(pod["metadata"]["name"]) or _lacks(desk, pod)
     text = fault.log if isinstance(fault, PodNotReady | PodCrashes) else ""
     lines = (text or f"{pod['metadata']['name']}: running").splitlines()
     return "\n".join(lines[-tail:] if tail else lines) + "\n"
