@@ -166,7 +166,7 @@ def _ask(aws: Aws, key: str) -> float | None:
         return None
     wanted = {**query.filters, "regionCode": aws.region}
     try:
-        answer = aws.client("pricing", region=HOME).get_products(
+        answer = aws.brief("pricing", region=HOME).get_products(
             ServiceCode=query.service,
             Filters=[
                 {"Type": "TERM_MATCH", "Field": field, "Value": value}

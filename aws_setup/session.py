@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 9
 """Calls in all, first one included, before throttling or a lost connection becomes an error."""
 
+PATIENCE = 5.0
+"""Seconds for a connection, and for an answer, to a question that a run can do without."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -51,7 +54,7 @@ class Aws:
         """
         region = region or os.environ.get("AWS_REGION") or None
         self._session = boto3.Session(profile_name=profile, region_name=region)
-        self._clients: dict[tuple[str, str | None, bool], Any] = {}
+        self._clients: dict[tuple[str, str | None, bool, float | None], Any] = {}
         self._lock = threading.Lock()
         self.calls = 0
 
@@ -102,27 +105,42 @@ class Aws:
         client: EC2Client = self.client("ec2", repeat=False)
         return client
 
-    def client(self, service: str, *, region: str | None = None, repeat: bool = True) -> Any:
+    def brief(self, service: str, *, region: str | None = None) -> Any:
+        """Return a client for questions that a run can do without: it gives up within seconds."""
+        return self.client(service, region=region, patience=PATIENCE)
+
+    def client(
+        self,
+        service: str,
+        *,
+        region: str | None = None,
+        repeat: bool = True,
+        patience: float | None = None,
+    ) -> Any:
         """Return the client of a service, made at the first call.
 
         The retry mode is botocore's `standard` with 9 attempts, unless the user's environment or
         AWS configuration file says otherwise: a Config of ours would hide both. With `repeat`
-        off a call is sent once, whatever they say.
+        off a call is sent once, whatever they say. `patience` is how many seconds it waits for
+        a connection, and then for an answer, in each of two attempts; None: botocore's minute.
         """
         with self._lock:
-            key = (service, region, repeat)
+            key = (service, region, repeat, patience)
             if key not in self._clients:
                 client = self._session.client(
                     service,  # type: ignore[call-overload]
                     region_name=region,
-                    config=self._settings(repeat=repeat),
+                    config=self._settings(repeat=repeat, patience=patience),
                 )
                 client.meta.events.register("after-call.*", self._after_call)
                 self._clients[key] = client
             return self._clients[key]
 
-    def _settings(self, *, repeat: bool) -> BotocoreConfig:
+    def _settings(self, *, repeat: bool, patience: float | None) -> BotocoreConfig:
         settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
+        if patience:
+            settings |= {"connect_timeout": patience, "read_timeout": patience}
+            return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 2})
         if not repeat:
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 1})
         core = self._session._session

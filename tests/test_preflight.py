@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -154,3 +155,25 @@ def test_a_session_of_a_role_is_simulated_as_the_role(operator: Operator) -> Non
     operator.warned(**only())
     call = operator.cloud.calls.named("SimulatePrincipalPolicy")[0]
     assert call.params["PolicySourceArn"] == f"arn:aws:iam::{ACCOUNT}:role/somebody"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a service that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_service_that_never_answers_is_a_warning_in_time(
+    operator: Operator, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.session.PATIENCE", 0.5)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", silent)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", silent)
+    ended = operator.run("plan", **only())
+    assert ended["exit_code"] == 0
+    assert ended["seconds"] < 20
+    assert "us-east-1 prices of November 2026" in ended["prices"]["source"]
+    quotas = [one for one in ended["warnings"] if one["what"].startswith("the quota of")]
+    assert len(quotas) == 4
+    assert all("cannot be reached" in one["why"] for one in quotas)

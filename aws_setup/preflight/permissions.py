@@ -42,7 +42,7 @@ def _simulated(needs: Needs, arn: str) -> list[Any]:
         names = [name for name in actions if name.partition(":")[0] in services]
         marker: dict[str, Any] = {}
         while names:
-            page: Any = aws.iam.simulate_principal_policy(
+            page: Any = aws.brief("iam").simulate_principal_policy(
                 PolicySourceArn=source, ActionNames=names, ResourceArns=[resource], **marker
             )
             results += page["EvaluationResults"]

@@ -114,7 +114,7 @@ def _measured(needs: Needs, quota: Quota, needed: float) -> Count:
 def _limit(aws: Aws, quota: Quota) -> float:
     """Return the account's own value, else AWS's default."""
     client, asked = (
-        aws.client("service-quotas"),
+        aws.brief("service-quotas"),
         {
             "ServiceCode": quota.service,
             "QuotaCode": quota.code,
