@@ -64,7 +64,7 @@ def test_a_switch_means_what_its_name_says(load: Load) -> None:
         ("aws_profile: null", "aws_profile", None),
         ('num_ndb_datanodes: "6"', "num_ndb_datanodes", 6),
         ('"eks_cluster_name ": mine', "eks_cluster_name", "mine"),
-        ("user_public_ip: 52.94.76.7/32", "user_public_ip", "203.0.113.7"),
+        ("user_public_ip: 52.94.76.7/32", "user_public_ip", "52.94.76.7"),
     ],
 )
 def test_a_value_keeps_the_spelling_of_the_file(
