@@ -1,17 +1,25 @@
-"""Whole runs of the second script: configure, again, upgrade, destroy."""
+"""Whole runs of the second script: configure, again, upgrade, recovery, destroy."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from aws_setup.rehearsal.server import RehearsalCloud
-from tests.cloud import cloud, settings
-from tests.cluster_world import Lab, lab, private
+from aws_setup.whisk import wskprops
+from tests.cloud import client, cloud, settings
+from tests.cluster_world import NODES, Lab, lab, private
 
 __all__ = ["cloud", "settings"]
+
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -20,9 +28,166 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield made
 
 
-def test_configure_ends_with_openwhisk_answering(zoo: Lab) -> None:
+def steps_of(told: Any) -> dict[str, Any]:
+    return {step["name"]: step for step in told["steps"]}
+
+
+def release_of(zoo: Lab) -> dict[str, str]:
+    """Return helm's newest record of the release, by its labels."""
+    records = [one for one in zoo.api.state.all("secrets", "openwhisk") if "helm" in one["type"]]
+    newest = max(records, key=lambda one: int(one["metadata"]["labels"]["version"]))
+    return dict(newest["metadata"]["labels"])
+
+
+def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: Lab) -> None:
     told = zoo.run("configure")
-    steps = {step["name"]: step for step in told["steps"]}
+    steps = steps_of(told)
     assert steps["openwhisk api"]["id"].startswith("http://localhost:")
     file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
     assert private(file)
+    assert wskprops.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
+
+    config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")
+    assert config["data"]["whisk_api_host_name"] == "localhost"
+    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    guest = base64.b64decode(auth["data"]["guest"]).decode()
+    assert wskprops.parse(file.read_text())["AUTH"] == guest
+    assert zoo.api.state.get("persistentvolumeclaims", "lambda-fs-storage-probe", "default") is None
+
+    before = zoo.writes()
+    again = zoo.run("configure")
+    assert {step["action"] for step in again["steps"]} == {"exists"}
+    assert zoo.writes() == before
+
+
+def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
+    told = json.dumps(zoo.run("configure"))
+    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    guest = base64.b64decode(auth["data"]["guest"]).decode()
+    tls = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")
+    key = base64.b64decode(tls["data"]["tls.key"]).decode().splitlines()[1]
+    folder = zoo.folder / "infrastructure_json"
+    assert private(folder / "lambda-fs.tls.pem")
+    for text in (
+        told,
+        *((folder / name).read_text() for name in ("lambda-fs.json", "lambda-fs.log")),
+    ):
+        assert guest not in text
+        assert key not in text
+
+
+def test_the_certificate_carries_the_load_balancers_name_and_only_one_is_left(zoo: Lab) -> None:
+    zoo.run("configure")
+    listed = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
+    assert len(listed) == 1
+    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    notes = service["metadata"]["annotations"]
+    prefix = "service.beta.kubernetes.io/aws-load-balancer"
+    assert notes[f"{prefix}-ssl-cert"] == listed[0]["Arn"]
+    assert notes[f"{prefix}-ssl-ports"] == "https"
+    assert notes[f"{prefix}-internal"] == "false"
+
+
+def test_changed_values_upgrade_the_release_and_keep_the_keys(zoo: Lab) -> None:
+    zoo.run("configure")
+    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"]
+    mine = zoo.folder / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"installer": "installer:2"}))
+    zoo.save(openwhisk_values=str(mine))
+    told = steps_of(zoo.run("configure"))
+    assert told["openwhisk release"]["action"] == "update"
+    job = zoo.api.state.need("jobs", "owdev-install-packages", "openwhisk")
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
+    assert zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"] == auth
+
+
+def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
+    zoo.run("configure")
+    zoo.whisk.healthy = NODES + 1
+    zoo.save(num_openwhisk_invoker_vms=NODES + 1)
+    told = steps_of(zoo.run("configure"))
+    assert told["invoker-nodes"]["action"] == "update"
+    invoker = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
+    assert invoker["spec"]["replicas"] == NODES + 1
+
+
+@pytest.mark.parametrize("status", ["pending-install", "pending-upgrade"])
+def test_a_helm_that_was_killed_is_recovered(
+    zoo: Lab, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.run("configure")
+    monkeypatch.setattr("aws_setup.cluster.release.OTHER_RUN", 0.2)
+    secrets = zoo.api.state.all("secrets", "openwhisk")
+    records = [one for one in secrets if "helm" in one["type"]]
+    newest = max(records, key=lambda one: int(one["metadata"]["labels"]["version"]))
+    stuck(zoo, newest, status)
+    if status == "pending-install":
+        for record in records:
+            if record is not newest:
+                zoo.api.state.remove("secrets", record)
+    zoo.run("configure")
+    assert release_of(zoo)["status"] == "deployed"
+    zoo.run("configure")
+
+
+def stuck(zoo: Lab, record: Any, status: str) -> None:
+    """Leave helm's record of a release as a killed helm leaves it."""
+    text = base64.b64decode(base64.b64decode(record["data"]["release"]))
+    release = json.loads(gzip.decompress(text))
+    release["info"]["status"] = status
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode())))
+    changed = json.loads(json.dumps(record))
+    changed["data"]["release"] = packed.decode()
+    changed["metadata"]["labels"]["status"] = status
+    zoo.api.state.put("secrets", changed)
+
+
+def test_destroy_leaves_the_cluster_and_nothing_else(zoo: Lab) -> None:
+    zoo.run("configure")
+    told = zoo.run("destroy")
+    assert told["leftovers"] == []
+    eks = client("eks")
+    assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert eks.list_addons(clusterName="zoo")["addons"] == []
+    assert client("iam").list_server_certificates()["ServerCertificateMetadataList"] == []
+    assert client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    assert zoo.api.state.get("namespaces", "openwhisk") is None
+    assert zoo.objects("persistentvolumeclaims", "") == []
+    assert zoo.api.state.get("storageclasses", "gp3") is None
+    assert not (zoo.folder / "infrastructure_json" / "lambda-fs.wskprops").exists()
+    assert eks.describe_cluster(name="zoo")["cluster"]["status"] == "ACTIVE"
+    assert zoo.run("destroy")["leftovers"] == []
+
+
+def test_the_first_scripts_destroy_takes_it_all(zoo: Lab) -> None:
+    zoo.run("configure")
+    told = zoo.destroy_everything()
+    assert told["leftovers"] == []
+    assert client("eks").list_clusters()["clusters"] == []
+
+
+def test_destroy_works_when_the_cluster_is_gone(zoo: Lab) -> None:
+    zoo.run("configure")
+    eks = client("eks")
+    for group in eks.list_nodegroups(clusterName="zoo")["nodegroups"]:
+        eks.delete_nodegroup(clusterName="zoo", nodegroupName=group)
+    eks.delete_cluster(name="zoo")
+    assert zoo.run("destroy")["leftovers"] == []
+    assert client("iam").list_server_certificates()["ServerCertificateMetadataList"] == []
+    assert client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    roles = {role["RoleName"] for role in client("iam").list_roles()["Roles"]}
+    assert not roles & {"zoo-ebs-csi", "lambda-fs-eks-node-role"}
+
+
+def test_without_a_cluster_the_first_script_is_named(zoo: Lab) -> None:
+    zoo.save(eks_cluster_name="other")
+    told = zoo.run("configure", code=2)
+    assert "create_aws_infrastructure.py" in told["problems"][0]["hint"]
+
+
+def test_without_helm_nothing_is_written(zoo: Lab) -> None:
+    (zoo.folder / "bin" / "helm").unlink()
+    told = zoo.run("configure", code=2)
+    assert "helm" in told["problems"][0]["what"]
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert zoo.writes() == 0

@@ -77,11 +77,12 @@ def values(config: Config, facts: Facts) -> dict[str, Any]:
 
 def _ingress(config: Config, facts: Facts) -> dict[str, Any]:
     """Return the values of the API's address; the chart's port names decide where TLS ends."""
-    annotations: dict[str, Any] = {
+    annotations = {
         f"{ELB}-ssl-cert": facts.certificate,
         f"{ELB}-ssl-ports": "https",
-        # The annotation's mere presence makes the load balancer internal; null takes it away.
-        f"{ELB}-internal": "true" if config.openwhisk_internal else None,
+        # Any value but "false" makes the load balancer internal. Not null: where a chart does not
+        # have the key, helm passes null on, and Kubernetes then drops every annotation.
+        f"{ELB}-internal": "true" if config.openwhisk_internal else "false",
         f"{ELB}-additional-resource-tags": f"lambda-fs:deployment={config.deployment_name},"
         "lambda-fs:step=openwhisk release,Project=LambdaFS",
     }

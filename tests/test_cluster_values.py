@@ -1,0 +1,117 @@
+"""Helm values: what becomes of the configuration, exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.cluster.keys import Keys, fresh_keys
+from aws_setup.cluster.values import Facts, mark, merge, user_memory, user_values, values
+from aws_setup.config import Config
+from aws_setup.errors import Refused
+
+ARN = "arn:aws:iam::123456789012:server-certificate/lambda-fs/lambda-fs/c"
+KEYS = Keys("system:s", "guest:g", "password")
+ELB = "service.beta.kubernetes.io/aws-load-balancer"
+
+
+def config(**keys: Any) -> Config:
+    return Config(ssh_keypair_name="key", ssh_key_path="key.pem", **keys)
+
+
+def made(host: str = "", **keys: Any) -> dict[str, Any]:
+    return values(config(**keys), Facts(ARN, 131072, KEYS, host))
+
+
+def test_the_defaults_make_a_public_address_with_tls() -> None:
+    ingress = made("elb.example.com")["whisk"]["ingress"]
+    assert ingress == {
+        "type": "LoadBalancer",
+        "apiHostName": "elb.example.com",
+        "apiHostPort": 443,
+        "apiHostProto": "https",
+        "awsSSL": "true",
+        "annotations": {
+            f"{ELB}-ssl-cert": ARN,
+            f"{ELB}-ssl-ports": "https",
+            f"{ELB}-internal": "false",
+            f"{ELB}-additional-resource-tags": (
+                "lambda-fs:deployment=lambda-fs,lambda-fs:step=openwhisk release,Project=LambdaFS"
+            ),
+        },
+    }
+
+
+def test_no_annotation_is_null() -> None:
+    """A null annotation makes Kubernetes drop every annotation of the Service."""
+    for internal in (True, False):
+        ingress = made(openwhisk_internal=internal)["whisk"]["ingress"]
+        assert all(isinstance(value, str) for value in ingress["annotations"].values())
+
+
+def test_an_internal_load_balancer_and_plain_http() -> None:
+    ingress = made(openwhisk_internal=True, openwhisk_api_port=80)["whisk"]["ingress"]
+    assert ingress["annotations"][f"{ELB}-internal"] == "true"
+    assert ingress["apiHostProto"] == "http"
+
+
+def test_secrets_storage_and_invokers() -> None:
+    whole = made(num_openwhisk_invoker_vms=3, openwhisk_invoker_image_tag="tag")
+    assert whole["whisk"]["auth"] == {"system": "system:s", "guest": "guest:g"}
+    assert whole["db"]["auth"]["password"] == "password"
+    assert whole["k8s"]["persistence"] == {
+        "hasDefaultStorageClass": False,
+        "explicitStorageClass": "gp3",
+    }
+    assert whole["invoker"] == {
+        "containerFactory": {"impl": "kubernetes", "kubernetes": {"replicaCount": 3}},
+        "imageTag": "tag",
+    }
+
+
+@pytest.mark.parametrize(("memory", "limit"), [(20_000, "45000m"), (60_000, "60000m")])
+def test_the_memory_limit_is_never_below_the_name_nodes(memory: int, limit: str) -> None:
+    whole = made(openwhisk_action_memory=memory)
+    assert whole["whisk"]["limits"]["actions"]["memory"]["max"] == limit
+
+
+def test_an_invoker_node_has_room_for_two_stem_cells_of_40_gb() -> None:
+    """The λFS chart keeps two containers of 40000 MB warm on a node of 128 GiB."""
+    assert 80_000 <= user_memory(131072) < 131072
+    assert user_memory(8192) >= 1024
+
+
+def test_the_users_values_go_before_ours_and_lists_are_replaced() -> None:
+    ours = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merge(ours, {"a": {"c": [3]}, "e": None}) == {
+        "a": {"b": 1, "c": [3]},
+        "d": 1,
+        "e": None,
+    }
+    assert ours == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+@pytest.mark.parametrize("text", ["- a list", "{unclosed", "text"])
+def test_a_values_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+    with pytest.raises(Refused):
+        user_values(config(openwhisk_values=str(file)))
+    with pytest.raises(Refused):
+        user_values(config(openwhisk_values=str(tmp_path / "missing.yaml")))
+
+
+def test_the_mark_changes_with_values_and_chart() -> None:
+    assert mark({"a": 1}, "x") == mark({"a": 1}, "x")
+    assert len({mark({"a": 1}, "x"), mark({"a": 2}, "x"), mark({"a": 1}, "y")}) == 3
+
+
+def test_keys_are_never_the_well_known_ones_nor_twice_the_same() -> None:
+    one, two = fresh_keys(), fresh_keys()
+    assert len({one.system, one.guest, two.system, two.guest}) == 4
+    user, _, secret = one.guest.partition(":")
+    assert len(user) == 36
+    assert len(secret) == 64
+    assert "guest" not in repr(one) or one.guest not in repr(one)
