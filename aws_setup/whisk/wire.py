@@ -146,7 +146,7 @@ def _certificate_fault(url: str, text: str) -> SetupError | None:
         return SetupError(
             f"the certificate of {url} cannot be trusted",
             _short(text),
-            "OpenWhisk's own certificate is self-signed: -i skips the check",
+            "OpenWhisk's own certificate is self-signed: --tunnel cluster needs none, -i takes any",
         )
     return None
 
