@@ -56,9 +56,6 @@ class Format(Step):
         """Ask the database: formatted before, or in use; None when it may be formatted."""
         if ctx.config.ndb_sql_scripts_dir is None and ctx.config.populate_mysql_ndb_tables:
             return Found("", "skipped: there are no tables without ndb_sql_scripts_dir")
-        tables = ctx.found.get("ndb tables")
-        if tables and any(drift.mend == "" for drift in tables.drift):
-            return None
         if "mysqld" not in ctx.found:
             return None
         root = root_client(ctx, self.hosts)

@@ -115,9 +115,11 @@ class Keeper:
 
 
 @contextmanager
-def keeping(cloud: Cloud, room: Room) -> Iterator[Keeper]:
+def keeping(
+    cloud: Cloud, room: Room, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
+) -> Iterator[Keeper]:
     """Follow the cloud in the background until the block ends."""
-    keeper, stopped = Keeper(cloud, room), threading.Event()
+    keeper, stopped = Keeper(cloud, room, amis=amis), threading.Event()
 
     def follow() -> None:
         while not stopped.wait(PAUSE):
