@@ -1,0 +1,184 @@
+"""NDB's documents, the figures that follow the instance type, `show`, and the evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_setup.config import Config
+from aws_setup.errors import Refused, SetupError
+from aws_setup.hosts.ndb.documents import config_ini, differences, my_cnf, nodes, parse
+from aws_setup.hosts.ndb.evidence import (
+    Files,
+    Marker,
+    NodeEvidence,
+    Stage,
+    initial_nodes,
+    read_marker,
+    stage_of,
+)
+from aws_setup.hosts.ndb.show import NodeState, parse_show
+from aws_setup.hosts.ndb.sizing import Sizing, sizing
+
+ORIGINAL = Sizing(16, "8G", "512M")
+
+SHOW = """\
+Connected to Management Server at: 10.0.6.227:1186
+Cluster Configuration
+---------------------
+[ndbd(NDB)]\t4 node(s)
+id=2\t@10.0.1.1  (mysql-8.0.26 ndb-8.0.26, Nodegroup: 0, *)
+id=3\t@10.0.1.2  (mysql-8.0.26 ndb-8.0.26, starting, Nodegroup: 0)
+id=4 (not connected, accepting connect from 10.0.1.3)
+id=5\t@10.0.1.4  (mysql-8.0.26 ndb-8.0.26, not started)
+
+[ndb_mgmd(MGM)]\t1 node(s)
+id=1\t@10.0.6.227  (mysql-8.0.26 ndb-8.0.26)
+
+[mysqld(API)]\t250 node(s)
+id=6\t@10.0.6.227  (mysql-8.0.26 ndb-8.0.26)
+id=7 (not connected, accepting connect from any host)
+"""
+
+
+def configured(**keys: Any) -> Config:
+    return Config(ssh_keypair_name="key", ssh_key_path="/key", **keys)
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "figures"),
+    [
+        ("r5.4xlarge", ORIGINAL),
+        ("r6i.8xlarge", Sizing(32, "16G", "1G")),
+        ("m5.2xlarge", Sizing(8, "2G", "128M")),
+        ("c5a.large", Sizing(2, "256M", "128M")),
+        ("r5.xlarge", Sizing(4, "2G", "128M")),
+    ],
+)
+def test_figures_follow_the_instance_type(instance_type: str, figures: Sizing) -> None:
+    assert sizing(configured(ndb_datanode_instance_type=instance_type)) == figures
+
+
+def test_figures_that_are_set_win_and_suffice_for_any_type() -> None:
+    keys = {"ndb_num_cpus": 4, "ndb_data_memory": "3G", "ndb_shared_global_memory": "300M"}
+    chosen = sizing(configured(ndb_datanode_instance_type="x2iezn.metal", **keys))
+    assert chosen == Sizing(4, "3G", "300M")
+    with pytest.raises(Refused, match=r"x2iezn\.metal"):
+        sizing(configured(ndb_datanode_instance_type="x2iezn.metal", ndb_num_cpus=4))
+
+
+def test_config_ini_has_every_node_and_255_in_all() -> None:
+    members = nodes(["10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"])
+    sections = parse(config_ini("10.0.6.227", members, ORIGINAL))
+    names = [name for name, _ in sections]
+    assert names.count("api") == 250
+    assert len(names) - 1 == 255
+    assert sections[0][1]["DataMemory"] == "8G"
+    assert sections[0][1]["NumCPUs"] == "16"
+    assert sections[1][1] == {
+        "NodeId": "1",
+        "HostName": "10.0.6.227",
+        "DataDir": "/var/lib/mysql-cluster",
+    }
+    ids = [values["NodeId"] for name, values in sections if name == "ndbd"]
+    assert ids == ["2", "3", "4", "5"]
+
+
+def test_my_cnf_names_the_manager() -> None:
+    assert "[mysql_cluster]\nndb-connectstring=10.0.6.227\n" in my_cnf("10.0.6.227")
+
+
+def test_differences_name_values_and_data_nodes() -> None:
+    before = config_ini("10.0.6.227", nodes(["a", "b"]), ORIGINAL)
+    after = config_ini("10.0.6.227", nodes(["a", "b", "c", "d"]), Sizing(16, "9G", "512M"))
+    assert differences(before, after) == {
+        "DataMemory": ("8G", "9G"),
+        "data nodes": ("a, b", "a, b, c, d"),
+    }
+    assert differences(after, after) == {}
+
+
+def test_show_is_read_as_it_is_printed() -> None:
+    cluster = parse_show(SHOW)
+    assert [cluster.state(id) for id in (2, 3, 4, 5, 99)] == [
+        NodeState.STARTED,
+        NodeState.STARTING,
+        NodeState.ABSENT,
+        NodeState.STARTING,
+        NodeState.ABSENT,
+    ]
+    assert cluster.application_at("10.0.6.227")
+    assert not cluster.application_at("10.0.1.1")
+
+
+def test_anything_else_is_not_taken_for_a_cluster_without_nodes() -> None:
+    with pytest.raises(SetupError, match="no list of data nodes"):
+        parse_show("Unable to connect with connect string: nodeid=0,10.0.6.227:1186\n")
+
+
+def node(
+    marker: Marker | None = None, files: Files = Files.NONE, *, running: bool = False
+) -> NodeEvidence:
+    return NodeEvidence("i-1", "node", marker, files, running)
+
+
+BEGUN = Marker("c", "i-0", Stage.BEGUN)
+COMPLETE = Marker("c", "i-0", Stage.COMPLETE)
+MINE = Marker("c", "i-1", Stage.BEGUN)
+
+
+@pytest.mark.parametrize(
+    ("manager", "found", "initial"),
+    [
+        (None, node(), True),
+        (None, node(files=Files.IMAGE), True),
+        (BEGUN, node(), True),
+        (BEGUN, node(MINE), True),
+        (BEGUN, node(MINE, Files.IMAGE), True),
+        (BEGUN, node(MINE, Files.OWN), False),
+        (BEGUN, node(MINE, running=True), False),
+        (COMPLETE, node(MINE, Files.OWN), False),
+        (COMPLETE, node(MINE), False),
+        (COMPLETE, node(Marker(), Files.OWN), False),
+        (None, node(MINE, Files.OWN), False),
+        (Marker(), node(Marker(), Files.OWN), False),
+    ],
+)
+def test_initial_only_where_nothing_can_be_lost(
+    manager: Marker | None, found: NodeEvidence, initial: bool
+) -> None:
+    assert initial_nodes(manager, {2: found}) == (frozenset({2}) if initial else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("manager", "found", "says"),
+    [
+        (None, node(files=Files.OWN), "did not make"),
+        (None, node(running=True), "did not make"),
+        (BEGUN, node(files=Files.OWN), "did not make"),
+        (COMPLETE, node(), "never been part"),
+        (COMPLETE, node(files=Files.IMAGE), "never been part"),
+        (COMPLETE, node(Marker("c", "i-9", Stage.BEGUN), Files.OWN), "another machine"),
+        (COMPLETE, node(Marker("d", "i-1", Stage.BEGUN), Files.OWN), "another NDB cluster"),
+    ],
+)
+def test_every_doubt_is_refused_with_a_way_out(
+    manager: Marker | None, found: NodeEvidence, says: str
+) -> None:
+    with pytest.raises(SetupError, match=says) as caught:
+        initial_nodes(manager, {2: found})
+    assert "sudo" in caught.value.problems[0].hint
+
+
+def test_a_lost_manager_marker_is_made_up_for_by_the_data_nodes() -> None:
+    assert stage_of(None, {2: node(MINE, Files.OWN)}) is Stage.COMPLETE
+    assert stage_of(None, {2: node()}) is Stage.NEW
+
+
+def test_markers_are_read_back_and_damaged_ones_refused() -> None:
+    assert read_marker(COMPLETE.text()) == COMPLETE
+    assert read_marker(None) is None
+    assert read_marker("\n") == Marker()
+    with pytest.raises(SetupError, match="damaged"):
+        read_marker("{")
