@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software import laying
 from aws_setup.steps import Action
-from tests.ndb_world import World, run, world
+from tests.ndb_world import MANAGER, VMS, World, run, world
 
 pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
 
@@ -139,3 +140,64 @@ def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
     hosts.close()
     assert found
     assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("NumCPUs", True)]
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_a_rerun_finishes(ndb: World) -> None:
+    folder = "/var/lib/mysql-cluster"
+    ndb.room.small_disk("i-0a", folder, kib=4)
+    with pytest.raises(SetupError) as caught:
+        create(ndb)
+    problem = caught.value.problems[0]
+    assert "No space left on device" in problem.why
+    assert "free space" in problem.hint
+    assert ndb.started(0) == ndb.started(1) == []
+    ndb.restart(new_addresses=False)
+    create(ndb)
+    assert ndb.started(1) == ["ndbmtd --initial"]
+
+
+def test_a_data_node_with_a_full_disk_says_so(ndb: World) -> None:
+    laying.faults(ndb.tree(1), "disk full")
+    with pytest.raises(SetupError, match="No space left on device"):
+        create(ndb)
+
+
+def test_a_data_node_that_hangs_is_named_at_the_deadline(
+    ndb: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laying.faults(ndb.tree(2), "ndbmtd hangs")
+    monkeypatch.setattr("aws_setup.hosts.ndb.storage.START", 3.0)
+    with pytest.raises(SetupError) as caught:
+        create(ndb)
+    assert "every NDB data node is started: not within 3 s" in caught.value.problems[0].what
+    assert "ndb-datanode-type2-0 starting" in caught.value.problems[0].why
+
+
+def test_a_cluster_of_another_making_is_taken_over_by_empty_markers(ndb: World) -> None:
+    for index in (1, 2):
+        ndb.tree(index).write(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation", "precious")
+        ndb.tree(index).write(MARKER, "")
+    ndb.tree(0).write("/var/lib/mysql-cluster/lambda-fs-initialised", "")
+    create(ndb)
+    assert [data(ndb, 1), data(ndb, 2)] == ["precious", "precious"]
+    assert not any("--initial" in line for index in range(3) for line in ndb.started(index))
+
+
+def test_files_that_came_with_the_image_do_not_stop_a_new_cluster(ndb: World) -> None:
+    old = "/usr/local/mysql/data/ndb_2_fs/generation"
+    ndb.tree(1).write(old, "of the image")
+    os.utime(ndb.tree(1).path(old), (1, 1))
+    create(ndb)
+    assert data(ndb, 1) != "of the image"
+
+
+def test_mysqld_that_was_stopped_is_started_again(ndb: World) -> None:
+    create(ndb)
+    _, hosts = ndb.context()
+    hosts.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER).run(
+        ["/home/ubuntu/mysql.server", "stop"]
+    )
+    hosts.close()
+    rows = create(ndb)
+    assert rows["mysqld"].action is Action.UPDATE
+    assert rows["ndb storage"].action is Action.EXISTS
