@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.hosts.ssh import ConnectionLost, Machine, RemoteError
+from aws_setup.errors import Interrupted
+from aws_setup.hosts.ssh import ConnectionLost, Hosts, Machine, RemoteError
 from aws_setup.hosts.ssh.machine import command_line
-from tests.machines import World, needs_machines, world
+from aws_setup.waiting import SystemClock
+from tests.machines import World, needs_machines, public_ip, world
 
 pytestmark = needs_machines
 
@@ -131,6 +133,32 @@ def test_a_tunnel_reaches_what_only_the_machine_reaches(machine: Machine) -> Non
 def test_asking_a_closed_port_is_no_error(machine: Machine) -> None:
     assert machine.ask(22, b"", timeout=0.5)[:8] == b"SSH-2.0-"  # type: ignore[index]
     assert machine.ask(23, b"hello") is None
+
+
+def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
+    settings = one.room.tree("i-1").path("/etc/ssh/sshd_config")
+    before = settings.read_text()
+    settings.write_text(before + "AllowTcpForwarding no\n")
+    one.room.reboot("i-1")
+    hosts = one.hosts()
+    machine = hosts.machine("i-1", public_ip(1))
+    hosts.wait_for_ssh([machine])
+    with pytest.raises(RemoteError, match="forbids TCP forwarding"):
+        machine.ask(23, b"hello")
+    settings.write_text(before)
+    one.room.reboot("i-1")
+
+
+def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
+    clock = SystemClock()
+    hosts = Hosts(one.config(), clock)
+    machines = [hosts.machine("i-0", public_ip(0))]
+    hosts.wait_for_ssh(machines)
+    threading.Timer(0.5, clock.stop).start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        hosts.each(machines, lambda machine: machine.run(["sleep", "60"], timeout=120))
+    assert time.monotonic() - started < 5
 
 
 def test_one_connection_serves_every_command(one: World, machine: Machine) -> None:

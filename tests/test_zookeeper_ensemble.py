@@ -200,6 +200,36 @@ def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:
     act()
 
 
+def test_a_server_that_cannot_start_is_named(three: World) -> None:
+    start = three.room.tree("i-2").path("/opt/zookeeper/bin/zkEnv.sh")
+    good = start.read_text()
+    start.write_text(good + "JAVA=/bin/false\n")
+    with pytest.raises(SetupError) as caught:
+        run(three)
+    problem = caught.value.problems[0]
+    assert "zk-2" in problem.what + problem.why
+    assert problem.hint
+    start.write_text(good)
+    _, found, _ = run(three)
+    assert roles(found) == ["follower", "follower", "leader"]
+
+
+def test_without_a_quorum_the_znodes_are_unknown_and_not_missing(three: World) -> None:
+    run(three)
+    three.room.power_off("i-1")
+    three.room.power_off("i-2")
+    ctx, _ = three.context(1)
+    found = table(ctx)[-1].find(ctx)
+    for _ in range(100):
+        if found is None or not found.ready:
+            break
+        time.sleep(0.1)
+        found = table(ctx)[-1].find(ctx)
+    assert found is not None
+    assert not found.ready
+    assert "no leader" in found.state
+
+
 def test_an_even_number_is_warned_about(three: World) -> None:
     _, found, notes = run(three, 2)
     assert roles(found) == ["follower", "leader"]
@@ -213,5 +243,6 @@ def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
         "start_ndb_cluster": False,
         "populate_mysql_ndb_tables": False,
         "format_filesystem": False,
+        "sftp_ssh_key": False,
     }
     assert zookeeper.steps(three.config(**off), three.hosts()) == []

@@ -91,11 +91,18 @@ class Znodes(Step):
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return how many of the znodes there are; None when there is none, or no server."""
+        """Return how many of the znodes there are; None when there is none, or no server.
+
+        While the servers have no leader nobody can tell: `wait` then makes what is missing.
+        """
         machines = groups.zookeeper_machines(ctx, self.hosts)
-        if not machines or machines[0].ask(zk.CLIENT_PORT, b"srvr") is None:
+        answers = self.hosts.each(machines, zookeeper_role)
+        serving = [m for m, now in zip(machines, answers, strict=True) if now and now.serving]
+        if not any(answers):
             return None
-        there = _session(machines[0], [])
+        if not serving:
+            return Found("znodes", "unknown: the servers have no leader", ready=False)
+        there = _session(serving[0], [])
         missing = self._missing(ctx.config, there)
         total = len(zk.znodes(ctx.config.num_namenode_deployments))
         if len(missing) == total:
@@ -105,7 +112,9 @@ class Znodes(Step):
 
     def create(self, ctx: Context) -> Found:
         """Make the missing znodes in one session and check that all are there."""
-        machine = groups.zookeeper_machines(ctx, self.hosts)[0]
+        machines = groups.zookeeper_machines(ctx, self.hosts)
+        answers = zip(machines, self.hosts.each(machines, zookeeper_role), strict=True)
+        machine = next((one for one, now in answers if now and now.serving), machines[0])
         wanted = zk.znodes(ctx.config.num_namenode_deployments)
         missing = self._missing(ctx.config, _session(machine, wanted))
         if missing:
@@ -119,6 +128,10 @@ class Znodes(Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Make the missing znodes."""
         return self.create(ctx)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Make the missing znodes where it could not be told whether they are there."""
+        return found if found.ready else self.create(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Do nothing: the znodes go with their machines."""
@@ -147,6 +160,11 @@ def _session(machine: Machine, wanted: list[str]) -> set[str]:
             "run `create`: it starts ZooKeeper where it is down",
         )
     return there
+
+
+def zookeeper_role(machine: Machine) -> zk.Role | None:
+    """Return what a machine's server says about itself; None when none listens."""
+    return zk.parse_role(machine.ask(zk.CLIENT_PORT, b"srvr"))
 
 
 def private_address(machine: Machine) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import paramiko
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 from aws_setup.hosts.ssh import remote_files, tunnel
 from aws_setup.hosts.ssh.failures import ConnectionLost, RemoteError
@@ -141,14 +142,20 @@ class Machine:
 
         Returns:
             None when nothing listens there.
+
+        Raises:
+            RemoteError: the machine's sshd forbids such connections.
         """
         transport = self.connect()
         try:
             channel = transport.open_channel(
                 "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=_OPEN
             )
-        except paramiko.ChannelException:
-            return None
+        except paramiko.ChannelException as error:
+            if error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
+                return None
+            why = "its sshd forbids TCP forwarding (AllowTcpForwarding in sshd_config)"
+            raise RemoteError(str(self), f"ask port {port}", code=1, output="", why=why) from None
         except (paramiko.SSHException, EOFError, OSError):
             raise ConnectionLost(str(self), f"ask port {port}") from None
         with channel:
