@@ -54,11 +54,12 @@ CODES: Mapping[str, Words] = {
         ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
         Words(
             "AWS does not know these credentials",
-            "the access key may have been deleted; check `aws sts get-caller-identity`",
+            "check `aws sts get-caller-identity`: the key was deleted, or the account has not "
+            "enabled this region",
         ),
     ),
     **dict.fromkeys(
-        ("SignatureDoesNotMatch", "AuthFailure"),
+        ("SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"),
         Words(
             "AWS does not accept these credentials: {message}",
             "check the secret key of your profile and this computer's clock",

@@ -127,11 +127,19 @@ def open_aws(config: Config) -> Aws:
     """Return the AWS session of the configuration.
 
     Raises:
-        Refused: no region, or the credentials belong to another account than aws_account_id.
+        Refused: no such region, or the credentials belong to another account than aws_account_id.
     """
     aws = Aws(profile=config.aws_profile, region=config.aws_region)
     if not aws.region:
         raise Refused("no AWS region", "neither aws_region nor AWS names one", "set aws_region")
+    known = aws.known_regions()
+    if aws.region not in known:
+        there = [name for name in known if name.startswith(aws.region[:3])] or known
+        raise Refused(
+            f"there is no AWS region {aws.region}",
+            "boto3 does not know it",
+            f"set aws_region to one of {', '.join(there)}; for a new one: pip install -U boto3",
+        )
     if config.aws_account_id and aws.identity.account != config.aws_account_id:
         raise Refused(
             "the credentials belong to another account than aws_account_id",

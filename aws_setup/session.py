@@ -63,6 +63,16 @@ class Aws:
         """The region that every regional client talks to; empty when none is configured."""
         return str(self._session.region_name or "")
 
+    def known_regions(self) -> list[str]:
+        """Return the regions that the installed boto3 knows; nothing is asked."""
+        core = self._session._session
+        partitions: list[str] = core.get_available_partitions()
+        return [
+            region
+            for partition in partitions
+            for region in core.get_available_regions("ec2", partition, allow_non_regional=False)
+        ]
+
     @property
     def ec2(self) -> EC2Client:
         """The EC2 client."""

@@ -68,6 +68,7 @@ class Operator:
     def __init__(self, cloud: RehearsalCloud, folder: Path) -> None:
         self.cloud, self.folder = cloud, folder
         (folder / "k.pem").write_bytes(pem(KEY))
+        (folder / "k.pem").chmod(0o600)
         client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public(KEY))
 
     def run(self, *arguments: str, **keys: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config, load_config
+from aws_setup.config.problems import BLANK
 from aws_setup.errors import Problem, Refused
 
 DATA = Path(__file__).parent / "data"
@@ -236,3 +238,35 @@ def test_relative_paths_start_from_the_file_and_home_is_known(
     assert Path(config.ssh_key_path) == tmp_path / "home" / "k.pem"
     config = load("", environ={"LAMBDA_FS_SSH_KEY_PATH": "here.pem"})
     assert Path(config.ssh_key_path) == elsewhere / "here.pem"
+
+
+def _other_value(key: str) -> Any:
+    """Return a valid value of a switch or a number that is not its default, None of the rest."""
+    default = Config.model_fields[key].default
+    if isinstance(default, bool):
+        return not default
+    return default + 2 if isinstance(default, int) else None
+
+
+SIMPLE = [key for key in Config.model_fields if _other_value(key) is not None]
+
+
+@pytest.mark.parametrize("key", SIMPLE)
+def test_each_switch_and_number_takes_effect(load: Load, key: str) -> None:
+    other = _other_value(key)
+    # What cannot stand alone gets the keys that it must come with.
+    with_it = {
+        "create_launch_templates": "create_autoscaling_groups: False\n",
+        "autoscaling_group_min_size": "autoscaling_group_desired_capacity: 2\n",
+    }
+    assert getattr(load(f"{key}: {other}\n" + with_it.get(key, "")), key) == other
+
+
+@pytest.mark.parametrize("key", [k for k, f in Config.model_fields.items() if f.examples])
+def test_each_example_is_a_valid_value(load: Load, key: str) -> None:
+    (example, *_) = Config.model_fields[key].examples or [None]
+    if isinstance(example, str) and BLANK.match(example):
+        return  # It says that the value stands elsewhere, and is no value itself.
+    with_it = "create_vpc: False\n" if key == "vpc_id" else ""
+    config = load(f"{key}: {json.dumps(example)}\n{with_it}")
+    assert getattr(config, key) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -9,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from aws_setup.preflight.keypair import LocalKey, imported, made_by_ec2, same_key
 from aws_setup.rehearsal.settings import Deny, Quotas, Settings
 from tests.cloud import client
-from tests.preflight_support import KEY, Operator, only, operator, pem, public
+from tests.preflight_support import KEY, Operator, only, operator, pem, public, told
 from tests.test_preflight import cloud_of
 
 __all__ = ["operator"]
@@ -248,3 +250,20 @@ def test_credentials_that_do_not_count(operator: Operator, state: str, why: str)
 def test_credentials_of_another_account(operator: Operator) -> None:
     (problem,) = operator.refused(aws_account_id="999999999999", **ONE)
     assert "belong to another account" in problem
+
+
+def test_a_misspelt_region_is_refused_before_anything_is_asked(operator: Operator) -> None:
+    calls = len(operator.cloud.calls)
+    ended = operator.run("create", "--yes", "--region", "us-esat-1", **ONE)
+    assert (ended["exit_code"], ended["result"]) == (2, "refused")
+    (problem,) = [told(one) for one in ended["problems"]]
+    assert "there is no AWS region us-esat-1" in problem
+    assert "set aws_region to one of us-east-1, us-east-2" in problem
+    assert len(operator.cloud.calls) == calls
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps rights in another way")
+def test_a_key_that_others_may_read_is_a_warning(operator: Operator) -> None:
+    (operator.folder / "k.pem").chmod(0o644)
+    (warning,) = [one for one in operator.warned(**ONE) if "others may read" in one]
+    assert "chmod 600" in warning

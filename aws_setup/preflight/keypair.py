@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def check(needs: Needs) -> Answer:
         return Answer()
     local, findings = read_key(Path(needs.config.ssh_key_path))
     registered, more = _registered(needs)
-    findings += more
+    findings += more + (_open_to_others(needs.config.ssh_key_path) if local else [])
     if local and registered and same_key(local, registered) is False:
         findings.append(
             refuse(
@@ -97,6 +98,14 @@ def _no_key(content: bytes, path: Path) -> Finding:
     elif content.startswith((b"ssh-", b"ecdsa-")):
         hint = "that is the public half: set ssh_key_path to the file without .pub"
     return refuse("ssh_key_path names no private key", str(path), hint)
+
+
+def _open_to_others(path: str) -> list[Finding]:
+    """Warn of a key that others may read: OpenSSH does not use it (Windows has other rights)."""
+    if os.name != "posix" or not Path(path).stat().st_mode & 0o077:
+        return []
+    why = f"{path}: `ssh -i` refuses such a key"
+    return [warn("others may read the private key", why, f"`chmod 600 {path}`")]
 
 
 def _registered(needs: Needs) -> tuple[dict[str, Any] | None, list[Finding]]:
