@@ -194,7 +194,7 @@ def test_a_load_balancer_holds_what_it_stands_in(slow_cloud: RehearsalCloud) -> 
     group = ec2.create_security_group(GroupName="k8s-elb-x", Description="x", VpcId=world.vpc)
     group_id = group["GroupId"]
     assert balance(world, SecurityGroups=[group_id])["DNSName"].endswith(
-        ".us-east-1.elb.amazonaws.com"
+        ".us-east-1.elb.rehearsal.invalid"
     )
     found = elb.describe_load_balancers(LoadBalancerNames=["lb"])["LoadBalancerDescriptions"][0]
     assert (found["VPCId"], found["SecurityGroups"]) == (world.vpc, [group_id])

@@ -15,6 +15,9 @@ from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.iam.certificates import Certificates
 from aws_setup.rehearsal.rules import AwsError, Call, Thing
 
+NOWHERE = "rehearsal.invalid"
+"""Domain that never resolves (RFC 2606), so that nobody talks to a stranger's load balancer."""
+
 
 class Interfaces(dict[tuple[str, str], list[str]]):
     """The ids of the network interfaces of each load balancer, by region and name."""
@@ -76,7 +79,8 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     name = call.params["LoadBalancerName"]
     balancer = cloud.backend("elb", call.region).load_balancers[name]
     number = zlib.crc32(f"{call.region}/{name}".encode())
-    balancer.dns_name = f"{name}-{number}.{call.region}.elb.amazonaws.com"
+    inside = "internal-" if balancer.scheme == "internal" else ""
+    balancer.dns_name = f"{inside}{name}-{number}.{call.region}.elb.{NOWHERE}"
     answer["DNSName"] = balancer.dns_name
     known = cloud.backend("ec2", call.region)
     made = []

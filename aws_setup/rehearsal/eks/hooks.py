@@ -70,9 +70,12 @@ class NoKubernetes:
     """Made-up endpoints: a real name and a real CA, and nothing that answers."""
 
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
-        """Return an address in the manner of EKS and a CA made for this process."""
+        """Return an address in the manner of EKS, and a CA made for this process.
+
+        The domain never resolves (RFC 2606): no token may reach a stranger's server.
+        """
         identifier = name.encode().hex().upper()[:32].ljust(32, "0")
-        return Endpoint(f"https://{identifier}.gr7.{region}.eks.amazonaws.com", authority())
+        return Endpoint(f"https://{identifier}.gr7.{region}.eks.rehearsal.invalid", authority())
 
     def nodegroup_changed(self, group: NodegroupView) -> None:
         """Nobody listens."""
