@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "whisk_helper.py"
 
 
 def begin(whisk: Whisk, jar: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = ["-n", "30", "--create", "--memory", "20000", "--jobs", "2", "-j", str(jar)]
+    command = ["-n", "18", "--create", "--memory", "20000", "--jobs", "2", "-j", str(jar)]
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *command, *arguments],
         env=os.environ | {"WHISK_APIHOST": whisk.url, "WHISK_AUTH": AUTH},
@@ -55,9 +55,9 @@ def test_a_stopped_run_ends_its_uploads_exits_130_and_goes_on_later(
         left = [step["name"] for step in document["steps"] if step["end"] == "not started"]
         assert sorted(done) == sorted(whisk.store.actions)
         assert len(left) >= 2
-        assert len(done) + len(left) == 30
+        assert len(done) + len(left) == 18
         whisk.faults.seconds = 0
         again = begin(whisk, jar)
         again.communicate(timeout=30)
         assert again.returncode == 0
-        assert len(whisk.puts) == 30
+        assert len(whisk.puts) == 18

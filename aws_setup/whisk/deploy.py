@@ -87,8 +87,8 @@ class Pool:
 
             def fill() -> None:
                 while waiting and len(running) < self.jobs:
-                    task = waiting.pop()
-                    running[executor.submit(work, task)] = task
+                    running[executor.submit(work, waiting[-1])] = waiting[-1]
+                    waiting.pop()
 
             try:
                 while True:
@@ -114,19 +114,26 @@ class Pool:
 
 
 def _collect(running: dict[Future[str], Task], outcome: Outcome, tell: Listener) -> None:
-    """Wait for the next task to end and note how it did."""
+    """Wait for the next task to end and note how it did.
+
+    A task leaves `running` last: one whose note Ctrl-C breaks off is noted again.
+    """
     ended, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in ended:
-        task = running.pop(future)
-        error = future.exception()
-        if error is None:
-            outcome.done[task.name] = future.result()
-            tell(Event(Kind.DONE, task.name, task.deed, outcome.done[task.name]))
-        elif isinstance(error, Interrupted):
-            outcome.interrupted = True
-            outcome.failed[task.name] = error
-        elif isinstance(error, Exception):
-            outcome.failed[task.name] = error
-            tell(Event(Kind.FAILED, task.name, task.deed, str(error)))
-        else:
-            raise error
+        _note(future, running[future], outcome, tell)
+        del running[future]
+
+
+def _note(future: Future[str], task: Task, outcome: Outcome, tell: Listener) -> None:
+    error = future.exception()
+    if error is None:
+        outcome.done[task.name] = future.result()
+        tell(Event(Kind.DONE, task.name, task.deed, outcome.done[task.name]))
+    elif isinstance(error, Interrupted):
+        outcome.interrupted = True
+        outcome.failed[task.name] = error
+    elif isinstance(error, Exception):
+        outcome.failed[task.name] = error
+        tell(Event(Kind.FAILED, task.name, task.deed, str(error)))
+    else:
+        raise error
