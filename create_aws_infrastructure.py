@@ -8,6 +8,7 @@ from pathlib import Path
 from aws_setup import preflight, summary
 from aws_setup.cli import script_command, secret_asker
 from aws_setup.commands import Script
+from aws_setup.hosts.sql.account import RememberedPassword
 from aws_setup.hosts.table import RememberedHosts, software
 from aws_setup.resources.tables import everything, infrastructure
 
@@ -23,7 +24,7 @@ SCRIPT = Script(
     destroy  remove everything of the deployment, and look whether anything is left
     """,
     table=lambda config: [*infrastructure(config), *software(config, ask=secret_asker())],
-    removal=lambda config: [*everything(config), RememberedHosts()],
+    removal=lambda config: [*everything(config), RememberedHosts(), RememberedPassword()],
     prepare=preflight.prepare,
     preflight=preflight.run,
     epilogue=lambda ctx: (

@@ -95,8 +95,10 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
 
 
 def conflicts(rows: Sequence[Row]) -> list[Problem]:
-    """Return every difference that cannot be changed in place."""
-    return [
+    """Return every difference that cannot be changed in place, and what a step refused."""
+    refused = [row.error for row in rows if isinstance(row.error, Refused)]
+    found = [problem for error in refused for problem in error.problems]
+    return found + [
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
             "it cannot be changed in place",

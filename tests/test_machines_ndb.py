@@ -96,6 +96,21 @@ def actions(document: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["action"] for step in document["steps"]}
 
 
+def test_missing_scripts_and_unknown_types_are_refused_before_anything_is_made(
+    laptop: Laptop,
+) -> None:
+    (laptop.folder / "sql" / "schema.sql").unlink()
+    path = laptop.folder / "config_aws.yaml"
+    document = yaml.safe_load(path.read_text()) | {"ndb_datanode_instance_type": "i3.xlarge"}
+    path.write_text(yaml.safe_dump(document))
+    refused = laptop.run("create", code=2)
+    said = " ".join(problem["what"] for problem in refused["problems"])
+    assert "schema.sql cannot be read" in said
+    assert "i3.xlarge is not known" in said
+    mine = [{"Name": "tag-key", "Values": ["Project"]}]
+    assert not client("ec2").describe_vpcs(Filters=mine)["Vpcs"]
+
+
 def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     assert laptop.run("create")["result"] == "ok"
     steps = laptop.receipt()
@@ -123,3 +138,4 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     assert set(actions(laptop.run("create")).values()) == {"exists"}
     assert laptop.run("create", "--reformat", code=2)["result"] == "refused"
     assert laptop.run("destroy")["result"] == "ok"
+    assert not Path(steps["ndb tables"]["password_file"]).exists()

@@ -17,6 +17,7 @@ from aws_setup.hosts.ndb.evidence import (
     stage_of,
 )
 from aws_setup.hosts.ndb.restarts import owe_restarts
+from aws_setup.hosts.ndb.sizing import sizing
 from aws_setup.hosts.roster import DOWN, stopped, there
 from aws_setup.hosts.ssh import Hosts
 from aws_setup.steps import Context, Drift, Found, Step
@@ -33,7 +34,12 @@ class ManagementServer(Step):
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Ask the manager for its marker, its files and its process; None when never started."""
+        """Ask the manager for its marker, its files and its process; None when never started.
+
+        Raises:
+            Refused: the instance type does not tell the figures, before there are machines too.
+        """
+        sizing(ctx.config)
         if not there(ctx, MACHINES):
             return None
         members = Members(ctx, self.hosts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config import Config
@@ -10,6 +11,7 @@ from aws_setup.errors import SetupError
 from aws_setup.hosts.sql import books
 from aws_setup.hosts.sql.client import DENIED, Mysql, SqlError, literal
 from aws_setup.receipt import receipt_path, write_private
+from aws_setup.steps import Context, Found, Step
 
 ENTRY = "database user"
 PLACES = ("%", "localhost")
@@ -78,7 +80,8 @@ def _lets_in(user: Mysql) -> bool:
 
 def _new_password(config: Config) -> str:
     """Make a password and keep it before anything uses it."""
-    password = secrets.token_urlsafe(24)
+    # MySQL's default policy wants each kind of character.
+    password = secrets.token_urlsafe(24) + "-Aa1"
     write_private(password_path(config), password + "\n")
     return password
 
@@ -109,3 +112,24 @@ def _grant(config: Config, root: Mysql) -> None:
             for database in (config.ndb_database, books.DATABASE)
         )
     )
+
+
+@dataclass(frozen=True)
+class RememberedPassword(Step):
+    """The generated password on this computer, which goes when the database goes."""
+
+    name: str = "database password"
+    part: str = "software"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the file, None when there is none."""
+        path = password_path(ctx.config)
+        return Found(str(path)) if path.exists() else None
+
+    def create(self, ctx: Context) -> Found:
+        """Do nothing: the file is written with the database user."""
+        return Found(str(password_path(ctx.config)))
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Remove the file."""
+        password_path(ctx.config).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from aws_setup.hosts.ssh import Machine
 
 MYSQL = "/usr/local/mysql/bin/mysql"
 
+ROOT = "root"
 DENIED = 1045
 NO_DATABASE = 1049
 NO_TABLE = 1146
@@ -69,6 +70,8 @@ class Mysql:
                 *("sh", "-c", _SCRIPT, "lambda-fs", str(len(options.encode())), MYSQL),
                 *("--batch", "--skip-column-names", "--default-character-set=utf8mb4", *names),
             ],
+            # Images whose root is let in by the system's user, without a password, want that user.
+            sudo=self.user == ROOT,
             stdin=options + sql,
             timeout=timeout,
             check=False,

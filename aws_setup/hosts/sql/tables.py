@@ -9,7 +9,7 @@ from aws_setup.hosts import access
 from aws_setup.hosts.groups import machines
 from aws_setup.hosts.sql.account import ENTRY, ensure_account, exists, password_path
 from aws_setup.hosts.sql.books import Entry, State, open_books, read_books
-from aws_setup.hosts.sql.client import Mysql
+from aws_setup.hosts.sql.client import ROOT, Mysql
 from aws_setup.hosts.sql.scripts import CREATE_USER, Script, execute, load
 from aws_setup.hosts.ssh import Hosts
 from aws_setup.steps import Context, Drift, Found, Step
@@ -25,7 +25,7 @@ def root_client(ctx: Context, hosts: Hosts) -> Mysql | None:
     if server is None or server.drift or not server.ready or not managers:
         return None
     secret = ctx.config.ndb_root_password
-    return Mysql(managers[0], "root", secret.get_secret_value() if secret else "")
+    return Mysql(managers[0], ROOT, secret.get_secret_value() if secret else "")
 
 
 @dataclass(frozen=True)
