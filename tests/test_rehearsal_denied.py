@@ -84,6 +84,23 @@ def test_groups_need_the_right_to_launch(cloud: RehearsalCloud) -> None:
     assert len(instances(**{"eks:cluster-name": "zoo"})) == 2
 
 
+def test_a_node_group_that_finds_no_room_for_its_group_fails(cloud: RehearsalCloud) -> None:
+    """API_Issue: what Auto Scaling refuses shows on the node group."""
+    world = make()
+    world.cluster()
+    cloud.settings.quotas.auto_scaling_groups = 0
+    world.nodes()
+    found = client("eks").describe_nodegroup(clusterName="zoo", nodegroupName="nodes")["nodegroup"]
+    issue = found["health"]["issues"][0]
+    assert (found["status"], issue["code"]) == (
+        "CREATE_FAILED",
+        "AutoScalingGroupInvalidConfiguration",
+    )
+    client("eks").delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert client("ec2").describe_launch_templates()["LaunchTemplates"] == []
+
+
 def test_sixteen_requests_with_one_token_make_one_thing(cloud: RehearsalCloud) -> None:
     """API_CreateCluster, API_CreateNodegroup, API_CreateAddon, API_CreateAccessEntry."""
     world, eks = make(), client("eks")

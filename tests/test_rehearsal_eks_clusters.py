@@ -85,6 +85,21 @@ def test_a_deleted_cluster_takes_its_interfaces_and_group_with_it(
     assert not [one for one in groups if "zoo" in one["GroupName"]]
 
 
+def test_a_cluster_whose_network_vanishes_fails(slow_cloud: RehearsalCloud) -> None:
+    """API_ClusterIssue: FAILED with Ec2SubnetNotFound, and it can be deleted."""
+    world, eks = make(), client("eks")
+    world.cluster()
+    for subnet in world.subnets:
+        client("ec2").delete_subnet(SubnetId=subnet)
+    advance(slow_cloud, 561)
+    found = eks.describe_cluster(name="zoo")["cluster"]
+    issue = found["health"]["issues"][0]["code"]
+    assert (found["status"], issue) == ("FAILED", "Ec2SubnetNotFound")
+    eks.delete_cluster(name="zoo")
+    advance(slow_cloud, 151)
+    assert eks.list_clusters()["clusters"] == []
+
+
 def test_names(cloud: RehearsalCloud) -> None:
     r"""API_CreateCluster, name: pattern ^[0-9A-Za-z][A-Za-z0-9\-_]*, unique in the region."""
     world = make()

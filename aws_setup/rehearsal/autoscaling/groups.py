@@ -244,10 +244,10 @@ def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
             "instance request(s) still in the group.",
         )
     group.leaving = True
-    if not group.members:
+    ids = list(capacity.instance_states(cloud, group))
+    if not ids:
         _gone(cloud, group)
     else:
-        ids = list(group.members)
         cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
         cloud.later("instance terminated", lambda: _gone(cloud, group))
     return {}

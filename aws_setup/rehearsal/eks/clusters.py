@@ -14,7 +14,7 @@ from aws_setup.rehearsal.eks import access, checks, errors, footprint, versions
 from aws_setup.rehearsal.eks.context import arn, hooks, moment, region
 from aws_setup.rehearsal.eks.model import Cluster, Document, shown
 from aws_setup.rehearsal.eks.pages import page
-from aws_setup.rehearsal.rules import Call
+from aws_setup.rehearsal.rules import AwsError, Call
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
@@ -34,7 +34,7 @@ def create_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
     checks.cluster_role(cloud, call, params["roleArn"])
     cluster = Cluster(_document(cloud, call, version), creator=access.caller(cloud, call))
     here.clusters[cluster.name] = cluster
-    cloud.later("cluster active", lambda: _active(cloud, call, cluster))
+    cloud.later("cluster active", lambda: _finish(cloud, call, cluster))
     return {"cluster": shown(cluster.document)}
 
 
@@ -100,6 +100,15 @@ def logging(asked: Document) -> Document:
     off = [kind for kind in LOG_TYPES if kind not in on]
     lists = [{"types": [kind for kind in LOG_TYPES if kind in on], "enabled": True}] if on else []
     return {"clusterLogging": lists + ([{"types": off, "enabled": False}] if off else [])}
+
+
+def _finish(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+    """Make a cluster ACTIVE, or FAILED when its network went away meanwhile (API_ClusterIssue)."""
+    try:
+        _active(cloud, call, cluster)
+    except AwsError as error:
+        issue = {"code": "Ec2SubnetNotFound", "message": error.message, "resourceIds": []}
+        cluster.document |= {"status": "FAILED", "health": {"issues": [issue]}}
 
 
 def _active(cloud: Cloud, call: Call, cluster: Cluster) -> None:

@@ -95,13 +95,10 @@ def remove_interfaces(cloud: Cloud, call: Call, cluster: Cluster) -> None:
 
 def remove_security_group(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     """Delete the cluster security group; EKS leaves it behind when something still uses it."""
+    group_id = cluster.vpc.get("clusterSecurityGroupId")
     try:
-        ec2(
-            cloud,
-            call,
-            "DeleteSecurityGroup",
-            GroupId=cluster.vpc["clusterSecurityGroupId"],
-        )
+        if group_id:
+            ec2(cloud, call, "DeleteSecurityGroup", GroupId=group_id)
     except AwsError as error:
         if error.code not in {"DependencyViolation", "InvalidGroup.NotFound"}:
             raise

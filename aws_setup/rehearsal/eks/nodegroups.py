@@ -14,7 +14,7 @@ from aws_setup.rehearsal.eks import addons, checks, errors, groupchecks, nodes
 from aws_setup.rehearsal.eks.context import arn, moment, region
 from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, shown
 from aws_setup.rehearsal.eks.pages import page
-from aws_setup.rehearsal.rules import Call
+from aws_setup.rehearsal.rules import AwsError, Call
 
 RELEASE_DATE = "20261105"
 """Date in the releaseVersion of the nodes' AMI."""
@@ -96,7 +96,11 @@ def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: 
     if group.document["status"] != "CREATING":
         return
     nodes.let_in(cloud, call, cluster, group)
-    nodes.launch(cloud, call, cluster, group, data)
+    try:
+        nodes.launch(cloud, call, cluster, group, data)
+    except AwsError as error:
+        _failed(group, "AutoScalingGroupInvalidConfiguration", error)
+        return
     deadline = cloud.clock.now() + cloud.latencies["node group gives up"]
     _later(cloud, call, cluster, group, deadline)
 
@@ -115,7 +119,11 @@ def _look(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline
     document = group.document
     if document["status"] != "CREATING":
         return
-    issue = nodes.problem(cloud, call, cluster, group)
+    try:
+        issue = nodes.problem(cloud, call, cluster, group)
+    except AwsError as error:
+        _failed(group, "Ec2SubnetNotFound", error)
+        return
     document["health"]["issues"] = [issue] if issue else []
     if not issue:
         document["status"] = "ACTIVE"
@@ -124,6 +132,12 @@ def _look(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline
         document["status"] = "CREATE_FAILED"
     else:
         cloud.clock.after(LOOK_AGAIN_S, lambda: _look(cloud, call, cluster, group, deadline))
+
+
+def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
+    """Give a group up for what another service refuses (API_Issue)."""
+    issue = {"code": code, "message": f"{error.message} ({error.code})", "resourceIds": []}
+    group.document |= {"status": "CREATE_FAILED", "health": {"issues": [issue]}}
 
 
 def _hopeless(cloud: Cloud, issue: Document) -> bool:
