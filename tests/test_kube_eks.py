@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from aws_setup.rehearsal.kube.hooks import KubeHooks
@@ -245,3 +247,18 @@ def test_no_server_answers_for_a_deleted_cluster(world: World, hooks: KubeHooks)
     client("eks").delete_cluster(name="zoo")
     assert client("eks").list_clusters()["clusters"] == []
     assert hooks.apis == {}
+
+
+def test_faults_are_put_in_force_over_the_control_endpoint(
+    world: World, cloud: RehearsalCloud
+) -> None:
+    def ask(method: str, body: Any = None) -> tuple[int, Any]:
+        raw = json.dumps(body).encode() if body is not None else None
+        answer = urllib3.request(method, f"{cloud.url}/_rehearsal/kube/faults", body=raw)
+        return answer.status, answer.json()
+
+    assert ask("POST", {"fault": "nonsense"})[0] == 400
+    code, held = ask("POST", {"fault": "status", "status": 503, "resource": "namespaces"})
+    assert (code, held[0]["status"]) == (200, 503)
+    assert status_of(core().list_namespace) == 503
+    assert ask("DELETE") == (200, [])

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.control import one_line
+from aws_setup.rehearsal.kube.hooks import KubeHooks
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
 
@@ -74,7 +75,11 @@ def _serve(options: argparse.Namespace) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     try:
-        with serve(settings, port=options.port) as cloud, _machines(options.machines, cloud):
+        with (
+            serve(settings, port=options.port) as cloud,
+            KubeHooks(cloud),
+            _machines(options.machines, cloud),
+        ):
             _add_faults(cloud, faults)
             _say(environment(cloud.url, settings.speed))
             while not stop.wait(0.5):

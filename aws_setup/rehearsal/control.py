@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from aws_setup.rehearsal.clock import ManualClock
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.faults import RULES
+from aws_setup.rehearsal.kube import control as kube
 from aws_setup.rehearsal.settings import Deny, Settings
 from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest
 
@@ -105,5 +106,6 @@ ROUTES: dict[tuple[str, str], Callable[[Cloud, Any], Any]] = {
     ("POST", "settings"): _change_settings,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _clock,
+    **kube.ROUTES,
 }
 """What the control endpoint answers, by method and path."""

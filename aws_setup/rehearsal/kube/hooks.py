@@ -19,6 +19,7 @@ from aws_setup.rehearsal.kube.controllers.desk import EBS_DRIVER
 from aws_setup.rehearsal.kube.controllers.nodes import node
 from aws_setup.rehearsal.kube.ec2 import CloudOutside
 from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.faults import Faults
 from aws_setup.rehearsal.kube.requests import ADMINS, User
 from aws_setup.rehearsal.kube.server import KubeApi
 
@@ -51,6 +52,7 @@ class KubeHooks:
             now: the time by which tokens expire; the machine's by default.
         """
         self.apis: dict[str, KubeApi] = {}
+        self.faults = Faults()
         self.refusals: list[str] = []
         self.annotate_role = True
         self._cloud, self._now = cloud, now
@@ -80,6 +82,7 @@ class KubeHooks:
             lock=self._cloud.lock,
             authenticate=authenticate,
             outside=CloudOutside(self._cloud, cluster=name, region=region),
+            faults=self.faults,
             version=f"v{version}.0-eks-rehearsal",
         ).__enter__()
         api.controllers.drivers.clear()

@@ -51,6 +51,7 @@ class KubeApi:
         lock: threading.RLock | None = None,
         authenticate: Authenticate | None = None,
         outside: Outside | None = None,
+        faults: Faults | None = None,
         version: str = VERSION,
     ) -> None:
         """Make a cluster without nodes; it listens once the block is entered.
@@ -60,6 +61,7 @@ class KubeApi:
             lock: the lock of whoever else uses that clock.
             authenticate: who may come in; by default the bearers of the token `any`.
             outside: the cloud that makes volumes and load balancers; by default a made-up one.
+            faults: faults that other clusters share.
             version: what /version says.
         """
         self.clock = clock or CloudClock(speed=0)
@@ -68,7 +70,7 @@ class KubeApi:
         self.authenticate = authenticate or known_tokens("any")
         self.version = version
         self.state = State(self.clock.today)
-        self.faults = Faults()
+        self.faults = faults or Faults()
         self.controllers = Controllers(self.state, self.clock, self.faults, outside or Outside())
         self.api = Api(self.state, log_of=self.controllers.log)
         self.requests: list[tuple[str, str, int]] = []
