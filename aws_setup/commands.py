@@ -16,7 +16,7 @@ from aws_setup.receipt import write_receipt
 from aws_setup.report import Report
 from aws_setup.report.progress import Progress
 from aws_setup.result import Result, changes
-from aws_setup.runner import Event, Kind, Listener, Outcome, apply, remove
+from aws_setup.runner import Event, Kind, Listener, Outcome, apply, removable, remove
 from aws_setup.steps import Action, Context, Found, Step
 from aws_setup.summary import hours_since
 from aws_setup.waiting import SystemClock
@@ -65,7 +65,7 @@ class Run:
 
     def progress(self, rows: Sequence[Row]) -> AbstractContextManager[Progress]:
         """Show the run over `rows`."""
-        return self.report.progress([row.step.name for row in rows])
+        return self.report.progress({row.step.name: row.step.needs for row in rows})
 
 
 def plan(run: Run) -> None:
@@ -151,7 +151,7 @@ def destroy(run: Run) -> None:
     """Delete everything of this deployment and look again whether anything is left."""
     table = list(run.script.removal(run.ctx.config))
     rows = look(table, run.ctx, stop=run.clock.stop)
-    there = [row for row in rows if row.found and not row.step.adopted]
+    there = removable(rows)
     name = run.ctx.config.deployment_name
     unknown = [row for row in rows if row.action is Action.UNKNOWN]
     run.result.planned(unknown)
@@ -190,7 +190,7 @@ def _carry_out(
     act: Callable[..., Outcome],
 ) -> Outcome:
     """Run `act` over the rows with progress, and always leave a receipt behind."""
-    with run.progress(changes(rows) if act is apply else rows) as tell:
+    with run.progress(changes(rows) if act is apply else removable(rows)) as tell:
         outcome = act(rows, run.ctx, tell=_quiet_about_existing(tell), stop=run.clock.stop)
     ids = {name: found.id for name, found in run.ctx.found.items()}
     run.result.ended(rows, outcome, ids)

@@ -141,7 +141,7 @@ def remove(
 
     What a failed deletion needs stays: AWS would refuse it only after a long wait.
     """
-    mine = [row for row in rows if row.found and not row.step.adopted]
+    mine = removable(rows)
     names = {row.step.name for row in mine}
     needs: dict[str, set[str]] = {name: set() for name in names}
     for row in mine:
@@ -155,6 +155,11 @@ def remove(
         return Action.DELETE
 
     return run.drive(needs, act, stop)
+
+
+def removable(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of what is there and is ours to delete."""
+    return [row for row in rows if row.found and not row.step.adopted]
 
 
 def needed_by(rows: Sequence[Row], name: str) -> set[str]:

@@ -15,11 +15,11 @@ SSH_USER = "ubuntu"
 
 
 def machines(found: Mapping[str, Found]) -> list[Mapping[str, Any]]:
-    """Return every VM that the steps found: id, name, private_ip and public_ip."""
+    """Return every VM that the steps found, sorted by name: id, name, private_ip and public_ip."""
     listed: list[Mapping[str, Any]] = []
     for thing in found.values():
         listed.extend(thing.facts.get("instances", ()))
-    return listed
+    return sorted(listed, key=lambda machine: str(machine["name"]))
 
 
 def ssh_command(config: Config, machine: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,15 +23,6 @@ def shape(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
     return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
 
 
-def story(cloud: RehearsalCloud, folder: Path, *faults: dict[str, Any]) -> None:
-    """Create with faults, create again without, check the state, destroy."""
-    cloud.faults.add(*faults)
-    run(SCRIPT, folder, "--yes", "--json")
-    cloud.faults.clear()
-    again = run(SCRIPT, folder, "--yes", "--json")
-    assert again.exit_code == 0, (faults, again.document["problems"])
-
-
 @pytest.fixture
 def folder(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder to start from; botocore's own repeats, and their pauses, are off."""
@@ -50,7 +40,7 @@ def undisturbed(cloud: RehearsalCloud, folder: Path) -> tuple[Counter[tuple[str,
     return made, calls
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_call_can_be_the_last(
     cloud: RehearsalCloud,
@@ -61,13 +51,32 @@ def test_every_call_can_be_the_last(
     wanted, calls = undisturbed
     empty = shape(cloud)
     for last in range(1 + part, calls + 1, PARTS):
+        cloud.faults.add({"fault": "drop", "from_call": len(cloud.calls) + last})
+        run(SCRIPT, folder, "--yes", "--json")
         cloud.faults.clear()
-        story(cloud, folder, {"fault": "drop", "from_call": _calls_so_far(cloud) + last})
+        again = run(SCRIPT, folder, "--yes", "--json")
+        assert again.exit_code == 0, (last, again.document["problems"])
         assert shape(cloud) == wanted, f"killed at call {last}"
         gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
         assert gone.exit_code == 0, (last, gone.document["problems"])
         assert shape(cloud) == empty, f"killed at call {last}, then destroyed"
 
 
-def _calls_so_far(cloud: RehearsalCloud) -> int:
-    return len(cloud.calls)
+@pytest.mark.parametrize("verb", ["create", "destroy"])
+def test_every_write_may_lose_its_answer(
+    cloud: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    empty = shape(cloud)
+    assert run(SCRIPT, folder, "--yes").exit_code == 0
+    wanted = shape(cloud)
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    actions = {call.name for call in cloud.calls.writes()}
+    if verb == "destroy":
+        assert run(SCRIPT, folder, "--yes").exit_code == 0
+    cloud.faults.add(
+        *({"fault": "lose-answer", "action": name, "calls": [1]} for name in sorted(actions))
+    )
+    ended = run(SCRIPT, folder, verb, "--yes", "--json")
+    assert ended.exit_code == 0, (ended.document["problems"], ended.document.get("leftovers"))
+    assert shape(cloud) == (wanted if verb == "create" else empty)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from aws_setup.errors import Problem
 from aws_setup.plan import Row
-from aws_setup.report.progress import Progress, live, plain
+from aws_setup.report.progress import Needs, Progress, live, plain
 from aws_setup.result import Result
 from aws_setup.steps import Action
 
@@ -95,9 +95,9 @@ class Report:
                 self.err.print(Text(f"  -> {problem.hint}"), soft_wrap=True)
 
     @contextmanager
-    def progress(self, names: Sequence[str]) -> Iterator[Progress]:
+    def progress(self, needs: Needs) -> Iterator[Progress]:
         """Show a run while it goes: a live table on a terminal, plain lines elsewhere."""
-        shown = live(self.err, names) if self.live else plain(self.err, quiet=self.style.quiet)
+        shown = live(self.err, needs) if self.live else plain(self.err, quiet=self.style.quiet)
         with shown as progress:
             yield progress
 

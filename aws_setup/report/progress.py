@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,9 @@ from rich.text import Text
 
 from aws_setup.runner import Event, Kind
 from aws_setup.waiting import minutes
+
+Needs = Mapping[str, Sequence[str]]
+"""Step -> the steps that have to end before it."""
 
 ROWS = 20
 """Lines of the live table; ended steps leave it first."""
@@ -37,7 +40,7 @@ class Progress:
 
 @dataclass
 class _Line:
-    state: str = "waits"
+    state: str = ""
     style: str = "dim"
     started: float | None = None
     ended: float | None = None
@@ -60,8 +63,11 @@ class _Plain(Progress):
 
 
 class _Table(Progress):
-    def __init__(self, names: Sequence[str]) -> None:
-        self._lines = {name: _Line() for name in names}
+    """What the live table shows; rich asks for it four times a second."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        self._lines = {name: _Line() for name in needs}
         self._began = time.monotonic()
         self._lock = threading.Lock()
 
@@ -83,11 +89,18 @@ class _Table(Progress):
             for _ in range(3):
                 table.add_column(overflow="ellipsis", no_wrap=True)
             for name, line in shown:
-                table.add_row(Text(name), _elapsed(line), Text(line.state, style=line.style))
+                state = line.state if line.started else self._waits_for(name)
+                table.add_row(Text(name), _elapsed(line), Text(state, style=line.style))
             clock = minutes(time.monotonic() - self._began)
             table.caption = f"{len(ended)} of {len(self._lines)} steps, {clock}"
             table.caption_justify = "left"
             return table
+
+    def _waits_for(self, name: str) -> str:
+        """Return what a step that has not started waits for."""
+        waits = [need for need in self._needs[name] if need in self._lines]
+        left = [need for need in waits if not self._lines[need].ended]
+        return f"waits for {', '.join(left)}" if left else "about to start"
 
 
 def _elapsed(line: _Line) -> Text:
@@ -115,8 +128,8 @@ def plain(console: Console, *, quiet: bool) -> Iterator[Progress]:
 
 
 @contextmanager
-def live(console: Console, names: Sequence[str]) -> Iterator[Progress]:
+def live(console: Console, needs: Needs) -> Iterator[Progress]:
     """Show a table that follows the events until the run ends."""
-    table = _Table(names)
+    table = _Table(needs)
     with Live(table, console=console, refresh_per_second=4):
         yield table

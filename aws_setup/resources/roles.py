@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,12 +101,17 @@ def delete_role(ctx: Context, name: str) -> None:
     """Detach and delete the policies of a role, and the role; gone already is fine."""
     iam = ctx.aws.iam
     try:
-        for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
-            iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
-        for inline in iam.list_role_policies(RoleName=name)["PolicyNames"]:
-            iam.delete_role_policy(RoleName=name, PolicyName=inline)
+        attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
     except iam.exceptions.NoSuchEntityException:
         return
+    # A repeat after a lost answer finds a policy gone: that says nothing about the role.
+    for policy in attached:
+        with suppress(iam.exceptions.NoSuchEntityException):
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+    for own in inline:
+        with suppress(iam.exceptions.NoSuchEntityException):
+            iam.delete_role_policy(RoleName=name, PolicyName=own)
     delete_patiently(
         ctx,
         f"IAM role {name}",
