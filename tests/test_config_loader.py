@@ -154,6 +154,7 @@ def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) ->
         (b'ssh_key_path: "C:\\Users\\x"\n', ":1:20", "escape", "single quotes"),
         (b"a: b\n\tc: d\n", ":2:1", "not YAML", "spaces where the tabulator"),
         (b"a: b: c\n", ":1:5", "not YAML", "quotes"),
+        (b"a: &x [*x]\n", "config_aws.yaml", "an alias (*name) stands inside", "sample"),
         (b"a: \xff\xfe\xfa\n", "config_aws.yaml", "not YAML", "UTF-8"),
     ],
 )

@@ -65,6 +65,8 @@ def read_entries(path: Path) -> tuple[list[tuple[str, Entry]], list[Problem]]:
     if not isinstance(root, yaml.MappingNode):
         where = _place(path.name, root)
         raise Refused(where, "the file is not a list of 'key: value' lines", _COPY)
+    if _holds_itself(root, ()):
+        raise Refused(path.name, "an alias (*name) stands inside its own anchor (&name)", _COPY)
     entries, problems = [], []
     for key, value in root.value:
         entry = Entry(path.name, path.parent, key_node=key, value_node=value)
@@ -117,6 +119,14 @@ def _compose(content: bytes, path: Path) -> yaml.Node | None:
         raise Refused(
             path.name, f"this is not YAML: {error}", "save the file as plain text in UTF-8"
         ) from error
+
+
+def _holds_itself(node: yaml.Node, around: tuple[yaml.Node, ...]) -> bool:
+    if not isinstance(node, yaml.CollectionNode):
+        return False
+    parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+    inside = (*around, node)
+    return any(any(part is one for one in inside) or _holds_itself(part, inside) for part in parts)
 
 
 def _mend(error: yaml.MarkedYAMLError) -> str:
