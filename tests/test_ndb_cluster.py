@@ -201,3 +201,30 @@ def test_mysqld_that_was_stopped_is_started_again(ndb: World) -> None:
     rows = create(ndb)
     assert rows["mysqld"].action is Action.UPDATE
     assert rows["ndb storage"].action is Action.EXISTS
+
+
+def test_a_manager_that_went_away_is_started_again_and_nothing_else(ndb: World) -> None:
+    create(ndb)
+    _, hosts = ndb.context()
+    manager = hosts.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER)
+    manager.run(["/usr/local/bin/ndb_mgm", "-e", "1 stop"])
+    manager.close()
+    rows = create(ndb)
+    assert rows["ndb management server"].action is Action.UPDATE
+    assert [line for line in ndb.started(0) if line.startswith("ndb_mgmd")][1:] == [
+        "ndb_mgmd --reload --skip-config-cache -f /var/lib/mysql-cluster/config.ini"
+    ]
+
+
+def test_one_data_node_that_ended_is_started_alone_and_without_initial(ndb: World) -> None:
+    create(ndb)
+    _, hosts = ndb.context()
+    vm = VMS[2]
+    node = hosts.machine(vm.id, ndb.public[vm.id], name=vm.name, private_ip=vm.private_ip)
+    node.run("kill $(cat /usr/local/mysql/data/ndb_3.pid)", sudo=True)
+    hosts.close()
+    rows = create(ndb)
+    drift = rows["ndb storage"].found.drift if rows["ndb storage"].found else ()
+    assert [one.what for one in drift] == ["data node ndb-datanode-type2-0"]
+    assert ndb.started(1) == ["ndbmtd --initial"]
+    assert ndb.started(2) == ["ndbmtd --initial", "ndbmtd"]

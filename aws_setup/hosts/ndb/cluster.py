@@ -103,11 +103,12 @@ class Members:
         return {CONFIG_INI: ini, MY_CNF: my_cnf(address)}
 
     def show(self) -> Cluster | None:
-        """Return what the management server says; None when none is running."""
+        """Return what the management server says; None when none runs, or it does not answer."""
         if not running(self.manager, f"{MANAGER_DATA}/ndb_{MANAGER_ID}.pid", "ndb_mgmd"):
             return None
-        result = self.manager.run([NDB_MGM, "-e", "show"], repeatable=True)
-        return parse_show(result.stdout)
+        # ndb_mgm itself tries for a minute to reach a server that is just starting.
+        result = self.manager.run([NDB_MGM, "-e", "show"], repeatable=True, timeout=90, check=False)
+        return None if result.code else parse_show(result.stdout)
 
     def marker(self) -> Marker | None:
         """Return the manager's marker."""

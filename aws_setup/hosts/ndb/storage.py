@@ -80,10 +80,10 @@ class DataNodes(Step):
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when every data node is started and the manager's marker says so."""
-        members = Members(ctx, self.hosts)
+        members, gone = Members(ctx, self.hosts), set[int]()
         wait_until(
             "every NDB data node is started",
-            lambda: _probe(members),
+            lambda: _probe(members, gone),
             clock=ctx.clock,
             deadline=START,
             pause=5,
@@ -136,20 +136,33 @@ def _states(members: Members, shown: Cluster | None) -> dict[int, NodeState]:
     return {id: shown.state(id) if shown else NodeState.ABSENT for id in members.data_nodes}
 
 
-def _probe(members: Members) -> Set[int] | Pending:
-    """Answer when all are started; a data node whose process ended ends the wait."""
+def _probe(members: Members, gone: set[int]) -> Set[int] | Pending:
+    """Answer when all are started; a data node without a process ends the wait.
+
+    Only at the second look, which `gone` remembers: a daemon writes its PID file a moment late.
+    """
     shown = members.show()
     if shown is None:
         raise no_manager(members)
     states = _states(members, shown)
     late = {id: state for id, state in states.items() if state is not NodeState.STARTED}
-    for id, state in late.items():
-        machine = members.data_nodes[id]
-        if state is NodeState.ABSENT and not node_runs(id, machine):
-            raise SetupError(
-                f"NDB data node {machine.name} (id {id}) did not start",
-                last_words(id, machine),
-                f"mend that on {machine.address}, then run the same command again",
-            )
+    ended = {
+        id
+        for id, state in late.items()
+        if state is NodeState.ABSENT and not node_runs(id, members.data_nodes[id])
+    }
+    if ended & gone:
+        first = min(ended & gone)
+        raise _ended(first, members.data_nodes[first])
+    gone.clear()
+    gone.update(ended)
     said = ", ".join(f"{members.data_nodes[id].name} {state}" for id, state in late.items())
     return Pending(said) if late else frozenset(states)
+
+
+def _ended(node_id: int, machine: Machine) -> SetupError:
+    return SetupError(
+        f"NDB data node {machine.name} (id {node_id}) did not start",
+        last_words(node_id, machine),
+        f"mend that on {machine.address}, then run the same command again",
+    )
