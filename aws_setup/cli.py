@@ -115,6 +115,7 @@ def run_verb(
     inventory = Inventory(aws, config)
     ctx = Context(config, aws, clock, inventory, patient=not no_wait, reformat=reformat)
     result.account, result.region = aws.identity.account, aws.region
+    result.more["arn"] = aws.identity.arn
     run = Run(script, ctx, clock, report, result, only, yes, asker())
     try:
         VERBS[verb](run)

@@ -25,6 +25,8 @@ def test_the_default_deployment_passes_with_its_price(operator: Operator) -> Non
     ended = operator.run("plan")
     assert ended["exit_code"] == 0
     assert [warning["what"] for warning in ended["warnings"]] == ["6 AMIs are deprecated"]
+    who = (ended["account"], ended["arn"], ended["region"])
+    assert who == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/rehearsal", "us-east-1")
     # 10 machines of $1.008, 11 public addresses of $0.005, one NAT gateway and one cluster.
     assert ended["hourly_usd"] == pytest.approx(10 * 1.008 + 11 * 0.005 + 0.045 + 0.10)
     assert ended["prices"]["daily_usd"] == pytest.approx(24 * ended["hourly_usd"], abs=0.01)
