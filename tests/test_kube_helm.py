@@ -174,3 +174,31 @@ def test_a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeAp
         helm.ok(*change, "--force-conflicts")
     data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
     assert data["whisk_api_host_name"] == "new.example.com"
+
+
+def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApi) -> None:
+    helm.install("--wait", "--timeout", "60s")
+    kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
+    process = helm.start(
+        "upgrade",
+        "owdev",
+        str(CHART),
+        "--set",
+        REPLICAS,
+        "--wait",
+        "--set",
+        "whisk.ingress.apiHostName=new.example.com",
+    )
+    name = ("secrets", SPACE, "sh.helm.release.v1.owdev.v2")
+    deadline = time.monotonic() + 60
+    while name not in kube.state.objects:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    kube.faults.clear()
+    assert helm.status() == "pending-upgrade"
+    helm.ok("rollback", "owdev", "1", "--wait", "--timeout", "60s")
+    assert helm.status() == "deployed"
+    data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
+    assert data["whisk_api_host_name"] == "somebody-else.example.com"
