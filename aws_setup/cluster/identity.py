@@ -28,7 +28,7 @@ NODE_POLICIES = (
 """https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html"""
 
 EBS_POLICIES = (
-    MANAGED + "service-role/AmazonEBSCSIDriverPolicyV2",
+    MANAGED + "AmazonEBSCSIDriverPolicyV2",
     MANAGED + "service-role/AmazonEBSCSIDriverPolicy",
 )
 """The recommended policy, and the older one where the first does not exist.
