@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aws_setup.cli import script_command
 from aws_setup.cluster.tables import configuration, last_words, prepare, removal
-from aws_setup.commands import Script
+from aws_setup.commands import Flag, Script
 from aws_setup.preflight import cluster
 
 SCRIPT = Script(
@@ -27,6 +27,11 @@ SCRIPT = Script(
     preflight=cluster.run,
     epilogue=last_words,
     whole=False,
+    flags=(
+        Flag("--skip-storage-probe", "storage_probe", False, "Do not prove that volumes work."),
+        Flag("--set-context", "set_kube_context", True, "Make it kubectl's current context."),
+        Flag("--write-wskprops", "write_wskprops", True, "Also write ~/.wskprops for wsk."),
+    ),
 )
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -86,13 +87,18 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     @click.option("--reformat", is_flag=True, help="Format the file systems anew: all is lost.")
     @shared_options
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
+        given = [flag for flag in script.flags if options.pop(flag.parameter)]
+
         def work(config: Config, result: Result, report: Report) -> None:
             run_verb(
                 script, verb, config=config, result=result, report=report, only=only, **options
             )
 
-        sys.exit(guarded(verb, work, beside=beside, **options))
+        switched = {flag.key: flag.value for flag in given}
+        sys.exit(guarded(verb, work, beside=beside, switched=switched, **options))
 
+    for flag in reversed(script.flags):
+        click.option(flag.option, flag.parameter, is_flag=True, help=flag.help)(command)
     return command
 
 
@@ -163,11 +169,13 @@ def guarded(
     profile: str | None = None,
     region: str | None = None,
     without: Callable[[Result, Report], None] | None = None,
+    switched: Mapping[str, Any] = MappingProxyType({}),
     **_: Any,
 ) -> int:
     """Load the configuration, run `work`, turn every error into lines, and return the exit code.
 
     `without` runs instead of `work` when no file is given and none is there; None refuses that.
+    `switched` goes before the keys of the file.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if verbose:
@@ -180,7 +188,7 @@ def guarded(
             without(result, report)
         else:
             chosen = {"aws_profile": profile, "aws_region": region}
-            overrides = {key: value for key, value in chosen.items() if value}
+            overrides = {key: value for key, value in chosen.items() if value} | dict(switched)
             config = load_config(
                 find_config(yaml_path, beside), overrides=overrides, environ=os.environ
             )

@@ -25,13 +25,29 @@ Ask = Callable[[str], str]
 
 
 @dataclass(frozen=True)
+class Flag:
+    """A switch of one script's command line that goes before a key of the configuration."""
+
+    option: str
+    key: str
+    value: bool
+    help: str
+
+    @property
+    def parameter(self) -> str:
+        """The name under which the command line hands it over."""
+        return self.option.lstrip("-").replace("-", "_")
+
+
+@dataclass(frozen=True)
 class Script:
     """What tells one script from another: its verbs, its table, and what comes before and after.
 
     `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
     before the look; `preflight` checks the plan before consent and returns what it found, None
     when the script has nothing to check. `epilogue` returns the lines to print after success.
-    A script that is not `whole` owns a part of the deployment: the rest is no leftover of it.
+    `flags` are its own switches. A script that is not `whole` owns a part of the deployment: the
+    rest is no leftover of it.
     """
 
     name: str
@@ -43,6 +59,7 @@ class Script:
     preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
     whole: bool = True
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass

@@ -9,7 +9,8 @@ from aws_setup.cluster import probing, release, tls
 from aws_setup.cluster.diagnosis import Blocker, Sight, first_blocker, unwell
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.keys import read_keys
-from aws_setup.cluster.kube import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET, Kube
+from aws_setup.cluster.kube import CLAIM, DEPLOYMENT, JOB, NODE, POD, STATEFUL_SET, Kube
+from aws_setup.cluster.nodes import ROLE_LABEL
 from aws_setup.cluster.storage import last_event
 from aws_setup.errors import SetupError
 from aws_setup.receipt import write_private
@@ -96,10 +97,11 @@ class Ready(Step):
             return None
         blocker = look(ctx)
         if blocker is None:
-            return Found("everything runs", "ready")
+            return Found("everything runs", f"ready, nodes: {nodes_ready(ctx)}")
         drift = (Drift(blocker.name, blocker.state, "done"),) if blocker.hopeless else ()
-        unwell_pods = {"blocked by": f"{blocker.kind} {blocker.name}: {blocker.state}"}
-        return Found("not everything runs", blocker.state, unwell_pods, drift, ready=False)
+        bad = {"pods not well": pods_not_well(ctx)}
+        state = f"{describe(ctx, blocker)}, nodes: {nodes_ready(ctx)}"
+        return Found("not everything runs", state, bad, drift, ready=False)
 
     def create(self, ctx: Context) -> Found:
         """Begin to wait."""
@@ -307,6 +309,18 @@ class HandOver(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the file; ~/.wskprops is the user's and stays."""
         access_path(ctx.config).unlink(missing_ok=True)
+
+
+def nodes_ready(ctx: Context) -> str:
+    """Return how many nodes of each role are ready, as in 'core 3 of 3, invoker 7 of 8'."""
+    counted: dict[str, list[bool]] = {}
+    for node in kube(ctx).list(NODE):
+        role = (node["metadata"].get("labels") or {}).get(ROLE_LABEL, "other")
+        conditions = node.get("status", {}).get("conditions") or []
+        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        counted.setdefault(role, []).append(ready)
+    said = [f"{role} {sum(ready)} of {len(ready)}" for role, ready in sorted(counted.items())]
+    return ", ".join(said) or "none"
 
 
 def pods_not_well(ctx: Context) -> list[str]:
