@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,12 @@ from click.testing import CliRunner
 import configure_eks_cluster
 import create_aws_infrastructure
 from aws_setup.cli import script_command
-from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.cluster.token import PREFIX
+from aws_setup.rehearsal.eks.context import install
+from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView
+from aws_setup.rehearsal.kube.controllers.outside import Outside
+from aws_setup.rehearsal.kube.errors import ApiError, Obj
+from aws_setup.rehearsal.kube.requests import ADMINS, User
 from aws_setup.rehearsal.kube.server import KubeApi
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.whisk.server import Whisk
@@ -42,14 +46,52 @@ CONFIG: dict[str, Any] = {
 }
 
 
-CHART = Path(__file__).parent / "charts" / "openwhisk"
-_LOOK_UP = socket.getaddrinfo
+class LocalBalancer(Outside):
+    """A cloud whose load balancers are this computer."""
+
+    def balancer_made(self, service: Obj) -> str:
+        return "localhost"
 
 
-def local_balancers(host: Any, *arguments: Any, **more: Any) -> Any:
-    """Let the names of load balancers lead to this computer, as the only DNS there is."""
-    local = str(host).endswith(".elb.amazonaws.com")
-    return _LOOK_UP("127.0.0.1" if local else host, *arguments, **more)
+def admitted(header: str) -> User:
+    """Let in whoever brings a token that EKS would look at."""
+    if not header.startswith(f"Bearer {PREFIX}"):
+        raise ApiError(401, "Unauthorized", "Unauthorized")
+    return User("ada", admin=True, groups=(ADMINS,))
+
+
+@dataclass
+class OneCluster:
+    """Plays the API server of the only cluster: nodes join it, its service account appears."""
+
+    api: KubeApi
+    entries: list[str] = field(default_factory=list)
+
+    def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
+        import base64
+
+        return Endpoint(self.api.url, base64.b64encode(self.api.ca_pem.encode()).decode())
+
+    def nodegroup_changed(self, group: NodegroupView) -> None:
+        for node in group.nodes:
+            self.api.add_node(node.private_dns, zone=node.zone, **group.labels)
+
+    def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
+        self.entries = sorted(entries)
+
+    def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
+        if addon == "aws-ebs-csi-driver" and status:
+            account = {
+                "metadata": {
+                    "name": "ebs-csi-controller-sa",
+                    "namespace": "kube-system",
+                    "annotations": {"eks.amazonaws.com/role-arn": role_arn},
+                }
+            }
+            self.api.state.put("serviceaccounts", account)
+
+    def deleted(self, *, name: str, region: str) -> None:
+        self.api.closing = True
 
 
 @dataclass
@@ -60,7 +102,7 @@ class Lab:
     api: KubeApi
     whisk: Whisk
     folder: Path
-    hooks: KubeHooks
+    hooks: OneCluster
     config: dict[str, Any]
 
     def save(self, **changes: Any) -> None:
@@ -95,21 +137,21 @@ def lab(cloud: RehearsalCloud, folder: Path, patch: pytest.MonkeyPatch) -> Itera
     """Bring up a cluster without nodes and a laptop that has helm."""
     folder.mkdir(parents=True)
     with ExitStack() as stack:
-        hooks = stack.enter_context(KubeHooks(cloud))
+        api = stack.enter_context(KubeApi(outside=LocalBalancer(), authenticate=admitted))
+        hooks = OneCluster(api)
+        install(cloud, hooks)
         tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}
         eks_world.make().cluster("zoo", tags=tags)
         key = client("ec2").create_key_pair(KeyName="key")["KeyMaterial"]
         (folder / "key.pem").write_text(key)
         whisk = Whisk(healthy=NODES)
         url = stack.enter_context(serve_whisk(whisk))
-        api = hooks.apis["zoo"]
-        patch.setattr(socket, "getaddrinfo", local_balancers)
         programs = folder / "bin"
         programs.mkdir()
         (programs / "helm").symlink_to(helm_program())
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
         patch.chdir(folder)
-        chart = shutil.copytree(CHART, folder / "chart")
+        chart = write_chart(folder / "chart")
         made = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
         made.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
         yield made
@@ -118,3 +160,104 @@ def lab(cloud: RehearsalCloud, folder: Path, patch: pytest.MonkeyPatch) -> Itera
 def private(path: Path) -> bool:
     """Say whether only its owner may read a file."""
     return stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+TEMPLATES = {
+    "service.yaml": """
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}-nginx
+  annotations: {{- toYaml .Values.whisk.ingress.annotations | nindent 4 }}
+spec:
+  type: {{ .Values.whisk.ingress.type }}
+  selector: {name: {{ .Release.Name }}-nginx}
+  ports:
+  - {name: http, port: 80}
+  - {name: https, port: 443}
+""",
+    "config.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}-whisk.config
+data:
+  whisk_api_host_name: {{ .Values.whisk.ingress.apiHostName | quote }}
+  user_memory: {{ .Values.whisk.containerPool.userMemory | quote }}
+""",
+    "auth.yaml": """
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .Release.Name }}-whisk.auth
+stringData:
+  guest: {{ .Values.whisk.auth.guest | quote }}
+""",
+    "couchdb.yaml": """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ .Release.Name }}-couchdb-pvc
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: {{ .Values.k8s.persistence.explicitStorageClass }}
+  resources: {requests: {storage: 1Gi}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}-couchdb
+spec:
+  replicas: 1
+  selector: {matchLabels: {name: {{ .Release.Name }}-couchdb}}
+  template:
+    metadata: {labels: {name: {{ .Release.Name }}-couchdb}}
+    spec:
+      containers: [{name: couchdb, image: couchdb}]
+      volumes:
+      - name: data
+        persistentVolumeClaim: {claimName: {{ .Release.Name }}-couchdb-pvc}
+""",
+    "invoker.yaml": """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: {{ .Release.Name }}-invoker
+spec:
+  replicas: {{ .Values.invoker.containerFactory.kubernetes.replicaCount }}
+  serviceName: invoker
+  selector: {matchLabels: {name: {{ .Release.Name }}-invoker}}
+  template:
+    metadata: {labels: {name: {{ .Release.Name }}-invoker}}
+    spec:
+      nodeSelector: {openwhisk-role: invoker}
+      containers: [{name: invoker, image: invoker}]
+""",
+    "job.yaml": """
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-install-packages
+spec:
+  template:
+    metadata: {labels: {name: {{ .Release.Name }}-install-packages}}
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: install
+        image: {{ .Values.installer | default "installer:1" }}
+""",
+}
+"""Objects of OpenWhisk's chart, as few as its way up needs, with its names."""
+
+
+def write_chart(folder: Path) -> Path:
+    """Write a chart that has the names of OpenWhisk's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "templates").mkdir(parents=True)
+    about = {"apiVersion": "v2", "name": "openwhisk", "version": "1.0.0"}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(about))
+    (folder / "values.yaml").write_text("whisk: {ingress: {annotations: {}}}\n")
+    for name, text in TEMPLATES.items():
+        (folder / "templates" / name).write_text(text.lstrip())
+    return folder
