@@ -15,6 +15,7 @@ from aws_setup.pricing import price
 from aws_setup.receipt import write_receipt
 from aws_setup.report import Report
 from aws_setup.report.progress import Progress
+from aws_setup.resources.adopted import named_vpcs
 from aws_setup.result import Result, changes
 from aws_setup.runner import Event, Kind, Listener, Outcome, apply, removable, remove
 from aws_setup.steps import Action, Context, Found, Step
@@ -101,6 +102,7 @@ def plan(run: Run) -> None:
 def create(run: Run) -> None:
     """Look, refuse what cannot end well, show the plan and its price, ask, and make it."""
     run.script.prepare(run.ctx)
+    _choose_vpc(run)
     rows = look(run.steps(), run.ctx, stop=run.clock.stop)
     bill = _checked(run, rows)
     todo = changes(rows)
@@ -116,6 +118,19 @@ def create(run: Run) -> None:
         for line in run.script.epilogue(run.ctx):
             run.report.result(line)
         run.report.result(_done(outcome))
+
+
+def _choose_vpc(run: Run) -> None:
+    """Ask which VPC is meant where several have the name; without a terminal the plan refuses."""
+    config = run.ctx.config
+    if config.create_vpc or config.vpc_id or run.ask is None:
+        return
+    vpcs = {vpc["VpcId"]: vpc["CidrBlock"] for vpc in named_vpcs(run.ctx)}
+    if len(vpcs) > 1:
+        listed = ", ".join(f"{own} ({cidr})" for own, cidr in vpcs.items())
+        chosen = run.ask(f"Several VPCs are named {config.vpc_name}: {listed}. Which one").strip()
+        if chosen in vpcs:
+            run.ctx.config = config.model_copy(update={"vpc_id": chosen})
 
 
 def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
@@ -170,7 +185,7 @@ def destroy(run: Run) -> None:
     rows = look(table, run.ctx, stop=run.clock.stop)
     there = removable(rows)
     name = run.ctx.config.deployment_name
-    unknown = [row for row in rows if row.action is Action.UNKNOWN]
+    unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
     if there:
         run.report.plan(there, deleting=True)

@@ -90,9 +90,11 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
     """Return what the steps find, for things that carry no tag in a list call (IAM, EKS)."""
     found = []
     for row in look(table, ctx, stop=lambda: None):
+        if row.step.adopted:
+            continue
         if row.error:
             raise row.error
-        if row.found and not row.step.adopted and row.action is not Action.CONFLICT:
+        if row.found and row.action is not Action.CONFLICT:
             command = BY_STEP.get(row.step.name, "")
             own = row.found.facts.get("role_name", row.found.id)
             text = f"{command} {own}" if command else command_for(row.found.id)

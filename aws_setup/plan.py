@@ -95,10 +95,14 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
 
 
 def conflicts(rows: Sequence[Row]) -> list[Problem]:
-    """Return every difference that cannot be changed in place, and what a step refused."""
+    """Return what stands against any run: what a step refused, what cannot be adopted, and every
+    difference that cannot be changed in place.
+    """
     refused = [row.error for row in rows if isinstance(row.error, Refused)]
-    found = [problem for error in refused for problem in error.problems]
-    return found + [
+    said = [problem for error in refused for problem in error.problems]
+    missing = [row.error for row in rows if row.step.adopted and row.error]
+    said += [as_problem(error) for error in missing if not isinstance(error, Refused)]
+    return said + [
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
             "it cannot be changed in place",
