@@ -95,9 +95,7 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
 
 
 def conflicts(rows: Sequence[Row]) -> list[Problem]:
-    """Return what stands against any run: what a step refused, what cannot be adopted, and every
-    difference that cannot be changed in place.
-    """
+    """Return what stands against any run: refusals, failed adoptions, and unmendable drift."""
     refused = [row.error for row in rows if isinstance(row.error, Refused)]
     said = [problem for error in refused for problem in error.problems]
     missing = [row.error for row in rows if row.step.adopted and row.error]
