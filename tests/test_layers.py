@@ -17,7 +17,7 @@ LAYERS = (
     ("whisk_looks",),
     ("commands", "whisk_commands"),
     ("report", "preflight"),
-    ("leftovers",),
+    ("leftovers", "picture"),
     ("result", "summary"),
     ("runner",),
     ("plan",),
