@@ -25,6 +25,7 @@ SCRIPT = Script(
     """,
     table=lambda config: [*infrastructure(config), *software(config, ask=secret_asker())],
     removal=lambda config: [*everything(config), RememberedHosts(), RememberedPassword()],
+    infrastructure=True,
     prepare=preflight.prepare,
     preflight=preflight.run,
     epilogue=lambda ctx: (

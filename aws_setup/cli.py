@@ -83,8 +83,6 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     @click.command(name=script.name, help=script.help)
     @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
     @click.option("--only", multiple=True, metavar="STEP", help="Only this step and its needs.")
-    @click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")
-    @click.option("--reformat", is_flag=True, help="Format the file systems anew: all is lost.")
     @shared_options
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
         given = [flag for flag in script.flags if options.pop(flag.parameter)]
@@ -97,9 +95,18 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
         switched = {flag.key: flag.value for flag in given}
         sys.exit(guarded(verb, work, beside=beside, switched=switched, **options))
 
+    if script.infrastructure:
+        _infrastructure_options(command)
     for flag in reversed(script.flags):
         click.option(flag.option, flag.parameter, is_flag=True, help=flag.help)(command)
     return command
+
+
+def _infrastructure_options(command: click.Command) -> None:
+    """Add the options that only the script of machines and cluster has."""
+    lost = "Format the file systems anew: all is lost."
+    click.option("--reformat", is_flag=True, help=lost)(command)
+    click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")(command)
 
 
 def run_verb(
@@ -111,7 +118,7 @@ def run_verb(
     report: Report,
     only: tuple[str, ...],
     yes: bool,
-    no_wait: bool,
+    no_wait: bool = False,
     reformat: bool = False,
     **_: Any,
 ) -> None:

@@ -47,8 +47,8 @@ class Script:
     `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
     before the look; `preflight` checks the plan before consent and returns what it found, None
     when the script has nothing to check. `epilogue` returns the lines to print after success.
-    `flags` are its own switches. A script that is not `whole` owns a part of the deployment: the
-    rest is no leftover of it.
+    `flags` are its own switches; `infrastructure` adds --no-wait and --reformat. A script that is
+    not `whole` owns a part of the deployment: the rest is no leftover of it.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Script:
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
     whole: bool = True
     flags: tuple[Flag, ...] = ()
+    infrastructure: bool = False
 
 
 @dataclass
@@ -205,7 +206,7 @@ def _verdict(run: Run, name: str) -> None:
     if left:
         run.report.result(f"{len(left)} things of {name} are left:")
     for thing in left:
-        run.report.result(f"  {thing.what} {thing.id}: {thing.command}")
+        run.report.result(f"  {thing.what} {thing.id}, {thing.price}: {thing.command}")
     if left:
         run.result.result = "leftovers"
     elif run.result.problems:

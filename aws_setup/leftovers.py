@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from aws_setup.inventory import READERS, Inventory, Item
 from aws_setup.plan import look
+from aws_setup.pricing import TABLE
 from aws_setup.resources.launching import DEAD
 from aws_setup.resources.sweep import cluster_volumes
 from aws_setup.steps import Action, Context, Step
@@ -45,6 +46,13 @@ IDS: Mapping[str, str] = {
 }
 """Kind of the inventory -> the field of its id."""
 
+PRICES: Mapping[str, str] = {"nat gateways": "nat", "addresses": "ipv4", "eks cluster": "eks"}
+"""Kind or step -> its key in the price table."""
+
+
+LISTED = frozenset({"network", "machines", "auto scaling", "others"})
+"""Parts whose things carry their tag in a list call, or that are only a look around."""
+
 
 @dataclass(frozen=True)
 class Leftover:
@@ -53,6 +61,12 @@ class Leftover:
     what: str
     id: str
     command: str
+    hourly_usd: float = 0.0
+
+    @property
+    def price(self) -> str:
+        """What it costs, in words."""
+        return f"${self.hourly_usd:.3f}/h" if self.hourly_usd else "free of charge"
 
 
 def leftovers(ctx: Context, table: Sequence[Step], *, whole: bool = True) -> list[Leftover]:
@@ -70,7 +84,8 @@ def leftovers(ctx: Context, table: Sequence[Step], *, whole: bool = True) -> lis
         found = {left.id: left for left in (*tagged, *_by_step(fresh, table))}
         for volume in cluster_volumes(fresh):
             own = volume["VolumeId"]
-            found[own] = Leftover("volume", own, command_for(own))
+            hourly = volume["Size"] * TABLE["gp3-gib"]
+            found[own] = Leftover("volume", own, command_for(own), hourly)
         return list(found.values())
     finally:
         inventory.close()
@@ -82,7 +97,8 @@ def _by_tag(ctx: Context) -> list[Leftover]:
         for item in ctx.inventory.all(kind):
             if _lives(item):
                 own = str(item[field])
-                found.append(Leftover(kind.removesuffix("s"), own, command_for(own)))
+                hourly = _hourly(kind, item)
+                found.append(Leftover(kind.removesuffix("s"), own, command_for(own), hourly))
     return found
 
 
@@ -90,7 +106,7 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
     """Return what the steps find, for things that carry no tag in a list call (IAM, EKS)."""
     found = []
     for row in look(table, ctx, stop=lambda: None):
-        if row.step.adopted:
+        if row.step.adopted or row.step.part in LISTED:
             continue
         if row.error:
             raise row.error
@@ -98,8 +114,15 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
             command = BY_STEP.get(row.step.name, "")
             own = row.found.facts.get("role_name", row.found.id)
             text = f"{command} {own}" if command else command_for(row.found.id)
-            found.append(Leftover(row.step.name, row.found.id, text))
+            hourly = TABLE.get(PRICES.get(row.step.name, ""), 0.0)
+            found.append(Leftover(row.step.name, row.found.id, text, hourly))
     return found
+
+
+def _hourly(kind: str, item: Item) -> float:
+    """Return US dollars an hour from the dated table; 0 for what is free or not in it."""
+    key = f"ec2:{item['InstanceType']}" if "InstanceType" in item else PRICES.get(kind, "")
+    return TABLE.get(key, 0.0)
 
 
 def command_for(own: str) -> str:

@@ -200,3 +200,19 @@ def test_destroy_does_not_need_what_was_adopted(cloud: RehearsalCloud, folder: P
     write_config(folder, create_eks_iam_role=False, create_eks_cluster=False)
     gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert gone.exit_code == 0, gone.document["problems"]
+
+
+def test_what_is_left_is_named_with_its_price_and_command(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "lambda-fs client").exit_code == 0
+    ec2 = client("ec2")
+    machine = ec2.describe_instances()["Reservations"][0]["Instances"][0]["InstanceId"]
+    ec2.modify_instance_attribute(InstanceId=machine, DisableApiTermination={"Value": True})
+    ended = run(SCRIPT, folder, "destroy", "--yes")
+    assert ended.exit_code == 3, ended.stderr
+    assert f"instance {machine}, $1.008/h: aws ec2 terminate-instances" in ended.stdout
+    assert "protection" in ended.stderr
+    ec2.modify_instance_attribute(InstanceId=machine, DisableApiTermination={"Value": False})
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert not of_deployment(cloud, "lambda-fs")

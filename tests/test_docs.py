@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
+import configure_eks_cluster
+import create_aws_infrastructure
 from aws_setup.cli import script_command
-from create_aws_infrastructure import SCRIPT
+from aws_setup.commands import Script
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_shows_the_help() -> None:
-    command = script_command(SCRIPT, beside=ROOT)
+@pytest.mark.parametrize("script", [create_aws_infrastructure.SCRIPT, configure_eks_cluster.SCRIPT])
+def test_the_readme_shows_the_help(script: Script) -> None:
+    command = script_command(script, beside=ROOT)
     shown = CliRunner().invoke(command, ["--help"], terminal_width=80).stdout
-    begin = "<!-- help of create_aws_infrastructure.py -->\n```\n"
+    begin = f"<!-- help of {script.name} -->\n```\n"
     block = README.split(begin)[1].split("```\n<!-- end of help -->")[0]
     assert block == shown
 
