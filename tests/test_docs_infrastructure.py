@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
+from botocore import xform_name
 
 from aws_setup.config import Config
 from aws_setup.resources.autoscaling import scaled
@@ -17,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
 CREATE, DESTROY = TEXT.split("\n## Create\n")[1].split("\n## Destroy\n")
 CONFIG = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
+OWN_FLAGS = {"query", "output", "count"}
+"""Options of the AWS CLI itself, not of AWS's API."""
 EXTRA = {"Wait", "Look again"}
 """Headings that are no step."""
 
@@ -78,3 +83,40 @@ def test_the_values_are_the_defaults() -> None:
     sizes += f" --max-size {CONFIG.autoscaling_group_max_size}"
     wanted.append(f"{sizes} --desired-capacity {CONFIG.autoscaling_group_desired_capacity}")
     assert [value for value in wanted if value not in CREATE] == []
+
+
+def commands() -> Iterator[tuple[str, str, str]]:
+    """Yield service, command and the rest of the line of every use of the AWS CLI."""
+    for block in re.findall(r"```sh\n(.*?)```", TEXT, flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for use in re.split(r"(?<![\w/])aws (?=[a-z0-9]+ [a-z])", line)[1:]:
+                service, command, *rest = use.split(maxsplit=2)
+                yield service, command.split(")")[0], " ".join(rest)
+
+
+def test_every_command_and_option_is_one_of_awss() -> None:
+    session = botocore.session.get_session()
+    seen = 0
+    for service, command, rest in commands():
+        if command == "wait":
+            waiter = rest.split()[0].replace("-", "_")
+            known = {xform_name(name) for name in waiters(session, service)}
+            assert waiter in known, f"aws {service} wait {waiter}"
+            continue
+        # describe-$1 stands in a function; what it is called with is known from its uses.
+        if "$" in command:
+            continue
+        model = session.get_service_model(service)
+        operations = {xform_name(name, "-"): name for name in model.operation_names}
+        assert command in operations, f"aws {service} {command}"
+        shape = model.operation_model(operations[command]).input_shape
+        members = {xform_name(name, "-") for name in shape.members} if shape else set()
+        for flag in set(re.findall(r"(?<!\S)--([a-z-]+)", rest)) - OWN_FLAGS:
+            assert flag in members, f"aws {service} {command} --{flag}"
+        seen += 1
+    assert seen > 40
+
+
+def waiters(session: botocore.session.Session, service: str) -> list[str]:
+    """Return the names of a service's waiters."""
+    return list(session.get_waiter_model(service).waiter_names)
