@@ -143,8 +143,8 @@ def _zones(config: Config, public: int, private_top: int) -> Iterator[str]:
         for kind, top, tall in (("public", 142, public), ("private", private_top, 68)):
             title = f"{kind} subnet {index + 1}"
             lines = [_range(config, kind, index)]
-            if kind == "private":
-                lines.append("out through the NAT gateway" if config.create_vpc else "")
+            if kind == "private" and config.create_vpc:
+                lines.append("out through the NAT gateway")
             yield from Box(x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind).draw()
 
 
