@@ -11,11 +11,8 @@ from aws_setup.rehearsal.wire import HttpAnswer, operation
 NAMES = ("ClientToken", "clientRequestToken", "clientToken")
 """What the services call their token."""
 
-MISMATCH = {
-    "ec2": "IdempotentParameterMismatch",
-    "eks": "InvalidRequestException",
-}
-"""Code with which a service refuses a token that came with another request before."""
+MISMATCH = "IdempotentParameterMismatch"
+"""Code that refuses a token which came with another request before (EC2 API, idempotency)."""
 
 
 @functools.cache
@@ -43,11 +40,8 @@ class Tokens:
             return None
         before, answer = self._used[key]
         if before != request:
-            raise AwsError(
-                MISMATCH.get(call.service, "IdempotentParameterMismatch"),
-                "The client token was used before with different parameters "
-                "(IdempotentParameterMismatch).",
-            )
+            message = "The client token was used before with different parameters."
+            raise AwsError(MISMATCH, message)
         return answer
 
     def keep(self, call: Call, answer: HttpAnswer) -> None:
