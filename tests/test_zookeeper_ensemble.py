@@ -246,3 +246,22 @@ def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
         "sftp_ssh_key": False,
     }
     assert zookeeper.steps(three.config(**off), three.hosts()) == []
+
+
+def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_addresses(
+    three: World,
+) -> None:
+    keys = {
+        "create_zookeeper_vms": False,
+        "zk_node_public_IPs": [f"203.0.113.{10 + index}" for index in range(3)],
+    }
+    actions, found, _ = run(three, 0, **keys)
+    assert actions[zookeeper.ENSEMBLE] is Action.CREATE
+    assert sorted(found[zookeeper.ENSEMBLE].facts["roles"]) == keys["zk_node_public_IPs"]
+    assert roles(found) == ["follower", "follower", "leader"]
+    assert found[zookeeper.ZNODES].id == "10 znodes"
+    assert "server.2=10.0.14.89:2888:3888" in three.room.tree("i-0").read(zk.ZOO_CFG)
+    before = mtimes(three)
+    actions, _, _ = run(three, 0, **keys)
+    assert set(actions.values()) == {Action.EXISTS}
+    assert mtimes(three) == before, "nothing was written and no server restarted"
