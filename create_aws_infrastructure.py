@@ -9,7 +9,7 @@ from aws_setup import preflight, summary
 from aws_setup.cli import script_command, secret_asker
 from aws_setup.commands import Script
 from aws_setup.hosts.sql.account import RememberedPassword
-from aws_setup.hosts.table import RememberedHosts, software
+from aws_setup.hosts.table import RememberedHosts, left_out, software
 from aws_setup.resources.tables import everything, infrastructure
 
 SCRIPT = Script(
@@ -28,6 +28,7 @@ SCRIPT = Script(
     infrastructure=True,
     prepare=preflight.prepare,
     preflight=preflight.run,
+    left_out=left_out,
     epilogue=lambda ctx: (
         *summary.lines(ctx.config, ctx.found),
         "Next: python configure_eks_cluster.py",

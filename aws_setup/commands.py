@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from aws_setup.config import Config
-from aws_setup.errors import Interrupted, Refused
+from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.leftovers import leftovers
 from aws_setup.plan import Row, conflicts, look, only
 from aws_setup.preflight import Preflight, charges_of
@@ -47,6 +47,7 @@ class Script:
     `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
     before the look; `preflight` checks the plan before consent and returns what it found, None
     when the script has nothing to check. `epilogue` returns the lines to print after success.
+    `left_out` returns what the configuration asks for and a whole run does not do, with the why.
     `flags` are its own switches; `infrastructure` adds --no-wait and --reformat. A script that is
     not `whole` owns a part of the deployment: the rest is no leftover of it.
     """
@@ -59,6 +60,7 @@ class Script:
     prepare: Callable[[Context], None] = lambda _: None
     preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
+    left_out: Callable[[Config], Sequence[Problem]] = lambda _: ()
     whole: bool = True
     flags: tuple[Flag, ...] = ()
     infrastructure: bool = False
@@ -135,22 +137,28 @@ def _choose_vpc(run: Run) -> None:
 
 
 def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
-    """Check a plan that changes something and return the lines of its price.
+    """Say what is left out, check a plan that changes something, return its price's lines.
 
     Raises:
         Refused: with every conflict and every finding that stands against the run, at once.
     """
+    if not run.only:
+        _warn(run, run.script.left_out(run.ctx.config))
     problems = conflicts(rows)
     found = run.script.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
-        run.report.problems(found.warnings, warning=True)
-        run.result.warnings.extend(found.warnings)
+        _warn(run, found.warnings)
         run.result.hourly_usd = round(found.prices.hourly, 4)
         run.result.more["prices"] = found.prices.document()
         problems += found.refusals
     if problems:
         raise Refused.all(problems)
     return found.prices.lines() if found else ()
+
+
+def _warn(run: Run, warnings: Sequence[Problem]) -> None:
+    run.report.problems(warnings, warning=True)
+    run.result.warnings.extend(warnings)
 
 
 def status(run: Run) -> None:
@@ -265,7 +273,7 @@ def _confirm_loss(run: Run) -> None:
             "there is no terminal, and --yes is not enough to destroy the file systems",
             "run it in a terminal, or without --reformat",
         )
-    if run.ask(f"Type {name} to format the file systems anew: every file is lost") != name:
+    if run.ask(f"Type {name} to format the file systems anew: every file is lost").strip() != name:
         raise Refused("nothing was done", "you did not type the name", "leave --reformat out")
 
 

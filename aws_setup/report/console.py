@@ -109,12 +109,12 @@ class Report:
 
 
 def _remark(row: Row) -> str:
-    """Return the last column of a plan line: error, drift, or the id."""
+    """Return the last column of a plan line: error, drift, the id, or the state without one."""
     if row.error:
         return str(row.error)
     if row.found and row.found.drift:
         return "; ".join(f"{d.what}: {d.has} -> {d.wants}" for d in row.found.drift)
     if row.found:
         adopted = " (yours: used, never changed or deleted)" if row.step.adopted else ""
-        return row.found.id + adopted
+        return (row.found.id or row.found.state) + adopted
     return ""
