@@ -36,6 +36,8 @@ class Address(Step):
         drift = tls.faults(ctx, pair, host) if pair else []
         if ctx.of("openwhisk release").drift:
             drift.append(Drift("release", "made for another address", host))
+        if pair and tls.replaced(ctx, pair):
+            drift.append(Drift("replaced certificates", "in IAM", "deleted"))
         return Found(host, self._kind(ctx), {"host": host}, tuple(drift))
 
     def _kind(self, ctx: Context) -> str:
@@ -282,7 +284,17 @@ class HandOver(Step):
             return Found(path, "there")
         same = has == self._access(ctx)
         drift = () if same else (Drift("API host, key or certificate", "another", "as it is"),)
-        return Found(path, "there", {}, drift)
+        return Found(path, "there", {}, drift or self._own_drift(ctx))
+
+    def _own_drift(self, ctx: Context) -> tuple[Drift, ...]:
+        """Compare the user's own file with this one, where the user wants it written."""
+        own = Path.home() / ".wskprops"
+        if not ctx.config.write_wskprops:
+            return ()
+        wanted = access_path(ctx.config).read_text("utf-8")
+        if own.is_file() and own.read_text("utf-8") == wanted:
+            return ()
+        return (Drift("~/.wskprops", "another", "this deployment's"),)
 
     def _access(self, ctx: Context) -> Access:
         keys = read_keys(ctx)

@@ -196,6 +196,15 @@ def _found(ctx: Context, pair: Pair, arn: str) -> Found:
     return Found(arn, f"{days} days left", facts | {"sha256": pair.fingerprint}, tuple(drift))
 
 
+def replaced(ctx: Context, pair: Pair) -> list[str]:
+    """Return the deployment's certificates in IAM that a renewal has left behind, by name."""
+    if ctx.config.openwhisk_tls_arn:
+        return []
+    names = [str(one["ServerCertificateName"]) for one in _uploaded(ctx)]
+    mine = upload_name(ctx.config, pair)
+    return [name for name in names if name != mine] if mine in names else []
+
+
 def delete_others(ctx: Context, keep: str) -> None:
     """Delete the deployment's certificates but one; a load balancer may take a while to let go."""
     for one in _uploaded(ctx):
