@@ -29,6 +29,13 @@ SCRIPT = Script(
     whole=False,
     flags=(
         Flag("--skip-storage-probe", "storage_probe", False, "Do not prove that volumes work."),
+        Flag(
+            "--kubeconfig",
+            "kubeconfig_file",
+            True,
+            "Add the cluster to this kubeconfig.",
+            metavar="FILE",
+        ),
         Flag("--set-context", "set_kube_context", True, "Make it kubectl's current context."),
         Flag("--write-wskprops", "write_wskprops", True, "Also write ~/.wskprops for wsk."),
     ),

@@ -85,20 +85,23 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     @click.option("--only", multiple=True, metavar="STEP", help="Only this step and its needs.")
     @shared_options
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
-        given = [flag for flag in script.flags if options.pop(flag.parameter)]
+        words = {flag: options.pop(flag.parameter) for flag in script.flags}
 
         def work(config: Config, result: Result, report: Report) -> None:
             run_verb(
                 script, verb, config=config, result=result, report=report, only=only, **options
             )
 
-        switched = {flag.key: flag.value for flag in given}
+        switched = {
+            flag.key: word if flag.metavar else flag.value for flag, word in words.items() if word
+        }
         sys.exit(guarded(verb, work, beside=beside, switched=switched, **options))
 
     if script.infrastructure:
         _infrastructure_options(command)
     for flag in reversed(script.flags):
-        click.option(flag.option, flag.parameter, is_flag=True, help=flag.help)(command)
+        kind: dict[str, Any] = {"metavar": flag.metavar} if flag.metavar else {"is_flag": True}
+        click.option(flag.option, flag.parameter, help=flag.help, **kind)(command)
     return command
 
 

@@ -27,12 +27,16 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Flag:
-    """A switch of one script's command line that goes before a key of the configuration."""
+    """An option of one script's command line that goes before a key of the configuration.
+
+    A switch sets the key to `value`; an option with a `metavar` takes its value from the user.
+    """
 
     option: str
     key: str
     value: bool
     help: str
+    metavar: str = ""
 
     @property
     def parameter(self) -> str:

@@ -132,7 +132,7 @@ class Kubeconfig(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the entry, compared with the cluster; without a cluster, by its name."""
-        path, name = _file(), _arn(ctx)
+        path, name = _file(ctx), _arn(ctx)
         document = read(path)
         if not any(one.get("name") == name for one in document.get("contexts") or []):
             return None
@@ -147,7 +147,7 @@ class Kubeconfig(Step):
 
     def create(self, ctx: Context) -> Found:
         """Keep the file as it was beside it, and write it whole with our entry."""
-        path, cluster = _file(), cluster_of(ctx, fresh=True)
+        path, cluster = _file(ctx), cluster_of(ctx, fresh=True)
         if cluster is None:
             raise SetupError("the cluster is gone", "EKS knows it no more", "run it again")
         document, name = read(path), str(cluster["arn"])
@@ -161,11 +161,13 @@ class Kubeconfig(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Take our entry out."""
-        path = _file()
+        path = _file(ctx)
         _write(path, without_entry(read(path), _arn(ctx)))
 
 
-def _file() -> Path:
+def _file(ctx: Context) -> Path:
+    if ctx.config.kubeconfig_file:
+        return Path(ctx.config.kubeconfig_file)
     return kubeconfig_file(os.environ, Path.home())
 
 

@@ -65,6 +65,9 @@ class Cluster(Section):
     write_kubeconfig: bool = True
     """Add the cluster to your kubeconfig (KUBECONFIG, else ~/.kube/config)."""
 
+    kubeconfig_file: LocalPath | None = Field(default=None, examples=["my.kubeconfig"])
+    """The kubeconfig to add the cluster to; left out, KUBECONFIG's or ~/.kube/config."""
+
     set_kube_context: bool = False
     """Make the cluster the current context of your kubeconfig."""
 
