@@ -169,7 +169,7 @@ class Cloud:
         for after in afters:
             after(self, call, result)
         if call.reads:
-            self._stale.strip(result, self.clock.now())
+            self._stale.strip(call, result, self.clock.now())
         elif seconds := self.faults.stale_seconds(call):
             self._stale.hide(call, result, until=self.clock.now() + seconds)
         return wire.encode_answer(call, result, request_id)
@@ -177,7 +177,7 @@ class Cloud:
     def _must_see(self, call: Call) -> bool:
         """Say whether the parsed answer is needed: a stale read is in force."""
         if call.reads:
-            return bool(self._stale.hidden(self.clock.now()))
+            return self._stale.anything(self.clock.now())
         return any(rule.fault == "stale-read" for rule in self.faults.rules)
 
 

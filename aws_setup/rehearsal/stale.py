@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aws_setup.rehearsal.rules import AwsError, Call
+from aws_setup.rehearsal.stale_names import StaleNames
 
 NOT_FOUND = {
     "vpc": "InvalidVpcID.NotFound",
@@ -47,14 +48,16 @@ def ids_in(value: object) -> Iterator[str]:
 
 
 class Stale:
-    """The ids that are not seen yet, and until when."""
+    """The ids and names that are not seen yet, and until when."""
 
     def __init__(self) -> None:
         """Start with nothing unseen."""
         self._until: dict[str, float] = {}
+        self._names = StaleNames()
 
     def hide(self, request: Call, answer: dict[str, Any], *, until: float) -> None:
-        """Hide what an answer names and its request does not: the new ids."""
+        """Hide the new names, and what an answer names and its request does not: the new ids."""
+        self._names.hide(request, answer, until=until)
         for new in set(ids_in(answer)) - set(ids_in(request.params)):
             self._until[new] = until
 
@@ -63,15 +66,21 @@ class Stale:
         self._until = {key: until for key, until in self._until.items() if until > now}
         return set(self._until)
 
+    def anything(self, now: float) -> bool:
+        """Say whether something is not seen now."""
+        return bool(self.hidden(now) or self._names.hidden(now))
+
     def check(self, call: Call, now: float) -> None:
-        """Raise the not-found error of the first unseen id that a call names."""
+        """Raise the not-found error of the first unseen name or id that a call has."""
+        self._names.check(call, now)
         hidden = self.hidden(now) if self._until and call.service == "ec2" else set()
         for named in ids_in(call.params) if hidden else ():
             if named in hidden:
                 raise AwsError(NOT_FOUND[prefix_of(named)], f"The ID '{named}' does not exist")
 
-    def strip(self, answer: dict[str, Any], now: float) -> None:
+    def strip(self, call: Call, answer: dict[str, Any], now: float) -> None:
         """Take what is not seen out of the lists of an answer."""
+        self._names.strip(call, answer, now)
         hidden = self.hidden(now)
         if not hidden:
             return
