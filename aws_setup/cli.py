@@ -82,7 +82,12 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
 
     @click.command(name=script.name, help=script.help)
     @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
-    @click.option("--only", multiple=True, metavar="STEP", help="Only this step and its needs.")
+    @click.option(
+        "--only",
+        multiple=True,
+        metavar="STEP",
+        help="This step and its needs (destroy: what needs it).",
+    )
     @shared_options
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
         words = {flag: options.pop(flag.parameter) for flag in script.flags}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.leftovers import leftovers
-from aws_setup.plan import Row, conflicts, look, only
+from aws_setup.plan import Row, conflicts, dependants, look, only
 from aws_setup.preflight import Preflight, charges_of
 from aws_setup.pricing import price
 from aws_setup.receipt import write_receipt
@@ -195,7 +195,11 @@ def _bill(run: Run, there: Sequence[Row]) -> None:
 def destroy(run: Run) -> None:
     """Delete everything of this deployment and look again whether anything is left."""
     table = list(run.script.removal(run.ctx.config))
-    rows = look(table, run.ctx, stop=run.clock.stop)
+    chosen = dependants(table, run.only) if run.only else {step.name for step in table}
+    rows = [
+        row if row.step.name in chosen else replace(row, found=None)
+        for row in look(table, run.ctx, stop=run.clock.stop)
+    ]
     there = removable(rows)
     name = run.ctx.config.deployment_name
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
@@ -204,16 +208,18 @@ def destroy(run: Run) -> None:
         run.report.plan(there, deleting=True)
         _consent(run, f"delete these {len(there)} things of {name}", word=name)
         _carry_out(run, rows, remove)
-        for row in rows:
-            run.ctx.found.pop(row.step.name, None)
-    _verdict(run, name)
+        for step in chosen:
+            run.ctx.found.pop(step, None)
+    _verdict(run, name, chosen)
 
 
-def _verdict(run: Run, name: str) -> None:
+def _verdict(run: Run, name: str, chosen: Collection[str]) -> None:
     if run.result.result == "interrupted":
         return
     table = list(run.script.removal(run.ctx.config))
-    left = leftovers(run.ctx, table, whole=run.script.whole)
+    left = leftovers(run.ctx, table, whole=run.script.whole and not run.only)
+    if run.only:
+        left = [thing for thing in left if thing.what in chosen]
     run.result.more["leftovers"] = [asdict(thing) for thing in left]
     if left:
         run.report.result(f"{len(left)} things of {name} are left:")
@@ -224,8 +230,9 @@ def _verdict(run: Run, name: str) -> None:
     elif run.result.problems:
         run.result.result = "failed"
     else:
-        _leave_receipt(run, {})
+        _leave_receipt(run, run.ctx.found if run.only else {})
         what = name if run.script.whole else f"what {run.script.name} made for {name}"
+        what = f"{', '.join(sorted(chosen))} of {name}" if run.only else what
         run.report.result(f"Nothing of {what} is left.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws_errors import explain
@@ -77,13 +77,7 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
         Refused: a name is not in the table; the refusal lists the names that are.
     """
     by_name = {step.name: step for step in steps}
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        raise Refused(
-            f"--only names no step: {', '.join(unknown)}",
-            "the steps are " + ", ".join(by_name),
-            "quote names that hold blanks, as in --only 'nat gateway'",
-        )
+    _known(by_name, names)
     wanted: set[str] = set()
     pending = list(names)
     while pending:
@@ -92,6 +86,30 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
             wanted.add(name)
             pending.extend(by_name[name].needs)
     return [step for step in steps if step.name in wanted]
+
+
+def dependants(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
+    """Return the named steps and, recursively, what needs them: what destroy --only deletes.
+
+    Raises:
+        Refused: a name is not in the table; the refusal lists the names that are.
+    """
+    _known([step.name for step in steps], names)
+    wanted, before = set(names), 0
+    while len(wanted) > before:
+        before = len(wanted)
+        wanted |= {step.name for step in steps if wanted & set(step.needs)}
+    return wanted
+
+
+def _known(there: Collection[str], names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise Refused(
+            f"--only names no step: {', '.join(unknown)}",
+            "the steps are " + ", ".join(there),
+            "quote names that hold blanks, as in --only 'nat gateway'",
+        )
 
 
 def conflicts(rows: Sequence[Row]) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.config import Config
-from aws_setup.inventory import Item
+from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.launching import disks, metadata_options
 from aws_setup.resources.once import BUSY, delete_patiently
 from aws_setup.resources.tags import specification, tags
@@ -17,6 +17,9 @@ from aws_setup.resources.tokens import token
 from aws_setup.session import error_code
 from aws_setup.steps import Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
+
+MARK = "lambda-fs:fingerprint"
+"""Tag key of a launch template: what its default version holds, and that version's number."""
 
 PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
@@ -73,7 +76,7 @@ class LaunchTemplate(Step):
         return f"launch template {self.kind.template}"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the template; its fingerprint tag tells whether it is what is wanted."""
+        """Return the template; its tag says what our version holds, and which one that is."""
         items = ctx.inventory.of_step("launch templates", self.name)
         if not items:
             return None
@@ -84,8 +87,7 @@ class LaunchTemplate(Step):
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
         if "security group" not in ctx.found:
             return ()
-        described = {tag["Key"]: tag["Value"] for tag in template.get("Tags", [])}
-        if described.get("lambda-fs:fingerprint") == self._fingerprint(ctx):
+        if tag_of(template, MARK) == self._mark(ctx, template["DefaultVersionNumber"]):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 
@@ -93,7 +95,7 @@ class LaunchTemplate(Step):
         """Make the template."""
         name = self._template_name(ctx)
         mine = tags(ctx.config, self.name, name=name)
-        marked = mine | {"lambda-fs:fingerprint": self._fingerprint(ctx)}
+        marked = mine | {MARK: self._mark(ctx, 1)}
         try:
             made: Any = ctx.aws.ec2.create_launch_template(
                 LaunchTemplateName=name,
@@ -121,8 +123,7 @@ class LaunchTemplate(Step):
         )
         version = made["LaunchTemplateVersion"]["VersionNumber"]
         ec2.modify_launch_template(LaunchTemplateId=own, DefaultVersion=str(version))
-        mark = {"Key": "lambda-fs:fingerprint", "Value": self._fingerprint(ctx)}
-        ec2.create_tags(Resources=[own], Tags=[mark])  # type: ignore[list-item]
+        ec2.create_tags(Resources=[own], Tags=[{"Key": MARK, "Value": self._mark(ctx, version)}])
         return Found(own, "available", {"version": version})
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -144,6 +145,10 @@ class LaunchTemplate(Step):
         config = ctx.config
         kind = (self.kind.ami, self.kind.instance_type, self.kind.component)
         return token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
+
+    def _mark(self, ctx: Context, version: int) -> str:
+        """Return the mark of a default version; another one, chosen by hand, has another."""
+        return f"{self._fingerprint(ctx)}.{version}"
 
     def _data(self, ctx: Context) -> Any:
         """Return the contents; the groups stand in the interface, never beside it."""

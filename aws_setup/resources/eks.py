@@ -29,6 +29,9 @@ ROLE_LAG = (
 
 SUBNETS = ("public subnet 1", "public subnet 2", "private subnet 1", "private subnet 2")
 
+ENDPOINTS = ("endpointPublicAccess", "endpointPrivateAccess")
+"""Public for the operator, private for the nodes, which the operator's range shuts out."""
+
 
 @dataclass(frozen=True)
 class EksCluster(Step):
@@ -77,6 +80,9 @@ class EksCluster(Step):
         has, wanted = set(network.get("publicAccessCidrs", [])), set(access_cidrs(ctx))
         if wanted and has != wanted:
             drift.append(Drift("public access", _said(has), _said(wanted)))
+        closed = [key for key in ENDPOINTS if not network.get(key)]
+        if closed:
+            drift.append(Drift("endpoints switched off", ", ".join(closed), "none"))
         logs = enabled_logs(cluster)
         if logs != set(ctx.config.eks_log_types):
             drift.append(Drift("logging", _said(logs), _said(set(ctx.config.eks_log_types))))
@@ -112,8 +118,10 @@ class EksCluster(Step):
         """Bring public access and logging up to date; EKS takes one update at a time."""
         cluster = ctx.aws.eks.describe_cluster(name=found.id)["cluster"]
         drifted = {drift.what for drift in self._drift(ctx, dict(cluster))}
-        if "public access" in drifted:
-            network: Any = {"publicAccessCidrs": access_cidrs(ctx)}
+        if drifted & {"public access", "endpoints switched off"}:
+            network: Any = dict.fromkeys(ENDPOINTS, True)
+            if access_cidrs(ctx):
+                network["publicAccessCidrs"] = access_cidrs(ctx)
             self._change(ctx, found.id, resourcesVpcConfig=network)
         if "logging" in drifted:
             self._change(ctx, found.id, logging=logging(ctx.config))
@@ -204,9 +212,7 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     network: dict[str, Any] = {
         "subnetIds": [ctx.of(name).id for name in SUBNETS],
         "securityGroupIds": [ctx.of("security group").id],
-        "endpointPublicAccess": True,
-        "endpointPrivateAccess": True,
-    }
+    } | dict.fromkeys(ENDPOINTS, True)
     if access_cidrs(ctx):
         network["publicAccessCidrs"] = access_cidrs(ctx)
     request: dict[str, Any] = {

@@ -162,11 +162,24 @@ class Association(Step):
             if error_code(error) != "Resource.AlreadyAssociated":
                 raise
             ctx.inventory.all("route tables", fresh=True)
-            there = self.find(ctx)
-            if there is None:
-                raise
-            return there
+            return self.find(ctx) or self._move(ctx)
         return Found(made["AssociationId"], "associated")
+
+    def _move(self, ctx: Context) -> Found:
+        """Take the subnet from a table that somebody gave it by hand."""
+        ec2, subnet = ctx.aws.ec2, ctx.of(self.subnet).id
+        filters: Any = [{"Name": "association.subnet-id", "Values": [subnet]}]
+        others = ec2.describe_route_tables(Filters=filters)["RouteTables"]
+        has = next(
+            each["RouteTableAssociationId"]
+            for other in others
+            for each in other["Associations"]
+            if each.get("SubnetId") == subnet
+        )
+        made = ec2.replace_route_table_association(
+            AssociationId=has, RouteTableId=ctx.of(self.table).id
+        )
+        return Found(made["NewAssociationId"], "associated")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Take the subnet away from the table."""

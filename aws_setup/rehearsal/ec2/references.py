@@ -114,6 +114,14 @@ def _local_route(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidParameterValue", message)
 
 
+def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """CreateTags, DeleteTags: moto's launch templates keep the tags that they were made with."""
+    for template in ec2_of(cloud, call).launch_templates.values():
+        template.tags = template.get_tags()
+
+
+AFTER = {("ec2", "CreateTags"): _template_tags, ("ec2", "DeleteTags"): _template_tags}
+
 BEFORE = {
     ("ec2", "CreateTags"): _tagged,
     ("ec2", "DeleteTags"): _tagged,
