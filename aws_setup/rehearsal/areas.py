@@ -25,6 +25,7 @@ AREAS = (
     "ec2.keys",
     "ec2.console",
     "ec2.things",
+    "ec2.dryrun",
     "iam.roles",
     "iam.certificates",
     "iam.simulate",

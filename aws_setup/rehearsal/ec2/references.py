@@ -14,7 +14,7 @@ from aws_setup.rehearsal.rules import AwsError, Call
 from aws_setup.rehearsal.stale import NOT_FOUND, prefix_of
 
 
-def _known(cloud: Cloud, call: Call) -> dict[str, set[str]]:
+def known_ids(cloud: Cloud, call: Call) -> dict[str, set[str]]:
     """Return the ids that exist, by the beginning of the id."""
     ec2 = ec2_of(cloud, call)
     return {
@@ -35,7 +35,7 @@ def _known(cloud: Cloud, call: Call) -> dict[str, set[str]]:
 
 def _tagged(cloud: Cloud, call: Call) -> None:
     """CreateTags and DeleteTags: every resource must exist."""
-    known = _known(cloud, call)
+    known = known_ids(cloud, call)
     for resource in call.params.get("Resources", []):
         prefix = prefix_of(resource)
         if prefix and resource not in known[prefix]:
