@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aws_setup.errors import SetupError
 from aws_setup.hosts.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError, literal
 
 DATABASE = "lambda_fs_setup"
@@ -21,6 +23,15 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
 ) ENGINE=NDBCLUSTER;
 """
 """In the cluster and not on the manager's disk, so that it lives exactly as long as the data."""
+
+HOLD = f"DO GET_LOCK('{DATABASE}', 60)"
+"""The statement with which a session that runs a script says so, until it ends.
+
+mysql goes on with what it was sent when its SSH connection breaks, for as long as that takes.
+"""
+
+PATIENCE = 3000
+"""Seconds that a run waits for the session of an earlier one."""
 
 
 class State(StrEnum):
@@ -44,6 +55,24 @@ def open_books(root: Mysql) -> dict[str, Entry]:
     """Make the books when there are none, and return what they say."""
     root.run(_CREATE)
     return read_books(root)
+
+
+def wait_for_earlier(root: Mysql, *, note: Callable[[str], None]) -> None:
+    """Return when no session of an earlier run, whose connection broke, runs a script any more.
+
+    Raises:
+        SetupError: one still does after 50 minutes.
+    """
+    if root.run(f"SELECT IS_FREE_LOCK('{DATABASE}');") == [["1"]]:
+        return
+    note("waiting for the statements that an earlier run has sent")
+    got = root.run(f"SELECT GET_LOCK('{DATABASE}', {PATIENCE});", timeout=PATIENCE + 60)
+    if got != [["1"]]:
+        raise SetupError(
+            f"{root.machine}: an earlier run's SQL script is still being executed",
+            f"its session did not end in {PATIENCE // 60} minutes",
+            "see SHOW PROCESSLIST on the NDB manager; when it has ended, run the same command",
+        )
 
 
 def read_books(root: Mysql) -> dict[str, Entry]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.errors import Problem, Refused, SetupError
-from aws_setup.hosts.sql.books import Entry, State, entry_sql, read_books, write_entry
+from aws_setup.hosts.sql.books import HOLD, Entry, State, entry_sql, read_books, write_entry
 from aws_setup.hosts.sql.client import Mysql, SqlError
 from aws_setup.hosts.sql.splitting import Statement, digest, split
 
@@ -119,7 +119,7 @@ def execute(
 
 def _feed(script: Script, done: int) -> str:
     """Return the statements after the first `done`, each followed by its entry in the books."""
-    parts = [entry_sql(script.name, script.entry(done, State.RUNNING))]
+    parts = [HOLD, entry_sql(script.name, script.entry(done, State.RUNNING))]
     count = 0
     for statement in script.statements:
         if statement.context:

@@ -8,7 +8,7 @@ from aws_setup.errors import SetupError
 from aws_setup.hosts import access
 from aws_setup.hosts.groups import machines
 from aws_setup.hosts.sql.account import ENTRY, ensure_account, exists, password_path
-from aws_setup.hosts.sql.books import Entry, State, open_books, read_books
+from aws_setup.hosts.sql.books import Entry, State, open_books, read_books, wait_for_earlier
 from aws_setup.hosts.sql.client import ROOT, Mysql
 from aws_setup.hosts.sql.scripts import CREATE_USER, Script, execute, load
 from aws_setup.hosts.ssh import Hosts
@@ -57,6 +57,7 @@ class Tables(Step):
         root = root_client(ctx, self.hosts)
         if root is None:
             raise SetupError("mysqld does not run", "its step has not ended well", "run it again")
+        wait_for_earlier(root, note=ctx.note)
         entries = open_books(root)
         foreign = ENTRY not in entries and CREATE_USER not in entries and exists(config, root)
         users = [script for script in scripts if script.name == CREATE_USER and not foreign]
