@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,8 +23,10 @@ from aws_setup.cli import script_command
 from aws_setup.cluster.token import PREFIX
 from aws_setup.rehearsal.eks.context import install
 from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView
+from aws_setup.rehearsal.elb import NOWHERE
 from aws_setup.rehearsal.kube.controllers.outside import Outside
 from aws_setup.rehearsal.kube.errors import ApiError, Obj
+from aws_setup.rehearsal.kube.hooks import KubeHooks
 from aws_setup.rehearsal.kube.requests import ADMINS, User
 from aws_setup.rehearsal.kube.server import KubeApi
 from aws_setup.rehearsal.server import RehearsalCloud
@@ -94,6 +97,16 @@ class OneCluster:
         self.api.closing = True
 
 
+CHART = Path(__file__).parent / "charts" / "openwhisk"
+_LOOK_UP = socket.getaddrinfo
+
+
+def local_balancers(host: Any, *arguments: Any, **more: Any) -> Any:
+    """Let the names of emulated load balancers lead to this computer."""
+    local = str(host).endswith(f".elb.{NOWHERE}")
+    return _LOOK_UP("127.0.0.1" if local else host, *arguments, **more)
+
+
 @dataclass
 class Lab:
     """Everything that a test of the second script touches."""
@@ -102,7 +115,7 @@ class Lab:
     api: KubeApi
     whisk: Whisk
     folder: Path
-    hooks: OneCluster
+    hooks: OneCluster | KubeHooks
     config: dict[str, Any]
 
     def save(self, **changes: Any) -> None:
@@ -133,17 +146,31 @@ class Lab:
 
 
 @contextmanager
-def lab(cloud: RehearsalCloud, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """Bring up a cluster without nodes and a laptop that has helm."""
+def lab(
+    cloud: RehearsalCloud, folder: Path, patch: pytest.MonkeyPatch, *, whole: bool = False
+) -> Iterator[Lab]:
+    """Bring up a cluster without nodes and a laptop that has helm.
+
+    A `whole` one checks tokens and access, has load balancers and volumes in the emulated AWS,
+    and a chart with all objects of OpenWhisk's; the other has as little as serves most tests.
+    """
     folder.mkdir(parents=True)
     with ExitStack() as stack:
-        api = stack.enter_context(KubeApi(outside=LocalBalancer(), authenticate=admitted))
-        hooks = OneCluster(api)
-        install(cloud, hooks)
+        hooks: OneCluster | KubeHooks
+        if whole:
+            hooks = stack.enter_context(KubeHooks(cloud))
+            patch.setattr(socket, "getaddrinfo", local_balancers)
+        else:
+            api = stack.enter_context(KubeApi(outside=LocalBalancer(), authenticate=admitted))
+            hooks = OneCluster(api)
+            install(cloud, hooks)
         tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}
         eks_world.make().cluster("zoo", tags=tags)
         key = client("ec2").create_key_pair(KeyName="key")["KeyMaterial"]
         (folder / "key.pem").write_text(key)
+        if isinstance(hooks, KubeHooks):
+            # The cluster became ACTIVE with the call above.
+            api = hooks.apis["zoo"]
         whisk = Whisk(healthy=NODES)
         url = stack.enter_context(serve_whisk(whisk))
         programs = folder / "bin"
@@ -151,7 +178,8 @@ def lab(cloud: RehearsalCloud, folder: Path, patch: pytest.MonkeyPatch) -> Itera
         (programs / "helm").symlink_to(helm_program())
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
         patch.chdir(folder)
-        chart = write_chart(folder / "chart")
+        own = folder / "chart"
+        chart = Path(shutil.copytree(CHART, own)) if whole else write_chart(own)
         made = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
         made.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
         yield made

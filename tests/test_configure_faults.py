@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aws_setup.cluster import addons
+from aws_setup.inventory import Item
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import Deny
+from aws_setup.steps import Context
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import Lab, lab, private
 from tests.test_configure import steps_of
@@ -17,6 +20,8 @@ from tests.test_configure import steps_of
 __all__ = ["cloud", "settings"]
 
 pytestmark = pytest.mark.timeout(240)
+
+ISSUE = {"code": "InsufficientNumberOfReplicas", "message": "unhealthy"}
 
 
 @pytest.fixture
@@ -147,3 +152,23 @@ def test_a_missing_permission_is_named_and_its_return_mends_the_run(
     assert all(one["hint"] for one in told["problems"])
     cloud.settings.deny.clear()
     zoo.run("configure")
+
+
+def test_an_add_on_that_is_degraded_for_a_while_recovers(
+    zoo: Lab, cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    plain = addons.describe
+
+    def describe(ctx: Context, addon: str) -> Item | None:
+        found = plain(ctx, addon)
+        if found and addon == addons.EBS_CSI:
+            seen.append(found["status"])
+            if found["status"] == "ACTIVE" and len(seen) < 4:
+                return {**found, "status": "DEGRADED", "health": {"issues": [ISSUE]}}
+        return found
+
+    monkeypatch.setattr(addons, "describe", describe)
+    told = steps_of(zoo.run("configure"))
+    assert len(seen) >= 4
+    assert told["aws-ebs-csi-driver add-on"]["action"] == "create"
