@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.rehearsal.command import main
 from tests.cloud import client, refused
 
 SERVE = [sys.executable, "-m", "aws_setup.rehearsal", "serve"]
@@ -82,18 +83,21 @@ def test_serves_until_ctrl_c(
         ("settings.json", '{"latencies": {"nat": 1}}', "nat"),
     ],
 )
-def test_bad_state_file(state: Path, name: str, content: str, said: str) -> None:
+def test_bad_state_file(
+    state: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, said: str
+) -> None:
     (state / name).write_text(content)
-    end = served("--state-dir", str(state))
-    assert (end.returncode, end.stderr.count("\n")) == (2, 1)
-    assert said in end.stderr
-    assert not end.stdout
+    code, end = main(["serve", "--state-dir", str(state)]), capsys.readouterr()
+    assert (code, end.err.count("\n")) == (2, 1)
+    assert said in end.err
+    assert not end.out
 
 
 def test_bad_port_and_speed() -> None:
-    assert served("--port", "70000").returncode == 2
-    assert served("--speed", "-1").returncode == 2
-    assert served("--speed", "fast").returncode == 2
+    assert main(["serve", "--port", "70000"]) == 2
+    assert main(["serve", "--speed", "-1"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--speed", "fast"])
 
 
 def test_listens_on_loopback_only(server: subprocess.Popen[str]) -> None:
