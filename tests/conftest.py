@@ -15,6 +15,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each file on one worker, for what its tests share; the long parts go where room is."""
+    for item in items:
+        if item.path.name != "test_crash.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture(autouse=True)
 def walled_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Give the test made-up credentials and an empty home, so that nothing real is reached."""

@@ -216,3 +216,19 @@ def test_what_is_left_is_named_with_its_price_and_command(
     ec2.modify_instance_attribute(InstanceId=machine, DisableApiTermination={"Value": False})
     assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
     assert not of_deployment(cloud, "lambda-fs")
+
+
+def test_machines_that_were_all_terminated_by_hand_are_replaced(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "zookeeper").exit_code == 0
+    ec2 = client("ec2")
+    for _ in range(2):
+        groups = ec2.describe_instances(
+            Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+        )["Reservations"]
+        old = [machine["InstanceId"] for group in groups for machine in group["Instances"]]
+        ec2.terminate_instances(InstanceIds=old)
+        again = run(SCRIPT, folder, "--yes", "--json", "--only", "zookeeper")
+        assert again.exit_code == 0, again.document["problems"]
+        assert of_deployment(cloud, "lambda-fs")["instance", "zookeeper"] == 3

@@ -11,7 +11,7 @@ from aws_setup.config import Config
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.fleets import Fleet
-from aws_setup.resources.launching import DEAD, batches, launch
+from aws_setup.resources.launching import DEAD, batches, dead_machines, launch
 from aws_setup.resources.once import delete_patiently
 from aws_setup.session import error_code
 from aws_setup.steps import Charge, Context, Drift, Found, Step
@@ -114,9 +114,10 @@ class Machines(Step):
         return True
 
     def _complete(self, ctx: Context, living: list[Item]) -> Found:
-        started = list(living)
-        for batch in batches(self.fleet, living):
-            started += launch(ctx, self.fleet, batch, living=len(living))
+        started, missing = list(living), batches(self.fleet, living)
+        lives = (len(living), dead_machines(ctx, self.name) if missing else 0)
+        for batch in missing:
+            started += launch(ctx, self.fleet, batch, lives=lives)
         own = ", ".join(machine["InstanceId"] for machine in started)
         return Found(own, "pending", ready=False)
 

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item
 from aws_setup.resources.fleets import Fleet
-from aws_setup.resources.tags import specification, tags
+from aws_setup.resources.tags import DEPLOYMENT, STEP, specification, tags
 from aws_setup.resources.tokens import token
-from aws_setup.session import error_code
+from aws_setup.session import error_code, pages
 from aws_setup.steps import Context
 
 CAPACITY = frozenset(
@@ -47,10 +47,22 @@ def batches(fleet: Fleet, living: list[Item]) -> list[Batch]:
     return [*calls, Batch(missing)] if missing > 0 else calls
 
 
-def launch(ctx: Context, fleet: Fleet, batch: Batch, *, living: int) -> list[Item]:
+def dead_machines(ctx: Context, step: str) -> int:
+    """Return how many machines of a step are gone; AWS shows them for about an hour."""
+    filters: list[Any] = [
+        {"Name": f"tag:{DEPLOYMENT}", "Values": [ctx.config.deployment_name]},
+        {"Name": f"tag:{STEP}", "Values": [step]},
+        {"Name": "instance-state-name", "Values": sorted(DEAD)},
+    ]
+    found = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
+    return sum(len(reservation["Instances"]) for reservation in found)
+
+
+def launch(ctx: Context, fleet: Fleet, batch: Batch, *, lives: tuple[int, int]) -> list[Item]:
     """Start the machines of a batch and return them as RunInstances answers.
 
-    The token counts up past machines that are gone: AWS would answer with those again.
+    `lives` says how many machines of the fleet live and how many are gone. It makes the token:
+    with the token of machines that were terminated since, AWS would answer with those again.
 
     Raises:
         SetupError: no capacity; it names the configuration key of the type.
@@ -58,7 +70,7 @@ def launch(ctx: Context, fleet: Fleet, batch: Batch, *, living: int) -> list[Ite
     """
     request = run_request(ctx, fleet, batch)
     for life in range(LIVES):
-        own = token(ctx.config.deployment_name, fleet.step, request, living, life)
+        own = token(ctx.config.deployment_name, fleet.step, request, lives, life)
         try:
             answer: Any = ctx.aws.ec2.run_instances(**request, ClientToken=own)
         except ClientError as error:
