@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from aws_setup.cluster import addons
+from aws_setup.cluster.token import PREFIX
 from aws_setup.inventory import Item
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import Deny
@@ -172,3 +173,15 @@ def test_an_add_on_that_is_degraded_for_a_while_recovers(
     told = steps_of(zoo.run("configure"))
     assert len(seen) >= 4
     assert told["aws-ebs-csi-driver add-on"]["action"] == "create"
+
+
+def test_a_kubeconfig_of_the_users_is_the_way_in(zoo: Lab) -> None:
+    mine = zoo.folder / "theirs.kubeconfig"
+    document = zoo.api.kubeconfig(token=f"{PREFIX}any")
+    mine.write_text(yaml.safe_dump(document | {"current-context": ""}))
+    zoo.save(kubeconfig_path=str(mine), kube_context="nowhere")
+    problem = zoo.run("configure", code=2)["problems"][0]
+    assert "kube_context" in problem["hint"]
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    zoo.save(kube_context="rehearsal")
+    assert "openwhisk api" in steps_of(zoo.run("configure"))

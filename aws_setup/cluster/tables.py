@@ -15,7 +15,7 @@ from aws_setup.cluster.certificate import own_pair
 from aws_setup.cluster.door import cluster_of
 from aws_setup.cluster.identity import EbsRole, NodeRole, OidcProvider
 from aws_setup.cluster.keys import KeySecret
-from aws_setup.cluster.kube import KubeError
+from aws_setup.cluster.kube import Kube, KubeError
 from aws_setup.cluster.kubeconfig import Kubeconfig
 from aws_setup.cluster.nodegroups import NodeGroup
 from aws_setup.cluster.nodes import kinds, node_template
@@ -25,7 +25,7 @@ from aws_setup.cluster.storage import DriverAccount, StorageClass, StorageProbe
 from aws_setup.cluster.tls import NginxSecret, ServerCertificate
 from aws_setup.cluster.values import user_values
 from aws_setup.config import Config
-from aws_setup.errors import Refused
+from aws_setup.errors import Refused, SetupError
 from aws_setup.resources.eks import EksCluster
 from aws_setup.steps import Context, Found, Step
 
@@ -169,7 +169,8 @@ def check(ctx: Context) -> None:
     """Refuse before the first write what would fail after half an hour.
 
     Raises:
-        Refused: helm or git is missing, the chart or the user's certificate cannot be used.
+        Refused: helm or git is missing, the chart, the user's certificate or kubeconfig cannot
+            be used.
     """
     config = ctx.config
     helm.find_helm()
@@ -184,6 +185,11 @@ def check(ctx: Context) -> None:
     if config.openwhisk_tls_cert and config.openwhisk_tls_key:
         cert, key = Path(config.openwhisk_tls_cert), Path(config.openwhisk_tls_key)
         own_pair(cert, key, now=ctx.clock.today())
+    if config.kubeconfig_path or config.kube_context:
+        try:
+            Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+        except SetupError as error:
+            raise Refused.all(error.problems) from error
 
 
 def last_words(ctx: Context) -> list[str]:
