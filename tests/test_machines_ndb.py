@@ -37,8 +37,10 @@ class Laptop:
 
     folder: Path
 
-    def run(self, *words: str, code: int = 0) -> dict[str, Any]:
-        """Run the script and return its JSON document."""
+    def run(self, *words: str, code: int = 0, typed: str = "") -> dict[str, Any]:
+        """Run the script and return its JSON document; what is `typed` is typed on a terminal."""
+        keyboard, terminal = os.openpty()
+        os.write(keyboard, f"{typed}\n".encode())
         done = subprocess.run(
             [sys.executable, str(ROOT / "create_aws_infrastructure.py"), *words, "--yes", "--json"],
             cwd=self.folder,
@@ -46,8 +48,10 @@ class Laptop:
             capture_output=True,
             text=True,
             check=False,
-            stdin=subprocess.DEVNULL,
+            stdin=terminal if typed else subprocess.DEVNULL,
         )
+        os.close(terminal)
+        os.close(keyboard)
         assert done.returncode == code, done.stdout + done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document
@@ -137,5 +141,11 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     assert started["lambda-fs format"] != "create"
     assert set(actions(laptop.run("create")).values()) == {"exists"}
     assert laptop.run("create", "--reformat", code=2)["result"] == "refused"
+    assert laptop.run("create", "--reformat", code=2, typed="y")["result"] == "refused"
+    anew = actions(laptop.run("create", "--reformat", typed="lambda-fs"))
+    assert {name for name, action in anew.items() if action != "exists"} == {
+        "lambda-fs format",
+        "hopsfs format",
+    }
     assert laptop.run("destroy")["result"] == "ok"
     assert not Path(steps["ndb tables"]["password_file"]).exists()
