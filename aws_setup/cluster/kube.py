@@ -32,6 +32,7 @@ Json = dict[str, Any]
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to read."""
 
+NO_SUCH_HOST = "nobody knows the host name of its endpoint"
 PATIENCE = 8
 """Tries in all while the API server does not answer, throttles or restarts."""
 
@@ -268,7 +269,7 @@ class Kube:
                 status, text = self._once(method, url, body, content)
             if 200 <= status < 300:
                 return text
-            if status and status not in PASSING:
+            if (status and status not in PASSING) or NO_SUCH_HOST in text:
                 break
             if attempt < PATIENCE:
                 self._clock.sleep(min(1.0 * attempt, 5.0))
@@ -288,6 +289,9 @@ class Kube:
                 timeout=urllib3.Timeout(connect=TIMEOUT[0], read=TIMEOUT[1]),
                 retries=False,
             )
+        except urllib3.exceptions.NameResolutionError as error:
+            # The endpoint's name goes with its cluster: to ask again would only take time.
+            return 0, f"{NO_SUCH_HOST}: {error}"
         except urllib3.exceptions.HTTPError as error:
             return 0, " ".join(str(error).split())
         return int(answer.status), answer.data.decode("utf-8", "replace")
