@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_setup.config import Config
 from aws_setup.inventory import Item, tag_of
-from aws_setup.resources.autoscaling import LaunchTemplate, Scaled, own_name
+from aws_setup.resources.autoscaling import MARK, LaunchTemplate, Scaled, own_name
 from aws_setup.resources.tags import specification, tags
 from aws_setup.resources.tokens import token
 from aws_setup.steps import Context, Drift
@@ -69,7 +69,7 @@ class NodeTemplate(LaunchTemplate):
         return f"{self.kind.group} template"
 
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
-        if tag_of(template, "lambda-fs:fingerprint") == self._fingerprint(ctx):
+        if tag_of(template, MARK) == self._mark(ctx, template["DefaultVersionNumber"]):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 
