@@ -21,6 +21,7 @@ import configure_eks_cluster
 import create_aws_infrastructure
 from aws_setup.cli import script_command
 from aws_setup.cluster.token import PREFIX
+from aws_setup.rehearsal.chart import CHART
 from aws_setup.rehearsal.eks.context import install
 from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView
 from aws_setup.rehearsal.elb import NOWHERE
@@ -34,7 +35,7 @@ from aws_setup.rehearsal.whisk.server import Whisk
 from aws_setup.rehearsal.whisk.server import serve as serve_whisk
 from tests import eks_world
 from tests.cloud import client
-from tests.helm_programs import helm_program
+from tests.kube_tools import tool
 
 NODES = 2
 CONFIG: dict[str, Any] = {
@@ -97,7 +98,6 @@ class OneCluster:
         self.api.closing = True
 
 
-CHART = Path(__file__).parent / "charts" / "openwhisk"
 _LOOK_UP = socket.getaddrinfo
 
 
@@ -175,7 +175,7 @@ def lab(
         url = stack.enter_context(serve_whisk(whisk))
         programs = folder / "bin"
         programs.mkdir()
-        (programs / "helm").symlink_to(helm_program())
+        (programs / "helm").symlink_to(tool("helm", "3.17"))
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
         patch.chdir(folder)
         own = folder / "chart"

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from aws_setup.rehearsal.chart import CHART
 from aws_setup.rehearsal.kube.server import KubeApi
 from tests.kube import core, kube
 from tests.kube_tools import HELM, tool
 
 __all__ = ["kube"]
 
-CHART = Path(__file__).parent / "charts" / "openwhisk"
 SPACE = "openwhisk"
 REPLICAS = "invoker.containerFactory.kubernetes.replicaCount=2"
 

@@ -80,7 +80,8 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     balancer = cloud.backend("elb", call.region).load_balancers[name]
     number = zlib.crc32(f"{call.region}/{name}".encode())
     inside = "internal-" if balancer.scheme == "internal" else ""
-    balancer.dns_name = f"{inside}{name}-{number}.{call.region}.elb.{NOWHERE}"
+    nowhere = f"{inside}{name}-{number}.{call.region}.elb.{NOWHERE}"
+    balancer.dns_name = cloud.settings.load_balancer_host or nowhere
     answer["DNSName"] = balancer.dns_name
     known = cloud.backend("ec2", call.region)
     made = []

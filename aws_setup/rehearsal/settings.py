@@ -98,5 +98,7 @@ class Settings(Strict):
 
     not_offered: dict[str, list[str]] = {}
     """Zone name to the instance types that it does not offer."""
+    load_balancer_host: str = ""
+    """DNS name of every load balancer, such as localhost; empty: names that never resolve."""
     lag: bool = False
     """Whether new IAM roles stay unseen by other services for a while."""

@@ -26,6 +26,10 @@ class Certificates(dict[str, dict[str, Any]]):
     """Server certificates by name: metadata, body, chain and tags."""
 
 
+class PrivateKeys(dict[str, str]):
+    """Private keys of the certificates by ARN: load balancers get them, no call shows them."""
+
+
 def _missing(name: str) -> AwsError:
     message = f"The Server Certificate with name {name} cannot be found."
     return AwsError("NoSuchEntity", message, status=404)
@@ -93,6 +97,7 @@ def upload(cloud: Cloud, call: Call) -> dict[str, Any]:
         "CertificateChain": params.get("CertificateChain"),
         "Tags": list(params.get("Tags") or []),
     }
+    cloud.room(PrivateKeys)[metadata["Arn"]] = params["PrivateKey"]
     return {"ServerCertificateMetadata": metadata, "Tags": held[name]["Tags"]}
 
 
@@ -138,6 +143,7 @@ def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
             status=409,
         )
     del cloud.room(Certificates)[found["ServerCertificateName"]]
+    del cloud.room(PrivateKeys)[found["Arn"]]
     return {}
 
 

@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from paramiko.common import (
 
 from aws_setup.hosts import zookeeper_files as zk
 from aws_setup.rehearsal.machines.imitation import Answer, Ensemble, Imitation
+from aws_setup.rehearsal.machines.room import Lay
 from aws_setup.rehearsal.machines.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -36,20 +37,24 @@ class Member:
     machine: Imitation
     listener: socket.socket
     public_ip: str
+    key: bytes
     boots_at: float = 0.0
     seconds: float = 0.0
+    on: bool = True
 
 
 class Crowd:
     """Imitated machines; `seconds` is what each command takes, `boot` what comes before sshd."""
 
-    def __init__(self, folder: Path, *, authorized_key: str) -> None:
+    def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ensemble = Ensemble()
         self.host_key = paramiko.ECDSAKey.generate()
-        self.authorized = paramiko.RSAKey(data=_blob(authorized_key))
+        self.authorized_key = authorized_key
         self.members: dict[str, Member] = {}
+        self._lock = threading.Lock()
+        self._write_ssh_config()
 
     def __enter__(self) -> Crowd:
         return self
@@ -65,17 +70,46 @@ class Crowd:
         public_ip: str,
         boot: float = 0,
         seconds: float = 0,
+        authorized_key: str = "",
+        lay: Iterable[Lay] = (),
     ) -> Imitation:
-        """Make a machine that lets the authorised key in after `boot` seconds."""
+        """Make a machine that lets the authorised key in after `boot` seconds.
+
+        `lay` is what a real machine gets on its disk; the imitation brings its own programs.
+        """
         tree = Tree(self.folder / instance_id)
         tree.root.mkdir(parents=True, exist_ok=True)
         machine = Imitation(tree, private_ip, self.ensemble)
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-        member = Member(machine, listener, public_ip, time.monotonic() + boot, seconds)
-        self.members[instance_id] = member
+        key = _blob(authorized_key or self.authorized_key)
+        member = Member(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
+        with self._lock:
+            self.members[instance_id] = member
         threading.Thread(target=self._serve, args=(member,), daemon=True).start()
         self._write_ssh_config()
         return machine
+
+    def power_off(self, instance_id: str) -> None:
+        """Let a machine answer nobody and forget what ran; its disk stays."""
+        member = self.members[instance_id]
+        member.on = False
+        self.ensemble.stop(member.machine)
+
+    def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
+        """Let a machine answer again, under the new public address or the old one."""
+        member = self.members[instance_id]
+        member.public_ip, member.on = public_ip or member.public_ip, True
+        self._write_ssh_config()
+
+    def discard(self, instance_id: str) -> None:
+        """Remove a machine and its disk; unknown ones are fine."""
+        with self._lock:
+            member = self.members.pop(instance_id, None)
+        if member:
+            self.ensemble.stop(member.machine)
+            _hang_up(member.listener)
+            member.machine.tree.remove()
+            self._write_ssh_config()
 
     def console(self, instance_id: str) -> str:
         """Return a machine's console output, with the host key that all share."""
@@ -90,17 +124,18 @@ class Crowd:
     def close(self) -> None:
         """Stop listening; connections end with this process."""
         for member in self.members.values():
-            with contextlib.suppress(OSError):
-                member.listener.shutdown(socket.SHUT_RDWR)
-            member.listener.close()
+            _hang_up(member.listener)
 
     def _write_ssh_config(self) -> None:
-        text = "".join(
-            f"Host {member.public_ip}\n  HostName 127.0.0.1\n"
-            f"  Port {member.listener.getsockname()[1]}\n"
-            for member in self.members.values()
-        )
-        self.ssh_config.write_text(text + "Host *\n  HostName 127.0.0.1\n  Port 1\n")
+        with self._lock:
+            text = "".join(
+                f"Host {member.public_ip}\n  HostName 127.0.0.1\n"
+                f"  Port {member.listener.getsockname()[1]}\n  User ubuntu\n"
+                for member in self.members.values()
+            )
+            new = self.ssh_config.with_suffix(".new")
+            new.write_text(text + "Host *\n  HostName 127.0.0.1\n  Port 1\n", encoding="utf-8")
+            new.replace(self.ssh_config)
 
     def _serve(self, member: Member) -> None:
         while True:
@@ -108,7 +143,7 @@ class Crowd:
                 client, _ = member.listener.accept()
             except OSError:
                 return
-            if time.monotonic() < member.boots_at:
+            if not member.on or time.monotonic() < member.boots_at:
                 client.close()
                 continue
             transport = paramiko.Transport(client)
@@ -131,7 +166,7 @@ class _Server(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        good = username == "ubuntu" and key.asbytes() == self.crowd.authorized.asbytes()
+        good = username == "ubuntu" and key.asbytes() == self.member.key
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
@@ -189,6 +224,12 @@ def _execute(
         channel.sendall_stderr(answer.err)
         channel.send_exit_status(answer.code)
         channel.close()
+
+
+def _hang_up(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def _blob(authorized_key: str) -> bytes:

@@ -64,6 +64,11 @@ class Ensemble:
         self.znodes: set[str] = {"/", "/zookeeper"}
         self.lock = threading.Lock()
 
+    def stop(self, machine: Imitation) -> None:
+        """End a machine's server, as a power cut does."""
+        with self.lock:
+            self.running.pop(machine.private_ip, None)
+
     def srvr(self, machine: Imitation) -> bytes | None:
         """Return one server's answer: the highest running id leads a quorum, as after a start."""
         with self.lock:

@@ -13,6 +13,7 @@ from typing import Any
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
 from aws_setup.rehearsal.machines import software
+from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.rehearsal.machines.room import Lay, Room
 from aws_setup.rehearsal.software import laying
 
@@ -54,7 +55,7 @@ class Keeper:
     """Follows one cloud's instances with the machines of a room."""
 
     def __init__(
-        self, cloud: Cloud, room: Room, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
+        self, cloud: Cloud, room: Room | Crowd, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
     ) -> None:
         self.cloud, self.room, self.amis = cloud, room, amis
         self._on: dict[str, bool] = {}
@@ -116,7 +117,7 @@ class Keeper:
 
 @contextmanager
 def keeping(
-    cloud: Cloud, room: Room, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
+    cloud: Cloud, room: Room | Crowd, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
 ) -> Iterator[Keeper]:
     """Follow the cloud in the background until the block ends."""
     keeper, stopped = Keeper(cloud, room, amis=amis), threading.Event()

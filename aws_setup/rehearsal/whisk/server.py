@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -53,15 +54,30 @@ OPEN: dict[str, Callable[[Whisk], Any]] = {
 """Paths that need no key; the last one, how many requests came, is no part of OpenWhisk."""
 
 
+Door = Callable[[], ssl.SSLContext | None]
+"""Says how each new connection is secured; raises OSError to hang up."""
+
+
 @contextmanager
-def serve(whisk: Whisk, *, certificate: Certificate | None = None, port: int = 0) -> Iterator[str]:
-    """Serve on loopback until the block ends; yields the URL."""
-    context = certificate.context() if certificate else None
+def serve(
+    whisk: Whisk,
+    *,
+    certificate: Certificate | None = None,
+    port: int = 0,
+    door: Door | None = None,
+) -> Iterator[str]:
+    """Serve on loopback until the block ends; yields the URL.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    fixed = certificate.context() if certificate else None
 
     class Bound(_Handler):
         owner = whisk
 
         def setup(self) -> None:
+            context = door() if door else fixed
             if context:
                 self.request = context.wrap_socket(self.request, server_side=True)
             super().setup()
