@@ -37,6 +37,7 @@ SCRIPT = Script(
             metavar="FILE",
         ),
         Flag("--set-context", "set_kube_context", True, "Make it kubectl's current context."),
+        Flag("--update-chart", "update_openwhisk_chart", True, "Take the chart's newest commit."),
         Flag("--write-wskprops", "write_wskprops", True, "Also write ~/.wskprops for wsk."),
     ),
 )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.leftovers import leftovers
-from aws_setup.plan import Row, conflicts, dependants, look, only
+from aws_setup.plan import Row, conflicts, dependants, look, only, refusals
 from aws_setup.preflight import Preflight, charges_of
 from aws_setup.pricing import price
 from aws_setup.receipt import write_receipt
@@ -193,13 +193,20 @@ def _bill(run: Run, there: Sequence[Row]) -> None:
 
 
 def destroy(run: Run) -> None:
-    """Delete everything of this deployment and look again whether anything is left."""
+    """Delete everything of this deployment and look again whether anything is left.
+
+    Raises:
+        Refused: a step refuses even the look, as with a kubeconfig that leads somewhere else.
+    """
     table = list(run.script.removal(run.ctx.config))
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     rows = [
         row if row.step.name in chosen else replace(row, found=None)
         for row in look(table, run.ctx, stop=run.clock.stop)
     ]
+    refused = refusals(rows)
+    if refused:
+        raise Refused.all(refused)
     there = removable(rows)
     name = run.ctx.config.deployment_name
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]

@@ -112,10 +112,15 @@ def _known(there: Collection[str], names: Sequence[str]) -> None:
         )
 
 
+def refusals(rows: Sequence[Row]) -> list[Problem]:
+    """Return what the steps refuse to begin with, each problem once."""
+    refused = [row.error for row in rows if isinstance(row.error, Refused)]
+    return list(dict.fromkeys(problem for error in refused for problem in error.problems))
+
+
 def conflicts(rows: Sequence[Row]) -> list[Problem]:
     """Return what stands against any run: refusals, failed adoptions, and unmendable drift."""
-    refused = [row.error for row in rows if isinstance(row.error, Refused)]
-    said = [problem for error in refused for problem in error.problems]
+    said = refusals(rows)
     missing = [row.error for row in rows if row.step.adopted and row.error]
     said += [as_problem(error) for error in missing if not isinstance(error, Refused)]
     return said + [

@@ -184,4 +184,9 @@ def test_a_kubeconfig_of_the_users_is_the_way_in(zoo: Lab) -> None:
     assert "kube_context" in problem["hint"]
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
     zoo.save(kube_context="rehearsal")
-    assert "openwhisk api" in steps_of(zoo.run("configure"))
+    told = steps_of(zoo.run("configure"))
+    assert "openwhisk api" in told
+    assert "kubeconfig" not in told
+    before = zoo.writes()
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    assert zoo.writes() == before

@@ -49,9 +49,8 @@ def chart_of(config: Config, *, pinned: str = "") -> Chart:
     if not is_remote(config):
         folder = _folder(config)
         return Chart(folder, f"folder {_digest(folder)}")
-    source = f"{config.openwhisk_chart} {config.openwhisk_chart_ref}"
-    commit = pinned.removeprefix(source + " ") if pinned.startswith(source + " ") else ""
-    commit = commit or _resolve(config)
+    source = _source(config)
+    commit = pinned_commit(config, pinned) or _resolve(config)
     root = cache() / hashlib.sha256(f"{config.openwhisk_chart} {commit}".encode()).hexdigest()[:24]
     if not root.is_dir():
         _fetch(config, commit, root)
@@ -63,6 +62,33 @@ def chart_of(config: Config, *, pinned: str = "") -> Chart:
             "correct openwhisk_chart_ref or openwhisk_chart_folder",
         )
     return Chart(folder, f"{source} {commit}")
+
+
+def pinned_commit(config: Config, pinned: str) -> str:
+    """Return the commit at which the release stays, '' when the ref's newest is to be taken."""
+    source = f"{_source(config)} "
+    if config.update_openwhisk_chart or not pinned.startswith(source):
+        return ""
+    return pinned.removeprefix(source)
+
+
+def newer(config: Config, pinned: str) -> str:
+    """Return the commit to which the ref has moved on from a pinned one, '' when it has not.
+
+    Also '' when nobody answers: this is a remark, and the pinned commit serves all the same.
+    """
+    commit = pinned_commit(config, pinned) if is_remote(config) else ""
+    if not commit:
+        return ""
+    try:
+        now = _resolve(config)
+    except SetupError:
+        return ""
+    return now if now != commit else ""
+
+
+def _source(config: Config) -> str:
+    return f"{config.openwhisk_chart} {config.openwhisk_chart_ref}"
 
 
 def cache() -> Path:
@@ -102,22 +128,30 @@ def _resolve(config: Config) -> str:
     ref = config.openwhisk_chart_ref
     if COMMIT.match(ref):
         return ref
+    # Whole names: git takes a bare one for the end of any name, as in refs/heads/theirs/aws.
+    names = (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}")
     try:
-        listed = _git("ls-remote", config.openwhisk_chart, ref, f"{ref}^{{}}").split("\n")
+        listed = _git("ls-remote", config.openwhisk_chart, *names).splitlines()
     except SetupError as error:
-        raise SetupError(
-            "OpenWhisk's chart cannot be fetched",
-            error.problems[0].why,
-            "check the network, or clone the chart and set openwhisk_chart to its folder",
-        ) from error
-    found = [line.split()[0] for line in listed if line.strip()]
-    if not found:
-        raise SetupError(
-            f"{config.openwhisk_chart} has no {ref}",
-            "git knows no such branch or tag there",
-            "correct openwhisk_chart_ref",
-        )
-    return found[-1]
+        raise _unreachable(error) from error
+    found = {name: commit for commit, name in (line.split("\t") for line in listed if line)}
+    for name in names:
+        if name in found:
+            return found[name]
+    raise SetupError(
+        f"{config.openwhisk_chart} has no {ref}",
+        "git knows no such branch or tag there",
+        "correct openwhisk_chart_ref; a commit is named by all its 40 digits",
+    )
+
+
+def _unreachable(error: SetupError) -> SetupError:
+    return SetupError(
+        "OpenWhisk's chart cannot be fetched",
+        error.problems[0].why,
+        "check the network and openwhisk_chart, or clone the chart and set openwhisk_chart to "
+        "its folder",
+    )
 
 
 def _fetch(config: Config, commit: str, root: Path) -> None:
@@ -128,7 +162,12 @@ def _fetch(config: Config, commit: str, root: Path) -> None:
         _git("init", "--quiet", str(work))
         _git("-C", str(work), "fetch", "--quiet", "--depth", "1", config.openwhisk_chart, commit)
         _git("-C", str(work), "checkout", "--quiet", "FETCH_HEAD")
+        work.rename(root)
+    except SetupError as error:
+        raise _unreachable(error) from error
+    except OSError:
+        # Another run was faster: the same commit is there.
         if not root.is_dir():
-            work.rename(root)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)

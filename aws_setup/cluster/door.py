@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from aws_setup.cluster.kube import Kube, Reach
 from aws_setup.cluster.token import Tokens, sign
-from aws_setup.errors import SetupError
+from aws_setup.errors import Refused, SetupError
 from aws_setup.inventory import Item
 from aws_setup.session import Aws
 from aws_setup.steps import Context
@@ -58,10 +58,24 @@ def kube(ctx: Context) -> Kube:
 def _open(ctx: Context, cluster: Item) -> Kube:
     config = ctx.config
     if config.kubeconfig_path or config.kube_context:
-        return Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+        return _given(ctx, reach_of(cluster))
     name = str(cluster["name"])
     tokens = Tokens(lambda: sign(ctx.aws, name), ctx.clock)
     return Kube.of_eks(reach_of(cluster), tokens, ctx.clock)
+
+
+def _given(ctx: Context, reach: Reach) -> Kube:
+    """Return the door that the user's kubeconfig opens, which must lead to this very cluster."""
+    config = ctx.config
+    door = Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+    other = door.elsewhere(reach)
+    if other:
+        raise Refused(
+            f"kubeconfig_path leads to another cluster than {config.eks_cluster_name}",
+            f"it leads to {other}, and EKS has the cluster at {reach.server}",
+            "set kube_context to the cluster's own context, or remove both keys",
+        )
+    return door
 
 
 def reach_of(cluster: Item) -> Reach:

@@ -133,6 +133,18 @@ class Kube:
             ) from error
         return cls(api, clock)
 
+    def elsewhere(self, reach: Reach) -> str:
+        """Return where this door leads when that is another cluster, '' when it is the right one.
+
+        A tunnel has an address of its own and the cluster's own authority.
+        """
+        settings = self._api.configuration
+        host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert
+        if host == reach.server.rstrip("/") or not file:
+            return ""
+        authority = Path(file).read_text(encoding="utf-8")
+        return "" if authority.strip() == reach.authority.strip() else host
+
     def token(self) -> str:
         """Return a valid token, for a program that is started with one."""
         return self._tokens.get() if self._tokens else ""

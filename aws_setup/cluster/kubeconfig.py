@@ -12,7 +12,7 @@ import yaml
 
 from aws_setup.cluster.door import cluster_of
 from aws_setup.config import Config
-from aws_setup.errors import SetupError
+from aws_setup.errors import Refused, SetupError
 from aws_setup.inventory import Item
 from aws_setup.receipt import write_private
 from aws_setup.steps import Context, Drift, Found, Step
@@ -91,7 +91,7 @@ def read(path: Path) -> dict[str, Any]:
     """Return a kubeconfig, empty when there is no file.
 
     Raises:
-        SetupError: the file is no kubeconfig; it is then left alone.
+        Refused: the file is no kubeconfig; it is then left alone.
     """
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -114,8 +114,8 @@ def _listed(value: Any, path: Path) -> list[Any]:
     return value or []
 
 
-def _broken(path: Path, why: str) -> SetupError:
-    return SetupError(
+def _broken(path: Path, why: str) -> Refused:
+    return Refused(
         f"the kubeconfig {path} cannot be read, so it is left alone",
         why,
         "mend it, set KUBECONFIG to another file, or set write_kubeconfig: False",
@@ -129,12 +129,20 @@ class Kubeconfig(Step):
     name: str = "kubeconfig"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
+    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the entry, compared with the cluster; without a cluster, by its name."""
         path, name = _file(ctx), _arn(ctx)
-        document = read(path)
-        if not any(one.get("name") == name for one in document.get("contexts") or []):
+        try:
+            document = read(path)
+        except Refused as error:
+            if not self.removing:
+                raise
+            # What cannot be read is left alone, and keeps nothing else from being removed.
+            ctx.note(str(error))
+            return None
+        if not _named(document, name):
             return None
         cluster = cluster_of(ctx)
         drift = []
@@ -146,12 +154,13 @@ class Kubeconfig(Step):
         return Found(f"{path}: {name}", "there", {"context": name}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Keep the file as it was beside it, and write it whole with our entry."""
+        """Write the file whole with our entry; as it was before it had one, it stays beside it."""
         path, cluster = _file(ctx), cluster_of(ctx, fresh=True)
         if cluster is None:
             raise SetupError("the cluster is gone", "EKS knows it no more", "run it again")
         document, name = read(path), str(cluster["arn"])
         current = ctx.config.set_kube_context
+        _back_up(path, name)
         _write(path, with_entry(document, name, _parts(ctx, cluster), current=current))
         return Found(f"{path}: {name}", "there", {"context": name})
 
@@ -182,7 +191,15 @@ def _parts(ctx: Context, cluster: Item) -> dict[str, Any]:
     return entry(cluster, region=ctx.aws.region, profile=ctx.config.aws_profile)
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    if path.is_file():
+def _back_up(path: Path, name: str) -> None:
+    """Keep a file as it was before our entry came; one that has the entry is no such file."""
+    if path.is_file() and not _named(read(path), name):
         write_private(path.with_name(path.name + BACKUP), path.read_text(encoding="utf-8"))
+
+
+def _named(document: Mapping[str, Any], name: str) -> bool:
+    return any(one.get("name") == name for one in document.get("contexts") or [])
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
     write_private(path.resolve(), yaml.safe_dump(dict(document), sort_keys=False))

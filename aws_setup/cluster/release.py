@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from aws_setup.cluster import tls
-from aws_setup.cluster.chart import Chart, chart_of
+from aws_setup.cluster.chart import Chart, chart_of, newer
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.helm import Helm, Release, find_helm, jobs_that_change
 from aws_setup.cluster.keys import Keys, pin_chart, read_keys
@@ -105,6 +105,12 @@ def bring(ctx: Context, aim: Wanted) -> None:
     if release:
         _remove_jobs(
             ctx, jobs_that_change(helm.manifest(), helm.rendered(aim.chart.path, aim.values))
+        )
+    moved = newer(ctx.config, aim.chart.pin)
+    if moved:
+        ctx.note(
+            f"{ctx.config.openwhisk_chart_ref} has moved on to {moved[:10]}; the release stays at "
+            f"{aim.chart.pin[-40:][:10]}, --update-chart takes the new one"
         )
     pin_chart(ctx, aim.chart.pin)
     ctx.note("helm upgrades the release" if release else "helm installs the release")

@@ -65,7 +65,7 @@ def configuration(config: Config) -> list[Step]:
         Addon(EBS_CSI, needs=("eks cluster", *names, "ebs csi role"), role="ebs csi role"),
         AccessEntries(),
         *([AwsAuth()] if config.manage_aws_auth else []),
-        *([Kubeconfig()] if config.write_kubeconfig else []),
+        *([Kubeconfig()] if writes_kubeconfig(config) else []),
         DriverAccount(),
         StorageClass(),
         *([StorageProbe()] if config.storage_probe else []),
@@ -81,14 +81,21 @@ def configuration(config: Config) -> list[Step]:
     return within(steps)
 
 
+def writes_kubeconfig(config: Config) -> bool:
+    """Say whether the cluster goes into a kubeconfig: not beside one that leads there already."""
+    given = config.kubeconfig_path or config.kube_context
+    return config.write_kubeconfig and (not given or bool(config.kubeconfig_file))
+
+
 def removal(config: Config) -> list[Step]:
     """Return every step that destroy must look for: what is ours alone, whatever is switched on.
 
     What only looks (address, readiness, API) and what goes with the cluster is not among them.
     """
     on = {"manage_aws_auth": False, "write_kubeconfig": True, "storage_probe": True}
+    given = {"kubeconfig_path": None, "kube_context": None}
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
-    every = configuration(config.model_copy(update={**on, **counts}))
+    every = configuration(config.model_copy(update={**on, **given, **counts}))
     looks = (Address, Ready, Api, DriverAccount)
     kept = [step for step in every if not isinstance(step, looks)]
     return within([_removing(step) for step in kept])

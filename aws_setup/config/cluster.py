@@ -77,6 +77,10 @@ class Cluster(Section):
     openwhisk_chart_ref: str = "aws"
     """Branch, tag or commit of that repository."""
 
+    update_openwhisk_chart: bool = False
+    """Take the newest commit of openwhisk_chart_ref; else a release stays at the one it was made
+    from, also when the branch has moved on."""
+
     openwhisk_chart_folder: str = "helm/openwhisk"
     """Folder of the chart within that repository."""
 

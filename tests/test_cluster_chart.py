@@ -1,0 +1,204 @@
+"""Where OpenWhisk's chart comes from: a folder, or a git repository pinned by commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.cluster.chart import cache, chart_of, check_source, newer
+from aws_setup.config import Config
+from aws_setup.errors import Refused, SetupError
+
+NOBODY = {
+    **{f"GIT_{who}_NAME": "n" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "n@example.com" for who in ("AUTHOR", "COMMITTER")},
+}
+
+
+@dataclass
+class Repository:
+    """A git repository on this computer, reached as one on the network is."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        return f"file://{self.path}"
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.path), *words],
+            env={**os.environ, **NOBODY},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stdout.strip()
+
+    def commit(self, version: str, *, folder: str = "helm/openwhisk") -> str:
+        """Write a chart of a version, commit it, and return the commit."""
+        chart = self.path / folder
+        chart.mkdir(parents=True, exist_ok=True)
+        (chart / "Chart.yaml").write_text(f"{{apiVersion: v2, name: o, version: {version}}}\n")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", version)
+        return self.git("rev-parse", "HEAD")
+
+    def config(self, **keys: Any) -> Config:
+        """Return a configuration whose chart comes from here."""
+        return config(**{"openwhisk_chart": self.url, **keys})
+
+
+def config(**keys: Any) -> Config:
+    return Config(ssh_keypair_name="key", ssh_key_path="key.pem", **keys)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = Repository(tmp_path / "charts")
+    made.path.mkdir()
+    made.git("init", "--quiet", "--initial-branch", "aws")
+    return made
+
+
+def text_of(chart: Any) -> str:
+    return str((chart.path / "Chart.yaml").read_text())
+
+
+def test_a_branch_is_fetched_once_and_pinned_by_its_commit(repository: Repository) -> None:
+    commit = repository.commit("1.0.0")
+    chart = chart_of(repository.config())
+    assert chart.pin == f"{repository.url} aws {commit}"
+    assert "1.0.0" in text_of(chart)
+    assert chart_of(repository.config(), pinned=chart.pin) == chart
+    assert [path for path in cache().iterdir() if path.name.startswith(".fetch")] == []
+
+
+def test_a_moved_branch_changes_nothing_until_it_is_asked_for(repository: Repository) -> None:
+    first = repository.commit("1.0.0")
+    pin = chart_of(repository.config()).pin
+    assert newer(repository.config(), pin) == ""
+    second = repository.commit("2.0.0")
+    kept = chart_of(repository.config(), pinned=pin)
+    assert kept.pin.endswith(first)
+    assert "1.0.0" in text_of(kept)
+    assert newer(repository.config(), pin) == second
+    asked = repository.config(update_openwhisk_chart=True)
+    taken = chart_of(asked, pinned=pin)
+    assert taken.pin.endswith(second)
+    assert "2.0.0" in text_of(taken)
+
+
+def test_another_ref_or_repository_unpins(repository: Repository) -> None:
+    first = repository.commit("1.0.0")
+    pin = chart_of(repository.config()).pin
+    repository.git("checkout", "--quiet", "-b", "other")
+    other = repository.commit("3.0.0")
+    assert chart_of(repository.config(openwhisk_chart_ref="other"), pinned=pin).pin.endswith(other)
+    assert chart_of(repository.config(openwhisk_chart_ref=first), pinned=pin).pin.endswith(first)
+
+
+def test_a_branch_is_not_taken_for_another_that_ends_like_it(repository: Repository) -> None:
+    ours = repository.commit("1.0.0")
+    repository.git("checkout", "--quiet", "-b", "zz/aws")
+    repository.commit("9.0.0")
+    assert chart_of(repository.config()).pin.endswith(ours)
+
+
+def test_a_tag_means_the_commit_that_it_names(repository: Repository) -> None:
+    commit = repository.commit("1.0.0")
+    repository.git("tag", "--annotate", "v1", "--message", "v1")
+    repository.commit("2.0.0")
+    chart = chart_of(repository.config(openwhisk_chart_ref="v1"))
+    assert chart.pin.endswith(commit)
+    assert "1.0.0" in text_of(chart)
+
+
+def test_a_ref_that_does_not_exist_is_named(repository: Repository) -> None:
+    repository.commit("1.0.0")
+    with pytest.raises(SetupError) as caught:
+        chart_of(repository.config(openwhisk_chart_ref="nowhere"))
+    problem = caught.value.problems[0]
+    assert "nowhere" in problem.what
+    assert "openwhisk_chart_ref" in problem.hint
+
+
+def test_a_commit_that_does_not_exist_leaves_nothing_in_the_cache(repository: Repository) -> None:
+    repository.commit("1.0.0")
+    with pytest.raises(SetupError) as caught:
+        chart_of(repository.config(openwhisk_chart_ref="0" * 40))
+    assert caught.value.problems[0].what == "OpenWhisk's chart cannot be fetched"
+    assert list(cache().iterdir()) == []
+
+
+def test_without_the_network_only_a_cached_chart_serves(repository: Repository) -> None:
+    repository.commit("1.0.0")
+    chart = chart_of(repository.config())
+    repository.path.rename(repository.path.with_name("gone"))
+    assert chart_of(repository.config(), pinned=chart.pin) == chart
+    assert newer(repository.config(), chart.pin) == ""
+    for asked in (repository.config(), repository.config(openwhisk_chart_ref="0" * 40)):
+        with pytest.raises(SetupError) as caught:
+            chart_of(asked)
+        assert "check the network" in caught.value.problems[0].hint
+
+
+def test_a_repository_without_the_charts_folder_is_named(repository: Repository) -> None:
+    repository.commit("1.0.0", folder="elsewhere")
+    with pytest.raises(SetupError) as caught:
+        chart_of(repository.config())
+    assert "helm/openwhisk" in caught.value.problems[0].what
+    found = chart_of(repository.config(openwhisk_chart_folder="elsewhere"))
+    assert "1.0.0" in text_of(found)
+
+
+def test_without_git_a_repository_is_refused_and_a_folder_serves(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit("1.0.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Refused) as caught:
+        check_source(repository.config())
+    assert "git" in caught.value.problems[0].what
+    check_source(config(openwhisk_chart=str(repository.path)))
+
+
+@pytest.mark.parametrize("below", ["", "helm", "helm/openwhisk"])
+def test_a_folder_is_the_chart_or_the_repository_around_it(
+    repository: Repository, below: str
+) -> None:
+    repository.commit("1.0.0")
+    given = config(openwhisk_chart=str(repository.path / below))
+    if below == "helm":
+        with pytest.raises(Refused) as caught:
+            chart_of(given)
+        assert "Chart.yaml" in caught.value.problems[0].why
+        return
+    chart = chart_of(given)
+    assert chart.path == repository.path / "helm" / "openwhisk"
+    (chart.path / "values.yaml").write_text("changed: true\n")
+    assert chart_of(given).pin != chart.pin
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        check_source(config(openwhisk_chart=str(tmp_path / "nowhere")))
+    assert "openwhisk_chart" in caught.value.problems[0].what
+
+
+def test_two_at_once_leave_one_whole_chart(repository: Repository) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    repository.commit("1.0.0")
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: chart_of(repository.config()), range(4)))
+    assert len({chart.path for chart in made}) == 1
+    assert "1.0.0" in text_of(made[0])
+    assert [path.name for path in cache().iterdir()] == [made[0].path.parents[1].name]
