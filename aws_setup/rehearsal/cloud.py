@@ -13,6 +13,7 @@ from moto.core.exceptions import ServiceException
 from aws_setup.rehearsal import access, backend, wire
 from aws_setup.rehearsal.areas import Tables, collect
 from aws_setup.rehearsal.calls import CallLog
+from aws_setup.rehearsal.chaos import Chaos
 from aws_setup.rehearsal.clock import CloudClock
 from aws_setup.rehearsal.faults import ConnectionBreaks, Faults
 from aws_setup.rehearsal.latencies import LATENCIES
@@ -37,7 +38,9 @@ class Cloud:
         self.clock = clock or CloudClock(self.settings.speed)
         self.latencies = LATENCIES | self.settings.latencies
         self.calls = CallLog()
-        self.faults = Faults(self.settings.seed)
+        seed = self.settings.chaos
+        self.chaos = None if seed is None else Chaos(seed, self.clock.now)
+        self.faults = Faults(self.settings.seed, self.chaos)
         self.lock = threading.RLock()
         self._tables: Tables = collect()
         self._tokens = Tokens()
@@ -60,7 +63,10 @@ class Cloud:
 
     def later(self, latency: str, transition: Any) -> None:
         """Apply `transition` after the delay of that name in the table of latencies."""
-        self.clock.after(self.latencies[latency], transition)
+        seconds = self.latencies[latency]
+        if self.chaos:
+            seconds = self.chaos.delay(latency, seconds)
+        self.clock.after(seconds, transition)
 
     def ask(self, call: Call, /, **params: Any) -> dict[str, Any]:
         """Return moto's answer to a call, with some parameters replaced (None: taken out).
@@ -178,7 +184,7 @@ class Cloud:
         """Say whether the parsed answer is needed: a stale read is in force."""
         if call.reads:
             return self._stale.anything(self.clock.now())
-        return any(rule.fault == "stale-read" for rule in self.faults.rules)
+        return self.faults.may_be_stale()
 
 
 def _authorization(call: Call) -> str:

@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         "--speed", type=float, default=None, help="how many times faster than real; 0: instantly"
     )
     run.add_argument(
+        "--chaos",
+        type=int,
+        metavar="SEED",
+        help="let faults of every kind happen, drawn from this number",
+    )
+    run.add_argument(
         "--machines",
         type=Path,
         help="put real machines behind the VMs (Linux), with their disks in this directory",
@@ -85,6 +91,8 @@ def _serve(options: argparse.Namespace) -> int:
             while not stop.wait(0.5):
                 pass
             _write(options.state_dir, cloud)
+            if cloud.chaos:
+                _say(cloud.chaos.summary(), to=sys.stderr)
     except OSError as error:
         raise BadInput(f"port {options.port}: {error.strerror or error}") from error
     _say("the rehearsal cloud has stopped", to=sys.stderr)
@@ -116,6 +124,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     given.setdefault("lag", True)
     if options.speed is not None:
         given["speed"] = options.speed
+    if options.chaos is not None:
+        given["chaos"] = options.chaos
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
@@ -147,7 +157,10 @@ def _write(folder: Path | None, cloud: RehearsalCloud) -> None:
 
     calls = [asdict(call) for call in cloud.calls]
     things = [asdict(thing) for thing in cloud.snapshot()]
-    for name, content in (("calls.json", calls), ("snapshot.json", things)):
+    files: dict[str, Any] = {"calls.json": calls, "snapshot.json": things}
+    if cloud.chaos:
+        files["chaos.json"] = cloud.chaos.report()
+    for name, content in files.items():
         text = json.dumps(content, indent=1, default=str)
         (folder / name).write_text(text + "\n", encoding="utf-8")
 

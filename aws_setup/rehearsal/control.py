@@ -89,6 +89,12 @@ def _change_settings(cloud: Cloud, body: Any) -> Any:
     return _settings(cloud, None)
 
 
+def _chaos(cloud: Cloud, _: Any) -> Any:
+    if cloud.chaos is None:
+        raise ValueError("there is no chaos: start the cloud with --chaos SEED")
+    return cloud.chaos.report()
+
+
 def _clock(cloud: Cloud, body: Any) -> Any:
     if body and isinstance(cloud.clock, ManualClock):
         cloud.clock.advance(float(body["advance"]))
@@ -104,6 +110,7 @@ ROUTES: dict[tuple[str, str], Callable[[Cloud, Any], Any]] = {
     ("DELETE", "faults"): _clear_faults,
     ("GET", "settings"): _settings,
     ("POST", "settings"): _change_settings,
+    ("GET", "chaos"): _chaos,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _clock,
     **kube.ROUTES,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from aws_setup.rehearsal.chaos import Chaos, Kind
 from aws_setup.rehearsal.rules import AwsError, Call
 from aws_setup.rehearsal.settings import Strict
 
@@ -83,9 +84,10 @@ class ConnectionBreaks(Exception):
 class Faults:
     """The faults in force, and what they have done so far."""
 
-    def __init__(self, seed: int = 1) -> None:
-        """Start without faults."""
+    def __init__(self, seed: int = 1, chaos: Chaos | None = None) -> None:
+        """Start without rules; `chaos` adds faults of its own, drawn from a seed."""
         self.rules: list[Fault] = []
+        self.chaos = chaos
         self._seed = seed
         self._random = random.Random(seed)
         self._seen: dict[int, int] = {}
@@ -112,19 +114,29 @@ class Faults:
                 raise ConnectionBreaks
             if isinstance(rule, Fails) and self._meets(rule, call):
                 raise AwsError(rule.code, rule.message, status=rule.status)
+        if self.chaos and self.chaos.before(call) is Kind.DROPPED:
+            raise ConnectionBreaks
 
     def loses_answer(self, call: Call) -> bool:
-        """Say whether the answer of a call whose work is done gets lost."""
+        """Say whether the answer of a call whose work is done gets lost; chaos may fail it."""
         met = [r for r in self.rules if isinstance(r, LosesAnswer) and self._meets(r, call)]
-        return bool(met)
+        lost = self.chaos.after(call) if self.chaos else None
+        return bool(met) or lost is Kind.LOST
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
         met = [r for r in self.rules if isinstance(r, StaleRead) and self._meets(r, call)]
-        return max((rule.seconds for rule in met), default=0.0)
+        drawn = self.chaos.stale_seconds(call) if self.chaos else 0.0
+        return max((rule.seconds for rule in met), default=drawn)
+
+    def may_be_stale(self) -> bool:
+        """Say whether something that is created now may stay unseen for a while."""
+        return bool(self.chaos) or any(isinstance(rule, StaleRead) for rule in self.rules)
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
         """Say whether a zone has no capacity for an instance type."""
+        if self.chaos and self.chaos.no_capacity(zone, instance_type):
+            return True
         return any(
             isinstance(rule, NoCapacity)
             and rule.zone == zone

@@ -100,5 +100,7 @@ class Settings(Strict):
     """Zone name to the instance types that it does not offer."""
     load_balancer_host: str = ""
     """DNS name of every load balancer, such as localhost; empty: names that never resolve."""
+    chaos: int | None = None
+    """Seed of faults of every kind (chaos.py); none without one."""
     lag: bool = False
     """Whether new IAM roles stay unseen by other services for a while."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from aws_setup.rehearsal.kube.chaos import KubeChaos
+
 
 class _Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -123,6 +125,7 @@ class Faults:
         """Start without any."""
         self.rules: list[Fault] = []
         self.version = 0
+        self.chaos: KubeChaos | None = None
 
     def add(self, *rules: Fault | dict[str, Any]) -> None:
         """Put faults in force, given as objects or as their JSON."""

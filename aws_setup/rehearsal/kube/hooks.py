@@ -15,6 +15,7 @@ from aws_setup.rehearsal.eks.context import Store, install
 from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView, NoKubernetes
 from aws_setup.rehearsal.eks.model import Cluster
 from aws_setup.rehearsal.kube import access, presets, tokens
+from aws_setup.rehearsal.kube.chaos import KubeChaos
 from aws_setup.rehearsal.kube.controllers.desk import EBS_DRIVER
 from aws_setup.rehearsal.kube.controllers.nodes import node
 from aws_setup.rehearsal.kube.ec2 import CloudOutside
@@ -53,6 +54,8 @@ class KubeHooks:
         """
         self.apis: dict[str, KubeApi] = {}
         self.faults = Faults()
+        if cloud.chaos:
+            self.faults.chaos = KubeChaos(cloud.chaos, cloud.clock)
         self.refusals: list[str] = []
         self.annotate_role = True
         self._cloud, self._now = cloud, now

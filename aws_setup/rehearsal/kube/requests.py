@@ -45,6 +45,8 @@ class Request:
     content_type: str = ""
     agent: str = ""
     user: User = User("system:anonymous")
+    disturbed: bool = False
+    """Whether somebody else writes to the same object right before."""
     query: dict[str, str] = field(init=False)
     path: str = field(init=False)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+from aws_setup.rehearsal.chaos import Kind
 from aws_setup.rehearsal.clock import CloudClock
 from aws_setup.rehearsal.kube import kinds, merging, watching
 from aws_setup.rehearsal.kube.api import Answer, Api, review
@@ -18,7 +20,14 @@ from aws_setup.rehearsal.kube.controllers.outside import Outside
 from aws_setup.rehearsal.kube.errors import ApiError, Obj, no_such_path
 from aws_setup.rehearsal.kube.faults import Faults
 from aws_setup.rehearsal.kube.kubeconfig import document
-from aws_setup.rehearsal.kube.requests import ADMINS, Request, User, forbidden, locate
+from aws_setup.rehearsal.kube.requests import (
+    ADMINS,
+    Request,
+    Target,
+    User,
+    forbidden,
+    locate,
+)
 from aws_setup.rehearsal.kube.state import State
 
 Authenticate = Callable[[str], User]
@@ -146,15 +155,19 @@ class KubeApi:
         with self.changed:
             self.tick()
             if request.method in {"PUT", "PATCH"}:
-                self._second_writer(target.kind.plural, target.name, target.namespace)
+                self._second_writer(target, disturbed=request.disturbed)
             answer = self.api.answer(request, target)
             self.tick()
             self.changed.notify_all()
         return answer
 
-    def _second_writer(self, plural: str, name: str, namespace: str) -> None:
-        held = self.state.get(plural, name, namespace)
-        if held and (change := self.faults.second_writer(plural, name)):
+    def _second_writer(self, target: Target, *, disturbed: bool) -> None:
+        plural = target.kind.plural
+        held = self.state.get(plural, target.name, target.namespace)
+        change = self.faults.second_writer(plural, target.name) if held else {}
+        if disturbed:
+            change = {"metadata": {"annotations": {"second-writer": str(self.state.version)}}}
+        if held and change:
             self.state.put(plural, merging.json_merge(held, change))
 
     def _fixed(self, request: Request) -> Answer | None:
@@ -224,24 +237,36 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request of any method."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         api = self.owner
-        if api.closing or api.faults.breaks():
-            self._note(0)
-            self.close_connection = True
-            self.connection.close()
-            return
         try:
-            answer = api.answer(self._request(body))
+            met = self._meets()
+            if api.closing or api.faults.breaks() or met is Kind.DROPPED:
+                self._break()
+                return
+            answer = api.answer(self._request(body, disturbed=met is Kind.CONFLICT))
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
-        if isinstance(answer, Answer):
+        if met is Kind.LOST:
+            self._break()
+        elif isinstance(answer, Answer):
             self._send(answer.status, answer.body, kind=answer.kind)
         else:
-            self._stream(answer)
+            self._stream(itertools.islice(answer, 1) if met is Kind.WATCH else answer)
 
     do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
-    def _request(self, body: bytes) -> Request:
+    def _meets(self) -> Kind | None:
+        """Return what chaos has for this request."""
+        chaos = self.owner.faults.chaos
+        agent = self.headers.get("User-Agent") or ""
+        return chaos.before(self.command, self.path, agent) if chaos else None
+
+    def _break(self) -> None:
+        self._note(0)
+        self.close_connection = True
+        self.connection.close()
+
+    def _request(self, body: bytes, *, disturbed: bool) -> Request:
         user = self.owner.authenticate(self.headers.get("Authorization") or "")
         return Request(
             method=self.command,
@@ -250,6 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
             content_type=self.headers.get("Content-Type") or "",
             agent=self.headers.get("User-Agent") or "",
             user=user,
+            disturbed=disturbed,
         )
 
     def _send(

@@ -3,13 +3,16 @@
 Arguments: folder of the disk, private address, number of the listening socket. It mounts the
 disk, waits on stdin for its network card, starts sshd, carries connections from the listening
 socket (which belongs to the computer's own network) to it, and ends when stdin does: then the
-kernel ends every process of the machine, as a power cut would.
+kernel ends every process of the machine, as a power cut would. A fourth argument says which
+connections break: "2:4000 5:6000!" is the second after 4000 bytes of sshd's, and the fifth, with
+which the whole machine goes down.
 """
 
 from __future__ import annotations
 
 import contextlib
 import encodings.idna  # noqa: F401 -- socket needs it, and later it cannot be found
+import itertools
 import os
 import signal
 import socket
@@ -63,30 +66,56 @@ def plug_in(address: str) -> None:
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("22")
 
 
-def copy(source: socket.socket, target: socket.socket) -> None:
-    """Copy one direction of a connection until it ends."""
+def copy(source: socket.socket, target: socket.socket, allowed: float = float("inf")) -> bool:
+    """Copy one direction of a connection until it ends, or until so many bytes have passed.
+
+    Returns:
+        Whether the bytes were used up.
+    """
     with contextlib.suppress(OSError):
-        while data := source.recv(65536):
+        while data := source.recv(min(65536, int(min(allowed, 65536)))):
             target.sendall(data)
+            allowed -= len(data)
+            if allowed <= 0:
+                return True
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
+    return False
 
 
-def carry(outside: socket.socket) -> None:
+def carry(outside: socket.socket, breaks: str) -> None:
     """Carry one connection from outside to sshd; sshd down means: hang up."""
+    allowed = float(breaks.rstrip("!") or "inf")
+
+    def back() -> None:
+        if not copy(inside, outside, allowed):
+            return
+        if breaks.endswith("!"):
+            os._exit(0)
+        for end in (outside, inside):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
     with outside, contextlib.suppress(OSError), socket.socket() as inside:
         inside.connect(("127.0.0.1", 22))
-        back = threading.Thread(target=copy, args=(inside, outside), daemon=True)
-        back.start()
+        answers = threading.Thread(target=back, daemon=True)
+        answers.start()
         copy(outside, inside)
-        back.join()
+        answers.join()
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, breaks: dict[int, str]) -> None:
     """Carry every connection from outside."""
-    while True:
+    for number in itertools.count(1):
         outside, _ = listener.accept()
-        threading.Thread(target=carry, args=(outside,), daemon=True).start()
+        ends = breaks.get(number, "")
+        threading.Thread(target=carry, args=(outside, ends), daemon=True).start()
+
+
+def parse(breaks: str) -> dict[int, str]:
+    """Return which connection, by its number from 1, breaks after how many bytes."""
+    pairs = (one.split(":") for one in breaks.split())
+    return {int(number): ends for number, ends in pairs}
 
 
 def reap(*_: object) -> None:
@@ -98,7 +127,7 @@ def reap(*_: object) -> None:
 
 def main() -> None:
     """Boot, say so on stdout, and live until stdin ends."""
-    root, address, listening = sys.argv[1:]
+    root, address, listening, broken = sys.argv[1:]
     mount_disk(root)
     os.write(1, b"mounted\n")
     os.read(0, 1)
@@ -107,7 +136,7 @@ def main() -> None:
     with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- nothing more may be imported
         subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     listener = socket.socket(fileno=int(listening))
-    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    threading.Thread(target=serve, args=(listener, parse(broken)), daemon=True).start()
     os.write(1, b"booted\n")
     while True:
         with contextlib.suppress(InterruptedError):

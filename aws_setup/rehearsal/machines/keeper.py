@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from aws_setup.inventory import STEP_TAG
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
 from aws_setup.rehearsal.machines import software
 from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.rehearsal.machines.chaos import Fate, fate
 from aws_setup.rehearsal.machines.room import Lay, Room
 from aws_setup.rehearsal.software import laying
 
@@ -43,6 +45,7 @@ class Seen:
     public_ip: str
     image: str
     key: str
+    step: str = ""
 
 
 def _public_key(ec2: Any, name: str | None) -> str:
@@ -59,12 +62,14 @@ class Keeper:
     ) -> None:
         self.cloud, self.room, self.amis = cloud, room, amis
         self._on: dict[str, bool] = {}
+        self._fates: dict[str, Fate] = {}
         cloud.room(Consoles).read = self._console
 
     def sync(self) -> None:
         """Bring the room to what the cloud says now; machines change in parallel."""
         with self.cloud.lock:
             work = [job for job in map(self._job, self._instances()) if job]
+        self.room.revive()
         if work:
             with ThreadPoolExecutor(len(work)) as pool:
                 for done in [pool.submit(job) for job in work]:
@@ -80,6 +85,7 @@ class Keeper:
                 public_ip=one.public_ip or "",
                 image=one.image_id,
                 key=_public_key(ec2, one.key_name),
+                step=next((t["value"] for t in one.get_tags() if t["key"] == STEP_TAG), ""),
             )
             for one in list(ec2.all_instances())
             if one.image_id in self.amis
@@ -89,6 +95,8 @@ class Keeper:
         """Return what has to be done about one instance, and note it as done."""
         own, on = seen.id, self._on.get(seen.id)
         if seen.state == "running" and on is None:
+            if self.cloud.clock.now() < self._fate(seen).boots_at:
+                return None
             self._on[own] = True
             return lambda: self._launch(seen)
         if seen.state == "running" and not on:
@@ -109,7 +117,14 @@ class Keeper:
             public_ip=seen.public_ip,
             lay=self.amis[seen.image],
             authorized_key=seen.key,
+            breaks=self._fate(seen).breaks,
         )
+
+    def _fate(self, seen: Seen) -> Fate:
+        """Return what chaos has for a machine, decided when it is first seen running."""
+        if seen.id not in self._fates:
+            self._fates[seen.id] = fate(self.cloud, seen.step)
+        return self._fates[seen.id]
 
     def _console(self, instance_id: str) -> str:
         return self.room.console(instance_id) if self._on.get(instance_id) else ""

@@ -41,6 +41,7 @@ class Box:
     tree: Tree
     port: int
     public_ip: str = ""
+    breaks: str = ""
     process: subprocess.Popen[bytes] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,15 +102,19 @@ class Room:
         public_ip: str,
         lay: Iterable[Lay] = (),
         authorized_key: str = "",
+        breaks: str = "",
     ) -> Tree:
-        """Make a machine with a new disk and switch it on; returns its disk."""
+        """Make a machine with a new disk and switch it on; returns its disk.
+
+        `breaks` says which connections break until its first reboot, as `init` reads it.
+        """
         tree = Tree(self.folder / instance_id)
         key = authorized_key or self.authorized_key
         tree.lay_out(authorized_key=key.rstrip() + "\n")
         for put in lay:
             put(tree)
         with self._lock:
-            box = Box(instance_id, private_ip, tree, _free_port())
+            box = Box(instance_id, private_ip, tree, _free_port(), breaks=breaks)
             self._boxes[instance_id] = box
         self.power_on(instance_id, public_ip=public_ip)
         return tree
@@ -135,6 +140,14 @@ class Room:
         """Cut the power and boot again."""
         self.power_off(instance_id)
         self.power_on(instance_id)
+
+    def revive(self) -> list[str]:
+        """Boot the machines that went down by themselves; returns their ids."""
+        down = [box.id for box in list(self._boxes.values()) if box.process and _ended(box)]
+        for instance_id in down:
+            self._boxes[instance_id].breaks = ""
+            self.reboot(instance_id)
+        return down
 
     def discard(self, instance_id: str) -> None:
         """Switch a machine off and remove its disk; unknown ones are fine."""
@@ -195,7 +208,7 @@ class Room:
                     *self._enter(),
                     *("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--"),
                     *(sys.executable, "-I", init.__file__, str(box.tree.root.resolve())),
-                    *(box.private_ip, str(listener.fileno())),
+                    *(box.private_ip, str(listener.fileno()), box.breaks),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -244,6 +257,10 @@ def _listener(port: int) -> socket.socket:
     server = socket.create_server(("127.0.0.1", port))
     os.set_inheritable(server.fileno(), True)
     return server
+
+
+def _ended(box: Box) -> bool:
+    return box.process is not None and box.process.poll() is not None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,78 @@
+"""What chaos does to the API server of a cluster: errors, broken connections, outages, watches."""
+
+from __future__ import annotations
+
+import re
+
+from aws_setup.rehearsal.chaos import Chaos, Kind, Menu
+from aws_setup.rehearsal.clock import CloudClock
+from aws_setup.rehearsal.kube.errors import ApiError
+
+READS: Menu = {Kind.THROTTLED: 0.06, Kind.FAILED: 0.04, Kind.DROPPED: 0.04, Kind.OUTAGE: 0.02}
+WRITES: Menu = {
+    Kind.THROTTLED: 0.10,
+    Kind.FAILED: 0.06,
+    Kind.LOST: 0.08,
+    Kind.DROPPED: 0.05,
+    Kind.CONFLICT: 0.15,
+    Kind.OUTAGE: 0.03,
+}
+WATCHES: Menu = {Kind.THROTTLED: 0.05, Kind.DROPPED: 0.05, Kind.WATCH: 0.4}
+HELM = 0.1
+"""Helm asks for so much more than the scripts do that each of its requests meets less."""
+
+OUTAGE_SECONDS = (2.0, 12.0)
+"""How long nobody answers, in the cloud's time: EKS replaces one of its API servers."""
+
+RETRY_AFTER = 1
+"""Seconds that a 429 asks for, as the API server's priority and fairness does."""
+
+FAILURES = (
+    (500, "InternalError", "etcdserver: leader changed"),
+    (503, "ServiceUnavailable", "the server is currently unable to handle the request"),
+)
+_SUFFIX = re.compile(r"-[0-9a-f]{8,10}-[a-z0-9]{5}\b|[0-9a-f]{8,}")
+
+
+class KubeChaos:
+    """The faults of the API servers of one cloud."""
+
+    def __init__(self, chaos: Chaos, clock: CloudClock) -> None:
+        """Draw from the cloud's chaos; outages last on its clock."""
+        self._chaos, self._clock = chaos, clock
+        self._down_until = 0.0
+
+    def before(self, method: str, target: str, agent: str) -> Kind | None:
+        """Return what a request meets: DROPPED breaks it now, LOST after its work.
+
+        Raises:
+            ApiError: it is throttled, or the server fails.
+        """
+        if self._clock.now() < self._down_until:
+            return Kind.DROPPED
+        path, _, query = target.partition("?")
+        alike = f"{method} {_SUFFIX.sub('*', path)}"
+        watches = method == "GET" and "watch=" in query
+        menu = WATCHES if watches else READS if method == "GET" else WRITES
+        if agent.startswith("Helm/"):
+            alike = f"helm {alike}"
+            menu = {kind: chance * HELM for kind, chance in menu.items()}
+        met = self._chaos.meet(menu, alike)
+        if met is Kind.OUTAGE:
+            least, most = OUTAGE_SECONDS
+            lasts = least + (most - least) * self._chaos.plan.draw("outage", alike)
+            self._down_until = self._clock.now() + (lasts if self._clock.speed else 0.0)
+            return Kind.DROPPED
+        if met is Kind.THROTTLED:
+            raise ApiError(
+                429,
+                "TooManyRequests",
+                "the server has received too many requests (chaos)",
+                details={"retryAfterSeconds": RETRY_AFTER},
+            )
+        if met is Kind.FAILED:
+            code, reason, text = FAILURES[
+                int(self._chaos.plan.draw("status", alike) * len(FAILURES))
+            ]
+            raise ApiError(code, reason, f"{text} (chaos)")
+        return met
