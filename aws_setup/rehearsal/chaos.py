@@ -148,9 +148,18 @@ class Plan:
 class Chaos:
     """The faults of one run of the cloud: what happens to whom, and what has happened."""
 
-    def __init__(self, seed: int, now: Callable[[], float] = lambda: 0.0) -> None:
-        """Draw from a seed; `now` is the clock of the log."""
+    def __init__(
+        self, seed: int, now: Callable[[], float] = lambda: 0.0, *, timed: bool = True
+    ) -> None:
+        """Draw from a seed.
+
+        Args:
+            seed: what decides everything.
+            now: the clock of the log.
+            timed: whether the cloud has delays; without them what passes with time is left out.
+        """
         self.plan = Plan(seed)
+        self.timed = timed
         self.hits: list[Hit] = []
         self._now = now
         self._numbers: Counter[str] = Counter()
@@ -200,7 +209,7 @@ class Chaos:
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
-        if not self.meet(STALE, f"seen {identity(call)}", what=name(call)):
+        if not self.timed or not self.meet(STALE, f"seen {identity(call)}", what=name(call)):
             return 0.0
         least, most = STALE_SECONDS
         return least + (most - least) * self.plan.draw("seconds", identity(call))
@@ -209,7 +218,7 @@ class Chaos:
         """Say whether a zone has none of these machines just now: the first tries only."""
         place = f"{instance_type} in {zone}"
         number = self._number(f"capacity {place}")
-        if number > WINDOW or not self.plan.fault(CAPACITY, place, number):
+        if not self.timed or number > WINDOW or not self.plan.fault(CAPACITY, place, number):
             return False
         self.note(Kind.CAPACITY, place)
         return True

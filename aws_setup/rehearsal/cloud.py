@@ -39,7 +39,9 @@ class Cloud:
         self.latencies = LATENCIES | self.settings.latencies
         self.calls = CallLog()
         seed = self.settings.chaos
-        self.chaos = None if seed is None else Chaos(seed, self.clock.now)
+        self.chaos = (
+            None if seed is None else Chaos(seed, self.clock.now, timed=self.clock.speed > 0)
+        )
         self.faults = Faults(self.settings.seed, self.chaos)
         self.lock = threading.RLock()
         self._tables: Tables = collect()

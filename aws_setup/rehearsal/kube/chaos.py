@@ -57,11 +57,13 @@ class KubeChaos:
         if agent.startswith("Helm/"):
             alike = f"helm {alike}"
             menu = {kind: chance * HELM for kind, chance in menu.items()}
+        if not self._chaos.timed:
+            menu = {kind: chance for kind, chance in menu.items() if kind is not Kind.OUTAGE}
         met = self._chaos.meet(menu, alike)
         if met is Kind.OUTAGE:
             least, most = OUTAGE_SECONDS
             lasts = least + (most - least) * self._chaos.plan.draw("outage", alike)
-            self._down_until = self._clock.now() + (lasts if self._clock.speed else 0.0)
+            self._down_until = self._clock.now() + lasts
             return Kind.DROPPED
         if met is Kind.THROTTLED:
             raise ApiError(

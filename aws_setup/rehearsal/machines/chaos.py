@@ -35,7 +35,7 @@ def fate(cloud: Cloud, step: str) -> Fate:
     if chaos is None:
         return Fate()
     boots_at = cloud.clock.now()
-    if chaos.meet(LATE, f"machine of {step}", what=step) and cloud.clock.speed:
+    if chaos.timed and chaos.meet(LATE, f"machine of {step}", what=step):
         least, most = LATE_SECONDS
         boots_at += least + (most - least) * chaos.plan.draw("late", step)
     met = chaos.meet(CONNECTIONS, f"connection to {step}", what=step)
