@@ -23,8 +23,15 @@ from paramiko.common import (
 
 from aws_setup.hosts import zookeeper_files as zk
 from aws_setup.rehearsal.machines.imitation import Answer, Ensemble, Imitation
+from aws_setup.rehearsal.machines.init import parse
 from aws_setup.rehearsal.machines.room import Lay
 from aws_setup.rehearsal.machines.tree import Tree
+
+_COMMAND = 1_500
+"""Bytes that stand for one command, of what a broken connection may still carry."""
+
+_REBOOT = 0.5
+"""Seconds that an imitation takes to boot again."""
 
 log = logging.getLogger(__name__)
 log.setLevel(logging.CRITICAL)  # a client that hangs up is no event for a server
@@ -41,6 +48,13 @@ class Member:
     boots_at: float = 0.0
     seconds: float = 0.0
     on: bool = True
+    commands: int = 0
+    breaks: str = ""
+
+    def cut(self) -> bool:
+        """Count a command, and say whether the connection breaks under it."""
+        self.commands += 1
+        return bool(self.breaks) and self.commands == 1 + int(self.breaks.rstrip("!")) // _COMMAND
 
 
 class Crowd:
@@ -72,10 +86,12 @@ class Crowd:
         seconds: float = 0,
         authorized_key: str = "",
         lay: Iterable[Lay] = (),
+        breaks: str = "",
     ) -> Imitation:
         """Make a machine that lets the authorised key in after `boot` seconds.
 
         `lay` is what a real machine gets on its disk; the imitation brings its own programs.
+        `breaks` is read as `init` reads it, for the first connection; bytes count as commands.
         """
         tree = Tree(self.folder / instance_id)
         tree.root.mkdir(parents=True, exist_ok=True)
@@ -83,6 +99,7 @@ class Crowd:
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         key = _blob(authorized_key or self.authorized_key)
         member = Member(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
+        member.breaks = parse(breaks).get(1, "")
         with self._lock:
             self.members[instance_id] = member
         threading.Thread(target=self._serve, args=(member,), daemon=True).start()
@@ -100,6 +117,17 @@ class Crowd:
         member = self.members[instance_id]
         member.public_ip, member.on = public_ip or member.public_ip, True
         self._write_ssh_config()
+
+    def revive(self) -> list[str]:
+        """Return the machines that had to be booted again: imitations do so by themselves."""
+        return []
+
+    def cut(self, member: Member, transport: paramiko.Transport) -> None:
+        """Break a connection, and where that is asked for let the machine boot again."""
+        transport.close()
+        if member.breaks.endswith("!"):
+            self.ensemble.stop(member.machine)
+            member.boots_at = time.monotonic() + _REBOOT
 
     def discard(self, instance_id: str) -> None:
         """Remove a machine and its disk; unknown ones are fine."""
@@ -201,9 +229,14 @@ class _Server(paramiko.ServerInterface):
             channel.sendall(self.member.machine.srvr() or b"")
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        work = self.member.machine.run
-        args = (channel, command.decode(), work, self.member.seconds)
-        threading.Thread(target=_execute, args=args, daemon=True).start()
+        def work() -> None:
+            _execute(channel, command.decode(), self.member.machine.run, self.member.seconds)
+
+        def half() -> None:
+            _execute(channel, command.decode(), self.member.machine.run, 0, silent=True)
+            self.crowd.cut(self.member, self.transport)
+
+        threading.Thread(target=half if self.member.cut() else work, daemon=True).start()
         return True
 
 
@@ -212,6 +245,8 @@ def _execute(
     command: str,
     work: Callable[[str, bytes], Answer],
     seconds: float,
+    *,
+    silent: bool = False,
 ) -> None:
     stdin = bytearray()
     while data := channel.recv(65536):
@@ -219,6 +254,8 @@ def _execute(
     if seconds:
         time.sleep(seconds)
     answer = work(command, bytes(stdin))
+    if silent:
+        return
     with contextlib.suppress(OSError):
         channel.sendall(answer.out)
         channel.sendall_stderr(answer.err)

@@ -14,8 +14,8 @@ from aws_setup.inventory import STEP_TAG
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
 from aws_setup.rehearsal.machines import software
-from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.rehearsal.machines.chaos import Fate, fate
+from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.rehearsal.machines.room import Lay, Room
 from aws_setup.rehearsal.software import laying
 
