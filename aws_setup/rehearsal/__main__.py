@@ -1,8 +1,26 @@
-"""`python -m aws_setup.rehearsal serve`: runs the rehearsal cloud and says how to use it."""
+"""`python -m aws_setup.rehearsal`: the whole story; with `serve`, the rehearsal cloud alone."""
 
 from __future__ import annotations
 
-from aws_setup.rehearsal.command import main
+import sys
+
+
+def run() -> int:
+    """Run the command; say in one line what to install when a package is missing."""
+    try:
+        from aws_setup.rehearsal.command import main
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("aws_setup"):
+            raise
+        sys.stderr.write(
+            f"error: the package {error.name} is missing: "
+            f"{sys.executable} -m pip install -r requirements-dev.txt\n"
+        )
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return main()
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run())

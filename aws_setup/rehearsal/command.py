@@ -20,32 +20,48 @@ from aws_setup.rehearsal.control import one_line
 from aws_setup.rehearsal.kube.hooks import KubeHooks
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.story.options import BadInput, add_arguments, check
 
 SLOWEST = 0.001
 """Lowest speed but 0: the scripts multiply their pauses by 1000 at most."""
 
 
-class BadInput(Exception):
-    """One line that says what is wrong with the input."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 after Ctrl-C, 2 for bad input."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _serve(options)
+        if words[:1] == ["serve"]:
+            return _serve(_serve_parser().parse_args(words[1:]))
+        return _story(_story_parser().parse_args(words))
     except BadInput as error:
         _say(f"error: {error}", to=sys.stderr)
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _story_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m aws_setup.rehearsal",
-        description="An emulated AWS on this machine, to rehearse a deployment on.",
+        description="Rehearse the whole deployment on this computer: the three scripts do all "
+        "their work against an emulated AWS, from nothing to nothing, and nothing costs anything.",
+        epilog="python -m aws_setup.rehearsal serve: the emulated AWS alone, to try the scripts "
+        "yourself (serve --help). Exit codes: 0 all went as it should; 1 something did not; "
+        "2 it could not begin; 130 stopped.",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("serve", help="run the cloud until Ctrl-C")
+    add_arguments(parser)
+    return parser
+
+
+def _story(given: argparse.Namespace) -> int:
+    from aws_setup.rehearsal.story.director import tell
+
+    return tell(check(given))
+
+
+def _serve_parser() -> argparse.ArgumentParser:
+    run = argparse.ArgumentParser(
+        prog="python -m aws_setup.rehearsal serve",
+        description="Run the emulated AWS until Ctrl-C; it prints what to export.",
+    )
     run.add_argument("--port", type=int, default=0, help="port on loopback (default: a free one)")
     run.add_argument(
         "--state-dir",
@@ -67,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="put real machines behind the VMs (Linux), with their disks in this directory",
     )
-    return parser
+    return run
 
 
 def _serve(options: argparse.Namespace) -> int:

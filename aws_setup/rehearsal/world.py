@@ -15,7 +15,7 @@ from aws_setup.rehearsal.machines.room import Room, available
 from aws_setup.rehearsal.machines.software import ZOOKEEPER_JARS
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
-from aws_setup.rehearsal.whisk.behind import openwhisk
+from aws_setup.rehearsal.whisk.behind import Behind, openwhisk
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class World:
     cloud: RehearsalCloud
     hooks: KubeHooks
     machines: Room | Crowd
-    openwhisk_port: int
+    openwhisk: Behind
 
     @property
     def imitated(self) -> bool:
@@ -36,7 +36,7 @@ class World:
         """Return the keys of config_aws.yaml that lead to this rehearsal."""
         keys: dict[str, object] = {
             "ssh_config_path": str(self.machines.ssh_config.resolve()),
-            "openwhisk_api_port": self.openwhisk_port,
+            "openwhisk_api_port": self.openwhisk.port,
         }
         if self.imitated:
             names = ("start_ndb_cluster", "populate_mysql_ndb_tables", "format_filesystem")
@@ -72,8 +72,8 @@ def world(
     with ExitStack() as stack:
         cloud = stack.enter_context(serve(settings, port=port))
         hooks = stack.enter_context(KubeHooks(cloud))
-        where = stack.enter_context(openwhisk(cloud, hooks))
+        behind = stack.enter_context(openwhisk(cloud, hooks))
         machines = Crowd(folder) if imitate or why_imitated() else Room(folder)
         stack.enter_context(machines)
         stack.enter_context(keeping(cloud, machines))
-        yield World(cloud, hooks, machines, where)
+        yield World(cloud, hooks, machines, behind)

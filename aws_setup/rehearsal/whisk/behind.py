@@ -56,6 +56,7 @@ class Behind:
     def __init__(self, cloud: Cloud, hooks: KubeHooks) -> None:
         """Stand behind the load balancers of one cloud."""
         self.whisk = Whisk()
+        self.port = 0
         self._cloud, self._hooks = cloud, hooks
         self._uid = ""
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -108,12 +109,13 @@ class Behind:
 
 
 @contextmanager
-def openwhisk(cloud: Cloud, hooks: KubeHooks, *, port: int = 0) -> Iterator[int]:
-    """Serve the OpenWhisk of a cloud's clusters until the block ends; yields its port.
+def openwhisk(cloud: Cloud, hooks: KubeHooks, *, port: int = 0) -> Iterator[Behind]:
+    """Serve the OpenWhisk of a cloud's clusters until the block ends; its `port` says where.
 
     Raises:
         OSError: the port is in use.
     """
     behind = Behind(cloud, hooks)
     with serve(behind.whisk, port=port, door=behind.door) as url:
-        yield int(url.rpartition(":")[2])
+        behind.port = int(url.rpartition(":")[2])
+        yield behind

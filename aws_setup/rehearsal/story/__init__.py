@@ -1,0 +1,1 @@
+"""The whole story: the three scripts against the rehearsal cloud, from nothing to nothing."""

@@ -1,0 +1,80 @@
+"""The researcher's folder: key pair, configuration, a NameNode's jar, and an environment."""
+
+from __future__ import annotations
+
+import os
+import random
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from aws_setup.rehearsal.chart import CHART
+from aws_setup.rehearsal.command import variables
+from aws_setup.rehearsal.world import World
+
+KEY_PAIR = "rehearsal"
+MAIN = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
+JAR_BYTES = 200_000
+
+FOREIGN = ("AWS_", "WHISK_", "WSK_", "KUBE", "HELM_", "LAMBDA_FS_", "SSH_A")
+"""Beginnings of variables that would lead the scripts out of the rehearsal."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """A folder that the scripts can start from."""
+
+    folder: Path
+    helm: Path
+
+    def pack(self, world: World, *, speed: float) -> dict[str, str]:
+        """Write everything, tell the cloud the key pair, and return the scripts' environment."""
+        (self.folder / "home").mkdir()
+        self._make_key_pair(world)
+        self.build_jar(1)
+        config = {
+            "ssh_keypair_name": KEY_PAIR,
+            "ssh_key_path": "key.pem",
+            "user_public_ip": "52.94.76.7",
+            "zookeeper_jvm_heap_size": 256,
+            "openwhisk_chart": str(CHART),
+        }
+        text = yaml.safe_dump(config | world.config(), sort_keys=False)
+        (self.folder / "config_aws.yaml").write_text(text, encoding="utf-8")
+        return self._environment(os.environ) | variables(world.cloud.url, speed)
+
+    def build_jar(self, number: int) -> None:
+        """Write a jar with the class that NameNode actions start; each number is another build."""
+        with zipfile.ZipFile(self.folder / "namenode.jar", "w") as jar:
+            jar.writestr(MAIN, b"\xca\xfe\xba\xbe")
+            jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
+
+    def _make_key_pair(self, world: World) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+        (self.folder / "key.pem").write_bytes(private)
+        (self.folder / "key.pem").chmod(0o600)
+        world.cloud.call("ec2", "ImportKeyPair", KeyName=KEY_PAIR, PublicKeyMaterial=public)
+
+    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return an environment with a home and a helm of its own, and no way to a real cloud."""
+        home = str(self.folder / "home")
+        kept = {
+            name: value
+            for name, value in given.items()
+            if not name.upper().startswith(FOREIGN) and not name.lower().endswith("_proxy")
+        }
+        path = f"{self.helm.parent}{os.pathsep}{given.get('PATH', '')}"
+        return kept | {"HOME": home, "USERPROFILE": home, "PATH": path}

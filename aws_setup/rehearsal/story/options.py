@@ -1,0 +1,77 @@
+"""What the story's command line asks for, checked before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+SPEED = 60.0
+"""How many times faster than real, unless the user says otherwise."""
+
+SLOWEST, FASTEST = 0.001, 1000.0
+"""The scripts multiply their pauses by 1000 at most; faster than this the polls are no pauses."""
+
+
+class BadInput(Exception):
+    """One line that says what is wrong with the input."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The story's options."""
+
+    speed: float = SPEED
+    port: int = 0
+    keep: bool = False
+    imitate: bool = False
+    html: Path | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a command line."""
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=SPEED,
+        metavar="X",
+        help="how many times faster than AWS (default %(default)g; 1 is real time)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="the cloud's port (default: a free one)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the folder, with logs and keys")
+    parser.add_argument(
+        "--imitate-machines",
+        dest="imitate",
+        action="store_true",
+        help="imitate the machines even where real ones can run",
+    )
+
+
+def check(given: argparse.Namespace) -> Options:
+    """Return the options; raises BadInput for what cannot be."""
+    if not (math.isfinite(given.speed) and SLOWEST <= given.speed <= FASTEST):
+        raise BadInput(
+            f"--speed {given.speed:g}: it is a number from {SLOWEST:g} to {FASTEST:g}, "
+            "such as 60 or, for real time, 1"
+        )
+    if not 0 <= given.port <= 65535:
+        raise BadInput(f"--port {given.port} is not a port: it is a number from 0 to 65535")
+    html = getattr(given, "html", None)
+    if html is not None:
+        check_writable(html)
+    return Options(given.speed, given.port, given.keep, given.imitate, html)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a report that could not be written at the end."""
+    folder = path.parent
+    if path.is_dir():
+        raise BadInput(f"--html {path}: it is a folder")
+    if not folder.is_dir():
+        raise BadInput(f"--html {path}: there is no folder {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise BadInput(f"--html {path}: it cannot be written")
