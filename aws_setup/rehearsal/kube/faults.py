@@ -80,6 +80,17 @@ class Restarting(_Fault):
     times: int = 5
 
 
+class Down(_Fault):
+    """The API server stops listening for some real seconds when it gets such a request."""
+
+    fault: Literal["down"] = "down"
+    seconds: float = Field(default=2.0, ge=0, le=600)
+    verb: str = "*"
+    resource: str = "*"
+    agent: str = "*"
+    times: int = 1
+
+
 class Status(_Fault):
     """Some requests get an error status instead of their answer."""
 
@@ -111,6 +122,7 @@ Fault = Annotated[
     | BalancerPending
     | NodeNotReady
     | Restarting
+    | Down
     | Status
     | SecondWriter,
     Field(discriminator="fault"),
@@ -168,6 +180,17 @@ class Faults:
                 one.times -= 1
                 return True
         return False
+
+    def down(self, verb: str, resource: str, agent: str) -> float:
+        """Return for how many seconds a request takes the server down; 0 for not; counts."""
+        for one in self.rules:
+            if not isinstance(one, Down) or one.times <= 0:
+                continue
+            asked = ((verb, one.verb), (resource, one.resource), (agent, one.agent))
+            if all(fnmatchcase(value, pattern) for value, pattern in asked):
+                one.times -= 1
+                return one.seconds
+        return 0.0
 
     def status(self, verb: str, resource: str) -> Status | None:
         """Return the error that a request gets instead of its answer; counts."""

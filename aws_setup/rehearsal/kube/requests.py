@@ -80,6 +80,14 @@ class Request:
         one = verb != "delete" or bool(locate(self.path).name)
         return verb if one else "deletecollection"
 
+    @property
+    def asks(self) -> tuple[str, str, str]:
+        """The verb, the plural of the resource ('' outside of the groups), and the program."""
+        try:
+            return self.verb, locate(self.path).kind.plural, self.agent
+        except ApiError:
+            return self.method.lower(), "", self.agent
+
     def document(self) -> Any:
         """Return the body, decoded; an empty one is an empty object.
 

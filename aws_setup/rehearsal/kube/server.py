@@ -85,7 +85,7 @@ class KubeApi:
         self.requests: list[tuple[str, str, int]] = []
         self.ca_pem = authority().pem
         self.url = ""
-        self.closing = False
+        self.closing = self._ended = False
         for name in NAMESPACES:
             self.state.put(
                 "namespaces", {"metadata": {"name": name}, "status": {"phase": "Active"}}
@@ -93,22 +93,40 @@ class KubeApi:
 
     def __enter__(self) -> KubeApi:
         """Start to listen."""
-
-        class Bound(_Handler):
-            owner = self
-
-        self._server = _Server(("127.0.0.1", 0), Bound)
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._listen(0)
         self.url = f"https://127.0.0.1:{self._server.server_port}"
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop; watches that are under way end."""
+        self._ended = True
+        self._deafen()
+
+    def _listen(self, port: int) -> None:
+        class Bound(_Handler):
+            owner = self
+
+        with self.lock:
+            if self._ended:
+                return
+            self._server = _Server(("127.0.0.1", port), Bound)
+            self.closing = False
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _deafen(self) -> None:
         with self.changed:
             self.closing = True
             self.changed.notify_all()
         self._server.shutdown()
         self._server.server_close()
+
+    def restart(self, seconds: float) -> None:
+        """Refuse connections for some real seconds; those that are open break."""
+        port = self._server.server_port
+        self._deafen()
+        back = threading.Timer(seconds, self._listen, (port,))
+        back.daemon = True
+        back.start()
 
     def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> Obj:
         """Return a kubeconfig for this server."""
@@ -145,7 +163,7 @@ class KubeApi:
             raise ApiError(
                 fault.status,
                 "InternalError",
-                "the server is not able to answer (a fault of the rehearsal)",
+                "the server is currently unable to handle the request",
                 details={"retryAfterSeconds": fault.retry_after} if fault.retry_after else None,
             )
         if not request.user.admin:
@@ -242,7 +260,12 @@ class _Handler(BaseHTTPRequestHandler):
             if api.closing or api.faults.breaks() or met is Kind.DROPPED:
                 self._break()
                 return
-            answer = api.answer(self._request(body, disturbed=met is Kind.CONFLICT))
+            request = self._request(body, disturbed=met is Kind.CONFLICT)
+            if seconds := api.faults.down(*request.asks):
+                api.restart(seconds)
+                self._break()
+                return
+            answer = api.answer(request)
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
