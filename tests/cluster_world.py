@@ -117,6 +117,8 @@ class Lab:
     folder: Path
     hooks: OneCluster | KubeHooks
     config: dict[str, Any]
+    said: str = ""
+    """What the last run told on stderr."""
 
     def save(self, **changes: Any) -> None:
         """Change the configuration file."""
@@ -129,6 +131,7 @@ class Lab:
         command = script_command(script.SCRIPT, beside=self.folder)
         where = ["-y", str(self.folder / "config_aws.yaml"), "--yes", "--json"]
         done = CliRunner().invoke(command, [*words, *where])
+        self.said = done.stderr
         assert done.exit_code == code, f"{words}: {done.output}\n{done.exception!r}"
         return json.loads(done.stdout)
 
@@ -147,9 +150,14 @@ class Lab:
 
 @contextmanager
 def lab(
-    cloud: RehearsalCloud, folder: Path, patch: pytest.MonkeyPatch, *, whole: bool = False
+    cloud: RehearsalCloud,
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    *,
+    whole: bool = False,
+    helm: str = "3.17",
 ) -> Iterator[Lab]:
-    """Bring up a cluster without nodes and a laptop that has helm.
+    """Bring up a cluster without nodes and a laptop that has a helm of this version.
 
     A `whole` one checks tokens and access, has load balancers and volumes in the emulated AWS,
     and a chart with all objects of OpenWhisk's; the other has as little as serves most tests.
@@ -175,7 +183,7 @@ def lab(
         url = stack.enter_context(serve_whisk(whisk))
         programs = folder / "bin"
         programs.mkdir()
-        (programs / "helm").symlink_to(tool("helm", "3.17"))
+        (programs / "helm").symlink_to(tool("helm", helm))
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
         patch.chdir(folder)
         own = folder / "chart"

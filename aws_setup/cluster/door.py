@@ -52,7 +52,7 @@ def kube(ctx: Context) -> Kube:
         if known is None or known[0] != cluster["endpoint"]:
             known = (str(cluster["endpoint"]), _open(ctx, cluster))
             _DOORS[ctx.aws] = known
-        return known[1]
+        return known[1].telling(ctx.note)
 
 
 def _open(ctx: Context, cluster: Item) -> Kube:
@@ -60,7 +60,9 @@ def _open(ctx: Context, cluster: Item) -> Kube:
     if config.kubeconfig_path or config.kube_context:
         return _given(ctx, reach_of(cluster))
     name = str(cluster["name"])
-    tokens = Tokens(lambda: sign(ctx.aws, name), ctx.clock)
+    sts = ctx.aws.client("sts")
+    # A session that has ended reads as "Unauthorized" in Kubernetes; AWS itself says what it is.
+    tokens = Tokens(lambda: sign(ctx.aws, name), ctx.clock, prove=sts.get_caller_identity)
     return Kube.of_eks(reach_of(cluster), tokens, ctx.clock)
 
 

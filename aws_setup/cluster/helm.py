@@ -6,9 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ class Release:
     status: str
     revision: int
     description: str
+
+
+class HelmFailed(SetupError):
+    """A program ended with a fault; `said` is all that it printed about it."""
+
+    def __init__(self, what: str, why: str, hint: str, *, said: str) -> None:
+        super().__init__(what, why, hint)
+        self.said = said
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
@@ -65,11 +74,20 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
         ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
-        raise SetupError(f"{shown} failed", said[-600:] or f"exit code {done.returncode}", AGAIN)
+        raise HelmFailed(
+            f"{shown} failed", said[-600:] or _ending(done.returncode), AGAIN, said=said
+        )
     return done.stdout
 
 
-AGAIN = "mend what it names and run configure again: it goes on from here"
+AGAIN = "mend what it names and run the same command again: it goes on from here"
+
+
+def _ending(code: int) -> str:
+    """Return how a program ended that said nothing."""
+    if code >= 0:
+        return f"it said nothing and ended with exit code {code}"
+    return f"it was killed by signal {-code} ({signal.strsignal(-code)})"
 
 
 def find_helm() -> str:
@@ -114,14 +132,14 @@ def private_file(text: str, *, suffix: str) -> Iterator[Path]:
 class Helm:
     """helm, for one release in one namespace of one cluster.
 
-    `arguments` and `kubeconfig` say how helm reaches the cluster: a whole kubeconfig as text, or
-    the flags that name the user's own.
+    `arguments` and `kubeconfig` say how helm reaches the cluster: the flags that name the user's
+    kubeconfig, or what returns a whole one as text, with a token that is new at every start.
     """
 
     path: str
     release: str
     namespace: str
-    kubeconfig: str = ""
+    kubeconfig: Callable[[], str] | None = None
     arguments: tuple[str, ...] = ()
 
     def status(self) -> Release | None:
@@ -182,9 +200,9 @@ class Helm:
 
     def _run(self, *command: str) -> str:
         whole = [self.path, *command, "--namespace", self.namespace, *self.arguments]
-        if not self.kubeconfig:
+        if self.kubeconfig is None:
             return run(whole)
-        with private_file(self.kubeconfig, suffix=".kubeconfig") as file:
+        with private_file(self.kubeconfig(), suffix=".kubeconfig") as file:
             return run([*whole, "--kubeconfig", str(file)])
 
 

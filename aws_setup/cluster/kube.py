@@ -9,9 +9,10 @@ import base64
 import copy
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +24,7 @@ from kubernetes import config as kubernetes_config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream.ws_client import portforward_call
 
+from aws_setup.cluster.patience import Patience
 from aws_setup.cluster.token import Tokens
 from aws_setup.errors import SetupError
 from aws_setup.waiting import Clock
@@ -33,11 +35,6 @@ TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to read."""
 
 NO_SUCH_HOST = "nobody knows the host name of its endpoint"
-PATIENCE = 8
-"""Tries in all while the API server does not answer, throttles or restarts."""
-
-PASSING = frozenset({429, 500, 502, 503, 504})
-"""HTTP statuses that pass by themselves."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,15 @@ class Kube:
         self, api: Any, clock: Clock, *, tokens: Tokens | None = None, reach: Reach | None = None
     ) -> None:
         self._api, self._clock, self._tokens = api, clock, tokens
+        self._patience = Patience(clock)
+        self._note: Callable[[str], None] = lambda _: None
         self.reach = reach
+
+    def telling(self, note: Callable[[str], None]) -> Kube:
+        """Return the same door; what its requests wait for is told to `note`."""
+        own = copy.copy(self)
+        own._note = note
+        return own
 
     @classmethod
     def of_eks(cls, reach: Reach, tokens: Tokens, clock: Clock) -> Kube:
@@ -146,8 +151,8 @@ class Kube:
         return "" if authority.strip() == reach.authority.strip() else host
 
     def token(self) -> str:
-        """Return a valid token, for a program that is started with one."""
-        return self._tokens.get() if self._tokens else ""
+        """Return a new token, for a program that is started with one and cannot renew it."""
+        return self._tokens.fresh() if self._tokens else ""
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json | None:
         """Return an object; None only when the API says that it does not exist."""
@@ -272,20 +277,28 @@ class Kube:
     ) -> str:
         url = self._api.configuration.host.rstrip("/") + path
         url += f"?{urlencode(query)}" if query else ""
-        signed_again = False
-        for attempt in range(1, PATIENCE + 1):
-            status, text = self._once(method, url, body, content)
-            if status == 401 and self._tokens and not signed_again:
-                signed_again = True
-                self._tokens.drop()
-                status, text = self._once(method, url, body, content)
+        began = self._clock.now()
+        for attempt in count(1):
+            status, text = self._admitted(method, url, body, content)
+            if status:
+                self._patience.heard()
             if 200 <= status < 300:
                 return text
-            if (status and status not in PASSING) or NO_SUCH_HOST in text:
+            # The endpoint's name goes with its cluster: to ask again would only take time.
+            lost = NO_SUCH_HOST in text and not self._patience.known
+            if lost or not self._patience.again(attempt, status, began=began, note=self._note):
                 break
-            if attempt < PATIENCE:
-                self._clock.sleep(min(1.0 * attempt, 5.0))
         raise _refusal(method, path, status, text)
+
+    def _admitted(self, method: str, url: str, body: Json | None, content: str) -> tuple[int, str]:
+        """Return status and text of one try; a token that is refused is signed anew, once."""
+        status, text = self._once(method, url, body, content)
+        if status == 401 and self._tokens:
+            self._tokens.drop()
+            status, text = self._once(method, url, body, content)
+            if status == 401:
+                self._tokens.prove()
+        return status, text
 
     def _once(self, method: str, url: str, body: Json | None, content: str) -> tuple[int, str]:
         """Return status and text of one try; status 0 and the reason when nobody answered."""
@@ -302,7 +315,6 @@ class Kube:
                 retries=False,
             )
         except urllib3.exceptions.NameResolutionError as error:
-            # The endpoint's name goes with its cluster: to ask again would only take time.
             return 0, f"{NO_SUCH_HOST}: {error}"
         except urllib3.exceptions.HTTPError as error:
             return 0, " ".join(str(error).split())

@@ -15,6 +15,7 @@ from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.helm import Helm, Release, find_helm, jobs_that_change
 from aws_setup.cluster.keys import Keys, pin_chart, read_keys
 from aws_setup.cluster.kube import CLAIM, JOB, SECRET, SERVICE, VOLUME, Kube
+from aws_setup.cluster.outage import through_outages
 from aws_setup.cluster.values import Facts, mark, merge, user_values, values
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
@@ -45,7 +46,8 @@ def helm_of(ctx: Context) -> Helm:
         path = ("--kubeconfig", config.kubeconfig_path) if config.kubeconfig_path else ()
         context = ("--kube-context", config.kube_context) if config.kube_context else ()
         return Helm(find_helm(), *names, arguments=(*path, *context))
-    return Helm(find_helm(), *names, kubeconfig=private_kubeconfig(kube(ctx)))
+    door = kube(ctx)
+    return Helm(find_helm(), *names, kubeconfig=lambda: private_kubeconfig(door))
 
 
 def private_kubeconfig(door: Kube) -> str:
@@ -98,8 +100,13 @@ def _node_mib(ctx: Context) -> int:
 
 def bring(ctx: Context, aim: Wanted) -> None:
     """Install the release or upgrade it, after clearing away what stands against that."""
+    through_outages(ctx, lambda again: _bring(ctx, aim, own=again))
+
+
+def _bring(ctx: Context, aim: Wanted, *, own: bool) -> None:
+    """Bring the release; what is pending is our `own` helm's, or perhaps another run's."""
     helm = helm_of(ctx)
-    release = settled(ctx, helm)
+    release = helm.status() if own else settled(ctx, helm)
     if release and release.status in PENDING:
         release = recover(ctx, helm, release)
     if release:
@@ -181,7 +188,7 @@ class HelmRelease(Step):
         own = f"{ctx.config.openwhisk_namespace}/{ctx.config.openwhisk_release}"
         if self.removing:
             return Found(own, "there")
-        release = helm_of(ctx).status()
+        release = through_outages(ctx, lambda _: helm_of(ctx).status())
         if release is None or release.status == "uninstalled":
             return None
         facts = {"revision": release.revision, "status": release.status}
@@ -210,7 +217,7 @@ class HelmRelease(Step):
         if keys is None:
             raise SetupError("OpenWhisk's keys are gone", "somebody deleted them", "run it again")
         bring(ctx, wanted(ctx, keys, host=tls.elb_host(ctx)))
-        release = helm_of(ctx).status()
+        release = through_outages(ctx, lambda _: helm_of(ctx).status())
         facts = {"revision": release.revision if release else 0, "status": "deployed"}
         own = f"{ctx.config.openwhisk_namespace}/{ctx.config.openwhisk_release}"
         return Found(own, "deployed", facts)
@@ -229,7 +236,7 @@ class HelmRelease(Step):
         door.delete(SERVICE, tls.nginx_secret(config), config.openwhisk_namespace)
         _wait_service(ctx, host)
         if _records(ctx):
-            helm_of(ctx).uninstall()
+            through_outages(ctx, lambda _: helm_of(ctx).uninstall())
         _delete_claims(ctx)
 
     def charges(self, config: Config) -> tuple[Charge, ...]:

@@ -58,8 +58,17 @@ def _add_header(request: Any, **_: Any) -> None:
 class Tokens:
     """The token of one cluster, signed anew before EKS stops taking it; for many threads."""
 
-    def __init__(self, signer: Callable[[], str], clock: Clock) -> None:
-        self._signer, self._clock = signer, clock
+    def __init__(
+        self, signer: Callable[[], str], clock: Clock, *, prove: Callable[[], object] = lambda: None
+    ) -> None:
+        """Begin without a token.
+
+        Args:
+            signer: returns a fresh one.
+            clock: the clock by which it ages.
+            prove: asks AWS whether the credentials still count; raises when they do not.
+        """
+        self._signer, self._clock, self.prove = signer, clock, prove
         self._lock = threading.Lock()
         self._token, self._signed = "", 0.0
 
@@ -74,3 +83,8 @@ class Tokens:
         """Forget the token: the cluster refused it."""
         with self._lock:
             self._token = ""
+
+    def fresh(self) -> str:
+        """Return a token that is signed now: EKS takes it for all of its 15 minutes."""
+        self.drop()
+        return self.get()
