@@ -142,6 +142,7 @@ def run_verb(
         VERBS[verb](run)
     finally:
         inventory.close()
+        aws.close()
         result.api_calls = aws.calls
 
 

@@ -119,6 +119,13 @@ class Aws:
         """Return a client for questions that a run can do without: it gives up within seconds."""
         return self.client(service, region=region, patience=PATIENCE)
 
+    def close(self) -> None:
+        """Close the connections that the clients keep open; the session opens new ones if used."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
+
     def client(
         self,
         service: str,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 from aws_setup.rehearsal import control
 from aws_setup.rehearsal.clock import CloudClock
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.faults import ConnectionBreaks
+from aws_setup.rehearsal.loopback import LOOPBACK, LoopbackServer
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest
 
-LOOPBACK = "127.0.0.1"
 OWN_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 """Host names under which the server answers; any other may be a web page's trick."""
 
@@ -70,11 +69,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet: the call log has it all."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
 class RehearsalCloud(Cloud):
     """A cloud behind an HTTP server; `url` is what AWS_ENDPOINT_URL takes."""
 
@@ -91,14 +85,12 @@ def serve(
         OSError: the port is in use.
     """
     handler = type("Handler", (_Handler,), {})
-    with _Server((LOOPBACK, port), handler) as server:
-        cloud = RehearsalCloud(settings, clock=clock)
-        cloud.url = f"http://{LOOPBACK}:{server.server_address[1]}"
-        handler.cloud = cloud  # type: ignore[attr-defined]  # set on the class made just above
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield cloud
-        finally:
-            server.shutdown()
-            thread.join()
+    server = LoopbackServer(port, handler)
+    cloud = RehearsalCloud(settings, clock=clock)
+    cloud.url = f"http://{LOOPBACK}:{server.server_port}"
+    handler.cloud = cloud  # type: ignore[attr-defined]  # set on the class made just above
+    server.start()
+    try:
+        yield cloud
+    finally:
+        server.stop()

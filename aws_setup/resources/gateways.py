@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from aws_setup.steps import Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
 
 LIVE_NAT = ("pending", "available")
+
+LOOKS = 10
+"""Looks, 3 seconds apart, after which a NAT gateway that AWS does not list is taken as gone."""
 
 
 @dataclass(frozen=True)
@@ -198,35 +202,53 @@ class NatGateway(Step):
         return _nat(live[0]) if live else None
 
     def create(self, ctx: Context) -> Found:
-        """Make the gateway; of two runs at once the first one's elastic IP is used.
+        """Make the gateway; of two runs at once the first one's gateway and elastic IP are used."""
+        looks = itertools.count()
+        return wait_until(
+            "NAT gateway is created",
+            lambda: self._another_runs(ctx) or self._made(ctx, next(looks)),
+            clock=ctx.clock,
+            deadline=180,
+            pause=3,
+            note=ctx.note,
+            hint="run the same command again",
+        )
 
-        A token of a gateway that is gone answers with that dead gateway: the next is tried.
+    def _another_runs(self, ctx: Context) -> Found | None:
+        live = _live(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
+        if not live:
+            return None
+        used = {address["AllocationId"] for address in live[0]["NatGatewayAddresses"]}
+        if ctx.of("elastic ip").id not in used:
+            release(ctx, ctx.of("elastic ip").id)
+        return _nat(live[0])
+
+    def _made(self, ctx: Context, look: int) -> Found | Pending:
+        """Make it with a token that both of two runs send and no gateway that is gone has.
+
+        AWS lists gone gateways for an hour and knows tokens longer: one that is in use while no
+        gateway shows up for many looks is a gone one's.
         """
+        gone = len(ctx.inventory.of_step("nat gateways", self.name))
+        life = gone + max(0, look - LOOKS)
         mine = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
-        dead = len(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
         subnet = ctx.of("public subnet 1").id
         try:
             made: Any = ctx.aws.ec2.create_nat_gateway(
                 SubnetId=subnet,
                 AllocationId=ctx.of("elastic ip").id,
-                ClientToken=token(ctx.config.deployment_name, self.name, subnet, dead),
+                ClientToken=token(ctx.config.deployment_name, self.name, subnet, life),
                 TagSpecifications=specification("natgateway", mine),
             )
-            return _nat(made["NatGateway"])
         except ClientError as error:
-            codes = ("IdempotentParameterMismatch", "Resource.AlreadyAssociated")
-            if error_code(error) not in codes:
-                raise
-            return self._other_runs(ctx, error)
-
-    def _other_runs(self, ctx: Context, error: ClientError) -> Found:
-        live = _live(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
-        if not live:
-            raise error
-        used = {address["AllocationId"] for address in live[0]["NatGatewayAddresses"]}
-        if ctx.of("elastic ip").id not in used:
-            release(ctx, ctx.of("elastic ip").id)
-        return _nat(live[0])
+            if error_code(error) in ("IdempotentParameterMismatch", "Resource.AlreadyAssociated"):
+                return Pending("another run makes it, and AWS does not list it yet")
+            raise
+        # AWS may repeat the answer of a gateway that is gone by now.
+        seen = _described(ctx, made["NatGateway"]["NatGatewayId"])
+        if not seen or seen["State"] not in LIVE_NAT:
+            return Pending("AWS does not show it yet")
+        return _nat(seen)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the gateway is available; its failure message when it is not."""
@@ -240,13 +262,9 @@ class NatGateway(Step):
         )
 
     def _probe(self, ctx: Context, own: str) -> Found | Pending:
-        try:
-            answer: Any = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[own])
-        except ClientError as error:
-            if error_code(error) != "NatGatewayNotFound":
-                raise
+        nat = _described(ctx, own)
+        if nat is None:
             return Pending("not visible yet")
-        nat = answer["NatGateways"][0]
         if nat["State"] == "available":
             return _nat(nat)
         if nat["State"] == "pending":
@@ -267,14 +285,8 @@ class NatGateway(Step):
         )
 
         def gone() -> bool | Pending:
-            try:
-                answer = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[found.id])
-            except ClientError as error:
-                if error_code(error) != "NatGatewayNotFound":
-                    raise
-                return True
-            state = answer["NatGateways"][0]["State"]
-            return state == "deleted" or Pending(state)
+            nat = _described(ctx, found.id)
+            return nat is None or nat["State"] == "deleted" or Pending(nat["State"])
 
         wait_until(
             f"NAT gateway {found.id} is deleted",
@@ -288,6 +300,17 @@ class NatGateway(Step):
     def charges(self, config: Config) -> tuple[Charge, ...]:
         """The gateway's hours; its traffic comes on top."""
         return (Charge(self.part, "nat"),)
+
+
+def _described(ctx: Context, own: str) -> Item | None:
+    try:
+        answer: Any = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[own])
+    except ClientError as error:
+        if error_code(error) != "NatGatewayNotFound":
+            raise
+        return None
+    nat: Item = answer["NatGateways"][0]
+    return nat
 
 
 def _live(gateways: list[Item]) -> list[Item]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 from aws_setup.rehearsal.chaos import Kind
@@ -29,6 +29,7 @@ from aws_setup.rehearsal.kube.requests import (
     locate,
 )
 from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.loopback import LoopbackServer
 
 Authenticate = Callable[[str], User]
 """Turns the Authorization header into a user; raises ApiError 401."""
@@ -109,16 +110,15 @@ class KubeApi:
         with self.lock:
             if self._ended:
                 return
-            self._server = _Server(("127.0.0.1", port), Bound)
+            self._server = LoopbackServer(port, Bound, door=lambda: authority().context)
             self.closing = False
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server.start()
 
     def _deafen(self) -> None:
         with self.changed:
             self.closing = True
             self.changed.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def restart(self, seconds: float) -> None:
         """Refuse connections for some real seconds; those that are open break."""
@@ -223,30 +223,10 @@ class KubeApi:
         }
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that break off or do not trust the CA."""
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     owner: ClassVar[KubeApi]
-
-    def setup(self) -> None:
-        """Do the TLS handshake, in the connection's own thread."""
-        self.request.settimeout(60)
-        self.request = authority().context.wrap_socket(self.request, server_side=True)
-        super().setup()
-
-    def finish(self) -> None:
-        """Close the TLS side too."""
-        super().finish()
-        self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: `requests` holds what was asked."""

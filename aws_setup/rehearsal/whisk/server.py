@@ -6,18 +6,17 @@ import base64
 import hmac
 import json
 import socket
-import ssl
-import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from aws_setup.rehearsal.loopback import LOOPBACK, Door, LoopbackServer
 from aws_setup.rehearsal.whisk.body import MalformedError, Put, blocks, read_put
 from aws_setup.rehearsal.whisk.certificate import Certificate
 from aws_setup.rehearsal.whisk.faults import Fault, Faults, Trouble
@@ -54,10 +53,6 @@ OPEN: dict[str, Callable[[Whisk], Any]] = {
 """Paths that need no key; the last one, how many requests came, is no part of OpenWhisk."""
 
 
-Door = Callable[[], ssl.SSLContext | None]
-"""Says how each new connection is secured; raises OSError to hang up."""
-
-
 @contextmanager
 def serve(
     whisk: Whisk,
@@ -76,34 +71,13 @@ def serve(
     class Bound(_Handler):
         owner = whisk
 
-        def setup(self) -> None:
-            context = door() if door else fixed
-            if context:
-                self.request = context.wrap_socket(self.request, server_side=True)
-            super().setup()
-
-        def finish(self) -> None:
-            super().finish()
-            self.connection.close()
-
-    server = _Server(("127.0.0.1", port), Bound)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    whisk.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
+    server = LoopbackServer(port, Bound, door=door or (lambda: fixed))
+    server.start()
+    whisk.url = f"http{'s' if certificate else ''}://{LOOPBACK}:{server.server_port}"
     try:
         yield whisk.url
     finally:
-        server.shutdown()
-        server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that break off: tests do it on purpose."""
+        server.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,78 @@
+"""What a second run finds that the first one made after both had looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aws_setup.plan import look, only
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.resources.gateways import ElasticIp, NatGateway
+from aws_setup.resources.tables import infrastructure
+from aws_setup.steps import Context
+from tests.cloud import client, cloud, settings
+from tests.scripts import prepare
+from tests.test_steps_contract import brought, context
+
+__all__ = ["cloud", "settings"]
+
+
+def looked(ctx: Context) -> Context:
+    """Fill in what the NAT gateway needs, as a run's look does."""
+    rows = look(only(infrastructure(ctx.config), ["nat gateway"]), ctx, stop=lambda: None)
+    ctx.found.update({row.step.name: row.found for row in rows if row.found})
+    return ctx
+
+
+def own_address(ctx: Context) -> None:
+    """Give a run an elastic IP of its own, as two that allocate in the same second have."""
+    ctx.found["elastic ip"] = ElasticIp().find(ctx) or ElasticIp().create(ctx)
+    made = client("ec2").allocate_address(Domain="vpc")
+    client("ec2").create_tags(
+        Resources=[made["AllocationId"]],
+        Tags=[
+            {"Key": "lambda-fs:deployment", "Value": "lambda-fs"},
+            {"Key": "lambda-fs:step", "Value": "elastic ip"},
+        ],
+    )
+    ctx.found["elastic ip"] = type(ctx.of("elastic ip"))(made["AllocationId"])
+
+
+@pytest.mark.parametrize("gone", [0, 1], ids=["first life", "one was deleted before"])
+def test_the_first_runs_nat_gateway_is_taken_and_the_second_address_released(
+    cloud: RehearsalCloud, tmp_path: Path, gone: int
+) -> None:
+    folder = prepare(tmp_path / "work")
+    brought(folder, ["internet gateway", "public subnet 1", "elastic ip"])
+    for _ in range(gone):
+        with context(folder) as ctx:
+            NatGateway().delete(ctx, NatGateway().create(looked(ctx)))
+    with context(folder) as first, context(folder) as second:
+        looked(first), looked(second)
+        own_address(second)
+        made = NatGateway().create(first)
+        assert NatGateway().create(second).id == made.id
+        assert NatGateway().wait(second, made).ready
+    live = [
+        gateway
+        for gateway in client("ec2").describe_nat_gateways()["NatGateways"]
+        if gateway["State"] in ("pending", "available")
+    ]
+    assert [gateway["NatGatewayId"] for gateway in live] == [made.id]
+    addresses = client("ec2").describe_addresses()["Addresses"]
+    assert [address["AllocationId"] for address in addresses] == [first.of("elastic ip").id]
+
+
+def test_a_token_that_a_gone_gateway_took_with_it_is_passed_over(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work")
+    brought(folder, ["nat gateway"])
+    with context(folder) as ctx:
+        looked(ctx)
+        NatGateway().delete(ctx, ctx.of("nat gateway"))
+        old = ctx.of("nat gateway").id
+        # AWS lists a gone gateway for an hour and knows its token for longer.
+        client("ec2").delete_tags(Resources=[old], Tags=[{"Key": "lambda-fs:step"}])
+        assert NatGateway().create(ctx).id != old
