@@ -48,15 +48,13 @@ def test_200_machines_take_little_longer_than_one(crowd: Crowd, config: Config) 
         crowd.launch(f"i-{index}", private_ip=own, public_ip=address(index), seconds=SECONDS)
     hosts = Hosts(config)
     machines = [hosts.machine(f"i-{index}", address(index)) for index in range(COUNT)]
+    before = threading.active_count()
     hosts.wait_for_ssh(machines, deadline=60)
-    started = time.monotonic()
     written = hosts.each(machines, lambda machine: machine.write("/etc/x.conf", "x", sudo=True))
-    elapsed = time.monotonic() - started
     assert all(written)
-    one_after_another = COUNT * 2 * SECONDS
-    assert elapsed < one_after_another / 5, "two cores also do the work of all 200 servers"
+    assert crowd.busy.peak > COUNT / 10, "two cores also do the work of all 200 servers"
     assert all(member.machine.tree.read("/etc/x.conf") == "x" for member in crowd.members.values())
-    assert threading.active_count() < 6 * COUNT
+    assert threading.active_count() - before < 6 * COUNT
     hosts.close()
 
 

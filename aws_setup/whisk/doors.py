@@ -84,9 +84,11 @@ class Ways:
         return Doors(s3=lambda: self.aws.client("s3"), machine=self.machine)
 
     def close(self) -> None:
-        """Close the connections to machines."""
+        """Close the connections to machines and to AWS."""
         if "hosts" in self.__dict__:
             self.hosts.close()
+        if "aws" in self.__dict__:
+            self.aws.close()
 
     def _console(self, instance_id: str) -> str:
         if not instance_id.startswith("i-"):

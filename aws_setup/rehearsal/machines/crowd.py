@@ -57,6 +57,23 @@ class Member:
         return bool(self.breaks) and self.commands == 1 + int(self.breaks.rstrip("!")) // _COMMAND
 
 
+class Gauge:
+    """How many are in a block at once, and the most that ever were."""
+
+    def __init__(self) -> None:
+        self.now = self.peak = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.peak = max(self.peak, self.now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
 class Crowd:
     """Imitated machines; `seconds` is what each command takes, `boot` what comes before sshd."""
 
@@ -67,6 +84,8 @@ class Crowd:
         self.host_key = paramiko.ECDSAKey.generate()
         self.authorized_key = authorized_key
         self.members: dict[str, Member] = {}
+        self.transports: list[paramiko.Transport] = []
+        self.busy = Gauge()
         self._lock = threading.Lock()
         self._write_ssh_config()
 
@@ -150,9 +169,11 @@ class Crowd:
         return self.folder / "ssh_config"
 
     def close(self) -> None:
-        """Stop listening; connections end with this process."""
+        """Stop listening and end every connection."""
         for member in self.members.values():
             _hang_up(member.listener)
+        for transport in self.transports:
+            transport.close()
 
     def _write_ssh_config(self) -> None:
         with self._lock:
@@ -175,6 +196,7 @@ class Crowd:
                 client.close()
                 continue
             transport = paramiko.Transport(client)
+            self.transports.append(transport)
             transport.set_log_channel(log.name)
             transport.add_server_key(self.host_key)
             with contextlib.suppress(paramiko.SSHException, EOFError):
@@ -230,7 +252,8 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         def work() -> None:
-            _execute(channel, command.decode(), self.member.machine.run, self.member.seconds)
+            with self.crowd.busy:
+                _execute(channel, command.decode(), self.member.machine.run, self.member.seconds)
 
         def half() -> None:
             _execute(channel, command.decode(), self.member.machine.run, 0, silent=True)
