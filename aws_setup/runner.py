@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from aws_setup.aws_errors import explain
+from aws_setup.consistency import until_seen
 from aws_setup.errors import Interrupted
 from aws_setup.graph import run_graph
 from aws_setup.plan import Row, inspect, needs_of
@@ -126,12 +127,19 @@ def apply(
 def _bring(row: Row, ctx: Context) -> Found:
     step, found = row.step, row.found
     if found is None:
-        found = step.create(ctx)
+        found = _seen(ctx, lambda: step.create(ctx))
     elif row.action is Action.UPDATE:
-        found = step.update(ctx, found)
+        has = found
+        found = _seen(ctx, lambda: step.update(ctx, has))
     if found.ready or (step.slow and not ctx.patient):
         return found
-    return step.wait(ctx, found)
+    made = found
+    return _seen(ctx, lambda: step.wait(ctx, made))
+
+
+def _seen(ctx: Context, act: Callable[[], Found]) -> Found:
+    """Act, again while AWS does not show yet what an earlier step has just made."""
+    return until_seen(act, clock=ctx.clock, note=ctx.note)
 
 
 def remove(

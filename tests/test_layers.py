@@ -25,6 +25,7 @@ LAYERS = (
     ("pricing",),
     ("steps", "graph", "receipt"),
     ("inventory",),
+    ("consistency",),
     ("aws_errors", "session", "waiting"),
     ("config",),
     ("errors",),

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.config import Config
+from aws_setup.consistency import shown
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.launching import disks, metadata_options
 from aws_setup.resources.once import BUSY, delete_patiently
@@ -106,12 +107,15 @@ class LaunchTemplate(Step):
         except ClientError as error:
             if error_code(error) != "InvalidLaunchTemplateName.AlreadyExistsException":
                 raise
-            ctx.inventory.all("launch templates", fresh=True)
-            found = self.find(ctx)
+            found = shown(lambda: self._again(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return found
         return Found(made["LaunchTemplate"]["LaunchTemplateId"], "available", {"version": 1})
+
+    def _again(self, ctx: Context) -> Found | None:
+        ctx.inventory.all("launch templates", fresh=True)
+        return self.find(ctx)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Add a version with the wanted contents and make it the default."""
@@ -217,12 +221,15 @@ class AutoScalingGroup(Step):
         except ClientError as error:
             if error_code(error) != "AlreadyExists":
                 raise
-            ctx.inventory.all("auto-scaling groups", fresh=True)
-            found = self.find(ctx)
+            found = shown(lambda: self._again(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return found
         return Found(self._group_name(ctx.config), "available")
+
+    def _again(self, ctx: Context) -> Found | None:
+        ctx.inventory.all("auto-scaling groups", fresh=True)
+        return self.find(ctx)
 
     def _request(self, ctx: Context) -> Any:
         config = ctx.config

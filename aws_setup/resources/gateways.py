@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.config import Config
+from aws_setup.consistency import shown, until_seen
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item
 from aws_setup.resources.once import BUSY, create_once, delete_patiently
@@ -47,7 +48,8 @@ class InternetGateway(Step):
     def create(self, ctx: Context) -> Found:
         """Make the gateway and attach it; of two runs at once the first to attach wins."""
         create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
-        return self._settle(ctx)
+        # Not again from the start, as another step would: a second gateway would be made.
+        return until_seen(lambda: self._settle(ctx), clock=ctx.clock, note=ctx.note)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Attach what an earlier run left detached."""
@@ -71,20 +73,26 @@ class InternetGateway(Step):
         return gateway
 
     def _settle(self, ctx: Context) -> Found:
-        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name, fresh=True))
-        for gateway in items[:1] if not items[0]["Attachments"] else []:
-            try:
-                ctx.aws.ec2.attach_internet_gateway(
-                    InternetGatewayId=gateway["InternetGatewayId"], VpcId=ctx.of("vpc").id
-                )
-            except ClientError as error:
-                if error_code(error) not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
-                    raise
+        gateway = shown(lambda: self._there(ctx), clock=ctx.clock)
+        if gateway and not gateway["Attachments"]:
+            self._attach(ctx, gateway["InternetGatewayId"])
         return self._keep_one(ctx)
 
-    def _keep_one(self, ctx: Context) -> Found:
+    def _attach(self, ctx: Context, own: str) -> None:
+        vpc = ctx.of("vpc").id
+        try:
+            ctx.aws.ec2.attach_internet_gateway(InternetGatewayId=own, VpcId=vpc)
+        except ClientError as error:
+            if error_code(error) not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
+                raise
+
+    def _attached(self, ctx: Context) -> list[Item] | None:
         items = _attached_first(ctx.inventory.of_step("internet gateways", self.name, fresh=True))
-        if not items or not items[0]["Attachments"]:
+        return items if items and items[0]["Attachments"] else None
+
+    def _keep_one(self, ctx: Context) -> Found:
+        items = shown(lambda: self._attached(ctx), clock=ctx.clock)
+        if items is None:
             raise SetupError(
                 "the VPC has an internet gateway of somebody else",
                 "a VPC can have one only",

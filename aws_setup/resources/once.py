@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError, HTTPClientError
 
+from aws_setup.consistency import shown
 from aws_setup.session import error_code
 from aws_setup.steps import Context
 from aws_setup.waiting import Pending, wait_until
@@ -64,9 +65,18 @@ def create_once(ctx: Context, *, there: Callable[[], T | None], create: Callable
         except (ClientError, HTTPClientError) as error:
             if attempt == ATTEMPTS or not may_repeat(error):
                 raise
-            # A lost answer's resource may take a moment to show up in the list calls.
+            if not refused(error):
+                # It may have been made: it must have shown in the lists before a second is made.
+                found = shown(there, clock=ctx.clock)
+                if found is not None:
+                    return found
             ctx.clock.sleep(2.0 * attempt)
     raise AssertionError("the last attempt returns or raises")
+
+
+def refused(error: ClientError | HTTPClientError) -> bool:
+    """Say whether AWS certainly did nothing."""
+    return isinstance(error, ClientError) and error_code(error) in THROTTLED
 
 
 def may_repeat(error: ClientError | HTTPClientError) -> bool:

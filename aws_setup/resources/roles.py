@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.consistency import until_seen
 from aws_setup.errors import SetupError
 from aws_setup.inventory import STEP_TAG, Item, tag_of
 from aws_setup.resources.once import delete_patiently
@@ -80,7 +81,8 @@ class ClusterRole(Step):
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":
                 raise
-            role = ctx.aws.iam.get_role(RoleName=name)["Role"]
+            get = ctx.aws.iam.get_role
+            role = until_seen(lambda: get(RoleName=name)["Role"], clock=ctx.clock)
             if tag_of(role, STEP_TAG) != self.name:
                 raise
         return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.consistency import shown
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item
 from aws_setup.resources.once import delete_patiently
@@ -75,15 +76,14 @@ class SecurityGroup(Step):
         )
 
     def _settle(self, ctx: Context) -> Found:
-        items = ctx.inventory.of_step("security groups", self.name, fresh=True)
-        if not items:
+        group = shown(lambda: self._again(ctx), clock=ctx.clock)
+        if group is None:
             raise SetupError(
                 f"a security group {ctx.config.security_group_name} of somebody else is in the VPC",
                 "names are unique within a VPC",
                 "choose another security_group_name",
             )
-        group, operator = items[0], ctx.choices.operator_cidr
-        own = group["GroupId"]
+        own, operator = group["GroupId"], ctx.choices.operator_cidr
         if not _open_to_itself(group):
             self._allow(ctx, own, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": own}]})
         if operator and operator not in _ssh_ranges(group):
@@ -91,6 +91,10 @@ class SecurityGroup(Step):
         for old in _ssh_ranges(group) - {operator} if operator else set():
             self._forbid(ctx, own, _ssh(old))
         return Found(own, "available", {"name": group["GroupName"]})
+
+    def _again(self, ctx: Context) -> Item | None:
+        items = ctx.inventory.of_step("security groups", self.name, fresh=True)
+        return items[0] if items else None
 
     def _allow(self, ctx: Context, own: str, rule: Any) -> None:
         mine = specification("security-group-rule", tags(ctx.config, self.name))

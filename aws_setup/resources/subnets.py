@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
+from aws_setup.consistency import shown
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item
 from aws_setup.resources.once import delete_patiently
@@ -78,14 +79,18 @@ class Subnet(Step):
         )
 
     def _made_before(self, ctx: Context, error: ClientError) -> Item:
-        items = ctx.inventory.of_step("subnets", self.name, fresh=True)
-        if not items:
+        made = shown(lambda: self._again(ctx), clock=ctx.clock)
+        if made is None:
             raise SetupError(
                 f"the address range {self._cidr(ctx)} of {self.name} is taken",
                 str(error.response["Error"].get("Message", "")),
                 "choose other ranges in public_subnet_cidrs and private_subnet_cidrs",
             ) from error
-        return items[0]
+        return made
+
+    def _again(self, ctx: Context) -> Item | None:
+        items = ctx.inventory.of_step("subnets", self.name, fresh=True)
+        return items[0] if items else None
 
     def _settle(self, ctx: Context, subnet: Item) -> Found:
         if self.public and not subnet["MapPublicIpOnLaunch"]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.consistency import until_seen
 from aws_setup.inventory import Item
 from aws_setup.resources.once import create_once, delete_patiently
 from aws_setup.resources.tags import specification, tags
@@ -65,7 +66,8 @@ class Vpc(Step):
         vpc: Item = create_once(
             ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx)
         )
-        return self._settle(ctx, vpc["VpcId"])
+        # Not again from the start, as another step would: a second VPC would be made.
+        return until_seen(lambda: self._settle(ctx, vpc["VpcId"]), clock=ctx.clock, note=ctx.note)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Finish a VPC that an earlier run left half-made."""

@@ -19,6 +19,7 @@ from aws_setup.rehearsal.kube.errors import Obj
 from aws_setup.rehearsal.kube.hooks import KubeHooks
 from aws_setup.rehearsal.kube.state import State
 from aws_setup.rehearsal.whisk.certificate import Certificate
+from aws_setup.rehearsal.whisk.faults import Faults
 from aws_setup.rehearsal.whisk.server import Whisk, serve
 from aws_setup.rehearsal.whisk.store import Store
 
@@ -55,7 +56,7 @@ class Behind:
 
     def __init__(self, cloud: Cloud, hooks: KubeHooks) -> None:
         """Stand behind the load balancers of one cloud."""
-        self.whisk = Whisk()
+        self.whisk = Whisk(faults=Faults(chaos=cloud.chaos))
         self.port = 0
         self._cloud, self._hooks = cloud, hooks
         self._uid = ""
