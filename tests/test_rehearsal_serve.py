@@ -53,7 +53,7 @@ def test_serves_until_ctrl_c(
         lines.append(server.stdout.readline().rstrip())
     assert "export AWS_SETUP_PACE=0" in lines
     assert "set -gx AWS_REGION us-east-1" in lines
-    exports = [line.removeprefix("export ") for line in lines if line.startswith("export ")]
+    exports = [line.removeprefix("export ") for line in lines if line.startswith("export AWS_")]
     for name, value in (line.split("=", 1) for line in exports):
         monkeypatch.setenv(name, value)
     ec2 = client("ec2")
@@ -68,7 +68,7 @@ def test_serves_until_ctrl_c(
     calls = json.loads((state / "calls.json").read_text())
     assert [call["action"] for call in calls] == ["DescribeVpcs", "CreateVpc"]
     left = json.loads((state / "snapshot.json").read_text())
-    assert [thing["kind"] for thing in left] == ["vpc"]
+    assert [thing["kind"] for thing in left] == ["vpc", "key-pair"]
 
 
 @pytest.mark.parametrize(

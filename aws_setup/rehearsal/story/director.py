@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from aws_setup.errors import SetupError
-from aws_setup.rehearsal.programs import program
+from aws_setup.rehearsal.guard import Guard, stoppable
+from aws_setup.rehearsal.kit import Kit, find_helm
+from aws_setup.rehearsal.options import BadInput, Options
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.rehearsal.story.acts import ACTS, Act
 from aws_setup.rehearsal.story.books import Books
 from aws_setup.rehearsal.story.ending import Played, faults
-from aws_setup.rehearsal.story.kit import Kit
-from aws_setup.rehearsal.story.options import BadInput, Options
-from aws_setup.rehearsal.story.player import Player, Stopped, stoppable
+from aws_setup.rehearsal.story.player import Player, Stopped
 from aws_setup.rehearsal.story.telling import Teller
 from aws_setup.rehearsal.world import World, why_imitated, world
 
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
+"""Exit codes of the scripts, and of the story."""
+
+CHAOS_TRIES = 4
+"""How often a script may be run, under chaos, until it ends well: a user would do the same."""
 
 
 def tell(options: Options) -> int:
@@ -31,7 +34,7 @@ def tell(options: Options) -> int:
     Raises:
         BadInput: it cannot begin.
     """
-    helm = _helm()
+    helm = find_helm()
     teller = Teller()
     with stoppable() as stop:
         try:
@@ -41,38 +44,30 @@ def tell(options: Options) -> int:
             return INTERRUPTED
 
 
-def _helm() -> Path:
-    found = shutil.which("helm")
-    if found:
-        return Path(found)
-    try:
-        return program("helm")
-    except SetupError as error:
-        first = error.problems[0]
-        raise BadInput(f"{first.what}: {first.why}; {first.hint}") from error
-
-
 def _told(options: Options, helm: Path, teller: Teller, stop: threading.Event) -> int:
-    folder = Path(tempfile.mkdtemp(prefix="lambda-fs-rehearsal-"))
-    with Player(folder, stop, keep=options.keep) as player, _stage(folder, options) as stage:
-        kit = Kit(folder, helm)
-        player.environment = kit.pack(stage, speed=options.speed)
-        teller.begin(_facts(stage, options, helm, folder))
+    with Guard(keep=options.keep) as guard, _stage(guard.folder, options) as stage:
+        kit = Kit(guard.folder, helm)
+        kit.pack(stage)
+        player = Player(guard, kit.environment(stage, os.environ), stop)
+        teller.begin(_facts(stage, options, kit))
         books = Books(stage)
-        played = _play(player, kit, books, teller)
+        tries = CHAOS_TRIES if options.chaos is not None else 1
+        played = _play(player, kit, books, teller, tries=tries)
         left = books.left()
         wrong = faults(played, left)
         teller.heading("How it went")
         teller.runs(played)
         teller.verdict(left, wrong)
+        if stage.cloud.chaos:
+            teller.line(stage.cloud.chaos.summary())
         if options.keep:
-            teller.line(f"kept: {folder}")
+            teller.line(f"kept: {guard.folder}")
         return 1 if wrong else 0
 
 
 @contextmanager
 def _stage(folder: Path, options: Options) -> Iterator[World]:
-    settings = Settings(speed=options.speed, lag=True)
+    settings = Settings(speed=options.speed, lag=True, chaos=options.chaos)
     machines = folder / "machines"
     try:
         with world(machines, settings, port=options.port, imitate=options.imitate) as stage:
@@ -83,7 +78,7 @@ def _stage(folder: Path, options: Options) -> Iterator[World]:
         raise
 
 
-def _facts(stage: World, options: Options, helm: Path, folder: Path) -> list[tuple[str, str]]:
+def _facts(stage: World, options: Options, kit: Kit) -> list[tuple[str, str]]:
     kept = "kept" if options.keep else "removed at the end"
     machines = "OpenSSH servers with ZooKeeper, and stand-ins for the rest"
     if stage.imitated:
@@ -92,25 +87,31 @@ def _facts(stage: World, options: Options, helm: Path, folder: Path) -> list[tup
     return [
         ("cloud", f"{stage.cloud.url}, {options.speed:g} times faster than AWS"),
         ("machines", machines),
-        ("helm", str(helm)),
-        ("folder", f"{folder} ({kept})"),
+        ("helm", str(kit.helm)),
+        ("folder", f"{kit.folder} ({kept})"),
     ]
 
 
-def _play(player: Player, kit: Kit, books: Books, teller: Teller) -> list[Played]:
+def _play(player: Player, kit: Kit, books: Books, teller: Teller, *, tries: int) -> list[Played]:
     """Play act after act, until one fails; a script that fails leaves the later ones no sense."""
     played: list[Played] = []
     for number, act in enumerate(ACTS, 1):
         teller.act(act, number=number, of=len(ACTS))
-        played.append(_one(act, player, kit, books))
+        if act.new_jar:
+            kit.build_jar(2)
+        for left in reversed(range(tries)):
+            ended = _one(act, player, books)
+            again = ended.code == FAILED and left > 0
+            played.append(replace(ended, again=again))
+            if not again:
+                break
+            teller.line(f"$ {act.line}   # again: it goes on from there", bold=True)
         if played[-1].code:
             break
     return played
 
 
-def _one(act: Act, player: Player, kit: Kit, books: Books) -> Played:
-    if act.new_jar:
-        kit.build_jar(2)
+def _one(act: Act, player: Player, books: Books) -> Played:
     began = time.monotonic()
     code = player.play(act)
     return Played(act, code, time.monotonic() - began, books.turn())

@@ -19,10 +19,14 @@ class Played:
     code: int
     seconds: float
     page: Page
+    again: bool = False
+    """Whether it failed and was run again, as its last line says that one may."""
 
     @property
     def fault(self) -> str:
         """What is not as it should be; '' when all is."""
+        if self.again:
+            return ""
         if self.code:
             return f"exit code {self.code} instead of 0: {self.act.line}"
         if self.act.unchanged and self.page.writes:

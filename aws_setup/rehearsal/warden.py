@@ -1,7 +1,7 @@
-"""Run as a program beside the story: ends what the story started, should the story be killed.
+"""Run as a program beside a rehearsal: ends what it started, should it be killed.
 
 Argument: the folder to remove. On stdin it is told each process that starts (`+pid`) and ends
-(`-pid`); when stdin ends, the story is over. Imports nothing of this project, to start at once.
+(`-pid`); when stdin ends, the rehearsal is over. Imports nothing of this project, to start at once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aws_setup.errors import SetupError
 from aws_setup.rehearsal.chart import CHART
-from aws_setup.rehearsal.command import variables
+from aws_setup.rehearsal.options import BadInput
+from aws_setup.rehearsal.programs import program
+from aws_setup.rehearsal.variables import variables
 from aws_setup.rehearsal.world import World
 
 KEY_PAIR = "rehearsal"
@@ -32,21 +36,24 @@ class Kit:
     folder: Path
     helm: Path
 
-    def pack(self, world: World, *, speed: float) -> dict[str, str]:
-        """Write everything, tell the cloud the key pair, and return the scripts' environment."""
-        (self.folder / "home").mkdir()
+    def pack(self, world: World) -> None:
+        """Write everything, and tell the cloud the key pair."""
         self._make_key_pair(world)
         self.build_jar(1)
         config = {
             "ssh_keypair_name": KEY_PAIR,
-            "ssh_key_path": "key.pem",
+            "ssh_key_path": str(self.folder / "key.pem"),
             "user_public_ip": "52.94.76.7",
             "zookeeper_jvm_heap_size": 256,
             "openwhisk_chart": str(CHART),
         }
         text = yaml.safe_dump(config | world.config(), sort_keys=False)
-        (self.folder / "config_aws.yaml").write_text(text, encoding="utf-8")
-        return self._environment(os.environ) | variables(world.cloud.url, speed)
+        self.config.write_text(text, encoding="utf-8")
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / "config_aws.yaml"
 
     def build_jar(self, number: int) -> None:
         """Write a jar with the class that NameNode actions start; each number is another build."""
@@ -68,8 +75,9 @@ class Kit:
         (self.folder / "key.pem").chmod(0o600)
         world.cloud.call("ec2", "ImportKeyPair", KeyName=KEY_PAIR, PublicKeyMaterial=public)
 
-    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, world: World, given: Mapping[str, str]) -> dict[str, str]:
         """Return an environment with a home and a helm of its own, and no way to a real cloud."""
+        (self.folder / "home").mkdir(exist_ok=True)
         home = str(self.folder / "home")
         kept = {
             name: value
@@ -77,4 +85,21 @@ class Kit:
             if not name.upper().startswith(FOREIGN) and not name.lower().endswith("_proxy")
         }
         path = f"{self.helm.parent}{os.pathsep}{given.get('PATH', '')}"
-        return kept | {"HOME": home, "USERPROFILE": home, "PATH": path}
+        own = {"HOME": home, "USERPROFILE": home, "PATH": path}
+        return kept | own | variables(world.cloud.url, world.cloud.settings.speed)
+
+
+def find_helm() -> Path:
+    """Return helm from the PATH, else out of its package.
+
+    Raises:
+        BadInput: there is none for this system.
+    """
+    found = shutil.which("helm")
+    if found:
+        return Path(found)
+    try:
+        return program("helm")
+    except SetupError as error:
+        first = error.problems[0]
+        raise BadInput(f"{first.what}: {first.why}; {first.hint}") from error

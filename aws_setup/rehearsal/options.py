@@ -27,6 +27,7 @@ class Options:
     port: int = 0
     keep: bool = False
     imitate: bool = False
+    chaos: int | None = None
     html: Path | None = None
 
 
@@ -41,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port", type=int, default=0, help="the cloud's port (default: a free one)"
+    )
+    parser.add_argument(
+        "--chaos",
+        type=int,
+        metavar="SEED",
+        help="let faults of every kind happen, drawn from this number; it must still end well",
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder, with logs and keys")
     parser.add_argument(
@@ -58,12 +65,17 @@ def check(given: argparse.Namespace) -> Options:
             f"--speed {given.speed:g}: it is a number from {SLOWEST:g} to {FASTEST:g}, "
             "such as 60 or, for real time, 1"
         )
-    if not 0 <= given.port <= 65535:
-        raise BadInput(f"--port {given.port} is not a port: it is a number from 0 to 65535")
+    check_port(given.port)
     html = getattr(given, "html", None)
     if html is not None:
         check_writable(html)
-    return Options(given.speed, given.port, given.keep, given.imitate, html)
+    return Options(given.speed, given.port, given.keep, given.imitate, given.chaos, html)
+
+
+def check_port(port: int) -> None:
+    """Refuse a number that is no port."""
+    if not 0 <= port <= 65535:
+        raise BadInput(f"--port {port} is not a port: it is a number from 0 to 65535")
 
 
 def check_writable(path: Path) -> None:

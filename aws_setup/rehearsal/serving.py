@@ -1,0 +1,158 @@
+"""`serve`: runs the rehearsal until Ctrl-C, and prints what another terminal needs to use it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.control import one_line
+from aws_setup.rehearsal.guard import Guard, stoppable
+from aws_setup.rehearsal.kit import Kit, find_helm
+from aws_setup.rehearsal.options import SLOWEST, BadInput, check_port
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.variables import for_shells, variables
+from aws_setup.rehearsal.world import World, why_imitated, world
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `serve` to a command line."""
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="port on loopback (default: a free one)")
+    add(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="directory whose settings.json and faults.json are read at the start, "
+        "and to which calls.json and snapshot.json are written at the end",
+    )
+    add(
+        "--speed",
+        type=float,
+        metavar="X",
+        help="how many times faster than real (default 1); 0: instantly",
+    )
+    add("--chaos", type=int, metavar="SEED", help="let faults of every kind happen, by this number")
+    add(
+        "--machines",
+        type=Path,
+        metavar="DIR",
+        help="keep the machines' disks in this directory (default: a temporary one)",
+    )
+    add(
+        "--imitate-machines",
+        dest="imitate",
+        action="store_true",
+        help="imitate the machines even where real ones can run",
+    )
+
+
+def serve_until_stopped(options: argparse.Namespace) -> int:
+    """Serve; returns 0 after Ctrl-C.
+
+    Raises:
+        BadInput: the options or the files in the state directory cannot be.
+    """
+    settings = _settings(options)
+    faults = _read(options.state_dir, "faults.json", [])
+    if 0 < settings.speed < SLOWEST:
+        raise BadInput(f"--speed {settings.speed:g} is too slow: it is 0, or at least {SLOWEST}")
+    check_port(options.port)
+    with stoppable() as stop, Guard() as guard:
+        disks = options.machines or guard.folder / "machines"
+        try:
+            with world(disks, settings, port=options.port, imitate=options.imitate) as running:
+                _add_faults(running.cloud, faults)
+                kit = Kit(guard.folder, find_helm())
+                kit.pack(running)
+                _say(welcome(running, kit))
+                while not stop.wait(0.5):
+                    pass
+                _write(options.state_dir, running.cloud)
+        except OSError as error:
+            raise BadInput(f"port {options.port}: {error.strerror or error}") from error
+        except SetupError as error:
+            raise BadInput(f"--machines: {error}") from error
+    _say("the rehearsal cloud has stopped", to=sys.stderr)
+    return 0
+
+
+def welcome(running: World, kit: Kit) -> str:
+    """Return what to set in another terminal, and what to try there."""
+    pairs = variables(running.cloud.url, running.cloud.settings.speed)
+    pairs["KUBECONFIG"] = str(kit.folder / "kubeconfig")
+    ssh = f"ssh -F {running.machines.ssh_config.resolve()} -i {kit.folder / 'key.pem'}"
+    lines = [
+        f"The rehearsal cloud listens on {running.cloud.url} (Ctrl-C stops it).",
+        *([f"Machines are imitated: {why_imitated()}."] if running.imitated else []),
+        "",
+        for_shells(pairs, path=str(kit.helm.parent)),
+        "",
+        "# then, where the scripts are, with a configuration that has a key pair and all of this:",
+        f"python create_aws_infrastructure.py -y {kit.config}",
+        f"python configure_eks_cluster.py -y {kit.config}",
+        f"python whisk_helper.py -y {kit.config} -n 20 --create -j {kit.folder / 'namenode.jar'}",
+        f"{ssh} 127.0.8.233",
+        "kubectl get nodes",
+    ]
+    return "\n".join(lines)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = _read(options.state_dir, "settings.json", {})
+    if not isinstance(given, dict):
+        raise BadInput(f"{options.state_dir / 'settings.json'}: it is not an object")
+    given.setdefault("lag", True)
+    if options.speed is not None:
+        given["speed"] = options.speed
+    if options.chaos is not None:
+        given["chaos"] = options.chaos
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise BadInput(f"settings: {one_line(error)}") from error
+
+
+def _read(folder: Path | None, name: str, default: Any) -> Any:
+    if folder is None:
+        return default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{folder / name}: {error}") from error
+
+
+def _add_faults(cloud: RehearsalCloud, faults: Any) -> None:
+    try:
+        cloud.faults.add(*(faults if isinstance(faults, list) else [faults]))
+    except ValidationError as error:
+        raise BadInput(f"faults: {one_line(error)}") from error
+
+
+def _write(folder: Path | None, cloud: RehearsalCloud) -> None:
+    if cloud.chaos:
+        _say(cloud.chaos.summary(), to=sys.stderr)
+    if folder is None:
+        return
+    calls = [asdict(call) for call in cloud.calls]
+    things = [asdict(thing) for thing in cloud.snapshot()]
+    files: dict[str, Any] = {"calls.json": calls, "snapshot.json": things}
+    if cloud.chaos:
+        files["chaos.json"] = cloud.chaos.report()
+    for name, content in files.items():
+        text = json.dumps(content, indent=1, default=str)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _say(text: str, *, to: Any = None) -> None:
+    (to or sys.stdout).write(text + "\n")
+    (to or sys.stdout).flush()
