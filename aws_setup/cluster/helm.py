@@ -25,6 +25,9 @@ OLDEST = (3, 8)
 TIMEOUT = 900.0
 """Seconds after which a program that was started is ended: none of them waits for pods."""
 
+CONFLICT = "Apply failed with"
+"""What helm 4, which applies on the server's side, says of fields that others have set."""
+
 GET_HELM = "install it: https://helm.sh/docs/intro/install/ (macOS: `brew install helm`)"
 
 
@@ -74,20 +77,18 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
         ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
-        raise HelmFailed(
-            f"{shown} failed", said[-600:] or _ending(done.returncode), AGAIN, said=said
-        )
+        raise HelmFailed(f"{shown} failed", _why(done.returncode, said), AGAIN, said=said)
     return done.stdout
 
 
 AGAIN = "mend what it names and run the same command again: it goes on from here"
 
 
-def _ending(code: int) -> str:
-    """Return how a program ended that said nothing."""
-    if code >= 0:
-        return f"it said nothing and ended with exit code {code}"
-    return f"it was killed by signal {-code} ({signal.strsignal(-code)})"
+def _why(code: int, said: str) -> str:
+    """Return why a program ended badly: what killed it, else its last words."""
+    if code < 0:
+        return f"it was killed by signal {-code} ({signal.strsignal(-code)})"
+    return said[-600:] or f"it said nothing and ended with exit code {code}"
 
 
 def find_helm() -> str:
@@ -163,7 +164,7 @@ class Helm:
         Values travel in a file that only its owner may read: they hold keys and passwords.
         """
         with private_file(yaml.safe_dump(dict(values)), suffix=".yaml") as file:
-            self._run(
+            self._overriding(
                 "upgrade",
                 self.release,
                 str(chart),
@@ -182,13 +183,14 @@ class Helm:
             text = self._run("template", self.release, str(chart), "--values", str(file))
         return _documents(text)
 
-    def manifest(self) -> list[dict[str, Any]]:
-        """Return the objects of the release as it is."""
-        return _documents(self._run("get", "manifest", self.release))
+    def manifest(self, revision: int = 0) -> list[dict[str, Any]]:
+        """Return the objects of the release's newest revision, or of a given one."""
+        which = ("--revision", str(revision)) if revision else ()
+        return _documents(self._run("get", "manifest", self.release, *which))
 
     def rollback(self) -> None:
         """Go back to the revision before."""
-        self._run("rollback", self.release)
+        self._overriding("rollback", self.release)
 
     def uninstall(self) -> None:
         """Remove the release; already gone is fine."""
@@ -197,6 +199,15 @@ class Helm:
         except SetupError as error:
             if "not found" not in str(error):
                 raise
+
+    def _overriding(self, *command: str) -> None:
+        """Run a command; what somebody changed by hand meanwhile gives way, as in helm 3."""
+        try:
+            self._run(*command)
+        except HelmFailed as error:
+            if CONFLICT not in error.said:
+                raise
+            self._run(*command, "--force-conflicts")
 
     def _run(self, *command: str) -> str:
         whole = [self.path, *command, "--namespace", self.namespace, *self.arguments]

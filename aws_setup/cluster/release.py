@@ -9,16 +9,16 @@ from typing import Any
 
 import yaml
 
-from aws_setup.cluster import tls
+from aws_setup.cluster import tls, unhelmed
 from aws_setup.cluster.chart import Chart, chart_of, newer
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.helm import Helm, Release, find_helm, jobs_that_change
 from aws_setup.cluster.keys import Keys, pin_chart, read_keys
-from aws_setup.cluster.kube import CLAIM, JOB, SECRET, SERVICE, VOLUME, Kube
+from aws_setup.cluster.kube import CLAIM, JOB, SERVICE, VOLUME, Kube
 from aws_setup.cluster.outage import through_outages
 from aws_setup.cluster.values import Facts, mark, merge, user_values, values
 from aws_setup.config import Config
-from aws_setup.errors import SetupError
+from aws_setup.errors import Refused, SetupError
 from aws_setup.resources.sweep import load_balancers
 from aws_setup.steps import Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
@@ -144,6 +144,8 @@ def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
     """Clear a release that a killed helm left pending; returns what is there afterwards."""
     ctx.note(f"the release is {release.status}: an earlier helm was cut short, clearing it")
     if release.status in {"pending-upgrade", "pending-rollback"}:
+        before = helm.manifest(release.revision - 1)
+        _remove_jobs(ctx, jobs_that_change(helm.manifest(), before))
         helm.rollback()
     else:
         helm.uninstall()
@@ -236,7 +238,7 @@ class HelmRelease(Step):
         door.delete(SERVICE, tls.nginx_secret(config), config.openwhisk_namespace)
         _wait_service(ctx, host)
         if _records(ctx):
-            through_outages(ctx, lambda _: helm_of(ctx).uninstall())
+            _uninstall(ctx)
         _delete_claims(ctx)
 
     def charges(self, config: Config) -> tuple[Charge, ...]:
@@ -244,11 +246,23 @@ class HelmRelease(Step):
         return (Charge(self.part, "elb"), Charge(self.part, "gp3-gib", VOLUMES * 8.0))
 
 
+def _uninstall(ctx: Context) -> None:
+    """Uninstall the release; without helm, what its records name is deleted one by one."""
+    config = ctx.config
+    try:
+        find_helm()
+    except Refused as missing:
+        ctx.note(f"{missing.problems[0].what}: removing one by one what it made")
+        unhelmed.remove(kube(ctx), config.openwhisk_release, config.openwhisk_namespace)
+        return
+    through_outages(ctx, lambda _: helm_of(ctx).uninstall())
+
+
 def _records(ctx: Context) -> bool:
     """Say whether helm keeps a record of the release: told without helm, which may be missing."""
     config = ctx.config
-    named = f"owner=helm,name={config.openwhisk_release}"
-    return bool(kube(ctx).list(SECRET, config.openwhisk_namespace, labels=named))
+    door = kube(ctx)
+    return bool(unhelmed.records_of(door, config.openwhisk_release, config.openwhisk_namespace))
 
 
 def _claims(ctx: Context) -> list[Any]:
