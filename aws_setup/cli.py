@@ -21,6 +21,7 @@ from aws_setup.commands import Run, Script
 from aws_setup.config import Config, load_config
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.inventory import Inventory
+from aws_setup.keeping import Keeper
 from aws_setup.receipt import receipt_path
 from aws_setup.report import Report, Style
 from aws_setup.result import Result
@@ -92,15 +93,26 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
         words = {flag: options.pop(flag.parameter) for flag in script.flags}
 
+        keeper = Keeper(script.name, verb)
+
         def work(config: Config, result: Result, report: Report) -> None:
             run_verb(
-                script, verb, config=config, result=result, report=report, only=only, **options
+                script,
+                verb,
+                config=config,
+                result=result,
+                report=report,
+                keeper=keeper,
+                only=only,
+                **options,
             )
 
         switched = {
             flag.key: word if flag.metavar else flag.value for flag, word in words.items() if word
         }
-        sys.exit(guarded(verb, work, beside=beside, switched=switched, **options))
+        sys.exit(
+            guarded(verb, work, beside=beside, switched=switched, finish=keeper.finish, **options)
+        )
 
     if script.infrastructure:
         _infrastructure_options(command)
@@ -124,6 +136,7 @@ def run_verb(
     config: Config,
     result: Result,
     report: Report,
+    keeper: Keeper,
     only: tuple[str, ...],
     yes: bool,
     no_wait: bool = False,
@@ -137,7 +150,7 @@ def run_verb(
     ctx = Context(config, aws, clock, inventory, patient=not no_wait, reformat=reformat)
     result.account, result.region = aws.identity.account, aws.region
     result.more["arn"] = aws.identity.arn
-    run = Run(script, ctx, clock, report, result, only, yes, asker())
+    run = Run(script, ctx, clock, report, result, keeper, only, yes, asker())
     try:
         VERBS[verb](run)
     finally:
@@ -185,13 +198,14 @@ def guarded(
     profile: str | None = None,
     region: str | None = None,
     without: Callable[[Result, Report], None] | None = None,
+    finish: Callable[[Result, Report], None] = lambda *_: None,
     switched: Mapping[str, Any] = MappingProxyType({}),
     **_: Any,
 ) -> int:
     """Load the configuration, run `work`, turn every error into lines, and return the exit code.
 
     `without` runs instead of `work` when no file is given and none is there; None refuses that.
-    `switched` goes before the keys of the file.
+    `switched` goes before the keys of the file. `finish` is told how it ended.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if verbose:
@@ -220,6 +234,7 @@ def guarded(
     except Exception as error:  # noqa: BLE001 -- the last place that can tell the user
         _note_failure(result, error, before_first_write=not result.steps, verbose=verbose)
     result.seconds = round(time.monotonic() - began, 1)
+    finish(result, report)
     report.problems(result.problems)
     report.document(result)
     return result.exit_code

@@ -8,16 +8,17 @@ from dataclasses import asdict, dataclass, replace
 
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.keeping import Deed, Keeper
 from aws_setup.leftovers import leftovers
 from aws_setup.plan import Row, conflicts, dependants, look, only, refusals
 from aws_setup.preflight import Preflight, charges_of
-from aws_setup.pricing import price
+from aws_setup.pricing import Prices, price
 from aws_setup.receipt import write_receipt
 from aws_setup.report import Report
 from aws_setup.report.progress import Progress
 from aws_setup.resources.adopted import named_vpcs
 from aws_setup.result import Result, changes
-from aws_setup.runner import Event, Kind, Listener, Outcome, apply, removable, remove
+from aws_setup.runner import Outcome, apply, removable, remove
 from aws_setup.steps import Action, Context, Found, Step
 from aws_setup.summary import hours_since
 from aws_setup.waiting import SystemClock
@@ -79,6 +80,7 @@ class Run:
     clock: SystemClock
     report: Report
     result: Result
+    keeper: Keeper
     only: tuple[str, ...] = ()
     consent: bool = False
     ask: Ask | None = None
@@ -96,7 +98,7 @@ class Run:
 def plan(run: Run) -> None:
     """Say exactly what `create` would do; nothing is written."""
     run.script.prepare(run.ctx)
-    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    rows = _look(run)
     run.result.planned(rows)
     run.report.plan(rows)
     for line in _checked(run, rows):
@@ -106,11 +108,17 @@ def plan(run: Run) -> None:
     run.report.result(_counts(rows))
 
 
+def _look(run: Run) -> list[Row]:
+    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    run.keeper.begin(run.ctx, run.result, rows, deed=Deed.LOOK)
+    return rows
+
+
 def create(run: Run) -> None:
     """Look, refuse what cannot end well, show the plan and its price, ask, and make it."""
     run.script.prepare(run.ctx)
     _choose_vpc(run)
-    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    rows = _look(run)
     bill = _checked(run, rows)
     todo = changes(rows)
     if run.ctx.reformat:
@@ -152,12 +160,18 @@ def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
     found = run.script.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
         _warn(run, found.warnings)
-        run.result.hourly_usd = round(found.prices.hourly, 4)
-        run.result.more["prices"] = found.prices.document()
+        _note_prices(run, found.prices)
         problems += found.refusals
+    elif run.keeper.html:
+        _note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
     if problems:
         raise Refused.all(problems)
     return found.prices.lines() if found else ()
+
+
+def _note_prices(run: Run, prices: Prices) -> None:
+    run.result.hourly_usd = round(prices.hourly, 4)
+    run.result.more["prices"] = prices.document()
 
 
 def _warn(run: Run, warnings: Sequence[Problem]) -> None:
@@ -168,7 +182,7 @@ def _warn(run: Run, warnings: Sequence[Problem]) -> None:
 def status(run: Run) -> None:
     """Say what exists, how it is, what it costs and has cost; nothing is written."""
     run.script.prepare(run.ctx)
-    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
+    rows = _look(run)
     run.result.planned(rows)
     run.report.plan(rows)
     there = [row for row in rows if row.found]
@@ -181,7 +195,7 @@ def status(run: Run) -> None:
 def _bill(run: Run, there: Sequence[Row]) -> None:
     """Say what the things cost an hour, and what they have cost since AWS made them."""
     prices = price(run.ctx.aws, charges_of(run.ctx, there))
-    run.result.hourly_usd = round(prices.hourly, 3)
+    _note_prices(run, prices)
     now, so_far = run.clock.today(), 0.0
     for row in there:
         if row.found:
@@ -249,8 +263,9 @@ def _carry_out(
     act: Callable[..., Outcome],
 ) -> Outcome:
     """Run `act` over the rows with progress, and always leave a receipt behind."""
+    run.keeper.begin(run.ctx, run.result, rows, deed=Deed.APPLY if act is apply else Deed.REMOVE)
     with run.progress(changes(rows) if act is apply else removable(rows)) as tell:
-        outcome = act(rows, run.ctx, tell=_quiet_about_existing(tell), stop=run.clock.stop)
+        outcome = act(rows, run.ctx, tell=run.keeper.listener(tell), stop=run.clock.stop)
     ids = {name: found.id for name, found in run.ctx.found.items()}
     run.result.ended(rows, outcome, ids)
     if act is apply:
@@ -266,16 +281,6 @@ def _leave_receipt(run: Run, found: Mapping[str, Found]) -> None:
     known = {step.name for step in (*run.script.table(config), *run.script.removal(config))}
     gone = run.script.whole and not found
     write_receipt(config, region=run.ctx.aws.region, found=found, known=None if gone else known)
-
-
-def _quiet_about_existing(tell: Listener) -> Listener:
-    """Pass on every event but those of steps that were there already."""
-
-    def passed(event: Event) -> None:
-        if event.action is not Action.EXISTS or event.kind is not Kind.DONE:
-            tell(event)
-
-    return passed
 
 
 def _confirm_loss(run: Run) -> None:

@@ -65,3 +65,14 @@ def _drive(
             name = running.pop(future)
             if future.result():
                 sorter.done(name)
+
+
+def direct(needs: Mapping[str, Set[str]]) -> dict[str, list[str]]:
+    """Return the needs without those that others of the same name bring along, sorted.
+
+    `needs` must be whole: what a need needs is among them too.
+    """
+    return {
+        name: sorted(one for one in wants if not any(one in needs[other] for other in wants))
+        for name, wants in needs.items()
+    }

@@ -149,20 +149,28 @@ def remove(
 
     What a failed deletion needs stays: AWS would refuse it only after a long wait.
     """
-    mine = removable(rows)
-    names = {row.step.name for row in mine}
-    needs: dict[str, set[str]] = {name: set() for name in names}
-    for row in mine:
-        for need in needed_by(rows, row.step.name) & names:
-            needs[need].add(row.step.name)
-    run = _Run(mine, ctx, tell)
+    run = _Run(removable(rows), ctx, tell)
 
     def act(row: Row, own: Context) -> Action:
         if row.found:
             row.step.delete(own, row.found)
         return Action.DELETE
 
-    return run.drive(needs, act, stop)
+    return run.drive(removal_needs(rows), act, stop)
+
+
+def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
+    """Return every removable step with the steps that must be gone before it: those that need it.
+
+    What stands between two of them may be gone already, so the whole chain of needs counts.
+    """
+    mine = removable(rows)
+    names = {row.step.name for row in mine}
+    needs: dict[str, set[str]] = {row.step.name: set() for row in reversed(mine)}
+    for row in mine:
+        for need in needed_by(rows, row.step.name) & names:
+            needs[need].add(row.step.name)
+    return needs
 
 
 def removable(rows: Sequence[Row]) -> list[Row]:

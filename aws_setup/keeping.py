@@ -1,0 +1,86 @@
+"""What a command leaves behind for people: its lines in the event log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Any
+
+from aws_setup.events import EventLog, Head, Planned, events_path, scrub, timestamp
+from aws_setup.graph import direct
+from aws_setup.plan import Row
+from aws_setup.report import Report
+from aws_setup.result import Result
+from aws_setup.runner import Event, Kind, Listener, removable, removal_needs
+from aws_setup.steps import Action, Context
+
+
+class Deed(Enum):
+    """What a command does with the rows of its look."""
+
+    LOOK = auto()
+    APPLY = auto()
+    REMOVE = auto()
+
+
+class Keeper:
+    """Keeps the record of one command; `html` is the page that was asked for."""
+
+    def __init__(self, script: str, command: str, *, html: str | None = None) -> None:
+        self.html = html
+        self.log = EventLog(script=script, command=command)
+
+    def begin(self, ctx: Context, result: Result, rows: Sequence[Row], *, deed: Deed) -> None:
+        """Begin the record; a command that only looks leaves no line in the event log."""
+        needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.needs for row in rows}
+        if deed is Deed.REMOVE:
+            needs, rows = direct(removal_needs(rows)), removable(rows)
+        head = Head(
+            command=result.command,
+            script=self.log.head.script,
+            deployment=ctx.config.deployment_name,
+            region=ctx.aws.region,
+            started=timestamp(ctx.clock.today()),
+            needs={step: tuple(needed) for step, needed in needs.items()},
+            plan={row.step.name: _planned(row, deed) for row in rows},
+            **_prices(result),
+        )
+        path = None if deed is Deed.LOOK else events_path(ctx.config)
+        self.log.begin(head, now=ctx.clock.now(), path=path)
+
+    def listener(self, tell: Listener) -> Listener:
+        """Return a listener that logs every event and passes on what was not there already."""
+
+        def passed(event: Event) -> None:
+            self.log.tell(event)
+            if event.action is not Action.EXISTS or event.kind is not Kind.DONE:
+                tell(event)
+
+        return passed
+
+    def finish(self, result: Result, report: Report) -> None:
+        """Close the record."""
+        self.log.head = replace(self.log.head, **_prices(result))
+        self.log.finish(
+            now=time.monotonic(),
+            result=result.result,
+            api_calls=result.api_calls,
+            problems=result.problems,
+        )
+        if self.log.warning:
+            result.warnings.append(self.log.warning)
+            report.problems([self.log.warning], warning=True)
+
+
+def _planned(row: Row, deed: Deed) -> Planned:
+    action = Action.DELETE if deed is Deed.REMOVE else row.action
+    found = row.found
+    return Planned(action, scrub(found.id), found.state) if found else Planned(action)
+
+
+def _prices(result: Result) -> dict[str, Any]:
+    """Return the prices of a head, as far as they are known."""
+    parts = result.more.get("prices", {}).get("parts", {})
+    return {"hourly_usd": result.hourly_usd, "parts": parts}

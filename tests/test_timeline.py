@@ -1,0 +1,145 @@
+"""Spans, the critical path, and the timeline as text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from aws_setup.events import End, Head, Record
+from aws_setup.report.timeline import (
+    Outcome,
+    critical_path,
+    path_seconds,
+    scaled,
+    spans,
+    text_timeline,
+    total_seconds,
+)
+from aws_setup.runner import Event, Kind
+from aws_setup.steps import Action
+
+NEEDS = {
+    "vpc": (),
+    "subnet": ("vpc",),
+    "role": (),
+    "cluster": ("subnet", "role"),
+    "machine": ("subnet",),
+    "software": ("machine",),
+}
+TIMES = {
+    "vpc": (0.0, 2.0),
+    "role": (0.0, 9.0),
+    "subnet": (2.0, 3.0),
+    "cluster": (9.5, 600.0),
+    "machine": (3.0, 60.0),
+    "software": (60.0, 200.0),
+}
+
+
+def recorded(
+    times: dict[str, tuple[float, float]] | None = None,
+    *more: Event,
+    action: Action = Action.CREATE,
+    end: End | None = None,
+) -> Record:
+    """Return a run over NEEDS in which each step took its time."""
+    happened = list(more)
+    for step, (start, stop) in (TIMES if times is None else times).items():
+        happened.append(Event(start, Kind.START, step, action))
+        happened.append(Event(stop, Kind.DONE, step, action, id=f"{step}-1"))
+    happened.sort(key=lambda event: event.at)
+    return Record(Head("create", "s", needs=NEEDS), tuple(happened), end)
+
+
+def test_spans_have_times_outcomes_and_ids() -> None:
+    found = {span.step: span for span in spans(recorded())}
+    assert {step: (span.start, span.end) for step, span in found.items()} == TIMES
+    assert {span.outcome for span in found.values()} == {Outcome.CREATED}
+    assert found["vpc"].id == "vpc-1"
+    assert total_seconds(recorded()) == 600
+
+
+def test_the_critical_path_goes_over_the_need_that_ended_last() -> None:
+    path = critical_path(recorded())
+    assert [link.span.step for link in path] == ["role", "cluster"]
+    assert [link.waited_for for link in path] == ["", "role"]
+    assert path[1].idle == pytest.approx(0.5)
+    assert path_seconds(path) == pytest.approx(9 + 590.5)
+
+
+def test_it_takes_real_times_not_the_plan() -> None:
+    slow = TIMES | {"software": (60.0, 900.0)}
+    path = critical_path(recorded(slow))
+    assert [link.span.step for link in path] == ["vpc", "subnet", "machine", "software"]
+
+
+def test_failed_unfinished_and_blocked_steps() -> None:
+    end = End("interrupted", 50.0, 1)
+    record = recorded(
+        {"vpc": (0.0, 2.0)},
+        Event(2.0, Kind.START, "subnet", Action.CREATE),
+        Event(4.0, Kind.FAILED, "subnet", text="quota"),
+        Event(1.0, Kind.START, "role", Action.UPDATE),
+        Event(49.0, Kind.BLOCKED, "machine"),
+        end=end,
+    )
+    found = {span.step: span for span in spans(record)}
+    assert (found["subnet"].outcome, found["subnet"].text) == (Outcome.FAILED, "quota")
+    assert (found["role"].outcome, found["role"].end) == (Outcome.UNFINISHED, 50.0)
+    assert (found["machine"].outcome, found["machine"].seconds) == (Outcome.BLOCKED, 0)
+    assert [link.span.step for link in critical_path(record)] == ["role"]
+
+
+@pytest.mark.parametrize("action", [Action.UPDATE, Action.DELETE, Action.EXISTS])
+def test_outcomes_follow_what_was_done(action: Action) -> None:
+    wanted = {Action.UPDATE: "updated", Action.DELETE: "deleted", Action.EXISTS: "exists"}
+    assert {span.outcome for span in spans(recorded(action=action))} == {wanted[action]}
+
+
+def test_a_run_without_events_has_no_path() -> None:
+    record = recorded({})
+    assert (spans(record), critical_path(record), total_seconds(record)) == ([], [], 0)
+    assert text_timeline(record) == ["create: nothing to do, 0 steps were there"]
+
+
+def test_a_rehearsed_run_on_the_clouds_clock() -> None:
+    record = scaled(recorded(end=End("ok", 600.0, 3)), 60)
+    assert total_seconds(record) == 36_000
+    assert record.end
+    assert record.end.seconds == 36_000
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_the_text_fits_a_terminal_and_marks_the_path(ascii_only: bool) -> None:
+    lines = text_timeline(recorded(), ascii_only=ascii_only)
+    assert max(map(len, lines)) <= 80
+    dark, light = "#-" if ascii_only else "█░"
+    by_step = {line.split()[0]: line for line in lines}
+    assert dark in by_step["cluster"]
+    assert dark not in by_step["machine"]
+    assert light in by_step["machine"]
+    assert re.search(r"cluster +9 min 50 s  ", by_step["cluster"])
+    assert "9 min 60 s" not in "".join(lines)
+    assert lines[-1].startswith(f"{dark} critical path, 10 min of 10 min;")
+    assert ascii_only is "".join(lines).isascii()
+
+
+def test_the_text_says_what_did_not_end_well_and_leaves_out_what_was_there() -> None:
+    record = recorded(
+        {"vpc": (0.0, 2.0)},
+        Event(0.0, Kind.START, "role"),
+        Event(0.0, Kind.DONE, "role"),
+        Event(2.0, Kind.START, "subnet", Action.CREATE),
+        Event(4.0, Kind.FAILED, "subnet", text="quota"),
+        Event(4.0, Kind.BLOCKED, "machine"),
+        Event(2.0, Kind.START, "a step with a name that is longer than its column", Action.CREATE),
+    )
+    lines = text_timeline(record)
+    said = {line.split()[0]: line for line in lines}
+    assert max(map(len, lines)) <= 80
+    assert said["subnet"].endswith("failed")
+    assert said["machine"].endswith("not started")
+    assert said["a"].endswith("unfinished")
+    assert "role" not in said
+    assert "1 more were there already." in lines
