@@ -13,7 +13,7 @@ from typing import Any, cast
 from aws_setup.config import Config
 from aws_setup.hosts.groups import machines
 from aws_setup.hosts.ssh import Hosts
-from aws_setup.inventory import Inventory
+from aws_setup.inventory import Inventory, Item
 from aws_setup.plan import Row, inspect
 from aws_setup.rehearsal.machines import Room, Tree
 from aws_setup.rehearsal.software import laying
@@ -55,6 +55,7 @@ class World:
     vms: tuple[Vm, ...] = VMS
     public: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    instances: list[Item] = field(default_factory=list)
 
     def launch(self, template: Path | None = None) -> None:
         """Make and boot every machine; with a template the manager has a real database."""
@@ -111,7 +112,8 @@ class World:
             get_console_output=lambda InstanceId, **_: {"Output": self.room.console(InstanceId)}
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1"))
-        ctx = Context(config, aws, clock, cast(Inventory, None), note=self.notes.append)
+        listed = SimpleNamespace(all=lambda kind: self.instances if kind == "instances" else [])
+        ctx = Context(config, aws, clock, cast(Inventory, listed), note=self.notes.append)
         for step in dict.fromkeys(vm.step for vm in self.vms):
             there = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": there})
@@ -126,6 +128,27 @@ class World:
             "private_ip": vm.private_ip,
             "public_ip": self.public[vm.id],
         }
+
+    def scale(self, index: int, *, answers: bool) -> str:
+        """Let an auto-scaling group start a λFS client, which answers or boots; returns its id."""
+        own, address = f"i-9{index}", f"203.0.113.{90 + index}"
+        private = f"10.0.9.{1 + index}"
+        if answers:
+            self.room.launch(own, private_ip=private, public_ip=address, lay=[laying.client])
+        tags = {
+            "Component": "LambdaFSClientVM",
+            "aws:autoscaling:groupName": "lambda_fs_clients_ags",
+        }
+        self.instances.append(
+            {
+                "InstanceId": own,
+                "PublicIpAddress": address,
+                "PrivateIpAddress": private,
+                "State": {"Name": "running"},
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            }
+        )
+        return own
 
     def started(self, index: int) -> list[str]:
         """Return every start of a program on a machine, with its arguments."""

@@ -93,6 +93,18 @@ def test_a_client_reaches_another_machine_with_a_key_that_never_left_it(clients:
     assert len(clients.tree(0).read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
 
 
+def test_an_auto_scaled_machine_is_let_in_by_the_next_run_and_one_that_boots_stops_nothing(
+    clients: World,
+) -> None:
+    link(clients)
+    new = clients.room.tree(clients.scale(0, answers=True))
+    clients.scale(1, answers=False)
+    assert link(clients).action is Action.UPDATE
+    assert len(new.read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
+    assert any("i-91 does not answer yet: run this again" in note for note in clients.notes)
+    assert link(clients).action is Action.EXISTS
+
+
 def test_a_key_of_the_image_is_put_aside_and_never_authorised(clients: World) -> None:
     for name in ("id_rsa", "id_rsa.pub"):
         clients.tree(1).write(f"/home/ubuntu/.ssh/{name}", "ssh-rsa PUBLIC of-the-image\n")

@@ -30,8 +30,8 @@ class Access(Step):
         machines = self._machines(ctx)
         if not machines:
             return None
-        reached = self.hosts.each(machines, _reached)
-        return self._found(machines, reached=sum(reached))
+        answers = self.hosts.each(machines, reached)
+        return self._found(machines, reached=sum(answers))
 
     def create(self, ctx: Context) -> Found:
         """Say that the machines are to be waited for."""
@@ -69,7 +69,7 @@ class Access(Step):
         )
 
 
-def _reached(machine: Machine) -> bool:
+def reached(machine: Machine) -> bool:
     """Tell whether a machine lets us in now; a changed host key is never taken for 'not yet'."""
     try:
         machine.connect()

@@ -8,12 +8,18 @@ from botocore.exceptions import ClientError
 
 from aws_setup.config import Config
 from aws_setup.hosts.ssh import Hosts, Machine
+from aws_setup.inventory import tag_of
+from aws_setup.resources.autoscaling import scaled
 from aws_setup.resources.fleets import fleets
 from aws_setup.session import Aws, error_code
 from aws_setup.steps import Context
 
 ZOOKEEPER = "zookeeper"
 """The step of the ZooKeeper VMs."""
+
+
+GROUP_TAG = "aws:autoscaling:groupName"
+"""Tag that EC2 Auto Scaling puts on each machine that it starts."""
 
 
 def contacted(config: Config) -> bool:
@@ -49,6 +55,22 @@ def machines(ctx: Context, hosts: Hosts, *groups: str) -> list[Machine]:
             private_ip=instance["private_ip"] or "",
         )
         for instance in described
+    ]
+
+
+def scaled_machines(ctx: Context, hosts: Hosts) -> list[Machine]:
+    """Return the running machines of our auto-scaling groups, which no step made; any order."""
+    ours = {kind.component for kind in scaled(ctx.config)}
+    return [
+        hosts.machine(
+            instance["InstanceId"],
+            instance["PublicIpAddress"],
+            name=f"{tag_of(instance, GROUP_TAG)} {instance['InstanceId']}",
+            private_ip=instance["PrivateIpAddress"],
+        )
+        for instance in ctx.inventory.all("instances")
+        if tag_of(instance, GROUP_TAG) and tag_of(instance, "Component") in ours
+        if instance["State"]["Name"] == "running" and instance.get("PublicIpAddress")
     ]
 
 

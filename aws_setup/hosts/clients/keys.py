@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aws_setup.errors import SetupError
 from aws_setup.hosts import access
-from aws_setup.hosts.groups import machines
+from aws_setup.hosts.groups import machines, scaled_machines
 from aws_setup.hosts.roster import DOWN, stopped
 from aws_setup.hosts.ssh import Hosts, Machine
 from aws_setup.steps import Context, Drift, Found, Step
@@ -37,6 +37,7 @@ fi
 class MachineKeys(Step):
     """A key pair on each client VM, made there and authorised on every machine.
 
+    Machines that an auto-scaling group started since are let in by the next run.
     With copy_operator_key the operator's own private key is on the client VMs instead.
     """
 
@@ -51,7 +52,8 @@ class MachineKeys(Step):
         clients = machines(ctx, self.hosts, *self.clients)
         if not clients:
             return None
-        if stopped(self._all(ctx)):
+        everyone = self._all(ctx)
+        if stopped(everyone):
             return Found(_ids(clients), "stopped", drift=(DOWN,))
         if ctx.config.copy_operator_key:
             return self._find_copies(ctx, clients)
@@ -59,7 +61,7 @@ class MachineKeys(Step):
         if not any(keys):
             return None
         wanted = [key for key in keys if key]
-        everyone = self._all(ctx)
+        everyone += self._scaled(ctx)
         missing = self.hosts.each(everyone, lambda m: _authorised(ctx, m, wanted) is not None)
         late = [machine.name for machine, lacks in zip(everyone, missing, strict=True) if lacks]
         drift = [Drift("authorized_keys", "without them", ", ".join(late))] if late else []
@@ -73,7 +75,8 @@ class MachineKeys(Step):
         if ctx.config.copy_operator_key:
             return self._copy(ctx, clients)
         keys = self.hosts.each(clients, lambda client: _make_key(ctx, client))
-        self.hosts.each(self._all(ctx), lambda machine: _authorise(ctx, machine, keys))
+        everyone = self._all(ctx) + self._scaled(ctx)
+        self.hosts.each(everyone, lambda machine: _authorise(ctx, machine, keys))
         return Found(_ids(clients), "authorised")
 
     def update(self, ctx: Context, found: Found) -> Found:
@@ -86,6 +89,15 @@ class MachineKeys(Step):
     def _all(self, ctx: Context) -> list[Machine]:
         steps = [need for need in self.needs if need in ctx.found and need != access.NAME]
         return machines(ctx, self.hosts, *steps)
+
+    def _scaled(self, ctx: Context) -> list[Machine]:
+        """Return the auto-scaled machines that answer; such a machine may boot or end any time."""
+        running = scaled_machines(ctx, self.hosts)
+        answers = self.hosts.each(running, access.reached)
+        for machine, answer in zip(running, answers, strict=True):
+            if not answer:
+                ctx.note(f"{machine.name} does not answer yet: run this again to let clients in")
+        return [machine for machine, answer in zip(running, answers, strict=True) if answer]
 
     def _find_copies(self, ctx: Context, clients: list[Machine]) -> Found | None:
         own = _operator_key(ctx)
