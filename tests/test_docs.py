@@ -45,4 +45,4 @@ def test_every_requirement_has_a_range_and_a_reason() -> None:
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r")):
-                assert re.match(r"^[\w\[\],-]+>=.+#\s*\S", line), line
+                assert re.match(r"^[\w\[\],-]+[>=]=.+#\s*\S", line), line
