@@ -1,4 +1,4 @@
-"""The second script when others write too, things go wrong, and permissions are missing."""
+"""The second script when others write too, and when things go wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from aws_setup.cluster import addons
 from aws_setup.cluster.token import PREFIX
 from aws_setup.inventory import Item
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Deny
 from aws_setup.steps import Context
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import Lab, lab, private
@@ -139,20 +138,6 @@ def test_the_users_own_wskprops_is_written_only_when_asked(zoo: Lab) -> None:
     zoo.run("configure", "--write-wskprops")
     assert private(own)
     assert own.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()
-
-
-@pytest.mark.parametrize(
-    "action", ["eks:CreateNodegroup", "eks:CreateAddon", "iam:UploadServerCertificate"]
-)
-def test_a_missing_permission_is_named_and_its_return_mends_the_run(
-    zoo: Lab, cloud: RehearsalCloud, action: str
-) -> None:
-    cloud.settings.deny.append(Deny(action=action))
-    told = zoo.run("configure", code=1)
-    assert any(action in f"{one['what']} {one['why']} {one['hint']}" for one in told["problems"])
-    assert all(one["hint"] for one in told["problems"])
-    cloud.settings.deny.clear()
-    zoo.run("configure")
 
 
 def test_an_add_on_that_is_degraded_for_a_while_recovers(

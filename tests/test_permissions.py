@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 
+import botocore.session
 import pytest
+from botocore import xform_name
 
 from aws_setup.config import Config
 from aws_setup.preflight.findings import Severity
 from aws_setup.preflight.permissions import judged
-from aws_setup.preflight.policy import DOCUMENT, MAKES, actions_for, policy, policy_text
-from aws_setup.rehearsal.access import iam_action
+from aws_setup.preflight.policy import (
+    CHANGES,
+    CONFIGURES,
+    DOCUMENT,
+    IMPLIED,
+    LOOKS,
+    MAKES,
+    actions_for,
+    policy,
+    policy_text,
+)
+from aws_setup.rehearsal.access import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.calls import LoggedCall
 from aws_setup.rehearsal.rules import Call
 from aws_setup.resources.tables import infrastructure
 from tests.preflight_support import Operator, operator, settings
 
 __all__ = ["operator", "settings"]
+
+
+SERVICES = (
+    "acm",
+    "autoscaling",
+    "ec2",
+    "eks",
+    "elb",
+    "iam",
+    "pricing",
+    "service-quotas",
+    "sts",
+)
+"""The services of which the product makes clients."""
 
 
 def allowed(action: str) -> bool:
@@ -48,8 +75,27 @@ def test_whole_runs_make_no_call_that_the_policy_does_not_allow(operator: Operat
     assert sorted(action for action in called if not allowed(action)) == []
 
 
+def test_the_policy_is_what_the_code_can_call() -> None:
+    """No action is missing, and none is asked for that the product never calls."""
+    package = DOCUMENT.parents[1] / "aws_setup"
+    modules = [path for path in package.rglob("*.py") if "rehearsal" not in path.parts]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in modules)
+    words = {word for pair in re.findall(r'\.(\w+)\(|"(\w+)"', code) for word in pair}
+    session = botocore.session.get_session()
+    callable_ = {
+        f"{IAM_PREFIX.get(service, service)}:{name}"
+        for service in SERVICES
+        for name in session.get_service_model(service).operation_names
+        if xform_name(name) in words
+    }
+    assert sorted(action for action in callable_ if not allowed(action)) == []
+    asked = [one for one in (*LOOKS, *CHANGES) if not fnmatch.filter(callable_, one)]
+    assert sorted(asked) == sorted(IMPLIED.keys() - {"ec2:RunInstances"})
+
+
 def test_what_preflight_simulates_is_in_the_policy() -> None:
-    simulated = {action for actions in MAKES.values() for action in actions}
+    tables = (*MAKES.values(), *CONFIGURES.values())
+    simulated = {action for actions in tables for action in actions}
     assert sorted(action for action in simulated if not allowed(action)) == []
 
 

@@ -6,18 +6,25 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aws_setup.errors import Refused
 
 LONGEST_NAME = 64
 """Characters of a common name (X.509, ub-common-name); ELB names are longer."""
+
+CURVES = frozenset({"secp256r1", "secp384r1"})
+"""Elliptic curves that Elastic Load Balancing takes, by the names of the TLS standards."""
+
+ServerKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+"""The kinds of private key that a load balancer takes."""
 
 RENEW = timedelta(days=30)
 """Time before its end at which a certificate is renewed."""
@@ -66,13 +73,8 @@ def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
     public = certificate.public_bytes(serialization.Encoding.PEM)
-    return Pair(public.decode(), private.decode())
+    return Pair(public.decode(), _plain(key))
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -113,36 +115,90 @@ def split_chain(pem: str) -> tuple[str, str]:
 
 
 def own_pair(certificate: Path, key: Path, *, now: datetime) -> Pair:
-    """Return the user's own certificate and key.
+    """Return the user's own certificate and key, rewritten as IAM and Kubernetes take them.
 
     Raises:
-        Refused: a file cannot be read, they do not belong together, or it has expired.
+        Refused: a file cannot be read, they do not belong together, or it is not valid now.
     """
-    pair = Pair(_text(certificate, "openwhisk_tls_cert"), _text(key, "openwhisk_tls_key"))
     try:
-        leaf = pair.leaf
+        chain = x509.load_pem_x509_certificates(_bytes(certificate, "openwhisk_tls_cert"))
     except ValueError as error:
         raise _wrong("openwhisk_tls_cert", certificate, "it is no certificate in PEM") from error
-    try:
-        private = serialization.load_pem_private_key(pair.key.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        why = "it is no private key in PEM, or it is encrypted"
-        raise _wrong("openwhisk_tls_key", key, why) from error
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if private.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
-        raise _wrong("openwhisk_tls_key", key, f"it is not the key of {certificate}")
+    private = _private_key(key)
+    _check_match(chain, certificate, private, key)
+    _check_chain(chain, certificate)
+    leaf = chain[0]
     if leaf.not_valid_after_utc <= now:
         why = f"it expired on {leaf.not_valid_after_utc:%Y-%m-%d}"
         raise _wrong("openwhisk_tls_cert", certificate, why)
-    return pair
+    if leaf.not_valid_before_utc > now:
+        why = f"it is valid only from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
+        raise _wrong("openwhisk_tls_cert", certificate, why)
+    public = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
+    return Pair(public.decode(), _plain(private))
 
 
-def _text(path: Path, key: str) -> str:
+def _plain(key: ServerKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def _private_key(path: Path) -> ServerKey:
+    """Return a private key of a kind that a load balancer takes: RSA, or EC on P-256 or P-384."""
+    text = _bytes(path, "openwhisk_tls_key")
     try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(key, path, str(error)) from error
+        key = serialization.load_pem_private_key(text, password=None)
+    except TypeError as error:
+        why = "it is encrypted, and nobody could type its passphrase at a renewal"
+        mend = f"openssl pkey -in {path} -out plain.pem, and name that file"
+        raise _wrong("openwhisk_tls_key", path, why, mend) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _wrong("openwhisk_tls_key", path, "it is no private key in PEM") from error
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
+        return key
+    why = "it is neither RSA nor EC on P-256 or P-384, which a load balancer takes"
+    raise _wrong("openwhisk_tls_key", path, why)
 
 
-def _wrong(key: str, path: Path, why: str) -> Refused:
-    return Refused(f"{key}: {path} cannot be used", why, f"correct {key}, or remove it")
+def _check_match(
+    chain: Sequence[x509.Certificate], certificate: Path, private: ServerKey, key: Path
+) -> None:
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    mine = private.public_key().public_bytes(*form)
+    fitting = [one.public_key().public_bytes(*form) == mine for one in chain]
+    if fitting[0]:
+        return
+    if any(fitting):
+        why = f"the key belongs to its certificate {fitting.index(True) + 1}, not to its first"
+        mend = "put the server's certificate first, then its issuer, then theirs"
+        raise _wrong("openwhisk_tls_cert", certificate, why, mend)
+    raise _wrong("openwhisk_tls_key", key, f"it is not the key of {certificate}")
+
+
+def _check_chain(chain: Sequence[x509.Certificate], certificate: Path) -> None:
+    for number, (one, issuer) in enumerate(pairwise(chain), start=1):
+        if one.issuer != issuer.subject:
+            why = f"certificate {number + 1} is not the issuer of certificate {number}"
+            mend = "put the server's certificate first, then its issuer, then theirs"
+            raise _wrong("openwhisk_tls_cert", certificate, why, mend)
+
+
+def _bytes(path: Path, key: str) -> bytes:
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise _wrong(key, path, error.strerror or str(error)) from error
+    if b"-----BEGIN " not in found:
+        raise _wrong(key, path, "it is not PEM, the text form that starts with -----BEGIN")
+    return found
+
+
+def _wrong(key: str, path: Path, why: str, mend: str = "") -> Refused:
+    return Refused(
+        f"{key}: {path} cannot be used", why, mend or f"correct {key}, or remove both keys"
+    )

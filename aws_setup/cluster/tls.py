@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from aws_setup.cluster import certificate
 from aws_setup.cluster.certificate import Pair
 from aws_setup.cluster.door import kube, living_cluster
+from aws_setup.cluster.given import given
 from aws_setup.cluster.keys import labels
 from aws_setup.cluster.kube import SECRET, SERVICE, Json, decoded, encoded
 from aws_setup.config import Config
@@ -120,7 +121,7 @@ class ServerCertificate(Step):
             arns = [one["Arn"] for one in listed]
             return Found(arns[0], "available", {"arns": arns}) if arns else None
         if ctx.config.openwhisk_tls_arn:
-            return Found(ctx.config.openwhisk_tls_arn, "given")
+            return _given(ctx)
         pair = current_pair(ctx)
         if pair is None:
             return None
@@ -146,6 +147,20 @@ class ServerCertificate(Step):
         for one in _uploaded(ctx):
             _delete(ctx, one["ServerCertificateName"])
         pair_path(ctx.config).unlink(missing_ok=True)
+
+
+def _given(ctx: Context) -> Found:
+    """Return the user's certificate in AWS, with its end where AWS says it."""
+    arn = str(ctx.config.openwhisk_tls_arn)
+    try:
+        ends = given(ctx).ends
+    except ClientError:
+        # Using it takes no permission to look at it.
+        ends = None
+    if ends is None:
+        return Found(arn, "given")
+    days = (ends - ctx.clock.today()).days
+    return Found(arn, f"given, {days} days left", {"days_left": days})
 
 
 def renew(ctx: Context, host: str) -> Pair:

@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws_errors import explain
+from aws_setup.cluster import given
+from aws_setup.cluster.access import AccessEntries
+from aws_setup.cluster.door import cluster_of
+from aws_setup.cluster.identity import EbsRole, ManagedRole, NodeRole, OidcProvider, issuer_of
 from aws_setup.cluster.nodegroups import NodeGroup
 from aws_setup.cluster.tables import check
+from aws_setup.cluster.tls import ServerCertificate, path_prefix
 from aws_setup.plan import Row
-from aws_setup.preflight import Preflight, charges_of, keypair, quotas
+from aws_setup.preflight import Preflight, charges_of, keypair, permissions, quotas
 from aws_setup.preflight.findings import Finding, warn
 from aws_setup.preflight.needs import Launch, Needs
+from aws_setup.preflight.policy import CONFIGURES
 from aws_setup.pricing import price
-from aws_setup.steps import Action, Context
+from aws_setup.steps import Action, Context, Step
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
@@ -29,9 +35,57 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         zones=(),
         operator_cidr="",
         kubernetes_version="",
-        findings=tuple(_nodes(ctx, rows)),
+        findings=(*_permissions(ctx, rows), *_certificate(ctx), *_nodes(ctx, rows)),
         prices=price(ctx.aws, charges_of(ctx, rows)),
     )
+
+
+def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
+    """Check that the caller may make what is missing, before half of it is there."""
+    arn = ctx.aws.identity.arn
+    if arn.endswith(":root"):
+        return ()
+    asked: dict[str, dict[str, None]] = {}
+    for row in rows:
+        made = row.action is Action.CREATE
+        # Whoever is missing gets an entry, also where others have theirs.
+        made = made or (row.action is Action.UPDATE and isinstance(row.step, AccessEntries))
+        for action in CONFIGURES.get(row.step.name, ()) if made else ():
+            asked.setdefault(_resource(ctx, row.step, action), {})[action] = None
+    try:
+        listed = {resource: list(actions) for resource, actions in asked.items()}
+        return permissions.judged(arn, permissions.simulated(ctx.aws, arn, listed))
+    except (ClientError, BotoCoreError) as error:
+        return [permissions.unchecked(error)]
+
+
+def _certificate(ctx: Context) -> Sequence[Finding]:
+    """Check a certificate that the user keeps in AWS; Refused when it cannot serve."""
+    if not ctx.config.openwhisk_tls_arn:
+        return ()
+    try:
+        given.check(ctx)
+    except (ClientError, BotoCoreError) as error:
+        hint = "if it cannot serve, the load balancer's events say so"
+        return [warn("openwhisk_tls_arn could not be checked", str(explain(error)), hint)]
+    return ()
+
+
+def _resource(ctx: Context, step: Step, action: str) -> str:
+    """Return the ARN on which an action is simulated; a policy may name roles and clusters."""
+    start, account = f"arn:{ctx.aws.identity.arn.split(':')[1]}", ctx.aws.identity.account
+    if action.startswith("eks:"):
+        cluster = f"cluster/{ctx.config.eks_cluster_name}"
+        return f"{start}:eks:{ctx.aws.region}:{account}:{cluster}"
+    if action == "iam:PassRole":
+        step = NodeRole() if isinstance(step, NodeGroup) else EbsRole()
+    if isinstance(step, ManagedRole):
+        return f"{start}:iam::{account}:role/{step.role_name(ctx)}"
+    if isinstance(step, ServerCertificate):
+        return f"{start}:iam::{account}:server-certificate{path_prefix(ctx.config)}openwhisk"
+    if isinstance(step, OidcProvider):
+        return f"{start}:iam::{account}:oidc-provider/{issuer_of(cluster_of(ctx))}"
+    return "*"
 
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:

@@ -31,19 +31,30 @@ def check(needs: Needs) -> Answer:
 
 
 def _simulated(needs: Needs, arn: str) -> list[Any]:
-    """Ask IAM's policy simulator, each service's actions on what they would act on.
+    """Ask IAM's policy simulator, each service's actions on what they would act on."""
+    actions = actions_for(needs.to_make)
+    asked = {
+        resource: [name for name in actions if name.partition(":")[0] in services]
+        for resource, services in _resources(needs, arn).items()
+    }
+    return simulated(needs.ctx.aws, arn, asked)
+
+
+def simulated(aws: Aws, arn: str, asked: Mapping[str, Sequence[str]]) -> list[Any]:
+    """Return what IAM's policy simulator says of a caller; `asked` is resource -> actions.
 
     A policy may name single roles and clusters: on `*` the simulator would deny those.
     """
-    aws, source = needs.ctx.aws, policy_source(needs.ctx.aws, arn)
-    actions = actions_for(needs.to_make)
+    source = policy_source(aws, arn)
     results: list[Any] = []
-    for resource, services in _resources(needs, arn).items():
-        names = [name for name in actions if name.partition(":")[0] in services]
+    for resource, names in asked.items():
         marker: dict[str, Any] = {}
         while names:
             page: Any = aws.brief("iam").simulate_principal_policy(
-                PolicySourceArn=source, ActionNames=names, ResourceArns=[resource], **marker
+                PolicySourceArn=source,
+                ActionNames=list(names),
+                ResourceArns=[resource],
+                **marker,
             )
             results += page["EvaluationResults"]
             if not page.get("IsTruncated"):
@@ -113,17 +124,20 @@ def _tried(needs: Needs, error: Exception) -> list[Finding]:
         for step, (action, attempt) in DRY_RUNS.items()
         if step in needs.to_make and _is_denied(attempt, needs.ctx.aws)
     ]
-    findings = [
-        warn(
-            "the permissions could not be checked in advance",
-            str(explain(error)),
-            "if the run stops at one, docs/permissions.md lists what is needed",
-        )
-    ]
+    findings = [unchecked(error)]
     if denied:
         who = needs.ctx.aws.identity.arn
         findings.append(refuse("permissions are missing", f"{who} may not {_said(denied)}", PERMIT))
     return findings
+
+
+def unchecked(error: Exception) -> Finding:
+    """Return the warning that nobody could say what the caller may do."""
+    return warn(
+        "the permissions could not be checked in advance",
+        str(explain(error)),
+        "if the run stops at one, docs/permissions.md lists what is needed",
+    )
 
 
 def _is_denied(attempt: Callable[[Aws], object], aws: Aws) -> bool:

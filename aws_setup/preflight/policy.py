@@ -34,6 +34,37 @@ MAKES: Mapping[str, tuple[str, ...]] = {
 """Beginning of a step's name -> the actions that making it takes."""
 
 
+_ROLE = (
+    "iam:CreateRole",
+    "iam:TagRole",
+    "iam:AttachRolePolicy",
+    "iam:UpdateAssumeRolePolicy",
+)
+_NODES = ("eks:CreateNodegroup", "eks:TagResource", "iam:PassRole", "ec2:RunInstances")
+_ADDON = ("eks:CreateAddon", "eks:TagResource")
+
+CONFIGURES: Mapping[str, tuple[str, ...]] = {
+    "vpc-cni add-on": _ADDON,
+    "kube-proxy add-on": _ADDON,
+    "coredns add-on": _ADDON,
+    "aws-ebs-csi-driver add-on": (*_ADDON, "iam:PassRole"),
+    "node role": _ROLE,
+    "core-nodes template": ("ec2:CreateLaunchTemplate", "ec2:CreateTags"),
+    "invoker-nodes template": ("ec2:CreateLaunchTemplate", "ec2:CreateTags"),
+    "core-nodes": _NODES,
+    "invoker-nodes": _NODES,
+    "oidc provider": ("iam:CreateOpenIDConnectProvider", "iam:TagOpenIDConnectProvider"),
+    "ebs csi role": _ROLE,
+    "cluster access": ("eks:CreateAccessEntry", "eks:AssociateAccessPolicy", "eks:TagResource"),
+    "server certificate": (
+        "iam:UploadServerCertificate",
+        "iam:TagServerCertificate",
+        "iam:DeleteServerCertificate",
+    ),
+}
+"""Step of configure_eks_cluster.py -> the actions that making it takes."""
+
+
 def actions_for(steps: Collection[str]) -> list[str]:
     """Return the actions that making some steps takes."""
     return sorted(
@@ -76,6 +107,7 @@ def rewrite() -> None:
 
 
 LOOKS = (
+    "acm:DescribeCertificate",
     "autoscaling:Describe*",
     "ec2:Describe*",
     "ec2:GetConsoleOutput",
@@ -89,11 +121,10 @@ LOOKS = (
     "servicequotas:GetAWSDefaultServiceQuota",
     "servicequotas:GetServiceQuota",
     "sts:GetCallerIdentity",
-    "tag:GetResources",
 )
 """What plan, status and the checks ask; what is denied of it is a warning where it can be."""
 
-CHANGES = (
+INFRASTRUCTURE = (
     "autoscaling:CreateAutoScalingGroup",
     "autoscaling:CreateOrUpdateTags",
     "autoscaling:DeleteAutoScalingGroup",
@@ -101,7 +132,6 @@ CHANGES = (
     "ec2:AllocateAddress",
     "ec2:AssociateRouteTable",
     "ec2:AttachInternetGateway",
-    "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateInternetGateway",
     "ec2:CreateLaunchTemplate",
@@ -117,44 +147,58 @@ CHANGES = (
     "ec2:DeleteLaunchTemplate",
     "ec2:DeleteNatGateway",
     "ec2:DeleteNetworkInterface",
-    "ec2:DeleteRoute",
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",
     "ec2:DeleteSubnet",
-    "ec2:DeleteTags",
     "ec2:DeleteVolume",
     "ec2:DeleteVpc",
     "ec2:DetachInternetGateway",
-    "ec2:DetachNetworkInterface",
-    "ec2:DisassociateAddress",
     "ec2:DisassociateRouteTable",
     "ec2:ModifyLaunchTemplate",
     "ec2:ModifySubnetAttribute",
     "ec2:ModifyVpcAttribute",
     "ec2:ReleaseAddress",
     "ec2:ReplaceRoute",
+    "ec2:ReplaceRouteTableAssociation",
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
     "ec2:RunInstances",
     "ec2:StartInstances",
     "ec2:TerminateInstances",
+    "eks:CreateCluster",
+    "eks:DeleteCluster",
+    "eks:TagResource",
+    "eks:UpdateClusterConfig",
+    "elasticloadbalancing:DeleteLoadBalancer",
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:PassRole",
+    "iam:TagRole",
+)
+"""What create_aws_infrastructure.py and its destroy do."""
+
+CONFIGURE = (
+    "ec2:CreateLaunchTemplate",
+    "ec2:CreateLaunchTemplateVersion",
+    "ec2:CreateTags",
+    "ec2:DeleteLaunchTemplate",
+    "ec2:ModifyLaunchTemplate",
+    "ec2:RunInstances",
     "eks:AssociateAccessPolicy",
     "eks:CreateAccessEntry",
     "eks:CreateAddon",
-    "eks:CreateCluster",
     "eks:CreateNodegroup",
     "eks:DeleteAccessEntry",
     "eks:DeleteAddon",
-    "eks:DeleteCluster",
     "eks:DeleteNodegroup",
-    "eks:DisassociateAccessPolicy",
     "eks:TagResource",
-    "eks:UntagResource",
     "eks:UpdateAddon",
-    "eks:UpdateClusterConfig",
     "eks:UpdateNodegroupConfig",
     "eks:UpdateNodegroupVersion",
-    "elasticloadbalancing:DeleteLoadBalancer",
+    "iam:AddClientIDToOpenIDConnectProvider",
     "iam:AttachRolePolicy",
     "iam:CreateOpenIDConnectProvider",
     "iam:CreateRole",
@@ -164,11 +208,27 @@ CHANGES = (
     "iam:DeleteServerCertificate",
     "iam:DetachRolePolicy",
     "iam:PassRole",
-    "iam:PutRolePolicy",
     "iam:TagOpenIDConnectProvider",
     "iam:TagRole",
     "iam:TagServerCertificate",
     "iam:UpdateAssumeRolePolicy",
     "iam:UploadServerCertificate",
 )
+"""What configure_eks_cluster.py and its destroy do."""
+
+CHANGES = tuple(sorted({*INFRASTRUCTURE, *CONFIGURE}))
 """What create, configure and destroy do."""
+
+IMPLIED: Mapping[str, tuple[str, ...]] = {
+    "autoscaling:CreateOrUpdateTags": ("autoscaling:CreateAutoScalingGroup",),
+    "ec2:RunInstances": ("eks:CreateNodegroup",),
+    "eks:TagResource": ("eks:CreateCluster", "eks:CreateNodegroup", "eks:CreateAddon"),
+    "iam:PassRole": ("eks:CreateCluster", "eks:CreateNodegroup", "eks:CreateAddon"),
+    "iam:TagOpenIDConnectProvider": ("iam:CreateOpenIDConnectProvider",),
+    "iam:TagRole": ("iam:CreateRole",),
+    "iam:TagServerCertificate": ("iam:UploadServerCertificate",),
+}
+"""Permission that AWS asks for beside another -> those others; nobody calls it by its name.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""

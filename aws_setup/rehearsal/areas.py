@@ -29,6 +29,8 @@ AREAS = (
     "iam.roles",
     "iam.certificates",
     "iam.simulate",
+    "iam.providers",
+    "acm",
     "autoscaling.groups",
     "autoscaling.capacity",
     "autoscaling.tags",
