@@ -28,6 +28,9 @@ PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
 _NOWHERE = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
 """Every other address leads to a closed port: a rehearsal never reaches a real machine."""
 
+_DEAF = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
+"""Goes before a command that Ctrl-C and a closed terminal are not meant for: `close` ends it."""
+
 Lay = Callable[[Tree], None]
 """Puts software on a new disk, as an AMI does."""
 
@@ -79,7 +82,7 @@ class Room:
         self._cables = itertools.count(1)
         self._lock = threading.Lock()
         self._switch = subprocess.Popen(
-            ["unshare", "--user", "--map-root-user", "--net", "--", "cat"],
+            [*_DEAF, "unshare", "--user", "--map-root-user", "--net", "--", "cat"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -234,7 +237,7 @@ class Room:
 
     def _enter(self) -> list[str]:
         target = ["--target", str(self._switch.pid)]
-        return ["nsenter", *target, "--user", "--net", "--preserve-credentials", "--"]
+        return [*_DEAF, "nsenter", *target, "--user", "--net", "--preserve-credentials", "--"]
 
     def _in_switch(self, *command: str) -> None:
         subprocess.run([*self._enter(), *command], check=True)

@@ -1,0 +1,72 @@
+"""The whole story, as `python -m aws_setup.rehearsal` plays it, once in peace and once in chaos."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.story.acts import ACTS
+from tests.story_support import Run, started
+
+pytestmark = pytest.mark.timeout(420)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    with started(tmp_path_factory.mktemp("story"), "--speed", "100") as run:
+        run.rest()
+    return run
+
+
+def test_it_goes_as_it_should(story: Run) -> None:
+    assert story.process.returncode == 0, story.text
+    assert "All went as it should." in story.lines
+    assert "Traceback" not in story.text
+    for number, act in enumerate(ACTS, 1):
+        assert f"{number} of {len(ACTS)}: {act.title}" in story.text
+        assert f"$ {act.line}" in story.lines
+
+
+def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
+    for said in (
+        "38 create",
+        "Done: 38 of 41 steps were made or changed.",
+        "20 changed, 0 as wanted before.",
+        "Nothing to do: everything is as the configuration wants it.",
+        "Nothing to do: 20 of 20 are as wanted.",
+        "Nothing of lambda-fs is left.",
+    ):
+        assert said in story.lines, said
+
+
+def test_the_cloud_counted_the_writes(story: Run) -> None:
+    rows = re.findall(r"^(\w+\.py \S+) +[\d.]+ +(\d+) +(\d+)$", story.text, re.MULTILINE)
+    assert [name for name, _, _ in rows] == [act.short for act in ACTS]
+    for (_, requests, writes), act in zip(rows, ACTS, strict=True):
+        assert (int(writes) == 0) == act.unchanged
+        assert int(requests) > 0
+
+
+def test_its_own_lines_fit_into_80_columns(story: Run) -> None:
+    own = [line for line in story.lines if "──" in line or re.match(r"\w+\.py ", line)]
+    assert len(own) > 2 * len(ACTS)
+    assert max(map(len, own)) <= 80
+
+
+def test_it_leaves_nothing_running(story: Run) -> None:
+    assert story.gone(within=5), story.alive()
+
+
+def test_in_chaos_it_still_ends_well(tmp_path: Path) -> None:
+    with started(tmp_path / "tmp", "--speed", "100", "--chaos", "7") as run:
+        code = run.rest()
+    assert code == 0, run.text
+    summary = re.search(r"^chaos \(seed 7\): (\d+) faults: (.*)$", run.text, re.MULTILINE)
+    assert summary, run.text
+    assert int(summary[1]) > 50
+    for kind in ("throttled", "lost answers", "stale reads", "slow transitions"):
+        assert kind in summary[2]
+    assert "Traceback" not in run.text
+    assert run.gone(within=5), run.alive()
