@@ -233,3 +233,15 @@ def test_destroy_of_one_step_leaves_the_rest(cloud: RehearsalCloud, folder: Path
     assert {"vpc", "public subnet 2", "security group"} <= steps
     wrong = run(SCRIPT, folder, "destroy", "--yes", "--only", "moon")
     assert wrong.exit_code == 2
+
+
+def test_what_goes_is_named_by_its_id_whatever_was_changed(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
+    no_dns_names()
+    (line,) = [row for row in run(SCRIPT, folder, "plan").stdout.splitlines() if "~ update" in row]
+    assert "DNS support and host names: off ->" in line
+    ended = run(SCRIPT, folder, "destroy", "--yes")
+    (line,) = [row for row in ended.stdout.splitlines() if row.split()[1:3] == ["delete", "vpc"]]
+    assert line.split()[3].startswith("vpc-")

@@ -30,6 +30,10 @@ SIGNS: Mapping[Action, tuple[str, str]] = {
 """Action -> the sign and the colour of its line."""
 
 
+SKIPPED = "skipped: "
+"""How the state of a step begins that the configuration leaves out."""
+
+
 @dataclass(frozen=True)
 class Style:
     """How to talk: --json, -v, -q, --no-color and the configuration's no_color."""
@@ -73,10 +77,12 @@ class Report:
         table.add_column()
         table.add_column(overflow="fold")
         for row in rows:
-            action = Action.DELETE if deleting and row.found else row.action
+            going = deleting and row.found is not None
+            action = Action.DELETE if going else row.action
             sign, style = SIGNS[action]
+            word = "= skipped" if _skipped(row) else f"{sign} {action}"
             table.add_row(
-                Text(f"{sign} {action}", style=style), Text(row.step.name), Text(_remark(row))
+                Text(word, style=style), Text(row.step.name), Text(_remark(row, going=going))
             )
         self.table(table)
 
@@ -108,13 +114,21 @@ class Report:
             self.out.print(text, markup=False)
 
 
-def _remark(row: Row) -> str:
-    """Return the last column of a plan line: error, drift, the id, or the state without one."""
+def _skipped(row: Row) -> bool:
+    """Tell whether a step is left out by the configuration: it finds a state, but no thing."""
+    return row.found is not None and not row.found.id and row.found.state.startswith(SKIPPED)
+
+
+def _remark(row: Row, *, going: bool) -> str:
+    """Return the last column of a plan line: error, drift, the id, or the state without one.
+
+    Of what is deleted the id counts, and no longer how it differs from the configuration.
+    """
     if row.error:
         return str(row.error)
-    if row.found and row.found.drift:
+    if row.found is None:
+        return ""
+    if row.found.drift and not going:
         return "; ".join(f"{d.what}: {d.has} -> {d.wants}" for d in row.found.drift)
-    if row.found:
-        adopted = " (yours: used, never changed or deleted)" if row.step.adopted else ""
-        return (row.found.id or row.found.state) + adopted
-    return ""
+    adopted = " (used as it is, not changed or deleted here)" if row.step.adopted else ""
+    return (row.found.id or row.found.state.removeprefix(SKIPPED)) + adopted
