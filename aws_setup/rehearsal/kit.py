@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aws_setup.errors import SetupError
+from aws_setup.events import Record, read_events
 from aws_setup.rehearsal.chart import CHART
 from aws_setup.rehearsal.options import BadInput
 from aws_setup.rehearsal.programs import program
@@ -60,6 +61,11 @@ class Kit:
         with zipfile.ZipFile(self.folder / "namenode.jar", "w") as jar:
             jar.writestr(MAIN, b"\xca\xfe\xba\xbe")
             jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
+
+    def runs(self) -> list[Record]:
+        """Return the runs that the scripts have kept in their event log so far."""
+        log = self.folder / "infrastructure_json" / "lambda-fs.events.jsonl"
+        return read_events(log) if log.exists() else []
 
     def _make_key_pair(self, world: World) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aws_setup.rehearsal.guard import Guard, stoppable
@@ -16,13 +16,18 @@ from aws_setup.rehearsal.options import BadInput, Options
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.rehearsal.story.acts import ACTS, Act
 from aws_setup.rehearsal.story.books import Books
-from aws_setup.rehearsal.story.ending import Played, faults
+from aws_setup.rehearsal.story.ending import Played, bill, faults
 from aws_setup.rehearsal.story.player import Player, Stopped
+from aws_setup.rehearsal.story.reckoning import as_on_aws
 from aws_setup.rehearsal.story.telling import Teller
 from aws_setup.rehearsal.world import World, why_imitated, world
+from aws_setup.report.timeline import total_seconds
 
-FAILED, INTERRUPTED = 1, 130
-"""Exit codes of the scripts, and of the story."""
+INTERRUPTED = 130
+"""The story's exit code when it was stopped, as the scripts have it."""
+
+REPEATABLE = (1, 3)
+"""Exit codes of the scripts after which the same command goes on: failed, and left something."""
 
 CHAOS_TRIES = 4
 """How often a script may be run, under chaos, until it ends well: a user would do the same."""
@@ -48,21 +53,67 @@ def _told(options: Options, helm: Path, teller: Teller, stop: threading.Event) -
     with Guard(keep=options.keep) as guard, _stage(guard.folder, options) as stage:
         kit = Kit(guard.folder, helm)
         kit.pack(stage)
-        player = Player(guard, kit.environment(stage, os.environ), stop)
         teller.begin(_facts(stage, options, kit))
         books = Books(stage)
-        tries = CHAOS_TRIES if options.chaos is not None else 1
-        played = _play(player, kit, books, teller, tries=tries)
+        player = Player(guard, kit.environment(stage, os.environ), stop)
+        played = Director(options, player, kit, books, teller).play()
         left = books.left()
         wrong = faults(played, left)
+        teller.timelines(played)
         teller.heading("How it went")
         teller.runs(played)
-        teller.verdict(left, wrong)
+        teller.costs(bill(played))
         if stage.cloud.chaos:
             teller.line(stage.cloud.chaos.summary())
+        teller.verdict(left, wrong)
         if options.keep:
             teller.line(f"kept: {guard.folder}")
         return 1 if wrong else 0
+
+
+@dataclass(frozen=True)
+class Director:
+    """Has the acts played, one after the other."""
+
+    options: Options
+    player: Player
+    kit: Kit
+    books: Books
+    teller: Teller
+
+    def play(self) -> list[Played]:
+        """Play until an act fails: that leaves the later ones no sense."""
+        played: list[Played] = []
+        for number, act in enumerate(ACTS, 1):
+            self.teller.act(act, number=number, of=len(ACTS))
+            if act.new_jar:
+                self.kit.build_jar(2)
+            played += self._until_well(act)
+            if played[-1].code:
+                break
+        return played
+
+    def _until_well(self, act: Act) -> list[Played]:
+        """Play an act; under chaos again when it fails, as its last line says that one may."""
+        tries = 1 if self.options.chaos is None else CHAOS_TRIES
+        played = [self._once(act)]
+        while played[-1].code in REPEATABLE and len(played) < tries:
+            played[-1] = replace(played[-1], again=True)
+            self.teller.line(f"$ {act.line}   # again: it goes on from there", bold=True)
+            played.append(self._once(act))
+        return played
+
+    def _once(self, act: Act) -> Played:
+        began, known = time.monotonic(), len(self.kit.runs())
+        code = self.player.play(act)
+        seconds = time.monotonic() - began
+        played = Played(act, code, seconds, self.books.turn(), on_aws=seconds)
+        runs = self.kit.runs()[known:]
+        if not runs or not runs[-1].end:
+            return played
+        run = as_on_aws(runs[-1], self.options.speed)
+        looked = max(0.0, seconds - runs[-1].end.seconds)
+        return replace(played, run=run, on_aws=looked + total_seconds(run))
 
 
 @contextmanager
@@ -90,28 +141,3 @@ def _facts(stage: World, options: Options, kit: Kit) -> list[tuple[str, str]]:
         ("helm", str(kit.helm)),
         ("folder", f"{kit.folder} ({kept})"),
     ]
-
-
-def _play(player: Player, kit: Kit, books: Books, teller: Teller, *, tries: int) -> list[Played]:
-    """Play act after act, until one fails; a script that fails leaves the later ones no sense."""
-    played: list[Played] = []
-    for number, act in enumerate(ACTS, 1):
-        teller.act(act, number=number, of=len(ACTS))
-        if act.new_jar:
-            kit.build_jar(2)
-        for left in reversed(range(tries)):
-            ended = _one(act, player, books)
-            again = ended.code == FAILED and left > 0
-            played.append(replace(ended, again=again))
-            if not again:
-                break
-            teller.line(f"$ {act.line}   # again: it goes on from there", bold=True)
-        if played[-1].code:
-            break
-    return played
-
-
-def _one(act: Act, player: Player, books: Books) -> Played:
-    began = time.monotonic()
-    code = player.play(act)
-    return Played(act, code, time.monotonic() - began, books.turn())

@@ -1,4 +1,4 @@
-"""What the story comes to: how each act ended, and what is not as it should be."""
+"""What the story comes to: how each act ended, time and money on AWS, and what is wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aws_setup.events import Record
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.books import Page
@@ -21,6 +22,10 @@ class Played:
     page: Page
     again: bool = False
     """Whether it failed and was run again, as its last line says that one may."""
+    run: Record | None = None
+    """The run as it would be on AWS, from the script's event log; None when it left no word."""
+    on_aws: float = 0.0
+    """Seconds that the command would take on AWS."""
 
     @property
     def fault(self) -> str:
@@ -40,3 +45,25 @@ def faults(played: Sequence[Played], left: Sequence[Thing]) -> list[str]:
     """Return everything that is not as it should be, one line each."""
     found = [one.fault for one in played if one.fault]
     return found + ([f"{len(left)} things are left"] if left else [])
+
+
+@dataclass(frozen=True)
+class Bill:
+    """US dollars: an hour of the whole deployment, and this session, from plan to destroy."""
+
+    hourly: float
+    session: float
+
+
+def bill(played: Sequence[Played]) -> Bill:
+    """Return what AWS would charge: each part counts from the beginning of the run that makes it.
+
+    That is a little more than AWS would, which charges each machine from its own start on.
+    """
+    rates: dict[str, float] = {}
+    session = 0.0
+    for one in played:
+        if one.run and one.run.head.hourly_usd and one.run.head.command != "destroy":
+            rates.setdefault(one.act.script, one.run.head.hourly_usd)
+        session += sum(rates.values()) * one.on_aws / 3600
+    return Bill(sum(rates.values()), session)

@@ -12,7 +12,15 @@ from rich.text import Text
 
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
-from aws_setup.rehearsal.story.ending import Played
+from aws_setup.rehearsal.story.ending import Bill, Played
+from aws_setup.rehearsal.story.reckoning import long_steps
+from aws_setup.report.timeline import critical_path, spans, text_timeline
+from aws_setup.waiting import minutes
+
+RECKONED = """\
+Waits for AWS count by its published medians; work on machines, helm and the
+scripts' own looks as long as here; uploads of a real NameNode come on top.
+Prices: on demand, us-east-1; disks, traffic and taxes come on top."""
 
 WIDEST = 100
 """Columns that are used at most."""
@@ -40,22 +48,56 @@ class Teller:
         self.console.print()
         self.console.print(Rule(title, align="left", style="cyan", characters="─"))
 
-    def line(self, text: str, *, style: str = "", bold: bool = False) -> None:
+    def line(self, text: str, *, style: str = "", bold: bool = False, wrap: bool = False) -> None:
         """Print a line of the story's own, before whatever a script prints next."""
-        self.console.print(Text(text, style="bold" if bold else style), soft_wrap=True)
+        self.console.print(Text(text, style="bold" if bold else style), soft_wrap=not wrap)
         sys.stdout.flush()
+
+    def timelines(self, played: Sequence[Played]) -> None:
+        """Draw each run that did something, on AWS's clock: what ran when, what took the time."""
+        for one in played:
+            if one.run is None or not any(span.acted for span in spans(one.run)):
+                continue
+            long, short = long_steps(one.run)
+            self.heading(f"{one.act.short}, as on AWS")
+            for line in text_timeline(long, ascii_only=not self._draws):
+                self.line(line)
+            path = [link.span.step for link in critical_path(one.run)]
+            self.line(f"Each waited for the one before: {', '.join(path)}.", wrap=True)
+            if short:
+                self.line(f"{short} steps of less than a hundredth of the time are left out.")
+
+    @property
+    def _draws(self) -> bool:
+        """Whether the output's encoding has the bars."""
+        return "utf" in (self.console.encoding or "").lower()
 
     def runs(self, played: Sequence[Played]) -> None:
         """Print each command with its time, its requests and its writes."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("", no_wrap=True)
-        for name in ("seconds", "requests", "writes"):
+        for name in ("here", "on AWS", "requests", "writes"):
             table.add_column(name, justify="right", no_wrap=True)
         for one in played:
-            writes = len(one.page.writes)
-            row = one.act.short, f"{one.seconds:.1f}", str(one.page.calls), str(writes)
+            counts = str(one.page.calls), str(len(one.page.writes))
+            row = one.act.short, f"{one.seconds:.1f} s", minutes(one.on_aws), *counts
             table.add_row(*row, style="bold red" if one.fault else "")
+        here, there = (sum(getattr(one, key) for one in played) for key in ("seconds", "on_aws"))
+        calls, writes = (
+            str(sum(one.page.calls for one in played)),
+            str(sum(len(one.page.writes) for one in played)),
+        )
+        table.add_row("in all", f"{here:.1f} s", minutes(there), calls, writes, style="bold")
         self.console.print(table)
+
+    def costs(self, bill: Bill) -> None:
+        """Say what the same would cost, and how time and money are reckoned."""
+        self.console.print()
+        self.line(
+            f"On AWS: ${bill.hourly:.2f} an hour, about ${bill.session:.2f} for this session."
+        )
+        self.line(RECKONED, style="dim")
+        self.console.print()
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print names and what they stand for."""

@@ -1,0 +1,107 @@
+"""How long a rehearsed run would take on AWS, step by step.
+
+What a step waits for AWS passes in the cloud's time, which is faster; what really works here (the
+software on the machines, helm) takes as long there. So each step's waits are stretched, and the
+steps are laid out anew: each begins when those that it needs have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from aws_setup.events import End, Record
+from aws_setup.rehearsal.kube.controllers.desk import DELAYS
+from aws_setup.rehearsal.kube.presets import OPENWHISK_WAITS
+from aws_setup.rehearsal.latencies import LATENCIES
+from aws_setup.report.timeline import critical_path, spans, total_seconds
+from aws_setup.runner import Event, Kind
+from aws_setup.steps import Action
+
+WORKING = frozenset(
+    {
+        "ssh",
+        "zookeeper ensemble",
+        "zookeeper znodes",
+        "ndb management server",
+        "ndb storage",
+        "mysqld",
+        "ndb tables",
+        "lambda-fs format",
+        "hopsfs format",
+        "ssh between machines",
+        "openwhisk release",
+    }
+)
+"""Steps that wait for no cloud: they work on machines, or let helm work."""
+
+LOCAL = "helm "
+"""Beginning of the notes of other steps while helm works."""
+
+
+_POD = DELAYS["image pulled"] + DELAYS["container started"]
+
+LEAST: Mapping[str, float] = {
+    "openwhisk address": DELAYS["balancer made"],
+    "openwhisk ready": len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"],
+    "openwhisk api": LATENCIES["load balancer dns"],
+}
+"""Seconds that these take at least: their waits pass here while helm works, in no time."""
+
+
+def as_on_aws(record: Record, speed: float) -> Record:
+    """Return a run as it would be on AWS, `speed` times slower than the rehearsal's cloud."""
+    raw = {span.step: span for span in spans(record)}
+    events: dict[str, list[Event]] = {}
+    for event in record.events:
+        events.setdefault(event.step, []).append(event)
+    ended: dict[str, float] = {}
+    laid: list[Event] = []
+    for step, span in raw.items():
+        before = [need for need in record.head.needs.get(step, ()) if need in ended]
+        ready_here = max((raw[need].end for need in before), default=0.0)
+        start = max((ended[need] for need in before), default=0.0)
+        start += max(0.0, span.start - ready_here)
+        placed = _stretched(events[step], start, speed)
+        ended[step] = placed[-1].at
+        laid += placed
+    total = max(ended.values(), default=0.0)
+    laid.sort(key=lambda event: event.at)
+    end = record.end
+    if end:
+        rest = max(0.0, end.seconds - max((span.end for span in raw.values()), default=0.0))
+        end = End(end.result, total + rest, end.api_calls, end.problems)
+    return Record(record.head, tuple(laid), end)
+
+
+def _stretched(events: Sequence[Event], start: float, speed: float) -> list[Event]:
+    """Return a step's events from `start` on; from its first note on it waits for AWS."""
+    at, before, waits = start, events[0], False
+    placed: list[Event] = []
+    for event in events:
+        at += (event.at - before.at) * (speed if waits else 1.0)
+        placed.append(replace(event, at=at))
+        if event.kind is Kind.NOTE:
+            waits = event.step not in WORKING and not event.text.startswith(LOCAL)
+        before = event
+    least = LEAST.get(before.step, 0.0)
+    if before.action is Action.CREATE and at - start < least:
+        placed[-1] = replace(before, at=start + least)
+    return placed
+
+
+SHORT = 0.01
+"""Share of a run's time below which a step beside the critical path is left out of its drawing."""
+
+
+def long_steps(record: Record) -> tuple[Record, int]:
+    """Return a run without its short steps, those of the critical path excepted, and their number.
+
+    What was there already is left out too, and not counted.
+    """
+    least = total_seconds(record) * SHORT
+    deciding = {link.span.step for link in critical_path(record)}
+    acted = [span for span in spans(record) if span.acted]
+    kept = {one.step for one in acted if one.seconds >= least or one.step in deciding}
+    events = tuple(event for event in record.events if event.step in kept)
+    return replace(record, events=events), len(acted) - len(kept)

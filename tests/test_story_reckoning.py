@@ -1,0 +1,108 @@
+"""From the rehearsal's times to those of AWS, and from there to dollars."""
+
+from __future__ import annotations
+
+import pytest
+
+import create_aws_infrastructure
+from aws_setup.config import Config
+from aws_setup.events import End, Head, Record
+from aws_setup.rehearsal.story.acts import CONFIGURE, CREATE, Act
+from aws_setup.rehearsal.story.books import Page
+from aws_setup.rehearsal.story.ending import Played, bill
+from aws_setup.rehearsal.story.reckoning import LEAST, WORKING, as_on_aws, long_steps
+from aws_setup.report.timeline import critical_path, spans, total_seconds
+from aws_setup.runner import Event, Kind
+from aws_setup.steps import Action
+
+SPEED = 60.0
+
+
+def events(step: str, start: float, *notes: tuple[float, str], end: float) -> list[Event]:
+    """Return the events of a step that was created."""
+    told = [Event(at, Kind.NOTE, step, text=text) for at, text in notes]
+    return [
+        Event(start, Kind.START, step, Action.CREATE),
+        *told,
+        Event(end, Kind.DONE, step, Action.CREATE),
+    ]
+
+
+def run(*steps: list[Event], **needs: tuple[str, ...]) -> Record:
+    named = {step[0].step: needs.get(step[0].step.replace(" ", "_"), ()) for step in steps}
+    told = sorted((event for step in steps for event in step), key=lambda event: event.at)
+    head = Head("create", CREATE, needs=named, hourly_usd=6.0)
+    return Record(head, tuple(told), End("ok", told[-1].at + 0.5, 10))
+
+
+def test_waits_are_stretched_and_work_is_not() -> None:
+    made = run(
+        events("eks cluster", 0.0, (0.5, "CREATING"), end=10.5),
+        events("ssh", 1.0, (1.1, "sshd"), end=4.0),
+        events("openwhisk address", 0.0, (1.0, "AWS makes it"), (2.0, "helm upgrades"), end=5.0),
+    )
+    there = {span.step: span.seconds for span in spans(as_on_aws(made, SPEED))}
+    assert there == pytest.approx(
+        {"eks cluster": 0.5 + 600, "ssh": 3.0, "openwhisk address": 1 + 60 + 3}
+    )
+
+
+def test_what_needs_another_begins_when_that_has_ended() -> None:
+    made = run(
+        events("vpc", 0.0, end=1.0),
+        events("eks cluster", 1.25, (1.25, "CREATING"), end=2.25),
+        events("ssh", 2.25, end=3.25),
+        eks_cluster=("vpc",),
+        ssh=("eks cluster",),
+    )
+    there = as_on_aws(made, SPEED)
+    at = {span.step: (span.start, span.end) for span in spans(there)}
+    assert at == {"vpc": (0, 1), "eks cluster": (1.25, 61.25), "ssh": (61.25, 62.25)}
+    assert [link.span.step for link in critical_path(there)] == ["vpc", "eks cluster", "ssh"]
+    assert there.end
+    assert there.end.seconds == pytest.approx(62.75)
+
+
+def test_what_passes_while_helm_works_takes_its_time_on_aws() -> None:
+    made = run(events("openwhisk api", 0.0, end=0.1))
+    assert total_seconds(as_on_aws(made, SPEED)) == LEAST["openwhisk api"] == 180
+    there = [Event(0.0, Kind.DONE, "openwhisk api", Action.EXISTS)]
+    assert total_seconds(as_on_aws(run(there), SPEED)) == 0
+
+
+def test_short_steps_are_left_out_but_not_of_the_critical_path() -> None:
+    made = run(
+        events("vpc", 0.0, end=0.01),
+        events("eks cluster", 0.01, end=100.0),
+        events("elastic ip", 0.0, end=0.01),
+        [Event(0.0, Kind.DONE, "subnet", Action.EXISTS)],
+        eks_cluster=("vpc",),
+    )
+    long, short = long_steps(made)
+    assert ({span.step for span in spans(long)}, short) == ({"vpc", "eks cluster"}, 1)
+
+
+def test_the_steps_that_work_by_themselves_are_those_of_the_software() -> None:
+    config = Config(ssh_keypair_name="k", ssh_key_path="k", ndb_sql_scripts_dir="sql")
+    table = create_aws_infrastructure.SCRIPT.table(config)
+    software = {step.name for step in table if getattr(step, "part", "") == "software"}
+    assert software - {"known hosts"} == WORKING - {"openwhisk release"}
+
+
+def test_each_part_costs_from_the_run_that_makes_it() -> None:
+    def played(script: str, hours: float, *, hourly: float | None, verb: str = "create") -> Played:
+        record = Record(Head(verb, script, hourly_usd=hourly)) if hourly else None
+        act = Act("", script, (verb,))
+        return Played(act, 0, 1.0, Page(0, ()), run=record, on_aws=hours * 3600)
+
+    told = bill(
+        [
+            played(CREATE, 1.0, hourly=None, verb="plan"),
+            played(CREATE, 0.5, hourly=10.0),
+            played(CONFIGURE, 1.0, hourly=9.0, verb="configure"),
+            played(CREATE, 0.5, hourly=10.0),
+            played(CREATE, 1.0, hourly=19.0, verb="destroy"),
+        ]
+    )
+    assert told.hourly == pytest.approx(19.0)
+    assert told.session == pytest.approx(5 + 19 + 9.5 + 19)
