@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.cluster.door import cluster_of
+from aws_setup.consistency import shown
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
@@ -106,7 +107,7 @@ class Addon(Step):
         """Return when the add-on is ACTIVE; CREATING and DEGRADED pass until the deadline."""
 
         def probe() -> Found | Pending:
-            addon = describe(ctx, self.addon)
+            addon = shown(lambda: describe(ctx, self.addon), clock=ctx.clock)
             if addon is None:
                 raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
             if addon["status"] in FAILED:

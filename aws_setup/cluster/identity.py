@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.cluster.door import cluster_of
+from aws_setup.consistency import shown
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.autoscaling import own_name
@@ -115,7 +116,7 @@ class ManagedRole(Step):
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":
                 raise
-        found = self.find(ctx)
+        found = shown(lambda: self.find(ctx), clock=ctx.clock)
         if found is None or any(drift.mend for drift in found.drift):
             raise SetupError(
                 f"the IAM role {name} is somebody else's",
@@ -148,7 +149,9 @@ def attach_first(ctx: Context, role: str, policies: Sequence[str]) -> None:
     for arn in policies:
         try:
             ctx.aws.iam.attach_role_policy(RoleName=role, PolicyArn=arn)
-        except ctx.aws.iam.exceptions.NoSuchEntityException:
+        except ctx.aws.iam.exceptions.NoSuchEntityException as error:
+            if "policy" not in str(error.response["Error"].get("Message", "")).lower():
+                raise  # It is the role that IAM does not show yet.
             ctx.note(f"there is no policy {arn}")
             continue
         return
@@ -231,7 +234,9 @@ class OidcProvider(Step):
                 Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
             )
         except ClientError as error:
-            found = self.find(ctx) if error_code(error) == "EntityAlreadyExists" else None
+            if error_code(error) != "EntityAlreadyExists":
+                raise
+            found = shown(lambda: self.find(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return found

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from aws_setup.cluster.door import cluster_of
 from aws_setup.cluster.nodes import Nodes
 from aws_setup.config import Config
+from aws_setup.consistency import shown
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
@@ -188,7 +189,7 @@ class NodeGroup(Step):
         """Return when EKS calls the group ACTIVE; its health issues are told as they come."""
 
         def probe() -> Found | Pending:
-            group = describe(ctx, self.nodes.group)
+            group = shown(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
             if group is None:
                 raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
             if group["status"] in ("CREATE_FAILED", "DELETE_FAILED"):

@@ -71,6 +71,10 @@ STALE: Menu = {Kind.STALE: 0.3}
 CAPACITY: Menu = {Kind.CAPACITY: 0.35}
 SLOW: Menu = {Kind.SLOW: 0.25}
 
+CREATORS = ("Create", "Run", "Allocate", "Upload")
+NOTHING_NEW = ("CreateTags", "CreateRoute", "CreateLaunchTemplateVersion")
+"""Beginnings of the names of actions that make something, and those that do not all the same."""
+
 STALE_SECONDS = (0.5, 5.0)
 """How long a new thing stays unseen, in the cloud's time: EC2 says seconds, as a rule."""
 
@@ -209,7 +213,9 @@ class Chaos:
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
-        if not self.timed or not self.meet(STALE, f"seen {identity(call)}", what=name(call)):
+        if not self.timed or call.action in NOTHING_NEW or not call.action.startswith(CREATORS):
+            return 0.0
+        if not self.meet(STALE, f"seen {identity(call)}", what=name(call)):
             return 0.0
         least, most = STALE_SECONDS
         return least + (most - least) * self.plan.draw("seconds", identity(call))

@@ -17,8 +17,11 @@ LATE_SECONDS = (20.0, 120.0)
 GREETING = 2_500
 """Bytes that sshd has sent when a user is let in, about; less breaks the connection before."""
 
-WORK = 5_000
-"""Bytes of answers to commands within which a connection breaks."""
+WORK = {Kind.CUT: 5_000, Kind.REBOOT: 1_500}
+"""Bytes of answers to commands within which a connection breaks.
+
+Machines that reboot by themselves do so soon after they boot: for a new kernel, say.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,5 +44,5 @@ def fate(cloud: Cloud, step: str) -> Fate:
     met = chaos.meet(CONNECTIONS, f"connection to {step}", what=step)
     if met is None:
         return Fate(boots_at)
-    size = GREETING + int(WORK * chaos.plan.draw("bytes", step))
+    size = GREETING + int(WORK[met] * chaos.plan.draw("bytes", step))
     return Fate(boots_at, f"1:{size}{'!' * (met is Kind.REBOOT)}")
