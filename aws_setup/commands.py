@@ -130,9 +130,15 @@ def create(run: Run) -> None:
         _consent(run, f"make {len(todo)} of {len(rows)} steps")
     outcome = _carry_out(run, rows, apply)
     if run.result.result == "ok":
-        for line in run.script.epilogue(run.ctx):
+        for line in (*run.script.epilogue(run.ctx), _done(outcome), *_cost(run)):
             run.report.result(line)
-        run.report.result(_done(outcome))
+
+
+def _cost(run: Run) -> Sequence[str]:
+    """Return the price once more, for whoever has scrolled past the plan."""
+    hourly = run.result.hourly_usd or 0.0
+    said = f"It costs ${hourly:.2f} an hour, ${24 * hourly:.2f} a day, until `destroy`."
+    return (said,) if hourly else ()
 
 
 def _choose_vpc(run: Run) -> None:

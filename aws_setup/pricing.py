@@ -39,14 +39,17 @@ TABLE: Mapping[str, float] = MappingProxyType(
         "ec2:t3.xlarge": 0.1664,
         "nat": 0.045,
         "ipv4": 0.005,
+        "gp2-gib": 0.10 / HOURS_A_MONTH,
         "gp3-gib": 0.08 / HOURS_A_MONTH,
+        "io1-gib": 0.125 / HOURS_A_MONTH,
+        "io2-gib": 0.125 / HOURS_A_MONTH,
         "eks": 0.10,
         "eks-extended": 0.60,
         "elb": 0.025,
     }
 )
 """US dollars an hour on demand in us-east-1, read in November 2026.
-https://aws.amazon.com/ec2/pricing/on-demand/"""
+https://aws.amazon.com/ec2/pricing/on-demand/ and https://aws.amazon.com/ebs/pricing/"""
 
 HOME = "us-east-1"
 """Where AWS serves its price list, and the region of the table."""
@@ -65,6 +68,7 @@ QUERIES: Mapping[str, Query] = MappingProxyType(
     {
         "nat": Query("AmazonEC2", "NatGateway-Hours", {"productFamily": "NAT Gateway"}),
         "ipv4": Query("AmazonVPC", "PublicIPv4:InUseAddress", {"group": "VPCPublicIPv4Address"}),
+        "gp2-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp2", {"volumeApiName": "gp2"}),
         "gp3-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp3", {"volumeApiName": "gp3"}),
         "eks": Query("AmazonEKS", "AmazonEKS-Hours:perCluster", {}),
         "eks-extended": Query("AmazonEKS", "AmazonEKS-Hours:extendedSupport", {}),
@@ -121,7 +125,7 @@ class Prices:
         lines.append(f"{'in all':<14} ${self.hourly:8.3f}/h, ${self.daily:.2f} a day")
         if self.unknown:
             lines.append(f"not in it, for want of a price: {', '.join(self.unknown)}")
-        lines.append(f"(on demand, {self.source}; disks, traffic and taxes come on top)")
+        lines.append(f"(on demand, {self.source}; traffic and taxes come on top)")
         return lines
 
 

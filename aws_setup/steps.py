@@ -147,3 +147,7 @@ class Step(ABC):
     def charges(self, config: Config) -> Sequence[Charge]:
         """Return what the thing costs while it exists."""
         return ()
+
+    def disks(self, ctx: Context) -> Sequence[Charge]:
+        """Return what its disks cost, where AWS knows their sizes."""
+        return ()

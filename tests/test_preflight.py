@@ -27,11 +27,14 @@ def test_the_default_deployment_passes_with_its_price(operator: Operator) -> Non
     assert [warning["what"] for warning in ended["warnings"]] == ["6 AMIs are deprecated"]
     who = (ended["account"], ended["arn"], ended["region"])
     assert who == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/rehearsal", "us-east-1")
-    # 10 machines of $1.008, 11 public addresses of $0.005, one NAT gateway and one cluster.
-    assert ended["hourly_usd"] == pytest.approx(10 * 1.008 + 11 * 0.005 + 0.045 + 0.10)
+    # 10 machines of $1.008, 11 public addresses of $0.005, one NAT gateway and one cluster;
+    # gp2 at $0.10 a GB and month: 8 GB each, and 100 GB more for each ZooKeeper machine.
+    disks = (10 * 8 + 3 * 100) * 0.10 / 730
+    assert ended["prices"]["parts"]["disks"] == pytest.approx(disks, abs=1e-4)
+    assert ended["hourly_usd"] == pytest.approx(10 * 1.008 + 11 * 0.005 + 0.145 + disks, abs=1e-4)
     assert ended["prices"]["daily_usd"] == pytest.approx(24 * ended["hourly_usd"], abs=0.01)
     assert ended["prices"]["source"] == "AWS's price list for us-east-1"
-    assert set(ended["prices"]["parts"]) == {"machines", "network", "eks"}
+    assert set(ended["prices"]["parts"]) == {"machines", "network", "eks", "disks"}
     assert operator.cloud.calls.writes()[1:] == []
 
 
@@ -105,7 +108,7 @@ def test_a_question_that_is_denied_is_a_warning(operator: Operator, action: str)
 @cloud_of(deny=[Deny(action="pricing:*")])
 def test_without_the_price_list_the_table_says_so(operator: Operator) -> None:
     ended = operator.run("plan")
-    assert ended["hourly_usd"] == pytest.approx(10.28)
+    assert ended["hourly_usd"] == pytest.approx(10.3321)
     assert "us-east-1 prices of November 2026" in ended["prices"]["source"]
 
 

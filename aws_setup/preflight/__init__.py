@@ -118,9 +118,12 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
 
 def charges_of(ctx: Context, rows: Sequence[Row]) -> list[Charge]:
     """Return what everything of a plan costs once it is there; adopted things are not ours."""
-    return [
-        charge for row in rows if not row.step.adopted for charge in row.step.charges(ctx.config)
-    ]
+    ours = [row.step for row in rows if not row.step.adopted]
+    charges = [charge for step in ours for charge in step.charges(ctx.config)]
+    try:
+        return charges + [charge for step in ours for charge in step.disks(ctx)]
+    except (ClientError, BotoCoreError):
+        return charges  # The AMIs cannot be looked at: the check of the AMIs says so.
 
 
 def _guarded(about: str, check: Check, needs: Needs) -> Answer:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from aws_setup.config import Config
 from aws_setup.consistency import shown
 from aws_setup.inventory import Item, tag_of
-from aws_setup.resources.launching import disks, metadata_options
+from aws_setup.resources.launching import disk_charges, disks, metadata_options
 from aws_setup.resources.once import BUSY, delete_patiently
 from aws_setup.resources.tags import specification, tags
 from aws_setup.resources.tokens import token
@@ -294,6 +294,11 @@ class AutoScalingGroup(Step):
             return ()
         machines = Charge(self.part, f"ec2:{self.kind.instance_type}", count)
         return (machines, Charge(self.part, "ipv4", count))
+
+    def disks(self, ctx: Context) -> Sequence[Charge]:
+        """The disks of the machines that the group starts with."""
+        count = float(ctx.config.autoscaling_group_desired_capacity)
+        return disk_charges(ctx, self.kind.ami, count=count, part="disks") if count else ()
 
     def _group_name(self, config: Config) -> str:
         return own_name(config, self.kind.group, "_")

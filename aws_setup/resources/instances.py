@@ -11,7 +11,7 @@ from aws_setup.config import Config
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.fleets import Fleet
-from aws_setup.resources.launching import DEAD, batches, dead_machines, launch
+from aws_setup.resources.launching import DEAD, batches, dead_machines, disk_charges, launch
 from aws_setup.resources.once import delete_patiently
 from aws_setup.session import error_code
 from aws_setup.steps import Charge, Context, Drift, Found, Step
@@ -184,6 +184,10 @@ class Machines(Step):
         count = float(self.fleet.count)
         machines = Charge(self.part, f"ec2:{self.fleet.instance_type}", count)
         return (machines, Charge(self.part, "ipv4", count))
+
+    def disks(self, ctx: Context) -> list[Charge]:
+        """The disks that the AMI has."""
+        return disk_charges(ctx, self.fleet.ami, count=float(self.fleet.count), part="disks")
 
 
 def terminate(ctx: Context, what: str, ids: list[str]) -> None:

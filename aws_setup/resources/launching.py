@@ -13,7 +13,7 @@ from aws_setup.resources.fleets import Fleet
 from aws_setup.resources.tags import DEPLOYMENT, STEP, specification, tags
 from aws_setup.resources.tokens import token
 from aws_setup.session import error_code, pages
-from aws_setup.steps import Context
+from aws_setup.steps import Charge, Context
 
 CAPACITY = frozenset(
     {"InsufficientInstanceCapacity", "Unsupported", "InsufficientFreeAddressesInSubnet"}
@@ -126,6 +126,17 @@ def run_request(ctx: Context, fleet: Fleet, batch: Batch) -> dict[str, Any]:
 def metadata_options() -> dict[str, Any]:
     """Return the options that make IMDSv2 tokens required."""
     return {"HttpTokens": "required", "HttpEndpoint": "enabled"}
+
+
+def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[Charge]:
+    """Return what the disks of machines of an AMI cost; nothing where AWS does not show it."""
+    images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
+    return [
+        Charge(part, f"{disk['Ebs']['VolumeType']}-gib", count * disk["Ebs"]["VolumeSize"])
+        for image in images[:1]
+        for disk in image["BlockDeviceMappings"]
+        if "VolumeSize" in disk.get("Ebs", {})
+    ]
 
 
 def disks(ctx: Context, ami: str) -> list[dict[str, Any]]:
