@@ -51,4 +51,4 @@ def test_disks_that_cannot_be_looked_at_leave_the_rest_of_the_price(
 def test_status_counts_the_disks(folder: Path) -> None:
     assert run(SCRIPT, folder, "--yes").exit_code == 0
     told = run(SCRIPT, folder, "status", "--json").document
-    assert told["hourly_usd"] == pytest.approx(10.332)
+    assert told["hourly_usd"] == pytest.approx(10.332, abs=1e-3)
