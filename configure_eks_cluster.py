@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_setup.cli import script_command
-from aws_setup.cluster.tables import configuration, last_words, prepare, removal
+from aws_setup.cluster.farewell import last_words
+from aws_setup.cluster.tables import configuration, prepare, removal
 from aws_setup.commands import Flag, Script
 from aws_setup.preflight import cluster
 

@@ -190,7 +190,7 @@ def status(run: Run) -> None:
     run.script.prepare(run.ctx)
     rows = _look(run)
     run.result.planned(rows)
-    run.report.plan(rows)
+    run.report.plan(rows, states=True)
     there = [row for row in rows if row.found]
     if there:
         _bill(run, there)

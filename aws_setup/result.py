@@ -83,6 +83,7 @@ def _row(row: Row) -> dict[str, Any]:
         "id": row.found.id if row.found else None,
         "state": row.found.state if row.found else None,
         "drift": [asdict(drift) for drift in row.found.drift] if row.found else [],
+        "notes": list(row.found.facts.get("notes", ())) if row.found else [],
         "error": _text(row.error),
     }
 

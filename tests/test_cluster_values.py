@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from aws_setup.cluster.keys import Keys, fresh_keys
-from aws_setup.cluster.values import Facts, mark, merge, user_memory, user_values, values
+from aws_setup.cluster.values import (
+    STEM_CELLS,
+    Facts,
+    differing,
+    mark,
+    memory_of,
+    merge,
+    user_memory,
+    user_values,
+    values,
+)
 from aws_setup.config import Config
 from aws_setup.errors import Refused
 
@@ -22,7 +32,7 @@ def config(**keys: Any) -> Config:
 
 
 def made(host: str = "", **keys: Any) -> dict[str, Any]:
-    return values(config(**keys), Facts(ARN, 131072, KEYS, host))
+    return values(config(**keys), Facts(ARN, 100_000, KEYS, host))
 
 
 def test_the_defaults_make_a_public_address_with_tls() -> None:
@@ -77,10 +87,46 @@ def test_the_memory_limit_is_never_below_the_name_nodes(memory: int, limit: str)
     assert whole["whisk"]["limits"]["actions"]["memory"]["max"] == limit
 
 
-def test_an_invoker_node_has_room_for_two_stem_cells_of_40_gb() -> None:
-    """The λFS chart keeps two containers of 40000 MB warm on a node of 128 GiB."""
-    assert 80_000 <= user_memory(131072) < 131072
-    assert user_memory(8192) >= 1024
+def instance(gib: int, *, interfaces: int, addresses: int) -> dict[str, Any]:
+    """Describe an instance type as EC2 does."""
+    network = {"MaximumNetworkInterfaces": interfaces, "Ipv4AddressesPerInterface": addresses}
+    return {"MemoryInfo": {"SizeInMiB": gib * 1024}, "NetworkInfo": network}
+
+
+TYPES = {
+    "r5.xlarge": (32, 4, 15, 0, 1),
+    "r5.2xlarge": (64, 4, 15, 1, 2),
+    "r5.4xlarge": (128, 8, 30, 2, 5),
+    "r5.8xlarge": (256, 8, 30, 5, 11),
+}
+"""Type: GiB, interfaces, addresses of each, stem cells of 40 GB and NameNodes of 20 GB that fit."""
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_what_the_config_s_instance_types_hold(name: str) -> None:
+    gib, interfaces, addresses, cells, name_nodes = TYPES[name]
+    memory = memory_of(instance(gib, interfaces=interfaces, addresses=addresses))
+    assert memory // 40_000 == cells
+    assert memory // 20_000 == name_nodes
+    # What Kubernetes can hand out at most: the kubelet's share is taken off the whole.
+    pods = interfaces * (addresses - 1) + 2
+    assert memory <= gib * 1024 - 255 - 11 * pods - 100
+
+
+def test_the_default_types_hold_what_the_chart_keeps_warm() -> None:
+    kind = config().openwhisk_invoker_instance_type
+    assert kind == "r5.4xlarge"
+    gib, interfaces, addresses, *_ = TYPES[kind]
+    assert memory_of(instance(gib, interfaces=interfaces, addresses=addresses)) >= STEM_CELLS
+    assert user_memory(8192, pods=29) >= 1024
+    assert user_memory(2048, pods=11) == 1024
+
+
+def test_values_that_differ_are_named_and_not_shown() -> None:
+    has = {"a": {"b": "old secret", "same": 1}, "gone": 1}
+    wants = {"a": {"b": "new secret", "same": 1}, "new": {"c": 1}}
+    assert differing(has, wants) == ["a.b", "gone", "new"]
+    assert differing(wants, wants) == []
 
 
 def test_the_users_values_go_before_ours_and_lists_are_replaced() -> None:

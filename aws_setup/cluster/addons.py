@@ -50,9 +50,10 @@ class Addon(Step):
     def _found(self, ctx: Context, addon: Item) -> Found:
         status = addon["status"]
         ours = tag_of(addon, DEPLOYMENT) == ctx.config.deployment_name
-        facts = {"version": addon.get("addonVersion", ""), "ours": ours}
-        ready = status == "ACTIVE"
-        return Found(self.addon, status, facts, self._drift(ctx, addon), ready)
+        version, notes = addon.get("addonVersion", ""), [_reasons(addon)] if _reasons(addon) else []
+        facts = {"version": version, "ours": ours, "notes": notes}
+        ready, state = status == "ACTIVE", f"{status} {version}".strip()
+        return Found(self.addon, state, facts, self._drift(ctx, addon), ready)
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
         if addon["status"] == "CREATE_FAILED":

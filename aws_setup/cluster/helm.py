@@ -183,6 +183,13 @@ class Helm:
             text = self._run("template", self.release, str(chart), "--values", str(file))
         return _documents(text)
 
+    def values(self) -> dict[str, Any]:
+        """Return the values that the release was given; the chart's own defaults are not there."""
+        found: dict[str, Any] | None = json.loads(
+            self._run("get", "values", self.release, "-o", "json")
+        )
+        return found or {}
+
     def manifest(self, revision: int = 0) -> list[dict[str, Any]]:
         """Return the objects of the release's newest revision, or of a given one."""
         which = ("--revision", str(revision)) if revision else ()

@@ -61,7 +61,7 @@ class NodeGroup(Step):
         facts = {
             "instance_type": (group.get("instanceTypes") or ["?"])[0],
             "nodes": group["scalingConfig"]["desiredSize"],
-            "issues": [f"{issue['code']}: {issue['message']}" for issue in issues(group)],
+            "notes": [f"{issue['code']}: {issue['message']}" for issue in issues(group)],
         }
         status = group["status"]
         since = group.get("createdAt")

@@ -9,8 +9,7 @@ from aws_setup.cluster import probing, release, tls
 from aws_setup.cluster.diagnosis import Blocker, Sight, first_blocker, unwell
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.keys import read_keys
-from aws_setup.cluster.kube import CLAIM, DEPLOYMENT, JOB, NODE, POD, STATEFUL_SET, Kube
-from aws_setup.cluster.nodes import ROLE_LABEL
+from aws_setup.cluster.kube import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET, Kube
 from aws_setup.cluster.storage import last_event
 from aws_setup.errors import SetupError
 from aws_setup.receipt import write_private
@@ -99,11 +98,10 @@ class Ready(Step):
             return None
         blocker = look(ctx)
         if blocker is None:
-            return Found("everything runs", f"ready, nodes: {nodes_ready(ctx)}")
+            return Found("everything runs", "ready")
         drift = (Drift(blocker.name, blocker.state, "done"),) if blocker.hopeless else ()
-        bad = {"pods not well": pods_not_well(ctx)}
-        state = f"{describe(ctx, blocker)}, nodes: {nodes_ready(ctx)}"
-        return Found("not everything runs", state, bad, drift, ready=False)
+        bad = {"notes": pods_not_well(ctx)}
+        return Found("not everything runs", describe(ctx, blocker), bad, drift, ready=False)
 
     def create(self, ctx: Context) -> Found:
         """Begin to wait."""
@@ -323,23 +321,11 @@ class HandOver(Step):
         access_path(ctx.config).unlink(missing_ok=True)
 
 
-def nodes_ready(ctx: Context) -> str:
-    """Return how many nodes of each role are ready, as in 'core 3 of 3, invoker 7 of 8'."""
-    counted: dict[str, list[bool]] = {}
-    for node in kube(ctx).list(NODE):
-        role = (node["metadata"].get("labels") or {}).get(ROLE_LABEL, "other")
-        conditions = node.get("status", {}).get("conditions") or []
-        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-        counted.setdefault(role, []).append(ready)
-    said = [f"{role} {sum(ready)} of {len(ready)}" for role, ready in sorted(counted.items())]
-    return ", ".join(said) or "none"
-
-
 def pods_not_well(ctx: Context) -> list[str]:
     """Return the pods of OpenWhisk that are not well, each with the reason, for `status`."""
     found = []
     for pod in _of_release(kube(ctx), ctx.config.openwhisk_namespace):
         state = unwell(pod)
         if state:
-            found.append(f"{pod['metadata']['name']}: {state}")  # type: ignore[index]
+            found.append(f"pod {pod['metadata']['name']}: {state}")  # type: ignore[index]
     return found

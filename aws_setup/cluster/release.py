@@ -16,7 +16,7 @@ from aws_setup.cluster.helm import Helm, Release, find_helm, jobs_that_change
 from aws_setup.cluster.keys import Keys, pin_chart, read_keys
 from aws_setup.cluster.kube import CLAIM, JOB, SERVICE, VOLUME, Kube
 from aws_setup.cluster.outage import through_outages
-from aws_setup.cluster.values import Facts, mark, merge, user_values, values
+from aws_setup.cluster.values import Facts, differing, mark, memory_of, merge, user_values, values
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
 from aws_setup.resources.sweep import load_balancers
@@ -30,6 +30,9 @@ OTHER_RUN = 60.0
 """Seconds for which a pending release may be the work of another run; then it was cut short."""
 
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+SHOWN = 4
+"""Names of changed values that are shown."""
+
 VOLUMES = 7
 """Volumes of OpenWhisk's chart (facts of the chart), of 8 GiB on average."""
 
@@ -87,15 +90,16 @@ class Wanted:
 def wanted(ctx: Context, keys: Keys, *, host: str) -> Wanted:
     """Return what the release should be, with the load balancer's name when it is known."""
     config = ctx.config
-    facts = Facts(ctx.of("server certificate").id, _node_mib(ctx), keys, host)
+    facts = Facts(ctx.of("server certificate").id, invoker_memory(ctx), keys, host)
     whole = merge(values(config, facts), user_values(config))
     return Wanted(chart_of(config, pinned=keys.chart), whole)
 
 
-def _node_mib(ctx: Context) -> int:
+def invoker_memory(ctx: Context) -> int:
+    """Return how many MB of an invoker node its actions may use, by what EC2 says of its type."""
     kind = ctx.config.openwhisk_invoker_instance_type
     answer = ctx.aws.ec2.describe_instance_types(InstanceTypes=[kind])  # type: ignore[list-item]
-    return int(answer["InstanceTypes"][0]["MemoryInfo"]["SizeInMiB"])
+    return memory_of(answer["InstanceTypes"][0])
 
 
 def bring(ctx: Context, aim: Wanted) -> None:
@@ -175,6 +179,7 @@ class HelmRelease(Step):
         "gp3 storage class",
         "core-nodes",
         "invoker-nodes",
+        "node labels",
         "coredns add-on",
         "aws-ebs-csi-driver add-on",
     )
@@ -194,24 +199,23 @@ class HelmRelease(Step):
         if release is None or release.status == "uninstalled":
             return None
         facts = {"revision": release.revision, "status": release.status}
-        return Found(own, release.status, facts, self._drift(ctx, release))
+        state = f"{release.status}, revision {release.revision}"
+        return Found(own, state, facts, self._drift(ctx, release))
 
     def _drift(self, ctx: Context, release: Release) -> tuple[Drift, ...]:
         if release.status != "deployed":
             return (Drift("status", release.status, "deployed"),)
-        if not release.description.startswith(MARK):
+        keys = read_keys(ctx)
+        if not release.description.startswith(MARK) and not (keys and keys.chart):
             mend = (
                 f"it was installed by somebody else: helm uninstall {ctx.config.openwhisk_release} "
                 f"-n {ctx.config.openwhisk_namespace}, or set another openwhisk_release"
             )
             return (Drift("owner", "another", ctx.config.deployment_name, mend),)
-        keys = read_keys(ctx)
         if keys is None or "server certificate" not in ctx.found:
             return ()
         aim = wanted(ctx, keys, host=tls.elb_host(ctx))
-        if release.description == aim.mark:
-            return ()
-        return (Drift("values or chart", release.description[len(MARK) :][:8], aim.mark[-32:][:8]),)
+        return () if release.description == aim.mark else _changed(ctx, keys, aim)
 
     def create(self, ctx: Context) -> Found:
         """Install or upgrade; pods are waited for later, where what blocks can be shown."""
@@ -244,6 +248,16 @@ class HelmRelease(Step):
     def charges(self, config: Config) -> tuple[Charge, ...]:
         """The load balancer and the volumes."""
         return (Charge(self.part, "elb"), Charge(self.part, "gp3-gib", VOLUMES * 8.0))
+
+
+def _changed(ctx: Context, keys: Keys, aim: Wanted) -> tuple[Drift, ...]:
+    """Return what tells a release from its aim, whoever changed it: the chart, and which values."""
+    names = differing(through_outages(ctx, lambda _: helm_of(ctx).values()), aim.values)
+    drift = [Drift("chart", "another", "as configured")] if keys.chart != aim.chart.pin else []
+    if names or not drift:
+        shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        drift.append(Drift("values", f"{shown or 'set'} by another", "as configured"))
+    return tuple(drift)
 
 
 def _uninstall(ctx: Context) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from aws_setup.cluster.identity import EbsRole, NodeRole, OidcProvider
 from aws_setup.cluster.keys import KeySecret
 from aws_setup.cluster.kube import Kube, KubeError
 from aws_setup.cluster.kubeconfig import Kubeconfig
+from aws_setup.cluster.labels import NodeLabels
 from aws_setup.cluster.nodegroups import NodeGroup
 from aws_setup.cluster.nodes import kinds, node_template
 from aws_setup.cluster.openwhisk import Address, Api, HandOver, Ready
@@ -66,6 +66,7 @@ def configuration(config: Config) -> list[Step]:
         AccessEntries(),
         *([AwsAuth()] if config.manage_aws_auth else []),
         *([Kubeconfig()] if writes_kubeconfig(config) else []),
+        NodeLabels(tuple(groups)),
         DriverAccount(),
         StorageClass(),
         *([StorageProbe()] if config.storage_probe else []),
@@ -96,7 +97,7 @@ def removal(config: Config) -> list[Step]:
     given = {"kubeconfig_path": None, "kube_context": None}
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = configuration(config.model_copy(update={**on, **given, **counts}))
-    looks = (Address, Ready, Api, DriverAccount)
+    looks = (Address, Ready, Api, DriverAccount, NodeLabels)
     kept = [step for step in every if not isinstance(step, looks)]
     return within([_removing(step) for step in kept])
 
@@ -197,24 +198,3 @@ def check(ctx: Context) -> None:
             Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
         except SetupError as error:
             raise Refused.all(error.problems) from error
-
-
-def last_words(ctx: Context) -> list[str]:
-    """Return the lines that end a successful run: the API host, how to reach it, what is next."""
-    api, file = ctx.found.get("openwhisk api"), ctx.found.get("hand-over file")
-    said = []
-    if api:
-        said.append(f"OpenWhisk: {api.id} ({api.state})")
-        if ctx.config.openwhisk_internal:
-            said.append(f"Only the VPC reaches it. A tunnel: {tunnel(ctx, api)}")
-    if file:
-        said.append(f"Its key is in {file.id} (for wsk: WSK_CONFIG_FILE={shlex.quote(file.id)})")
-    return [*said, "Next: python whisk_helper.py --create"]
-
-
-def tunnel(ctx: Context, api: Found) -> str:
-    """Return the ssh command that leads a local port to an internal load balancer."""
-    host = str(ctx.of("openwhisk address").id)
-    port = ctx.config.openwhisk_api_port
-    key = shlex.quote(str(ctx.config.ssh_key_path))
-    return f"ssh -i {key} -L 8443:{host}:{port} ubuntu@<address of the λFS client VM>"

@@ -28,30 +28,63 @@ LEAST_ACTION_MEMORY = 45_000
 
 STORAGE_CLASS = "gp3"
 
-RESERVED_MIB = 8_192
-"""Memory of an invoker node that actions do not get: the invoker, the kubelet, system pods."""
+HYPERVISOR = 0.075
+"""Share of an instance's memory that its operating system does not see, on the safe side.
+
+Karpenter estimates nodes so before it has one (its setting VM_MEMORY_OVERHEAD_PERCENT).
+"""
+
+KUBELET_MIB, POD_MIB, EVICTION_MIB = 255, 11, 100
+"""What EKS's AMIs keep from pods: for the kubelet, for each pod that fits, before eviction.
+
+https://github.com/awslabs/amazon-eks-ami (nodeadm, kubelet configuration)
+"""
+
+INVOKER_MIB = 4_096
+"""For the invoker itself and the pods of the network, proxy and storage add-ons on its node."""
+
+STEM_CELLS = 2 * 40_000
+"""MB that the chart of λFS keeps warm on each invoker, where they fit."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """What the values need beside the configuration.
 
-    `host` is the load balancer's name, '' before it is known; `node_mib` the memory of an invoker
-    node; `certificate` the ARN that the load balancer shows.
+    `host` is the load balancer's name, '' before it is known; `user_memory` the MB of an invoker
+    node that its actions may use; `certificate` the ARN that the load balancer shows.
     """
 
     certificate: str
-    node_mib: int
+    user_memory: int
     keys: Keys = field(repr=False)
     host: str = ""
 
 
-def user_memory(node_mib: int) -> int:
-    """Return how many MB of an invoker node its actions may use.
+def user_memory(node_mib: int, *, pods: int) -> int:
+    """Return how many MB of an invoker node its actions may use: an estimate on the safe side.
 
-    The kubelet reserves about 7 % on large nodes (255 MiB and 11 MiB for each pod that fits).
+    Every action is a pod that asks for its memory, so all of them have to fit beside what the
+    hypervisor, the kubelet and the pods of the node itself take.
+
+    Args:
+        node_mib: the memory of the instance type, in MiB.
+        pods: how many pods the node can hold.
     """
-    return max(1024, int(node_mib * 0.93) - RESERVED_MIB)
+    seen = int(node_mib * (1 - HYPERVISOR))
+    return max(1024, seen - KUBELET_MIB - POD_MIB * pods - EVICTION_MIB - INVOKER_MIB)
+
+
+def memory_of(instance_type: Mapping[str, Any]) -> int:
+    """Return the same for an instance type as EC2 describes it.
+
+    Each network interface keeps one of its addresses; two pods use the node's own.
+    """
+    network = instance_type.get("NetworkInfo", {})
+    interfaces = int(network.get("MaximumNetworkInterfaces", 8))
+    addresses = int(network.get("Ipv4AddressesPerInterface", 30))
+    mib = int(instance_type["MemoryInfo"]["SizeInMiB"])
+    return user_memory(mib, pods=interfaces * (addresses - 1) + 2)
 
 
 def values(config: Config, facts: Facts) -> dict[str, Any]:
@@ -61,7 +94,7 @@ def values(config: Config, facts: Facts) -> dict[str, Any]:
         "whisk": {
             "ingress": _ingress(config, facts),
             "auth": {"system": facts.keys.system, "guest": facts.keys.guest},
-            "containerPool": {"userMemory": f"{user_memory(facts.node_mib)}m"},
+            "containerPool": {"userMemory": f"{facts.user_memory}m"},
             "limits": {"actions": {"memory": {"max": f"{memory}m"}}},
         },
         "db": {"auth": {"password": facts.keys.database}},
@@ -115,6 +148,18 @@ def merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(mine, Mapping) and isinstance(value, Mapping)
         merged[key] = merge(mine, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def differing(has: Mapping[str, Any], wants: Mapping[str, Any], above: str = "") -> list[str]:
+    """Return the dotted names of the values that differ; never the values: some are secret."""
+    found = []
+    for key in sorted({*has, *wants}):
+        name, one, other = f"{above}{key}", has.get(key), wants.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += differing(one, other, f"{name}.")
+        elif one != other:
+            found.append(name)
+    return found
 
 
 def user_values(config: Config) -> dict[str, Any]:

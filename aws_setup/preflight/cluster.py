@@ -12,11 +12,13 @@ from aws_setup.cluster.access import AccessEntries
 from aws_setup.cluster.door import cluster_of
 from aws_setup.cluster.identity import EbsRole, ManagedRole, NodeRole, OidcProvider, issuer_of
 from aws_setup.cluster.nodegroups import NodeGroup
+from aws_setup.cluster.release import invoker_memory
 from aws_setup.cluster.tables import check
 from aws_setup.cluster.tls import ServerCertificate, path_prefix
+from aws_setup.cluster.values import STEM_CELLS, user_values
 from aws_setup.plan import Row
 from aws_setup.preflight import Preflight, charges_of, keypair, permissions, quotas
-from aws_setup.preflight.findings import Finding, warn
+from aws_setup.preflight.findings import Finding, refuse, warn
 from aws_setup.preflight.needs import Launch, Needs
 from aws_setup.preflight.policy import CONFIGURES
 from aws_setup.pricing import price
@@ -35,7 +37,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         zones=(),
         operator_cidr="",
         kubernetes_version="",
-        findings=(*_permissions(ctx, rows), *_certificate(ctx), *_nodes(ctx, rows)),
+        findings=(*_permissions(ctx, rows), *_certificate(ctx), *_memory(ctx), *_nodes(ctx, rows)),
         prices=price(ctx.aws, charges_of(ctx, rows)),
     )
 
@@ -86,6 +88,30 @@ def _resource(ctx: Context, step: Step, action: str) -> str:
     if isinstance(step, OidcProvider):
         return f"{start}:iam::{account}:oidc-provider/{issuer_of(cluster_of(ctx))}"
     return "*"
+
+
+def _memory(ctx: Context) -> Sequence[Finding]:
+    """Check that a NameNode fits on an invoker node; the user's own values go before ours."""
+    config = ctx.config
+    own = user_values(config).get("whisk", {}).get("containerPool", {})
+    if not config.num_openwhisk_invoker_vms or "userMemory" in own:
+        return ()
+    kind, wanted = config.openwhisk_invoker_instance_type, config.openwhisk_action_memory
+    try:
+        room = invoker_memory(ctx)
+    except (ClientError, BotoCoreError) as error:
+        hint = "NameNodes that are too large for their nodes stay pending"
+        return [warn("the memory of the invoker nodes is not known", str(explain(error)), hint)]
+    said = f"{kind} leaves {room} MB to actions, by estimate"
+    if room < wanted:
+        what = f"a NameNode of {wanted} MB does not fit on an invoker node"
+        hint = "set a larger openwhisk_invoker_instance_type, or a smaller openwhisk_action_memory"
+        return [refuse(what, said, hint)]
+    if room < STEM_CELLS:
+        what = "the containers that λFS keeps warm do not fit on an invoker node"
+        why = f"{said}, and its chart wants two of 40000 MB: NameNodes start cold"
+        return [warn(what, why, "r5.4xlarge is the smallest of its family that holds them")]
+    return ()
 
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:

@@ -70,8 +70,11 @@ class Report:
         if not self.style.json:
             self.out.print(table)
 
-    def plan(self, rows: Sequence[Row], *, deleting: bool = False) -> None:
-        """Print a plan: one line for each step with what a run would do about it."""
+    def plan(self, rows: Sequence[Row], *, deleting: bool = False, states: bool = False) -> None:
+        """Print a plan: one line for each step with what a run would do about it.
+
+        With `states` each line tells how the thing is, and below it what is not well with it.
+        """
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column()
@@ -82,7 +85,9 @@ class Report:
             sign, style = SIGNS[action]
             word = "= skipped" if _skipped(row) else f"{sign} {action}"
             table.add_row(
-                Text(word, style=style), Text(row.step.name), Text(_remark(row, going=going))
+                Text(word, style=style),
+                Text(row.step.name),
+                Text(_health(row) if states else _remark(row, going=going)),
             )
         self.table(table)
 
@@ -112,6 +117,17 @@ class Report:
         if self.style.json:
             text = json.dumps(result.document(), indent=2, default=str, ensure_ascii=False)
             self.out.print(text, markup=False)
+
+
+def _health(row: Row) -> str:
+    """Return the last column of a status line: what it is and how it is, and what is not well."""
+    found = row.found
+    if found is None or row.error or _skipped(row):
+        return _remark(row, going=False)
+    state = f" ({found.state})" if found.id and found.state not in ("", "available") else ""
+    drift = [f"{d.what}: {d.has} -> {d.wants}" for d in found.drift]
+    first = "; ".join(((found.id or found.state) + state, *drift))
+    return "\n".join((first, *(f"  {note}" for note in found.facts.get("notes", ()))))
 
 
 def _skipped(row: Row) -> bool:
