@@ -12,7 +12,8 @@ import uuid
 from dataclasses import dataclass, field
 
 from aws_setup.cluster.door import kube, living_cluster
-from aws_setup.cluster.kube import NAMESPACE, SECRET, Json, decoded, encoded
+from aws_setup.cluster.kube import NAMESPACE, SECRET, Json
+from aws_setup.cluster.secretdata import decoded, encoded
 from aws_setup.config import Config
 from aws_setup.resources.tags import DEPLOYMENT
 from aws_setup.steps import Context, Drift, Found, Step

@@ -5,7 +5,6 @@ Objects travel as the API's own JSON: what others put into them comes back uncha
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import socket
@@ -341,14 +340,3 @@ def _refusal(method: str, path: str, status: int, text: str) -> KubeError:
     hint = HINTS.get(status, "run the same command again; -v shows more")
     what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
     return KubeError(what, " ".join(why.split()), hint, status=status)
-
-
-def decoded(secret: Json) -> dict[str, str]:
-    """Return a Secret's data as text."""
-    data = secret.get("data") or {}
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
-
-
-def encoded(data: Mapping[str, str]) -> dict[str, str]:
-    """Return text as a Secret's data."""
-    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

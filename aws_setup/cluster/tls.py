@@ -14,7 +14,8 @@ from aws_setup.cluster.certificate import Pair
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.given import given
 from aws_setup.cluster.keys import labels
-from aws_setup.cluster.kube import SECRET, SERVICE, Json, decoded, encoded
+from aws_setup.cluster.kube import SECRET, SERVICE, Json
+from aws_setup.cluster.secretdata import decoded, encoded
 from aws_setup.config import Config
 from aws_setup.receipt import receipt_path, write_private
 from aws_setup.resources.once import delete_patiently

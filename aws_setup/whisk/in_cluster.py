@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.cluster.kube import POD, SECRET, SERVICE, Kube, decoded
+from aws_setup.cluster.kube import POD, SECRET, SERVICE, Kube
+from aws_setup.cluster.secretdata import decoded
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
 from aws_setup.whisk.access import Access

@@ -57,6 +57,24 @@ def launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: D
     group.document["resources"]["autoScalingGroups"] = [{"name": f"eks-{name}-{unique}"}]
 
 
+def roll(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+    """Replace every machine by one of a new version of EKS's own template."""
+    full = _template(cloud, call, cluster, group, data)
+    own = {"LaunchTemplateId": group.template_id}
+    made = ec2(cloud, call, "CreateLaunchTemplateVersion", LaunchTemplateData=full, **own)
+    version = str(made["LaunchTemplateVersion"]["VersionNumber"])
+    cloud.call(
+        "autoscaling",
+        "UpdateAutoScalingGroup",
+        region=call.region,
+        AutoScalingGroupName=group.group_name,
+        LaunchTemplate=own | {"Version": version},
+    )
+    ids = [one["InstanceId"] for one in machines(cloud, call, group)]
+    if ids:
+        ec2(cloud, call, "TerminateInstances", InstanceIds=ids)
+
+
 def _tags(cluster: Cluster, name: str) -> dict[str, str]:
     return {
         "eks:cluster-name": cluster.name,

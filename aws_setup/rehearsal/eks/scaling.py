@@ -122,12 +122,29 @@ def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
             f"Nodegroup version {wants} must be the cluster's {cluster.document['version']}"
         )
     released = f"{wants}.4-{nodegroups.RELEASE_DATE}"
+    template = _next_template(cloud, call, group)
+    if template:
+        nodes.roll(cloud, call, cluster, group, template["LaunchTemplateData"])
 
     def apply() -> None:
         group.document |= {"version": wants, "releaseVersion": released}
+        if template:
+            group.document["launchTemplate"]["version"] = str(template["VersionNumber"])
 
     told = {"Version": wants, "ReleaseVersion": released}
     return _run(cloud, call, of=(cluster, group), kind="VersionUpdate", params=told, apply=apply)
+
+
+def _next_template(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
+    """Return the template version to go to: of the group's own template, empty for none."""
+    found = groupchecks.template(cloud, call)
+    has = group.document.get("launchTemplate", {})
+    if found and found["LaunchTemplateId"] != has.get("id"):
+        raise errors.invalid_parameter(
+            "You cannot change the launch template of a nodegroup, only its version"
+        )
+    same = found and str(found["VersionNumber"]) == has.get("version")
+    return {} if same else found
 
 
 ANSWERS = {
