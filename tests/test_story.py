@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
 import pytest
 
+from aws_setup.rehearsal.story import screenshot
 from aws_setup.rehearsal.story.acts import ACTS
 from tests.story_support import Run, started
 
@@ -42,7 +44,7 @@ def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
 
 
 def test_the_cloud_counted_the_writes(story: Run) -> None:
-    rows = re.findall(r"^(\w+\.py \S+) +[\d.]+ +(\d+) +(\d+)$", story.text, re.MULTILINE)
+    rows = re.findall(r"^(\w+\.py \S+) .+ (\d+) +(\d+)$", story.text, re.MULTILINE)
     assert [name for name, _, _ in rows] == [act.short for act in ACTS]
     for (_, requests, writes), act in zip(rows, ACTS, strict=True):
         assert (int(writes) == 0) == act.unchanged
@@ -53,6 +55,28 @@ def test_its_own_lines_fit_into_80_columns(story: Run) -> None:
     own = [line for line in story.lines if "──" in line or re.match(r"\w+\.py ", line)]
     assert len(own) > 2 * len(ACTS)
     assert max(map(len, own)) <= 80
+
+
+def words(lines: list[str]) -> str:
+    """Return lines without what differs from run to run: numbers, times, money."""
+    text = " ".join(" ".join(lines).split())
+    return re.sub(r"(N min )?N s|N min", "T", re.sub(r"\d[\d.]*", "N", text))
+
+
+def test_the_readme_shows_a_real_run(story: Run) -> None:
+    readme = screenshot.README.read_text(encoding="utf-8")
+    block = readme.split(screenshot.BEGIN)[1].split(screenshot.END)[0].splitlines()
+    assert words(block) == words(screenshot.shown(story.lines))
+
+
+def test_the_picture_shows_the_readmes_run() -> None:
+    readme = screenshot.README.read_text(encoding="utf-8")
+    block = readme.split(screenshot.BEGIN)[1].split(screenshot.END)[0].split()
+    drawn = screenshot.PICTURE.read_text(encoding="utf-8")
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", drawn)
+    told = html.unescape(" ".join(texts)).split()
+    assert set(block) <= set(told)
+    assert not re.search(r"(href|url|src)\W+https?:", drawn), "it needs nothing from elsewhere"
 
 
 def test_it_leaves_nothing_running(story: Run) -> None:

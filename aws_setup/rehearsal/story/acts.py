@@ -8,7 +8,7 @@ CREATE = "create_aws_infrastructure.py"
 CONFIGURE = "configure_eks_cluster.py"
 WHISK = "whisk_helper.py"
 
-ACTIONS = ("-n", "20", "--memory", "20000", "--concurrency", "4", "-j", "namenode.jar")
+ACTIONS = ("-n", "20", "--memory", "20000", "-c", "4", "-j", "namenode.jar")
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ ACTS = (
     Act("Once more: nothing to do", CONFIGURE, ("configure", "--yes"), unchanged=True),
     Act("Once more: nothing to do", WHISK, ("--create", *ACTIONS), unchanged=True),
     Act("A new build of the NameNode", WHISK, ("--update", *ACTIONS), new_jar=True),
-    Act("How is it", CREATE, ("status",), unchanged=True),
-    Act("How is it", CONFIGURE, ("status",), unchanged=True),
-    Act("How is it", WHISK, ("--verify", *ACTIONS), unchanged=True),
+    Act("How it is", CREATE, ("status",), unchanged=True),
+    Act("How it is", CONFIGURE, ("status",), unchanged=True),
+    Act("How it is", WHISK, ("--verify", *ACTIONS), unchanged=True),
     Act("Take it all away", CREATE, ("destroy", "--yes")),
 )
 """The story."""
