@@ -18,7 +18,7 @@ import click
 from aws_setup import commands
 from aws_setup.aws_errors import explain
 from aws_setup.commands import Run, Script
-from aws_setup.config import Config, load_config
+from aws_setup.config import Config, load_config, overruled
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.inventory import Inventory
 from aws_setup.keeping import Keeper
@@ -219,12 +219,13 @@ def guarded(
         else:
             chosen = {"aws_profile": profile, "aws_region": region}
             overrides = {key: value for key, value in chosen.items() if value} | dict(switched)
-            config = load_config(
-                find_config(yaml_path, beside), overrides=overrides, environ=os.environ
-            )
+            path = find_config(yaml_path, beside)
+            config = load_config(path, overrides=overrides, environ=os.environ)
             result.deployment = config.deployment_name
             report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
             _log_to_file(config)
+            result.warnings += overruled(path, overrides=overrides, environ=os.environ)
+            report.problems(result.warnings, warning=True)
             work(config, result, report)
     except (KeyboardInterrupt, Interrupted):
         result.result = "interrupted"

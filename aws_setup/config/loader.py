@@ -66,6 +66,28 @@ def load_config(
     return config
 
 
+def overruled(
+    path: Path, *, overrides: Mapping[str, Any] = NOTHING, environ: Mapping[str, str] = NOTHING
+) -> list[Problem]:
+    """Return a warning for each key of the file that AWS's own variables overrule unasked.
+
+    LAMBDA_FS_<KEY> and flags are meant for this program; AWS_REGION may be left from other work.
+    """
+    found, _ = _from_file(path.expanduser().absolute())
+    meant = {key for key, value in overrides.items() if value is not None}
+    meant |= {key for key in FIELDS if environ.get(PREFIX + key.upper())}
+    last = {key: name for name, key in AWS_VARIABLES.items() if environ.get(name)}
+    said = []
+    for key, name in last.items():
+        wants = found[key].read(natural=False) if key in found and key not in meant else None
+        if wants and wants != environ[name]:
+            why = f"it is {environ[name]}, and {path.name} says {key}: {wants}"
+            said.append(
+                Problem(f"{name} of the environment counts, not {key}", why, f"unset {name}")
+            )
+    return said
+
+
 def _from_file(path: Path) -> tuple[dict[str, Entry], list[Problem]]:
     listed, faults = read_entries(path)
     entries: dict[str, Entry] = {}

@@ -9,6 +9,7 @@ from typing import Any
 from aws_setup.config.checks import fixed_addresses
 from aws_setup.preflight.findings import Answer, Finding, refuse
 from aws_setup.preflight.needs import Needs
+from aws_setup.resources.launching import going_with
 from aws_setup.session import pages
 
 
@@ -43,7 +44,9 @@ def _taken(needs: Needs, wanted: set[str], vpc: str) -> Iterator[Finding]:
     for interface in pages(
         needs.ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters
     ):
-        for address in sorted(_held(interface) & wanted):
+        held = sorted(_held(interface) & wanted)
+        # A machine that shuts down gives its address back: the launch waits for that.
+        for address in [one for one in held if not going_with(needs.ctx, one)]:
             key = _keys(needs)[address]
             yield refuse(
                 f"the address {address} ({key}) is taken",

@@ -22,6 +22,9 @@ from aws_setup.waiting import Pending, wait_until
 MARK = "lambda-fs:fingerprint"
 """Tag key of a launch template: what its default version holds, and that version's number."""
 
+DELETION = "deletion"
+"""The drift of a group that AWS is deleting: it may take as long as its machines do."""
+
 PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
 
@@ -204,15 +207,16 @@ class AutoScalingGroup(Step):
         config = ctx.config
         has = (group["MinSize"], group["MaxSize"])
         wants = (config.autoscaling_group_min_size, config.autoscaling_group_max_size)
-        drift = (
-            (Drift("sizes (min-max)", "-".join(map(str, has)), "-".join(map(str, wants))),)
-            if has != wants
-            else ()
-        )
+        drift = []
+        if has != wants:
+            said = ("-".join(map(str, has)), "-".join(map(str, wants)))
+            drift.append(Drift("sizes (min-max)", *said))
+        deleting = str(group.get("Status") or "")
+        if deleting:
+            drift.append(Drift(DELETION, deleting, "a group"))
         facts = {"machines": len(group.get("Instances", [])), "desired": group["DesiredCapacity"]}
-        deleting = bool(group.get("Status"))
-        state = group["Status"] if deleting else "available"
-        return Found(group["AutoScalingGroupName"], state, facts, drift)
+        state = deleting or "available"
+        return Found(group["AutoScalingGroupName"], state, facts, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
         """Make the group; its name is unique in the region, so a repeat finds the first."""
@@ -224,8 +228,13 @@ class AutoScalingGroup(Step):
             found = shown(lambda: self._again(ctx), clock=ctx.clock)
             if found is None:
                 raise
-            return found
+            return self._anew(ctx, found) if _leaves(found) else found
         return Found(self._group_name(ctx.config), "available")
+
+    def _anew(self, ctx: Context, found: Found) -> Found:
+        """Make the group once the one of its name is gone."""
+        self._await_gone(ctx, found.id)
+        return self.create(ctx)
 
     def _again(self, ctx: Context) -> Found | None:
         ctx.inventory.all("auto-scaling groups", fresh=True)
@@ -251,7 +260,9 @@ class AutoScalingGroup(Step):
         }
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set the sizes."""
+        """Set the sizes; a group that is being deleted is waited for and made anew."""
+        if _leaves(found):
+            return self._anew(ctx, found)
         ctx.aws.autoscaling.update_auto_scaling_group(
             AutoScalingGroupName=found.id,
             MinSize=ctx.config.autoscaling_group_min_size,
@@ -270,16 +281,16 @@ class AutoScalingGroup(Step):
             gone={"ValidationError"},
             busy=BUSY,
         )
+        self._await_gone(ctx, found.id)
 
+    def _await_gone(self, ctx: Context, name: str) -> None:
         def gone() -> bool | Pending:
-            answer = ctx.aws.autoscaling.describe_auto_scaling_groups(
-                AutoScalingGroupNames=[found.id]
-            )
+            answer = ctx.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
             groups = answer["AutoScalingGroups"]
             return Pending(f"{len(groups[0]['Instances'])} machines left") if groups else True
 
         wait_until(
-            f"auto-scaling group {found.id} is deleted",
+            f"auto-scaling group {name} is deleted",
             gone,
             clock=ctx.clock,
             deadline=900,
@@ -302,6 +313,10 @@ class AutoScalingGroup(Step):
 
     def _group_name(self, config: Config) -> str:
         return own_name(config, self.kind.group, "_")
+
+
+def _leaves(found: Found) -> bool:
+    return any(drift.what == DELETION for drift in found.drift)
 
 
 def own_name(config: Config, name: str, separator: str) -> str:

@@ -39,11 +39,21 @@ class InternetGateway(Step):
         if not items:
             return None
         drift = []
-        if not items[0]["Attachments"]:
-            drift.append(Drift("attachment", "none", "the VPC"))
+        drift += self._attachment(ctx, items[0])
         if len(items) > 1:
             drift.append(Drift("internet gateways", str(len(items)), "1"))
         return Found(items[0]["InternetGatewayId"], "attached", drift=tuple(drift))
+
+    def _attachment(self, ctx: Context, gateway: Item) -> list[Drift]:
+        vpcs = {attachment["VpcId"] for attachment in gateway["Attachments"]}
+        wanted = ctx.found.get("vpc")
+        if not vpcs:
+            return [Drift("attachment", "none", "the VPC")]
+        if wanted is None or wanted.id in vpcs:
+            return []
+        own = gateway["InternetGatewayId"]
+        mend = f"detach {own} from that VPC in the VPC console, and run it again"
+        return [Drift("attachment", ", ".join(sorted(vpcs)), wanted.id, mend)]
 
     def create(self, ctx: Context) -> Found:
         """Make the gateway and attach it; of two runs at once the first to attach wins."""

@@ -14,6 +14,7 @@ from aws_setup.resources.tags import DEPLOYMENT, STEP, specification, tags
 from aws_setup.resources.tokens import token
 from aws_setup.session import error_code, pages
 from aws_setup.steps import Charge, Context
+from aws_setup.waiting import Pending, wait_until
 
 CAPACITY = frozenset(
     {"InsufficientInstanceCapacity", "Unsupported", "InsufficientFreeAddressesInSubnet"}
@@ -72,13 +73,42 @@ def launch(ctx: Context, fleet: Fleet, batch: Batch, *, lives: tuple[int, int]) 
     for life in range(LIVES):
         own = token(ctx.config.deployment_name, fleet.step, request, lives, life)
         try:
-            answer: Any = ctx.aws.ec2.run_instances(**request, ClientToken=own)
+            machines = _run(ctx, batch, request | {"ClientToken": own})
         except ClientError as error:
             raise _in_words(fleet, error) from error
-        machines: list[Item] = answer["Instances"]
         if not any(machine["State"]["Name"] in DEAD for machine in machines):
             return machines
     raise RuntimeError(f"{LIVES} generations of {fleet.step} within one day")
+
+
+def _run(ctx: Context, batch: Batch, request: Any) -> list[Item]:
+    """Send the request, again while a machine that goes away still has the fixed address."""
+
+    def ask() -> list[Item] | Pending:
+        try:
+            answer: Any = ctx.aws.ec2.run_instances(**request)
+        except ClientError as error:
+            held = error_code(error) == "InvalidIPAddress.InUse"
+            leaving = going_with(ctx, batch.address) if held else ""
+            if not leaving:
+                raise
+            return Pending(f"{leaving}, which is shutting down, still has {batch.address}")
+        machines: list[Item] = answer["Instances"]
+        return machines
+
+    what = f"{batch.address or 'an address'} is free"
+    return wait_until(what, ask, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)
+
+
+def going_with(ctx: Context, address: str) -> str:
+    """Return the machine in our VPC that is shutting down and has an address; '' for none."""
+    filters: list[Any] = [
+        {"Name": "private-ip-address", "Values": [address]},
+        {"Name": "vpc-id", "Values": [ctx.of("vpc").id]},
+        {"Name": "instance-state-name", "Values": ["shutting-down"]},
+    ]
+    found = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
+    return next((one["InstanceId"] for group in found for one in group["Instances"]), "")
 
 
 def _in_words(fleet: Fleet, error: ClientError) -> Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -40,7 +41,7 @@ class SecurityGroup(Step):
         if not _open_to_itself(group):
             drift.append(Drift("traffic within the group", "refused", "allowed"))
         operator = ctx.choices.operator_cidr
-        if operator and _ssh_ranges(group) != {operator}:
+        if operator and (_ssh_ranges(group) - {operator} or not _admitted(group, operator)):
             has = ", ".join(sorted(_ssh_ranges(group))) or "nobody"
             drift.append(Drift("SSH allowed from", has, operator))
         return Found(group["GroupId"], "available", {"name": group["GroupName"]}, tuple(drift))
@@ -86,7 +87,7 @@ class SecurityGroup(Step):
         own, operator = group["GroupId"], ctx.choices.operator_cidr
         if not _open_to_itself(group):
             self._allow(ctx, own, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": own}]})
-        if operator and operator not in _ssh_ranges(group):
+        if operator and not _admitted(group, operator):
             self._allow(ctx, own, _ssh(operator, Description="SSH of the operator"))
         for old in _ssh_ranges(group) - {operator} if operator else set():
             self._forbid(ctx, own, _ssh(old))
@@ -128,18 +129,54 @@ def _users_own(ctx: Context) -> Found | None:
 
 
 def _ssh(cidr: str, **description: str) -> dict[str, Any]:
-    """Return the rule that lets one address range SSH in."""
-    source = [{"CidrIp": cidr} | description]
-    return {"IpProtocol": "tcp", "FromPort": SSH, "ToPort": SSH, "IpRanges": source}
+    """Return the rule that lets one address range, of IPv4 or IPv6, SSH in."""
+    six = ":" in cidr
+    source = [{"CidrIpv6" if six else "CidrIp": cidr} | description]
+    ranges = "Ipv6Ranges" if six else "IpRanges"
+    return {"IpProtocol": "tcp", "FromPort": SSH, "ToPort": SSH, ranges: source}
 
 
 def _ssh_ranges(group: Item) -> set[str]:
-    return {
-        source["CidrIp"]
-        for rule in group["IpPermissions"]
-        if rule.get("FromPort") == SSH and rule.get("ToPort") == SSH
-        for source in rule["IpRanges"]
-    }
+    """Return the address ranges of the rules for port 22 alone, IPv6's too."""
+    rules = [rule for rule in group["IpPermissions"] if _is_ssh(rule)]
+    return {cidr for rule in rules for cidr in _sources(rule)}
+
+
+def _is_ssh(rule: Item) -> bool:
+    return bool(rule.get("FromPort") == SSH and rule.get("ToPort") == SSH)
+
+
+def _admitted(group: Item, operator: str) -> bool:
+    """Say whether the operator may SSH in: by a rule of ours, or one for more ports.
+
+    Rules for more ports are somebody's own: they are enough, and never taken away.
+    """
+    wider = [rule for rule in group["IpPermissions"] if _is_wider(rule)]
+    return operator in _ssh_ranges(group) or any(
+        _contains(cidr, operator) for rule in wider for cidr in _sources(rule)
+    )
+
+
+def _is_wider(rule: Item) -> bool:
+    """Say whether a rule is for port 22 and others."""
+    if rule["IpProtocol"] == "-1":
+        return True
+    tcp = rule["IpProtocol"] in ("tcp", "6")
+    return tcp and not _is_ssh(rule) and rule["FromPort"] <= SSH <= rule["ToPort"]
+
+
+def _contains(cidr: str, other: str) -> bool:
+    outer, inner = ip_network(cidr), ip_network(other)
+    return (
+        outer.version == inner.version
+        and outer[0] <= inner[0]  # type: ignore[operator]  # of one version
+        and inner[-1] <= outer[-1]  # type: ignore[operator]
+    )
+
+
+def _sources(rule: Item) -> list[str]:
+    four = [source["CidrIp"] for source in rule.get("IpRanges", [])]
+    return four + [source["CidrIpv6"] for source in rule.get("Ipv6Ranges", [])]
 
 
 def _open_to_itself(group: Item) -> bool:

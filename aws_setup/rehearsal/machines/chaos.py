@@ -8,7 +8,7 @@ from aws_setup.rehearsal.chaos import Kind, Menu
 from aws_setup.rehearsal.cloud import Cloud
 
 LATE: Menu = {Kind.LATE: 0.3}
-CONNECTIONS: Menu = {Kind.CUT: 0.3, Kind.REBOOT: 0.15}
+CONNECTIONS: Menu = {Kind.CUT: 0.5, Kind.REBOOT: 0.25}
 """The chance of each for a machine."""
 
 LATE_SECONDS = (20.0, 120.0)
