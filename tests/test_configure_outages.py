@@ -103,8 +103,8 @@ class FastTime:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> FastTime:
-    """Let signatures be dated by a clock on which 15 minutes are over in 1.5 seconds."""
-    made = FastTime(speed=600)
+    """Let signatures be dated by a clock on which 15 minutes are over in 4.5 seconds."""
+    made = FastTime(speed=200)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", made.naive)
     return made
 
@@ -119,7 +119,7 @@ def test_a_token_that_ends_in_a_wait_is_renewed(
         plain = SystemClock.now
         monkeypatch.setattr(SystemClock, "now", lambda clock: plain(clock) * fast.speed / 20)
         monkeypatch.setattr("aws_setup.cluster.token.REFRESH", 600 / 20)
-    hold(zoo, monkeypatch, seconds=3.0)
+    hold(zoo, monkeypatch, seconds=9.0)
     zoo.run("configure")
     expired = [why for why in zoo.hooks.refusals if why.startswith("expired")]
     assert bool(expired) == (renewed == "when refused"), zoo.hooks.refusals
