@@ -89,13 +89,15 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
         metavar="STEP",
         help="This step and its needs (destroy: what needs it).",
     )
+    @click.option("--html", metavar="FILE", help="Also write a page about the run.")
     @shared_options
-    def command(verb: str, only: tuple[str, ...], **options: Any) -> None:
+    def command(verb: str, only: tuple[str, ...], html: str | None, **options: Any) -> None:
         words = {flag: options.pop(flag.parameter) for flag in script.flags}
 
-        keeper = Keeper(script.name, verb)
+        keeper = Keeper(script.name, verb, html=html)
 
         def work(config: Config, result: Result, report: Report) -> None:
+            keeper.check(config)
             run_verb(
                 script,
                 verb,

@@ -1,4 +1,4 @@
-"""What a command leaves behind for people: its lines in the event log."""
+"""What a command leaves behind for people: its lines in the event log, and --html's page."""
 
 from __future__ import annotations
 
@@ -6,12 +6,25 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
-from aws_setup.events import EventLog, Head, Planned, events_path, scrub, timestamp
+from aws_setup.config import Config
+from aws_setup.errors import Problem
+from aws_setup.events import (
+    EventLog,
+    Head,
+    Planned,
+    Record,
+    events_path,
+    read_events,
+    scrub,
+    timestamp,
+)
 from aws_setup.graph import direct
 from aws_setup.plan import Row
 from aws_setup.report import Report
+from aws_setup.report.page import check_target, write_page
 from aws_setup.result import Result
 from aws_setup.runner import Event, Kind, Listener, removable, removal_needs
 from aws_setup.steps import Action, Context
@@ -29,8 +42,19 @@ class Keeper:
     """Keeps the record of one command; `html` is the page that was asked for."""
 
     def __init__(self, script: str, command: str, *, html: str | None = None) -> None:
-        self.html = html
+        self.html = Path(html) if html else None
+        self.config: Config | None = None
         self.log = EventLog(script=script, command=command)
+
+    def check(self, config: Config) -> None:
+        """Take the configuration, with which the page is drawn, if the page can be written.
+
+        Raises:
+            Refused: its folder is missing or may not be written.
+        """
+        if self.html:
+            check_target(self.html)
+        self.config = config
 
     def begin(self, ctx: Context, result: Result, rows: Sequence[Row], *, deed: Deed) -> None:
         """Begin the record; a command that only looks leaves no line in the event log."""
@@ -61,7 +85,7 @@ class Keeper:
         return passed
 
     def finish(self, result: Result, report: Report) -> None:
-        """Close the record."""
+        """Close the record and write the page; what cannot be written is a warning."""
         self.log.head = replace(self.log.head, **_prices(result))
         self.log.finish(
             now=time.monotonic(),
@@ -69,9 +93,29 @@ class Keeper:
             api_calls=result.api_calls,
             problems=result.problems,
         )
-        if self.log.warning:
-            result.warnings.append(self.log.warning)
-            report.problems([self.log.warning], warning=True)
+        warnings = [self.log.warning] if self.log.warning else []
+        if self.html and self.config:
+            warnings += self._write_page(self.html, self.config, report)
+        result.warnings.extend(warnings)
+        report.problems(warnings, warning=True)
+
+    def _write_page(self, html: Path, config: Config, report: Report) -> list[Problem]:
+        try:
+            write_page(html, [self.log.record()], config=config, earlier=self._earlier(config))
+        except OSError as error:
+            why = f"{html}: {error.strerror or error}"
+            return [Problem("the report could not be written", why, "the run itself is as it says")]
+        report.say(f"The report is in {html}.")
+        return []
+
+    def _earlier(self, config: Config) -> list[Record]:
+        """Return the deployment's other runs, of which the page shows what they left standing."""
+        try:
+            records = read_events(events_path(config))
+        except OSError:
+            # Most often there is none yet: the page then shows this run alone.
+            return []
+        return [record for record in records if record != self.log.record()]
 
 
 def _planned(row: Row, deed: Deed) -> Planned:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 from aws_setup.cluster.nodes import kinds
@@ -26,30 +27,31 @@ USAGE = "usage: python -m aws_setup.picture [-y FILE] [-o FILE]"
 DEFAULT = Path(__file__).resolve().parents[1] / "docs" / "architecture.svg"
 
 STYLE = """\
-text { font: 13px system-ui, sans-serif; fill: #1f2328; }
-.head { font-weight: 600; }
-.small { font-size: 11px; fill: #57606a; }
-rect { fill: #ffffff; stroke: #8c959f; }
-.page { stroke: none; }
-.vpc { stroke: #6639ba; stroke-width: 2; }
-.zone { fill: none; stroke-dasharray: 6 4; }
-.public { fill: #e6f4ea; stroke: #1a7f37; }
-.private { fill: #e7f1fb; stroke: #0969da; }
-.eks { fill: #fdf1e3; stroke: #bc4c00; }
-path { fill: none; stroke: #57606a; stroke-width: 1.5; }
-@media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3; }
-  .small { fill: #9da7b3; }
-  rect { fill: #161b22; stroke: #6e7681; }
-  .page { fill: #0d1117; }
-  .vpc { stroke: #a371f7; }
-  .zone { fill: none; }
-  .public { fill: #12261a; stroke: #3fb950; }
-  .private { fill: #0f2238; stroke: #58a6ff; }
-  .eks { fill: #2b1d0e; stroke: #db6d28; }
-  path { stroke: #9da7b3; }
+.architecture text { font: 13px system-ui, sans-serif; fill: #1f2328; }
+.architecture .head { font-weight: 600; }
+.architecture .small { font-size: 11px; fill: #57606a; }
+.architecture rect { fill: #ffffff; stroke: #8c959f; }
+.architecture .page { stroke: none; }
+.architecture .vpc { stroke: #6639ba; stroke-width: 2; }
+.architecture .zone { fill: none; stroke-dasharray: 6 4; }
+.architecture .public { fill: #e6f4ea; stroke: #1a7f37; }
+.architecture .private { fill: #e7f1fb; stroke: #0969da; }
+.architecture .eks { fill: #fdf1e3; stroke: #bc4c00; }
+.architecture path { fill: none; stroke: #57606a; stroke-width: 1.5; }
+@media screen and (prefers-color-scheme: dark) {
+  .architecture text { fill: #e6edf3; }
+  .architecture .small { fill: #9da7b3; }
+  .architecture rect { fill: #161b22; stroke: #6e7681; }
+  .architecture .page { fill: #0d1117; }
+  .architecture .vpc { stroke: #a371f7; }
+  .architecture .zone { fill: none; }
+  .architecture .public { fill: #12261a; stroke: #3fb950; }
+  .architecture .private { fill: #0f2238; stroke: #58a6ff; }
+  .architecture .eks { fill: #2b1d0e; stroke: #db6d28; }
+  .architecture path { stroke: #9da7b3; }
 }
 """
+"""What the picture is drawn with; the names keep to it where it stands within a page."""
 
 WIDTH = 1080
 LEFT, RIGHT = 40, 550
@@ -66,6 +68,20 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
+class Mark:
+    """How a thing is: `kind` is a class of the page's style, which colours it; `word` says it."""
+
+    kind: str
+    word: str
+
+
+Marks = Mapping[str, Mark]
+"""Step -> how it is; a step without one is drawn as if nothing were known of it."""
+
+NO_MARKS: Marks = MappingProxyType({})
+
+
+@dataclass(frozen=True)
 class Box:
     """A rectangle with a title and small lines below it; lengths in SVG units."""
 
@@ -76,6 +92,7 @@ class Box:
     title: str
     lines: tuple[str, ...] = ()
     kind: str = ""
+    mark: Mark | None = None
 
     def draw(self) -> Iterator[str]:
         """Yield the box's SVG elements."""
@@ -87,10 +104,26 @@ class Box:
             yield _text(self.x + 10, self.y + 18, self.title, "head")
         for number, line in enumerate(self.lines):
             yield _text(self.x + 10, self.y + 34 + 15 * number, line, "small")
+        if self.mark:
+            yield from self._marked(self.mark)
+
+    def _marked(self, mark: Mark) -> Iterator[str]:
+        """Yield a stripe at the left edge and the word in the upper right corner."""
+        yield (
+            f'<rect class="mark {mark.kind}" x="{self.x}" y="{self.y}" width="5" '
+            f'height="{self.height}" rx="2"/>'
+        )
+        yield (
+            f'<text class="state {mark.kind}" x="{self.x + self.width - 8}" y="{self.y + 18}" '
+            f'text-anchor="end">{escape(mark.word)}</text>'
+        )
 
 
-def architecture(config: Config) -> str:
-    """Return the picture of what create_aws_infrastructure.py makes with a configuration."""
+def architecture(config: Config, marks: Marks = NO_MARKS) -> str:
+    """Return the picture of what the first two scripts make with a configuration.
+
+    With `marks` every box says how its thing is.
+    """
     steps = {step.name: step for step in infrastructure(config)}
     fleets = [step.fleet for step in steps.values() if isinstance(step, Machines)]
     groups = [step for step in steps.values() if isinstance(step, AutoScalingGroup)]
@@ -99,12 +132,12 @@ def architecture(config: Config) -> str:
     cluster_top = private_top + 68 + 32
     vpc_end = cluster_top + (104 if "eks cluster" in steps else 0)
     body = [
-        *_frame(config, vpc_end - 60, adopted="internet gateway" not in steps),
-        *_zones(config, public, private_top),
-        *_gateways(steps),
-        *_machines(fleets),
-        *_scaling(config, groups),
-        *(_cluster(config, cluster_top) if "eks cluster" in steps else ()),
+        *_frame(config, vpc_end - 60, marks, adopted="internet gateway" not in steps),
+        *_zones(config, public, private_top, marks),
+        *_gateways(steps, marks),
+        *_machines(fleets, marks),
+        *_scaling(config, groups, marks),
+        *(_cluster(config, cluster_top, marks) if "eks cluster" in steps else ()),
     ]
     return _page(body, vpc_end + 20)
 
@@ -112,7 +145,11 @@ def architecture(config: Config) -> str:
 def _page(body: Sequence[str], height: int) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        f'width="{WIDTH}" height="{height}" role="img" aria-label="Architecture of λFS on AWS">'
+        f'width="{WIDTH}" height="{height}" role="img" class="architecture" '
+        'aria-labelledby="architecture-title architecture-desc">'
+        '<title id="architecture-title">Architecture of λFS on AWS</title>'
+        '<desc id="architecture-desc">One VPC over two zones, each with a public and a private '
+        "subnet; machines, gateways, auto-scaling groups and the EKS cluster in them.</desc>"
     )
     arrow = (
         '<marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
@@ -124,9 +161,9 @@ def _page(body: Sequence[str], height: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _frame(config: Config, height: int, *, adopted: bool) -> Iterator[str]:
+def _frame(config: Config, height: int, marks: Marks, *, adopted: bool) -> Iterator[str]:
     """Yield the VPC with its security group, and the internet above it."""
-    yield from Box(20, 60, WIDTH - 40, height, "", kind="vpc").draw()
+    yield from Box(20, 60, WIDTH - 40, height, "", kind="vpc", mark=marks.get("vpc")).draw()
     whose = "adopted" if adopted else config.vpc_cidr
     yield _text(34, 82, f"VPC {config.vpc_name} ({whose})", "head")
     group = f"security group {config.security_group_name}: all among its members, SSH from you"
@@ -134,7 +171,7 @@ def _frame(config: Config, height: int, *, adopted: bool) -> Iterator[str]:
     yield from Box(640, 8, 130, 28, "Internet").draw()
 
 
-def _zones(config: Config, public: int, private_top: int) -> Iterator[str]:
+def _zones(config: Config, public: int, private_top: int, marks: Marks) -> Iterator[str]:
     names = config.availability_zones or ("zone 1", "zone 2")
     height = private_top + 68 + 16 - 110
     for index, x in enumerate((LEFT, RIGHT)):
@@ -145,7 +182,8 @@ def _zones(config: Config, public: int, private_top: int) -> Iterator[str]:
             lines = [_range(config, kind, index)]
             if kind == "private" and config.create_vpc:
                 lines.append("out through the NAT gateway")
-            yield from Box(x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind).draw()
+            mark = marks.get(title)
+            yield from Box(x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind, mark).draw()
 
 
 def _range(config: Config, kind: str, index: int) -> str:
@@ -155,17 +193,18 @@ def _range(config: Config, kind: str, index: int) -> str:
     return ranges[index]
 
 
-def _gateways(steps: dict[str, Step]) -> Iterator[str]:
+def _gateways(steps: dict[str, Step], marks: Marks) -> Iterator[str]:
     """Yield the gateways, when they are made: an adopted VPC has its own."""
     if "internet gateway" not in steps:
         return
-    yield from Box(620, 66, 170, 30, "internet gateway").draw()
+    internet, nat = marks.get("internet gateway"), marks.get("nat gateway")
+    yield from Box(620, 66, 210, 30, "internet gateway", mark=internet).draw()
     yield _arrow("M 705 66 V 36", both=True)
-    yield from Box(360, 150, 150, 44, "NAT gateway", ("with an elastic IP",)).draw()
+    yield from Box(310, 150, 200, 44, "NAT gateway", ("with an elastic IP",), mark=nat).draw()
     yield _arrow("M 510 162 H 536 V 81 H 620")
 
 
-def _machines(fleets: Sequence[Fleet]) -> Iterator[str]:
+def _machines(fleets: Sequence[Fleet], marks: Marks) -> Iterator[str]:
     """Yield the fleets, all in the first public subnet."""
     for place, fleet in enumerate(fleets):
         count = f" × {fleet.count}" if fleet.count > 1 else ""
@@ -174,10 +213,11 @@ def _machines(fleets: Sequence[Fleet]) -> Iterator[str]:
         fixed = ", ".join(shown + more)
         line = f"{fleet.instance_type} · {fixed}" if fixed else fleet.instance_type
         y = 206 + ROW * place
-        yield from Box(60, y, 450, ROW - 6, f"{fleet.title}{count}", (line,)).draw()
+        title, mark = f"{fleet.title}{count}", marks.get(fleet.step)
+        yield from Box(60, y, 450, ROW - 6, title, (line,), mark=mark).draw()
 
 
-def _scaling(config: Config, groups: Sequence[AutoScalingGroup]) -> Iterator[str]:
+def _scaling(config: Config, groups: Sequence[AutoScalingGroup], marks: Marks) -> Iterator[str]:
     """Yield the auto-scaling groups, which use both public subnets."""
     if not groups:
         return
@@ -187,22 +227,24 @@ def _scaling(config: Config, groups: Sequence[AutoScalingGroup]) -> Iterator[str
     for place, step in enumerate(groups):
         line = f"{step.kind.instance_type} · {sizes} machines, starting with {wanted}"
         y = 230 + ROW * place
-        yield from Box(572, y, 446, ROW - 6, step.kind.group, (line,)).draw()
+        mark = marks.get(step.name)
+        yield from Box(572, y, 446, ROW - 6, step.kind.group, (line,), mark=mark).draw()
 
 
-def _cluster(config: Config, top: int) -> Iterator[str]:
+def _cluster(config: Config, top: int, marks: Marks) -> Iterator[str]:
     """Yield the EKS cluster with the node groups that configure_eks_cluster.py adds."""
     where = "public" if config.eks_nodes_public else "private"
     version = f", Kubernetes {config.kubernetes_version}" if config.kubernetes_version else ""
     lines = (f"in all four subnets; nodes in the {where} ones", f"role {config.eks_iam_role_name}")
     title = f"EKS cluster {config.eks_cluster_name}{version}"
-    yield from Box(LEFT, top, WIDTH - 2 * LEFT, 90, title, lines, "eks").draw()
+    mark = marks.get("eks cluster")
+    yield from Box(LEFT, top, WIDTH - 2 * LEFT, 90, title, lines, "eks", mark).draw()
     for place, nodes in enumerate(kinds(config)):
         line = f"{nodes.instance_type} · {ROLES.get(nodes.role, nodes.role)}"
-        box = Box(
-            460 + 285 * place, top + 23, 270, ROW - 6, f"{nodes.group} × {nodes.count}", (line,)
-        )
-        yield from box.draw()
+        title, x = f"{nodes.group} × {nodes.count}", 420 + 285 * place
+        yield from Box(
+            x, top + 26, 275, ROW - 6, title, (line,), mark=marks.get(nodes.group)
+        ).draw()
 
 
 ROLES = {"core": "OpenWhisk's own components", "invoker": "invokers, with the NameNodes"}

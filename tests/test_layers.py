@@ -39,6 +39,7 @@ DOORS = {
     "kubernetes": {"cluster/kube.py"},
     "click": {"cli.py"},
     "rich": {"report/"},
+    "jinja2": {"report/"},
     "subprocess": {"cluster/helm.py"},
 }
 """Outside module -> the only places that import it."""

@@ -1,0 +1,277 @@
+"""The report as one page: HTML that is whole in itself and can be read offline."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from aws_setup.config import Config
+from aws_setup.errors import Problem, Refused
+from aws_setup.events import Record
+from aws_setup.picture import Mark, architecture
+from aws_setup.pricing import HOURS_A_MONTH
+from aws_setup.receipt import write_private
+from aws_setup.report.gantt import timeline_svg, took
+from aws_setup.report.marks import before, marks
+from aws_setup.report.timeline import (
+    Span,
+    critical_path,
+    path_seconds,
+    spans,
+    total_seconds,
+)
+from aws_setup.waiting import minutes
+
+HERE = Path(__file__).resolve().parent
+NONE = "–"
+"""What stands in a cell that has nothing to say."""
+
+UNKNOWN = Mark("", "")
+
+RESULTS = {"ok": "done", "leftovers": "left something", "": "did not end"}
+"""A run's result -> its word, where that is another."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A line of the costs, in US dollars."""
+
+    part: str
+    hourly: float
+
+    @property
+    def monthly(self) -> float:
+        """What it costs in the hours of a month, as AWS counts them."""
+        return self.hourly * HOURS_A_MONTH
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table of steps."""
+
+    name: str
+    kind: str
+    action: str
+    state: str
+    id: str
+    needs: str
+    start: str
+    took: str
+    why: str
+    critical: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the page says about one run."""
+
+    command: str
+    result: str
+    started: str
+    took: str
+    path: str
+    changed: int
+    api_calls: str
+    problems: tuple[Problem, ...]
+    needs_title: str
+    steps: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One run's timeline, drawn for wide and for narrow screens."""
+
+    command: str
+    wide: Markup
+    narrow: Markup
+    caption: str
+
+
+def check_target(path: Path) -> None:
+    """Refuse a page that could not be written, before anything is done.
+
+    Raises:
+        Refused: its folder is missing or may not be written, or it is a folder itself.
+    """
+    hint = "give --html a file in a folder that you may write"
+    if path.is_dir():
+        raise Refused("the report cannot be written", f"{path} is a folder", hint)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        why = f"{path}: {error.strerror}"
+        raise Refused("the report cannot be written", why, hint) from None
+    os.close(handle)
+    Path(name).unlink()
+
+
+def write_page(
+    path: Path,
+    records: Sequence[Record],
+    *,
+    config: Config | None = None,
+    earlier: Sequence[Record] = (),
+    facts: Sequence[str] = (),
+) -> None:
+    """Write the page of some runs, whole or not at all; `page` says what the arguments are.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_private(path, page(records, config=config, earlier=earlier, facts=facts))
+
+
+def page(
+    records: Sequence[Record],
+    *,
+    config: Config | None = None,
+    earlier: Sequence[Record] = (),
+    facts: Sequence[str] = (),
+) -> str:
+    """Return the page of some runs of one deployment, in their order.
+
+    Args:
+        records: the runs.
+        config: the configuration from which the architecture is drawn; None leaves it out.
+        earlier: runs before these, for what stood already.
+        facts: sentences to add below the table of runs.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    costs = _costs(records)
+    drawn, caption = _architecture(records, config, earlier)
+    return environment.get_template("page.html").render(
+        title=_title(records),
+        where=_where(records),
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        runs=[_run(record) for record in records],
+        facts=facts,
+        architecture=drawn,
+        caption=caption,
+        timelines=_timelines(records),
+        costs=costs,
+        total=Cost("in all", sum(cost.hourly for cost in costs)),
+    )
+
+
+def _result(record: Record) -> str:
+    result = record.end.result if record.end else ""
+    return RESULTS.get(result, result)
+
+
+def _title(records: Sequence[Record]) -> str:
+    names = {record.head.deployment: None for record in records if record.head.deployment}
+    said = ", ".join(f"{record.head.command} {_result(record)}" for record in records)
+    return f"{', '.join(names) or 'λFS on AWS'}: {said}"
+
+
+def _where(records: Sequence[Record]) -> str:
+    scripts = {record.head.script: None for record in records if record.head.script}
+    regions = {record.head.region: None for record in records if record.head.region}
+    return ", ".join(["λFS on AWS", *regions, *scripts])
+
+
+def _architecture(
+    records: Sequence[Record], config: Config | None, earlier: Sequence[Record]
+) -> tuple[Markup, str]:
+    """Return the picture and its caption; runs that destroy at the end do not count in it."""
+    if config is None:
+        return Markup(""), ""
+    last = len(records)
+    while last and records[last - 1].head.command == "destroy":
+        last -= 1
+    shown = records[:last] or records
+    known: dict[str, Mark] = before(earlier) | marks(shown)
+    when = " Drawn as it stood before destroy." if last not in {0, len(records)} else ""
+    caption = "The stripe and the word of each box say how it stands; without them it is not part "
+    return Markup(architecture(config, known)), f"{caption}of what was looked at.{when}"
+
+
+def _timelines(records: Sequence[Record]) -> list[Timeline]:
+    return [
+        Timeline(
+            record.head.command,
+            Markup(timeline_svg(record, name=f"timeline-{place}")),
+            Markup(timeline_svg(record, narrow=True, name=f"narrow-{place}")),
+            _caption(record),
+        )
+        for place, record in enumerate(records)
+        if any(span.acted for span in spans(record))
+    ]
+
+
+def _caption(record: Record) -> str:
+    path = " → ".join(link.span.step for link in critical_path(record))
+    there = sum(not span.acted for span in spans(record))
+    rest = f" {there} other steps had nothing to do or did not start." if there else ""
+    return f"Critical path: {path}.{rest}"
+
+
+def _costs(records: Sequence[Record]) -> list[Cost]:
+    """Return the costs by part: each script prices its own things, and its newest word counts."""
+    by_script = {r.head.script: r.head.parts for r in records if r.head.parts}
+    parts: dict[str, float] = {}
+    for priced in by_script.values():
+        for part, hourly in priced.items():
+            parts[part] = parts.get(part, 0.0) + hourly
+    return [Cost(part, hourly) for part, hourly in sorted(parts.items(), key=lambda p: -p[1])]
+
+
+def _run(record: Record) -> Run:
+    path, end = critical_path(record), record.end
+    found = {span.step: span for span in spans(record)}
+    acted = sum(span.acted for span in found.values())
+    deleting = any(planned.action == "delete" for planned in record.head.plan.values())
+    known = marks([record])
+    names = {link.span.step for link in path} if acted else set()
+    return Run(
+        command=record.head.command,
+        result=_result(record),
+        started=record.head.started.replace("T", " ").replace("+00:00", " UTC") or NONE,
+        took=minutes(end.seconds if end else total_seconds(record)),
+        path=minutes(path_seconds(path)) if acted else NONE,
+        changed=acted,
+        api_calls=str(end.api_calls) if end else NONE,
+        problems=end.problems if end else (),
+        needs_title="After" if deleting else "Needs",
+        steps=tuple(
+            _line(record, step, found.get(step), known.get(step, UNKNOWN), critical=step in names)
+            for step in _steps(record, found)
+        ),
+    )
+
+
+def _steps(record: Record, found: Mapping[str, Span]) -> list[str]:
+    """Return every step that the run knows of, in the table's order."""
+    return list({**record.head.plan, **record.head.needs, **found})
+
+
+def _line(record: Record, step: str, span: Span | None, mark: Mark, *, critical: bool) -> Line:
+    planned = record.head.plan.get(step)
+    ran = span is not None and span.acted
+    word = mark.word
+    if planned and planned.state and mark.kind == "exists":
+        word = planned.state
+    return Line(
+        name=step,
+        kind=mark.kind,
+        action=planned.action if planned else NONE,
+        state=word,
+        id=(span.id if span else "") or (planned.id if planned else ""),
+        needs=", ".join(record.head.needs.get(step, ())),
+        start=took(span.start) if span and ran else "",
+        took=took(span.seconds) if span and ran else "",
+        why=span.text if span else "",
+        critical=critical,
+    )
