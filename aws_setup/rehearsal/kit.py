@@ -45,6 +45,8 @@ class Kit:
             "ssh_keypair_name": KEY_PAIR,
             "ssh_key_path": str(self.folder / "key.pem"),
             "user_public_ip": "52.94.76.7",
+            "infrastructure_json_path": str(self.folder / "infrastructure_json"),
+            "set_kube_context": True,
             "zookeeper_jvm_heap_size": 256,
             "openwhisk_chart": str(CHART),
         }

@@ -25,6 +25,7 @@ from aws_setup.hosts import zookeeper_files as zk
 from aws_setup.rehearsal.machines.imitation import Answer, Ensemble, Imitation
 from aws_setup.rehearsal.machines.init import parse
 from aws_setup.rehearsal.machines.room import Lay
+from aws_setup.rehearsal.machines.ssh_config import Door, write
 from aws_setup.rehearsal.machines.tree import Tree
 
 _COMMAND = 1_500
@@ -176,15 +177,15 @@ class Crowd:
             transport.close()
 
     def _write_ssh_config(self) -> None:
+        key = f"{self.host_key.get_name()} {self.host_key.get_base64()}"
         with self._lock:
-            text = "".join(
-                f"Host {member.public_ip}\n  HostName 127.0.0.1\n"
-                f"  Port {member.listener.getsockname()[1]}\n  User ubuntu\n"
-                for member in self.members.values()
+            write(
+                self.ssh_config,
+                [
+                    Door(own, member.public_ip, member.listener.getsockname()[1], key)
+                    for own, member in self.members.items()
+                ],
             )
-            new = self.ssh_config.with_suffix(".new")
-            new.write_text(text + "Host *\n  HostName 127.0.0.1\n  Port 1\n", encoding="utf-8")
-            new.replace(self.ssh_config)
 
     def _serve(self, member: Member) -> None:
         while True:

@@ -20,13 +20,11 @@ from pathlib import Path
 
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.machines import init
+from aws_setup.rehearsal.machines.ssh_config import Door, write
 from aws_setup.rehearsal.machines.tree import Tree
 
 PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
 """What a room needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
-
-_NOWHERE = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
-"""Every other address leads to a closed port: a rehearsal never reaches a real machine."""
 
 _DEAF = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
 """Goes before a command that Ctrl-C and a closed terminal are not meant for: `close` ends it."""
@@ -194,15 +192,11 @@ class Room:
 
     def _write_ssh_config(self) -> None:
         with self._lock:
-            text = "".join(
-                f"Host {box.public_ip}\n  HostName 127.0.0.1\n  Port {box.port}\n  User ubuntu\n"
-                for box in self._boxes.values()
-                if box.public_ip
+            boxes = self._boxes.values()
+            write(
+                self.ssh_config,
+                [Door(box.id, box.public_ip, box.port, box.tree.host_key()) for box in boxes],
             )
-            text += _NOWHERE
-            new = self.ssh_config.with_suffix(".new")
-            new.write_text(text, encoding="utf-8")
-            new.replace(self.ssh_config)
 
     def _boot(self, box: Box) -> subprocess.Popen[bytes]:
         with _listener(box.port) as listener:

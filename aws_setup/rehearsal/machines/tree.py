@@ -111,12 +111,16 @@ class Tree:
             check=True,
         )
 
+    def host_key(self) -> str:
+        """Return the line of the machine's public host key."""
+        return self.read("/etc/ssh/ssh_host_ed25519_key.pub")
+
     def console(self) -> str:
         """Return what cloud-init prints on the console at the end of a boot: the host keys."""
         return (
             "[    9.41] cloud-init[812]: Cloud-init finished\n"
             "-----BEGIN SSH HOST KEY KEYS-----\n"
-            f"{self.read('/etc/ssh/ssh_host_ed25519_key.pub')}"
+            f"{self.host_key()}"
             "-----END SSH HOST KEY KEYS-----\n"
         )
 

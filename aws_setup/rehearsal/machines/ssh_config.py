@@ -1,0 +1,41 @@
+"""The OpenSSH configuration that leads public addresses to a rehearsal's machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+NOWHERE = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
+"""Every other address leads to a closed port: a rehearsal never reaches a real machine."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a machine is reached, and the host key that it shows, as in a .pub file."""
+
+    id: str
+    public_ip: str
+    port: int
+    host_key: str
+
+
+def write(path: Path, doors: Iterable[Door]) -> None:
+    """Write the configuration, and beside it the host keys, so that `ssh -F` asks nothing."""
+    doors = list(doors)
+    known = path.with_name("known_hosts")
+    keys = [f"{door.id} {' '.join(door.host_key.split()[:2])}\n" for door in doors]
+    _replace(known, "".join(keys))
+    hosts = [
+        f"Host {door.public_ip}\n  HostName 127.0.0.1\n  Port {door.port}\n  User ubuntu\n"
+        f'  HostKeyAlias {door.id}\n  UserKnownHostsFile "{known.resolve()}"\n'
+        for door in doors
+        if door.public_ip
+    ]
+    _replace(path, "".join(hosts) + NOWHERE)
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
