@@ -9,7 +9,7 @@ import pytest
 
 from aws_setup import events
 from aws_setup.errors import Problem
-from aws_setup.events import EventLog, Head, Planned, Record, parse, read_events, scrub
+from aws_setup.events import End, EventLog, Head, Planned, Record, parse, read_events, scrub
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import ACCOUNT
 from aws_setup.runner import Event, Kind
@@ -70,6 +70,15 @@ def test_the_lines_are_as_documented(tmp_path: Path) -> None:
     assert first["needs"] == {"vpc": [], "subnet": ["vpc"]}
     assert event.items() >= {"at": 2, "step": "vpc", "action": "create", "id": "vpc-1"}.items()
     assert end.items() >= {"result": "ok", "seconds": 9, "api_calls": 7}.items()
+
+
+def test_the_documentation_names_every_field_and_kind() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "report.md").read_text("utf-8")
+    table = text.split("| kind |")[1].split("\n\n")[0]
+    lines = (Head, Event, End, Planned, Problem)
+    fields = {name for line in lines for name in line.__dataclass_fields__}
+    for word in fields | set(Kind) | {"run", "end"}:
+        assert f"`{word}`" in table or word == "kind", word
 
 
 def test_runs_that_are_mixed_or_torn_are_told_apart(tmp_path: Path) -> None:
