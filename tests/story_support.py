@@ -24,6 +24,7 @@ class Run:
     process: subprocess.Popen[str]
     tmp: Path
     lines: list[str] = field(default_factory=list)
+    report: Path = Path()
 
     def until(self, pattern: str) -> str:
         """Read its output up to a line that matches; return that line."""

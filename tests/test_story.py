@@ -17,9 +17,17 @@ pytestmark = pytest.mark.timeout(420)
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    with started(tmp_path_factory.mktemp("story"), "--speed", "100") as run:
+    page = tmp_path_factory.mktemp("page") / "report.html"
+    with started(tmp_path_factory.mktemp("story"), "--speed", "100", "--html", str(page)) as run:
         run.rest()
+    run.report = page
     return run
+
+
+def test_it_writes_a_page(story: Run) -> None:
+    page = story.report.read_text(encoding="utf-8")
+    for word in ("create", "configure", "destroy", "Critical path", "as they would be on AWS"):
+        assert word in page
 
 
 def test_it_goes_as_it_should(story: Run) -> None:
@@ -66,7 +74,8 @@ def words(lines: list[str]) -> str:
 def test_the_readme_shows_a_real_run(story: Run) -> None:
     readme = screenshot.README.read_text(encoding="utf-8")
     block = readme.split(screenshot.BEGIN)[1].split(screenshot.END)[0].splitlines()
-    assert words(block) == words(screenshot.shown(story.lines))
+    lines = [line for line in story.lines if not line.startswith("The page about it")]
+    assert words(block) == words(screenshot.shown(lines))
 
 
 def test_the_picture_shows_the_readmes_run() -> None:

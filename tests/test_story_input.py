@@ -41,6 +41,18 @@ def test_a_port_in_use_leaves_nothing_behind(
     assert list(tmp_path.glob("lambda-fs-rehearsal-*")) == []
 
 
+@pytest.mark.parametrize("where", ["folder", "no such folder/report.html"])
+def test_a_report_that_cannot_be_written(
+    tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    assert main(["--html", str(tmp_path / where)]) == 2
+    said = capsys.readouterr()
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert "--html" in said.err
+    assert where in said.err
+
+
 def test_words_that_it_does_not_know() -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["play"])

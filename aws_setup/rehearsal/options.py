@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from aws_setup.errors import Refused
+from aws_setup.report.page import check_target
 
 SPEED = 60.0
 """How many times faster than real, unless the user says otherwise."""
@@ -49,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEED",
         help="let faults of every kind happen, drawn from this number; it must still end well",
     )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page about it, to be read offline: architecture, timelines, costs, steps",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder, with logs and keys")
     parser.add_argument(
         "--imitate-machines",
@@ -66,24 +74,21 @@ def check(given: argparse.Namespace) -> Options:
             "such as 60 or, for real time, 1"
         )
     check_port(given.port)
-    html = getattr(given, "html", None)
-    if html is not None:
-        check_writable(html)
-    return Options(given.speed, given.port, given.keep, given.imitate, given.chaos, html)
+    if given.html is not None:
+        _check_report(given.html)
+    chosen = Options(speed=given.speed, port=given.port, keep=given.keep, imitate=given.imitate)
+    return replace(chosen, chaos=given.chaos, html=given.html)
+
+
+def _check_report(path: Path) -> None:
+    """Refuse a report that could not be written at the end."""
+    try:
+        check_target(path)
+    except Refused as error:
+        raise BadInput(f"--html: {error}") from error
 
 
 def check_port(port: int) -> None:
     """Refuse a number that is no port."""
     if not 0 <= port <= 65535:
         raise BadInput(f"--port {port} is not a port: it is a number from 0 to 65535")
-
-
-def check_writable(path: Path) -> None:
-    """Refuse a report that could not be written at the end."""
-    folder = path.parent
-    if path.is_dir():
-        raise BadInput(f"--html {path}: it is a folder")
-    if not folder.is_dir():
-        raise BadInput(f"--html {path}: there is no folder {folder}")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise BadInput(f"--html {path}: it cannot be written")

@@ -16,7 +16,7 @@ from aws_setup.rehearsal.options import BadInput, Options
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.rehearsal.story.acts import ACTS, Act
 from aws_setup.rehearsal.story.books import Books
-from aws_setup.rehearsal.story.ending import Played, bill, faults
+from aws_setup.rehearsal.story.ending import Played, bill, faults, write_report
 from aws_setup.rehearsal.story.player import Player, Stopped
 from aws_setup.rehearsal.story.reckoning import as_on_aws
 from aws_setup.rehearsal.story.telling import Teller
@@ -65,6 +65,9 @@ def _told(options: Options, helm: Path, teller: Teller, stop: threading.Event) -
         teller.costs(bill(played))
         if stage.cloud.chaos:
             teller.line(stage.cloud.chaos.summary())
+        if options.html:
+            write_report(options.html, played, kit.config)
+            teller.line(f"The page about it: {options.html}")
         teller.verdict(left, wrong)
         if options.keep:
             teller.line(f"kept: {guard.folder}")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from aws_setup.config import load_config
 from aws_setup.events import Record
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.books import Page
+from aws_setup.report.page import write_page
+from aws_setup.report.timeline import spans
+from aws_setup.waiting import minutes
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,22 @@ def bill(played: Sequence[Played]) -> Bill:
             rates.setdefault(one.act.script, one.run.head.hourly_usd)
         session += sum(rates.values()) * one.on_aws / 3600
     return Bill(sum(rates.values()), session)
+
+
+def write_report(path: Path, played: Sequence[Played], config: Path) -> None:
+    """Write the page about the runs that did something, with their times as on AWS.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    runs = [one.run for one in played if one.run and any(span.acted for span in spans(one.run))]
+    total = bill(played)
+    facts = [
+        f"A rehearsal, with times as they would be on AWS: {minutes(_on_aws(played))} in all.",
+        f"${total.hourly:.2f} an hour, about ${total.session:.2f} for this session.",
+    ]
+    write_page(path, runs, config=load_config(config, overrides={}, environ={}), facts=facts)
+
+
+def _on_aws(played: Sequence[Played]) -> float:
+    return sum(one.on_aws for one in played)

@@ -20,7 +20,7 @@ from aws_setup.waiting import minutes
 RECKONED = """\
 Waits for AWS count by its published medians; work on machines, helm and the
 scripts' own looks as long as here; uploads of a real NameNode come on top.
-Prices: on demand, us-east-1; disks, traffic and taxes come on top."""
+Prices: on demand, us-east-1; traffic and taxes come on top."""
 
 WIDEST = 100
 """Columns that are used at most."""
