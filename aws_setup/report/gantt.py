@@ -39,6 +39,7 @@ STYLE = """\
 .timeline .bar.failed { fill: #cf222e; }
 .timeline .bar.unfinished { fill: #9a6700; }
 .timeline .word { font-size: 11px; fill: #57606a; }
+.timeline .word.inside { fill: #ffffff; }
 @media screen and (prefers-color-scheme: dark) {
   .timeline text { fill: #e6edf3; }
   .timeline .tick, .timeline .word { fill: #9da7b3; }
@@ -49,12 +50,16 @@ STYLE = """\
   .timeline .bar.critical { fill: #79c0ff; }
   .timeline .bar.failed { fill: #ff7b72; }
   .timeline .bar.unfinished { fill: #d29922; }
+  .timeline .word.inside { fill: #0d1117; }
 }
 """
 """What the picture is drawn with; the names keep to it where it stands within a page."""
 
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Distances of the axis's ticks, in seconds."""
+
+WORD_ROOM = 70
+"""Width of the longest word beside a bar, with its distance."""
 
 WORDS = {Outcome.FAILED: "failed", Outcome.UNFINISHED: "unfinished"}
 """Outcomes that stand beside the bar in words."""
@@ -179,9 +184,14 @@ def _row(layout: Layout, place: int, span: Span, on_path: Mapping[str, Link]) ->
     )
     word = WORDS.get(span.outcome)
     if word:
-        room = x + wide + 70 < layout.right
-        at, anchor = (x + wide + 6, "start") if room else (x - 6, "end")
-        yield _text(at, y + 10, word, "word", anchor=anchor)
+        yield _word(layout, word, x + wide, y + 10)
+
+
+def _word(layout: Layout, word: str, end: float, baseline: int) -> str:
+    """Return a word behind the end of a bar, or within it where the page ends."""
+    if end + WORD_ROOM < layout.right:
+        return _text(end + 6, baseline, word, "word")
+    return _text(end - 6, baseline, word, "word inside", anchor="end")
 
 
 def _said(span: Span, on_path: Mapping[str, Link]) -> str:
@@ -198,7 +208,9 @@ def _short(step: str) -> str:
 
 def took(seconds: float) -> str:
     """Return a duration, with a tenth of a second where it is short."""
-    return f"{seconds:.1f} s" if seconds < 10 else minutes(seconds)
+    if seconds < 0.05:
+        return "< 0.1 s"
+    return f"{seconds:.1f} s" if seconds < 9.95 else minutes(seconds)
 
 
 def _legend_words(
