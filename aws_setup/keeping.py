@@ -24,7 +24,6 @@ from aws_setup.events import (
 from aws_setup.graph import direct
 from aws_setup.plan import Row
 from aws_setup.report import Report
-from aws_setup.report.page import check_target, write_page
 from aws_setup.result import Result
 from aws_setup.runner import Event, Kind, Listener, removable, removal_needs
 from aws_setup.steps import Action, Context
@@ -53,6 +52,8 @@ class Keeper:
             Refused: its folder is missing or may not be written.
         """
         if self.html:
+            from aws_setup.report.page import check_target
+
             check_target(self.html)
         self.config = config
 
@@ -100,6 +101,8 @@ class Keeper:
         report.problems(warnings, warning=True)
 
     def _write_page(self, html: Path, config: Config, report: Report) -> list[Problem]:
+        from aws_setup.report.page import write_page
+
         try:
             write_page(html, [self.log.record()], config=config, earlier=self._earlier(config))
         except OSError as error:

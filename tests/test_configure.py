@@ -70,7 +70,10 @@ def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
     assert private(folder / "lambda-fs.tls.pem")
     for text in (
         told,
-        *((folder / name).read_text() for name in ("lambda-fs.json", "lambda-fs.log")),
+        *(
+            (folder / f"lambda-fs.{ending}").read_text(encoding="utf-8")
+            for ending in ("json", "log", "events.jsonl")
+        ),
     ):
         assert guest not in text
         assert key not in text

@@ -132,7 +132,7 @@ def test_a_folder_that_goes_away_meanwhile_is_a_warning(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("aws_setup.keeping.write_page", full)
+    monkeypatch.setattr("aws_setup.report.page.write_page", full)
     ended = run(SCRIPT, folder, "plan", "--html", str(target))
     assert ended.exit_code == 0
     assert "warning: the report could not be written" in ended.stderr

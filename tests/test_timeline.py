@@ -7,6 +7,7 @@ import re
 import pytest
 
 from aws_setup.events import End, Head, Record
+from aws_setup.graph import direct
 from aws_setup.report.timeline import (
     Outcome,
     critical_path,
@@ -143,3 +144,10 @@ def test_the_text_says_what_did_not_end_well_and_leaves_out_what_was_there() -> 
     assert said["a"].endswith("unfinished")
     assert "role" not in said
     assert "1 more were there already." in lines
+
+
+def test_needs_that_others_bring_along_are_left_out() -> None:
+    whole = {"vpc": {"subnet", "machine", "disk"}, "subnet": {"machine", "disk"}}
+    whole |= {"machine": {"disk"}, "disk": set()}
+    wanted = {"vpc": ["subnet"], "subnet": ["machine"], "machine": ["disk"], "disk": []}
+    assert direct(whole) == wanted
