@@ -24,6 +24,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.stream.ws_client import portforward_call
 
 from aws_setup.cluster.patience import Patience
+from aws_setup.cluster.refusals import UNREACHED, refusal
 from aws_setup.cluster.token import Tokens
 from aws_setup.errors import SetupError
 from aws_setup.waiting import Clock
@@ -74,16 +75,6 @@ class KubeError(SetupError):
     def __init__(self, what: str, why: str, hint: str, *, status: int) -> None:
         super().__init__(what, why, hint)
         self.status = status
-
-
-HINTS = {
-    0: "your address may have changed: `create_aws_infrastructure.py create` opens the public "
-    "endpoint for it again",
-    401: "have somebody who may add your ARN to cluster_admins and run this again, or use the "
-    "credentials that made the cluster",
-    403: "your access entry lacks AmazonEKSClusterAdminPolicy: add your ARN to cluster_admins",
-}
-"""HTTP status -> mend."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +220,7 @@ class Kube:
         except ApiException as error:
             why = " ".join(str(error.reason).split())
             raise KubeError(
-                f"no port of the pod {pod} can be reached", why, HINTS[0], status=0
+                f"no port of the pod {pod} can be reached", why, UNREACHED, status=0
             ) from error
         connection: socket.socket = ways.socket(port)
         return connection
@@ -287,7 +278,7 @@ class Kube:
             lost = NO_SUCH_HOST in text and not self._patience.known
             if lost or not self._patience.again(attempt, status, began=began, note=self._note):
                 break
-        raise _refusal(method, path, status, text)
+        raise KubeError(*refusal(method, path, status, text), status=status)
 
     def _admitted(self, method: str, url: str, body: Json | None, content: str) -> tuple[int, str]:
         """Return status and text of one try; a token that is refused is signed anew, once."""
@@ -325,18 +316,3 @@ class Kube:
         every = self._api.configuration.auth_settings().values()
         values = [one["value"] for one in every if one.get("in") == "header" and one.get("value")]
         return {"Authorization": str(values[0])} if values else {}
-
-
-def _refusal(method: str, path: str, status: int, text: str) -> KubeError:
-    if not status:
-        what = "the cluster's API server does not answer"
-        return KubeError(what, text, HINTS[0], status=0)
-    try:
-        why = str(json.loads(text).get("message") or text)
-    except (ValueError, AttributeError):
-        why = text
-    if status == 401:
-        why = "your IAM principal has no access to this cluster's Kubernetes objects"
-    hint = HINTS.get(status, "run the same command again; -v shows more")
-    what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
-    return KubeError(what, " ".join(why.split()), hint, status=status)
