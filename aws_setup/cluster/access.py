@@ -16,7 +16,6 @@ from aws_setup.errors import SetupError
 from aws_setup.inventory import tag_of
 from aws_setup.receipt import receipt_path, write_private
 from aws_setup.resources.tags import DEPLOYMENT, tags
-from aws_setup.resources.tokens import token
 from aws_setup.session import error_code, pages
 from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
@@ -77,14 +76,12 @@ class AccessEntries(Step):
 
     def _let_in(self, ctx: Context, arn: str) -> None:
         eks, cluster = ctx.aws.eks, ctx.config.eks_cluster_name
-        life = str((cluster_of(ctx) or {}).get("createdAt", ""))
         try:
             eks.create_access_entry(
                 clusterName=cluster,
                 principalArn=arn,
                 type="STANDARD",
                 tags=tags(ctx.config, self.name),
-                clientRequestToken=token(ctx.config.deployment_name, life, arn),
             )
         except ClientError as error:
             if error_code(error) == "InvalidParameterException":

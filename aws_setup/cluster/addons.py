@@ -11,13 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.cluster.door import cluster_of
 from aws_setup.consistency import shown
 from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT, tags
-from aws_setup.resources.tokens import token
 from aws_setup.session import error_code
 from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
@@ -65,7 +63,11 @@ class Addon(Step):
         return ()
 
     def create(self, ctx: Context) -> Found:
-        """Ask for the add-on; what Kubernetes itself installed of it is taken over."""
+        """Ask for the add-on; what Kubernetes itself installed of it is taken over.
+
+        Its name keeps it from being made twice. A token of ours that stayed the same would, after
+        a destroy, be answered with the add-on that is gone; botocore's is new for each call.
+        """
         request: dict[str, Any] = {
             "clusterName": ctx.config.eks_cluster_name,
             "addonName": self.addon,
@@ -74,12 +76,10 @@ class Addon(Step):
         }
         if self.role:
             request["serviceAccountRoleArn"] = ctx.of(self.role).id
-        life = str((cluster_of(ctx) or {}).get("createdAt", ""))
-        unique = token(ctx.config.deployment_name, life, request)
 
         def ask() -> Any:
             try:
-                return ctx.aws.eks.create_addon(**request, clientRequestToken=unique)["addon"]
+                return ctx.aws.eks.create_addon(**request)["addon"]
             except ClientError as error:
                 if error_code(error) != "ResourceInUseException":
                     raise
@@ -100,7 +100,6 @@ class Addon(Step):
             addonName=self.addon,
             serviceAccountRoleArn=ctx.of(self.role).id,
             resolveConflicts="PRESERVE",
-            clientRequestToken=token(found.id, ctx.of(self.role).id, found.facts["version"]),
         )
         return Found(found.id, "UPDATING", found.facts, ready=False)
 

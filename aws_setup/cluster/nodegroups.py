@@ -16,7 +16,6 @@ from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT, tags
-from aws_setup.resources.tokens import token
 from aws_setup.session import error_code
 from aws_setup.steps import Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
@@ -100,7 +99,11 @@ class NodeGroup(Step):
         return found
 
     def create(self, ctx: Context) -> Found:
-        """Ask for the node group, again while its new role spreads through IAM."""
+        """Ask for the node group, again while its new role spreads through IAM.
+
+        Its name keeps it from being made twice, so that no token of ours is needed: one that stayed
+        the same would, after a destroy, be answered with the group that is gone.
+        """
         return self._ask(ctx, self._request(ctx))
 
     def _ask(self, ctx: Context, request: Any) -> Found:
@@ -120,9 +123,9 @@ class NodeGroup(Step):
         group = wait_until(what, ask, clock=ctx.clock, deadline=120, pause=5, note=ctx.note)
         return self._found(ctx, group)
 
-    def _request(self, ctx: Context, former: object = "") -> Any:
+    def _request(self, ctx: Context) -> Any:
         template = ctx.of(f"{self.name} template")
-        request: dict[str, Any] = {
+        return {
             "clusterName": ctx.config.eks_cluster_name,
             "nodegroupName": self.nodes.group,
             "scalingConfig": _scaling(self.nodes.count),
@@ -135,9 +138,6 @@ class NodeGroup(Step):
             "capacityType": "ON_DEMAND",
             "tags": tags(ctx.config, self.name, name=self.nodes.group),
         }
-        life = str((cluster_of(ctx) or {}).get("createdAt", ""))
-        unique = token(ctx.config.deployment_name, life, str(former), request)
-        return request | {"clientRequestToken": unique}
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Set sizes and labels, then the template's version; EKS takes one update at a time.
@@ -148,7 +148,7 @@ class NodeGroup(Step):
         changed = {drift.what for drift in found.drift}
         if FAILED in changed:
             self.delete(ctx, found)
-            return self._ask(ctx, self._request(ctx, found.since))
+            return self._ask(ctx, self._request(ctx))
         if changed & {"nodes", "labels"}:
             made: Any = eks.update_nodegroup_config(
                 clusterName=cluster,

@@ -96,7 +96,11 @@ class LaunchTemplate(Step):
         return (Drift("contents", "an older version", "as configured"),)
 
     def create(self, ctx: Context) -> Found:
-        """Make the template."""
+        """Make the template.
+
+        Its name keeps it from being made twice. A token that stayed the same would, for a day after
+        a destroy, be answered with the id of the template that is gone.
+        """
         name = self._template_name(ctx)
         mine = tags(ctx.config, self.name, name=name)
         marked = mine | {MARK: self._mark(ctx, 1)}
@@ -104,7 +108,6 @@ class LaunchTemplate(Step):
             made: Any = ctx.aws.ec2.create_launch_template(
                 LaunchTemplateName=name,
                 LaunchTemplateData=self._data(ctx),
-                ClientToken=token(ctx.config.deployment_name, name, self._fingerprint(ctx)),
                 TagSpecifications=specification("launch-template", marked),
             )
         except ClientError as error:

@@ -13,7 +13,6 @@ from aws_setup.errors import SetupError
 from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT, tags
-from aws_setup.resources.tokens import token
 from aws_setup.session import error_code
 from aws_setup.steps import Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
@@ -215,6 +214,8 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     } | dict.fromkeys(ENDPOINTS, True)
     if access_cidrs(ctx):
         network["publicAccessCidrs"] = access_cidrs(ctx)
+    # The name keeps it from being made twice. A token of ours would be the same after a destroy in
+    # an adopted VPC, and be answered with the cluster that is gone; botocore's is always new.
     request: dict[str, Any] = {
         "name": config.eks_cluster_name,
         "version": config.kubernetes_version or ctx.choices.kubernetes_version,
@@ -228,8 +229,7 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     }
     if config.eks_log_types:
         request["logging"] = logging(config)
-    # The subnets make this life of the cluster unique, so that a re-creation has its own token.
-    return request | {"clientRequestToken": token(config.deployment_name, request)}
+    return request
 
 
 def logging(config: Config) -> dict[str, Any]:
