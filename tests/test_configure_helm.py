@@ -15,7 +15,7 @@ from kubernetes.client import CoreV1Api
 from aws_setup.cluster.token import PREFIX
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import cloud, settings
-from tests.cluster_world import Lab, lab
+from tests.cluster_world import Lab, helms, lab
 from tests.kube import connect
 from tests.test_configure import release_of
 
@@ -34,21 +34,6 @@ def zoo(
     monkeypatch.setattr("aws_setup.cluster.release.OTHER_RUN", 0.2)
     with lab(cloud, tmp_path / "laptop", monkeypatch, helm=request.param) as made:
         yield made
-
-
-def helms() -> list[int]:
-    """Return the ids of the helm processes that this process has started."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                command = (folder / "cmdline").read_bytes().split(b"\0")
-                parent = (folder / "stat").read_text().rpartition(") ")[2].split()[1]
-            except OSError:
-                continue
-            if int(parent) == os.getpid() and command[0].endswith(b"/helm"):
-                found.append(int(folder.name))
-    return found
 
 
 def kill_helm(zoo: Lab, patch: pytest.MonkeyPatch, methods: str, resource: str) -> None:

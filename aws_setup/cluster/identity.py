@@ -37,6 +37,9 @@ EBS_POLICIES = (
 https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html
 """
 
+NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
+"""There is no such entry, or the cluster's mode has none at all."""
+
 EBS_ACCOUNT = "system:serviceaccount:kube-system:ebs-csi-controller-sa"
 AUDIENCE = "sts.amazonaws.com"
 
@@ -181,6 +184,22 @@ class NodeRole(ManagedRole):
     def policies(self) -> Sequence[Sequence[str]]:
         """What a node needs, the network plug-in included."""
         return [[policy] for policy in NODE_POLICIES]
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the role, and the access entry that EKS made for its nodes.
+
+        The entry outlives the nodes and holds the role's unique id: nodes of a later role of the
+        same name could not join.
+        """
+        if cluster_of(ctx):
+            try:
+                ctx.aws.eks.delete_access_entry(
+                    clusterName=ctx.config.eks_cluster_name, principalArn=found.id
+                )
+            except ClientError as error:
+                if error_code(error) not in NO_ENTRY:
+                    raise
+        super().delete(ctx, found)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from aws_setup.cluster.labels import NodeLabels
 from aws_setup.cluster.nodegroups import NodeGroup
 from aws_setup.cluster.nodes import kinds, node_template
 from aws_setup.cluster.openwhisk import Address, Api, HandOver, Ready
+from aws_setup.cluster.orphans import Orphans
 from aws_setup.cluster.release import HelmRelease
 from aws_setup.cluster.storage import DriverAccount, StorageClass, StorageProbe
 from aws_setup.cluster.tls import NginxSecret, ServerCertificate
@@ -99,7 +100,7 @@ def removal(config: Config) -> list[Step]:
     every = configuration(config.model_copy(update={**on, **given, **counts}))
     looks = (Address, Ready, Api, DriverAccount, NodeLabels)
     kept = [step for step in every if not isinstance(step, looks)]
-    return within([_removing(step) for step in kept])
+    return within([*(_removing(step) for step in kept), Orphans()])
 
 
 @dataclass(frozen=True)
