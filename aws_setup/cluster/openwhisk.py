@@ -17,6 +17,9 @@ from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
 from aws_setup.whisk.access import Access, access_path, read_access, write_access
 
+BALANCER, INTERNAL = ".elb.", "internal-"
+"""What every name of a load balancer holds, and how an internal one's begins."""
+
 
 @dataclass(frozen=True)
 class Address(Step):
@@ -37,10 +40,17 @@ class Address(Step):
             drift.append(Drift("release", "made for another address", host))
         if pair and tls.replaced(ctx, pair):
             drift.append(Drift("replaced certificates", "in IAM", "deleted"))
+        if self._other_kind(ctx, host):
+            has = "public" if ctx.config.openwhisk_internal else "internal"
+            drift.append(Drift("load balancer", has, self._kind(ctx)))
         return Found(host, self._kind(ctx), {"host": host}, tuple(drift))
 
     def _kind(self, ctx: Context) -> str:
         return "internal" if ctx.config.openwhisk_internal else "public"
+
+    def _other_kind(self, ctx: Context, host: str) -> bool:
+        """Say whether a load balancer is internal and should not be, or the other way round."""
+        return BALANCER in host and host.startswith(INTERNAL) != ctx.config.openwhisk_internal
 
     def create(self, ctx: Context) -> Found:
         """Wait for the load balancer, then name it in the certificate and in the release."""
@@ -64,6 +74,10 @@ class Address(Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Second pass: certificate with this name, Secret, release; then the old ones go."""
         host = found.id
+        if self._other_kind(ctx, host):
+            ctx.note(f"a load balancer stays internal or public: replacing {host}")
+            release.replace_service(ctx, host)
+            return self.create(ctx)
         pair = tls.current_pair(ctx)
         if pair is None or tls.faults(ctx, pair, host):
             pair = tls.renew(ctx, host)
@@ -197,7 +211,7 @@ class Api(Step):
     """OpenWhisk's API answers, with as many healthy invokers as there are nodes for them."""
 
     name: str = "openwhisk api"
-    needs: tuple[str, ...] = ("openwhisk ready",)
+    needs: tuple[str, ...] = ("openwhisk address", "openwhisk ready")
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
@@ -268,7 +282,7 @@ class HandOver(Step):
     """The file by which whisk_helper.py and `wsk` find this OpenWhisk, its key included."""
 
     name: str = "hand-over file"
-    needs: tuple[str, ...] = ("openwhisk api", "openwhisk keys")
+    needs: tuple[str, ...] = ("openwhisk address", "openwhisk api", "openwhisk keys")
     part: str = "openwhisk"
     removing: bool = False
 

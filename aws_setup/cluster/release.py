@@ -272,6 +272,15 @@ def _uninstall(ctx: Context) -> None:
     through_outages(ctx, lambda _: helm_of(ctx).uninstall())
 
 
+def replace_service(ctx: Context, host: str) -> None:
+    """Have Kubernetes make another load balancer: the Service goes, and helm makes it again."""
+    config, keys = ctx.config, read_keys(ctx)
+    kube(ctx).delete(SERVICE, tls.nginx_secret(config), config.openwhisk_namespace)
+    _wait_service(ctx, host)
+    if keys:
+        bring(ctx, wanted(ctx, keys, host=""))
+
+
 def _records(ctx: Context) -> bool:
     """Say whether helm keeps a record of the release: told without helm, which may be missing."""
     config = ctx.config

@@ -255,6 +255,7 @@ class NginxSecret(Step):
     name: str = "nginx secret"
     needs: tuple[str, ...] = ("server certificate",)
     part: str = "openwhisk"
+    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret, compared with the certificate in use."""
@@ -264,6 +265,8 @@ class NginxSecret(Step):
         there = _secret_pair(ctx)
         if there is None:
             return None
+        if self.removing:
+            return Found(f"{config.openwhisk_namespace}/{nginx_secret(config)}", TLS)
         pair = current_pair(ctx)
         drift = faults(ctx, there, elb_host(ctx)) if config.openwhisk_tls_arn else []
         if pair and pair.fingerprint != there.fingerprint:
