@@ -12,6 +12,7 @@ import click
 from aws_setup import whisk_setup
 from aws_setup.cli import asker, guarded, shared_options
 from aws_setup.config import Config
+from aws_setup.keeping import Keeper
 from aws_setup.report import Report
 from aws_setup.result import Result
 from aws_setup.whisk.source import DEFAULT_JAR
@@ -93,9 +94,10 @@ def main(ctx: click.Context, /, **given: Any) -> None:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
     }
     options = Options(given=given, left_out=frozenset(left_out))
+    keeper = Keeper("whisk_helper.py", "whisk")
 
     def work(config: Config | None, result: Result, report: Report) -> None:
-        whisk_setup.run(options, config, result=result, report=report, ask=asker())
+        whisk_setup.run(options, config, result=result, report=report, ask=asker(), keeper=keeper)
 
     sys.exit(
         guarded(
@@ -103,6 +105,7 @@ def main(ctx: click.Context, /, **given: Any) -> None:
             work,
             beside=Path(__file__).resolve().parent,
             without=lambda result, report: work(None, result, report),
+            finish=keeper.finish,
             **given,
         )
     )

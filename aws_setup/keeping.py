@@ -27,6 +27,7 @@ from aws_setup.report import Report
 from aws_setup.result import Result
 from aws_setup.runner import Event, Kind, Listener, removable, removal_needs
 from aws_setup.steps import Action, Context
+from aws_setup.waiting import Clock
 
 
 class Deed(Enum):
@@ -74,6 +75,21 @@ class Keeper:
         )
         path = None if deed is Deed.LOOK else events_path(ctx.config)
         self.log.begin(head, now=ctx.clock.now(), path=path)
+
+    def begin_actions(
+        self, config: Config, command: str, plan: Mapping[str, Planned], *, clock: Clock
+    ) -> None:
+        """Begin the record of a run over OpenWhisk's actions, of which none needs another."""
+        head = Head(
+            command=command,
+            script=self.log.head.script,
+            deployment=config.deployment_name,
+            region=config.aws_region or "",
+            started=timestamp(clock.today()),
+            needs=dict.fromkeys(plan, ()),
+            plan=plan,
+        )
+        self.log.begin(head, now=clock.now(), path=events_path(config))
 
     def listener(self, tell: Listener) -> Listener:
         """Return a listener that logs every event and passes on what was not there already."""

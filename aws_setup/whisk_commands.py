@@ -7,15 +7,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from aws_setup import runner
+from aws_setup.config import Config
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
+from aws_setup.events import Planned
+from aws_setup.keeping import Keeper
 from aws_setup.report import Report
 from aws_setup.report import whisk as show
 from aws_setup.result import Result
+from aws_setup.steps import Action
 from aws_setup.waiting import SystemClock
 from aws_setup.whisk import checks
 from aws_setup.whisk.actions import Deed, Existing, Wanted, action_body, deed, differences, parse
 from aws_setup.whisk.client import Client
-from aws_setup.whisk.deploy import Abort, Listener, Outcome, Pool, Task
+from aws_setup.whisk.deploy import Abort, Event, Kind, Listener, Outcome, Pool, Task
 from aws_setup.whisk.endpoint import Endpoint
 from aws_setup.whisk.jar import Jar
 from aws_setup.whisk.selection import Selection
@@ -59,7 +64,10 @@ class Order:
 
 @dataclass
 class Run:
-    """One command under way; `jar` reads the jar, `jar_wanted` says whether --verify should."""
+    """One command under way; `jar` reads the jar, `jar_wanted` says whether --verify should.
+
+    With a `config` and a `keeper` it leaves its lines in the deployment's event log.
+    """
 
     order: Order
     client: Client
@@ -72,6 +80,8 @@ class Run:
     consent: bool = False
     ask: Ask | None = None
     warnings: list[Problem] = field(default_factory=list)
+    config: Config | None = None
+    keeper: Keeper | None = None
 
     def warn(self, problems: list[Problem]) -> None:
         """Show warnings and keep them for the JSON document."""
@@ -216,8 +226,48 @@ def _carry_out(
     pool, abort = run.pool()
     uploader = Uploader(run.client, wanted, jar, existing, abort)
     with run.progress(tasks) as tell:
-        outcome = pool.run(tasks, uploader.act, tell)
+        outcome = pool.run(tasks, uploader.act, _logged(run, rows, tell))
+    _log_not_started(run, outcome)
     _sum_up(run, rows, outcome)
+
+
+KINDS = {
+    Kind.START: runner.Kind.START,
+    Kind.NOTE: runner.Kind.NOTE,
+    Kind.DONE: runner.Kind.DONE,
+    Kind.FAILED: runner.Kind.FAILED,
+}
+"""Kind of an event of an upload -> its kind in the event log; bytes on their way are not in it."""
+
+
+def _logged(run: Run, rows: list[show.Row], tell: Listener) -> Listener:
+    """Begin the run's record in the event log; return a listener that adds each event to it."""
+    if run.keeper is None or run.config is None:
+        return tell
+    log = run.keeper.log
+    plan = {
+        row.name: Planned(show.ACTIONS[row.deed], row.existing.version if row.existing else "")
+        for row in rows
+    }
+    command = f"whisk {run.order.verb}"
+    run.keeper.begin_actions(run.config, command, plan, clock=run.clock)
+
+    def passed(event: Event) -> None:
+        if event.kind in KINDS:
+            action = Action(show.ACTIONS[event.deed])
+            done = event.kind is Kind.DONE
+            text, own = ("", event.text) if done else (event.text, "")
+            now = run.clock.now()
+            log.tell(runner.Event(now, KINDS[event.kind], event.name, action, text, own))
+        tell(event)
+
+    return passed
+
+
+def _log_not_started(run: Run, outcome: Outcome) -> None:
+    if run.keeper and run.config:
+        for name in outcome.not_started:
+            run.keeper.log.tell(runner.Event(run.clock.now(), runner.Kind.BLOCKED, name))
 
 
 def _task(row: show.Row, jar: Jar | None) -> Task:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused
+from aws_setup.keeping import Keeper
 from aws_setup.report import Report
 from aws_setup.result import Result
 from aws_setup.waiting import SystemClock
@@ -124,6 +125,7 @@ def run(
     result: Result,
     report: Report,
     ask: Ask | None,
+    keeper: Keeper | None = None,
 ) -> None:
     """Find OpenWhisk, reach it, and do what was asked for.
 
@@ -163,6 +165,8 @@ def run(
                     consent=given["yes"],
                     ask=ask,
                     warnings=warnings,
+                    config=config,
+                    keeper=keeper,
                 )
             )
         finally:

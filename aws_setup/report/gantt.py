@@ -106,14 +106,19 @@ def timeline_svg(
     Args:
         record: the run.
         narrow: for a page as wide as a phone.
-        least: steps beside the critical path that took a smaller share of the run are left out.
+        least: steps beside the critical path that took a smaller share of the run, and ended well,
+            are left out.
         name: the prefix of its ids, unlike those of other pictures on the page.
     """
     path = critical_path(record)
     total = total_seconds(record)
     on_path = {link.span.step: link for link in path}
     acted = [span for span in spans(record) if span.acted]
-    shown = [span for span in acted if span.step in on_path or span.seconds >= least * total]
+    shown = [
+        span
+        for span in acted
+        if span.step in on_path or span.outcome in WORDS or span.seconds >= least * total
+    ]
     layout = _layout(total, narrow=narrow)
     bottom = layout.top + layout.row * len(shown)
     body = [

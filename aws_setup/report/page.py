@@ -34,6 +34,9 @@ NONE = "–"
 
 UNKNOWN = Mark("", "")
 
+LEAST = 0.002
+"""Share of a run below which a bar is too short to be seen: the table has the step all the same."""
+
 RESULTS = {"ok": "done", "leftovers": "left something", "": "did not end"}
 """A run's result -> its word, where that is another."""
 
@@ -202,8 +205,8 @@ def _timelines(records: Sequence[Record]) -> list[Timeline]:
     return [
         Timeline(
             record.head.command,
-            Markup(timeline_svg(record, name=f"timeline-{place}")),
-            Markup(timeline_svg(record, narrow=True, name=f"narrow-{place}")),
+            Markup(timeline_svg(record, least=LEAST, name=f"timeline-{place}")),
+            Markup(timeline_svg(record, narrow=True, least=LEAST, name=f"narrow-{place}")),
             _caption(record),
         )
         for place, record in enumerate(records)
