@@ -287,3 +287,10 @@ def test_what_is_read_from_a_log_draws_the_same(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     log = written(path, Event(101.0, Kind.DONE, "vpc", Action.CREATE, id="vpc-1"))
     assert page(read_events(path)) == page([log.record()])
+
+
+def test_a_run_of_no_time_has_a_table_and_no_timeline() -> None:
+    text = page([recorded({"vpc": (0.0, 0.4)}, end=End("ok", 0.4, 1))])
+    assert 'id="timelines"' not in text
+    assert Page(text).row("vpc")[2] == "created"
+    assert "0.4 s" in Page(text).row("create")

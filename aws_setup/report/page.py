@@ -25,8 +25,8 @@ from aws_setup.report.timeline import (
     path_seconds,
     spans,
     total_seconds,
+    worth_drawing,
 )
-from aws_setup.waiting import minutes
 
 HERE = Path(__file__).resolve().parent
 NONE = "–"
@@ -210,7 +210,7 @@ def _timelines(records: Sequence[Record]) -> list[Timeline]:
             _caption(record),
         )
         for place, record in enumerate(records)
-        if any(span.acted for span in spans(record))
+        if worth_drawing(record)
     ]
 
 
@@ -242,8 +242,8 @@ def _run(record: Record) -> Run:
         command=record.head.command,
         result=_result(record),
         started=record.head.started.replace("T", " ").replace("+00:00", " UTC") or NONE,
-        took=minutes(end.seconds if end else total_seconds(record)),
-        path=minutes(path_seconds(path)) if acted else NONE,
+        took=took(end.seconds if end else total_seconds(record)),
+        path=took(path_seconds(path)) if acted else NONE,
         changed=acted,
         api_calls=str(end.api_calls) if end else NONE,
         problems=end.problems if end else (),

@@ -99,6 +99,11 @@ def total_seconds(record: Record) -> float:
     return max((span.end for span in spans(record)), default=0.0)
 
 
+def worth_drawing(record: Record) -> bool:
+    """Whether a run did something that took long enough for a timeline: a second."""
+    return total_seconds(record) >= 1 and any(span.acted for span in spans(record))
+
+
 def critical_path(record: Record) -> list[Link]:
     """Return the chain of steps that decided how long the run took, the first one first.
 

@@ -14,7 +14,7 @@ from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.ending import Bill, Played
 from aws_setup.rehearsal.story.reckoning import long_steps
-from aws_setup.report.timeline import critical_path, spans, text_timeline
+from aws_setup.report.timeline import critical_path, text_timeline, worth_drawing
 from aws_setup.waiting import minutes
 
 RECKONED = """\
@@ -56,7 +56,7 @@ class Teller:
     def timelines(self, played: Sequence[Played]) -> None:
         """Draw each run that did something, on AWS's clock: what ran when, what took the time."""
         for one in played:
-            if one.run is None or not any(span.acted for span in spans(one.run)):
+            if one.run is None or not worth_drawing(one.run):
                 continue
             long, short = long_steps(one.run)
             self.heading(f"{one.act.short}, as on AWS")
