@@ -7,11 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.consistency import shown
 from aws_setup.inventory import Item
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import specification, tags
 from aws_setup.resources.tokens import token
-from aws_setup.resources.vpc import CLAIM
+from aws_setup.resources.vpc import CLAIM, LIVES
 from aws_setup.session import error_code
 from aws_setup.steps import Context, Drift, Found, Step
 
@@ -34,18 +35,31 @@ class RouteTable(Step):
         return Found(items[0]["RouteTableId"], "available") if items else None
 
     def create(self, ctx: Context) -> Found:
-        """Make the table, unless the VPC's claim made it already."""
-        for table in ctx.inventory.of_step("route tables", self.name, fresh=True):
-            return Found(table["RouteTableId"], "available")
+        """Make the table, unless the VPC's claim made it already.
+
+        A token of a table that was deleted since is answered with that one, which nobody sees:
+        the next token of the series is tried.
+        """
+        found = self._there(ctx)
+        for life in range(LIVES):
+            if found is not None:
+                return found
+            self._ask(ctx, life=life)
+            found = shown(lambda: self._there(ctx), clock=ctx.clock)
+        raise RuntimeError(f"{LIVES} generations of {self.name} within one day")
+
+    def _there(self, ctx: Context) -> Found | None:
+        items = ctx.inventory.of_step("route tables", self.name, fresh=True)
+        return Found(items[0]["RouteTableId"], "available") if items else None
+
+    def _ask(self, ctx: Context, *, life: int) -> None:
         vpc = ctx.of("vpc").id
-        made = ctx.aws.ec2.create_route_table(
+        mine = tags(ctx.config, self.name, name=self.title)
+        ctx.aws.ec2.create_route_table(
             VpcId=vpc,
-            ClientToken=token(ctx.config.deployment_name, self.name, vpc),
-            TagSpecifications=specification(
-                "route-table", tags(ctx.config, self.name, name=self.title)
-            ),
+            ClientToken=token(ctx.config.deployment_name, self.name, vpc, life),
+            TagSpecifications=specification("route-table", mine),
         )
-        return Found(made["RouteTable"]["RouteTableId"], "available")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Take its subnets away and delete it."""

@@ -59,6 +59,10 @@ FILTERS = {
 }
 
 
+class AskedFor(set[str]):
+    """The private addresses that launches named; no other launch gets them by chance."""
+
+
 def set_state(instance: Any, name: str) -> None:
     """Put an instance of moto in a state."""
     instance._state.name, instance._state.code = name, CODES[name]
@@ -69,6 +73,10 @@ def _run(cloud: Cloud, call: Call) -> dict[str, Any]:
     for address in used_addresses(ec2, launch.subnet):
         launch.subnet._subnet_ips.setdefault(address, None)
         launch.subnet._unused_ips.discard(address)
+    asked = cloud.room(AskedFor)
+    asked.add(private_address(launch.params))
+    # moto gives freed addresses away first: it would be those, of thousands, that were fixed.
+    launch.subnet._unused_ips -= asked
     made = cloud.look(call, "RunInstances", **_request(launch))
     ids = [one["InstanceId"] for one in made["Instances"]]
     for instance in ec2.get_multi_instances_by_id(ids):
