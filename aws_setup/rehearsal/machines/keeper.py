@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from subprocess import SubprocessError
 from types import MappingProxyType
 from typing import Any
 
+from aws_setup.errors import SetupError
 from aws_setup.inventory import STEP_TAG
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
@@ -18,6 +21,8 @@ from aws_setup.rehearsal.machines.chaos import Fate, fate
 from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.rehearsal.machines.room import Lay, Room
 from aws_setup.rehearsal.software import laying
+
+log = logging.getLogger(__name__)
 
 PAUSE = 0.1
 """Seconds between two looks at the cloud."""
@@ -111,14 +116,20 @@ class Keeper:
         return None
 
     def _launch(self, seen: Seen) -> None:
-        self.room.launch(
-            seen.id,
-            private_ip=seen.private_ip,
-            public_ip=seen.public_ip,
-            lay=self.amis[seen.image],
-            authorized_key=seen.key,
-            breaks=self._fate(seen).breaks,
-        )
+        """Make a machine; when it does not boot, say so, and try again at the next look."""
+        try:
+            self.room.launch(
+                seen.id,
+                private_ip=seen.private_ip,
+                public_ip=seen.public_ip,
+                lay=self.amis[seen.image],
+                authorized_key=seen.key,
+                breaks=self._fate(seen).breaks,
+            )
+        except (SetupError, OSError, SubprocessError) as error:
+            log.warning("%s does not boot and is made anew: %s", seen.id, error)
+            self.room.discard(seen.id)
+            self._on.pop(seen.id, None)
 
     def _fate(self, seen: Seen) -> Fate:
         """Return what chaos has for a machine, decided when it is first seen running."""

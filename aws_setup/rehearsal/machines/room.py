@@ -41,6 +41,7 @@ class Box:
     private_ip: str
     tree: Tree
     port: int
+    host_key: str
     public_ip: str = ""
     breaks: str = ""
     process: subprocess.Popen[bytes] | None = None
@@ -111,11 +112,12 @@ class Room:
         """
         tree = Tree(self.folder / instance_id)
         key = authorized_key or self.authorized_key
+        tree.remove()
         tree.lay_out(authorized_key=key.rstrip() + "\n")
         for put in lay:
             put(tree)
         with self._lock:
-            box = Box(instance_id, private_ip, tree, _free_port(), breaks=breaks)
+            box = Box(instance_id, private_ip, tree, _free_port(), tree.host_key(), breaks=breaks)
             self._boxes[instance_id] = box
         self.power_on(instance_id, public_ip=public_ip)
         return tree
@@ -154,7 +156,9 @@ class Room:
         """Switch a machine off and remove its disk; unknown ones are fine."""
         if instance_id in self._boxes:
             self.power_off(instance_id)
-            self._boxes.pop(instance_id).tree.remove()
+            with self._lock:
+                box = self._boxes.pop(instance_id)
+            box.tree.remove()
             self._write_ssh_config()
 
     def tree(self, instance_id: str) -> Tree:
@@ -195,7 +199,7 @@ class Room:
             boxes = self._boxes.values()
             write(
                 self.ssh_config,
-                [Door(box.id, box.public_ip, box.port, box.tree.host_key()) for box in boxes],
+                [Door(box.id, box.public_ip, box.port, box.host_key) for box in boxes],
             )
 
     def _boot(self, box: Box) -> subprocess.Popen[bytes]:
