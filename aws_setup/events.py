@@ -99,8 +99,11 @@ def events_path(config: Config) -> Path:
 
 
 def scrub(text: str) -> str:
-    """Return a text without account ids and secrets, cut to the length that is kept."""
-    return HIDDEN.sub("…", text)[:TEXT]
+    """Return a text without account ids and secrets, cut to the length that is kept.
+
+    Bytes that were no text where they came from, on a machine say, become question marks.
+    """
+    return HIDDEN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))[:TEXT]
 
 
 class EventLog:
@@ -186,7 +189,7 @@ def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(handle, text.encode())
+        os.write(handle, text.encode("utf-8", "replace"))
     finally:
         os.close(handle)
 

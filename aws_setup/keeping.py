@@ -42,7 +42,7 @@ class Keeper:
     """Keeps the record of one command; `html` is the page that was asked for."""
 
     def __init__(self, script: str, command: str, *, html: str | None = None) -> None:
-        self.html = Path(html) if html else None
+        self.html = None if html is None else Path(html)
         self.config: Config | None = None
         self.log = EventLog(script=script, command=command)
 

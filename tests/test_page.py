@@ -267,7 +267,8 @@ def test_costs_of_several_scripts_add_up_and_the_newest_of_one_counts() -> None:
 
 def test_a_page_replaces_an_old_one_whole(tmp_path: Path) -> None:
     target = tmp_path / "page.html"
-    target.write_text("old")
+    target.write_text("<!DOCTYPE html>old")
+    check_target(target)
     write_page(target, [planned()], config=SAMPLE)
     assert target.read_text(encoding="utf-8") == page([planned()], config=SAMPLE)
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".html"] == ["page.html"]
@@ -279,6 +280,9 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     for target in (tmp_path, tmp_path / "no" / "page.html", file / "page.html"):
         with pytest.raises(Refused, match="the report cannot be written"):
             check_target(target)
+    if Path("/dev/null").exists():
+        with pytest.raises(Refused, match="is no file"):
+            check_target(Path("/dev/null"))
     check_target(tmp_path / "page.html")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
 
@@ -294,3 +298,19 @@ def test_a_run_of_no_time_has_a_table_and_no_timeline() -> None:
     assert 'id="timelines"' not in text
     assert Page(text).row("vpc")[2] == "created"
     assert "0.4 s" in Page(text).row("create")
+
+
+def test_a_file_that_is_no_page_is_not_replaced(tmp_path: Path) -> None:
+    config = tmp_path / "config_aws.yaml"
+    config.write_text("aws_region: us-east-1\n")
+    with pytest.raises(Refused, match="is no HTML page"):
+        check_target(config)
+    (tmp_path / "empty").write_text("")
+    check_target(tmp_path / "empty")
+
+
+def test_words_of_a_machine_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
+    log = written(tmp_path / "log", Event(101.0, Kind.FAILED, "ssh", text="\udcff\x00 \x1b[31m"))
+    write_page(tmp_path / "page.html", [log.record()])
+    [record] = read_events(tmp_path / "log")
+    assert record.events[0].text == "?\x00 \x1b[31m"

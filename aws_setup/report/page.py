@@ -34,6 +34,9 @@ NONE = "–"
 
 UNKNOWN = Mark("", "")
 
+DOCTYPE = b"<!DOCTYPE html>"
+"""What every page begins with."""
+
 LEAST = 0.002
 """Share of a run below which a bar is too short to be seen: the table has the step all the same."""
 
@@ -100,11 +103,14 @@ def check_target(path: Path) -> None:
     """Refuse a page that could not be written, before anything is done.
 
     Raises:
-        Refused: its folder is missing or may not be written, or it is a folder itself.
+        Refused: its folder is missing or may not be written, or it is there and is no page.
     """
     hint = "give --html a file in a folder that you may write"
-    if path.is_dir():
-        raise Refused("the report cannot be written", f"{path} is a folder", hint)
+    if path.exists() and not path.is_file():
+        why = f"{path} is {'a folder' if path.is_dir() else 'no file'}"
+        raise Refused("the report cannot be written", why, hint)
+    if _is_something_else(path):
+        raise Refused("the report is not written", f"{path} is there and is no HTML page", hint)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -112,6 +118,17 @@ def check_target(path: Path) -> None:
         raise Refused("the report cannot be written", why, hint) from None
     os.close(handle)
     Path(name).unlink()
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a file is there that a page must not replace: a configuration, say."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(DOCTYPE))
+    except OSError:
+        # Not there, or not to be read: whether it can be replaced is for the next check to say.
+        return False
+    return begins not in (b"", DOCTYPE)
 
 
 def write_page(
