@@ -87,6 +87,16 @@ def test_what_it_says_when_all_is_well(
     assert "All went as it should." in said
 
 
+def test_the_folder_stays_when_asked(
+    tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(director, "ACTS", (PLAN,))
+    assert director.tell(Options(speed=1000, imitate=True, keep=True)) == 0
+    (kept,) = tmp.iterdir()
+    assert f"kept: {kept}" in capfd.readouterr().out.splitlines()
+    assert (kept / "config_aws.yaml").is_file()
+
+
 linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
 
 
@@ -130,3 +140,16 @@ def test_even_killed_it_leaves_nothing(tmp_path: Path) -> None:
         run.process.kill()
         run.rest()
         assert run.gone(within=60), run.alive()
+
+
+@linux
+def test_a_reader_that_goes_away_and_an_output_without_our_letters(tmp_path: Path) -> None:
+    with started(
+        tmp_path / "tmp", "--speed", "200", "--imitate-machines", PYTHONIOENCODING="ascii"
+    ) as run:
+        assert run.until("FS in rehearsal").startswith("?FS")
+        run.until("1 of 12")
+        assert run.process.stdout
+        run.process.stdout.close()
+        assert run.process.wait(60) != 0
+        assert run.gone(within=5), run.alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -19,6 +20,10 @@ def run() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or file that has no λ and no lines gets ? for them.
+            stream.reconfigure(errors="replace")
     return main()
 
 
