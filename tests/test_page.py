@@ -201,6 +201,13 @@ def test_a_failed_run_says_so_on_top() -> None:
     assert "create failed" in said
 
 
+def test_the_title_says_once_what_is_true_of_all_runs() -> None:
+    done = Record(Head("create", "s", deployment="zoo"), (), End("ok", 1.0, 1))
+    failed = Record(Head("configure", "c", deployment="zoo"), (), End("failed", 1.0, 1))
+    assert "<h1>zoo: create, create done</h1>" in page([done, done])
+    assert "<h1>zoo: create done, configure failed</h1>" in page([done, failed])
+
+
 def test_a_run_that_was_killed_has_no_end() -> None:
     record = recorded({"vpc": (0.0, 2.0)}, Event(2.0, Kind.START, "subnet", Action.CREATE))
     read_page = read(record)

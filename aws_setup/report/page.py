@@ -192,7 +192,10 @@ def _result(record: Record) -> str:
 
 def _title(records: Sequence[Record]) -> str:
     names = {record.head.deployment: None for record in records if record.head.deployment}
+    commands = ", ".join(record.head.command for record in records)
     said = ", ".join(f"{record.head.command} {_result(record)}" for record in records)
+    if len({_result(record) for record in records}) == 1:
+        said = f"{commands} {_result(records[0])}"
     return f"{', '.join(names) or 'λFS on AWS'}: {said}"
 
 
