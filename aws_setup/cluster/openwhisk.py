@@ -20,6 +20,9 @@ from aws_setup.whisk.access import Access, access_path, read_access, write_acces
 BALANCER, INTERNAL = ".elb.", "internal-"
 """What every name of a load balancer holds, and how an internal one's begins."""
 
+LONGEST_LINE = 200
+"""Characters of a log line that are shown."""
+
 
 @dataclass(frozen=True)
 class Address(Step):
@@ -188,14 +191,13 @@ def _of_release(door: Kube, namespace: str) -> list[dict[str, object]]:
 
 
 def describe(ctx: Context, blocker: Blocker) -> str:
-    """Return a blocker with its newest event or its last log line."""
+    """Return a blocker with its newest event, and with its last log line where it has one."""
     space = ctx.config.openwhisk_namespace
-    told = f"{blocker.kind} {blocker.name}: {blocker.state}"
-    more = last_event(ctx, blocker.name, space)
-    if not more and blocker.kind in ("pod", "job"):
-        line = _last_line(ctx, blocker)
-        more = f"(log: {line})" if line else ""
-    return f"{told} {more}".strip()
+    told = [f"{blocker.kind} {blocker.name}: {blocker.state}"]
+    told.append(last_event(ctx, blocker.name, space))
+    line = _last_line(ctx, blocker) if blocker.kind in ("pod", "job") else ""
+    told.append(f"(log: {line[:LONGEST_LINE]})" if line else "")
+    return " ".join(part for part in told if part)
 
 
 def _last_line(ctx: Context, blocker: Blocker) -> str:

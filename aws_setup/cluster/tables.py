@@ -27,7 +27,7 @@ from aws_setup.cluster.tls import NginxSecret, ServerCertificate
 from aws_setup.cluster.values import user_values
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
-from aws_setup.resources.eks import EksCluster
+from aws_setup.resources.eks import EksCluster, failure
 from aws_setup.steps import Context, Found, Step
 
 
@@ -165,12 +165,21 @@ def within(steps: Sequence[Step]) -> list[Step]:
 
 
 def prepare(ctx: Context) -> None:
-    """Refuse to begin without a cluster, naming the script that makes it."""
-    if cluster_of(ctx) is None:
+    """Refuse to begin without a cluster that may become usable, naming the script that makes it."""
+    cluster, name = cluster_of(ctx), ctx.config.eks_cluster_name
+    if cluster is None:
         raise Refused(
-            f"there is no EKS cluster {ctx.config.eks_cluster_name} in {ctx.aws.region}",
+            f"there is no EKS cluster {name} in {ctx.aws.region}",
             "EKS knows none of this name with these credentials",
             "run python create_aws_infrastructure.py first, or correct eks_cluster_name",
+        )
+    if cluster["status"] == "FAILED":
+        raise Refused.all(failure(cluster).problems)
+    if cluster["status"] == "DELETING":
+        raise Refused(
+            f"the EKS cluster {name} is being deleted",
+            "its status is DELETING",
+            "wait until it is gone, then run python create_aws_infrastructure.py",
         )
 
 

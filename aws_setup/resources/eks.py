@@ -160,12 +160,7 @@ class EksCluster(Step):
     def _probe(self, ctx: Context, name: str) -> Found | Pending:
         cluster: Any = ctx.aws.eks.describe_cluster(name=name)["cluster"]
         if cluster["status"] == "FAILED":
-            issues = [issue.get("message") for issue in cluster.get("health", {}).get("issues", [])]
-            raise SetupError(
-                f"EKS cluster {name} FAILED",
-                "; ".join(map(str, issues)) or "EKS gives no reason",
-                "run destroy --only 'eks cluster', then create again",
-            )
+            raise failure(cluster)
         found = self._found(ctx, cluster)
         return found if cluster["status"] == "ACTIVE" else Pending(cluster["status"])
 
@@ -199,6 +194,17 @@ class EksCluster(Step):
     def charges(self, config: Config) -> tuple[Charge, ...]:
         """The control plane."""
         return (Charge(self.part, "eks"),)
+
+
+def failure(cluster: Item) -> SetupError:
+    """Return why EKS gave a cluster up, in its own words, with the mend."""
+    issues = [str(issue.get("message")) for issue in cluster.get("health", {}).get("issues", [])]
+    return SetupError(
+        f"EKS cluster {cluster['name']} FAILED",
+        "; ".join(issues) or "EKS gives no reason",
+        "run create_aws_infrastructure.py destroy --only 'eks cluster', then "
+        "create_aws_infrastructure.py create again",
+    )
 
 
 def cluster_request(ctx: Context) -> dict[str, Any]:
