@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import ACCOUNT
 from aws_setup.whisk import wskprops
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import NODES, Lab, lab, private
@@ -61,7 +62,12 @@ def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: 
 
 
 def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
-    told = json.dumps(zoo.run("configure"))
+    page = zoo.folder / "page.html"
+    steps = zoo.run("configure", "--html", str(page))
+    told = json.dumps(steps)
+    shown = page.read_text(encoding="utf-8")
+    assert [name for name in steps_of(steps) if f">{name}<" not in shown] == []
+    assert ACCOUNT not in shown
     auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
     tls = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")
@@ -70,6 +76,7 @@ def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
     assert private(folder / "lambda-fs.tls.pem")
     for text in (
         told,
+        shown,
         *(
             (folder / f"lambda-fs.{ending}").read_text(encoding="utf-8")
             for ending in ("json", "log", "events.jsonl")
