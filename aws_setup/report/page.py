@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,81 +12,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aws_setup.config import Config
-from aws_setup.errors import Problem, Refused
+from aws_setup.errors import Refused
 from aws_setup.events import Record
 from aws_setup.picture import Mark, architecture
-from aws_setup.pricing import HOURS_A_MONTH
 from aws_setup.receipt import write_private
-from aws_setup.report.gantt import timeline_svg, took
+from aws_setup.report.gantt import timeline_svg
 from aws_setup.report.marks import before, marks
-from aws_setup.report.timeline import (
-    Span,
-    critical_path,
-    path_seconds,
-    spans,
-    total_seconds,
-    worth_drawing,
-)
+from aws_setup.report.rows import Cost, cost_rows, result_word, run_row
+from aws_setup.report.timeline import critical_path, spans, worth_drawing
 
 HERE = Path(__file__).resolve().parent
-NONE = "–"
-"""What stands in a cell that has nothing to say."""
-
-UNKNOWN = Mark("", "")
 
 DOCTYPE = b"<!DOCTYPE html>"
 """What every page begins with."""
 
 LEAST = 0.002
 """Share of a run below which a bar is too short to be seen: the table has the step all the same."""
-
-RESULTS = {"ok": "done", "leftovers": "left something", "": "did not end"}
-"""A run's result -> its word, where that is another."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A line of the costs, in US dollars."""
-
-    part: str
-    hourly: float
-
-    @property
-    def monthly(self) -> float:
-        """What it costs in the hours of a month, as AWS counts them."""
-        return self.hourly * HOURS_A_MONTH
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the table of steps."""
-
-    name: str
-    kind: str
-    action: str
-    state: str
-    id: str
-    needs: str
-    start: str
-    took: str
-    why: str
-    critical: bool
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the page says about one run."""
-
-    command: str
-    result: str
-    started: str
-    took: str
-    path: str
-    changed: int
-    api_calls: str
-    problems: tuple[Problem, ...]
-    needs_title: str
-    steps: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
@@ -169,13 +110,13 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    costs = _costs(records)
+    costs = cost_rows(records)
     drawn, caption = _architecture(records, config, earlier)
     return environment.get_template("page.html").render(
         title=_title(records),
         where=_where(records),
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        runs=[_run(record) for record in records],
+        runs=[run_row(record) for record in records],
         facts=facts,
         architecture=drawn,
         caption=caption,
@@ -185,17 +126,12 @@ def page(
     )
 
 
-def _result(record: Record) -> str:
-    result = record.end.result if record.end else ""
-    return RESULTS.get(result, result)
-
-
 def _title(records: Sequence[Record]) -> str:
     names = {record.head.deployment: None for record in records if record.head.deployment}
     commands = ", ".join(record.head.command for record in records)
-    said = ", ".join(f"{record.head.command} {_result(record)}" for record in records)
-    if len({_result(record) for record in records}) == 1:
-        said = f"{commands} {_result(records[0])}"
+    said = ", ".join(f"{record.head.command} {result_word(record)}" for record in records)
+    if len({result_word(record) for record in records}) == 1:
+        said = f"{commands} {result_word(records[0])}"
     return f"{', '.join(names) or 'λFS on AWS'}: {said}"
 
 
@@ -239,62 +175,3 @@ def _caption(record: Record) -> str:
     there = sum(not span.acted for span in spans(record))
     rest = f" {there} other steps had nothing to do or did not start." if there else ""
     return f"Critical path: {path}.{rest}"
-
-
-def _costs(records: Sequence[Record]) -> list[Cost]:
-    """Return the costs by part: each script prices its own things, and its newest word counts."""
-    by_script = {r.head.script: r.head.parts for r in records if r.head.parts}
-    parts: dict[str, float] = {}
-    for priced in by_script.values():
-        for part, hourly in priced.items():
-            parts[part] = parts.get(part, 0.0) + hourly
-    return [Cost(part, hourly) for part, hourly in sorted(parts.items(), key=lambda p: -p[1])]
-
-
-def _run(record: Record) -> Run:
-    path, end = critical_path(record), record.end
-    found = {span.step: span for span in spans(record)}
-    acted = sum(span.acted for span in found.values())
-    deleting = any(planned.action == "delete" for planned in record.head.plan.values())
-    known = marks([record])
-    names = {link.span.step for link in path} if acted else set()
-    return Run(
-        command=record.head.command,
-        result=_result(record),
-        started=record.head.started.replace("T", " ").replace("+00:00", " UTC") or NONE,
-        took=took(end.seconds if end else total_seconds(record)),
-        path=took(path_seconds(path)) if acted else NONE,
-        changed=acted,
-        api_calls=str(end.api_calls) if end else NONE,
-        problems=end.problems if end else (),
-        needs_title="After" if deleting else "Needs",
-        steps=tuple(
-            _line(record, step, found.get(step), known.get(step, UNKNOWN), critical=step in names)
-            for step in _steps(record, found)
-        ),
-    )
-
-
-def _steps(record: Record, found: Mapping[str, Span]) -> list[str]:
-    """Return every step that the run knows of, in the table's order."""
-    return list({**record.head.plan, **record.head.needs, **found})
-
-
-def _line(record: Record, step: str, span: Span | None, mark: Mark, *, critical: bool) -> Line:
-    planned = record.head.plan.get(step)
-    ran = span is not None and span.acted
-    word = mark.word
-    if planned and planned.state and mark.kind == "exists":
-        word = planned.state
-    return Line(
-        name=step,
-        kind=mark.kind,
-        action=planned.action if planned else NONE,
-        state=word,
-        id=(span.id if span else "") or (planned.id if planned else ""),
-        needs=", ".join(record.head.needs.get(step, ())),
-        start=took(span.start) if span and ran else "",
-        took=took(span.seconds) if span and ran else "",
-        why=span.text if span else "",
-        critical=critical,
-    )
