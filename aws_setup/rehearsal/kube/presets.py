@@ -46,7 +46,8 @@ ADDONS: dict[str, tuple[tuple[str, str, str], ...]] = {
 
 def workload(plural: str, name: str, account: str) -> Obj:
     """Return a workload of an add-on."""
-    labels = {"app.kubernetes.io/name": name}
+    # The driver's own chart names its controller by `app`, and so do those who restart it.
+    labels = {"app": name, "app.kubernetes.io/name": name}
     spec = {
         "serviceAccountName": account,
         "containers": [{"name": name, "image": f"602401143452.dkr.ecr/eks/{name}"}],
