@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,37 +118,6 @@ def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
     assert told["invoker-nodes"]["action"] == "update"
     invoker = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
     assert invoker["spec"]["replicas"] == NODES + 1
-
-
-@pytest.mark.parametrize("status", ["pending-install", "pending-upgrade"])
-def test_a_helm_that_was_killed_is_recovered(
-    zoo: Lab, status: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    zoo.run("configure")
-    monkeypatch.setattr("aws_setup.cluster.release.OTHER_RUN", 0.2)
-    secrets = zoo.api.state.all("secrets", "openwhisk")
-    records = [one for one in secrets if "helm" in one["type"]]
-    newest = max(records, key=lambda one: int(one["metadata"]["labels"]["version"]))
-    stuck(zoo, newest, status)
-    if status == "pending-install":
-        for record in records:
-            if record is not newest:
-                zoo.api.state.remove("secrets", record)
-    zoo.run("configure")
-    assert release_of(zoo)["status"] == "deployed"
-    zoo.run("configure")
-
-
-def stuck(zoo: Lab, record: Any, status: str) -> None:
-    """Leave helm's record of a release as a killed helm leaves it."""
-    text = base64.b64decode(base64.b64decode(record["data"]["release"]))
-    release = json.loads(gzip.decompress(text))
-    release["info"]["status"] = status
-    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode())))
-    changed = json.loads(json.dumps(record))
-    changed["data"]["release"] = packed.decode()
-    changed["metadata"]["labels"]["status"] = status
-    zoo.api.state.put("secrets", changed)
 
 
 def test_destroy_leaves_the_cluster_and_nothing_else(zoo: Lab) -> None:

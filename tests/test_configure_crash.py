@@ -145,6 +145,16 @@ def test_a_half_made_deployment_is_destroyed_from_where_it_is(
     assert shape(zoo) - before == Counter()
 
 
+def test_a_namespace_without_its_secret_goes_too(zoo: Lab) -> None:
+    no = {"fault": "status", "status": 409, "verb": "create", "resource": "secrets", "times": 9}
+    zoo.api.faults.add(no)
+    zoo.run("configure", code=1)
+    assert zoo.api.state.get("namespaces", "openwhisk") is not None
+    zoo.api.faults.clear()
+    assert zoo.run("destroy")["leftovers"] == []
+    assert zoo.api.state.get("namespaces", "openwhisk") is None
+
+
 def end_cluster() -> None:
     """Delete the cluster as somebody does in the console who does not know what is in it."""
     eks = client("eks")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 import yaml
 from kubernetes.client import CoreV1Api
 
+import configure_eks_cluster
 from aws_setup.cluster.token import PREFIX
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import cloud, settings
@@ -159,3 +163,36 @@ def without_helm(zoo: Lab) -> None:
     assert zoo.run("destroy")["leftovers"] == []
     assert "helm is missing: removing one by one what it made" in zoo.said
     gone(zoo)
+
+
+def test_a_run_that_is_killed_leaves_its_helm_to_end_and_the_next_run_waits_for_it(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        script = Path(configure_eks_cluster.__file__)
+        command = [sys.executable, str(script), "-y", "config_aws.yaml", "--yes"]
+        with (
+            subprocess.Popen(command, cwd=zoo.folder, stderr=subprocess.DEVNULL) as process,
+            monkeypatch.context() as patch,
+        ):
+            slow_helm(zoo, patch, process)
+            assert process.wait(timeout=120) == -signal.SIGKILL
+            zoo.run("configure")
+        assert "pending-install: waiting whether another run ends it" in zoo.said
+        assert "clearing it" not in zoo.said
+        assert release_of(zoo)["status"] == "deployed"
+        assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[bytes]) -> None:
+    """Kill the script for good once its helm makes things, and let that helm take its time."""
+    plain = zoo.api.answer
+
+    def answer(request: Any) -> Any:
+        making = request.agent.startswith("Helm") and request.method != "GET"
+        if making and request.asks[1] != "secrets":
+            process.kill()
+            time.sleep(0.5)
+        return plain(request)
+
+    patch.setattr(zoo.api, "answer", answer)

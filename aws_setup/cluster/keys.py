@@ -17,6 +17,7 @@ from aws_setup.cluster.secretdata import decoded, encoded
 from aws_setup.config import Config
 from aws_setup.resources.tags import DEPLOYMENT
 from aws_setup.steps import Context, Drift, Found, Step
+from aws_setup.waiting import Pending, wait_until
 
 ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
@@ -84,14 +85,17 @@ class KeySecret(Step):
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "openwhisk"
 
+    removing: bool = False
+
     def find(self, ctx: Context) -> Found | None:
-        """Return the Secret."""
+        """Return the Secret; when removing also a namespace of ours in which there is none yet."""
         if living_cluster(ctx) is None:
             return None
         config = ctx.config
         there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
         if there is None:
-            return None
+            left = self.removing and _own_namespace(ctx)
+            return Found(config.openwhisk_namespace, "namespace") if left else None
         complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
         drift = () if complete else (Drift("keys", "incomplete", "three"),)
         return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available", {}, drift)
@@ -133,7 +137,21 @@ class KeySecret(Step):
         """Delete the Secret, and the namespace when it is ours."""
         config, door = ctx.config, kube(ctx)
         door.delete(SECRET, secret_name(config), config.openwhisk_namespace)
-        namespace = door.get(NAMESPACE, config.openwhisk_namespace) or {}
-        has = namespace.get("metadata", {}).get("labels") or {}
-        if labels(config).items() <= has.items():
+        if _own_namespace(ctx):
             door.delete(NAMESPACE, config.openwhisk_namespace)
+        wait_until(
+            f"the namespace {config.openwhisk_namespace} is gone",
+            lambda: Pending("what it holds is being deleted") if _own_namespace(ctx) else True,
+            clock=ctx.clock,
+            deadline=600,
+            pause=2,
+            note=ctx.note,
+            hint=f"kubectl describe namespace {config.openwhisk_namespace} says what it waits for",
+        )
+
+
+def _own_namespace(ctx: Context) -> bool:
+    """Say whether the namespace is there and this deployment made it."""
+    there = kube(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
+    has = there.get("metadata", {}).get("labels") or {}
+    return labels(ctx.config).items() <= has.items()
