@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -76,6 +77,17 @@ def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
         over.set()
         keeper.join()
     assert tree.exists("/opt/kept")
+
+
+@needs_machines
+def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: World) -> None:
+    place.room.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
+    port = place.room.port("i-0")
+    place.room.power_off("i-0")
+    with socket.create_server(("127.0.0.1", port)):
+        place.room.power_on("i-0")
+        assert place.room.port("i-0") != port
+        assert connections(awake(place)) == 1
 
 
 def test_imitated_machines_do_the_same(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class Room:
         for put in lay:
             put(tree)
         with self._lock:
-            box = Box(instance_id, private_ip, tree, _free_port(), tree.host_key(), breaks=breaks)
+            box = Box(instance_id, private_ip, tree, 0, tree.host_key(), breaks=breaks)
             self._boxes[instance_id] = box
         self.power_on(instance_id, public_ip=public_ip)
         return tree
@@ -204,6 +204,7 @@ class Room:
 
     def _boot(self, box: Box) -> subprocess.Popen[bytes]:
         with _listener(box.port) as listener:
+            box.port = int(listener.getsockname()[1])
             process = subprocess.Popen(
                 [
                     *self._enter(),
@@ -249,13 +250,12 @@ class Room:
         self._switch.stdout.readline()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def _listener(port: int) -> socket.socket:
-    server = socket.create_server(("127.0.0.1", port))
+    """Listen on a port, or on any free one: for 0, and where another program took it meanwhile."""
+    try:
+        server = socket.create_server(("127.0.0.1", port))
+    except OSError:
+        server = socket.create_server(("127.0.0.1", 0))
     os.set_inheritable(server.fileno(), True)
     return server
 
