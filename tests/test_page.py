@@ -197,6 +197,7 @@ def test_a_failed_run_says_so_on_top() -> None:
     assert "→ ask for more" in said
     assert read_page.row("subnet")[2] == "failed"
     assert "quota of subnets" in said
+    assert "1 of 6" in read_page.row("create"), "what failed changed nothing"
     assert read_page.row("machine")[2] == "not started"
     assert "create failed" in said
 

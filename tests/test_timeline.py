@@ -98,6 +98,20 @@ def test_outcomes_follow_what_was_done(action: Action) -> None:
     assert {span.outcome for span in spans(recorded(action=action))} == {wanted[action]}
 
 
+def test_what_was_there_and_had_to_be_waited_for_is_drawn() -> None:
+    waited = [
+        Event(0.0, Kind.START, "cluster", Action.EXISTS),
+        Event(300.0, Kind.DONE, "cluster", Action.EXISTS, id="c"),
+        Event(0.0, Kind.START, "vpc", Action.EXISTS),
+        Event(0.1, Kind.DONE, "vpc", Action.EXISTS, id="v"),
+    ]
+    lines = text_timeline(recorded({}, *waited))
+    assert re.search(r"^cluster +5 min  █+$", lines[1])
+    assert lines[2] == "1 more were there already."
+    found = {span.step: (span.acted, span.changed) for span in spans(recorded({}, *waited))}
+    assert found == {"cluster": (True, False), "vpc": (False, False)}
+
+
 def test_a_run_without_events_has_no_path() -> None:
     record = recorded({})
     assert (spans(record), critical_path(record), total_seconds(record)) == ([], [], 0)

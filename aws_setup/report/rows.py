@@ -97,7 +97,7 @@ def run_row(record: Record) -> Run:
     """Return what the page says about a run."""
     path, end = critical_path(record), record.end
     found = {span.step: span for span in spans(record)}
-    acted = sum(span.acted for span in found.values())
+    acted = any(span.acted for span in found.values())
     deleting = any(planned.action == "delete" for planned in record.head.plan.values())
     known = marks([record])
     names = {link.span.step for link in path} if acted else set()
@@ -107,7 +107,7 @@ def run_row(record: Record) -> Run:
         started=record.head.started.replace("T", " ").replace("+00:00", " UTC") or NONE,
         took=took(end.seconds if end else total_seconds(record)),
         path=took(path_seconds(path)) if acted else NONE,
-        changed=acted,
+        changed=sum(span.changed for span in found.values()),
         api_calls=str(end.api_calls) if end else NONE,
         problems=end.problems if end else (),
         needs_title="After" if deleting else "Needs",

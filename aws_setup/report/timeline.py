@@ -32,6 +32,10 @@ PAST: Mapping[Action, Outcome] = {
 """What was done -> the outcome of a step that ended well; all else was there before."""
 
 
+WAITED = 1.0
+"""Seconds from which on a step that was there already was waited for, as a cluster that starts."""
+
+
 @dataclass(frozen=True)
 class Span:
     """One step in a run: `start` and `end` are seconds since the run's start.
@@ -54,8 +58,15 @@ class Span:
 
     @property
     def acted(self) -> bool:
-        """Whether the run did something about it, or tried to."""
-        return self.outcome not in (Outcome.EXISTS, Outcome.BLOCKED)
+        """Whether the run did something about it, tried to, or waited for it to be usable."""
+        if self.outcome is Outcome.EXISTS:
+            return self.seconds >= WAITED
+        return self.outcome is not Outcome.BLOCKED
+
+    @property
+    def changed(self) -> bool:
+        """Whether the run made, changed or deleted it."""
+        return self.outcome in PAST.values()
 
 
 @dataclass(frozen=True)
@@ -158,7 +169,7 @@ def text_timeline(record: Record, *, ascii_only: bool = False) -> list[str]:
     """
     dark, light = ("#", "-") if ascii_only else ("█", "░")
     all_spans = spans(record)
-    shown = [span for span in all_spans if span.outcome is not Outcome.EXISTS]
+    shown = [span for span in all_spans if span.acted or span.outcome is Outcome.BLOCKED]
     path = critical_path(record)
     if not any(span.acted for span in shown):
         return [f"{record.head.command}: nothing to do, {len(all_spans)} steps were there"]
