@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
         yield made
 
 
@@ -42,13 +42,15 @@ def release_of(zoo: Lab) -> dict[str, str]:
 def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: Lab) -> None:
     told = zoo.run("configure")
     steps = steps_of(told)
-    assert steps["openwhisk api"]["id"].startswith("http://localhost:")
+    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    port = zoo.config["openwhisk_api_port"]
+    assert steps["openwhisk api"]["id"] == f"http://{balancer['DNSName']}:{port}"
     file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
     assert private(file)
     assert wskprops.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
 
     config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")
-    assert config["data"]["whisk_api_host_name"] == "localhost"
+    assert config["data"]["whisk_api_host_name"] == balancer["DNSName"]
     auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
     assert wskprops.parse(file.read_text())["AUTH"] == guest
@@ -101,12 +103,12 @@ def test_changed_values_upgrade_the_release_and_keep_the_keys(zoo: Lab) -> None:
     zoo.run("configure")
     auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"]
     mine = zoo.folder / "mine.yaml"
-    mine.write_text(yaml.safe_dump({"installer": "installer:2"}))
+    mine.write_text(yaml.safe_dump({"image": "rehearsal/part:2"}))
     zoo.save(openwhisk_values=str(mine))
     told = steps_of(zoo.run("configure"))
     assert told["openwhisk release"]["action"] == "update"
     job = zoo.api.state.need("jobs", "owdev-install-packages", "openwhisk")
-    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "rehearsal/part:2"
     assert zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"] == auth
 
 
