@@ -19,9 +19,9 @@ from aws_setup.rehearsal.machines import Room
 from aws_setup.rehearsal.machines.keeper import AMIS, keeping
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.software import laying
+from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from tests.cloud import client, cloud, settings
 from tests.machines import make_key, needs_machines
-from tests.sql_scripts import write_scripts
 
 __all__ = ["cloud", "settings"]
 

@@ -16,9 +16,9 @@ from aws_setup.hosts.ssh import Hosts
 from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software.laying import make_template
+from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from aws_setup.steps import Action, Found
 from tests.ndb_world import VMS, World, run, world
-from tests.sql_scripts import write_scripts
 
 pytestmark = [
     pytest.mark.timeout(120),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aws_setup.hosts.sql.splitting import digest, split
-from tests.sql_scripts import SCHEMA
+from aws_setup.rehearsal.software.sql_scripts import SCHEMA
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from aws_setup.hosts.sql.tables import Tables
 from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software.laying import make_template
+from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from aws_setup.steps import Action, Context, Found
 from tests.ndb_world import VMS, World, run, world
-from tests.sql_scripts import write_scripts
 
 pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
 

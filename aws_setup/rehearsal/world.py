@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.rehearsal.kube.hooks import KubeHooks
 from aws_setup.rehearsal.machines.crowd import Crowd
-from aws_setup.rehearsal.machines.keeper import keeping
-from aws_setup.rehearsal.machines.room import Room, available
+from aws_setup.rehearsal.machines.keeper import AMIS, keeping
+from aws_setup.rehearsal.machines.room import Lay, Room, available
 from aws_setup.rehearsal.machines.software import ZOOKEEPER_JARS
+from aws_setup.rehearsal.machines.tree import Tree
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.software import laying
+from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from aws_setup.rehearsal.whisk.behind import Behind, openwhisk
 
 
@@ -41,7 +45,37 @@ class World:
         if self.imitated:
             names = ("start_ndb_cluster", "populate_mysql_ndb_tables", "format_filesystem")
             keys |= dict.fromkeys((*names, "sftp_ssh_key"), False)
+        elif not without_database():
+            keys["ndb_sql_scripts_dir"] = str(self._sql_scripts())
         return keys
+
+    def _sql_scripts(self) -> Path:
+        folder = self.machines.folder.resolve() / "sql"
+        return folder if folder.exists() else write_scripts(folder)
+
+
+NDB_MANAGER = "ami-0ef872c16032b2aeb"
+MARIADB = ("mariadb-install-db", "mariadbd")
+
+
+def without_database() -> bool:
+    """Say whether the NDB manager's mysqld has no real database behind it here."""
+    return any(shutil.which(name) is None for name in MARIADB)
+
+
+@contextmanager
+def images(folder: Path) -> Iterator[Mapping[str, tuple[Lay, ...]]]:
+    """Yield what the AMIs hold: the NDB manager's a real database, which is made meanwhile."""
+    if without_database():
+        yield AMIS
+        return
+    with ThreadPoolExecutor(1) as pool:
+        template = pool.submit(laying.make_template, folder / "mariadb")
+
+        def database(tree: Tree) -> None:
+            laying.database(tree, template.result())
+
+        yield {**AMIS, NDB_MANAGER: (laying.ndb_manager, database)}
 
 
 def why_imitated() -> str:
@@ -73,7 +107,9 @@ def world(
         cloud = stack.enter_context(serve(settings, port=port))
         hooks = stack.enter_context(KubeHooks(cloud))
         behind = stack.enter_context(openwhisk(cloud, hooks))
-        machines = Crowd(folder) if imitate or why_imitated() else Room(folder)
+        imitated = imitate or why_imitated()
+        machines: Room | Crowd = Crowd(folder) if imitated else Room(folder)
         stack.enter_context(machines)
-        stack.enter_context(keeping(cloud, machines))
+        amis = AMIS if imitated else stack.enter_context(images(folder))
+        stack.enter_context(keeping(cloud, machines, amis=amis))
         yield World(cloud, hooks, machines, behind)

@@ -20,7 +20,7 @@ from aws_setup.rehearsal.story.ending import Played, bill, faults, write_report
 from aws_setup.rehearsal.story.player import Player, Stopped
 from aws_setup.rehearsal.story.reckoning import as_on_aws
 from aws_setup.rehearsal.story.telling import Teller
-from aws_setup.rehearsal.world import World, why_imitated, world
+from aws_setup.rehearsal.world import World, why_imitated, without_database, world
 from aws_setup.report.timeline import total_seconds
 
 INTERRUPTED = 130
@@ -134,7 +134,8 @@ def _stage(folder: Path, options: Options) -> Iterator[World]:
 
 def _facts(stage: World, options: Options, kit: Kit) -> list[tuple[str, str]]:
     kept = "kept" if options.keep else "removed at the end"
-    machines = "OpenSSH servers with ZooKeeper, and stand-ins for the rest"
+    real = "ZooKeeper" if without_database() else "ZooKeeper and MariaDB"
+    machines = f"OpenSSH servers with {real}, and stand-ins for the rest"
     if stage.imitated:
         why = "as you asked" if options.imitate else why_imitated()
         machines = f"imitated, without MySQL NDB ({why})"

@@ -26,7 +26,7 @@ END$$
 
 
 def write_scripts(folder: Path, *, user: str = "") -> Path:
-    """Write every script; with `user` a create_user.sql too."""
+    """Write every script; with `user` a create_user.sql too; returns the folder."""
     folder.mkdir()
     for index, name in enumerate(ORDER):
         (folder / name).write_text(f"CREATE TABLE t{index} (id INT PRIMARY KEY) ENGINE=NDB;\n")
