@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import urllib.request
 from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.rehearsal import chaos
 from aws_setup.rehearsal.chaos import Chaos, Kind, Plan
+from aws_setup.rehearsal.command import main
 from aws_setup.rehearsal.kube import chaos as kube_chaos
 from aws_setup.rehearsal.machines import chaos as machine_chaos
 from aws_setup.rehearsal.rules import AwsError, Call
@@ -116,3 +123,35 @@ def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:
         told = json.load(answer)
     assert told["summary"].startswith("chaos (seed 4): ")
     assert told["counts"]["throttled"] == sum(h["kind"] == "throttled" for h in told["hits"]) > 0
+
+
+def test_serve_says_at_its_end_what_went_wrong(tmp_path: Path) -> None:
+    words = ["serve", "--speed", "0", "--chaos", "7", "--state-dir", str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "aws_setup.rehearsal", *words], stdout=pipe, stderr=pipe, text=True
+    ) as server:
+        assert server.stdout
+        line = ""
+        while not line.startswith("export AWS_ENDPOINT_URL="):
+            line = server.stdout.readline()
+        once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+        url = line.partition("=")[2].strip()
+        ec2 = boto3.client("ec2", endpoint_url=url, region_name="us-east-1", config=once)
+        for number in range(40):
+            with suppress(BotoCoreError, ClientError):
+                ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=30)
+    assert server.returncode == 0
+    told = json.loads((tmp_path / "chaos.json").read_text())
+    assert told["seed"] == 7
+    assert told["hits"]
+    assert told["summary"] in said.splitlines()
+
+
+def test_a_seed_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--chaos", "monkey"])
+    assert ended.value.code == 2
+    assert "--chaos: invalid int value: 'monkey'" in capsys.readouterr().err
