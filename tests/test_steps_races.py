@@ -1,4 +1,4 @@
-"""What a second run finds that the first one made after both had looked."""
+"""Who comes first: two runs at once, and what must outlive what when everything goes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.plan import look, only
+from aws_setup.config import Config
+from aws_setup.plan import Row, look, only
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.resources.gateways import ElasticIp, NatGateway
-from aws_setup.resources.tables import infrastructure
-from aws_setup.steps import Context
+from aws_setup.resources.sweep import ClusterSweep
+from aws_setup.resources.tables import everything, infrastructure
+from aws_setup.runner import needed_by
+from aws_setup.steps import Action, Context
 from tests.cloud import client, cloud, settings
+from tests.eks_world import NODE_POLICIES, role
 from tests.scripts import prepare
 from tests.test_steps_contract import brought, context
 
@@ -76,3 +80,32 @@ def test_a_token_that_a_gone_gateway_took_with_it_is_passed_over(
         # AWS lists a gone gateway for an hour and knows its token for longer.
         client("ec2").delete_tags(Resources=[old], Tags=[{"Key": "lambda-fs:step"}])
         assert NatGateway().create(ctx).id != old
+
+
+def test_kubernetes_has_nodes_until_its_volumes_and_load_balancer_are_gone() -> None:
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    rows = [Row(step, Action.DELETE) for step in everything(config)]
+    before = {name: needed_by(rows, name) for name in ("openwhisk release", "core-nodes")}
+    assert {"core-nodes", "invoker-nodes", "other node groups"} <= before["openwhisk release"]
+    assert "other node groups" in before["core-nodes"], "what is needed goes last"
+    assert "eks cluster" in needed_by(rows, "other node groups")
+
+
+def test_only_node_groups_that_no_step_knows_are_others(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work")
+    brought(folder, ["eks cluster", "public subnet 1"])
+    nodes = role("node-role", "ec2.amazonaws.com", *NODE_POLICIES)
+    with context(folder) as ctx:
+        cluster = client("eks").describe_cluster(name=ctx.config.eks_cluster_name)["cluster"]
+        for name in ("core-nodes", "a-colleagues"):
+            client("eks").create_nodegroup(
+                clusterName=cluster["name"],
+                nodegroupName=name,
+                subnets=cluster["resourcesVpcConfig"]["subnetIds"],
+                nodeRole=nodes,
+            )
+        found = ClusterSweep(known=("core-nodes",)).find(ctx)
+    assert found is not None
+    assert found.id == "a-colleagues"

@@ -28,6 +28,7 @@ from aws_setup.cluster.values import user_values
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
 from aws_setup.resources.eks import EksCluster, failure
+from aws_setup.resources.sweep import ClusterSweep
 from aws_setup.steps import Context, Found, Step
 
 
@@ -111,6 +112,7 @@ class WithCluster(Step):
     """
 
     inner: Step
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -119,8 +121,8 @@ class WithCluster(Step):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What the step needs."""
-        return self.inner.needs
+        """What the step needs, and what goes after it beyond that."""
+        return (*self.inner.needs, *self.also)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the thing; None also when the API server does not answer or does not let in."""
@@ -141,8 +143,16 @@ class WithCluster(Step):
 
 
 def ending(config: Config) -> list[Step]:
-    """Return the steps to delete when the cluster itself ends, without the cluster."""
-    return [WithCluster(step) for step in removal(config) if not isinstance(step, ActiveCluster)]
+    """Return the steps to delete when the cluster itself ends, without the cluster.
+
+    Our node groups go first and others' then: Kubernetes takes volumes and load balancers away
+    while it still has nodes to run on.
+    """
+    return [
+        WithCluster(step, also=(ClusterSweep.name,) if isinstance(step, NodeGroup) else ())
+        for step in removal(config)
+        if not isinstance(step, ActiveCluster)
+    ]
 
 
 def _removing(step: Step) -> Step:

@@ -30,17 +30,21 @@ class _Sweep(Step):
 
 @dataclass(frozen=True)
 class ClusterSweep(_Sweep):
-    """Node groups of the cluster that no step of ours knows; EKS refuses to delete it before."""
+    """Node groups of the cluster that no step of ours knows; EKS refuses to delete it before.
+
+    `known` names those that our steps delete.
+    """
 
     name: str = "other node groups"
     needs: tuple[str, ...] = ("eks cluster",)
+    known: tuple[str, ...] = ()
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the node groups; None also when the cluster is not this deployment's."""
+        """Return the others' node groups; None also when the cluster is not this deployment's."""
         items = ctx.inventory.all("eks cluster")
         if not items or tag_of(items[0], DEPLOYMENT) != ctx.config.deployment_name:
             return None
-        groups = _node_groups(ctx)
+        groups = [group for group in _node_groups(ctx) if group not in self.known]
         return Found(", ".join(groups), "listed") if groups else None
 
     def delete(self, ctx: Context, found: Found) -> None:

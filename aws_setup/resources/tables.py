@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aws_setup.cluster.nodes import kinds
 from aws_setup.cluster.tables import ending
 from aws_setup.config import Config
 from aws_setup.resources.adopted import AdoptedSubnet, AdoptedVpc
@@ -79,11 +80,12 @@ def everything(config: Config) -> list[Step]:
     on = {name: True for name in switches if name not in adoptions}
     steps = infrastructure(config.model_copy(update=on))
     steps += ending(config)
+    others = ClusterSweep(known=tuple(kind.group for kind in kinds(config)))
     if not config.create_vpc:
-        return [*steps, ClusterSweep()]
+        return [*steps, others]
     sweep = VpcSweep()
     swept = [
         replace(step, needs=(*step.needs, sweep.name)) if isinstance(step, EksCluster) else step
         for step in steps
     ]
-    return [*swept, sweep, ClusterSweep()]
+    return [*swept, sweep, others]
