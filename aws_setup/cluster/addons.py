@@ -54,8 +54,8 @@ class Addon(Step):
         return Found(self.addon, state, facts, self._drift(ctx, addon), ready)
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
-        if addon["status"] == "CREATE_FAILED":
-            return (Drift("status", f"CREATE_FAILED ({_reasons(addon)})", "ACTIVE"),)
+        if addon["status"] in ("CREATE_FAILED", "DELETING"):
+            return (Drift("status", f"{addon['status']} {_reasons(addon)}".strip(), "ACTIVE"),)
         role = ctx.found.get(self.role)
         has = addon.get("serviceAccountRoleArn", "")
         if role and has != role.id:

@@ -27,7 +27,7 @@ CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesN
 """Words of EKS and EC2 about a failure that another zone or type mends."""
 
 FAILED = "status"
-"""The drift of a group that EKS gave up: it is deleted and made anew."""
+"""The drift of a group that EKS gave up or is deleting: once it is gone it is made anew."""
 
 ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust relationships")
 """What CreateNodegroup says while a new role has not spread through IAM yet."""
@@ -73,8 +73,8 @@ class NodeGroup(Step):
             owner = tag_of(group, DEPLOYMENT) or "somebody else"
             mend = f"delete the node group {group['nodegroupName']} in the EKS console"
             return (Drift("owner", owner, ctx.config.deployment_name, mend),)
-        if group["status"] == "CREATE_FAILED":
-            return (Drift(FAILED, f"CREATE_FAILED ({_reasons(group)})", "ACTIVE"),)
+        if group["status"] in ("CREATE_FAILED", "DELETING"):
+            return (Drift(FAILED, f"{group['status']} {_reasons(group)}".strip(), "ACTIVE"),)
         types = group.get("instanceTypes") or []
         drift = []
         if types != [self.nodes.instance_type]:
