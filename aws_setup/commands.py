@@ -229,6 +229,7 @@ def destroy(run: Run) -> None:
         raise Refused.all(refused)
     there = removable(rows)
     name = run.ctx.config.deployment_name
+    _warn(run, [_left_alone(row) for row in rows if row.foreign])
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
     if there:
@@ -238,6 +239,13 @@ def destroy(run: Run) -> None:
         for step in chosen:
             run.ctx.found.pop(step, None)
     _verdict(run, name, chosen)
+
+
+def _left_alone(row: Row) -> Problem:
+    """Return the warning about something of a wanted name that is somebody else's."""
+    own, owner = (row.found.id if row.found else ""), row.conflicts[0]
+    why = f"it belongs to {owner.has}, not to {owner.wants}"
+    return Problem(f"{row.step.name} {own} is left alone", why, "")
 
 
 def _verdict(run: Run, name: str, chosen: Collection[str]) -> None:

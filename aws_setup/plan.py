@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aws_setup.aws_errors import explain
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.graph import run_graph
-from aws_setup.steps import Action, Context, Drift, Found, Step
+from aws_setup.steps import OWNER, Action, Context, Drift, Found, Step
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Row:
     def conflicts(self) -> tuple[Drift, ...]:
         """The differences that cannot be changed in place."""
         return tuple(drift for drift in (self.found.drift if self.found else ()) if drift.mend)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether what is there belongs to somebody else: it has the name, and not our tag."""
+        return any(drift.what == OWNER for drift in self.conflicts)
 
 
 def needs_of(steps: Sequence[Step]) -> dict[str, set[str]]:

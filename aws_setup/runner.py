@@ -175,7 +175,7 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
 
 def removable(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of what is there and is ours to delete."""
-    return [row for row in rows if row.found and not row.step.adopted]
+    return [row for row in rows if row.found and not row.step.adopted and not row.foreign]
 
 
 def needed_by(rows: Sequence[Row], name: str) -> set[str]:

@@ -27,6 +27,10 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
+OWNER = "owner"
+"""The drift of what has the wanted name and belongs to somebody else: destroy leaves it alone."""
+
+
 @dataclass(frozen=True)
 class Drift:
     """One difference between what is there and what the configuration wants.

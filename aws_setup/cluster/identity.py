@@ -18,7 +18,7 @@ from aws_setup.resources.autoscaling import own_name
 from aws_setup.resources.roles import delete_role, trust_policy
 from aws_setup.resources.tags import DEPLOYMENT, as_list, tags
 from aws_setup.session import error_code
-from aws_setup.steps import Context, Drift, Found, Step
+from aws_setup.steps import OWNER, Context, Drift, Found, Step
 
 MANAGED = "arn:aws:iam::aws:policy/"
 NODE_POLICIES = (
@@ -89,7 +89,7 @@ class ManagedRole(Step):
         if tag_of(role, DEPLOYMENT) != ctx.config.deployment_name:
             owner = tag_of(role, DEPLOYMENT) or "somebody else"
             mend = f"delete the role {role['RoleName']}, or choose another name for it"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend),)
+            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         drift = []
         if any(not set(group) & self._attached(ctx) for group in self.policies()):
             drift.append(Drift("policies", "incomplete", "as AWS asks for"))

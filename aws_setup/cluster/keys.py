@@ -15,6 +15,7 @@ from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.kube import NAMESPACE, SECRET, Json
 from aws_setup.cluster.secretdata import decoded, encoded
 from aws_setup.config import Config
+from aws_setup.inventory import tag_of
 from aws_setup.resources.tags import DEPLOYMENT
 from aws_setup.steps import Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
@@ -70,6 +71,19 @@ def read_keys(ctx: Context) -> Keys | None:
     return Keys(data["system"], data["guest"], data["database"], data.get(PIN, ""))
 
 
+def ours(ctx: Context) -> bool:
+    """Say whether OpenWhisk in this cluster is the deployment's: the cluster is, or its keys are.
+
+    A cluster of somebody else may hold another deployment's OpenWhisk under the same names.
+    """
+    config = ctx.config
+    if tag_of(living_cluster(ctx) or {}, DEPLOYMENT) == config.deployment_name:
+        return True
+    there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+    has = there.get("metadata", {}).get("labels") or {}
+    return labels(config).items() <= has.items()
+
+
 def pin_chart(ctx: Context, chart: str) -> None:
     """Note which chart the release is made from."""
     config = ctx.config
@@ -84,11 +98,10 @@ class KeySecret(Step):
     name: str = "openwhisk keys"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "openwhisk"
-
     removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the Secret; when removing also a namespace of ours in which there is none yet."""
+        """Return the Secret; when removing ours only, or a namespace of ours without one."""
         if living_cluster(ctx) is None:
             return None
         config = ctx.config
@@ -96,6 +109,8 @@ class KeySecret(Step):
         if there is None:
             left = self.removing and _own_namespace(ctx)
             return Found(config.openwhisk_namespace, "namespace") if left else None
+        if self.removing and not ours(ctx):
+            return None
         complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
         drift = () if complete else (Drift("keys", "incomplete", "three"),)
         return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available", {}, drift)

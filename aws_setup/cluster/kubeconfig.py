@@ -13,8 +13,9 @@ import yaml
 from aws_setup.cluster.door import cluster_of
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
-from aws_setup.inventory import Item
+from aws_setup.inventory import Item, tag_of
 from aws_setup.receipt import write_private
+from aws_setup.resources.tags import DEPLOYMENT
 from aws_setup.steps import Context, Drift, Found, Step
 
 LISTS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
@@ -145,6 +146,9 @@ class Kubeconfig(Step):
         if not _named(document, name):
             return None
         cluster = cluster_of(ctx)
+        here = ("", ctx.config.deployment_name)
+        if self.removing and cluster and tag_of(cluster, DEPLOYMENT) not in here:
+            return None
         drift = []
         if cluster and cluster.get("endpoint"):
             if not has_entry(document, name, _parts(ctx, cluster)):

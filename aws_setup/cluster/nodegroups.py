@@ -17,7 +17,7 @@ from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT, tags
 from aws_setup.session import error_code
-from aws_setup.steps import Charge, Context, Drift, Found, Step
+from aws_setup.steps import OWNER, Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
@@ -72,7 +72,7 @@ class NodeGroup(Step):
         if tag_of(group, DEPLOYMENT) != ctx.config.deployment_name:
             owner = tag_of(group, DEPLOYMENT) or "somebody else"
             mend = f"delete the node group {group['nodegroupName']} in the EKS console"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend),)
+            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         if group["status"] in ("CREATE_FAILED", "DELETING"):
             return (Drift(FAILED, f"{group['status']} {_reasons(group)}".strip(), "ACTIVE"),)
         types = group.get("instanceTypes") or []

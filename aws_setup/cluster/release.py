@@ -13,14 +13,14 @@ from aws_setup.cluster import tls, unhelmed
 from aws_setup.cluster.chart import Chart, chart_of, newer
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.helm import Helm, Release, find_helm, jobs_that_change
-from aws_setup.cluster.keys import Keys, pin_chart, read_keys
+from aws_setup.cluster.keys import Keys, ours, pin_chart, read_keys
 from aws_setup.cluster.kube import CLAIM, JOB, SERVICE, VOLUME, Kube
 from aws_setup.cluster.outage import through_outages
 from aws_setup.cluster.values import Facts, differing, mark, memory_of, merge, user_values, values
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
 from aws_setup.resources.sweep import load_balancers
-from aws_setup.steps import Charge, Context, Drift, Found, Step
+from aws_setup.steps import OWNER, Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
 
 MARK = "lambda-fs "
@@ -188,7 +188,7 @@ class HelmRelease(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the release, compared by its mark with what the configuration wants."""
-        if living_cluster(ctx) is None:
+        if living_cluster(ctx) is None or (self.removing and not ours(ctx)):
             return None
         if not _records(ctx):
             return Found("left over", "claims") if self.removing and _claims(ctx) else None
@@ -211,7 +211,7 @@ class HelmRelease(Step):
                 f"it was installed by somebody else: helm uninstall {ctx.config.openwhisk_release} "
                 f"-n {ctx.config.openwhisk_namespace}, or set another openwhisk_release"
             )
-            return (Drift("owner", "another", ctx.config.deployment_name, mend),)
+            return (Drift(OWNER, "another", ctx.config.deployment_name, mend),)
         if keys is None or "server certificate" not in ctx.found:
             return ()
         aim = wanted(ctx, keys, host=tls.elb_host(ctx))
@@ -290,13 +290,16 @@ def _records(ctx: Context) -> bool:
 
 def _claims(ctx: Context) -> list[Any]:
     """Return the claims of the release: by its label, or by its name where a set made them."""
-    config = ctx.config
-    return [
-        claim
-        for claim in kube(ctx).list(CLAIM, config.openwhisk_namespace)
-        if (claim["metadata"].get("labels") or {}).get("release") == config.openwhisk_release
-        or config.openwhisk_release in claim["metadata"]["name"]
-    ]
+    listed = kube(ctx).list(CLAIM, ctx.config.openwhisk_namespace)
+    return [claim for claim in listed if of_release(claim, ctx.config.openwhisk_release)]
+
+
+def of_release(claim: Mapping[str, Any], release: str) -> bool:
+    """Say whether a claim is a release's: "owdev" must not take the data of "owdev2"."""
+    metadata = claim["metadata"]
+    label = (metadata.get("labels") or {}).get("release")
+    # A StatefulSet names its claims TEMPLATE-RELEASE-… and gives them no label of the chart's.
+    return bool(label == release if label else f"-{release}-" in f"-{metadata['name']}-")
 
 
 def _wait_service(ctx: Context, host: str) -> None:

@@ -13,7 +13,7 @@ from aws_setup.cluster import certificate
 from aws_setup.cluster.certificate import Pair
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.given import given
-from aws_setup.cluster.keys import labels
+from aws_setup.cluster.keys import labels, ours
 from aws_setup.cluster.kube import SECRET, SERVICE, Json
 from aws_setup.cluster.secretdata import decoded, encoded
 from aws_setup.config import Config
@@ -259,7 +259,7 @@ class NginxSecret(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret, compared with the certificate in use."""
-        if living_cluster(ctx) is None:
+        if living_cluster(ctx) is None or (self.removing and not ours(ctx)):
             return None
         config = ctx.config
         there = _secret_pair(ctx)

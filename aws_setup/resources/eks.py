@@ -14,7 +14,7 @@ from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT, tags
 from aws_setup.session import error_code
-from aws_setup.steps import Charge, Context, Drift, Found, Step
+from aws_setup.steps import OWNER, Charge, Context, Drift, Found, Step
 from aws_setup.waiting import Pending, wait_until
 
 ROLE_LAG = (
@@ -61,7 +61,7 @@ class EksCluster(Step):
         if tag_of(cluster, DEPLOYMENT) != ctx.config.deployment_name:
             owner = tag_of(cluster, DEPLOYMENT) or "somebody else"
             mend = "choose another eks_cluster_name, or set create_eks_cluster: False"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend),)
+            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         if cluster["status"] != "ACTIVE":
             return ()
         return (*self._version_drift(ctx, cluster), *self._access_drift(ctx, cluster))

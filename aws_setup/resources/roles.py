@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError
 
 from aws_setup.consistency import until_seen
 from aws_setup.errors import SetupError
-from aws_setup.inventory import STEP_TAG, Item, tag_of
+from aws_setup.inventory import Item, tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT, as_list, tags
 from aws_setup.session import error_code
-from aws_setup.steps import Context, Drift, Found, Step
+from aws_setup.steps import OWNER, Context, Drift, Found, Step
 
 CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
 """https://docs.aws.amazon.com/eks/latest/userguide/cluster-iam-role.html"""
@@ -61,7 +61,7 @@ class ClusterRole(Step):
         if tag_of(role, DEPLOYMENT) != ctx.config.deployment_name:
             owner = tag_of(role, DEPLOYMENT) or "somebody else"
             mend = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend),)
+            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
         arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
         if CLUSTER_POLICY not in arns:
@@ -83,7 +83,7 @@ class ClusterRole(Step):
                 raise
             get = ctx.aws.iam.get_role
             role = until_seen(lambda: get(RoleName=name)["Role"], clock=ctx.clock)
-            if tag_of(role, STEP_TAG) != self.name:
+            if tag_of(role, DEPLOYMENT) != ctx.config.deployment_name:
                 raise
         return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))
 

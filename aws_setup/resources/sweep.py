@@ -115,16 +115,25 @@ class VpcSweep(_Sweep):
 
 
 def cluster_volumes(ctx: Context) -> list[Any]:
-    """Return the unattached volumes that the cluster's PVCs or this deployment's machines left."""
-    cluster = f"kubernetes.io/cluster/{ctx.config.eks_cluster_name}"
+    """Return the unattached volumes that the cluster's PVCs or this deployment's machines left.
+
+    Those of a cluster that lives and is somebody else's are in use, attached or not; and what
+    carries another deployment's tag is that deployment's, even when its cluster is gone.
+    """
+    own = ctx.config.deployment_name
+    clusters = ctx.inventory.all("eks cluster")
+    wanted = [(DEPLOYMENT, own)]
+    if all(tag_of(cluster, DEPLOYMENT) == own for cluster in clusters):
+        wanted.append((f"kubernetes.io/cluster/{ctx.config.eks_cluster_name}", "owned"))
     found: dict[str, Any] = {}
-    for tag, value in ((cluster, "owned"), (DEPLOYMENT, ctx.config.deployment_name)):
+    for tag, value in wanted:
         filters = [
             {"Name": f"tag:{tag}", "Values": [value]},
             {"Name": "status", "Values": ["available"]},
         ]
         for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
-            found[volume["VolumeId"]] = volume
+            if tag_of(volume, DEPLOYMENT) in ("", own):
+                found[volume["VolumeId"]] = volume
     return list(found.values())
 
 
