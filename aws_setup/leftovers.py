@@ -10,7 +10,7 @@ from aws_setup.plan import look
 from aws_setup.pricing import TABLE
 from aws_setup.resources.launching import DEAD
 from aws_setup.resources.sweep import cluster_volumes
-from aws_setup.steps import Action, Context, Step
+from aws_setup.steps import Context, Step
 
 COMMANDS: Mapping[str, str] = {
     "vpc": "aws ec2 delete-vpc --vpc-id",
