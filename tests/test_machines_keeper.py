@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from aws_setup.rehearsal.machines.keeper import Keeper
 from aws_setup.rehearsal.machines.room import Room
 from aws_setup.rehearsal.machines.tree import Tree
 from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.software import laying
 from tests.cloud import IMAGE, client, cloud, network, run, settings
 from tests.machines import ADDRESSES, make_key, needs_machines, public_ip
 
@@ -61,3 +63,14 @@ def test_a_machine_that_does_not_boot_is_made_anew(
         keeper.sync()
         assert len(tries) == 2
         assert room.console(own).count("ssh-ed25519") == 1
+
+
+@pytest.mark.skipif(shutil.which("mariadb-install-db") is None, reason="MariaDB is missing")
+def test_a_fresh_database_does_not_use_the_temporary_folder_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    made = laying.make_template(tmp_path / "mariadb")
+    assert (made / "mysql").is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"mariadb", "home"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,29 +86,34 @@ def make_template(folder: Path) -> Path:
         subprocess.CalledProcessError: MariaDB cannot make one here.
     """
     user = getpass.getuser()
-    subprocess.run(
-        [
-            "mariadb-install-db",
-            "--no-defaults",
-            f"--datadir={folder}",
-            f"--user={user}",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--innodb-log-file-size=4M",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    statements = (
-        f"CREATE USER '{HDFS_USER}'@'%';\n"
-        f"GRANT SELECT, INSERT, DELETE ON *.* TO '{HDFS_USER}'@'%';\n"
-    )
-    subprocess.run(
-        ["mariadbd", "--no-defaults", f"--datadir={folder}", f"--user={user}", "--bootstrap"],
-        input=f"FLUSH PRIVILEGES;\n{statements}".encode(),
-        check=True,
-        capture_output=True,
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        # Two servers that start at the same time take the same names for their temporary tables.
+        own = os.environ | {"TMPDIR": scratch}
+        subprocess.run(
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                f"--datadir={folder}",
+                f"--user={user}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--innodb-log-file-size=4M",
+            ],
+            check=True,
+            capture_output=True,
+            env=own,
+        )
+        statements = (
+            f"CREATE USER '{HDFS_USER}'@'%';\n"
+            f"GRANT SELECT, INSERT, DELETE ON *.* TO '{HDFS_USER}'@'%';\n"
+        )
+        subprocess.run(
+            ["mariadbd", "--no-defaults", f"--datadir={folder}", f"--user={user}", "--bootstrap"],
+            input=f"FLUSH PRIVILEGES;\n{statements}".encode(),
+            check=True,
+            capture_output=True,
+            env=own,
+        )
     return folder
 
 
