@@ -246,7 +246,17 @@ def guarded(
 def _log_to_file(config: Config) -> None:
     """Send the debug log, with every request id, to a file beside the receipt."""
     path = receipt_path(config).with_suffix(".log")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writable, why = os.access(path.parent, os.W_OK), "you may not write there"
+    except OSError as error:
+        writable, why = False, error.strerror or str(error)
+    if not writable:
+        raise Refused(
+            f"the folder {path.parent} for receipt and log cannot be used",
+            why,
+            "set infrastructure_json_path to a folder of yours",
+        )
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(threadName)s %(name)s %(message)s"))
     logger = logging.getLogger("aws_setup")
@@ -268,15 +278,20 @@ def _note_failure(
         result.result = "refused"
 
 
+def _on_terminal() -> bool:
+    """Say whether somebody can answer; Python has no stdin at all where it was closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def secret_asker() -> commands.Ask | None:
     """Return the function that asks for a secret, unseen; None when there is no terminal."""
-    if not sys.stdin.isatty():
+    if not _on_terminal():
         return None
     return lambda question: str(click.prompt(question, hide_input=True, err=True))
 
 
 def asker() -> commands.Ask | None:
     """Return the function that asks on the terminal, None when there is no terminal."""
-    if not sys.stdin.isatty():
+    if not _on_terminal():
         return None
     return lambda question: str(click.prompt(question, default="", show_default=False, err=True))

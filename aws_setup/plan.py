@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from aws_setup.aws_errors import explain
 from aws_setup.errors import Problem, Refused, SetupError
@@ -110,10 +111,12 @@ def dependants(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
 def _known(there: Collection[str], names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in there]
     if unknown:
+        near = [like for name in unknown for like in get_close_matches(name, there, n=1)]
+        quoted = " and ".join(f"--only '{name}'" for name in near or ["nat gateway"])
         raise Refused(
             f"--only names no step: {', '.join(unknown)}",
             "the steps are " + ", ".join(there),
-            "quote names that hold blanks, as in --only 'nat gateway'",
+            f"did you mean {quoted}?" if near else f"quote names that hold blanks, as in {quoted}",
         )
 
 

@@ -138,7 +138,13 @@ def test_the_users_own_wskprops_is_written_only_when_asked(zoo: Lab) -> None:
     own = zoo.folder.parent / ".wskprops"
     zoo.run("configure")
     assert not own.exists()
+    own.write_text("APIHOST=theirs\n")
     zoo.run("configure", "--write-wskprops")
+    written = own.read_text()
+    # Changed once more: what is kept beside it stays the user's own, not our earlier file.
+    own.write_text(written + "NAMESPACE=other\n")
+    zoo.run("configure", "--write-wskprops")
+    assert own.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=theirs\n"
     assert private(own)
     assert own.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()
 

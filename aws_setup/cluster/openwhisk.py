@@ -323,8 +323,10 @@ class HandOver(Step):
         path = write_access(ctx.config, access)
         if ctx.config.write_wskprops:
             own = Path.home() / ".wskprops"
-            if own.is_file():
-                write_private(own.with_name(".wskprops.before-lambda-fs"), own.read_text("utf-8"))
+            kept = own.with_name(".wskprops.before-lambda-fs")
+            if own.is_file() and not kept.exists():
+                # Later the file is one of ours: the user's own must not give way to it.
+                write_private(kept, own.read_text("utf-8"))
             write_private(own, path.read_text("utf-8"))
         return Found(str(path), "there")
 

@@ -117,7 +117,9 @@ def _compose(content: bytes, path: Path) -> yaml.Node | None:
         raise Refused(where, f"this is not YAML: {error.problem}", _mend(error)) from error
     except yaml.YAMLError as error:
         raise Refused(
-            path.name, f"this is not YAML: {error}", "save the file as plain text in UTF-8"
+            path.name,
+            f"this is not YAML: {' '.join(str(error).split())}",
+            "save the file as plain text in UTF-8",
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -51,6 +52,10 @@ class Report:
         plain_terminal = style.no_color or os.environ.get("TERM") == "dumb"
         colour = {"no_color": True} if plain_terminal or "NO_COLOR" in os.environ else {}
         self.style = style
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A terminal or a pipe whose encoding has no λ gets ? for it, never an error.
+                stream.reconfigure(errors="replace")
         self.out = Console(file=sys.stdout, highlight=False, soft_wrap=True, **colour)  # type: ignore[arg-type]
         self.err = Console(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
         self.live = self.err.is_terminal and not colour and not style.quiet
@@ -115,7 +120,8 @@ class Report:
     def document(self, result: Result) -> None:
         """With --json, print the one JSON document."""
         if self.style.json:
-            text = json.dumps(result.document(), indent=2, default=str, ensure_ascii=False)
+            escaped = not self.out.encoding.startswith("utf")
+            text = json.dumps(result.document(), indent=2, default=str, ensure_ascii=escaped)
             self.out.print(text, markup=False)
 
 
