@@ -108,6 +108,7 @@ def gone(zoo: Lab) -> None:
     assert zoo.objects("persistentvolumes", "") == []
 
 
+@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
 def test_a_release_that_was_half_uninstalled_is_made_anew_by_configure(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_release_that_was_half_uninstalled_is_made_anew_by_configure(
     assert release_of(zoo)["status"] == "deployed"
 
 
+@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
 def test_what_somebody_edited_by_hand_does_not_stop_an_upgrade(zoo: Lab) -> None:
     zoo.run("configure")
     v1 = CoreV1Api(connect(zoo.api, token=f"{PREFIX}any"))
@@ -135,6 +137,7 @@ def test_what_somebody_edited_by_hand_does_not_stop_an_upgrade(zoo: Lab) -> None
     zoo.run("configure")
 
 
+@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
 def test_destroy_without_helm_finishes_what_helm_had_begun(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
