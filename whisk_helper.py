@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aws_setup import whisk_setup
-from aws_setup.cli import asker, guarded, shared_options
+from aws_setup.cli import Command, asker, guarded, shared_options
 from aws_setup.config import Config
 from aws_setup.keeping import Keeper
 from aws_setup.report import Report
@@ -79,7 +79,7 @@ def whisk_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command(name="whisk_helper.py")
+@click.command(name="whisk_helper.py", cls=Command)
 @whisk_options
 @shared_options
 @click.pass_context

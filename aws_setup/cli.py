@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +19,10 @@ from aws_setup import commands
 from aws_setup.aws_errors import explain
 from aws_setup.commands import Run, Script
 from aws_setup.config import Config, load_config, overruled
+from aws_setup.debuglog import log_to_file
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.inventory import Inventory
 from aws_setup.keeping import Keeper
-from aws_setup.receipt import receipt_path
 from aws_setup.report import Report, Style
 from aws_setup.result import Result
 from aws_setup.session import Aws
@@ -37,6 +37,27 @@ VERBS: Mapping[str, Callable[[Run], None]] = {
     "destroy": commands.destroy,
 }
 """Verb -> what it does."""
+
+
+class Command(click.Command):
+    """A script's command: with --json a wrong command line is told as a document, too."""
+
+    def main(self, args: Sequence[str] | None = None, **settings: Any) -> Any:  # type: ignore[override]
+        """Run the command; a command line that cannot be understood ends it with code 2."""
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            super().main(words, **settings | {"standalone_mode": False})
+        except click.UsageError as error:
+            if "--json" not in words:
+                error.show()
+            else:
+                problem = Problem(error.format_message(), "", f"{self.name} --help lists what is")
+                result = Result(command="", result="refused", problems=[problem])
+                Report(Style(json=True)).document(result)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(130)
+        sys.exit(0)
 
 
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,7 +102,7 @@ def find_config(given: str | None, beside: Path) -> Path:
 def script_command(script: Script, *, beside: Path) -> click.Command:
     """Return the click command of a script: an optional verb, then options in any order."""
 
-    @click.command(name=script.name, help=script.help)
+    @click.command(name=script.name, help=script.help, cls=Command)
     @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
     @click.option(
         "--only",
@@ -225,7 +246,7 @@ def guarded(
             config = load_config(path, overrides=overrides, environ=os.environ)
             result.deployment = config.deployment_name
             report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
-            _log_to_file(config)
+            log_to_file(config)
             result.warnings += overruled(path, overrides=overrides, environ=os.environ)
             report.problems(result.warnings, warning=True)
             work(config, result, report)
@@ -241,30 +262,6 @@ def guarded(
     report.problems(result.problems)
     report.document(result)
     return result.exit_code
-
-
-def _log_to_file(config: Config) -> None:
-    """Send the debug log, with every request id, to a file beside the receipt."""
-    path = receipt_path(config).with_suffix(".log")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writable, why = os.access(path.parent, os.W_OK), "you may not write there"
-    except OSError as error:
-        writable, why = False, error.strerror or str(error)
-    if not writable:
-        raise Refused(
-            f"the folder {path.parent} for receipt and log cannot be used",
-            why,
-            "set infrastructure_json_path to a folder of yours",
-        )
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(threadName)s %(name)s %(message)s"))
-    logger = logging.getLogger("aws_setup")
-    logger.setLevel(logging.DEBUG)
-    for old in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
-        logger.removeHandler(old)
-        old.close()
-    logger.addHandler(handler)
 
 
 def _note_failure(

@@ -98,12 +98,17 @@ def events_path(config: Config) -> Path:
     return receipt_path(config).with_suffix(".events.jsonl")
 
 
-def scrub(text: str) -> str:
-    """Return a text without account ids and secrets, cut to the length that is kept.
+def redacted(text: str) -> str:
+    """Return a text without account ids and secrets.
 
     Bytes that were no text where they came from, on a machine say, become question marks.
     """
-    return HIDDEN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))[:TEXT]
+    return HIDDEN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def scrub(text: str) -> str:
+    """Return a text without account ids and secrets, cut to the length that is kept."""
+    return redacted(text)[:TEXT]
 
 
 class EventLog:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,9 @@ from tests.cloud import cloud, settings
 from tests.scripts import prepare, run
 
 __all__ = ["cloud", "settings"]
+
+ROOT = Path(__file__).resolve().parent.parent
+CREATE, WHISK = ROOT / "create_aws_infrastructure.py", ROOT / "whisk_helper.py"
 
 
 @pytest.fixture
@@ -93,3 +99,38 @@ def test_json_is_one_document_also_on_failure(tmp_path: Path) -> None:
     assert ended.document["command"] == "plan"
     assert ended.document["result"] == "refused"
     assert ended.document["problems"][0]["hint"]
+
+
+@pytest.mark.parametrize("words", [["--moon"], ["demolish"], ["--yaml"]])
+def test_json_is_one_document_also_for_a_wrong_command_line(
+    tmp_path: Path, words: list[str]
+) -> None:
+    for script in (CREATE, WHISK):
+        ended = subprocess.run(
+            [sys.executable, str(script), "--json", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 2, ended.stderr
+        document = json.loads(ended.stdout)
+        assert document["result"] == "refused"
+        assert document["problems"][0]["what"]
+        assert ended.stderr == ""
+
+
+def test_the_debug_log_is_the_owners_and_names_no_account(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    log = folder / "receipts" / "lambda-fs.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("from before\n")
+    log.chmod(0o644)
+    cloud.settings.deny.append(Deny(action="ec2:DescribeVpcs"))
+    run(SCRIPT, folder, "plan")
+    text = log.read_text()
+    assert "ec2.DescribeVpcs 403 request" in text
+    assert "not authorized" in text
+    assert "123456789012" not in text
+    assert log.stat().st_mode & 0o077 == 0

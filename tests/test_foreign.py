@@ -65,3 +65,24 @@ def test_a_volume_of_another_deployment_stays_when_no_cluster_is_left(
     left = {own for kind, own in ids(cloud) if kind == "volume"}
     assert theirs in left
     assert ours not in left
+
+
+def test_a_protected_load_balancer_is_named_and_not_forced(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    parts = ("--only", "public subnet 1", "--only", "public subnet 2", "--only", "public route")
+    assert run(SCRIPT, folder, "--yes", "--json", *parts).exit_code == 0
+    tagged = [{"Name": "tag:lambda-fs:step", "Values": ["public subnet 1", "public subnet 2"]}]
+    subnets = client("ec2").describe_subnets(Filters=tagged)["Subnets"]
+    brought = [subnet["SubnetId"] for subnet in subnets]
+    elb = client("elbv2")
+    elb.create_load_balancer(Name="theirs", Subnets=brought)
+    # What AWS answers while deletion_protection.enabled is true; the emulator does not look at it.
+    code = "OperationNotPermitted"
+    cloud.faults.add({"fault": "fail", "action": "DeleteLoadBalancer", "code": code})
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 3
+    whats = {one["what"]: one["hint"] for one in ended.document["problems"]}
+    hint = whats["load balancer theirs is protected against deletion"]
+    assert "deletion_protection.enabled,Value=false" in hint
+    assert elb.describe_load_balancers()["LoadBalancers"]

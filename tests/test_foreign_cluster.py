@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.cluster.release import of_release
+from aws_setup.cluster.keys import of_release
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import cloud, settings
 from tests.cluster_world import Lab, lab
@@ -34,6 +34,18 @@ def test_a_deployment_of_another_name_removes_nothing_of_this_ones_cluster(zoo: 
     assert {thing.id for thing in zoo.cloud.snapshot()} == before
     assert {kind: zoo.objects(kind) for kind in kinds} == objects
     assert "core-nodes core-nodes is left alone" in {one["what"] for one in told["warnings"]}
+
+
+def test_a_namespace_of_ours_stays_while_others_keep_something_in_it(zoo: Lab) -> None:
+    zoo.run("configure")
+    namespace = "openwhisk"
+    labels = {"owner": "helm", "name": "theirs"}
+    metadata = {"name": "sh.helm.release.v1.theirs.v1", "namespace": namespace, "labels": labels}
+    zoo.api.state.put("secrets", {"metadata": metadata, "data": {}})
+    assert zoo.run("destroy")["leftovers"] == []
+    assert metadata["name"] in zoo.objects("secrets")
+    assert namespace in zoo.objects("namespaces", "")
+    assert "owdev-lambda-fs" not in zoo.objects("secrets")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from aws_setup.cluster.kube import Kube, Reach
 from aws_setup.cluster.token import Tokens, sign
-from aws_setup.errors import Refused, SetupError
+from aws_setup.errors import Refused
 from aws_setup.inventory import Item
 from aws_setup.session import Aws
 from aws_setup.steps import Context
@@ -38,11 +38,11 @@ def kube(ctx: Context) -> Kube:
     """Return the door to the cluster's API server.
 
     Raises:
-        SetupError: there is no cluster, or it has no API server (yet).
+        Refused: there is no cluster, or it has no API server (yet).
     """
     cluster = living_cluster(ctx) or cluster_of(ctx, fresh=True)
     if cluster is None or not cluster.get("endpoint"):
-        raise SetupError(
+        raise Refused(
             f"the EKS cluster {ctx.config.eks_cluster_name} has no API server",
             f"its status is {cluster['status']}" if cluster else "EKS knows no such cluster",
             "run create_aws_infrastructure.py first",

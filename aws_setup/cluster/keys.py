@@ -9,10 +9,12 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aws_setup.cluster.door import kube, living_cluster
-from aws_setup.cluster.kube import NAMESPACE, SECRET, Json
+from aws_setup.cluster.kube import CLAIM, NAMESPACE, SECRET, Json
 from aws_setup.cluster.secretdata import decoded, encoded
 from aws_setup.config import Config
 from aws_setup.inventory import tag_of
@@ -107,7 +109,7 @@ class KeySecret(Step):
         config = ctx.config
         there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
         if there is None:
-            left = self.removing and _own_namespace(ctx)
+            left = self.removing and _own_namespace(ctx) and not _others(ctx)
             return Found(config.openwhisk_namespace, "namespace") if left else None
         if self.removing and not ours(ctx):
             return None
@@ -149,9 +151,12 @@ class KeySecret(Step):
         return Found(found.id, "available")
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the Secret, and the namespace when it is ours."""
+        """Delete the Secret, and the namespace when it is ours and holds nothing of others."""
         config, door = ctx.config, kube(ctx)
         door.delete(SECRET, secret_name(config), config.openwhisk_namespace)
+        if others := _others(ctx):
+            ctx.note(f"the namespace {config.openwhisk_namespace} stays: {others} is in it")
+            return
         if _own_namespace(ctx):
             door.delete(NAMESPACE, config.openwhisk_namespace)
         wait_until(
@@ -165,8 +170,28 @@ class KeySecret(Step):
         )
 
 
+def _others(ctx: Context) -> str:
+    """Name what others keep in the namespace, helm releases and claims of volumes."""
+    config, door = ctx.config, kube(ctx)
+    records = door.list(SECRET, config.openwhisk_namespace, labels="owner=helm")
+    releases = {one["metadata"]["labels"].get("name", "") for one in records}
+    listed = door.list(CLAIM, config.openwhisk_namespace)
+    claims = [claim for claim in listed if not of_release(claim, config.openwhisk_release)]
+    found = [f"release {name}" for name in sorted(releases - {config.openwhisk_release})]
+    found += [f"claim {claim['metadata']['name']}" for claim in claims]
+    return ", ".join(found)
+
+
 def _own_namespace(ctx: Context) -> bool:
     """Say whether the namespace is there and this deployment made it."""
     there = kube(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
     has = there.get("metadata", {}).get("labels") or {}
     return labels(ctx.config).items() <= has.items()
+
+
+def of_release(claim: Mapping[str, Any], release: str) -> bool:
+    """Say whether a claim is a release's: "owdev" must not take the data of "owdev2"."""
+    metadata = claim["metadata"]
+    label = (metadata.get("labels") or {}).get("release")
+    # A StatefulSet names its claims TEMPLATE-RELEASE-… and gives them no label of the chart's.
+    return bool(label == release if label else f"-{release}-" in f"-{metadata['name']}-")

@@ -13,7 +13,7 @@ from aws_setup.cluster import tls, unhelmed
 from aws_setup.cluster.chart import Chart, chart_of, newer
 from aws_setup.cluster.door import kube, living_cluster
 from aws_setup.cluster.helm import Helm, Release, find_helm, jobs_that_change
-from aws_setup.cluster.keys import Keys, ours, pin_chart, read_keys
+from aws_setup.cluster.keys import Keys, of_release, ours, pin_chart, read_keys
 from aws_setup.cluster.kube import CLAIM, JOB, SERVICE, VOLUME, Kube
 from aws_setup.cluster.outage import through_outages
 from aws_setup.cluster.values import Facts, differing, mark, memory_of, merge, user_values, values
@@ -292,14 +292,6 @@ def _claims(ctx: Context) -> list[Any]:
     """Return the claims of the release: by its label, or by its name where a set made them."""
     listed = kube(ctx).list(CLAIM, ctx.config.openwhisk_namespace)
     return [claim for claim in listed if of_release(claim, ctx.config.openwhisk_release)]
-
-
-def of_release(claim: Mapping[str, Any], release: str) -> bool:
-    """Say whether a claim is a release's: "owdev" must not take the data of "owdev2"."""
-    metadata = claim["metadata"]
-    label = (metadata.get("labels") or {}).get("release")
-    # A StatefulSet names its claims TEMPLATE-RELEASE-… and gives them no label of the chart's.
-    return bool(label == release if label else f"-{release}-" in f"-{metadata['name']}-")
 
 
 def _wait_service(ctx: Context, host: str) -> None:

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from aws_setup.errors import SetupError
 from aws_setup.inventory import tag_of
 from aws_setup.resources.once import delete_patiently
 from aws_setup.resources.tags import DEPLOYMENT
-from aws_setup.session import pages
+from aws_setup.session import error_code, pages
 from aws_setup.steps import Context, Found, Step
 from aws_setup.waiting import Pending, wait_until
 
@@ -150,8 +153,24 @@ def _delete_load_balancers(ctx: Context, vpc: str) -> None:
     elbv2 = ctx.aws.client("elbv2")
     for balancer in pages(elbv2, "describe_load_balancers", "LoadBalancers"):
         if balancer["VpcId"] == vpc:
-            ctx.note(f"deleting load balancer {balancer['LoadBalancerName']}")
-            elbv2.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
+            _delete_elbv2(ctx, balancer["LoadBalancerName"], balancer["LoadBalancerArn"])
+
+
+def _delete_elbv2(ctx: Context, name: str, arn: str) -> None:
+    """Delete an application or network load balancer; a protected one is named, not forced."""
+    ctx.note(f"deleting load balancer {name}")
+    try:
+        ctx.aws.client("elbv2").delete_load_balancer(LoadBalancerArn=arn)
+    except ClientError as error:
+        if error_code(error) != "OperationNotPermitted":
+            raise
+        raise SetupError(
+            f"load balancer {name} is protected against deletion",
+            "somebody switched that on",
+            "aws elbv2 modify-load-balancer-attributes --attributes "
+            f"Key=deletion_protection.enabled,Value=false --load-balancer-arn {arn}, "
+            "then run destroy again",
+        ) from error
 
 
 def _delete_interfaces(ctx: Context, vpc: str) -> None:
