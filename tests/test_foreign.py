@@ -83,6 +83,6 @@ def test_a_protected_load_balancer_is_named_and_not_forced(
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
     whats = {one["what"]: one["hint"] for one in ended.document["problems"]}
-    hint = whats["load balancer theirs is protected against deletion"]
+    hint = whats["left by Kubernetes: load balancer theirs is protected against deletion"]
     assert "deletion_protection.enabled,Value=false" in hint
     assert elb.describe_load_balancers()["LoadBalancers"]
