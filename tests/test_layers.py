@@ -16,7 +16,7 @@ LAYERS = (
     ("whisk_setup",),
     ("whisk_looks",),
     ("commands", "whisk_commands"),
-    ("keeping",),
+    ("keeping", "debuglog"),
     ("report", "preflight"),
     ("leftovers", "picture"),
     ("result", "summary", "events"),
