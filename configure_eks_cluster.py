@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup.cli import script_command
-from aws_setup.cluster.farewell import last_words
-from aws_setup.cluster.tables import configuration, prepare, removal
-from aws_setup.commands import Flag, Script
+from aws_setup.cli.app import script_command
+from aws_setup.cli.commands import Flag, Script
+from aws_setup.eks.active_cluster import prepare
+from aws_setup.openwhisk.summary import last_words
 from aws_setup.preflight import cluster
+from aws_setup.tables import configuration, removal
 
 SCRIPT = Script(
     name="configure_eks_cluster.py",

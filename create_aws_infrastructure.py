@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup import preflight, summary
-from aws_setup.cli import script_command, secret_asker
-from aws_setup.commands import Script
-from aws_setup.hosts.sql.account import RememberedPassword
-from aws_setup.hosts.table import RememberedHosts, left_out, software
-from aws_setup.resources.tables import everything, infrastructure
+from aws_setup.cli.app import script_command, secret_asker
+from aws_setup.cli.commands import Script
+from aws_setup.config.cross_checks import left_out
+from aws_setup.infrastructure import summary
+from aws_setup.preflight import checks
+from aws_setup.software.sql.account import RememberedPassword
+from aws_setup.software.ssh_access import RememberedHosts
+from aws_setup.tables import everything, infrastructure, software
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
@@ -26,8 +28,8 @@ SCRIPT = Script(
     table=lambda config: [*infrastructure(config), *software(config, ask=secret_asker())],
     removal=lambda config: [*everything(config), RememberedHosts(), RememberedPassword()],
     infrastructure=True,
-    prepare=preflight.prepare,
-    preflight=preflight.run,
+    prepare=checks.prepare,
+    preflight=checks.run,
     left_out=left_out,
     epilogue=lambda ctx: (
         *summary.lines(ctx.config, ctx.found),

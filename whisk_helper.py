@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from aws_setup import whisk_setup
-from aws_setup.cli import Command, asker, guarded, shared_options
+from aws_setup.cli import whisk_setup
+from aws_setup.cli.app import Command, asker, guarded, shared_options
+from aws_setup.cli.run_recorder import Keeper
+from aws_setup.cli.whisk_setup import Options
 from aws_setup.config import Config
-from aws_setup.keeping import Keeper
+from aws_setup.engine.result import Result
+from aws_setup.namenodes.jar import DEFAULT_JAR
 from aws_setup.report import Report
-from aws_setup.result import Result
-from aws_setup.whisk.source import DEFAULT_JAR
-from aws_setup.whisk_setup import Options
 
 MAIN_CLASS = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 

@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aws_setup.config import Config
-from aws_setup.hosts.ssh import Hosts, Machine
 from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.ssh import Hosts, Machine
 
 FILES = 3
 """Files that are written to each machine, as ZooKeeper's and NDB's steps do."""

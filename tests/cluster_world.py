@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 import configure_eks_cluster
 import create_aws_infrastructure
-from aws_setup.cli import script_command
-from aws_setup.cluster.token import PREFIX
+from aws_setup.cli.app import script_command
+from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.chart import CHART
 from aws_setup.rehearsal.eks.context import install
 from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView

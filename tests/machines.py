@@ -12,14 +12,14 @@ from typing import Any, cast
 
 import pytest
 
+from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.session import Aws
 from aws_setup.config import Config
-from aws_setup.hosts.ssh import Hosts, Machine
-from aws_setup.inventory import Inventory
+from aws_setup.engine.step import Context, Found
+from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines import Room
 from aws_setup.rehearsal.machines.room import Lay, available
-from aws_setup.session import Aws
-from aws_setup.steps import Context, Found
-from aws_setup.waiting import SystemClock
+from aws_setup.ssh import Hosts, Machine
 
 ADDRESSES = ("10.0.8.233", "10.0.4.113", "10.0.14.89", "10.0.9.1", "10.0.9.2")
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from aws_setup.aws.inventory import Inventory, Item
+from aws_setup.aws.session import Aws
 from aws_setup.config import Config
-from aws_setup.hosts.groups import machines
-from aws_setup.hosts.ssh import Hosts
-from aws_setup.inventory import Inventory, Item
-from aws_setup.plan import Row, inspect
+from aws_setup.engine.plan import Row, inspect
+from aws_setup.engine.step import Action, Context, Found, Step
+from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines import Room, Tree
 from aws_setup.rehearsal.software import laying
-from aws_setup.session import Aws
-from aws_setup.steps import Action, Context, Found, Step
-from aws_setup.waiting import SystemClock
+from aws_setup.software.machines import machines
+from aws_setup.ssh import Hosts
 
 MANAGER = "10.0.6.227"
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aws_setup.cli import script_command
+from aws_setup.cli.app import script_command
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
 from create_aws_infrastructure import SCRIPT

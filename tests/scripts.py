@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aws_setup.cli import script_command
-from aws_setup.commands import Script
+from aws_setup.cli.app import script_command
+from aws_setup.cli.commands import Script
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from botocore import exceptions as e
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from aws_setup.aws_errors import CODES, explain
+from aws_setup.aws.errors import CODES, explain
+from aws_setup.aws.session import Aws
 from aws_setup.errors import Problem, SetupError
-from aws_setup.session import Aws
 from tests.cloud import cloud, settings
 
 __all__ = ["cloud", "settings"]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.hosts.ssh import Hosts, Machine
-from aws_setup.hosts.ssh.failures import ConnectionLost
 from aws_setup.rehearsal.chaos import Kind
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.machines.chaos import LATE_SECONDS, fate
 from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.rehearsal.settings import Settings
+from aws_setup.ssh import Hosts, Machine
+from aws_setup.ssh.errors import ConnectionLost
 from tests.machines import ADDRESSES, World, make_key, needs_machines, public_ip, world
 
 COMMANDS = 100

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
-from aws_setup.hosts.clients.formatting import HOPS_FS, LAMBDA_FS, Format
-from aws_setup.hosts.clients.keys import CLIENTS, MachineKeys, authorized_text
-from aws_setup.hosts.sql.client import Mysql
-from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software import laying
-from aws_setup.steps import Action, Found
+from aws_setup.software.cluster_ssh_keys import CLIENTS, MachineKeys, authorized_text
+from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, Format
+from aws_setup.software.sql.client import Mysql
 from tests import ndb_world
 from tests.ndb_world import VMS, World, run, world
 

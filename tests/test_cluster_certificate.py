@@ -10,14 +10,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from aws_setup.cluster.certificate import (
-    expires,
-    names_of,
-    own_pair,
-    self_signed,
-    split_chain,
-)
 from aws_setup.errors import Refused
+from aws_setup.openwhisk.certificate import expires, names_of, own_pair, self_signed, split_chain
 from tests.own_certificates import Key, ec_key, issued, pem
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

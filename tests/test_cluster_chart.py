@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from aws_setup.cluster.chart import cache, chart_of, check_source, newer
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
+from aws_setup.openwhisk.chart import cache, chart_of, check_source, newer
 
 NOBODY = {
     **{f"GIT_{who}_NAME": "n" for who in ("AUTHOR", "COMMITTER")},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_setup.cluster.diagnosis import Blocker, Sight, first_blocker, unwell
+from aws_setup.openwhisk.diagnosis import Blocker, Sight, first_blocker, unwell
 
 
 def pod(name: str, *, phase: str = "Running", waiting: str = "", job: str = "") -> dict[str, Any]:

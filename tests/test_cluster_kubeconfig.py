@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.cluster import kubeconfig
-from aws_setup.cluster.kubeconfig import entry, has_entry, kubeconfig_file, with_entry
+from aws_setup.eks import kubeconfig
+from aws_setup.eks.kubeconfig import entry, has_entry, kubeconfig_file, with_entry
 from aws_setup.errors import SetupError
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/zoo"

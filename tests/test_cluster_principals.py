@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from aws_setup.cluster.principals import merged, principal_of
+from aws_setup.eks.aws_auth import merged, principal_of
 from aws_setup.errors import SetupError
 
 NODE = "arn:aws:iam::123456789012:role/nodes"

@@ -6,8 +6,8 @@ import base64
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
-from aws_setup.cluster.token import PREFIX, REFRESH, Tokens, sign
-from aws_setup.session import Aws
+from aws_setup.aws.session import Aws
+from aws_setup.kube.eks_token import PREFIX, REFRESH, Tokens, sign
 
 
 class StillClock:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from aws_setup.cluster.keys import Keys, fresh_keys
-from aws_setup.cluster.values import (
+from aws_setup.config import Config
+from aws_setup.errors import Refused
+from aws_setup.openwhisk.secrets import Keys, fresh_keys
+from aws_setup.openwhisk.values import (
     STEM_CELLS,
     Facts,
     differing,
@@ -19,8 +21,6 @@ from aws_setup.cluster.values import (
     user_values,
     values,
 )
-from aws_setup.config import Config
-from aws_setup.errors import Refused
 
 ARN = "arn:aws:iam::123456789012:server-certificate/lambda-fs/lambda-fs/c"
 KEYS = Keys("system:s", "guest:g", "password")

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from aws_setup.config import Config, load_config
-from aws_setup.config.checks import warnings
-from aws_setup.config.sample import REWRITE, SAMPLE, SCHEMA, SECTIONS, sample_text, schema_text
+from aws_setup.config.cross_checks import warnings
+from aws_setup.config.generate import REWRITE, SAMPLE, SCHEMA, SECTIONS, sample_text, schema_text
 from aws_setup.errors import Refused
 
 FILLED = "ssh_keypair_name: k\nssh_key_path: /k.pem\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config, load_config
-from aws_setup.config.problems import BLANK
+from aws_setup.config.messages import BLANK
 from aws_setup.errors import Problem, Refused
 
 DATA = Path(__file__).parent / "data"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from aws_setup.openwhisk import credentials_file
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import ACCOUNT
-from aws_setup.whisk import wskprops
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import NODES, Lab, lab, private
 
@@ -47,13 +47,13 @@ def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: 
     assert steps["openwhisk api"]["id"] == f"http://{balancer['DNSName']}:{port}"
     file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
     assert private(file)
-    assert wskprops.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
+    assert credentials_file.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
 
     config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")
     assert config["data"]["whisk_api_host_name"] == balancer["DNSName"]
     auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
-    assert wskprops.parse(file.read_text())["AUTH"] == guest
+    assert credentials_file.parse(file.read_text())["AUTH"] == guest
     assert zoo.api.state.get("persistentvolumeclaims", "lambda-fs-storage-probe", "default") is None
 
     before = zoo.writes()

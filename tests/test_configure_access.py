@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.cluster.storage import PROBE, PROVEN
+from aws_setup.eks.storage import PROBE, PROVEN
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests import eks_world
 from tests.cloud import client, cloud, settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.cluster import patience
+from aws_setup.kube import retry
 from aws_setup.rehearsal import wire
 from aws_setup.rehearsal.faults import ConnectionBreaks
 from aws_setup.rehearsal.server import RehearsalCloud
@@ -62,8 +62,8 @@ class Guillotine:
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    monkeypatch.setattr("aws_setup.cluster.release.OTHER_RUN", 0.2)
-    monkeypatch.setattr(patience, "RESTART", 0.0)
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    monkeypatch.setattr(retry, "RESTART", 0.0)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
         yield made

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aws_setup.cluster import addons
-from aws_setup.cluster.token import PREFIX
-from aws_setup.inventory import Item
+from aws_setup.aws.inventory import Item
+from aws_setup.eks import addons
+from aws_setup.engine.step import Context
+from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.steps import Context
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import Lab, lab, private
 from tests.test_configure import steps_of
@@ -87,7 +87,7 @@ def shorten(zoo: Lab) -> None:
     """Let 15 days pass for certificates: the one in use is replaced by one that ends sooner."""
     from datetime import UTC, datetime
 
-    from aws_setup.cluster import certificate
+    from aws_setup.openwhisk import certificate
 
     path = zoo.folder / "infrastructure_json" / "lambda-fs.tls.pem"
     names = sorted(certificate.names_of(path.read_text()))

@@ -16,7 +16,7 @@ import yaml
 from kubernetes.client import CoreV1Api
 
 import configure_eks_cluster
-from aws_setup.cluster.token import PREFIX
+from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import cloud, settings
 from tests.cluster_world import Lab, helms, lab
@@ -35,7 +35,7 @@ def zoo(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Lab]:
-    monkeypatch.setattr("aws_setup.cluster.release.OTHER_RUN", 0.2)
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
     with lab(cloud, tmp_path / "laptop", monkeypatch, helm=request.param) as made:
         yield made
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.cluster.certificate import self_signed
-from aws_setup.cluster.kubeconfig import BACKUP
-from aws_setup.cluster.token import PREFIX
+from aws_setup.eks.kubeconfig import BACKUP
+from aws_setup.kube.eks_token import PREFIX
+from aws_setup.openwhisk.certificate import self_signed
 from aws_setup.rehearsal.kube.server import KubeApi
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import client, cloud, settings

@@ -12,10 +12,10 @@ from typing import Any
 import botocore.auth
 import pytest
 
-from aws_setup.cluster import patience
+from aws_setup.engine.wait import SystemClock
+from aws_setup.kube import retry
 from aws_setup.rehearsal.kube.hooks import KubeHooks
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.waiting import SystemClock
 from tests.cloud import cloud, settings
 from tests.cluster_world import Lab, lab
 from tests.test_configure import release_of, steps_of
@@ -75,7 +75,7 @@ def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> No
 def test_an_api_server_that_stays_away_ends_the_run_and_the_next_goes_on(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RESTART", 0.5)
+    monkeypatch.setattr(retry, "RESTART", 0.5)
     zoo.api.faults.add({"fault": "down", "seconds": 3, "verb": "create", "resource": "namespaces"})
     began = time.monotonic()
     told = zoo.run("configure", code=1)
@@ -117,7 +117,7 @@ def test_a_token_that_ends_in_a_wait_is_renewed(
     if renewed == "before its end":
         plain = SystemClock.now
         monkeypatch.setattr(SystemClock, "now", lambda clock: plain(clock) * fast.speed / 20)
-        monkeypatch.setattr("aws_setup.cluster.token.REFRESH", 600 / 20)
+        monkeypatch.setattr("aws_setup.kube.eks_token.REFRESH", 600 / 20)
     hold(zoo, monkeypatch, seconds=9.0)
     zoo.run("configure")
     expired = [why for why in zoo.hooks.refusals if why.startswith("expired")]
@@ -152,7 +152,7 @@ def test_a_session_that_ends_is_named_and_the_next_run_goes_on(
     assert whys == {"your AWS session has expired"}, told["problems"]
     assert {problem["hint"].split(" (")[0] for problem in told["problems"]} == {"log in again"}
     cloud.settings.credentials = "valid"
-    monkeypatch.setattr("aws_setup.cluster.release.OTHER_RUN", 0.2)
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
     zoo.run("configure")
     assert release_of(zoo)["status"] == "deployed"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.preflight.policy import CONFIGURE, CONFIGURES, IMPLIED, LOOKS
+from aws_setup.preflight.iam_policy import CONFIGURE, CONFIGURES, IMPLIED, LOOKS
 from aws_setup.rehearsal.access import iam_action
 from aws_setup.rehearsal.calls import LoggedCall
 from aws_setup.rehearsal.rules import Call

@@ -12,9 +12,9 @@ import yaml
 from click.testing import CliRunner
 
 import configure_eks_cluster
-from aws_setup.cli import script_command
-from aws_setup.cluster.labels import GROUP_LABEL
-from aws_setup.cluster.nodes import ROLE_LABEL
+from aws_setup.cli.app import script_command
+from aws_setup.eks.node_labels import GROUP_LABEL
+from aws_setup.eks.node_launch_template import ROLE_LABEL
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import Lab, lab
@@ -106,8 +106,8 @@ def test_values_that_somebody_changed_with_helm_are_named_and_brought_back(zoo: 
 
 def eks_token() -> str:
     """Return a token with which the cluster's maker comes in."""
-    from aws_setup.cluster.token import sign
-    from aws_setup.session import Aws
+    from aws_setup.aws.session import Aws
+    from aws_setup.kube.eks_token import sign
 
     return sign(Aws(region="us-east-1"), "zoo")
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import configure_eks_cluster
-from aws_setup.cli import script_command
+from aws_setup.cli.app import script_command
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import Deny
 from tests.cloud import client, cloud, settings

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.eks.context import Store
 from aws_setup.rehearsal.kube.api import Answer
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.waiting import SystemClock
 from tests.cloud import client, cloud, settings
 from tests.cluster_world import Lab, lab
 from tests.test_configure import steps_of

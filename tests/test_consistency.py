@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_setup.consistency import PAUSES, shown, until_seen
+from aws_setup.aws.idempotency import PAUSES, shown, until_seen
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import Settings
 from create_aws_infrastructure import SCRIPT

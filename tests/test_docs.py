@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 import configure_eks_cluster
 import create_aws_infrastructure
-from aws_setup.cli import script_command
-from aws_setup.commands import Script
+from aws_setup.cli.app import script_command
+from aws_setup.cli.commands import Script
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

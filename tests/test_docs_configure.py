@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.cluster.addons import EBS_CSI
-from aws_setup.cluster.identity import NODE_POLICIES, EbsRole
-from aws_setup.cluster.tables import configuration
-from aws_setup.cluster.values import user_memory
 from aws_setup.config import Config
+from aws_setup.eks.addons import EBS_CSI
+from aws_setup.eks.oidc import NODE_POLICIES, EbsRole
+from aws_setup.openwhisk.values import user_memory
+from aws_setup.tables import configuration
 from tests.kube_tools import tool
 from tests.test_docs_infrastructure import check_commands, places, sections
 

@@ -11,10 +11,10 @@ import pytest
 from botocore import xform_name
 
 from aws_setup.config import Config
-from aws_setup.resources.autoscaling import scaled
-from aws_setup.resources.fleets import fleets
-from aws_setup.resources.tables import everything, infrastructure
-from aws_setup.steps import Step
+from aws_setup.engine.step import Step
+from aws_setup.infrastructure.autoscaling import scaled
+from aws_setup.infrastructure.vm_groups import fleets
+from aws_setup.tables import everything, infrastructure
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")

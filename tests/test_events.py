@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup import events
+from aws_setup.engine import history
+from aws_setup.engine.history import End, EventLog, Head, Planned, Record, parse, read_events, scrub
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
-from aws_setup.events import End, EventLog, Head, Planned, Record, parse, read_events, scrub
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import ACCOUNT
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
 from create_aws_infrastructure import SCRIPT
 from tests.cloud import cloud, settings
 from tests.scripts import prepare, run
@@ -152,15 +152,15 @@ def test_a_full_disk_is_one_warning(tmp_path: Path) -> None:
 
 
 def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "KEPT_BYTES", 20_000)
+    monkeypatch.setattr(history, "KEPT_BYTES", 20_000)
     path = tmp_path / "events.jsonl"
     noisy = [at(n, Kind.NOTE, "x" * 2000) for n in range(200)]
     for number in range(6):
         written(path, *noisy, head=Head("create", "s", started=str(number)))
         records = read_events(path)
         assert records[-1].head.started == str(number)
-        assert all(len(record.events) == events.NOTES for record in records), "runs stay whole"
-    longest = events.NOTES * (events.TEXT + 200)
+        assert all(len(record.events) == history.NOTES for record in records), "runs stay whole"
+    longest = history.NOTES * (history.TEXT + 200)
     assert path.stat().st_size < 20_000 + longest
     assert path.stat().st_mode & 0o077 == 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.events import Record, read_events
+from aws_setup.engine.history import Record, read_events
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk
 from aws_setup.report.timeline import Outcome, spans

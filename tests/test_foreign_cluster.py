@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.cluster.keys import of_release
+from aws_setup.openwhisk.secrets import of_release
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import cloud, settings
 from tests.cluster_world import Lab, lab

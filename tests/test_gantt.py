@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from aws_setup.events import HIDDEN, read_events
-from aws_setup.report import gantt
-from aws_setup.report.gantt import timeline_svg
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
+from aws_setup.engine.history import HIDDEN, read_events
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
+from aws_setup.report import gantt_svg
+from aws_setup.report.gantt_svg import timeline_svg
 from tests.test_timeline import TIMES, recorded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,9 +37,11 @@ def bars(svg: str) -> dict[str, ElementTree.Element]:
 
 def test_the_stored_picture_is_that_of_the_sample(tmp_path: Path) -> None:
     made = tmp_path / "made.svg"
-    assert gantt.main([str(SAMPLE), "-o", str(made)]) == 0
+    assert gantt_svg.main([str(SAMPLE), "-o", str(made)]) == 0
     stored = (ROOT / "docs" / "timeline.svg").read_bytes()
-    command = "python -m aws_setup.report.gantt tests/data/create.events.jsonl -o docs/timeline.svg"
+    command = (
+        "python -m aws_setup.report.gantt_svg tests/data/create.events.jsonl -o docs/timeline.svg"
+    )
     assert made.read_bytes() == stored, command
 
 
@@ -121,8 +123,8 @@ def test_the_same_run_gives_the_same_picture() -> None:
 def test_wrong_arguments_show_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert gantt.main(arguments) == 2
-    assert capsys.readouterr().err == f"{gantt.USAGE}\n"
+    assert gantt_svg.main(arguments) == 2
+    assert capsys.readouterr().err == f"{gantt_svg.USAGE}\n"
 
 
 def test_logs_and_targets_that_do_not_serve_are_named(
@@ -135,5 +137,5 @@ def test_logs_and_targets_that_do_not_serve_are_named(
         (empty, tmp_path / "a.svg"),
         (SAMPLE, tmp_path / "no" / "a.svg"),
     ):
-        assert gantt.main([str(source), "-o", str(target)]) == 2
+        assert gantt_svg.main([str(source), "-o", str(target)]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

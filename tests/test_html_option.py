@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import configure_eks_cluster
-from aws_setup.commands import Script
-from aws_setup.picture import SAMPLE
+from aws_setup.cli.commands import Script
+from aws_setup.engine.step import Context, Found
+from aws_setup.infrastructure.network import Vpc
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import ACCOUNT
-from aws_setup.resources.vpc import Vpc
-from aws_setup.steps import Context, Found
+from aws_setup.report.architecture_svg import SAMPLE
 from create_aws_infrastructure import SCRIPT
 from tests.cloud import cloud, settings
 from tests.scripts import prepare, run
@@ -98,7 +98,7 @@ def test_an_interrupted_run_writes_its_page(
         return wait(running, **how)
 
     monkeypatch.setattr(Vpc, "create", asleep)
-    monkeypatch.setattr("aws_setup.graph.wait", interrupted)
+    monkeypatch.setattr("aws_setup.engine.runner.wait", interrupted)
     target = tmp_path / "page.html"
     ended = run(SCRIPT, folder, "create", "--yes", "--html", str(target))
     assert ended.exit_code == 130

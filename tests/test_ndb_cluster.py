@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from aws_setup import tables
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action
 from aws_setup.errors import SetupError
-from aws_setup.hosts.ndb.table import steps
-from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software import laying
-from aws_setup.steps import Action
 from tests.ndb_world import MANAGER, VMS, World, run, world
 
 pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
@@ -31,7 +31,7 @@ def ndb(tmp_path: Path) -> Iterator[World]:
 def create(ndb: World, **keys: Any) -> dict[str, Row]:
     ctx, hosts = ndb.context(**keys)
     try:
-        return run(ctx, steps(ctx.config, hosts))
+        return run(ctx, tables.ndb(ctx.config, hosts))
     finally:
         hosts.close()
 
@@ -136,7 +136,7 @@ def test_more_memory_restarts_the_data_nodes_in_turn_and_keeps_the_data(ndb: Wor
 def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
     create(ndb)
     ctx, hosts = ndb.context(ndb_num_cpus=8)
-    found = steps(ctx.config, hosts)[0].find(ctx)
+    found = tables.ndb(ctx.config, hosts)[0].find(ctx)
     hosts.close()
     assert found
     assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("NumCPUs", True)]
@@ -166,7 +166,7 @@ def test_a_data_node_that_hangs_is_named_at_the_deadline(
     ndb: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laying.faults(ndb.tree(2), "ndbmtd hangs")
-    monkeypatch.setattr("aws_setup.hosts.ndb.storage.START", 3.0)
+    monkeypatch.setattr("aws_setup.software.ndb.data_nodes.START", 3.0)
     with pytest.raises(SetupError) as caught:
         create(ndb)
     assert "every NDB data node is started: not within 3 s" in caught.value.problems[0].what

@@ -8,8 +8,16 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
-from aws_setup.hosts.ndb.documents import config_ini, differences, my_cnf, nodes, parse
-from aws_setup.hosts.ndb.evidence import (
+from aws_setup.software.ndb.config_files import (
+    Sizing,
+    config_ini,
+    differences,
+    my_cnf,
+    nodes,
+    parse,
+    sizing,
+)
+from aws_setup.software.ndb.initial_start import (
     Files,
     Marker,
     NodeEvidence,
@@ -18,8 +26,7 @@ from aws_setup.hosts.ndb.evidence import (
     read_marker,
     stage_of,
 )
-from aws_setup.hosts.ndb.show import NodeState, parse_show
-from aws_setup.hosts.ndb.sizing import Sizing, sizing
+from aws_setup.software.ndb.ndb_mgm import NodeState, parse_show
 
 ORIGINAL = Sizing(16, "8G", "512M")
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config
+from aws_setup.engine.history import End, Head, Planned, Record, read_events
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
 from aws_setup.errors import Problem, Refused
-from aws_setup.events import End, Head, Planned, Record, read_events
-from aws_setup.picture import SAMPLE
+from aws_setup.report.architecture_svg import SAMPLE
 from aws_setup.report.page import check_target, page, write_page
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
 from tests.test_events import written
 from tests.test_timeline import NEEDS, recorded
 

@@ -10,9 +10,7 @@ import pytest
 from botocore import xform_name
 
 from aws_setup.config import Config
-from aws_setup.preflight.findings import Severity
-from aws_setup.preflight.permissions import judged
-from aws_setup.preflight.policy import (
+from aws_setup.preflight.iam_policy import (
     CHANGES,
     CONFIGURES,
     DOCUMENT,
@@ -23,10 +21,12 @@ from aws_setup.preflight.policy import (
     policy,
     policy_text,
 )
+from aws_setup.preflight.permissions import judged
+from aws_setup.preflight.results import Severity
 from aws_setup.rehearsal.access import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.calls import LoggedCall
 from aws_setup.rehearsal.rules import Call
-from aws_setup.resources.tables import infrastructure
+from aws_setup.tables import infrastructure
 from tests.preflight_support import Operator, operator, settings
 
 __all__ = ["operator", "settings"]

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from aws_setup.preflight.keypair import LocalKey, imported, made_by_ec2, same_key
+from aws_setup.preflight.key_pair import LocalKey, imported, made_by_ec2, same_key
 from aws_setup.rehearsal.settings import Deny, Quotas, Settings
 from tests.cloud import client
 from tests.preflight_support import KEY, Operator, only, operator, pem, public, told

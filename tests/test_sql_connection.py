@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
-from aws_setup.hosts.sql.client import Mysql
-from aws_setup.hosts.sql.tables import Tables
-from aws_setup.hosts.ssh import Hosts
-from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software.laying import make_template
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
-from aws_setup.steps import Action, Found
+from aws_setup.software.sql.client import Mysql
+from aws_setup.software.sql.schema_step import Tables
+from aws_setup.ssh import Hosts
 from tests.ndb_world import VMS, World, run, world
 
 pytestmark = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aws_setup.hosts.sql.splitting import digest, split
 from aws_setup.rehearsal.software.sql_scripts import SCHEMA
+from aws_setup.software.sql.statements import digest, split
 
 
 @pytest.mark.parametrize(

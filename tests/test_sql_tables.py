@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Context, Found
 from aws_setup.errors import Refused, SetupError
-from aws_setup.hosts.sql.account import password_path
-from aws_setup.hosts.sql.books import Entry, State, write_entry
-from aws_setup.hosts.sql.client import Mysql, SqlError
-from aws_setup.hosts.sql.scripts import ORDER, load
-from aws_setup.hosts.sql.tables import Tables
-from aws_setup.plan import Row
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software.laying import make_template
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
-from aws_setup.steps import Action, Context, Found
+from aws_setup.software.sql.account import password_path
+from aws_setup.software.sql.client import Mysql, SqlError
+from aws_setup.software.sql.migrations import Entry, State, write_entry
+from aws_setup.software.sql.schema_step import Tables
+from aws_setup.software.sql.scripts import ORDER, load
 from tests.ndb_world import VMS, World, run, world
 
 pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
-from aws_setup.hosts.ssh import HostKeyError, Hosts, RemoteError, Unreachable
-from aws_setup.hosts.ssh.failures import Layer
-from aws_setup.waiting import SystemClock
+from aws_setup.ssh import HostKeyError, Hosts, RemoteError, Unreachable
+from aws_setup.ssh.errors import Layer
 from tests.machines import World, make_key, needs_machines, public_ip, world
 
 pytestmark = needs_machines
@@ -74,7 +74,7 @@ def test_a_closed_port(one: World) -> None:
 def test_a_port_that_does_not_answer(
     one: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aws_setup.hosts.ssh.pool.LAYER", 0.5)
+    monkeypatch.setattr("aws_setup.ssh.pool.LAYER", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
         fillers = [socket.socket() for _ in range(4)]

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import SetupError
-from aws_setup.hosts.ssh.identity import Identities
-from aws_setup.hosts.ssh.keys import fingerprint, inspect_key
-from aws_setup.hosts.ssh.known_hosts import HostKey, KnownHosts, keys_in_console
-from aws_setup.hosts.ssh.settings import Settings
+from aws_setup.ssh.keys import Identities, fingerprint, inspect_key
+from aws_setup.ssh.known_hosts import HostKey, KnownHosts, keys_in_console
+from aws_setup.ssh.ssh_config import Settings
 from tests.machines import make_key
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted
-from aws_setup.hosts.ssh import ConnectionLost, Hosts, Machine, RemoteError
-from aws_setup.hosts.ssh.machine import command_line
-from aws_setup.waiting import SystemClock
+from aws_setup.ssh import ConnectionLost, Hosts, Machine, RemoteError
+from aws_setup.ssh.machine import command_line
 from tests.machines import World, needs_machines, public_ip, world
 
 pytestmark = needs_machines

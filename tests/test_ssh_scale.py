@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup import tables
 from aws_setup.config import Config
-from aws_setup.hosts import zookeeper
-from aws_setup.hosts.ssh import Hosts, Machine, RemoteError
+from aws_setup.engine.step import Found
+from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines.crowd import Crowd
-from aws_setup.steps import Found
-from aws_setup.waiting import SystemClock
+from aws_setup.software.zookeeper import steps
+from aws_setup.ssh import Hosts, Machine, RemoteError
 from tests.machines import ADDRESSES, World, make_key, public_ip
 
 COUNT = 200
@@ -85,12 +86,12 @@ def test_in_process_machines_run_the_same_steps(crowd: Crowd, config: Config) ->
     stand_in.key = Path(config.ssh_key_path)
     for expected in (None, "exists"):
         ctx, _ = stand_in.context(3)
-        table = zookeeper.steps(ctx.config, Hosts(ctx.config))
+        table = tables.zookeeper(ctx.config, Hosts(ctx.config))
         for step in table[1:]:
             found: Found | None = step.find(ctx)
             assert (found is None) == (expected is None)
             ctx.found[step.name] = step.wait(ctx, found or step.create(ctx))
-        assert ctx.found[zookeeper.ENSEMBLE].facts["roles"] == {
+        assert ctx.found[steps.ENSEMBLE].facts["roles"] == {
             "zk-0": "follower",
             "zk-1": "follower",
             "zk-2": "leader",

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from aws_setup.cli import open_aws
+from aws_setup.aws.inventory import Inventory
+from aws_setup.cli.app import open_aws
 from aws_setup.config.loader import load_config
-from aws_setup.inventory import Inventory
-from aws_setup.plan import Row, look, needs_of, only
+from aws_setup.engine.plan import Row, look, needs_of, only
+from aws_setup.engine.runner import Outcome, apply, remove
+from aws_setup.engine.step import Action, Context, Step
+from aws_setup.engine.wait import SystemClock
+from aws_setup.infrastructure.network import CLAIM
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.resources.tables import everything, infrastructure
-from aws_setup.resources.vpc import CLAIM
-from aws_setup.runner import Outcome, apply, remove
-from aws_setup.steps import Action, Context, Step
-from aws_setup.waiting import SystemClock
+from aws_setup.tables import everything, infrastructure
 from create_aws_infrastructure import SCRIPT
 from tests.cloud import cloud, settings
 from tests.scripts import prepare

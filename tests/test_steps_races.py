@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.plan import Row, look, only
+from aws_setup.engine.plan import Row, look, only
+from aws_setup.engine.runner import needed_by
+from aws_setup.engine.step import Action, Context
+from aws_setup.infrastructure.cleanup import ClusterSweep
+from aws_setup.infrastructure.gateways import ElasticIp, NatGateway
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.resources.gateways import ElasticIp, NatGateway
-from aws_setup.resources.sweep import ClusterSweep
-from aws_setup.resources.tables import everything, infrastructure
-from aws_setup.runner import needed_by
-from aws_setup.steps import Action, Context
+from aws_setup.tables import everything, infrastructure
 from tests.cloud import client, cloud, settings
 from tests.eks_world import NODE_POLICIES, role
 from tests.scripts import prepare

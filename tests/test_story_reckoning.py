@@ -6,14 +6,14 @@ import pytest
 
 import create_aws_infrastructure
 from aws_setup.config import Config
-from aws_setup.events import End, Head, Record
+from aws_setup.engine.history import End, Head, Record
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
 from aws_setup.rehearsal.story.acts import CONFIGURE, CREATE, Act
 from aws_setup.rehearsal.story.books import Page
 from aws_setup.rehearsal.story.ending import Played, bill
 from aws_setup.rehearsal.story.reckoning import LEAST, WORKING, as_on_aws, long_steps
 from aws_setup.report.timeline import critical_path, spans, total_seconds
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
 
 SPEED = 60.0
 

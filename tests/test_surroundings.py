@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import load_config
+from aws_setup.engine.plan import only
 from aws_setup.errors import Refused
-from aws_setup.plan import only
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.variables import variables
 from create_aws_infrastructure import SCRIPT as TABLE

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from aws_setup.events import End, Head, Record
-from aws_setup.graph import direct
+from aws_setup.engine.graph import direct
+from aws_setup.engine.history import End, Head, Record
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
 from aws_setup.report.timeline import (
     Outcome,
     critical_path,
@@ -17,8 +19,6 @@ from aws_setup.report.timeline import (
     text_timeline,
     total_seconds,
 )
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
 
 NEEDS = {
     "vpc": (),

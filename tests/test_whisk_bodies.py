@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.whisk.actions import (
+from aws_setup.namenodes.action import (
     ANNOTATION,
     Body,
     Deed,

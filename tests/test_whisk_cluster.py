@@ -11,15 +11,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from aws_setup.cluster.kube import Kind, Kube, KubeError, Reach
-from aws_setup.cluster.token import Tokens
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
+from aws_setup.kube.client import Kind, Kube, KubeError, Reach
+from aws_setup.kube.eks_token import Tokens
+from aws_setup.namenodes.action import action_body
+from aws_setup.namenodes.tunnel import (
+    InCluster,
+    fingerprint,
+    plain_port,
+    scheme_and_port,
+    through_cluster,
+)
 from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk
-from aws_setup.whisk.actions import action_body
-from aws_setup.whisk.in_cluster import InCluster, fingerprint, plain_port, scheme_and_port
-from aws_setup.whisk.tunnel import through_cluster
 from tests.port_forward import PortForwards, api_server
 from tests.whisk_support import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 

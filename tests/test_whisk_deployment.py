@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.cluster.secretdata import decoded
+from aws_setup.kube.client import decoded
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.cloud import cloud, settings
 from tests.cluster_world import Lab, lab

@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import Refused, SetupError
+from aws_setup.namenodes.action import Body
+from aws_setup.namenodes.client import StatusError
+from aws_setup.namenodes.endpoint import Given, Places, Source, find_endpoint, host_url
+from aws_setup.openwhisk import credentials_file
+from aws_setup.openwhisk.credentials_file import Access
 from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
-from aws_setup.whisk import wskprops
-from aws_setup.whisk.access import Access
-from aws_setup.whisk.actions import Body
-from aws_setup.whisk.apihost import Given, Places, Source, find_endpoint
-from aws_setup.whisk.client import StatusError
-from aws_setup.whisk.endpoint import host_url
 from tests.whisk_support import client_of
 
 KEY = "u:k"
@@ -55,7 +54,7 @@ def test_the_properties_file_as_wsk_reads_it(tmp_path: Path) -> None:
     (tmp_path / ".wskprops").write_text(
         "# comment\nAPIHOST=http://file:80\nAUTH=a:b=\nNAMESPACE=x\n\n APIVERSION = v2 \nnonsense\n"
     )
-    found = wskprops.read({}, tmp_path)
+    found = credentials_file.read({}, tmp_path)
     assert {key: item.value for key, item in found.items()} == {
         "APIHOST": "http://file:80",
         "AUTH": "a:b=",
@@ -67,11 +66,11 @@ def test_wsk_config_file_replaces_the_one_at_home(tmp_path: Path) -> None:
     (tmp_path / ".wskprops").write_text("APIHOST=home\nAUTH=home:key\n")
     other = tmp_path / "other"
     other.write_text("APIHOST=other\n")
-    found = wskprops.read({"WSK_CONFIG_FILE": str(other)}, tmp_path)
+    found = credentials_file.read({"WSK_CONFIG_FILE": str(other)}, tmp_path)
     assert {key: item.value for key, item in found.items()} == {"APIHOST": "other"}
-    assert wskprops.read({"WSK_CONFIG_FILE": str(tmp_path / "none")}, tmp_path) == {}
+    assert credentials_file.read({"WSK_CONFIG_FILE": str(tmp_path / "none")}, tmp_path) == {}
     with pytest.raises(Refused, match="cannot be read"):
-        wskprops.read({"WSK_CONFIG_FILE": str(tmp_path)}, tmp_path)
+        credentials_file.read({"WSK_CONFIG_FILE": str(tmp_path)}, tmp_path)
 
 
 def test_flag_over_variable_over_file_over_deployment(tmp_path: Path) -> None:

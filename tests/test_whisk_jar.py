@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import Refused
-from aws_setup.whisk.jar import BLOCK, CODE_LIMIT, JAR_LIMIT, MIB, encoded_length
+from aws_setup.namenodes.jar import BLOCK, CODE_LIMIT, JAR_LIMIT, MIB, encoded_length
 from tests.whisk_support import jar_of, make_jar
 
 

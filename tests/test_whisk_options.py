@@ -6,7 +6,7 @@ import click
 import pytest
 
 from aws_setup.errors import Refused
-from aws_setup.whisk.selection import Selection, select
+from aws_setup.namenodes.selection import Selection, select
 from whisk_helper import main
 
 ORIGINAL = {

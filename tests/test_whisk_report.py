@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
-from aws_setup.report.meter import MIB, Meter, live, plain
-from aws_setup.whisk.actions import Deed
-from aws_setup.whisk.deploy import Event, Kind, Task
+from aws_setup.namenodes.action import Deed
+from aws_setup.namenodes.deploy import Event, Kind, Task
+from aws_setup.report.upload_progress import MIB, Meter, live, plain
 
 TASKS = [Task(f"namenode{index}", Deed.CREATE, 10 * MIB) for index in range(4)]
 

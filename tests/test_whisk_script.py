@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aws_setup.config import load_config
+from aws_setup.namenodes.tunnel import fingerprint
+from aws_setup.openwhisk.credentials_file import Access, write_access
 from aws_setup.rehearsal.whisk.certificate import self_signed
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
-from aws_setup.whisk.access import Access, write_access
-from aws_setup.whisk.in_cluster import fingerprint
 from tests.whisk_support import make_jar, openwhisk
 from whisk_helper import main
 

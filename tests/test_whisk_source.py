@@ -12,10 +12,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from aws_setup.aws.session import Aws
 from aws_setup.errors import Refused
-from aws_setup.session import Aws
-from aws_setup.whisk.jar import JAR_LIMIT
-from aws_setup.whisk.source import DEFAULT_JAR, Doors, local_copy
+from aws_setup.namenodes.jar import DEFAULT_JAR, JAR_LIMIT, Doors, local_copy
 from tests.whisk_support import make_jar
 
 

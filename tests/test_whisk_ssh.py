@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import Config
+from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Refused, SetupError
-from aws_setup.hosts.ssh import Machine, RemoteError
+from aws_setup.namenodes.connections import Ways, open_ways
+from aws_setup.namenodes.endpoint import Endpoint
+from aws_setup.namenodes.jar import Doors, local_copy
+from aws_setup.namenodes.tunnel import through
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.whisk.server import AUTH
-from aws_setup.waiting import SystemClock
-from aws_setup.whisk.doors import Ways, open_ways
-from aws_setup.whisk.endpoint import Endpoint
-from aws_setup.whisk.source import Doors, local_copy
-from aws_setup.whisk.tunnel import through
+from aws_setup.ssh import Machine, RemoteError
 from tests.cloud import IMAGE, client, network
 from tests.cloud import cloud as cloud  # noqa: PLC0414 -- a fixture
 from tests.cloud import settings as settings  # noqa: PLC0414 -- a fixture

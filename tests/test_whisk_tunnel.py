@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
+from aws_setup.namenodes.connections import Ways
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk
-from aws_setup.whisk.doors import Ways
 from tests.whisk_support import openwhisk
 from whisk_helper import main
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import Interrupted, SetupError
+from aws_setup.namenodes.action import Deed, Wanted, deed, parse
+from aws_setup.namenodes.client import Client, StatusError
+from aws_setup.namenodes.deploy import Abort, Event, Kind, Outcome, Pool, Task
+from aws_setup.namenodes.jar import JAR_LIMIT, Jar
+from aws_setup.namenodes.uploader import Uploader
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import Whisk
 from aws_setup.rehearsal.whisk.store import Limits
-from aws_setup.whisk.actions import Deed, Wanted, deed, parse
-from aws_setup.whisk.client import Client, StatusError
-from aws_setup.whisk.deploy import Abort, Event, Kind, Outcome, Pool, Task
-from aws_setup.whisk.jar import JAR_LIMIT, Jar
-from aws_setup.whisk.upload import Uploader
 from tests.whisk_support import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 
 

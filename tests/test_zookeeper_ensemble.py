@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from aws_setup import tables
+from aws_setup.engine.plan import inspect
+from aws_setup.engine.step import Action, Context, Found, Step
 from aws_setup.errors import SetupError
-from aws_setup.hosts import zookeeper
-from aws_setup.hosts import zookeeper_files as zk
-from aws_setup.hosts.ssh import Hosts
-from aws_setup.plan import inspect
 from aws_setup.rehearsal.machines import software
-from aws_setup.steps import Action, Context, Found, Step
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.software.zookeeper import steps
+from aws_setup.ssh import Hosts
 from tests.machines import World, needs_machines, world
 
 pytestmark = [
@@ -27,7 +28,7 @@ pytestmark = [
     ),
 ]
 
-MACHINES = ("ssh", zookeeper.ENSEMBLE, zookeeper.ZNODES)
+MACHINES = ("ssh", steps.ENSEMBLE, steps.ZNODES)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def table(ctx: Context) -> list[Step]:
             "create_hops_fs_client_vm": False,
         }
     )
-    return zookeeper.steps(config, Hosts(ctx.config))
+    return tables.zookeeper(config, Hosts(ctx.config))
 
 
 def run(
@@ -68,7 +69,7 @@ def run(
 
 
 def roles(found: dict[str, Found]) -> list[str]:
-    return sorted(found[zookeeper.ENSEMBLE].facts["roles"].values())
+    return sorted(found[steps.ENSEMBLE].facts["roles"].values())
 
 
 def mtimes(made: World, count: int = 3) -> list[float]:
@@ -82,7 +83,7 @@ def test_from_nothing_to_an_ensemble_and_nothing_to_do_after(three: World) -> No
     actions, found, _ = run(three)
     assert [actions[name] for name in MACHINES[1:]] == [Action.CREATE, Action.CREATE]
     assert roles(found) == ["follower", "follower", "leader"]
-    assert found[zookeeper.ZNODES].id == "10 znodes"
+    assert found[steps.ZNODES].id == "10 znodes"
     before = mtimes(three)
     actions, found, _ = run(three)
     assert set(actions.values()) == {Action.EXISTS}
@@ -91,12 +92,12 @@ def test_from_nothing_to_an_ensemble_and_nothing_to_do_after(three: World) -> No
 
 def test_a_changed_heap_restarts_in_turn_leader_last_quorum_kept(three: World) -> None:
     _, found, _ = run(three)
-    before = found[zookeeper.ENSEMBLE].facts["roles"]
+    before = found[steps.ENSEMBLE].facts["roles"]
     (leader,) = (name for name, mode in before.items() if mode == "leader")
     watch = Watch(three)
     with watch:
         actions, found, notes = run(three, zookeeper_jvm_heap_size=300)
-    assert actions[zookeeper.ENSEMBLE] is Action.UPDATE
+    assert actions[steps.ENSEMBLE] is Action.UPDATE
     restarted = [note.removeprefix("restarting ") for note in notes if "restarting" in note]
     assert len(restarted) == 3
     assert restarted[-1] == leader
@@ -140,8 +141,8 @@ def test_after_a_stop_services_start_again_at_new_addresses(three: World) -> Non
     for index in range(3):
         three.room.power_on(f"i-{index}", public_ip=f"203.0.113.{60 + index}")
     actions, found, _ = run(three, shift=50)
-    assert actions[zookeeper.ENSEMBLE] is Action.UPDATE
-    assert actions[zookeeper.ZNODES] is Action.EXISTS, "the data survived"
+    assert actions[steps.ENSEMBLE] is Action.UPDATE
+    assert actions[steps.ZNODES] is Action.EXISTS, "the data survived"
     assert roles(found) == ["follower", "follower", "leader"]
 
 
@@ -159,8 +160,8 @@ def test_missing_znodes_are_added_and_others_left_alone(three: World) -> None:
     say = [zk.CLIENT, "-server", "127.0.0.1:2181"]
     machine.run(say, stdin="set /namenode0/guest kept\ndelete /namenode0/INV\n", check=False)
     actions, found, _ = run(three, num_namenode_deployments=2)
-    assert actions[zookeeper.ZNODES] is Action.UPDATE
-    assert found[zookeeper.ZNODES].id == "10 znodes"
+    assert actions[steps.ZNODES] is Action.UPDATE
+    assert found[steps.ZNODES].id == "10 znodes"
     there = machine.run(say, stdin="get /namenode0/guest\nls -R /\n", check=False).stdout
     assert "kept" in there.splitlines()
     assert "/namenode0/INV" in there.splitlines()
@@ -170,8 +171,8 @@ def test_one_server_grows_to_three_without_losing_its_znodes(three: World) -> No
     _, found, _ = run(three, 1)
     assert roles(found) == ["standalone"]
     actions, found, _ = run(three, 3)
-    assert actions[zookeeper.ENSEMBLE] is Action.UPDATE
-    assert actions[zookeeper.ZNODES] is Action.EXISTS, "new and empty servers did not elect alone"
+    assert actions[steps.ENSEMBLE] is Action.UPDATE
+    assert actions[steps.ZNODES] is Action.EXISTS, "new and empty servers did not elect alone"
     assert roles(found) == ["follower", "follower", "leader"]
 
 
@@ -191,7 +192,7 @@ def test_a_reboot_in_the_middle_is_mended_by_running_again(three: World) -> None
     stop.join()
     _, found, _ = run(three)
     assert roles(found) == ["follower", "follower", "leader"]
-    assert found[zookeeper.ZNODES].id == "10 znodes"
+    assert found[steps.ZNODES].id == "10 znodes"
 
 
 def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:
@@ -245,7 +246,7 @@ def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
         "format_filesystem": False,
         "sftp_ssh_key": False,
     }
-    assert zookeeper.steps(three.config(**off), three.hosts()) == []
+    assert tables.zookeeper(three.config(**off), three.hosts()) == []
 
 
 def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_addresses(
@@ -256,10 +257,10 @@ def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_add
         "zk_node_public_IPs": [f"203.0.113.{10 + index}" for index in range(3)],
     }
     actions, found, _ = run(three, 0, **keys)
-    assert actions[zookeeper.ENSEMBLE] is Action.CREATE
-    assert sorted(found[zookeeper.ENSEMBLE].facts["roles"]) == keys["zk_node_public_IPs"]
+    assert actions[steps.ENSEMBLE] is Action.CREATE
+    assert sorted(found[steps.ENSEMBLE].facts["roles"]) == keys["zk_node_public_IPs"]
     assert roles(found) == ["follower", "follower", "leader"]
-    assert found[zookeeper.ZNODES].id == "10 znodes"
+    assert found[steps.ZNODES].id == "10 znodes"
     assert "server.2=10.0.14.89:2888:3888" in three.room.tree("i-0").read(zk.ZOO_CFG)
     before = mtimes(three)
     actions, _, _ = run(three, 0, **keys)

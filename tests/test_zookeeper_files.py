@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aws_setup.hosts import zookeeper_files as zk
-from aws_setup.hosts.zookeeper_servers import complete
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.software.zookeeper.servers import complete
 
 
 def test_zoo_cfg_names_every_member_from_0() -> None:

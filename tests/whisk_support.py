@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aws_setup.engine.wait import Clock
 from aws_setup.errors import Interrupted
+from aws_setup.namenodes.action import Wanted
+from aws_setup.namenodes.client import Client
+from aws_setup.namenodes.endpoint import Endpoint
+from aws_setup.namenodes.http import Wire
+from aws_setup.namenodes.jar import Jar, read_jar
+from aws_setup.namenodes.retrying import Patience
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
-from aws_setup.waiting import Clock
-from aws_setup.whisk.actions import Wanted
-from aws_setup.whisk.client import Client
-from aws_setup.whisk.endpoint import Endpoint
-from aws_setup.whisk.jar import Jar, read_jar
-from aws_setup.whisk.retrying import Patience
-from aws_setup.whisk.wire import Wire
 
 MAIN = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 KIND = "generic-namenode:10"

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from aws_setup.config import names, problems
+from aws_setup.config import deprecated_keys, messages
 from aws_setup.config.base import FOLDERS
-from aws_setup.config.checks import refusals
-from aws_setup.config.document import Entry, flow_entry, read_entries
+from aws_setup.config.cross_checks import refusals
 from aws_setup.config.model import Config
+from aws_setup.config.yaml_source import Entry, flow_entry, read_entries
 from aws_setup.errors import Problem, Refused
 
 PREFIX = "LAMBDA_FS_"
@@ -54,7 +54,7 @@ def load_config(
         faults += wrong
     values, wrong, bad = _values(found)
     faults += wrong + [
-        problems.missing(key, path.name, field)
+        messages.missing(key, path.name, field)
         for key, field in FIELDS.items()
         if field.is_required() and key not in found
     ]
@@ -62,7 +62,7 @@ def load_config(
     faults += wrong
     faults += _across(config, found, path.name, without=bad | worse)
     if faults:
-        raise Refused.all(problems.in_file_order(faults))
+        raise Refused.all(messages.in_file_order(faults))
     return config
 
 
@@ -104,9 +104,9 @@ def _from_file(path: Path) -> tuple[dict[str, Entry], list[Problem]]:
 
 
 def _unknown(key: str, entry: Entry) -> Problem:
-    why, hint = names.replacement(key, entry.read(natural=False)) or ("", "")
+    why, hint = deprecated_keys.replacement(key, entry.read(natural=False)) or ("", "")
     if not why:
-        close = names.nearest(key, FIELDS)
+        close = deprecated_keys.nearest(key, FIELDS)
         why = "there is no such key"
         hint = f"did you mean {close}?" if close else "sample_config_aws.yaml lists every key"
     return Problem(f"{entry.at_key()}: {key}", why, hint)
@@ -122,7 +122,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Entry], lis
             continue
         label = f"environment variable {name}"
         if key is None:
-            close = names.nearest(name, by_variable)
+            close = deprecated_keys.nearest(name, by_variable)
             hint = f"did you mean {close}?" if close else f"unset {name}"
             faults.append(Problem(label, "it names no key of the configuration", hint))
             continue
@@ -153,7 +153,7 @@ def _values(found: Mapping[str, Entry]) -> tuple[dict[str, Any], list[Problem], 
         except yaml.YAMLError as error:
             faults.append(Problem(f"{entry.at()}: {key}", str(error).splitlines()[0]))
             continue
-        wrong = problems.unfilled(key, entry, value, field)
+        wrong = messages.unfilled(key, entry, value, field)
         if not wrong:
             values[key] = value
         faults += wrong
@@ -175,7 +175,7 @@ def _validated(
         return Config.model_validate({**blank, **values}, context=context), [], set()
     except ValidationError as error:
         details = error.errors(include_url=False)
-    faults = [problems.from_pydantic(detail, found, FIELDS) for detail in details]
+    faults = [messages.from_pydantic(detail, found, FIELDS) for detail in details]
     bad = {str(detail["loc"][0]) for detail in details}
     good = {key: value for key, value in values.items() if key not in bad}
     return Config.model_validate({**blank, **good}, context=context), faults, bad

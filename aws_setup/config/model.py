@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aws_setup.config.cluster import Cluster
 from aws_setup.config.eks import Eks
 from aws_setup.config.general import General
-from aws_setup.config.machines import Machines
 from aws_setup.config.network import Network
+from aws_setup.config.openwhisk import Cluster
 from aws_setup.config.software import Software
+from aws_setup.config.vms import Machines
 
 
 class Config(Cluster, Software, Machines, Eks, Network, General):

@@ -1,5 +1,5 @@
 """Writes the policy into docs/permissions.md anew: `python -m aws_setup.preflight`."""
 
-from aws_setup.preflight.policy import rewrite
+from aws_setup.preflight.iam_policy import rewrite
 
 rewrite()

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from aws_setup.config.checks import fixed_addresses
-from aws_setup.preflight.findings import Answer, Finding, refuse
-from aws_setup.preflight.needs import Needs
-from aws_setup.resources.launching import going_with
-from aws_setup.session import pages
+from aws_setup.aws.session import pages
+from aws_setup.config.cross_checks import fixed_addresses
+from aws_setup.infrastructure.run_instances import going_with
+from aws_setup.preflight.planned import Needs
+from aws_setup.preflight.results import Answer, Finding, refuse
 
 
 def check(needs: Needs) -> Answer:

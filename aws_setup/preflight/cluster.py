@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws_errors import explain
-from aws_setup.cluster import given
-from aws_setup.cluster.access import AccessEntries
-from aws_setup.cluster.door import cluster_of
-from aws_setup.cluster.identity import EbsRole, ManagedRole, NodeRole, OidcProvider, issuer_of
-from aws_setup.cluster.nodegroups import NodeGroup
-from aws_setup.cluster.release import invoker_memory
-from aws_setup.cluster.tables import check
-from aws_setup.cluster.tls import ServerCertificate, path_prefix
-from aws_setup.cluster.values import STEM_CELLS, user_values
-from aws_setup.plan import Row
-from aws_setup.preflight import Preflight, charges_of, keypair, permissions, quotas
-from aws_setup.preflight.findings import Finding, refuse, warn
-from aws_setup.preflight.needs import Launch, Needs
-from aws_setup.preflight.policy import CONFIGURES
-from aws_setup.pricing import price
-from aws_setup.steps import Action, Context, Step
+from aws_setup.aws.errors import explain
+from aws_setup.aws.pricing import price
+from aws_setup.eks.access_entries import AccessEntries
+from aws_setup.eks.node_groups import NodeGroup
+from aws_setup.eks.oidc import EbsRole, ManagedRole, NodeRole, OidcProvider, issuer_of
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Context, Step
+from aws_setup.errors import Refused, SetupError
+from aws_setup.kube.client import Kube
+from aws_setup.kube.connect import cluster_of
+from aws_setup.openwhisk import chart, existing_certificate, helm
+from aws_setup.openwhisk.certificate import own_pair
+from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
+from aws_setup.openwhisk.release import invoker_memory
+from aws_setup.openwhisk.values import STEM_CELLS, user_values
+from aws_setup.preflight import key_pair, permissions, quotas
+from aws_setup.preflight.checks import Preflight, charges_of
+from aws_setup.preflight.iam_policy import CONFIGURES
+from aws_setup.preflight.planned import Launch, Needs
+from aws_setup.preflight.results import Finding, refuse, warn
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
@@ -66,7 +70,7 @@ def _certificate(ctx: Context) -> Sequence[Finding]:
     if not ctx.config.openwhisk_tls_arn:
         return ()
     try:
-        given.check(ctx)
+        existing_certificate.check(ctx)
     except (ClientError, BotoCoreError) as error:
         hint = "if it cannot serve, the load balancer's events say so"
         return [warn("openwhisk_tls_arn could not be checked", str(explain(error)), hint)]
@@ -126,10 +130,37 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         return ()
     needs = Needs(ctx, frozenset(), launches)
     found: list[Finding] = []
-    for about, look in (("the key pair", keypair.check), ("the quotas", quotas.check)):
+    for about, look in (("the key pair", key_pair.check), ("the quotas", quotas.check)):
         try:
             found += look(needs).findings
         except (ClientError, BotoCoreError) as error:
             hint = "the run may go on; what is wrong there shows when AWS refuses a node"
             found.append(warn(f"{about} could not be checked", str(explain(error)), hint))
     return found
+
+
+def check(ctx: Context) -> None:
+    """Refuse before the first write what would fail after half an hour.
+
+    Raises:
+        Refused: helm or git is missing, the chart, the user's certificate or kubeconfig cannot
+            be used.
+    """
+    config = ctx.config
+    helm.find_helm()
+    chart.check_source(config)
+    user_values(config)
+    if bool(config.openwhisk_tls_cert) != bool(config.openwhisk_tls_key):
+        raise Refused(
+            "only one of openwhisk_tls_cert and openwhisk_tls_key is set",
+            "a certificate serves only with its key",
+            "set both, or neither",
+        )
+    if config.openwhisk_tls_cert and config.openwhisk_tls_key:
+        cert, key = Path(config.openwhisk_tls_cert), Path(config.openwhisk_tls_key)
+        own_pair(cert, key, now=ctx.clock.today())
+    if config.kubeconfig_path or config.kube_context:
+        try:
+            Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+        except SetupError as error:
+            raise Refused.all(error.problems) from error

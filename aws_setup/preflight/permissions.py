@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws_errors import PERMIT, explain
-from aws_setup.preflight.findings import Answer, Finding, refuse, warn
-from aws_setup.preflight.needs import Needs
-from aws_setup.preflight.policy import actions_for
-from aws_setup.session import Aws, error_code
+from aws_setup.aws.errors import PERMIT, explain
+from aws_setup.aws.session import Aws, error_code
+from aws_setup.preflight.iam_policy import actions_for
+from aws_setup.preflight.planned import Needs
+from aws_setup.preflight.results import Answer, Finding, refuse, warn
 
 ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/([^/]+)/")
 

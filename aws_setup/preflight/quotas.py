@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws_errors import explain
-from aws_setup.preflight.findings import Answer, Finding, refuse, warn
-from aws_setup.preflight.needs import Needs
-from aws_setup.session import Aws, error_code, pages
+from aws_setup.aws.errors import explain
+from aws_setup.aws.session import Aws, error_code, pages
+from aws_setup.preflight.planned import Needs
+from aws_setup.preflight.results import Answer, Finding, refuse, warn
 
 STANDARD_FAMILIES = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
 """First letters of the families that L-1216C47A counts.

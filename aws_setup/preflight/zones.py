@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.preflight.findings import Answer, Finding, refuse, warn
-from aws_setup.preflight.needs import Needs, keys_of
-from aws_setup.session import pages
+from aws_setup.aws.session import pages
+from aws_setup.preflight.planned import Needs, keys_of
+from aws_setup.preflight.results import Answer, Finding, refuse, warn
 
 NOT_FOR_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 """Zone ids in which EKS makes no control plane.

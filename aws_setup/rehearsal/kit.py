@@ -14,8 +14,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aws_setup.engine.history import Record, read_events
 from aws_setup.errors import SetupError
-from aws_setup.events import Record, read_events
 from aws_setup.rehearsal.chart import CHART
 from aws_setup.rehearsal.options import BadInput
 from aws_setup.rehearsal.programs import program

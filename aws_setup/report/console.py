@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.engine.plan import Row
+from aws_setup.engine.result import Result
+from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
-from aws_setup.plan import Row
 from aws_setup.report.progress import Needs, Progress, live, plain
-from aws_setup.result import Result
-from aws_setup.steps import Action
 
 SIGNS: Mapping[Action, tuple[str, str]] = {
     Action.EXISTS: ("=", "dim"),

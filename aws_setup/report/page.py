@@ -12,13 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aws_setup.config import Config
+from aws_setup.engine.history import Record
+from aws_setup.engine.receipt import write_private
 from aws_setup.errors import Refused
-from aws_setup.events import Record
-from aws_setup.picture import Mark, architecture
-from aws_setup.receipt import write_private
-from aws_setup.report.gantt import timeline_svg
-from aws_setup.report.marks import before, marks
-from aws_setup.report.rows import Cost, cost_rows, result_word, run_row
+from aws_setup.report.architecture_svg import Mark, architecture
+from aws_setup.report.gantt_svg import timeline_svg
+from aws_setup.report.page_rows import Cost, before, cost_rows, marks, result_word, run_row
 from aws_setup.report.timeline import critical_path, spans, worth_drawing
 
 HERE = Path(__file__).resolve().parent

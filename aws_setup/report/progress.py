@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.runner import Event, Kind
-from aws_setup.waiting import minutes
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.wait import minutes
 
 Needs = Mapping[str, Sequence[str]]
 """Step -> the steps that have to end before it."""

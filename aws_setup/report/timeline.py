@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from aws_setup.events import End, Record
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
-from aws_setup.waiting import minutes
+from aws_setup.engine.history import End, Record
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
+from aws_setup.engine.wait import minutes
 
 
 class Outcome(StrEnum):

@@ -11,12 +11,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.namenodes.action import Deed, Existing
+from aws_setup.namenodes.deploy import Listener, Outcome, Task
+from aws_setup.namenodes.selection import Selection
+from aws_setup.namenodes.verify import Finding
 from aws_setup.report.console import Report
-from aws_setup.report.meter import live, plain
-from aws_setup.whisk.actions import Deed, Existing
-from aws_setup.whisk.deploy import Listener, Outcome, Task
-from aws_setup.whisk.selection import Selection
-from aws_setup.whisk.verify import Finding
+from aws_setup.report.upload_progress import live, plain
 
 ACTIONS = {
     Deed.NOTHING: "exists",

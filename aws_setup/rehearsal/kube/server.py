@@ -20,14 +20,7 @@ from aws_setup.rehearsal.kube.controllers.outside import Outside
 from aws_setup.rehearsal.kube.errors import ApiError, Obj, no_such_path
 from aws_setup.rehearsal.kube.faults import Faults
 from aws_setup.rehearsal.kube.kubeconfig import document
-from aws_setup.rehearsal.kube.requests import (
-    ADMINS,
-    Request,
-    Target,
-    User,
-    forbidden,
-    locate,
-)
+from aws_setup.rehearsal.kube.requests import ADMINS, Request, Target, User, forbidden, locate
 from aws_setup.rehearsal.kube.state import State
 from aws_setup.rehearsal.loopback import LoopbackServer
 

@@ -21,12 +21,12 @@ from paramiko.common import (
     OPEN_SUCCEEDED,
 )
 
-from aws_setup.hosts import zookeeper_files as zk
 from aws_setup.rehearsal.machines.imitation import Answer, Ensemble, Imitation
 from aws_setup.rehearsal.machines.init import parse
 from aws_setup.rehearsal.machines.room import Lay
 from aws_setup.rehearsal.machines.ssh_config import Door, write
 from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.software.zookeeper import config as zk
 
 _COMMAND = 1_500
 """Bytes that stand for one command, of what a broken connection may still carry."""

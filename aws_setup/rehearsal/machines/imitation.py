@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from aws_setup.hosts import zookeeper_files as zk
-from aws_setup.hosts.ssh import remote_files
 from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh import files
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ def _unknown(what: str) -> Answer:
 
 def _read(machine: Imitation, arguments: list[str], stdin: bytes) -> Answer:
     path = machine.tree.path(arguments[0])
-    return Answer(out=path.read_bytes()) if path.is_file() else Answer(remote_files.ABSENT)
+    return Answer(out=path.read_bytes()) if path.is_file() else Answer(files.ABSENT)
 
 
 def _digest(machine: Imitation, arguments: list[str], stdin: bytes) -> Answer:
     path = machine.tree.path(arguments[0])
     if not path.is_file():
-        return Answer(remote_files.ABSENT)
+        return Answer(files.ABSENT)
     mode, owner = machine.tree.modes.get(arguments[0], ("644", "root:root"))
     user, _, group = owner.partition(":")
     return Answer(out=f"{_sha(path.read_bytes())}  -\n{mode} {user} {group or user}\n".encode())
@@ -162,10 +162,10 @@ def _zk_client(machine: Imitation, arguments: list[str], stdin: bytes) -> Answer
 
 
 SCRIPTS: Mapping[str, Program] = {
-    remote_files.READ: _read,
-    remote_files.DIGEST: _digest,
-    remote_files.WRITE: _write,
-    remote_files.FACTS: _facts,
+    files.READ: _read,
+    files.DIGEST: _digest,
+    files.WRITE: _write,
+    files.FACTS: _facts,
     zk.FORGET_OLD_PID: lambda *_: Answer(),
 }
 PROGRAMS: Mapping[str, Program] = {

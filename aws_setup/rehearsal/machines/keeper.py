@@ -12,8 +12,8 @@ from subprocess import SubprocessError
 from types import MappingProxyType
 from typing import Any
 
+from aws_setup.aws.inventory import STEP_TAG
 from aws_setup.errors import SetupError
-from aws_setup.inventory import STEP_TAG
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.console import Consoles
 from aws_setup.rehearsal.machines import software

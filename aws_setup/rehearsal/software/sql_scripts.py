@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup.hosts.sql.scripts import ORDER
+from aws_setup.software.sql.scripts import ORDER
 
 SCHEMA = """\
 -- Tables of the file system; each statement ends with a semicolon; even in 'quotes;'

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config import load_config
-from aws_setup.events import Record
+from aws_setup.engine.history import Record
+from aws_setup.engine.wait import minutes
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.books import Page
 from aws_setup.report.page import write_page
 from aws_setup.report.timeline import spans
-from aws_setup.waiting import minutes
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from aws_setup.events import End, Record
+from aws_setup.engine.history import End, Record
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
 from aws_setup.rehearsal.kube.controllers.desk import DELAYS
 from aws_setup.rehearsal.kube.presets import OPENWHISK_WAITS
 from aws_setup.rehearsal.latencies import LATENCIES
 from aws_setup.report.timeline import critical_path, spans, total_seconds
-from aws_setup.runner import Event, Kind
-from aws_setup.steps import Action
 
 WORKING = frozenset(
     {

@@ -10,12 +10,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.engine.wait import minutes
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.ending import Bill, Played
 from aws_setup.rehearsal.story.reckoning import long_steps
 from aws_setup.report.timeline import critical_path, text_timeline, worth_drawing
-from aws_setup.waiting import minutes
 
 RECKONED = """\
 Waits for AWS count by its published medians; work on machines, helm and the

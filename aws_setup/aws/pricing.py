@@ -1,0 +1,205 @@
+"""What a deployment costs: AWS's price list, and a small dated table where it does not answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_setup.aws.session import Aws
+from aws_setup.engine.step import Charge
+
+TABLE_DATE = "November 2026"
+HOURS_A_MONTH = 730.0
+"""Hours by which AWS divides a monthly price."""
+
+TABLE: Mapping[str, float] = MappingProxyType(
+    {
+        "ec2:r5.large": 0.126,
+        "ec2:r5.xlarge": 0.252,
+        "ec2:r5.2xlarge": 0.504,
+        "ec2:r5.4xlarge": 1.008,
+        "ec2:r5.8xlarge": 2.016,
+        "ec2:r5.12xlarge": 3.024,
+        "ec2:m5.large": 0.096,
+        "ec2:m5.xlarge": 0.192,
+        "ec2:m5.2xlarge": 0.384,
+        "ec2:m5.4xlarge": 0.768,
+        "ec2:c5.large": 0.085,
+        "ec2:c5.xlarge": 0.17,
+        "ec2:c5.2xlarge": 0.34,
+        "ec2:c5.4xlarge": 0.68,
+        "ec2:t3.medium": 0.0416,
+        "ec2:t3.large": 0.0832,
+        "ec2:t3.xlarge": 0.1664,
+        "nat": 0.045,
+        "ipv4": 0.005,
+        "gp2-gib": 0.10 / HOURS_A_MONTH,
+        "gp3-gib": 0.08 / HOURS_A_MONTH,
+        "io1-gib": 0.125 / HOURS_A_MONTH,
+        "io2-gib": 0.125 / HOURS_A_MONTH,
+        "eks": 0.10,
+        "eks-extended": 0.60,
+        "elb": 0.025,
+    }
+)
+"""US dollars an hour on demand in us-east-1, read in November 2026.
+https://aws.amazon.com/ec2/pricing/on-demand/ and https://aws.amazon.com/ebs/pricing/"""
+
+HOME = "us-east-1"
+"""Where AWS serves its price list, and the region of the table."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """How the price list knows something: service, filters, and the end of its usage type."""
+
+    service: str
+    usage: str
+    filters: Mapping[str, str]
+
+
+QUERIES: Mapping[str, Query] = MappingProxyType(
+    {
+        "nat": Query("AmazonEC2", "NatGateway-Hours", {"productFamily": "NAT Gateway"}),
+        "ipv4": Query("AmazonVPC", "PublicIPv4:InUseAddress", {"group": "VPCPublicIPv4Address"}),
+        "gp2-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp2", {"volumeApiName": "gp2"}),
+        "gp3-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp3", {"volumeApiName": "gp3"}),
+        "eks": Query("AmazonEKS", "AmazonEKS-Hours:perCluster", {}),
+        "eks-extended": Query("AmazonEKS", "AmazonEKS-Hours:extendedSupport", {}),
+        "elb": Query("AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"}),
+    }
+)
+"""Key of a charge -> its place in the price list; instance types have a query of their own."""
+
+MACHINE = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars an hour by part of the deployment, and where the figures come from."""
+
+    parts: Mapping[str, float]
+    source: str
+    unknown: tuple[str, ...] = ()
+    each: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, charges: Sequence[Charge]) -> float:
+        """Return what some charges cost an hour; one whose price is unknown counts nothing."""
+        return sum(charge.count * self.each.get(charge.key, 0.0) for charge in charges)
+
+    @property
+    def hourly(self) -> float:
+        """US dollars an hour of everything whose price is known."""
+        return sum(self.parts.values())
+
+    @property
+    def daily(self) -> float:
+        """US dollars a day."""
+        return 24 * self.hourly
+
+    def document(self) -> dict[str, Any]:
+        """Return the prices as --json prints them."""
+        return {
+            "parts": {part: round(hourly, 4) for part, hourly in self.parts.items()},
+            "hourly_usd": round(self.hourly, 4),
+            "daily_usd": round(self.daily, 2),
+            "source": self.source,
+            "unknown": list(self.unknown),
+        }
+
+    def lines(self) -> list[str]:
+        """Return the prices as people read them, the dearest part first."""
+        ordered = sorted(self.parts.items(), key=lambda item: -item[1])
+        lines = [f"{part:<14} ${hourly:8.3f}/h" for part, hourly in ordered]
+        lines.append(f"{'in all':<14} ${self.hourly:8.3f}/h, ${self.daily:.2f} a day")
+        if self.unknown:
+            lines.append(f"not in it, for want of a price: {', '.join(self.unknown)}")
+        lines.append(f"(on demand, {self.source}; traffic and taxes come on top)")
+        return lines
+
+
+def price(aws: Aws, charges: Sequence[Charge]) -> Prices:
+    """Return what some charges cost, from AWS's price list as far as it answers."""
+    keys = sorted({charge.key for charge in charges})
+    listed = _listed(aws, keys)
+    missing = [key for key in keys if listed.get(key) is None]
+    each = {key: TABLE[key] for key in missing if key in TABLE}
+    each |= {key: value for key, value in listed.items() if value is not None}
+    parts: dict[str, float] = {}
+    for charge in charges:
+        if charge.key in each:
+            parts[charge.part] = parts.get(charge.part, 0.0) + charge.count * each[charge.key]
+    unknown = tuple(key.removeprefix("ec2:") for key in keys if key not in each)
+    return Prices(parts, _source(aws.region, keys, missing), unknown, each)
+
+
+def _source(region: str, keys: Sequence[str], missing: Sequence[str]) -> str:
+    table = f"{HOME} prices of {TABLE_DATE}"
+    if not missing:
+        return f"AWS's price list for {region}"
+    if len(missing) == len(keys):
+        return f"{table}, as AWS's price list did not answer"
+    return f"AWS's price list for {region}; for {', '.join(missing)} {table}"
+
+
+def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, float | None]:
+    """Ask for every key at once; None where the price list does not answer."""
+    if not keys:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(keys), thread_name_prefix="price") as pool:
+        return dict(zip(keys, pool.map(lambda key: _ask(aws, key), keys), strict=True))
+
+
+def _ask(aws: Aws, key: str) -> float | None:
+    query = QUERIES.get(key)
+    if key.startswith("ec2:"):
+        kind = key.removeprefix("ec2:")
+        query = Query("AmazonEC2", f"BoxUsage:{kind}", {**MACHINE, "instanceType": kind})
+    if query is None:
+        return None
+    wanted = {**query.filters, "regionCode": aws.region}
+    try:
+        answer = aws.brief("pricing", region=HOME).get_products(
+            ServiceCode=query.service,
+            Filters=[
+                {"Type": "TERM_MATCH", "Field": field, "Value": value}
+                for field, value in wanted.items()
+            ],
+        )
+    except (ClientError, BotoCoreError):
+        return None
+    return hourly_price(answer.get("PriceList", []), query.usage)
+
+
+def hourly_price(products: Iterable[str], usage: str) -> float | None:
+    """Return the hourly US dollars of the product with a usage type, from the list's documents.
+
+    Usage types carry the region's short name in front, but not in us-east-1.
+    """
+    for text in products:
+        product = json.loads(text)
+        kind = str(product["product"]["attributes"].get("usagetype", ""))
+        if kind != usage and not kind.endswith(f"-{usage}"):
+            continue
+        for term in product["terms"].get("OnDemand", {}).values():
+            for dimension in term["priceDimensions"].values():
+                found = _dollars_an_hour(dimension)
+                if found:
+                    return found
+    return None
+
+
+def _dollars_an_hour(dimension: Mapping[str, Any]) -> float:
+    dollars = float(dimension.get("pricePerUnit", {}).get("USD", 0))
+    return dollars / HOURS_A_MONTH if dimension.get("unit") == "GB-Mo" else dollars

@@ -1,1 +1,0 @@
-"""What runs on the EKS cluster, and the ways to it."""

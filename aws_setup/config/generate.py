@@ -1,0 +1,93 @@
+"""The sample configuration and its JSON Schema, written from the fields themselves."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from aws_setup.config.base import Section
+from aws_setup.config.eks import Eks
+from aws_setup.config.general import General
+from aws_setup.config.model import Config
+from aws_setup.config.network import Network
+from aws_setup.config.openwhisk import Cluster
+from aws_setup.config.software import Software
+from aws_setup.config.vms import Machines
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "sample_config_aws.yaml"
+SCHEMA = ROOT / "docs" / "config.schema.json"
+SECTIONS: tuple[type[Section], ...] = (General, Network, Eks, Machines, Software, Cluster)
+REWRITE = "python -m aws_setup.config"
+"""The command that writes both files anew."""
+
+HEAD = """\
+# yaml-language-server: $schema=docs/config.schema.json
+#
+# Copy this file to config_aws.yaml and fill in the two blanks; everything else has a default.
+# All three scripts read it. A key that is commented out shows an example, not its default.
+# A flag goes before the environment (LAMBDA_FS_<KEY>, AWS_REGION, AWS_PROFILE), the environment
+# before this file. Relative paths start from this file's folder.
+"""
+
+WIDTH = 96
+
+
+def sample_text() -> str:
+    """Return the sample configuration: every key with its meaning and its default."""
+    return HEAD + "".join(_section(section) for section in SECTIONS)
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of the configuration file, for editors."""
+    schema = Config.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of the λFS AWS setup",
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def rewrite() -> None:
+    """Write both files anew."""
+    SAMPLE.write_text(sample_text(), encoding="utf-8", newline="\n")
+    SCHEMA.parent.mkdir(exist_ok=True)
+    SCHEMA.write_text(schema_text(), encoding="utf-8", newline="\n")
+
+
+def _section(section: type[Section]) -> str:
+    title = " ".join((section.__doc__ or "").split())
+    lines = ["", "#" * WIDTH, *_comment(title), "#" * WIDTH]
+    for key in section.__annotations__:
+        lines += ["", *_key(key, section.model_fields[key])]
+    return "\n".join(lines) + "\n"
+
+
+def _key(key: str, field: FieldInfo) -> Iterator[str]:
+    yield from _comment(" ".join((field.description or "").split()))
+    if field.is_required():
+        yield f"{key}: <FILL THIS IN>"
+    elif field.default is None:
+        example = f" {_yaml(field.examples[0])}" if field.examples else ""
+        yield f"# {key}:{example}"
+    else:
+        yield f"{key}: {_yaml(field.default)}"
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, WIDTH)]
+
+
+def _yaml(value: Any) -> str:
+    """Return a value in YAML's flow notation."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_yaml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, bool | int | float):
+        return str(value)
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""The EKS cluster's node groups, add-ons, access, storage and kubeconfig."""

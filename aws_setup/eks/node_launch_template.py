@@ -1,0 +1,104 @@
+"""The kinds of nodes, and the launch templates of their node groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.aws.idempotency import token
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.tags import specification, tags
+from aws_setup.config import Config
+from aws_setup.engine.step import Context, Drift
+from aws_setup.infrastructure.autoscaling import MARK, LaunchTemplate, Scaled, own_name
+
+ROLE_LABEL = "openwhisk-role"
+"""Node label by which OpenWhisk's chart places its pods."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A kind of nodes: the node group's name, its OpenWhisk role, its type and its number."""
+
+    group: str
+    role: str
+    instance_type: str
+    count: int
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of these nodes."""
+        return {ROLE_LABEL: self.role}
+
+
+def kinds(config: Config) -> Sequence[Nodes]:
+    """Return both kinds of nodes; none where the configuration wants no nodes of a kind."""
+    both = (
+        Nodes(
+            "core-nodes",
+            "core",
+            config.openwhisk_core_instance_type,
+            config.num_openwhisk_core_vms,
+        ),
+        Nodes(
+            "invoker-nodes",
+            "invoker",
+            config.openwhisk_invoker_instance_type,
+            config.num_openwhisk_invoker_vms,
+        ),
+    )
+    return [kind for kind in both if kind.count]
+
+
+def node_template(config: Config, nodes: Nodes) -> NodeTemplate:
+    """Return the step of a node group's launch template."""
+    name = f"{config.eks_cluster_name}-{nodes.group}"
+    return NodeTemplate(Scaled(name, nodes.group, "EKSNode", "", nodes.instance_type), needs=())
+
+
+@dataclass(frozen=True)
+class NodeTemplate(LaunchTemplate):
+    """The launch template of a node group: disk, key pair, IMDSv2, tags of what it launches."""
+
+    part: str = "eks"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The step's name."""
+        return f"{self.kind.group} template"
+
+    def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
+        if tag_of(template, MARK) == self._mark(ctx, template["DefaultVersionNumber"]):
+            return ()
+        return (Drift("contents", "an older version", "as configured"),)
+
+    def _template_name(self, ctx: Context) -> str:
+        return own_name(ctx.config, self.kind.template, "-")
+
+    def _fingerprint(self, ctx: Context) -> str:
+        return token(self._data(ctx))[:32]
+
+    def _data(self, ctx: Context) -> Any:
+        """Return the contents; the type is the node group's, so that capacity can be mended."""
+        config = ctx.config
+        mine = tags(
+            config, self.kind.group, name=f"{config.eks_cluster_name} {self.kind.group}"
+        ) | {"Component": self.kind.component}
+        disk = {
+            "VolumeSize": config.eks_node_disk_size,
+            "VolumeType": "gp3",
+            "Encrypted": True,
+            "DeleteOnTermination": True,
+        }
+        return {
+            "KeyName": config.ssh_keypair_name,
+            "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": disk}],
+            # Two hops: a pod on its own network is one further away than the node.
+            "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
+            "TagSpecifications": [
+                *specification("instance", mine),
+                *specification("volume", mine),
+                *specification("network-interface", mine),
+            ],
+        }

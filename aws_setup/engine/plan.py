@@ -1,0 +1,152 @@
+"""The look before the act: what exists, what a run would make, change, or cannot change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from aws_setup.aws.errors import explain
+from aws_setup.engine.graph import run_graph
+from aws_setup.engine.step import OWNER, Action, Context, Drift, Found, Step
+from aws_setup.errors import Problem, Refused, SetupError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a plan: the step, what a run would do about it, and what is there now."""
+
+    step: Step
+    action: Action
+    found: Found | None = None
+    error: Exception | None = None
+
+    @property
+    def conflicts(self) -> tuple[Drift, ...]:
+        """The differences that cannot be changed in place."""
+        return tuple(drift for drift in (self.found.drift if self.found else ()) if drift.mend)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether what is there belongs to somebody else: it has the name, and not our tag."""
+        return any(drift.what == OWNER for drift in self.conflicts)
+
+
+def needs_of(steps: Sequence[Step]) -> dict[str, set[str]]:
+    """Return step name -> names of the steps that it needs, as the graph runner wants it."""
+    return {step.name: set(step.needs) for step in steps}
+
+
+def look(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> list[Row]:
+    """Return a row for every step, in the table's order; fills `ctx.found` with what exists.
+
+    A step whose `find` raises becomes `unknown` with its error; the others are looked at all the
+    same.
+    """
+    ctx.inventory.load()
+    rows: dict[str, Row] = {}
+    by_name = {step.name: step for step in steps}
+    lock = threading.Lock()
+
+    def work(name: str) -> bool:
+        row = inspect(by_name[name], ctx)
+        with lock:
+            rows[name] = row
+            if row.found:
+                ctx.found[name] = row.found
+        return True
+
+    run_graph(needs_of(steps), work, stop=stop)
+    return [rows[step.name] for step in steps]
+
+
+def inspect(step: Step, ctx: Context) -> Row:
+    """Return the row of one step: find it and compare it with the configuration."""
+    try:
+        found = step.find(ctx)
+    except Exception as error:  # noqa: BLE001 -- it is kept, shown, and decides the row
+        return Row(step, Action.UNKNOWN, error=error)
+    if found is None:
+        return Row(step, Action.CREATE)
+    if any(drift.mend for drift in found.drift):
+        return Row(step, Action.CONFLICT, found)
+    if found.drift and not step.adopted:
+        return Row(step, Action.UPDATE, found)
+    return Row(step, Action.EXISTS, found)
+
+
+def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
+    """Return the named steps and, recursively, what they need, in the table's order.
+
+    Raises:
+        Refused: a name is not in the table; the refusal lists the names that are.
+    """
+    by_name = {step.name: step for step in steps}
+    _known(by_name, names)
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending.extend(by_name[name].needs)
+    return [step for step in steps if step.name in wanted]
+
+
+def dependants(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
+    """Return the named steps and, recursively, what needs them: what destroy --only deletes.
+
+    Raises:
+        Refused: a name is not in the table; the refusal lists the names that are.
+    """
+    _known([step.name for step in steps], names)
+    wanted, before = set(names), 0
+    while len(wanted) > before:
+        before = len(wanted)
+        wanted |= {step.name for step in steps if wanted & set(step.needs)}
+    return wanted
+
+
+def _known(there: Collection[str], names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        near = [like for name in unknown for like in get_close_matches(name, there, n=1)]
+        quoted = " and ".join(f"--only '{name}'" for name in near or ["nat gateway"])
+        raise Refused(
+            f"--only names no step: {', '.join(unknown)}",
+            "the steps are " + ", ".join(there),
+            f"did you mean {quoted}?" if near else f"quote names that hold blanks, as in {quoted}",
+        )
+
+
+def refusals(rows: Sequence[Row]) -> list[Problem]:
+    """Return what the steps refuse to begin with, each problem once."""
+    refused = [row.error for row in rows if isinstance(row.error, Refused)]
+    return list(dict.fromkeys(problem for error in refused for problem in error.problems))
+
+
+def conflicts(rows: Sequence[Row]) -> list[Problem]:
+    """Return what stands against any run: refusals, failed adoptions, and unmendable drift."""
+    said = refusals(rows)
+    missing = [row.error for row in rows if row.step.adopted and row.error]
+    said += [as_problem(error) for error in missing if not isinstance(error, Refused)]
+    return said + [
+        Problem(
+            f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
+            "it cannot be changed in place",
+            drift.mend,
+        )
+        for row in rows
+        for drift in row.conflicts
+    ]
+
+
+def as_problem(error: Exception, *, step: str = "") -> Problem:
+    """Return an error as a Problem, named after the step where it happened."""
+    prefix = f"{step}: " if step else ""
+    told = explain(error)
+    if isinstance(told, SetupError):
+        first = told.problems[0]
+        return Problem(prefix + first.what, first.why, first.hint)
+    return Problem(prefix + type(told).__name__, str(told), "run it again with -v for details")

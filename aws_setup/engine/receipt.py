@@ -1,0 +1,82 @@
+"""The receipt: what a run found and made, as a file for people and scripts; never needed by us."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from aws_setup.config import Config
+from aws_setup.engine.step import Found
+
+
+def receipt_path(config: Config) -> Path:
+    """Return where the deployment's receipt is: the .json file named, else one in the folder."""
+    path = Path(config.infrastructure_json_path)
+    return path if path.suffix == ".json" else path / f"{config.deployment_name}.json"
+
+
+def receipt(config: Config, *, region: str, found: Mapping[str, Found]) -> dict[str, Any]:
+    """Return the receipt's document: deployment, region, and every step's id, state and facts."""
+    steps = {
+        name: {"id": thing.id, "state": thing.state} | dict(thing.facts)
+        for name, thing in sorted(found.items())
+    }
+    return {"deployment_name": config.deployment_name, "aws_region": region, "steps": steps}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_receipt(
+    config: Config,
+    *,
+    region: str,
+    found: Mapping[str, Found],
+    known: Collection[str] | None = None,
+) -> Path:
+    """Write the receipt and return its path; with nothing to say an old receipt is removed.
+
+    Args:
+        config: the configuration.
+        region: the AWS region.
+        found: what the run found and made.
+        known: the steps that this script speaks for; an old receipt's others stay in the new one,
+            as another script wrote them. None: nothing of the old one stays.
+    """
+    path = receipt_path(config)
+    others = {} if known is None else _others(path, known)
+    if not found and not others:
+        path.unlink(missing_ok=True)
+        return path
+    document = receipt(config, region=region, found=found)
+    document["steps"] = dict(sorted((others | document["steps"]).items()))
+    write_private(path, json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    return path
+
+
+def _others(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """Return an old receipt's entries of steps that are not among `known`; none if unreadable."""
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        return {name: entry for name, entry in steps.items() if name not in known}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # The receipt is never needed: a damaged one is written anew.
+        return {}

@@ -1,0 +1,98 @@
+"""How a command ended, as data: what --json prints and what decides the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aws_setup.engine.plan import Row, as_problem
+from aws_setup.engine.runner import Outcome
+from aws_setup.engine.step import Action
+from aws_setup.errors import Problem, Refused
+
+EXIT_CODES: Mapping[str, int] = {
+    "ok": 0,
+    "failed": 1,
+    "refused": 2,
+    "leftovers": 3,
+    "interrupted": 130,
+}
+"""Result -> exit code of the script."""
+
+
+@dataclass
+class Result:
+    """One command's end; every field is a key of the --json document."""
+
+    command: str
+    deployment: str = ""
+    result: str = "ok"
+    seconds: float = 0.0
+    hourly_usd: float | None = None
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    account: str = ""
+    region: str = ""
+    api_calls: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that says the same as `result`."""
+        return EXIT_CODES[self.result]
+
+    def fail(self, error: Exception) -> None:
+        """Note an error that ended the command."""
+        self.result = "refused" if isinstance(error, Refused) else "failed"
+        problems: Sequence[Problem] = getattr(error, "problems", ())
+        self.problems.extend(problems or [as_problem(error)])
+
+    def planned(self, rows: Sequence[Row]) -> None:
+        """Take the rows of a plan as the steps; an unknown step is a problem too."""
+        self.steps = [_row(row) for row in rows]
+        self.problems.extend(as_problem(row.error, step=row.step.name) for row in rows if row.error)
+
+    def ended(self, rows: Sequence[Row], outcome: Outcome, ids: Mapping[str, str]) -> None:
+        """Take the outcome of a run over `rows`; `ids` maps step to the id it has now."""
+        self.steps = [
+            _row(row)
+            | {"action": str(outcome.done.get(row.step.name, row.action))}
+            | {"id": ids.get(row.step.name, row.found.id if row.found else None)}
+            | {"error": _text(outcome.failed.get(row.step.name))}
+            for row in rows
+        ]
+        self.problems.extend(as_problem(error, step=name) for name, error in outcome.failed.items())
+        if outcome.interrupted:
+            self.result = "interrupted"
+        elif outcome.failed or outcome.blocked:
+            self.result = "failed"
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document: every field, with `more` merged into the top level."""
+        fields = asdict(self)
+        more: dict[str, Any] = fields.pop("more")
+        return fields | more
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.step.name,
+        "action": str(row.action),
+        "id": row.found.id if row.found else None,
+        "state": row.found.state if row.found else None,
+        "drift": [asdict(drift) for drift in row.found.drift] if row.found else [],
+        "notes": list(row.found.facts.get("notes", ())) if row.found else [],
+        "error": _text(row.error),
+    }
+
+
+def _text(error: BaseException | None) -> str | None:
+    return str(error) if error else None
+
+
+def changes(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that a run would act on."""
+    acting = {Action.CREATE, Action.UPDATE, Action.UNKNOWN}
+    return [row for row in rows if row.action in acting]

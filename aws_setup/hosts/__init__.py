@@ -1,1 +1,0 @@
-"""Steps on a machine once it answers SSH; their `find` asks the machine."""

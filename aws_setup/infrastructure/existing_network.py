@@ -1,0 +1,101 @@
+"""A network that exists already: the VPC by id or name, and its subnets. Used, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.session import pages
+from aws_setup.engine.step import Context, Found, Step
+from aws_setup.errors import SetupError
+
+
+class _Adopted(Step):
+    """Something of the user's: found or named as missing, never made and never deleted."""
+
+    part = "network"
+    adopted = True
+
+    def create(self, ctx: Context) -> Found:
+        """Never make it: `find` returns it or raises."""
+        raise AssertionError(f"{self.name} is adopted")
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Never delete it."""
+
+
+@dataclass(frozen=True)
+class AdoptedVpc(_Adopted):
+    """The VPC of vpc_id, else the only one with the name vpc_name."""
+
+    name: str = "vpc"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the VPC; raises SetupError when there is none, or several of the name."""
+        vpcs = named_vpcs(ctx)
+        if len(vpcs) == 1:
+            return Found(vpcs[0]["VpcId"], vpcs[0]["State"], {"cidr": vpcs[0]["CidrBlock"]})
+        wanted = ctx.config.vpc_id or ctx.config.vpc_name
+        if not vpcs:
+            raise SetupError(
+                f"there is no VPC {wanted} in {ctx.aws.region}",
+                "create_vpc is False, so it has to exist",
+                "set create_vpc: True, or correct vpc_id or vpc_name",
+            )
+        listed = ", ".join(f"{vpc['VpcId']} ({vpc['CidrBlock']})" for vpc in vpcs)
+        raise SetupError(
+            f"{len(vpcs)} VPCs are named {wanted}", listed, "set vpc_id to the one you mean"
+        )
+
+
+def named_vpcs(ctx: Context) -> list[Any]:
+    """Return the VPCs that vpc_id, or else vpc_name, means."""
+    config = ctx.config
+    chosen = ("vpc-id", config.vpc_id) if config.vpc_id else ("tag:Name", config.vpc_name)
+    filters = [{"Name": chosen[0], "Values": [chosen[1]]}]
+    return pages(ctx.aws.ec2, "describe_vpcs", "Vpcs", Filters=filters)
+
+
+@dataclass(frozen=True)
+class AdoptedSubnet(_Adopted):
+    """A public or private subnet of an adopted VPC; number 1 and 2 stand in different zones."""
+
+    name: str
+    public: bool
+    index: int
+    needs: tuple[str, ...] = ("vpc",)
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the subnet; raises SetupError when the VPC has too few of its kind."""
+        vpc = ctx.found.get("vpc")
+        if vpc is None:
+            raise SetupError(f"no {self.name}", "the VPC was not found", "mend that first")
+        filters = [{"Name": "vpc-id", "Values": [vpc.id]}]
+        subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
+        chosen = one_a_zone([item for item in subnets if is_public(item) == self.public])
+        if len(chosen) <= self.index:
+            kind = "public" if self.public else "private"
+            raise SetupError(
+                f"VPC {vpc.id} has {len(chosen)} zones with a {kind} subnet, two are needed",
+                "EKS wants two zones, and machines a public subnet in the first",
+                f"add a {kind} subnet in another zone (tag PrivacyType={kind})",
+            )
+        subnet = chosen[self.index]
+        facts = {"zone": subnet["AvailabilityZone"], "cidr": subnet["CidrBlock"]}
+        return Found(subnet["SubnetId"], subnet["State"], facts)
+
+
+def is_public(subnet: Item) -> bool:
+    """Say whether a subnet is public: by its PrivacyType tag, else by its launch setting."""
+    kind = tag_of(subnet, "PrivacyType")
+    return kind == "public" if kind else bool(subnet["MapPublicIpOnLaunch"])
+
+
+def one_a_zone(subnets: list[Any]) -> list[Any]:
+    """Return the first subnet of each zone, by address range, zones in their order."""
+    ordered = sorted(subnets, key=lambda item: (item["AvailabilityZone"], item["CidrBlock"]))
+    by_zone: dict[str, Any] = {}
+    for subnet in ordered:
+        by_zone.setdefault(subnet["AvailabilityZone"], subnet)
+    return list(by_zone.values())

@@ -1,0 +1,341 @@
+"""The ways out of the VPC: internet gateway, elastic IP and NAT gateway."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.aws.idempotency import BUSY, create_once, delete_patiently, shown, token, until_seen
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import specification, tags
+from aws_setup.config import Config
+from aws_setup.engine.step import Charge, Context, Drift, Found, Step
+from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.errors import SetupError
+
+LIVE_NAT = ("pending", "available")
+
+LOOKS = 10
+"""Looks, 3 seconds apart, after which a NAT gateway that AWS does not list is taken as gone."""
+
+
+@dataclass(frozen=True)
+class InternetGateway(Step):
+    """The internet gateway, attached to the VPC."""
+
+    name: str = "internet gateway"
+    needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the gateway; one that is not attached, or a second one, is drift."""
+        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name))
+        if not items:
+            return None
+        drift = []
+        drift += self._attachment(ctx, items[0])
+        if len(items) > 1:
+            drift.append(Drift("internet gateways", str(len(items)), "1"))
+        return Found(items[0]["InternetGatewayId"], "attached", drift=tuple(drift))
+
+    def _attachment(self, ctx: Context, gateway: Item) -> list[Drift]:
+        vpcs = {attachment["VpcId"] for attachment in gateway["Attachments"]}
+        wanted = ctx.found.get("vpc")
+        if not vpcs:
+            return [Drift("attachment", "none", "the VPC")]
+        if wanted is None or wanted.id in vpcs:
+            return []
+        own = gateway["InternetGatewayId"]
+        mend = f"detach {own} from that VPC in the VPC console, and run it again"
+        return [Drift("attachment", ", ".join(sorted(vpcs)), wanted.id, mend)]
+
+    def create(self, ctx: Context) -> Found:
+        """Make the gateway and attach it; of two runs at once the first to attach wins."""
+        create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
+        # Not again from the start, as another step would: a second gateway would be made.
+        return until_seen(lambda: self._settle(ctx), clock=ctx.clock, note=ctx.note)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Attach what an earlier run left detached."""
+        return self._settle(ctx)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Detach and delete every gateway of the deployment."""
+        for gateway in ctx.inventory.of_step("internet gateways", self.name, fresh=True):
+            self._delete(ctx, gateway)
+
+    def _there(self, ctx: Context) -> Item | None:
+        items = ctx.inventory.of_step("internet gateways", self.name, fresh=True)
+        return _attached_first(items)[0] if items else None
+
+    def _create(self, ctx: Context) -> Item:
+        mine = tags(ctx.config, self.name, name="Lambda-FS-InternetGateway")
+        made: Any = ctx.aws.ec2_once.create_internet_gateway(
+            TagSpecifications=specification("internet-gateway", mine)
+        )
+        gateway: Item = made["InternetGateway"]
+        return gateway
+
+    def _settle(self, ctx: Context) -> Found:
+        gateway = shown(lambda: self._there(ctx), clock=ctx.clock)
+        if gateway and not gateway["Attachments"]:
+            self._attach(ctx, gateway["InternetGatewayId"])
+        return self._keep_one(ctx)
+
+    def _attach(self, ctx: Context, own: str) -> None:
+        vpc = ctx.of("vpc").id
+        try:
+            ctx.aws.ec2.attach_internet_gateway(InternetGatewayId=own, VpcId=vpc)
+        except ClientError as error:
+            if error_code(error) not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
+                raise
+
+    def _attached(self, ctx: Context) -> list[Item] | None:
+        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name, fresh=True))
+        return items if items and items[0]["Attachments"] else None
+
+    def _keep_one(self, ctx: Context) -> Found:
+        items = shown(lambda: self._attached(ctx), clock=ctx.clock)
+        if items is None:
+            raise SetupError(
+                "the VPC has an internet gateway of somebody else",
+                "a VPC can have one only",
+                "detach it, or adopt the VPC with create_vpc: False",
+            )
+        for gateway in items[1:]:
+            self._delete(ctx, gateway)
+        return Found(items[0]["InternetGatewayId"], "attached")
+
+    def _delete(self, ctx: Context, gateway: Item) -> None:
+        own = gateway["InternetGatewayId"]
+        for attachment in gateway["Attachments"]:
+            vpc = attachment["VpcId"]
+            delete_patiently(
+                ctx,
+                f"attachment of internet gateway {own}",
+                lambda vpc=vpc: ctx.aws.ec2.detach_internet_gateway(  # type: ignore[misc]
+                    InternetGatewayId=own, VpcId=vpc
+                ),
+                gone={"Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"},
+            )
+        delete_patiently(
+            ctx,
+            f"internet gateway {own}",
+            lambda: ctx.aws.ec2.delete_internet_gateway(InternetGatewayId=own),
+            gone={"InvalidInternetGatewayID.NotFound"},
+        )
+
+
+def _attached_first(gateways: list[Item]) -> list[Item]:
+    return sorted(gateways, key=lambda item: (not item["Attachments"], item["InternetGatewayId"]))
+
+
+@dataclass(frozen=True)
+class ElasticIp(Step):
+    """The NAT gateway's public address; a second one, left by a race or a crash, is released."""
+
+    name: str = "elastic ip"
+    needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the address, the one in use first."""
+        items = _used_first(ctx.inventory.of_step("addresses", self.name))
+        if not items:
+            return None
+        drift = [Drift("elastic IPs", str(len(items)), "1")] if len(items) > 1 else []
+        return _address(items[0], tuple(drift))
+
+    def create(self, ctx: Context) -> Found:
+        """Allocate the address."""
+        return _address(
+            create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
+        )
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Release every address but the one in use."""
+        items = _used_first(ctx.inventory.of_step("addresses", self.name, fresh=True))
+        for address in items[1:]:
+            release(ctx, address["AllocationId"])
+        return _address(items[0])
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Release every address of the deployment."""
+        for address in ctx.inventory.of_step("addresses", self.name, fresh=True):
+            release(ctx, address["AllocationId"])
+
+    def charges(self, config: Config) -> tuple[Charge, ...]:
+        """A public IPv4 address."""
+        return (Charge(self.part, "ipv4"),)
+
+    def _there(self, ctx: Context) -> Item | None:
+        items = ctx.inventory.of_step("addresses", self.name, fresh=True)
+        return _used_first(items)[0] if items else None
+
+    def _create(self, ctx: Context) -> Item:
+        mine = tags(ctx.config, self.name, name="lambda-fs-nat-gateway-ip")
+        made: Any = ctx.aws.ec2_once.allocate_address(
+            Domain="vpc", TagSpecifications=specification("elastic-ip", mine)
+        )
+        address: Item = made
+        return address
+
+
+def _used_first(addresses: list[Item]) -> list[Item]:
+    return sorted(addresses, key=lambda item: ("AssociationId" not in item, item["AllocationId"]))
+
+
+def _address(item: Item, drift: tuple[Drift, ...] = ()) -> Found:
+    return Found(item["AllocationId"], "allocated", {"public_ip": item["PublicIp"]}, drift)
+
+
+def release(ctx: Context, allocation: str) -> None:
+    """Release an elastic IP; just after its NAT gateway is gone AWS answers AuthFailure."""
+    delete_patiently(
+        ctx,
+        f"elastic IP {allocation}",
+        lambda: ctx.aws.ec2.release_address(AllocationId=allocation),
+        gone={"InvalidAllocationID.NotFound"},
+        busy=BUSY | {"AuthFailure"},
+    )
+
+
+@dataclass(frozen=True)
+class NatGateway(Step):
+    """The NAT gateway in the first public subnet; it takes about two minutes."""
+
+    name: str = "nat gateway"
+    needs: tuple[str, ...] = ("elastic ip", "internet gateway", "public subnet 1")
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the gateway that is, or becomes, available."""
+        live = _live(ctx.inventory.of_step("nat gateways", self.name))
+        return _nat(live[0]) if live else None
+
+    def create(self, ctx: Context) -> Found:
+        """Make the gateway; of two runs at once the first one's gateway and elastic IP are used."""
+        looks = itertools.count()
+        return wait_until(
+            "NAT gateway is created",
+            lambda: self._another_runs(ctx) or self._made(ctx, next(looks)),
+            clock=ctx.clock,
+            deadline=180,
+            pause=3,
+            note=ctx.note,
+            hint="run the same command again",
+        )
+
+    def _another_runs(self, ctx: Context) -> Found | None:
+        live = _live(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
+        if not live:
+            return None
+        used = {address["AllocationId"] for address in live[0]["NatGatewayAddresses"]}
+        if ctx.of("elastic ip").id not in used:
+            release(ctx, ctx.of("elastic ip").id)
+        return _nat(live[0])
+
+    def _made(self, ctx: Context, look: int) -> Found | Pending:
+        """Make it with a token that both of two runs send and no gateway that is gone has.
+
+        AWS lists gone gateways for an hour and knows tokens longer: one that is in use while no
+        gateway shows up for many looks is a gone one's.
+        """
+        gone = len(ctx.inventory.of_step("nat gateways", self.name))
+        life = gone + max(0, look - LOOKS)
+        mine = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
+        subnet = ctx.of("public subnet 1").id
+        try:
+            made: Any = ctx.aws.ec2.create_nat_gateway(
+                SubnetId=subnet,
+                AllocationId=ctx.of("elastic ip").id,
+                ClientToken=token(ctx.config.deployment_name, self.name, subnet, life),
+                TagSpecifications=specification("natgateway", mine),
+            )
+        except ClientError as error:
+            if error_code(error) in ("IdempotentParameterMismatch", "Resource.AlreadyAssociated"):
+                return Pending("another run makes it, and AWS does not list it yet")
+            raise
+        # AWS may repeat the answer of a gateway that is gone by now.
+        seen = _described(ctx, made["NatGateway"]["NatGatewayId"])
+        if not seen or seen["State"] not in LIVE_NAT:
+            return Pending("AWS does not show it yet")
+        return _nat(seen)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the gateway is available; its failure message when it is not."""
+        return wait_until(
+            f"NAT gateway {found.id} becomes available",
+            lambda: self._probe(ctx, found.id),
+            clock=ctx.clock,
+            deadline=900,
+            pause=6,
+            note=ctx.note,
+        )
+
+    def _probe(self, ctx: Context, own: str) -> Found | Pending:
+        nat = _described(ctx, own)
+        if nat is None:
+            return Pending("not visible yet")
+        if nat["State"] == "available":
+            return _nat(nat)
+        if nat["State"] == "pending":
+            return Pending("pending")
+        raise SetupError(
+            f"NAT gateway {own} is {nat['State']}",
+            nat.get("FailureMessage", "AWS gives no reason"),
+            "run the same command again: a new one is made",
+        )
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the gateway and return when AWS says deleted, so that its address is free."""
+        delete_patiently(
+            ctx,
+            f"NAT gateway {found.id}",
+            lambda: ctx.aws.ec2.delete_nat_gateway(NatGatewayId=found.id),
+            gone={"NatGatewayNotFound"},
+        )
+
+        def gone() -> bool | Pending:
+            nat = _described(ctx, found.id)
+            return nat is None or nat["State"] == "deleted" or Pending(nat["State"])
+
+        wait_until(
+            f"NAT gateway {found.id} is deleted",
+            gone,
+            clock=ctx.clock,
+            deadline=900,
+            pause=4,
+            note=ctx.note,
+        )
+
+    def charges(self, config: Config) -> tuple[Charge, ...]:
+        """The gateway's hours; its traffic comes on top."""
+        return (Charge(self.part, "nat"),)
+
+
+def _described(ctx: Context, own: str) -> Item | None:
+    try:
+        answer: Any = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[own])
+    except ClientError as error:
+        if error_code(error) != "NatGatewayNotFound":
+            raise
+        return None
+    nat: Item = answer["NatGateways"][0]
+    return nat
+
+
+def _live(gateways: list[Item]) -> list[Item]:
+    return [item for item in gateways if item["State"] in LIVE_NAT]
+
+
+def _nat(item: Item) -> Found:
+    public = [address.get("PublicIp") for address in item["NatGatewayAddresses"]]
+    facts = {"public_ip": public[0] if public else None}
+    ready = item["State"] == "available"
+    since = item.get("CreateTime")
+    return Found(item["NatGatewayId"], item["State"], facts, ready=ready, since=since)

@@ -1,0 +1,213 @@
+"""Route tables with their default routes and the subnets that use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.aws.idempotency import delete_patiently, shown, token
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import specification, tags
+from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.infrastructure.network import CLAIM, LIVES
+
+EVERYWHERE = "0.0.0.0/0"
+PUBLIC = "public route table"
+
+
+@dataclass(frozen=True)
+class RouteTable(Step):
+    """A route table; the private one is also the VPC's claim (see vpc.py)."""
+
+    name: str
+    title: str
+    needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the table."""
+        items = ctx.inventory.of_step("route tables", self.name)
+        return Found(items[0]["RouteTableId"], "available") if items else None
+
+    def create(self, ctx: Context) -> Found:
+        """Make the table, unless the VPC's claim made it already.
+
+        A token of a table that was deleted since is answered with that one, which nobody sees:
+        the next token of the series is tried.
+        """
+        found = self._there(ctx)
+        for life in range(LIVES):
+            if found is not None:
+                return found
+            self._ask(ctx, life=life)
+            found = shown(lambda: self._there(ctx), clock=ctx.clock)
+        raise RuntimeError(f"{LIVES} generations of {self.name} within one day")
+
+    def _there(self, ctx: Context) -> Found | None:
+        items = ctx.inventory.of_step("route tables", self.name, fresh=True)
+        return Found(items[0]["RouteTableId"], "available") if items else None
+
+    def _ask(self, ctx: Context, *, life: int) -> None:
+        vpc = ctx.of("vpc").id
+        mine = tags(ctx.config, self.name, name=self.title)
+        ctx.aws.ec2.create_route_table(
+            VpcId=vpc,
+            ClientToken=token(ctx.config.deployment_name, self.name, vpc, life),
+            TagSpecifications=specification("route-table", mine),
+        )
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Take its subnets away and delete it."""
+        for table in ctx.inventory.of_step("route tables", self.name, fresh=True):
+            for association in table["Associations"]:
+                if not association.get("Main"):
+                    _disassociate(ctx, association["RouteTableAssociationId"])
+        delete_patiently(
+            ctx,
+            f"route table {found.id}",
+            lambda: ctx.aws.ec2.delete_route_table(RouteTableId=found.id),
+            gone={"InvalidRouteTableID.NotFound"},
+        )
+
+
+def _disassociate(ctx: Context, association: str) -> None:
+    delete_patiently(
+        ctx,
+        f"route table association {association}",
+        lambda: ctx.aws.ec2.disassociate_route_table(AssociationId=association),
+        gone={"InvalidAssociationID.NotFound"},
+    )
+
+
+@dataclass(frozen=True)
+class DefaultRoute(Step):
+    """The default route of a table, through a gateway; goes away with the table."""
+
+    name: str
+    table: str
+    gateway: str
+    part: str = "network"
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The table and the gateway."""
+        return (self.table, self.gateway)
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the route; a blackhole or another target is drift."""
+        route = self._route(ctx)
+        if route is None:
+            return None
+        target = route.get("NatGatewayId") or route.get("GatewayId") or "nothing"
+        wanted = ctx.found.get(self.gateway)
+        drift: tuple[Drift, ...] = ()
+        if wanted is None or target != wanted.id or route.get("State") == "blackhole":
+            has = f"{target} ({route.get('State')})"
+            drift = (Drift("target", has, wanted.id if wanted else f"the {self.gateway}"),)
+        return Found(f"{EVERYWHERE} -> {target}", str(route.get("State")), drift=drift)
+
+    def create(self, ctx: Context) -> Found:
+        """Add the route."""
+        try:
+            ctx.aws.ec2.create_route(**self._request(ctx))
+        except ClientError as error:
+            if error_code(error) != "RouteAlreadyExists":
+                raise
+            ctx.aws.ec2.replace_route(**self._request(ctx))
+        return Found(f"{EVERYWHERE} -> {ctx.of(self.gateway).id}", "active")
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Point the route to the gateway."""
+        ctx.aws.ec2.replace_route(**self._request(ctx))
+        return Found(f"{EVERYWHERE} -> {ctx.of(self.gateway).id}", "active")
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Do nothing: the route goes with its table."""
+
+    def _route(self, ctx: Context) -> Item | None:
+        for table in ctx.inventory.of_step("route tables", self.table):
+            for route in table["Routes"]:
+                if route.get("DestinationCidrBlock") == EVERYWHERE:
+                    return dict(route)
+        return None
+
+    def _request(self, ctx: Context) -> Any:
+        gateway = ctx.of(self.gateway).id
+        key = "NatGatewayId" if gateway.startswith("nat-") else "GatewayId"
+        table = ctx.of(self.table).id
+        return {"RouteTableId": table, "DestinationCidrBlock": EVERYWHERE, key: gateway}
+
+
+@dataclass(frozen=True)
+class Association(Step):
+    """A subnet's use of a route table; goes away with the table."""
+
+    name: str
+    table: str
+    subnet: str
+    part: str = "network"
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The table and the subnet."""
+        return (self.table, self.subnet)
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the association."""
+        subnet = ctx.found.get(self.subnet)
+        for table in ctx.inventory.of_step("route tables", self.table):
+            for association in table["Associations"]:
+                if subnet and association.get("SubnetId") == subnet.id:
+                    return Found(association["RouteTableAssociationId"], "associated")
+        return None
+
+    def create(self, ctx: Context) -> Found:
+        """Associate the subnet with the table."""
+        try:
+            made = ctx.aws.ec2.associate_route_table(
+                RouteTableId=ctx.of(self.table).id, SubnetId=ctx.of(self.subnet).id
+            )
+        except ClientError as error:
+            if error_code(error) != "Resource.AlreadyAssociated":
+                raise
+            ctx.inventory.all("route tables", fresh=True)
+            return self.find(ctx) or self._move(ctx)
+        return Found(made["AssociationId"], "associated")
+
+    def _move(self, ctx: Context) -> Found:
+        """Take the subnet from a table that somebody gave it by hand."""
+        ec2, subnet = ctx.aws.ec2, ctx.of(self.subnet).id
+        filters: Any = [{"Name": "association.subnet-id", "Values": [subnet]}]
+        others = ec2.describe_route_tables(Filters=filters)["RouteTables"]
+        has = next(
+            each["RouteTableAssociationId"]
+            for other in others
+            for each in other["Associations"]
+            if each.get("SubnetId") == subnet
+        )
+        made = ec2.replace_route_table_association(
+            AssociationId=has, RouteTableId=ctx.of(self.table).id
+        )
+        return Found(made["NewAssociationId"], "associated")
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Take the subnet away from the table."""
+        _disassociate(ctx, found.id)
+
+
+def routing_steps() -> list[Step]:
+    """Return the steps of both tables: table, default route, the two subnets that use it."""
+    steps: list[Step] = [
+        RouteTable(PUBLIC, "LambdaFS-PublicRouteTable"),
+        DefaultRoute("public route", PUBLIC, "internet gateway"),
+        RouteTable(CLAIM, "LambdaFS-PrivateRouteTable"),
+        DefaultRoute("private route", CLAIM, "nat gateway"),
+    ]
+    for kind, table in (("public", PUBLIC), ("private", CLAIM)):
+        for number in (1, 2):
+            subnet = f"{kind} subnet {number}"
+            steps.append(Association(f"{subnet} routing", table, subnet))
+    return steps

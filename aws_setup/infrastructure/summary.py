@@ -1,0 +1,44 @@
+"""What a person needs after a run: the machines, how to reach them, and what to run next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from aws_setup.config import Config
+from aws_setup.engine.step import Found
+
+SSH_USER = "ubuntu"
+"""The user of every λFS AMI (λFS's setup instructions)."""
+
+
+def machines(found: Mapping[str, Found]) -> list[Mapping[str, Any]]:
+    """Return every VM that the steps found, sorted by name: id, name, private_ip and public_ip."""
+    listed: list[Mapping[str, Any]] = []
+    for thing in found.values():
+        listed.extend(thing.facts.get("instances", ()))
+    return sorted(listed, key=lambda machine: str(machine["name"]))
+
+
+def ssh_command(config: Config, machine: Mapping[str, Any]) -> str:
+    """Return the command that opens a shell on a machine."""
+    key = shlex.quote(str(config.ssh_key_path))
+    return f"ssh -i {key} {SSH_USER}@{machine['public_ip'] or machine['private_ip']}"
+
+
+def lines(config: Config, found: Mapping[str, Found]) -> Sequence[str]:
+    """Return the lines that end a successful create: each machine with its ssh command."""
+    listed = machines(found)
+    width = max((len(str(machine["name"])) for machine in listed), default=0)
+    said = [
+        f"{machine['name']:<{width}}  {machine['private_ip']:<15}  {ssh_command(config, machine)}"
+        for machine in listed
+    ]
+    return ["", "Machines (name, private address, how to reach it):", *said, ""] if said else []
+
+
+def hours_since(found: Found, now: datetime) -> float:
+    """Return for how many hours a thing has existed; 0 when AWS does not say."""
+    return max(0.0, (now - found.since).total_seconds() / 3600) if found.since else 0.0

@@ -1,0 +1,1 @@
+"""The serverless NameNodes: actions, jar, endpoint, upload and verification."""

@@ -1,0 +1,1 @@
+"""OpenWhisk on the cluster: Helm release, secrets, certificate, load balancer, readiness."""

@@ -1,0 +1,72 @@
+"""Removes a Helm release without helm, which may be missing: what its own records name.
+
+A record is a Secret that holds a JSON document, gzipped and in base64 twice; its manifest and its
+hooks are the objects that helm made (https://helm.sh/docs/topics/advanced/, Storage backends).
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from aws_setup.kube.client import SECRET, Json, Kind, Kube, KubeError
+
+KEEP = "helm.sh/resource-policy"
+"""Annotation of what outlives its release."""
+
+
+def remove(door: Kube, release: str, namespace: str) -> None:
+    """Delete every object that a record of the release names, then the records themselves."""
+    records = records_of(door, release, namespace)
+    kinds: dict[str, Mapping[str, Kind]] = {}
+    for record in records:
+        for thing in _objects(record):
+            version = str(thing["apiVersion"])
+            if version not in kinds:
+                kinds[version] = _kinds(door, version)
+            _delete(door, thing, kinds[version], namespace)
+    for record in records:
+        door.delete(SECRET, record["metadata"]["name"], namespace)
+
+
+def records_of(door: Kube, release: str, namespace: str) -> Sequence[Json]:
+    """Return helm's records of a release, one for each revision."""
+    return door.list(SECRET, namespace, labels=f"owner=helm,name={release}")
+
+
+def _objects(record: Json) -> Iterator[Json]:
+    packed = base64.b64decode(base64.b64decode(record["data"]["release"]))
+    told: Any = json.loads(gzip.decompress(packed))
+    texts = [told.get("manifest", ""), *(hook["manifest"] for hook in told.get("hooks") or [])]
+    for text in texts:
+        for thing in yaml.safe_load_all(text):
+            if isinstance(thing, dict) and thing.get("kind"):
+                yield thing
+
+
+def _kinds(door: Kube, version: str) -> Mapping[str, Kind]:
+    """Return the kinds of an API version by name; none when the API server no longer has it."""
+    try:
+        listed = door.request("GET", f"/api{'s' if '/' in version else ''}/{version}")
+    except KubeError as error:
+        if error.status == 404:
+            return {}
+        raise
+    return {
+        str(one["kind"]): Kind(version, str(one["name"]), bool(one["namespaced"]))
+        for one in listed.get("resources", [])
+        if "/" not in one["name"]
+    }
+
+
+def _delete(door: Kube, thing: Json, kinds: Mapping[str, Kind], namespace: str) -> None:
+    metadata, kind = thing["metadata"], kinds.get(str(thing["kind"]))
+    if kind is None or (metadata.get("annotations") or {}).get(KEEP) == "keep":
+        return
+    where = str(metadata.get("namespace") or namespace) if kind.namespaced else ""
+    door.delete(kind, str(metadata["name"]), where)

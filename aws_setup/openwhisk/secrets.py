@@ -1,0 +1,190 @@
+"""What must stay the same over every upgrade: OpenWhisk's keys, kept in a Secret of our own.
+
+The Secret also pins the chart's commit. It is made before the release and outlives it, so that
+an install that was cut short goes on with the same keys as its database was made with.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.tags import DEPLOYMENT
+from aws_setup.config import Config
+from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.kube.client import CLAIM, NAMESPACE, SECRET, Json, decoded, encoded
+from aws_setup.kube.connect import kube, labels, living_cluster
+
+ALPHABET = string.ascii_letters + string.digits
+KEY_LENGTH = 64
+"""Characters of the secret part of an OpenWhisk key (apache/openwhisk, docs/annotations)."""
+
+PIN = "chart"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """OpenWhisk's own secrets; `chart` is the source and commit that the release was made from."""
+
+    system: str = field(repr=False)
+    guest: str = field(repr=False)
+    database: str = field(repr=False)
+    chart: str = ""
+
+
+def fresh_keys() -> Keys:
+    """Return new keys and a new database password."""
+    return Keys(_auth(), _auth(), _random(32))
+
+
+def _auth() -> str:
+    return f"{uuid.uuid4()}:{_random(KEY_LENGTH)}"
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def secret_name(config: Config) -> str:
+    """Return the name of our Secret."""
+    return f"{config.openwhisk_release}-lambda-fs"
+
+
+def read_keys(ctx: Context) -> Keys | None:
+    """Return the keys that the cluster keeps; None when it keeps none."""
+    config = ctx.config
+    there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+    if there is None:
+        return None
+    data = decoded(there)
+    return Keys(data["system"], data["guest"], data["database"], data.get(PIN, ""))
+
+
+def pin_chart(ctx: Context, chart: str) -> None:
+    """Note which chart the release is made from."""
+    config = ctx.config
+    data = {"data": encoded({PIN: chart})}
+    kube(ctx).patch(SECRET, secret_name(config), data, config.openwhisk_namespace)
+
+
+@dataclass(frozen=True)
+class KeySecret(Step):
+    """The namespace of OpenWhisk and the Secret with its keys."""
+
+    name: str = "openwhisk keys"
+    needs: tuple[str, ...] = ("cluster access",)
+    part: str = "openwhisk"
+    removing: bool = False
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the Secret; when removing ours only, or a namespace of ours without one."""
+        if living_cluster(ctx) is None:
+            return None
+        config = ctx.config
+        there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+        if there is None:
+            left = self.removing and _own_namespace(ctx) and not _others(ctx)
+            return Found(config.openwhisk_namespace, "namespace") if left else None
+        if self.removing and not ours(ctx):
+            return None
+        complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
+        drift = () if complete else (Drift("keys", "incomplete", "three"),)
+        return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available", {}, drift)
+
+    def create(self, ctx: Context) -> Found:
+        """Make the namespace and the Secret; of two runs at once the first one's keys stay."""
+        config, door = ctx.config, kube(ctx)
+        namespace: Json = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": config.openwhisk_namespace, "labels": labels(config)},
+        }
+        if door.get(NAMESPACE, config.openwhisk_namespace) is None:
+            door.create(NAMESPACE, namespace)
+        keys = fresh_keys()
+        body: Json = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {"name": secret_name(config), "labels": labels(config)},
+            "data": encoded(
+                {"system": keys.system, "guest": keys.guest, "database": keys.database}
+            ),
+        }
+        door.create(SECRET, body, config.openwhisk_namespace)
+        return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available")
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Fill in the keys that are missing; those that are there stay."""
+        config, door = ctx.config, kube(ctx)
+        there = door.get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+        keys = fresh_keys()
+        wanted = {"system": keys.system, "guest": keys.guest, "database": keys.database}
+        data = encoded(wanted) | (there.get("data") or {})
+        door.patch(SECRET, secret_name(config), {"data": data}, config.openwhisk_namespace)
+        return Found(found.id, "available")
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the Secret, and the namespace when it is ours and holds nothing of others."""
+        config, door = ctx.config, kube(ctx)
+        door.delete(SECRET, secret_name(config), config.openwhisk_namespace)
+        if others := _others(ctx):
+            ctx.note(f"the namespace {config.openwhisk_namespace} stays: {others} is in it")
+            return
+        if _own_namespace(ctx):
+            door.delete(NAMESPACE, config.openwhisk_namespace)
+        wait_until(
+            f"the namespace {config.openwhisk_namespace} is gone",
+            lambda: Pending("what it holds is being deleted") if _own_namespace(ctx) else True,
+            clock=ctx.clock,
+            deadline=600,
+            pause=2,
+            note=ctx.note,
+            hint=f"kubectl describe namespace {config.openwhisk_namespace} says what it waits for",
+        )
+
+
+def _others(ctx: Context) -> str:
+    """Name what others keep in the namespace, helm releases and claims of volumes."""
+    config, door = ctx.config, kube(ctx)
+    records = door.list(SECRET, config.openwhisk_namespace, labels="owner=helm")
+    releases = {one["metadata"]["labels"].get("name", "") for one in records}
+    listed = door.list(CLAIM, config.openwhisk_namespace)
+    claims = [claim for claim in listed if not of_release(claim, config.openwhisk_release)]
+    found = [f"release {name}" for name in sorted(releases - {config.openwhisk_release})]
+    found += [f"claim {claim['metadata']['name']}" for claim in claims]
+    return ", ".join(found)
+
+
+def _own_namespace(ctx: Context) -> bool:
+    """Say whether the namespace is there and this deployment made it."""
+    there = kube(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
+    has = there.get("metadata", {}).get("labels") or {}
+    return labels(ctx.config).items() <= has.items()
+
+
+def of_release(claim: Mapping[str, Any], release: str) -> bool:
+    """Say whether a claim is a release's: "owdev" must not take the data of "owdev2"."""
+    metadata = claim["metadata"]
+    label = (metadata.get("labels") or {}).get("release")
+    # A StatefulSet names its claims TEMPLATE-RELEASE-… and gives them no label of the chart's.
+    return bool(label == release if label else f"-{release}-" in f"-{metadata['name']}-")
+
+
+def ours(ctx: Context) -> bool:
+    """Say whether OpenWhisk in this cluster is the deployment's: the cluster is, or its keys are.
+
+    A cluster of somebody else may hold another deployment's OpenWhisk under the same names.
+    """
+    config = ctx.config
+    if tag_of(living_cluster(ctx) or {}, DEPLOYMENT) == config.deployment_name:
+        return True
+    there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+    has = there.get("metadata", {}).get("labels") or {}
+    return labels(config).items() <= has.items()

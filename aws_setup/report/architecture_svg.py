@@ -1,0 +1,287 @@
+"""The architecture picture: an SVG drawn from the step table.
+
+It shows what the configuration switches on, and nothing else: a step that is not in the table is
+not in the picture.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from xml.sax.saxutils import escape, quoteattr
+
+from aws_setup.config import Config, load_config
+from aws_setup.eks.node_launch_template import kinds
+from aws_setup.engine.step import Step
+from aws_setup.errors import Refused
+from aws_setup.infrastructure.autoscaling import AutoScalingGroup
+from aws_setup.infrastructure.instances import Machines
+from aws_setup.infrastructure.vm_groups import Fleet
+from aws_setup.tables import infrastructure
+
+USAGE = "usage: python -m aws_setup.report.architecture_svg [-y FILE] [-o FILE]"
+DEFAULT = Path(__file__).resolve().parents[1] / "docs" / "architecture.svg"
+
+STYLE = """\
+.architecture text { font: 13px system-ui, sans-serif; fill: #1f2328; }
+.architecture .head { font-weight: 600; }
+.architecture .small { font-size: 11px; fill: #57606a; }
+.architecture rect { fill: #ffffff; stroke: #8c959f; }
+.architecture .page { stroke: none; }
+.architecture .vpc { stroke: #6639ba; stroke-width: 2; }
+.architecture .zone { fill: none; stroke-dasharray: 6 4; }
+.architecture .public { fill: #e6f4ea; stroke: #1a7f37; }
+.architecture .private { fill: #e7f1fb; stroke: #0969da; }
+.architecture .eks { fill: #fdf1e3; stroke: #bc4c00; }
+.architecture path { fill: none; stroke: #57606a; stroke-width: 1.5; }
+@media screen and (prefers-color-scheme: dark) {
+  .architecture text { fill: #e6edf3; }
+  .architecture .small { fill: #9da7b3; }
+  .architecture rect { fill: #161b22; stroke: #6e7681; }
+  .architecture .page { fill: #0d1117; }
+  .architecture .vpc { stroke: #a371f7; }
+  .architecture .zone { fill: none; }
+  .architecture .public { fill: #12261a; stroke: #3fb950; }
+  .architecture .private { fill: #0f2238; stroke: #58a6ff; }
+  .architecture .eks { fill: #2b1d0e; stroke: #db6d28; }
+  .architecture path { stroke: #9da7b3; }
+}
+"""
+"""What the picture is drawn with; the names keep to it where it stands within a page."""
+
+WIDTH = 1080
+LEFT, RIGHT = 40, 550
+"""Where the two zones begin."""
+
+COLUMN = 490
+"""Width of a zone."""
+
+ROW = 50
+"""Height of a machine's box with the gap below it."""
+
+SHOWN = 4
+"""Most fixed addresses that a machine's line has room for."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a thing is: `kind` is a class of the page's style, which colours it; `word` says it."""
+
+    kind: str
+    word: str
+
+
+Marks = Mapping[str, Mark]
+"""Step -> how it is; a step without one is drawn as if nothing were known of it."""
+
+NO_MARKS: Marks = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with a title and small lines below it; lengths in SVG units."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    title: str
+    lines: tuple[str, ...] = ()
+    kind: str = ""
+    mark: Mark | None = None
+
+    def draw(self) -> Iterator[str]:
+        """Yield the box's SVG elements."""
+        yield (
+            f'<rect class={quoteattr(self.kind)} x="{self.x}" y="{self.y}" '
+            f'width="{self.width}" height="{self.height}" rx="6"/>'
+        )
+        if self.title:
+            yield _text(self.x + 10, self.y + 18, self.title, "head")
+        for number, line in enumerate(self.lines):
+            yield _text(self.x + 10, self.y + 34 + 15 * number, line, "small")
+        if self.mark:
+            yield from self._marked(self.mark)
+
+    def _marked(self, mark: Mark) -> Iterator[str]:
+        """Yield a stripe at the left edge and the word in the upper right corner."""
+        yield (
+            f'<rect class="mark {mark.kind}" x="{self.x}" y="{self.y}" width="5" '
+            f'height="{self.height}" rx="2"/>'
+        )
+        yield (
+            f'<text class="state {mark.kind}" x="{self.x + self.width - 8}" y="{self.y + 18}" '
+            f'text-anchor="end">{escape(mark.word)}</text>'
+        )
+
+
+def architecture(config: Config, marks: Marks = NO_MARKS) -> str:
+    """Return the picture of what the first two scripts make with a configuration.
+
+    With `marks` every box says how its thing is.
+    """
+    steps = {step.name: step for step in infrastructure(config)}
+    fleets = [step.fleet for step in steps.values() if isinstance(step, Machines)]
+    groups = [step for step in steps.values() if isinstance(step, AutoScalingGroup)]
+    public = 70 + max(ROW * len(fleets), 20 + ROW * len(groups))
+    private_top = 150 + public + 16
+    cluster_top = private_top + 68 + 32
+    vpc_end = cluster_top + (104 if "eks cluster" in steps else 0)
+    body = [
+        *_frame(config, vpc_end - 60, marks, adopted="internet gateway" not in steps),
+        *_zones(config, public, private_top, marks),
+        *_gateways(steps, marks),
+        *_machines(fleets, marks),
+        *_scaling(config, groups, marks),
+        *(_cluster(config, cluster_top, marks) if "eks cluster" in steps else ()),
+    ]
+    return _page(body, vpc_end + 20)
+
+
+def _page(body: Sequence[str], height: int) -> str:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" role="img" class="architecture" '
+        'aria-labelledby="architecture-title architecture-desc">'
+        '<title id="architecture-title">Architecture of λFS on AWS</title>'
+        '<desc id="architecture-desc">One VPC over two zones, each with a public and a private '
+        "subnet; machines, gateways, auto-scaling groups and the EKS cluster in them.</desc>"
+    )
+    arrow = (
+        '<marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
+        'markerHeight="7" orient="auto-start-reverse">'
+        '<path d="M 1 1 L 9 5 L 1 9"/></marker>'
+    )
+    page = f'<rect class="page" width="{WIDTH}" height="{height}"/>'
+    lines = [head, f"<style>\n{STYLE}</style>", f"<defs>{arrow}</defs>", page, *body, "</svg>"]
+    return "\n".join(lines) + "\n"
+
+
+def _frame(config: Config, height: int, marks: Marks, *, adopted: bool) -> Iterator[str]:
+    """Yield the VPC with its security group, and the internet above it."""
+    yield from Box(20, 60, WIDTH - 40, height, "", kind="vpc", mark=marks.get("vpc")).draw()
+    whose = "adopted" if adopted else config.vpc_cidr
+    yield _text(34, 82, f"VPC {config.vpc_name} ({whose})", "head")
+    group = f"security group {config.security_group_name}: all among its members, SSH from you"
+    yield _text(34, 99, group, "small")
+    yield from Box(640, 8, 130, 28, "Internet").draw()
+
+
+def _zones(config: Config, public: int, private_top: int, marks: Marks) -> Iterator[str]:
+    names = config.availability_zones or ("zone 1", "zone 2")
+    height = private_top + 68 + 16 - 110
+    for index, x in enumerate((LEFT, RIGHT)):
+        yield from Box(x, 110, COLUMN, height, "", kind="zone").draw()
+        yield _text(x + 10, 130, names[index], "head")
+        for kind, top, tall in (("public", 142, public), ("private", private_top, 68)):
+            title = f"{kind} subnet {index + 1}"
+            lines = [_range(config, kind, index)]
+            if kind == "private" and config.create_vpc:
+                lines.append("out through the NAT gateway")
+            mark = marks.get(title)
+            yield from Box(x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind, mark).draw()
+
+
+def _range(config: Config, kind: str, index: int) -> str:
+    if not config.create_vpc:
+        return "adopted"
+    ranges = config.public_subnet_cidrs if kind == "public" else config.private_subnet_cidrs
+    return ranges[index]
+
+
+def _gateways(steps: dict[str, Step], marks: Marks) -> Iterator[str]:
+    """Yield the gateways, when they are made: an adopted VPC has its own."""
+    if "internet gateway" not in steps:
+        return
+    internet, nat = marks.get("internet gateway"), marks.get("nat gateway")
+    yield from Box(620, 66, 210, 30, "internet gateway", mark=internet).draw()
+    yield _arrow("M 705 66 V 36", both=True)
+    yield from Box(310, 150, 200, 44, "NAT gateway", ("with an elastic IP",), mark=nat).draw()
+    yield _arrow("M 510 162 H 536 V 81 H 620")
+
+
+def _machines(fleets: Sequence[Fleet], marks: Marks) -> Iterator[str]:
+    """Yield the fleets, all in the first public subnet."""
+    for place, fleet in enumerate(fleets):
+        count = f" × {fleet.count}" if fleet.count > 1 else ""
+        shown = [str(address) for address in fleet.addresses[:SHOWN]]
+        more = ["…"] if len(fleet.addresses) > SHOWN else []
+        fixed = ", ".join(shown + more)
+        line = f"{fleet.instance_type} · {fixed}" if fixed else fleet.instance_type
+        y = 206 + ROW * place
+        title, mark = f"{fleet.title}{count}", marks.get(fleet.step)
+        yield from Box(60, y, 450, ROW - 6, title, (line,), mark=mark).draw()
+
+
+def _scaling(config: Config, groups: Sequence[AutoScalingGroup], marks: Marks) -> Iterator[str]:
+    """Yield the auto-scaling groups, which use both public subnets."""
+    if not groups:
+        return
+    yield _text(572, 222, "auto-scaling groups, over both public subnets", "small")
+    sizes = f"{config.autoscaling_group_min_size}–{config.autoscaling_group_max_size}"
+    wanted = config.autoscaling_group_desired_capacity
+    for place, step in enumerate(groups):
+        line = f"{step.kind.instance_type} · {sizes} machines, starting with {wanted}"
+        y = 230 + ROW * place
+        mark = marks.get(step.name)
+        yield from Box(572, y, 446, ROW - 6, step.kind.group, (line,), mark=mark).draw()
+
+
+def _cluster(config: Config, top: int, marks: Marks) -> Iterator[str]:
+    """Yield the EKS cluster with the node groups that configure_eks_cluster.py adds."""
+    where = "public" if config.eks_nodes_public else "private"
+    version = f", Kubernetes {config.kubernetes_version}" if config.kubernetes_version else ""
+    lines = (f"in all four subnets; nodes in the {where} ones", f"role {config.eks_iam_role_name}")
+    title = f"EKS cluster {config.eks_cluster_name}{version}"
+    mark = marks.get("eks cluster")
+    yield from Box(LEFT, top, WIDTH - 2 * LEFT, 90, title, lines, "eks", mark).draw()
+    for place, nodes in enumerate(kinds(config)):
+        line = f"{nodes.instance_type} · {ROLES.get(nodes.role, nodes.role)}"
+        title, x = f"{nodes.group} × {nodes.count}", 420 + 285 * place
+        yield from Box(
+            x, top + 26, 275, ROW - 6, title, (line,), mark=marks.get(nodes.group)
+        ).draw()
+
+
+ROLES = {"core": "OpenWhisk's own components", "invoker": "invokers, with the NameNodes"}
+"""What runs on the nodes of each OpenWhisk role."""
+
+
+def _text(x: int, y: int, text: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x}" y="{y}">{escape(text)}</text>'
+
+
+def _arrow(line: str, *, both: bool = False) -> str:
+    start = ' marker-start="url(#arrow)"' if both else ""
+    return f'<path d="{line}" marker-end="url(#arrow)"{start}/>'
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the picture of a configuration file, or of the defaults; return the exit code."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=False))
+    if len(arguments) % 2 or not options.keys() <= {"-y", "-o"}:
+        sys.stderr.write(f"{USAGE}\n")
+        return 2
+    try:
+        config = load_config(Path(options["-y"]), environ=os.environ) if "-y" in options else SAMPLE
+    except Refused as error:
+        sys.stderr.writelines(f"{fault.what}: {fault.why}\n" for fault in error.problems)
+        return 2
+    target = Path(options.get("-o", DEFAULT))
+    try:
+        target.write_text(architecture(config), encoding="utf-8", newline="\n")
+    except OSError as error:
+        sys.stderr.write(f"{target} cannot be written: {error.strerror}\n")
+        return 2
+    return 0
+
+
+SAMPLE = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
+"""The defaults, with the sample's two blanks filled in."""
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The software on the VMs over SSH: ZooKeeper, MySQL NDB, SQL schema, clients."""

@@ -1,0 +1,1 @@
+"""The MySQL NDB cluster: management server, data nodes, mysqld."""

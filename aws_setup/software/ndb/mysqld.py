@@ -1,0 +1,88 @@
+"""The step that starts mysqld on the NDB manager."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.software.machines import DOWN, stopped, there
+from aws_setup.software.ndb.cluster import MACHINES, Members
+from aws_setup.software.ndb.initial_start import Stage
+from aws_setup.ssh import Hosts
+
+MYSQL_SERVER = "/home/ubuntu/mysql.server"
+MYSQLADMIN = "/usr/local/mysql/bin/mysqladmin"
+
+
+@dataclass(frozen=True)
+class MysqlServer(Step):
+    """mysqld on the manager, answering and connected to the cluster."""
+
+    hosts: Hosts
+    name: str = "mysqld"
+    needs: tuple[str, ...] = ("ndb storage",)
+    part: str = "software"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Ask the manager; None when the cluster never came up, so that mysqld had no use."""
+        if "ndb storage" not in ctx.found or not there(ctx, MACHINES):
+            return None
+        members = Members(ctx, self.hosts)
+        if stopped(members.all):
+            return Found(members.manager.id, "stopped", drift=(DOWN,))
+        marker = members.marker()
+        if marker is None or marker.stage is not Stage.COMPLETE:
+            return None
+        return _found(members)
+
+    def create(self, ctx: Context) -> Found:
+        """Start mysqld where it does not run."""
+        members = Members(ctx, self.hosts)
+        if not _answers(members):
+            members.manager.run([MYSQL_SERVER, "start"], sudo=True, timeout=300)
+        return Found(members.manager.id, "starting", ready=False)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Start mysqld where it does not run."""
+        return self.create(ctx)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when mysqld answers and is connected to the cluster."""
+        members = Members(ctx, self.hosts)
+        return wait_until(
+            f"mysqld on {members.manager.name} is connected to NDB",
+            lambda: _probe(members),
+            clock=ctx.clock,
+            deadline=300,
+            pause=3,
+            note=ctx.note,
+            hint="look into /usr/local/mysql/data/*.err on the NDB manager",
+        )
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Do nothing: mysqld goes with its machine."""
+
+
+def _answers(members: Members) -> bool:
+    """Tell whether mysqld runs: `mysqladmin ping` ends with 0 even when it denies access."""
+    ping = [MYSQLADMIN, "--no-defaults", "--connect-timeout=5", "ping"]
+    return members.manager.run(ping, check=False, repeatable=True).code == 0
+
+
+def _connected(members: Members) -> bool:
+    shown = members.show()
+    return shown is not None and shown.application_at(members.manager.private_ip)
+
+
+def _found(members: Members) -> Found:
+    up = _answers(members)
+    joined = up and _connected(members)
+    state = "running" if joined else "not connected to NDB" if up else "down"
+    drift = () if up else (Drift("mysqld", "down", "running"),)
+    return Found(members.manager.id, state, {"mysqld": state}, drift, ready=joined)
+
+
+def _probe(members: Members) -> Found | Pending:
+    found = _found(members)
+    return found if found.ready else Pending(found.state)

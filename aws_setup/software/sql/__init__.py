@@ -1,0 +1,1 @@
+"""SQL on the NDB cluster: accounts, schema scripts, migrations."""

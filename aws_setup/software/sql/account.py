@@ -1,0 +1,135 @@
+"""The database user of HopsFS and λFS, and its password: given, kept in a file, or made."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_setup.config import Config
+from aws_setup.engine.receipt import receipt_path, write_private
+from aws_setup.engine.step import Context, Found, Step
+from aws_setup.errors import SetupError
+from aws_setup.software.sql import migrations
+from aws_setup.software.sql.client import DENIED, Mysql, SqlError, literal
+
+ENTRY = "database user"
+PLACES = ("%", "localhost")
+"""From where the user may come; an anonymous user of the image would stand before '%' alone."""
+
+
+def password_path(config: Config) -> Path:
+    """Return where a generated password is kept: beside the receipt, for its owner only."""
+    return receipt_path(config).with_suffix(".ndb_password")
+
+
+def known_password(config: Config) -> str | None:
+    """Return the configured password, else the kept one, else None."""
+    if config.ndb_password:
+        return config.ndb_password.get_secret_value()
+    try:
+        return password_path(config).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def ensure_account(config: Config, root: Mysql, *, foreign: bool) -> Mysql:
+    """Return the client as the database user, which is made or given its password.
+
+    Args:
+        config: the user's name, its password, and the database that it gets.
+        root: the client as root.
+        foreign: the user was there before this setup first ran.
+
+    Raises:
+        SetupError: the user has a password that nobody told us.
+    """
+    password = known_password(config)
+    entry = migrations.read_books(root).get(ENTRY)
+    ours = entry is not None and entry.state is migrations.State.DONE
+    if password is not None and _lets_in(Mysql(root.machine, config.ndb_user, password)):
+        _grant(config, root)
+    elif exists(config, root) and (ours or (foreign and not config.ndb_password)):
+        raise SetupError(
+            f"the database user {config.ndb_user} has another password",
+            "it was given one before, and neither the configuration nor "
+            f"{password_path(config)} has it",
+            "set LAMBDA_FS_NDB_PASSWORD to it, or change it there with ALTER USER",
+        )
+    else:
+        password = password or _new_password(config)
+        _set_password(config, root, password)
+    migrations.write_entry(root, ENTRY, migrations.Entry(migrations.State.DONE, 1, "0" * 64))
+    return Mysql(root.machine, config.ndb_user, password or "")
+
+
+def exists(config: Config, root: Mysql) -> bool:
+    """Tell whether the database user is there."""
+    return bool(root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};"))
+
+
+def _lets_in(user: Mysql) -> bool:
+    try:
+        user.run("SELECT 1;")
+    except SqlError as error:
+        if error.code == DENIED:
+            return False
+        raise
+    return True
+
+
+def _new_password(config: Config) -> str:
+    """Make a password and keep it before anything uses it."""
+    # MySQL's default policy wants each kind of character.
+    password = secrets.token_urlsafe(24) + "-Aa1"
+    write_private(password_path(config), password + "\n")
+    return password
+
+
+def _set_password(config: Config, root: Mysql, password: str) -> None:
+    rows = root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};")
+    hosts = dict.fromkeys([*PLACES, *(row[0] for row in rows)])
+    names = [f"{literal(config.ndb_user)}@{literal(host)}" for host in hosts]
+    by = f"IDENTIFIED BY {literal(password)}"
+    root.run(
+        "".join(f"CREATE USER IF NOT EXISTS {name} {by};\n" for name in names)
+        + "".join(f"ALTER USER {name} {by};\n" for name in names)
+    )
+    _grant(config, root)
+
+
+def _grant(config: Config, root: Mysql) -> None:
+    names = [f"{literal(config.ndb_user)}@{literal(place)}" for place in PLACES]
+    there = {
+        row[0]
+        for row in root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};")
+    }
+    wanted = [name for name, place in zip(names, PLACES, strict=True) if place in there]
+    root.run(
+        "".join(
+            f"GRANT ALL PRIVILEGES ON `{database}`.* TO {name};\n"
+            for name in wanted
+            for database in (config.ndb_database, migrations.DATABASE)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class RememberedPassword(Step):
+    """The generated password on this computer, which goes when the database goes."""
+
+    name: str = "database password"
+    part: str = "software"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the file, None when there is none."""
+        path = password_path(ctx.config)
+        return Found(str(path)) if path.exists() else None
+
+    def create(self, ctx: Context) -> Found:
+        """Do nothing: the file is written with the database user."""
+        return Found(str(password_path(ctx.config)))
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Remove the file."""
+        password_path(ctx.config).unlink(missing_ok=True)

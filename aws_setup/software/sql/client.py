@@ -1,0 +1,98 @@
+"""The mysql client on the NDB manager: its password in an option file that lives as long as it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from aws_setup.errors import SetupError
+from aws_setup.ssh import Machine
+
+MYSQL = "/usr/local/mysql/bin/mysql"
+
+ROOT = "root"
+DENIED = 1045
+NO_DATABASE = 1049
+NO_TABLE = 1146
+
+_SCRIPT = """\
+umask 077
+file=$(mktemp) || exit 1
+trap 'rm -f -- "$file"' EXIT
+trap 'exit 75' HUP INT TERM PIPE
+dd bs=1 count="$1" status=none > "$file" || exit 1
+program=$2
+shift 2
+"$program" --defaults-file="$file" "$@"
+"""
+"""Arguments: length of the option file, program, its arguments. Takes option file and SQL on stdin.
+
+The option file has mode 0600 and goes however this ends, also when the connection breaks.
+"""
+
+_ERROR = re.compile(r"^ERROR (\d+)[^:]*: (.*)$", re.MULTILINE)
+
+
+class SqlError(SetupError):
+    """The server refused a statement; `code` is MySQL's error number, 0 when it gave none."""
+
+    def __init__(self, machine: str, *, code: int, message: str) -> None:
+        super().__init__(f"{machine}: mysql ended with an error", message, _mend(code))
+        self.code, self.message = code, message
+
+
+def _mend(code: int) -> str:
+    if code == DENIED:
+        return "set ndb_root_password or ndb_password (LAMBDA_FS_NDB_…) to the password it has"
+    if code in {1005, 1114, 1297, 1028}:
+        return "look at `ndb_mgm -e show` and at the disks of the data nodes, then run it again"
+    return "mend the cause on the NDB manager, then run the same command again"
+
+
+@dataclass(frozen=True)
+class Mysql:
+    """The client as one database user; the password is in no command line and in no log."""
+
+    machine: Machine
+    user: str
+    password: str = field(default="", repr=False)
+
+    def run(self, sql: str, *, database: str = "", timeout: float = 120) -> list[list[str]]:
+        """Run statements up to the first error and return the rows they gave.
+
+        Raises:
+            SqlError: the server refused one, or is not there.
+        """
+        options = self.options()
+        names = [database] if database else []
+        result = self.machine.run(
+            [
+                *("sh", "-c", _SCRIPT, "lambda-fs", str(len(options.encode())), MYSQL),
+                *("--batch", "--skip-column-names", "--default-character-set=utf8mb4", *names),
+            ],
+            # Images whose root is let in by the system's user, without a password, want that user.
+            sudo=self.user == ROOT,
+            stdin=options + sql,
+            timeout=timeout,
+            check=False,
+        )
+        if result.code:
+            found = _ERROR.search(result.stderr)
+            message = found[0] if found else result.stderr.strip() or f"exit code {result.code}"
+            code = int(found[1]) if found else 0
+            raise SqlError(str(self.machine), code=code, message=message)
+        return [line.split("\t") for line in result.stdout.splitlines()]
+
+    def options(self) -> str:
+        """Return the option file's text."""
+        return f"[client]\nuser={_quoted(self.user)}\npassword={_quoted(self.password)}\n"
+
+
+def _quoted(text: str) -> str:
+    """Return a value as an option file has it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

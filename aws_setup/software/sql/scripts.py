@@ -1,0 +1,146 @@
+"""HopsFS's and λFS's scripts: their documented order, and running one from where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_setup.errors import Problem, Refused, SetupError
+from aws_setup.software.sql.client import Mysql, SqlError
+from aws_setup.software.sql.migrations import HOLD, Entry, State, entry_sql, read_books, write_entry
+from aws_setup.software.sql.statements import Statement, digest, split
+
+CREATE_USER = "create_user.sql"
+_UPDATES = [f"update-schema_2.8.2.{i}_to_2.8.2.{i + 1}.sql" for i in range(1, 10)]
+ORDER = (
+    "schema.sql",
+    *_UPDATES,
+    "update-schema_2.8.2.10_to_3.2.0.0.sql",
+    "serverless.sql",
+)
+"""The scripts that the database user runs, in HopsFS's and λFS's documented order."""
+
+ALREADY = frozenset({1007, 1050, 1060, 1061, 1396})
+"""MySQL's error numbers of a database, table, column, index or user that is there already."""
+
+TIMEOUT = 3600.0
+"""Seconds for one script; NDB takes a second or so for each table."""
+
+_NEXT = "%%next%%"
+"""The delimiter between the statements that are sent; no script holds it."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script of the folder, cut into statements; context statements are not counted."""
+
+    path: Path
+    statements: tuple[Statement, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    @property
+    def work(self) -> list[Statement]:
+        """The statements that count."""
+        return [statement for statement in self.statements if not statement.context]
+
+    def entry(self, count: int, state: State) -> Entry:
+        """Return the books' entry after `count` statements."""
+        return Entry(state, count, digest(self.work[:count]))
+
+    def agrees(self, entry: Entry) -> bool:
+        """Tell whether what has run is what the file says today."""
+        whole = entry.state is not State.DONE or entry.statements == len(self.work)
+        return whole and entry.sha256 == digest(self.work[: entry.statements])
+
+
+def load(folder: str) -> list[Script]:
+    """Return the scripts of a folder in their order, create_user.sql first where it is there.
+
+    Raises:
+        Refused: the folder or some of the scripts cannot be read; every one is named.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise Refused(
+            f"ndb_sql_scripts_dir: there is no folder {root}",
+            "HopsFS's and λFS's SQL scripts are read from it",
+            "name the folder that holds schema.sql, or leave the key out",
+        )
+    wanted = [*([CREATE_USER] if (root / CREATE_USER).exists() else []), *ORDER]
+    problems, scripts = [], []
+    for name in wanted:
+        try:
+            text = (root / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            problems.append(Problem(f"{root / name} cannot be read", why, "put the script there"))
+            continue
+        scripts.append(Script(root / name, tuple(split(text))))
+    if problems:
+        raise Refused.all(problems)
+    return scripts
+
+
+def execute(
+    script: Script, entry: Entry | None, as_user: Mysql, root: Mysql, *, database: str
+) -> None:
+    """Run what is left of a script; the books follow statement by statement.
+
+    Args:
+        script: the script.
+        entry: what the books say of it.
+        as_user: who runs it.
+        root: who reads the books after an error.
+        database: where it runs.
+
+    Raises:
+        SetupError: a statement failed; it names the line. A re-run goes on with that statement.
+    """
+    before = entry or script.entry(0, State.FAILED)
+    interrupted = before.state is State.RUNNING
+    done = before.statements
+    while True:
+        try:
+            as_user.run(_feed(script, done), database=database, timeout=TIMEOUT)
+        except SqlError as error:
+            now = read_books(root).get(script.name, before)
+            if interrupted and now.statements == done and error.code in ALREADY:
+                done, interrupted = done + 1, False
+                continue
+            if error.code:
+                write_entry(root, script.name, script.entry(now.statements, State.FAILED))
+            raise _told(script, now.statements, error) from None
+        return
+
+
+def _feed(script: Script, done: int) -> str:
+    """Return the statements after the first `done`, each followed by its entry in the books."""
+    parts = [HOLD, entry_sql(script.name, script.entry(done, State.RUNNING))]
+    count = 0
+    for statement in script.statements:
+        if statement.context:
+            parts.append(statement.text)
+            continue
+        count += 1
+        if count > done:
+            parts.append(statement.text)
+            parts.append(entry_sql(script.name, script.entry(count, State.RUNNING)))
+    parts.append(entry_sql(script.name, script.entry(len(script.work), State.DONE)))
+    return f"DELIMITER {_NEXT}\n" + "".join(f"{part}\n{_NEXT}\n" for part in parts)
+
+
+def _told(script: Script, done: int, error: SqlError) -> SetupError:
+    if not error.code or done >= len(script.work):
+        return error
+    statement = script.work[done]
+    # The server's message quotes the statement, which may hold a password.
+    message = error.message.split(" near ")[0] if statement.secret else error.message
+    return SetupError(
+        f"{script.path}, line {statement.line}: {statement.start}",
+        message,
+        "correct the script from that line on and run this again: it goes on with that statement",
+    )

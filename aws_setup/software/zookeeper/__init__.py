@@ -1,0 +1,1 @@
+"""The ZooKeeper ensemble: its configuration, servers and znodes."""

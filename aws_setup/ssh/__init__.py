@@ -1,0 +1,20 @@
+"""The door to the machines: SSH connections, commands, files and tunnels; paramiko stays inside."""
+
+from __future__ import annotations
+
+from aws_setup.ssh.errors import ConnectionLost, HostKeyError, RemoteError, Unreachable
+from aws_setup.ssh.files import FileFacts, digest_of
+from aws_setup.ssh.machine import Machine, Result
+from aws_setup.ssh.pool import Hosts
+
+__all__ = [
+    "ConnectionLost",
+    "FileFacts",
+    "HostKeyError",
+    "Hosts",
+    "Machine",
+    "RemoteError",
+    "Result",
+    "Unreachable",
+    "digest_of",
+]

@@ -1,0 +1,230 @@
+"""The keys that are offered to machines: the configured one, the agent's, the user's."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from paramiko.pkey import UnknownKeyType
+
+from aws_setup.errors import SetupError
+
+MOST_KEYS = 5
+"""Keys offered to one machine; sshd hangs up after 6 (MaxAuthTries)."""
+
+Ask = Callable[[str], str]
+"""Asks the user for a secret on a terminal."""
+
+
+class Identities:
+    """The private keys of one run, each unlocked at most once."""
+
+    def __init__(self, path: Path, *, ask: Ask | None = None) -> None:
+        self.path = path
+        self._ask = ask
+        self._lock = threading.RLock()
+        self._loaded: dict[Path, paramiko.PKey] = {}
+        self._agent: tuple[paramiko.AgentKey, ...] | None = None
+
+    def check(self) -> None:
+        """Load the configured key, asking for its passphrase where there is one.
+
+        Raises:
+            SetupError: no such key, not an RSA key, or locked with nobody to ask.
+        """
+        self._configured()
+
+    def offered(self, more: tuple[Path, ...] = ()) -> Iterator[paramiko.PKey]:
+        """Yield the keys to offer: configured, then `more` (those that are not locked), agent."""
+        seen = set()
+        for key in self._candidates(more):
+            if key.asbytes() not in seen:
+                seen.add(key.asbytes())
+                yield key
+            if len(seen) >= MOST_KEYS:
+                return
+
+    def _candidates(self, more: tuple[Path, ...]) -> Iterator[paramiko.PKey]:
+        yield self._configured()
+        for path in more:
+            if path.is_file() and not inspect_key(path).locked:
+                yield self._load(inspect_key(path))
+        yield from self._agent_keys()
+
+    def _configured(self) -> paramiko.PKey:
+        file = inspect_key(self.path)
+        if file.kind not in {"RSA", ""}:
+            raise _not_rsa(file)
+        with self._lock:
+            if file.locked and self.path not in self._loaded:
+                for held in self._agent_keys():
+                    if file.public and held.asbytes() == file.public:
+                        return held
+            key = self._load(file)
+        if key.get_name() != "ssh-rsa":
+            raise _not_rsa(file)
+        return key
+
+    def _load(self, file: KeyFile) -> paramiko.PKey:
+        with self._lock:
+            if file.path not in self._loaded:
+                secret = self._passphrase(file) if file.locked else None
+                self._loaded[file.path] = _read(file, secret)
+            return self._loaded[file.path]
+
+    def _passphrase(self, file: KeyFile) -> bytes:
+        if self._ask is None:
+            raise SetupError(
+                f"the private key {file.path} is locked with a passphrase",
+                "there is no terminal to ask for it",
+                f"unlock it first: ssh-add {file.path}",
+            )
+        return self._ask(f"Passphrase of {file.path}").encode()
+
+    def _agent_keys(self) -> tuple[paramiko.AgentKey, ...]:
+        with self._lock:
+            if self._agent is None:
+                try:
+                    self._agent = paramiko.Agent().get_keys()
+                except (paramiko.SSHException, OSError):
+                    self._agent = ()
+            return self._agent
+
+
+def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
+    try:
+        return _parse(file, secret)
+    except (ValueError, TypeError, paramiko.SSHException, UnknownKeyType) as error:
+        why = "the passphrase is not the right one" if secret is not None else str(error)
+        raise SetupError(
+            f"the private key {file.path} cannot be loaded",
+            why,
+            "run it again with the right passphrase, or set ssh_key_path to another key",
+        ) from None
+
+
+def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
+    """Read RSA keys in every form, also PKCS #8, which paramiko's own reader lacks."""
+    content = file.path.expanduser().read_bytes()
+    openssh = b"OPENSSH PRIVATE KEY" in content
+    load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
+    loaded = load(content, secret)
+    if isinstance(loaded, rsa.RSAPrivateKey):
+        return paramiko.RSAKey(key=loaded)
+    return paramiko.PKey.from_path(file.path.expanduser(), secret)  # type: ignore[arg-type] # the stubs lack Path and bytes
+
+
+def _not_rsa(file: KeyFile) -> SetupError:
+    return SetupError(
+        f"the private key {file.path} is of kind {file.kind or 'other than RSA'}",
+        "the λFS machines need an RSA key: the Hadoop code on them reads no other",
+        "make an RSA key pair in EC2, and set ssh_keypair_name and ssh_key_path to it",
+    )
+
+
+_MAGIC = b"openssh-key-v1\0"
+_NAMES = {"ssh-rsa": "RSA", "ssh-ed25519": "ED25519", "ssh-dss": "DSA"}
+_PEM_KINDS = {"RSA PRIVATE KEY": "RSA", "EC PRIVATE KEY": "ECDSA", "DSA PRIVATE KEY": "DSA"}
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """What a private key file tells without its passphrase.
+
+    `kind` is '' and `public` is empty where the file keeps that inside its encrypted part.
+    """
+
+    path: Path
+    kind: str
+    locked: bool
+    public: bytes
+
+
+def inspect_key(path: Path) -> KeyFile:
+    """Return what a private key file is.
+
+    Raises:
+        SetupError: there is no such file, it cannot be read, or it holds no private key.
+    """
+    try:
+        text = path.expanduser().read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise SetupError(
+            f"the private key {path} cannot be read",
+            error.strerror or str(error),
+            "set ssh_key_path to the private key of your EC2 key pair",
+        ) from None
+    title = _title(text)
+    if title == "OPENSSH PRIVATE KEY":
+        return _openssh(path, text)
+    if title.endswith("PRIVATE KEY"):
+        locked = "ENCRYPTED" in text
+        return KeyFile(path, _PEM_KINDS.get(title, ""), locked, _public_beside(path))
+    raise SetupError(
+        f"{path} holds no private key",
+        "it is a public key" if text.startswith("ssh-") else "it is not in PEM or OpenSSH format",
+        "set ssh_key_path to the private key; convert a PuTTY key with puttygen",
+    )
+
+
+def _title(text: str) -> str:
+    for line in text.splitlines():
+        if line.startswith("-----BEGIN ") and line.rstrip().endswith("-----"):
+            return line.rstrip()[11:-5]
+    return ""
+
+
+def _openssh(path: Path, text: str) -> KeyFile:
+    """Read the head of OpenSSH's own format (PROTOCOL.key in OpenSSH's sources)."""
+    body = "".join(line for line in text.splitlines() if not line.startswith("-----"))
+    try:
+        data = base64.b64decode(body)
+        if not data.startswith(_MAGIC):
+            raise ValueError
+        cipher, rest = _field(data[len(_MAGIC) :])
+        _, rest = _field(rest)
+        _, rest = _field(rest)
+        public, _ = _field(rest[4:])
+        kind, _ = _field(public)
+    except (ValueError, struct.error):
+        raise SetupError(
+            f"the private key {path} is damaged",
+            "its head is not what OpenSSH writes",
+            "copy the file anew, or set ssh_key_path to another key",
+        ) from None
+    return KeyFile(path, kind_name(kind.decode()), cipher != b"none", public)
+
+
+def _field(data: bytes) -> tuple[bytes, bytes]:
+    (length,) = struct.unpack(">I", data[:4])
+    if len(data) < 4 + length:
+        raise ValueError
+    return data[4 : 4 + length], data[4 + length :]
+
+
+def _public_beside(path: Path) -> bytes:
+    """Return the public half of a PEM key when its .pub file lies beside it."""
+    try:
+        fields = path.with_name(path.name + ".pub").expanduser().read_text().split()
+        return base64.b64decode(fields[1])
+    except (OSError, IndexError, ValueError):
+        return b""
+
+
+def kind_name(algorithm: str) -> str:
+    """Return an SSH key algorithm as people call it: RSA, ED25519, ECDSA."""
+    return _NAMES.get(algorithm, "ECDSA" if algorithm.startswith("ecdsa") else algorithm)
+
+
+def fingerprint(blob: bytes) -> str:
+    """Return the fingerprint of a public key as OpenSSH shows it, as in SHA256:abc."""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return f"SHA256:{digest}"

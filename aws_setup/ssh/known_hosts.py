@@ -1,0 +1,99 @@
+"""The deployment's own known_hosts: host keys bound to instance ids, so that addresses may change.
+
+The file is OpenSSH's format with the instance id in the place of the host name; it serves
+`ssh -o UserKnownHostsFile=FILE -o HostKeyAlias=INSTANCE_ID` as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_setup.ssh.keys import fingerprint, kind_name
+
+_BLOCK = re.compile(
+    r"BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS", re.DOTALL | re.IGNORECASE
+)
+_KEY = re.compile(r"((?:ssh-|ecdsa-sha2-)[a-z0-9-]+) +(AAAA[A-Za-z0-9+/]+=*)")
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """A public host key: its algorithm and its bytes."""
+
+    algorithm: str
+    blob: bytes
+
+    def __str__(self) -> str:
+        return f"{kind_name(self.algorithm)} {fingerprint(self.blob)}"
+
+
+class KnownHosts:
+    """The file of known host keys; safe to use from many threads and by two runs at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def keys(self, alias: str) -> list[HostKey]:
+        """Return the keys known for a name, in the file's order."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        lines = (line.split() for line in text.splitlines())
+        found = (host_key(*line[1:3]) for line in lines if len(line) >= 3 and line[0] == alias)
+        return [key for key in found if key]
+
+    def add(self, alias: str, keys: Iterable[HostKey]) -> None:
+        """Remember keys for a name; known ones are not written again."""
+        with self._lock:
+            known = self.keys(alias)
+            lines = [_line(alias, key) for key in keys if key not in known]
+            if lines:
+                self._append("".join(lines))
+
+    def forget(self) -> None:
+        """Remove the file; none there is fine."""
+        with self._lock:
+            self.path.unlink(missing_ok=True)
+
+    def _append(self, text: str) -> None:
+        """Append in one write, so that neither a thread nor another run cuts a line in two."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, text.encode())
+        finally:
+            os.close(handle)
+
+
+def _line(alias: str, key: HostKey) -> str:
+    return f"{alias} {key.algorithm} {base64.b64encode(key.blob).decode()}\n"
+
+
+def host_key(algorithm: str, text: str) -> HostKey | None:
+    """Return a host key from its two words in a file, or None when the second is damaged."""
+    try:
+        return HostKey(algorithm, base64.b64decode(text, validate=True))
+    except binascii.Error:
+        return None
+
+
+def keys_in_console(output: str) -> list[HostKey]:
+    """Return the host keys that cloud-init printed on an instance's console at its last boot.
+
+    cloud-init writes the public keys between BEGIN and END SSH HOST KEY KEYS
+    (https://docs.cloud-init.io, module "SSH", ssh.emit_keys_to_console).
+    """
+    blocks = _BLOCK.findall(output)
+    if not blocks:
+        return []
+    found = (host_key(algorithm, text) for algorithm, text in _KEY.findall(blocks[-1]))
+    return [key for key in found if key]

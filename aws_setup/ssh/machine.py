@@ -1,0 +1,323 @@
+"""One machine: commands, files, downloads and tunnels over one connection that is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+import paramiko
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+from aws_setup.engine.wait import Clock, minutes
+from aws_setup.ssh import files, port_forward
+from aws_setup.ssh.errors import ConnectionLost, RemoteError
+
+SESSIONS = 8
+"""Commands at the same time on one machine; sshd allows 10 (MaxSessions)."""
+
+_SLICE = 1.0
+"""Seconds between two looks whether the run is being stopped while a command runs."""
+
+_OPEN = 20.0
+"""Seconds that opening a channel may take; more than one keep-alive."""
+
+_SHOWN = 120
+"""Characters of a command that an error shows."""
+
+Listener = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended: exit code, and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Machine:
+    """A machine by its instance id; safe to use from many threads.
+
+    It connects at the first use and again after a reboot. `private_ip` is its address in the VPC.
+    """
+
+    def __init__(
+        self,
+        instance_id: str,
+        address: str,
+        *,
+        connect: Callable[[Machine, bool], paramiko.Transport],
+        clock: Clock,
+        name: str = "",
+        private_ip: str = "",
+    ) -> None:
+        self.id, self.address, self.private_ip = instance_id, address, private_ip
+        self.name = name or instance_id
+        self.clock = clock
+        self._connect = connect
+        self._transport: paramiko.Transport | None = None
+        self._lock = threading.Lock()
+        self._sessions = threading.BoundedSemaphore(SESSIONS)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.address or 'no address'})"
+
+    def connect(self) -> paramiko.Transport:
+        """Return the connection, made when there is none.
+
+        Where there was one and it broke, the machine may be rebooting: that is waited for.
+        """
+        with self._lock:
+            if self._transport is None or not self._transport.is_active():
+                self._transport = self._connect(self, self._transport is not None)
+            return self._transport
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        with self._lock:
+            if self._transport:
+                self._transport.close()
+            self._transport = None
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        sudo: bool = False,
+        stdin: bytes | str = b"",
+        timeout: float = 60,
+        check: bool = True,
+        repeatable: bool = False,
+        output: Listener | None = None,
+    ) -> Result:
+        """Run a command and return its result.
+
+        Args:
+            command: an argument list, which no shell ever parses, or a text for `sh -c`.
+            sudo: run it as root.
+            stdin: what it reads.
+            timeout: seconds that it may take.
+            check: raise when the exit code is not 0.
+            repeatable: run it again, once, when the connection breaks under it.
+            output: told stdout and stderr as they come; the result then holds neither.
+
+        Raises:
+            RemoteError: an exit code other than 0, or not done in time.
+            ConnectionLost: the connection broke and the command is not repeatable.
+            Unreachable: there is no way to the machine.
+        """
+        line = command_line(command, sudo=sudo)
+        shown = command if isinstance(command, str) else shlex.join(command)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        result = None
+        if repeatable:
+            with contextlib.suppress(ConnectionLost):
+                result = self._run(line, shown, stdin=content, timeout=timeout, output=output)
+        if result is None:
+            result = self._run(line, shown, stdin=content, timeout=timeout, output=output)
+        if check and result.code != 0:
+            raise RemoteError(
+                str(self), shown, code=result.code, output=result.stderr or result.stdout
+            )
+        return result
+
+    def read(self, path: str, *, sudo: bool = False) -> str | None:
+        """Return a file's text, or None when it is certainly not there."""
+        result = self._script(files.READ, path, sudo=sudo)
+        return None if result is None else result.stdout
+
+    def facts(self, *paths: str, sudo: bool = False) -> dict[str, files.FileFacts]:
+        """Return digest and time of change of those files that are there."""
+        result = self._script(files.FACTS, *paths, sudo=sudo)
+        return files.parse_facts(result.stdout if result else "")
+
+    def ask(self, port: int, request: bytes, *, timeout: float = 5) -> bytes | None:
+        """Send a request to a port of the machine's loopback and return all that it answers.
+
+        Returns:
+            None when nothing listens there.
+
+        Raises:
+            RemoteError: the machine's sshd forbids such connections.
+        """
+        transport = self.connect()
+        try:
+            channel = transport.open_channel(
+                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=_OPEN
+            )
+        except paramiko.ChannelException as error:
+            if error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
+                return None
+            why = "its sshd forbids TCP forwarding (AllowTcpForwarding in sshd_config)"
+            raise RemoteError(str(self), f"ask port {port}", code=1, output="", why=why) from None
+        except (paramiko.SSHException, EOFError, OSError):
+            raise ConnectionLost(str(self), f"ask port {port}") from None
+        with channel:
+            channel.settimeout(timeout)
+            answer = b""
+            with contextlib.suppress(OSError):
+                channel.sendall(request)
+                while data := channel.recv(65536):
+                    answer += data
+            return answer
+
+    def write(
+        self,
+        path: str,
+        content: str | bytes,
+        *,
+        mode: int = 0o644,
+        owner: str = "",
+        sudo: bool = False,
+    ) -> bool:
+        """Make a file be exactly this, whole or not at all; tells whether it had to be written."""
+        data = content.encode() if isinstance(content, str) else content
+        wanted = files.Wanted(data, mode, owner)
+        before = self._script(files.DIGEST, path, sudo=sudo)
+        if before and wanted.matches(before.stdout):
+            return False
+        arguments = (path, f"{mode:o}", owner, wanted.digest)
+        self._script(files.WRITE, *arguments, sudo=sudo, stdin=data)
+        return True
+
+    def _script(
+        self, script: str, *arguments: str, sudo: bool, stdin: bytes = b""
+    ) -> Result | None:
+        """Run one of the file scripts; None when it says that the file is not there."""
+        command = ["sh", "-c", script, files.NAME, *arguments]
+        result = self.run(command, sudo=sudo, stdin=stdin, check=False, repeatable=True)
+        if result.code == files.ABSENT:
+            return None
+        if result.code:
+            verb = "write" if script is files.WRITE else "read"
+            raise RemoteError(
+                str(self), f"{verb} {arguments[0]}", code=result.code, output=result.stderr
+            )
+        return result
+
+    @contextlib.contextmanager
+    def fetch(self, path: str) -> Iterator[BinaryIO]:
+        """Open a file on the machine for reading, over SFTP; it is fetched while it is read.
+
+        Raises:
+            RemoteError: the file is not there or may not be read.
+        """
+        sftp = paramiko.SFTPClient.from_transport(self.connect())
+        if sftp is None:
+            raise ConnectionLost(str(self), f"open {path}")
+        with sftp:
+            try:
+                file = sftp.open(path, "rb")
+            except OSError as error:
+                raise RemoteError(str(self), f"open {path}", code=1, output=str(error)) from None
+            with file:
+                file.prefetch(file.stat().st_size)
+                yield cast(BinaryIO, file)
+
+    @contextlib.contextmanager
+    def forward(self, host: str, port: int) -> Iterator[int]:
+        """Yield a port on 127.0.0.1 that leads, through the machine, to `host`:`port`."""
+        with port_forward.listen(self.connect, host, port) as local:
+            yield local
+
+    def _run(
+        self, line: str, shown: str, *, stdin: bytes, timeout: float, output: Listener | None
+    ) -> Result:
+        with self._sessions:
+            try:
+                channel = self._channel()
+                channel.settimeout(timeout)
+                channel.exec_command(line)
+            except (paramiko.SSHException, EOFError, OSError):
+                raise ConnectionLost(str(self), shown) from None
+            with channel:
+                return self._converse(channel, shown, stdin=stdin, timeout=timeout, output=output)
+
+    def _channel(self) -> paramiko.Channel:
+        """Return a channel, over a new connection when the old one turns out to be broken."""
+        transport = self.connect()
+        try:
+            return transport.open_session(timeout=_OPEN)
+        except (paramiko.SSHException, EOFError, OSError):
+            transport.close()
+            return self.connect().open_session(timeout=_OPEN)
+
+    def _converse(
+        self,
+        channel: paramiko.Channel,
+        shown: str,
+        *,
+        stdin: bytes,
+        timeout: float,
+        output: Listener | None,
+    ) -> Result:
+        """Feed and drain a command; each stream has its own thread, so that none blocks another."""
+        out, err = bytearray(), bytearray()
+        say, complain = (output, output) if output else (out.extend, err.extend)
+        errors = threading.Thread(target=_drain_stderr, args=(channel, complain), daemon=True)
+        errors.start()
+        threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
+        self._drain(channel, say, shown, timeout=timeout)
+        errors.join(timeout=timeout)
+        code = channel.recv_exit_status()
+        if code == -1 and not channel.exit_status_ready():
+            raise ConnectionLost(str(self), shown)
+        transport = channel.get_transport()
+        if code == -1 and not transport.is_active():
+            raise ConnectionLost(str(self), shown)
+        return Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
+
+    def _drain(
+        self, channel: paramiko.Channel, say: Listener, shown: str, *, timeout: float
+    ) -> None:
+        ends = self.clock.now() + timeout
+        channel.settimeout(_SLICE)
+        while True:
+            try:
+                data = channel.recv(65536)
+            except TimeoutError:
+                self.clock.sleep(0)
+                if self.clock.now() > ends:
+                    raise RemoteError(
+                        str(self),
+                        shown,
+                        code=-1,
+                        output="",
+                        why=f"it did not end within {minutes(timeout)}",
+                    ) from None
+                continue
+            if not data:
+                return
+            say(data)
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    """Send everything; a command that ends before it has read it closes the channel meanwhile."""
+    view = memoryview(stdin)
+    with contextlib.suppress(OSError):
+        while view:
+            with contextlib.suppress(TimeoutError):
+                view = view[channel.send(bytes(view[:65536])) :]
+        channel.shutdown_write()
+
+
+def _drain_stderr(channel: paramiko.Channel, complain: Listener) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            with contextlib.suppress(TimeoutError):
+                data = channel.recv_stderr(65536)
+                if not data:
+                    return
+                complain(data)
+
+
+def command_line(command: str | Sequence[str], *, sudo: bool = False) -> str:
+    """Return a command as the login shell must see it, whatever blanks and quotes it holds."""
+    words = ["sh", "-c", command] if isinstance(command, str) else list(command)
+    return shlex.join(["sudo", "-n", "--", *words] if sudo else words)

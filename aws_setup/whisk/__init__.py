@@ -1,1 +1,0 @@
-"""OpenWhisk's REST API and the NameNode actions registered there."""
