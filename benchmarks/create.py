@@ -18,7 +18,7 @@ from pathlib import Path
 from aws_setup.rehearsal.latencies import LATENCIES
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
-from tests.scripts import prepare
+from tests.support.scripts import prepare
 
 SCRIPT = Path(__file__).resolve().parent.parent / "create_aws_infrastructure.py"
 CRITICAL = ("iam visible", "cluster active")

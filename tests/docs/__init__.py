@@ -1,0 +1,1 @@
+"""Documents, help and samples agree with the code."""

@@ -1,0 +1,129 @@
+"""The manual equivalents name every step, in an order in which they work, with our values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from aws_setup.config import Config
+from aws_setup.engine.step import Step
+from aws_setup.infrastructure.autoscaling import scaled
+from aws_setup.infrastructure.vm_groups import fleets
+from aws_setup.tables import everything, infrastructure
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
+CREATE, DESTROY = TEXT.split("\n## Create\n")[1].split("\n## Destroy\n")
+CONFIG = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
+OWN_FLAGS = {"query", "output", "count"}
+"""Options of the AWS CLI itself, not of AWS's API."""
+OWN_COMMANDS = {("eks", "update-kubeconfig")}
+"""Commands that the AWS CLI has beside AWS's API."""
+EXTRA = {"Wait", "Look again"}
+"""Headings that are no step."""
+
+
+def places(text: str) -> dict[str, int]:
+    """Return each step that a heading names, with the heading's place."""
+    headings = re.findall(r"^### (.+)$", text, flags=re.MULTILINE)
+    return {name: place for place, line in enumerate(headings) for name in line.split(", ")}
+
+
+def sections(text: str) -> list[str]:
+    """Return the texts below the headings."""
+    return re.split(r"^### .+$", text, flags=re.MULTILINE)[1:]
+
+
+def infrastructure_to_destroy() -> list[Step]:
+    """Return what destroy looks for, without what belongs to configure_eks_cluster.py."""
+    own = {step.name for step in infrastructure(CONFIG)}
+    return [step for step in everything(CONFIG) if step.name in own or step.part == "others"]
+
+
+def test_create_has_a_heading_for_every_step_and_no_other() -> None:
+    assert places(CREATE).keys() - EXTRA == {step.name for step in infrastructure(CONFIG)}
+
+
+def test_destroy_has_a_heading_for_every_step_and_no_other() -> None:
+    assert places(DESTROY).keys() - EXTRA == {step.name for step in infrastructure_to_destroy()}
+
+
+def test_create_never_uses_what_is_not_made_yet() -> None:
+    order = places(CREATE)
+    for step in infrastructure(CONFIG):
+        assert all(order[need] < order[step.name] for need in step.needs), step.name
+
+
+def test_destroy_takes_nothing_that_is_still_needed() -> None:
+    order = places(DESTROY)
+    for step in infrastructure_to_destroy():
+        assert all(order[need] > order[step.name] for need in step.needs), step.name
+
+
+@pytest.mark.parametrize("text", [CREATE, DESTROY], ids=["create", "destroy"])
+def test_every_section_has_its_commands(text: str) -> None:
+    for section in sections(text):
+        assert "```sh\n" in section
+        assert "aws " in section
+
+
+def test_the_values_are_the_defaults() -> None:
+    wanted = [CONFIG.vpc_cidr, CONFIG.vpc_name, CONFIG.security_group_name]
+    wanted += [*CONFIG.public_subnet_cidrs, *CONFIG.private_subnet_cidrs]
+    wanted += [CONFIG.eks_cluster_name, CONFIG.eks_iam_role_name]
+    for fleet in fleets(CONFIG):
+        wanted += [fleet.title, fleet.component, fleet.ami, fleet.instance_type]
+        wanted += [str(address) for address in fleet.addresses]
+    for kind in scaled(CONFIG):
+        wanted += [kind.template, kind.component, kind.ami, kind.instance_type]
+    sizes = f"--min-size {CONFIG.autoscaling_group_min_size}"
+    sizes += f" --max-size {CONFIG.autoscaling_group_max_size}"
+    wanted.append(f"{sizes} --desired-capacity {CONFIG.autoscaling_group_desired_capacity}")
+    assert [value for value in wanted if value not in CREATE] == []
+
+
+def commands(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield service, command and the rest of the line of every use of the AWS CLI."""
+    for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for use in re.split(r"(?<![\w/])aws (?=[a-z0-9]+ [a-z])", line)[1:]:
+                service, command, *rest = use.split(maxsplit=2)
+                yield service, command.split(")")[0], " ".join(rest)
+
+
+def test_every_command_and_option_is_one_of_awss() -> None:
+    assert check_commands(TEXT) > 40
+
+
+def check_commands(text: str) -> int:
+    """Fail on a command or an option that AWS does not have; return how many were checked."""
+    session = botocore.session.get_session()
+    seen = 0
+    for service, command, rest in commands(text):
+        if command == "wait":
+            waiter = rest.split()[0].replace("-", "_")
+            known = {xform_name(name) for name in waiters(session, service)}
+            assert waiter in known, f"aws {service} wait {waiter}"
+            continue
+        # describe-$1 stands in a function; what it is called with is known from its uses.
+        if "$" in command or (service, command) in OWN_COMMANDS:
+            continue
+        model = session.get_service_model(service)
+        operations = {xform_name(name, "-"): name for name in model.operation_names}
+        assert command in operations, f"aws {service} {command}"
+        shape = model.operation_model(operations[command]).input_shape
+        members = {xform_name(name, "-") for name in shape.members} if shape else set()
+        for flag in set(re.findall(r"(?<!\S)--([a-z-]+)", rest)) - OWN_FLAGS:
+            assert flag in members, f"aws {service} {command} --{flag}"
+        seen += 1
+    return seen
+
+
+def waiters(session: botocore.session.Session, service: str) -> list[str]:
+    """Return the names of a service's waiters."""
+    return list(session.get_waiter_model(service).waiter_names)

@@ -1,0 +1,100 @@
+"""Every step of the infrastructure: absent, made, found, left alone, deleted, absent again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from aws_setup.aws.inventory import Inventory
+from aws_setup.cli.app import open_aws
+from aws_setup.config.loader import load_config
+from aws_setup.engine.plan import Row, look, needs_of, only
+from aws_setup.engine.runner import Outcome, apply, remove
+from aws_setup.engine.step import Action, Context, Step
+from aws_setup.engine.wait import SystemClock
+from aws_setup.infrastructure.network import CLAIM
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.tables import everything, infrastructure
+from create_aws_infrastructure import SCRIPT
+from tests.support.scripts import prepare
+
+
+@contextmanager
+def context(folder: Path) -> Iterator[Context]:
+    """Open AWS as a run of the script does, and look at it anew."""
+    config = load_config(folder / "config_aws.yaml", environ=os.environ)
+    aws = open_aws(config)
+    ctx = Context(config, aws, SystemClock(), Inventory(aws, config))
+    SCRIPT.prepare(ctx)
+    try:
+        yield ctx
+    finally:
+        ctx.inventory.close()
+
+
+def table(folder: Path) -> list[Step]:
+    """Return every step of the infrastructure."""
+    with context(folder) as ctx:
+        return infrastructure(ctx.config)
+
+
+def layers(steps: Sequence[Step]) -> Iterator[list[str]]:
+    """Yield the names of the steps whose needs are made, again and again until all are."""
+    sorter = TopologicalSorter(needs_of(steps))
+    sorter.prepare()
+    while sorter.is_active():
+        ready = list(sorter.get_ready())
+        yield ready
+        sorter.done(*ready)
+
+
+def brought(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Row], Outcome]:
+    """Make steps and what they need; return what was there before, and what was done."""
+    with context(folder) as ctx:
+        rows = look(only(infrastructure(ctx.config), names), ctx, stop=lambda: None)
+        if any(row.action is Action.CREATE for row in rows):
+            checked = SCRIPT.preflight(ctx, rows)
+            assert checked is not None
+            assert checked.refusals == ()
+        outcome = apply(rows, ctx, tell=lambda _: None, stop=lambda: None)
+    assert (outcome.failed, outcome.blocked) == ({}, []), names
+    return {row.step.name: row for row in rows}, outcome
+
+
+def test_every_step_from_absent_to_absent(cloud: RehearsalCloud, tmp_path: Path) -> None:
+    folder = prepare(tmp_path / "work")
+    empty = cloud.snapshot()
+    for names in layers(table(folder)):
+        before, made = brought(folder, names)
+        # The VPC's claim is made with the VPC.
+        first = {name: Action.EXISTS if name == CLAIM else Action.CREATE for name in names}
+        assert {name: before[name].action for name in names} == first
+        others = {row.action for name, row in before.items() if name not in names}
+        assert others <= {Action.EXISTS}, names
+        writes = len(cloud.calls.writes())
+        there, again = brought(folder, names)
+        for name, row in there.items():
+            assert row.found is not None, name
+            assert row.found.drift == (), name
+            assert row.found.ready, name
+            assert row.found.id, name
+        assert set(again.done) == set(made.done)
+        assert set(again.done.values()) == {Action.EXISTS}, names
+        assert len(cloud.calls.writes()) == writes, f"{names}: a second create writes nothing"
+    taken_away(folder)
+    with context(folder) as ctx:
+        rows = look(everything(ctx.config), ctx, stop=lambda: None)
+    assert {row.step.name for row in rows if row.action is not Action.CREATE} == set()
+    assert cloud.snapshot() == empty
+
+
+def taken_away(folder: Path) -> None:
+    """Delete everything; every step that exists must be deleted."""
+    with context(folder) as ctx:
+        rows = look(everything(ctx.config), ctx, stop=lambda: None)
+        outcome = remove(rows, ctx, tell=lambda _: None, stop=lambda: None)
+    assert (outcome.failed, outcome.blocked) == ({}, [])
+    assert set(outcome.done) >= {step.name for step in table(folder)}

@@ -1,0 +1,172 @@
+"""Jars: what is refused before anything is sent, and how the base64 is kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from aws_setup.aws.session import Aws
+from aws_setup.errors import Refused
+from aws_setup.namenodes.jar import (
+    BLOCK,
+    CODE_LIMIT,
+    DEFAULT_JAR,
+    JAR_LIMIT,
+    MIB,
+    Doors,
+    encoded_length,
+    local_copy,
+)
+from tests.support.openwhisk import jar_of, make_jar
+
+
+@pytest.mark.parametrize("size", [1024, BLOCK - 1, BLOCK + 1, 5 * MIB + 1])
+def test_hash_and_base64_are_the_files(tmp_path: Path, size: int) -> None:
+    path = make_jar(tmp_path / "nn.jar", size=size)
+    jar = jar_of(path)
+    assert jar.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert bytes(jar.code) == base64.b64encode(path.read_bytes())
+
+
+def test_reading_holds_little_more_than_the_base64(tmp_path: Path) -> None:
+    path = make_jar(tmp_path / "nn.jar", size=20 * MIB)
+    tracemalloc.start()
+    try:
+        jar = jar_of(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * len(jar.code)
+
+
+def test_the_largest_jar_is_the_one_whose_base64_is_48_mib() -> None:
+    assert encoded_length(JAR_LIMIT) == CODE_LIMIT
+    assert encoded_length(JAR_LIMIT + 1) > CODE_LIMIT
+
+
+def test_a_jar_of_36_mib_is_taken_and_one_byte_more_refused(tmp_path: Path) -> None:
+    path = make_jar(tmp_path / "nn.jar", size=JAR_LIMIT - 1000)
+    short = JAR_LIMIT - path.stat().st_size
+    path = make_jar(tmp_path / "nn.jar", size=JAR_LIMIT - 1000 + short)
+    assert path.stat().st_size == JAR_LIMIT
+    assert len(jar_of(path).code) == CODE_LIMIT
+    path = make_jar(tmp_path / "nn.jar", size=JAR_LIMIT - 1000 + short + 1)
+    with pytest.raises(Refused, match="too large"):
+        jar_of(path)
+
+
+def test_missing_half_written_and_wrong_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="cannot be found"):
+        jar_of(tmp_path / "none.jar")
+    whole = make_jar(tmp_path / "nn.jar", size=9000).read_bytes()
+    half = tmp_path / "half.jar"
+    half.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Refused, match="is not a jar"):
+        jar_of(half)
+    with pytest.raises(Refused, match="cannot be found"):
+        jar_of(tmp_path)
+
+
+def test_a_missing_main_class_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    path = make_jar(tmp_path / "nn.jar", main="other.place.OpenWhiskHandler")
+    with pytest.raises(Refused) as refused:
+        jar_of(path)
+    assert "other.place.OpenWhiskHandler" in refused.value.problems[0].hint
+
+
+class OneFile:
+    """A machine that has one file; it notes what it was asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.asked = content, [""]
+
+    @contextmanager
+    def fetch(self, path: str) -> Iterator[BinaryIO]:
+        self.asked.append(path)
+        yield io.BytesIO(self.content)
+
+
+def no_way(*_: Any) -> Any:
+    raise AssertionError("this door must not be opened")
+
+
+@pytest.fixture
+def bucket() -> Iterator[Doors]:
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="jars")
+        yield Doors(s3=lambda: Aws().client("s3"), machine=no_way)
+
+
+def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
+    path = make_jar(tmp_path / "nn.jar")
+    with local_copy(str(path), Doors(no_way, no_way)) as found:
+        assert found == path
+    assert path.exists()
+
+
+def test_an_object_of_s3_is_fetched_and_its_copy_removed(bucket: Doors, tmp_path: Path) -> None:
+    path = make_jar(tmp_path / "nn.jar", size=9_000_000)
+    boto3.client("s3").upload_file(str(path), "jars", "a/b c.jar")
+    with local_copy("s3://jars/a/b c.jar", bucket) as found:
+        assert found.read_bytes() == path.read_bytes()
+    assert not found.exists()
+
+
+@pytest.mark.parametrize("spec", ["s3://jars/none.jar", "s3://no-such-bucket-of-ours/nn.jar"])
+def test_a_missing_object_is_refused(bucket: Doors, spec: str) -> None:
+    with pytest.raises(Refused, match="cannot be found"), local_copy(spec, bucket):
+        pass
+
+
+@pytest.mark.parametrize("spec", ["s3://jars", "s3://", "ftp://a/b", "ssh://h:22/x", "ssh://me@h"])
+def test_malformed_sources_are_refused(bucket: Doors, spec: str) -> None:
+    with pytest.raises(Refused), local_copy(spec, bucket):
+        pass
+
+
+def test_an_object_that_is_too_large_is_not_fetched(bucket: Doors) -> None:
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket="jars", Key="huge", Body=bytes(JAR_LIMIT + 1))
+    with pytest.raises(Refused, match="too large"), local_copy("s3://jars/huge", bucket):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("spec", "address", "path"),
+    [
+        ("ssh://", "", DEFAULT_JAR),
+        ("ssh:///srv/nn.jar", "", "/srv/nn.jar"),
+        ("ssh://client/srv/nn.jar", "", "/srv/nn.jar"),
+        ("ssh://10.0.0.9/srv/nn.jar", "10.0.0.9", "/srv/nn.jar"),
+        ("ssh://ubuntu@10.0.0.9", "10.0.0.9", DEFAULT_JAR),
+    ],
+)
+def test_what_an_ssh_address_means(spec: str, address: str, path: str) -> None:
+    machine, asked = OneFile(b"jar"), []
+
+    def door(name: str) -> OneFile:
+        asked.append(name)
+        return machine
+
+    with local_copy(spec, Doors(no_way, door)) as found:
+        assert found.read_bytes() == b"jar"
+    assert (asked, machine.asked[-1]) == ([address], path)
+
+
+def test_a_file_of_a_machine_that_is_too_large_is_refused() -> None:
+    machine = OneFile(bytes(JAR_LIMIT + 1))
+    with (
+        pytest.raises(Refused, match="too large"),
+        local_copy("ssh://", Doors(no_way, lambda _: machine)),
+    ):
+        pass

@@ -1,0 +1,135 @@
+"""The certificate: names, lifetime, renewal, and the user's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from aws_setup.errors import Refused
+from aws_setup.openwhisk.certificate import expires, names_of, own_pair, self_signed, split_chain
+from tests.support.certificates import Key, ec_key, issued, pem
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ELB = "a" * 32 + "-1234567890.ap-southeast-1.elb.amazonaws.com"
+
+
+def test_a_load_balancers_long_name_is_in_the_names_and_not_in_the_subject() -> None:
+    """Over 64 characters do not fit a common name: the failure of the original gen-certs job."""
+    assert len("*." + ELB) > 64
+    pair = self_signed("openwhisk", [ELB, "10.0.0.1"], days=90, now=NOW)
+    assert names_of(pair.certificate) == {"openwhisk", ELB, "10.0.0.1"}
+    assert pair.leaf.subject.rfc4514_string() == "CN=openwhisk"
+    assert expires(pair.certificate) == NOW + timedelta(days=90)
+    assert pair.leaf.not_valid_before_utc < NOW
+
+
+def test_the_key_shows_in_no_representation() -> None:
+    pair = self_signed("openwhisk", [], days=90, now=NOW)
+    assert "PRIVATE" in pair.key
+    assert "PRIVATE" not in repr(pair)
+
+
+def test_a_chain_is_split_as_iam_wants_it() -> None:
+    one, two = (self_signed(name, [], days=90, now=NOW) for name in ("leaf", "issuer"))
+    body, chain = split_chain(one.certificate + two.certificate)
+    assert (body, chain) == (one.certificate, two.certificate)
+    assert split_chain(one.certificate) == (one.certificate, "")
+
+
+def write(folder: Path, certificate: str, key: str) -> tuple[Path, Path]:
+    both = folder / "c.pem", folder / "k.pem"
+    both[0].write_text(certificate)
+    both[1].write_text(key)
+    return both
+
+
+def test_the_users_own_pair_is_taken(tmp_path: Path) -> None:
+    pair = self_signed("mine", [], days=90, now=NOW)
+    assert own_pair(*write(tmp_path, pair.certificate, pair.key), now=NOW) == pair
+
+
+@pytest.mark.parametrize("fault", ["no certificate", "no key", "another key", "expired", "missing"])
+def test_a_pair_that_cannot_serve_is_refused_by_its_key_of_the_configuration(
+    tmp_path: Path, fault: str
+) -> None:
+    pair = self_signed("mine", [], days=90, now=NOW)
+    other = self_signed("other", [], days=90, now=NOW)
+    texts = {
+        "no certificate": ("text", pair.key),
+        "no key": (pair.certificate, "text"),
+        "another key": (pair.certificate, other.key),
+    }
+    certificate, key = write(tmp_path, *texts.get(fault, (pair.certificate, pair.key)))
+    if fault == "missing":
+        key.unlink()
+    now = NOW + timedelta(days=91) if fault == "expired" else NOW
+    with pytest.raises(Refused) as caught:
+        own_pair(certificate, key, now=now)
+    wrong = "cert" if fault in ("no certificate", "expired") else "key"
+    assert caught.value.problems[0].what.startswith(f"openwhisk_tls_{wrong}:")
+
+
+ROOT, LEAF = ec_key(), ec_key(ec.SECP384R1())
+BEGINS = NOW - timedelta(days=1)
+AUTHORITY = issued("authority", ROOT, begins=BEGINS)
+SERVER = issued("server", LEAF, by=("authority", ROOT), begins=BEGINS)
+
+
+def test_an_ec_pair_with_its_chain_is_taken_and_its_key_is_plain(tmp_path: Path) -> None:
+    pair = own_pair(*write(tmp_path, "a remark\n" + SERVER + AUTHORITY, pem(LEAF)), now=NOW)
+    assert split_chain(pair.certificate) == (SERVER, AUTHORITY)
+    assert pair.key.startswith("-----BEGIN EC PRIVATE KEY-----")
+    key = serialization.load_pem_private_key(pair.key.encode(), password=None)
+    assert key.public_key() == LEAF.public_key()
+
+
+def test_a_key_as_openssl_writes_it_with_its_parameters_is_taken(tmp_path: Path) -> None:
+    """`openssl ecparam -genkey` puts a block before the key that IAM does not want."""
+    parameters = "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n"
+    plain = LEAF.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
+    pair = own_pair(*write(tmp_path, SERVER, parameters + plain), now=NOW)
+    assert pair.key == plain
+
+
+def self_made(key: Key, **more: Any) -> tuple[str, str]:
+    return issued("own", key, begins=BEGINS, **more), pem(key)
+
+
+UNFIT = {
+    "encrypted": ((SERVER, pem(LEAF, secret=b"s3cret")), "key", "encrypted", "openssl pkey"),
+    "chain first": ((AUTHORITY + SERVER, pem(LEAF)), "cert", "certificate 2", "first"),
+    "another's chain": ((SERVER + issued("x", ec_key()), pem(LEAF)), "cert", "issuer", "first"),
+    "other curve": (self_made(ec_key(ec.SECP521R1())), "key", "P-256", "openwhisk_tls_key"),
+    "other kind": (self_made(ed25519.Ed25519PrivateKey.generate()), "key", "neither RSA", "tls"),
+    "DER": (("0\x82\x03", pem(LEAF)), "cert", "-----BEGIN", "openwhisk_tls_cert"),
+    "early": (
+        (issued("own", LEAF, begins=NOW + timedelta(days=2)), pem(LEAF)),
+        "cert",
+        "valid only from",
+        "openwhisk_tls_cert",
+    ),
+}
+"""Fault -> certificate and key, whose file is named, what is said, what the mend names."""
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_a_pair_that_aws_would_refuse_is_refused_with_its_reason(
+    tmp_path: Path, fault: str
+) -> None:
+    both, wrong, why, hint = UNFIT[fault]
+    with pytest.raises(Refused) as caught:
+        own_pair(*write(tmp_path, *both), now=NOW)
+    problem = caught.value.problems[0]
+    assert problem.what.startswith(f"openwhisk_tls_{wrong}:")
+    assert why in problem.why
+    assert hint in problem.hint
+    assert "s3cret" not in str(caught.value)

@@ -1,0 +1,182 @@
+"""Preflight through the command line: what passes, what is chosen, what only warns."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from aws_setup.rehearsal.settings import ACCOUNT, Deny, Quotas, Settings
+from tests.support.aws import client
+from tests.support.preflight import Operator, only
+
+
+def cloud_of(**changes: object) -> pytest.MarkDecorator:
+    """Return a mark that gives the test a cloud with other settings."""
+    return pytest.mark.parametrize("settings", [Settings(speed=0, **changes)], ids=["cloud"])
+
+
+def test_the_default_deployment_passes_with_its_price(operator: Operator) -> None:
+    ended = operator.run("plan")
+    assert ended["exit_code"] == 0
+    assert [warning["what"] for warning in ended["warnings"]] == ["6 AMIs are deprecated"]
+    who = (ended["account"], ended["arn"], ended["region"])
+    assert who == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/rehearsal", "us-east-1")
+    # 10 machines of $1.008, 11 public addresses of $0.005, one NAT gateway and one cluster;
+    # gp2 at $0.10 a GB and month: 8 GB each, and 100 GB more for each ZooKeeper machine.
+    disks = (10 * 8 + 3 * 100) * 0.10 / 730
+    assert ended["prices"]["parts"]["disks"] == pytest.approx(disks, abs=1e-4)
+    assert ended["hourly_usd"] == pytest.approx(10 * 1.008 + 11 * 0.005 + 0.145 + disks, abs=1e-4)
+    assert ended["prices"]["daily_usd"] == pytest.approx(24 * ended["hourly_usd"], abs=0.01)
+    assert ended["prices"]["source"] == "AWS's price list for us-east-1"
+    assert set(ended["prices"]["parts"]) == {"machines", "network", "eks", "disks"}
+    assert operator.cloud.calls.writes()[1:] == []
+
+
+def test_an_unchanged_deployment_is_not_checked_again(operator: Operator) -> None:
+    small = only("create_lambda_fs_client_vm")
+    assert operator.run("create", "--yes", **small)["exit_code"] == 0
+    before = len(operator.cloud.calls)
+    assert operator.run("create", "--yes", **small)["warnings"] == []
+    asked = {call.name for call in operator.cloud.calls[before:]}
+    assert not asked & {"iam.SimulatePrincipalPolicy", "ec2.DescribeKeyPairs"}
+    assert not any(name.startswith("service-quotas.") for name in asked)
+
+
+@cloud_of(not_offered={"us-east-1a": ["r5.4xlarge"], "us-east-1c": ["r5.xlarge"]})
+def test_zones_are_those_that_offer_every_type(operator: Operator) -> None:
+    everything_off_but_the_cluster = only("create_eks_cluster", "create_lambda_fs_client_vm")
+    assert operator.run("create", "--yes", **everything_off_but_the_cluster)["exit_code"] == 0
+    subnets = client("ec2").describe_subnets()["Subnets"]
+    zones = {s["AvailabilityZone"] for s in subnets if s["CidrBlock"].startswith("10.0.")}
+    assert not zones & {"us-east-1a", "us-east-1c"}
+    ids = {s["AvailabilityZoneId"] for s in subnets if s["CidrBlock"].startswith("10.0.")}
+    assert "use1-az3" not in ids
+
+
+def test_the_newest_checked_version_in_standard_support_is_chosen(operator: Operator) -> None:
+    assert operator.run("create", "--yes", **only("create_eks_cluster"))["exit_code"] == 0
+    cluster = client("eks").describe_cluster(name="lambda-fs-eks-cluster")["cluster"]
+    assert cluster["version"] == "1.36"
+
+
+def test_extended_support_is_a_warning_with_its_price(operator: Operator) -> None:
+    warnings = operator.warned(kubernetes_version="1.33", **only("create_eks_cluster"))
+    assert any("1.33 is in extended support" in one and "$0.60" in one for one in warnings)
+
+
+def test_extended_support_is_in_the_price(operator: Operator) -> None:
+    keys = only("create_eks_cluster")
+    usual = operator.run("plan", **keys)["prices"]["parts"]["eks"]
+    extended = operator.run("plan", kubernetes_version="1.33", **keys)["prices"]["parts"]["eks"]
+    assert (usual, extended) == (0.10, 0.60)
+
+
+def test_an_even_number_of_zookeeper_nodes_is_a_warning(operator: Operator) -> None:
+    ips = ["10.0.8.233", "10.0.4.113", "10.0.14.89"]
+    keys = only("create_zookeeper_vms")
+    warnings = operator.warned(num_lambda_fs_zk_vms=4, zookeeper_private_ips=ips, **keys)
+    assert any("survive no more failures than 3" in one for one in warnings)
+
+
+QUESTIONS = {
+    "servicequotas:*": "the quota of vCPUs of standard instances could not be checked",
+    "ec2:DescribeKeyPairs": "the key pair could not be checked",
+    "ec2:DescribeInstanceTypeOfferings": "the zones could not be checked",
+    "eks:DescribeClusterVersions": "the Kubernetes versions of EKS could not be checked",
+    "iam:SimulatePrincipalPolicy": "the permissions could not be checked in advance",
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "action"),
+    [(Settings(speed=0, deny=[Deny(action=action)]), action) for action in QUESTIONS],
+    ids=list(QUESTIONS),
+)
+def test_a_question_that_is_denied_is_a_warning(operator: Operator, action: str) -> None:
+    warnings = operator.warned()
+    (warning,) = [one for one in warnings if QUESTIONS[action] in one]
+    assert "your credentials lack the permission" in warning
+    assert "->" in warning
+
+
+@cloud_of(deny=[Deny(action="pricing:*")])
+def test_without_the_price_list_the_table_says_so(operator: Operator) -> None:
+    ended = operator.run("plan")
+    assert ended["hourly_usd"] == pytest.approx(10.3321)
+    assert "us-east-1 prices of November 2026" in ended["prices"]["source"]
+
+
+@cloud_of(quotas=Quotas(vcpus=200))
+def test_a_quota_too_small_for_the_node_groups_is_a_warning_in_time(operator: Operator) -> None:
+    (warning,) = [one for one in operator.warned() if "quota" in one]
+    assert "node groups included" in warning
+    assert "300 are needed and 0 are in use; us-east-1 allows 200 (L-1216C47A)" in warning
+
+
+@cloud_of(deny=[Deny(action="iam:SimulatePrincipalPolicy"), Deny(action="ec2:AllocateAddress")])
+def test_without_the_simulator_dry_runs_tell_what_is_missing(operator: Operator) -> None:
+    (problem,) = operator.refused(**only())
+    assert "may not ec2:AllocateAddress" in problem
+
+
+class _Checkip(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response_only(200)
+        self.end_headers()
+        self.wfile.write(b"54.1.2.3\n")
+
+
+@pytest.fixture
+def checkip() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Checkip) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def test_the_address_that_the_service_sees_may_log_in(
+    operator: Operator, checkip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SETUP_CHECKIP", checkip)
+    ended = operator.run("create", "--yes", user_public_ip="DEFAULT_VALUE", **only())
+    assert ended["exit_code"] == 0
+    groups = client("ec2").describe_security_groups()["SecurityGroups"]
+    allowed = [r["CidrIp"] for g in groups for p in g["IpPermissions"] for r in p["IpRanges"]]
+    assert allowed == ["54.1.2.3/32"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Settings(speed=0, principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/somebody/session")],
+    ids=["assumed role"],
+)
+def test_a_session_of_a_role_is_simulated_as_the_role(operator: Operator) -> None:
+    operator.warned(**only())
+    call = operator.cloud.calls.named("SimulatePrincipalPolicy")[0]
+    assert call.params["PolicySourceArn"] == f"arn:aws:iam::{ACCOUNT}:role/somebody"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a service that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_service_that_never_answers_is_a_warning_in_time(
+    operator: Operator, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.aws.session.PATIENCE", 0.5)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", silent)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", silent)
+    ended = operator.run("plan", **only())
+    assert ended["exit_code"] == 0
+    assert ended["seconds"] < 20
+    assert "us-east-1 prices of November 2026" in ended["prices"]["source"]
+    quotas = [one for one in ended["warnings"] if one["what"].startswith("the quota of")]
+    assert len(quotas) == 4
+    assert all("cannot be reached" in one["why"] for one in quotas)

@@ -1,0 +1,140 @@
+"""The published policy: equal to the code, and enough for every call that whole runs make."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from aws_setup.config import Config
+from aws_setup.preflight.iam_policy import (
+    CHANGES,
+    CONFIGURES,
+    DOCUMENT,
+    IMPLIED,
+    LOOKS,
+    MAKES,
+    actions_for,
+    policy,
+    policy_text,
+)
+from aws_setup.preflight.permissions import judged
+from aws_setup.preflight.results import Severity
+from aws_setup.rehearsal.access import IAM_PREFIX, iam_action
+from aws_setup.rehearsal.calls import LoggedCall
+from aws_setup.rehearsal.rules import Call
+from aws_setup.tables import infrastructure
+from tests.support.preflight import Operator
+
+SERVICES = (
+    "acm",
+    "autoscaling",
+    "ec2",
+    "eks",
+    "elb",
+    "iam",
+    "pricing",
+    "service-quotas",
+    "sts",
+)
+"""The services of which the product makes clients."""
+
+
+def allowed(action: str) -> bool:
+    patterns = [p for one in policy()["Statement"] for p in _listed(one["Action"])]
+    return any(fnmatch.fnmatchcase(action, pattern) for pattern in patterns)
+
+
+def _listed(actions: str | list[str]) -> list[str]:
+    return [actions] if isinstance(actions, str) else actions
+
+
+def action_of(call: LoggedCall) -> str:
+    return iam_action(Call(call.service, call.action, {}, call.region, ""))
+
+
+def test_the_page_shows_the_policy() -> None:
+    mend = "run `python -m aws_setup.preflight` and commit docs/permissions.md"
+    assert policy_text() in DOCUMENT.read_text(encoding="utf-8"), mend
+
+
+def test_whole_runs_make_no_call_that_the_policy_does_not_allow(operator: Operator) -> None:
+    before = len(operator.cloud.calls)
+    for verb in ("create", "status", "destroy"):
+        ended = operator.run(verb, "--yes")
+        assert ended["exit_code"] == 0, ended
+    ours = operator.cloud.calls[before:]
+    called = {action_of(call) for call in ours if call.client != "rehearsal"}
+    assert {"ec2:RunInstances", "eks:CreateCluster", "ec2:DeleteVpc"} <= called
+    assert sorted(action for action in called if not allowed(action)) == []
+
+
+def test_the_policy_is_what_the_code_can_call() -> None:
+    """No action is missing, and none is asked for that the product never calls."""
+    package = DOCUMENT.parents[1] / "aws_setup"
+    modules = [path for path in package.rglob("*.py") if "rehearsal" not in path.parts]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in modules)
+    words = {word for pair in re.findall(r'\.(\w+)\(|"(\w+)"', code) for word in pair}
+    session = botocore.session.get_session()
+    callable_ = {
+        f"{IAM_PREFIX.get(service, service)}:{name}"
+        for service in SERVICES
+        for name in session.get_service_model(service).operation_names
+        if xform_name(name) in words
+    }
+    assert sorted(action for action in callable_ if not allowed(action)) == []
+    asked = [one for one in (*LOOKS, *CHANGES) if not fnmatch.filter(callable_, one)]
+    assert sorted(asked) == sorted(IMPLIED.keys() - {"ec2:RunInstances"})
+
+
+def test_what_preflight_simulates_is_in_the_policy() -> None:
+    tables = (*MAKES.values(), *CONFIGURES.values())
+    simulated = {action for actions in tables for action in actions}
+    assert sorted(action for action in simulated if not allowed(action)) == []
+
+
+def test_every_step_of_the_default_table_has_its_actions() -> None:
+    config = Config(ssh_keypair_name="k", ssh_key_path="k")
+    # Routes and associations come with the route tables.
+    mute = {"route", "routing"}
+    for step in infrastructure(config):
+        if step.name.split()[-1] not in mute and "sweep" not in step.name:
+            assert actions_for([step.name]), step.name
+
+
+def result(decision: str, *missing: str) -> dict[str, object]:
+    return {
+        "EvalActionName": "ec2:RunInstances",
+        "EvalDecision": decision,
+        "MissingContextValues": list(missing),
+    }
+
+
+@pytest.mark.parametrize(
+    ("results", "severities"),
+    [
+        ([result("allowed")], []),
+        ([result("implicitDeny")], [Severity.REFUSE]),
+        ([result("explicitDeny", "aws:RequestedRegion")], [Severity.REFUSE]),
+        ([result("implicitDeny", "aws:RequestTag/x")], [Severity.WARN]),
+    ],
+)
+def test_a_denial_that_hangs_on_a_condition_is_a_warning(
+    results: list[dict[str, object]], severities: list[Severity]
+) -> None:
+    assert [finding.severity for finding in judged("arn", results)] == severities
+
+
+def test_roles_and_clusters_are_simulated_by_their_own_names(operator: Operator) -> None:
+    operator.warned(eks_iam_role_name="mine", eks_cluster_name="yours")
+    asked = [c.params for c in operator.cloud.calls.named("SimulatePrincipalPolicy")]
+    resources = {one["ResourceArns"][0]: set(one["ActionNames"]) for one in asked}
+    assert resources["arn:aws:iam::123456789012:role/mine"] == actions("iam")
+    assert resources["arn:aws:eks:us-east-1:123456789012:cluster/yours"] == actions("eks")
+
+
+def actions(service: str) -> set[str]:
+    return {a for listed in MAKES.values() for a in listed if a.startswith(f"{service}:")}

@@ -1,0 +1,267 @@
+"""Every refusal of preflight: its words, exit code 2, and no write in the cloud's call log."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from aws_setup.preflight.key_pair import LocalKey, imported, made_by_ec2, same_key
+from aws_setup.rehearsal.settings import Deny, Quotas, Settings
+from tests.preflight.test_checks import cloud_of
+from tests.support.aws import client
+from tests.support.preflight import KEY, Operator, only, pem, public, told
+
+ONE = only("create_lambda_fs_client_vm")
+
+ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """The settings of the test's cloud; a test may give its quotas."""
+    return Settings(speed=0, quotas=getattr(request, "param", Quotas()))
+
+
+def test_everything_wrong_is_said_at_once(operator: Operator) -> None:
+    problems = operator.refused(
+        ssh_keypair_name="nobody",
+        ssh_key_path="absent.pem",
+        zookeeper_ami="ami-0123456789abcdef0",
+        kubernetes_version="1.24",
+        user_public_ip="DEFAULT_VALUE",
+        availability_zones=["us-east-1a", "us-east-1z"],
+    )
+    assert len(problems) == 6
+    told = "\n".join(problems)
+    for part in ("nobody", "absent.pem", "ami-0123456789abcdef0", "1.24", "address", "us-east-1z"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "hint"),
+    [
+        (b"ssh-rsa AAAA me@here\n", "names no private key", "the file without .pub"),
+        (b"PuTTY-User-Key-File-3: ssh-rsa\n", "names no private key", "puttygen"),
+        (b"what\n", "names no private key", "PEM or OpenSSH"),
+        (ED25519, "is not RSA", "--key-type rsa"),
+        (
+            pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+            "ssh_key_path is not the private key of ssh_keypair_name",
+            "import",
+        ),
+    ],
+    ids=["public half", "putty", "no key", "ed25519", "another key"],
+)
+def test_a_local_key_that_does_not_do(
+    operator: Operator, content: bytes, what: str, hint: str
+) -> None:
+    (operator.folder / "other.pem").write_bytes(content)
+    (problem,) = operator.refused(ssh_key_path="other.pem", **ONE)
+    assert what in problem
+    assert hint in problem.partition("->")[2]
+
+
+def test_a_key_pair_that_is_not_registered(operator: Operator) -> None:
+    (problem,) = operator.refused(ssh_keypair_name="nobody", **ONE)
+    assert "us-east-1 has no key pair nobody" in problem
+    assert "aws ec2 import-key-pair --key-name nobody" in problem
+
+
+def test_a_key_in_openssh_format_is_read(operator: Operator) -> None:
+    own = KEY.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    (operator.folder / "openssh").write_bytes(own)
+    operator.warned(ssh_key_path="openssh", **ONE)
+
+
+def test_a_locked_key_is_compared_by_its_public_half(operator: Operator) -> None:
+    (operator.folder / "locked").write_bytes(pem(KEY, b"secret"))
+    warnings = operator.warned(ssh_key_path="locked", **ONE)
+    assert any("passphrase" in one and "could not be compared" in one for one in warnings)
+    (operator.folder / "locked.pub").write_bytes(public(KEY))
+    warnings = operator.warned(ssh_key_path="locked", **ONE)
+    assert any("passphrase" in one and "could not" not in one for one in warnings)
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (operator.folder / "locked.pub").write_bytes(public(other))
+    (problem,) = operator.refused(ssh_key_path="locked", **ONE)
+    assert "ssh_key_path is not the private key of ssh_keypair_name" in problem
+
+
+def test_both_forms_of_fingerprint_are_known() -> None:
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    for fingerprint in (made_by_ec2, imported):
+        digits = fingerprint(KEY)
+        pairs = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+        assert same_key(LocalKey(KEY), {"KeyFingerprint": pairs})
+        assert same_key(LocalKey(other), {"KeyFingerprint": pairs}) is False
+    assert len(made_by_ec2(KEY)) == 40
+    assert len(imported(KEY)) == 32
+    assert same_key(LocalKey(), {"KeyFingerprint": "x"}) is None
+
+
+def test_a_missing_ami_names_its_keys(operator: Operator) -> None:
+    (problem,) = operator.refused(lambda_fs_client_ami="ami-0123456789abcdef0", **ONE)
+    assert "us-east-1 has no AMI ami-0123456789abcdef0 (lambda_fs_client_ami)" in problem
+    assert "set lambda_fs_client_ami to an AMI of us-east-1" in problem
+
+
+def test_another_region_gets_the_command_that_copies_the_ami(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    client("ec2", "us-west-2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public(KEY))
+    (problem,) = operator.refused(**ONE)
+    assert "the λFS AMIs exist in us-east-1 only" in problem
+    assert "--source-image-id ami-079ac4c46055b2bdf --region us-west-2" in problem
+
+
+def test_an_architecture_that_the_type_does_not_run(operator: Operator) -> None:
+    (problem,) = operator.refused(lfs_client_vm_instance_type="m6g.large", **ONE)
+    assert "does not run on m6g.large: it is x86_64, the type runs arm64" in problem
+    assert "lfs_client_vm_instance_type" in problem
+
+
+def test_an_instance_type_that_does_not_exist(operator: Operator) -> None:
+    (problem,) = operator.refused(lfs_client_vm_instance_type="r5.40xlarge", **ONE)
+    assert "no usable zone of us-east-1 offers r5.40xlarge" in problem
+    assert "set lfs_client_vm_instance_type to another type" in problem
+
+
+@cloud_of(not_offered={"us-east-1a": ["r5.4xlarge"]})
+def test_a_configured_zone_that_does_not_offer_a_type(operator: Operator) -> None:
+    (problem,) = operator.refused(availability_zones=["us-east-1a", "us-east-1b"], **ONE)
+    assert "the zone us-east-1a does not offer every instance type" in problem
+    assert "lfs_client_vm_instance_type" in problem
+    assert "us-east-1b" in problem
+
+
+def test_a_zone_that_eks_does_not_support(operator: Operator) -> None:
+    zones = client("ec2").describe_availability_zones()["AvailabilityZones"]
+    barred = next(z["ZoneName"] for z in zones if z["ZoneId"] == "use1-az3")
+    other = next(z["ZoneName"] for z in zones if z["ZoneId"] == "use1-az2")
+    keys = only("create_eks_cluster")
+    (problem,) = operator.refused(availability_zones=[barred, other], **keys)
+    assert f"{barred} cannot be used: EKS does not support use1-az3" in problem
+
+
+@pytest.mark.parametrize(
+    ("settings", "what", "code"),
+    [
+        (Quotas(vcpus=64), "160 are needed and 0 are in use; us-east-1 allows 64", "L-1216C47A"),
+        (Quotas(elastic_ips=0), "the quota of elastic IPs is too small", "L-0263D0A3"),
+        (Quotas(vpcs=1), "1 are needed and 1 are in use", "L-F678F1CE"),
+        (Quotas(internet_gateways=0), "internet gateways", "L-A4707A72"),
+        (Quotas(nat_gateways_per_zone=0), "NAT gateways in a zone", "L-FE5A380F"),
+        (Quotas(eks_clusters=0), "EKS clusters", "L-1194D53C"),
+        (Quotas(auto_scaling_groups=2), "3 are needed and 0 are in use", "L-CDE20ADC"),
+    ],
+    indirect=["settings"],
+)
+def test_a_quota_that_is_too_small(operator: Operator, what: str, code: str) -> None:
+    (problem,) = [one for one in operator.refused() if code in one]
+    assert what in problem
+    assert "aws service-quotas request-service-quota-increase" in problem
+
+
+@pytest.mark.parametrize("settings", [Quotas(vcpus=24)], indirect=True)
+def test_running_machines_count_against_the_quota(operator: Operator) -> None:
+    client("ec2").run_instances(
+        ImageId="ami-079ac4c46055b2bdf", InstanceType="r5.4xlarge", MinCount=1, MaxCount=1
+    )
+    (problem,) = operator.refused(**ONE)
+    assert "16 are needed and 16 are in use; us-east-1 allows 24" in problem
+
+
+def test_a_fixed_address_that_somebody_else_has(operator: Operator) -> None:
+    assert operator.run("create", "--yes", **only())["exit_code"] == 0
+    subnets = client("ec2").describe_subnets()["Subnets"]
+    first = next(s["SubnetId"] for s in subnets if s["CidrBlock"] == "10.0.0.0/20")
+    client("ec2").create_network_interface(SubnetId=first, PrivateIpAddress="10.0.4.113")
+    (problem,) = operator.refused(**only("create_zookeeper_vms"))
+    assert "the address 10.0.4.113 (zookeeper_private_ips) is taken: eni-" in problem
+
+
+def test_a_fixed_address_outside_an_adopted_subnet(operator: Operator) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    for index, zone in enumerate("abab"):
+        privacy = {"Key": "PrivacyType", "Value": "public" if index < 2 else "private"}
+        ec2.create_subnet(
+            VpcId=vpc,
+            CidrBlock=f"172.20.{index}.0/24",
+            AvailabilityZone=f"us-east-1{zone}",
+            TagSpecifications=[{"ResourceType": "subnet", "Tags": [privacy]}],
+        )
+    keys = only("create_ndb_cluster")
+    (problem,) = operator.refused(create_vpc=False, vpc_id=vpc, **keys)
+    assert "the address 10.0.6.227 (ndb_manager_private_ip) is not in the public subnet" in problem
+    assert "its range is 172.20.0.0/24" in problem
+
+
+@cloud_of(deny=[Deny(action="ec2:RunInstances"), Deny(action="eks:CreateCluster")])
+def test_missing_permissions_are_named(operator: Operator) -> None:
+    (problem,) = operator.refused()
+    assert "permissions are missing" in problem
+    assert "user/rehearsal may not ec2:RunInstances, eks:CreateCluster" in problem.replace("\n", "")
+    assert "docs/permissions.md" in problem
+
+
+def test_offline_the_address_is_asked_for(operator: Operator) -> None:
+    (problem,) = operator.refused(user_public_ip="DEFAULT_VALUE", **only())
+    assert "your public address is not known" in problem
+    assert "set user_public_ip" in problem
+
+
+def test_a_private_address_cannot_reach_the_cluster(operator: Operator) -> None:
+    (problem,) = operator.refused(user_public_ip="192.168.1.7", **only("create_eks_cluster"))
+    assert "192.168.1.7 is not a public address" in problem
+    warnings = operator.warned(user_public_ip="192.168.1.7", **only())
+    assert any("192.168.1.7 is not a public address" in one for one in warnings)
+
+
+def test_a_version_that_eks_no_longer_offers(operator: Operator) -> None:
+    (problem,) = operator.refused(kubernetes_version="1.24", **only("create_eks_cluster"))
+    assert "EKS does not offer Kubernetes 1.24: it offers 1.36, 1.35, 1.34" in problem
+    assert "1.33 (extended support, $0.60/h)" in problem
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [("expired", "session has expired"), ("unknown", "does not know these credentials")],
+)
+def test_credentials_that_do_not_count(operator: Operator, state: str, why: str) -> None:
+    operator.cloud.settings = operator.cloud.settings.model_copy(update={"credentials": state})
+    (problem,) = operator.refused(**ONE)
+    assert why in problem
+
+
+def test_credentials_of_another_account(operator: Operator) -> None:
+    (problem,) = operator.refused(aws_account_id="999999999999", **ONE)
+    assert "belong to another account" in problem
+
+
+def test_a_misspelt_region_is_refused_before_anything_is_asked(operator: Operator) -> None:
+    calls = len(operator.cloud.calls)
+    ended = operator.run("create", "--yes", "--region", "us-esat-1", **ONE)
+    assert (ended["exit_code"], ended["result"]) == (2, "refused")
+    (problem,) = [told(one) for one in ended["problems"]]
+    assert "there is no AWS region us-esat-1" in problem
+    assert "set aws_region to one of us-east-1, us-east-2" in problem
+    assert len(operator.cloud.calls) == calls
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps rights in another way")
+def test_a_key_that_others_may_read_is_a_warning(operator: Operator) -> None:
+    (operator.folder / "k.pem").chmod(0o644)
+    (warning,) = [one for one in operator.warned(**ONE) if "others may read" in one]
+    assert "chmod 600" in warning

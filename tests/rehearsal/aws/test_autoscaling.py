@@ -1,0 +1,241 @@
+"""Auto Scaling and Classic load balancers of the rehearsal cloud.
+
+Pages: Auto Scaling API reference (API_CreateAutoScalingGroup, API_DeleteAutoScalingGroup,
+API_UpdateAutoScalingGroup, API_SetDesiredCapacity) and user guide (tagging,
+ts-as-instancelaunchfailure); Elastic Load Balancing API reference 2012-06-01
+(API_CreateLoadBalancer, API_DeleteLoadBalancer).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.rehearsal.aws.test_iam import upload
+from tests.support.aws import client, refused
+from tests.support.eks import World, advance, instances, make
+
+IMAGE = "ami-079ac4c46055b2bdf"
+LISTENER = {"Protocol": "TCP", "LoadBalancerPort": 80, "InstancePort": 30080}
+
+
+class Machines:
+    """A launch template in a world, from which groups are made."""
+
+    def __init__(self) -> None:
+        self.world: World = make()
+        self.ec2, self.scaling = client("ec2"), client("autoscaling")
+        made = self.ec2.create_security_group(GroupName="g", Description="g", VpcId=self.world.vpc)
+        self.group = made["GroupId"]
+        interface = {"DeviceIndex": 0, "Groups": [self.group], "AssociatePublicIpAddress": True}
+        owned = [{"Key": "owner", "Value": "me"}]
+        data = {
+            "ImageId": IMAGE,
+            "InstanceType": "r5.xlarge",
+            "NetworkInterfaces": [interface],
+            "TagSpecifications": [
+                {"ResourceType": kind, "Tags": owned} for kind in ("instance", "volume")
+            ],
+        }
+        self.ec2.create_launch_template(LaunchTemplateName="template", LaunchTemplateData=data)
+
+    def create(self, **more: Any) -> None:
+        request = {
+            "AutoScalingGroupName": "clients",
+            "MinSize": 0,
+            "MaxSize": 4,
+            "DesiredCapacity": 2,
+            "VPCZoneIdentifier": ",".join(self.world.subnets),
+            "LaunchTemplate": {"LaunchTemplateName": "template", "Version": "$Latest"},
+            "Tags": [
+                {"Key": "seen", "Value": "1", "PropagateAtLaunch": True},
+                {"Key": "hidden", "Value": "1", "PropagateAtLaunch": False},
+            ],
+        }
+        wanted = {key: value for key, value in (request | more).items() if value is not None}
+        self.scaling.create_auto_scaling_group(**wanted)
+
+    def found(self) -> dict[str, Any]:
+        (group,) = self.scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["clients"])[
+            "AutoScalingGroups"
+        ]
+        return dict(group)
+
+
+@pytest.fixture
+def machines(cloud: RehearsalCloud) -> Machines:
+    return Machines()
+
+
+def test_members_are_real_instances(machines: Machines) -> None:
+    """Tagging and launch-templates: template's groups and tags, propagating tags, zones."""
+    machines.create()
+    made = instances(**{"aws:autoscaling:groupName": "clients"})
+    assert {one["InstanceId"] for one in made} == {
+        one["InstanceId"] for one in machines.found()["Instances"]
+    }
+    assert {one["SubnetId"] for one in made} == set(machines.world.subnets)
+    for one in made:
+        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+        assert (tags["owner"], tags["seen"]) == ("me", "1")
+        assert "hidden" not in tags
+        assert [group["GroupId"] for group in one["SecurityGroups"]] == [machines.group]
+        assert one["ImageId"] == IMAGE
+    owned = [{"Name": "tag:owner", "Values": ["me"]}]
+    assert machines.ec2.describe_volumes(Filters=owned)["Volumes"]
+
+
+def test_what_is_refused(machines: Machines) -> None:
+    """API_CreateAutoScalingGroup: AlreadyExists; ValidationError for sizes and references."""
+    assert refused(machines.create, DesiredCapacity=5) == "ValidationError"
+    assert refused(machines.create, MinSize=3, MaxSize=2) == "ValidationError"
+    assert refused(machines.create, VPCZoneIdentifier=None) == "ValidationError"
+    assert refused(machines.create, VPCZoneIdentifier="subnet-0123") == "ValidationError"
+    no_template = {"LaunchTemplateName": "other"}
+    assert refused(machines.create, LaunchTemplate=no_template) == "ValidationError"
+    old = {"LaunchTemplateName": "template", "Version": "7"}
+    assert refused(machines.create, LaunchTemplate=old) == "ValidationError"
+    machines.create()
+    assert refused(machines.create) == "AlreadyExists"
+
+
+def test_the_quota_of_groups(cloud: RehearsalCloud, machines: Machines) -> None:
+    """Quotas page of Auto Scaling, L-CDE20ADC: LimitExceeded."""
+    cloud.settings.quotas.auto_scaling_groups = 1
+    machines.create()
+    assert refused(machines.create, AutoScalingGroupName="two") == "LimitExceeded"
+
+
+def test_capacity_follows(machines: Machines) -> None:
+    """API_SetDesiredCapacity, API_UpdateAutoScalingGroup: up, down, within the bounds."""
+    machines.create(DesiredCapacity=0)
+    named = {"AutoScalingGroupName": "clients"}
+    machines.scaling.set_desired_capacity(**named, DesiredCapacity=4)
+    assert len(instances()) == 4
+    code = refused(machines.scaling.set_desired_capacity, **named, DesiredCapacity=5)
+    assert code == "ValidationError"
+    machines.scaling.update_auto_scaling_group(**named, MaxSize=1)
+    assert len(instances()) == machines.found()["DesiredCapacity"] == 1
+    code = refused(machines.scaling.update_auto_scaling_group, **named, MinSize=2)
+    assert code == "ValidationError"
+    assert machines.found()["MinSize"] == 0
+    other = {"AutoScalingGroupName": "other", "DesiredCapacity": 1}
+    assert refused(machines.scaling.set_desired_capacity, **other) == "ValidationError"
+
+
+def test_a_lost_member_is_replaced(machines: Machines) -> None:
+    """ec2-auto-scaling-health-checks: a terminated instance is replaced."""
+    machines.create()
+    before = {one["InstanceId"] for one in instances()}
+    machines.ec2.terminate_instances(InstanceIds=[min(before)])
+    after = {one["InstanceId"] for one in instances()}
+    assert len(after) == 2
+    assert len(before & after) == 1
+
+
+def test_deletion(slow_cloud: RehearsalCloud) -> None:
+    """API_DeleteAutoScalingGroup: ResourceInUse without force; gone with its instances."""
+    machines = Machines()
+    machines.create()
+    advance(slow_cloud, 30)
+    named = {"AutoScalingGroupName": "clients"}
+    assert refused(machines.scaling.delete_auto_scaling_group, **named) == "ResourceInUse"
+    machines.scaling.delete_auto_scaling_group(**named, ForceDelete=True)
+    assert machines.found()["Status"] == "Delete in progress"
+    again = refused(machines.scaling.delete_auto_scaling_group, **named)
+    assert again == "ScalingActivityInProgress"
+    advance(slow_cloud, 46)
+    assert machines.scaling.describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    assert not instances()
+    machines.create(DesiredCapacity=0)
+    machines.scaling.delete_auto_scaling_group(**named)
+    assert [t for t in slow_cloud.snapshot() if t.service == "autoscaling"] == []
+
+
+def test_a_failed_launch_says_why_and_is_tried_again(slow_cloud: RehearsalCloud) -> None:
+    """ts-as-instancelaunchfailure: a Failed activity with EC2's message, then another try."""
+    machines = Machines()
+    slow_cloud.settings.quotas.vcpus = 4
+    machines.create()
+    advance(slow_cloud, 20)
+    assert len(instances()) == 1
+    activities = machines.scaling.describe_scaling_activities(AutoScalingGroupName="clients")
+    failed = [one for one in activities["Activities"] if one["StatusCode"] == "Failed"]
+    assert "VcpuLimitExceeded" in failed[0]["StatusMessage"]
+    slow_cloud.settings.quotas.vcpus = 64
+    advance(slow_cloud, 61)
+    assert len(instances()) == 2
+
+
+def test_tags_of_groups(machines: Machines) -> None:
+    """API_CreateOrUpdateTags, API_DescribeAutoScalingGroups with filters, API_DeleteTags."""
+    machines.create(DesiredCapacity=0)
+    tag = {"ResourceId": "clients", "ResourceType": "auto-scaling-group", "Key": "new"}
+    machines.scaling.create_or_update_tags(Tags=[tag | {"Value": "v", "PropagateAtLaunch": True}])
+    by_tag = [{"Name": "tag:new", "Values": ["v"]}]
+    found = machines.scaling.describe_auto_scaling_groups(Filters=by_tag)["AutoScalingGroups"]
+    assert [one["AutoScalingGroupName"] for one in found] == ["clients"]
+    machines.scaling.delete_tags(Tags=[tag])
+    assert not machines.scaling.describe_auto_scaling_groups(Filters=by_tag)["AutoScalingGroups"]
+
+
+def balance(world: World, **more: Any) -> dict[str, Any]:
+    request = {"LoadBalancerName": "lb", "Listeners": [LISTENER], "Subnets": world.subnets}
+    return dict(client("elb").create_load_balancer(**(request | more)))
+
+
+def test_a_load_balancer_holds_what_it_stands_in(slow_cloud: RehearsalCloud) -> None:
+    """elb-internet-facing: interfaces "ELB NAME" in its subnets; they go after it is deleted."""
+    world, ec2, elb = make(), client("ec2"), client("elb")
+    group = ec2.create_security_group(GroupName="k8s-elb-x", Description="x", VpcId=world.vpc)
+    group_id = group["GroupId"]
+    assert balance(world, SecurityGroups=[group_id])["DNSName"].endswith(
+        ".us-east-1.elb.rehearsal.invalid"
+    )
+    found = elb.describe_load_balancers(LoadBalancerNames=["lb"])["LoadBalancerDescriptions"][0]
+    assert (found["VPCId"], found["SecurityGroups"]) == (world.vpc, [group_id])
+    named = [{"Name": "description", "Values": ["ELB lb"]}]
+    (one, _) = ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
+    assert refused(ec2.delete_network_interface, NetworkInterfaceId=one["NetworkInterfaceId"])
+    blocked = "DependencyViolation"
+    assert refused(ec2.delete_security_group, GroupId=group_id) == blocked
+    assert refused(ec2.delete_subnet, SubnetId=world.subnets[0]) == blocked
+    gateway = {"InternetGatewayId": world.gateway, "VpcId": world.vpc}
+    assert refused(ec2.detach_internet_gateway, **gateway) == blocked
+    assert [t.id for t in slow_cloud.snapshot() if t.service == "elb" and t.bills] == ["lb"]
+    elb.delete_load_balancer(LoadBalancerName="lb")
+    assert refused(ec2.delete_subnet, SubnetId=world.subnets[0]) == blocked
+    advance(slow_cloud, 61)
+    ec2.delete_subnet(SubnetId=world.subnets[0])
+    ec2.delete_security_group(GroupId=group_id)
+    ec2.detach_internet_gateway(**gateway)
+    elb.delete_load_balancer(LoadBalancerName="lb")
+
+
+def test_load_balancers_that_are_refused(cloud: RehearsalCloud) -> None:
+    """API_CreateLoadBalancer, Errors."""
+    world = make()
+    assert refused(lambda: balance(world, Subnets=["subnet-0123"])) == "SubnetNotFound"
+    assert refused(lambda: balance(world, Subnets=[])) == "ValidationError"
+    stray = {"SecurityGroups": ["sg-0123456789abcdef0"]}
+    assert refused(lambda: balance(world, **stray)) == "InvalidSecurityGroup"
+    secure = LISTENER | {"Protocol": "HTTPS", "SSLCertificateId": "arn:aws:iam::1:x"}
+    assert refused(lambda: balance(world, Listeners=[secure])) == "CertificateNotFound"
+    cloud.settings.quotas.classic_load_balancers = 1
+    balance(world)
+    assert refused(lambda: balance(world)) == "DuplicateLoadBalancerName"
+    assert refused(lambda: balance(world, LoadBalancerName="two")) == "TooManyLoadBalancers"
+
+
+def test_a_certificate_in_use_is_not_deleted(cloud: RehearsalCloud) -> None:
+    """API_DeleteServerCertificate: DeleteConflict while a load balancer uses it."""
+    world, iam, elb = make(), client("iam"), client("elb")
+    arn = upload(iam)["Arn"]
+    secure = LISTENER | {"Protocol": "HTTPS", "SSLCertificateId": arn, "LoadBalancerPort": 443}
+    balance(world, Listeners=[secure])
+    named = {"ServerCertificateName": "zoo"}
+    assert refused(iam.delete_server_certificate, **named) == "DeleteConflict"
+    elb.delete_load_balancer(LoadBalancerName="lb")
+    iam.delete_server_certificate(**named)

@@ -1,0 +1,332 @@
+"""Managed node groups of the rehearsal cloud, against AWS's documented behaviour.
+
+Pages: EKS API reference (API_CreateNodegroup, API_DeleteNodegroup, API_UpdateNodegroupConfig,
+API_Issue); EKS user guide (managed-node-groups, launch-templates, create-node-role,
+troubleshooting, access-entries).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.support.aws import client, refused
+from tests.support.eks import POLICY, World, advance, instances, make, nodegroup, role, trust
+
+
+@pytest.fixture
+def world(cloud: RehearsalCloud) -> World:
+    made = make()
+    made.cluster()
+    return made
+
+
+@pytest.fixture
+def slow(slow_cloud: RehearsalCloud) -> World:
+    made = make()
+    made.cluster()
+    advance(slow_cloud, 561)
+    return made
+
+
+def template(**data: Any) -> str:
+    made = client("ec2").create_launch_template(LaunchTemplateName="mine", LaunchTemplateData=data)
+    return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+
+def groups() -> list[dict[str, Any]]:
+    return list(client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"])
+
+
+def test_nodes_are_instances_of_an_auto_scaling_group(world: World) -> None:
+    """managed-node-groups: an ASG in the subnets; instances with the cluster's tags and group."""
+    world.nodes(labels={"openwhisk-role": "core"}, tags={"only": "on the group"})
+    found = nodegroup()
+    assert (found["status"], found["health"]["issues"]) == ("ACTIVE", [])
+    (group,) = groups()
+    assert found["resources"]["autoScalingGroups"] == [{"name": group["AutoScalingGroupName"]}]
+    machines = instances(**{"eks:cluster-name": "zoo"})
+    assert {one["SubnetId"] for one in machines} == set(world.subnets)
+    assert {one["InstanceId"] for one in machines} == {
+        one["InstanceId"] for one in group["Instances"]
+    }
+    eks = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
+    for one in machines:
+        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+        assert tags["eks:nodegroup-name"] == "nodes"
+        assert tags["kubernetes.io/cluster/zoo"] == "owned"
+        assert tags["aws:autoscaling:groupName"] == group["AutoScalingGroupName"]
+        assert "only" not in tags
+        assert [g["GroupId"] for g in one["SecurityGroups"]] == [eks["clusterSecurityGroupId"]]
+        assert one["InstanceType"] == "r5.xlarge"
+
+
+def test_a_launch_template_tags_machines_volumes_and_interfaces(world: World) -> None:
+    """launch-templates: TagSpecifications of the template reach the machines."""
+    kinds = ("instance", "volume", "network-interface")
+    mine = [{"Key": "owner", "Value": "me"}]
+    made = template(TagSpecifications=[{"ResourceType": kind, "Tags": mine} for kind in kinds])
+    world.nodes(launchTemplate={"id": made})
+    assert nodegroup()["launchTemplate"] == {"id": made, "name": "mine", "version": "1"}
+    assert len(instances(owner="me")) == 2
+    ec2 = client("ec2")
+    tagged = [{"Name": "tag:owner", "Values": ["me"]}]
+    assert len(ec2.describe_volumes(Filters=tagged)["Volumes"]) == 2
+    assert len(ec2.describe_network_interfaces(Filters=tagged)["NetworkInterfaces"]) == 2
+
+
+def test_what_a_launch_template_must_not_say(world: World) -> None:
+    """launch-templates, "Launch template configuration basics"."""
+    profile = template(IamInstanceProfile={"Name": "x"})
+    code = "InvalidParameterException"
+    assert refused(world.nodes, launchTemplate={"id": profile}) == code
+    client("ec2").delete_launch_template(LaunchTemplateId=profile)
+    typed = template(InstanceType="r5.xlarge")
+    assert refused(world.nodes, launchTemplate={"id": typed}) == code
+    assert refused(world.nodes, launchTemplate={"id": typed}, diskSize=50) == code
+    assert refused(world.nodes, launchTemplate={"name": "other"}) == code
+    world.nodes(launchTemplate={"name": "mine"}, instanceTypes=[])
+    assert {one["InstanceType"] for one in instances()} == {"r5.xlarge"}
+
+
+def test_what_is_refused(world: World) -> None:
+    """API_CreateNodegroup, Errors and parameters."""
+    eks, code = client("eks"), "InvalidParameterException"
+    assert refused(world.nodes, clusterName="other") == "ResourceNotFoundException"
+    assert refused(world.nodes, nodeRole=world.cluster_role) == code
+    missing = world.node_role.replace("node-role", "missing")
+    assert refused(world.nodes, nodeRole=missing) == code
+    assert refused(world.nodes, subnets=["subnet-0123456789abcdef0"]) == code
+    assert refused(world.nodes, instanceTypes=["r5.enormous"]) == code
+    assert refused(world.nodes, amiType="AL2_x86_64") == code
+    too_many = {"minSize": 0, "maxSize": 2, "desiredSize": 3}
+    assert refused(world.nodes, scalingConfig=too_many) == code
+    world.nodes()
+    assert refused(world.nodes) == "ResourceInUseException"
+    name = {"clusterName": "zoo", "nodegroupName": "other"}
+    assert refused(eks.describe_nodegroup, **name) == "ResourceNotFoundException"
+    assert refused(eks.delete_cluster, name="zoo") == "ResourceInUseException"
+    assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == ["nodes"]
+
+
+def test_no_nodes_before_the_cluster_is_active(slow_cloud: RehearsalCloud) -> None:
+    """API_CreateNodegroup: InvalidRequestException while the cluster is being made."""
+    world = make()
+    world.cluster()
+    assert refused(world.nodes) == "InvalidRequestException"
+
+
+def test_a_group_is_creating_until_its_nodes_have_joined(
+    slow_cloud: RehearsalCloud, slow: World
+) -> None:
+    """API_Nodegroup, status; machines are up before the group is ACTIVE."""
+    assert slow.nodes()["status"] == "CREATING"
+    advance(slow_cloud, 60)
+    assert nodegroup()["status"] == "CREATING"
+    assert len(instances()) == 2
+    advance(slow_cloud, 60)
+    assert nodegroup()["status"] == "ACTIVE"
+
+
+def test_deletion_takes_the_machines_and_the_template(
+    slow_cloud: RehearsalCloud, slow: World
+) -> None:
+    """API_DeleteNodegroup: EKS deletes the Auto Scaling group and terminates its instances."""
+    eks, ec2 = client("eks"), client("ec2")
+    slow.nodes()
+    advance(slow_cloud, 120)
+    eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
+    assert nodegroup()["status"] == "DELETING"
+    assert len(ec2.describe_launch_templates()["LaunchTemplates"]) == 1
+    advance(slow_cloud, 300)
+    assert not instances()
+    assert nodegroup()["status"] == "DELETING"
+    advance(slow_cloud, 81)
+    assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert groups() == ec2.describe_launch_templates()["LaunchTemplates"] == []
+    eks.delete_cluster(name="zoo")
+    advance(slow_cloud, 151)
+    left = [thing for thing in slow_cloud.snapshot() if thing.service in ("eks", "autoscaling")]
+    assert left == []
+
+
+def test_missing_capacity_shows_live_and_heals(slow_cloud: RehearsalCloud, slow: World) -> None:
+    """API_Issue: AsgInstanceLaunchFailures while the group tries; ACTIVE once it succeeds."""
+    for zone in ("us-east-1a", "us-east-1b"):
+        slow_cloud.faults.add({"fault": "no-capacity", "zone": zone})
+    slow.nodes()
+    advance(slow_cloud, 120)
+    found = nodegroup()
+    (issue,) = found["health"]["issues"]
+    assert (found["status"], issue["code"]) == ("CREATING", "AsgInstanceLaunchFailures")
+    assert "InsufficientInstanceCapacity" in issue["message"]
+    slow_cloud.faults.clear()
+    advance(slow_cloud, 100)
+    nodegroup()
+    advance(slow_cloud, 100)
+    assert (nodegroup()["status"], nodegroup()["health"]["issues"]) == ("ACTIVE", [])
+
+
+def test_one_zone_without_capacity_is_no_failure(slow_cloud: RehearsalCloud, slow: World) -> None:
+    """auto-scaling-benefits, "Balance across zones": another zone takes the instances."""
+    slow_cloud.faults.add({"fault": "no-capacity", "zone": "us-east-1a"})
+    slow.nodes()
+    advance(slow_cloud, 120)
+    assert nodegroup()["status"] == "ACTIVE"
+    assert {one["Placement"]["AvailabilityZone"] for one in instances()} == {"us-east-1b"}
+
+
+def test_the_vcpu_quota_shows_as_an_issue(slow_cloud: RehearsalCloud, slow: World) -> None:
+    """API_Issue: InstanceLimitExceeded; quota L-1216C47A is enforced on nodes too."""
+    slow_cloud.settings.quotas.vcpus = 4
+    slow.nodes()
+    advance(slow_cloud, 120)
+    (issue,) = nodegroup()["health"]["issues"]
+    assert issue["code"] == "InstanceLimitExceeded"
+    assert len(instances()) == 1
+
+
+def test_nodes_that_cannot_join_give_up_after_half_an_hour(
+    slow_cloud: RehearsalCloud, slow: World
+) -> None:
+    """troubleshooting, "Instances failed to join": node role without AmazonEKSWorkerNodePolicy."""
+    bare = role("bare-nodes", "ec2.amazonaws.com")
+    slow.nodes(nodeRole=bare)
+    advance(slow_cloud, 120)
+    found = nodegroup()
+    assert (found["status"], found["health"]["issues"][0]["code"]) == (
+        "CREATING",
+        "NodeCreationFailure",
+    )
+    for _ in range(40):
+        advance(slow_cloud, 60)
+        status = nodegroup()["status"]
+    assert status == "CREATE_FAILED"
+
+
+def test_nodes_without_a_way_out_do_not_join(cloud: RehearsalCloud, world: World) -> None:
+    """private-clusters and troubleshooting: no route to the API server, no node."""
+    ec2 = client("ec2")
+    ec2.delete_route(RouteTableId=world.table, DestinationCidrBlock="0.0.0.0/0")
+    world.nodes()
+    found = nodegroup()
+    assert (found["status"], found["health"]["issues"][0]["code"]) == (
+        "CREATE_FAILED",
+        "NodeCreationFailure",
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "dns", "status"),
+    [
+        ({"publicAccessCidrs": ["9.9.9.9/32"]}, True, "CREATE_FAILED"),
+        ({"publicAccessCidrs": ["9.9.9.9/32", "127.0.0.0/8"]}, True, "ACTIVE"),
+        ({"publicAccessCidrs": ["9.9.9.9/32"], "endpointPrivateAccess": True}, True, "ACTIVE"),
+        ({"endpointPrivateAccess": True}, False, "CREATE_FAILED"),
+    ],
+)
+def test_nodes_reach_the_endpoint(
+    cloud: RehearsalCloud, network: dict[str, Any], dns: bool, status: str
+) -> None:
+    """cluster-endpoint: private with DNS in the VPC, or public and open to the nodes."""
+    world = make()
+    hostnames = {"Value": dns}
+    client("ec2").modify_vpc_attribute(VpcId=world.vpc, EnableDnsHostnames=hostnames)
+    world.cluster(resourcesVpcConfig=network)
+    world.nodes()
+    assert nodegroup()["status"] == status
+
+
+def test_public_subnets_must_assign_addresses(cloud: RehearsalCloud, world: World) -> None:
+    """troubleshooting, "Ec2SubnetInvalidConfiguration"."""
+    ec2 = client("ec2")
+    off = {"Value": False}
+    ec2.modify_subnet_attribute(SubnetId=world.subnets[0], MapPublicIpOnLaunch=off)
+    world.nodes()
+    found = nodegroup()
+    (issue,) = found["health"]["issues"]
+    assert (found["status"], issue["code"]) == ("CREATE_FAILED", "Ec2SubnetInvalidConfiguration")
+    assert issue["resourceIds"] == [world.subnets[0]]
+
+
+def test_scaling_changes_the_machines(cloud: RehearsalCloud, world: World) -> None:
+    """API_UpdateNodegroupConfig: sizes, labels and taints; DescribeUpdate with the group's name."""
+    eks = client("eks")
+    world.nodes(labels={"a": "1", "b": "2"})
+    named = {"clusterName": "zoo", "nodegroupName": "nodes"}
+    taint = {"key": "k", "value": "v", "effect": "NO_SCHEDULE"}
+    update = eks.update_nodegroup_config(
+        **named,
+        scalingConfig={"desiredSize": 3},
+        labels={"addOrUpdateLabels": {"a": "9"}, "removeLabels": ["b"]},
+        taints={"addOrUpdateTaints": [taint]},
+    )["update"]
+    found = nodegroup()
+    assert found["status"] == "ACTIVE"
+    assert found["scalingConfig"] == {"minSize": 0, "maxSize": 4, "desiredSize": 3}
+    assert (found["labels"], found["taints"]) == ({"a": "9"}, [taint])
+    assert len(instances()) == 3
+    asked = {"name": "zoo", "updateId": update["id"]}
+    done = eks.describe_update(**asked, nodegroupName="nodes")["update"]
+    assert (done["type"], done["status"]) == ("ConfigUpdate", "Successful")
+    assert refused(eks.describe_update, **asked) == "ResourceNotFoundException"
+    code = refused(eks.update_nodegroup_config, **named, scalingConfig={"desiredSize": 9})
+    assert code == "InvalidParameterException"
+    eks.update_nodegroup_config(**named, scalingConfig={"desiredSize": 0})
+    assert not instances()
+
+
+def test_one_update_of_a_group_at_a_time(slow_cloud: RehearsalCloud, slow: World) -> None:
+    """API_UpdateNodegroupConfig: ResourceInUseException while another update runs."""
+    eks, named = client("eks"), {"clusterName": "zoo", "nodegroupName": "nodes"}
+    slow.nodes()
+    advance(slow_cloud, 120)
+    eks.update_nodegroup_config(**named, scalingConfig={"desiredSize": 1})
+    again = refused(eks.update_nodegroup_config, **named, scalingConfig={"desiredSize": 2})
+    assert again == "ResourceInUseException"
+    assert refused(eks.delete_nodegroup, **named) == "ResourceInUseException"
+    assert nodegroup()["status"] == "UPDATING"
+
+
+def test_a_recreated_role_needs_a_recreated_entry(world: World) -> None:
+    """access-entries: an entry is bound to the role's unique id, and outlives the node group."""
+    eks, iam = client("eks"), client("iam")
+    world.nodes()
+    assert world.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
+    eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
+    assert world.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
+    for one in iam.list_attached_role_policies(RoleName="node-role")["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName="node-role", PolicyArn=one["PolicyArn"])
+    iam.delete_role(RoleName="node-role")
+    iam.create_role(RoleName="node-role", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    iam.attach_role_policy(RoleName="node-role", PolicyArn=POLICY + "AmazonEKSWorkerNodePolicy")
+    world.nodes("again")
+    assert nodegroup("again")["health"]["issues"][0]["code"] == "NodeCreationFailure"
+    eks.delete_nodegroup(clusterName="zoo", nodegroupName="again")
+    eks.delete_access_entry(clusterName="zoo", principalArn=world.node_role)
+    world.nodes("third")
+    assert nodegroup("third")["status"] == "ACTIVE"
+
+
+def test_interfaces_that_the_plug_in_left_hold_the_groups(
+    cloud: RehearsalCloud, world: World
+) -> None:
+    """Troubleshooting, "VPC CNI": leaked aws-K8S-* interfaces; EKS then leaves its group too."""
+    cloud.faults.add({"fault": "leave-interfaces"})
+    eks, ec2 = client("eks"), client("ec2")
+    world.nodes()
+    eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
+    eks.delete_cluster(name="zoo")
+    assert eks.list_clusters()["clusters"] == []
+    of_zoo = [{"Name": "tag:cluster.k8s.amazonaws.com/name", "Values": ["zoo"]}]
+    left = ec2.describe_network_interfaces(Filters=of_zoo)["NetworkInterfaces"]
+    assert [one["Status"] for one in left] == ["available", "available"]
+    assert all(one["Description"].startswith("aws-K8S-i-") for one in left)
+    group = left[0]["Groups"][0]["GroupId"]
+    assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
+    assert refused(ec2.delete_subnet, SubnetId=left[0]["SubnetId"]) == "DependencyViolation"
+    for one in left:
+        ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
+    ec2.delete_security_group(GroupId=group)

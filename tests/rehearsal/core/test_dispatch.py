@@ -1,0 +1,197 @@
+"""The rehearsal cloud's core: protocols, tokens, dry runs, permissions, threads, log, snapshot."""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import Deny
+from tests.support.aws import IMAGE, client, network, refused, run, tagged
+
+
+def test_every_protocol_answers_and_refuses(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tagged("vpc", Name="x"))["Vpc"]
+    assert vpc["Tags"] == [{"Key": "Name", "Value": "x"}]
+    found = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["x"]}])["Vpcs"]
+    assert [one["VpcId"] for one in found] == [vpc["VpcId"]]
+    assert refused(ec2.describe_vpcs, VpcIds=["vpc-00000000"]) == "InvalidVpcID.NotFound"
+    assert refused(client("eks").describe_cluster, name="x") == "ResourceNotFoundException"
+    assert refused(client("iam").get_role, RoleName="x") == "NoSuchEntity"
+    quota = {"ServiceCode": "ec2", "QuotaCode": "L-00000000"}
+    assert refused(client("service-quotas").get_service_quota, **quota) == "NoSuchResourceException"
+    who = client("sts").get_caller_identity()
+    assert who["Arn"] == "arn:aws:iam::123456789012:user/rehearsal"
+    assert refused(client("s3").list_buckets).startswith("Invalid")
+
+
+def test_log_tells_reads_from_writes(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    ec2.create_vpc(CidrBlock="10.0.0.0/16")
+    ec2.describe_vpcs()
+    refused(ec2.create_vpc, CidrBlock="10.0.0.0/16", DryRun=True)
+    assert [call.name for call in cloud.calls.writes()] == ["ec2.CreateVpc"]
+    last = cloud.calls[-1]
+    assert (last.code, last.status, last.reads) == ("DryRunOperation", 412, True)
+    assert "Boto3" in last.client
+    assert cloud.calls.count() == {"ec2.CreateVpc": 2, "ec2.DescribeVpcs": 1}
+
+
+def test_same_token_same_answer(cloud: RehearsalCloud) -> None:
+    # EC2 API reference, "Ensuring idempotency"
+    ec2 = client("ec2")
+    net = network(ec2)
+
+    def start(_: int) -> str:
+        return str(run(ec2, net, ClientToken="once")["InstanceId"])
+
+    with ThreadPoolExecutor(16) as pool:
+        ids = set(pool.map(start, range(16)))
+    assert len(ids) == 1
+    with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
+        run(ec2, net, ClientToken="once", InstanceType="r5.4xlarge")
+    assert run(ec2, net, ClientToken="twice")["InstanceId"] not in ids
+
+
+def test_token_outlives_the_instance(cloud: RehearsalCloud) -> None:
+    # the same page: a token of a terminated instance answers with that instance
+    ec2 = client("ec2")
+    net = network(ec2)
+    one = run(ec2, net, ClientToken="once")["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[one])
+    assert run(ec2, net, ClientToken="once")["InstanceId"] == one
+
+
+def test_tokens_of_the_network(cloud: RehearsalCloud) -> None:
+    # CreateNatGateway, CreateRouteTable, CreateLaunchTemplate: ClientToken
+    ec2 = client("ec2")
+    net = network(ec2)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    template = {"LaunchTemplateName": "t", "LaunchTemplateData": {"ImageId": IMAGE}}
+    requests: list[tuple[Any, dict[str, Any], str, str]] = [
+        (
+            ec2.create_nat_gateway,
+            {"SubnetId": net.subnet, "AllocationId": address},
+            "NatGateway",
+            "NatGatewayId",
+        ),
+        (ec2.create_route_table, {"VpcId": net.vpc}, "RouteTable", "RouteTableId"),
+        (ec2.create_launch_template, template, "LaunchTemplate", "LaunchTemplateId"),
+    ]
+    for create, request, key, name in requests:
+        ids = {create(ClientToken="once", **request)[key][name] for _ in range(2)}
+        assert len(ids) == 1
+        other = request | {"TagSpecifications": tagged("natgateway", a="b")}
+        assert refused(create, ClientToken="once", **other) == "IdempotentParameterMismatch"
+
+
+def test_failed_call_leaves_its_token_free(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    net = network(ec2)
+    with pytest.raises(ClientError, match="InvalidGroup"):
+        run(ec2, net, ClientToken="t", SecurityGroupIds=["sg-00000000"])
+    assert run(ec2, net, ClientToken="t")["InstanceId"]
+
+
+def test_dry_run(cloud: RehearsalCloud) -> None:
+    # EC2 API reference, common query parameters: DryRun; permissions count
+    ec2 = client("ec2")
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        (ec2.create_vpc, {"CidrBlock": "10.0.0.0/16"}),
+        (ec2.allocate_address, {"Domain": "vpc"}),
+        (ec2.describe_instances, {}),
+        (ec2.create_key_pair, {"KeyName": "k"}),
+        (ec2.create_launch_template, {"LaunchTemplateName": "t", "LaunchTemplateData": {}}),
+    ]
+    for call, params in calls:
+        assert refused(call, DryRun=True, **params) == "DryRunOperation"
+    assert not cloud.snapshot()
+    cloud.settings.deny = [Deny(action="ec2:CreateVpc")]
+    denied = {"CidrBlock": "10.0.0.0/16", "DryRun": True}
+    assert refused(ec2.create_vpc, **denied) == "UnauthorizedOperation"
+
+
+def test_denied_permissions(cloud: RehearsalCloud) -> None:
+    # each service's "Common errors" page
+    cloud.settings.deny = [Deny(action="*:describe*"), Deny(action="iam:GetRole")]
+    assert refused(client("ec2").describe_vpcs) == "UnauthorizedOperation"
+    assert refused(client("eks").describe_cluster, name="x") == "AccessDeniedException"
+    assert refused(client("iam").get_role, RoleName="x") == "AccessDenied"
+    assert refused(client("autoscaling").describe_auto_scaling_groups) == "AccessDenied"
+    cloud.settings.deny = [Deny(action="*", principal="arn:aws:iam::*:user/somebody-else")]
+    assert client("ec2").describe_vpcs()["Vpcs"]
+
+
+def test_expired_and_unknown_credentials(cloud: RehearsalCloud) -> None:
+    # EC2 error codes RequestExpired, AuthFailure; STS common errors
+    codes = {
+        "expired": ("RequestExpired", "ExpiredTokenException", "ExpiredToken"),
+        "unknown": ("AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId"),
+    }
+    for state, (ec2, eks, sts) in codes.items():
+        cloud.settings.credentials = state  # type: ignore[assignment]  # both are of its type
+        assert refused(client("ec2").describe_vpcs) == ec2
+        assert refused(client("eks").list_clusters) == eks
+        assert refused(client("sts").get_caller_identity) == sts
+
+
+def test_snapshot_says_what_is_left(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    assert cloud.snapshot() == []
+    net = network(ec2)
+    made = run(ec2, net, TagSpecifications=tagged("instance", owner="me"))
+    left = {thing.kind: thing for thing in cloud.snapshot()}
+    assert left["instance"].tags == {"owner": "me"}
+    assert left["instance"].bills
+    assert left["volume"].bills
+    kinds = {"vpc", "subnet", "security-group", "internet-gateway", "network-interface"}
+    assert kinds | {"instance", "volume"} == left.keys()
+    ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+    assert {thing.kind for thing in cloud.snapshot()} == kinds - {"network-interface"}
+
+
+def test_five_thousand_calls_from_32_threads(cloud: RehearsalCloud) -> None:
+    ec2, iam = client("ec2"), client("iam")
+    net = network(ec2)
+    cloud.settings.quotas.elastic_ips = 10_000
+
+    def one(number: int) -> None:
+        kind = number % 5
+        if kind == 0:
+            address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+            ec2.release_address(AllocationId=address)
+        elif kind == 1:
+            ec2.describe_security_groups()
+        elif kind == 2:
+            iam.create_role(RoleName=f"r{number}", AssumeRolePolicyDocument=TRUST)
+        elif kind == 3:
+            ec2.create_tags(Resources=[net.vpc], Tags=[{"Key": "n", "Value": str(number)}])
+        else:
+            iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy")
+
+    numbers = list(range(4200))
+    random.Random(1).shuffle(numbers)
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(one, numbers))
+    assert len(cloud.calls) > 5000
+    assert [call.name for call in cloud.calls if call.status != 200] == []
+
+
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+"Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
+
+
+def test_describe_is_fast(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    network(ec2)
+    ec2.describe_subnets()
+    started = time.process_time()
+    for _ in range(50):
+        ec2.describe_subnets()
+    assert (time.process_time() - started) / 50 < 0.02

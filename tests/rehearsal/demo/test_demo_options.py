@@ -1,0 +1,109 @@
+"""What `python -m aws_setup.rehearsal` says to input that cannot be: one line, exit code 2."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.command import main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("speed", ["-1", "0", "nan", "inf", "1e-9", "1e9"])
+def test_a_speed_that_is_none(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"--speed={speed}"]) == 2
+    said = capsys.readouterr()
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert "--speed" in said.err
+
+
+def test_a_port_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "70000"]) == 2
+    assert "70000" in capsys.readouterr().err
+
+
+def test_a_port_in_use_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 2
+    said = capsys.readouterr()
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert str(port) in said.err
+    assert list(tmp_path.glob("lambda-fs-rehearsal-*")) == []
+
+
+@pytest.mark.parametrize("where", ["folder", "no such folder/report.html"])
+def test_a_report_that_cannot_be_written(
+    tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    assert main(["--html", str(tmp_path / where)]) == 2
+    said = capsys.readouterr()
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert "--html" in said.err
+    assert where in said.err
+
+
+def test_words_that_it_does_not_know() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["play"])
+    with pytest.raises(SystemExit, match="2"):
+        main(["--speed", "fast"])
+
+
+def test_without_the_packages_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "moto").mkdir()
+    (tmp_path / "moto" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "aws_setup.rehearsal"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert "pip install -r requirements-dev.txt" in done.stderr
+
+
+def test_no_helm_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("aws_setup.rehearsal.programs.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert "https://helm.sh" in said.err
+
+
+def test_helm_from_another_package_than_ours_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aws_setup.errors import SetupError
+    from aws_setup.rehearsal import programs
+
+    if not programs._installed(programs.BUNDLES["4.3"]):
+        pytest.skip("the package with helm is for Linux on x86-64")
+    bundle = programs.BUNDLES["4.3"]
+    wrong = programs.Bundle(bundle.number, bundle.version, helm="0" * 64, kubectl=bundle.kubectl)
+    monkeypatch.setattr(programs, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(programs, "BUNDLES", {"4.3": wrong})
+    with pytest.raises(SetupError, match="SHA-256"):
+        programs.program("helm")
+    assert not wrong.folder.exists()
+    monkeypatch.setattr(programs, "BUNDLES", {"4.3": bundle})
+    assert programs.program("kubectl").parent == bundle.folder

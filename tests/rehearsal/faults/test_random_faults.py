@@ -1,0 +1,155 @@
+"""Chaos: the same seed does the same, every kind happens, and nothing happens without end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_setup.rehearsal import chaos
+from aws_setup.rehearsal.chaos import Chaos, Kind, Plan
+from aws_setup.rehearsal.command import main
+from aws_setup.rehearsal.kube import chaos as kube_chaos
+from aws_setup.rehearsal.machines import chaos as machine_chaos
+from aws_setup.rehearsal.rules import AwsError, Call
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import ACCOUNT, Settings
+from aws_setup.rehearsal.whisk import faults as whisk_faults
+from tests.support.aws import client
+
+MENUS = (
+    chaos.READS,
+    chaos.WRITES,
+    chaos.STALE,
+    chaos.CAPACITY,
+    chaos.SLOW,
+    kube_chaos.READS,
+    kube_chaos.WRITES,
+    kube_chaos.WATCHES,
+    machine_chaos.LATE,
+    machine_chaos.CONNECTIONS,
+    whisk_faults.READS,
+    whisk_faults.WRITES,
+)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A cloud with chaos in it."""
+    return Settings(speed=0, chaos=4)
+
+
+def call(action: str, **params: object) -> Call:
+    return Call("ec2", action, dict(params), "us-east-1", ACCOUNT)
+
+
+def drawn(seed: int, menu: chaos.Menu, identity: str, calls: int = 40) -> list[Kind | None]:
+    plan = Plan(seed)
+    return [plan.fault(menu, identity, number) for number in range(1, calls + 1)]
+
+
+@pytest.mark.parametrize("menu", MENUS)
+def test_the_same_seed_draws_the_same_and_another_another(menu: chaos.Menu) -> None:
+    asked = [f"thing {number}" for number in range(60)]
+    first = [drawn(5, menu, one) for one in asked]
+    assert first == [drawn(5, menu, one) for one in reversed(asked)][::-1]
+    assert first != [drawn(6, menu, one) for one in asked]
+
+
+def test_what_a_call_meets_does_not_depend_on_what_else_arrives() -> None:
+    asked = [call("CreateSubnet", CidrBlock=f"10.0.{number}.0/24") for number in range(40)]
+
+    def run(order: list[Call]) -> dict[str, str]:
+        one, told = Chaos(9), {}
+        for each in order:
+            try:
+                told[str(each.params)] = str(one.before(each))
+            except AwsError as error:
+                told[str(each.params)] = error.code
+        return told
+
+    assert run(asked) == run(asked[::-1])
+    assert len(set(run(asked).values())) > 2
+
+
+def test_made_up_ids_and_tokens_do_not_identify_a_call() -> None:
+    first = call("CreateTags", Resources=["i-0123456789abcdef0"], ClientToken="a")
+    second = call("CreateTags", Resources=["i-0fedcba9876543210"], ClientToken="b")
+    other = call("CreateTags", Resources=["vpc-0fedcba9876543210"], ClientToken="b")
+    assert chaos.identity(first) == chaos.identity(second) != chaos.identity(other)
+
+
+@pytest.mark.parametrize("menu", MENUS)
+def test_a_client_that_tries_again_gets_through(menu: chaos.Menu) -> None:
+    for seed in range(40):
+        for number in range(20):
+            runs = [
+                len(list(met))
+                for bad, met in groupby(drawn(seed, menu, f"thing {number}"), key=bool)
+                if bad
+            ]
+            assert max(runs, default=0) <= chaos.LONGEST
+
+
+def test_every_kind_is_on_some_menu_and_happens_within_a_few_seeds() -> None:
+    met = {
+        kind
+        for menu in MENUS
+        for seed in range(1, 6)
+        for number in range(30)
+        for kind in drawn(seed, menu, f"thing {number}", calls=8)
+    }
+    assert met - {None} == set(Kind)
+
+
+def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    for number in range(40):
+        with suppress(BotoCoreError, ClientError):
+            ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
+    with urllib.request.urlopen(f"{cloud.url}/_rehearsal/chaos") as answer:
+        told = json.load(answer)
+    assert told["summary"].startswith("chaos (seed 4): ")
+    assert told["counts"]["throttled"] == sum(h["kind"] == "throttled" for h in told["hits"]) > 0
+
+
+def test_serve_says_at_its_end_what_went_wrong(tmp_path: Path) -> None:
+    words = ["serve", "--speed", "0", "--chaos", "7", "--state-dir", str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "aws_setup.rehearsal", *words], stdout=pipe, stderr=pipe, text=True
+    ) as server:
+        assert server.stdout
+        line = ""
+        while not line.startswith("export AWS_ENDPOINT_URL="):
+            line = server.stdout.readline()
+        once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+        url = line.partition("=")[2].strip()
+        ec2 = boto3.client("ec2", endpoint_url=url, region_name="us-east-1", config=once)
+        for number in range(40):
+            with suppress(BotoCoreError, ClientError):
+                ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=30)
+    assert server.returncode == 0
+    told = json.loads((tmp_path / "chaos.json").read_text())
+    assert told["seed"] == 7
+    assert told["hits"]
+    assert told["summary"] in said.splitlines()
+
+
+def test_a_seed_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--chaos", "monkey"])
+    assert ended.value.code == 2
+    assert "--chaos: invalid int value: 'monkey'" in capsys.readouterr().err

@@ -1,0 +1,201 @@
+"""Real helm 3 and 4 install, upgrade, roll back and remove a chart on the stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.chart import CHART
+from aws_setup.rehearsal.kube.server import KubeApi
+from tests.support.kube import HELM, core, tool
+
+SPACE = "openwhisk"
+REPLICAS = "invoker.containerFactory.kubernetes.replicaCount=2"
+
+
+@dataclass(frozen=True)
+class Helm:
+    """One helm program, talking to one stand-in."""
+
+    program: Path
+    config: Path
+    major: int
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [str(self.program), "--kubeconfig", str(self.config), "-n", SPACE, *arguments]
+        home = str(self.config.parent)
+        pipe = subprocess.PIPE
+        environment = {"HOME": home, "PATH": os.environ["PATH"]}
+        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=90)
+        return process.returncode, out, err
+
+    def ok(self, *arguments: str) -> str:
+        code, out, err = self.run(*arguments)
+        assert code == 0, err
+        return out
+
+    def install(self, *arguments: str) -> str:
+        return self.ok(
+            "upgrade",
+            "--install",
+            "--create-namespace",
+            "owdev",
+            str(CHART),
+            "--set",
+            REPLICAS,
+            *arguments,
+        )
+
+    def status(self) -> str:
+        found: dict[str, Any] = json.loads(self.ok("status", "owdev", "-o", "json"))
+        return str(found["info"]["status"])
+
+
+@pytest.fixture(params=sorted(HELM))
+def helm(request: pytest.FixtureRequest, kube: KubeApi, tmp_path: Path) -> Helm:
+    config = tmp_path / "kubeconfig"
+    config.write_text(json.dumps(kube.kubeconfig()))
+    config.chmod(0o600)
+    return Helm(tool("helm", request.param), config, int(request.param[0]))
+
+
+def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApi) -> None:
+    helm.install("--wait", "--timeout", "60s")
+    assert helm.status() == "deployed"
+    v1 = core(kube)
+    assert len(v1.list_namespaced_persistent_volume_claim(SPACE).items) == 7
+    invokers = v1.list_namespaced_pod(SPACE, label_selector="name=owdev-invoker").items
+    assert sorted(one.spec.node_name for one in invokers) == ["invoker-0", "invoker-1"]
+    helm.install("--set", "whisk.ingress.apiHostName=real.example.com")
+    read = v1.read_namespaced_config_map
+    assert read("owdev-whisk.config", SPACE).data["whisk_api_host_name"] == "real.example.com"
+    helm.ok("rollback", "owdev", "1")
+    host = read("owdev-whisk.config", SPACE).data["whisk_api_host_name"]
+    assert host == "somebody-else.example.com"
+    helm.ok("uninstall", "owdev")
+    assert v1.list_namespaced_pod(SPACE).items == []
+    assert v1.list_namespaced_secret(SPACE).items == []
+    assert v1.list_persistent_volume().items == []
+
+
+def test_a_null_value_takes_an_annotation_away(helm: Helm, kube: KubeApi) -> None:
+    key = "service.beta.kubernetes.io/aws-load-balancer-internal"
+    helm.install()
+    service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
+    assert service.metadata.annotations[key] == "0.0.0.0/0"
+    escaped = key.replace(".", "\\.")
+    helm.install("--set", f"whisk.ingress.annotations.{escaped}=null")
+    service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
+    assert key not in service.metadata.annotations
+
+
+def test_a_changed_job_template_fails_until_the_job_is_gone(helm: Helm, kube: KubeApi) -> None:
+    helm.install()
+    change = (
+        "upgrade",
+        "owdev",
+        str(CHART),
+        "--set",
+        REPLICAS,
+        "--set",
+        "whisk.limits.actions.memory.max=50000m",
+    )
+    code, _, err = helm.run(*change)
+    assert code != 0
+    assert "field is immutable" in err
+    assert helm.status() == "failed"
+    for job in [one["metadata"]["name"] for one in kube.state.all("jobs", SPACE)]:
+        kube.state.remove("jobs", kube.state.need("jobs", job, SPACE))
+    helm.ok(*change)
+    assert helm.status() == "deployed"
+
+
+def test_a_killed_install_stays_pending_until_it_is_removed(helm: Helm, kube: KubeApi) -> None:
+    kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
+    process = helm.start(
+        "install",
+        "owdev",
+        str(CHART),
+        "--create-namespace",
+        "--set",
+        REPLICAS,
+        "--wait",
+        "--timeout",
+        "90s",
+    )
+    deadline = time.monotonic() + 60
+    while ("services", SPACE, "owdev-nginx") not in kube.state.objects:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    assert helm.status() == "pending-install"
+    code, _, err = helm.run("upgrade", "--install", "owdev", str(CHART))
+    assert code != 0
+    assert "another operation" in err
+    helm.ok("uninstall", "owdev")
+    kube.faults.clear()
+    helm.install("--wait", "--timeout", "60s")
+    assert helm.status() == "deployed"
+
+
+def test_a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeApi) -> None:
+    helm.install()
+    patch = {"data": {"whisk_api_host_name": "by-hand.example.com"}}
+    core(kube).patch_namespaced_config_map("owdev-whisk.config", SPACE, patch)
+    change = (
+        "upgrade",
+        "owdev",
+        str(CHART),
+        "--set",
+        REPLICAS,
+        "--set",
+        "whisk.ingress.apiHostName=new.example.com",
+    )
+    code, _, err = helm.run(*change)
+    if helm.major >= 4:
+        assert code != 0
+        assert "conflict" in err
+        helm.ok(*change, "--force-conflicts")
+    data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
+    assert data["whisk_api_host_name"] == "new.example.com"
+
+
+def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApi) -> None:
+    helm.install("--wait", "--timeout", "60s")
+    kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
+    process = helm.start(
+        "upgrade",
+        "owdev",
+        str(CHART),
+        "--set",
+        REPLICAS,
+        "--wait",
+        "--set",
+        "whisk.ingress.apiHostName=new.example.com",
+    )
+    name = ("secrets", SPACE, "sh.helm.release.v1.owdev.v2")
+    deadline = time.monotonic() + 60
+    while name not in kube.state.objects:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    kube.faults.clear()
+    assert helm.status() == "pending-upgrade"
+    helm.ok("rollback", "owdev", "1", "--wait", "--timeout", "60s")
+    assert helm.status() == "deployed"
+    data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
+    assert data["whisk_api_host_name"] == "somebody-else.example.com"

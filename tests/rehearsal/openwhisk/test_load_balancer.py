@@ -1,0 +1,140 @@
+"""OpenWhisk behind an emulated load balancer: when it answers, how it speaks, whom it lets in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from aws_setup.rehearsal.kube.controllers.outside import balancer_name
+from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.whisk.behind import Behind, openwhisk
+from aws_setup.rehearsal.whisk.certificate import self_signed
+from tests.support import eks
+from tests.support.aws import client
+from tests.support.machines import ADDRESSES, make_key, public_ip
+
+SPACE = "openwhisk"
+KEY = "uuid:key"
+
+
+@pytest.fixture
+def hooks(cloud: RehearsalCloud) -> Iterator[KubeHooks]:
+    with KubeHooks(cloud) as playing:
+        eks.make().cluster("zoo")
+        client("eks").describe_cluster(name="zoo")
+        yield playing
+
+
+@pytest.fixture
+def behind(cloud: RehearsalCloud, hooks: KubeHooks) -> Iterator[Behind]:
+    with openwhisk(cloud, hooks) as standing:
+        yield standing
+
+
+def install(state: State, *, certificate: str = "", ready: int = 1) -> None:
+    """Put a release into a cluster, as far as a load balancer sees it."""
+    where = {"namespace": SPACE}
+    ingress = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
+    service = state.put("services", {"metadata": {"name": "owdev-nginx", **where}})
+    state.set_status("services", service, ingress)
+    secret = {"guest": base64.b64encode(KEY.encode()).decode()}
+    state.put("secrets", {"metadata": {"name": "owdev-whisk.auth", **where}, "data": secret})
+    for part, count in (("controller", ready), ("invoker", 8)):
+        held = state.put("statefulsets", {"metadata": {"name": f"owdev-{part}", **where}})
+        state.set_status("statefulsets", held, {"readyReplicas": count})
+    listener = {"Protocol": "TCP", "LoadBalancerPort": 443, "InstancePort": 30443}
+    if certificate:
+        listener |= {"Protocol": "SSL", "SSLCertificateId": certificate}
+    client("elb").create_load_balancer(
+        LoadBalancerName=balancer_name(service),
+        Listeners=[listener],
+        AvailabilityZones=["us-east-1a"],
+    )
+
+
+def get(behind: Behind, path: str, *, scheme: str = "http", auth: str = KEY) -> tuple[int, bytes]:
+    headers = urllib3.make_headers(basic_auth=auth)
+    with urllib3.PoolManager(cert_reqs=ssl.CERT_NONE, retries=False) as pool:
+        url = f"{scheme}://127.0.0.1:{behind.port}{path}"
+        answer = pool.request("GET", url, headers=headers, timeout=10)
+        return answer.status, answer.data
+
+
+ACTIONS = "/api/v1/namespaces/_/actions"
+
+
+def test_nobody_answers_without_a_release_or_before_its_controller(
+    hooks: KubeHooks, behind: Behind
+) -> None:
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        get(behind, "/ping")
+    install(hooks.apis["zoo"].state, ready=0)
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        get(behind, "/ping")
+
+
+def test_it_lets_in_whoever_has_the_releases_key(hooks: KubeHooks, behind: Behind) -> None:
+    install(hooks.apis["zoo"].state)
+    assert get(behind, "/ping")[0] == 200
+    assert get(behind, "/invokers/healthy/count") == (200, b"8")
+    assert get(behind, ACTIONS) == (200, b"[]")
+    assert get(behind, ACTIONS, auth="uuid:another")[0] == 401
+
+
+def test_a_new_release_has_no_actions(hooks: KubeHooks, behind: Behind) -> None:
+    state = hooks.apis["zoo"].state
+    install(state)
+    behind.door()
+    first = behind.whisk.store
+    behind.door()
+    assert behind.whisk.store is first
+    state.remove("services", state.need("services", "owdev-nginx", SPACE))
+    install(state)
+    behind.door()
+    assert behind.whisk.store is not first
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_it_shows_the_listeners_certificate(hooks: KubeHooks, behind: Behind) -> None:
+    made = self_signed()
+    uploaded = client("iam").upload_server_certificate(
+        ServerCertificateName="own",
+        CertificateBody=made.pem.decode(),
+        PrivateKey=made.key.decode(),
+    )["ServerCertificateMetadata"]
+    install(hooks.apis["zoo"].state, certificate=uploaded["Arn"])
+    assert get(behind, "/ping", scheme="https")[0] == 200
+    shown = ssl.get_server_certificate(("127.0.0.1", behind.port))
+    own = ssl.PEM_cert_to_DER_cert(made.pem.decode())
+    assert hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown)).digest() == hashlib.sha256(own).digest()
+
+
+def test_an_imitated_machine_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
+    with Crowd(tmp_path / "crowd") as crowd:
+        machine = crowd.launch(
+            "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), authorized_key=key
+        )
+        machine.tree.write("/etc/kept", "still here")
+        crowd.ensemble.running[ADDRESSES[0]] = machine
+        crowd.power_off("i-0")
+        assert crowd.ensemble.running == {}
+        assert not crowd.members["i-0"].on
+        crowd.power_on("i-0", public_ip=public_ip(7))
+        assert machine.tree.read("/etc/kept") == "still here"
+        config = crowd.ssh_config.read_text()
+        assert f"Host {public_ip(7)}\n" in config
+        assert public_ip(0) not in config.split()
+        crowd.discard("i-0")
+        crowd.discard("i-0")
+        assert not machine.tree.root.exists()
+        assert "HostKeyAlias" not in crowd.ssh_config.read_text()

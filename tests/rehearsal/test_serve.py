@@ -1,0 +1,109 @@
+"""`python -m aws_setup.rehearsal serve`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.command import main
+from tests.support.aws import client, refused
+
+SERVE = [sys.executable, "-m", "aws_setup.rehearsal", "serve"]
+ROOT = Path(__file__).parents[2]
+
+
+def served(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SERVE, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
+    )
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def server(state: Path) -> Iterator[subprocess.Popen[str]]:
+    fault = {"fault": "fail", "action": "DescribeVpcs", "code": "InternalError", "times": 1}
+    (state / "faults.json").write_text(json.dumps([fault]))
+    command = [*SERVE, "--speed", "0", "--state-dir", str(state)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
+        yield process
+        process.kill()
+
+
+def test_serves_until_ctrl_c(
+    server: subprocess.Popen[str], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.stdout
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("$env:AWS_SETUP_PACE"):
+        lines.append(server.stdout.readline().rstrip())
+    assert "export AWS_SETUP_PACE=0" in lines
+    assert "set -gx AWS_REGION us-east-1" in lines
+    exports = [line.removeprefix("export ") for line in lines if line.startswith("export AWS_")]
+    for name, value in (line.split("=", 1) for line in exports):
+        monkeypatch.setenv(name, value)
+    ec2 = client("ec2")
+    assert refused(ec2.describe_vpcs) == "InternalError"
+    ec2.create_vpc(CidrBlock="10.0.0.0/16")
+    port = int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    taken = served("--port", str(port))
+    assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
+    assert str(port) in taken.stderr
+    server.send_signal(signal.SIGINT)
+    assert server.wait(timeout=20) == 0
+    calls = json.loads((state / "calls.json").read_text())
+    assert [call["action"] for call in calls] == ["DescribeVpcs", "CreateVpc"]
+    left = json.loads((state / "snapshot.json").read_text())
+    assert [thing["kind"] for thing in left] == ["vpc", "key-pair"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("faults.json", '[{"fault": "explode"}]', "explode"),
+        ("faults.json", "[{", "faults.json"),
+        ("faults.json", '"x"', "faults"),
+        ("settings.json", '{"quotas": {"vcpu": 1}}', "vcpu"),
+        ("settings.json", "[]", "settings.json"),
+        ("settings.json", '{"speed": 0.0001}', "speed"),
+        ("settings.json", '{"latencies": {"nat": 1}}', "nat"),
+    ],
+)
+def test_bad_state_file(
+    state: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, said: str
+) -> None:
+    (state / name).write_text(content)
+    code, end = main(["serve", "--state-dir", str(state)]), capsys.readouterr()
+    assert (code, end.err.count("\n")) == (2, 1)
+    assert said in end.err
+    assert not end.out
+
+
+def test_bad_port_and_speed() -> None:
+    assert main(["serve", "--port", "70000"]) == 2
+    assert main(["serve", "--speed", "-1"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--speed", "fast"])
+
+
+def test_listens_on_loopback_only(server: subprocess.Popen[str]) -> None:
+    assert server.stdout
+    url = server.stdout.readline().split()[5]
+    host, port = url.removeprefix("http://").split(":")
+    assert host == "127.0.0.1"
+    with socket.socket() as own:
+        own.bind(("127.0.0.2", int(port)))  # in use if the server listened on every address

@@ -1,0 +1,109 @@
+"""`serve` from another terminal: scripts, ssh and kubectl; two side by side do not meet."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support.demo import ROOT, Run, started
+from tests.support.eks_tokens import sign
+from tests.support.kube import tool
+from tests.support.machines import needs_machines
+
+pytestmark = [pytest.mark.timeout(300), needs_machines]
+
+
+class Terminal:
+    """Another terminal, in which the exports of a `serve` were pasted."""
+
+    def __init__(self, run: Run, home: Path) -> None:
+        run.until("kubectl get nodes")
+        exported = re.findall(r"^export (\w+)=(.*)$", run.text, re.MULTILINE)
+        self.set = {name: value for name, value in exported if name != "PATH"}
+        self.environment = os.environ | self.set | {"HOME": str(home)}
+        for folder in re.findall(r'^export PATH="(.*):\$PATH"$', run.text, re.MULTILINE):
+            self.put_first(Path(folder))
+        (self.config,) = set(re.findall(r"-y (\S+/config_aws\.yaml)", run.text))
+        self.ssh = shlex.split(next(line for line in run.lines if line.startswith("ssh -F")))
+
+    def put_first(self, folder: Path) -> None:
+        """Look for programs in a folder before all others."""
+        self.environment["PATH"] = f"{folder}{os.pathsep}{self.environment['PATH']}"
+
+    def do(self, *command: str) -> str:
+        """Run a command and return what it prints; it must end well."""
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def script(self, name: str, *words: str) -> dict[str, object]:
+        """Run a script and return its document."""
+        told = self.do(sys.executable, name, *words, "-y", self.config, "--yes", "--json")
+        document: dict[str, object] = json.loads(told)
+        return document
+
+    def things(self) -> list[str]:
+        """Return what there is in this terminal's cloud."""
+        url = f"{self.set['AWS_ENDPOINT_URL']}/_rehearsal/snapshot"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return [thing["kind"] for thing in json.load(answer)]
+
+
+def test_scripts_ssh_and_kubectl_work_and_another_serve_does_not_disturb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    with (
+        started(tmp_path / "one", "serve", "--speed", "0") as first,
+        started(tmp_path / "two", "serve", "--speed", "0", "--imitate-machines") as second,
+    ):
+        one, two = Terminal(first, home), Terminal(second, home)
+        made = one.script("create_aws_infrastructure.py", "create")
+        assert made["result"] == "ok"
+        assert two.things() == ["key-pair"], "what one makes is not in the other"
+
+        assert one.do(*one.ssh, "hostname").strip() == "ip-10-0-8-233"
+
+        configured = one.script("configure_eks_cluster.py", "configure", "--skip-storage-probe")
+        assert configured["result"] == "ok"
+        aws = tmp_path / "bin" / "aws"
+        aws.parent.mkdir()
+        aws.write_text(f"#!{sys.executable}\nprint({credential(one, monkeypatch)!r})\n")
+        aws.chmod(0o755)
+        one.put_first(aws.parent)
+        nodes = one.do(str(tool("kubectl", "4.3")), "get", "nodes", "-o", "name").split()
+        assert len(nodes) == 11
+
+        second.press_ctrl_c()
+        assert second.rest() == 0, second.text
+        assert second.gone(within=10), second.alive()
+        assert one.script("create_aws_infrastructure.py", "status")["result"] == "ok"
+        os.kill(first.process.pid, signal.SIGTERM)
+        assert first.rest() == 0, first.text
+        assert first.gone(within=10), first.alive()
+
+
+def credential(terminal: Terminal, patch: pytest.MonkeyPatch) -> str:
+    """Return what `aws eks get-token` prints, with a token as that program signs it."""
+    patch.setenv("AWS_SECRET_ACCESS_KEY", terminal.set["AWS_SECRET_ACCESS_KEY"])
+    version = "client.authentication.k8s.io/v1beta1"
+    status = {"token": sign("lambda-fs-eks-cluster"), "expirationTimestamp": "2100-01-01T00:00:00Z"}
+    return json.dumps({"kind": "ExecCredential", "apiVersion": version, "status": status})

@@ -1,0 +1,74 @@
+"""The keeper of machines: many go at once, and one that does not boot is made anew."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.machines.keeper import Keeper
+from aws_setup.rehearsal.machines.room import Room
+from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.software import laying
+from tests.support.aws import IMAGE, client, network, run
+from tests.support.machines import ADDRESSES, make_key, needs_machines, public_ip
+
+pytestmark = needs_machines
+
+
+@pytest.fixture
+def public_key(tmp_path: Path) -> str:
+    return make_key(tmp_path / "key").with_suffix(".pub").read_text()
+
+
+def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_key: str) -> None:
+    with Room(tmp_path / "room", authorized_key=public_key) as room, ThreadPoolExecutor(5) as pool:
+        for _ in range(3):
+
+            def launch(index: int) -> None:
+                room.launch(f"i-{index}", private_ip=ADDRESSES[index], public_ip=public_ip(index))
+
+            list(pool.map(launch, range(5)))
+            known = (tmp_path / "room" / "known_hosts").read_text()
+            assert known.count("ssh-ed25519") == 5
+            list(pool.map(room.discard, [f"i-{index}" for index in range(5)]))
+            assert "HostKeyAlias" not in room.ssh_config.read_text()
+
+
+def test_a_machine_that_does_not_boot_is_made_anew(
+    cloud: RehearsalCloud, tmp_path: Path, public_key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[Tree] = []
+
+    def stumble(tree: Tree) -> None:
+        tries.append(tree)
+        if len(tries) == 1:
+            raise SetupError("a stumble", "the first time")
+
+    ec2 = client("ec2")
+    ec2.import_key_pair(KeyName="key", PublicKeyMaterial=public_key.encode())
+    own = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
+    with Room(tmp_path / "room") as room, caplog.at_level(logging.WARNING):
+        keeper = Keeper(cloud, room, amis={IMAGE: (stumble,)})
+        client("ec2").describe_instances()
+        keeper.sync()
+        assert "a stumble" in caplog.text
+        keeper.sync()
+        assert len(tries) == 2
+        assert room.console(own).count("ssh-ed25519") == 1
+
+
+@pytest.mark.skipif(shutil.which("mariadb-install-db") is None, reason="MariaDB is missing")
+def test_a_fresh_database_does_not_use_the_temporary_folder_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    made = laying.make_template(tmp_path / "mariadb")
+    assert (made / "mysql").is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"mariadb", "home"}

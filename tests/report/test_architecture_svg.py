@@ -1,0 +1,133 @@
+"""The architecture picture shows what the step table holds, and the stored one is current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from aws_setup.config import Config, load_config
+from aws_setup.infrastructure.vm_groups import fleets
+from aws_setup.report import architecture_svg
+
+ROOT = Path(__file__).resolve().parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
+FILLED = "ssh_keypair_name: my-key\nssh_key_path: my-key.pem\n"
+
+
+def drawn(**keys: Any) -> ElementTree.Element:
+    """Return the picture of a configuration, parsed."""
+    config = Config.model_validate({"ssh_keypair_name": "k", "ssh_key_path": "k.pem"} | keys)
+    return ElementTree.fromstring(architecture_svg.architecture(config))
+
+
+def texts(image: ElementTree.Element) -> str:
+    """Return everything that the picture says, a line for each text."""
+    return "\n".join(element.text or "" for element in image.iter(f"{SVG}text"))
+
+
+def test_the_stored_picture_is_that_of_the_sample(tmp_path: Path) -> None:
+    sample = (ROOT / "sample_config_aws.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "config.yaml"
+    file.write_text(sample.replace("<FILL THIS IN>", "mine"), encoding="utf-8")
+    made = tmp_path / "made.svg"
+    assert architecture_svg.main(["-y", str(file), "-o", str(made)]) == 0
+    stored = (ROOT / "docs" / "architecture.svg").read_bytes()
+    assert made.read_bytes() == stored, "run python -m aws_setup.report.architecture_svg"
+    assert architecture_svg.main(["-o", str(made)]) == 0
+    assert made.read_bytes() == stored
+
+
+def test_it_names_everything() -> None:
+    said = texts(drawn())
+    config = architecture_svg.SAMPLE
+    wanted = [config.vpc_name, config.vpc_cidr, "NAT gateway", "internet gateway", "zone 1"]
+    wanted += [*config.public_subnet_cidrs, *config.private_subnet_cidrs]
+    wanted += [config.eks_cluster_name, "core-nodes × 3", "invoker-nodes × 8"]
+    wanted += ["lambda_fs_clients_ags", "hopsfs_clients_ags", "hopsfs_namenodes_ags"]
+    for fleet in fleets(config):
+        wanted += [fleet.title, *map(str, fleet.addresses)]
+    assert [text for text in wanted if text not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("switched_off", "gone"),
+    [
+        ({"create_eks_cluster": False}, ["EKS cluster", "core-nodes"]),
+        ({"create_zookeeper_vms": False}, ["zookeeper", "10.0.8.233"]),
+        ({"create_ndb_cluster": False}, ["ndb"]),
+        ({"create_autoscaling_groups": False}, ["_ags", "auto-scaling"]),
+        ({"create_vpc": False}, ["NAT gateway", "internet gateway", "10.0.0.0/"]),
+    ],
+)
+def test_what_is_switched_off_is_not_shown(switched_off: dict[str, Any], gone: list[str]) -> None:
+    said, whole = texts(drawn(**switched_off)), texts(drawn())
+    for text in gone:
+        assert text in whole
+        assert text not in said
+
+
+def test_names_are_escaped() -> None:
+    assert "VPC <&\"'> (10.0.0.0/16)" in texts(drawn(vpc_name="<&\"'>"))
+
+
+def test_every_box_stays_on_the_page_and_within_its_height() -> None:
+    for keys in ({}, {"create_eks_cluster": False}, {"create_ndb_cluster": False}):
+        image = drawn(**keys)
+        width, height = int(image.attrib["width"]), int(image.attrib["height"])
+        for box in image.iter(f"{SVG}rect"):
+            x, y = int(box.get("x", "0")), int(box.get("y", "0"))
+            assert x + int(box.attrib["width"]) <= width
+            assert y + int(box.attrib["height"]) <= height
+
+
+def test_many_fixed_addresses_do_not_leave_their_box() -> None:
+    addresses = [f"10.0.1.{last}" for last in range(10, 17)]
+    said = texts(drawn(num_lambda_fs_zk_vms=7, zookeeper_private_ips=addresses))
+    assert "10.0.1.13, …" in said
+    assert "10.0.1.14" not in said
+
+
+def test_dark_and_light_colours() -> None:
+    style = drawn().findtext(f"{SVG}style")
+    assert style
+    assert "prefers-color-scheme: dark" in style
+
+
+@pytest.mark.parametrize("arguments", [["-y"], ["--help"], ["-x", "1"], ["a.yaml", "b.svg"]])
+def test_wrong_arguments_show_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert architecture_svg.main(arguments) == 2
+    assert capsys.readouterr().err == f"{architecture_svg.USAGE}\n"
+
+
+def test_a_bad_file_is_refused_with_every_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, target = tmp_path / "config.yaml", tmp_path / "made.svg"
+    file.write_text(f"{FILLED}vpc_cidr: 1\nnum_ndb_datanodes: many\n", encoding="utf-8")
+    assert architecture_svg.main(["-y", str(file), "-o", str(target)]) == 2
+    said = capsys.readouterr().err
+    assert "vpc_cidr" in said
+    assert "num_ndb_datanodes" in said
+    assert not target.exists()
+
+
+def test_a_target_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "no" / "such" / "folder.svg"
+    assert architecture_svg.main(["-o", str(target)]) == 2
+    assert f"{target} cannot be written" in capsys.readouterr().err
+
+
+def test_a_configuration_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"{FILLED}vpc_name: Mine\n", encoding="utf-8")
+    assert load_config(file).vpc_name == "Mine"
+    target = tmp_path / "made.svg"
+    assert architecture_svg.main(["-y", str(file), "-o", str(target)]) == 0
+    assert "VPC Mine" in target.read_text(encoding="utf-8")

@@ -1,0 +1,141 @@
+"""The timeline as a picture: its bars, its critical path, and the stored one."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from aws_setup.engine.history import HIDDEN, read_events
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
+from aws_setup.report import gantt_svg
+from aws_setup.report.gantt_svg import timeline_svg
+from tests.report.test_timeline import TIMES, recorded
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "tests" / "data" / "create.events.jsonl"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(svg: str) -> ElementTree.Element:
+    return ElementTree.fromstring(svg)
+
+
+def bars(svg: str) -> dict[str, ElementTree.Element]:
+    """Return the bar of each step, by the name that its tooltip begins with."""
+    found = {}
+    for bar in drawn(svg).iter(f"{SVG}rect"):
+        said = bar.findtext(f"{SVG}title")
+        if said:
+            found[said.split(":")[0]] = bar
+    return found
+
+
+def test_the_stored_picture_is_that_of_the_sample(tmp_path: Path) -> None:
+    made = tmp_path / "made.svg"
+    assert gantt_svg.main([str(SAMPLE), "-o", str(made)]) == 0
+    stored = (ROOT / "docs" / "timeline.svg").read_bytes()
+    command = (
+        "python -m aws_setup.report.gantt_svg tests/data/create.events.jsonl -o docs/timeline.svg"
+    )
+    assert made.read_bytes() == stored, command
+
+
+def test_the_sample_holds_no_account() -> None:
+    assert not HIDDEN.search(SAMPLE.read_text(encoding="utf-8"))
+    [record] = read_events(SAMPLE)
+    assert record.end
+    assert record.end.result == "ok"
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_bars_are_where_the_times_are(narrow: bool) -> None:
+    svg = timeline_svg(recorded(), narrow=narrow)
+    page = drawn(svg)
+    width = float(page.attrib["width"])
+    found = bars(svg)
+    assert found.keys() == TIMES.keys()
+    begins = {step: float(bar.attrib["x"]) for step, bar in found.items()}
+    wide = {step: float(bar.attrib["width"]) for step, bar in found.items()}
+    scale = (begins["software"] - begins["vpc"]) / 60
+    for step, (start, end) in TIMES.items():
+        assert begins[step] == pytest.approx(begins["vpc"] + scale * start, abs=0.2)
+        assert wide[step] == pytest.approx(max(2.0, scale * (end - start)), abs=0.3)
+        assert begins[step] + wide[step] <= width
+    ordered = sorted(found.values(), key=lambda bar: float(bar.attrib["y"]))
+    assert [float(bar.attrib["x"]) for bar in ordered] == sorted(begins.values())
+    for bar, following in pairwise(ordered):
+        assert float(bar.attrib["y"]) + 12 < float(following.attrib["y"])
+
+
+def test_the_critical_path_is_marked_and_named() -> None:
+    svg = timeline_svg(recorded())
+    critical = {step for step, bar in bars(svg).items() if "critical" in bar.attrib["class"]}
+    assert critical == {"role", "cluster"}
+    assert "Critical path: role, cluster." in str(drawn(svg).findtext(f"{SVG}desc"))
+    assert len([p for p in drawn(svg).iter(f"{SVG}path") if p.get("class") == "chain"]) == 1
+
+
+def test_short_steps_can_be_left_out_but_not_those_of_the_path() -> None:
+    svg = timeline_svg(recorded(), least=0.05)
+    assert bars(svg).keys() == {"role", "cluster", "machine", "software"}
+    assert "2 shorter ones are left out" in svg
+
+
+def test_failed_and_unfinished_bars_say_so_in_words() -> None:
+    record = recorded(
+        {"vpc": (0.0, 2.0)},
+        Event(0.0, Kind.START, "role", Action.CREATE),
+        Event(2.0, Kind.START, "subnet", Action.CREATE),
+        Event(90.0, Kind.FAILED, "subnet", Action.CREATE, "quota"),
+    )
+    svg = timeline_svg(record)
+    texts = [one for one in drawn(svg).iter(f"{SVG}text") if "word" in str(one.get("class"))]
+    assert [one.text for one in texts] == ["unfinished", "failed"]
+    assert {one.get("class") for one in texts} == {"word inside"}, "the page ends there"
+    assert "failed" in bars(svg)["subnet"].attrib["class"]
+
+
+@pytest.mark.parametrize("total", [0.4, 7.0, 61.0, 600.0, 5000.0, 400_000.0])
+def test_the_axis_has_a_few_round_times(total: float) -> None:
+    svg = timeline_svg(recorded({"vpc": (0.0, total)}))
+    ticks = re.findall(r'class="tick" x="([\d.]+)" y="15"[^>]*>([^<]+)<', svg)
+    assert ticks[0][1] == "0"
+    assert 1 <= len(ticks) <= 9
+    places = [float(x) for x, _ in ticks]
+    assert all(after - before > 50 for before, after in pairwise(places))
+
+
+def test_a_run_in_which_nothing_ran_is_an_empty_picture() -> None:
+    assert bars(timeline_svg(recorded({}))) == {}
+
+
+def test_the_same_run_gives_the_same_picture() -> None:
+    [record] = read_events(SAMPLE)
+    assert timeline_svg(record) == timeline_svg(record)
+
+
+@pytest.mark.parametrize("arguments", [[], ["a"], ["a", "b", "c"], ["--help"]])
+def test_wrong_arguments_show_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gantt_svg.main(arguments) == 2
+    assert capsys.readouterr().err == f"{gantt_svg.USAGE}\n"
+
+
+def test_logs_and_targets_that_do_not_serve_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    for source, target in (
+        (tmp_path / "none.jsonl", tmp_path / "a.svg"),
+        (empty, tmp_path / "a.svg"),
+        (SAMPLE, tmp_path / "no" / "a.svg"),
+    ):
+        assert gantt_svg.main([str(source), "-o", str(target)]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1

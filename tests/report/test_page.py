@@ -1,0 +1,324 @@
+"""The page of --html: whole, escaped, offline, and written however a run ends."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.config import Config
+from aws_setup.engine.history import End, Head, Planned, Record, read_events
+from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.step import Action
+from aws_setup.errors import Problem, Refused
+from aws_setup.report.architecture_svg import SAMPLE
+from aws_setup.report.page import check_target, page, write_page
+from tests.engine.test_history import written
+from tests.report.test_timeline import NEEDS, recorded
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """A page, read strictly: its tables, its texts, its ids, and every element with attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.texts: list[str] = []
+        self.bold: set[str] = set()
+        self._row_class = ""
+        self.feed(text)
+        self.close()
+        assert self.open == [], "every element is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+            self._row_class = str(dict(attrs).get("class", ""))
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> is not what was open"
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.texts.append(data.strip())
+        if self.open and self.open[-1] in {"td", "th"}:
+            self.rows[-1][-1] += data.strip()
+            if self.open[-1] == "th" and "critical" in self._row_class.split():
+                self.bold.add(data.strip())
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.texts)
+
+    def row(self, first: str) -> list[str]:
+        return next(row for row in self.rows if row and row[0] == first)
+
+
+def read(*records: Record, config: Config | None = SAMPLE, **more: Any) -> Page:
+    return Page(page(records, config=config, **more))
+
+
+def planned() -> Record:
+    """Return a run of all of NEEDS that ended well."""
+    record = recorded(end=End("ok", 601.0, 42))
+    head = Head(
+        "create",
+        "create_aws_infrastructure.py",
+        deployment="zoo",
+        region="us-east-1",
+        started="2026-11-23T12:00:00+00:00",
+        needs=NEEDS,
+        hourly_usd=1.5,
+        parts={"machines": 1.0, "eks": 0.5},
+        plan={step: Planned("create") for step in NEEDS},
+    )
+    return Record(head, record.events, record.end)
+
+
+def test_every_step_is_in_the_table_with_what_it_needs_and_how_long_it_took() -> None:
+    read_page = read(planned())
+    for step, needs in NEEDS.items():
+        row = read_page.row(step)
+        assert row[1:4] == ["create", "created", f"{step}-1"]
+        assert row[4] == ", ".join(needs)
+    assert read_page.row("cluster")[5:] == ["9.5 s", "9 min 50 s"]
+    assert "done" in read_page.row("create")
+    assert read_page.row("create")[-1] == "42"
+
+
+def test_the_critical_path_is_marked_in_timeline_and_table() -> None:
+    text = page([planned()], config=SAMPLE)
+    assert Page(text).bold == {"role", "cluster"}
+    marked = set(re.findall(r'class="name critical"[^>]*>([^<]+)<', text))
+    assert marked == {"role", "cluster"}
+    assert "Critical path: role → cluster." in text
+
+
+def test_costs_are_by_part_an_hour_and_a_month() -> None:
+    read_page = read(planned())
+    assert read_page.row("machines")[1:] == ["1.000", "730.00"]
+    assert read_page.row("in all")[1:] == ["1.500", "1,095.00"]
+
+
+def test_names_and_reasons_are_escaped() -> None:
+    evil = '<script>alert("1")</script>'
+    problem = Problem(evil, evil, evil)
+    head = Head(evil, evil, evil, evil, evil, {evil: (evil,)}, 1.0, {evil: 1.0})
+    failed = Event(1.0, Kind.FAILED, evil, Action.CREATE, evil, evil)
+    done = Event(2.0, Kind.DONE, f"{evil}2", Action.CREATE, evil, evil)
+    record = Record(head, (failed, done), End("failed", 2.0, 1, (problem,)))
+    config = Config(ssh_keypair_name="k", ssh_key_path="k", vpc_name=evil)
+    text = page([record, record], config=config, facts=[evil])
+    assert "<script" not in text
+    assert evil in Page(text).said
+
+
+def test_the_page_fetches_nothing_and_runs_nothing() -> None:
+    text = page([planned()], config=SAMPLE)
+    read_page = Page(text)
+    outside = {"script", "link", "iframe", "img", "object", "embed", "base", "use", "image"}
+    assert not outside & {tag for tag, _ in read_page.elements}
+    for _, attributes in read_page.elements:
+        assert not {name for name in attributes if name.startswith("on")}
+        assert not {"src", "href", "action", "xlink:href"} & attributes.keys()
+    without = text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?://|url\((?!#)|@import", without)
+    [policy] = [m for m in read_page.of("meta") if m.get("http-equiv")]
+    assert str(policy["content"]).startswith("default-src 'none'")
+
+
+def test_it_can_be_read_aloud() -> None:
+    read_page = read(planned(), planned())
+    tags = [tag for tag, _ in read_page.elements]
+    assert (tags.count("main"), tags.count("header"), tags.count("h1")) == (1, 1, 1)
+    assert [html["lang"] for html in read_page.of("html")] == ["en"]
+    assert all(head.get("scope") in {"row", "col"} for head in read_page.of("th"))
+    ids = [attributes["id"] for _, attributes in read_page.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids)), "ids are unique, also with several runs"
+    assert tags.count("svg") == 5
+    for image in read_page.of("svg"):
+        assert image["role"] == "img"
+        assert set(str(image["aria-labelledby"]).split()) <= set(ids)
+    for _, attributes in read_page.elements:
+        assert str(attributes.get("aria-labelledby", ids[0])).split()[0] in ids
+
+
+def contrast(one: str, other: str) -> float:
+    """Return WCAG 2's contrast of two colours."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((light(one), light(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_texts_stand_out_from_the_paper_by_day_and_by_night() -> None:
+    schemes = re.findall(r":root \{([^}]*--ink[^}]*)\}", page([planned()]))
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", scheme))
+        for name in ("ink", "soft", "good", "blue", "bad", "warn"):
+            assert contrast(colours[name], colours["paper"]) >= 4.5, name
+
+
+def test_a_failed_run_says_so_on_top() -> None:
+    record = recorded(
+        {"vpc": (0.0, 2.0)},
+        Event(2.0, Kind.START, "subnet", Action.CREATE),
+        Event(4.0, Kind.FAILED, "subnet", Action.CREATE, "quota of subnets"),
+        Event(4.0, Kind.BLOCKED, "machine"),
+        end=End("failed", 4.0, 3, (Problem("subnet: quota", "200 are there", "ask for more"),)),
+    )
+    read_page = read(record)
+    said = read_page.said
+    assert said.index("subnet: quota: 200 are there") < said.index("Architecture")
+    assert "→ ask for more" in said
+    assert read_page.row("subnet")[2] == "failed"
+    assert "quota of subnets" in said
+    assert "1 of 6" in read_page.row("create"), "what failed changed nothing"
+    assert read_page.row("machine")[2] == "not started"
+    assert "create failed" in said
+
+
+def test_the_title_says_once_what_is_true_of_all_runs() -> None:
+    done = Record(Head("create", "s", deployment="zoo"), (), End("ok", 1.0, 1))
+    failed = Record(Head("configure", "c", deployment="zoo"), (), End("failed", 1.0, 1))
+    assert "<h1>zoo: create, create done</h1>" in page([done, done])
+    assert "<h1>zoo: create done, configure failed</h1>" in page([done, failed])
+
+
+def test_a_run_that_was_killed_has_no_end() -> None:
+    record = recorded({"vpc": (0.0, 2.0)}, Event(2.0, Kind.START, "subnet", Action.CREATE))
+    read_page = read(record)
+    assert "did not end" in read_page.row("create")
+    assert read_page.row("subnet")[2] == "unfinished"
+
+
+def test_a_refused_run_has_a_page_with_the_reason_and_nothing_else() -> None:
+    end = End("refused", 0.0, 0, (Problem("no credentials", "AWS says so", "log in"),))
+    read_page = read(Record(Head("create", "s"), (), end))
+    assert "no credentials: AWS says so" in read_page.said
+    assert "No step was looked at." in read_page.said
+    assert "Timeline" not in read_page.said
+    assert "Costs" not in read_page.said
+
+
+def states(text: str) -> dict[str, int]:
+    """Return the words of the boxes of the architecture with their number."""
+    words = re.findall(r'<text class="state[^>]*>([^<]+)<', text)
+    return {word: words.count(word) for word in words}
+
+
+def test_the_architecture_shows_how_each_thing_stands() -> None:
+    plan = {"vpc": Planned("exists", "vpc-1"), "zookeeper": Planned("create")}
+    steps = {
+        "public subnet 1": Kind.FAILED,
+        "nat gateway": Kind.BLOCKED,
+        "eks cluster": Kind.START,
+    }
+    events = tuple(Event(1.0, kind, step, Action.CREATE) for step, kind in steps.items())
+    text = page([Record(Head("create", "s", plan=plan), events)], config=SAMPLE)
+    assert states(text) == dict.fromkeys(["exists", "failed", "unfinished"], 1) | {"not started": 2}
+
+
+def test_earlier_runs_tell_what_stands_already() -> None:
+    made = Event(1.0, Kind.DONE, "vpc", Action.CREATE, id="vpc-1")
+    failed = Event(1.0, Kind.FAILED, "zookeeper", Action.CREATE)
+    earlier = Record(Head("create", "s"), (made, failed))
+    now = Record(Head("configure", "c"), (Event(1.0, Kind.DONE, "core-nodes", Action.CREATE),))
+    text = page([now], config=SAMPLE, earlier=[earlier])
+    assert states(text) == {"exists": 1, "created": 1}
+
+
+def test_the_whole_story_shows_what_stood_before_destroy() -> None:
+    made = Record(Head("create", "s"), (Event(1.0, Kind.DONE, "vpc", Action.CREATE),))
+    used = Record(Head("configure", "c"), (Event(1.0, Kind.DONE, "vpc", Action.EXISTS),))
+    gone = Record(Head("destroy", "s"), (Event(1.0, Kind.DONE, "vpc", Action.DELETE),))
+    text = page([made, used, gone], config=SAMPLE)
+    assert states(text) == {"created": 1}
+    assert "before destroy" in text
+    assert states(page([gone], config=SAMPLE)) == {"deleted": 1}
+
+
+def test_costs_of_several_scripts_add_up_and_the_newest_of_one_counts() -> None:
+    runs = [
+        Record(Head("create", "a", parts={"eks": 0.1, "machines": 9.0})),
+        Record(Head("create", "a", parts={"eks": 0.1, "machines": 10.0})),
+        Record(Head("configure", "b", parts={"eks": 0.4})),
+    ]
+    read_page = read(*runs)
+    assert read_page.row("machines")[1] == "10.000"
+    assert read_page.row("eks")[1] == "0.500"
+
+
+def test_a_page_replaces_an_old_one_whole(tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    target.write_text("<!DOCTYPE html>old")
+    check_target(target)
+    write_page(target, [planned()], config=SAMPLE)
+    assert target.read_text(encoding="utf-8") == page([planned()], config=SAMPLE)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".html"] == ["page.html"]
+
+
+def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for target in (tmp_path, tmp_path / "no" / "page.html", file / "page.html"):
+        with pytest.raises(Refused, match="the report cannot be written"):
+            check_target(target)
+    if Path("/dev/null").exists():
+        with pytest.raises(Refused, match="is no file"):
+            check_target(Path("/dev/null"))
+    check_target(tmp_path / "page.html")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
+
+
+def test_what_is_read_from_a_log_draws_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log = written(path, Event(101.0, Kind.DONE, "vpc", Action.CREATE, id="vpc-1"))
+    assert page(read_events(path)) == page([log.record()])
+
+
+def test_a_run_of_no_time_has_a_table_and_no_timeline() -> None:
+    text = page([recorded({"vpc": (0.0, 0.4)}, end=End("ok", 0.4, 1))])
+    assert 'id="timelines"' not in text
+    assert Page(text).row("vpc")[2] == "created"
+    assert "0.4 s" in Page(text).row("create")
+
+
+def test_a_file_that_is_no_page_is_not_replaced(tmp_path: Path) -> None:
+    config = tmp_path / "config_aws.yaml"
+    config.write_text("aws_region: us-east-1\n")
+    with pytest.raises(Refused, match="is no HTML page"):
+        check_target(config)
+    (tmp_path / "empty").write_text("")
+    check_target(tmp_path / "empty")
+
+
+def test_words_of_a_machine_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
+    log = written(tmp_path / "log", Event(101.0, Kind.FAILED, "ssh", text="\udcff\x00 \x1b[31m"))
+    write_page(tmp_path / "page.html", [log.record()])
+    [record] = read_events(tmp_path / "log")
+    assert record.events[0].text == "?\x00 \x1b[31m"

@@ -1,0 +1,171 @@
+"""Whole runs of the second script: configure, again, upgrade, recovery, destroy."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aws_setup.openwhisk import credentials_file
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import ACCOUNT
+from tests.support.aws import client
+from tests.support.cluster import NODES, Lab, lab, private
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        yield made
+
+
+def steps_of(told: Any) -> dict[str, Any]:
+    return {step["name"]: step for step in told["steps"]}
+
+
+def release_of(zoo: Lab) -> dict[str, str]:
+    """Return helm's newest record of the release, by its labels."""
+    records = [one for one in zoo.api.state.all("secrets", "openwhisk") if "helm" in one["type"]]
+    newest = max(records, key=lambda one: int(one["metadata"]["labels"]["version"]))
+    return dict(newest["metadata"]["labels"])
+
+
+def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: Lab) -> None:
+    told = zoo.run("configure")
+    steps = steps_of(told)
+    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    port = zoo.config["openwhisk_api_port"]
+    assert steps["openwhisk api"]["id"] == f"http://{balancer['DNSName']}:{port}"
+    file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
+    assert private(file)
+    assert credentials_file.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
+
+    config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")
+    assert config["data"]["whisk_api_host_name"] == balancer["DNSName"]
+    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    guest = base64.b64decode(auth["data"]["guest"]).decode()
+    assert credentials_file.parse(file.read_text())["AUTH"] == guest
+    assert zoo.api.state.get("persistentvolumeclaims", "lambda-fs-storage-probe", "default") is None
+
+    before = zoo.writes()
+    again = zoo.run("configure")
+    assert [s["name"] for s in again["steps"] if s["action"] != "exists"] == [], again["steps"]
+    assert zoo.writes() == before
+
+
+def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
+    page = zoo.folder / "page.html"
+    steps = zoo.run("configure", "--html", str(page))
+    told = json.dumps(steps)
+    shown = page.read_text(encoding="utf-8")
+    assert [name for name in steps_of(steps) if f">{name}<" not in shown] == []
+    assert ACCOUNT not in shown
+    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    guest = base64.b64decode(auth["data"]["guest"]).decode()
+    tls = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")
+    key = base64.b64decode(tls["data"]["tls.key"]).decode().splitlines()[1]
+    folder = zoo.folder / "infrastructure_json"
+    assert private(folder / "lambda-fs.tls.pem")
+    for text in (
+        told,
+        shown,
+        *(
+            (folder / f"lambda-fs.{ending}").read_text(encoding="utf-8")
+            for ending in ("json", "log", "events.jsonl")
+        ),
+    ):
+        assert guest not in text
+        assert key not in text
+
+
+def test_the_certificate_carries_the_load_balancers_name_and_only_one_is_left(zoo: Lab) -> None:
+    zoo.run("configure")
+    listed = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
+    assert len(listed) == 1
+    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    notes = service["metadata"]["annotations"]
+    prefix = "service.beta.kubernetes.io/aws-load-balancer"
+    assert notes[f"{prefix}-ssl-cert"] == listed[0]["Arn"]
+    assert notes[f"{prefix}-ssl-ports"] == "https"
+    assert notes[f"{prefix}-internal"] == "false"
+
+
+def test_changed_values_upgrade_the_release_and_keep_the_keys(zoo: Lab) -> None:
+    zoo.run("configure")
+    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"]
+    mine = zoo.folder / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"image": "rehearsal/part:2"}))
+    zoo.save(openwhisk_values=str(mine))
+    told = steps_of(zoo.run("configure"))
+    assert told["openwhisk release"]["action"] == "update"
+    job = zoo.api.state.need("jobs", "owdev-install-packages", "openwhisk")
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "rehearsal/part:2"
+    assert zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"] == auth
+
+
+def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
+    zoo.run("configure")
+    zoo.whisk.healthy = NODES + 1
+    zoo.save(num_openwhisk_invoker_vms=NODES + 1)
+    told = steps_of(zoo.run("configure"))
+    assert told["invoker-nodes"]["action"] == "update"
+    invoker = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
+    assert invoker["spec"]["replicas"] == NODES + 1
+
+
+def test_destroy_leaves_the_cluster_and_nothing_else(zoo: Lab) -> None:
+    zoo.run("configure")
+    told = zoo.run("destroy")
+    assert told["leftovers"] == []
+    eks = client("eks")
+    assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert eks.list_addons(clusterName="zoo")["addons"] == []
+    assert client("iam").list_server_certificates()["ServerCertificateMetadataList"] == []
+    assert client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    assert zoo.api.state.get("namespaces", "openwhisk") is None
+    assert zoo.objects("persistentvolumeclaims", "") == []
+    assert zoo.api.state.get("storageclasses", "gp3") is None
+    assert not (zoo.folder / "infrastructure_json" / "lambda-fs.wskprops").exists()
+    assert eks.describe_cluster(name="zoo")["cluster"]["status"] == "ACTIVE"
+    assert zoo.run("destroy")["leftovers"] == []
+
+
+def test_the_first_scripts_destroy_takes_it_all(zoo: Lab) -> None:
+    zoo.run("configure")
+    told = zoo.destroy_everything()
+    assert told["leftovers"] == []
+    assert client("eks").list_clusters()["clusters"] == []
+
+
+def test_destroy_works_when_the_cluster_is_gone(zoo: Lab) -> None:
+    zoo.run("configure")
+    eks = client("eks")
+    for group in eks.list_nodegroups(clusterName="zoo")["nodegroups"]:
+        eks.delete_nodegroup(clusterName="zoo", nodegroupName=group)
+    eks.delete_cluster(name="zoo")
+    assert zoo.run("destroy")["leftovers"] == []
+    assert client("iam").list_server_certificates()["ServerCertificateMetadataList"] == []
+    assert client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    roles = {role["RoleName"] for role in client("iam").list_roles()["Roles"]}
+    assert not roles & {"zoo-ebs-csi", "lambda-fs-eks-node-role"}
+
+
+def test_without_a_cluster_the_first_script_is_named(zoo: Lab) -> None:
+    zoo.save(eks_cluster_name="other")
+    told = zoo.run("configure", code=2)
+    assert "create_aws_infrastructure.py" in told["problems"][0]["hint"]
+
+
+def test_without_helm_nothing_is_written(zoo: Lab) -> None:
+    (zoo.folder / "bin" / "helm").unlink()
+    told = zoo.run("configure", code=2)
+    assert "helm" in told["problems"][0]["what"]
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert zoo.writes() == 0

@@ -1,0 +1,137 @@
+"""Who is let into the cluster: administrators, sessions, aws-auth; and the storage probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aws_setup.eks.storage import PROBE, PROVEN
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import steps_of
+from tests.support import eks as eks_world
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(120)
+
+ACCOUNT = "arn:aws:iam::123456789012"
+ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+TEAM = f"{ACCOUNT}:role/team"
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        client("iam").create_user(UserName="ada")
+        eks_world.role("team", "ec2.amazonaws.com")
+        yield made
+
+
+def entries() -> dict[str, list[str]]:
+    """Return the access entries of people, each with its policies."""
+    eks = client("eks")
+    found = {}
+    for arn in eks.list_access_entries(clusterName="zoo")["accessEntries"]:
+        entry = eks.describe_access_entry(clusterName="zoo", principalArn=arn)["accessEntry"]
+        if entry["type"] == "STANDARD":
+            listed = eks.list_associated_access_policies(clusterName="zoo", principalArn=arn)
+            found[arn] = [one["policyArn"] for one in listed["associatedAccessPolicies"]]
+    return found
+
+
+def auth(zoo: Lab) -> Any:
+    data = zoo.api.state.need("configmaps", "aws-auth", "kube-system")["data"]
+    return {key: yaml.safe_load(text) for key, text in data.items()}
+
+
+def test_every_configured_administrator_gets_in_both_ways_and_goes_with_destroy(zoo: Lab) -> None:
+    zoo.save(cluster_admins=[f"{ACCOUNT}:user/ada", TEAM])
+    before = entries()
+    zoo.run("configure", "--only", "aws-auth")
+    made = entries()
+    assert made.keys() - before.keys() == {f"{ACCOUNT}:user/ada", TEAM}
+    assert set(map(tuple, made.values())) == {(ADMIN,)}
+    masters = {
+        row.get("userarn") or row["rolearn"]
+        for rows in auth(zoo).values()
+        for row in rows
+        if "system:masters" in row["groups"]
+    }
+    assert masters == {f"{ACCOUNT}:user/ada", TEAM, zoo.cloud.settings.principal}
+    steps = zoo.run("configure", "--only", "aws-auth")["steps"]
+    assert {step["action"] for step in steps} == {"exists"}
+    zoo.run("destroy")
+    assert entries() == before
+
+
+def test_a_session_of_a_role_is_let_in_as_its_role(zoo: Lab) -> None:
+    zoo.cloud.settings.principal = "arn:aws:sts::123456789012:assumed-role/team/ada@lab"
+    zoo.run("configure", "--only", "gp3 storage class")
+    assert entries()[TEAM] == [ADMIN]
+    assert not any("assumed-role" in arn for arn in entries())
+    assert zoo.api.state.get("storageclasses", "gp3") is not None
+
+
+def test_an_administrator_that_does_not_exist_is_named(zoo: Lab) -> None:
+    zoo.save(cluster_admins=[f"{ACCOUNT}:user/nobody"])
+    (problem,) = zoo.run("configure", "--only", "cluster access", code=1)["problems"]
+    assert "user/nobody" in problem["what"]
+    assert "cluster_admins" in problem["hint"]
+    zoo.save(cluster_admins=None)
+    zoo.run("configure", "--only", "cluster access")
+
+
+def test_aws_auth_that_does_not_parse_is_refused_and_left_alone(zoo: Lab) -> None:
+    zoo.run("configure", "--only", "core-nodes")
+    held = zoo.api.state.need("configmaps", "aws-auth", "kube-system")
+    broken = {**held, "data": {"mapRoles": "- {unclosed", "mapUsers": "[]"}}
+    zoo.api.state.put("configmaps", broken)
+    told = zoo.run("configure", "--only", "aws-auth", code=1)
+    (problem,) = told["problems"]
+    assert "mapRoles of aws-auth cannot be read" in problem["what"]
+    assert "manage_aws_auth: False" in problem["hint"]
+    now = zoo.api.state.need("configmaps", "aws-auth", "kube-system")
+    assert now["data"] == broken["data"]
+    zoo.save(manage_aws_auth=False)
+    zoo.run("configure")
+
+
+def test_the_storage_probe_may_be_left_out_and_is_made_later(zoo: Lab) -> None:
+    told = steps_of(zoo.run("configure", "--skip-storage-probe"))
+    assert "storage probe" not in told
+    asked = [path for method, path, _ in zoo.api.requests if method != "GET" and PROBE in path]
+    assert asked == []
+    notes = zoo.api.state.need("storageclasses", "gp3")["metadata"]["annotations"]
+    assert PROVEN not in notes
+    done = steps_of(zoo.run("configure"))
+    assert done["storage probe"]["action"] == "create"
+    notes = zoo.api.state.need("storageclasses", "gp3")["metadata"]["annotations"]
+    assert PROVEN in notes
+    assert zoo.api.state.get("persistentvolumeclaims", PROBE, "default") is None
+    assert zoo.api.state.get("pods", PROBE, "default") is None
+
+
+def test_the_drivers_annotation_is_put_back_and_the_driver_restarted(zoo: Lab) -> None:
+    zoo.run("configure", "--only", "ebs csi service account")
+    name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
+    held = zoo.api.state.need("serviceaccounts", name, "kube-system")
+    role = held["metadata"]["annotations"][note]
+    others = {**held["metadata"], "annotations": {note: f"{role}-old", "theirs": "stays"}}
+    zoo.api.state.put("serviceaccounts", {**held, "metadata": others})
+    before = drivers(zoo)
+    told = steps_of(zoo.run("configure", "--only", "ebs csi service account"))
+    assert told["ebs csi service account"]["action"] == "update"
+    now = zoo.api.state.need("serviceaccounts", name, "kube-system")["metadata"]["annotations"]
+    assert now == {note: role, "theirs": "stays"}
+    assert drivers(zoo)
+    assert not before & drivers(zoo)
+
+
+def drivers(zoo: Lab) -> set[str]:
+    """Return the ids of the controller's pods."""
+    pods = zoo.api.state.all("pods", "kube-system")
+    return {one["metadata"]["uid"] for one in pods if "csi-controller" in one["metadata"]["name"]}

@@ -1,0 +1,161 @@
+"""The second script killed between any two of its writes: run again, or destroyed from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.kube import retry
+from aws_setup.rehearsal import wire
+from aws_setup.rehearsal.faults import ConnectionBreaks
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import release_of
+from tests.support.aws import client
+from tests.support.cluster import Lab, helms, lab
+
+pytestmark = pytest.mark.timeout(500)
+
+ENDLESS = 10_000
+FLEETING = ("events", "pods", "replicasets", "endpoints", "secrets")
+"""Objects whose names or numbers differ from run to run; helm's records are among the Secrets."""
+
+OF_ITSELF = ("kube-root-ca.crt", "default")
+"""What Kubernetes puts into every namespace."""
+
+
+@dataclass
+class Guillotine:
+    """Lets so many writes to AWS and to Kubernetes pass; then nothing reaches anybody any more.
+
+    The writes of helm do not count: what a killed helm leaves has tests of its own.
+    """
+
+    left: int = ENDLESS
+    dead: bool = False
+    writes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def passes(self, *, write: bool) -> None:
+        with self.lock:
+            self.dead = self.dead or (write and self.left == 0)
+            if self.dead:
+                for process in helms():
+                    os.kill(process, signal.SIGKILL)
+                raise ConnectionResetError
+            if write:
+                self.left -= 1
+                self.writes += 1
+
+    def reset(self, left: int = ENDLESS) -> None:
+        self.left, self.dead, self.writes = left, False, 0
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    monkeypatch.setattr(retry, "RESTART", 0.0)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        yield made
+
+
+@pytest.fixture
+def blade(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Guillotine:
+    made, in_aws, in_kubernetes = Guillotine(), zoo.cloud.handle, zoo.api.answer
+
+    def handle(request: Any) -> Any:
+        try:
+            made.passes(write=not wire.decode(request).reads)
+        except ConnectionResetError:
+            raise ConnectionBreaks from None
+        return in_aws(request)
+
+    def answer(request: Any) -> Any:
+        made.passes(write=request.method != "GET" and not request.agent.startswith("Helm"))
+        return in_kubernetes(request)
+
+    monkeypatch.setattr(zoo.cloud, "handle", handle)
+    monkeypatch.setattr(zoo.api, "answer", answer)
+    return made
+
+
+def shape(zoo: Lab) -> Counter[tuple[str, str]]:
+    """Return how many things of each kind exist in AWS and, beside its own, in Kubernetes."""
+    things = ((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in zoo.cloud.snapshot())
+    objects = [
+        (plural, "")
+        for plural, namespace, name in (() if zoo.api.closing else zoo.api.state.objects)
+        if plural not in FLEETING and name not in OF_ITSELF and "kube-" not in namespace + name
+    ]
+    certificates = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
+    return Counter([*things, *objects, *(("server certificate", "") for _ in certificates)])
+
+
+def cut(zoo: Lab, blade: Guillotine, *words: str, left: int) -> bool:
+    """Run the script, killed after some writes; say whether it came to its end before."""
+    blade.reset(left)
+    told = zoo.run(*words, code=None)
+    blade.reset()
+    return bool(told["result"] == "ok")
+
+
+def in_pieces(zoo: Lab, blade: Guillotine, verb: str) -> int:
+    """Run the script again and again, each time killed two writes later; returns how often."""
+    for runs in range(1, 20):
+        if cut(zoo, blade, verb, left=2 * runs - 1):
+            return runs
+    raise AssertionError(f"it does not come to an end: {zoo.said}")
+
+
+def test_a_deployment_made_in_pieces_is_the_same_and_goes_in_pieces(
+    zoo: Lab, blade: Guillotine
+) -> None:
+    empty = shape(zoo)
+    assert in_pieces(zoo, blade, "configure") > 3
+    made = shape(zoo)
+    assert release_of(zoo)["status"] == "deployed"
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    assert in_pieces(zoo, blade, "destroy") > 2
+    assert shape(zoo) - empty == Counter(), dict(shape(zoo) - empty)
+    zoo.run("configure")
+    assert shape(zoo) == made
+
+
+@pytest.mark.parametrize("last", [5, 15, 26])
+@pytest.mark.parametrize("how", ["alive", "without its cluster", "with its cluster"])
+def test_a_half_made_deployment_is_destroyed_from_where_it_is(
+    zoo: Lab, blade: Guillotine, how: str, last: int
+) -> None:
+    before = shape(zoo)
+    assert not cut(zoo, blade, "configure", left=last)
+    if how == "without its cluster":
+        end_cluster()
+    told = zoo.destroy_everything() if how == "with its cluster" else zoo.run("destroy")
+    assert told["leftovers"] == []
+    assert shape(zoo) - before == Counter()
+
+
+def test_a_namespace_without_its_secret_goes_too(zoo: Lab) -> None:
+    no = {"fault": "status", "status": 409, "verb": "create", "resource": "secrets", "times": 9}
+    zoo.api.faults.add(no)
+    zoo.run("configure", code=1)
+    assert zoo.api.state.get("namespaces", "openwhisk") is not None
+    zoo.api.faults.clear()
+    assert zoo.run("destroy")["leftovers"] == []
+    assert zoo.api.state.get("namespaces", "openwhisk") is None
+
+
+def end_cluster() -> None:
+    """Delete the cluster as somebody does in the console who does not know what is in it."""
+    eks = client("eks")
+    for group in eks.list_nodegroups(clusterName="zoo")["nodegroups"]:
+        eks.delete_nodegroup(clusterName="zoo", nodegroupName=group)
+    eks.delete_cluster(name="zoo")

@@ -1,0 +1,50 @@
+"""Whole runs against a cluster that checks tokens, with load balancers and volumes in AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.elb import NOWHERE
+from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import steps_of
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        yield made
+
+
+def test_the_whole_way_up_again_and_down(zoo: Lab) -> None:
+    told = steps_of(zoo.run("configure"))
+    assert f".elb.{NOWHERE}:" in told["openwhisk api"]["id"]
+    assert isinstance(zoo.hooks, KubeHooks)
+    assert zoo.hooks.refusals == []
+    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    (certificate,) = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
+    shown = [one["Listener"] for one in balancer["ListenerDescriptions"]]
+    assert certificate["Arn"] in {one.get("SSLCertificateId") for one in shown}
+    volumes = client("ec2").describe_volumes(
+        Filters=[{"Name": "tag:ebs.csi.aws.com/cluster", "Values": ["true"]}]
+    )["Volumes"]
+    assert volumes
+
+    before = zoo.writes()
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    assert zoo.writes() == before
+
+    assert zoo.run("destroy")["leftovers"] == []
+    assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
+    assert client("iam").list_server_certificates()["ServerCertificateMetadataList"] == []
+    left = client("ec2").describe_volumes(
+        Filters=[{"Name": "tag:ebs.csi.aws.com/cluster", "Values": ["true"]}]
+    )
+    assert left["Volumes"] == []

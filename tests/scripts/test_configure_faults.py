@@ -1,0 +1,184 @@
+"""The second script when others write too, and when things go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aws_setup.aws.inventory import Item
+from aws_setup.eks import addons
+from aws_setup.engine.step import Context
+from aws_setup.kube.eks_token import PREFIX
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import steps_of
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab, private
+
+pytestmark = pytest.mark.timeout(240)
+
+ISSUE = {"code": "InsufficientNumberOfReplicas", "message": "unhealthy"}
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as made:
+        yield made
+
+
+def test_a_second_writer_of_aws_auth_loses_nothing_and_the_old_one_is_kept(zoo: Lab) -> None:
+    theirs = "- rolearn: arn:aws:iam::123456789012:role/theirs\n  username: t\n  groups: [g]\n"
+    meta = {"name": "aws-auth", "namespace": "kube-system"}
+    zoo.api.state.put("configmaps", {"metadata": meta, "data": {"mapRoles": theirs}})
+    users = {"data": {"mapAccounts": '- "210987654321"\n'}}
+    rule = {"fault": "second-writer", "resource": "configmaps", "name": "aws-auth", "change": users}
+    zoo.api.faults.add(rule)
+    zoo.run("configure")
+    data = zoo.api.state.need("configmaps", "aws-auth", "kube-system")["data"]
+    roles = {row["rolearn"].rsplit("/")[-1] for row in yaml.safe_load(data["mapRoles"])}
+    assert roles == {"theirs", "lambda-fs-eks-node-role"}
+    assert yaml.safe_load(data["mapUsers"])[0]["groups"] == ["system:masters"]
+    assert data["mapAccounts"] == users["data"]["mapAccounts"]
+    kept = sorted((zoo.folder / "infrastructure_json").glob("*.aws-auth.*.yaml"))
+    assert all(private(path) for path in kept)
+    first, last = (yaml.safe_load(path.read_text())["data"] for path in kept)
+    assert {"mapRoles": theirs} in (first, last)
+    assert {"mapRoles": theirs, **users["data"]} in (first, last)
+
+
+def test_the_drivers_service_account_gets_its_role_back(zoo: Lab) -> None:
+    zoo.run("configure")
+    name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
+    bare = {"metadata": {"name": name, "namespace": "kube-system"}}
+    held = zoo.api.state.need("serviceaccounts", name, "kube-system")
+    role = held["metadata"]["annotations"][note]
+    zoo.api.state.remove("serviceaccounts", held)
+    zoo.api.state.put("serviceaccounts", bare)
+    told = steps_of(zoo.run("configure"))
+    assert told["ebs csi service account"]["action"] == "update"
+    again = zoo.api.state.need("serviceaccounts", name, "kube-system")
+    assert again["metadata"]["annotations"][note] == role
+
+
+def test_a_certificate_about_to_expire_is_swapped_everywhere(zoo: Lab) -> None:
+    zoo.save(openwhisk_tls_days=40)
+    zoo.run("configure")
+    iam = client("iam")
+    old = iam.list_server_certificates()["ServerCertificateMetadataList"][0]
+    secret = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")["data"]
+    shorten(zoo)
+    told = steps_of(zoo.run("configure"))
+    assert told["server certificate"]["action"] in ("create", "update")
+    (new,) = iam.list_server_certificates()["ServerCertificateMetadataList"]
+    assert new["ServerCertificateName"] != old["ServerCertificateName"]
+    assert zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")["data"] != secret
+    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    assert new["Arn"] in service["metadata"]["annotations"].values()
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def shorten(zoo: Lab) -> None:
+    """Let 15 days pass for certificates: the one in use is replaced by one that ends sooner."""
+    from datetime import UTC, datetime
+
+    from aws_setup.openwhisk import certificate
+
+    path = zoo.folder / "infrastructure_json" / "lambda-fs.tls.pem"
+    names = sorted(certificate.names_of(path.read_text()))
+    name = str(zoo.config.get("openwhisk_tls_name", "owdev"))
+    pair = certificate.self_signed(name, names, days=25, now=datetime.now(UTC))
+    path.write_text(pair.certificate + pair.key)
+
+
+def test_a_node_group_that_fails_is_named_with_what_eks_says(
+    zoo: Lab, cloud: RehearsalCloud
+) -> None:
+    for zone in ("us-east-1a", "us-east-1b"):
+        cloud.faults.add({"fault": "no-capacity", "zone": zone})
+    cloud.clock.speed = 200  # So that there is time between the first issue and the end.
+    problem = zoo.run("configure", code=1)["problems"][0]
+    for group in ("core", "invoker"):
+        assert f"{group}-nodes: CREATING: AsgInstanceLaunchFailures: Could not launch" in zoo.said
+    assert "-nodes" in problem["what"]
+    assert "CREATE_FAILED" in problem["what"] + problem["why"]
+    assert "Capacity" in problem["what"] + problem["why"]
+    assert "_instance_type or other availability_zones" in problem["hint"]
+    cloud.faults.clear()
+    zoo.run("configure")
+
+
+def test_the_kubeconfig_of_the_command_line_is_written_and_cleared(zoo: Lab) -> None:
+    mine = zoo.folder / "mine.kubeconfig"
+    zoo.run("configure", "--kubeconfig", str(mine), "--set-context")
+    written = yaml.safe_load(mine.read_text())
+    assert private(mine)
+    assert written["current-context"].endswith(":cluster/zoo")
+    assert not (zoo.folder.parent / ".kube" / "config").exists()
+    zoo.run("destroy", "--kubeconfig", str(mine))
+    assert yaml.safe_load(mine.read_text())["contexts"] == []
+
+
+def test_the_current_context_stays_unless_asked_for(zoo: Lab) -> None:
+    file = zoo.folder.parent / ".kube" / "config"
+    file.parent.mkdir()
+    file.write_text("{apiVersion: v1, kind: Config, current-context: theirs}\n")
+    zoo.run("configure")
+    assert yaml.safe_load(file.read_text())["current-context"] == "theirs"
+    zoo.run("configure", "--set-context")
+    assert yaml.safe_load(file.read_text())["current-context"].endswith(":cluster/zoo")
+
+
+def test_the_users_own_wskprops_is_written_only_when_asked(zoo: Lab) -> None:
+    own = zoo.folder.parent / ".wskprops"
+    zoo.run("configure")
+    assert not own.exists()
+    own.write_text("APIHOST=theirs\n")
+    zoo.run("configure", "--write-wskprops")
+    written = own.read_text()
+    # Changed once more: what is kept beside it stays the user's own, not our earlier file.
+    own.write_text(written + "NAMESPACE=other\n")
+    zoo.run("configure", "--write-wskprops")
+    assert own.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=theirs\n"
+    assert private(own)
+    assert own.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()
+
+
+def test_an_add_on_that_is_degraded_for_a_while_recovers(
+    zoo: Lab, cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    plain = addons.describe
+
+    def describe(ctx: Context, addon: str) -> Item | None:
+        found = plain(ctx, addon)
+        if found and addon == addons.EBS_CSI:
+            seen.append(found["status"])
+            if found["status"] == "ACTIVE" and len(seen) < 4:
+                return {**found, "status": "DEGRADED", "health": {"issues": [ISSUE]}}
+        return found
+
+    monkeypatch.setattr(addons, "describe", describe)
+    told = steps_of(zoo.run("configure"))
+    assert len(seen) >= 4
+    assert told["aws-ebs-csi-driver add-on"]["action"] == "create"
+
+
+def test_a_kubeconfig_of_the_users_is_the_way_in(zoo: Lab) -> None:
+    mine = zoo.folder / "theirs.kubeconfig"
+    document = zoo.api.kubeconfig(token=f"{PREFIX}any")
+    mine.write_text(yaml.safe_dump(document | {"current-context": ""}))
+    zoo.save(kubeconfig_path=str(mine), kube_context="nowhere")
+    problem = zoo.run("configure", code=2)["problems"][0]
+    assert "kube_context" in problem["hint"]
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    zoo.save(kube_context="rehearsal")
+    told = steps_of(zoo.run("configure"))
+    assert "openwhisk api" in told
+    assert "kubeconfig" not in told
+    before = zoo.writes()
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    assert zoo.writes() == before

@@ -1,0 +1,198 @@
+"""The second script's own steps with real helm 3 and 4: killed half-way, missing, and contested."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.client import CoreV1Api
+
+import configure_eks_cluster
+from aws_setup.kube.eks_token import PREFIX
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import release_of
+from tests.support.cluster import Lab, helms, lab
+from tests.support.kube import connect
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(params=["3.17", "4.3"])
+def zoo(
+    cloud: RehearsalCloud,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator[Lab]:
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    with lab(cloud, tmp_path / "laptop", monkeypatch, helm=request.param) as made:
+        yield made
+
+
+def kill_helm(zoo: Lab, patch: pytest.MonkeyPatch, methods: str, resource: str) -> None:
+    """Kill helm for good at its first request of that kind, before it has its answer.
+
+    helm 3 makes things with POST, helm 4 with PATCH.
+    """
+    plain = zoo.api.answer
+
+    def answer(request: Any) -> Any:
+        if (
+            request.agent.startswith("Helm")
+            and request.asks[1] == resource
+            and request.method in methods.split()
+        ):
+            for process in helms():
+                os.kill(process, signal.SIGKILL)
+        return plain(request)
+
+    patch.setattr(zoo.api, "answer", answer)
+
+
+def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "POST PATCH", "deployments")
+        problem = zoo.run("configure", code=1)["problems"][0]
+    assert "killed by signal 9" in problem["why"]
+    assert "run the same command again" in problem["hint"]
+    assert release_of(zoo)["status"] == "pending-install"
+    keys = zoo.api.state.need("secrets", "owdev-lambda-fs", "openwhisk")["data"]
+    zoo.run("configure")
+    assert "the release is pending-install: an earlier helm was cut short, clearing it" in zoo.said
+    assert release_of(zoo)["status"] == "deployed"
+    now = zoo.api.state.need("secrets", "owdev-lambda-fs", "openwhisk")["data"]
+    assert {name: now[name] for name in keys} == keys
+
+    mine = zoo.folder / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"installer": "installer:2"}))
+    zoo.save(openwhisk_values=str(mine))
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "POST PATCH", "jobs")
+        zoo.run("configure", code=1)
+    assert release_of(zoo)["status"] == "pending-upgrade"
+    zoo.run("configure")
+    assert "the release is pending-upgrade: an earlier helm was cut short, clearing it" in zoo.said
+    assert release_of(zoo)["status"] == "deployed"
+    job = zoo.api.state.need("jobs", "owdev-install-packages", "openwhisk")
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "DELETE", "statefulsets")
+        told = zoo.run("destroy", code=3)
+    assert any("killed by signal 9" in one["why"] for one in told["problems"])
+    assert release_of(zoo)["status"] == "uninstalling"
+    assert zoo.run("destroy")["leftovers"] == []
+    gone(zoo)
+
+
+def gone(zoo: Lab) -> None:
+    """Check that Kubernetes holds nothing of OpenWhisk any more."""
+    assert zoo.api.state.get("namespaces", "openwhisk") is None
+    kinds = ("deployments", "statefulsets", "jobs", "services", "secrets", "configmaps")
+    for plural in (*kinds, "pods", "persistentvolumeclaims"):
+        assert zoo.objects(plural) == [], plural
+    assert zoo.objects("persistentvolumes", "") == []
+
+
+@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
+def test_a_release_that_was_half_uninstalled_is_made_anew_by_configure(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.run("configure")
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "DELETE", "statefulsets")
+        zoo.run("destroy", code=3)
+    assert release_of(zoo)["status"] == "uninstalling"
+    zoo.run("configure")
+    assert "the release is uninstalling: an earlier helm was cut short" in zoo.said
+    assert release_of(zoo)["status"] == "deployed"
+
+
+@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
+def test_what_somebody_edited_by_hand_does_not_stop_an_upgrade(zoo: Lab) -> None:
+    zoo.run("configure")
+    v1 = CoreV1Api(connect(zoo.api, token=f"{PREFIX}any"))
+    edit = {"data": {"whisk_api_host_name": "by-hand.example.com", "user_memory": "1m"}}
+    v1.patch_namespaced_config_map("owdev-whisk.config", "openwhisk", edit)
+    mine = zoo.folder / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"whisk": {"containerPool": {"userMemory": "9000m"}}}))
+    zoo.save(openwhisk_values=str(mine))
+    zoo.run("configure")
+    data = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")["data"]
+    assert data["user_memory"] == "9000m"
+    zoo.run("configure")
+
+
+@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
+def test_destroy_without_helm_finishes_what_helm_had_begun(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.run("configure")
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "DELETE", "statefulsets")
+        zoo.run("destroy", code=3)
+    without_helm(zoo)
+
+
+def test_destroy_without_helm_removes_every_kind_of_the_chart(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as zoo:
+        empty = {kind: zoo.objects(kind, "") for kind in ("clusterroles", "clusterrolebindings")}
+        zoo.run("configure")
+        without_helm(zoo)
+        for plural in ("roles", "rolebindings", "serviceaccounts", "daemonsets"):
+            assert zoo.objects(plural) == [], plural
+        assert {kind: zoo.objects(kind, "") for kind in empty} == empty
+
+
+def without_helm(zoo: Lab) -> None:
+    """Destroy without helm, and check that nothing is left."""
+    (zoo.folder / "bin" / "helm").unlink()
+    assert zoo.run("destroy")["leftovers"] == []
+    assert "helm is missing: removing one by one what it made" in zoo.said
+    gone(zoo)
+
+
+def test_a_run_that_is_killed_leaves_its_helm_to_end_and_the_next_run_waits_for_it(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        script = Path(configure_eks_cluster.__file__)
+        command = [sys.executable, str(script), "-y", "config_aws.yaml", "--yes"]
+        with (
+            subprocess.Popen(command, cwd=zoo.folder, stderr=subprocess.DEVNULL) as process,
+            monkeypatch.context() as patch,
+        ):
+            slow_helm(zoo, patch, process)
+            assert process.wait(timeout=120) == -signal.SIGKILL
+            zoo.run("configure")
+        assert "pending-install: waiting whether another run ends it" in zoo.said
+        assert "clearing it" not in zoo.said
+        assert release_of(zoo)["status"] == "deployed"
+        assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[bytes]) -> None:
+    """Kill the script for good once its helm makes things, and let that helm take its time."""
+    plain = zoo.api.answer
+
+    def answer(request: Any) -> Any:
+        making = request.agent.startswith("Helm") and request.method != "GET"
+        if making and request.asks[1] != "secrets":
+            process.kill()
+            time.sleep(0.5)
+        return plain(request)
+
+    patch.setattr(zoo.api, "answer", answer)

@@ -1,0 +1,173 @@
+"""The second script while the API server restarts, tokens age, and the AWS session ends."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import botocore.auth
+import pytest
+
+from aws_setup.engine.wait import SystemClock
+from aws_setup.kube import retry
+from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import release_of, steps_of
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(240)
+
+WAITS = "the cluster's API server does not answer: waiting for it"
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        yield made
+
+
+def well(zoo: Lab) -> None:
+    """Check that OpenWhisk is up, and that nothing is left to do."""
+    assert release_of(zoo)["status"] == "deployed"
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def test_an_api_server_that_restarts_in_waits_and_in_writes_is_waited_for(zoo: Lab) -> None:
+    for verb, resource in (
+        ("create", "namespaces"),
+        ("create", "persistentvolumeclaims"),
+        ("list", "jobs"),
+        ("update", "configmaps"),
+    ):
+        down = {"fault": "down", "seconds": 0.7, "verb": verb, "resource": resource}
+        zoo.api.faults.add(down | {"agent": "python-urllib3*"})
+    busy = {"fault": "status", "status": 503, "verb": "list", "resource": "pods", "times": 12}
+    zoo.api.faults.add(busy)
+    told = steps_of(zoo.run("configure"))
+    assert "openwhisk api" in told
+    for step in ("openwhisk keys", "storage probe", "openwhisk ready"):
+        assert re.search(f"{step}: {WAITS}", zoo.said), (step, zoo.said)
+    assert "API server answers 503: waiting for it" in zoo.said
+    zoo.api.faults.clear()
+    well(zoo)
+
+
+def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> None:
+    down = {"fault": "down", "seconds": 1.0, "verb": "create", "resource": "services"}
+    zoo.api.faults.add(down | {"agent": "Helm*"})
+    zoo.run("configure")
+    assert "helm lost the cluster's API server" in zoo.said
+    zoo.api.faults.clear()
+    assert release_of(zoo)["status"] == "deployed"
+    zoo.api.faults.add(down | {"agent": "Helm*", "verb": "delete", "resource": "deployments"})
+    assert zoo.run("destroy")["leftovers"] == []
+    assert "helm lost the cluster's API server" in zoo.said
+    assert zoo.api.state.get("namespaces", "openwhisk") is None
+
+
+def test_an_api_server_that_stays_away_ends_the_run_and_the_next_goes_on(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "RESTART", 0.5)
+    zoo.api.faults.add({"fault": "down", "seconds": 3, "verb": "create", "resource": "namespaces"})
+    began = time.monotonic()
+    told = zoo.run("configure", code=1)
+    what = [problem["what"] for problem in told["problems"]]
+    assert any("openwhisk keys: the cluster's API server does not answer" in one for one in what)
+    time.sleep(max(0.0, began + 5 - time.monotonic()))
+    zoo.run("configure")
+    assert release_of(zoo)["status"] == "deployed"
+
+
+class FastTime:
+    """A calendar that runs faster than this computer's, from now on."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed, self.zero = speed, time.monotonic()
+        self.born = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.born + timedelta(seconds=(time.monotonic() - self.zero) * self.speed)
+
+    def naive(self, *_: object, **__: object) -> datetime:
+        return self.now().replace(tzinfo=None)
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> FastTime:
+    """Let signatures be dated by a clock on which 15 minutes are over in 4.5 seconds."""
+    made = FastTime(speed=200)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", made.naive)
+    return made
+
+
+@pytest.mark.parametrize("renewed", ["when refused", "before its end"])
+def test_a_token_that_ends_in_a_wait_is_renewed(
+    zoo: Lab, fast: FastTime, monkeypatch: pytest.MonkeyPatch, renewed: str
+) -> None:
+    assert isinstance(zoo.hooks, KubeHooks)
+    monkeypatch.setattr(zoo.hooks, "_now", fast.now)
+    if renewed == "before its end":
+        plain = SystemClock.now
+        monkeypatch.setattr(SystemClock, "now", lambda clock: plain(clock) * fast.speed / 20)
+        monkeypatch.setattr("aws_setup.kube.eks_token.REFRESH", 600 / 20)
+    hold(zoo, monkeypatch, seconds=9.0)
+    zoo.run("configure")
+    expired = [why for why in zoo.hooks.refusals if why.startswith("expired")]
+    assert bool(expired) == (renewed == "when refused"), zoo.hooks.refusals
+    assert release_of(zoo)["status"] == "deployed"
+
+
+def hold(zoo: Lab, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
+    """Keep the last job of OpenWhisk from its end until some time after it was first seen."""
+    zoo.api.faults.add({"fault": "pod-not-ready", "pod": "owdev-invoker-1"})
+    plain, seen = zoo.api.answer, [0.0]
+
+    def answer(request: Any) -> Any:
+        if request.path.endswith("/statefulsets") and request.agent.startswith("python"):
+            seen[0] = seen[0] or time.monotonic()
+            if time.monotonic() - seen[0] > seconds:
+                zoo.api.faults.clear()
+        return plain(request)
+
+    monkeypatch.setattr(zoo.api, "answer", answer)
+
+
+@pytest.mark.parametrize("where", ["in AWS", "in Kubernetes", "under helm"])
+def test_a_session_that_ends_is_named_and_the_next_run_goes_on(
+    zoo: Lab, cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    with monkeypatch.context() as patch:
+        end_session(zoo, cloud, patch, where)
+        told = zoo.run("configure", code=1)
+    assert told["problems"]
+    whys = {problem["why"] for problem in told["problems"]}
+    assert whys == {"your AWS session has expired"}, told["problems"]
+    assert {problem["hint"].split(" (")[0] for problem in told["problems"]} == {"log in again"}
+    cloud.settings.credentials = "valid"
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    zoo.run("configure")
+    assert release_of(zoo)["status"] == "deployed"
+
+
+def end_session(zoo: Lab, cloud: RehearsalCloud, patch: pytest.MonkeyPatch, where: str) -> None:
+    """Let the credentials expire after some writes in AWS, in Kubernetes, or of helm."""
+    agent = {"in Kubernetes": "python", "under helm": "Helm"}.get(where)
+    in_aws, in_kubernetes = cloud.handle, zoo.api.answer
+
+    def handle(request: Any) -> Any:
+        if not agent and cloud.calls.named("CreateNodegroup"):
+            cloud.settings.credentials = "expired"
+        return in_aws(request)
+
+    def answer(request: Any) -> Any:
+        if agent and request.method != "GET" and request.agent.startswith(agent):
+            cloud.settings.credentials = "expired"
+        return in_kubernetes(request)
+
+    patch.setattr(cloud, "handle", handle)
+    patch.setattr(zoo.api, "answer", answer)

@@ -1,0 +1,179 @@
+"""What `status` tells of a cluster that is not well; what configure does about changed nodes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import configure_eks_cluster
+from aws_setup.cli.app import script_command
+from aws_setup.eks.node_labels import GROUP_LABEL
+from aws_setup.eks.node_launch_template import ROLE_LABEL
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import steps_of
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab
+from tests.support.eks import instances
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """A cluster that is configured already."""
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        made.run("configure")
+        yield made
+
+
+def shown(zoo: Lab) -> str:
+    """Return what `status` prints for a person, its wrapped lines put together."""
+    command = script_command(configure_eks_cluster.SCRIPT, beside=zoo.folder)
+    where = ["-y", str(zoo.folder / "config_aws.yaml")]
+    done = CliRunner(env={"COLUMNS": "400"}).invoke(command, ["status", *where])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def nodes_of(zoo: Lab, group: str) -> list[Any]:
+    every = zoo.api.state.all("nodes")
+    return [one for one in every if one["metadata"]["labels"].get(GROUP_LABEL) == group]
+
+
+def test_a_cluster_that_is_well_is_told_in_numbers(zoo: Lab) -> None:
+    text = shown(zoo)
+    for told in (
+        "(core 1 of 1, invoker 2 of 2 ready)",
+        "aws-ebs-csi-driver (ACTIVE v",
+        "openwhisk/owdev (deployed, revision 2)",
+        "days left)",
+        "(2 healthy invokers)",
+    ):
+        assert told in text, told
+    steps = steps_of(zoo.run("status"))
+    assert {step["action"] for step in steps.values()} == {"exists"}
+    assert steps["openwhisk ready"]["notes"] == []
+
+
+def test_nodes_pods_and_values_that_are_not_well_are_named_with_their_reasons(zoo: Lab) -> None:
+    (core,) = nodes_of(zoo, "core-nodes")
+    name = core["metadata"]["name"]
+    zoo.api.faults.add({"fault": "node-not-ready", "node": name, "message": "cni broke"})
+    for pod, kind in (("owdev-kafka*", "pod-not-ready"), ("owdev-controller*", "image-pull")):
+        zoo.api.faults.add({"fault": kind, "pod": pod})
+        for held in zoo.api.state.all("pods", "openwhisk"):
+            if held["metadata"]["name"].startswith(pod.rstrip("*")):
+                zoo.api.state.remove("pods", held)
+    zoo.save(openwhisk_action_memory=21_000, num_openwhisk_invoker_vms=1)
+    zoo.api.controllers.run()
+    steps = steps_of(zoo.run("status"))
+    assert steps["node labels"]["state"] == "core 0 of 1, invoker 2 of 2 ready"
+    assert steps["node labels"]["notes"] == [f"node {name}: KubeletNotReady cni broke"]
+    notes = " ".join(steps["openwhisk ready"]["notes"])
+    assert "pod owdev-kafka-0: not ready" in notes
+    assert "pod owdev-controller-0: " in notes
+    assert "pull rate limit" in notes
+    assert steps["openwhisk api"]["state"] == "2 healthy invokers"
+    (drift,) = steps["openwhisk release"]["drift"]
+    assert "invoker.containerFactory.kubernetes.replicaCount" in drift["has"]
+    (drift,) = steps["invoker-nodes"]["drift"]
+    assert (drift["what"], drift["has"], drift["wants"]) == ("nodes", "2", "1")
+    assert "pod owdev-kafka-0: not ready" in shown(zoo)
+
+
+def test_values_that_somebody_changed_with_helm_are_named_and_brought_back(zoo: Lab) -> None:
+    kubeconfig = zoo.folder / "admin.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(zoo.api.kubeconfig(token=eks_token())))
+    helm(zoo, kubeconfig, "--set", "whisk.containerPool.userMemory=1m")
+    steps = steps_of(zoo.run("status"))
+    (drift,) = steps["openwhisk release"]["drift"]
+    assert drift["what"] == "values"
+    assert drift["has"].startswith("whisk.containerPool.userMemory")
+    zoo.run("configure")
+    invoker = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
+    (container,) = invoker["spec"]["template"]["spec"]["containers"]
+    assert "1m" not in [one.get("value") for one in container["env"]]
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def eks_token() -> str:
+    """Return a token with which the cluster's maker comes in."""
+    from aws_setup.aws.session import Aws
+    from aws_setup.kube.eks_token import sign
+
+    return sign(Aws(region="us-east-1"), "zoo")
+
+
+def helm(zoo: Lab, kubeconfig: Path, *words: str) -> None:
+    """Upgrade the release as somebody at a shell would."""
+    import subprocess
+
+    program = str(zoo.folder / "bin" / "helm")
+    upgrade = ["upgrade", "owdev", str(zoo.folder / "chart"), "-n", "openwhisk", "--reuse-values"]
+    reach = ["--kubeconfig", str(kubeconfig)]
+    subprocess.run(
+        [program, *upgrade, *words, *reach],
+        check=True,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ},
+    )
+
+
+def test_labels_changed_in_kubernetes_or_in_eks_are_put_back(zoo: Lab) -> None:
+    first, second = nodes_of(zoo, "invoker-nodes")
+    for node, label in ((first, {}), (second, {ROLE_LABEL: "core"})):
+        held = dict(node["metadata"]["labels"])
+        held.pop(ROLE_LABEL)
+        changed = {**node, "metadata": {**node["metadata"], "labels": held | label}}
+        zoo.api.state.put("nodes", changed)
+    client("eks").update_nodegroup_config(
+        clusterName="zoo", nodegroupName="core-nodes", labels={"removeLabels": [ROLE_LABEL]}
+    )
+    steps = steps_of(zoo.run("status"))
+    assert sorted(one["has"] for one in steps["node labels"]["drift"]) == ["core", "none"]
+    assert [one["what"] for one in steps["core-nodes"]["drift"]] == ["labels"]
+    done = steps_of(zoo.run("configure"))
+    assert done["node labels"]["action"] == "update"
+    assert done["core-nodes"]["action"] == "update"
+    roles = [node["metadata"]["labels"][ROLE_LABEL] for node in nodes_of(zoo, "invoker-nodes")]
+    assert roles == ["invoker", "invoker"]
+    group = client("eks").describe_nodegroup(clusterName="zoo", nodegroupName="core-nodes")
+    assert group["nodegroup"]["labels"][ROLE_LABEL] == "core"
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def machines() -> set[str]:
+    """Return the ids of the nodes' machines."""
+    return {one["InstanceId"] for one in instances(Component="EKSNode")}
+
+
+def test_another_disk_rolls_the_nodes_and_another_type_is_a_conflict(zoo: Lab) -> None:
+    before = machines()
+    zoo.save(eks_node_disk_size=60)
+    planned = steps_of(zoo.run("plan"))
+    assert planned["core-nodes template"]["action"] == "update"
+    done = steps_of(zoo.run("configure"))
+    assert done["core-nodes"]["action"] == done["invoker-nodes"]["action"] == "update"
+    group = client("eks").describe_nodegroup(clusterName="zoo", nodegroupName="core-nodes")
+    used = group["nodegroup"]["launchTemplate"]
+    (version,) = client("ec2").describe_launch_template_versions(
+        LaunchTemplateId=used["id"], Versions=[used["version"]]
+    )["LaunchTemplateVersions"]
+    disk = version["LaunchTemplateData"]["BlockDeviceMappings"][0]["Ebs"]
+    assert disk["VolumeSize"] == 60
+    assert len(machines()) == len(before) == len(zoo.api.state.all("nodes"))
+    assert not before & machines()
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    writes = len(zoo.cloud.calls.writes())
+    zoo.save(openwhisk_core_instance_type="r5.2xlarge")
+    (problem,) = zoo.run("configure", code=2)["problems"]
+    assert "instance type is r5.xlarge" in problem["what"]
+    assert "delete the node group core-nodes" in problem["hint"]
+    assert len(zoo.cloud.calls.writes()) == writes

@@ -1,0 +1,197 @@
+"""Whole runs with a certificate of the user's own, and with a load balancer inside the VPC."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+import configure_eks_cluster
+from aws_setup.cli.app import script_command
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import Deny
+from tests.scripts.test_configure import steps_of
+from tests.support.aws import client
+from tests.support.certificates import NOW, ec_key, issued, pem, write
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(120)
+
+ROOT, LEAF = ec_key(), ec_key()
+AUTHORITY = issued("authority", ROOT)
+SERVER = issued("whisk.example.com", LEAF, by=("authority", ROOT))
+CERT_NOTE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        yield made
+
+
+def in_cluster(zoo: Lab) -> dict[str, str]:
+    """Return the certificate and key that nginx reads."""
+    data = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def shown_by_balancer() -> set[str]:
+    """Return the ARNs of the certificates that the load balancer shows."""
+    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    listeners = [one["Listener"] for one in balancer["ListenerDescriptions"]]
+    return {one["SSLCertificateId"] for one in listeners if one.get("SSLCertificateId")}
+
+
+def in_iam() -> list[Any]:
+    return list(client("iam").list_server_certificates()["ServerCertificateMetadataList"])
+
+
+def test_the_users_own_ec_certificate_serves_everywhere_and_stays_the_users(zoo: Lab) -> None:
+    cert, key = write(zoo.folder, SERVER + AUTHORITY, pem(LEAF))
+    zoo.save(openwhisk_tls_cert=str(cert), openwhisk_tls_key=str(key))
+    zoo.run("configure")
+    (held,) = in_iam()
+    assert shown_by_balancer() == {held["Arn"]}
+    name = held["ServerCertificateName"]
+    found = client("iam").get_server_certificate(ServerCertificateName=name)["ServerCertificate"]
+    assert (found["CertificateBody"], found["CertificateChain"]) == (SERVER, AUTHORITY)
+    assert in_cluster(zoo)["tls.crt"] == SERVER + AUTHORITY
+    assert "BEGIN EC PRIVATE KEY" in in_cluster(zoo)["tls.key"]
+    assert not (zoo.folder / "infrastructure_json" / "lambda-fs.tls.pem").exists()
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+    replaced = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    write(zoo.folder, issued("whisk.example.com", replaced), pem(replaced))
+    zoo.run("configure")
+    (new,) = in_iam()
+    assert new["Arn"] != held["Arn"]
+    assert shown_by_balancer() == {new["Arn"]}
+
+    write(zoo.folder, issued("whisk.example.com", LEAF), pem(ec_key()))
+    (problem,) = zoo.run("configure", code=2)["problems"]
+    assert "openwhisk_tls_key" in problem["what"]
+    assert shown_by_balancer() == {new["Arn"]}
+
+    zoo.run("destroy")
+    assert in_iam() == []
+    assert cert.exists()
+    assert key.exists()
+
+
+def imported(region: str, **more: Any) -> str:
+    """Import a certificate into ACM and return its ARN."""
+    certificate = issued("acm.example.com", LEAF, **more)
+    request = {"Certificate": certificate.encode(), "PrivateKey": pem(LEAF).encode()}
+    return str(client("acm", region).import_certificate(**request)["CertificateArn"])
+
+
+def test_a_certificate_in_acm_is_used_and_never_touched(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        arn = imported("us-east-1")
+        zoo.save(openwhisk_tls_arn=arn)
+        told = steps_of(zoo.run("configure"))
+        assert told["server certificate"]["id"] == arn
+        service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+        assert service["metadata"]["annotations"][CERT_NOTE] == arn
+        assert in_iam() == []
+        assert "BEGIN CERTIFICATE" in in_cluster(zoo)["tls.crt"]
+        state = steps_of(zoo.run("status"))["server certificate"]["state"]
+        assert state.startswith("given, ")
+        assert state.endswith(" days left")
+        assert unsettled(zoo) == {}
+        zoo.run("destroy")
+        assert client("acm").describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
+
+
+def test_a_certificate_in_aws_that_cannot_serve_is_refused(zoo: Lab) -> None:
+    body = {"ServerCertificateName": "mine", "CertificateBody": SERVER, "PrivateKey": pem(LEAF)}
+    mine = client("iam").upload_server_certificate(**body)["ServerCertificateMetadata"]["Arn"]
+    old = imported("us-east-1", begins=NOW - timedelta(days=100), days=50)
+    refused = {
+        imported("eu-west-1"): "a certificate of eu-west-1",
+        "arn:aws:acm:us-east-1:123456789012:certificate/nowhere": "AWS knows no",
+        "arn:aws:iam::123456789012:server-certificate/nobody": "AWS knows no",
+        "arn:aws:iam::210987654321:server-certificate/mine": "account 210987654321",
+        mine.replace("/mine", "/below/mine"): f"IAM has {mine}",
+        old: "it expired on",
+    }
+    before = len(zoo.cloud.calls.writes())
+    for arn, why in refused.items():
+        zoo.save(openwhisk_tls_arn=arn)
+        problems = zoo.run("configure", code=2)["problems"]
+        (problem,) = [one for one in problems if "openwhisk_tls_arn" in one["what"]]
+        assert why in problem["why"], problem
+        assert problem["hint"]
+    assert len(zoo.cloud.calls.writes()) == before
+    zoo.save(openwhisk_tls_arn=mine)
+    zoo.cloud.settings.deny.append(Deny(action="iam:GetServerCertificate"))
+    warnings = [one["what"] for one in zoo.run("plan")["warnings"]]
+    assert "openwhisk_tls_arn could not be checked" in warnings
+
+
+def test_an_internal_load_balancer_is_said_to_be_so_with_the_way_to_it(zoo: Lab) -> None:
+    zoo.save(openwhisk_internal=True)
+    said = aloud(zoo, "configure")
+    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    assert balancer["Scheme"] == "internal"
+    port = zoo.config["openwhisk_api_port"]
+    assert f"internal-{balancer['LoadBalancerName']}" in said
+    assert "Only the VPC reaches it" in said
+    host = steps_of(zoo.run("status"))["openwhisk address"]["id"]
+    assert f"-L 8443:{host}:{port} ubuntu@<address of a machine in the VPC>" in said
+    assert "--tunnel cluster" in said
+    told = steps_of(zoo.run("status"))
+    assert told["openwhisk address"]["state"] == "internal"
+    assert told["openwhisk api"]["state"] == "internal: not probed from here"
+    assert unsettled(zoo) == {}
+
+    zoo.save(openwhisk_internal=None)
+    said = aloud(zoo, "configure")
+    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    assert balancer["Scheme"] == "internet-facing"
+    assert "Only the VPC" not in said
+    assert "2 healthy invokers" in said
+    assert unsettled(zoo) == {}
+    assert zoo.run("destroy")["leftovers"] == []
+    assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
+
+
+def test_the_tunnel_goes_over_the_client_vm_where_there_is_one(zoo: Lab) -> None:
+    subnet = client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "lambda-fs client"}
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    (made,) = client("ec2").run_instances(
+        ImageId="ami-079ac4c46055b2bdf",
+        InstanceType="r5.xlarge",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=subnet,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": listed}],
+    )["Instances"]
+    zoo.save(openwhisk_internal=True)
+    ids = [made["InstanceId"]]
+    (found,) = client("ec2").describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
+    assert f"ubuntu@{found['PublicIpAddress']}" in aloud(zoo, "configure")
+
+
+def unsettled(zoo: Lab) -> dict[str, Any]:
+    """Return what another configure would still change, with its drift."""
+    steps = zoo.run("plan")["steps"]
+    return {step["name"]: step["drift"] for step in steps if step["action"] != "exists"}
+
+
+def aloud(zoo: Lab, verb: str) -> str:
+    """Return what a run prints for a person, as one line."""
+    command = script_command(configure_eks_cluster.SCRIPT, beside=zoo.folder)
+    where = ["-y", str(zoo.folder / "config_aws.yaml"), "--yes"]
+    done = CliRunner(env={"COLUMNS": "500"}).invoke(command, [verb, *where])
+    assert done.exit_code == 0, done.output
+    return " ".join(done.stdout.split())

@@ -1,0 +1,63 @@
+"""OpenWhisk of another deployment, in a cluster of the configured name: destroy leaves it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.openwhisk.secrets import of_release
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as made:
+        yield made
+
+
+def test_a_deployment_of_another_name_removes_nothing_of_this_ones_cluster(zoo: Lab) -> None:
+    zoo.run("configure")
+    before = {thing.id for thing in zoo.cloud.snapshot()}
+    kinds = ("secrets", "deployments", "services", "persistentvolumeclaims")
+    objects = {kind: zoo.objects(kind) for kind in kinds}
+    zoo.save(deployment_name="other")
+    told = zoo.run("destroy")
+    assert told["leftovers"] == []
+    assert {thing.id for thing in zoo.cloud.snapshot()} == before
+    assert {kind: zoo.objects(kind) for kind in kinds} == objects
+    assert "core-nodes core-nodes is left alone" in {one["what"] for one in told["warnings"]}
+
+
+def test_a_namespace_of_ours_stays_while_others_keep_something_in_it(zoo: Lab) -> None:
+    zoo.run("configure")
+    namespace = "openwhisk"
+    labels = {"owner": "helm", "name": "theirs"}
+    metadata = {"name": "sh.helm.release.v1.theirs.v1", "namespace": namespace, "labels": labels}
+    zoo.api.state.put("secrets", {"metadata": metadata, "data": {}})
+    assert zoo.run("destroy")["leftovers"] == []
+    assert metadata["name"] in zoo.objects("secrets")
+    assert namespace in zoo.objects("namespaces", "")
+    assert "owdev-lambda-fs" not in zoo.objects("secrets")
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "mine"),
+    [
+        ("owdev-couchdb-pvc", "owdev", True),
+        ("data-owdev-kafka-0", "", True),
+        ("owdev-kafka-pvc", "", True),
+        ("data-owdev2-couchdb-0", "", False),
+        ("my-owdevelopment", "", False),
+        ("data-owdev-of-another-0", "another", False),
+    ],
+)
+def test_claims_of_a_release_whose_name_begins_alike_are_not_its_own(
+    name: str, label: str, mine: bool
+) -> None:
+    metadata = {"name": name, "labels": {"release": label} if label else None}
+    assert of_release({"metadata": metadata}, "owdev") is mine

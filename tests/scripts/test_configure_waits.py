@@ -1,0 +1,166 @@
+"""What the second script says while it waits, and what when it has waited long enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.engine.wait import SystemClock
+from aws_setup.rehearsal.eks.context import Store
+from aws_setup.rehearsal.kube.api import Answer
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.scripts.test_configure import steps_of
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(240)
+
+ROLE = "zoo-ebs-csi"
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+        yield made
+
+
+def cluster_document(zoo: Lab) -> dict[str, Any]:
+    """Return what EKS keeps of the cluster."""
+    return zoo.cloud.room(Store).regions["us-east-1"].clusters["zoo"].document
+
+
+def creating(zoo: Lab, patch: pytest.MonkeyPatch, *, end: dict[str, Any]) -> None:
+    """Let the cluster be on its way for some looks at it, then end as told."""
+    document, plain = cluster_document(zoo), zoo.cloud.handle
+    known = dict(document)
+    for key in ("endpoint", "identity", "certificateAuthority"):
+        del document[key]
+    document |= {"status": "CREATING", "certificateAuthority": {}}
+    before = len(zoo.cloud.calls.named("DescribeCluster"))
+
+    def handle(request: Any) -> Any:
+        if len(zoo.cloud.calls.named("DescribeCluster")) - before == 6:
+            document.update(known | end)
+        return plain(request)
+
+    patch.setattr(zoo.cloud, "handle", handle)
+
+
+def test_a_cluster_that_is_on_its_way_is_waited_for(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creating(zoo, monkeypatch, end={"status": "ACTIVE"})
+    assert "openwhisk api" in steps_of(zoo.run("configure"))
+    assert "eks cluster: CREATING" in zoo.said
+
+
+def test_a_cluster_that_fails_on_its_way_is_named_with_ekss_reason(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = {"code": "Ec2SubnetNotFound", "message": "subnet-1 is gone", "resourceIds": []}
+    creating(zoo, monkeypatch, end={"status": "FAILED", "health": {"issues": [reason]}})
+    first = zoo.run("configure", code=1)["problems"][0]
+    assert first["what"] == "eks cluster: EKS cluster zoo FAILED"
+    assert first["why"] == "subnet-1 is gone"
+    assert "create_aws_infrastructure.py destroy --only 'eks cluster'" in first["hint"]
+    calls = len(zoo.cloud.calls.writes())
+    again = zoo.run("configure", code=2)["problems"][0]
+    assert (again["what"], again["why"]) == ("EKS cluster zoo FAILED", "subnet-1 is gone")
+    assert len(zoo.cloud.calls.writes()) == calls
+
+
+def test_a_cluster_that_is_being_deleted_is_refused(zoo: Lab) -> None:
+    cluster_document(zoo)["status"] = "DELETING"
+    calls = len(zoo.cloud.calls.writes())
+    problem = zoo.run("configure", code=2)["problems"][0]
+    assert "is being deleted" in problem["what"]
+    assert len(zoo.cloud.calls.writes()) == calls
+
+
+FAULTS = (
+    {"fault": "claim-unbound", "claim": "lambda-fs-storage-probe", "message": "no volume: first"},
+    {"fault": "balancer-pending", "message": "no balancer: out of addresses"},
+    {"fault": "claim-unbound", "claim": "owdev-couchdb*", "message": "no volume: second"},
+    {"fault": "image-pull", "pod": "owdev-zookeeper*", "message": "no image: pull limit"},
+    {"fault": "pod-not-ready", "pod": "owdev-controller*", "message": "not ready: refused"},
+    {"fault": "pod-crashes", "pod": "owdev-nginx*", "log": "nginx: no such host"},
+)
+TOLD = {
+    "storage probe": r"Pending \(ProvisioningFailed: no volume: first\)",
+    "openwhisk address": r"AWS makes the load balancer (SyncLoadBalancerFailed: no balancer: out",
+    "claim owdev-couchdb-pvc": "no volume: second",
+    "pod owdev-zookeeper": "no image: pull limit",
+    "pod owdev-controller": "not ready: refused",
+    "pod owdev-nginx": "nginx: no such host",
+}
+"""Where a fault is told, and with which words."""
+
+
+def lift_when_told(zoo: Lab, patch: pytest.MonkeyPatch) -> list[str]:
+    """Take the faults away one by one, each once its words were handed out three times."""
+    plain, seen = zoo.api.answer, list[str]()
+    lifted: list[str] = []
+
+    def answer(request: Any) -> Any:
+        found, faults = plain(request), zoo.api.faults
+        if isinstance(found, Answer) and request.agent.startswith("python") and faults.rules:
+            text = found.body if isinstance(found.body, str) else json.dumps(found.body)
+            words = getattr(faults.rules[0], "log", "") or getattr(faults.rules[0], "message", "")
+            seen.extend([words] if words in text else [])
+            if seen.count(words) >= 3:
+                faults.rules.pop(0)
+                faults.version += 1
+                lifted.append(words)
+        return found
+
+    patch.setattr(zoo.api, "answer", answer)
+    return lifted
+
+
+def test_the_first_thing_that_blocks_is_told_with_its_event_or_its_last_log_line(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.api.faults.add(*FAULTS)
+    lifted = lift_when_told(zoo, monkeypatch)
+    zoo.run("configure")
+    assert len(lifted) == len(FAULTS), lifted
+    for where, words in TOLD.items():
+        lines = [line for line in zoo.said.splitlines() if where in line]
+        assert any(words.replace("\\", "") in line for line in lines), (where, lines)
+
+
+def test_what_never_comes_ends_the_run_with_its_reason_and_the_next_goes_on(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.api.faults.add({"fault": "pod-not-ready", "pod": "owdev-kafka*", "message": "no disk"})
+    with monkeypatch.context() as patch:
+        plain = SystemClock.now
+        patch.setattr(SystemClock, "now", lambda clock: plain(clock) * 600)
+        problem = zoo.run("configure", code=1)["problems"][0]
+    assert problem["what"] == "openwhisk ready: OpenWhisk comes up: not within 40 min"
+    assert "pod owdev-kafka" in problem["why"]
+    assert "no disk" in problem["why"]
+    assert "docs/configure.md" in problem["hint"]
+    zoo.api.faults.clear()
+    steps = steps_of(zoo.run("configure"))
+    assert steps["openwhisk release"]["action"] == "exists"
+    assert "openwhisk api" in steps
+
+
+def test_what_is_being_deleted_is_made_anew_once_it_is_gone(zoo: Lab) -> None:
+    zoo.run("configure")
+    # Deleting the group takes 3.8 seconds now, the add-on a tenth of one.
+    zoo.cloud.clock.speed = 100
+    eks, names = client("eks"), {"clusterName": "zoo", "nodegroupName": "core-nodes"}
+    eks.delete_nodegroup(**names)
+    eks.delete_addon(clusterName="zoo", addonName="coredns")
+    assert eks.describe_nodegroup(**names)["nodegroup"]["status"] == "DELETING"
+    steps = steps_of(zoo.run("configure"))
+    assert steps["core-nodes"]["action"] == "update"
+    assert "core-nodes: DELETING" in zoo.said
+    assert eks.describe_nodegroup(**names)["nodegroup"]["status"] == "ACTIVE"
+    assert eks.list_addons(clusterName="zoo")["addons"].count("coredns") == 1

@@ -1,0 +1,161 @@
+"""create_aws_infrastructure.py from plan to destroy, through its command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client
+from tests.support.scripts import prepare, run, write_config
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    """Return a folder that a run can start from."""
+    return prepare(tmp_path / "work")
+
+
+def writes(cloud: RehearsalCloud) -> list[str]:
+    """Return the actions of every write so far."""
+    return [call.name for call in cloud.calls.writes()]
+
+
+def things(cloud: RehearsalCloud) -> Any:
+    """Return what exists, without the key pair that the user registered."""
+    return [thing for thing in cloud.snapshot() if thing.kind != "key-pair"]
+
+
+def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> None:
+    planned = run(SCRIPT, folder, "plan", "--json")
+    assert planned.exit_code == 0, planned.stderr
+    made = run(SCRIPT, folder, "create", "--yes", "--json")
+    assert made.exit_code == 0, made.stdout
+    wanted = {step["name"] for step in planned.document["steps"] if step["action"] == "create"}
+    done = {step["name"] for step in made.document["steps"] if step["action"] == "create"}
+    assert wanted == done, "plan says exactly what create does"
+    before = len(writes(cloud))
+    again = run(SCRIPT, folder, "create", "--yes", "--json")
+    assert again.exit_code == 0
+    assert {step["action"] for step in again.document["steps"]} == {"exists"}
+    assert len(writes(cloud)) == before, "a second create writes nothing"
+    shown = run(SCRIPT, folder, "status", "--json")
+    assert shown.exit_code == 0
+    gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert gone.exit_code == 0, gone.stdout
+    assert things(cloud) == []
+    assert not list((folder / "receipts").glob("*.json"))
+    idle = run(SCRIPT, folder, "destroy", "--yes")
+    assert idle.exit_code == 0
+    assert "Nothing of lambda-fs is left." in idle.stdout
+
+
+def test_machines_have_what_lambda_fs_expects(cloud: RehearsalCloud, folder: Path) -> None:
+    assert run(SCRIPT, folder, "--yes").exit_code == 0
+    ec2 = client("ec2")
+    reservations = ec2.describe_instances()["Reservations"]
+    machines = [machine for group in reservations for machine in group["Instances"]]
+    named = {tag(machine, "Name"): machine for machine in machines}
+    assert set(named) == {
+        "ndb-manager-node",
+        *(f"ndb-datanode-type{kind}-{index}" for kind in (1, 2) for index in (0, 1)),
+        *(f"lambdafs-zookeeper-{index}" for index in (0, 1, 2)),
+        "lambda-fs-client-driver",
+        "hops-fs-client-driver",
+    }
+    fixed = ("10.0.8.233", "10.0.4.113", "10.0.14.89")
+    for index, address in enumerate(fixed):
+        assert named[f"lambdafs-zookeeper-{index}"]["PrivateIpAddress"] == address
+    assert named["ndb-manager-node"]["PrivateIpAddress"] == "10.0.6.227"
+    assert tag(named["ndb-manager-node"], "Component") == "NDB_MGM_VM"
+    for machine in machines:
+        assert machine["MetadataOptions"]["HttpTokens"] == "required"
+        assert machine.get("PublicIpAddress")
+        assert tag(machine, "lambda-fs:deployment") == "lambda-fs"
+        disks = machine["BlockDeviceMappings"]
+        assert all(disk["Ebs"]["DeleteOnTermination"] for disk in disks)
+    volumes = ec2.describe_volumes()["Volumes"]
+    assert all(tag(volume, "lambda-fs:deployment") == "lambda-fs" for volume in volumes)
+    assert all(volume["Encrypted"] for volume in volumes)
+
+
+def tag(item: Any, key: str) -> str:
+    """Return a tag of a resource."""
+    return str({entry["Key"]: entry["Value"] for entry in item.get("Tags", [])}.get(key, ""))
+
+
+def test_the_cluster_is_open_to_the_operator_only(cloud: RehearsalCloud, folder: Path) -> None:
+    assert run(SCRIPT, folder, "--yes").exit_code == 0
+    cluster = client("eks").describe_cluster(name="lambda-fs-eks-cluster")["cluster"]
+    network = cluster["resourcesVpcConfig"]
+    assert network["publicAccessCidrs"] == ["52.94.76.7/32"]
+    assert network["endpointPrivateAccess"]
+    assert len(network["subnetIds"]) == 4
+    assert cluster["accessConfig"]["authenticationMode"] == "API_AND_CONFIG_MAP"
+    write_config(folder, user_public_ip="52.94.76.9")
+    moved = run(SCRIPT, folder, "--yes", "--json")
+    assert moved.exit_code == 0
+    updated = {step["name"] for step in moved.document["steps"] if step["action"] == "update"}
+    assert updated == {"security group", "eks cluster"}
+    groups = client("ec2").describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": ["lambda-fs-security-group"]}]
+    )["SecurityGroups"]
+    rules = [rule for rule in groups[0]["IpPermissions"] if rule.get("FromPort") == 22]
+    sources = [source["CidrIp"] for rule in rules for source in rule["IpRanges"]]
+    assert sources == ["52.94.76.9/32"]
+
+
+def test_without_consent_nothing_is_written(cloud: RehearsalCloud, folder: Path) -> None:
+    before = writes(cloud)
+    ended = run(SCRIPT, folder)
+    assert ended.exit_code == 2
+    assert "--yes" in ended.stderr
+    assert writes(cloud) == before
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "create_eks_cluster",
+        "create_zookeeper_vms",
+        "create_ndb_cluster",
+        "create_lambda_fs_client_vm",
+        "create_hops_fs_client_vm",
+        "create_autoscaling_groups",
+    ],
+)
+def test_a_part_that_is_switched_off_is_not_made(
+    cloud: RehearsalCloud, folder: Path, part: str
+) -> None:
+    write_config(folder, **{part: False})
+    made = run(SCRIPT, folder, "--yes", "--json")
+    assert made.exit_code == 0, made.stdout
+    names = " ".join(step["name"] for step in made.document["steps"])
+    word = {
+        "create_eks_cluster": "eks",
+        "create_zookeeper_vms": "zookeeper",
+        "create_ndb_cluster": "ndb",
+        "create_lambda_fs_client_vm": "lambda-fs client",
+        "create_hops_fs_client_vm": "hopsfs client",
+        "create_autoscaling_groups": "auto-scaling group",
+    }[part]
+    assert word not in names
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert things(cloud) == []
+
+
+def test_only_makes_the_named_steps_and_their_needs(cloud: RehearsalCloud, folder: Path) -> None:
+    made = run(SCRIPT, folder, "--yes", "--json", "--only", "public route")
+    assert [step["name"] for step in made.document["steps"]] == [
+        "vpc",
+        "internet gateway",
+        "public route table",
+        "public route",
+    ]
+    wrong = run(SCRIPT, folder, "--yes", "--only", "moon")
+    assert wrong.exit_code == 2
+    assert "moon" in wrong.stderr
+    assert "nat gateway" in wrong.stderr

@@ -1,0 +1,130 @@
+"""The whole of `create` against the emulated cloud, down to real ZooKeeper on its machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aws_setup.rehearsal.machines import Room, software
+from aws_setup.rehearsal.machines.keeper import keeping
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.support.aws import client
+from tests.support.machines import make_key, needs_machines
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    needs_machines,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not Path(software.ZOOKEEPER_JARS).exists(), reason="Debian's package zookeeper is missing"
+    ),
+]
+
+
+@dataclass
+class Laptop:
+    """The researcher's folder: key, configuration, receipts."""
+
+    folder: Path
+    room: Room
+
+    def run(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """Run the script and return its JSON document."""
+        script = [sys.executable, str(ROOT / "create_aws_infrastructure.py")]
+        done = subprocess.run(
+            [*script, *words, "--yes", "--json"],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def switch_everything_on(self) -> None:
+        """Leave out every key that makes the deployment smaller than λFS's own."""
+        path = self.folder / "config_aws.yaml"
+        given = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump({k: v for k, v in given.items() if v is not False}))
+
+
+@pytest.fixture
+def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
+    key = make_key(tmp_path / "key")
+    public = key.with_suffix(".pub").read_text()
+    client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
+    with Room(tmp_path / "room") as room, keeping(cloud, room):
+        document = {
+            "ssh_keypair_name": "researcher",
+            "ssh_key_path": str(key),
+            "ssh_config_path": str(room.ssh_config),
+            "user_public_ip": "52.94.76.7",
+            "availability_zones": ["us-east-1a", "us-east-1b"],
+            "infrastructure_json_path": str(tmp_path / "receipts"),
+            "zookeeper_jvm_heap_size": 256,
+            "create_eks_cluster": False,
+            "create_ndb_cluster": False,
+            "create_hops_fs_client_vm": False,
+            "create_launch_templates": False,
+            "create_autoscaling_groups": False,
+            "start_ndb_cluster": False,
+            "populate_mysql_ndb_tables": False,
+            "format_filesystem": False,
+        }
+        (tmp_path / "config_aws.yaml").write_text(yaml.safe_dump(document))
+        yield Laptop(tmp_path, room)
+
+
+def actions(document: dict[str, Any]) -> dict[str, str]:
+    return {step["name"]: step["action"] for step in document["steps"]}
+
+
+def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
+    made = laptop.run("create")
+    assert made["result"] == "ok"
+    known = laptop.folder / "receipts" / "lambda-fs.known_hosts"
+    assert len(known.read_text().splitlines()) == 4, "each machine's key, from its console"
+
+    again = laptop.run("create")
+    assert set(actions(again).values()) == {"exists"}
+
+    ec2 = client("ec2")
+    filters = [{"Name": "tag:Component", "Values": ["ZooKeeperVM"]}]
+    found = ec2.describe_instances(Filters=filters)["Reservations"]
+    ids = [one["InstanceId"] for group in found for one in group["Instances"]]
+    ec2.stop_instances(InstanceIds=ids)
+    started = laptop.run("create")
+    assert started["result"] == "ok"
+    assert actions(started)["zookeeper"] == "update"
+    status = laptop.run("status")
+    receipt = json.loads((laptop.folder / "receipts" / "lambda-fs.json").read_text())
+    roles = receipt["steps"]["zookeeper ensemble"]["roles"]
+    assert sorted(roles.values()) == ["follower", "follower", "leader"]
+    assert set(actions(status).values()) == {"exists"}
+
+    gone = laptop.run("destroy")
+    assert gone["result"] == "ok"
+    assert not known.exists()
+
+
+def test_the_whole_deployment_on_nine_machines(laptop: Laptop) -> None:
+    laptop.switch_everything_on()
+    made = laptop.run("create")
+    assert made["result"] == "ok"
+    software = {"ssh", "zookeeper ensemble", "zookeeper znodes", "ndb storage", "mysqld"}
+    assert {actions(made)[name] for name in software} == {"create"}
+    again = laptop.run("create")
+    assert set(actions(again).values()) == {"exists"}
+    assert laptop.run("destroy")["result"] == "ok"

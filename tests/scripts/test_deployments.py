@@ -1,0 +1,232 @@
+"""Other deployments than the one of the sample: adopted VPCs, two at once, another region."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import Image
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client
+from tests.support.scripts import prepare, run, write_config
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    """Return a folder that a run can start from."""
+    return prepare(tmp_path / "work")
+
+
+def of_deployment(cloud: RehearsalCloud, name: str) -> Counter[tuple[str, str]]:
+    """Return how many things of each kind and step carry a deployment's tag."""
+    return Counter(
+        (thing.kind, thing.tags.get("lambda-fs:step", ""))
+        for thing in cloud.snapshot()
+        if thing.tags.get("lambda-fs:deployment") == name
+    )
+
+
+def ids(cloud: RehearsalCloud) -> set[tuple[str, str]]:
+    """Return kind and id of everything that exists."""
+    return {(thing.kind, thing.id) for thing in cloud.snapshot()}
+
+
+def users_vpc(name: str = "mine") -> str:
+    """Make a VPC as a user would: two public and two private subnets in two zones."""
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(
+        CidrBlock="10.0.0.0/16",
+        TagSpecifications=[
+            {"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": name}]},
+        ],
+    )["Vpc"]["VpcId"]
+    for switch in ("EnableDnsSupport", "EnableDnsHostnames"):
+        ec2.modify_vpc_attribute(VpcId=vpc, **{switch: {"Value": True}})
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    ranges = {
+        "public": ("10.0.0.0/20", "10.0.16.0/20"),
+        "private": ("10.0.32.0/20", "10.0.48.0/20"),
+    }
+    for kind, cidrs in ranges.items():
+        for cidr, zone in zip(cidrs, ("us-east-1a", "us-east-1b"), strict=True):
+            tags = [{"Key": "PrivacyType", "Value": kind}]
+            ec2.create_subnet(
+                VpcId=vpc,
+                CidrBlock=cidr,
+                AvailabilityZone=zone,
+                TagSpecifications=[{"ResourceType": "subnet", "Tags": tags}],
+            )
+    return str(vpc)
+
+
+@pytest.mark.parametrize("by", ["vpc_id", "vpc_name"])
+def test_an_adopted_vpc_is_used_and_never_deleted(
+    cloud: RehearsalCloud, folder: Path, by: str
+) -> None:
+    vpc = users_vpc()
+    before = ids(cloud)
+    write_config(folder, create_vpc=False, **{by: vpc if by == "vpc_id" else "mine"})
+    made = run(SCRIPT, folder, "--yes", "--json")
+    assert made.exit_code == 0, made.document["problems"]
+    machines = client("ec2").describe_instances()["Reservations"]
+    assert {machine["Instances"][0]["VpcId"] for machine in machines} == {vpc}
+    again = run(SCRIPT, folder, "--yes", "--json")
+    assert {step["action"] for step in again.document["steps"]} == {"exists"}
+    gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert gone.exit_code == 0, gone.document["problems"]
+    assert ids(cloud) == before
+
+
+def test_several_vpcs_of_one_name_are_listed_and_refused(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    both = {users_vpc(), users_vpc()}
+    writes = len(cloud.calls.writes())
+    write_config(folder, create_vpc=False, vpc_name="mine")
+    ended = run(SCRIPT, folder, "--yes", "--json")
+    assert ended.exit_code == 2, ended.stdout
+    said = " ".join(problem["why"] for problem in ended.document["problems"])
+    assert all(vpc in said for vpc in both)
+    assert len(cloud.calls.writes()) == writes
+
+
+def test_two_deployments_never_touch_each_other(cloud: RehearsalCloud, tmp_path: Path) -> None:
+    first = prepare(tmp_path / "first")
+    second = prepare(
+        tmp_path / "second",
+        deployment_name="second",
+        eks_cluster_name="second-cluster",
+        eks_iam_role_name="second-role",
+    )
+    assert run(SCRIPT, first, "--yes").exit_code == 0
+    mine = of_deployment(cloud, "lambda-fs")
+    made = run(SCRIPT, second, "--yes", "--json")
+    assert made.exit_code == 0, made.document["problems"]
+    assert of_deployment(cloud, "second").total() == mine.total()
+    gone = run(SCRIPT, first, "destroy", "--yes", "--json")
+    assert gone.exit_code == 0, gone.document["problems"]
+    assert not of_deployment(cloud, "lambda-fs")
+    assert of_deployment(cloud, "second").total() == mine.total()
+    shown = run(SCRIPT, second, "plan", "--json")
+    assert {step["action"] for step in shown.document["steps"]} == {"exists"}
+
+
+def test_a_cluster_of_another_deployment_is_a_conflict(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    assert run(SCRIPT, prepare(tmp_path / "first"), "--yes").exit_code == 0
+    second = prepare(tmp_path / "second", deployment_name="second")
+    writes = len(cloud.calls.writes())
+    ended = run(SCRIPT, second, "--yes", "--json")
+    assert ended.exit_code == 2
+    hints = " ".join(problem["hint"] for problem in ended.document["problems"])
+    assert "eks_cluster_name" in hints
+    assert "eks_iam_role_name" in hints
+    assert len(cloud.calls.writes()) == writes
+
+
+AMIS = {
+    "lambda_fs_client_ami": "ami-0000000000000001a",
+    "zookeeper_ami": "ami-0000000000000001b",
+    "ndb_manager_ami": "ami-0000000000000001c",
+    "ndb_datanode1_ami": "ami-0000000000000001d",
+    "ndb_datanode2_ami": "ami-0000000000000001e",
+    "hopsfs_ami": "ami-0000000000000001f",
+}
+
+
+def test_another_region_needs_its_own_amis(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    folder = prepare(tmp_path / "work", aws_region="eu-west-1")
+    refused = run(SCRIPT, folder, "--yes", "--json")
+    assert refused.exit_code == 2
+    said = str(refused.document["problems"])
+    assert all(key in said for key in AMIS)
+
+
+@pytest.mark.parametrize(
+    ("change", "mend"),
+    [
+        ({"private_subnet_cidrs": ["10.0.128.0/20", "10.0.160.0/20"]}, "10.0.144.0/20"),
+        ({"lfs_client_vm_instance_type": "r5.2xlarge"}, "lfs_client_vm_instance_type"),
+        ({"num_ndb_datanodes": 2}, "count"),
+        ({"kubernetes_version": "1.34"}, "kubernetes_version"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused_with_its_mend(
+    cloud: RehearsalCloud, folder: Path, change: dict[str, Any], mend: str
+) -> None:
+    assert run(SCRIPT, folder, "--yes").exit_code == 0
+    writes = len(cloud.calls.writes())
+    write_config(folder, **change)
+    ended = run(SCRIPT, folder, "--yes", "--json")
+    assert ended.exit_code == 2, ended.document["problems"]
+    assert mend in " ".join(problem["hint"] for problem in ended.document["problems"])
+    assert len(cloud.calls.writes()) == writes
+
+
+class TestEurope:
+    """A cloud in which the AMIs were copied to another region."""
+
+    @pytest.fixture
+    def settings(self) -> Any:
+        """Return settings with an image of ours for every role in eu-west-1."""
+        from aws_setup.rehearsal.settings import Settings
+
+        copies = [Image(id=ami, name=key, region="eu-west-1") for key, ami in AMIS.items()]
+        return Settings(speed=0, images=copies)
+
+    def test_it_works_with_configured_amis(
+        self, cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AWS_REGION")
+        folder = prepare(tmp_path / "work", aws_region="eu-west-1", **AMIS)
+        made = run(SCRIPT, folder, "--yes", "--json")
+        assert made.exit_code == 0, made.document["problems"]
+        assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+        assert not of_deployment(cloud, "lambda-fs")
+
+
+def test_destroy_does_not_need_what_was_adopted(cloud: RehearsalCloud, folder: Path) -> None:
+    write_config(folder, create_eks_iam_role=False, create_eks_cluster=False)
+    gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert gone.exit_code == 0, gone.document["problems"]
+
+
+def test_what_is_left_is_named_with_its_price_and_command(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "lambda-fs client").exit_code == 0
+    ec2 = client("ec2")
+    machine = ec2.describe_instances()["Reservations"][0]["Instances"][0]["InstanceId"]
+    ec2.modify_instance_attribute(InstanceId=machine, DisableApiTermination={"Value": True})
+    ended = run(SCRIPT, folder, "destroy", "--yes")
+    assert ended.exit_code == 3, ended.stderr
+    assert f"instance {machine}, $1.008/h: aws ec2 terminate-instances" in ended.stdout
+    assert "protection" in ended.stderr
+    ec2.modify_instance_attribute(InstanceId=machine, DisableApiTermination={"Value": False})
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert not of_deployment(cloud, "lambda-fs")
+
+
+def test_machines_that_were_all_terminated_by_hand_are_replaced(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "zookeeper").exit_code == 0
+    ec2 = client("ec2")
+    for _ in range(2):
+        groups = ec2.describe_instances(
+            Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+        )["Reservations"]
+        old = [machine["InstanceId"] for group in groups for machine in group["Instances"]]
+        ec2.terminate_instances(InstanceIds=old)
+        again = run(SCRIPT, folder, "--yes", "--json", "--only", "zookeeper")
+        assert again.exit_code == 0, again.document["problems"]
+        assert of_deployment(cloud, "lambda-fs")["instance", "zookeeper"] == 3

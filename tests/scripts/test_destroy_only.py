@@ -1,0 +1,99 @@
+"""destroy --only: what is named and what stands on it goes; the rest stays and still works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud, serve
+from aws_setup.rehearsal.settings import Settings
+from create_aws_infrastructure import SCRIPT
+from tests.support.scripts import prepare, run
+
+MACHINES = {"ndb manager", "ndb data nodes 1", "ndb data nodes 2", "zookeeper"}
+CLIENTS = {"lambda-fs client", "hopsfs client"}
+KINDS = ("lambda_fs_clients", "hopsfs_clients", "hopsfs_namenodes")
+TEMPLATES = {f"launch template {kind}" for kind in KINDS}
+GROUPS = {f"auto-scaling group {kind}_ags" for kind in KINDS}
+
+GOES: dict[tuple[str, ...], set[str]] = {
+    ("zookeeper",): {"zookeeper"},
+    ("ndb manager", "zookeeper"): {"ndb manager", "zookeeper"},
+    ("lambda-fs client",): {"lambda-fs client"},
+    ("eks cluster",): {"eks cluster"},
+    ("eks cluster role",): {"eks cluster role", "eks cluster"},
+    ("auto-scaling group hopsfs_clients_ags",): {"auto-scaling group hopsfs_clients_ags"},
+    ("launch template hopsfs_clients",): {
+        "launch template hopsfs_clients",
+        "auto-scaling group hopsfs_clients_ags",
+    },
+    ("public route table",): {
+        "public route table",
+        "public route",
+        "public subnet 1 routing",
+        "public subnet 2 routing",
+    },
+    ("nat gateway",): {"nat gateway", "private route"},
+    ("security group",): {"security group", "eks cluster", *MACHINES, *CLIENTS, *TEMPLATES}
+    | GROUPS,
+}
+"""What --only names -> every step that goes with it."""
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[RehearsalCloud, Path]]:
+    """One deployment for all tests of this file: each repairs what the one before took away."""
+    with pytest.MonkeyPatch.context() as patch, serve(Settings(speed=0)) as cloud:
+        patch.setenv("AWS_ENDPOINT_URL", cloud.url)
+        patch.setenv("AWS_SETUP_PACE", "0")
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIAREHEARSAL0000000")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+        patch.setenv("AWS_REGION", "us-east-1")
+        yield cloud, prepare(tmp_path_factory.mktemp("only"))
+
+
+@pytest.fixture
+def folder(made: tuple[RehearsalCloud, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    cloud, folder = made
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
+    monkeypatch.setenv("AWS_SETUP_PACE", "0")
+    assert run(SCRIPT, folder, "--yes").exit_code == 0
+    return folder
+
+
+def missing(folder: Path) -> set[str]:
+    """Return the steps that a create would make."""
+    steps = run(SCRIPT, folder, "plan", "--json").document["steps"]
+    return {step["name"] for step in steps if step["action"] == "create"}
+
+
+@pytest.mark.parametrize(("named", "goes"), GOES.items(), ids=[", ".join(one) for one in GOES])
+def test_what_is_named_goes_with_what_stands_on_it(
+    folder: Path, named: tuple[str, ...], goes: set[str]
+) -> None:
+    words = [word for name in named for word in ("--only", name)]
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json", *words)
+    assert ended.exit_code == 0, ended.document["problems"]
+    deleted = {step["name"] for step in ended.document["steps"] if step["action"] == "delete"}
+    assert deleted - {"ssh", "nat gateway"} >= goes - {"private route", "nat gateway"}
+    assert missing(folder) == goes - {"private route"}
+    assert ended.document["leftovers"] == []
+
+
+def test_what_is_gone_already_is_no_error(folder: Path) -> None:
+    for _ in range(2):
+        ended = run(SCRIPT, folder, "destroy", "--yes", "--json", "--only", "hopsfs client")
+        assert ended.exit_code == 0, ended.document["problems"]
+    assert missing(folder) == {"hopsfs client"}
+
+
+def test_the_question_names_what_goes(folder: Path) -> None:
+    ended = run(SCRIPT, folder, "destroy", "--only", "zookeeper")
+    assert ended.exit_code == 2
+    assert "- delete  zookeeper" in ended.stdout
+    assert "vpc" not in ended.stdout
+    assert missing(folder) == set()

@@ -1,0 +1,59 @@
+"""The third script after the second: it finds OpenWhisk by what that left, or in the cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner
+
+from aws_setup.kube.client import decoded
+from aws_setup.rehearsal.server import RehearsalCloud
+from tests.support.cluster import Lab, lab
+from tests.support.openwhisk import make_jar
+from whisk_helper import main
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as made:
+        yield made
+
+
+def helper(zoo: Lab, *arguments: str) -> Any:
+    """Run the third script with the zoo's configuration; return its JSON document."""
+    where = ["-y", str(zoo.folder / "config_aws.yaml"), "--json"]
+    done = CliRunner().invoke(main, [*arguments, *where])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def behind_the_service(zoo: Lab) -> None:
+    """Give the Service the one port on which the stand-in listens, in plain http."""
+    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    service["spec"]["ports"] = [{"name": "http", "port": urlsplit(zoo.whisk.url).port}]
+    service["metadata"]["annotations"] = {}
+    zoo.api.state.put("services", service)
+
+
+def test_host_and_key_come_from_the_file_and_without_it_from_the_cluster(
+    zoo: Lab, tmp_path: Path
+) -> None:
+    zoo.run("configure")
+    keys = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    zoo.whisk.auth = decoded(keys)["guest"]
+    jar = str(make_jar(tmp_path / "nn.jar"))
+    wanted = ["-n", "3", "--memory", "20000", "-c", "4", "-j", jar]
+    told = helper(zoo, *wanted, "--create")
+    file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
+    assert told["apihost_from"] == str(file)
+    assert len(zoo.whisk.store.actions) == 3
+    file.unlink()
+    behind_the_service(zoo)
+    told = helper(zoo, *wanted, "--verify")
+    assert told["apihost_from"] == "the EKS cluster zoo"
+    assert told["problems"] == []

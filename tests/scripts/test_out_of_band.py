@@ -1,0 +1,223 @@
+"""What happens in the console while nobody runs a script: seen, waited for, mended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.settings import Settings
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client
+from tests.support.scripts import prepare, run
+
+SPEED = 60.0
+LATENCIES = {"nat available": 10, "nat deleted": 10, "instance terminated": 500}
+SMALL: dict[str, Any] = {
+    "create_eks_cluster": False,
+    "create_ndb_cluster": False,
+    "create_lambda_fs_client_vm": False,
+    "create_hops_fs_client_vm": False,
+    "create_launch_templates": False,
+    "create_autoscaling_groups": False,
+}
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A cloud in which terminations and NAT gateways take their time, sixty times faster."""
+    return Settings(speed=SPEED, latencies=LATENCIES)
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AWS_SETUP_PACE", f"{1 / SPEED:g}")
+    return prepare(tmp_path / "work", **SMALL)
+
+
+def actions(folder: Path, *words: str) -> dict[str, str]:
+    """Run a command and return step -> action of what is not as it should be."""
+    ended = run(SCRIPT, folder, *words, "--json")
+    assert ended.exit_code == 0, ended.document["problems"]
+    steps = ended.document["steps"]
+    return {step["name"]: step["action"] for step in steps if step["action"] != "exists"}
+
+
+def test_a_group_that_is_being_deleted_is_waited_for_and_made_anew(
+    cloud: RehearsalCloud, tmp_path: Path, folder: Path
+) -> None:
+    more = {"create_launch_templates": True, "create_autoscaling_groups": True}
+    sizes = {"autoscaling_group_desired_capacity": 1, "autoscaling_group_max_size": 1}
+    prepare(folder, **SMALL | {"create_zookeeper_vms": False} | more | sizes)
+    actions(folder, "--yes")
+    scaling, name = client("autoscaling"), "hopsfs_clients_ags"
+
+    def group() -> Any:
+        found = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+        return found["AutoScalingGroups"][0]
+
+    while not group()["Instances"]:
+        pass
+    first = group()["Instances"][0]["InstanceId"]
+    scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+    assert group()["Status"] == "Delete in progress"
+    assert actions(folder, "--yes") == {f"auto-scaling group {name}": "update"}
+    assert "Status" not in group()
+    assert first not in {one["InstanceId"] for one in group()["Instances"]}
+    assert actions(folder, "plan") == {}
+
+
+def zookeepers(*states: str) -> dict[str, str]:
+    """Return private address -> id of the ZooKeeper machines in some states."""
+    filters = [
+        {"Name": "tag:lambda-fs:step", "Values": ["zookeeper"]},
+        {"Name": "instance-state-name", "Values": list(states)},
+    ]
+    answer = client("ec2").describe_instances(Filters=filters)["Reservations"]
+    found = [one for group in answer for one in group["Instances"]]
+    return {one["PrivateIpAddress"]: one["InstanceId"] for one in found}
+
+
+def test_a_fixed_address_is_taken_over_from_a_machine_that_shuts_down(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    actions(folder, "--yes")
+    before = zookeepers("running")
+    client("ec2").terminate_instances(InstanceIds=list(before.values()))
+    assert zookeepers("shutting-down") == before
+    assert actions(folder, "--yes") == {"zookeeper": "create"}
+    after = zookeepers("running")
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    assert any(call.code == "InvalidIPAddress.InUse" for call in cloud.calls)
+
+
+def gateway() -> Any:
+    return client("ec2").describe_internet_gateways()["InternetGateways"]
+
+
+def test_a_detached_internet_gateway_is_attached_again(folder: Path) -> None:
+    only = ("--only", "public route")
+    actions(folder, "--yes", *only)
+    (own,) = gateway()
+    vpc = own["Attachments"][0]["VpcId"]
+    client("ec2").detach_internet_gateway(InternetGatewayId=own["InternetGatewayId"], VpcId=vpc)
+    assert actions(folder, "plan", *only)["internet gateway"] == "update"
+    actions(folder, "--yes", *only)
+    assert gateway()[0]["Attachments"][0]["VpcId"] == vpc
+    assert actions(folder, "plan", *only) == {}
+
+
+def test_a_deleted_internet_gateway_is_made_anew_with_its_route(folder: Path) -> None:
+    only = ("--only", "public route")
+    actions(folder, "--yes", *only)
+    (own,) = gateway()
+    named = {"InternetGatewayId": own["InternetGatewayId"]}
+    client("ec2").detach_internet_gateway(**named, VpcId=own["Attachments"][0]["VpcId"])
+    client("ec2").delete_internet_gateway(**named)
+    done = actions(folder, "--yes", *only)
+    assert done == {"internet gateway": "create", "public route": "update"}
+    assert actions(folder, "plan", *only) == {}
+
+
+def test_a_gateway_in_another_vpc_is_named_and_not_taken_from_there(folder: Path) -> None:
+    only = ("--only", "public route")
+    actions(folder, "--yes", *only)
+    (own,) = gateway()
+    ec2, named = client("ec2"), {"InternetGatewayId": own["InternetGatewayId"]}
+    ec2.detach_internet_gateway(**named, VpcId=own["Attachments"][0]["VpcId"])
+    other = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    ec2.attach_internet_gateway(**named, VpcId=other)
+    ended = run(SCRIPT, folder, "--yes", "--json", *only)
+    assert ended.exit_code == 2
+    (problem,) = ended.document["problems"]
+    assert f"attachment is {other}" in problem["what"]
+    assert "detach" in problem["hint"]
+    assert gateway()[0]["Attachments"][0]["VpcId"] == other
+
+
+def test_a_deleted_nat_gateway_is_made_anew_with_its_route(folder: Path) -> None:
+    only = ("--only", "private route")
+    actions(folder, "--yes", *only)
+    ec2 = client("ec2")
+    (old,) = ec2.describe_nat_gateways()["NatGateways"]
+    ec2.delete_nat_gateway(NatGatewayId=old["NatGatewayId"])
+    done = actions(folder, "--yes", *only)
+    assert done == {"nat gateway": "create", "private route": "update"}
+    states = {one["NatGatewayId"]: one["State"] for one in _gateways(ec2)}
+    (new,) = (own for own, state in states.items() if state == "available")
+    assert new != old["NatGatewayId"]
+    assert actions(folder, "plan", *only) == {}
+    assert len(ec2.describe_addresses()["Addresses"]) == 1
+
+
+def _gateways(ec2: Any) -> Any:
+    return ec2.describe_nat_gateways()["NatGateways"]
+
+
+def permit(**rule: Any) -> None:
+    """Let somebody in by hand."""
+    ec2 = client("ec2")
+    ec2.authorize_security_group_ingress(GroupId=own_group()["GroupId"], IpPermissions=[rule])
+
+
+def own_group() -> Any:
+    filters = [{"Name": "tag:lambda-fs:step", "Values": ["security group"]}]
+    return client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"][0]
+
+
+GROUP = ("--only", "security group")
+TCP22 = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+OPERATOR = "52.94.76.7/32"
+
+
+def forbid_operator() -> None:
+    client("ec2").revoke_security_group_ingress(
+        GroupId=own_group()["GroupId"], IpPermissions=[TCP22 | {"IpRanges": [{"CidrIp": OPERATOR}]}]
+    )
+
+
+def test_ssh_for_another_ipv6_address_is_drift_and_taken_away(folder: Path) -> None:
+    actions(folder, "--yes", *GROUP)
+    permit(**TCP22, Ipv6Ranges=[{"CidrIpv6": "::/0"}])
+    assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
+    (ssh,) = [rule for rule in own_group()["IpPermissions"] if rule.get("FromPort") == 22]
+    assert [one["CidrIp"] for one in ssh["IpRanges"]] == [OPERATOR]
+    assert not ssh.get("Ipv6Ranges")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"IpProtocol": "tcp", "FromPort": 0, "ToPort": 65535, "IpRanges": [{"CidrIp": OPERATOR}]},
+        {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "52.94.0.0/16"}]},
+    ],
+    ids=["all ports", "all protocols of a wider range"],
+)
+def test_a_wider_rule_of_the_users_is_enough_and_stays(folder: Path, rule: dict[str, Any]) -> None:
+    actions(folder, "--yes", *GROUP)
+    permit(**rule)
+    forbid_operator()
+    assert actions(folder, "--yes", *GROUP) == {}
+    permitted = own_group()["IpPermissions"]
+    assert not [one for one in permitted if one.get("FromPort") == 22]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"IpProtocol": "udp", "FromPort": 0, "ToPort": 65535, "IpRanges": [{"CidrIp": OPERATOR}]},
+        {"IpProtocol": "tcp", "FromPort": 23, "ToPort": 99, "IpRanges": [{"CidrIp": OPERATOR}]},
+        {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 99, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]},
+    ],
+    ids=["another protocol", "other ports", "another address"],
+)
+def test_a_rule_that_does_not_cover_ours_is_not_enough(folder: Path, rule: dict[str, Any]) -> None:
+    actions(folder, "--yes", *GROUP)
+    permit(**rule)
+    forbid_operator()
+    assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
+    (ssh,) = [one for one in own_group()["IpPermissions"] if one.get("FromPort") == 22]
+    assert [one["CidrIp"] for one in ssh["IpRanges"]] == [OPERATOR]

@@ -1,0 +1,97 @@
+"""The script as a process of its own: two at once, Ctrl-C, another folder, no terminal."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud, serve
+from aws_setup.rehearsal.settings import Settings
+from tests.support.scripts import prepare
+
+SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the script in a folder, as a shell would."""
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
+    """Return how many things of each kind and step exist."""
+    return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_two_runs_at_once_make_one_of_everything(
+    cloud: RehearsalCloud, tmp_path: Path, round_: int
+) -> None:
+    first, second = prepare(tmp_path / "a"), prepare(tmp_path / "b")
+    alone = start(first, "--yes", "--quiet")
+    assert alone.wait(60) == 0
+    wanted = kinds(cloud)
+    assert start(first, "destroy", "--yes", "--quiet").wait(60) == 0
+    both = [start(folder, "--yes", "--json") for folder in (first, second)]
+    ended = [process.communicate(timeout=90) for process in both]
+    again = start(first, "--yes", "--json")
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 0, (out, err, ended)
+    assert kinds(cloud) == wanted, ended
+
+
+def test_ctrl_c_ends_at_once_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(Settings(speed=30)) as cloud:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
+        monkeypatch.setenv("AWS_SETUP_PACE", "0.03")
+        folder = prepare(tmp_path / "work")
+        process = start(folder, "--yes", "--json")
+        while "CreateNatGateway" not in {call.action for call in list(cloud.calls)}:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+        assert json.loads(out)["result"] == "interrupted"
+        assert "Traceback" not in err
+        receipt = json.loads((folder / "receipts" / "lambda-fs.json").read_text())
+        assert "vpc" in receipt["steps"]
+        again = start(folder, "--yes", "--json", "--no-wait")
+        out, err = again.communicate(timeout=60)
+        assert again.returncode == 0, (out, err)
+        assert kinds(cloud)["vpc", "vpc"] == 1
+        assert sum(count for (_, step), count in kinds(cloud).items() if step == "nat gateway") == 1
+
+
+def test_from_another_folder_with_a_relative_configuration(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work")
+    process = start(tmp_path, "plan", "-y", str(Path("work") / "config_aws.yaml"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "create  vpc" in out
+    assert folder.exists()
+
+
+def test_without_a_terminal_it_refuses_to_guess(cloud: RehearsalCloud, tmp_path: Path) -> None:
+    process = start(prepare(tmp_path / "work"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "--yes" in err
+    assert "\x1b[" not in out + err, "no colours without a terminal"

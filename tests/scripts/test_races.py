@@ -1,0 +1,109 @@
+"""Who comes first: two runs at once, and what must outlive what when everything goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aws_setup.config import Config
+from aws_setup.engine.plan import Row, look, only
+from aws_setup.engine.runner import needed_by
+from aws_setup.engine.step import Action, Context
+from aws_setup.infrastructure.cleanup import ClusterSweep
+from aws_setup.infrastructure.gateways import ElasticIp, NatGateway
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.tables import everything, infrastructure
+from tests.infrastructure.test_step_contract import brought, context
+from tests.support.aws import client
+from tests.support.eks import NODE_POLICIES, role
+from tests.support.scripts import prepare
+
+
+def looked(ctx: Context) -> Context:
+    """Fill in what the NAT gateway needs, as a run's look does."""
+    rows = look(only(infrastructure(ctx.config), ["nat gateway"]), ctx, stop=lambda: None)
+    ctx.found.update({row.step.name: row.found for row in rows if row.found})
+    return ctx
+
+
+def own_address(ctx: Context) -> None:
+    """Give a run an elastic IP of its own, as two that allocate in the same second have."""
+    ctx.found["elastic ip"] = ElasticIp().find(ctx) or ElasticIp().create(ctx)
+    made = client("ec2").allocate_address(Domain="vpc")
+    client("ec2").create_tags(
+        Resources=[made["AllocationId"]],
+        Tags=[
+            {"Key": "lambda-fs:deployment", "Value": "lambda-fs"},
+            {"Key": "lambda-fs:step", "Value": "elastic ip"},
+        ],
+    )
+    ctx.found["elastic ip"] = type(ctx.of("elastic ip"))(made["AllocationId"])
+
+
+@pytest.mark.parametrize("gone", [0, 1], ids=["first life", "one was deleted before"])
+def test_the_first_runs_nat_gateway_is_taken_and_the_second_address_released(
+    cloud: RehearsalCloud, tmp_path: Path, gone: int
+) -> None:
+    folder = prepare(tmp_path / "work")
+    brought(folder, ["internet gateway", "public subnet 1", "elastic ip"])
+    for _ in range(gone):
+        with context(folder) as ctx:
+            NatGateway().delete(ctx, NatGateway().create(looked(ctx)))
+    with context(folder) as first, context(folder) as second:
+        looked(first), looked(second)
+        own_address(second)
+        made = NatGateway().create(first)
+        assert NatGateway().create(second).id == made.id
+        assert NatGateway().wait(second, made).ready
+    live = [
+        gateway
+        for gateway in client("ec2").describe_nat_gateways()["NatGateways"]
+        if gateway["State"] in ("pending", "available")
+    ]
+    assert [gateway["NatGatewayId"] for gateway in live] == [made.id]
+    addresses = client("ec2").describe_addresses()["Addresses"]
+    assert [address["AllocationId"] for address in addresses] == [first.of("elastic ip").id]
+
+
+def test_a_token_that_a_gone_gateway_took_with_it_is_passed_over(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work")
+    brought(folder, ["nat gateway"])
+    with context(folder) as ctx:
+        looked(ctx)
+        NatGateway().delete(ctx, ctx.of("nat gateway"))
+        old = ctx.of("nat gateway").id
+        # AWS lists a gone gateway for an hour and knows its token for longer.
+        client("ec2").delete_tags(Resources=[old], Tags=[{"Key": "lambda-fs:step"}])
+        assert NatGateway().create(ctx).id != old
+
+
+def test_kubernetes_has_nodes_until_its_volumes_and_load_balancer_are_gone() -> None:
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    rows = [Row(step, Action.DELETE) for step in everything(config)]
+    before = {name: needed_by(rows, name) for name in ("openwhisk release", "core-nodes")}
+    assert {"core-nodes", "invoker-nodes", "other node groups"} <= before["openwhisk release"]
+    assert "other node groups" in before["core-nodes"], "what is needed goes last"
+    assert "eks cluster" in needed_by(rows, "other node groups")
+
+
+def test_only_node_groups_that_no_step_knows_are_others(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work")
+    brought(folder, ["eks cluster", "public subnet 1"])
+    nodes = role("node-role", "ec2.amazonaws.com", *NODE_POLICIES)
+    with context(folder) as ctx:
+        cluster = client("eks").describe_cluster(name=ctx.config.eks_cluster_name)["cluster"]
+        for name in ("core-nodes", "a-colleagues"):
+            client("eks").create_nodegroup(
+                clusterName=cluster["name"],
+                nodegroupName=name,
+                subnets=cluster["resourcesVpcConfig"]["subnetIds"],
+                nodeRole=nodes,
+            )
+        found = ClusterSweep(known=("core-nodes",)).find(ctx)
+    assert found is not None
+    assert found.id == "a-colleagues"

@@ -1,0 +1,80 @@
+"""Odd surroundings of a run: closed or poor streams, a folder that cannot be, a proxy, a typo."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aws_setup.config import load_config
+from aws_setup.engine.plan import only
+from aws_setup.errors import Refused
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.variables import variables
+from create_aws_infrastructure import SCRIPT as TABLE
+from tests.support.scripts import prepare, write_config
+
+SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    """Return a folder that a run can start from."""
+    return prepare(tmp_path / "work")
+
+
+def started(
+    folder: Path, *words: str, closed: str = "", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the script in a process of its own; `closed` is a redirection of the shell's."""
+    line = f'exec "$@" {closed}'
+    return subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, str(SCRIPT), *words],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_pipe_without_the_letters_gets_the_plan_and_json(folder: Path, encoding: str) -> None:
+    told = started(folder, "plan", PYTHONIOENCODING=encoding)
+    assert told.returncode == 0, told.stderr
+    assert b"lambda_fs_clients" in told.stdout
+    document = started(folder, "plan", "--json", PYTHONIOENCODING=encoding)
+    assert json.loads(document.stdout.decode("ascii"))["result"] == "ok"
+
+
+def test_without_a_stdin_nobody_is_asked(folder: Path) -> None:
+    told = started(folder, "create", closed="<&-")
+    assert told.returncode == 2
+    assert b"nobody to ask" in told.stderr
+
+
+def test_a_folder_that_cannot_be_is_named_with_its_key(folder: Path) -> None:
+    (folder / "file").write_text("")
+    write_config(folder, infrastructure_json_path=str(folder / "file" / "receipts"))
+    told = started(folder, "plan")
+    assert told.returncode == 2
+    assert b"infrastructure_json_path" in told.stderr
+    assert b"Traceback" not in told.stderr
+
+
+def test_a_typo_in_only_is_answered_with_the_name_that_was_meant(folder: Path) -> None:
+    config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
+    with pytest.raises(Refused) as refused:
+        only(TABLE.table(config), ["nat gatway"])
+    assert refused.value.problems[0].hint == "did you mean --only 'nat gateway'?"
+
+
+def test_no_proxy_stands_between_the_scripts_and_the_rehearsal() -> None:
+    told = variables("http://127.0.0.1:1", 1)
+    assert "127.0.0.1" in told["NO_PROXY"]
+    assert told["no_proxy"] == told["NO_PROXY"]

@@ -1,0 +1,86 @@
+"""What has our names and is somebody else's: destroy names it and leaves it alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.server import RehearsalCloud
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client
+from tests.support.scripts import prepare, run, write_config
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    """Return a folder that a run can start from."""
+    return prepare(tmp_path / "work")
+
+
+def ids(cloud: RehearsalCloud) -> set[tuple[str, str]]:
+    """Return kind and id of everything that exists."""
+    return {(thing.kind, thing.id) for thing in cloud.snapshot()}
+
+
+def volume(**tags: str) -> str:
+    """Make a volume that nothing is attached to."""
+    listed = [{"Key": key.replace("__", "/"), "Value": value} for key, value in tags.items()]
+    made = client("ec2").create_volume(
+        AvailabilityZone="us-east-1a",
+        Size=1,
+        TagSpecifications=[{"ResourceType": "volume", "Tags": listed}],
+    )
+    return str(made["VolumeId"])
+
+
+def test_destroy_of_a_deployment_leaves_another_one_with_the_same_cluster_name(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
+    cluster = {"kubernetes.io__cluster__lambda-fs-eks-cluster": "owned"}
+    kept = volume(**cluster)
+    before = ids(cloud)
+    write_config(folder, deployment_name="other")
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 0
+    assert ids(cloud) == before
+    assert ("volume", kept) in before
+    warned = {one["what"]: one["why"] for one in ended.document["warnings"]}
+    assert warned["eks cluster lambda-fs-eks-cluster is left alone"] == (
+        "it belongs to lambda-fs, not to other"
+    )
+
+
+def test_a_volume_of_another_deployment_stays_when_no_cluster_is_left(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
+    cluster = {"kubernetes.io__cluster__lambda-fs-eks-cluster": "owned"}
+    theirs = volume(**cluster, **{"lambda-fs:deployment": "other"})
+    ours = volume(**cluster)
+    assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
+    left = {own for kind, own in ids(cloud) if kind == "volume"}
+    assert theirs in left
+    assert ours not in left
+
+
+def test_a_protected_load_balancer_is_named_and_not_forced(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    parts = ("--only", "public subnet 1", "--only", "public subnet 2", "--only", "public route")
+    assert run(SCRIPT, folder, "--yes", "--json", *parts).exit_code == 0
+    tagged = [{"Name": "tag:lambda-fs:step", "Values": ["public subnet 1", "public subnet 2"]}]
+    subnets = client("ec2").describe_subnets(Filters=tagged)["Subnets"]
+    brought = [subnet["SubnetId"] for subnet in subnets]
+    elb = client("elbv2")
+    elb.create_load_balancer(Name="theirs", Subnets=brought)
+    # What AWS answers while deletion_protection.enabled is true; the emulator does not look at it.
+    code = "OperationNotPermitted"
+    cloud.faults.add({"fault": "fail", "action": "DeleteLoadBalancer", "code": code})
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 3
+    whats = {one["what"]: one["hint"] for one in ended.document["problems"]}
+    hint = whats["left by Kubernetes: load balancer theirs is protected against deletion"]
+    assert "deletion_protection.enabled,Value=false" in hint
+    assert elb.describe_load_balancers()["LoadBalancers"]

@@ -1,0 +1,169 @@
+"""The client VMs on real machines: keys between machines, and formatting once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Found
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.machines.room import available
+from aws_setup.rehearsal.software import laying
+from aws_setup.software.cluster_ssh_keys import CLIENTS, MachineKeys, authorized_text
+from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, Format
+from aws_setup.software.sql.client import Mysql
+from tests.support import ndb
+from tests.support.ndb import VMS, World, run, world
+
+pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
+
+INODES = """\
+CREATE DATABASE IF NOT EXISTS vanilla_hopsfs;
+CREATE TABLE IF NOT EXISTS vanilla_hopsfs.hdfs_inodes (
+  id BIGINT, parent_id BIGINT, name VARCHAR(255), PRIMARY KEY (parent_id, name)
+);
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return laying.make_template(tmp_path_factory.mktemp("mariadb") / "data")
+
+
+@pytest.fixture
+def clients(tmp_path: Path, template: Path) -> Iterator[World]:
+    with world(tmp_path, (VMS[0], *ndb.CLIENTS), template) as made:
+        yield made
+
+
+@pytest.fixture
+def tables(clients: World) -> World:
+    _, hosts = clients.context()
+    machine = hosts.machine("i-0a", clients.public["i-0a"])
+    machine.run(["/home/ubuntu/mysql.server", "start"])
+    hosts.close()
+    sql(clients, INODES)
+    return clients
+
+
+def sql(clients: World, text: str) -> list[list[str]]:
+    _, hosts = clients.context()
+    try:
+        return Mysql(hosts.machine("i-0a", clients.public["i-0a"]), "root").run(text)
+    finally:
+        hosts.close()
+
+
+def link(clients: World, **keys: Any) -> Row:
+    ctx, hosts = clients.context(**keys)
+    needs = ("ndb manager", *CLIENTS)
+    try:
+        return run(ctx, [MachineKeys(hosts, clients=CLIENTS, needs=needs)])["ssh between machines"]
+    finally:
+        hosts.close()
+
+
+def reformat(clients: World, *, wanted: bool = False) -> list[Row]:
+    """Run both formatting steps; `wanted` is --reformat."""
+    ctx, hosts = clients.context(ndb_sql_scripts_dir=str(clients.folder))
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    ctx = replace(ctx, reformat=wanted)
+    try:
+        rows = run(ctx, [Format(hosts, LAMBDA_FS, needs=()), Format(hosts, HOPS_FS, needs=())])
+    finally:
+        hosts.close()
+    return list(rows.values())
+
+
+def test_a_client_reaches_another_machine_with_a_key_that_never_left_it(clients: World) -> None:
+    assert link(clients).action is Action.CREATE
+    _, hosts = clients.context()
+    client = hosts.machine("i-3a", clients.public["i-3a"])
+    answer = client.run(
+        ["ssh", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes", "10.0.6.227", "hostname"]
+    )
+    hosts.close()
+    assert answer.stdout.strip() == "ip-10-0-6-227"
+    assert link(clients).action is Action.EXISTS
+    assert len(clients.tree(0).read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
+
+
+def test_an_auto_scaled_machine_is_let_in_by_the_next_run_and_one_that_boots_stops_nothing(
+    clients: World,
+) -> None:
+    link(clients)
+    new = clients.room.tree(clients.scale(0, answers=True))
+    clients.scale(1, answers=False)
+    assert link(clients).action is Action.UPDATE
+    assert len(new.read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
+    assert any("i-91 does not answer yet: run this again" in note for note in clients.notes)
+    assert link(clients).action is Action.EXISTS
+
+
+def test_a_key_of_the_image_is_put_aside_and_never_authorised(clients: World) -> None:
+    for name in ("id_rsa", "id_rsa.pub"):
+        clients.tree(1).write(f"/home/ubuntu/.ssh/{name}", "ssh-rsa PUBLIC of-the-image\n")
+    link(clients)
+    assert "PUBLIC" in clients.tree(1).read("/home/ubuntu/.ssh/id_rsa.of-the-image")
+    assert "PUBLIC" not in clients.tree(0).read("/home/ubuntu/.ssh/authorized_keys")
+
+
+def test_the_operators_key_is_copied_only_on_request_and_with_a_warning(clients: World) -> None:
+    link(clients, copy_operator_key=True)
+    path = clients.tree(1).path("/home/ubuntu/.ssh/id_rsa")
+    assert path.read_text() == clients.key.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert any("your private key goes onto the client VMs" in note for note in clients.notes)
+
+
+def test_other_peoples_keys_stay_and_a_lost_clients_key_goes() -> None:
+    before = "ssh-rsa A me@laptop\nssh-rsa B lambda-fs:x:i-old\n"
+    after = authorized_text(before, "lambda-fs:x:", ["ssh-rsa C lambda-fs:x:i-new"])
+    assert after == "ssh-rsa A me@laptop\nssh-rsa C lambda-fs:x:i-new\n"
+    assert authorized_text(after, "lambda-fs:x:", ["ssh-rsa C lambda-fs:x:i-new"]) is None
+
+
+def test_formatting_happens_once_and_its_words_go_to_a_file(tables: World) -> None:
+    assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
+    log = (tables.folder / "receipts" / "lambda-fs.lambda-fs-format.log").read_text()
+    assert "successfully formatted" in log
+    assert [row.action for row in reformat(tables)] == [Action.EXISTS, Action.EXISTS]
+    assert len(tables.started(1)) == len(tables.started(2)) == 1
+
+
+def test_a_file_system_in_use_is_never_formatted_by_another_client(tables: World) -> None:
+    sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (1, 0, ''), (2, 1, 'thesis');")
+    rows = reformat(tables)
+    assert [row.action for row in rows] == [Action.EXISTS, Action.EXISTS]
+    assert rows[0].found
+    assert rows[0].found.state == "in use, formatted by somebody else, 2 inodes"
+    assert tables.started(1) == tables.started(2) == []
+
+
+def test_reformat_formats_what_is_in_use(tables: World) -> None:
+    reformat(tables)
+    sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (2, 1, 'thesis');")
+    assert [row.action for row in reformat(tables, wanted=True)] == [Action.UPDATE] * 2
+    assert sql(tables, "SELECT COUNT(*) FROM vanilla_hopsfs.hdfs_inodes;") == [["1"]]
+
+
+def test_a_failed_format_shows_its_exception_and_a_rerun_finishes(tables: World) -> None:
+    laying.faults(tables.tree(1), "hdfs fails")
+    with pytest.raises(SetupError) as caught:
+        reformat(tables)
+    assert caught.value.problems[0].why == "java.io.IOException: no storage"
+    assert ".log" in caught.value.problems[0].hint
+    laying.faults(tables.tree(1))
+    assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
+
+
+def test_without_tables_nothing_is_formatted(tables: World) -> None:
+    sql(tables, "DROP TABLE vanilla_hopsfs.hdfs_inodes;")
+    with pytest.raises(SetupError, match="there is no table hdfs_inodes"):
+        reformat(tables)
+    assert tables.started(1) == []

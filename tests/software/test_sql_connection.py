@@ -1,0 +1,90 @@
+"""A connection that breaks in the middle of a script, against a real MariaDB over real SSH."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Found
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.machines.room import available
+from aws_setup.rehearsal.software.laying import make_template
+from aws_setup.rehearsal.software.sql_scripts import write_scripts
+from aws_setup.software.sql.client import Mysql
+from aws_setup.software.sql.schema_step import Tables
+from aws_setup.ssh import Hosts
+from tests.support.ndb import VMS, World, run, world
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(available() != "", reason=available() or "machines run here"),
+]
+
+SLOW = """\
+CREATE TABLE before_it (id INT PRIMARY KEY);
+DO SLEEP(3);
+CREATE TABLE after_it (id INT PRIMARY KEY);
+CREATE TABLE last_one (id INT PRIMARY KEY);
+"""
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[World]:
+    template = make_template(tmp_path / "mariadb")
+    with world(tmp_path, VMS[:1], template) as made:
+        _ctx, hosts = made.context()
+        hosts.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
+        hosts.close()
+        (write_scripts(tmp_path / "sql", user="lambdafs") / "serverless.sql").write_text(SLOW)
+        yield made
+
+
+def root(manager: World, sql: str) -> list[list[str]]:
+    _ctx, hosts = manager.context()
+    try:
+        return Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
+    finally:
+        hosts.close()
+
+
+def create(manager: World, breaking: list[Hosts] | None = None) -> Row:
+    ctx, hosts = manager.context(ndb_sql_scripts_dir=str(manager.folder / "sql"))
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    if breaking is not None:
+        breaking.append(hosts)
+    try:
+        return run(ctx, [Tables(hosts)])["ndb tables"]
+    finally:
+        hosts.close()
+
+
+def break_in_the_middle(manager: World, reached: list[Hosts]) -> None:
+    """Close the run's connections while the server works on the slow statement."""
+    working = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%';"
+    for _ in range(200):
+        if root(manager, working) == [["1"]]:
+            break
+        time.sleep(0.05)
+    reached[0].close()
+
+
+def test_a_run_right_after_a_broken_connection_waits_for_the_old_session_and_finishes(
+    manager: World,
+) -> None:
+    reached: list[Hosts] = []
+    breaker = threading.Thread(target=break_in_the_middle, args=(manager, reached))
+    breaker.start()
+    with pytest.raises(SetupError) as caught:
+        create(manager, reached)
+    breaker.join()
+    assert caught.value.problems[0].hint
+    assert create(manager).action is Action.UPDATE
+    assert "waiting for the statements that an earlier run has sent" in manager.notes
+    assert create(manager).action is Action.EXISTS
+    there = {row[0] for row in root(manager, "SHOW TABLES FROM vanilla_hopsfs;")}
+    assert {"before_it", "after_it", "last_one"} <= there

@@ -1,0 +1,186 @@
+"""Database user and scripts against a real MariaDB, over real SSH."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.engine.plan import Row
+from aws_setup.engine.step import Action, Context, Found
+from aws_setup.errors import Refused, SetupError
+from aws_setup.rehearsal.machines.room import available
+from aws_setup.rehearsal.software.laying import make_template
+from aws_setup.rehearsal.software.sql_scripts import write_scripts
+from aws_setup.software.sql.account import password_path
+from aws_setup.software.sql.client import Mysql, SqlError
+from aws_setup.software.sql.migrations import Entry, State, write_entry
+from aws_setup.software.sql.schema_step import Tables
+from aws_setup.software.sql.scripts import ORDER, load
+from tests.support.ndb import VMS, World, run, world
+
+pytestmark = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory.mktemp("mariadb") / "data")
+
+
+@pytest.fixture
+def manager(tmp_path: Path, template: Path) -> Iterator[World]:
+    with world(tmp_path, VMS[:1], template) as made:
+        _ctx, hosts = made.context()
+        hosts.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
+        hosts.close()
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_scripts(tmp_path / "sql", user="lambdafs")
+
+
+def create(manager: World, folder: Path, **keys: Any) -> tuple[Row, Context]:
+    ctx, hosts = manager.context(ndb_sql_scripts_dir=str(folder), **keys)
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    try:
+        return run(ctx, [Tables(hosts)])["ndb tables"], ctx
+    finally:
+        hosts.close()
+
+
+def root(manager: World, sql: str) -> list[list[str]]:
+    _ctx, hosts = manager.context()
+    try:
+        return Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
+    finally:
+        hosts.close()
+
+
+def tables(manager: World) -> set[str]:
+    rows = root(manager, "SHOW TABLES FROM vanilla_hopsfs;")
+    return {row[0] for row in rows}
+
+
+def test_every_script_runs_once_and_a_second_run_does_nothing(manager: World, folder: Path) -> None:
+    row, ctx = create(manager, folder)
+    assert row.action is Action.CREATE
+    expected = {f"t{index}" for index in range(1, len(ORDER))}
+    assert tables(manager) == {"hdfs_inodes", "hdfs_variables"} | expected
+    again, _ = create(manager, folder)
+    assert again.action is Action.EXISTS
+    path = password_path(ctx.config)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert ctx.found["ndb tables"].facts["password_file"] == str(path)
+    assert not list(manager.tree(0).path("/tmp").glob("tmp.*"))
+
+
+def test_the_password_is_generated_and_replaces_the_scripts_own(
+    manager: World, folder: Path
+) -> None:
+    _, ctx = create(manager, folder)
+    kept = password_path(ctx.config).read_text().strip()
+    _, hosts = manager.context()
+    machine = hosts.machine("i-0a", manager.public["i-0a"])
+    assert Mysql(machine, "lambdafs", kept).run("SELECT 1;", database="vanilla_hopsfs") == [["1"]]
+    with pytest.raises(SqlError) as caught:
+        Mysql(machine, "lambdafs", "from-the-script").run("SELECT 1;")
+    hosts.close()
+    assert caught.value.code == 1045
+
+
+def test_a_configured_password_with_every_quote_works_and_is_in_no_file(
+    manager: World, folder: Path
+) -> None:
+    password = "a'b\"c\\d#e; $f"
+    create(manager, folder, ndb_password=password)
+    row, ctx = create(manager, folder, ndb_password=password)
+    assert row.action is Action.EXISTS
+    assert not password_path(ctx.config).exists()
+
+
+def test_an_sql_error_names_file_and_line_and_a_corrected_script_goes_on_there(
+    manager: World, folder: Path
+) -> None:
+    script = folder / "serverless.sql"
+    script.write_text("CREATE TABLE good (id INT PRIMARY KEY);\n\nCREATE TABEL bad (id INT);\n")
+    with pytest.raises(SetupError) as caught:
+        create(manager, folder)
+    problem = caught.value.problems[0]
+    assert problem.what == f"{script}, line 3: CREATE TABEL bad (id INT)"
+    assert problem.why.startswith("ERROR 1064")
+    assert "good" in tables(manager)
+    script.write_text(script.read_text().replace("TABEL", "TABLE"))
+    row, _ = create(manager, folder)
+    assert row.action is Action.UPDATE
+    assert "bad" in tables(manager)
+
+
+def test_a_script_that_ran_and_was_changed_since_is_refused(manager: World, folder: Path) -> None:
+    create(manager, folder)
+    with (folder / "schema.sql").open("a") as file:
+        file.write("\nDROP TABLE hdfs_inodes$$\n")
+    ctx, hosts = manager.context(ndb_sql_scripts_dir=str(folder))
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    found = Tables(hosts).find(ctx)
+    hosts.close()
+    assert found
+    assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("schema.sql", True)]
+
+
+def test_a_run_killed_between_a_statement_and_its_entry_goes_on_after_it(
+    manager: World, folder: Path
+) -> None:
+    create(manager, folder)
+    _ctx, hosts = manager.context()
+    client = Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root")
+    schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
+    write_entry(client, "schema.sql", schema.entry(1, State.RUNNING))
+    client.run("DROP PROCEDURE vanilla_hopsfs.simpleproc;")
+    hosts.close()
+    row, _ = create(manager, folder)
+    assert row.action is Action.UPDATE
+    assert create(manager, folder)[0].action is Action.EXISTS
+
+
+def test_a_user_whose_password_nobody_told_is_left_alone(manager: World, folder: Path) -> None:
+    root(manager, "CREATE USER 'lambdafs'@'%' IDENTIFIED BY 'theirs';")
+    with pytest.raises(SetupError, match="has another password"):
+        create(manager, folder)
+    create(manager, folder, ndb_password="theirs")
+
+
+def test_books_that_nobody_can_read_are_no_empty_books(manager: World, folder: Path) -> None:
+    root(manager, "ALTER USER root@localhost IDENTIFIED BY 'set';")
+    with pytest.raises(SqlError) as caught:
+        create(manager, folder)
+    assert "ndb_root_password" in caught.value.problems[0].hint
+
+
+def test_without_a_folder_the_step_says_that_it_is_skipped(tmp_path: Path) -> None:
+    with world(tmp_path, ()) as nobody:
+        ctx, hosts = nobody.context()
+        found = Tables(hosts).find(ctx)
+    assert found
+    assert found.state.startswith("skipped: ndb_sql_scripts_dir")
+
+
+def test_missing_scripts_are_all_named(tmp_path: Path, folder: Path) -> None:
+    (folder / "schema.sql").unlink()
+    (folder / "serverless.sql").unlink()
+    with world(tmp_path, ()) as nobody:
+        ctx, hosts = nobody.context(ndb_sql_scripts_dir=str(folder))
+        with pytest.raises(Refused) as caught:
+            Tables(hosts).find(ctx)
+    assert len(caught.value.problems) == 2
+
+
+def test_an_entry_is_compared_with_the_statements_that_ran(folder: Path) -> None:
+    schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
+    assert schema.agrees(schema.entry(2, State.FAILED))
+    assert not schema.agrees(schema.entry(2, State.DONE))
+    assert not schema.agrees(Entry(State.FAILED, 2, "0" * 64))

@@ -1,0 +1,251 @@
+"""What fails on the way to a machine: each fault names its layer, its cause and its mend."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import SetupError
+from aws_setup.ssh import HostKeyError, Hosts, RemoteError, Unreachable
+from aws_setup.ssh.errors import Layer
+from tests.support.machines import World, make_key, needs_machines, public_ip, world
+
+pytestmark = needs_machines
+
+CARRY = f"{sys.executable} {Path(__file__).parents[1] / 'data' / 'carry.py'}"
+"""A ProxyCommand: carries its standard streams to a port of 127.0.0.1."""
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("ssh")) as made:
+        made.launch(1)
+        yield made
+
+
+@pytest.fixture
+def receipts(tmp_path: Path) -> dict[str, Any]:
+    """Keys of a deployment that knows no host yet."""
+    return {"infrastructure_json_path": str(tmp_path / "receipts")}
+
+
+def ssh_config(folder: Path, text: str) -> str:
+    path = folder / "ssh_config"
+    path.write_text(text)
+    return str(path)
+
+
+def _hang_up(server: socket.socket) -> None:
+    server.accept()[0].close()
+
+
+def layer_of(hosts: Hosts, address: str = "203.0.113.10") -> Unreachable:
+    with pytest.raises(Unreachable) as caught:
+        hosts.machine("i-0", address).connect()
+    return caught.value
+
+
+def test_no_address(one: World) -> None:
+    assert layer_of(one.hosts(), "").layer is Layer.ADDRESS
+
+
+def test_a_name_without_an_address(one: World, tmp_path: Path) -> None:
+    text = "Host *\n  HostName no-such-host.invalid\n"
+    error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    assert error.layer is Layer.ADDRESS
+    assert not error.passing
+
+
+def test_a_closed_port(one: World) -> None:
+    error = layer_of(one.hosts(), "203.0.113.99")
+    assert error.layer is Layer.PORT
+    assert error.passing
+
+
+def test_a_port_that_does_not_answer(
+    one: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.ssh.pool.LAYER", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        text = f"Host *\n  HostName 127.0.0.1\n  Port {port}\n"
+        hosts = one.hosts(ssh_config_path=ssh_config(tmp_path, text))
+        error = layer_of(hosts)
+        for filler in fillers:
+            filler.close()
+    assert error.layer is Layer.PORT
+    assert "security group" in error.problems[0].why
+    assert "user_public_ip" in error.problems[0].hint
+
+
+def test_a_port_without_an_ssh_server(
+    one: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
+        text = f"Host *\n  HostName 127.0.0.1\n  Port {server.getsockname()[1]}\n"
+        error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    assert error.layer is Layer.SSHD
+    assert capfd.readouterr().err == "", "paramiko's traceback must not reach the user"
+
+
+def test_a_wrong_key(one: World, tmp_path: Path) -> None:
+    error = layer_of(one.hosts(ssh_key_path=str(make_key(tmp_path / "other"))))
+    assert error.layer is Layer.KEY
+    assert not error.passing, "waiting does not help"
+    assert "ssh_key_path" in error.problems[0].hint
+
+
+def test_a_wrong_user(one: World, tmp_path: Path) -> None:
+    text = f"Host *\n  User alice\n{one.room.ssh_config.read_text()}"
+    text = text.replace("  User ubuntu\n", "")
+    error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    assert error.layer is Layer.USER
+    assert "alice" in error.problems[0].why
+
+
+def test_the_deadline_names_the_last_layer(one: World) -> None:
+    hosts = one.hosts()
+    with pytest.raises(SetupError) as caught:
+        hosts.wait_for_ssh([hosts.machine("i-9", "203.0.113.99")], deadline=0.2)
+    (problem,) = caught.value.problems
+    assert "203.0.113.99" in problem.what
+    assert "refuses connections" in problem.why
+
+
+def test_every_failing_machine_is_named(one: World) -> None:
+    hosts = one.hosts()
+    machines = [hosts.machine(f"i-{i}", public_ip(i)) for i in range(4)]
+    with pytest.raises(SetupError) as caught:
+        hosts.wait_for_ssh(machines, deadline=0.2)
+    assert [problem.what.split(" ")[0] for problem in caught.value.problems][1:] == ["i-2", "i-3"]
+
+
+def test_first_use_is_said_and_remembered(
+    one: World, receipts: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = one.hosts(**receipts)
+    with caplog.at_level(logging.INFO):
+        first.machine("i-0", public_ip(0)).connect()
+    assert "trusted on first use" in caplog.text
+    assert first.known.path.stat().st_mode & 0o777 == 0o600
+    second = one.hosts(**receipts)
+    second.machine("i-0", public_ip(0)).connect()
+    assert not second.first_use
+
+
+def test_the_console_output_is_believed_before_first_use(
+    one: World, receipts: dict[str, Any]
+) -> None:
+    hosts = one.hosts(**receipts)
+    hosts.use(clock=SystemClock(), console=one.room.console)
+    hosts.machine("i-0", public_ip(0)).connect()
+    assert not hosts.first_use
+    assert len(hosts.known.keys("i-0")) == 1
+
+
+def test_another_key_than_the_console_shows_is_refused(
+    one: World, receipts: dict[str, Any], tmp_path: Path
+) -> None:
+    public = make_key(tmp_path / "host", kind="ed25519").with_suffix(".pub").read_text()
+    shown = one.room.console("i-0")
+    other = shown[: shown.index("ssh-ed25519")] + public + "-----END SSH HOST KEY KEYS-----\n"
+    hosts = one.hosts(**receipts)
+    hosts.use(clock=SystemClock(), console=lambda _: other)
+    with pytest.raises(HostKeyError):
+        hosts.machine("i-0", public_ip(0)).connect()
+    assert not hosts.known.path.exists()
+
+
+def test_a_changed_host_key_stops_with_both_fingerprints(
+    one: World, receipts: dict[str, Any]
+) -> None:
+    before = one.hosts(**receipts)
+    before.machine("i-0", public_ip(0)).connect()
+    (known,) = before.known.keys("i-0")
+    one.room.power_off("i-0")
+    one.room.tree("i-0").make_host_key()
+    one.room.power_on("i-0")
+    hosts = one.hosts(**receipts)
+    with pytest.raises(SetupError) as caught:
+        hosts.wait_for_ssh([hosts.machine("i-0", public_ip(0))], deadline=60)
+    (problem,) = caught.value.problems
+    assert str(known) in problem.why
+    assert problem.why.count("SHA256:") == 2
+    assert "i-0" in problem.hint
+    assert str(hosts.known.path) in problem.hint
+
+
+def test_an_address_used_again_by_a_new_instance_is_no_alarm(
+    one: World, receipts: dict[str, Any]
+) -> None:
+    one.hosts(**receipts).machine("i-old", public_ip(0)).connect()
+    one.room.power_off("i-0")
+    one.room.tree("i-0").make_host_key()
+    one.room.power_on("i-0")
+    hosts = one.hosts(**receipts)
+    machine = hosts.machine("i-new", public_ip(0))
+    hosts.wait_for_ssh([machine], deadline=30)
+    assert machine.run(["true"]).code == 0
+
+
+def test_a_jump_host_and_a_proxy_command(
+    one: World, receipts: dict[str, Any], tmp_path: Path
+) -> None:
+    port = one.room.port("i-0")
+    jump = f"Host jump\n  HostName 127.0.0.1\n  Port {port}\n  User ubuntu\n"
+    inside = "Host 203.0.113.10\n  HostName 10.0.8.233\n  User ubuntu\n"
+    for way in ("  ProxyJump jump\n", f"  ProxyCommand {CARRY} {port}\n"):
+        path = ssh_config(tmp_path, jump + inside + way)
+        machine = one.machine(ssh_config_path=path, **receipts)
+        assert "ip-10-0-8-233" in machine.run(["hostname"]).stdout
+
+
+def test_a_full_disk_leaves_the_old_file(one: World, receipts: dict[str, Any]) -> None:
+    machine = one.machine(**receipts)
+    one.room.small_disk("i-0", "/opt/small", kib=64)
+    machine.write("/opt/small/file", "old", sudo=True)
+    with pytest.raises(RemoteError) as caught:
+        machine.write("/opt/small/file", "new" * 100_000, sudo=True)
+    assert "No space left on device" in str(caught.value)
+    assert "free space" in caught.value.problems[0].hint
+    assert machine.read("/opt/small/file", sudo=True) == "old"
+    assert machine.run(["ls", "-A", "/opt/small"]).stdout == "file\n"
+
+
+def test_a_connection_that_drops_while_a_file_is_written(
+    one: World, receipts: dict[str, Any]
+) -> None:
+    machine, tree = one.machine(**receipts), one.room.tree("i-0")
+    machine.write("/home/ubuntu/file", "old")
+    halfway = tree.path("/home/ubuntu/.file.lambda-fs-new")
+    seen: list[str] = []
+
+    def cut() -> None:
+        while not halfway.exists():
+            time.sleep(0.001)
+        one.room.power_off("i-0")
+        seen.append(tree.read("/home/ubuntu/file"))
+        one.room.power_on("i-0")
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    content = "new" * 5_000_000
+    machine.write("/home/ubuntu/file", content)
+    cutter.join()
+    assert seen == ["old"], "what was there stays until the new content is complete"
+    assert tree.read("/home/ubuntu/file") == content
+    assert not halfway.exists()

@@ -1,0 +1,205 @@
+"""Commands, files, downloads and tunnels on a real OpenSSH server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import Interrupted
+from aws_setup.ssh import ConnectionLost, Hosts, Machine, RemoteError
+from aws_setup.ssh.machine import command_line
+from tests.support.machines import World, needs_machines, public_ip, world
+
+pytestmark = needs_machines
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("ssh")) as made:
+        made.launch(2)
+        yield made
+
+
+@pytest.fixture
+def machine(one: World) -> Iterator[Machine]:
+    found = one.machine()
+    yield found
+    found.close()
+
+
+def test_a_command_gives_code_and_both_streams(machine: Machine) -> None:
+    result = machine.run("echo out; echo err >&2; exit 3", check=False)
+    assert (result.code, result.stdout, result.stderr) == (3, "out\n", "err\n")
+
+
+@pytest.mark.parametrize(
+    "word", ["$HOME", "a b", "it's", 'say "x"', "`id`", "; rm -rf /", "a\nb", "*", ""]
+)
+def test_no_argument_is_parsed_by_a_shell(machine: Machine, word: str) -> None:
+    for sudo in (False, True):
+        answer = machine.run(["printf", "%s|", word, "end"], sudo=sudo)
+        assert answer.stdout == f"{word}|end|"
+
+
+def test_sudo_reaches_the_whole_shell_text() -> None:
+    assert command_line("a; b", sudo=True) == "sudo -n -- sh -c 'a; b'"
+
+
+def test_sudo_is_root(machine: Machine) -> None:
+    assert machine.run(["id", "-un"]).stdout == "ubuntu\n"
+    assert machine.run(["id", "-un"], sudo=True).stdout == "root\n"
+
+
+def test_a_failure_carries_command_code_and_last_lines(machine: Machine) -> None:
+    with pytest.raises(RemoteError) as caught:
+        machine.run("for i in 1 2 3 4 5 6 7 8; do echo line $i >&2; done; exit 9")
+    assert caught.value.code == 9
+    assert caught.value.lines == ("line 4", "line 5", "line 6", "line 7", "line 8")
+    assert "exit code 9" in str(caught.value)
+
+
+def test_a_command_that_does_not_end_is_given_up(machine: Machine) -> None:
+    with pytest.raises(RemoteError, match="did not end within 1 s"):
+        machine.run(["sleep", "30"], timeout=1)
+    assert machine.run(["echo", "still here"]).stdout == "still here\n"
+
+
+def test_much_input_and_output_at_once_does_not_block(machine: Machine) -> None:
+    text = "0123456789abcdef" * 400_000
+    result = machine.run("tee /dev/stderr", stdin=text)
+    assert result.stdout == text
+    assert result.stderr == text
+
+
+def test_output_can_be_listened_to(machine: Machine) -> None:
+    heard = bytearray()
+    result = machine.run("echo one; echo two >&2", output=heard.extend)
+    assert sorted(heard.decode().split()) == ["one", "two"]
+    assert result.stdout == result.stderr == ""
+
+
+def test_a_file_is_written_once(one: World, machine: Machine) -> None:
+    path = "/opt/some where/it's.conf"
+    assert machine.read(path) is None
+    assert machine.write(path, "x = 1\n", mode=0o640, owner="root:root", sudo=True)
+    assert not machine.write(path, "x = 1\n", mode=0o640, owner="root:root", sudo=True)
+    on_disk = one.room.tree("i-0").path(path)
+    assert on_disk.read_text() == "x = 1\n"
+    assert on_disk.stat().st_mode & 0o777 == 0o640
+    assert [other.name for other in on_disk.parent.iterdir()] == ["it's.conf"]
+
+
+@pytest.mark.parametrize(("content", "mode"), [("x = 2\n", 0o640), ("x = 1\n", 0o600)])
+def test_another_content_or_mode_is_written(machine: Machine, content: str, mode: int) -> None:
+    machine.write("/tmp/file", "x = 1\n", mode=0o640)
+    assert machine.write("/tmp/file", content, mode=mode)
+    assert machine.read("/tmp/file") == content
+
+
+def test_an_unreadable_file_is_not_an_absent_one(machine: Machine) -> None:
+    with pytest.raises(RemoteError, match="Not a directory"):
+        machine.read("/etc/passwd/nothing")
+
+
+def test_facts_name_only_what_is_there(machine: Machine) -> None:
+    machine.write("/tmp/a b", "one")
+    facts = machine.facts("/tmp/a b", "/tmp/none")
+    assert list(facts) == ["/tmp/a b"]
+    assert facts["/tmp/a b"].changed > 1.7e9
+
+
+def test_a_download_streams(machine: Machine) -> None:
+    machine.run("head -c 3000000 /dev/zero > /tmp/jar")
+    with machine.fetch("/tmp/jar") as stream:
+        assert len(stream.read(1000)) == 1000
+        assert len(stream.read()) == 2_999_000
+    with pytest.raises(RemoteError, match="No such file"), machine.fetch("/tmp/none"):
+        pass
+
+
+def test_a_tunnel_reaches_what_only_the_machine_reaches(machine: Machine) -> None:
+    with machine.forward("10.0.4.113", 22) as port:
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port)) as through:
+                assert through.recv(8) == b"SSH-2.0-"
+
+
+def test_asking_a_closed_port_is_no_error(machine: Machine) -> None:
+    assert machine.ask(22, b"", timeout=0.5)[:8] == b"SSH-2.0-"  # type: ignore[index]
+    assert machine.ask(23, b"hello") is None
+
+
+def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
+    settings = one.room.tree("i-1").path("/etc/ssh/sshd_config")
+    before = settings.read_text()
+    settings.write_text(before + "AllowTcpForwarding no\n")
+    one.room.reboot("i-1")
+    hosts = one.hosts()
+    machine = hosts.machine("i-1", public_ip(1))
+    hosts.wait_for_ssh([machine])
+    with pytest.raises(RemoteError, match="forbids TCP forwarding"):
+        machine.ask(23, b"hello")
+    settings.write_text(before)
+    one.room.reboot("i-1")
+
+
+def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
+    clock = SystemClock()
+    hosts = Hosts(one.config(), clock)
+    machines = [hosts.machine("i-0", public_ip(0))]
+    hosts.wait_for_ssh(machines)
+    threading.Timer(0.5, clock.stop).start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        hosts.each(machines, lambda machine: machine.run(["sleep", "60"], timeout=120))
+    assert time.monotonic() - started < 5
+
+
+def test_one_connection_serves_every_command(one: World, machine: Machine) -> None:
+    log = one.room.tree("i-0").path("/var/log/sshd.log")
+    machine.run(["true"])
+    before = log.read_text().count("Accepted publickey")
+    for _ in range(20):
+        machine.run(["true"])
+    assert log.read_text().count("Accepted publickey") == before
+
+
+def test_a_reboot_is_waited_for(one: World) -> None:
+    machine = one.machine()
+    machine.write("/home/ubuntu/kept", "before")
+    one.room.reboot("i-0")
+    assert machine.read("/home/ubuntu/kept") == "before"
+
+
+def test_a_command_under_way_at_a_reboot_is_not_repeated_unasked(one: World) -> None:
+    machine = one.machine()
+    count = "echo x >> /home/ubuntu/count; sleep 5"
+    for repeatable, runs in ((False, 1), (True, 2)):
+        machine.run(["rm", "-f", "/home/ubuntu/count"])
+        heard = _cut_power_when(one, "/home/ubuntu/count")
+        if repeatable:
+            machine.run(count, repeatable=True)
+        else:
+            with pytest.raises(ConnectionLost):
+                machine.run(count)
+        heard.join()
+        assert machine.read("/home/ubuntu/count") == "x\n" * runs
+
+
+def _cut_power_when(one: World, path: str) -> threading.Thread:
+    on_disk: Path = one.room.tree("i-0").path(path)
+
+    def watch() -> None:
+        while not on_disk.exists():
+            time.sleep(0.02)
+        one.room.reboot("i-0")
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread

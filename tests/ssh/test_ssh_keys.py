@@ -1,0 +1,172 @@
+"""Private keys, known hosts and the OpenSSH configuration as files."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aws_setup.errors import SetupError
+from aws_setup.ssh.keys import Identities, fingerprint, inspect_key
+from aws_setup.ssh.known_hosts import HostKey, KnownHosts, keys_in_console
+from aws_setup.ssh.ssh_config import Settings
+from tests.support.machines import make_key
+
+
+def ssh_keygen(*words: str) -> str:
+    return subprocess.run(["ssh-keygen", *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
+@pytest.mark.parametrize("passphrase", ["", "secret words"])
+def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str) -> None:
+    path = make_key(tmp_path / "key", passphrase=passphrase)
+    ssh_keygen("-q", "-p", "-m", form, "-P", passphrase, "-N", passphrase, "-f", str(path))
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return passphrase
+
+    identities = Identities(path, ask=ask)
+    for _ in range(3):
+        (key,) = identities.offered()
+        assert key.get_name() == "ssh-rsa"
+    assert len(asked) == (1 if passphrase else 0), "a passphrase is asked for once"
+    assert inspect_key(path).locked == bool(passphrase)
+
+
+def fault(path: Path, **more: object) -> SetupError:
+    with pytest.raises(SetupError) as caught:
+        Identities(path, **more).check()  # type: ignore[arg-type] # only ask is given
+    assert caught.value.problems[0].hint
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
+def test_other_kinds_are_refused_with_the_reason(tmp_path: Path, kind: str) -> None:
+    error = fault(make_key(tmp_path / "key", kind=kind))
+    assert kind.upper() in str(error)
+    assert "RSA" in error.problems[0].why
+
+
+def test_a_locked_key_without_a_terminal(tmp_path: Path) -> None:
+    error = fault(make_key(tmp_path / "key", passphrase="secret"))
+    assert "ssh-add" in error.problems[0].hint
+
+
+def test_a_wrong_passphrase(tmp_path: Path) -> None:
+    path = make_key(tmp_path / "key", passphrase="secret")
+    assert "passphrase" in str(fault(path, ask=lambda _: "other"))
+
+
+def test_a_missing_key(tmp_path: Path) -> None:
+    assert "No such file" in str(fault(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("ssh-rsa AAAA me@here\n", "public key"),
+        ("PuTTY-User-Key-File-3: ssh-rsa\n", "PEM or OpenSSH"),
+        ("", "PEM or OpenSSH"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", "head"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", "loaded"),
+    ],
+)
+def test_what_is_no_private_key(tmp_path: Path, content: str, why: str) -> None:
+    path = tmp_path / "key"
+    path.write_text(content)
+    assert why in str(fault(path))
+
+
+def test_an_agents_key_needs_no_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_key(tmp_path / "key")
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")])
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        added = subprocess.run(["ssh-add", "-q", str(path)], check=False)
+        for _ in range(100):
+            if added.returncode == 0:
+                break
+            added = subprocess.run(["ssh-add", "-q", str(path)], check=False)
+        ssh_keygen("-q", "-p", "-P", "", "-N", "now locked", "-f", str(path))
+        Identities(path).check()
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_fingerprints_are_those_of_openssh(tmp_path: Path) -> None:
+    path = make_key(tmp_path / "key")
+    assert fingerprint(inspect_key(path).public) in ssh_keygen("-l", "-f", str(path))
+
+
+def test_known_hosts_are_openssh_s_format(tmp_path: Path) -> None:
+    public = inspect_key(make_key(tmp_path / "key", kind="ed25519")).public
+    known = KnownHosts(tmp_path / "folder" / "known")
+    known.add("i-0", [HostKey("ssh-ed25519", public)])
+    known.add("i-0", [HostKey("ssh-ed25519", public)])
+    assert len(known.path.read_text().splitlines()) == 1
+    assert fingerprint(public) in ssh_keygen("-l", "-F", "i-0", "-f", str(known.path))
+    assert known.keys("i-1") == []
+
+
+def test_a_line_cut_short_does_no_harm(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known")
+    known.path.write_text("i-0 ssh-ed25519 AAA\ni-0 ssh-ed\n\n# a remark\n")
+    assert known.keys("i-0") == []
+
+
+def test_the_last_boot_on_the_console_counts(tmp_path: Path) -> None:
+    publics = [
+        make_key(tmp_path / f"key{index}", kind="ed25519").with_suffix(".pub").read_text()
+        for index in range(2)
+    ]
+    blocks = [
+        f"[  10.1] ci-info: x\r\n-----BEGIN SSH HOST KEY KEYS-----\r\n{public.strip()}\r\n"
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAI root@ip\r\n"
+        "-----END SSH HOST KEY KEYS-----\r\n"
+        for public in publics
+    ]
+    found = keys_in_console("".join(blocks))
+    assert [key.algorithm for key in found] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
+    assert found[0].blob == inspect_key(tmp_path / "key1").public
+    assert keys_in_console("nothing yet") == []
+
+
+def test_a_route_honours_the_users_configuration(tmp_path: Path) -> None:
+    (tmp_path / "more").write_text("Host 10.1.*\n  User alice\n  ProxyJump bob@gate:2222,inner\n")
+    (tmp_path / "config").write_text(
+        f"Include {tmp_path}/more\n"
+        "Host 10.2.0.1\n  HostName real.example\n  Port 2200\n  IdentityFile ~/other\n"
+        "Host 10.3.0.1\n  ProxyCommand nc %h %p\n"
+    )
+    settings = Settings(tmp_path / "config")
+    jumped = settings.route("10.1.0.1")
+    assert (jumped.user, jumped.jumps) == ("alice", ("bob@gate:2222", "inner"))
+    gate = settings.jump("bob@gate:2222")
+    assert (gate.user, gate.host, gate.port) == ("bob", "gate", 2222)
+    named = settings.route("10.2.0.1")
+    assert (named.host, named.port, named.user) == ("real.example", 2200, "ubuntu")
+    assert named.identities == (Path("~/other").expanduser(),)
+    assert settings.route("10.3.0.1").proxy_command == "nc 10.3.0.1 22"
+    assert settings.route("10.4.0.1").host == "10.4.0.1"
+
+
+def test_no_configuration_is_an_empty_one(tmp_path: Path) -> None:
+    assert Settings(tmp_path / "none").route("10.0.0.1").port == 22
+
+
+@pytest.mark.parametrize("text", ["Host\n  Port\n", "Match nonsense\n"])
+def test_a_broken_configuration_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(SetupError, match=str(path)):
+        Settings(path)
+
+
+def test_a_jump_that_is_not_understood(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="ProxyJump"):
+        Settings(tmp_path / "none").jump("a:b:c")

@@ -1,0 +1,1 @@
+"""Builders, stand-ins and fixtures that the tests share."""

@@ -1,0 +1,314 @@
+"""A laptop, an emulated AWS with a cluster, a Kubernetes API behind it, real helm, a chart."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import configure_eks_cluster
+import create_aws_infrastructure
+from aws_setup.cli.app import script_command
+from aws_setup.kube.eks_token import PREFIX
+from aws_setup.rehearsal.chart import CHART
+from aws_setup.rehearsal.eks.context import install
+from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView
+from aws_setup.rehearsal.elb import NOWHERE
+from aws_setup.rehearsal.kube.controllers.outside import Outside
+from aws_setup.rehearsal.kube.errors import ApiError, Obj
+from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.kube.requests import ADMINS, User
+from aws_setup.rehearsal.kube.server import KubeApi
+from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.whisk.server import Whisk
+from aws_setup.rehearsal.whisk.server import serve as serve_whisk
+from tests.support import eks
+from tests.support.aws import client
+from tests.support.kube import tool
+
+NODES = 2
+CONFIG: dict[str, Any] = {
+    "ssh_keypair_name": "key",
+    "ssh_key_path": "key.pem",
+    "eks_cluster_name": "zoo",
+    "num_openwhisk_core_vms": 1,
+    "num_openwhisk_invoker_vms": NODES,
+    "openwhisk_core_instance_type": "r5.xlarge",
+    "openwhisk_invoker_instance_type": "r5.xlarge",
+    "eks_nodes_public": True,
+}
+
+
+class LocalBalancer(Outside):
+    """A cloud whose load balancers are this computer."""
+
+    def balancer_made(self, service: Obj) -> str:
+        return "localhost"
+
+
+def admitted(header: str) -> User:
+    """Let in whoever brings a token that EKS would look at."""
+    if not header.startswith(f"Bearer {PREFIX}"):
+        raise ApiError(401, "Unauthorized", "Unauthorized")
+    return User("ada", admin=True, groups=(ADMINS,))
+
+
+@dataclass
+class OneCluster:
+    """Plays the API server of the only cluster: nodes join it, its service account appears."""
+
+    api: KubeApi
+    entries: list[str] = field(default_factory=list)
+
+    def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
+        import base64
+
+        return Endpoint(self.api.url, base64.b64encode(self.api.ca_pem.encode()).decode())
+
+    def nodegroup_changed(self, group: NodegroupView) -> None:
+        for node in group.nodes:
+            self.api.add_node(node.private_dns, zone=node.zone, **group.labels)
+
+    def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
+        self.entries = sorted(entries)
+
+    def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
+        if addon == "aws-ebs-csi-driver" and status:
+            account = {
+                "metadata": {
+                    "name": "ebs-csi-controller-sa",
+                    "namespace": "kube-system",
+                    "annotations": {"eks.amazonaws.com/role-arn": role_arn},
+                }
+            }
+            self.api.state.put("serviceaccounts", account)
+
+    def deleted(self, *, name: str, region: str) -> None:
+        self.api.closing = True
+
+
+_LOOK_UP = socket.getaddrinfo
+
+
+def local_balancers(host: Any, *arguments: Any, **more: Any) -> Any:
+    """Let the names of emulated load balancers lead to this computer."""
+    local = str(host).endswith(f".elb.{NOWHERE}")
+    return _LOOK_UP("127.0.0.1" if local else host, *arguments, **more)
+
+
+@dataclass
+class Lab:
+    """Everything that a test of the second script touches."""
+
+    cloud: RehearsalCloud
+    api: KubeApi
+    whisk: Whisk
+    folder: Path
+    hooks: OneCluster | KubeHooks
+    config: dict[str, Any]
+    said: str = ""
+    """What the last run told on stderr."""
+
+    def save(self, **changes: Any) -> None:
+        """Change the configuration file."""
+        self.config |= changes
+        kept = {key: value for key, value in self.config.items() if value is not None}
+        (self.folder / "config_aws.yaml").write_text(yaml.safe_dump(kept))
+
+    def run(self, *words: str, code: int | None = 0, script: Any = configure_eks_cluster) -> Any:
+        """Run a script to its end, which must be `code` unless that is None; return its JSON."""
+        command = script_command(script.SCRIPT, beside=self.folder)
+        where = ["-y", str(self.folder / "config_aws.yaml"), "--yes", "--json"]
+        done = CliRunner().invoke(command, [*words, *where])
+        self.said = done.stderr
+        assert code in (None, done.exit_code), f"{words}: {done.output}\n{done.exception!r}"
+        return json.loads(done.stdout)
+
+    def destroy_everything(self) -> Any:
+        """Run the first script's destroy."""
+        return self.run("destroy", script=create_aws_infrastructure)
+
+    def writes(self) -> int:
+        """Return how many requests to Kubernetes wrote something."""
+        return sum(method != "GET" for method, _, _ in self.api.requests)
+
+    def objects(self, plural: str, namespace: str = "openwhisk") -> list[str]:
+        """Return the names of the objects of a kind."""
+        return sorted(one["metadata"]["name"] for one in self.api.state.all(plural, namespace))
+
+
+@contextmanager
+def lab(
+    cloud: RehearsalCloud,
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    *,
+    whole: bool = False,
+    helm: str = "3.17",
+) -> Iterator[Lab]:
+    """Bring up a cluster without nodes and a laptop that has a helm of this version.
+
+    A `whole` one checks tokens and access, has load balancers and volumes in the emulated AWS,
+    and a chart with all objects of OpenWhisk's; the other has as little as serves most tests.
+    """
+    folder.mkdir(parents=True)
+    with ExitStack() as stack:
+        hooks: OneCluster | KubeHooks
+        if whole:
+            hooks = stack.enter_context(KubeHooks(cloud))
+            patch.setattr(socket, "getaddrinfo", local_balancers)
+        else:
+            api = stack.enter_context(KubeApi(outside=LocalBalancer(), authenticate=admitted))
+            hooks = OneCluster(api)
+            install(cloud, hooks)
+        tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}
+        eks.make().cluster("zoo", tags=tags)
+        key = client("ec2").create_key_pair(KeyName="key")["KeyMaterial"]
+        (folder / "key.pem").write_text(key)
+        if isinstance(hooks, KubeHooks):
+            # The cluster became ACTIVE with the call above.
+            api = hooks.apis["zoo"]
+        whisk = Whisk(healthy=NODES)
+        url = stack.enter_context(serve_whisk(whisk))
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "helm").symlink_to(tool("helm", helm))
+        patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+        patch.chdir(folder)
+        own = folder / "chart"
+        chart = Path(shutil.copytree(CHART, own)) if whole else write_chart(own)
+        made = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
+        made.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
+        yield made
+
+
+def helms() -> list[int]:
+    """Return the ids of the helm processes that this process has started."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                parent = (folder / "stat").read_text().rpartition(") ")[2].split()[1]
+            except OSError:
+                continue
+            if int(parent) == os.getpid() and command[0].endswith(b"/helm"):
+                found.append(int(folder.name))
+    return found
+
+
+def private(path: Path) -> bool:
+    """Say whether only its owner may read a file."""
+    return stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+TEMPLATES = {
+    "service.yaml": """
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}-nginx
+  annotations: {{- toYaml .Values.whisk.ingress.annotations | nindent 4 }}
+spec:
+  type: {{ .Values.whisk.ingress.type }}
+  selector: {name: {{ .Release.Name }}-nginx}
+  ports:
+  - {name: http, port: 80}
+  - {name: https, port: 443}
+""",
+    "config.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}-whisk.config
+data:
+  whisk_api_host_name: {{ .Values.whisk.ingress.apiHostName | quote }}
+  user_memory: {{ .Values.whisk.containerPool.userMemory | quote }}
+""",
+    "auth.yaml": """
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .Release.Name }}-whisk.auth
+stringData:
+  guest: {{ .Values.whisk.auth.guest | quote }}
+""",
+    "couchdb.yaml": """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ .Release.Name }}-couchdb-pvc
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: {{ .Values.k8s.persistence.explicitStorageClass }}
+  resources: {requests: {storage: 1Gi}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}-couchdb
+spec:
+  replicas: 1
+  selector: {matchLabels: {name: {{ .Release.Name }}-couchdb}}
+  template:
+    metadata: {labels: {name: {{ .Release.Name }}-couchdb}}
+    spec:
+      containers: [{name: couchdb, image: couchdb}]
+      volumes:
+      - name: data
+        persistentVolumeClaim: {claimName: {{ .Release.Name }}-couchdb-pvc}
+""",
+    "invoker.yaml": """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: {{ .Release.Name }}-invoker
+spec:
+  replicas: {{ .Values.invoker.containerFactory.kubernetes.replicaCount }}
+  serviceName: invoker
+  selector: {matchLabels: {name: {{ .Release.Name }}-invoker}}
+  template:
+    metadata: {labels: {name: {{ .Release.Name }}-invoker}}
+    spec:
+      nodeSelector: {openwhisk-role: invoker}
+      containers: [{name: invoker, image: invoker}]
+""",
+    "job.yaml": """
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-install-packages
+spec:
+  template:
+    metadata: {labels: {name: {{ .Release.Name }}-install-packages}}
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: install
+        image: {{ .Values.installer | default "installer:1" }}
+""",
+}
+"""Objects of OpenWhisk's chart, as few as its way up needs, with its names."""
+
+
+def write_chart(folder: Path) -> Path:
+    """Write a chart that has the names of OpenWhisk's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "templates").mkdir(parents=True)
+    about = {"apiVersion": "v2", "name": "openwhisk", "version": "1.0.0"}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(about))
+    (folder / "values.yaml").write_text("whisk: {ingress: {annotations: {}}}\n")
+    for name, text in TEMPLATES.items():
+        (folder / "templates" / name).write_text(text.lstrip())
+    return folder

