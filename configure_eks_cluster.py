@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_setup.cli.app import script_command
-from aws_setup.cli.commands import Flag, Script
-from aws_setup.eks.active_cluster import prepare
-from aws_setup.openwhisk.summary import last_words
+from aws_setup.cli.commands import ConfigOption, Script
+from aws_setup.eks.active_cluster import require_cluster
+from aws_setup.openwhisk.summary import summary_lines
 from aws_setup.preflight import cluster
-from aws_setup.tables import configuration, removal
+from aws_setup.tables import cluster_steps, cluster_teardown_steps
 
 SCRIPT = Script(
     name="configure_eks_cluster.py",
@@ -23,24 +23,30 @@ SCRIPT = Script(
     status     show nodes, add-ons, OpenWhisk, its certificate, and what is not well
     destroy    remove OpenWhisk, its volumes and load balancer, the nodes; the cluster stays
     """,
-    table=configuration,
-    removal=removal,
-    prepare=prepare,
+    table=cluster_steps,
+    removal=cluster_teardown_steps,
+    prepare=require_cluster,
     preflight=cluster.run,
-    epilogue=last_words,
+    epilogue=summary_lines,
     whole=False,
     flags=(
-        Flag("--skip-storage-probe", "storage_probe", False, "Do not prove that volumes work."),
-        Flag(
+        ConfigOption(
+            "--skip-storage-probe", "storage_probe", False, "Do not prove that volumes work."
+        ),
+        ConfigOption(
             "--kubeconfig",
             "kubeconfig_file",
             True,
             "Add the cluster to this kubeconfig.",
             metavar="FILE",
         ),
-        Flag("--set-context", "set_kube_context", True, "Make it kubectl's current context."),
-        Flag("--update-chart", "update_openwhisk_chart", True, "Take the chart's newest commit."),
-        Flag("--write-wskprops", "write_wskprops", True, "Also write ~/.wskprops for wsk."),
+        ConfigOption(
+            "--set-context", "set_kube_context", True, "Make it kubectl's current context."
+        ),
+        ConfigOption(
+            "--update-chart", "update_openwhisk_chart", True, "Take the chart's newest commit."
+        ),
+        ConfigOption("--write-wskprops", "write_wskprops", True, "Also write ~/.wskprops for wsk."),
     ),
 )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup.cli.app import script_command, secret_asker
+from aws_setup.cli.app import script_command, secret_prompt_function
 from aws_setup.cli.commands import Script
-from aws_setup.config.cross_checks import left_out
+from aws_setup.config.cross_checks import skipped_features
 from aws_setup.infrastructure import summary
 from aws_setup.preflight import checks
-from aws_setup.software.sql.account import RememberedPassword
-from aws_setup.software.ssh_access import RememberedHosts
-from aws_setup.tables import everything, infrastructure, software
+from aws_setup.software.sql.account import PasswordFile
+from aws_setup.software.ssh_access import KnownHostsFile
+from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps, software_steps
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
@@ -25,14 +25,21 @@ SCRIPT = Script(
     status   show what exists and how it is
     destroy  remove everything of the deployment, and look whether anything is left
     """,
-    table=lambda config: [*infrastructure(config), *software(config, ask=secret_asker())],
-    removal=lambda config: [*everything(config), RememberedHosts(), RememberedPassword()],
+    table=lambda config: [
+        *infrastructure_steps(config),
+        *software_steps(config, ask=secret_prompt_function()),
+    ],
+    removal=lambda config: [
+        *infrastructure_teardown_steps(config),
+        KnownHostsFile(),
+        PasswordFile(),
+    ],
     infrastructure=True,
     prepare=checks.prepare,
     preflight=checks.run,
-    left_out=left_out,
+    left_out=skipped_features,
     epilogue=lambda ctx: (
-        *summary.lines(ctx.config, ctx.found),
+        *summary.summary_lines(ctx.config, ctx.found),
         "Next: python configure_eks_cluster.py",
     ),
 )

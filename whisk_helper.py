@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from aws_setup.cli import whisk_setup
-from aws_setup.cli.app import Command, asker, guarded, shared_options
-from aws_setup.cli.run_recorder import Keeper
+from aws_setup.cli.app import Command, prompt_function, run_guarded, shared_options
+from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.whisk_setup import Options
 from aws_setup.config import Config
 from aws_setup.engine.result import Result
@@ -94,13 +94,15 @@ def main(ctx: click.Context, /, **given: Any) -> None:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
     }
     options = Options(given=given, left_out=frozenset(left_out))
-    keeper = Keeper("whisk_helper.py", "whisk")
+    keeper = RunRecorder("whisk_helper.py", "whisk")
 
     def work(config: Config | None, result: Result, report: Report) -> None:
-        whisk_setup.run(options, config, result=result, report=report, ask=asker(), keeper=keeper)
+        whisk_setup.run(
+            options, config, result=result, report=report, ask=prompt_function(), keeper=keeper
+        )
 
     sys.exit(
-        guarded(
+        run_guarded(
             "whisk",
             work,
             beside=Path(__file__).resolve().parent,

@@ -7,41 +7,50 @@ from dataclasses import replace
 
 from aws_setup.config import Config
 from aws_setup.eks.access_entries import AccessEntries, AwsAuth
-from aws_setup.eks.active_cluster import ActiveCluster, WithCluster
+from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
 from aws_setup.eks.addons import EBS_CSI, Addon
 from aws_setup.eks.kubeconfig import Kubeconfig
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.node_labels import NodeLabels
-from aws_setup.eks.node_launch_template import kinds, node_template
+from aws_setup.eks.node_launch_template import node_group_specs, node_template_step
 from aws_setup.eks.oidc import EbsRole, NodeRole, OidcProvider
 from aws_setup.eks.storage import DriverAccount, StorageClass, StorageProbe
 from aws_setup.engine.step import Step
-from aws_setup.infrastructure.autoscaling import AutoScalingGroup, LaunchTemplate, scaled
-from aws_setup.infrastructure.cleanup import ClusterSweep, VpcSweep
-from aws_setup.infrastructure.cleanup_kube import Orphans
+from aws_setup.infrastructure.autoscaling import (
+    AutoScalingGroup,
+    LaunchTemplate,
+    auto_scaling_specs,
+)
+from aws_setup.infrastructure.cleanup import NodeGroupCleanup, VpcCleanup
+from aws_setup.infrastructure.cleanup_kube import OrphanCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
-from aws_setup.infrastructure.existing_network import AdoptedSubnet, AdoptedVpc
+from aws_setup.infrastructure.existing_network import ExistingSubnet, ExistingVpc
 from aws_setup.infrastructure.gateways import ElasticIp, InternetGateway, NatGateway
 from aws_setup.infrastructure.iam import ClusterRole
-from aws_setup.infrastructure.instances import Machines
+from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.network import Subnet, Vpc
 from aws_setup.infrastructure.routing import routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup
-from aws_setup.infrastructure.vm_groups import fleets
+from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.openwhisk.certificate_steps import NginxSecret, ServerCertificate
-from aws_setup.openwhisk.readiness import Address, Api, HandOver, Ready
+from aws_setup.openwhisk.readiness import (
+    CredentialsFile,
+    LoadBalancerAddress,
+    OpenWhiskApi,
+    OpenWhiskReady,
+)
 from aws_setup.openwhisk.release import HelmRelease
-from aws_setup.openwhisk.secrets import KeySecret
+from aws_setup.openwhisk.secrets import SecretsStep
 from aws_setup.software import ssh_access
-from aws_setup.software.cluster_ssh_keys import CLIENTS, MachineKeys
-from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, Format
-from aws_setup.software.machines import contacted, machine_steps
+from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys
+from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
+from aws_setup.software.machines import machine_steps, needs_ssh
 from aws_setup.software.ndb.data_nodes import DataNodes
 from aws_setup.software.ndb.management_server import ManagementServer
 from aws_setup.software.ndb.mysqld import MysqlServer
 from aws_setup.software.sql import schema_step
 from aws_setup.software.zookeeper.steps import ENSEMBLE, Ensemble, Znodes
-from aws_setup.ssh import Hosts
+from aws_setup.ssh import MachinePool
 from aws_setup.ssh.keys import Ask
 
 SUBNETS = (
@@ -53,17 +62,22 @@ SUBNETS = (
 """Subnet step, whether it is public, and which of the two zones it stands in."""
 
 
-def infrastructure(config: Config) -> list[Step]:
+def infrastructure_steps(config: Config) -> list[Step]:
     """Return every step of create_aws_infrastructure.py that the configuration switches on."""
-    machines = [Machines(fleet) for fleet in fleets(config)]
-    return [*network(config), *cluster(config), *machines, *auto_scaling(config)]
+    machines = [VmGroupStep(fleet) for fleet in vm_groups(config)]
+    return [
+        *network_steps(config),
+        *eks_cluster_steps(config),
+        *machines,
+        *auto_scaling_steps(config),
+    ]
 
 
-def network(config: Config) -> list[Step]:
+def network_steps(config: Config) -> list[Step]:
     """Return the steps of the network: its own, or those that adopt an existing VPC."""
     if not config.create_vpc:
-        adopted = [AdoptedSubnet(name, public, index) for name, public, index in SUBNETS]
-        return [AdoptedVpc(), *adopted, SecurityGroup()]
+        adopted = [ExistingSubnet(name, public, index) for name, public, index in SUBNETS]
+        return [ExistingVpc(), *adopted, SecurityGroup()]
     return [
         Vpc(),
         *(Subnet(name, public=public, index=index) for name, public, index in SUBNETS),
@@ -75,45 +89,45 @@ def network(config: Config) -> list[Step]:
     ]
 
 
-def cluster(config: Config) -> list[Step]:
+def eks_cluster_steps(config: Config) -> list[Step]:
     """Return the steps of the EKS cluster and its role."""
     if not config.create_eks_cluster:
         return []
     return [ClusterRole(adopted=not config.create_eks_iam_role), EksCluster()]
 
 
-def auto_scaling(config: Config) -> list[Step]:
+def auto_scaling_steps(config: Config) -> list[Step]:
     """Return the steps of the launch templates and their groups."""
     steps: list[Step] = []
     if config.create_launch_templates:
-        steps += [LaunchTemplate(kind) for kind in scaled(config)]
+        steps += [LaunchTemplate(kind) for kind in auto_scaling_specs(config)]
     if config.create_autoscaling_groups:
-        steps += [AutoScalingGroup(kind) for kind in scaled(config)]
+        steps += [AutoScalingGroup(kind) for kind in auto_scaling_specs(config)]
     return steps
 
 
-def software(config: Config, *, ask: Ask | None = None) -> list[Step]:
+def software_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
     """Return the steps over SSH that the configuration switches on; none contacts no machine.
 
     Args:
         config: the configuration.
         ask: asks for the private key's passphrase; None when there is no terminal.
     """
-    hosts = Hosts(config, ask=ask)
+    hosts = MachinePool(config, ask=ask)
     return [
-        *zookeeper(config, hosts),
-        *ndb(config, hosts),
-        *clients(config, hosts),
+        *zookeeper_steps(config, hosts),
+        *ndb_steps(config, hosts),
+        *client_steps(config, hosts),
     ]
 
 
-def zookeeper(config: Config, hosts: Hosts) -> list[Step]:
+def zookeeper_steps(config: Config, hosts: MachinePool) -> list[Step]:
     """Return the SSH step, the ensemble and its znodes, as far as they are switched on."""
     wanted: list[Step] = []
     there = config.create_zookeeper_vms or config.zk_node_public_IPs
     made = machine_steps(config)
-    if contacted(config) and (made or there):
-        wanted.append(ssh_access.Access(hosts, needs=made))
+    if needs_ssh(config) and (made or there):
+        wanted.append(ssh_access.SshAccess(hosts, needs=made))
     if config.start_zookeeper_cluster and there:
         wanted.append(Ensemble(hosts))
     if config.populate_zookeeper_cluster and there:
@@ -122,30 +136,30 @@ def zookeeper(config: Config, hosts: Hosts) -> list[Step]:
     return wanted
 
 
-def ndb(config: Config, hosts: Hosts) -> list[Step]:
+def ndb_steps(config: Config, hosts: MachinePool) -> list[Step]:
     """Return the steps of MySQL NDB that the configuration switches on, in their order."""
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
         return []
     return [ManagementServer(hosts), DataNodes(hosts), MysqlServer(hosts)]
 
 
-def clients(config: Config, hosts: Hosts) -> list[Step]:
+def client_steps(config: Config, hosts: MachinePool) -> list[Step]:
     """Return the steps that link the machines by SSH, make the tables and format."""
     there = machine_steps(config)
     clients = tuple(step for step in CLIENTS if step in there)
     wanted: list[Step] = []
     if config.sftp_ssh_key and clients:
-        wanted.append(MachineKeys(hosts, clients=clients, needs=(ssh_access.NAME, *there)))
+        wanted.append(ClusterSshKeys(hosts, clients=clients, needs=(ssh_access.NAME, *there)))
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
         return wanted
     if config.populate_mysql_ndb_tables:
-        wanted.append(schema_step.Tables(hosts))
+        wanted.append(schema_step.SchemaStep(hosts))
     if config.format_filesystem:
         wanted += _formats(config, hosts, clients)
     return wanted
 
 
-def _formats(config: Config, hosts: Hosts, clients: tuple[str, ...]) -> list[Step]:
+def _formats(config: Config, hosts: MachinePool, clients: tuple[str, ...]) -> list[Step]:
     """Return the formatting of both file systems, one after the other: they share the tables."""
     before = (schema_step.NAME,) if config.populate_mysql_ndb_tables else ()
     found: list[Step] = []
@@ -153,20 +167,20 @@ def _formats(config: Config, hosts: Hosts, clients: tuple[str, ...]) -> list[Ste
         if system.client in clients:
             earlier = tuple(step.name for step in found)
             needs = (ssh_access.NAME, system.client, "mysqld", *before, *earlier)
-            found.append(Format(hosts, system, needs=needs))
+            found.append(FormatFileSystem(hosts, system, needs=needs))
     return found
 
 
-def configuration(config: Config) -> list[Step]:
+def cluster_steps(config: Config) -> list[Step]:
     """Return every step of configure_eks_cluster.py that the configuration switches on."""
-    groups = kinds(config)
+    groups = node_group_specs(config)
     names = tuple(kind.group for kind in groups)
     steps: list[Step] = [
         ActiveCluster(),
         Addon("vpc-cni"),
         Addon("kube-proxy"),
         NodeRole(),
-        *(node_template(config, kind) for kind in groups),
+        *(node_template_step(config, kind) for kind in groups),
         *(NodeGroup(kind) for kind in groups),
         Addon("coredns", needs=("eks cluster", *names)),
         OidcProvider(),
@@ -179,16 +193,16 @@ def configuration(config: Config) -> list[Step]:
         DriverAccount(),
         StorageClass(),
         *([StorageProbe()] if config.storage_probe else []),
-        KeySecret(),
+        SecretsStep(),
         ServerCertificate(),
         NginxSecret(),
         HelmRelease(),
-        Address(),
-        Ready(),
-        Api(),
-        HandOver(),
+        LoadBalancerAddress(),
+        OpenWhiskReady(),
+        OpenWhiskApi(),
+        CredentialsFile(),
     ]
-    return within(steps)
+    return restrict_needs(steps)
 
 
 def writes_kubeconfig(config: Config) -> bool:
@@ -197,7 +211,7 @@ def writes_kubeconfig(config: Config) -> bool:
     return config.write_kubeconfig and (not given or bool(config.kubeconfig_file))
 
 
-def everything(config: Config) -> list[Step]:
+def infrastructure_teardown_steps(config: Config) -> list[Step]:
     """Return every step that destroy must look for, whatever is switched on today.
 
     Deleting goes against the needs: the cluster before what Kubernetes left in the VPC, that
@@ -206,12 +220,12 @@ def everything(config: Config) -> list[Step]:
     adoptions = {"create_vpc", "create_eks_iam_role"}
     switches = [name for name in type(config).model_fields if name.startswith("create_")]
     on = {name: True for name in switches if name not in adoptions}
-    steps = infrastructure(config.model_copy(update=on))
-    steps += ending(config)
-    others = ClusterSweep(known=tuple(kind.group for kind in kinds(config)))
+    steps = infrastructure_steps(config.model_copy(update=on))
+    steps += steps_deleted_with_cluster(config)
+    others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
     if not config.create_vpc:
         return [*steps, others]
-    sweep = VpcSweep()
+    sweep = VpcCleanup()
     swept = [
         replace(step, needs=(*step.needs, sweep.name)) if isinstance(step, EksCluster) else step
         for step in steps
@@ -219,7 +233,7 @@ def everything(config: Config) -> list[Step]:
     return [*swept, sweep, others]
 
 
-def removal(config: Config) -> list[Step]:
+def cluster_teardown_steps(config: Config) -> list[Step]:
     """Return every step that destroy must look for: what is ours alone, whatever is switched on.
 
     What only looks (address, readiness, API) and what goes with the cluster is not among them.
@@ -227,21 +241,23 @@ def removal(config: Config) -> list[Step]:
     on = {"manage_aws_auth": False, "write_kubeconfig": True, "storage_probe": True}
     given = {"kubeconfig_path": None, "kube_context": None}
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
-    every = configuration(config.model_copy(update={**on, **given, **counts}))
-    looks = (Address, Ready, Api, DriverAccount, NodeLabels)
+    every = cluster_steps(config.model_copy(update={**on, **given, **counts}))
+    looks = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, DriverAccount, NodeLabels)
     kept = [step for step in every if not isinstance(step, looks)]
-    return within([*(_removing(step) for step in kept), Orphans()])
+    return restrict_needs([*(_removing(step) for step in kept), OrphanCleanup()])
 
 
-def ending(config: Config) -> list[Step]:
+def steps_deleted_with_cluster(config: Config) -> list[Step]:
     """Return the steps to delete when the cluster itself ends, without the cluster.
 
     Our node groups go first and others' then: Kubernetes takes volumes and load balancers away
     while it still has nodes to run on.
     """
     return [
-        WithCluster(step, also=(ClusterSweep.name,) if isinstance(step, NodeGroup) else ())
-        for step in removal(config)
+        SkipIfUnreachable(
+            step, also=(NodeGroupCleanup.name,) if isinstance(step, NodeGroup) else ()
+        )
+        for step in cluster_teardown_steps(config)
         if not isinstance(step, ActiveCluster)
     ]
 
@@ -254,7 +270,7 @@ def _removing(step: Step) -> Step:
     return step
 
 
-def within(steps: Sequence[Step]) -> list[Step]:
+def restrict_needs(steps: Sequence[Step]) -> list[Step]:
     """Return the steps with needs among themselves only: a switched-off step is not waited for."""
     names = {step.name for step in steps}
     found = []

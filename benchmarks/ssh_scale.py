@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aws_setup.config import Config
 from aws_setup.rehearsal.machines.crowd import Crowd
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.ssh import Machine, MachinePool
 
 FILES = 3
 """Files that are written to each machine, as ZooKeeper's and NDB's steps do."""
@@ -61,7 +61,7 @@ def measure(folder: Path, count: int, seconds: float) -> str:
     process = multiprocessing.Process(target=crowd, args=arguments, daemon=True)
     process.start()
     ours.recv()
-    hosts = Hosts(
+    hosts = MachinePool(
         Config(
             ssh_keypair_name="k",
             ssh_key_path=str(folder / "key"),

@@ -11,48 +11,50 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.errors import SetupError
 
-AGAIN = "run the same command again: it goes on from here"
-LOG_IN = (
+HINT_RERUN = "run the same command again: it goes on from here"
+HINT_LOG_IN = (
     "log in again (`aws sso login`, `aws login` or new keys in your profile), then run it again"
 )
-QUOTA = "ask for more in the Service Quotas console, or make fewer or smaller machines"
-PERMIT = "ask the account's administrator for this permission; docs/permissions.md lists them all"
+HINT_QUOTA = "ask for more in the Service Quotas console, or make fewer or smaller machines"
+HINT_PERMISSION = (
+    "ask the account's administrator for this permission; docs/permissions.md lists them all"
+)
 
 
 @dataclass(frozen=True)
-class Words:
+class ErrorMessage:
     """How a fault reads: its cause and its mend; '{message}' stands for AWS's own words."""
 
     why: str
     hint: str
 
 
-_EXPIRED = Words("your AWS session has expired", LOG_IN)
-_DENIED = Words("{denied}", PERMIT)
-_QUOTA = Words("a quota of this account is used up: {message}", QUOTA)
-_BUSY = Words(
-    "AWS throttles this account's calls, even after many tries", f"wait a minute; {AGAIN}"
+_EXPIRED = ErrorMessage("your AWS session has expired", HINT_LOG_IN)
+_DENIED = ErrorMessage("{denied}", HINT_PERMISSION)
+_QUOTA = ErrorMessage("a quota of this account is used up: {message}", HINT_QUOTA)
+_BUSY = ErrorMessage(
+    "AWS throttles this account's calls, even after many tries", f"wait a minute; {HINT_RERUN}"
 )
-_CAPACITY = Words(
+_CAPACITY = ErrorMessage(
     "AWS has no such machine free in this zone right now",
-    f"wait and run it again, or set another instance type or other availability_zones; {AGAIN}",
+    f"wait and run it again, or set another instance type or other availability_zones; {HINT_RERUN}",
 )
-_IMAGE = Words(
+_IMAGE = ErrorMessage(
     "this AMI does not exist in this region, or is not shared with this account",
     "set the matching *_ami key; docs/troubleshooting.md tells how to copy AMIs",
 )
-_ACCOUNT = Words(
+_ACCOUNT = ErrorMessage(
     "AWS has not opened this service to the account: {message}",
     "finish the account's sign-up, or ask AWS Support; new accounts may take a day",
 )
-_GONE = Words("AWS does not know it (any more): {message}", AGAIN)
-_DEPENDS = Words("something else still uses it: {message}", f"wait a minute; {AGAIN}")
+_GONE = ErrorMessage("AWS does not know it (any more): {message}", HINT_RERUN)
+_DEPENDS = ErrorMessage("something else still uses it: {message}", f"wait a minute; {HINT_RERUN}")
 
-CODES: Mapping[str, Words] = {
+MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), _EXPIRED),
     **dict.fromkeys(
         ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
-        Words(
+        ErrorMessage(
             "AWS does not know these credentials",
             "check `aws sts get-caller-identity`: the key was deleted, or the account has not "
             "enabled this region",
@@ -60,7 +62,7 @@ CODES: Mapping[str, Words] = {
     ),
     **dict.fromkeys(
         ("SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"),
-        Words(
+        ErrorMessage(
             "AWS does not accept these credentials: {message}",
             "check the secret key of your profile and this computer's clock",
         ),
@@ -93,14 +95,14 @@ CODES: Mapping[str, Words] = {
         ("InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity"),
         _CAPACITY,
     ),
-    "Unsupported": Words(
+    "Unsupported": ErrorMessage(
         "this instance type is not offered there: {message}",
         "set another instance type, or other availability_zones",
     ),
-    "UnsupportedAvailabilityZoneException": Words(
+    "UnsupportedAvailabilityZoneException": ErrorMessage(
         "EKS cannot use one of the zones: {message}", "set other availability_zones"
     ),
-    "InvalidKeyPair.NotFound": Words(
+    "InvalidKeyPair.NotFound": ErrorMessage(
         "the key pair is not registered in this region",
         "set ssh_keypair_name, or import the key: `aws ec2 import-key-pair`",
     ),
@@ -119,48 +121,52 @@ CODES: Mapping[str, Words] = {
     ),
     **dict.fromkeys(
         ("ResourceContention", "ScalingActivityInProgress", "ConcurrentModification"),
-        Words("something else changes it at this moment: {message}", f"wait a minute; {AGAIN}"),
+        ErrorMessage(
+            "something else changes it at this moment: {message}", f"wait a minute; {HINT_RERUN}"
+        ),
     ),
     **dict.fromkeys(
         ("DependencyViolation", "ResourceInUse", "DeleteConflict", "InvalidIPAddress.InUse"),
         _DEPENDS,
     ),
-    "IdempotentParameterMismatch": Words(
+    "IdempotentParameterMismatch": ErrorMessage(
         "the same thing was asked for a while ago with other values",
         "wait until the earlier one is gone, or put the configuration back as it was",
     ),
     **dict.fromkeys(
         ("InternalError", "InternalFailure", "ServiceUnavailable", "ServerException"),
-        Words("AWS itself had a fault: {message}", AGAIN),
+        ErrorMessage("AWS itself had a fault: {message}", HINT_RERUN),
     ),
 }
 """AWS's error codes -> words."""
 
-_UNREACHABLE = Words(
+_UNREACHABLE = ErrorMessage(
     "AWS cannot be reached: {message}",
     "check this computer's network, proxy and the region's name, then run it again",
 )
-_NO_SESSION = Words("your AWS session has ended or was never opened: {message}", LOG_IN)
+_NO_SESSION = ErrorMessage("your AWS session has ended or was never opened: {message}", HINT_LOG_IN)
 
-CLASSES: tuple[tuple[type[Exception], Words], ...] = (
+MESSAGES_BY_CLASS: tuple[tuple[type[Exception], ErrorMessage], ...] = (
     (
         botocore_errors.NoCredentialsError,
-        Words(
+        ErrorMessage(
             "no AWS credentials were found on this computer",
             "run `aws configure` or `aws sso login`, or name a profile with --profile",
         ),
     ),
     (
         botocore_errors.PartialCredentialsError,
-        Words("the AWS credentials are incomplete: {message}", "complete the keys of the profile"),
+        ErrorMessage(
+            "the AWS credentials are incomplete: {message}", "complete the keys of the profile"
+        ),
     ),
     (
         botocore_errors.NoRegionError,
-        Words("no AWS region is configured", "set aws_region, or give --region us-east-1"),
+        ErrorMessage("no AWS region is configured", "set aws_region, or give --region us-east-1"),
     ),
     (
         botocore_errors.ProfileNotFound,
-        Words(
+        ErrorMessage(
             "{message}",
             "`aws configure list-profiles` lists yours; set aws_profile or give --profile",
         ),
@@ -172,36 +178,39 @@ CLASSES: tuple[tuple[type[Exception], Words], ...] = (
     (botocore_errors.LoginError, _NO_SESSION),
     (
         botocore_errors.MissingDependencyException,
-        Words("{message}", 'install it: `pip install "botocore[crt]"`'),
+        ErrorMessage("{message}", 'install it: `pip install "botocore[crt]"`'),
     ),
     (
         botocore_errors.CredentialRetrievalError,
-        Words(
+        ErrorMessage(
             "the credentials could not be fetched: {message}",
             "run the credential_process of your profile by hand and see what it says",
         ),
     ),
     (
         botocore_errors.ConfigParseError,
-        Words("your AWS configuration cannot be read: {message}", "mend ~/.aws/config"),
+        ErrorMessage("your AWS configuration cannot be read: {message}", "mend ~/.aws/config"),
     ),
     (
         botocore_errors.InvalidConfigError,
-        Words("your AWS configuration is wrong: {message}", "mend ~/.aws/config"),
+        ErrorMessage("your AWS configuration is wrong: {message}", "mend ~/.aws/config"),
     ),
     (
         botocore_errors.SSLError,
-        Words(
+        ErrorMessage(
             "the secure connection to AWS failed: {message}",
             "behind an inspecting proxy set AWS_CA_BUNDLE to its certificate",
         ),
     ),
     (botocore_errors.ConnectionError, _UNREACHABLE),
     (botocore_errors.HTTPClientError, _UNREACHABLE),
-    (botocore_errors.InvalidRegionError, Words("{message}", "set aws_region, as in us-east-1")),
+    (
+        botocore_errors.InvalidRegionError,
+        ErrorMessage("{message}", "set aws_region, as in us-east-1"),
+    ),
     (
         botocore_errors.ParamValidationError,
-        Words("a request was not well formed: {message}", "report this with the debug log"),
+        ErrorMessage("a request was not well formed: {message}", "report this with the debug log"),
     ),
 )
 """botocore's own exceptions -> words; the first class that fits counts."""
@@ -209,30 +218,32 @@ CLASSES: tuple[tuple[type[Exception], Words], ...] = (
 _ACTION = re.compile(r"perform:? ([a-z0-9-]+:\w+)(?: on resource:? (\S+))?")
 
 
-def explain(error: Exception) -> Exception:
+def to_setup_error(error: Exception) -> Exception:
     """Return the error as a SetupError when it is AWS's or botocore's, else the error itself."""
     if isinstance(error, ClientError):
-        return _of_aws(error)
+        return _from_client_error(error)
     if isinstance(error, BotoCoreError):
-        return _of_botocore(error)
+        return _from_botocore_error(error)
     return error
 
 
-def _of_aws(error: ClientError) -> SetupError:
+def _from_client_error(error: ClientError) -> SetupError:
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), _one_line(details.get("Message", ""))
     operation = error.operation_name
-    words = CODES.get(code)
+    words = MESSAGES_BY_CODE.get(code)
     if words is None and code.endswith((".NotFound", "NotFoundException", "NotFound")):
         words = _GONE
     if words is None:
-        words = Words("{message}", "see docs/troubleshooting.md; the debug log has the request id")
+        words = ErrorMessage(
+            "{message}", "see docs/troubleshooting.md; the debug log has the request id"
+        )
     why = words.why.format(message=message or code, denied=_denied(message, operation))
     return SetupError(f"{operation} failed ({code})", why, words.hint)
 
 
-def _of_botocore(error: BotoCoreError) -> SetupError:
-    for kind, words in CLASSES:
+def _from_botocore_error(error: BotoCoreError) -> SetupError:
+    for kind, words in MESSAGES_BY_CLASS:
         if isinstance(error, kind):
             return SetupError(
                 type(error).__name__, words.why.format(message=_one_line(error)), words.hint

@@ -19,7 +19,7 @@ T = TypeVar("T")
 ATTEMPTS = 6
 """Creates in all, before a fault of the network or of AWS becomes an error."""
 
-BUSY = frozenset(
+IN_USE_CODES = frozenset(
     {
         "DependencyViolation",
         "InvalidIPAddress.InUse",
@@ -35,7 +35,7 @@ BUSY = frozenset(
 )
 """Error codes of a deletion that something else still stands against."""
 
-THROTTLED = frozenset(
+THROTTLING_CODES = frozenset(
     {
         "RequestLimitExceeded",
         "Throttling",
@@ -65,37 +65,37 @@ def create_once(ctx: Context, *, there: Callable[[], T | None], create: Callable
         try:
             return create()
         except (ClientError, HTTPClientError) as error:
-            if attempt == ATTEMPTS or not may_repeat(error):
+            if attempt == ATTEMPTS or not is_retryable(error):
                 raise
-            if not refused(error):
+            if not was_rejected(error):
                 # It may have been made: it must have shown in the lists before a second is made.
-                found = shown(there, clock=ctx.clock)
+                found = wait_visible(there, clock=ctx.clock)
                 if found is not None:
                     return found
             ctx.clock.sleep(2.0 * attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
-def refused(error: ClientError | HTTPClientError) -> bool:
+def was_rejected(error: ClientError | HTTPClientError) -> bool:
     """Say whether AWS certainly did nothing."""
-    return isinstance(error, ClientError) and error_code(error) in THROTTLED
+    return isinstance(error, ClientError) and error_code(error) in THROTTLING_CODES
 
 
-def may_repeat(error: ClientError | HTTPClientError) -> bool:
+def is_retryable(error: ClientError | HTTPClientError) -> bool:
     """Say whether the same call may succeed later: no answer, AWS's own fault, or throttling."""
     if isinstance(error, HTTPClientError):
         return True
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or error_code(error) in THROTTLED
+    return status >= 500 or error_code(error) in THROTTLING_CODES
 
 
-def delete_patiently(
+def delete_with_retry(
     ctx: Context,
     what: str,
     delete: Callable[[], object],
     *,
     gone: Collection[str],
-    busy: Collection[str] = BUSY,
+    busy: Collection[str] = IN_USE_CODES,
     deadline: float = 900.0,
     pause: float = 5.0,
 ) -> None:
@@ -137,7 +137,7 @@ def delete_patiently(
     )
 
 
-def token(*parts: Any) -> str:
+def client_token(*parts: Any) -> str:
     """Return a client token of 64 ASCII characters, EC2's limit, made from all parts.
 
     The parts are the deployment, the step and everything that makes this life of the resource
@@ -156,13 +156,13 @@ _NEVER_OURS = frozenset({"InvalidAMIID.NotFound", "InvalidKeyPair.NotFound"})
 """Codes about what no run makes: waiting would not help."""
 
 
-def unseen(error: ClientError) -> bool:
+def is_not_found(error: ClientError) -> bool:
     """Say whether AWS does not know something that a request names."""
     code = error_code(error)
     return code in _CODES or (code.endswith(_ENDINGS) and code not in _NEVER_OURS)
 
 
-def until_seen(
+def retry_not_found(
     act: Callable[[], T], *, clock: Clock, note: Callable[[str], None] = lambda _: None
 ) -> T:
     """Do something that names what this run has made, again while AWS does not know that yet.
@@ -175,14 +175,14 @@ def until_seen(
         try:
             return act()
         except ClientError as error:
-            if not unseen(error):
+            if not is_not_found(error):
                 raise
             note("AWS does not show it everywhere yet")
             clock.sleep(pause)
     return act()
 
 
-def shown(look: Callable[[], T | None], *, clock: Clock) -> T | None:
+def wait_visible(look: Callable[[], T | None], *, clock: Clock) -> T | None:
     """Look for something that must be there, for half a minute; None when it never showed."""
     for pause in PAUSES:
         found = look()

@@ -19,7 +19,7 @@ Reader = Callable[[Aws, Config], list[Item]]
 
 OWNER_TAG = "lambda-fs:deployment"
 STEP_TAG = "lambda-fs:step"
-LIVING = ["pending", "running", "stopping", "stopped", "shutting-down"]
+ACTIVE_STATES = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 
 def _owned(config: Config) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def _addresses(aws: Aws, config: Config) -> list[Item]:
 
 
 def _instances(aws: Aws, config: Config) -> list[Item]:
-    filters = [*_owned(config), {"Name": "instance-state-name", "Values": LIVING}]
+    filters = [*_owned(config), {"Name": "instance-state-name", "Values": ACTIVE_STATES}]
     found = pages(aws.ec2, "describe_instances", "Reservations", Filters=filters)
     return [instance for reservation in found for instance in reservation["Instances"]]
 

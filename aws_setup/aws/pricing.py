@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.session import Aws
-from aws_setup.engine.step import Charge
+from aws_setup.engine.step import CostItem
 
 TABLE_DATE = "November 2026"
 HOURS_A_MONTH = 730.0
@@ -51,7 +51,7 @@ TABLE: Mapping[str, float] = MappingProxyType(
 """US dollars an hour on demand in us-east-1, read in November 2026.
 https://aws.amazon.com/ec2/pricing/on-demand/ and https://aws.amazon.com/ebs/pricing/"""
 
-HOME = "us-east-1"
+PRICE_LIST_REGION = "us-east-1"
 """Where AWS serves its price list, and the region of the table."""
 
 
@@ -77,7 +77,7 @@ QUERIES: Mapping[str, Query] = MappingProxyType(
 )
 """Key of a charge -> its place in the price list; instance types have a query of their own."""
 
-MACHINE = {
+INSTANCE_PREFIX = {
     "operatingSystem": "Linux",
     "tenancy": "Shared",
     "preInstalledSw": "NA",
@@ -94,7 +94,7 @@ class Prices:
     unknown: tuple[str, ...] = ()
     each: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, charges: Sequence[Charge]) -> float:
+    def of(self, charges: Sequence[CostItem]) -> float:
         """Return what some charges cost an hour; one whose price is unknown counts nothing."""
         return sum(charge.count * self.each.get(charge.key, 0.0) for charge in charges)
 
@@ -129,7 +129,7 @@ class Prices:
         return lines
 
 
-def price(aws: Aws, charges: Sequence[Charge]) -> Prices:
+def price(aws: Aws, charges: Sequence[CostItem]) -> Prices:
     """Return what some charges cost, from AWS's price list as far as it answers."""
     keys = sorted({charge.key for charge in charges})
     listed = _listed(aws, keys)
@@ -145,7 +145,7 @@ def price(aws: Aws, charges: Sequence[Charge]) -> Prices:
 
 
 def _source(region: str, keys: Sequence[str], missing: Sequence[str]) -> str:
-    table = f"{HOME} prices of {TABLE_DATE}"
+    table = f"{PRICE_LIST_REGION} prices of {TABLE_DATE}"
     if not missing:
         return f"AWS's price list for {region}"
     if len(missing) == len(keys):
@@ -165,12 +165,12 @@ def _ask(aws: Aws, key: str) -> float | None:
     query = QUERIES.get(key)
     if key.startswith("ec2:"):
         kind = key.removeprefix("ec2:")
-        query = Query("AmazonEC2", f"BoxUsage:{kind}", {**MACHINE, "instanceType": kind})
+        query = Query("AmazonEC2", f"BoxUsage:{kind}", {**INSTANCE_PREFIX, "instanceType": kind})
     if query is None:
         return None
     wanted = {**query.filters, "regionCode": aws.region}
     try:
-        answer = aws.brief("pricing", region=HOME).get_products(
+        answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(
             ServiceCode=query.service,
             Filters=[
                 {"Type": "TERM_MATCH", "Field": field, "Value": value}

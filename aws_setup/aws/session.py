@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 9
+MAX_ATTEMPTS = 9
 """Calls in all, first one included, before throttling or a lost connection becomes an error."""
 
-PATIENCE = 5.0
+TIMEOUT_SECONDS = 5.0
 """Seconds for a connection, and for an answer, to a question that a run can do without."""
 
 
@@ -117,7 +117,7 @@ class Aws:
 
     def brief(self, service: str, *, region: str | None = None) -> Any:
         """Return a client for questions that a run can do without: it gives up within seconds."""
-        return self.client(service, region=region, patience=PATIENCE)
+        return self.client(service, region=region, patience=TIMEOUT_SECONDS)
 
     def close(self) -> None:
         """Close the connections that the clients keep open; the session opens new ones if used."""
@@ -166,7 +166,7 @@ class Aws:
             for name in ("retry_mode", "max_attempts")
         )
         if not chosen and not ({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys()):
-            settings["retries"] = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+            settings["retries"] = {"mode": "standard", "total_max_attempts": MAX_ATTEMPTS}
         return BotocoreConfig(**settings)
 
     def _after_call(

@@ -7,10 +7,10 @@ from typing import Any
 
 from aws_setup.config import Config
 
-DEPLOYMENT = "lambda-fs:deployment"
+DEPLOYMENT_TAG = "lambda-fs:deployment"
 """Tag key of the deployment that owns a resource; destroy deletes by it."""
 
-STEP = "lambda-fs:step"
+STEP_TAG = "lambda-fs:step"
 """Tag key of the step that made a resource."""
 
 
@@ -20,7 +20,7 @@ def tags(config: Config, step: str, *, name: str = "", **more: str) -> dict[str,
     λFS's own helper scripts select machines by Project and Component, so those values stay.
     """
     named = {"Name": name} if name else {}
-    owner = {DEPLOYMENT: config.deployment_name, STEP: step, "Project": "LambdaFS"}
+    owner = {DEPLOYMENT_TAG: config.deployment_name, STEP_TAG: step, "Project": "LambdaFS"}
     return owner | named | more
 
 

@@ -15,21 +15,21 @@ from typing import Any
 
 import click
 
-from aws_setup.aws.errors import explain
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
-from aws_setup.cli.commands import Run, Script
+from aws_setup.cli.commands import CommandRun, Script
 from aws_setup.cli.debug_log import log_to_file
-from aws_setup.cli.run_recorder import Keeper
-from aws_setup.config import Config, load_config, overruled
+from aws_setup.cli.run_recorder import RunRecorder
+from aws_setup.config import Config, load_config, shadowed_settings
 from aws_setup.engine.result import Result
 from aws_setup.engine.step import Context
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.report import Report, Style
 
-VERBS: Mapping[str, Callable[[Run], None]] = {
+COMMANDS: Mapping[str, Callable[[CommandRun], None]] = {
     "create": commands.create,
     "configure": commands.create,
     "plan": commands.plan,
@@ -77,7 +77,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def places(beside: Path) -> list[Path]:
+def config_search_path(beside: Path) -> list[Path]:
     """Return where a configuration file is looked for when none is given."""
     return [Path("config_aws.yaml"), beside / "config_aws.yaml"]
 
@@ -88,7 +88,7 @@ def find_config(given: str | None, beside: Path) -> Path:
     Raises:
         Refused: there is none; the hint says how to make one.
     """
-    tried = [Path(given)] if given else places(beside)
+    tried = [Path(given)] if given else config_search_path(beside)
     for place in tried:
         if place.is_file():
             return place
@@ -115,7 +115,7 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
     def command(verb: str, only: tuple[str, ...], html: str | None, **options: Any) -> None:
         words = {flag: options.pop(flag.parameter) for flag in script.flags}
 
-        keeper = Keeper(script.name, verb, html=html)
+        keeper = RunRecorder(script.name, verb, html=html)
 
         def work(config: Config, result: Result, report: Report) -> None:
             keeper.check(config)
@@ -134,7 +134,9 @@ def script_command(script: Script, *, beside: Path) -> click.Command:
             flag.key: word if flag.metavar else flag.value for flag, word in words.items() if word
         }
         sys.exit(
-            guarded(verb, work, beside=beside, switched=switched, finish=keeper.finish, **options)
+            run_guarded(
+                verb, work, beside=beside, switched=switched, finish=keeper.finish, **options
+            )
         )
 
     if script.infrastructure:
@@ -159,7 +161,7 @@ def run_verb(
     config: Config,
     result: Result,
     report: Report,
-    keeper: Keeper,
+    keeper: RunRecorder,
     only: tuple[str, ...],
     yes: bool,
     no_wait: bool = False,
@@ -173,9 +175,9 @@ def run_verb(
     ctx = Context(config, aws, clock, inventory, patient=not no_wait, reformat=reformat)
     result.account, result.region = aws.identity.account, aws.region
     result.more["arn"] = aws.identity.arn
-    run = Run(script, ctx, clock, report, result, keeper, only, yes, asker())
+    run = CommandRun(script, ctx, clock, report, result, keeper, only, yes, prompt_function())
     try:
-        VERBS[verb](run)
+        COMMANDS[verb](run)
     finally:
         inventory.close()
         aws.close()
@@ -208,7 +210,7 @@ def open_aws(config: Config) -> Aws:
     return aws
 
 
-def guarded(
+def run_guarded(
     verb: str,
     work: Callable[[Config, Result, Report], None],
     *,
@@ -237,7 +239,11 @@ def guarded(
     result = Result(command=verb)
     report = Report(Style(as_json, verbose, quiet, no_color))
     try:
-        if without and not yaml_path and not any(place.is_file() for place in places(beside)):
+        if (
+            without
+            and not yaml_path
+            and not any(place.is_file() for place in config_search_path(beside))
+        ):
             without(result, report)
         else:
             chosen = {"aws_profile": profile, "aws_region": region}
@@ -247,7 +253,7 @@ def guarded(
             result.deployment = config.deployment_name
             report = Report(Style(as_json, verbose, quiet, no_color or config.no_color))
             log_to_file(config)
-            result.warnings += overruled(path, overrides=overrides, environ=os.environ)
+            result.warnings += shadowed_settings(path, overrides=overrides, environ=os.environ)
             report.problems(result.warnings, warning=True)
             work(config, result, report)
     except (KeyboardInterrupt, Interrupted):
@@ -269,7 +275,7 @@ def _note_failure(
 ) -> None:
     if verbose:
         traceback.print_exception(error)
-    told = explain(error)
+    told = to_setup_error(error)
     result.fail(told)
     if before_first_write and result.result == "failed" and told is not error:
         result.result = "refused"
@@ -280,14 +286,14 @@ def _on_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def secret_asker() -> commands.Ask | None:
+def secret_prompt_function() -> commands.Ask | None:
     """Return the function that asks for a secret, unseen; None when there is no terminal."""
     if not _on_terminal():
         return None
     return lambda question: str(click.prompt(question, hide_input=True, err=True))
 
 
-def asker() -> commands.Ask | None:
+def prompt_function() -> commands.Ask | None:
     """Return the function that asks on the terminal, None when there is no terminal."""
     if not _on_terminal():
         return None

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
 from aws_setup.aws.pricing import Prices, price
-from aws_setup.cli.run_recorder import Deed, Keeper
+from aws_setup.cli.run_recorder import Mode, RunRecorder
 from aws_setup.config import Config
-from aws_setup.engine.plan import Row, conflicts, dependants, look, only, refusals
+from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import Result, changes
 from aws_setup.engine.runner import Outcome, apply, removable, remove
@@ -27,7 +27,7 @@ Ask = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Flag:
+class ConfigOption:
     """An option of one script's command line that goes before a key of the configuration.
 
     A switch sets the key to `value`; an option with a `metavar` takes its value from the user.
@@ -67,12 +67,12 @@ class Script:
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
     left_out: Callable[[Config], Sequence[Problem]] = lambda _: ()
     whole: bool = True
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[ConfigOption, ...] = ()
     infrastructure: bool = False
 
 
 @dataclass
-class Run:
+class CommandRun:
     """One command under way."""
 
     script: Script
@@ -80,7 +80,7 @@ class Run:
     clock: SystemClock
     report: Report
     result: Result
-    keeper: Keeper
+    keeper: RunRecorder
     only: tuple[str, ...] = ()
     consent: bool = False
     ask: Ask | None = None
@@ -95,53 +95,53 @@ class Run:
         return self.report.progress({row.step.name: row.step.needs for row in rows})
 
 
-def plan(run: Run) -> None:
+def plan(run: CommandRun) -> None:
     """Say exactly what `create` would do; nothing is written."""
     run.script.prepare(run.ctx)
-    rows = _look(run)
+    rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows)
-    for line in _checked(run, rows):
+    for line in _run_preflight(run, rows):
         run.report.result(line)
     if run.result.problems:
         run.result.result = "failed"
     run.report.result(_counts(rows))
 
 
-def _look(run: Run) -> list[Row]:
-    rows = look(run.steps(), run.ctx, stop=run.clock.stop)
-    run.keeper.begin(run.ctx, run.result, rows, deed=Deed.LOOK)
+def _load_plan(run: CommandRun) -> list[Row]:
+    rows = inspect_all(run.steps(), run.ctx, stop=run.clock.stop)
+    run.keeper.begin(run.ctx, run.result, rows, deed=Mode.LOOK)
     return rows
 
 
-def create(run: Run) -> None:
+def create(run: CommandRun) -> None:
     """Look, refuse what cannot end well, show the plan and its price, ask, and make it."""
     run.script.prepare(run.ctx)
     _choose_vpc(run)
-    rows = _look(run)
-    bill = _checked(run, rows)
+    rows = _load_plan(run)
+    bill = _run_preflight(run, rows)
     todo = changes(rows)
     if run.ctx.reformat:
-        _confirm_loss(run)
+        _confirm_data_loss(run)
     if todo:
         run.report.plan(rows)
         for line in bill:
             run.report.result(line)
-        _consent(run, f"make {len(todo)} of {len(rows)} steps")
-    outcome = _carry_out(run, rows, apply)
+        _confirm(run, f"make {len(todo)} of {len(rows)} steps")
+    outcome = _execute(run, rows, apply)
     if run.result.result == "ok":
-        for line in (*run.script.epilogue(run.ctx), _done(outcome), *_cost(run)):
+        for line in (*run.script.epilogue(run.ctx), _summary(outcome), *_cost_reminder(run)):
             run.report.result(line)
 
 
-def _cost(run: Run) -> Sequence[str]:
+def _cost_reminder(run: CommandRun) -> Sequence[str]:
     """Return the price once more, for whoever has scrolled past the plan."""
     hourly = run.result.hourly_usd or 0.0
     said = f"It costs ${hourly:.2f} an hour, ${24 * hourly:.2f} a day, until `destroy`."
     return (said,) if hourly else ()
 
 
-def _choose_vpc(run: Run) -> None:
+def _choose_vpc(run: CommandRun) -> None:
     """Ask which VPC is meant where several have the name; without a terminal the plan refuses."""
     config = run.ctx.config
     if config.create_vpc or config.vpc_id or run.ask is None:
@@ -154,7 +154,7 @@ def _choose_vpc(run: Run) -> None:
             run.ctx.config = config.model_copy(update={"vpc_id": chosen})
 
 
-def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
+def _run_preflight(run: CommandRun, rows: Sequence[Row]) -> Sequence[str]:
     """Say what is left out, check a plan that changes something, return its price's lines.
 
     Raises:
@@ -162,7 +162,7 @@ def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
     """
     if not run.only:
         _warn(run, run.script.left_out(run.ctx.config))
-    problems = conflicts(rows)
+    problems = blockers(rows)
     found = run.script.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
         _warn(run, found.warnings)
@@ -175,30 +175,30 @@ def _checked(run: Run, rows: Sequence[Row]) -> Sequence[str]:
     return found.prices.lines() if found else ()
 
 
-def _note_prices(run: Run, prices: Prices) -> None:
+def _note_prices(run: CommandRun, prices: Prices) -> None:
     run.result.hourly_usd = round(prices.hourly, 4)
     run.result.more["prices"] = prices.document()
 
 
-def _warn(run: Run, warnings: Sequence[Problem]) -> None:
+def _warn(run: CommandRun, warnings: Sequence[Problem]) -> None:
     run.report.problems(warnings, warning=True)
     run.result.warnings.extend(warnings)
 
 
-def status(run: Run) -> None:
+def status(run: CommandRun) -> None:
     """Say what exists, how it is, what it costs and has cost; nothing is written."""
     run.script.prepare(run.ctx)
-    rows = _look(run)
+    rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)
     there = [row for row in rows if row.found]
     if there:
-        _bill(run, there)
+        _report_cost(run, there)
     if run.result.problems:
         run.result.result = "failed"
 
 
-def _bill(run: Run, there: Sequence[Row]) -> None:
+def _report_cost(run: CommandRun, there: Sequence[Row]) -> None:
     """Say what the things cost an hour, and what they have cost since AWS made them."""
     prices = price(run.ctx.aws, charges_of(run.ctx, there))
     _note_prices(run, prices)
@@ -212,7 +212,7 @@ def _bill(run: Run, there: Sequence[Row]) -> None:
     run.report.result(f"About ${so_far:.2f} since creation (machines, NAT gateway, cluster).")
 
 
-def destroy(run: Run) -> None:
+def destroy(run: CommandRun) -> None:
     """Delete everything of this deployment and look again whether anything is left.
 
     Raises:
@@ -222,33 +222,33 @@ def destroy(run: Run) -> None:
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     rows = [
         row if row.step.name in chosen else replace(row, found=None)
-        for row in look(table, run.ctx, stop=run.clock.stop)
+        for row in inspect_all(table, run.ctx, stop=run.clock.stop)
     ]
     refused = refusals(rows)
     if refused:
         raise Refused.all(refused)
     there = removable(rows)
     name = run.ctx.config.deployment_name
-    _warn(run, [_left_alone(row) for row in rows if row.foreign])
+    _warn(run, [_skipped_warning(row) for row in rows if row.foreign])
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
     if there:
         run.report.plan(there, deleting=True)
-        _consent(run, f"delete these {len(there)} things of {name}", word=name)
-        _carry_out(run, rows, remove)
+        _confirm(run, f"delete these {len(there)} things of {name}", word=name)
+        _execute(run, rows, remove)
         for step in chosen:
             run.ctx.found.pop(step, None)
-    _verdict(run, name, chosen)
+    _report_leftovers(run, name, chosen)
 
 
-def _left_alone(row: Row) -> Problem:
+def _skipped_warning(row: Row) -> Problem:
     """Return the warning about something of a wanted name that is somebody else's."""
     own, owner = (row.found.id if row.found else ""), row.conflicts[0]
     why = f"it belongs to {owner.has}, not to {owner.wants}"
     return Problem(f"{row.step.name} {own} is left alone", why, "")
 
 
-def _verdict(run: Run, name: str, chosen: Collection[str]) -> None:
+def _report_leftovers(run: CommandRun, name: str, chosen: Collection[str]) -> None:
     if run.result.result == "interrupted":
         return
     table = list(run.script.removal(run.ctx.config))
@@ -265,31 +265,31 @@ def _verdict(run: Run, name: str, chosen: Collection[str]) -> None:
     elif run.result.problems:
         run.result.result = "failed"
     else:
-        _leave_receipt(run, run.ctx.found if run.only else {})
+        _write_receipt(run, run.ctx.found if run.only else {})
         what = name if run.script.whole else f"what {run.script.name} made for {name}"
         what = f"{', '.join(sorted(chosen))} of {name}" if run.only else what
         run.report.result(f"Nothing of {what} is left.")
 
 
-def _carry_out(
-    run: Run,
+def _execute(
+    run: CommandRun,
     rows: Sequence[Row],
     act: Callable[..., Outcome],
 ) -> Outcome:
     """Run `act` over the rows with progress, and always leave a receipt behind."""
-    run.keeper.begin(run.ctx, run.result, rows, deed=Deed.APPLY if act is apply else Deed.REMOVE)
+    run.keeper.begin(run.ctx, run.result, rows, deed=Mode.APPLY if act is apply else Mode.REMOVE)
     with run.progress(changes(rows) if act is apply else removable(rows)) as tell:
         outcome = act(rows, run.ctx, tell=run.keeper.listener(tell), stop=run.clock.stop)
     ids = {name: found.id for name, found in run.ctx.found.items()}
     run.result.ended(rows, outcome, ids)
     if act is apply:
-        _leave_receipt(run, run.ctx.found)
+        _write_receipt(run, run.ctx.found)
     if run.result.result == "interrupted":
         raise Interrupted
     return outcome
 
 
-def _leave_receipt(run: Run, found: Mapping[str, Found]) -> None:
+def _write_receipt(run: CommandRun, found: Mapping[str, Found]) -> None:
     """Write the receipt; what another script wrote of its own steps stays in it."""
     config = run.ctx.config
     known = {step.name for step in (*run.script.table(config), *run.script.removal(config))}
@@ -297,7 +297,7 @@ def _leave_receipt(run: Run, found: Mapping[str, Found]) -> None:
     write_receipt(config, region=run.ctx.aws.region, found=found, known=None if gone else known)
 
 
-def _confirm_loss(run: Run) -> None:
+def _confirm_data_loss(run: CommandRun) -> None:
     """Have the deployment's name typed before files are lost; --yes does not answer this.
 
     Raises:
@@ -314,7 +314,7 @@ def _confirm_loss(run: Run) -> None:
         raise Refused("nothing was done", "you did not type the name", "leave --reformat out")
 
 
-def _consent(run: Run, deed: str, *, word: str = "") -> None:
+def _confirm(run: CommandRun, deed: str, *, word: str = "") -> None:
     """Ask before the first write: `y`, or `word` typed out; --yes answers for the user.
 
     Raises:
@@ -338,7 +338,7 @@ def _counts(rows: Sequence[Row]) -> str:
     return ", ".join(said)
 
 
-def _done(outcome: Outcome) -> str:
+def _summary(outcome: Outcome) -> str:
     changed = [action for action in outcome.done.values() if action is not Action.EXISTS]
     if not changed:
         return "Nothing to do: everything is as the configuration wants it."

@@ -7,7 +7,7 @@ import logging
 import os
 
 from aws_setup.config import Config
-from aws_setup.engine.history import redacted
+from aws_setup.engine.history import redact
 from aws_setup.engine.receipt import receipt_path
 from aws_setup.errors import Refused
 
@@ -24,7 +24,7 @@ class _Redacted(logging.Formatter):
     """Leaves out account ids and secrets: AWS's error messages name ARNs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        return redact(super().format(record))
 
 
 def log_to_file(config: Config) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from aws_setup.config import Config
-from aws_setup.engine.graph import direct
+from aws_setup.engine.graph import transitive_reduction
 from aws_setup.engine.history import (
     EventLog,
-    Head,
-    Planned,
-    Record,
+    PlannedStep,
+    RunRecord,
+    RunStarted,
     events_path,
     read_events,
     scrub,
@@ -23,14 +23,14 @@ from aws_setup.engine.history import (
 )
 from aws_setup.engine.plan import Row
 from aws_setup.engine.result import Result
-from aws_setup.engine.runner import Event, Kind, Listener, removable, removal_needs
+from aws_setup.engine.runner import EventKind, Listener, StepEvent, removable, removal_needs
 from aws_setup.engine.step import Action, Context
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Problem
 from aws_setup.report import Report
 
 
-class Deed(Enum):
+class Mode(Enum):
     """What a command does with the rows of its look."""
 
     LOOK = auto()
@@ -38,7 +38,7 @@ class Deed(Enum):
     REMOVE = auto()
 
 
-class Keeper:
+class RunRecorder:
     """Keeps the record of one command; `html` is the page that was asked for."""
 
     def __init__(self, script: str, command: str, *, html: str | None = None) -> None:
@@ -58,12 +58,12 @@ class Keeper:
             check_target(self.html)
         self.config = config
 
-    def begin(self, ctx: Context, result: Result, rows: Sequence[Row], *, deed: Deed) -> None:
+    def begin(self, ctx: Context, result: Result, rows: Sequence[Row], *, deed: Mode) -> None:
         """Begin the record; a command that only looks leaves no line in the event log."""
         needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.needs for row in rows}
-        if deed is Deed.REMOVE:
-            needs, rows = direct(removal_needs(rows)), removable(rows)
-        head = Head(
+        if deed is Mode.REMOVE:
+            needs, rows = transitive_reduction(removal_needs(rows)), removable(rows)
+        head = RunStarted(
             command=result.command,
             script=self.log.head.script,
             deployment=ctx.config.deployment_name,
@@ -73,14 +73,14 @@ class Keeper:
             plan={row.step.name: _planned(row, deed) for row in rows},
             **_prices(result),
         )
-        path = None if deed is Deed.LOOK else events_path(ctx.config)
+        path = None if deed is Mode.LOOK else events_path(ctx.config)
         self.log.begin(head, now=ctx.clock.now(), path=path)
 
     def begin_actions(
-        self, config: Config, command: str, plan: Mapping[str, Planned], *, clock: Clock
+        self, config: Config, command: str, plan: Mapping[str, PlannedStep], *, clock: Clock
     ) -> None:
         """Begin the record of a run over OpenWhisk's actions, of which none needs another."""
-        head = Head(
+        head = RunStarted(
             command=command,
             script=self.log.head.script,
             deployment=config.deployment_name,
@@ -94,9 +94,9 @@ class Keeper:
     def listener(self, tell: Listener) -> Listener:
         """Return a listener that logs every event and passes on what was not there already."""
 
-        def passed(event: Event) -> None:
+        def passed(event: StepEvent) -> None:
             self.log.tell(event)
-            if event.action is not Action.EXISTS or event.kind is not Kind.DONE:
+            if event.action is not Action.EXISTS or event.kind is not EventKind.DONE:
                 tell(event)
 
         return passed
@@ -127,7 +127,7 @@ class Keeper:
         report.say(f"The report is in {html}.")
         return []
 
-    def _earlier(self, config: Config) -> list[Record]:
+    def _earlier(self, config: Config) -> list[RunRecord]:
         """Return the deployment's other runs, of which the page shows what they left standing."""
         try:
             records = read_events(events_path(config))
@@ -137,10 +137,10 @@ class Keeper:
         return [record for record in records if record != self.log.record()]
 
 
-def _planned(row: Row, deed: Deed) -> Planned:
-    action = Action.DELETE if deed is Deed.REMOVE else row.action
+def _planned(row: Row, deed: Mode) -> PlannedStep:
+    action = Action.DELETE if deed is Mode.REMOVE else row.action
     found = row.found
-    return Planned(action, scrub(found.id), found.state) if found else Planned(action)
+    return PlannedStep(action, scrub(found.id), found.state) if found else PlannedStep(action)
 
 
 def _prices(result: Result) -> dict[str, Any]:

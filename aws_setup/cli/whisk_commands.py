@@ -7,16 +7,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aws_setup.cli.run_recorder import Keeper
+from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.config import Config
 from aws_setup.engine import runner
-from aws_setup.engine.history import Planned
+from aws_setup.engine.history import PlannedStep
 from aws_setup.engine.result import Result
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.namenodes import checks
-from aws_setup.namenodes.action import Deed, Existing, Wanted, action_body, deed, differences, parse
+from aws_setup.namenodes.action import (
+    CurrentAction,
+    Deed,
+    DesiredAction,
+    action_body,
+    deed,
+    differences,
+    parse,
+)
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.deploy import Abort, Event, Kind, Listener, Outcome, Pool, Task
 from aws_setup.namenodes.endpoint import Endpoint
@@ -81,25 +89,25 @@ class Run:
     ask: Ask | None = None
     warnings: list[Problem] = field(default_factory=list)
     config: Config | None = None
-    keeper: Keeper | None = None
+    keeper: RunRecorder | None = None
 
     def warn(self, problems: list[Problem]) -> None:
         """Show warnings and keep them for the JSON document."""
         self.result.warnings.extend(problems)
         self.report.problems(problems, warning=True)
 
-    def look(self) -> dict[str, Existing]:
+    def look(self) -> dict[str, CurrentAction]:
         """Return every action of the namespace by name."""
         self.warn([*self.warnings, *checks.warnings_about(self.endpoint)])
         self.result.more |= {"apihost": self.endpoint.url, "apihost_from": self.endpoint.source}
         found = map(parse, checks.check_reachable(self.client, self.endpoint))
         return {action.name: action for action in found}
 
-    def wanted(self, jar: Jar | None) -> Wanted:
+    def wanted(self, jar: Jar | None) -> DesiredAction:
         """Return what the actions should be."""
         order = self.order
         sha256 = jar.sha256 if jar else None
-        return Wanted(order.kind, order.main, order.memory, order.concurrency, sha256)
+        return DesiredAction(order.kind, order.main, order.memory, order.concurrency, sha256)
 
     def pool(self) -> tuple[Pool, Abort]:
         """Return what runs tasks in parallel, and what breaks them off."""
@@ -128,7 +136,9 @@ def change(run: Run) -> None:
     _carry_out(run, deeds, wanted, jar, existing)
 
 
-def _refuse(run: Run, wanted: Wanted, jar: Jar | None, existing: Mapping[str, Existing]) -> None:
+def _refuse(
+    run: Run, wanted: DesiredAction, jar: Jar | None, existing: Mapping[str, CurrentAction]
+) -> None:
     """Raise Refused with everything that cannot end well."""
     names = run.order.selection.names
     info = run.client.info()
@@ -152,7 +162,7 @@ def _refuse(run: Run, wanted: Wanted, jar: Jar | None, existing: Mapping[str, Ex
 
 
 def _refuse_clash_of_verb(
-    order: Order, deeds: Mapping[str, Deed], existing: Mapping[str, Existing]
+    order: Order, deeds: Mapping[str, Deed], existing: Mapping[str, CurrentAction]
 ) -> None:
     """Raise SetupError when --create meets other actions, or --limits-only none."""
     if order.limits_only:
@@ -173,7 +183,9 @@ def _refuse_clash_of_verb(
             )
 
 
-def _warn_of_defaults(run: Run, wanted: Wanted, existing: Mapping[str, Existing]) -> None:
+def _warn_of_defaults(
+    run: Run, wanted: DesiredAction, existing: Mapping[str, CurrentAction]
+) -> None:
     """Warn when an option that was left out lowers a limit, as the original's defaults do."""
     for what in ("memory", "concurrency"):
         value = getattr(wanted, what)
@@ -201,9 +213,9 @@ def delete(run: Run) -> None:
 def _carry_out(
     run: Run,
     deeds: Mapping[str, Deed],
-    wanted: Wanted,
+    wanted: DesiredAction,
     jar: Jar | None,
-    existing: dict[str, Existing],
+    existing: dict[str, CurrentAction],
 ) -> None:
     """Show the plan, ask where something is deleted, do it, and name every action's end."""
     rows = [
@@ -232,10 +244,10 @@ def _carry_out(
 
 
 KINDS = {
-    Kind.START: runner.Kind.START,
-    Kind.NOTE: runner.Kind.NOTE,
-    Kind.DONE: runner.Kind.DONE,
-    Kind.FAILED: runner.Kind.FAILED,
+    Kind.START: runner.EventKind.START,
+    Kind.NOTE: runner.EventKind.NOTE,
+    Kind.DONE: runner.EventKind.DONE,
+    Kind.FAILED: runner.EventKind.FAILED,
 }
 """Kind of an event of an upload -> its kind in the event log; bytes on their way are not in it."""
 
@@ -246,7 +258,7 @@ def _logged(run: Run, rows: list[show.Row], tell: Listener) -> Listener:
         return tell
     log = run.keeper.log
     plan = {
-        row.name: Planned(show.ACTIONS[row.deed], row.existing.version if row.existing else "")
+        row.name: PlannedStep(show.ACTIONS[row.deed], row.existing.version if row.existing else "")
         for row in rows
     }
     command = f"whisk {run.order.verb}"
@@ -258,7 +270,7 @@ def _logged(run: Run, rows: list[show.Row], tell: Listener) -> Listener:
             done = event.kind is Kind.DONE
             text, own = ("", event.text) if done else (event.text, "")
             now = run.clock.now()
-            log.tell(runner.Event(now, KINDS[event.kind], event.name, action, text, own))
+            log.tell(runner.StepEvent(now, KINDS[event.kind], event.name, action, text, own))
         tell(event)
 
     return passed
@@ -267,7 +279,7 @@ def _logged(run: Run, rows: list[show.Row], tell: Listener) -> Listener:
 def _log_not_started(run: Run, outcome: Outcome) -> None:
     if run.keeper and run.config:
         for name in outcome.not_started:
-            run.keeper.log.tell(runner.Event(run.clock.now(), runner.Kind.BLOCKED, name))
+            run.keeper.log.tell(runner.StepEvent(run.clock.now(), runner.EventKind.BLOCKED, name))
 
 
 def _task(row: show.Row, jar: Jar | None) -> Task:
@@ -275,7 +287,7 @@ def _task(row: show.Row, jar: Jar | None) -> Task:
     return Task(row.name, row.deed, len(jar.code) if jar and whole else 0)
 
 
-def _remark(todo: Deed, existing: Existing | None, wanted: Wanted) -> str:
+def _remark(todo: Deed, existing: CurrentAction | None, wanted: DesiredAction) -> str:
     if existing is None or todo in {Deed.DELETE, Deed.NOTHING}:
         return ""
     found = differences(existing, wanted)

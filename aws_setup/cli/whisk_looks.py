@@ -5,10 +5,10 @@ from __future__ import annotations
 from aws_setup.cli.whisk_commands import Run
 from aws_setup.errors import Interrupted, Problem
 from aws_setup.namenodes import checks
-from aws_setup.namenodes.action import Deed, Existing
+from aws_setup.namenodes.action import CurrentAction, Deed
 from aws_setup.namenodes.deploy import Listener, Outcome, Task
 from aws_setup.namenodes.jar import Jar
-from aws_setup.namenodes.verify import Finding, examine, fill_in, start
+from aws_setup.namenodes.verify import VerifyResult, examine, fill_in, start
 from aws_setup.report import whisk as show
 
 
@@ -29,7 +29,7 @@ def verify(run: Run) -> None:
     names = run.order.selection.names
     jar = run.jar() if run.jar_wanted else None
     pool, _ = run.pool()
-    found: dict[str, Existing | None] = {}
+    found: dict[str, CurrentAction | None] = {}
     looks = [Task(name, Deed.NOTHING) for name in names]
 
     def look(task: Task, _: Listener) -> str:
@@ -53,7 +53,7 @@ def _raise_first(outcome: Outcome) -> None:
         raise error
 
 
-def _invoke_all(run: Run, findings: list[Finding]) -> list[Finding]:
+def _invoke_all(run: Run, findings: list[VerifyResult]) -> list[VerifyResult]:
     """Start every action that is there; a failed start is a finding and stops nothing."""
     by_name = {finding.name: finding for finding in findings}
 
@@ -70,7 +70,7 @@ def _invoke_all(run: Run, findings: list[Finding]) -> list[Finding]:
     return list(by_name.values())
 
 
-def _note_findings(run: Run, findings: list[Finding], jar: Jar | None) -> None:
+def _note_findings(run: Run, findings: list[VerifyResult], jar: Jar | None) -> None:
     wrong = [finding.name for finding in findings if not finding.right]
     run.result.steps = [show.finding_document(finding) for finding in findings]
     if wrong:

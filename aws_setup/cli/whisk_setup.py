@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aws_setup.cli.run_recorder import Keeper
+from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.whisk_commands import Ask, Order, Run, Verb, change, delete
 from aws_setup.cli.whisk_looks import listing, verify
 from aws_setup.config import Config
@@ -17,14 +17,24 @@ from aws_setup.engine.result import Result
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Refused
 from aws_setup.namenodes.client import Client
-from aws_setup.namenodes.connections import Ways, open_ways
-from aws_setup.namenodes.endpoint import Endpoint, Given, Places, Source, find_endpoint
-from aws_setup.namenodes.http import Wire
+from aws_setup.namenodes.connections import Connections, open_connections
+from aws_setup.namenodes.endpoint import (
+    Endpoint,
+    EndpointOptions,
+    EndpointSource,
+    EndpointSources,
+    find_endpoint,
+)
+from aws_setup.namenodes.http import HttpConnection
 from aws_setup.namenodes.jar import Jar, local_copy, read_jar
 from aws_setup.namenodes.retrying import Patience
 from aws_setup.namenodes.selection import select
-from aws_setup.namenodes.tunnel import through, through_cluster
-from aws_setup.openwhisk.credentials_file import Access, access_path, read_access
+from aws_setup.namenodes.tunnel import via_cluster, via_ssh
+from aws_setup.openwhisk.credentials_file import (
+    OpenWhiskCredentials,
+    credentials_path,
+    read_credentials,
+)
 from aws_setup.report import Report
 
 COMMANDS: Mapping[Verb, Callable[[Run], None]] = {
@@ -123,7 +133,7 @@ def run(
     result: Result,
     report: Report,
     ask: Ask | None,
-    keeper: Keeper | None = None,
+    keeper: RunRecorder | None = None,
 ) -> None:
     """Find OpenWhisk, reach it, and do what was asked for.
 
@@ -137,7 +147,7 @@ def run(
     clock = SystemClock()
     with ExitStack() as stack:
         ways = stack.enter_context(
-            open_ways(
+            open_connections(
                 config,
                 profile=given.get("profile"),
                 region=given.get("region"),
@@ -146,7 +156,7 @@ def run(
             )
         )
         endpoint, reached = _endpoint(given, ways, stack)
-        wire = Wire(reached, width=order.jobs, read_seconds=READ_SECONDS)
+        wire = HttpConnection(reached, width=order.jobs, read_seconds=READ_SECONDS)
         stack.callback(wire.close)
         client = Client(wire, Patience(clock, deadline=given["timeout"], note=report.say))
         try:
@@ -171,32 +181,36 @@ def run(
             result.api_calls = wire.requests
 
 
-def _endpoint(given: Mapping[str, Any], ways: Ways, stack: ExitStack) -> tuple[Endpoint, Endpoint]:
+def _endpoint(
+    given: Mapping[str, Any], ways: Connections, stack: ExitStack
+) -> tuple[Endpoint, Endpoint]:
     """Return the API host by its own name, and as it is reached: directly or by a tunnel."""
     if given["tunnel"] == "cluster":
-        endpoint = stack.enter_context(through_cluster(ways.in_cluster, given["auth"]))
+        endpoint = stack.enter_context(via_cluster(ways.in_cluster, given["auth"]))
         return endpoint, endpoint
-    asked = Given(apihost=given["apihost"], auth=given["auth"], insecure=given["insecure"])
+    asked = EndpointOptions(
+        apihost=given["apihost"], auth=given["auth"], insecure=given["insecure"]
+    )
     endpoint = find_endpoint(asked, _places(ways))
     if given["tunnel"] == "vm":
-        return endpoint, stack.enter_context(through(ways.machine(""), endpoint))
+        return endpoint, stack.enter_context(via_ssh(ways.machine(""), endpoint))
     return endpoint, endpoint
 
 
-def _places(ways: Ways) -> Places:
+def _places(ways: Connections) -> EndpointSources:
     config = ways.config
     if config is None:
-        return Places(os.environ, Path.home())
-    file = Source(str(access_path(config)), lambda: read_access(config))
+        return EndpointSources(os.environ, Path.home())
+    file = EndpointSource(str(credentials_path(config)), lambda: read_credentials(config))
 
-    def ask_cluster() -> Access | None:
+    def ask_cluster() -> OpenWhiskCredentials | None:
         return ways.in_cluster.access()
 
-    cluster = Source(f"the EKS cluster {config.eks_cluster_name}", ask_cluster, remote=True)
-    return Places(os.environ, Path.home(), (file, cluster))
+    cluster = EndpointSource(f"the EKS cluster {config.eks_cluster_name}", ask_cluster, remote=True)
+    return EndpointSources(os.environ, Path.home(), (file, cluster))
 
 
-def _jar_reader(options: Options, ways: Ways) -> Callable[[], Jar]:
+def _jar_reader(options: Options, ways: Connections) -> Callable[[], Jar]:
     """Return what fetches and reads the jar once, when it is first needed."""
 
     def read() -> Jar:

@@ -1,6 +1,6 @@
 """The configuration: one flat YAML file, checked at once, frozen afterwards."""
 
-from aws_setup.config.loader import load_config, overruled
+from aws_setup.config.loader import load_config, shadowed_settings
 from aws_setup.config.model import Config
 
-__all__ = ["Config", "load_config", "overruled"]
+__all__ = ["Config", "load_config", "shadowed_settings"]

@@ -15,7 +15,7 @@ RESERVED_FIRST = 4
 
 
 @dataclass(frozen=True)
-class Clash:
+class Conflict:
     """Keys whose values do not fit together, the one to change first; why, and the mend."""
 
     keys: tuple[str, ...]
@@ -23,18 +23,18 @@ class Clash:
     hint: str
 
 
-def refusals(config: Config) -> list[Clash]:
+def refusals(config: Config) -> list[Conflict]:
     """Return everything that cannot work."""
     checks = (_ranges, _subnets, _fixed, _doubles, _machines, _scaling, _adoption, _zones, _access)
     return [clash for check in checks for clash in check(config)]
 
 
-def warnings(config: Config) -> list[Clash]:
+def discouraged_settings(config: Config) -> list[Conflict]:
     """Return what works and is not wise."""
     nodes = config.num_lambda_fs_zk_vms
     if config.create_zookeeper_vms and nodes % 2 == 0:
         return [
-            Clash(
+            Conflict(
                 ("num_lambda_fs_zk_vms",),
                 f"{nodes} ZooKeeper VMs survive no more failures than {nodes - 1}",
                 "choose an odd number",
@@ -60,78 +60,78 @@ def _subnet_lists(config: Config) -> list[tuple[str, IPv4Network]]:
     return public + private
 
 
-def _ranges(config: Config) -> Iterator[Clash]:
+def _ranges(config: Config) -> Iterator[Conflict]:
     """A VPC and its subnets have from 16 to 65,536 addresses."""
     every = [("vpc_cidr", IPv4Network(config.vpc_cidr)), *_subnet_lists(config)]
     for key, network in every:
         if config.create_vpc and not 16 <= network.prefixlen <= 28:
-            yield Clash(
+            yield Conflict(
                 (key,),
                 f"{network} has {network.num_addresses} addresses; AWS allows 16 to 65536",
                 "choose a prefix from /16 to /28",
             )
 
 
-def _subnets(config: Config) -> Iterator[Clash]:
+def _subnets(config: Config) -> Iterator[Conflict]:
     if not config.create_vpc:
         return
     vpc = IPv4Network(config.vpc_cidr)
     subnets = _subnet_lists(config)
     for key, subnet in subnets:
         if not subnet.subnet_of(vpc):
-            yield Clash((key, "vpc_cidr"), f"{subnet} is not inside vpc_cidr {vpc}", _INSIDE)
+            yield Conflict((key, "vpc_cidr"), f"{subnet} is not inside vpc_cidr {vpc}", _INSIDE)
     for (key, one), (other_key, other) in combinations(subnets, 2):
         if one.overlaps(other):
             why = f"{other} overlaps {one} of {key}"
-            yield Clash((other_key, key), why, "choose ranges that share no address")
+            yield Conflict((other_key, key), why, "choose ranges that share no address")
 
 
 _INSIDE = "choose ranges inside the VPC's, or a VPC range that holds them"
 
 
-def _fixed(config: Config) -> Iterator[Clash]:
+def _fixed(config: Config) -> Iterator[Conflict]:
     """The machines with fixed addresses stand in the first public subnet."""
     if not config.create_vpc:
         return
     subnet = IPv4Network(config.public_subnet_cidrs[0])
     for key, address in fixed_addresses(config):
         if address not in subnet:
-            yield Clash(
+            yield Conflict(
                 (key, "public_subnet_cidrs"),
                 f"{address} is not inside {subnet}, the first of public_subnet_cidrs",
                 "choose an address of that subnet, or a first public subnet that holds it",
             )
         elif int(address) - int(subnet[0]) < RESERVED_FIRST or address == subnet[-1]:
-            yield Clash(
+            yield Conflict(
                 (key, "public_subnet_cidrs"),
                 f"AWS keeps {address} of {subnet} for itself",
                 f"choose one from {subnet[RESERVED_FIRST]} to {subnet[-2]}",
             )
 
 
-def _doubles(config: Config) -> Iterator[Clash]:
+def _doubles(config: Config) -> Iterator[Conflict]:
     seen: dict[IPv4Address, str] = {}
     for key, address in fixed_addresses(config):
         if address in seen:
             why = f"{address} is given to two machines"
-            yield Clash((key, seen[address]), why, "give each machine an address of its own")
+            yield Conflict((key, seen[address]), why, "give each machine an address of its own")
         seen[address] = key
 
 
-def _machines(config: Config) -> Iterator[Clash]:
+def _machines(config: Config) -> Iterator[Conflict]:
     if config.create_ndb_cluster and config.num_ndb_datanodes % 2:
-        yield Clash(
+        yield Conflict(
             ("num_ndb_datanodes",),
             f"{config.num_ndb_datanodes} is odd, and MySQL NDB keeps every row on two nodes",
             f"choose {config.num_ndb_datanodes + 1} or {config.num_ndb_datanodes - 1}",
         )
 
 
-def _scaling(config: Config) -> Iterator[Clash]:
+def _scaling(config: Config) -> Iterator[Conflict]:
     if not config.create_autoscaling_groups:
         return
     if not config.create_launch_templates:
-        yield Clash(
+        yield Conflict(
             ("create_autoscaling_groups", "create_launch_templates"),
             "the auto-scaling groups need the launch templates",
             "set create_launch_templates: True, or create_autoscaling_groups: False",
@@ -139,7 +139,7 @@ def _scaling(config: Config) -> Iterator[Clash]:
     least, most = config.autoscaling_group_min_size, config.autoscaling_group_max_size
     wanted = config.autoscaling_group_desired_capacity
     if not least <= wanted <= most:
-        yield Clash(
+        yield Conflict(
             (
                 "autoscaling_group_desired_capacity",
                 "autoscaling_group_min_size",
@@ -150,44 +150,44 @@ def _scaling(config: Config) -> Iterator[Clash]:
         )
 
 
-def _adoption(config: Config) -> Iterator[Clash]:
+def _adoption(config: Config) -> Iterator[Conflict]:
     if config.create_vpc and config.vpc_id:
-        yield Clash(
+        yield Conflict(
             ("vpc_id", "create_vpc"),
             f"{config.vpc_id} exists already, and create_vpc: True makes a new VPC",
             "set create_vpc: False to use the existing one, or remove vpc_id",
         )
 
 
-def _zones(config: Config) -> Iterator[Clash]:
+def _zones(config: Config) -> Iterator[Conflict]:
     zones = config.availability_zones or ()
     if len(set(zones)) < len(zones):
-        yield Clash(
+        yield Conflict(
             ("availability_zones",),
             f"both zones are {zones[0]}",
             "name two zones: EKS needs two, and each gets a public and a private subnet",
         )
     for zone in zones:
         if config.aws_region and not zone.startswith(config.aws_region):
-            yield Clash(
+            yield Conflict(
                 ("availability_zones", "aws_region"),
                 f"{zone} is not a zone of aws_region {config.aws_region}",
                 "name zones of that region, or leave availability_zones out",
             )
 
 
-def _access(config: Config) -> Iterator[Clash]:
+def _access(config: Config) -> Iterator[Conflict]:
     for cidr in config.eks_public_access_cidrs:
         network = IPv4Network(cidr)
         if network.prefixlen and not network.is_global:
-            yield Clash(
+            yield Conflict(
                 ("eks_public_access_cidrs",),
                 f"{cidr} is a private or reserved range; EKS takes public ones only",
                 "name public ranges, or leave the key out to allow only your own address",
             )
 
 
-def left_out(config: Config) -> list[Problem]:
+def skipped_features(config: Config) -> list[Problem]:
     """Return what a switch asks for and another key prevents, one line for each part."""
     return [*_zookeeper_left_out(config), *_ndb_left_out(config)]
 

@@ -42,7 +42,7 @@ def replacement(key: str, value: Any) -> tuple[str, str] | None:
     return None
 
 
-def nearest(key: str, known: Iterable[str]) -> str:
+def closest_match(key: str, known: Iterable[str]) -> str:
     """Return the known name most like `key`, or '' when none is."""
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(key.lower(), by_lower, n=1, cutoff=0.6)

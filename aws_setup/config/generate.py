@@ -15,14 +15,14 @@ from aws_setup.config.eks import Eks
 from aws_setup.config.general import General
 from aws_setup.config.model import Config
 from aws_setup.config.network import Network
-from aws_setup.config.openwhisk import Cluster
+from aws_setup.config.openwhisk import OpenWhisk
 from aws_setup.config.software import Software
-from aws_setup.config.vms import Machines
+from aws_setup.config.vms import Vms
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_config_aws.yaml"
 SCHEMA = ROOT / "docs" / "config.schema.json"
-SECTIONS: tuple[type[Section], ...] = (General, Network, Eks, Machines, Software, Cluster)
+SECTIONS: tuple[type[Section], ...] = (General, Network, Eks, Vms, Software, OpenWhisk)
 REWRITE = "python -m aws_setup.config"
 """The command that writes both files anew."""
 

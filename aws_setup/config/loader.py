@@ -14,7 +14,7 @@ from aws_setup.config import deprecated_keys, messages
 from aws_setup.config.base import FOLDERS
 from aws_setup.config.cross_checks import refusals
 from aws_setup.config.model import Config
-from aws_setup.config.yaml_source import Entry, flow_entry, read_entries
+from aws_setup.config.yaml_source import YamlValue, flow_entry, read_entries
 from aws_setup.errors import Problem, Refused
 
 PREFIX = "LAMBDA_FS_"
@@ -66,7 +66,7 @@ def load_config(
     return config
 
 
-def overruled(
+def shadowed_settings(
     path: Path, *, overrides: Mapping[str, Any] = NOTHING, environ: Mapping[str, str] = NOTHING
 ) -> list[Problem]:
     """Return a warning for each key of the file that AWS's own variables overrule unasked.
@@ -88,9 +88,9 @@ def overruled(
     return said
 
 
-def _from_file(path: Path) -> tuple[dict[str, Entry], list[Problem]]:
+def _from_file(path: Path) -> tuple[dict[str, YamlValue], list[Problem]]:
     listed, faults = read_entries(path)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, YamlValue] = {}
     for key, entry in listed:
         if key in entries:
             first = entries[key].at_key()
@@ -103,26 +103,26 @@ def _from_file(path: Path) -> tuple[dict[str, Entry], list[Problem]]:
     return entries, faults
 
 
-def _unknown(key: str, entry: Entry) -> Problem:
+def _unknown(key: str, entry: YamlValue) -> Problem:
     why, hint = deprecated_keys.replacement(key, entry.read(natural=False)) or ("", "")
     if not why:
-        close = deprecated_keys.nearest(key, FIELDS)
+        close = deprecated_keys.closest_match(key, FIELDS)
         why = "there is no such key"
         hint = f"did you mean {close}?" if close else "sample_config_aws.yaml lists every key"
     return Problem(f"{entry.at_key()}: {key}", why, hint)
 
 
-def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Entry], list[Problem]]:
+def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, YamlValue], list[Problem]]:
     by_variable = {PREFIX + key.upper(): key for key in FIELDS}
     ours = {name: by_variable.get(name) for name in environ if name.startswith(PREFIX)}
-    entries: dict[str, Entry] = {}
+    entries: dict[str, YamlValue] = {}
     faults: list[Problem] = []
     for name, key in {**AWS_VARIABLES, **ours}.items():
         if not environ.get(name):
             continue
         label = f"environment variable {name}"
         if key is None:
-            close = deprecated_keys.nearest(name, by_variable)
+            close = deprecated_keys.closest_match(name, by_variable)
             hint = f"did you mean {close}?" if close else f"unset {name}"
             faults.append(Problem(label, "it names no key of the configuration", hint))
             continue
@@ -133,16 +133,18 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Entry], lis
     return entries, faults
 
 
-def _from_flags(overrides: Mapping[str, Any]) -> tuple[dict[str, Entry], list[Problem]]:
+def _from_flags(overrides: Mapping[str, Any]) -> tuple[dict[str, YamlValue], list[Problem]]:
     given = {key: value for key, value in overrides.items() if value is not None}
     entries = {
-        key: Entry(f"flag --{key.removeprefix('aws_').replace('_', '-')}", Path.cwd(), value=value)
+        key: YamlValue(
+            f"flag --{key.removeprefix('aws_').replace('_', '-')}", Path.cwd(), value=value
+        )
         for key, value in given.items()
     }
     return entries, []
 
 
-def _values(found: Mapping[str, Entry]) -> tuple[dict[str, Any], list[Problem], set[str]]:
+def _values(found: Mapping[str, YamlValue]) -> tuple[dict[str, Any], list[Problem], set[str]]:
     """Return the values that are there, what is blank, empty or unreadable, and its keys."""
     values: dict[str, Any] = {}
     faults: list[Problem] = []
@@ -165,7 +167,7 @@ def _holds_any(annotation: Any) -> bool:
 
 
 def _validated(
-    values: Mapping[str, Any], found: Mapping[str, Entry], path: Path
+    values: Mapping[str, Any], found: Mapping[str, YamlValue], path: Path
 ) -> tuple[Config, list[Problem], set[str]]:
     """Return the configuration without its invalid keys, their problems, and their names."""
     blank = {key: "" for key, field in FIELDS.items() if field.is_required()}
@@ -182,7 +184,7 @@ def _validated(
 
 
 def _across(
-    config: Config, found: Mapping[str, Entry], label: str, *, without: set[str]
+    config: Config, found: Mapping[str, YamlValue], label: str, *, without: set[str]
 ) -> list[Problem]:
     """Return what is wrong between keys, leaving out checks of keys that are wrong themselves."""
     faults = []

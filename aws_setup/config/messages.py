@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from aws_setup.config.yaml_source import Entry, leaves
+from aws_setup.config.yaml_source import YamlValue, leaves
 from aws_setup.errors import Problem
 
 BLANK = re.compile(r"^\s*<[^<>]*>\s*$")
@@ -37,7 +37,7 @@ WORDS = {
 """pydantic's kinds of error, and how we say them."""
 
 
-def unfilled(key: str, entry: Entry, value: Any, field: FieldInfo) -> list[Problem]:
+def unfilled(key: str, entry: YamlValue, value: Any, field: FieldInfo) -> list[Problem]:
     """Return a problem for each blank to be filled in, or one when there is no value at all."""
     optional = field.default is None and not field.is_required()
     if (value is None and not optional) or (isinstance(value, str) and not value.strip()):
@@ -55,7 +55,7 @@ def missing(key: str, label: str, field: FieldInfo) -> Problem:
 
 
 def from_pydantic(
-    detail: ErrorDetails, entries: Mapping[str, Entry], fields: Mapping[str, FieldInfo]
+    detail: ErrorDetails, entries: Mapping[str, YamlValue], fields: Mapping[str, FieldInfo]
 ) -> Problem:
     """Return one of pydantic's findings as a problem; its location begins with the key."""
     key, *path = detail["loc"]

@@ -21,7 +21,7 @@ CertificateArn = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Cluster(Section):
+class OpenWhisk(Section):
     """Node groups, add-ons, access and OpenWhisk."""
 
     num_openwhisk_core_vms: Count = 3

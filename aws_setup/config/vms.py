@@ -9,7 +9,7 @@ from pydantic import Field
 from aws_setup.config.base import AmiId, Count, InstanceType, Section
 
 
-class Machines(Section):
+class Vms(Section):
     """The virtual machines beside the EKS cluster."""
 
     create_lambda_fs_client_vm: bool = True

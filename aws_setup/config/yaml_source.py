@@ -20,7 +20,7 @@ NULL = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True)
-class Entry:
+class YamlValue:
     """A value of one key: where it stands, and the folder that a relative path starts from."""
 
     label: str
@@ -53,7 +53,7 @@ class Entry:
         return _text(self.value_node)
 
 
-def read_entries(path: Path) -> tuple[list[tuple[str, Entry]], list[Problem]]:
+def read_entries(path: Path) -> tuple[list[tuple[str, YamlValue]], list[Problem]]:
     """Return the keys of a YAML file in their order, doubles included, and what is wrong with it.
 
     Raises:
@@ -69,7 +69,7 @@ def read_entries(path: Path) -> tuple[list[tuple[str, Entry]], list[Problem]]:
         raise Refused(path.name, "an alias (*name) stands inside its own anchor (&name)", _COPY)
     entries, problems = [], []
     for key, value in root.value:
-        entry = Entry(path.name, path.parent, key_node=key, value_node=value)
+        entry = YamlValue(path.name, path.parent, key_node=key, value_node=value)
         if isinstance(key, yaml.ScalarNode):
             entries.append((key.value.strip(), entry))
         else:
@@ -77,19 +77,19 @@ def read_entries(path: Path) -> tuple[list[tuple[str, Entry]], list[Problem]]:
     return entries, problems
 
 
-def flow_entry(label: str, text: str) -> Entry:
+def flow_entry(label: str, text: str) -> YamlValue:
     """Return the value that an environment variable holds; a list is written [a, b].
 
     Raises:
         Refused: the text begins like a list and is none.
     """
     if not text.lstrip().startswith(("[", "{")):
-        return Entry(label, Path.cwd(), value=text)
+        return YamlValue(label, Path.cwd(), value=text)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise Refused(label, "it is not a list in YAML's notation", "write [a, b]") from error
-    return Entry(label, Path.cwd(), value=None if node is None else _text(node))
+    return YamlValue(label, Path.cwd(), value=None if node is None else _text(node))
 
 
 _COPY = "copy sample_config_aws.yaml to config_aws.yaml and fill in its blanks"

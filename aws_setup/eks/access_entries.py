@@ -11,19 +11,19 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import DEPLOYMENT, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.eks.aws_auth import merged, needs_path, principal_of
 from aws_setup.engine.receipt import receipt_path, write_private
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import CONFIG_MAP, NAMESPACE, Json, KubeError
-from aws_setup.kube.connect import cluster_of, kube, living_cluster
+from aws_setup.kube.connect import active_cluster, cluster_of, kube_client
 
 ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 """https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html"""
 
-WRITES = 10
+MAX_CONFLICTS = 10
 """Tries to write aws-auth while others write it too."""
 
 
@@ -52,7 +52,7 @@ class AccessEntries(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return who has access; None while none of the administrators has."""
-        if living_cluster(ctx) is None:
+        if active_cluster(ctx) is None:
             return None
         if self.removing:
             ours = self._ours(ctx)
@@ -105,7 +105,7 @@ class AccessEntries(Step):
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when Kubernetes lets the caller in: a new entry takes several seconds."""
-        door = kube(ctx)
+        door = kube_client(ctx)
 
         def probe() -> Found | Pending:
             try:
@@ -134,7 +134,7 @@ class AccessEntries(Step):
         found = []
         for arn in _list(ctx):
             answer: Any = ctx.aws.eks.describe_access_entry(clusterName=cluster, principalArn=arn)
-            if tag_of(answer["accessEntry"], DEPLOYMENT) == ctx.config.deployment_name:
+            if tag_of(answer["accessEntry"], DEPLOYMENT_TAG) == ctx.config.deployment_name:
                 found.append(arn)
         return found
 
@@ -159,11 +159,11 @@ class AwsAuth(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the ConfigMap, compared with what it should hold; None when there is none."""
-        if living_cluster(ctx) is None:
+        if active_cluster(ctx) is None:
             return None
         if mode_of(ctx) == "API":
             return Found("not read", "the cluster's mode is API")
-        there = kube(ctx).get(CONFIG_MAP, "aws-auth", "kube-system")
+        there = kube_client(ctx).get(CONFIG_MAP, "aws-auth", "kube-system")
         if there is None:
             return None
         data = dict(there.get("data") or {})
@@ -177,8 +177,8 @@ class AwsAuth(Step):
 
     def create(self, ctx: Context) -> Found:
         """Read, merge and write with the version that was read, again while others write too."""
-        door = kube(ctx)
-        for attempt in range(1, WRITES + 1):
+        door = kube_client(ctx)
+        for attempt in range(1, MAX_CONFLICTS + 1):
             there = door.get(CONFIG_MAP, "aws-auth", "kube-system")
             if there is None:
                 self._make(ctx)
@@ -192,7 +192,7 @@ class AwsAuth(Step):
                 door.replace(CONFIG_MAP, there | {"data": wanted}, "kube-system")
                 break
             except KubeError as error:
-                if error.status != 409 or attempt == WRITES:
+                if error.status != 409 or attempt == MAX_CONFLICTS:
                     raise
                 ctx.note("somebody else wrote aws-auth at the same time: reading it again")
                 ctx.clock.sleep(0.5 * attempt)
@@ -205,7 +205,7 @@ class AwsAuth(Step):
             "metadata": {"name": "aws-auth", "namespace": "kube-system"},
             "data": self._wanted(ctx, {}),
         }
-        kube(ctx).create(CONFIG_MAP, body, "kube-system")
+        kube_client(ctx).create(CONFIG_MAP, body, "kube-system")
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Merge what is missing."""

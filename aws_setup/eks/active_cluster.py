@@ -8,7 +8,7 @@ from typing import Any
 from aws_setup.config import Config
 from aws_setup.engine.step import Context, Found, Step
 from aws_setup.errors import Refused
-from aws_setup.infrastructure.eks_cluster import EksCluster, failure
+from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of
 from aws_setup.kube.client import KubeError
 from aws_setup.kube.connect import cluster_of
 
@@ -32,7 +32,7 @@ class ActiveCluster(EksCluster):
 
 
 @dataclass(frozen=True)
-class WithCluster(Step):
+class SkipIfUnreachable(Step):
     """A step of destroy for what ends with the cluster anyway: not reached means nothing to do.
 
     Load balancers and volumes that Kubernetes made are then taken away by the sweep of the VPC.
@@ -69,7 +69,7 @@ class WithCluster(Step):
         self.inner.delete(ctx, found)
 
 
-def prepare(ctx: Context) -> None:
+def require_cluster(ctx: Context) -> None:
     """Refuse to begin without a cluster that may become usable, naming the script that makes it."""
     cluster, name = cluster_of(ctx), ctx.config.eks_cluster_name
     if cluster is None:
@@ -79,7 +79,7 @@ def prepare(ctx: Context) -> None:
             "run python create_aws_infrastructure.py first, or correct eks_cluster_name",
         )
     if cluster["status"] == "FAILED":
-        raise Refused.all(failure(cluster).problems)
+        raise Refused.all(failure_of(cluster).problems)
     if cluster["status"] == "DELETING":
         raise Refused(
             f"the EKS cluster {name} is being deleted",

@@ -11,10 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently, shown
+from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
@@ -46,7 +46,7 @@ class Addon(Step):
 
     def _found(self, ctx: Context, addon: Item) -> Found:
         status = addon["status"]
-        ours = tag_of(addon, DEPLOYMENT) == ctx.config.deployment_name
+        ours = tag_of(addon, DEPLOYMENT_TAG) == ctx.config.deployment_name
         version, notes = addon.get("addonVersion", ""), [_reasons(addon)] if _reasons(addon) else []
         facts = {"version": version, "ours": ours, "notes": notes}
         ready, state = status == "ACTIVE", f"{status} {version}".strip()
@@ -106,7 +106,7 @@ class Addon(Step):
         """Return when the add-on is ACTIVE; CREATING and DEGRADED pass until the deadline."""
 
         def probe() -> Found | Pending:
-            addon = shown(lambda: describe(ctx, self.addon), clock=ctx.clock)
+            addon = wait_visible(lambda: describe(ctx, self.addon), clock=ctx.clock)
             if addon is None:
                 raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
             if addon["status"] in FAILED:
@@ -148,7 +148,7 @@ def describe(ctx: Context, addon: str) -> Item | None:
 
 def _delete(ctx: Context, addon: str) -> None:
     cluster = ctx.config.eks_cluster_name
-    delete_patiently(
+    delete_with_retry(
         ctx,
         f"add-on {addon}",
         lambda: ctx.aws.eks.delete_addon(clusterName=cluster, addonName=addon),

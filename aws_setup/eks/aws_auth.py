@@ -92,17 +92,17 @@ def _entries(data: dict[str, str], field: str, key: str) -> list[dict[str, Any]]
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _broken(field, " ".join(str(error).split())) from error
+        raise _malformed(field, " ".join(str(error).split())) from error
     loaded = [] if loaded is None else loaded
     sound = isinstance(loaded, list) and all(
         isinstance(one, dict) and isinstance(one.get(key), str) for one in loaded
     )
     if not sound:
-        raise _broken(field, f"it is not a list of entries with {key}")
+        raise _malformed(field, f"it is not a list of entries with {key}")
     return list(loaded)
 
 
-def _broken(field: str, why: str) -> SetupError:
+def _malformed(field: str, why: str) -> SetupError:
     return SetupError(
         f"{field} of aws-auth cannot be read, so it is left alone",
         why,

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.tags import DEPLOYMENT
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Context, Drift, Found, Step
@@ -57,7 +57,7 @@ def entry(cluster: Item, *, region: str, profile: str | None) -> dict[str, Any]:
     }
 
 
-def with_entry(
+def insert_entry(
     document: Mapping[str, Any], name: str, parts: Mapping[str, Any], *, current: bool
 ) -> dict[str, Any]:
     """Return a kubeconfig with our entry in it; entries of other names stay as they are."""
@@ -70,7 +70,7 @@ def with_entry(
     return merged
 
 
-def without_entry(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def remove_entry(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a kubeconfig without our entry; a current context of ours is unset."""
     left = dict(document)
     for key, _ in LISTS:
@@ -81,14 +81,14 @@ def without_entry(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     return left
 
 
-def has_entry(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> bool:
+def contains_entry(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> bool:
     """Say whether a kubeconfig holds our entry as it should be."""
     return all(
         {"name": name, field: parts[key]} in (document.get(key) or []) for key, field in LISTS
     )
 
 
-def read(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
     """Return a kubeconfig, empty when there is no file.
 
     Raises:
@@ -99,23 +99,23 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _broken(path, " ".join(str(error).split())) from error
+        raise _malformed(path, " ".join(str(error).split())) from error
     sound = loaded is None or (
         isinstance(loaded, dict)
         and all(isinstance(one, dict) for key, _ in LISTS for one in _listed(loaded.get(key), path))
     )
     if not sound:
-        raise _broken(path, "it holds no lists of clusters, users and contexts")
+        raise _malformed(path, "it holds no lists of clusters, users and contexts")
     return loaded or {}
 
 
 def _listed(value: Any, path: Path) -> list[Any]:
     if value is not None and not isinstance(value, list):
-        raise _broken(path, "clusters, users or contexts is not a list")
+        raise _malformed(path, "clusters, users or contexts is not a list")
     return value or []
 
 
-def _broken(path: Path, why: str) -> Refused:
+def _malformed(path: Path, why: str) -> Refused:
     return Refused(
         f"the kubeconfig {path} cannot be read, so it is left alone",
         why,
@@ -136,7 +136,7 @@ class Kubeconfig(Step):
         """Return the entry, compared with the cluster; without a cluster, by its name."""
         path, name = _file(ctx), _arn(ctx)
         try:
-            document = read(path)
+            document = load(path)
         except Refused as error:
             if not self.removing:
                 raise
@@ -147,11 +147,11 @@ class Kubeconfig(Step):
             return None
         cluster = cluster_of(ctx)
         here = ("", ctx.config.deployment_name)
-        if self.removing and cluster and tag_of(cluster, DEPLOYMENT) not in here:
+        if self.removing and cluster and tag_of(cluster, DEPLOYMENT_TAG) not in here:
             return None
         drift = []
         if cluster and cluster.get("endpoint"):
-            if not has_entry(document, name, _parts(ctx, cluster)):
+            if not contains_entry(document, name, _parts(ctx, cluster)):
                 drift.append(Drift("entry", "another", "this cluster's"))
             if ctx.config.set_kube_context and document.get("current-context") != name:
                 drift.append(Drift("current context", str(document.get("current-context")), name))
@@ -162,10 +162,10 @@ class Kubeconfig(Step):
         path, cluster = _file(ctx), cluster_of(ctx, fresh=True)
         if cluster is None:
             raise SetupError("the cluster is gone", "EKS knows it no more", "run it again")
-        document, name = read(path), str(cluster["arn"])
+        document, name = load(path), str(cluster["arn"])
         current = ctx.config.set_kube_context
         _back_up(path, name)
-        _write(path, with_entry(document, name, _parts(ctx, cluster), current=current))
+        _save(path, insert_entry(document, name, _parts(ctx, cluster), current=current))
         return Found(f"{path}: {name}", "there", {"context": name})
 
     def update(self, ctx: Context, found: Found) -> Found:
@@ -175,7 +175,7 @@ class Kubeconfig(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Take our entry out."""
         path = _file(ctx)
-        _write(path, without_entry(read(path), _arn(ctx)))
+        _save(path, remove_entry(load(path), _arn(ctx)))
 
 
 def _file(ctx: Context) -> Path:
@@ -197,7 +197,7 @@ def _parts(ctx: Context, cluster: Item) -> dict[str, Any]:
 
 def _back_up(path: Path, name: str) -> None:
     """Keep a file as it was before our entry came; one that has the entry is no such file."""
-    if path.is_file() and not _named(read(path), name):
+    if path.is_file() and not _named(load(path), name):
         write_private(path.with_name(path.name + BACKUP), path.read_text(encoding="utf-8"))
 
 
@@ -205,5 +205,5 @@ def _named(document: Mapping[str, Any], name: str) -> bool:
     return any(one.get("name") == name for one in document.get("contexts") or [])
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
+def _save(path: Path, document: Mapping[str, Any]) -> None:
     write_private(path.resolve(), yaml.safe_dump(dict(document), sort_keys=False))

@@ -8,13 +8,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently, shown
+from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
-from aws_setup.eks.node_launch_template import Nodes
-from aws_setup.engine.step import OWNER, Charge, Context, Drift, Found, Step
+from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.engine.step import OWNER, Context, CostItem, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import cluster_of
@@ -36,7 +36,7 @@ ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust 
 class NodeGroup(Step):
     """One node group; sizes, labels and template are changed in place, the type cannot be."""
 
-    nodes: Nodes
+    nodes: NodeGroupSpec
     part: str = "eks"
 
     @property
@@ -68,8 +68,8 @@ class NodeGroup(Step):
         return Found(group["nodegroupName"], status, facts, drift, ready, since)
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
-        if tag_of(group, DEPLOYMENT) != ctx.config.deployment_name:
-            owner = tag_of(group, DEPLOYMENT) or "somebody else"
+        if tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            owner = tag_of(group, DEPLOYMENT_TAG) or "somebody else"
             mend = f"delete the node group {group['nodegroupName']} in the EKS console"
             return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         if group["status"] in ("CREATE_FAILED", "DELETING"):
@@ -188,11 +188,11 @@ class NodeGroup(Step):
         """Return when EKS calls the group ACTIVE; its health issues are told as they come."""
 
         def probe() -> Found | Pending:
-            group = shown(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
+            group = wait_visible(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
             if group is None:
                 raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
             if group["status"] in ("CREATE_FAILED", "DELETE_FAILED"):
-                raise failure(self.nodes, group)
+                raise failure_of(self.nodes, group)
             reasons = _reasons(group)
             state = f"{group['status']}: {reasons}" if reasons else str(group["status"])
             return self._found(ctx, group) if group["status"] == "ACTIVE" else Pending(state)
@@ -204,13 +204,13 @@ class NodeGroup(Step):
             deadline=2400,
             pause=6,
             note=ctx.note,
-            hint=_mend(self.nodes),
+            hint=_fix(self.nodes),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the node group and return when EKS no longer knows it."""
         cluster, name = ctx.config.eks_cluster_name, found.id
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"node group {name}",
             lambda: ctx.aws.eks.delete_nodegroup(clusterName=cluster, nodegroupName=name),
@@ -224,11 +224,11 @@ class NodeGroup(Step):
         what = f"node group {name} is deleted"
         wait_until(what, gone, clock=ctx.clock, deadline=2400, pause=15, note=ctx.note)
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The machines and their disks."""
         count = float(self.nodes.count)
-        machines = Charge(self.part, f"ec2:{self.nodes.instance_type}", count)
-        return (machines, Charge(self.part, "gp3-gib", count * config.eks_node_disk_size))
+        machines = CostItem(self.part, f"ec2:{self.nodes.instance_type}", count)
+        return (machines, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
 
 
 def describe(ctx: Context, group: str) -> Item | None:
@@ -277,19 +277,19 @@ def issues(group: Item) -> Sequence[Any]:
     return list(group.get("health", {}).get("issues", []))
 
 
-def failure(nodes: Nodes, group: Item) -> SetupError:
+def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
     """Return why a node group failed, with the mend that fits."""
     return SetupError(
         f"node group {nodes.group} is {group['status']}",
         _reasons(group) or "EKS gives no reason",
-        _mend(nodes) if any(code in _reasons(group) for code in CAPACITY) else AGAIN,
+        _fix(nodes) if any(code in _reasons(group) for code in CAPACITY) else HINT_RECREATE,
     )
 
 
-AGAIN = "mend what EKS names and run configure again: it makes the node group anew"
+HINT_RECREATE = "mend what EKS names and run configure again: it makes the node group anew"
 
 
-def _mend(nodes: Nodes) -> str:
+def _fix(nodes: NodeGroupSpec) -> str:
     return (
         f"set another openwhisk_{nodes.role}_instance_type or other availability_zones, "
         "and run configure again: it makes the node group anew"

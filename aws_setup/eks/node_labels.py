@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aws_setup.eks.node_launch_template import ROLE_LABEL, Nodes
+from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.kube.client import NODE, Json
-from aws_setup.kube.connect import kube, living_cluster
+from aws_setup.kube.connect import active_cluster, kube_client
 
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"
 """Node label in which EKS names the node's group."""
@@ -21,7 +21,7 @@ class NodeLabels(Step):
     EKS sets it when a node joins; one that is changed by hand stays so until it is put back here.
     """
 
-    kinds: tuple[Nodes, ...] = ()
+    kinds: tuple[NodeGroupSpec, ...] = ()
     name: str = "node labels"
     needs: tuple[str, ...] = ("cluster access", "core-nodes", "invoker-nodes")
     part: str = "eks"
@@ -29,14 +29,14 @@ class NodeLabels(Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the nodes by role, those that are not ready by name; None before the groups."""
         groups = [kind.group for kind in self.kinds]
-        if living_cluster(ctx) is None or any(group not in ctx.found for group in groups):
+        if active_cluster(ctx) is None or any(group not in ctx.found for group in groups):
             return None
-        nodes = kube(ctx).list(NODE)
+        nodes = kube_client(ctx).list(NODE)
         drift = tuple(
             Drift(f"label of {_name(node)}", _labels(node).get(ROLE_LABEL, "none"), role)
             for node, role in self._mislabelled(nodes)
         )
-        return Found("nodes", counted(nodes), {"notes": not_ready(nodes)}, drift)
+        return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)}, drift)
 
     def _mislabelled(self, nodes: Sequence[Json]) -> Iterator[tuple[Json, str]]:
         roles = {kind.group: kind.role for kind in self.kinds}
@@ -47,12 +47,12 @@ class NodeLabels(Step):
 
     def create(self, ctx: Context) -> Found:
         """Put the label on the nodes that lack it."""
-        door = kube(ctx)
+        door = kube_client(ctx)
         for node, role in self._mislabelled(door.list(NODE)):
             door.patch(NODE, _name(node), {"metadata": {"labels": {ROLE_LABEL: role}}})
             ctx.note(f"{_name(node)} gets its label {ROLE_LABEL}={role} back")
         nodes = door.list(NODE)
-        return Found("nodes", counted(nodes), {"notes": not_ready(nodes)})
+        return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)})
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Put the label back."""
@@ -62,7 +62,7 @@ class NodeLabels(Step):
         """Leave it: the labels go with their nodes."""
 
 
-def counted(nodes: Sequence[Json]) -> str:
+def count_ready(nodes: Sequence[Json]) -> str:
     """Return how many nodes of each role are ready, as in 'core 3 of 3, invoker 7 of 8 ready'."""
     ready: dict[str, list[bool]] = {}
     for node in nodes:

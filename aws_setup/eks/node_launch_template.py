@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.aws.idempotency import token
+from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Context, Drift
-from aws_setup.infrastructure.autoscaling import MARK, LaunchTemplate, Scaled, own_name
+from aws_setup.infrastructure.autoscaling import (
+    CONTENT_TAG,
+    AutoScalingSpec,
+    LaunchTemplate,
+    group_name,
+)
 
 ROLE_LABEL = "openwhisk-role"
 """Node label by which OpenWhisk's chart places its pods."""
 
 
 @dataclass(frozen=True)
-class Nodes:
+class NodeGroupSpec:
     """A kind of nodes: the node group's name, its OpenWhisk role, its type and its number."""
 
     group: str
@@ -32,16 +37,16 @@ class Nodes:
         return {ROLE_LABEL: self.role}
 
 
-def kinds(config: Config) -> Sequence[Nodes]:
+def node_group_specs(config: Config) -> Sequence[NodeGroupSpec]:
     """Return both kinds of nodes; none where the configuration wants no nodes of a kind."""
     both = (
-        Nodes(
+        NodeGroupSpec(
             "core-nodes",
             "core",
             config.openwhisk_core_instance_type,
             config.num_openwhisk_core_vms,
         ),
-        Nodes(
+        NodeGroupSpec(
             "invoker-nodes",
             "invoker",
             config.openwhisk_invoker_instance_type,
@@ -51,10 +56,12 @@ def kinds(config: Config) -> Sequence[Nodes]:
     return [kind for kind in both if kind.count]
 
 
-def node_template(config: Config, nodes: Nodes) -> NodeTemplate:
+def node_template_step(config: Config, nodes: NodeGroupSpec) -> NodeTemplate:
     """Return the step of a node group's launch template."""
     name = f"{config.eks_cluster_name}-{nodes.group}"
-    return NodeTemplate(Scaled(name, nodes.group, "EKSNode", "", nodes.instance_type), needs=())
+    return NodeTemplate(
+        AutoScalingSpec(name, nodes.group, "EKSNode", "", nodes.instance_type), needs=()
+    )
 
 
 @dataclass(frozen=True)
@@ -69,15 +76,15 @@ class NodeTemplate(LaunchTemplate):
         return f"{self.kind.group} template"
 
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
-        if tag_of(template, MARK) == self._mark(ctx, template["DefaultVersionNumber"]):
+        if tag_of(template, CONTENT_TAG) == self._mark(ctx, template["DefaultVersionNumber"]):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 
     def _template_name(self, ctx: Context) -> str:
-        return own_name(ctx.config, self.kind.template, "-")
+        return group_name(ctx.config, self.kind.template, "-")
 
     def _fingerprint(self, ctx: Context) -> str:
-        return token(self._data(ctx))[:32]
+        return client_token(self._data(ctx))[:32]
 
     def _data(self, ctx: Context) -> Any:
         """Return the contents; the type is the node group's, so that capacity can be mended."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import shown
+from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT, as_list, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.engine.step import OWNER, Context, Drift, Found, Step
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.autoscaling import own_name
+from aws_setup.infrastructure.autoscaling import group_name
 from aws_setup.infrastructure.iam import delete_role, trust_policy
 from aws_setup.kube.connect import cluster_of
 
@@ -86,8 +86,8 @@ class ManagedRole(Step):
         return Found(role["Arn"], "available", {"role_name": name}, self._drift(ctx, role))
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        if tag_of(role, DEPLOYMENT) != ctx.config.deployment_name:
-            owner = tag_of(role, DEPLOYMENT) or "somebody else"
+        if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            owner = tag_of(role, DEPLOYMENT_TAG) or "somebody else"
             mend = f"delete the role {role['RoleName']}, or choose another name for it"
             return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         drift = []
@@ -119,7 +119,7 @@ class ManagedRole(Step):
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":
                 raise
-        found = shown(lambda: self.find(ctx), clock=ctx.clock)
+        found = wait_visible(lambda: self.find(ctx), clock=ctx.clock)
         if found is None or any(drift.mend for drift in found.drift):
             raise SetupError(
                 f"the IAM role {name} is somebody else's",
@@ -175,7 +175,7 @@ class NodeRole(ManagedRole):
         """The configured name."""
         default = type(ctx.config).model_fields["eks_node_role_name"].default
         given = ctx.config.eks_node_role_name
-        return own_name(ctx.config, given, "-") if given == default else given
+        return group_name(ctx.config, given, "-") if given == default else given
 
     def trust(self, ctx: Context) -> str:
         """EC2 assumes it."""
@@ -236,7 +236,7 @@ class OidcProvider(Step):
             found = ctx.aws.iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)
         except ctx.aws.iam.exceptions.NoSuchEntityException:
             return False
-        return tag_of(found, DEPLOYMENT) == ctx.config.deployment_name
+        return tag_of(found, DEPLOYMENT_TAG) == ctx.config.deployment_name
 
     def create(self, ctx: Context) -> Found:
         """Register the cluster's issuer; IAM fetches the thumbprint itself."""
@@ -255,7 +255,7 @@ class OidcProvider(Step):
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":
                 raise
-            found = shown(lambda: self.find(ctx), clock=ctx.clock)
+            found = wait_visible(lambda: self.find(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return found

@@ -8,7 +8,7 @@ from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
-from aws_setup.kube.connect import kube, labels, living_cluster
+from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 PROVISIONER = "ebs.csi.aws.com"
@@ -30,9 +30,9 @@ class DriverAccount(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the service account; None while the driver has made none."""
-        if living_cluster(ctx) is None:
+        if active_cluster(ctx) is None:
             return None
-        there = kube(ctx).get(SERVICE_ACCOUNT, ACCOUNT, "kube-system")
+        there = kube_client(ctx).get(SERVICE_ACCOUNT, ACCOUNT, "kube-system")
         if there is None:
             return None
         has = (there["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION, "none")
@@ -52,7 +52,7 @@ class DriverAccount(Step):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Annotate the account, and restart the controller's pods: they read it at their start."""
-        door = kube(ctx)
+        door = kube_client(ctx)
         body: Json = {"metadata": {"annotations": {ROLE_ANNOTATION: ctx.of("ebs csi role").id}}}
         door.patch(SERVICE_ACCOUNT, ACCOUNT, body, "kube-system")
         ctx.note("the service account lacked its role: annotated, restarting the driver")
@@ -75,13 +75,13 @@ class StorageClass(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the class; one that another driver provisions is a conflict."""
-        if living_cluster(ctx) is None:
+        if active_cluster(ctx) is None:
             return None
-        there = kube(ctx).get(STORAGE_CLASS, GP3_CLASS)
+        there = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS)
         if there is None:
             return None
         metadata = there["metadata"]
-        ours = labels(ctx.config).items() <= (metadata.get("labels") or {}).items()
+        ours = owner_labels(ctx.config).items() <= (metadata.get("labels") or {}).items()
         if self.removing and not ours:
             return None
         drift = []
@@ -99,7 +99,7 @@ class StorageClass(Step):
             "kind": "StorageClass",
             "metadata": {
                 "name": GP3_CLASS,
-                "labels": labels(ctx.config),
+                "labels": owner_labels(ctx.config),
                 "annotations": {DEFAULT: "true"},
             },
             "provisioner": PROVISIONER,
@@ -108,7 +108,7 @@ class StorageClass(Step):
             "reclaimPolicy": "Delete",
             "allowVolumeExpansion": True,
         }
-        kube(ctx).create(STORAGE_CLASS, body)
+        kube_client(ctx).create(STORAGE_CLASS, body)
         return Found(GP3_CLASS, "available")
 
     def _tags(self, ctx: Context) -> dict[str, str]:
@@ -122,12 +122,12 @@ class StorageClass(Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Make it the default."""
         body: Json = {"metadata": {"annotations": {DEFAULT: "true"}}}
-        kube(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)
+        kube_client(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)
         return Found(GP3_CLASS, "available")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the class."""
-        kube(ctx).delete(STORAGE_CLASS, GP3_CLASS)
+        kube_client(ctx).delete(STORAGE_CLASS, GP3_CLASS)
 
 
 @dataclass(frozen=True)
@@ -146,17 +146,19 @@ class StorageProbe(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the proof of an earlier run, which the StorageClass carries."""
-        if living_cluster(ctx) is None:
+        if active_cluster(ctx) is None:
             return None
         if self.removing:
-            return Found(PROBE, "left over") if kube(ctx).get(CLAIM, PROBE, "default") else None
-        there = kube(ctx).get(STORAGE_CLASS, GP3_CLASS) or {}
+            return (
+                Found(PROBE, "left over") if kube_client(ctx).get(CLAIM, PROBE, "default") else None
+            )
+        there = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS) or {}
         proven = (there.get("metadata", {}).get("annotations") or {}).get(PROVEN)
         return Found(PROBE, f"proven on {proven}") if proven else None
 
     def create(self, ctx: Context) -> Found:
         """Make claim and pod; both may be there from a run that was cut short."""
-        door = kube(ctx)
+        door = kube_client(ctx)
         door.create(CLAIM, _claim(ctx), "default")
         door.create(POD, _pod(ctx), "default")
         return Found(PROBE, "binding", ready=False)
@@ -177,7 +179,7 @@ class StorageProbe(Step):
             _remove(ctx)
         today = ctx.clock.today().date().isoformat()
         body: Json = {"metadata": {"annotations": {PROVEN: today}}}
-        kube(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)
+        kube_client(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)
         return Found(PROBE, f"proven on {today}")
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -189,7 +191,7 @@ def _claim(ctx: Context) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": PROBE, "labels": labels(ctx.config)},
+        "metadata": {"name": PROBE, "labels": owner_labels(ctx.config)},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": GP3_CLASS,
@@ -207,7 +209,7 @@ def _pod(ctx: Context) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": PROBE, "labels": labels(ctx.config)},
+        "metadata": {"name": PROBE, "labels": owner_labels(ctx.config)},
         "spec": {
             "containers": [container],
             "terminationGracePeriodSeconds": 0,
@@ -217,7 +219,7 @@ def _pod(ctx: Context) -> Json:
 
 
 def _bound(ctx: Context) -> bool | Pending:
-    door = kube(ctx)
+    door = kube_client(ctx)
     claim = door.get(CLAIM, PROBE, "default")
     if claim is None:
         raise SetupError("the storage probe is gone", "somebody deleted it", "run it again")
@@ -229,7 +231,7 @@ def last_event(ctx: Context, name: str, namespace: str = "default") -> str:
     """Return the newest warning about an object, else its newest event, '' when there is none."""
     about = [
         event
-        for event in kube(ctx).list(EVENT, namespace)
+        for event in kube_client(ctx).list(EVENT, namespace)
         if event.get("involvedObject", {}).get("name") == name
     ]
     about.sort(key=lambda event: (event.get("type") == "Warning", _moment(event)))
@@ -243,7 +245,7 @@ def _moment(event: Json) -> str:
 
 def _remove(ctx: Context) -> None:
     """Delete pod and claim and wait until the volume is gone too: it costs money."""
-    door = kube(ctx)
+    door = kube_client(ctx)
     claim = door.get(CLAIM, PROBE, "default") or {}
     door.delete(POD, PROBE, "default")
     door.delete(CLAIM, PROBE, "default")

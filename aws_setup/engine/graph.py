@@ -67,7 +67,7 @@ def _drive(
                 sorter.done(name)
 
 
-def direct(needs: Mapping[str, Set[str]]) -> dict[str, list[str]]:
+def transitive_reduction(needs: Mapping[str, Set[str]]) -> dict[str, list[str]]:
     """Return the needs without those that others of the same name bring along, sorted.
 
     `needs` must be whole: what a need needs is among them too.

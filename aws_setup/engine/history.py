@@ -18,7 +18,7 @@ from typing import Any
 
 from aws_setup.config import Config
 from aws_setup.engine.receipt import receipt_path, write_private
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
 
@@ -31,7 +31,7 @@ NOTES = 40
 TEXT = 400
 """Characters that are kept of a text."""
 
-HIDDEN = re.compile(
+SECRET_PATTERN = re.compile(
     r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])"  # account ids, as in ARNs and host names
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}"  # access key ids
     r"|(?<=X-Amz-Signature=)\w+|(?<=X-Amz-Security-Token=)[\w%]+|(?<=k8s-aws-v1\.)[\w-]+"
@@ -43,7 +43,7 @@ HIDDEN = re.compile(
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedStep:
     """What the look before a run said about a step: what to do, and what is there."""
 
     action: str
@@ -52,7 +52,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Head:
+class RunStarted:
     """What a run is: its `run` line.
 
     `needs` maps each step, in the table's order, to those that must end before it starts (of a
@@ -68,11 +68,11 @@ class Head:
     needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     hourly_usd: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
-    plan: Mapping[str, Planned] = field(default_factory=dict)
+    plan: Mapping[str, PlannedStep] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class End:
+class RunEnded:
     """How a run ended: its `end` line; `seconds` count from its start, consent not included."""
 
     result: str
@@ -82,15 +82,15 @@ class End:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """One run as the log has it; `end` is None while it goes on, and for ever when it was killed.
 
     The `at` of its events is seconds since the run's start.
     """
 
-    head: Head
-    events: tuple[Event, ...] = ()
-    end: End | None = None
+    head: RunStarted
+    events: tuple[StepEvent, ...] = ()
+    end: RunEnded | None = None
 
 
 def events_path(config: Config) -> Path:
@@ -98,17 +98,17 @@ def events_path(config: Config) -> Path:
     return receipt_path(config).with_suffix(".events.jsonl")
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return a text without account ids and secrets.
 
     Bytes that were no text where they came from, on a machine say, become question marks.
     """
-    return HIDDEN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))
+    return SECRET_PATTERN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def scrub(text: str) -> str:
     """Return a text without account ids and secrets, cut to the length that is kept."""
-    return redacted(text)[:TEXT]
+    return redact(text)[:TEXT]
 
 
 class EventLog:
@@ -119,30 +119,30 @@ class EventLog:
     """
 
     def __init__(self, *, script: str, command: str) -> None:
-        self.head = Head(command, script)
+        self.head = RunStarted(command, script)
         self.warning: Problem | None = None
-        self._events: list[Event] = []
-        self._end: End | None = None
+        self._events: list[StepEvent] = []
+        self._end: RunEnded | None = None
         self._notes: dict[str, int] = {}
         self._path: Path | None = None
         self._began: float | None = None
         self._id = secrets.token_hex(4)
         self._lock = threading.Lock()
 
-    def begin(self, head: Head, *, now: float, path: Path | None) -> None:
+    def begin(self, head: RunStarted, *, now: float, path: Path | None) -> None:
         """Write the `run` line; `now` is on the clock of the events; None keeps nothing on disk."""
         self.head, self._began, self._path = head, now, path
         if path:
             self._guard(lambda: _prepare(path))
         self._write({"kind": "run"} | _document(head))
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: StepEvent) -> None:
         """Take one event of the run."""
         with self._lock:
             noted = self._notes[event.step] = self._notes.get(event.step, 0) + 1
-            if event.kind is Kind.NOTE and noted > NOTES:
+            if event.kind is EventKind.NOTE and noted > NOTES:
                 return
-            kept = Event(
+            kept = StepEvent(
                 max(0.0, round(event.at - (self._began or 0.0), 3)),
                 event.kind,
                 event.step,
@@ -159,14 +159,14 @@ class EventLog:
         """Write the `end` line."""
         told = tuple(Problem(scrub(p.what), scrub(p.why), scrub(p.hint)) for p in problems)
         seconds = 0.0 if self._began is None else round(now - self._began, 3)
-        self._end = End(result, seconds, api_calls, told)
+        self._end = RunEnded(result, seconds, api_calls, told)
         with self._lock:
             self._write({"kind": "end"} | _document(self._end))
 
-    def record(self) -> Record:
+    def record(self) -> RunRecord:
         """Return the run so far."""
         with self._lock:
-            return Record(self.head, tuple(self._events), self._end)
+            return RunRecord(self.head, tuple(self._events), self._end)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         path = self._path
@@ -184,7 +184,7 @@ class EventLog:
             self._path = None
 
 
-def _document(thing: Head | Event | End) -> dict[str, Any]:
+def _document(thing: RunStarted | StepEvent | RunEnded) -> dict[str, Any]:
     """Return a line's fields in their order, without those that are empty."""
     return {key: value for key, value in asdict(thing).items() if value not in ("", {}, ())}
 
@@ -221,7 +221,7 @@ def _newest(lines: Sequence[str]) -> str:
     return "".join(f"{text}\n" for text in kept)
 
 
-def read_events(path: Path) -> list[Record]:
+def read_events(path: Path) -> list[RunRecord]:
     """Return the runs of a log, the oldest first; lines that a crash left torn are passed over.
 
     Raises:
@@ -230,20 +230,22 @@ def read_events(path: Path) -> list[Record]:
     return parse(path.read_text(encoding="utf-8", errors="replace").split("\n"))
 
 
-def parse(lines: Iterable[str]) -> list[Record]:
+def parse(lines: Iterable[str]) -> list[RunRecord]:
     """Return the runs that some lines of a log tell of, in the order of their beginning."""
-    heads: dict[str, Head] = {}
-    events: dict[str, list[Event]] = {}
-    ends: dict[str, End] = {}
+    heads: dict[str, RunStarted] = {}
+    events: dict[str, list[StepEvent]] = {}
+    ends: dict[str, RunEnded] = {}
     for line in _lines(lines):
         own, kind = line["run"], line["kind"]
         if kind == "run":
             heads[own] = _head(line)
         elif kind == "end":
             ends[own] = _end(line)
-        elif kind in set(Kind):
+        elif kind in set(EventKind):
             events.setdefault(own, []).append(_event(line))
-    return [Record(head, tuple(events.get(own, ())), ends.get(own)) for own, head in heads.items()]
+    return [
+        RunRecord(head, tuple(events.get(own, ())), ends.get(own)) for own, head in heads.items()
+    ]
 
 
 def _lines(texts: Iterable[str]) -> Iterable[dict[str, Any]]:
@@ -256,17 +258,17 @@ def _lines(texts: Iterable[str]) -> Iterable[dict[str, Any]]:
             yield line
 
 
-def _head(line: Mapping[str, Any]) -> Head:
-    known = {key: line[key] for key in Head.__dataclass_fields__ if key in line}
+def _head(line: Mapping[str, Any]) -> RunStarted:
+    known = {key: line[key] for key in RunStarted.__dataclass_fields__ if key in line}
     known["needs"] = {step: tuple(needs) for step, needs in line.get("needs", {}).items()}
-    known["plan"] = {step: Planned(**row) for step, row in line.get("plan", {}).items()}
-    return Head(**known)
+    known["plan"] = {step: PlannedStep(**row) for step, row in line.get("plan", {}).items()}
+    return RunStarted(**known)
 
 
-def _event(line: Mapping[str, Any]) -> Event:
-    return Event(
+def _event(line: Mapping[str, Any]) -> StepEvent:
+    return StepEvent(
         float(line["at"]),
-        Kind(line["kind"]),
+        EventKind(line["kind"]),
         str(line["step"]),
         Action(line.get("action", Action.EXISTS)),
         str(line.get("text", "")),
@@ -274,9 +276,9 @@ def _event(line: Mapping[str, Any]) -> Event:
     )
 
 
-def _end(line: Mapping[str, Any]) -> End:
+def _end(line: Mapping[str, Any]) -> RunEnded:
     problems = tuple(Problem(**problem) for problem in line.get("problems", ()))
-    return End(line["result"], float(line["seconds"]), int(line["api_calls"]), problems)
+    return RunEnded(line["result"], float(line["seconds"]), int(line["api_calls"]), problems)
 
 
 def timestamp(moment: datetime) -> str:

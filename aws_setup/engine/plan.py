@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from aws_setup.aws.errors import explain
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.engine.graph import run_graph
 from aws_setup.engine.step import OWNER, Action, Context, Drift, Found, Step
 from aws_setup.errors import Problem, Refused, SetupError
@@ -38,7 +38,7 @@ def needs_of(steps: Sequence[Step]) -> dict[str, set[str]]:
     return {step.name: set(step.needs) for step in steps}
 
 
-def look(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> list[Row]:
+def inspect_all(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> list[Row]:
     """Return a row for every step, in the table's order; fills `ctx.found` with what exists.
 
     A step whose `find` raises becomes `unknown` with its error; the others are looked at all the
@@ -50,7 +50,7 @@ def look(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> li
     lock = threading.Lock()
 
     def work(name: str) -> bool:
-        row = inspect(by_name[name], ctx)
+        row = inspect_step(by_name[name], ctx)
         with lock:
             rows[name] = row
             if row.found:
@@ -61,7 +61,7 @@ def look(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> li
     return [rows[step.name] for step in steps]
 
 
-def inspect(step: Step, ctx: Context) -> Row:
+def inspect_step(step: Step, ctx: Context) -> Row:
     """Return the row of one step: find it and compare it with the configuration."""
     try:
         found = step.find(ctx)
@@ -126,11 +126,11 @@ def refusals(rows: Sequence[Row]) -> list[Problem]:
     return list(dict.fromkeys(problem for error in refused for problem in error.problems))
 
 
-def conflicts(rows: Sequence[Row]) -> list[Problem]:
+def blockers(rows: Sequence[Row]) -> list[Problem]:
     """Return what stands against any run: refusals, failed adoptions, and unmendable drift."""
     said = refusals(rows)
     missing = [row.error for row in rows if row.step.adopted and row.error]
-    said += [as_problem(error) for error in missing if not isinstance(error, Refused)]
+    said += [to_problem(error) for error in missing if not isinstance(error, Refused)]
     return said + [
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
@@ -142,10 +142,10 @@ def conflicts(rows: Sequence[Row]) -> list[Problem]:
     ]
 
 
-def as_problem(error: Exception, *, step: str = "") -> Problem:
+def to_problem(error: Exception, *, step: str = "") -> Problem:
     """Return an error as a Problem, named after the step where it happened."""
     prefix = f"{step}: " if step else ""
-    told = explain(error)
+    told = to_setup_error(error)
     if isinstance(told, SetupError):
         first = told.problems[0]
         return Problem(prefix + first.what, first.why, first.hint)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aws_setup.engine.plan import Row, as_problem
+from aws_setup.engine.plan import Row, to_problem
 from aws_setup.engine.runner import Outcome
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem, Refused
@@ -47,12 +47,12 @@ class Result:
         """Note an error that ended the command."""
         self.result = "refused" if isinstance(error, Refused) else "failed"
         problems: Sequence[Problem] = getattr(error, "problems", ())
-        self.problems.extend(problems or [as_problem(error)])
+        self.problems.extend(problems or [to_problem(error)])
 
     def planned(self, rows: Sequence[Row]) -> None:
         """Take the rows of a plan as the steps; an unknown step is a problem too."""
         self.steps = [_row(row) for row in rows]
-        self.problems.extend(as_problem(row.error, step=row.step.name) for row in rows if row.error)
+        self.problems.extend(to_problem(row.error, step=row.step.name) for row in rows if row.error)
 
     def ended(self, rows: Sequence[Row], outcome: Outcome, ids: Mapping[str, str]) -> None:
         """Take the outcome of a run over `rows`; `ids` maps step to the id it has now."""
@@ -63,7 +63,7 @@ class Result:
             | {"error": _text(outcome.failed.get(row.step.name))}
             for row in rows
         ]
-        self.problems.extend(as_problem(error, step=name) for name, error in outcome.failed.items())
+        self.problems.extend(to_problem(error, step=name) for name, error in outcome.failed.items())
         if outcome.interrupted:
             self.result = "interrupted"
         elif outcome.failed or outcome.blocked:

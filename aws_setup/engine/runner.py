@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aws_setup.aws.errors import explain
-from aws_setup.aws.idempotency import until_seen
+from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.engine.graph import run_graph
-from aws_setup.engine.plan import Row, inspect, needs_of
+from aws_setup.engine.plan import Row, inspect_step, needs_of
 from aws_setup.engine.step import Action, Context, Found
 from aws_setup.errors import Interrupted
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What happened to a step."""
 
     START = "start"
@@ -26,18 +26,18 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Event:
+class StepEvent:
     """Something that happened in a run: `at` is seconds on the run's clock."""
 
     at: float
-    kind: Kind
+    kind: EventKind
     step: str
     action: Action = Action.EXISTS
     text: str = ""
     id: str = ""
 
 
-Listener = Callable[[Event], None]
+Listener = Callable[[StepEvent], None]
 
 
 @dataclass
@@ -70,13 +70,13 @@ class _Run:
         except Interrupted:
             self.outcome.interrupted = True
         for name in self.outcome.blocked:
-            self._say(Kind.BLOCKED, name)
+            self._say(EventKind.BLOCKED, name)
         return self.outcome
 
     def _one(self, name: str, act: Callable[[Row, Context], Action]) -> bool:
         row = self.rows[name]
-        self._say(Kind.START, name, action=row.action)
-        ctx = self.ctx.bound(lambda text: self._say(Kind.NOTE, name, text=text))
+        self._say(EventKind.START, name, action=row.action)
+        ctx = self.ctx.bound(lambda text: self._say(EventKind.NOTE, name, text=text))
         try:
             action = act(row, ctx)
         except Interrupted:
@@ -85,18 +85,24 @@ class _Run:
         except Exception as error:  # noqa: BLE001 -- it is kept and named at the end
             with self.lock:
                 self.outcome.failed[name] = error
-            self._say(Kind.FAILED, name, text=str(explain(error)))
+            self._say(EventKind.FAILED, name, text=str(to_setup_error(error)))
             return False
         with self.lock:
             self.outcome.done[name] = action
         found = self.ctx.found.get(name)
-        self._say(Kind.DONE, name, action=action, id=found.id if found else "")
+        self._say(EventKind.DONE, name, action=action, id=found.id if found else "")
         return True
 
     def _say(
-        self, kind: Kind, name: str, *, action: Action = Action.EXISTS, text: str = "", id: str = ""
+        self,
+        kind: EventKind,
+        name: str,
+        *,
+        action: Action = Action.EXISTS,
+        text: str = "",
+        id: str = "",
     ) -> None:
-        self.tell(Event(self.ctx.clock.now(), kind, name, action, text, id))
+        self.tell(StepEvent(self.ctx.clock.now(), kind, name, action, text, id))
 
 
 def apply(
@@ -113,10 +119,10 @@ def apply(
         changed = {Action.CREATE, Action.UPDATE}
         stale = any(run.outcome.done.get(need) in changed for need in row.step.needs)
         if row.action is Action.UNKNOWN or (stale and row.action is not Action.CREATE):
-            row = inspect(row.step, own)
+            row = inspect_step(row.step, own)
             if row.error:
                 raise row.error
-        found = _bring(row, own)
+        found = _apply_step(row, own)
         with run.lock:
             ctx.found[row.step.name] = found
         return row.action
@@ -124,7 +130,7 @@ def apply(
     return run.drive(needs_of([row.step for row in rows]), act, stop)
 
 
-def _bring(row: Row, ctx: Context) -> Found:
+def _apply_step(row: Row, ctx: Context) -> Found:
     step, found = row.step, row.found
     if found is None:
         found = _seen(ctx, lambda: step.create(ctx))
@@ -139,7 +145,7 @@ def _bring(row: Row, ctx: Context) -> Found:
 
 def _seen(ctx: Context, act: Callable[[], Found]) -> Found:
     """Act, again while AWS does not show yet what an earlier step has just made."""
-    return until_seen(act, clock=ctx.clock, note=ctx.note)
+    return retry_not_found(act, clock=ctx.clock, note=ctx.note)
 
 
 def remove(

@@ -61,7 +61,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Charge:
+class CostItem:
     """A part of the bill: `count` times `unit` of something that `key` names in the price table."""
 
     part: str
@@ -70,7 +70,7 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Choices:
+class Defaults:
     """What was chosen by asking AWS before the first write, where the configuration is silent.
 
     `operator_cidr` is the caller's own address as a /32, '' when nobody could tell it.
@@ -93,7 +93,7 @@ class Context:
     aws: Aws
     clock: Clock
     inventory: Inventory
-    choices: Choices = field(default_factory=Choices)
+    choices: Defaults = field(default_factory=Defaults)
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
     patient: bool = True
@@ -148,10 +148,10 @@ class Step(ABC):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the thing and return when it is gone; already gone is fine."""
 
-    def charges(self, config: Config) -> Sequence[Charge]:
+    def charges(self, config: Config) -> Sequence[CostItem]:
         """Return what the thing costs while it exists."""
         return ()
 
-    def disks(self, ctx: Context) -> Sequence[Charge]:
+    def disks(self, ctx: Context) -> Sequence[CostItem]:
         """Return what its disks cost, where AWS knows their sizes."""
         return ()

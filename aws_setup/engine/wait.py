@@ -120,14 +120,14 @@ def wait_until(
                 note(last)
         if clock.now() - started >= deadline:
             raise SetupError(
-                f"{what}: not within {minutes(deadline)}",
+                f"{what}: not within {format_duration(deadline)}",
                 f"its last state was {last!r}",
                 hint or "run the same command again: it goes on from here",
             )
         clock.sleep(pause)
 
 
-def minutes(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration as people write it: '45 s', '9 min 20 s', '2 h 5 min'."""
     whole = round(seconds)
     if whole < 60:

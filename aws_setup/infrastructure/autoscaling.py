@@ -8,16 +8,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import BUSY, delete_patiently, shown, token
+from aws_setup.aws.idempotency import IN_USE_CODES, client_token, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Charge, Context, Drift, Found, Step
+from aws_setup.engine.step import Context, CostItem, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.infrastructure.run_instances import disk_charges, disks, metadata_options
 
-MARK = "lambda-fs:fingerprint"
+CONTENT_TAG = "lambda-fs:fingerprint"
 """Tag key of a launch template: what its default version holds, and that version's number."""
 
 DELETION = "deletion"
@@ -27,7 +27,7 @@ PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
 
 @dataclass(frozen=True)
-class Scaled:
+class AutoScalingSpec:
     """Machines of an auto-scaling group: the template's name, AMI and type, the group's name."""
 
     template: str
@@ -37,24 +37,24 @@ class Scaled:
     instance_type: str
 
 
-def scaled(config: Config) -> Sequence[Scaled]:
+def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
     """Return the three kinds of machines that scale, with λFS's own names."""
     return (
-        Scaled(
+        AutoScalingSpec(
             "lambda_fs_clients",
             "lambda_fs_clients_ags",
             "LambdaFSClientVM",
             config.lambda_fs_client_ami,
             config.lfs_client_autoscaling_group_instance_type,
         ),
-        Scaled(
+        AutoScalingSpec(
             "hopsfs_clients",
             "hopsfs_clients_ags",
             "HopsFSClientVM",
             config.hopsfs_ami,
             config.hopsfs_client_autoscaling_group_instance_type,
         ),
-        Scaled(
+        AutoScalingSpec(
             "hopsfs_namenodes",
             "hopsfs_namenodes_ags",
             "HopsFSNameNodeVM",
@@ -68,7 +68,7 @@ def scaled(config: Config) -> Sequence[Scaled]:
 class LaunchTemplate(Step):
     """A launch template; a changed configuration becomes a new default version."""
 
-    kind: Scaled
+    kind: AutoScalingSpec
     needs: tuple[str, ...] = ("security group",)
     part: str = "auto scaling"
 
@@ -89,7 +89,7 @@ class LaunchTemplate(Step):
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
         if "security group" not in ctx.found:
             return ()
-        if tag_of(template, MARK) == self._mark(ctx, template["DefaultVersionNumber"]):
+        if tag_of(template, CONTENT_TAG) == self._mark(ctx, template["DefaultVersionNumber"]):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 
@@ -101,7 +101,7 @@ class LaunchTemplate(Step):
         """
         name = self._template_name(ctx)
         mine = tags(ctx.config, self.name, name=name)
-        marked = mine | {MARK: self._mark(ctx, 1)}
+        marked = mine | {CONTENT_TAG: self._mark(ctx, 1)}
         try:
             made: Any = ctx.aws.ec2.create_launch_template(
                 LaunchTemplateName=name,
@@ -111,7 +111,7 @@ class LaunchTemplate(Step):
         except ClientError as error:
             if error_code(error) != "InvalidLaunchTemplateName.AlreadyExistsException":
                 raise
-            found = shown(lambda: self._again(ctx), clock=ctx.clock)
+            found = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return found
@@ -127,16 +127,18 @@ class LaunchTemplate(Step):
         made = ec2.create_launch_template_version(
             LaunchTemplateId=own,
             LaunchTemplateData=self._data(ctx),
-            ClientToken=token(own, self._fingerprint(ctx), found.facts["version"]),
+            ClientToken=client_token(own, self._fingerprint(ctx), found.facts["version"]),
         )
         version = made["LaunchTemplateVersion"]["VersionNumber"]
         ec2.modify_launch_template(LaunchTemplateId=own, DefaultVersion=str(version))
-        ec2.create_tags(Resources=[own], Tags=[{"Key": MARK, "Value": self._mark(ctx, version)}])
+        ec2.create_tags(
+            Resources=[own], Tags=[{"Key": CONTENT_TAG, "Value": self._mark(ctx, version)}]
+        )
         return Found(own, "available", {"version": version})
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the template with all its versions."""
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"launch template {found.id}",
             lambda: ctx.aws.ec2.delete_launch_template(LaunchTemplateId=found.id),
@@ -147,12 +149,12 @@ class LaunchTemplate(Step):
         )
 
     def _template_name(self, ctx: Context) -> str:
-        return own_name(ctx.config, self.kind.template, "_")
+        return group_name(ctx.config, self.kind.template, "_")
 
     def _fingerprint(self, ctx: Context) -> str:
         config = ctx.config
         kind = (self.kind.ami, self.kind.instance_type, self.kind.component)
-        return token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
+        return client_token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
 
     def _mark(self, ctx: Context, version: int) -> str:
         """Return the mark of a default version; another one, chosen by hand, has another."""
@@ -186,7 +188,7 @@ class LaunchTemplate(Step):
 class AutoScalingGroup(Step):
     """An auto-scaling group over both public subnets; its sizes follow the configuration."""
 
-    kind: Scaled
+    kind: AutoScalingSpec
     part: str = "auto scaling"
 
     @property
@@ -226,7 +228,7 @@ class AutoScalingGroup(Step):
         except ClientError as error:
             if error_code(error) != "AlreadyExists":
                 raise
-            found = shown(lambda: self._again(ctx), clock=ctx.clock)
+            found = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return self._anew(ctx, found) if _leaves(found) else found
@@ -273,14 +275,14 @@ class AutoScalingGroup(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the group with its machines and return when both are gone."""
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"auto-scaling group {found.id}",
             lambda: ctx.aws.autoscaling.delete_auto_scaling_group(
                 AutoScalingGroupName=found.id, ForceDelete=True
             ),
             gone={"ValidationError"},
-            busy=BUSY,
+            busy=IN_USE_CODES,
         )
         self._await_gone(ctx, found.id)
 
@@ -299,28 +301,28 @@ class AutoScalingGroup(Step):
             note=ctx.note,
         )
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The hours of the machines that the group starts with."""
         count = float(config.autoscaling_group_desired_capacity)
         if not count:
             return ()
-        machines = Charge(self.part, f"ec2:{self.kind.instance_type}", count)
-        return (machines, Charge(self.part, "ipv4", count))
+        machines = CostItem(self.part, f"ec2:{self.kind.instance_type}", count)
+        return (machines, CostItem(self.part, "ipv4", count))
 
-    def disks(self, ctx: Context) -> Sequence[Charge]:
+    def disks(self, ctx: Context) -> Sequence[CostItem]:
         """The disks of the machines that the group starts with."""
         count = float(ctx.config.autoscaling_group_desired_capacity)
         return disk_charges(ctx, self.kind.ami, count=count, part="disks") if count else ()
 
     def _group_name(self, config: Config) -> str:
-        return own_name(config, self.kind.group, "_")
+        return group_name(config, self.kind.group, "_")
 
 
 def _leaves(found: Found) -> bool:
     return any(drift.what == DELETION for drift in found.drift)
 
 
-def own_name(config: Config, name: str, separator: str) -> str:
+def group_name(config: Config, name: str, separator: str) -> str:
     """Return a name that is unique in the region: λFS's own for the default deployment.
 
     Other deployments in the same region put their own name in front.

@@ -12,10 +12,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently
+from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import DEPLOYMENT
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.step import Context, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
@@ -32,7 +32,7 @@ class _Sweep(Step):
 
 
 @dataclass(frozen=True)
-class ClusterSweep(_Sweep):
+class NodeGroupCleanup(_Sweep):
     """Node groups of the cluster that no step of ours knows; EKS refuses to delete it before.
 
     `known` names those that our steps delete.
@@ -45,7 +45,7 @@ class ClusterSweep(_Sweep):
     def find(self, ctx: Context) -> Found | None:
         """Return the others' node groups; None also when the cluster is not this deployment's."""
         items = ctx.inventory.all("eks cluster")
-        if not items or tag_of(items[0], DEPLOYMENT) != ctx.config.deployment_name:
+        if not items or tag_of(items[0], DEPLOYMENT_TAG) != ctx.config.deployment_name:
             return None
         groups = [group for group in _node_groups(ctx) if group not in self.known]
         return Found(", ".join(groups), "listed") if groups else None
@@ -54,7 +54,7 @@ class ClusterSweep(_Sweep):
         """Delete them all at once and return when EKS no longer lists any."""
         cluster = ctx.config.eks_cluster_name
         for group in _node_groups(ctx):
-            delete_patiently(
+            delete_with_retry(
                 ctx,
                 f"node group {group}",
                 lambda group=group: ctx.aws.eks.delete_nodegroup(  # type: ignore[misc]
@@ -86,7 +86,7 @@ def _node_groups(ctx: Context) -> list[str]:
 
 
 @dataclass(frozen=True)
-class VpcSweep(_Sweep):
+class VpcCleanup(_Sweep):
     """Load balancers, network interfaces and security groups in our VPC, volumes of our cluster."""
 
     name: str = "left by Kubernetes"
@@ -125,8 +125,8 @@ def cluster_volumes(ctx: Context) -> list[Any]:
     """
     own = ctx.config.deployment_name
     clusters = ctx.inventory.all("eks cluster")
-    wanted = [(DEPLOYMENT, own)]
-    if all(tag_of(cluster, DEPLOYMENT) == own for cluster in clusters):
+    wanted = [(DEPLOYMENT_TAG, own)]
+    if all(tag_of(cluster, DEPLOYMENT_TAG) == own for cluster in clusters):
         wanted.append((f"kubernetes.io/cluster/{ctx.config.eks_cluster_name}", "owned"))
     found: dict[str, Any] = {}
     for tag, value in wanted:
@@ -135,7 +135,7 @@ def cluster_volumes(ctx: Context) -> list[Any]:
             {"Name": "status", "Values": ["available"]},
         ]
         for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
-            if tag_of(volume, DEPLOYMENT) in ("", own):
+            if tag_of(volume, DEPLOYMENT_TAG) in ("", own):
                 found[volume["VolumeId"]] = volume
     return list(found.values())
 
@@ -190,7 +190,7 @@ def _delete_interfaces(ctx: Context, vpc: str) -> None:
                     "delete_network_interface",
                     NetworkInterfaceId=own,
                 )
-        leaving = [item for item in interfaces if _leaves_by_itself(item)]
+        leaving = [item for item in interfaces if _is_service_managed(item)]
         return Pending(f"{len(leaving)} interfaces of AWS's own") if leaving else True
 
     wait_until(
@@ -203,7 +203,7 @@ def _delete_interfaces(ctx: Context, vpc: str) -> None:
     )
 
 
-def _leaves_by_itself(interface: dict[str, Any]) -> bool:
+def _is_service_managed(interface: dict[str, Any]) -> bool:
     """Say whether an interface belongs to a load balancer or a cluster that is being deleted."""
     description = str(interface.get("Description", ""))
     ours = description.startswith(("ELB ", "Amazon EKS ", "aws-K8S-"))
@@ -253,7 +253,7 @@ def _revoke_references(ctx: Context, group: dict[str, Any], ids: set[str]) -> No
                 call: Callable[..., Any] = getattr(ctx.aws.ec2, revoke)
                 gone = {"InvalidPermission.NotFound", "InvalidGroup.NotFound"}
                 own = group["GroupId"]
-                delete_patiently(
+                delete_with_retry(
                     ctx,
                     f"a rule of {own}",
                     lambda call=call, own=own, wanted=wanted: call(  # type: ignore[misc]
@@ -266,7 +266,7 @@ def _revoke_references(ctx: Context, group: dict[str, Any], ids: set[str]) -> No
 def _delete(ctx: Context, what: str, gone: set[str], operation: str, **arguments: str) -> None:
     ctx.note(f"deleting {what}")
     call: Callable[..., Any] = getattr(ctx.aws.ec2, operation)
-    delete_patiently(ctx, what, lambda: call(**arguments), gone=gone)
+    delete_with_retry(ctx, what, lambda: call(**arguments), gone=gone)
 
 
 def _in(vpc: str) -> list[dict[str, Any]]:

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.aws.idempotency import delete_patiently
+from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.step import Context, Found, Step
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.kube.connect import cluster_of
 
-AT_ONCE = 20
+TAGS_PER_CALL = 20
 """Load balancers whose tags one call tells (DescribeTags of Elastic Load Balancing, 2012-06-01)."""
 
-OF_CLAIM = "kubernetes.io/created-for/pvc/name"
+PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
 
 
 @dataclass(frozen=True)
-class Orphans(Step):
+class OrphanCleanup(Step):
     """Load balancers, their security groups and volumes of a cluster that is gone."""
 
     name: str = "left by the cluster"
@@ -50,7 +50,7 @@ class Orphans(Step):
             ctx.aws.elb.delete_load_balancer(LoadBalancerName=name)
         for own in _volumes(ctx):
             ctx.note(f"deleting volume {own}")
-            delete_patiently(
+            delete_with_retry(
                 ctx,
                 f"volume {own}",
                 lambda own=own: ec2.delete_volume(VolumeId=own),  # type: ignore[misc]
@@ -58,7 +58,7 @@ class Orphans(Step):
             )
         for own in _groups(ctx):
             ctx.note(f"deleting security group {own}")
-            delete_patiently(
+            delete_with_retry(
                 ctx,
                 f"security group {own}",
                 lambda own=own: ec2.delete_security_group(GroupId=own),  # type: ignore[misc]
@@ -72,10 +72,10 @@ def _balancers(ctx: Context) -> Sequence[str]:
     listed = pages(elb, "describe_load_balancers", "LoadBalancerDescriptions")
     names = [str(one["LoadBalancerName"]) for one in listed]
     found = []
-    for start in range(0, len(names), AT_ONCE):
-        told = elb.describe_tags(LoadBalancerNames=names[start : start + AT_ONCE])
+    for start in range(0, len(names), TAGS_PER_CALL):
+        told = elb.describe_tags(LoadBalancerNames=names[start : start + TAGS_PER_CALL])
         for one in told["TagDescriptions"]:
-            ours = tag_of(_tags(one), DEPLOYMENT) == ctx.config.deployment_name
+            ours = tag_of(_tags(one), DEPLOYMENT_TAG) == ctx.config.deployment_name
             if ours and tag_of(_tags(one), mine) == "owned":
                 found.append(str(one["LoadBalancerName"]))
     return found
@@ -97,7 +97,7 @@ def _groups(ctx: Context) -> Sequence[str]:
 
 def _volumes(ctx: Context) -> Sequence[str]:
     """Return the volumes of the cluster's claims."""
-    return [str(one["VolumeId"]) for one in cluster_volumes(ctx) if tag_of(one, OF_CLAIM)]
+    return [str(one["VolumeId"]) for one in cluster_volumes(ctx) if tag_of(one, PVC_NAME_TAG)]
 
 
 def _owned(ctx: Context) -> str:

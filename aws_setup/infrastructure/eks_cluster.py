@@ -8,12 +8,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently
+from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import OWNER, Charge, Context, Drift, Found, Step
+from aws_setup.engine.step import OWNER, Context, CostItem, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
@@ -58,8 +58,8 @@ class EksCluster(Step):
         return Found(cluster["name"], cluster["status"], facts, drift, ready, since)
 
     def _drift(self, ctx: Context, cluster: Item) -> tuple[Drift, ...]:
-        if tag_of(cluster, DEPLOYMENT) != ctx.config.deployment_name:
-            owner = tag_of(cluster, DEPLOYMENT) or "somebody else"
+        if tag_of(cluster, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            owner = tag_of(cluster, DEPLOYMENT_TAG) or "somebody else"
             mend = "choose another eks_cluster_name, or set create_eks_cluster: False"
             return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         if cluster["status"] != "ACTIVE":
@@ -78,13 +78,13 @@ class EksCluster(Step):
         network = cluster["resourcesVpcConfig"]
         has, wanted = set(network.get("publicAccessCidrs", [])), set(access_cidrs(ctx))
         if wanted and has != wanted:
-            drift.append(Drift("public access", _said(has), _said(wanted)))
+            drift.append(Drift("public access", _or_none(has), _or_none(wanted)))
         closed = [key for key in ENDPOINTS if not network.get(key)]
         if closed:
             drift.append(Drift("endpoints switched off", ", ".join(closed), "none"))
         logs = enabled_logs(cluster)
         if logs != set(ctx.config.eks_log_types):
-            drift.append(Drift("logging", _said(logs), _said(set(ctx.config.eks_log_types))))
+            drift.append(Drift("logging", _or_none(logs), _or_none(set(ctx.config.eks_log_types))))
         return drift
 
     def create(self, ctx: Context) -> Found:
@@ -160,14 +160,14 @@ class EksCluster(Step):
     def _probe(self, ctx: Context, name: str) -> Found | Pending:
         cluster: Any = ctx.aws.eks.describe_cluster(name=name)["cluster"]
         if cluster["status"] == "FAILED":
-            raise failure(cluster)
+            raise failure_of(cluster)
         found = self._found(ctx, cluster)
         return found if cluster["status"] == "ACTIVE" else Pending(cluster["status"])
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the cluster and return when EKS no longer knows it."""
         name = found.id
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"EKS cluster {name}",
             lambda: ctx.aws.eks.delete_cluster(name=name),
@@ -191,12 +191,12 @@ class EksCluster(Step):
             note=ctx.note,
         )
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The control plane."""
-        return (Charge(self.part, "eks"),)
+        return (CostItem(self.part, "eks"),)
 
 
-def failure(cluster: Item) -> SetupError:
+def failure_of(cluster: Item) -> SetupError:
     """Return why EKS gave a cluster up, in its own words, with the mend."""
     issues = [str(issue.get("message")) for issue in cluster.get("health", {}).get("issues", [])]
     return SetupError(
@@ -260,5 +260,5 @@ def access_cidrs(ctx: Context) -> list[str]:
     return [ctx.choices.operator_cidr] if ctx.choices.operator_cidr else []
 
 
-def _said(values: set[str]) -> str:
+def _or_none(values: set[str]) -> str:
     return ", ".join(sorted(values)) or "none"

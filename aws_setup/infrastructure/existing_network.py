@@ -26,7 +26,7 @@ class _Adopted(Step):
 
 
 @dataclass(frozen=True)
-class AdoptedVpc(_Adopted):
+class ExistingVpc(_Adopted):
     """The VPC of vpc_id, else the only one with the name vpc_name."""
 
     name: str = "vpc"
@@ -58,7 +58,7 @@ def named_vpcs(ctx: Context) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class AdoptedSubnet(_Adopted):
+class ExistingSubnet(_Adopted):
     """A public or private subnet of an adopted VPC; number 1 and 2 stand in different zones."""
 
     name: str
@@ -73,7 +73,7 @@ class AdoptedSubnet(_Adopted):
             raise SetupError(f"no {self.name}", "the VPC was not found", "mend that first")
         filters = [{"Name": "vpc-id", "Values": [vpc.id]}]
         subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
-        chosen = one_a_zone([item for item in subnets if is_public(item) == self.public])
+        chosen = one_per_zone([item for item in subnets if is_public(item) == self.public])
         if len(chosen) <= self.index:
             kind = "public" if self.public else "private"
             raise SetupError(
@@ -92,7 +92,7 @@ def is_public(subnet: Item) -> bool:
     return kind == "public" if kind else bool(subnet["MapPublicIpOnLaunch"])
 
 
-def one_a_zone(subnets: list[Any]) -> list[Any]:
+def one_per_zone(subnets: list[Any]) -> list[Any]:
     """Return the first subnet of each zone, by address range, zones in their order."""
     ordered = sorted(subnets, key=lambda item: (item["AvailabilityZone"], item["CidrBlock"]))
     by_zone: dict[str, Any] = {}

@@ -8,18 +8,25 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import BUSY, create_once, delete_patiently, shown, token, until_seen
+from aws_setup.aws.idempotency import (
+    IN_USE_CODES,
+    client_token,
+    create_once,
+    delete_with_retry,
+    retry_not_found,
+    wait_visible,
+)
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Charge, Context, Drift, Found, Step
+from aws_setup.engine.step import Context, CostItem, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
 LIVE_NAT = ("pending", "available")
 
-LOOKS = 10
+MAX_POLLS = 10
 """Looks, 3 seconds apart, after which a NAT gateway that AWS does not list is taken as gone."""
 
 
@@ -57,7 +64,7 @@ class InternetGateway(Step):
         """Make the gateway and attach it; of two runs at once the first to attach wins."""
         create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
         # Not again from the start, as another step would: a second gateway would be made.
-        return until_seen(lambda: self._settle(ctx), clock=ctx.clock, note=ctx.note)
+        return retry_not_found(lambda: self._settle(ctx), clock=ctx.clock, note=ctx.note)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Attach what an earlier run left detached."""
@@ -81,7 +88,7 @@ class InternetGateway(Step):
         return gateway
 
     def _settle(self, ctx: Context) -> Found:
-        gateway = shown(lambda: self._there(ctx), clock=ctx.clock)
+        gateway = wait_visible(lambda: self._there(ctx), clock=ctx.clock)
         if gateway and not gateway["Attachments"]:
             self._attach(ctx, gateway["InternetGatewayId"])
         return self._keep_one(ctx)
@@ -99,7 +106,7 @@ class InternetGateway(Step):
         return items if items and items[0]["Attachments"] else None
 
     def _keep_one(self, ctx: Context) -> Found:
-        items = shown(lambda: self._attached(ctx), clock=ctx.clock)
+        items = wait_visible(lambda: self._attached(ctx), clock=ctx.clock)
         if items is None:
             raise SetupError(
                 "the VPC has an internet gateway of somebody else",
@@ -114,7 +121,7 @@ class InternetGateway(Step):
         own = gateway["InternetGatewayId"]
         for attachment in gateway["Attachments"]:
             vpc = attachment["VpcId"]
-            delete_patiently(
+            delete_with_retry(
                 ctx,
                 f"attachment of internet gateway {own}",
                 lambda vpc=vpc: ctx.aws.ec2.detach_internet_gateway(  # type: ignore[misc]
@@ -122,7 +129,7 @@ class InternetGateway(Step):
                 ),
                 gone={"Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"},
             )
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"internet gateway {own}",
             lambda: ctx.aws.ec2.delete_internet_gateway(InternetGatewayId=own),
@@ -168,9 +175,9 @@ class ElasticIp(Step):
         for address in ctx.inventory.of_step("addresses", self.name, fresh=True):
             release(ctx, address["AllocationId"])
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """A public IPv4 address."""
-        return (Charge(self.part, "ipv4"),)
+        return (CostItem(self.part, "ipv4"),)
 
     def _there(self, ctx: Context) -> Item | None:
         items = ctx.inventory.of_step("addresses", self.name, fresh=True)
@@ -195,12 +202,12 @@ def _address(item: Item, drift: tuple[Drift, ...] = ()) -> Found:
 
 def release(ctx: Context, allocation: str) -> None:
     """Release an elastic IP; just after its NAT gateway is gone AWS answers AuthFailure."""
-    delete_patiently(
+    delete_with_retry(
         ctx,
         f"elastic IP {allocation}",
         lambda: ctx.aws.ec2.release_address(AllocationId=allocation),
         gone={"InvalidAllocationID.NotFound"},
-        busy=BUSY | {"AuthFailure"},
+        busy=IN_USE_CODES | {"AuthFailure"},
     )
 
 
@@ -246,14 +253,14 @@ class NatGateway(Step):
         gateway shows up for many looks is a gone one's.
         """
         gone = len(ctx.inventory.of_step("nat gateways", self.name))
-        life = gone + max(0, look - LOOKS)
+        life = gone + max(0, look - MAX_POLLS)
         mine = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
         subnet = ctx.of("public subnet 1").id
         try:
             made: Any = ctx.aws.ec2.create_nat_gateway(
                 SubnetId=subnet,
                 AllocationId=ctx.of("elastic ip").id,
-                ClientToken=token(ctx.config.deployment_name, self.name, subnet, life),
+                ClientToken=client_token(ctx.config.deployment_name, self.name, subnet, life),
                 TagSpecifications=specification("natgateway", mine),
             )
         except ClientError as error:
@@ -293,7 +300,7 @@ class NatGateway(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the gateway and return when AWS says deleted, so that its address is free."""
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"NAT gateway {found.id}",
             lambda: ctx.aws.ec2.delete_nat_gateway(NatGatewayId=found.id),
@@ -313,9 +320,9 @@ class NatGateway(Step):
             note=ctx.note,
         )
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The gateway's hours; its traffic comes on top."""
-        return (Charge(self.part, "nat"),)
+        return (CostItem(self.part, "nat"),)
 
 
 def _described(ctx: Context, own: str) -> Item | None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently, until_seen
+from aws_setup.aws.idempotency import delete_with_retry, retry_not_found
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT, as_list, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.engine.step import OWNER, Context, Drift, Found, Step
 from aws_setup.errors import SetupError
 
@@ -57,8 +57,8 @@ class ClusterRole(Step):
             )
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        if tag_of(role, DEPLOYMENT) != ctx.config.deployment_name:
-            owner = tag_of(role, DEPLOYMENT) or "somebody else"
+        if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            owner = tag_of(role, DEPLOYMENT_TAG) or "somebody else"
             mend = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
             return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
@@ -81,8 +81,8 @@ class ClusterRole(Step):
             if error_code(error) != "EntityAlreadyExists":
                 raise
             get = ctx.aws.iam.get_role
-            role = until_seen(lambda: get(RoleName=name)["Role"], clock=ctx.clock)
-            if tag_of(role, DEPLOYMENT) != ctx.config.deployment_name:
+            role = retry_not_found(lambda: get(RoleName=name)["Role"], clock=ctx.clock)
+            if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
                 raise
         return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))
 
@@ -113,7 +113,7 @@ def delete_role(ctx: Context, name: str) -> None:
     for own in inline:
         with suppress(iam.exceptions.NoSuchEntityException):
             iam.delete_role_policy(RoleName=name, PolicyName=own)
-    delete_patiently(
+    delete_with_retry(
         ctx,
         f"IAM role {name}",
         lambda: iam.delete_role(RoleName=name),

@@ -7,28 +7,28 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently
+from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.config import Config
-from aws_setup.engine.step import Charge, Context, Drift, Found, Step
+from aws_setup.engine.step import Context, CostItem, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.run_instances import (
-    DEAD,
-    batches,
-    dead_machines,
+    TERMINATED_STATES,
+    count_terminated,
     disk_charges,
     launch,
+    missing_launches,
 )
-from aws_setup.infrastructure.vm_groups import Fleet
+from aws_setup.infrastructure.vm_groups import VmGroup
 
 
 @dataclass(frozen=True)
-class Machines(Step):
+class VmGroupStep(Step):
     """The VMs of one fleet, running; `facts["instances"]` lists them sorted by name."""
 
-    fleet: Fleet
+    fleet: VmGroup
     needs: tuple[str, ...] = ("public subnet 1", "security group")
     part: str = "machines"
 
@@ -44,7 +44,7 @@ class Machines(Step):
 
     def _living(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
         items = ctx.inventory.of_step("instances", self.name, fresh=fresh)
-        return [item for item in items if item["State"]["Name"] not in DEAD]
+        return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
 
     def _found(self, living: list[Item]) -> Found:
         states = {machine["State"]["Name"] for machine in living}
@@ -120,8 +120,8 @@ class Machines(Step):
         return True
 
     def _complete(self, ctx: Context, living: list[Item]) -> Found:
-        started, missing = list(living), batches(self.fleet, living)
-        lives = (len(living), dead_machines(ctx, self.name) if missing else 0)
+        started, missing = list(living), missing_launches(self.fleet, living)
+        lives = (len(living), count_terminated(ctx, self.name) if missing else 0)
         for batch in missing:
             started += launch(ctx, self.fleet, batch, lives=lives)
         own = ", ".join(machine["InstanceId"] for machine in started)
@@ -148,7 +148,7 @@ class Machines(Step):
                 raise
             return Pending("not visible yet")
         living = [item for group in answer["Reservations"] for item in group["Instances"]]
-        dead = [item for item in living if item["State"]["Name"] in DEAD]
+        dead = [item for item in living if item["State"]["Name"] in TERMINATED_STATES]
         if dead:
             reason = dead[0].get("StateReason", {}).get("Message", "AWS gives no reason")
             raise SetupError(
@@ -185,13 +185,13 @@ class Machines(Step):
         ids = [item["InstanceId"] for item in ctx.inventory.of_step("instances", self.name)]
         terminate(ctx, self.name, ids)
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The machines' hours and their public addresses."""
         count = float(self.fleet.count)
-        machines = Charge(self.part, f"ec2:{self.fleet.instance_type}", count)
-        return (machines, Charge(self.part, "ipv4", count))
+        machines = CostItem(self.part, f"ec2:{self.fleet.instance_type}", count)
+        return (machines, CostItem(self.part, "ipv4", count))
 
-    def disks(self, ctx: Context) -> list[Charge]:
+    def disks(self, ctx: Context) -> list[CostItem]:
         """The disks that the AMI has."""
         return disk_charges(ctx, self.fleet.ami, count=float(self.fleet.count), part="disks")
 
@@ -201,7 +201,7 @@ def terminate(ctx: Context, what: str, ids: list[str]) -> None:
     if not ids:
         return
     try:
-        delete_patiently(
+        delete_with_retry(
             ctx,
             what,
             lambda: ctx.aws.ec2.terminate_instances(InstanceIds=ids),

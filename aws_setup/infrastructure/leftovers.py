@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from aws_setup.aws.inventory import READERS, Inventory, Item
 from aws_setup.aws.pricing import TABLE
-from aws_setup.engine.plan import look
+from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.step import Context, Step
 from aws_setup.infrastructure.cleanup import cluster_volumes
-from aws_setup.infrastructure.run_instances import DEAD
+from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 
 COMMANDS: Mapping[str, str] = {
     "vpc": "aws ec2 delete-vpc --vpc-id",
@@ -105,7 +105,7 @@ def _by_tag(ctx: Context) -> list[Leftover]:
 def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
     """Return what the steps find, for things that carry no tag in a list call (IAM, EKS)."""
     found = []
-    for row in look(table, ctx, stop=lambda: None):
+    for row in inspect_all(table, ctx, stop=lambda: None):
         if row.step.adopted or row.step.part in LISTED:
             continue
         if row.error:
@@ -137,4 +137,4 @@ def command_for(own: str) -> str:
 def _lives(item: Item) -> bool:
     state = item.get("State", "")
     name = state.get("Name", "") if isinstance(state, Mapping) else state
-    return name not in DEAD | {"deleted", "deleting", "failed"}
+    return name not in TERMINATED_STATES | {"deleted", "deleting", "failed"}

@@ -13,7 +13,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import create_once, delete_patiently, shown, token, until_seen
+from aws_setup.aws.idempotency import (
+    client_token,
+    create_once,
+    delete_with_retry,
+    retry_not_found,
+    wait_visible,
+)
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
@@ -21,10 +27,10 @@ from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
-CLAIM = "private route table"
+MARKER_GROUP = "private route table"
 """Name of the step whose route table claims the VPC."""
 
-LIVES = 20
+MAX_TOKEN_GENERATIONS = 20
 """Most creations and destructions of one deployment within the life of a client token."""
 
 
@@ -40,7 +46,7 @@ class Vpc(Step):
         vpcs = ctx.inventory.of_step("vpcs", self.name)
         if not vpcs:
             return None
-        claims = ctx.inventory.of_step("route tables", CLAIM)
+        claims = ctx.inventory.of_step("route tables", MARKER_GROUP)
         claimed = {table["VpcId"] for table in claims}
         ordered = sorted(vpcs, key=lambda vpc: (vpc["VpcId"] not in claimed, vpc["VpcId"]))
         return self._found(ctx, ordered[0], strays=ordered[1:], claimed=bool(claimed))
@@ -52,7 +58,7 @@ class Vpc(Step):
             mend = f"set vpc_cidr: {vpc['CidrBlock']}, or destroy and create again"
             drift.append(Drift("address range", vpc["CidrBlock"], config.vpc_cidr, mend))
         if not claimed:
-            drift.append(Drift("claim", "none", f"a {CLAIM}"))
+            drift.append(Drift("claim", "none", f"a {MARKER_GROUP}"))
         if strays:
             ids = ", ".join(stray["VpcId"] for stray in strays)
             drift.append(Drift("VPCs of this deployment", f"also {ids}", "one"))
@@ -66,7 +72,9 @@ class Vpc(Step):
             ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx)
         )
         # Not again from the start, as another step would: a second VPC would be made.
-        return until_seen(lambda: self._settle(ctx, vpc["VpcId"]), clock=ctx.clock, note=ctx.note)
+        return retry_not_found(
+            lambda: self._settle(ctx, vpc["VpcId"]), clock=ctx.clock, note=ctx.note
+        )
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Finish a VPC that an earlier run left half-made."""
@@ -88,7 +96,7 @@ class Vpc(Step):
         )["Vpc"]
 
     def _settle(self, ctx: Context, mine: str) -> Found:
-        winner = claim(ctx, mine)
+        winner = create_marker(ctx, mine)
         for vpc in ctx.inventory.of_step("vpcs", self.name, fresh=True):
             if vpc["VpcId"] != winner:
                 ctx.note(f"deleting {vpc['VpcId']}: {winner} was first")
@@ -99,29 +107,29 @@ class Vpc(Step):
         return Found(winner, "available", {"cidr": ctx.config.vpc_cidr})
 
 
-def claim(ctx: Context, mine: str) -> str:
+def create_marker(ctx: Context, mine: str) -> str:
     """Return the VPC in which the deployment's private route table is, making it if need be.
 
     A token may still be remembered from a VPC that is gone: then no table of ours can be seen
     after a while, and the next token of the series decides.
     """
-    for life in range(LIVES):
-        for table in _claims(ctx):
+    for life in range(MAX_TOKEN_GENERATIONS):
+        for table in _markers(ctx):
             return str(table["VpcId"])
-        _claim_with(ctx, mine, life=life)
-        visible = _visible_claim(ctx)
+        _create_marker_with(ctx, mine, life=life)
+        visible = _visible_marker(ctx)
         if visible:
             return visible
     raise RuntimeError("every client token of this deployment was used up today")
 
 
-def _claim_with(ctx: Context, mine: str, *, life: int) -> None:
+def _create_marker_with(ctx: Context, mine: str, *, life: int) -> None:
     """Ask for the claim; afterwards it is decided, one way or the other."""
-    table_tags = tags(ctx.config, CLAIM, name="LambdaFS-PrivateRouteTable")
+    table_tags = tags(ctx.config, MARKER_GROUP, name="LambdaFS-PrivateRouteTable")
     try:
         ctx.aws.ec2.create_route_table(
             VpcId=mine,
-            ClientToken=token(ctx.config.deployment_name, CLAIM, life),
+            ClientToken=client_token(ctx.config.deployment_name, MARKER_GROUP, life),
             TagSpecifications=specification("route-table", table_tags),
         )
     except ClientError as error:
@@ -129,20 +137,20 @@ def _claim_with(ctx: Context, mine: str, *, life: int) -> None:
             raise
 
 
-def _visible_claim(ctx: Context) -> str:
+def _visible_marker(ctx: Context) -> str:
     """Return the VPC of the claim as soon as it can be seen; '' when it stays invisible."""
     tries = iter(range(6))
 
     def probe() -> str | Pending:
-        for table in _claims(ctx):
+        for table in _markers(ctx):
             return str(table["VpcId"])
         return "" if next(tries, None) is None else Pending("not visible yet")
 
-    return wait_until(f"the {CLAIM} shows", probe, clock=ctx.clock, deadline=60, pause=2.0)
+    return wait_until(f"the {MARKER_GROUP} shows", probe, clock=ctx.clock, deadline=60, pause=2.0)
 
 
-def _claims(ctx: Context) -> list[Item]:
-    return ctx.inventory.of_step("route tables", CLAIM, fresh=True)
+def _markers(ctx: Context) -> list[Item]:
+    return ctx.inventory.of_step("route tables", MARKER_GROUP, fresh=True)
 
 
 def _dns(ctx: Context, vpc: str) -> bool:
@@ -153,7 +161,7 @@ def _dns(ctx: Context, vpc: str) -> bool:
 
 
 def _delete(ctx: Context, vpc: str) -> None:
-    delete_patiently(
+    delete_with_retry(
         ctx,
         f"VPC {vpc}",
         lambda: ctx.aws.ec2.delete_vpc(VpcId=vpc),
@@ -217,7 +225,7 @@ class Subnet(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the subnet once nothing stands in it."""
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"subnet {found.id}",
             lambda: ctx.aws.ec2.delete_subnet(SubnetId=found.id),
@@ -225,7 +233,7 @@ class Subnet(Step):
         )
 
     def _made_before(self, ctx: Context, error: ClientError) -> Item:
-        made = shown(lambda: self._again(ctx), clock=ctx.clock)
+        made = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
         if made is None:
             raise SetupError(
                 f"the address range {self._cidr(ctx)} of {self.name} is taken",

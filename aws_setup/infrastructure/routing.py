@@ -7,12 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently, shown, token
+from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Context, Drift, Found, Step
-from aws_setup.infrastructure.network import CLAIM, LIVES
+from aws_setup.infrastructure.network import MARKER_GROUP, MAX_TOKEN_GENERATIONS
 
 EVERYWHERE = "0.0.0.0/0"
 PUBLIC = "public route table"
@@ -39,12 +39,12 @@ class RouteTable(Step):
         the next token of the series is tried.
         """
         found = self._there(ctx)
-        for life in range(LIVES):
+        for life in range(MAX_TOKEN_GENERATIONS):
             if found is not None:
                 return found
             self._ask(ctx, life=life)
-            found = shown(lambda: self._there(ctx), clock=ctx.clock)
-        raise RuntimeError(f"{LIVES} generations of {self.name} within one day")
+            found = wait_visible(lambda: self._there(ctx), clock=ctx.clock)
+        raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {self.name} within one day")
 
     def _there(self, ctx: Context) -> Found | None:
         items = ctx.inventory.of_step("route tables", self.name, fresh=True)
@@ -55,7 +55,7 @@ class RouteTable(Step):
         mine = tags(ctx.config, self.name, name=self.title)
         ctx.aws.ec2.create_route_table(
             VpcId=vpc,
-            ClientToken=token(ctx.config.deployment_name, self.name, vpc, life),
+            ClientToken=client_token(ctx.config.deployment_name, self.name, vpc, life),
             TagSpecifications=specification("route-table", mine),
         )
 
@@ -65,7 +65,7 @@ class RouteTable(Step):
             for association in table["Associations"]:
                 if not association.get("Main"):
                     _disassociate(ctx, association["RouteTableAssociationId"])
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"route table {found.id}",
             lambda: ctx.aws.ec2.delete_route_table(RouteTableId=found.id),
@@ -74,7 +74,7 @@ class RouteTable(Step):
 
 
 def _disassociate(ctx: Context, association: str) -> None:
-    delete_patiently(
+    delete_with_retry(
         ctx,
         f"route table association {association}",
         lambda: ctx.aws.ec2.disassociate_route_table(AssociationId=association),
@@ -203,10 +203,10 @@ def routing_steps() -> list[Step]:
     steps: list[Step] = [
         RouteTable(PUBLIC, "LambdaFS-PublicRouteTable"),
         DefaultRoute("public route", PUBLIC, "internet gateway"),
-        RouteTable(CLAIM, "LambdaFS-PrivateRouteTable"),
-        DefaultRoute("private route", CLAIM, "nat gateway"),
+        RouteTable(MARKER_GROUP, "LambdaFS-PrivateRouteTable"),
+        DefaultRoute("private route", MARKER_GROUP, "nat gateway"),
     ]
-    for kind, table in (("public", PUBLIC), ("private", CLAIM)):
+    for kind, table in (("public", PUBLIC), ("private", MARKER_GROUP)):
         for number in (1, 2):
             subnet = f"{kind} subnet {number}"
             steps.append(Association(f"{subnet} routing", table, subnet))

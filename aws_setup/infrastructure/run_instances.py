@@ -7,59 +7,61 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import token
+from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import DEPLOYMENT, STEP, specification, tags
-from aws_setup.engine.step import Charge, Context
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
+from aws_setup.engine.step import Context, CostItem
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.vm_groups import Fleet
+from aws_setup.infrastructure.vm_groups import VmGroup
 
 CAPACITY = frozenset(
     {"InsufficientInstanceCapacity", "Unsupported", "InsufficientFreeAddressesInSubnet"}
 )
 """Error codes that another zone, type or subnet mends."""
 
-DEAD = frozenset({"shutting-down", "terminated"})
+TERMINATED_STATES = frozenset({"shutting-down", "terminated"})
 
-LIVES = 50
+MAX_TOKEN_GENERATIONS = 50
 """Most times that machines of one fleet can be replaced within the life of a client token."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class LaunchRequest:
     """One RunInstances call: how many machines, at which fixed address if any."""
 
     count: int
     address: str = ""
 
 
-def batches(fleet: Fleet, living: list[Item]) -> list[Batch]:
+def missing_launches(fleet: VmGroup, living: list[Item]) -> list[LaunchRequest]:
     """Return the calls that bring a fleet with its `living` machines to its full count.
 
     RunInstances takes a fixed private address for a single machine only.
     """
     taken = {machine["PrivateIpAddress"] for machine in living}
     fixed = [str(address) for address in fleet.addresses]
-    calls = [Batch(1, address) for address in fixed if address not in taken]
+    calls = [LaunchRequest(1, address) for address in fixed if address not in taken]
     free = sum(machine["PrivateIpAddress"] not in fixed for machine in living)
     missing = fleet.count - len(fixed) - free
-    return [*calls, Batch(missing)] if missing > 0 else calls
+    return [*calls, LaunchRequest(missing)] if missing > 0 else calls
 
 
-def dead_machines(ctx: Context, step: str) -> int:
+def count_terminated(ctx: Context, step: str) -> int:
     """Return how many machines of a step are gone; AWS shows them for about an hour."""
     filters: list[Any] = [
-        {"Name": f"tag:{DEPLOYMENT}", "Values": [ctx.config.deployment_name]},
-        {"Name": f"tag:{STEP}", "Values": [step]},
-        {"Name": "instance-state-name", "Values": sorted(DEAD)},
+        {"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [ctx.config.deployment_name]},
+        {"Name": f"tag:{STEP_TAG}", "Values": [step]},
+        {"Name": "instance-state-name", "Values": sorted(TERMINATED_STATES)},
     ]
     found = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
     return sum(len(reservation["Instances"]) for reservation in found)
 
 
-def launch(ctx: Context, fleet: Fleet, batch: Batch, *, lives: tuple[int, int]) -> list[Item]:
+def launch(
+    ctx: Context, fleet: VmGroup, batch: LaunchRequest, *, lives: tuple[int, int]
+) -> list[Item]:
     """Start the machines of a batch and return them as RunInstances answers.
 
     `lives` says how many machines of the fleet live and how many are gone. It makes the token:
@@ -70,18 +72,18 @@ def launch(ctx: Context, fleet: Fleet, batch: Batch, *, lives: tuple[int, int]) 
         botocore.exceptions.ClientError: AWS refused for another reason.
     """
     request = run_request(ctx, fleet, batch)
-    for life in range(LIVES):
-        own = token(ctx.config.deployment_name, fleet.step, request, lives, life)
+    for life in range(MAX_TOKEN_GENERATIONS):
+        own = client_token(ctx.config.deployment_name, fleet.step, request, lives, life)
         try:
             machines = _run(ctx, batch, request | {"ClientToken": own})
         except ClientError as error:
-            raise _in_words(fleet, error) from error
-        if not any(machine["State"]["Name"] in DEAD for machine in machines):
+            raise _translate_error(fleet, error) from error
+        if not any(machine["State"]["Name"] in TERMINATED_STATES for machine in machines):
             return machines
-    raise RuntimeError(f"{LIVES} generations of {fleet.step} within one day")
+    raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {fleet.step} within one day")
 
 
-def _run(ctx: Context, batch: Batch, request: Any) -> list[Item]:
+def _run(ctx: Context, batch: LaunchRequest, request: Any) -> list[Item]:
     """Send the request, again while a machine that goes away still has the fixed address."""
 
     def ask() -> list[Item] | Pending:
@@ -89,7 +91,7 @@ def _run(ctx: Context, batch: Batch, request: Any) -> list[Item]:
             answer: Any = ctx.aws.ec2.run_instances(**request)
         except ClientError as error:
             held = error_code(error) == "InvalidIPAddress.InUse"
-            leaving = going_with(ctx, batch.address) if held else ""
+            leaving = holder_of_address(ctx, batch.address) if held else ""
             if not leaving:
                 raise
             return Pending(f"{leaving}, which is shutting down, still has {batch.address}")
@@ -100,7 +102,7 @@ def _run(ctx: Context, batch: Batch, request: Any) -> list[Item]:
     return wait_until(what, ask, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)
 
 
-def going_with(ctx: Context, address: str) -> str:
+def holder_of_address(ctx: Context, address: str) -> str:
     """Return the machine in our VPC that is shutting down and has an address; '' for none."""
     filters: list[Any] = [
         {"Name": "private-ip-address", "Values": [address]},
@@ -111,7 +113,7 @@ def going_with(ctx: Context, address: str) -> str:
     return next((one["InstanceId"] for group in found for one in group["Instances"]), "")
 
 
-def _in_words(fleet: Fleet, error: ClientError) -> Exception:
+def _translate_error(fleet: VmGroup, error: ClientError) -> Exception:
     if error_code(error) not in CAPACITY:
         return error
     return SetupError(
@@ -121,7 +123,7 @@ def _in_words(fleet: Fleet, error: ClientError) -> Exception:
     )
 
 
-def run_request(ctx: Context, fleet: Fleet, batch: Batch) -> dict[str, Any]:
+def run_request(ctx: Context, fleet: VmGroup, batch: LaunchRequest) -> dict[str, Any]:
     """Return the RunInstances request of a batch, without its token.
 
     IMDSv2 is required, volumes are encrypted, and every disk goes with its machine.
@@ -158,11 +160,11 @@ def metadata_options() -> dict[str, Any]:
     return {"HttpTokens": "required", "HttpEndpoint": "enabled"}
 
 
-def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[Charge]:
+def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[CostItem]:
     """Return what the disks of machines of an AMI cost; nothing where AWS does not show it."""
     images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
     return [
-        Charge(part, f"{disk['Ebs']['VolumeType']}-gib", count * disk["Ebs"]["VolumeSize"])
+        CostItem(part, f"{disk['Ebs']['VolumeType']}-gib", count * disk["Ebs"]["VolumeSize"])
         for image in images[:1]
         for disk in image["BlockDeviceMappings"]
         if "VolumeSize" in disk.get("Ebs", {})

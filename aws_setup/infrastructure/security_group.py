@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently, shown
+from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
@@ -34,13 +34,13 @@ class SecurityGroup(Step):
         """Return the group, with its rules compared."""
         items = ctx.inventory.of_step("security groups", self.name)
         if not items:
-            return _users_own(ctx)
+            return _existing_group(ctx)
         group = items[0]
         drift = []
         if not _open_to_itself(group):
             drift.append(Drift("traffic within the group", "refused", "allowed"))
         operator = ctx.choices.operator_cidr
-        if operator and (_ssh_ranges(group) - {operator} or not _admitted(group, operator)):
+        if operator and (_ssh_ranges(group) - {operator} or not _is_allowed(group, operator)):
             has = ", ".join(sorted(_ssh_ranges(group))) or "nobody"
             drift.append(Drift("SSH allowed from", has, operator))
         return Found(group["GroupId"], "available", {"name": group["GroupName"]}, tuple(drift))
@@ -68,7 +68,7 @@ class SecurityGroup(Step):
         """Delete the group once nothing uses it; one that was the user's stays."""
         if found.state == ADOPTED:
             return
-        delete_patiently(
+        delete_with_retry(
             ctx,
             f"security group {found.id}",
             lambda: ctx.aws.ec2.delete_security_group(GroupId=found.id),
@@ -76,7 +76,7 @@ class SecurityGroup(Step):
         )
 
     def _settle(self, ctx: Context) -> Found:
-        group = shown(lambda: self._again(ctx), clock=ctx.clock)
+        group = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
         if group is None:
             raise SetupError(
                 f"a security group {ctx.config.security_group_name} of somebody else is in the VPC",
@@ -86,7 +86,7 @@ class SecurityGroup(Step):
         own, operator = group["GroupId"], ctx.choices.operator_cidr
         if not _open_to_itself(group):
             self._allow(ctx, own, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": own}]})
-        if operator and not _admitted(group, operator):
+        if operator and not _is_allowed(group, operator):
             self._allow(ctx, own, _ssh(operator, Description="SSH of the operator"))
         for old in _ssh_ranges(group) - {operator} if operator else set():
             self._forbid(ctx, own, _ssh(old))
@@ -114,7 +114,7 @@ class SecurityGroup(Step):
                 raise
 
 
-def _users_own(ctx: Context) -> Found | None:
+def _existing_group(ctx: Context) -> Found | None:
     """Return the group of that name in an adopted VPC, which is used as it is."""
     vpc = ctx.found.get("vpc")
     if ctx.config.create_vpc or vpc is None:
@@ -145,7 +145,7 @@ def _is_ssh(rule: Item) -> bool:
     return bool(rule.get("FromPort") == SSH and rule.get("ToPort") == SSH)
 
 
-def _admitted(group: Item, operator: str) -> bool:
+def _is_allowed(group: Item, operator: str) -> bool:
     """Say whether the operator may SSH in: by a rule of ours, or one for more ports.
 
     Rules for more ports are somebody's own: they are enough, and never taken away.

@@ -28,7 +28,7 @@ def ssh_command(config: Config, machine: Mapping[str, Any]) -> str:
     return f"ssh -i {key} {SSH_USER}@{machine['public_ip'] or machine['private_ip']}"
 
 
-def lines(config: Config, found: Mapping[str, Found]) -> Sequence[str]:
+def summary_lines(config: Config, found: Mapping[str, Found]) -> Sequence[str]:
     """Return the lines that end a successful create: each machine with its ssh command."""
     listed = machines(found)
     width = max((len(str(machine["name"])) for machine in listed), default=0)

@@ -10,7 +10,7 @@ from aws_setup.config import Config
 
 
 @dataclass(frozen=True)
-class Fleet:
+class VmGroup:
     """A group of VMs that are alike but for their index and, for some, a fixed address.
 
     `title` is the Name tag; with `numbered` each machine's index follows it. `component` is the
@@ -34,9 +34,9 @@ class Fleet:
         return f"{self.title}-{index}" if self.numbered else self.title
 
 
-def fleets(config: Config) -> Sequence[Fleet]:
+def vm_groups(config: Config) -> Sequence[VmGroup]:
     """Return the groups that the configuration switches on, with λFS's own names and tags."""
-    wanted: list[Fleet] = []
+    wanted: list[VmGroup] = []
     if config.create_ndb_cluster:
         wanted += _ndb(config)
     if config.create_zookeeper_vms:
@@ -44,11 +44,11 @@ def fleets(config: Config) -> Sequence[Fleet]:
     return [*wanted, *_clients(config)]
 
 
-def _ndb(config: Config) -> list[Fleet]:
+def _ndb(config: Config) -> list[VmGroup]:
     half = config.num_ndb_datanodes // 2
     counts = {1: half, 2: config.num_ndb_datanodes - half}
     amis = {1: config.ndb_datanode1_ami, 2: config.ndb_datanode2_ami}
-    manager = Fleet(
+    manager = VmGroup(
         step="ndb manager",
         title="ndb-manager-node",
         component="NDB_MGM_VM",
@@ -61,7 +61,7 @@ def _ndb(config: Config) -> list[Fleet]:
         type_key="ndb_manager_instance_type",
     )
     nodes = [
-        Fleet(
+        VmGroup(
             step=f"ndb data nodes {kind}",
             title=f"ndb-datanode-type{kind}",
             component="NDB_DataNodeVM",
@@ -76,8 +76,8 @@ def _ndb(config: Config) -> list[Fleet]:
     return [manager, *nodes]
 
 
-def _zookeeper(config: Config) -> Fleet:
-    return Fleet(
+def _zookeeper(config: Config) -> VmGroup:
+    return VmGroup(
         step="zookeeper",
         title="lambdafs-zookeeper",
         component="ZooKeeperVM",
@@ -90,11 +90,11 @@ def _zookeeper(config: Config) -> Fleet:
     )
 
 
-def _clients(config: Config) -> list[Fleet]:
+def _clients(config: Config) -> list[VmGroup]:
     wanted = []
     if config.create_lambda_fs_client_vm:
         wanted.append(
-            Fleet(
+            VmGroup(
                 step="lambda-fs client",
                 title="lambda-fs-client-driver",
                 component="PrimaryLambdaFSClientVM",
@@ -108,7 +108,7 @@ def _clients(config: Config) -> list[Fleet]:
         )
     if config.create_hops_fs_client_vm:
         wanted.append(
-            Fleet(
+            VmGroup(
                 step="hopsfs client",
                 title="hops-fs-client-driver",
                 component="PrimaryHopsFSClientVM",

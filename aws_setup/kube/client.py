@@ -38,7 +38,7 @@ NO_SUCH_HOST = "nobody knows the host name of its endpoint"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceType:
     """A kind of object: where the API keeps it."""
 
     version: str
@@ -53,20 +53,20 @@ class Kind:
         return f"{root}{self.version}{spaced}/{self.plural}{named}"
 
 
-NAMESPACE = Kind("v1", "namespaces", namespaced=False)
-NODE = Kind("v1", "nodes", namespaced=False)
-VOLUME = Kind("v1", "persistentvolumes", namespaced=False)
-CONFIG_MAP = Kind("v1", "configmaps")
-SECRET = Kind("v1", "secrets")
-SERVICE = Kind("v1", "services")
-SERVICE_ACCOUNT = Kind("v1", "serviceaccounts")
-POD = Kind("v1", "pods")
-CLAIM = Kind("v1", "persistentvolumeclaims")
-EVENT = Kind("v1", "events")
-DEPLOYMENT = Kind("apps/v1", "deployments")
-STATEFUL_SET = Kind("apps/v1", "statefulsets")
-JOB = Kind("batch/v1", "jobs")
-STORAGE_CLASS = Kind("storage.k8s.io/v1", "storageclasses", namespaced=False)
+NAMESPACE = ResourceType("v1", "namespaces", namespaced=False)
+NODE = ResourceType("v1", "nodes", namespaced=False)
+VOLUME = ResourceType("v1", "persistentvolumes", namespaced=False)
+CONFIG_MAP = ResourceType("v1", "configmaps")
+SECRET = ResourceType("v1", "secrets")
+SERVICE = ResourceType("v1", "services")
+SERVICE_ACCOUNT = ResourceType("v1", "serviceaccounts")
+POD = ResourceType("v1", "pods")
+CLAIM = ResourceType("v1", "persistentvolumeclaims")
+EVENT = ResourceType("v1", "events")
+DEPLOYMENT = ResourceType("apps/v1", "deployments")
+STATEFUL_SET = ResourceType("apps/v1", "statefulsets")
+JOB = ResourceType("batch/v1", "jobs")
+STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=False)
 
 
 class KubeError(SetupError):
@@ -78,32 +78,37 @@ class KubeError(SetupError):
 
 
 @dataclass(frozen=True)
-class Reach:
+class ClusterEndpoint:
     """How the cluster is reached: its address and the CA (PEM text) that vouches for it."""
 
     server: str
     authority: str
 
 
-class Kube:
+class KubeClient:
     """The API server of one cluster; safe to use from many threads."""
 
     def __init__(
-        self, api: Any, clock: Clock, *, tokens: Tokens | None = None, reach: Reach | None = None
+        self,
+        api: Any,
+        clock: Clock,
+        *,
+        tokens: Tokens | None = None,
+        reach: ClusterEndpoint | None = None,
     ) -> None:
         self._api, self._clock, self._tokens = api, clock, tokens
         self._patience = Patience(clock)
         self._note: Callable[[str], None] = lambda _: None
         self.reach = reach
 
-    def telling(self, note: Callable[[str], None]) -> Kube:
+    def telling(self, note: Callable[[str], None]) -> KubeClient:
         """Return the same door; what its requests wait for is told to `note`."""
         own = copy.copy(self)
         own._note = note
         return own
 
     @classmethod
-    def of_eks(cls, reach: Reach, tokens: Tokens, clock: Clock) -> Kube:
+    def of_eks(cls, reach: ClusterEndpoint, tokens: Tokens, clock: Clock) -> KubeClient:
         """Return the door to an EKS cluster; tokens are signed in this process."""
         settings = kubernetes_client.Configuration(
             host=reach.server, ca_cert_data=reach.authority, retries=False
@@ -112,7 +117,7 @@ class Kube:
         return cls(api, clock, tokens=tokens, reach=reach)
 
     @classmethod
-    def of_kubeconfig(cls, path: str | None, context: str | None, clock: Clock) -> Kube:
+    def of_kubeconfig(cls, path: str | None, context: str | None, clock: Clock) -> KubeClient:
         """Return the door that an existing kubeconfig opens.
 
         Raises:
@@ -128,7 +133,7 @@ class Kube:
             ) from error
         return cls(api, clock)
 
-    def elsewhere(self, reach: Reach) -> str:
+    def elsewhere(self, reach: ClusterEndpoint) -> str:
         """Return where this door leads when that is another cluster, '' when it is the right one.
 
         A tunnel has an address of its own and the cluster's own authority.
@@ -144,7 +149,7 @@ class Kube:
         """Return a new token, for a program that is started with one and cannot renew it."""
         return self._tokens.fresh() if self._tokens else ""
 
-    def get(self, kind: Kind, name: str, namespace: str = "") -> Json | None:
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json | None:
         """Return an object; None only when the API says that it does not exist."""
         try:
             return self.request("GET", kind.path(name, namespace))
@@ -153,13 +158,13 @@ class Kube:
                 return None
             raise
 
-    def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> list[Json]:
+    def list(self, kind: ResourceType, namespace: str = "", *, labels: str = "") -> list[Json]:
         """Return every object of a kind in a namespace, of those labels where given."""
         query = {"labelSelector": labels} if labels else {}
         answer = self.request("GET", kind.path(namespace=namespace), query=query)
         return list(answer.get("items") or [])
 
-    def create(self, kind: Kind, body: Json, namespace: str = "") -> Json:
+    def create(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
         """Make an object, or return the one of the same name that is there already."""
         try:
             return self.request("POST", kind.path(namespace=namespace), body=body)
@@ -170,12 +175,12 @@ class Kube:
                 raise
             return there
 
-    def replace(self, kind: Kind, body: Json, namespace: str = "") -> Json:
+    def replace(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
         """Replace an object; a stale resourceVersion raises KubeError with status 409."""
         path = kind.path(body["metadata"]["name"], namespace)
         return self.request("PUT", path, body=body)
 
-    def patch(self, kind: Kind, name: str, body: Json, namespace: str = "") -> Json:
+    def patch(self, kind: ResourceType, name: str, body: Json, namespace: str = "") -> Json:
         """Merge some fields into an object."""
         return self.request(
             "PATCH",
@@ -184,7 +189,7 @@ class Kube:
             content="application/merge-patch+json",
         )
 
-    def delete(self, kind: Kind, name: str, namespace: str = "") -> None:
+    def delete(self, kind: ResourceType, name: str, namespace: str = "") -> None:
         """Delete an object and what it owns; already gone is fine."""
         try:
             self.request(
@@ -220,7 +225,7 @@ class Kube:
         except ApiException as error:
             why = " ".join(str(error.reason).split())
             raise KubeError(
-                f"no port of the pod {pod} can be reached", why, UNREACHED, status=0
+                f"no port of the pod {pod} can be reached", why, REQUEST_FAILED, status=0
             ) from error
         connection: socket.socket = ways.socket(port)
         return connection
@@ -278,7 +283,7 @@ class Kube:
             lost = NO_SUCH_HOST in text and not self._patience.known
             if lost or not self._patience.again(attempt, status, began=began, note=self._note):
                 break
-        raise KubeError(*refusal(method, path, status, text), status=status)
+        raise KubeError(*to_kube_error(method, path, status, text), status=status)
 
     def _admitted(self, method: str, url: str, body: Json | None, content: str) -> tuple[int, str]:
         """Return status and text of one try; a token that is refused is signed anew, once."""
@@ -318,7 +323,7 @@ class Kube:
         return {"Authorization": str(values[0])} if values else {}
 
 
-UNREACHED = (
+REQUEST_FAILED = (
     "your address may have changed: `create_aws_infrastructure.py create` opens the public "
     "endpoint for it again"
 )
@@ -332,10 +337,10 @@ HINTS = {
 """HTTP status -> mend."""
 
 
-def refusal(method: str, path: str, status: int, text: str) -> tuple[str, str, str]:
+def to_kube_error(method: str, path: str, status: int, text: str) -> tuple[str, str, str]:
     """Return what was refused, why, and the mend; status 0 means that nobody answered."""
     if not status:
-        return "the cluster's API server does not answer", text, UNREACHED
+        return "the cluster's API server does not answer", text, REQUEST_FAILED
     try:
         why = str(json.loads(text).get("message") or text)
     except (ValueError, AttributeError):
@@ -343,18 +348,18 @@ def refusal(method: str, path: str, status: int, text: str) -> tuple[str, str, s
     if status == 401:
         why = "your IAM principal has no access to this cluster's Kubernetes objects"
     what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
-    return what, " ".join(why.split()), HINTS.get(status, AGAIN)
+    return what, " ".join(why.split()), HINTS.get(status, HINT_RERUN_HELPFUL)
 
 
-AGAIN = "run the same command again; -v shows more"
+HINT_RERUN_HELPFUL = "run the same command again; -v shows more"
 
 
-def decoded(secret: Mapping[str, Any]) -> dict[str, str]:
+def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
     """Return a Secret's data as text."""
     data = secret.get("data") or {}
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def encoded(data: Mapping[str, str]) -> dict[str, str]:
+def encode_secret(data: Mapping[str, str]) -> dict[str, str]:
     """Return text as a Secret's data."""
     return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

@@ -8,15 +8,15 @@ from weakref import WeakKeyDictionary
 
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import Aws
-from aws_setup.aws.tags import DEPLOYMENT
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Context
 from aws_setup.errors import Refused
-from aws_setup.kube.client import Kube, Reach
+from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens, sign
 
 _LOCK = threading.Lock()
-_DOORS: WeakKeyDictionary[Aws, tuple[str, Kube]] = WeakKeyDictionary()
+_DOORS: WeakKeyDictionary[Aws, tuple[str, KubeClient]] = WeakKeyDictionary()
 
 
 def cluster_of(ctx: Context, *, fresh: bool = False) -> Item | None:
@@ -25,24 +25,24 @@ def cluster_of(ctx: Context, *, fresh: bool = False) -> Item | None:
     return items[0] if items else None
 
 
-def living_cluster(ctx: Context) -> Item | None:
+def active_cluster(ctx: Context) -> Item | None:
     """Return the cluster when its API server can hold objects; None when it cannot."""
     cluster = cluster_of(ctx)
-    return cluster if cluster and cluster.get("endpoint") and usable(cluster) else None
+    return cluster if cluster and cluster.get("endpoint") and is_active(cluster) else None
 
 
-def usable(cluster: Item) -> bool:
+def is_active(cluster: Item) -> bool:
     """Say whether EKS runs the cluster's API server."""
     return cluster["status"] in ("ACTIVE", "UPDATING")
 
 
-def kube(ctx: Context) -> Kube:
+def kube_client(ctx: Context) -> KubeClient:
     """Return the door to the cluster's API server.
 
     Raises:
         Refused: there is no cluster, or it has no API server (yet).
     """
-    cluster = living_cluster(ctx) or cluster_of(ctx, fresh=True)
+    cluster = active_cluster(ctx) or cluster_of(ctx, fresh=True)
     if cluster is None or not cluster.get("endpoint"):
         raise Refused(
             f"the EKS cluster {ctx.config.eks_cluster_name} has no API server",
@@ -57,21 +57,21 @@ def kube(ctx: Context) -> Kube:
         return known[1].telling(ctx.note)
 
 
-def _open(ctx: Context, cluster: Item) -> Kube:
+def _open(ctx: Context, cluster: Item) -> KubeClient:
     config = ctx.config
     if config.kubeconfig_path or config.kube_context:
-        return _given(ctx, reach_of(cluster))
+        return _from_kubeconfig(ctx, endpoint_of(cluster))
     name = str(cluster["name"])
     sts = ctx.aws.client("sts")
     # A session that has ended reads as "Unauthorized" in Kubernetes; AWS itself says what it is.
     tokens = Tokens(lambda: sign(ctx.aws, name), ctx.clock, prove=sts.get_caller_identity)
-    return Kube.of_eks(reach_of(cluster), tokens, ctx.clock)
+    return KubeClient.of_eks(endpoint_of(cluster), tokens, ctx.clock)
 
 
-def _given(ctx: Context, reach: Reach) -> Kube:
+def _from_kubeconfig(ctx: Context, reach: ClusterEndpoint) -> KubeClient:
     """Return the door that the user's kubeconfig opens, which must lead to this very cluster."""
     config = ctx.config
-    door = Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+    door = KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
     other = door.elsewhere(reach)
     if other:
         raise Refused(
@@ -82,15 +82,15 @@ def _given(ctx: Context, reach: Reach) -> Kube:
     return door
 
 
-def reach_of(cluster: Item) -> Reach:
+def endpoint_of(cluster: Item) -> ClusterEndpoint:
     """Return where a cluster's API server answers and who vouches for it."""
     pem = base64.b64decode(cluster["certificateAuthority"]["data"]).decode()
-    return Reach(str(cluster["endpoint"]), pem)
+    return ClusterEndpoint(str(cluster["endpoint"]), pem)
 
 
 MANAGED = {"app.kubernetes.io/managed-by": "lambda-fs"}
 
 
-def labels(config: Config) -> dict[str, str]:
+def owner_labels(config: Config) -> dict[str, str]:
     """Return the labels of what we make in the cluster."""
-    return MANAGED | {DEPLOYMENT.replace(":", "/"): config.deployment_name}
+    return MANAGED | {DEPLOYMENT_TAG.replace(":", "/"): config.deployment_name}

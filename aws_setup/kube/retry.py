@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aws_setup.engine.wait import Clock, minutes
+from aws_setup.engine.wait import Clock, format_duration
 
 FIRST = 8
 """Tries in all while the API server has not answered anything in this run: about 25 seconds."""
@@ -12,10 +12,10 @@ FIRST = 8
 RESTART = 300.0
 """Seconds for which a server that answered before may restart, or the network be away."""
 
-PASSING = frozenset({0, 429, 500, 502, 503, 504})
+RETRYABLE = frozenset({0, 429, 500, 502, 503, 504})
 """HTTP statuses that pass by themselves; 0: nobody answered."""
 
-AWAY = PASSING - {500}
+UNAVAILABLE = RETRYABLE - {500}
 """Statuses of a server that is not there, or has too much to do, rather than of one request."""
 
 
@@ -46,16 +46,16 @@ class Patience:
             began: when the first one was sent, on the clock.
             note: told once for each request what is waited for.
         """
-        if status not in PASSING:
+        if status not in RETRYABLE:
             return False
-        restarting = self._known and status in AWAY
+        restarting = self._known and status in UNAVAILABLE
         if restarting and self._clock.now() - began >= RESTART:
             return False
         if not restarting and attempt >= FIRST:
             return False
         if attempt == 1:
             state = f"answers {status}" if status else "does not answer"
-            limit = f", up to {minutes(RESTART)}" if restarting else ""
+            limit = f", up to {format_duration(RESTART)}" if restarting else ""
             note(f"the cluster's API server {state}: waiting for it{limit}")
         self._clock.sleep(min(1.0 * attempt, 5.0))
         return True

@@ -29,7 +29,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredAction:
     """What every NameNode action should be; None leaves that as it is. Memory in MB."""
 
     kind: str
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Existing:
+class CurrentAction:
     """What OpenWhisk says about an action; `sha256` and so on are what our annotation says.
 
     `main` and `action_memory` are None when the answer does not tell them (a listing does not).
@@ -90,13 +90,13 @@ def _pairs(items: Any) -> dict[str, Any]:
     return {item["key"]: item.get("value") for item in items or [] if "key" in item}
 
 
-def parse(document: Document) -> Existing:
+def parse(document: Document) -> CurrentAction:
     """Return what a list entry, or an action without its code, says."""
     notes, limits = _pairs(document.get("annotations")), document.get("limits") or {}
     code = document.get("exec") or {}
     raw = notes.get(ANNOTATION)
     mark: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
-    return Existing(
+    return CurrentAction(
         name=str(document["name"]),
         version=str(document.get("version", "")),
         kind=str(code.get("kind") or notes.get("exec") or ""),
@@ -112,7 +112,7 @@ def parse(document: Document) -> Existing:
     )
 
 
-def differences(existing: Existing, wanted: Wanted) -> list[Difference]:
+def differences(existing: CurrentAction, wanted: DesiredAction) -> list[Difference]:
     """Return everything about an action that is not as wanted."""
     found: list[Difference] = []
     if wanted.sha256 is not None:
@@ -133,7 +133,9 @@ def differences(existing: Existing, wanted: Wanted) -> list[Difference]:
     return found
 
 
-def _code_differences(existing: Existing, wanted: Wanted, sha256: str) -> list[Difference]:
+def _code_differences(
+    existing: CurrentAction, wanted: DesiredAction, sha256: str
+) -> list[Difference]:
     found: list[Difference] = []
     if not existing.sha256:
         found.append(Difference("jar", "unknown", sha256[:12], code=True))
@@ -151,7 +153,7 @@ def _code_differences(existing: Existing, wanted: Wanted, sha256: str) -> list[D
     return found
 
 
-def deed(existing: Existing | None, wanted: Wanted, *, force: bool = False) -> Deed:
+def deed(existing: CurrentAction | None, wanted: DesiredAction, *, force: bool = False) -> Deed:
     """Return what brings an action to what is wanted, with the least that must be sent."""
     if existing is None:
         return Deed.CREATE
@@ -163,7 +165,7 @@ def deed(existing: Existing | None, wanted: Wanted, *, force: bool = False) -> D
     return Deed.LIMITS if found else Deed.NOTHING
 
 
-def next_version(existing: Existing | None) -> str:
+def next_version(existing: CurrentAction | None) -> str:
     """Return the version that OpenWhisk gives an action at its next change."""
     if existing is None:
         return FIRST_VERSION
@@ -188,7 +190,7 @@ class Body:
         return len(self.head) + len(self.code) + len(self.tail)
 
 
-def action_body(name: str, wanted: Wanted, jar: Jar, *, version: str) -> Body:
+def action_body(name: str, wanted: DesiredAction, jar: Jar, *, version: str) -> Body:
     """Return the body that makes or replaces an action, as `wsk` sends it, plus our annotation."""
     document = {
         "namespace": "_",
@@ -202,7 +204,7 @@ def action_body(name: str, wanted: Wanted, jar: Jar, *, version: str) -> Body:
     return Body((head + mark).encode(), jar.code, tail.encode())
 
 
-def limits_body(existing: Existing, wanted: Wanted, *, version: str) -> Body:
+def limits_body(existing: CurrentAction, wanted: DesiredAction, *, version: str) -> Body:
     """Return the body that changes memory and concurrency and leaves the code alone.
 
     Limits and annotations merge into what is there; parameters replace, so all are sent. An action
@@ -222,7 +224,7 @@ def limits_body(existing: Existing, wanted: Wanted, *, version: str) -> Body:
     return Body(json.dumps(document, separators=(",", ":")).encode(), memoryview(b""), b"")
 
 
-def _limits(wanted: Wanted) -> dict[str, int]:
+def _limits(wanted: DesiredAction) -> dict[str, int]:
     values = {"memory": wanted.memory, "concurrency": wanted.concurrency}
     return {key: value for key, value in values.items() if value is not None}
 

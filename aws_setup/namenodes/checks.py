@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_setup.errors import Problem, SetupError
-from aws_setup.namenodes.action import Existing, Wanted
+from aws_setup.namenodes.action import CurrentAction, DesiredAction
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.jar import MIB
@@ -18,7 +18,7 @@ OTHER_COLLECTIONS = ("triggers", "rules", "packages")
 """They share their names with the actions of a namespace."""
 
 
-def check_limits(info: Mapping[str, Any] | None, wanted: Wanted) -> list[Problem]:
+def check_limits(info: Mapping[str, Any] | None, wanted: DesiredAction) -> list[Problem]:
     """Return what OpenWhisk's limits and kinds, as `GET /` reports them, do not allow."""
     if info is None:
         return []
@@ -88,7 +88,7 @@ def check_body(length: int) -> list[Problem]:
 
 
 def check_clashes(
-    client: Client, names: list[str], existing: Mapping[str, Existing], wanted: Wanted
+    client: Client, names: list[str], existing: Mapping[str, CurrentAction], wanted: DesiredAction
 ) -> list[Problem]:
     """Return what stands in the way of the names: other entities, or actions of other kinds."""
     found: list[Problem] = []

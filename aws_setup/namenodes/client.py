@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from aws_setup.errors import SetupError
-from aws_setup.namenodes.action import Body, Existing, parse
-from aws_setup.namenodes.http import Answer, Wire
+from aws_setup.namenodes.action import Body, CurrentAction, parse
+from aws_setup.namenodes.http import HttpConnection, HttpResponse
 from aws_setup.namenodes.retrying import GATEWAY, Patience, TransientError, retry_after, trying
 
 PAGE = 200
@@ -22,7 +22,7 @@ FIRST_SECONDS = 30.0
 class StatusError(SetupError):
     """OpenWhisk refused a request for good; `status` is its HTTP status."""
 
-    def __init__(self, what: str, answer: Answer, hint: str = "") -> None:
+    def __init__(self, what: str, answer: HttpResponse, hint: str = "") -> None:
         super().__init__(what, answer.reason, hint)
         self.status = answer.status
 
@@ -45,7 +45,7 @@ HINTS = {
 class Client:
     """The API of one host; every request is repeated while its answer is of the passing kind."""
 
-    wire: Wire
+    wire: HttpConnection
     patience: Patience
 
     def noting(self, note: Callable[[str], None]) -> Client:
@@ -75,7 +75,7 @@ class Client:
             if len(answer.document) < PAGE:
                 return found
 
-    def action(self, name: str) -> Existing | None:
+    def action(self, name: str) -> CurrentAction | None:
         """Return an action without its code; None when there is none of this name."""
         answer = self._look(f"look at {name}", f"{self._path(name)}?code=false")
         if answer.status == 404:
@@ -104,7 +104,7 @@ class Client:
     def delete(self, name: str) -> None:
         """Delete an action; already gone is fine."""
 
-        def attempt(_: TransientError | None) -> Answer:
+        def attempt(_: TransientError | None) -> HttpResponse:
             answer = self.wire.send("DELETE", self._path(name))
             _raise_transient(answer)
             return answer
@@ -113,13 +113,13 @@ class Client:
         if answer.status not in (200, 404):
             raise _refusal(f"OpenWhisk did not delete {name}", answer)
 
-    def activate(self, name: str) -> Answer:
+    def activate(self, name: str) -> HttpResponse:
         """Invoke an action and wait for its activation as long as OpenWhisk does (60 s).
 
         A failed activation is answered with 502 too, so only a 502 without one is tried again.
         """
 
-        def attempt(_: TransientError | None) -> Answer:
+        def attempt(_: TransientError | None) -> HttpResponse:
             answer = self.wire.send(
                 "POST",
                 f"{self._path(name)}?blocking=true&result=false",
@@ -151,8 +151,8 @@ class Client:
     def _path(self, name: str) -> str:
         return f"{self._base}/actions/{quote(name, safe='')}"
 
-    def _look(self, what: str, path: str, *, signed: bool = True) -> Answer:
-        def attempt(_: TransientError | None) -> Answer:
+    def _look(self, what: str, path: str, *, signed: bool = True) -> HttpResponse:
+        def attempt(_: TransientError | None) -> HttpResponse:
             answer = self.wire.send("GET", path, signed=signed)
             _raise_transient(answer)
             return answer
@@ -160,7 +160,7 @@ class Client:
         return trying(what, attempt, self.patience)
 
 
-def _raise_transient(answer: Answer) -> None:
+def _raise_transient(answer: HttpResponse) -> None:
     """Raise TransientError for an answer that passes by itself."""
     after = retry_after(answer.headers)
     if answer.status == 429:
@@ -171,5 +171,5 @@ def _raise_transient(answer: Answer) -> None:
         raise TransientError(answer.reason)
 
 
-def _refusal(what: str, answer: Answer) -> StatusError:
+def _refusal(what: str, answer: HttpResponse) -> StatusError:
     return StatusError(what, answer, HINTS.get(answer.status, "run it again with -v for details"))

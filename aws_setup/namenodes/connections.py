@@ -14,18 +14,18 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Context
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Refused
-from aws_setup.namenodes.jar import Doors
+from aws_setup.namenodes.jar import JarStores
 
 if TYPE_CHECKING:
     from aws_setup.namenodes.tunnel import InCluster
-    from aws_setup.ssh import Hosts, Machine
+    from aws_setup.ssh import Machine, MachinePool
 
 CLIENT = "PrimaryLambdaFSClientVM"
 """`Component` tag of the λFS client VM."""
 
 
 @dataclass
-class Ways:
+class Connections:
     """Opened at the first use; `config` is None when there is no configuration file."""
 
     config: Config | None
@@ -42,13 +42,13 @@ class Ways:
         return Aws(profile=self.config.aws_profile, region=self.config.aws_region)
 
     @cached_property
-    def hosts(self) -> Hosts:
+    def hosts(self) -> MachinePool:
         """The machines; raises Refused without a configuration, which names the SSH key."""
         if self.config is None:
             raise _no_configuration("SSH", "ssh_key_path")
-        from aws_setup.ssh import Hosts  # paramiko costs 16 MiB and a fifth of a second
+        from aws_setup.ssh import MachinePool  # paramiko costs 16 MiB and a fifth of a second
 
-        return Hosts(self.config, self.clock, ask=self.ask, console=self._console)
+        return MachinePool(self.config, self.clock, ask=self.ask, console=self._console)
 
     @cached_property
     def in_cluster(self) -> InCluster:
@@ -57,7 +57,7 @@ class Ways:
         Raises:
             SetupError: there is no cluster, or no configuration that names it.
         """
-        from aws_setup.kube.connect import kube  # kubernetes takes a second to import
+        from aws_setup.kube.connect import kube_client  # kubernetes takes a second to import
         from aws_setup.namenodes.tunnel import InCluster
 
         if self.config is None:
@@ -65,7 +65,7 @@ class Ways:
         inventory = Inventory(self.aws, self.config)
         try:
             context = Context(self.config, self.aws, self.clock, inventory)
-            return InCluster(kube(context), self.config)
+            return InCluster(kube_client(context), self.config)
         finally:
             inventory.close()
 
@@ -79,9 +79,9 @@ class Ways:
             instance["InstanceId"], instance.get("PublicIpAddress", ""), name="λFS client"
         )
 
-    def doors(self) -> Doors:
+    def doors(self) -> JarStores:
         """Return the ways to jars."""
-        return Doors(s3=lambda: self.aws.client("s3"), machine=self.machine)
+        return JarStores(s3=lambda: self.aws.client("s3"), machine=self.machine)
 
     def close(self) -> None:
         """Close the connections to machines and to AWS."""
@@ -124,16 +124,16 @@ def _no_configuration(what: str, key: str) -> Refused:
 
 
 @contextmanager
-def open_ways(
+def open_connections(
     config: Config | None,
     *,
     profile: str | None,
     region: str | None,
     clock: Clock,
     ask: Callable[[str], str] | None,
-) -> Iterator[Ways]:
+) -> Iterator[Connections]:
     """Yield the ways and close what was opened."""
-    ways = Ways(config, profile, region, clock, ask)
+    ways = Connections(config, profile, region, clock, ask)
     try:
         yield ways
     finally:

@@ -9,7 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.credentials_file import Access, Property, properties_file, read
+from aws_setup.openwhisk.credentials_file import (
+    OpenWhiskCredentials,
+    WskProperty,
+    properties_file,
+    read,
+)
 
 WELL_KNOWN_GUEST = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
 """User part of the key that every OpenWhisk has until it is changed (apache/openwhisk,
@@ -78,7 +83,7 @@ FLAG = "the command line"
 
 
 @dataclass(frozen=True)
-class Given:
+class EndpointOptions:
     """What the command line says of the API host; '' is not given."""
 
     apihost: str = ""
@@ -87,27 +92,27 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Source:
+class EndpointSource:
     """Something of the deployment that may know its OpenWhisk; None when it does not.
 
     A `remote` one is asked only when host or key would be missing otherwise.
     """
 
     name: str
-    ask: Callable[[], Access | None]
+    ask: Callable[[], OpenWhiskCredentials | None]
     remote: bool = False
 
 
 @dataclass(frozen=True)
-class Places:
+class EndpointSources:
     """Where to look: the environment, the home folder, and the deployment's sources in order."""
 
     environment: Mapping[str, str]
     home: Path
-    deployment: tuple[Source, ...] = ()
+    deployment: tuple[EndpointSource, ...] = ()
 
 
-def find_endpoint(given: Given, places: Places) -> Endpoint:
+def find_endpoint(given: EndpointOptions, places: EndpointSources) -> Endpoint:
     """Return the API host with its key.
 
     Raises:
@@ -116,13 +121,13 @@ def find_endpoint(given: Given, places: Places) -> Endpoint:
     known = read(places.environment, places.home)
     for key, value in (("APIHOST", given.apihost), ("AUTH", given.auth)):
         if value:
-            known[key] = Property(value, FLAG)
+            known[key] = WskProperty(value, FLAG)
     url = host_url(known["APIHOST"].value) if "APIHOST" in known else ""
     complete = {"APIHOST", "AUTH"} <= known.keys()
     source, access = _deployment(places, url, remote=not complete)
     if access:
-        known = {"APIHOST": Property(access.apihost, source)} | known
-        known |= {} if "AUTH" in known else {"AUTH": Property(access.auth, source)}
+        known = {"APIHOST": WskProperty(access.apihost, source)} | known
+        known |= {} if "AUTH" in known else {"AUTH": WskProperty(access.auth, source)}
     _complete(known, places)
     return Endpoint(
         url=host_url(known["APIHOST"].value),
@@ -136,14 +141,14 @@ def find_endpoint(given: Given, places: Places) -> Endpoint:
     )
 
 
-def _value(known: Mapping[str, Property], key: str) -> str:
+def _value(known: Mapping[str, WskProperty], key: str) -> str:
     return known[key].value if key in known else ""
 
 
-def _complete(known: Mapping[str, Property], places: Places) -> None:
+def _complete(known: Mapping[str, WskProperty], places: EndpointSources) -> None:
     """Raise Refused when nothing names the API host, or its key."""
     if "APIHOST" not in known:
-        raise _nowhere(places)
+        raise _no_endpoint(places)
     if not _value(known, "AUTH"):
         host = known["APIHOST"]
         raise Refused(
@@ -153,7 +158,9 @@ def _complete(known: Mapping[str, Property], places: Places) -> None:
         )
 
 
-def _deployment(places: Places, url: str, *, remote: bool) -> tuple[str, Access | None]:
+def _deployment(
+    places: EndpointSources, url: str, *, remote: bool
+) -> tuple[str, OpenWhiskCredentials | None]:
     """Return the first deployment source that knows an API host: `url`, when there is one."""
     for source in places.deployment:
         access = source.ask() if remote or not source.remote else None
@@ -162,7 +169,7 @@ def _deployment(places: Places, url: str, *, remote: bool) -> tuple[str, Access 
     return "", None
 
 
-def _nowhere(places: Places) -> Refused:
+def _no_endpoint(places: EndpointSources) -> Refused:
     tried = [
         "--apihost",
         "WHISK_APIHOST",

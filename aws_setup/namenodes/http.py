@@ -32,7 +32,7 @@ CONNECT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """Status, headers and JSON of an answer; `document` is None when it is not JSON."""
 
     status: int
@@ -47,7 +47,7 @@ class Answer:
         return f"HTTP {self.status}"
 
 
-class Wire:
+class HttpConnection:
     """Kept-alive connections to one API host; safe to use from many threads."""
 
     def __init__(self, endpoint: Endpoint, *, width: int, read_seconds: float) -> None:
@@ -73,7 +73,7 @@ class Wire:
         body: Body | None = None,
         sent: Callable[[int], None] = lambda _: None,
         signed: bool = True,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send a request and return its answer, whatever its status.
 
         Args:
@@ -101,7 +101,7 @@ class Wire:
                 redirect=False,
                 preload_content=False,
             )
-            answer = Answer(response.status, response.headers, _read(response))
+            answer = HttpResponse(response.status, response.headers, _read(response))
         except (http.HTTPError, OSError) as error:
             raise self._fault(error) from error
         log.debug("%s %s: %s", method, path, answer.status)

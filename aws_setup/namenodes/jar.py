@@ -140,7 +140,7 @@ DEFAULT_JAR = (
 """Where λFS's build leaves the NameNode jar on the λFS client VM."""
 
 
-class Machine(Protocol):
+class SshHost(Protocol):
     """A machine that files can be fetched from."""
 
     def fetch(self, path: str) -> AbstractContextManager[BinaryIO]:
@@ -148,18 +148,18 @@ class Machine(Protocol):
 
 
 @dataclass(frozen=True)
-class Doors:
+class JarStores:
     """Ways to where jars may be; called only when one is needed.
 
     `s3` returns an S3 client; `machine` the machine of an address, the λFS client VM's for ''.
     """
 
     s3: Callable[[], Any]
-    machine: Callable[[str], Machine]
+    machine: Callable[[str], SshHost]
 
 
 @contextmanager
-def local_copy(spec: str, doors: Doors) -> Iterator[Path]:
+def local_copy(spec: str, doors: JarStores) -> Iterator[Path]:
     """Yield a local file with the jar that `spec` names; a copy is removed afterwards.
 
     Args:
@@ -186,7 +186,7 @@ def local_copy(spec: str, doors: Doors) -> Iterator[Path]:
         yield path
 
 
-def _from_s3(spec: str, doors: Doors, path: Path) -> None:
+def _from_s3(spec: str, doors: JarStores, path: Path) -> None:
     parts = urlsplit(spec)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     if not bucket or not key:
@@ -214,7 +214,7 @@ def _s3_refusal(spec: str, error: ClientError) -> Refused:
     return Refused(f"the jar {spec} cannot be read", f"{code}: {error}", "see -v for the details")
 
 
-def _from_machine(spec: str, doors: Doors, path: Path) -> None:
+def _from_machine(spec: str, doors: JarStores, path: Path) -> None:
     parts = urlsplit(spec)
     if parts.port or parts.username not in {None, "ubuntu"}:
         raise Refused(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aws_setup.engine.wait import Clock, minutes
+from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.errors import SetupError
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ def trying(what: str, attempt: Callable[[TransientError | None], T], patience: P
         wait = last.after if last.after is not None else pause * random.uniform(0.5, 1)
         if patience.clock.now() - began + wait > patience.seconds(last):
             raise SetupError(
-                f"{what}: no success within {minutes(patience.seconds(last))}",
+                f"{what}: no success within {format_duration(patience.seconds(last))}",
                 str(last),
                 UNREACHABLE_HINT if last.unreachable else BUSY_HINT,
             ) from last

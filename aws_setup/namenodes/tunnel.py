@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import POD, SECRET, SERVICE, Kube, decoded
+from aws_setup.kube.client import POD, SECRET, SERVICE, KubeClient, decode_secret
 from aws_setup.namenodes.endpoint import Endpoint, check_auth
-from aws_setup.openwhisk.credentials_file import Access
+from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-class Cluster(Protocol):
+class PodForwarding(Protocol):
     """The OpenWhisk of a deployment, as its cluster knows it."""
 
     def auth(self) -> str:
@@ -98,7 +98,7 @@ class Forwarder(Protocol):
 
 
 @contextmanager
-def through(forwarder: Forwarder, endpoint: Endpoint) -> Iterator[Endpoint]:
+def via_ssh(forwarder: Forwarder, endpoint: Endpoint) -> Iterator[Endpoint]:
     """Yield the same API host, reached by a local port.
 
     The certificate of the load balancer is not made out to 127.0.0.1: with https it must be
@@ -111,7 +111,7 @@ def through(forwarder: Forwarder, endpoint: Endpoint) -> Iterator[Endpoint]:
 
 
 @contextmanager
-def through_cluster(cluster: Cluster, auth: str) -> Iterator[Endpoint]:
+def via_cluster(cluster: PodForwarding, auth: str) -> Iterator[Endpoint]:
     """Yield OpenWhisk as reached through the cluster's API server, past any load balancer.
 
     The key is the deployment's own unless the command line gives one: `wsk`'s file and variables
@@ -134,10 +134,10 @@ LOAD_BALANCER = "service.beta.kubernetes.io/aws-load-balancer-"
 class InCluster:
     """The OpenWhisk of a deployment, asked through the cluster's API server."""
 
-    kube: Kube
+    kube: KubeClient
     config: Config
 
-    def access(self) -> Access | None:
+    def access(self) -> OpenWhiskCredentials | None:
         """Return API host, key and certificate; None when the chart is not installed.
 
         Raises:
@@ -147,7 +147,7 @@ class InCluster:
         if service is None:
             return None
         scheme, port = scheme_and_port(service)
-        return Access(
+        return OpenWhiskCredentials(
             apihost=f"{scheme}://{_host(service)}:{port}",
             auth=self.auth(),
             fingerprint=self._fingerprint() if scheme == "https" else "",
@@ -156,7 +156,7 @@ class InCluster:
     def auth(self) -> str:
         """Return the key of the guest namespace, '' when there is none."""
         keys = self.kube.get(SECRET, self._name("whisk.auth"), self._namespace)
-        return decoded(keys).get("guest", "") if keys else ""
+        return decode_secret(keys).get("guest", "") if keys else ""
 
     @contextmanager
     def forward(self) -> Iterator[int]:
@@ -198,7 +198,7 @@ class InCluster:
         if self.config.openwhisk_tls_arn:
             return ""
         secret = self.kube.get(SECRET, self._name("nginx"), self._namespace)
-        return fingerprint(decoded(secret).get("tls.crt", "")) if secret else ""
+        return fingerprint(decode_secret(secret).get("tls.crt", "")) if secret else ""
 
 
 def scheme_and_port(service: Mapping[str, Any]) -> tuple[str, int]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aws_setup.namenodes.action import (
     Body,
+    CurrentAction,
     Deed,
-    Existing,
-    Wanted,
+    DesiredAction,
     action_body,
     differences,
     limits_body,
@@ -28,14 +28,14 @@ class Uploader:
     """Does the tasks of one run over what the listing said."""
 
     client: Client
-    wanted: Wanted
+    wanted: DesiredAction
     jar: Jar | None
-    existing: dict[str, Existing]
+    existing: dict[str, CurrentAction]
     abort: Abort
 
     def act(self, task: Task, tell: Listener) -> str:
         """Create, update or delete one action; return what came out, in words."""
-        note = _noting(task, tell)
+        note = _with_progress(task, tell)
         if task.deed is Deed.DELETE:
             self.client.noting(note).delete(task.name)
             return "deleted"
@@ -45,7 +45,7 @@ class Uploader:
         return f"version {version}"
 
 
-def _noting(task: Task, tell: Listener) -> Callable[[str], None]:
+def _with_progress(task: Task, tell: Listener) -> Callable[[str], None]:
     return lambda text: tell(Event(Kind.NOTE, task.name, task.deed, text))
 
 
@@ -56,7 +56,7 @@ class _Put:
     run: Uploader
     task: Task
     tell: Listener
-    before: Existing | None
+    before: CurrentAction | None
     sent: int = 0
 
     def attempt(self, last: TransientError | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from aws_setup.engine.wait import Pending, wait_until
-from aws_setup.namenodes.action import Difference, Existing, Wanted, differences
+from aws_setup.namenodes.action import CurrentAction, DesiredAction, Difference, differences
 from aws_setup.namenodes.client import Client
 
 T = TypeVar("T")
@@ -21,13 +21,13 @@ NEW_CONTAINER = 300.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class VerifyResult:
     """One action as it was found: None when it is missing, and what is not as wanted."""
 
     name: str
-    existing: Existing | None
+    existing: CurrentAction | None
     wrong: tuple[Difference, ...] = ()
-    started: Start | None = None
+    started: Activation | None = None
 
     @property
     def right(self) -> bool:
@@ -45,13 +45,13 @@ class Finding:
         how = "warm" if cold is None else f"cold start {cold:.1f} s"
         return f"{how}, {self.started.seconds:.1f} s in all"
 
-    def with_start(self, started: Start) -> Finding:
+    def with_start(self, started: Activation) -> VerifyResult:
         """Return the same finding with how its activation went."""
         return replace(self, started=started)
 
 
 @dataclass(frozen=True)
-class Start:
+class Activation:
     """How one activation went: seconds in all, and those of a cold start, None when it was warm."""
 
     seconds: float
@@ -59,7 +59,7 @@ class Start:
     error: str = ""
 
 
-def fill_in(wanted: Wanted, found: Iterable[Existing]) -> Wanted:
+def fill_in(wanted: DesiredAction, found: Iterable[CurrentAction]) -> DesiredAction:
     """Return what is wanted, with what was left open set to what most of the actions have."""
     there = list(found)
     return replace(
@@ -75,14 +75,14 @@ def _most_common(values: Iterable[T]) -> T | None:
     return counted[0][0] if counted else None
 
 
-def examine(name: str, existing: Existing | None, wanted: Wanted) -> Finding:
+def examine(name: str, existing: CurrentAction | None, wanted: DesiredAction) -> VerifyResult:
     """Compare one action, looked at in full, with what is wanted."""
     if existing is None:
-        return Finding(name, None)
-    return Finding(name, existing, tuple(differences(existing, wanted)))
+        return VerifyResult(name, None)
+    return VerifyResult(name, existing, tuple(differences(existing, wanted)))
 
 
-def start(client: Client, name: str) -> Start:
+def start(client: Client, name: str) -> Activation:
     """Invoke an action once and say how long it took.
 
     Raises:
@@ -94,7 +94,7 @@ def start(client: Client, name: str) -> Start:
     record: Mapping[str, Any] = answer.document
     if "response" not in record:
         record = _record(client, str(record.get("activationId", "")), name)
-    return Start(clock.now() - began, _cold(record), _fault(record))
+    return Activation(clock.now() - began, _cold(record), _fault(record))
 
 
 def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:

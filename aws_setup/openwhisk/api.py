@@ -14,7 +14,7 @@ SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Answering:
+class ApiProbe:
     """An API host that answers: its URL, and the SHA-256 of its certificate with https."""
 
     url: str
@@ -29,7 +29,7 @@ def resolves(host: str) -> bool:
         return False
 
 
-def find_scheme(host: str, port: int) -> Answering | str:
+def find_scheme(host: str, port: int) -> ApiProbe | str:
     """Return how OpenWhisk answers at a host and port, else why it does not.
 
     Without TLS in the chart its port 443 speaks plain http, so https is tried first, then http.
@@ -41,7 +41,7 @@ def find_scheme(host: str, port: int) -> Answering | str:
         # nginx sends plain http to a port with TLS a 400 of its own.
         if status == 200 or (status and status != 400 and status < 500):
             seen = _certificate(host, port) if scheme == "https" else ""
-            return Answering(url, seen)
+            return ApiProbe(url, seen)
         said = said or f"{url}: {text or status}"
     return said
 

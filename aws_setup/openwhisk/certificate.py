@@ -31,7 +31,7 @@ RENEW = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Pair:
+class KeyPair:
     """A certificate with its chain and its private key, as PEM text."""
 
     certificate: str
@@ -48,7 +48,7 @@ class Pair:
         return fingerprint(self.certificate)
 
 
-def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -> Pair:
+def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -> KeyPair:
     """Return a fresh RSA key and a self-signed certificate.
 
     Args:
@@ -74,7 +74,7 @@ def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -
         .sign(key, hashes.SHA256())
     )
     public = certificate.public_bytes(serialization.Encoding.PEM)
-    return Pair(public.decode(), _plain(key))
+    return KeyPair(public.decode(), _plain(key))
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -114,7 +114,7 @@ def split_chain(pem: str) -> tuple[str, str]:
     return texts[0], "".join(texts[1:])
 
 
-def own_pair(certificate: Path, key: Path, *, now: datetime) -> Pair:
+def load_user_pair(certificate: Path, key: Path, *, now: datetime) -> KeyPair:
     """Return the user's own certificate and key, rewritten as IAM and Kubernetes take them.
 
     Raises:
@@ -123,19 +123,19 @@ def own_pair(certificate: Path, key: Path, *, now: datetime) -> Pair:
     try:
         chain = x509.load_pem_x509_certificates(_bytes(certificate, "openwhisk_tls_cert"))
     except ValueError as error:
-        raise _wrong("openwhisk_tls_cert", certificate, "it is no certificate in PEM") from error
+        raise _invalid("openwhisk_tls_cert", certificate, "it is no certificate in PEM") from error
     private = _private_key(key)
     _check_match(chain, certificate, private, key)
     _check_chain(chain, certificate)
     leaf = chain[0]
     if leaf.not_valid_after_utc <= now:
         why = f"it expired on {leaf.not_valid_after_utc:%Y-%m-%d}"
-        raise _wrong("openwhisk_tls_cert", certificate, why)
+        raise _invalid("openwhisk_tls_cert", certificate, why)
     if leaf.not_valid_before_utc > now:
         why = f"it is valid only from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
-        raise _wrong("openwhisk_tls_cert", certificate, why)
+        raise _invalid("openwhisk_tls_cert", certificate, why)
     public = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
-    return Pair(public.decode(), _plain(private))
+    return KeyPair(public.decode(), _plain(private))
 
 
 def _plain(key: ServerKey) -> str:
@@ -154,15 +154,15 @@ def _private_key(path: Path) -> ServerKey:
     except TypeError as error:
         why = "it is encrypted, and nobody could type its passphrase at a renewal"
         mend = f"openssl pkey -in {path} -out plain.pem, and name that file"
-        raise _wrong("openwhisk_tls_key", path, why, mend) from error
+        raise _invalid("openwhisk_tls_key", path, why, mend) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _wrong("openwhisk_tls_key", path, "it is no private key in PEM") from error
+        raise _invalid("openwhisk_tls_key", path, "it is no private key in PEM") from error
     if isinstance(key, rsa.RSAPrivateKey):
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
         return key
     why = "it is neither RSA nor EC on P-256 or P-384, which a load balancer takes"
-    raise _wrong("openwhisk_tls_key", path, why)
+    raise _invalid("openwhisk_tls_key", path, why)
 
 
 def _check_match(
@@ -176,8 +176,8 @@ def _check_match(
     if any(fitting):
         why = f"the key belongs to its certificate {fitting.index(True) + 1}, not to its first"
         mend = "put the server's certificate first, then its issuer, then theirs"
-        raise _wrong("openwhisk_tls_cert", certificate, why, mend)
-    raise _wrong("openwhisk_tls_key", key, f"it is not the key of {certificate}")
+        raise _invalid("openwhisk_tls_cert", certificate, why, mend)
+    raise _invalid("openwhisk_tls_key", key, f"it is not the key of {certificate}")
 
 
 def _check_chain(chain: Sequence[x509.Certificate], certificate: Path) -> None:
@@ -185,20 +185,20 @@ def _check_chain(chain: Sequence[x509.Certificate], certificate: Path) -> None:
         if one.issuer != issuer.subject:
             why = f"certificate {number + 1} is not the issuer of certificate {number}"
             mend = "put the server's certificate first, then its issuer, then theirs"
-            raise _wrong("openwhisk_tls_cert", certificate, why, mend)
+            raise _invalid("openwhisk_tls_cert", certificate, why, mend)
 
 
 def _bytes(path: Path, key: str) -> bytes:
     try:
         found = path.read_bytes()
     except OSError as error:
-        raise _wrong(key, path, error.strerror or str(error)) from error
+        raise _invalid(key, path, error.strerror or str(error)) from error
     if b"-----BEGIN " not in found:
-        raise _wrong(key, path, "it is not PEM, the text form that starts with -----BEGIN")
+        raise _invalid(key, path, "it is not PEM, the text form that starts with -----BEGIN")
     return found
 
 
-def _wrong(key: str, path: Path, why: str, mend: str = "") -> Refused:
+def _invalid(key: str, path: Path, why: str, mend: str = "") -> Refused:
     return Refused(
         f"{key}: {path} cannot be used", why, mend or f"correct {key}, or remove both keys"
     )

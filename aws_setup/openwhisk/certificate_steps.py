@@ -9,18 +9,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import delete_patiently
+from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
 from aws_setup.engine.receipt import receipt_path, write_private
 from aws_setup.engine.step import Context, Drift, Found, Step
-from aws_setup.kube.client import SECRET, SERVICE, Json, decoded, encoded
-from aws_setup.kube.connect import kube, labels, living_cluster
+from aws_setup.kube.client import SECRET, SERVICE, Json, decode_secret, encode_secret
+from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.openwhisk import certificate
-from aws_setup.openwhisk.certificate import Pair
-from aws_setup.openwhisk.existing_certificate import given
-from aws_setup.openwhisk.secrets import ours
+from aws_setup.openwhisk.certificate import KeyPair
+from aws_setup.openwhisk.existing_certificate import find_existing_certificate
+from aws_setup.openwhisk.secrets import is_owned
 
 TLS = "kubernetes.io/tls"
 
@@ -40,18 +40,18 @@ def nginx_secret(config: Config) -> str:
     return f"{config.openwhisk_release}-nginx"
 
 
-def elb_host(ctx: Context) -> str:
+def load_balancer_host(ctx: Context) -> str:
     """Return the host name of OpenWhisk's load balancer, '' while there is none."""
-    if living_cluster(ctx) is None:
+    if active_cluster(ctx) is None:
         return ""
     config = ctx.config
-    service = kube(ctx).get(SERVICE, nginx_secret(config), config.openwhisk_namespace) or {}
+    service = kube_client(ctx).get(SERVICE, nginx_secret(config), config.openwhisk_namespace) or {}
     for address in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
         return str(address.get("hostname") or address.get("ip") or "")
     return ""
 
 
-def current_pair(ctx: Context) -> Pair | None:
+def current_pair(ctx: Context) -> KeyPair | None:
     """Return the certificate in use with its key: the user's, else the newest of ours.
 
     Ours is in a private file and in the cluster's Secret: another folder or computer goes on with
@@ -60,28 +60,28 @@ def current_pair(ctx: Context) -> Pair | None:
     config = ctx.config
     if config.openwhisk_tls_cert and config.openwhisk_tls_key:
         cert, key = Path(config.openwhisk_tls_cert), Path(config.openwhisk_tls_key)
-        return certificate.own_pair(cert, key, now=ctx.clock.today())
+        return certificate.load_user_pair(cert, key, now=ctx.clock.today())
     pairs = [pair for pair in (_file_pair(config), _secret_pair(ctx)) if pair]
     return max(pairs, key=lambda pair: pair.leaf.not_valid_before_utc) if pairs else None
 
 
-def _file_pair(config: Config) -> Pair | None:
+def _file_pair(config: Config) -> KeyPair | None:
     try:
         text = pair_path(config).read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     head, mark, rest = text.partition("-----BEGIN RSA PRIVATE KEY-----")
-    return Pair(head, mark + rest) if mark and head else None
+    return KeyPair(head, mark + rest) if mark and head else None
 
 
-def _secret_pair(ctx: Context) -> Pair | None:
-    if living_cluster(ctx) is None:
+def _secret_pair(ctx: Context) -> KeyPair | None:
+    if active_cluster(ctx) is None:
         return None
     config = ctx.config
-    secret = kube(ctx).get(SECRET, nginx_secret(config), config.openwhisk_namespace)
-    data = decoded(secret) if secret else {}
+    secret = kube_client(ctx).get(SECRET, nginx_secret(config), config.openwhisk_namespace)
+    data = decode_secret(secret) if secret else {}
     both = data.get("tls.crt"), data.get("tls.key")
-    return Pair(both[0], both[1]) if both[0] and both[1] else None
+    return KeyPair(both[0], both[1]) if both[0] and both[1] else None
 
 
 def wanted_names(ctx: Context, host: str) -> list[str]:
@@ -91,7 +91,7 @@ def wanted_names(ctx: Context, host: str) -> list[str]:
     return [inside, *([host] if host else [])]
 
 
-def faults(ctx: Context, pair: Pair, host: str) -> list[Drift]:
+def faults(ctx: Context, pair: KeyPair, host: str) -> list[Drift]:
     """Return why a certificate has to be renewed; the user's own is taken as it is."""
     if ctx.config.openwhisk_tls_cert:
         return []
@@ -134,13 +134,13 @@ class ServerCertificate(Step):
     def create(self, ctx: Context) -> Found:
         """Make a certificate where there is none that serves, and upload it."""
         pair = current_pair(ctx)
-        if pair is None or faults(ctx, pair, elb_host(ctx)):
-            pair = renew(ctx, elb_host(ctx))
+        if pair is None or faults(ctx, pair, load_balancer_host(ctx)):
+            pair = renew(ctx, load_balancer_host(ctx))
         return upload(ctx, pair)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Renew the certificate under a new name; the old one goes when nothing uses it."""
-        return upload(ctx, renew(ctx, elb_host(ctx)))
+        return upload(ctx, renew(ctx, load_balancer_host(ctx)))
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete every certificate of the deployment, and the private file."""
@@ -153,7 +153,7 @@ def _given(ctx: Context) -> Found:
     """Return the user's certificate in AWS, with its end where AWS says it."""
     arn = str(ctx.config.openwhisk_tls_arn)
     try:
-        ends = given(ctx).ends
+        ends = find_existing_certificate(ctx).ends
     except ClientError:
         # Using it takes no permission to look at it.
         ends = None
@@ -163,7 +163,7 @@ def _given(ctx: Context) -> Found:
     return Found(arn, f"given, {days} days left", {"days_left": days})
 
 
-def renew(ctx: Context, host: str) -> Pair:
+def renew(ctx: Context, host: str) -> KeyPair:
     """Make a new certificate and keep it, with its key, in the private file."""
     config = ctx.config
     pair = certificate.self_signed(
@@ -176,12 +176,12 @@ def renew(ctx: Context, host: str) -> Pair:
     return pair
 
 
-def upload_name(config: Config, pair: Pair) -> str:
+def upload_name(config: Config, pair: KeyPair) -> str:
     """Return the name of a certificate in IAM: the same certificate always has the same."""
     return f"{config.deployment_name}-openwhisk-{pair.fingerprint[:16]}"
 
 
-def upload(ctx: Context, pair: Pair) -> Found:
+def upload(ctx: Context, pair: KeyPair) -> Found:
     """Give a certificate to IAM; one that is there already is used."""
     iam, config = ctx.aws.iam, ctx.config
     name = upload_name(config, pair)
@@ -203,15 +203,15 @@ def upload(ctx: Context, pair: Pair) -> Found:
     return _found(ctx, pair, made["Arn"])
 
 
-def _found(ctx: Context, pair: Pair, arn: str) -> Found:
+def _found(ctx: Context, pair: KeyPair, arn: str) -> Found:
     ends = certificate.expires(pair.certificate)
     days = (ends - ctx.clock.today()).days
     facts = {"expires": ends.date().isoformat(), "days_left": days}
-    drift = faults(ctx, pair, elb_host(ctx))
+    drift = faults(ctx, pair, load_balancer_host(ctx))
     return Found(arn, f"{days} days left", facts | {"sha256": pair.fingerprint}, tuple(drift))
 
 
-def replaced(ctx: Context, pair: Pair) -> list[str]:
+def replaced(ctx: Context, pair: KeyPair) -> list[str]:
     """Return the deployment's certificates in IAM that a renewal has left behind, by name."""
     if ctx.config.openwhisk_tls_arn:
         return []
@@ -238,7 +238,7 @@ def _uploaded(ctx: Context) -> Sequence[Any]:
 
 
 def _delete(ctx: Context, name: str) -> None:
-    delete_patiently(
+    delete_with_retry(
         ctx,
         f"server certificate {name}",
         lambda: ctx.aws.iam.delete_server_certificate(ServerCertificateName=name),
@@ -258,7 +258,7 @@ class NginxSecret(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret, compared with the certificate in use."""
-        if living_cluster(ctx) is None or (self.removing and not ours(ctx)):
+        if active_cluster(ctx) is None or (self.removing and not is_owned(ctx)):
             return None
         config = ctx.config
         there = _secret_pair(ctx)
@@ -267,7 +267,7 @@ class NginxSecret(Step):
         if self.removing:
             return Found(f"{config.openwhisk_namespace}/{nginx_secret(config)}", TLS)
         pair = current_pair(ctx)
-        drift = faults(ctx, there, elb_host(ctx)) if config.openwhisk_tls_arn else []
+        drift = faults(ctx, there, load_balancer_host(ctx)) if config.openwhisk_tls_arn else []
         if pair and pair.fingerprint != there.fingerprint:
             drift.append(Drift("certificate", there.fingerprint[:16], pair.fingerprint[:16]))
         own = f"{config.openwhisk_namespace}/{nginx_secret(config)}"
@@ -275,7 +275,7 @@ class NginxSecret(Step):
 
     def create(self, ctx: Context) -> Found:
         """Make the Secret, or put the certificate in use into it."""
-        host, pair = elb_host(ctx), current_pair(ctx)
+        host, pair = load_balancer_host(ctx), current_pair(ctx)
         if pair is None or faults(ctx, pair, host):
             pair = renew(ctx, host)
         return put_secret(ctx, pair)
@@ -286,19 +286,19 @@ class NginxSecret(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the Secret."""
-        kube(ctx).delete(SECRET, nginx_secret(ctx.config), ctx.config.openwhisk_namespace)
+        kube_client(ctx).delete(SECRET, nginx_secret(ctx.config), ctx.config.openwhisk_namespace)
 
 
-def put_secret(ctx: Context, pair: Pair) -> Found:
+def put_secret(ctx: Context, pair: KeyPair) -> Found:
     """Write the TLS Secret, whether or not it exists; others' labels on it stay."""
-    config, door = ctx.config, kube(ctx)
+    config, door = ctx.config, kube_client(ctx)
     name, namespace = nginx_secret(config), config.openwhisk_namespace
-    data = encoded({"tls.crt": pair.certificate, "tls.key": pair.key})
+    data = encode_secret({"tls.crt": pair.certificate, "tls.key": pair.key})
     body: Json = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": TLS,
-        "metadata": {"name": name, "labels": labels(config)},
+        "metadata": {"name": name, "labels": owner_labels(config)},
         "data": data,
     }
     there = door.create(SECRET, body, namespace)

@@ -15,7 +15,7 @@ FINGERPRINT = "CERTIFICATE_SHA256"
 
 
 @dataclass(frozen=True)
-class Access:
+class OpenWhiskCredentials:
     """How to reach the OpenWhisk of a deployment.
 
     `fingerprint` is the SHA-256 of its nginx's certificate in hex, '' when it speaks plain http.
@@ -26,14 +26,14 @@ class Access:
     fingerprint: str = ""
 
 
-def access_path(config: Config) -> Path:
+def credentials_path(config: Config) -> Path:
     """Return where the file is: beside the deployment's receipt."""
     return receipt_path(config).with_suffix(".wskprops")
 
 
-def write_access(config: Config, access: Access) -> Path:
+def write_credentials(config: Config, access: OpenWhiskCredentials) -> Path:
     """Write the file, readable for its owner only, and return its path."""
-    path = access_path(config)
+    path = credentials_path(config)
     lines = [
         f"# The OpenWhisk of {config.deployment_name}, for wsk: WSK_CONFIG_FILE={path.name}",
         f"APIHOST={access.apihost}",
@@ -45,15 +45,15 @@ def write_access(config: Config, access: Access) -> Path:
     return path
 
 
-def read_access(config: Config) -> Access | None:
+def read_credentials(config: Config) -> OpenWhiskCredentials | None:
     """Return what the file says; None when there is no file, or no API host in it."""
-    path = access_path(config)
+    path = credentials_path(config)
     if not path.is_file():
         return None
     found = parse(path.read_text(encoding="utf-8"))
     if not found.get("APIHOST"):
         return None
-    return Access(found["APIHOST"], found.get("AUTH", ""), found.get(FINGERPRINT, ""))
+    return OpenWhiskCredentials(found["APIHOST"], found.get("AUTH", ""), found.get(FINGERPRINT, ""))
 
 
 KEYS = ("APIHOST", "AUTH", "APIVERSION", "CERT", "KEY")
@@ -61,7 +61,7 @@ KEYS = ("APIHOST", "AUTH", "APIVERSION", "CERT", "KEY")
 
 
 @dataclass(frozen=True)
-class Property:
+class WskProperty:
     """A value and where it came from."""
 
     value: str
@@ -84,20 +84,20 @@ def parse(text: str) -> dict[str, str]:
     return found
 
 
-def read(environment: Mapping[str, str], home: Path) -> dict[str, Property]:
+def read(environment: Mapping[str, str], home: Path) -> dict[str, WskProperty]:
     """Return the properties from the environment (WHISK_…) and, behind it, from the file.
 
     Raises:
         Refused: WSK_CONFIG_FILE names a file that cannot be read.
     """
     path = properties_file(environment, home)
-    found: dict[str, Property] = {}
+    found: dict[str, WskProperty] = {}
     for key, value in _file(path, named="WSK_CONFIG_FILE" in environment).items():
         if key in KEYS and value:
-            found[key] = Property(value, str(path))
+            found[key] = WskProperty(value, str(path))
     for key in ("APIHOST", "AUTH", "APIVERSION"):
         if value := environment.get(f"WHISK_{key}", ""):
-            found[key] = Property(value, f"the environment variable WHISK_{key}")
+            found[key] = WskProperty(value, f"the environment variable WHISK_{key}")
     return found
 
 

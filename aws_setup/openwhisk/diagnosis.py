@@ -15,7 +15,7 @@ WAITING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
 @dataclass(frozen=True)
-class Sight:
+class ReleaseStatus:
     """What Kubernetes shows of a release."""
 
     claims: Sequence[Object] = ()
@@ -35,14 +35,14 @@ class Blocker:
     hopeless: bool = False
 
 
-def first_blocker(sight: Sight, *, release: str) -> Blocker | None:
+def first_blocker(sight: ReleaseStatus, *, release: str) -> Blocker | None:
     """Return what OpenWhisk waits for; None when everything is well."""
     for claim in sorted(sight.claims, key=_name):
         phase = claim.get("status", {}).get("phase", "Pending")
         if phase != "Bound":
             return Blocker("claim", _name(claim), f"volume {phase}")
     for pod in sorted(sight.pods, key=lambda pod: (_rank(_name(pod)), _name(pod))):
-        state = unwell(pod)
+        state = unready_reason(pod)
         if state and not _of_job(pod):
             return Blocker("pod", _name(pod), state)
     for job in sorted(sight.jobs, key=lambda job: _name(job).endswith("install-packages")):
@@ -52,7 +52,7 @@ def first_blocker(sight: Sight, *, release: str) -> Blocker | None:
     return _counts(sight) or _no_packages(sight, release)
 
 
-def _counts(sight: Sight) -> Blocker | None:
+def _counts(sight: ReleaseStatus) -> Blocker | None:
     for kind, things in (("StatefulSet", sight.sets), ("Deployment", sight.deployments)):
         for thing in sorted(things, key=lambda thing: _rank(_name(thing))):
             wanted = int(thing.get("spec", {}).get("replicas", 1))
@@ -62,7 +62,7 @@ def _counts(sight: Sight) -> Blocker | None:
     return None
 
 
-def _no_packages(sight: Sight, release: str) -> Blocker | None:
+def _no_packages(sight: ReleaseStatus, release: str) -> Blocker | None:
     """Return the missing criterion of the chart itself: its last job."""
     name = f"{release}-install-packages"
     if any(_name(job) == name for job in sight.jobs):
@@ -79,11 +79,11 @@ def _job(job: Object, pods: Sequence[Object]) -> Blocker | None:
     if int(status.get("succeeded") or 0) >= 1:
         return None
     own = [pod for pod in pods if (_labels(pod).get("job-name") == name)]
-    states = [state for pod in own if (state := unwell(pod))]
+    states = [state for pod in own if (state := unready_reason(pod))]
     return Blocker("job", name, f"running {states[-1]}".strip() if states else "running")
 
 
-def unwell(pod: Object) -> str:
+def unready_reason(pod: Object) -> str:
     """Return why a pod is not well, '' when it is."""
     status = pod.get("status", {})
     phase = status.get("phase", "Pending")

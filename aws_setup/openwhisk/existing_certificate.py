@@ -16,7 +16,7 @@ ABSENT = ("ResourceNotFoundException", "NoSuchEntity")
 
 
 @dataclass(frozen=True)
-class Given:
+class ExistingCertificate:
     """A certificate as AWS describes it: whether it is issued, and when it ends (UTC)."""
 
     arn: str
@@ -24,7 +24,7 @@ class Given:
     ends: datetime | None
 
 
-def given(ctx: Context) -> Given:
+def find_existing_certificate(ctx: Context) -> ExistingCertificate:
     """Return the certificate of openwhisk_tls_arn.
 
     Raises:
@@ -34,12 +34,12 @@ def given(ctx: Context) -> Given:
     arn = str(ctx.config.openwhisk_tls_arn)
     _, _, service, region, account, rest = arn.split(":", 5)
     if region and region != ctx.aws.region:
-        raise _wrong(
+        raise _invalid(
             f"it is a certificate of {region}, and the cluster is in {ctx.aws.region}",
             f"import or request it in {ctx.aws.region}: a load balancer takes no other",
         )
     if account != ctx.aws.identity.account:
-        raise _wrong(
+        raise _invalid(
             f"it belongs to account {account}, and you work in {ctx.aws.identity.account}",
             "name a certificate of this account, or use a profile of the other",
         )
@@ -51,33 +51,33 @@ def given(ctx: Context) -> Given:
         raise _unknown(arn, service, ctx.aws.region) from error
 
 
-def check(ctx: Context) -> None:
+def check_existing_certificate(ctx: Context) -> None:
     """Refuse a certificate that cannot serve.
 
     Raises:
         Refused: as `given`, or it is not issued or has expired.
         botocore.exceptions.ClientError: AWS does not say.
     """
-    found = given(ctx)
+    found = find_existing_certificate(ctx)
     if found.ends and found.ends <= ctx.clock.today():
-        raise _wrong(f"it expired on {found.ends:%Y-%m-%d}", "renew it, or name another")
+        raise _invalid(f"it expired on {found.ends:%Y-%m-%d}", "renew it, or name another")
     if found.status != "ISSUED":
         why = f"ACM says that it is {found.status}"
-        raise _wrong(why, "finish its validation in ACM, or name another")
+        raise _invalid(why, "finish its validation in ACM, or name another")
 
 
-def _of_acm(ctx: Context, arn: str) -> Given:
+def _of_acm(ctx: Context, arn: str) -> ExistingCertificate:
     answer = ctx.aws.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
-    return Given(arn, str(answer["Status"]), answer.get("NotAfter"))
+    return ExistingCertificate(arn, str(answer["Status"]), answer.get("NotAfter"))
 
 
-def _of_iam(ctx: Context, arn: str, rest: str) -> Given:
+def _of_iam(ctx: Context, arn: str, rest: str) -> ExistingCertificate:
     name = rest.rsplit("/", 1)[-1]
     answer: Any = ctx.aws.iam.get_server_certificate(ServerCertificateName=name)
     about = answer["ServerCertificate"]["ServerCertificateMetadata"]
     if about["Arn"] != arn:
-        raise _wrong(f"IAM has {about['Arn']}", "correct its path")
-    return Given(arn, "ISSUED", about.get("Expiration"))
+        raise _invalid(f"IAM has {about['Arn']}", "correct its path")
+    return ExistingCertificate(arn, "ISSUED", about.get("Expiration"))
 
 
 def _unknown(arn: str, service: str, region: str) -> Refused:
@@ -85,8 +85,8 @@ def _unknown(arn: str, service: str, region: str) -> Refused:
         "acm": f"aws acm list-certificates --region {region}",
         "iam": "aws iam list-server-certificates",
     }
-    return _wrong(f"AWS knows no {arn}", f"`{listing[service]}` lists yours")
+    return _invalid(f"AWS knows no {arn}", f"`{listing[service]}` lists yours")
 
 
-def _wrong(why: str, mend: str) -> Refused:
+def _invalid(why: str, mend: str) -> Refused:
     return Refused("openwhisk_tls_arn cannot be used", why, mend)

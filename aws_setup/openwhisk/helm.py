@@ -20,7 +20,7 @@ import yaml
 from aws_setup.engine.step import Context
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.client import NAMESPACE
-from aws_setup.kube.connect import kube
+from aws_setup.kube.connect import kube_client
 
 OLDEST = (3, 8)
 """Oldest helm that works with every chart feature used here."""
@@ -80,11 +80,11 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
         ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
-        raise HelmFailed(f"{shown} failed", _why(done.returncode, said), AGAIN, said=said)
+        raise HelmFailed(f"{shown} failed", _why(done.returncode, said), HINT_RERUN_HELM, said=said)
     return done.stdout
 
 
-AGAIN = "mend what it names and run the same command again: it goes on from here"
+HINT_RERUN_HELM = "mend what it names and run the same command again: it goes on from here"
 
 
 def _why(code: int, said: str) -> str:
@@ -249,7 +249,7 @@ def _job(document: Mapping[str, Any]) -> str:
 
 T = TypeVar("T")
 
-TRIES = 5
+MAX_ATTEMPTS = 5
 """Starts in all of one piece of work."""
 
 UNANSWERED = (
@@ -271,7 +271,7 @@ UNANSWERED = (
 """What helm says when the API server does not answer it, or does not take its token."""
 
 
-def through_outages(ctx: Context, act: Callable[[bool], T]) -> T:
+def retry_when_unreachable(ctx: Context, act: Callable[[bool], T]) -> T:
     """Return what `act` returns; it begins anew, after a wait, when helm found no API server.
 
     Args:
@@ -281,7 +281,7 @@ def through_outages(ctx: Context, act: Callable[[bool], T]) -> T:
     Raises:
         SetupError: helm failed for another reason, or the API server does not come back.
     """
-    for attempt in range(1, TRIES):
+    for attempt in range(1, MAX_ATTEMPTS):
         try:
             return act(attempt > 1)
         except HelmFailed as error:
@@ -289,6 +289,6 @@ def through_outages(ctx: Context, act: Callable[[bool], T]) -> T:
                 raise
             ctx.note("helm lost the cluster's API server: it begins again once that answers")
             # This waits through a restart, and names the reason when it is something else.
-            kube(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace)
+            kube_client(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace)
             ctx.clock.sleep(2.0 * attempt)
     return act(True)

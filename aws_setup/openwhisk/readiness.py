@@ -10,13 +10,18 @@ from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET, Kube
-from aws_setup.kube.connect import kube, living_cluster
+from aws_setup.kube.client import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET, KubeClient
+from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.openwhisk import api as probing
 from aws_setup.openwhisk import certificate_steps, release
-from aws_setup.openwhisk.credentials_file import Access, access_path, read_access, write_access
-from aws_setup.openwhisk.diagnosis import Blocker, Sight, first_blocker, unwell
-from aws_setup.openwhisk.secrets import read_keys
+from aws_setup.openwhisk.credentials_file import (
+    OpenWhiskCredentials,
+    credentials_path,
+    read_credentials,
+    write_credentials,
+)
+from aws_setup.openwhisk.diagnosis import Blocker, ReleaseStatus, first_blocker, unready_reason
+from aws_setup.openwhisk.secrets import read_secrets
 
 BALANCER, INTERNAL = ".elb.", "internal-"
 """What every name of a load balancer holds, and how an internal one's begins."""
@@ -26,7 +31,7 @@ LONGEST_LINE = 200
 
 
 @dataclass(frozen=True)
-class Address(Step):
+class LoadBalancerAddress(Step):
     """The load balancer's name, put into the certificate and the release by a second pass."""
 
     name: str = "openwhisk address"
@@ -35,7 +40,7 @@ class Address(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the load balancer's name; None while there is none."""
-        host = certificate_steps.elb_host(ctx)
+        host = certificate_steps.load_balancer_host(ctx)
         if not host or "openwhisk release" not in ctx.found:
             return None
         pair = certificate_steps.current_pair(ctx)
@@ -60,7 +65,7 @@ class Address(Step):
         """Wait for the load balancer, then name it in the certificate and in the release."""
 
         def probe() -> str | Pending:
-            there = certificate_steps.elb_host(ctx)
+            there = certificate_steps.load_balancer_host(ctx)
             event = last_event(
                 ctx, certificate_steps.nginx_secret(ctx.config), ctx.config.openwhisk_namespace
             )
@@ -92,10 +97,10 @@ class Address(Step):
             uploaded = certificate_steps.upload(ctx, pair)
             ctx.found["server certificate"] = uploaded
         certificate_steps.put_secret(ctx, pair)
-        keys = read_keys(ctx)
+        keys = read_secrets(ctx)
         if keys is None:
             raise SetupError("OpenWhisk's keys are gone", "somebody deleted them", "run it again")
-        release.bring(ctx, release.wanted(ctx, keys, host=host))
+        release.apply_release(ctx, release.desired_release(ctx, keys, host=host))
         if not ctx.config.openwhisk_tls_arn:
             certificate_steps.delete_others(ctx, uploaded.id)
         return Found(host, self._kind(ctx), {"host": host})
@@ -105,7 +110,7 @@ class Address(Step):
 
 
 @dataclass(frozen=True)
-class Ready(Step):
+class OpenWhiskReady(Step):
     """Every part of OpenWhisk is up; the chart's last job says so."""
 
     name: str = "openwhisk ready"
@@ -114,13 +119,13 @@ class Ready(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return whether everything is well; None when there is no release to look at."""
-        if living_cluster(ctx) is None or "openwhisk release" not in ctx.found:
+        if active_cluster(ctx) is None or "openwhisk release" not in ctx.found:
             return None
-        blocker = look(ctx)
+        blocker = release_status(ctx)
         if blocker is None:
             return Found("everything runs", "ready")
         drift = (Drift(blocker.name, blocker.state, "done"),) if blocker.hopeless else ()
-        bad = {"notes": pods_not_well(ctx)}
+        bad = {"notes": unready_pods(ctx)}
         return Found("not everything runs", describe(ctx, blocker), bad, drift, ready=False)
 
     def create(self, ctx: Context) -> Found:
@@ -129,21 +134,23 @@ class Ready(Step):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Start a job anew that gave up: it is removed, and helm makes it again."""
-        blocker = look(ctx)
+        blocker = release_status(ctx)
         if blocker and blocker.hopeless:
             ctx.note(f"the job {blocker.name} gave up: starting it anew")
-            kube(ctx).delete(JOB, blocker.name, ctx.config.openwhisk_namespace)
-            keys = read_keys(ctx)
+            kube_client(ctx).delete(JOB, blocker.name, ctx.config.openwhisk_namespace)
+            keys = read_secrets(ctx)
             if keys:
-                aim = release.wanted(ctx, keys, host=certificate_steps.elb_host(ctx))
-                release.bring(ctx, aim)
+                aim = release.desired_release(
+                    ctx, keys, host=certificate_steps.load_balancer_host(ctx)
+                )
+                release.apply_release(ctx, aim)
         return Found(found.id, "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when nothing blocks any more; the first blocker is told with its reason."""
 
         def probe() -> Found | Pending:
-            blocker = look(ctx)
+            blocker = release_status(ctx)
             if blocker is None:
                 return Found("everything runs", "ready")
             told = describe(ctx, blocker)
@@ -169,11 +176,11 @@ class Ready(Step):
         """Nothing of its own."""
 
 
-def look(ctx: Context) -> Blocker | None:
+def release_status(ctx: Context) -> Blocker | None:
     """Return what OpenWhisk waits for; None when everything is well."""
-    door, config = kube(ctx), ctx.config
+    door, config = kube_client(ctx), ctx.config
     space = config.openwhisk_namespace
-    sight = Sight(
+    sight = ReleaseStatus(
         claims=door.list(CLAIM, space),
         pods=_of_release(door, space),
         jobs=door.list(JOB, space),
@@ -183,7 +190,7 @@ def look(ctx: Context) -> Blocker | None:
     return first_blocker(sight, release=config.openwhisk_release)
 
 
-def _of_release(door: Kube, namespace: str) -> list[dict[str, object]]:
+def _of_release(door: KubeClient, namespace: str) -> list[dict[str, object]]:
     """Return the pods but those that OpenWhisk itself starts for actions."""
     return [
         pod
@@ -204,7 +211,7 @@ def describe(ctx: Context, blocker: Blocker) -> str:
 
 
 def _last_line(ctx: Context, blocker: Blocker) -> str:
-    door, space = kube(ctx), ctx.config.openwhisk_namespace
+    door, space = kube_client(ctx), ctx.config.openwhisk_namespace
     if blocker.kind == "pod":
         return door.last_line(blocker.name, space)
     pods = door.list(POD, space, labels=f"job-name={blocker.name}")
@@ -212,7 +219,7 @@ def _last_line(ctx: Context, blocker: Blocker) -> str:
 
 
 @dataclass(frozen=True)
-class Api(Step):
+class OpenWhiskApi(Step):
     """OpenWhisk's API answers, with as many healthy invokers as there are nodes for them."""
 
     name: str = "openwhisk api"
@@ -221,7 +228,7 @@ class Api(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the API as it answers now; None when it does not."""
-        host = certificate_steps.elb_host(ctx)
+        host = certificate_steps.load_balancer_host(ctx)
         if not host or "openwhisk address" not in ctx.found:
             return None
         if ctx.config.openwhisk_internal:
@@ -270,7 +277,7 @@ class Api(Step):
         """Nothing of its own."""
 
 
-def _api(answer: probing.Answering, healthy: int | str, *, ready: bool) -> Found:
+def _api(answer: probing.ApiProbe, healthy: int | str, *, ready: bool) -> Found:
     facts = {"api_host": answer.url, "healthy_invokers": healthy, "sha256": answer.fingerprint}
     return Found(answer.url, f"{healthy} healthy invokers", facts, ready=ready)
 
@@ -283,7 +290,7 @@ def _internal(ctx: Context, host: str) -> Found:
 
 
 @dataclass(frozen=True)
-class HandOver(Step):
+class CredentialsFile(Step):
     """The file by which whisk_helper.py and `wsk` find this OpenWhisk, its key included."""
 
     name: str = "hand-over file"
@@ -293,10 +300,10 @@ class HandOver(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, compared with what the cluster says."""
-        has = read_access(ctx.config)
+        has = read_credentials(ctx.config)
         if has is None:
             return None
-        path = str(access_path(ctx.config))
+        path = str(credentials_path(ctx.config))
         if self.removing or "openwhisk api" not in ctx.found:
             return Found(path, "there")
         same = has == self._access(ctx)
@@ -308,22 +315,22 @@ class HandOver(Step):
         own = Path.home() / ".wskprops"
         if not ctx.config.write_wskprops:
             return ()
-        wanted = access_path(ctx.config).read_text("utf-8")
+        wanted = credentials_path(ctx.config).read_text("utf-8")
         if own.is_file() and own.read_text("utf-8") == wanted:
             return ()
         return (Drift("~/.wskprops", "another", "this deployment's"),)
 
-    def _access(self, ctx: Context) -> Access:
-        keys = read_keys(ctx)
+    def _access(self, ctx: Context) -> OpenWhiskCredentials:
+        keys = read_secrets(ctx)
         if keys is None:
             raise SetupError("OpenWhisk's keys are gone", "somebody deleted them", "run it again")
         api = ctx.of("openwhisk api")
-        return Access(api.id, keys.guest, str(api.facts.get("sha256", "")))
+        return OpenWhiskCredentials(api.id, keys.guest, str(api.facts.get("sha256", "")))
 
     def create(self, ctx: Context) -> Found:
         """Write the file; the user's own ~/.wskprops only where the configuration says so."""
         access = self._access(ctx)
-        path = write_access(ctx.config, access)
+        path = write_credentials(ctx.config, access)
         if ctx.config.write_wskprops:
             own = Path.home() / ".wskprops"
             kept = own.with_name(".wskprops.before-lambda-fs")
@@ -339,14 +346,14 @@ class HandOver(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the file; ~/.wskprops is the user's and stays."""
-        access_path(ctx.config).unlink(missing_ok=True)
+        credentials_path(ctx.config).unlink(missing_ok=True)
 
 
-def pods_not_well(ctx: Context) -> list[str]:
+def unready_pods(ctx: Context) -> list[str]:
     """Return the pods of OpenWhisk that are not well, each with the reason, for `status`."""
     found = []
-    for pod in _of_release(kube(ctx), ctx.config.openwhisk_namespace):
-        state = unwell(pod)
+    for pod in _of_release(kube_client(ctx), ctx.config.openwhisk_namespace):
+        state = unready_reason(pod)
         if state:
             found.append(f"pod {pod['metadata']['name']}: {state}")  # type: ignore[index]
     return found

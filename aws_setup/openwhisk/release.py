@@ -10,19 +10,39 @@ from typing import Any
 import yaml
 
 from aws_setup.config import Config
-from aws_setup.engine.step import OWNER, Charge, Context, Drift, Found, Step
+from aws_setup.engine.step import OWNER, Context, CostItem, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import Refused, SetupError
 from aws_setup.infrastructure.cleanup import load_balancers
-from aws_setup.kube.client import CLAIM, JOB, SERVICE, VOLUME, Kube
-from aws_setup.kube.connect import kube, living_cluster
+from aws_setup.kube.client import CLAIM, JOB, SERVICE, VOLUME, KubeClient
+from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.openwhisk import certificate_steps, release_records
 from aws_setup.openwhisk.chart import Chart, chart_of, newer
-from aws_setup.openwhisk.helm import Helm, Release, find_helm, jobs_that_change, through_outages
-from aws_setup.openwhisk.secrets import Keys, of_release, ours, pin_chart, read_keys
-from aws_setup.openwhisk.values import Facts, differing, mark, memory_of, merge, user_values, values
+from aws_setup.openwhisk.helm import (
+    Helm,
+    Release,
+    find_helm,
+    jobs_that_change,
+    retry_when_unreachable,
+)
+from aws_setup.openwhisk.secrets import (
+    OpenWhiskSecrets,
+    is_owned,
+    of_release,
+    pin_chart,
+    read_secrets,
+)
+from aws_setup.openwhisk.values import (
+    ValuesInput,
+    changed_keys,
+    fingerprint,
+    memory_of,
+    merge,
+    user_values,
+    values,
+)
 
-MARK = "lambda-fs "
+FINGERPRINT_NOTE = "lambda-fs "
 """Beginning of the description by which a revision says from which values it was made."""
 
 OTHER_RUN = 60.0
@@ -48,11 +68,11 @@ def helm_of(ctx: Context) -> Helm:
         path = ("--kubeconfig", config.kubeconfig_path) if config.kubeconfig_path else ()
         context = ("--kube-context", config.kube_context) if config.kube_context else ()
         return Helm(find_helm(), *names, arguments=(*path, *context))
-    door = kube(ctx)
+    door = kube_client(ctx)
     return Helm(find_helm(), *names, kubeconfig=lambda: private_kubeconfig(door))
 
 
-def private_kubeconfig(door: Kube) -> str:
+def private_kubeconfig(door: KubeClient) -> str:
     """Return a kubeconfig with a token, for one start of a program."""
     if door.reach is None:
         raise SetupError("no address of the cluster", "kubeconfig_path is in use", "")
@@ -74,7 +94,7 @@ def private_kubeconfig(door: Kube) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredRelease:
     """What the release should be: chart, values, and the mark that names both."""
 
     chart: Chart
@@ -83,15 +103,15 @@ class Wanted:
     @property
     def mark(self) -> str:
         """The description of the revision."""
-        return MARK + mark(self.values, self.chart.pin)
+        return FINGERPRINT_NOTE + fingerprint(self.values, self.chart.pin)
 
 
-def wanted(ctx: Context, keys: Keys, *, host: str) -> Wanted:
+def desired_release(ctx: Context, keys: OpenWhiskSecrets, *, host: str) -> DesiredRelease:
     """Return what the release should be, with the load balancer's name when it is known."""
     config = ctx.config
-    facts = Facts(ctx.of("server certificate").id, invoker_memory(ctx), keys, host)
+    facts = ValuesInput(ctx.of("server certificate").id, invoker_memory(ctx), keys, host)
     whole = merge(values(config, facts), user_values(config))
-    return Wanted(chart_of(config, pinned=keys.chart), whole)
+    return DesiredRelease(chart_of(config, pinned=keys.chart), whole)
 
 
 def invoker_memory(ctx: Context) -> int:
@@ -101,15 +121,15 @@ def invoker_memory(ctx: Context) -> int:
     return memory_of(answer["InstanceTypes"][0])
 
 
-def bring(ctx: Context, aim: Wanted) -> None:
+def apply_release(ctx: Context, aim: DesiredRelease) -> None:
     """Install the release or upgrade it, after clearing away what stands against that."""
-    through_outages(ctx, lambda again: _bring(ctx, aim, own=again))
+    retry_when_unreachable(ctx, lambda again: _apply_once(ctx, aim, own=again))
 
 
-def _bring(ctx: Context, aim: Wanted, *, own: bool) -> None:
+def _apply_once(ctx: Context, aim: DesiredRelease, *, own: bool) -> None:
     """Bring the release; what is pending is our `own` helm's, or perhaps another run's."""
     helm = helm_of(ctx)
-    release = helm.status() if own else settled(ctx, helm)
+    release = helm.status() if own else wait_settled(ctx, helm)
     if release and release.status in PENDING:
         release = recover(ctx, helm, release)
     if release:
@@ -127,7 +147,7 @@ def _bring(ctx: Context, aim: Wanted, *, own: bool) -> None:
     helm.upgrade(aim.chart.path, aim.values, description=aim.mark)
 
 
-def settled(ctx: Context, helm: Helm) -> Release | None:
+def wait_settled(ctx: Context, helm: Helm) -> Release | None:
     """Return the release; while it is pending another run may be at it, for a short while."""
     began = ctx.clock.now()
 
@@ -156,7 +176,7 @@ def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
 
 
 def _remove_jobs(ctx: Context, names: Sequence[str]) -> None:
-    door, namespace = kube(ctx), ctx.config.openwhisk_namespace
+    door, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     for name in names:
         ctx.note(f"removing the job {name}: its template changes")
         door.delete(JOB, name, namespace)
@@ -187,14 +207,14 @@ class HelmRelease(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the release, compared by its mark with what the configuration wants."""
-        if living_cluster(ctx) is None or (self.removing and not ours(ctx)):
+        if active_cluster(ctx) is None or (self.removing and not is_owned(ctx)):
             return None
         if not _records(ctx):
             return Found("left over", "claims") if self.removing and _claims(ctx) else None
         own = f"{ctx.config.openwhisk_namespace}/{ctx.config.openwhisk_release}"
         if self.removing:
             return Found(own, "there")
-        release = through_outages(ctx, lambda _: helm_of(ctx).status())
+        release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
         if release is None or release.status == "uninstalled":
             return None
         facts = {"revision": release.revision, "status": release.status}
@@ -204,8 +224,8 @@ class HelmRelease(Step):
     def _drift(self, ctx: Context, release: Release) -> tuple[Drift, ...]:
         if release.status != "deployed":
             return (Drift("status", release.status, "deployed"),)
-        keys = read_keys(ctx)
-        if not release.description.startswith(MARK) and not (keys and keys.chart):
+        keys = read_secrets(ctx)
+        if not release.description.startswith(FINGERPRINT_NOTE) and not (keys and keys.chart):
             mend = (
                 f"it was installed by somebody else: helm uninstall {ctx.config.openwhisk_release} "
                 f"-n {ctx.config.openwhisk_namespace}, or set another openwhisk_release"
@@ -213,16 +233,18 @@ class HelmRelease(Step):
             return (Drift(OWNER, "another", ctx.config.deployment_name, mend),)
         if keys is None or "server certificate" not in ctx.found:
             return ()
-        aim = wanted(ctx, keys, host=certificate_steps.elb_host(ctx))
+        aim = desired_release(ctx, keys, host=certificate_steps.load_balancer_host(ctx))
         return () if release.description == aim.mark else _changed(ctx, keys, aim)
 
     def create(self, ctx: Context) -> Found:
         """Install or upgrade; pods are waited for later, where what blocks can be shown."""
-        keys = read_keys(ctx)
+        keys = read_secrets(ctx)
         if keys is None:
             raise SetupError("OpenWhisk's keys are gone", "somebody deleted them", "run it again")
-        bring(ctx, wanted(ctx, keys, host=certificate_steps.elb_host(ctx)))
-        release = through_outages(ctx, lambda _: helm_of(ctx).status())
+        apply_release(
+            ctx, desired_release(ctx, keys, host=certificate_steps.load_balancer_host(ctx))
+        )
+        release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
         facts = {"revision": release.revision if release else 0, "status": "deployed"}
         own = f"{ctx.config.openwhisk_namespace}/{ctx.config.openwhisk_release}"
         return Found(own, "deployed", facts)
@@ -236,22 +258,22 @@ class HelmRelease(Step):
 
         The load balancer needs Kubernetes to go away, and it holds the certificate and the VPC.
         """
-        door, config = kube(ctx), ctx.config
-        host = certificate_steps.elb_host(ctx)
+        door, config = kube_client(ctx), ctx.config
+        host = certificate_steps.load_balancer_host(ctx)
         door.delete(SERVICE, certificate_steps.nginx_secret(config), config.openwhisk_namespace)
         _wait_service(ctx, host)
         if _records(ctx):
             _uninstall(ctx)
         _delete_claims(ctx)
 
-    def charges(self, config: Config) -> tuple[Charge, ...]:
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The load balancer and the volumes."""
-        return (Charge(self.part, "elb"), Charge(self.part, "gp3-gib", VOLUMES * 8.0))
+        return (CostItem(self.part, "elb"), CostItem(self.part, "gp3-gib", VOLUMES * 8.0))
 
 
-def _changed(ctx: Context, keys: Keys, aim: Wanted) -> tuple[Drift, ...]:
+def _changed(ctx: Context, keys: OpenWhiskSecrets, aim: DesiredRelease) -> tuple[Drift, ...]:
     """Return what tells a release from its aim, whoever changed it: the chart, and which values."""
-    names = differing(through_outages(ctx, lambda _: helm_of(ctx).values()), aim.values)
+    names = changed_keys(retry_when_unreachable(ctx, lambda _: helm_of(ctx).values()), aim.values)
     drift = [Drift("chart", "another", "as configured")] if keys.chart != aim.chart.pin else []
     if names or not drift:
         shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
@@ -266,24 +288,28 @@ def _uninstall(ctx: Context) -> None:
         find_helm()
     except Refused as missing:
         ctx.note(f"{missing.problems[0].what}: removing one by one what it made")
-        release_records.remove(kube(ctx), config.openwhisk_release, config.openwhisk_namespace)
+        release_records.remove(
+            kube_client(ctx), config.openwhisk_release, config.openwhisk_namespace
+        )
         return
-    through_outages(ctx, lambda _: helm_of(ctx).uninstall())
+    retry_when_unreachable(ctx, lambda _: helm_of(ctx).uninstall())
 
 
 def replace_service(ctx: Context, host: str) -> None:
     """Have Kubernetes make another load balancer: the Service goes, and helm makes it again."""
-    config, keys = ctx.config, read_keys(ctx)
-    kube(ctx).delete(SERVICE, certificate_steps.nginx_secret(config), config.openwhisk_namespace)
+    config, keys = ctx.config, read_secrets(ctx)
+    kube_client(ctx).delete(
+        SERVICE, certificate_steps.nginx_secret(config), config.openwhisk_namespace
+    )
     _wait_service(ctx, host)
     if keys:
-        bring(ctx, wanted(ctx, keys, host=""))
+        apply_release(ctx, desired_release(ctx, keys, host=""))
 
 
 def _records(ctx: Context) -> bool:
     """Say whether helm keeps a record of the release: told without helm, which may be missing."""
     config = ctx.config
-    door = kube(ctx)
+    door = kube_client(ctx)
     return bool(
         release_records.records_of(door, config.openwhisk_release, config.openwhisk_namespace)
     )
@@ -291,13 +317,13 @@ def _records(ctx: Context) -> bool:
 
 def _claims(ctx: Context) -> list[Any]:
     """Return the claims of the release: by its label, or by its name where a set made them."""
-    listed = kube(ctx).list(CLAIM, ctx.config.openwhisk_namespace)
+    listed = kube_client(ctx).list(CLAIM, ctx.config.openwhisk_namespace)
     return [claim for claim in listed if of_release(claim, ctx.config.openwhisk_release)]
 
 
 def _wait_service(ctx: Context, host: str) -> None:
     """Wait until the Service and its load balancer are gone."""
-    door, config = kube(ctx), ctx.config
+    door, config = kube_client(ctx), ctx.config
 
     def gone() -> bool | Pending:
         if door.get(SERVICE, certificate_steps.nginx_secret(config), config.openwhisk_namespace):
@@ -312,13 +338,13 @@ def _wait_service(ctx: Context, host: str) -> None:
 
 
 def _balancers(ctx: Context) -> list[str]:
-    cluster = living_cluster(ctx) or {}
+    cluster = active_cluster(ctx) or {}
     return load_balancers(ctx, str(cluster.get("resourcesVpcConfig", {}).get("vpcId", "")))
 
 
 def _delete_claims(ctx: Context) -> None:
     """Delete the claims, and wait until their volumes are gone: they cost money."""
-    door, namespace = kube(ctx), ctx.config.openwhisk_namespace
+    door, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     claims = _claims(ctx)
     volumes = [str(claim.get("spec", {}).get("volumeName") or "") for claim in claims]
     for claim in claims:

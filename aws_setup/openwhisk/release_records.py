@@ -14,16 +14,16 @@ from typing import Any
 
 import yaml
 
-from aws_setup.kube.client import SECRET, Json, Kind, Kube, KubeError
+from aws_setup.kube.client import SECRET, Json, KubeClient, KubeError, ResourceType
 
 KEEP = "helm.sh/resource-policy"
 """Annotation of what outlives its release."""
 
 
-def remove(door: Kube, release: str, namespace: str) -> None:
+def remove(door: KubeClient, release: str, namespace: str) -> None:
     """Delete every object that a record of the release names, then the records themselves."""
     records = records_of(door, release, namespace)
-    kinds: dict[str, Mapping[str, Kind]] = {}
+    kinds: dict[str, Mapping[str, ResourceType]] = {}
     for record in records:
         for thing in _objects(record):
             version = str(thing["apiVersion"])
@@ -34,7 +34,7 @@ def remove(door: Kube, release: str, namespace: str) -> None:
         door.delete(SECRET, record["metadata"]["name"], namespace)
 
 
-def records_of(door: Kube, release: str, namespace: str) -> Sequence[Json]:
+def records_of(door: KubeClient, release: str, namespace: str) -> Sequence[Json]:
     """Return helm's records of a release, one for each revision."""
     return door.list(SECRET, namespace, labels=f"owner=helm,name={release}")
 
@@ -49,7 +49,7 @@ def _objects(record: Json) -> Iterator[Json]:
                 yield thing
 
 
-def _kinds(door: Kube, version: str) -> Mapping[str, Kind]:
+def _kinds(door: KubeClient, version: str) -> Mapping[str, ResourceType]:
     """Return the kinds of an API version by name; none when the API server no longer has it."""
     try:
         listed = door.request("GET", f"/api{'s' if '/' in version else ''}/{version}")
@@ -58,13 +58,15 @@ def _kinds(door: Kube, version: str) -> Mapping[str, Kind]:
             return {}
         raise
     return {
-        str(one["kind"]): Kind(version, str(one["name"]), bool(one["namespaced"]))
+        str(one["kind"]): ResourceType(version, str(one["name"]), bool(one["namespaced"]))
         for one in listed.get("resources", [])
         if "/" not in one["name"]
     }
 
 
-def _delete(door: Kube, thing: Json, kinds: Mapping[str, Kind], namespace: str) -> None:
+def _delete(
+    door: KubeClient, thing: Json, kinds: Mapping[str, ResourceType], namespace: str
+) -> None:
     metadata, kind = thing["metadata"], kinds.get(str(thing["kind"]))
     if kind is None or (metadata.get("annotations") or {}).get(KEEP) == "keep":
         return

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aws_setup.aws.inventory import tag_of
-from aws_setup.aws.tags import DEPLOYMENT
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
-from aws_setup.kube.client import CLAIM, NAMESPACE, SECRET, Json, decoded, encoded
-from aws_setup.kube.connect import kube, labels, living_cluster
+from aws_setup.kube.client import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
+from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 
 ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
@@ -29,7 +29,7 @@ PIN = "chart"
 
 
 @dataclass(frozen=True)
-class Keys:
+class OpenWhiskSecrets:
     """OpenWhisk's own secrets; `chart` is the source and commit that the release was made from."""
 
     system: str = field(repr=False)
@@ -38,9 +38,9 @@ class Keys:
     chart: str = ""
 
 
-def fresh_keys() -> Keys:
+def generate_secrets() -> OpenWhiskSecrets:
     """Return new keys and a new database password."""
-    return Keys(_auth(), _auth(), _random(32))
+    return OpenWhiskSecrets(_auth(), _auth(), _random(32))
 
 
 def _auth() -> str:
@@ -56,25 +56,25 @@ def secret_name(config: Config) -> str:
     return f"{config.openwhisk_release}-lambda-fs"
 
 
-def read_keys(ctx: Context) -> Keys | None:
+def read_secrets(ctx: Context) -> OpenWhiskSecrets | None:
     """Return the keys that the cluster keeps; None when it keeps none."""
     config = ctx.config
-    there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+    there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
     if there is None:
         return None
-    data = decoded(there)
-    return Keys(data["system"], data["guest"], data["database"], data.get(PIN, ""))
+    data = decode_secret(there)
+    return OpenWhiskSecrets(data["system"], data["guest"], data["database"], data.get(PIN, ""))
 
 
 def pin_chart(ctx: Context, chart: str) -> None:
     """Note which chart the release is made from."""
     config = ctx.config
-    data = {"data": encoded({PIN: chart})}
-    kube(ctx).patch(SECRET, secret_name(config), data, config.openwhisk_namespace)
+    data = {"data": encode_secret({PIN: chart})}
+    kube_client(ctx).patch(SECRET, secret_name(config), data, config.openwhisk_namespace)
 
 
 @dataclass(frozen=True)
-class KeySecret(Step):
+class SecretsStep(Step):
     """The namespace of OpenWhisk and the Secret with its keys."""
 
     name: str = "openwhisk keys"
@@ -84,14 +84,14 @@ class KeySecret(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret; when removing ours only, or a namespace of ours without one."""
-        if living_cluster(ctx) is None:
+        if active_cluster(ctx) is None:
             return None
         config = ctx.config
-        there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+        there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
         if there is None:
             left = self.removing and _own_namespace(ctx) and not _others(ctx)
             return Found(config.openwhisk_namespace, "namespace") if left else None
-        if self.removing and not ours(ctx):
+        if self.removing and not is_owned(ctx):
             return None
         complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
         drift = () if complete else (Drift("keys", "incomplete", "three"),)
@@ -99,21 +99,21 @@ class KeySecret(Step):
 
     def create(self, ctx: Context) -> Found:
         """Make the namespace and the Secret; of two runs at once the first one's keys stay."""
-        config, door = ctx.config, kube(ctx)
+        config, door = ctx.config, kube_client(ctx)
         namespace: Json = {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": config.openwhisk_namespace, "labels": labels(config)},
+            "metadata": {"name": config.openwhisk_namespace, "labels": owner_labels(config)},
         }
         if door.get(NAMESPACE, config.openwhisk_namespace) is None:
             door.create(NAMESPACE, namespace)
-        keys = fresh_keys()
+        keys = generate_secrets()
         body: Json = {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "Opaque",
-            "metadata": {"name": secret_name(config), "labels": labels(config)},
-            "data": encoded(
+            "metadata": {"name": secret_name(config), "labels": owner_labels(config)},
+            "data": encode_secret(
                 {"system": keys.system, "guest": keys.guest, "database": keys.database}
             ),
         }
@@ -122,17 +122,17 @@ class KeySecret(Step):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Fill in the keys that are missing; those that are there stay."""
-        config, door = ctx.config, kube(ctx)
+        config, door = ctx.config, kube_client(ctx)
         there = door.get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
-        keys = fresh_keys()
+        keys = generate_secrets()
         wanted = {"system": keys.system, "guest": keys.guest, "database": keys.database}
-        data = encoded(wanted) | (there.get("data") or {})
+        data = encode_secret(wanted) | (there.get("data") or {})
         door.patch(SECRET, secret_name(config), {"data": data}, config.openwhisk_namespace)
         return Found(found.id, "available")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the Secret, and the namespace when it is ours and holds nothing of others."""
-        config, door = ctx.config, kube(ctx)
+        config, door = ctx.config, kube_client(ctx)
         door.delete(SECRET, secret_name(config), config.openwhisk_namespace)
         if others := _others(ctx):
             ctx.note(f"the namespace {config.openwhisk_namespace} stays: {others} is in it")
@@ -152,7 +152,7 @@ class KeySecret(Step):
 
 def _others(ctx: Context) -> str:
     """Name what others keep in the namespace, helm releases and claims of volumes."""
-    config, door = ctx.config, kube(ctx)
+    config, door = ctx.config, kube_client(ctx)
     records = door.list(SECRET, config.openwhisk_namespace, labels="owner=helm")
     releases = {one["metadata"]["labels"].get("name", "") for one in records}
     listed = door.list(CLAIM, config.openwhisk_namespace)
@@ -164,9 +164,9 @@ def _others(ctx: Context) -> str:
 
 def _own_namespace(ctx: Context) -> bool:
     """Say whether the namespace is there and this deployment made it."""
-    there = kube(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
+    there = kube_client(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
     has = there.get("metadata", {}).get("labels") or {}
-    return labels(ctx.config).items() <= has.items()
+    return owner_labels(ctx.config).items() <= has.items()
 
 
 def of_release(claim: Mapping[str, Any], release: str) -> bool:
@@ -177,14 +177,14 @@ def of_release(claim: Mapping[str, Any], release: str) -> bool:
     return bool(label == release if label else f"-{release}-" in f"-{metadata['name']}-")
 
 
-def ours(ctx: Context) -> bool:
+def is_owned(ctx: Context) -> bool:
     """Say whether OpenWhisk in this cluster is the deployment's: the cluster is, or its keys are.
 
     A cluster of somebody else may hold another deployment's OpenWhisk under the same names.
     """
     config = ctx.config
-    if tag_of(living_cluster(ctx) or {}, DEPLOYMENT) == config.deployment_name:
+    if tag_of(active_cluster(ctx) or {}, DEPLOYMENT_TAG) == config.deployment_name:
         return True
-    there = kube(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+    there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
     has = there.get("metadata", {}).get("labels") or {}
-    return labels(config).items() <= has.items()
+    return owner_labels(config).items() <= has.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from aws_setup.aws.inventory import tag_of
-from aws_setup.aws.tags import STEP
+from aws_setup.aws.tags import STEP_TAG
 from aws_setup.engine.step import Context, Found
 
 CLIENT = "lambda-fs client"
@@ -14,7 +14,7 @@ CLIENT = "lambda-fs client"
 LOCAL_PORT = 8443
 
 
-def last_words(ctx: Context) -> list[str]:
+def summary_lines(ctx: Context) -> list[str]:
     """Return the lines that end a successful run."""
     api, file = ctx.found.get("openwhisk api"), ctx.found.get("hand-over file")
     internal = ctx.config.openwhisk_internal
@@ -38,7 +38,7 @@ def tunnel(ctx: Context, api: Found) -> str:
 def _client(ctx: Context) -> str:
     """Return the public address of the client VM, in words where there is none."""
     for instance in ctx.inventory.all("instances"):
-        if tag_of(instance, STEP) == CLIENT and instance.get("PublicIpAddress"):
+        if tag_of(instance, STEP_TAG) == CLIENT and instance.get("PublicIpAddress"):
             return str(instance["PublicIpAddress"])
     return "<address of a machine in the VPC>"
 

@@ -18,7 +18,7 @@ import yaml
 from aws_setup.config import Config
 from aws_setup.eks.storage import GP3_CLASS
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.secrets import Keys
+from aws_setup.openwhisk.secrets import OpenWhiskSecrets
 
 ELB = "service.beta.kubernetes.io/aws-load-balancer"
 PLACEHOLDER = "openwhisk.example.invalid"
@@ -28,7 +28,7 @@ LEAST_ACTION_MEMORY = 45_000
 """MB: what the chart of λFS allows an action; never made smaller."""
 
 
-HYPERVISOR = 0.075
+HYPERVISOR_SHARE = 0.075
 """Share of an instance's memory that its operating system does not see, on the safe side.
 
 Karpenter estimates nodes so before it has one (its setting VM_MEMORY_OVERHEAD_PERCENT).
@@ -48,7 +48,7 @@ STEM_CELLS = 2 * 40_000
 
 
 @dataclass(frozen=True)
-class Facts:
+class ValuesInput:
     """What the values need beside the configuration.
 
     `host` is the load balancer's name, '' before it is known; `user_memory` the MB of an invoker
@@ -57,7 +57,7 @@ class Facts:
 
     certificate: str
     user_memory: int
-    keys: Keys = field(repr=False)
+    keys: OpenWhiskSecrets = field(repr=False)
     host: str = ""
 
 
@@ -71,7 +71,7 @@ def user_memory(node_mib: int, *, pods: int) -> int:
         node_mib: the memory of the instance type, in MiB.
         pods: how many pods the node can hold.
     """
-    seen = int(node_mib * (1 - HYPERVISOR))
+    seen = int(node_mib * (1 - HYPERVISOR_SHARE))
     return max(1024, seen - KUBELET_MIB - POD_MIB * pods - EVICTION_MIB - INVOKER_MIB)
 
 
@@ -87,7 +87,7 @@ def memory_of(instance_type: Mapping[str, Any]) -> int:
     return user_memory(mib, pods=interfaces * (addresses - 1) + 2)
 
 
-def values(config: Config, facts: Facts) -> dict[str, Any]:
+def values(config: Config, facts: ValuesInput) -> dict[str, Any]:
     """Return the values of the release, before the user's own are merged in."""
     memory = max(LEAST_ACTION_MEMORY, config.openwhisk_action_memory)
     return {
@@ -108,7 +108,7 @@ def values(config: Config, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _ingress(config: Config, facts: Facts) -> dict[str, Any]:
+def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
     """Return the values of the API's address; the chart's port names decide where TLS ends."""
     annotations = {
         f"{ELB}-ssl-cert": facts.certificate,
@@ -150,13 +150,13 @@ def merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def differing(has: Mapping[str, Any], wants: Mapping[str, Any], above: str = "") -> list[str]:
+def changed_keys(has: Mapping[str, Any], wants: Mapping[str, Any], above: str = "") -> list[str]:
     """Return the dotted names of the values that differ; never the values: some are secret."""
     found = []
     for key in sorted({*has, *wants}):
         name, one, other = f"{above}{key}", has.get(key), wants.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += differing(one, other, f"{name}.")
+            found += changed_keys(one, other, f"{name}.")
         elif one != other:
             found.append(name)
     return found
@@ -186,7 +186,7 @@ def _unusable(path: Path, why: str) -> Refused:
     )
 
 
-def mark(wanted: Mapping[str, Any], chart: str) -> str:
+def fingerprint(wanted: Mapping[str, Any], chart: str) -> str:
     """Return the short text by which a release says from which values and chart it was made."""
     text = json.dumps([wanted, chart], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -8,21 +8,21 @@ from typing import Any
 
 from aws_setup.aws.session import pages
 from aws_setup.config.cross_checks import fixed_addresses
-from aws_setup.infrastructure.run_instances import going_with
-from aws_setup.preflight.planned import Needs
-from aws_setup.preflight.results import Answer, Finding, refuse
+from aws_setup.infrastructure.run_instances import holder_of_address
+from aws_setup.preflight.planned import PlannedResources
+from aws_setup.preflight.results import CheckResult, Finding, refuse
 
 
-def check(needs: Needs) -> Answer:
+def check(needs: PlannedResources) -> CheckResult:
     """Check that the addresses of this run's machines are in their subnet, and nobody's."""
     wanted = {str(one) for launch in needs.launches for one in launch.addresses}
     vpc = needs.ctx.found.get("vpc")
     if not wanted or vpc is None:
-        return Answer()
-    return Answer.of([*_outside(needs, wanted), *_taken(needs, wanted, vpc.id)])
+        return CheckResult()
+    return CheckResult.of([*_outside(needs, wanted), *_taken(needs, wanted, vpc.id)])
 
 
-def _outside(needs: Needs, wanted: set[str]) -> Iterator[Finding]:
+def _outside(needs: PlannedResources, wanted: set[str]) -> Iterator[Finding]:
     """An adopted subnet has the range that it has."""
     subnet = needs.ctx.found.get("public subnet 1")
     cidr = str(subnet.facts.get("cidr") or "") if subnet else ""
@@ -36,7 +36,7 @@ def _outside(needs: Needs, wanted: set[str]) -> Iterator[Finding]:
             )
 
 
-def _taken(needs: Needs, wanted: set[str], vpc: str) -> Iterator[Finding]:
+def _taken(needs: PlannedResources, wanted: set[str], vpc: str) -> Iterator[Finding]:
     filters: Any = [
         {"Name": "vpc-id", "Values": [vpc]},
         {"Name": "addresses.private-ip-address", "Values": sorted(wanted)},
@@ -46,7 +46,7 @@ def _taken(needs: Needs, wanted: set[str], vpc: str) -> Iterator[Finding]:
     ):
         held = sorted(_held(interface) & wanted)
         # A machine that shuts down gives its address back: the launch waits for that.
-        for address in [one for one in held if not going_with(needs.ctx, one)]:
+        for address in [one for one in held if not holder_of_address(needs.ctx, one)]:
             key = _keys(needs)[address]
             yield refuse(
                 f"the address {address} ({key}) is taken",
@@ -55,7 +55,7 @@ def _taken(needs: Needs, wanted: set[str], vpc: str) -> Iterator[Finding]:
             )
 
 
-def _keys(needs: Needs) -> dict[str, str]:
+def _keys(needs: PlannedResources) -> dict[str, str]:
     return {str(address): key for key, address in fixed_addresses(needs.config)}
 
 

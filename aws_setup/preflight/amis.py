@@ -7,36 +7,36 @@ from datetime import datetime
 from typing import Any
 
 from aws_setup.config import Config
-from aws_setup.preflight.planned import Launch, Needs, keys_of
-from aws_setup.preflight.results import Answer, Finding, refuse, warn
+from aws_setup.preflight.planned import Launch, PlannedResources, keys_of
+from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
-HOME = "us-east-1"
+AMI_REGION = "us-east-1"
 """The only region in which the λFS AMIs were published."""
 
 
-def check(needs: Needs) -> Answer:
+def check(needs: PlannedResources) -> CheckResult:
     """Check the AMI of everything that is still to be launched."""
     if not needs.launches:
-        return Answer()
+        return CheckResult()
     there = {image["ImageId"]: image for image in needs.ctx.inventory.all("images")}
     findings = [*_missing(needs, there), *_deprecated(needs, there)]
     for launch in needs.launches:
         if launch.ami in there:
             findings += _unfit(needs, launch, there[launch.ami])
-    return Answer.of(dict.fromkeys(findings))
+    return CheckResult.of(dict.fromkeys(findings))
 
 
-def _missing(needs: Needs, there: Mapping[str, Any]) -> Iterator[Finding]:
+def _missing(needs: PlannedResources, there: Mapping[str, Any]) -> Iterator[Finding]:
     region = needs.ctx.aws.region
     for ami in sorted({launch.ami for launch in needs.launches} - there.keys()):
         keys = keys_of(needs.config, ami, suffix="_ami")
         why = "it was deregistered, or this account may not use it"
         hint = f"set {keys} to an AMI of {region}"
-        if region != HOME and ami in _published(needs.config):
-            why = f"the λFS AMIs exist in {HOME} only"
+        if region != AMI_REGION and ami in _published(needs.config):
+            why = f"the λFS AMIs exist in {AMI_REGION} only"
             hint = (
-                f"use aws_region: {HOME}, or copy it and set {keys}: `aws ec2 copy-image "
-                f"--source-region {HOME} --source-image-id {ami} --region {region} --name {ami}` "
+                f"use aws_region: {AMI_REGION}, or copy it and set {keys}: `aws ec2 copy-image "
+                f"--source-region {AMI_REGION} --source-image-id {ami} --region {region} --name {ami}` "
                 "(docs/troubleshooting.md, copy-amis)"
             )
         yield refuse(f"{region} has no AMI {ami} ({keys})", why, hint)
@@ -47,7 +47,7 @@ def _published(config: Config) -> set[str]:
     return {str(field.default) for key, field in fields.items() if key.endswith("_ami")}
 
 
-def _deprecated(needs: Needs, there: Mapping[str, Any]) -> Iterator[Finding]:
+def _deprecated(needs: PlannedResources, there: Mapping[str, Any]) -> Iterator[Finding]:
     """Name all deprecated AMIs in one warning: they still launch."""
     now = needs.ctx.clock.today()
     old = sorted(
@@ -67,7 +67,7 @@ def _is_past(text: str | None, now: datetime) -> bool:
     return bool(text) and datetime.fromisoformat(str(text).replace("Z", "+00:00")) < now
 
 
-def _unfit(needs: Needs, launch: Launch, image: Mapping[str, Any]) -> Iterator[Finding]:
+def _unfit(needs: PlannedResources, launch: Launch, image: Mapping[str, Any]) -> Iterator[Finding]:
     keys = keys_of(needs.config, launch.ami, suffix="_ami")
     state = image.get("State", "available")
     if state != "available":

@@ -13,12 +13,12 @@ from types import MappingProxyType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws.errors import explain
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import Prices, price
 from aws_setup.aws.session import Identity
-from aws_setup.config.cross_checks import warnings
+from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Charge, Context
+from aws_setup.engine.step import Context, CostItem
 from aws_setup.errors import Problem
 from aws_setup.preflight import (
     addresses,
@@ -30,12 +30,12 @@ from aws_setup.preflight import (
     quotas,
     zones,
 )
-from aws_setup.preflight.planned import Needs, needs_of
-from aws_setup.preflight.results import Answer, Finding, Severity, warn
+from aws_setup.preflight.planned import PlannedResources, planned_resources
+from aws_setup.preflight.results import CheckResult, Finding, Severity, warn
 
 __all__ = ["Finding", "Preflight", "Severity", "prepare", "run"]
 
-Check = Callable[[Needs], Answer]
+Check = Callable[[PlannedResources], CheckResult]
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
@@ -93,7 +93,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         SetupError: AWS does not accept the credentials.
     """
     identity = ctx.aws.identity
-    needs = needs_of(ctx, rows)
+    needs = planned_resources(ctx, rows)
     with ThreadPoolExecutor(max_workers=len(CHECKS) + 1, thread_name_prefix="check") as pool:
         charges = charges_of(ctx, rows)
         prices = pool.submit(price, ctx.aws, charges)
@@ -116,7 +116,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     )
 
 
-def charges_of(ctx: Context, rows: Sequence[Row]) -> list[Charge]:
+def charges_of(ctx: Context, rows: Sequence[Row]) -> list[CostItem]:
     """Return what everything of a plan costs once it is there; adopted things are not ours."""
     ours = [row.step for row in rows if not row.step.adopted]
     charges = [charge for step in ours for charge in step.charges(ctx.config)]
@@ -126,24 +126,24 @@ def charges_of(ctx: Context, rows: Sequence[Row]) -> list[Charge]:
         return charges  # The AMIs cannot be looked at: the check of the AMIs says so.
 
 
-def _guarded(about: str, check: Check, needs: Needs) -> Answer:
+def _guarded(about: str, check: Check, needs: PlannedResources) -> CheckResult:
     """Turn a question that AWS does not answer for this caller into a warning."""
     try:
         return check(needs)
     except (ClientError, BotoCoreError) as error:
-        why = str(explain(error))
+        why = str(to_setup_error(error))
         hint = "the run may go on; what is wrong there shows only when AWS refuses it"
-        return Answer.of([warn(f"{about} could not be checked", why, hint)])
+        return CheckResult.of([warn(f"{about} could not be checked", why, hint)])
 
 
-def _extended(charges: Sequence[Charge]) -> list[Charge]:
+def _extended(charges: Sequence[CostItem]) -> list[CostItem]:
     """Return the charges with the cluster at the price of extended support."""
     return [replace(one, key="eks-extended") if one.key == "eks" else one for one in charges]
 
 
-def _first(answers: Sequence[Answer]) -> Answer:
+def _first(answers: Sequence[CheckResult]) -> CheckResult:
     """Return what the checks chose, put together."""
-    return Answer(
+    return CheckResult(
         extended=any(one.extended for one in answers),
         zones=next((one.zones for one in answers if one.zones), ()),
         kubernetes_version=next(
@@ -153,4 +153,6 @@ def _first(answers: Sequence[Answer]) -> Answer:
 
 
 def _unwise(ctx: Context) -> list[Finding]:
-    return [warn(clash.keys[0], clash.why, clash.hint) for clash in warnings(ctx.config)]
+    return [
+        warn(clash.keys[0], clash.why, clash.hint) for clash in discouraged_settings(ctx.config)
+    ]

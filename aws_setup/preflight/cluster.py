@@ -7,7 +7,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws.errors import explain
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import price
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.node_groups import NodeGroup
@@ -15,17 +15,17 @@ from aws_setup.eks.oidc import EbsRole, ManagedRole, NodeRole, OidcProvider, iss
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Context, Step
 from aws_setup.errors import Refused, SetupError
-from aws_setup.kube.client import Kube
+from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import cluster_of
 from aws_setup.openwhisk import chart, existing_certificate, helm
-from aws_setup.openwhisk.certificate import own_pair
+from aws_setup.openwhisk.certificate import load_user_pair
 from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
 from aws_setup.openwhisk.release import invoker_memory
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
 from aws_setup.preflight import key_pair, permissions, quotas
 from aws_setup.preflight.checks import Preflight, charges_of
-from aws_setup.preflight.iam_policy import CONFIGURES
-from aws_setup.preflight.planned import Launch, Needs
+from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
+from aws_setup.preflight.planned import Launch, PlannedResources
 from aws_setup.preflight.results import Finding, refuse, warn
 
 
@@ -56,7 +56,7 @@ def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         made = row.action is Action.CREATE
         # Whoever is missing gets an entry, also where others have theirs.
         made = made or (row.action is Action.UPDATE and isinstance(row.step, AccessEntries))
-        for action in CONFIGURES.get(row.step.name, ()) if made else ():
+        for action in CONFIGURE_ACTIONS.get(row.step.name, ()) if made else ():
             asked.setdefault(_resource(ctx, row.step, action), {})[action] = None
     try:
         listed = {resource: list(actions) for resource, actions in asked.items()}
@@ -70,10 +70,10 @@ def _certificate(ctx: Context) -> Sequence[Finding]:
     if not ctx.config.openwhisk_tls_arn:
         return ()
     try:
-        existing_certificate.check(ctx)
+        existing_certificate.check_existing_certificate(ctx)
     except (ClientError, BotoCoreError) as error:
         hint = "if it cannot serve, the load balancer's events say so"
-        return [warn("openwhisk_tls_arn could not be checked", str(explain(error)), hint)]
+        return [warn("openwhisk_tls_arn could not be checked", str(to_setup_error(error)), hint)]
     return ()
 
 
@@ -105,7 +105,9 @@ def _memory(ctx: Context) -> Sequence[Finding]:
         room = invoker_memory(ctx)
     except (ClientError, BotoCoreError) as error:
         hint = "NameNodes that are too large for their nodes stay pending"
-        return [warn("the memory of the invoker nodes is not known", str(explain(error)), hint)]
+        return [
+            warn("the memory of the invoker nodes is not known", str(to_setup_error(error)), hint)
+        ]
     said = f"{kind} leaves {room} MB to actions, by estimate"
     if room < wanted:
         what = f"a NameNode of {wanted} MB does not fit on an invoker node"
@@ -128,14 +130,14 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
     launches = tuple(Launch(one.group, "", one.instance_type, one.count) for one in groups)
     if not launches:
         return ()
-    needs = Needs(ctx, frozenset(), launches)
+    needs = PlannedResources(ctx, frozenset(), launches)
     found: list[Finding] = []
     for about, look in (("the key pair", key_pair.check), ("the quotas", quotas.check)):
         try:
             found += look(needs).findings
         except (ClientError, BotoCoreError) as error:
             hint = "the run may go on; what is wrong there shows when AWS refuses a node"
-            found.append(warn(f"{about} could not be checked", str(explain(error)), hint))
+            found.append(warn(f"{about} could not be checked", str(to_setup_error(error)), hint))
     return found
 
 
@@ -158,9 +160,9 @@ def check(ctx: Context) -> None:
         )
     if config.openwhisk_tls_cert and config.openwhisk_tls_key:
         cert, key = Path(config.openwhisk_tls_cert), Path(config.openwhisk_tls_key)
-        own_pair(cert, key, now=ctx.clock.today())
+        load_user_pair(cert, key, now=ctx.clock.today())
     if config.kubeconfig_path or config.kube_context:
         try:
-            Kube.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+            KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
         except SetupError as error:
             raise Refused.all(error.problems) from error

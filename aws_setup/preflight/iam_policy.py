@@ -11,7 +11,7 @@ from typing import Any
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 """The page that shows the policy."""
 
-MAKES: Mapping[str, tuple[str, ...]] = {
+CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "vpc": ("ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:CreateTags"),
     "public subnet": ("ec2:CreateSubnet", "ec2:ModifySubnetAttribute"),
     "private subnet": ("ec2:CreateSubnet",),
@@ -43,7 +43,7 @@ _ROLE = (
 _NODES = ("eks:CreateNodegroup", "eks:TagResource", "iam:PassRole", "ec2:RunInstances")
 _ADDON = ("eks:CreateAddon", "eks:TagResource")
 
-CONFIGURES: Mapping[str, tuple[str, ...]] = {
+CONFIGURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "vpc-cni add-on": _ADDON,
     "kube-proxy add-on": _ADDON,
     "coredns add-on": _ADDON,
@@ -70,7 +70,7 @@ def actions_for(steps: Collection[str]) -> list[str]:
     return sorted(
         {
             action
-            for beginning, actions in MAKES.items()
+            for beginning, actions in CREATE_ACTIONS.items()
             if any(step.startswith(beginning) for step in steps)
             for action in actions
         }
@@ -82,7 +82,7 @@ def policy() -> dict[str, Any]:
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Sid": "Look", "Effect": "Allow", "Action": list(LOOKS), "Resource": "*"},
+            {"Sid": "Look", "Effect": "Allow", "Action": list(READ_ACTIONS), "Resource": "*"},
             {"Sid": "Change", "Effect": "Allow", "Action": list(CHANGES), "Resource": "*"},
             {
                 "Sid": "FirstUseOfAService",
@@ -106,7 +106,7 @@ def rewrite() -> None:
     DOCUMENT.write_text(block.sub(policy_text(), text), encoding="utf-8", newline="\n")
 
 
-LOOKS = (
+READ_ACTIONS = (
     "acm:DescribeCertificate",
     "autoscaling:Describe*",
     "ec2:Describe*",

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from aws_setup.aws.session import error_code
-from aws_setup.preflight.planned import Needs
-from aws_setup.preflight.results import Answer, Finding, refuse, warn
+from aws_setup.preflight.planned import PlannedResources
+from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 from aws_setup.ssh.keys import inspect_key
 
 Encoding, Private, Public = (
@@ -26,10 +26,10 @@ Encoding, Private, Public = (
 )
 
 
-def check(needs: Needs) -> Answer:
+def check(needs: PlannedResources) -> CheckResult:
     """Check the registered key pair and the local key, and that they belong together."""
     if not needs.launches:
-        return Answer()
+        return CheckResult()
     local, findings = read_key(Path(needs.config.ssh_key_path))
     registered, more = _registered(needs)
     findings += more + (_open_to_others(needs.config.ssh_key_path) if local else [])
@@ -43,7 +43,7 @@ def check(needs: Needs) -> Answer:
                 "under another name: `aws ec2 import-key-pair`",
             )
         )
-    return Answer.of(findings)
+    return CheckResult.of(findings)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _open_to_others(path: str) -> list[Finding]:
     return [warn("others may read the private key", why, f"`chmod 600 {path}`")]
 
 
-def _registered(needs: Needs) -> tuple[dict[str, Any] | None, list[Finding]]:
+def _registered(needs: PlannedResources) -> tuple[dict[str, Any] | None, list[Finding]]:
     name, region = needs.config.ssh_keypair_name, needs.ctx.aws.region
     try:
         answer: Any = needs.ctx.aws.ec2.describe_key_pairs(KeyNames=[name], IncludePublicKey=True)

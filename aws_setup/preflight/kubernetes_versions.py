@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws.errors import explain
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import TABLE
 from aws_setup.aws.session import pages
-from aws_setup.preflight.planned import Needs
-from aws_setup.preflight.results import Answer, Finding, refuse, warn
+from aws_setup.preflight.planned import PlannedResources
+from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 CHECKED = ("1.36", "1.35", "1.34", "1.33")
 """Versions with whose API the OpenWhisk chart of λFS was checked, the newest first."""
@@ -29,10 +29,10 @@ https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html"""
 STANDARD, EXTENDED = "STANDARD_SUPPORT", "EXTENDED_SUPPORT"
 
 
-def choose(needs: Needs) -> Answer:
+def choose(needs: PlannedResources) -> CheckResult:
     """Choose the version of a cluster that is still to be made, or refuse the configured one."""
     if "eks cluster" not in needs.to_make:
-        return Answer()
+        return CheckResult()
     wanted = needs.config.kubernetes_version or ""
     try:
         offered = _offered(needs)
@@ -40,11 +40,11 @@ def choose(needs: Needs) -> Answer:
         return _unanswered(needs, wanted, error)
     if wanted:
         extended = _status(offered.get(wanted, {})) == EXTENDED
-        return Answer(_judged(wanted, offered), kubernetes_version=wanted, extended=extended)
+        return CheckResult(_judged(wanted, offered), kubernetes_version=wanted, extended=extended)
     return _newest(offered)
 
 
-def _offered(needs: Needs) -> Mapping[str, Any]:
+def _offered(needs: PlannedResources) -> Mapping[str, Any]:
     """Return the versions that EKS takes for a new cluster, by name."""
     found = pages(needs.ctx.aws.eks, "describe_cluster_versions", "clusterVersions")
     return {
@@ -88,17 +88,17 @@ def _unchecked(version: str) -> Finding:
     )
 
 
-def _newest(offered: Mapping[str, Any]) -> Answer:
+def _newest(offered: Mapping[str, Any]) -> CheckResult:
     for name in CHECKED:
         if name in offered and _status(offered[name]) == STANDARD:
-            return Answer(kubernetes_version=name)
+            return CheckResult(kubernetes_version=name)
     for status in (STANDARD, EXTENDED):
         names = [name for name, one in offered.items() if _status(one) == status]
         if names:
             newest = max(names, key=_number)
             findings = _judged(newest, offered)
-            return Answer(findings, kubernetes_version=newest, extended=status == EXTENDED)
-    return Answer.of([refuse("EKS offers no Kubernetes version", "its list is empty")])
+            return CheckResult(findings, kubernetes_version=newest, extended=status == EXTENDED)
+    return CheckResult.of([refuse("EKS offers no Kubernetes version", "its list is empty")])
 
 
 def _number(name: str) -> tuple[int, ...]:
@@ -114,14 +114,14 @@ def _listed(offered: Mapping[str, Any]) -> str:
     )
 
 
-def _unanswered(needs: Needs, wanted: str, error: Exception) -> Answer:
+def _unanswered(needs: PlannedResources, wanted: str, error: Exception) -> CheckResult:
     """Go by the table where EKS does not say what it offers."""
     today = needs.ctx.clock.today().date()
     current = [name for name in CHECKED if END_OF_STANDARD[name] >= today]
     chosen = wanted or (current or list(CHECKED))[0]
     finding = warn(
         "the Kubernetes versions of EKS could not be checked",
-        str(explain(error)),
+        str(to_setup_error(error)),
         f"going on with {chosen}; set kubernetes_version if EKS refuses it",
     )
-    return Answer((finding,), kubernetes_version=chosen)
+    return CheckResult((finding,), kubernetes_version=chosen)

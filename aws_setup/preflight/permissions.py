@@ -8,29 +8,29 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws.errors import PERMIT, explain
+from aws_setup.aws.errors import HINT_PERMISSION, to_setup_error
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.preflight.iam_policy import actions_for
-from aws_setup.preflight.planned import Needs
-from aws_setup.preflight.results import Answer, Finding, refuse, warn
+from aws_setup.preflight.planned import PlannedResources
+from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/([^/]+)/")
 
 DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 
 
-def check(needs: Needs) -> Answer:
+def check(needs: PlannedResources) -> CheckResult:
     """Check that the caller may do what this run is going to do."""
     arn = needs.ctx.aws.identity.arn
     if not needs.to_make or arn.endswith(":root"):
-        return Answer()
+        return CheckResult()
     try:
-        return Answer.of(judged(arn, _simulated(needs, arn)))
+        return CheckResult.of(judged(arn, _simulated(needs, arn)))
     except (ClientError, BotoCoreError) as error:
-        return Answer.of(_tried(needs, error))
+        return CheckResult.of(_tried(needs, error))
 
 
-def _simulated(needs: Needs, arn: str) -> list[Any]:
+def _simulated(needs: PlannedResources, arn: str) -> list[Any]:
     """Ask IAM's policy simulator, each service's actions on what they would act on."""
     actions = actions_for(needs.to_make)
     asked = {
@@ -63,7 +63,7 @@ def simulated(aws: Aws, arn: str, asked: Mapping[str, Sequence[str]]) -> list[An
     return results
 
 
-def _resources(needs: Needs, arn: str) -> dict[str, tuple[str, ...]]:
+def _resources(needs: PlannedResources, arn: str) -> dict[str, tuple[str, ...]]:
     """Return the resource that the actions of some services are simulated on."""
     partition, account = arn.split(":")[1], needs.ctx.aws.identity.account
     cluster = f"{needs.ctx.aws.region}:{account}:cluster/{needs.config.eks_cluster_name}"
@@ -81,9 +81,11 @@ def judged(arn: str, results: Sequence[Any]) -> list[Finding]:
     sure = _names([one for one in denied if one not in unsure])
     findings = []
     if sure:
-        findings.append(refuse("permissions are missing", f"{arn} may not {_said(sure)}", PERMIT))
+        findings.append(
+            refuse("permissions are missing", f"{arn} may not {_joined(sure)}", HINT_PERMISSION)
+        )
     if unsure:
-        why = f"the policies of {arn} have conditions on {_said(_names(unsure))}"
+        why = f"the policies of {arn} have conditions on {_joined(_names(unsure))}"
         hint = "if the run stops at one of them, docs/permissions.md lists what is needed"
         findings.append(warn("some permissions could not be checked", why, hint))
     return findings
@@ -99,7 +101,7 @@ def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(one["EvalActionName"]) for one in results]
 
 
-def _said(actions: Sequence[str]) -> str:
+def _joined(actions: Sequence[str]) -> str:
     return ", ".join(sorted(set(actions)))
 
 
@@ -117,7 +119,7 @@ def policy_source(aws: Aws, arn: str) -> str:
         return f"arn:{session['partition']}:iam::{session['account']}:role/{session[3]}"
 
 
-def _tried(needs: Needs, error: Exception) -> list[Finding]:
+def _tried(needs: PlannedResources, error: Exception) -> list[Finding]:
     """Try EC2's creates with DryRun; say that the rest could not be checked."""
     denied = [
         action
@@ -127,7 +129,9 @@ def _tried(needs: Needs, error: Exception) -> list[Finding]:
     findings = [unchecked(error)]
     if denied:
         who = needs.ctx.aws.identity.arn
-        findings.append(refuse("permissions are missing", f"{who} may not {_said(denied)}", PERMIT))
+        findings.append(
+            refuse("permissions are missing", f"{who} may not {_joined(denied)}", HINT_PERMISSION)
+        )
     return findings
 
 
@@ -135,7 +139,7 @@ def unchecked(error: Exception) -> Finding:
     """Return the warning that nobody could say what the caller may do."""
     return warn(
         "the permissions could not be checked in advance",
-        str(explain(error)),
+        str(to_setup_error(error)),
         "if the run stops at one, docs/permissions.md lists what is needed",
     )
 

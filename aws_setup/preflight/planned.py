@@ -13,8 +13,8 @@ from aws_setup.aws.session import pages
 from aws_setup.config import Config
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Context
-from aws_setup.infrastructure.autoscaling import scaled
-from aws_setup.infrastructure.vm_groups import fleets
+from aws_setup.infrastructure.autoscaling import auto_scaling_specs
+from aws_setup.infrastructure.vm_groups import vm_groups
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Once(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Needs:
+class PlannedResources:
     """The run's context and what it is going to make."""
 
     ctx: Context
@@ -96,13 +96,13 @@ class Needs:
         return {item["InstanceType"]: item for item in found}
 
 
-def needs_of(ctx: Context, rows: Sequence[Row]) -> Needs:
+def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
     """Return what a run over `rows` is going to make."""
     in_aws = [row for row in rows if row.step.part != "software"]
     to_make = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
     launches = [*_fleets(ctx.config, to_make), *_scaled(ctx.config, to_make)]
     later = _node_groups(ctx.config) if "eks cluster" in to_make else {}
-    return Needs(ctx, to_make, tuple(launches), later)
+    return PlannedResources(ctx, to_make, tuple(launches), later)
 
 
 def keys_of(config: Config, value: str, *, suffix: str) -> str:
@@ -114,7 +114,7 @@ def keys_of(config: Config, value: str, *, suffix: str) -> str:
 def _fleets(config: Config, to_make: frozenset[str]) -> list[Launch]:
     return [
         Launch(fleet.step, fleet.ami, fleet.instance_type, fleet.count, fleet.addresses, here=True)
-        for fleet in fleets(config)
+        for fleet in vm_groups(config)
         if fleet.step in to_make
     ]
 
@@ -122,7 +122,7 @@ def _fleets(config: Config, to_make: frozenset[str]) -> list[Launch]:
 def _scaled(config: Config, to_make: frozenset[str]) -> list[Launch]:
     """Return what the launch templates need; their groups start with the desired number."""
     launches = []
-    for kind in scaled(config):
+    for kind in auto_scaling_specs(config):
         template, group = f"launch template {kind.template}", f"auto-scaling group {kind.group}"
         if {template, group} & to_make:
             count = config.autoscaling_group_desired_capacity if group in to_make else 0

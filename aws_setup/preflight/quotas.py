@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws.errors import explain
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.session import Aws, error_code, pages
-from aws_setup.preflight.planned import Needs
-from aws_setup.preflight.results import Answer, Finding, refuse, warn
+from aws_setup.preflight.planned import PlannedResources
+from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 STANDARD_FAMILIES = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
 """First letters of the families that L-1216C47A counts.
@@ -30,20 +30,20 @@ class Quota:
     what: str
     service: str
     code: str
-    used: Callable[[Needs], float]
+    used: Callable[[PlannedResources], float]
 
 
-def check(needs: Needs) -> Answer:
+def check(needs: PlannedResources) -> CheckResult:
     """Check every quota that what is still to be made counts against, all at once."""
     asked = list(_needed(needs))
     if not asked:
-        return Answer()
+        return CheckResult()
     with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="quota") as pool:
         found = pool.map(lambda pair: _one(needs, *pair), asked)
-        return Answer.of([finding for findings in found for finding in findings])
+        return CheckResult.of([finding for findings in found for finding in findings])
 
 
-def _needed(needs: Needs) -> Iterator[tuple[Quota, float]]:
+def _needed(needs: PlannedResources) -> Iterator[tuple[Quota, float]]:
     if needs.machines().total():
         yield VCPUS, _vcpus(needs.machines(), needs.types())
     for step, quota in (
@@ -89,11 +89,11 @@ class Count:
         )
 
 
-def _one(needs: Needs, quota: Quota, needed: float) -> list[Finding]:
+def _one(needs: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
     try:
         count = _measured(needs, quota, needed)
     except (ClientError, BotoCoreError) as error:
-        why = str(explain(error))
+        why = str(to_setup_error(error))
         hint = "see Service Quotas in the AWS console; a quota that is too small stops the run"
         return [warn(f"the quota of {quota.what} could not be checked", why, hint)]
     region = needs.ctx.aws.region
@@ -106,7 +106,7 @@ def _one(needs: Needs, quota: Quota, needed: float) -> list[Finding]:
     return []
 
 
-def _measured(needs: Needs, quota: Quota, needed: float) -> Count:
+def _measured(needs: PlannedResources, quota: Quota, needed: float) -> Count:
     limit = _limit(needs.ctx.aws, quota)
     return Count(quota.what, limit, quota.used(needs), needed, quota.service, quota.code)
 
@@ -144,7 +144,7 @@ def _counts(instance_type: str) -> bool:
     )
 
 
-def _running_vcpus(needs: Needs) -> float:
+def _running_vcpus(needs: PlannedResources) -> float:
     states: Any = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     found = pages(needs.ctx.aws.ec2, "describe_instances", "Reservations", Filters=states)
     on_demand = Counter(
@@ -157,19 +157,19 @@ def _running_vcpus(needs: Needs) -> float:
     return _vcpus(on_demand, {**known, **needs.ask_types(on_demand.keys() - known.keys())})
 
 
-def _addresses(needs: Needs) -> float:
+def _addresses(needs: PlannedResources) -> float:
     return len(needs.ctx.aws.ec2.describe_addresses()["Addresses"])
 
 
-def _vpcs(needs: Needs) -> float:
+def _vpcs(needs: PlannedResources) -> float:
     return len(pages(needs.ctx.aws.ec2, "describe_vpcs", "Vpcs"))
 
 
-def _internet_gateways(needs: Needs) -> float:
+def _internet_gateways(needs: PlannedResources) -> float:
     return len(pages(needs.ctx.aws.ec2, "describe_internet_gateways", "InternetGateways"))
 
 
-def _nat_gateways(needs: Needs) -> float:
+def _nat_gateways(needs: PlannedResources) -> float:
     """Return the NAT gateways of the fullest zone: the quota is for each zone."""
     states: Any = [{"Name": "state", "Values": ["pending", "available"]}]
     found = pages(needs.ctx.aws.ec2, "describe_nat_gateways", "NatGateways", Filter=states)
@@ -182,11 +182,11 @@ def _nat_gateways(needs: Needs) -> float:
     return max(zones.values())
 
 
-def _clusters(needs: Needs) -> float:
+def _clusters(needs: PlannedResources) -> float:
     return len(pages(needs.ctx.aws.eks, "list_clusters", "clusters"))
 
 
-def _groups(needs: Needs) -> float:
+def _groups(needs: PlannedResources) -> float:
     client = needs.ctx.aws.autoscaling
     return len(pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"))
 

@@ -39,7 +39,7 @@ def warn(what: str, why: str = "", hint: str = "") -> Finding:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckResult:
     """What one check found, and what it chose where the configuration leaves it open."""
 
     findings: tuple[Finding, ...] = ()
@@ -49,6 +49,6 @@ class Answer:
     """Whether that version is in extended support, which costs six times as much."""
 
     @classmethod
-    def of(cls, findings: Iterable[Finding]) -> Answer:
+    def of(cls, findings: Iterable[Finding]) -> CheckResult:
         """Return an answer that holds findings only."""
         return cls(tuple(findings))

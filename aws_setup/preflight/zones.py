@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.aws.session import pages
-from aws_setup.preflight.planned import Needs, keys_of
-from aws_setup.preflight.results import Answer, Finding, refuse, warn
+from aws_setup.preflight.planned import PlannedResources, keys_of
+from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 NOT_FOR_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 """Zone ids in which EKS makes no control plane.
@@ -22,42 +22,42 @@ SUBNETS = (("public subnet 1", "private subnet 1"), ("public subnet 2", "private
 
 
 @dataclass(frozen=True)
-class Offer:
+class ZoneOffering:
     """The usable zones by name, and the instance types that each lacks."""
 
     lacks: Mapping[str, frozenset[str]]
 
 
-def choose(needs: Needs) -> Answer:
+def choose(needs: PlannedResources) -> CheckResult:
     """Choose the zones that subnets, machines and cluster of this run need, or refuse."""
     if not (needs.launches or needs.later or needs.makes("public subnet", "private subnet")):
-        return Answer()
+        return CheckResult()
     zones, findings = _usable(needs)
     if findings:
-        return Answer.of(findings)
+        return CheckResult.of(findings)
     first, rest = _types(needs)
-    offer = Offer(_lacking(needs, zones, first | rest))
+    offer = ZoneOffering(_lacking(needs, zones, first | rest))
     nowhere = [name for name in first | rest if all(name in has for has in offer.lacks.values())]
     if nowhere:
-        return Answer.of(_not_offered(needs, sorted(nowhere)))
+        return CheckResult.of(_not_offered(needs, sorted(nowhere)))
     return _chosen(needs, offer, first, rest)
 
 
-def guess(needs: Needs) -> tuple[str, str]:
+def guess(needs: PlannedResources) -> tuple[str, str]:
     """Return zone names for a caller who may not list zones: every region has these two."""
     region = needs.ctx.aws.region
     found = _standing(needs)
     return (found.get(0, f"{region}a"), found.get(1, f"{region}b"))
 
 
-def _types(needs: Needs) -> tuple[set[str], set[str]]:
+def _types(needs: PlannedResources) -> tuple[set[str], set[str]]:
     """Return the types that the first zone must offer, and those that any of the two must."""
     first = {launch.instance_type for launch in needs.launches if launch.here}
     rest = {launch.instance_type for launch in needs.launches if not launch.here}
     return first, (rest | needs.later.keys()) - first
 
 
-def _usable(needs: Needs) -> tuple[list[str], list[Finding]]:
+def _usable(needs: PlannedResources) -> tuple[list[str], list[Finding]]:
     """Return the names of the region's zones that EKS can use, in order."""
     filters: Any = [{"Name": "zone-type", "Values": ["availability-zone"]}]
     answer: Any = needs.ctx.aws.ec2.describe_availability_zones(Filters=filters)
@@ -80,7 +80,7 @@ def _usable(needs: Needs) -> tuple[list[str], list[Finding]]:
 
 
 def _lacking(
-    needs: Needs, zones: Iterable[str], types: Iterable[str]
+    needs: PlannedResources, zones: Iterable[str], types: Iterable[str]
 ) -> Mapping[str, frozenset[str]]:
     """Ask which of the types each zone does not offer."""
     wanted = sorted(types)
@@ -97,7 +97,7 @@ def _lacking(
     return {zone: frozenset(t for t in wanted if (zone, t) not in there) for zone in zones}
 
 
-def _not_offered(needs: Needs, types: list[str]) -> list[Finding]:
+def _not_offered(needs: PlannedResources, types: list[str]) -> list[Finding]:
     region = needs.ctx.aws.region
     return [
         refuse(
@@ -109,13 +109,15 @@ def _not_offered(needs: Needs, types: list[str]) -> list[Finding]:
     ]
 
 
-def _chosen(needs: Needs, offer: Offer, first: set[str], rest: set[str]) -> Answer:
+def _chosen(
+    needs: PlannedResources, offer: ZoneOffering, first: set[str], rest: set[str]
+) -> CheckResult:
     wanted = needs.config.availability_zones or ()
     fixed = {**dict(enumerate(wanted)), **_standing(needs)}
     one = fixed.get(0) or _best(offer, first, rest, without=fixed.get(1))
     lacking = offer.lacks.get(one, frozenset()) & first
     if lacking:
-        return Answer.of([_no_first(needs, offer, one, sorted(lacking), is_fixed=0 in fixed)])
+        return CheckResult.of([_no_first(needs, offer, one, sorted(lacking), is_fixed=0 in fixed)])
     other = fixed.get(1) or _best(offer, rest, first, without=one)
     short = offer.lacks.get(other, frozenset()) & rest
     findings = []
@@ -127,10 +129,10 @@ def _chosen(needs: Needs, offer: Offer, first: set[str], rest: set[str]) -> Answ
                 "nothing needs to be done; other availability_zones or types avoid it",
             )
         )
-    return Answer(tuple(findings), zones=(one, other))
+    return CheckResult(tuple(findings), zones=(one, other))
 
 
-def _standing(needs: Needs) -> dict[int, str]:
+def _standing(needs: PlannedResources) -> dict[int, str]:
     """Return the zones in which subnets stand already, by their index."""
     found = needs.ctx.found
     return {
@@ -141,7 +143,7 @@ def _standing(needs: Needs) -> dict[int, str]:
     }
 
 
-def _best(offer: Offer, must: set[str], may: set[str], *, without: str | None) -> str:
+def _best(offer: ZoneOffering, must: set[str], may: set[str], *, without: str | None) -> str:
     """Return the zone that lacks least of what must, then of what may, be there."""
 
     def lacks(zone: str) -> tuple[int, int, str]:
@@ -152,7 +154,7 @@ def _best(offer: Offer, must: set[str], may: set[str], *, without: str | None) -
 
 
 def _no_first(
-    needs: Needs, offer: Offer, zone: str, lacking: list[str], *, is_fixed: bool
+    needs: PlannedResources, offer: ZoneOffering, zone: str, lacking: list[str], *, is_fixed: bool
 ) -> Finding:
     keys = [keys_of(needs.config, name, suffix="_instance_type") for name in lacking]
     good = [name for name, lacks in offer.lacks.items() if not lacks & set(lacking)]

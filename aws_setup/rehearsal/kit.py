@@ -14,7 +14,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aws_setup.engine.history import Record, read_events
+from aws_setup.engine.history import RunRecord, read_events
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.chart import CHART
 from aws_setup.rehearsal.options import BadInput
@@ -64,7 +64,7 @@ class Kit:
             jar.writestr(MAIN, b"\xca\xfe\xba\xbe")
             jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
 
-    def runs(self) -> list[Record]:
+    def runs(self) -> list[RunRecord]:
         """Return the runs that the scripts have kept in their event log so far."""
         log = self.folder / "infrastructure_json" / "lambda-fs.events.jsonl"
         return read_events(log) if log.exists() else []

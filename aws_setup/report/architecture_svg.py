@@ -15,13 +15,13 @@ from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 from aws_setup.config import Config, load_config
-from aws_setup.eks.node_launch_template import kinds
+from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.engine.step import Step
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
-from aws_setup.infrastructure.instances import Machines
-from aws_setup.infrastructure.vm_groups import Fleet
-from aws_setup.tables import infrastructure
+from aws_setup.infrastructure.instances import VmGroupStep
+from aws_setup.infrastructure.vm_groups import VmGroup
+from aws_setup.tables import infrastructure_steps
 
 USAGE = "usage: python -m aws_setup.report.architecture_svg [-y FILE] [-o FILE]"
 DEFAULT = Path(__file__).resolve().parents[1] / "docs" / "architecture.svg"
@@ -68,21 +68,21 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Mark:
+class StepMark:
     """How a thing is: `kind` is a class of the page's style, which colours it; `word` says it."""
 
     kind: str
     word: str
 
 
-Marks = Mapping[str, Mark]
+Marks = Mapping[str, StepMark]
 """Step -> how it is; a step without one is drawn as if nothing were known of it."""
 
 NO_MARKS: Marks = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Box:
+class Rectangle:
     """A rectangle with a title and small lines below it; lengths in SVG units."""
 
     x: int
@@ -92,7 +92,7 @@ class Box:
     title: str
     lines: tuple[str, ...] = ()
     kind: str = ""
-    mark: Mark | None = None
+    mark: StepMark | None = None
 
     def draw(self) -> Iterator[str]:
         """Yield the box's SVG elements."""
@@ -107,7 +107,7 @@ class Box:
         if self.mark:
             yield from self._marked(self.mark)
 
-    def _marked(self, mark: Mark) -> Iterator[str]:
+    def _marked(self, mark: StepMark) -> Iterator[str]:
         """Yield a stripe at the left edge and the word in the upper right corner."""
         yield (
             f'<rect class="mark {mark.kind}" x="{self.x}" y="{self.y}" width="5" '
@@ -124,8 +124,8 @@ def architecture(config: Config, marks: Marks = NO_MARKS) -> str:
 
     With `marks` every box says how its thing is.
     """
-    steps = {step.name: step for step in infrastructure(config)}
-    fleets = [step.fleet for step in steps.values() if isinstance(step, Machines)]
+    steps = {step.name: step for step in infrastructure_steps(config)}
+    fleets = [step.fleet for step in steps.values() if isinstance(step, VmGroupStep)]
     groups = [step for step in steps.values() if isinstance(step, AutoScalingGroup)]
     public = 70 + max(ROW * len(fleets), 20 + ROW * len(groups))
     private_top = 150 + public + 16
@@ -163,19 +163,19 @@ def _page(body: Sequence[str], height: int) -> str:
 
 def _frame(config: Config, height: int, marks: Marks, *, adopted: bool) -> Iterator[str]:
     """Yield the VPC with its security group, and the internet above it."""
-    yield from Box(20, 60, WIDTH - 40, height, "", kind="vpc", mark=marks.get("vpc")).draw()
+    yield from Rectangle(20, 60, WIDTH - 40, height, "", kind="vpc", mark=marks.get("vpc")).draw()
     whose = "adopted" if adopted else config.vpc_cidr
     yield _text(34, 82, f"VPC {config.vpc_name} ({whose})", "head")
     group = f"security group {config.security_group_name}: all among its members, SSH from you"
     yield _text(34, 99, group, "small")
-    yield from Box(640, 8, 130, 28, "Internet").draw()
+    yield from Rectangle(640, 8, 130, 28, "Internet").draw()
 
 
 def _zones(config: Config, public: int, private_top: int, marks: Marks) -> Iterator[str]:
     names = config.availability_zones or ("zone 1", "zone 2")
     height = private_top + 68 + 16 - 110
     for index, x in enumerate((LEFT, RIGHT)):
-        yield from Box(x, 110, COLUMN, height, "", kind="zone").draw()
+        yield from Rectangle(x, 110, COLUMN, height, "", kind="zone").draw()
         yield _text(x + 10, 130, names[index], "head")
         for kind, top, tall in (("public", 142, public), ("private", private_top, 68)):
             title = f"{kind} subnet {index + 1}"
@@ -183,7 +183,9 @@ def _zones(config: Config, public: int, private_top: int, marks: Marks) -> Itera
             if kind == "private" and config.create_vpc:
                 lines.append("out through the NAT gateway")
             mark = marks.get(title)
-            yield from Box(x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind, mark).draw()
+            yield from Rectangle(
+                x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind, mark
+            ).draw()
 
 
 def _range(config: Config, kind: str, index: int) -> str:
@@ -198,13 +200,13 @@ def _gateways(steps: dict[str, Step], marks: Marks) -> Iterator[str]:
     if "internet gateway" not in steps:
         return
     internet, nat = marks.get("internet gateway"), marks.get("nat gateway")
-    yield from Box(620, 66, 210, 30, "internet gateway", mark=internet).draw()
+    yield from Rectangle(620, 66, 210, 30, "internet gateway", mark=internet).draw()
     yield _arrow("M 705 66 V 36", both=True)
-    yield from Box(310, 150, 200, 44, "NAT gateway", ("with an elastic IP",), mark=nat).draw()
+    yield from Rectangle(310, 150, 200, 44, "NAT gateway", ("with an elastic IP",), mark=nat).draw()
     yield _arrow("M 510 162 H 536 V 81 H 620")
 
 
-def _machines(fleets: Sequence[Fleet], marks: Marks) -> Iterator[str]:
+def _machines(fleets: Sequence[VmGroup], marks: Marks) -> Iterator[str]:
     """Yield the fleets, all in the first public subnet."""
     for place, fleet in enumerate(fleets):
         count = f" × {fleet.count}" if fleet.count > 1 else ""
@@ -214,7 +216,7 @@ def _machines(fleets: Sequence[Fleet], marks: Marks) -> Iterator[str]:
         line = f"{fleet.instance_type} · {fixed}" if fixed else fleet.instance_type
         y = 206 + ROW * place
         title, mark = f"{fleet.title}{count}", marks.get(fleet.step)
-        yield from Box(60, y, 450, ROW - 6, title, (line,), mark=mark).draw()
+        yield from Rectangle(60, y, 450, ROW - 6, title, (line,), mark=mark).draw()
 
 
 def _scaling(config: Config, groups: Sequence[AutoScalingGroup], marks: Marks) -> Iterator[str]:
@@ -228,7 +230,7 @@ def _scaling(config: Config, groups: Sequence[AutoScalingGroup], marks: Marks) -
         line = f"{step.kind.instance_type} · {sizes} machines, starting with {wanted}"
         y = 230 + ROW * place
         mark = marks.get(step.name)
-        yield from Box(572, y, 446, ROW - 6, step.kind.group, (line,), mark=mark).draw()
+        yield from Rectangle(572, y, 446, ROW - 6, step.kind.group, (line,), mark=mark).draw()
 
 
 def _cluster(config: Config, top: int, marks: Marks) -> Iterator[str]:
@@ -238,11 +240,11 @@ def _cluster(config: Config, top: int, marks: Marks) -> Iterator[str]:
     lines = (f"in all four subnets; nodes in the {where} ones", f"role {config.eks_iam_role_name}")
     title = f"EKS cluster {config.eks_cluster_name}{version}"
     mark = marks.get("eks cluster")
-    yield from Box(LEFT, top, WIDTH - 2 * LEFT, 90, title, lines, "eks", mark).draw()
-    for place, nodes in enumerate(kinds(config)):
+    yield from Rectangle(LEFT, top, WIDTH - 2 * LEFT, 90, title, lines, "eks", mark).draw()
+    for place, nodes in enumerate(node_group_specs(config)):
         line = f"{nodes.instance_type} · {ROLES.get(nodes.role, nodes.role)}"
         title, x = f"{nodes.group} × {nodes.count}", 420 + 285 * place
-        yield from Box(
+        yield from Rectangle(
             x, top + 26, 275, ROW - 6, title, (line,), mark=marks.get(nodes.group)
         ).draw()
 

@@ -12,12 +12,12 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 
-from aws_setup.engine.history import Record, read_events
-from aws_setup.engine.wait import minutes
+from aws_setup.engine.history import RunRecord, read_events
+from aws_setup.engine.wait import format_duration
 from aws_setup.report.timeline import (
     Link,
-    Outcome,
     Span,
+    SpanOutcome,
     critical_path,
     path_seconds,
     spans,
@@ -61,14 +61,14 @@ TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 2
 WORD_ROOM = 70
 """Width of the longest word beside a bar, with its distance."""
 
-WORDS = {Outcome.FAILED: "failed", Outcome.UNFINISHED: "unfinished"}
+WORDS = {SpanOutcome.FAILED: "failed", SpanOutcome.UNFINISHED: "unfinished"}
 """Outcomes that stand beside the bar in words."""
 
-CLASSES = {Outcome.FAILED: " failed", Outcome.UNFINISHED: " unfinished"}
+CLASSES = {SpanOutcome.FAILED: " failed", SpanOutcome.UNFINISHED: " unfinished"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class GanttLayout:
     """Where things are, in SVG units: the chart from `left` to `right`, a row every `row`.
 
     With `stacked` a step's name stands above its bar, for narrow pages, otherwise beside it.
@@ -92,14 +92,14 @@ class Layout:
         return self.top + self.row * place + (17 if self.stacked else 4)
 
 
-def _layout(total: float, *, narrow: bool) -> Layout:
+def _layout(total: float, *, narrow: bool) -> GanttLayout:
     if narrow:
-        return Layout(340, 2, 338, 34, 24, stacked=True, total=total)
-    return Layout(960, 366, 948, 21, 26, stacked=False, total=total)
+        return GanttLayout(340, 2, 338, 34, 24, stacked=True, total=total)
+    return GanttLayout(960, 366, 948, 21, 26, stacked=False, total=total)
 
 
 def timeline_svg(
-    record: Record, *, narrow: bool = False, least: float = 0.0, name: str = "timeline"
+    record: RunRecord, *, narrow: bool = False, least: float = 0.0, name: str = "timeline"
 ) -> str:
     """Return the picture of a run, the same for the same record.
 
@@ -130,7 +130,7 @@ def timeline_svg(
     return _page(record, body, layout.width, bottom + (54 if narrow else 34), name)
 
 
-def _page(record: Record, body: Sequence[str], width: int, height: int, name: str) -> str:
+def _page(record: RunRecord, body: Sequence[str], width: int, height: int, name: str) -> str:
     said = escape(f"Timeline of {record.head.command}")
     path = ", ".join(link.span.step for link in critical_path(record))
     lines = [
@@ -148,21 +148,21 @@ def _page(record: Record, body: Sequence[str], width: int, height: int, name: st
     return "\n".join(lines) + "\n"
 
 
-def _axis(layout: Layout, bottom: int) -> Iterator[str]:
+def _axis(layout: GanttLayout, bottom: int) -> Iterator[str]:
     """Yield the ticks with their times, and the lines below them."""
     most = 3 if layout.stacked else 8
     apart = next((tick for tick in TICKS if layout.total / tick <= most), TICKS[-1])
     number = 0
     while number * apart <= layout.total:
         x = layout.x(number * apart)
-        label = minutes(number * apart) if number else "0"
+        label = format_duration(number * apart) if number else "0"
         anchor = "start" if not number else "middle" if x < layout.right - 16 else "end"
         yield f'<path class="grid" d="M {x} {layout.top - 6} V {bottom}"/>'
         yield _text(x, layout.top - 11, label, "tick", anchor=anchor)
         number += 1
 
 
-def _chain(layout: Layout, path: Sequence[Link], places: Mapping[str, int]) -> Iterator[str]:
+def _chain(layout: GanttLayout, path: Sequence[Link], places: Mapping[str, int]) -> Iterator[str]:
     """Yield the lines from the end of each step of the critical path to the next one's start."""
     if layout.stacked:
         return  # they would strike through the names
@@ -173,7 +173,7 @@ def _chain(layout: Layout, path: Sequence[Link], places: Mapping[str, int]) -> I
             yield f'<path class="chain" d="M {x} {y} V {down} H {layout.x(link.span.start)}"/>'
 
 
-def _row(layout: Layout, place: int, span: Span, on_path: Mapping[str, Link]) -> Iterator[str]:
+def _row(layout: GanttLayout, place: int, span: Span, on_path: Mapping[str, Link]) -> Iterator[str]:
     """Yield one step: its name, how long it took, its bar, and a word when it did not end well."""
     critical = " critical" if span.step in on_path else ""
     y, x = layout.y(place), layout.x(span.start)
@@ -192,7 +192,7 @@ def _row(layout: Layout, place: int, span: Span, on_path: Mapping[str, Link]) ->
         yield _word(layout, word, x + wide, y + 10)
 
 
-def _word(layout: Layout, word: str, end: float, baseline: int) -> str:
+def _word(layout: GanttLayout, word: str, end: float, baseline: int) -> str:
     """Return a word behind the end of a bar, or within it where the page ends."""
     if end + WORD_ROOM < layout.right:
         return _text(end + 6, baseline, word, "word")
@@ -203,7 +203,7 @@ def _said(span: Span, on_path: Mapping[str, Link]) -> str:
     link = on_path.get(span.step)
     waited = f", after {link.waited_for}" if link and link.waited_for else ""
     path = ", on the critical path" if link else ""
-    began = f"from {minutes(span.start)} to {minutes(span.end)}"
+    began = f"from {format_duration(span.start)} to {format_duration(span.end)}"
     return f"{span.step}: {span.outcome}, {took(span.seconds)}, {began}{path}{waited}"
 
 
@@ -215,19 +215,19 @@ def took(seconds: float) -> str:
     """Return a duration, with a tenth of a second where it is short."""
     if seconds < 0.05:
         return "< 0.1 s"
-    return f"{seconds:.1f} s" if seconds < 9.95 else minutes(seconds)
+    return f"{seconds:.1f} s" if seconds < 9.95 else format_duration(seconds)
 
 
 def _legend_words(
     acted: Sequence[Span], shown: Sequence[Span], path: Sequence[Link], total: float
 ) -> list[tuple[str, str]]:
-    said = f"critical path, {minutes(path_seconds(path))} of {minutes(total)}"
+    said = f"critical path, {format_duration(path_seconds(path))} of {format_duration(total)}"
     left = len(acted) - len(shown)
     more = f"; {left} shorter ones are left out" if left else ""
     return [("bar critical", said), ("bar", f"beside it{more}")]
 
 
-def _legend(layout: Layout, y: int, words: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _legend(layout: GanttLayout, y: int, words: Sequence[tuple[str, str]]) -> Iterator[str]:
     x = layout.left
     for kind, word in words:
         yield f'<rect class="{kind}" x="{x}" y="{y - 9}" width="16" height="10" rx="1.5"/>'

@@ -12,12 +12,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aws_setup.config import Config
-from aws_setup.engine.history import Record
+from aws_setup.engine.history import RunRecord
 from aws_setup.engine.receipt import write_private
 from aws_setup.errors import Refused
-from aws_setup.report.architecture_svg import Mark, architecture
+from aws_setup.report.architecture_svg import StepMark, architecture
 from aws_setup.report.gantt_svg import timeline_svg
-from aws_setup.report.page_rows import Cost, before, cost_rows, marks, result_word, run_row
+from aws_setup.report.page_rows import (
+    CostRow,
+    cost_rows,
+    records_before,
+    result_word,
+    run_row,
+    step_marks,
+)
 from aws_setup.report.timeline import critical_path, spans, worth_drawing
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +37,7 @@ LEAST = 0.002
 
 
 @dataclass(frozen=True)
-class Timeline:
+class PageTimeline:
     """One run's timeline, drawn for wide and for narrow screens."""
 
     command: str
@@ -73,10 +80,10 @@ def _is_something_else(path: Path) -> bool:
 
 def write_page(
     path: Path,
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     *,
     config: Config | None = None,
-    earlier: Sequence[Record] = (),
+    earlier: Sequence[RunRecord] = (),
     facts: Sequence[str] = (),
 ) -> None:
     """Write the page of some runs, whole or not at all; `page` says what the arguments are.
@@ -88,10 +95,10 @@ def write_page(
 
 
 def page(
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     *,
     config: Config | None = None,
-    earlier: Sequence[Record] = (),
+    earlier: Sequence[RunRecord] = (),
     facts: Sequence[str] = (),
 ) -> str:
     """Return the page of some runs of one deployment, in their order.
@@ -121,11 +128,11 @@ def page(
         caption=caption,
         timelines=_timelines(records),
         costs=costs,
-        total=Cost("in all", sum(cost.hourly for cost in costs)),
+        total=CostRow("in all", sum(cost.hourly for cost in costs)),
     )
 
 
-def _title(records: Sequence[Record]) -> str:
+def _title(records: Sequence[RunRecord]) -> str:
     names = {record.head.deployment: None for record in records if record.head.deployment}
     commands = ", ".join(record.head.command for record in records)
     said = ", ".join(f"{record.head.command} {result_word(record)}" for record in records)
@@ -134,14 +141,14 @@ def _title(records: Sequence[Record]) -> str:
     return f"{', '.join(names) or 'λFS on AWS'}: {said}"
 
 
-def _where(records: Sequence[Record]) -> str:
+def _where(records: Sequence[RunRecord]) -> str:
     scripts = {record.head.script: None for record in records if record.head.script}
     regions = {record.head.region: None for record in records if record.head.region}
     return ", ".join(["λFS on AWS", *regions, *scripts])
 
 
 def _architecture(
-    records: Sequence[Record], config: Config | None, earlier: Sequence[Record]
+    records: Sequence[RunRecord], config: Config | None, earlier: Sequence[RunRecord]
 ) -> tuple[Markup, str]:
     """Return the picture and its caption; runs that destroy at the end do not count in it."""
     if config is None:
@@ -150,15 +157,15 @@ def _architecture(
     while last and records[last - 1].head.command == "destroy":
         last -= 1
     shown = records[:last] or records
-    known: dict[str, Mark] = before(earlier) | marks(shown)
+    known: dict[str, StepMark] = records_before(earlier) | step_marks(shown)
     when = " Drawn as it stood before destroy." if last not in {0, len(records)} else ""
     caption = "The stripe and the word of each box say how it stands; without them it is not part "
     return Markup(architecture(config, known)), f"{caption}of what was looked at.{when}"
 
 
-def _timelines(records: Sequence[Record]) -> list[Timeline]:
+def _timelines(records: Sequence[RunRecord]) -> list[PageTimeline]:
     return [
-        Timeline(
+        PageTimeline(
             record.head.command,
             Markup(timeline_svg(record, least=LEAST, name=f"timeline-{place}")),
             Markup(timeline_svg(record, narrow=True, least=LEAST, name=f"narrow-{place}")),
@@ -169,7 +176,7 @@ def _timelines(records: Sequence[Record]) -> list[Timeline]:
     ]
 
 
-def _caption(record: Record) -> str:
+def _caption(record: RunRecord) -> str:
     path = " → ".join(link.span.step for link in critical_path(record))
     there = sum(not span.acted for span in spans(record))
     rest = f" {there} other steps had nothing to do or did not start." if there else ""

@@ -6,38 +6,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.pricing import HOURS_A_MONTH
-from aws_setup.engine.history import Planned, Record
+from aws_setup.engine.history import PlannedStep, RunRecord
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
-from aws_setup.report.architecture_svg import Mark
+from aws_setup.report.architecture_svg import StepMark
 from aws_setup.report.gantt_svg import took
 from aws_setup.report.timeline import (
-    Outcome,
     Span,
+    SpanOutcome,
     critical_path,
     path_seconds,
     spans,
     total_seconds,
 )
 
-KINDS: Mapping[str, Mark] = {
-    Outcome.EXISTS: Mark("exists", "exists"),
-    Outcome.CREATED: Mark("created", "created"),
-    Outcome.UPDATED: Mark("updated", "updated"),
-    Outcome.DELETED: Mark("deleted", "deleted"),
-    Outcome.FAILED: Mark("failed", "failed"),
-    Outcome.BLOCKED: Mark("blocked", "not started"),
-    Outcome.UNFINISHED: Mark("unfinished", "unfinished"),
+KINDS: Mapping[str, StepMark] = {
+    SpanOutcome.EXISTS: StepMark("exists", "exists"),
+    SpanOutcome.CREATED: StepMark("created", "created"),
+    SpanOutcome.UPDATED: StepMark("updated", "updated"),
+    SpanOutcome.DELETED: StepMark("deleted", "deleted"),
+    SpanOutcome.FAILED: StepMark("failed", "failed"),
+    SpanOutcome.BLOCKED: StepMark("blocked", "not started"),
+    SpanOutcome.UNFINISHED: StepMark("unfinished", "unfinished"),
 }
 """Outcome -> its mark."""
 
-PLANNED: Mapping[str, Mark] = {
-    Action.EXISTS: Mark("exists", "exists"),
-    Action.DELETE: Mark("exists", "exists"),
-    Action.CREATE: Mark("planned", "to create"),
-    Action.UPDATE: Mark("planned", "to update"),
-    Action.CONFLICT: Mark("failed", "conflict"),
-    Action.UNKNOWN: Mark("failed", "unknown"),
+PLANNED: Mapping[str, StepMark] = {
+    Action.EXISTS: StepMark("exists", "exists"),
+    Action.DELETE: StepMark("exists", "exists"),
+    Action.CREATE: StepMark("planned", "to create"),
+    Action.UPDATE: StepMark("planned", "to update"),
+    Action.CONFLICT: StepMark("failed", "conflict"),
+    Action.UNKNOWN: StepMark("failed", "unknown"),
 }
 """What a look says, of a step that the run did nothing about -> its mark."""
 
@@ -45,14 +45,14 @@ THERE = frozenset({"exists", "created", "updated"})
 """Kinds of what an earlier run left standing."""
 
 
-def marks(records: Iterable[Record]) -> dict[str, Mark]:
+def step_marks(records: Iterable[RunRecord]) -> dict[str, StepMark]:
     """Return each step's mark after the runs: the last word about it, and what made it if it is."""
-    known: dict[str, Mark] = {}
+    known: dict[str, StepMark] = {}
     for record in records:
         said = {step: PLANNED[planned.action] for step, planned in record.head.plan.items()}
         if record.events:
             late = {step for step, mark in said.items() if mark.kind == "planned"}
-            said |= dict.fromkeys(late, KINDS[Outcome.BLOCKED])
+            said |= dict.fromkeys(late, KINDS[SpanOutcome.BLOCKED])
         said |= {span.step: KINDS[span.outcome] for span in spans(record)}
         still = {step for step, mark in said.items() if mark.kind == "exists" and step in known}
         known |= {
@@ -63,18 +63,18 @@ def marks(records: Iterable[Record]) -> dict[str, Mark]:
     return known
 
 
-def before(records: Iterable[Record]) -> dict[str, Mark]:
+def records_before(records: Iterable[RunRecord]) -> dict[str, StepMark]:
     """Return the marks of what earlier runs left standing: it exists, as far as the log knows."""
-    known = marks(records)
-    return {step: KINDS[Outcome.EXISTS] for step, mark in known.items() if mark.kind in THERE}
+    known = step_marks(records)
+    return {step: KINDS[SpanOutcome.EXISTS] for step, mark in known.items() if mark.kind in THERE}
 
 
 NONE = "–"
 """What stands in a cell that has nothing to say."""
 
-UNKNOWN = Mark("", "")
-NOTHING = Planned("")
-NEVER = Span("", 0.0, 0.0, Outcome.BLOCKED)
+UNKNOWN = StepMark("", "")
+NOTHING = PlannedStep("")
+NEVER = Span("", 0.0, 0.0, SpanOutcome.BLOCKED)
 """How a step is, what was planned for it and how it ran, where the record does not say."""
 
 RESULTS = {"ok": "done", "leftovers": "left something", "": "did not end"}
@@ -82,7 +82,7 @@ RESULTS = {"ok": "done", "leftovers": "left something", "": "did not end"}
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostRow:
     """A line of the costs, in US dollars."""
 
     part: str
@@ -95,7 +95,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Line:
+class StepRow:
     """A line of the table of steps."""
 
     name: str
@@ -111,7 +111,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRow:
     """What the page says about one run."""
 
     command: str
@@ -123,34 +123,34 @@ class Run:
     api_calls: str
     problems: tuple[Problem, ...]
     needs_title: str
-    steps: tuple[Line, ...]
+    steps: tuple[StepRow, ...]
 
 
-def result_word(record: Record) -> str:
+def result_word(record: RunRecord) -> str:
     """Return how a run ended, in a word or two."""
     result = record.end.result if record.end else ""
     return RESULTS.get(result, result)
 
 
-def cost_rows(records: Sequence[Record]) -> list[Cost]:
+def cost_rows(records: Sequence[RunRecord]) -> list[CostRow]:
     """Return the costs by part: each script prices its own things, and its newest word counts."""
     by_script = {r.head.script: r.head.parts for r in records if r.head.parts}
     parts: dict[str, float] = {}
     for priced in by_script.values():
         for part, hourly in priced.items():
             parts[part] = parts.get(part, 0.0) + hourly
-    return [Cost(part, hourly) for part, hourly in sorted(parts.items(), key=lambda p: -p[1])]
+    return [CostRow(part, hourly) for part, hourly in sorted(parts.items(), key=lambda p: -p[1])]
 
 
-def run_row(record: Record) -> Run:
+def run_row(record: RunRecord) -> RunRow:
     """Return what the page says about a run."""
     path, end = critical_path(record), record.end
     found = {span.step: span for span in spans(record)}
     acted = any(span.acted for span in found.values())
     deleting = any(planned.action == "delete" for planned in record.head.plan.values())
-    known = marks([record])
+    known = step_marks([record])
     names = {link.span.step for link in path} if acted else set()
-    return Run(
+    return RunRow(
         command=record.head.command,
         result=result_word(record),
         started=record.head.started.replace("T", " ").replace("+00:00", " UTC") or NONE,
@@ -173,14 +173,14 @@ def run_row(record: Record) -> Run:
     )
 
 
-def _steps(record: Record, found: Mapping[str, Span]) -> list[str]:
+def _steps(record: RunRecord, found: Mapping[str, Span]) -> list[str]:
     """Return every step that the run knows of, in the table's order."""
     return list({**record.head.plan, **record.head.needs, **found})
 
 
-def _line(record: Record, step: str, span: Span, mark: Mark, *, critical: bool) -> Line:
+def _line(record: RunRecord, step: str, span: Span, mark: StepMark, *, critical: bool) -> StepRow:
     planned = record.head.plan.get(step, NOTHING)
-    return Line(
+    return StepRow(
         name=step,
         kind=mark.kind,
         action=planned.action or NONE,

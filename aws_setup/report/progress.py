@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.engine.runner import Event, Kind
-from aws_setup.engine.wait import minutes
+from aws_setup.engine.runner import EventKind, StepEvent
+from aws_setup.engine.wait import format_duration
 
 Needs = Mapping[str, Sequence[str]]
 """Step -> the steps that have to end before it."""
@@ -23,18 +23,18 @@ ROWS = 20
 """Lines of the live table; ended steps leave it first."""
 
 STYLES = {
-    Kind.START: "cyan",
-    Kind.NOTE: "cyan",
-    Kind.DONE: "green",
-    Kind.FAILED: "bold red",
-    Kind.BLOCKED: "yellow",
+    EventKind.START: "cyan",
+    EventKind.NOTE: "cyan",
+    EventKind.DONE: "green",
+    EventKind.FAILED: "bold red",
+    EventKind.BLOCKED: "yellow",
 }
 
 
 class Progress:
     """Takes the events of a run; subclasses show them."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: StepEvent) -> None:
         """Take one event; called from many threads."""
 
 
@@ -52,13 +52,13 @@ class _Plain(Progress):
         self._began = time.monotonic()
         self._lock = threading.Lock()
 
-    def __call__(self, event: Event) -> None:
-        if event.kind is Kind.START or (self._quiet and event.kind is not Kind.FAILED):
+    def __call__(self, event: StepEvent) -> None:
+        if event.kind is EventKind.START or (self._quiet and event.kind is not EventKind.FAILED):
             return
         with self._lock:
-            at = minutes(time.monotonic() - self._began)
+            at = format_duration(time.monotonic() - self._began)
             text = Text(f"{at:>12}  ", style="dim")
-            text.append(f"{event.step}: {wording(event)}", style=STYLES[event.kind])
+            text.append(f"{event.step}: {action_text(event)}", style=STYLES[event.kind])
             self._console.print(text, soft_wrap=True)
 
 
@@ -71,13 +71,13 @@ class _Table(Progress):
         self._began = time.monotonic()
         self._lock = threading.Lock()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: StepEvent) -> None:
         now = time.monotonic()
         with self._lock:
             line = self._lines.setdefault(event.step, _Line())
             line.started = line.started or now
-            line.state, line.style = wording(event), STYLES[event.kind]
-            if event.kind in (Kind.DONE, Kind.FAILED, Kind.BLOCKED):
+            line.state, line.style = action_text(event), STYLES[event.kind]
+            if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.BLOCKED):
                 line.ended = now
 
     def __rich__(self) -> RenderableType:
@@ -91,7 +91,7 @@ class _Table(Progress):
             for name, line in shown:
                 state = line.state if line.started else self._waits_for(name)
                 table.add_row(Text(name), _elapsed(line), Text(state, style=line.style))
-            clock = minutes(time.monotonic() - self._began)
+            clock = format_duration(time.monotonic() - self._began)
             table.caption = f"{len(ended)} of {len(self._lines)} steps, {clock}"
             table.caption_justify = "left"
             return table
@@ -106,19 +106,19 @@ class _Table(Progress):
 def _elapsed(line: _Line) -> Text:
     if line.started is None:
         return Text("")
-    return Text(minutes((line.ended or time.monotonic()) - line.started), justify="right")
+    return Text(format_duration((line.ended or time.monotonic()) - line.started), justify="right")
 
 
-def wording(event: Event) -> str:
+def action_text(event: StepEvent) -> str:
     """Return an event in words."""
-    if event.kind is Kind.START:
+    if event.kind is EventKind.START:
         return str(event.action)
-    if event.kind is Kind.DONE:
+    if event.kind is EventKind.DONE:
         past = {"create": "created", "update": "updated", "delete": "deleted"}
         return f"{past.get(event.action, str(event.action))} {event.id}".rstrip()
-    if event.kind is Kind.BLOCKED:
+    if event.kind is EventKind.BLOCKED:
         return "not started: something that it needs failed"
-    return f"failed: {event.text}" if event.kind is Kind.FAILED else event.text
+    return f"failed: {event.text}" if event.kind is EventKind.FAILED else event.text
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from aws_setup.engine.history import End, Record
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.history import RunEnded, RunRecord
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
-from aws_setup.engine.wait import minutes
+from aws_setup.engine.wait import format_duration
 
 
-class Outcome(StrEnum):
+class SpanOutcome(StrEnum):
     """How a step ended; `unfinished` when the run ended, or was killed, before it did."""
 
     EXISTS = "exists"
@@ -24,10 +24,10 @@ class Outcome(StrEnum):
     UNFINISHED = "unfinished"
 
 
-PAST: Mapping[Action, Outcome] = {
-    Action.CREATE: Outcome.CREATED,
-    Action.UPDATE: Outcome.UPDATED,
-    Action.DELETE: Outcome.DELETED,
+PAST: Mapping[Action, SpanOutcome] = {
+    Action.CREATE: SpanOutcome.CREATED,
+    Action.UPDATE: SpanOutcome.UPDATED,
+    Action.DELETE: SpanOutcome.DELETED,
 }
 """What was done -> the outcome of a step that ended well; all else was there before."""
 
@@ -47,7 +47,7 @@ class Span:
     step: str
     start: float
     end: float
-    outcome: Outcome
+    outcome: SpanOutcome
     id: str = ""
     text: str = ""
 
@@ -59,9 +59,9 @@ class Span:
     @property
     def acted(self) -> bool:
         """Whether the run did something about it, tried to, or waited for it to be usable."""
-        if self.outcome is Outcome.EXISTS:
+        if self.outcome is SpanOutcome.EXISTS:
             return self.seconds >= WAITED
-        return self.outcome is not Outcome.BLOCKED
+        return self.outcome is not SpanOutcome.BLOCKED
 
     @property
     def changed(self) -> bool:
@@ -81,47 +81,47 @@ class Link:
     idle: float = 0.0
 
 
-def spans(record: Record) -> list[Span]:
+def spans(record: RunRecord) -> list[Span]:
     """Return a span for every step that the run has a word about, in the order of their start."""
     last = max((event.at for event in record.events), default=0.0)
     until = max(last, record.end.seconds if record.end else 0.0)
-    by_step: dict[str, list[Event]] = {}
+    by_step: dict[str, list[StepEvent]] = {}
     for event in record.events:
         by_step.setdefault(event.step, []).append(event)
     found = [_span(step, events, until) for step, events in by_step.items()]
     return sorted(found, key=lambda span: (span.start, span.end))
 
 
-def _span(step: str, events: Sequence[Event], until: float) -> Span:
+def _span(step: str, events: Sequence[StepEvent], until: float) -> Span:
     start = events[0].at
     for event in events:
-        if event.kind is Kind.DONE:
-            outcome = PAST.get(event.action, Outcome.EXISTS)
+        if event.kind is EventKind.DONE:
+            outcome = PAST.get(event.action, SpanOutcome.EXISTS)
             return Span(step, start, event.at, outcome, event.id)
-        if event.kind is Kind.FAILED:
-            return Span(step, start, event.at, Outcome.FAILED, text=event.text)
-        if event.kind is Kind.BLOCKED:
-            return Span(step, event.at, event.at, Outcome.BLOCKED)
-    return Span(step, start, until, Outcome.UNFINISHED)
+        if event.kind is EventKind.FAILED:
+            return Span(step, start, event.at, SpanOutcome.FAILED, text=event.text)
+        if event.kind is EventKind.BLOCKED:
+            return Span(step, event.at, event.at, SpanOutcome.BLOCKED)
+    return Span(step, start, until, SpanOutcome.UNFINISHED)
 
 
-def total_seconds(record: Record) -> float:
+def total_seconds(record: RunRecord) -> float:
     """Return the time from the run's start to the end of its last step."""
     return max((span.end for span in spans(record)), default=0.0)
 
 
-def worth_drawing(record: Record) -> bool:
+def worth_drawing(record: RunRecord) -> bool:
     """Whether a run did something that took long enough for a timeline: a second."""
     return total_seconds(record) >= 1 and any(span.acted for span in spans(record))
 
 
-def critical_path(record: Record) -> list[Link]:
+def critical_path(record: RunRecord) -> list[Link]:
     """Return the chain of steps that decided how long the run took, the first one first.
 
     From the step that ended last it goes back to the need that ended last before it, and so on:
     real needs and real times. A shorter run needs one of these to be faster.
     """
-    ran = {span.step: span for span in spans(record) if span.outcome is not Outcome.BLOCKED}
+    ran = {span.step: span for span in spans(record) if span.outcome is not SpanOutcome.BLOCKED}
     chain: list[Link] = []
     span = max(ran.values(), key=lambda one: (one.end, one.seconds), default=None)
     while span:
@@ -146,42 +146,48 @@ def path_seconds(path: Iterable[Link]) -> float:
     return sum(link.span.seconds for link in path)
 
 
-def scaled(record: Record, factor: float) -> Record:
+def scaled(record: RunRecord, factor: float) -> RunRecord:
     """Return the record on a clock that is `factor` times as fast, as of a rehearsal's cloud."""
     events = tuple(replace(event, at=event.at * factor) for event in record.events)
     end = record.end
     if end:
-        end = End(end.result, end.seconds * factor, end.api_calls, end.problems)
-    return Record(record.head, events, end)
+        end = RunEnded(end.result, end.seconds * factor, end.api_calls, end.problems)
+    return RunRecord(record.head, events, end)
 
 
 WIDTH, NAME, TIME = 80, 27, 12
 """Columns of the text timeline, of a step's name in it, and of a duration."""
 
-SIGNS = {Outcome.FAILED: "failed", Outcome.UNFINISHED: "unfinished", Outcome.BLOCKED: "not started"}
+SIGNS = {
+    SpanOutcome.FAILED: "failed",
+    SpanOutcome.UNFINISHED: "unfinished",
+    SpanOutcome.BLOCKED: "not started",
+}
 """Outcomes that stand in words after the bar's beginning, as the run did not end well there."""
 
 
-def text_timeline(record: Record, *, ascii_only: bool = False) -> list[str]:
+def text_timeline(record: RunRecord, *, ascii_only: bool = False) -> list[str]:
     """Return the run as lines of at most 80 columns: a bar for each step that did something.
 
     Bars of the critical path are dark, others light; `ascii_only` draws them as # and -.
     """
     dark, light = ("#", "-") if ascii_only else ("█", "░")
     all_spans = spans(record)
-    shown = [span for span in all_spans if span.acted or span.outcome is Outcome.BLOCKED]
+    shown = [span for span in all_spans if span.acted or span.outcome is SpanOutcome.BLOCKED]
     path = critical_path(record)
     if not any(span.acted for span in shown):
         return [f"{record.head.command}: nothing to do, {len(all_spans)} steps were there"]
     names = {link.span.step for link in path}
     total = total_seconds(record)
-    lines = [f"{'step':<{NAME}} {'took':>{TIME}}  0{minutes(total):>{WIDTH - NAME - TIME - 4}}"]
+    lines = [
+        f"{'step':<{NAME}} {'took':>{TIME}}  0{format_duration(total):>{WIDTH - NAME - TIME - 4}}"
+    ]
     lines += [_line(span, total, dark if span.step in names else light) for span in shown]
     there = len(all_spans) - len(shown)
     if there:
         lines.append(f"{there} more were there already.")
-    took = minutes(path_seconds(path))
-    return [*lines, f"{dark} critical path, {took} of {minutes(total)}; {light} beside it"]
+    took = format_duration(path_seconds(path))
+    return [*lines, f"{dark} critical path, {took} of {format_duration(total)}; {light} beside it"]
 
 
 def _line(span: Span, total: float, mark: str) -> str:
@@ -192,8 +198,8 @@ def _line(span: Span, total: float, mark: str) -> str:
     word = SIGNS.get(span.outcome, "")
     if word:
         bar = f"{bar[: room - len(word) - 1]} {word}"
-    if span.outcome is Outcome.BLOCKED:
+    if span.outcome is SpanOutcome.BLOCKED:
         bar = word
     name = span.step if len(span.step) <= NAME else f"{span.step[: NAME - 1]}…"
-    took = minutes(span.seconds) if span.acted else ""
+    took = format_duration(span.seconds) if span.acted else ""
     return f"{name:<{NAME}} {took:>{TIME}}  {bar}".rstrip()

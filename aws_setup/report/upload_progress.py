@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from aws_setup.engine.wait import minutes
+from aws_setup.engine.wait import format_duration
 from aws_setup.namenodes.deploy import Event, Kind, Listener, Task
 
 MIB = 1024 * 1024
@@ -52,7 +52,7 @@ class Meter:
         left = max(self.total_bytes - self.sent, 0)
         said += f", {self.sent / MIB:.0f} of {self.total_bytes / MIB:.0f} MiB"
         said += f", {rate / MIB:.1f} MiB/s"
-        return said + (f", {minutes(left / rate)} left" if left and rate else "")
+        return said + (f", {format_duration(left / rate)} left" if left and rate else "")
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def plain(console: Console, tasks: Sequence[Task], *, quiet: bool) -> Iterator[L
             if event.kind not in WORDS or (quiet and event.kind is not Kind.FAILED) or not tasks:
                 return
             now = time.monotonic()
-            line = Text(f"{minutes(now - began):>12}  ", style="dim")
+            line = Text(f"{format_duration(now - began):>12}  ", style="dim")
             line.append(_wording(event), style=STYLES[event.kind])
             line.append(f"  ({meter.text(now)})", style="dim")
             console.print(line, soft_wrap=True)

@@ -11,10 +11,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.namenodes.action import Deed, Existing
+from aws_setup.namenodes.action import CurrentAction, Deed
 from aws_setup.namenodes.deploy import Listener, Outcome, Task
 from aws_setup.namenodes.selection import Selection
-from aws_setup.namenodes.verify import Finding
+from aws_setup.namenodes.verify import VerifyResult
 from aws_setup.report.console import Report
 from aws_setup.report.upload_progress import live, plain
 
@@ -53,7 +53,7 @@ class Row:
 
     name: str
     deed: Deed
-    existing: Existing | None
+    existing: CurrentAction | None
     remark: str = ""
 
     def document(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def ended(report: Report, rows: Sequence[Row], outcome: Outcome) -> None:
 
 
 def actions(
-    report: Report, selection: Selection, found: Sequence[Existing], missing: Sequence[str]
+    report: Report, selection: Selection, found: Sequence[CurrentAction], missing: Sequence[str]
 ) -> None:
     """Print the table of --list; a * marks actions that something else changed last."""
     table = _table("index", "name", "version", "jar", "memory", "concurrency", "updated")
@@ -147,14 +147,14 @@ def actions(
         report.result(f"Missing: {', '.join(missing)}.")
 
 
-def jar_mark(action: Existing) -> str:
+def jar_mark(action: CurrentAction) -> str:
     """Return the beginning of the jar's hash; unknown when this script did not send it."""
     if not action.sha256:
         return UNKNOWN
     return action.sha256[:12] + ("" if action.ours else "*")
 
 
-def action_document(selection: Selection, action: Existing) -> dict[str, Any]:
+def action_document(selection: Selection, action: CurrentAction) -> dict[str, Any]:
     """Return an action for the JSON document of --list."""
     return {
         "index": selection.index(action.name),
@@ -169,7 +169,7 @@ def action_document(selection: Selection, action: Existing) -> dict[str, Any]:
     }
 
 
-def findings(report: Report, found: Sequence[Finding]) -> None:
+def findings(report: Report, found: Sequence[VerifyResult]) -> None:
     """Print what --verify found, one line for each action."""
     table = _table()
     for finding in found:
@@ -186,7 +186,7 @@ def findings(report: Report, found: Sequence[Finding]) -> None:
     report.table(table)
 
 
-def finding_document(finding: Finding) -> dict[str, Any]:
+def finding_document(finding: VerifyResult) -> dict[str, Any]:
     """Return a finding as one of the JSON document's steps."""
     return {
         "name": finding.name,

@@ -9,8 +9,8 @@ from pathlib import Path
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
-from aws_setup.software.machines import DOWN, machines, scaled_machines, stopped
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines, scaled_machines
+from aws_setup.ssh import Machine, MachinePool
 
 SSH = "/home/ubuntu/.ssh"
 PRIVATE, PUBLIC, AUTHORIZED = f"{SSH}/id_rsa", f"{SSH}/id_rsa.pub", f"{SSH}/authorized_keys"
@@ -33,14 +33,14 @@ fi
 
 
 @dataclass(frozen=True)
-class MachineKeys(Step):
+class ClusterSshKeys(Step):
     """A key pair on each client VM, made there and authorised on every machine.
 
     Machines that an auto-scaling group started since are let in by the next run.
     With copy_operator_key the operator's own private key is on the client VMs instead.
     """
 
-    hosts: Hosts
+    hosts: MachinePool
     clients: tuple[str, ...]
     needs: tuple[str, ...]
     name: str = "ssh between machines"
@@ -52,11 +52,11 @@ class MachineKeys(Step):
         if not clients:
             return None
         everyone = self._all(ctx)
-        if stopped(everyone):
-            return Found(_ids(clients), "stopped", drift=(DOWN,))
+        if any_stopped(everyone):
+            return Found(_ids(clients), "stopped", drift=(SERVICES_DOWN,))
         if ctx.config.copy_operator_key:
             return self._find_copies(ctx, clients)
-        keys = self.hosts.each(clients, lambda client: _own_key(ctx, client))
+        keys = self.hosts.each(clients, lambda client: _machine_key(ctx, client))
         if not any(keys):
             return None
         wanted = [key for key in keys if key]
@@ -92,7 +92,7 @@ class MachineKeys(Step):
     def _scaled(self, ctx: Context) -> list[Machine]:
         """Return the auto-scaled machines that answer; such a machine may boot or end any time."""
         running = scaled_machines(ctx, self.hosts)
-        answers = self.hosts.each(running, ssh_access.reached)
+        answers = self.hosts.each(running, ssh_access.is_reachable)
         for machine, answer in zip(running, answers, strict=True):
             if not answer:
                 ctx.note(f"{machine.name} does not answer yet: run this again to let clients in")
@@ -135,7 +135,7 @@ def _comment(ctx: Context, client_id: str) -> str:
     return f"lambda-fs:{ctx.config.deployment_name}:{client_id}"
 
 
-def _own_key(ctx: Context, client: Machine) -> str | None:
+def _machine_key(ctx: Context, client: Machine) -> str | None:
     """Return the public key that this setup made on a client; None when it made none."""
     text = (client.read(PUBLIC) or "").strip()
     return text if text.endswith(" " + _comment(ctx, client.id)) else None
@@ -144,7 +144,7 @@ def _own_key(ctx: Context, client: Machine) -> str | None:
 def _make_key(ctx: Context, client: Machine) -> str:
     command = ["sh", "-c", _MAKE, "lambda-fs", SSH, _comment(ctx, client.id)]
     client.run(command, timeout=120, repeatable=True)
-    key = _own_key(ctx, client)
+    key = _machine_key(ctx, client)
     if key is None:
         raise SetupError(
             f"{client} has no public key after ssh-keygen",

@@ -12,7 +12,7 @@ from aws_setup.software.machines import machines
 from aws_setup.software.sql import migrations
 from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
 from aws_setup.software.sql.schema_step import root_client
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.ssh import Machine, MachinePool
 
 HADOOP = "/home/ubuntu/repos/hops/hadoop-dist/target"
 TIMEOUT = 1800.0
@@ -39,10 +39,10 @@ HOPS_FS = FileSystem("HopsFS", "hopsfs client", "hadoop-3.2.0.2-RC0")
 
 
 @dataclass(frozen=True)
-class Format(Step):
+class FormatFileSystem(Step):
     """The file system formatted by one of its clients; never again over one that is in use."""
 
-    hosts: Hosts
+    hosts: MachinePool
     system: FileSystem
     needs: tuple[str, ...]
     part: str = "software"
@@ -64,9 +64,9 @@ class Format(Step):
         return self._formatted(ctx, root)
 
     def _formatted(self, ctx: Context, root: Mysql) -> Found | None:
-        entry = migrations.read_books(root).get(self.name)
+        entry = migrations.read_applied(root).get(self.name)
         inodes = _inodes(ctx, root)
-        done = entry is not None and entry.state is migrations.State.DONE
+        done = entry is not None and entry.state is migrations.MigrationState.DONE
         if not done and (inodes is None or inodes <= 1):
             return None
         state = "formatted" if done else "in use, formatted by somebody else"
@@ -99,15 +99,17 @@ class Format(Step):
 
     def _format(self, ctx: Context, root: Mysql) -> Found:
         client = machines(ctx, self.hosts, self.system.client)[0]
-        migrations.open_books(root)
-        migrations.write_entry(
-            root, self.name, migrations.Entry(migrations.State.RUNNING, 0, "0" * 64)
+        migrations.create_table(root)
+        migrations.record(
+            root,
+            self.name,
+            migrations.AppliedScript(migrations.MigrationState.RUNNING, 0, "0" * 64),
         )
         log = receipt_path(ctx.config).with_suffix(f".{self.name.replace(' ', '-')}.log")
         ctx.note(f"hdfs writes to {log}")
         self._run(client, log)
-        migrations.write_entry(
-            root, self.name, migrations.Entry(migrations.State.DONE, 1, "0" * 64)
+        migrations.record(
+            root, self.name, migrations.AppliedScript(migrations.MigrationState.DONE, 1, "0" * 64)
         )
         return Found(self.system.client, "formatted", {"log": str(log)})
 

@@ -10,20 +10,20 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
 from aws_setup.engine.step import Context, Drift
-from aws_setup.infrastructure.autoscaling import scaled
-from aws_setup.infrastructure.vm_groups import fleets
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.infrastructure.autoscaling import auto_scaling_specs
+from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.ssh import Machine, MachinePool
 
-DOWN = Drift("services", "down with their machines", "running")
+SERVICES_DOWN = Drift("services", "down with their machines", "running")
 """What is wrong after machines were stopped: starting them again is an update."""
 
 
-def there(ctx: Context, steps: Sequence[str]) -> bool:
+def machines_exist(ctx: Context, steps: Sequence[str]) -> bool:
     """Tell whether the machines of all these steps exist; they may still be stopped."""
     return all(step in ctx.found for step in steps)
 
 
-def stopped(members: Sequence[Machine]) -> bool:
+def any_stopped(members: Sequence[Machine]) -> bool:
     """Tell whether some of the machines have no public address, as stopped ones have none."""
     return any(not machine.address for machine in members)
 
@@ -36,7 +36,7 @@ GROUP_TAG = "aws:autoscaling:groupName"
 """Tag that EC2 Auto Scaling puts on each machine that it starts."""
 
 
-def contacted(config: Config) -> bool:
+def needs_ssh(config: Config) -> bool:
     """Tell whether any switch asks for something on a machine; else none is contacted at all."""
     return any(
         getattr(config, switch, False)
@@ -53,10 +53,10 @@ def contacted(config: Config) -> bool:
 
 def machine_steps(config: Config) -> tuple[str, ...]:
     """Return the names of the steps that make machines, in the table's order."""
-    return tuple(fleet.step for fleet in fleets(config))
+    return tuple(fleet.step for fleet in vm_groups(config))
 
 
-def machines(ctx: Context, hosts: Hosts, *groups: str) -> list[Machine]:
+def machines(ctx: Context, hosts: MachinePool, *groups: str) -> list[Machine]:
     """Return the machines of some groups, in the order of their names; [] before they exist."""
     hosts.use(clock=ctx.clock, console=lambda instance_id: console_output(ctx.aws, instance_id))
     found = [ctx.found[group] for group in groups if group in ctx.found]
@@ -72,9 +72,9 @@ def machines(ctx: Context, hosts: Hosts, *groups: str) -> list[Machine]:
     ]
 
 
-def scaled_machines(ctx: Context, hosts: Hosts) -> list[Machine]:
+def scaled_machines(ctx: Context, hosts: MachinePool) -> list[Machine]:
     """Return the running machines of our auto-scaling groups, which no step made; any order."""
-    ours = {kind.component for kind in scaled(ctx.config)}
+    ours = {kind.component for kind in auto_scaling_specs(ctx.config)}
     return [
         hosts.machine(
             instance["InstanceId"],
@@ -88,7 +88,7 @@ def scaled_machines(ctx: Context, hosts: Hosts) -> list[Machine]:
     ]
 
 
-def zookeeper_machines(ctx: Context, hosts: Hosts) -> Sequence[Machine]:
+def zookeeper_machines(ctx: Context, hosts: MachinePool) -> Sequence[Machine]:
     """Return the ZooKeeper machines: this deployment's own, else those of zk_node_public_IPs."""
     if ctx.config.create_zookeeper_vms:
         return machines(ctx, hosts, ZOOKEEPER)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aws_setup.engine.step import Context, Found, Step
 from aws_setup.software import machines as groups
-from aws_setup.ssh import HostKeyError, Hosts, Machine, Unreachable
+from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.pool import known_hosts_path
 
@@ -14,10 +14,10 @@ NAME = "ssh"
 
 
 @dataclass(frozen=True)
-class Access(Step):
+class SshAccess(Step):
     """Every machine lets us in; the deployment's known hosts are kept beside its receipt."""
 
-    hosts: Hosts
+    hosts: MachinePool
     needs: tuple[str, ...]
     name: str = NAME
     part: str = "software"
@@ -32,7 +32,7 @@ class Access(Step):
         machines = self._machines(ctx)
         if not machines:
             return None
-        answers = self.hosts.each(machines, reached)
+        answers = self.hosts.each(machines, is_reachable)
         return self._found(machines, reached=sum(answers))
 
     def create(self, ctx: Context) -> Found:
@@ -71,7 +71,7 @@ class Access(Step):
         )
 
 
-def reached(machine: Machine) -> bool:
+def is_reachable(machine: Machine) -> bool:
     """Tell whether a machine lets us in now; a changed host key is never taken for 'not yet'."""
     try:
         machine.connect()
@@ -83,7 +83,7 @@ def reached(machine: Machine) -> bool:
 
 
 @dataclass(frozen=True)
-class RememberedHosts(Step):
+class KnownHostsFile(Step):
     """The deployment's known hosts on this computer, which go when the machines go."""
 
     name: str = "known hosts"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from aws_setup.ssh.errors import ConnectionLost, HostKeyError, RemoteError, Unreachable
 from aws_setup.ssh.files import FileFacts, digest_of
-from aws_setup.ssh.machine import Machine, Result
-from aws_setup.ssh.pool import Hosts
+from aws_setup.ssh.machine import CommandResult, Machine
+from aws_setup.ssh.pool import MachinePool
 
 __all__ = [
     "ConnectionLost",
     "FileFacts",
     "HostKeyError",
-    "Hosts",
+    "MachinePool",
     "Machine",
     "RemoteError",
-    "Result",
+    "CommandResult",
     "Unreachable",
     "digest_of",
 ]

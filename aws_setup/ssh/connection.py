@@ -11,10 +11,10 @@ from typing import Any
 import paramiko
 
 from aws_setup.errors import SetupError
-from aws_setup.ssh.errors import HostKeyError, Layer, Unreachable
-from aws_setup.ssh.keys import Identities
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
-from aws_setup.ssh.ssh_config import USER, Route, Settings
+from aws_setup.ssh.ssh_config import USER, SshRoute, SshSettings
 
 KEEP_ALIVE = 15
 """Seconds between keep-alive packets, well below the 350 s after which AWS drops idle flows."""
@@ -25,18 +25,18 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
 @dataclass(frozen=True)
-class Door:
+class SshContext:
     """What every connection of a run shares."""
 
-    settings: Callable[[], Settings]
-    identities: Identities
+    settings: Callable[[], SshSettings]
+    identities: KeyRing
     known: KnownHosts
     trusted: Callable[[str, HostKey], None]
 
 
-def dial(
-    door: Door,
-    route: Route,
+def connect(
+    door: SshContext,
+    route: SshRoute,
     *,
     alias: str,
     published: Callable[[], list[HostKey]],
@@ -58,9 +58,9 @@ def dial(
     try:
         known = door.known.keys(alias)
         if known:
-            _prefer(transport, known)
-        _greet(transport, route, timeout=timeout)
-        _verify(door, transport, route, alias=alias, known=known, published=published)
+            _prefer_known_algorithms(transport, known)
+        _handshake(transport, route, timeout=timeout)
+        _verify_host_key(door, transport, route, alias=alias, known=known, published=published)
         _authenticate(door, transport, route, timeout=timeout)
     except BaseException:
         transport.close()
@@ -84,22 +84,22 @@ def _only_for_the_log(record: logging.LogRecord) -> bool:
 log.addFilter(_only_for_the_log)
 
 
-def _socket(door: Door, route: Route, *, timeout: float) -> Any:
+def _socket(door: SshContext, route: SshRoute, *, timeout: float) -> Any:
     """Return what carries the connection: a TCP socket, a ProxyCommand, or a jump's channel."""
     if route.proxy_command:
         return paramiko.ProxyCommand(route.proxy_command)
     if route.jumps:
-        return _through(door, route, timeout=timeout)
-    return _connect(route, timeout=timeout)
+        return _via_jump_host(door, route, timeout=timeout)
+    return _open_socket(route, timeout=timeout)
 
 
-def _connect(route: Route, *, timeout: float) -> socket.socket:
+def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
     try:
         return socket.create_connection((route.host, route.port), timeout=timeout)
     except socket.gaierror as error:
         raise Unreachable(
             route.address,
-            Layer.ADDRESS,
+            ConnectStage.ADDRESS,
             f"the name {route.host} has no address: {error.strerror}",
             "mend HostName in your OpenSSH configuration",
             passing=False,
@@ -107,36 +107,40 @@ def _connect(route: Route, *, timeout: float) -> socket.socket:
     except ConnectionRefusedError:
         raise Unreachable(
             route.address,
-            Layer.PORT,
+            ConnectStage.PORT,
             f"port {route.port} refuses connections: sshd does not run (yet)",
             "a machine that boots needs a minute; else look at its console output in EC2",
         ) from None
     except OSError as error:
         raise Unreachable(
             route.address,
-            Layer.PORT,
+            ConnectStage.PORT,
             f"port {route.port} does not answer ({error.strerror or 'timed out'}): the security "
             "group keeps your address out, or the machine does not run",
             "set user_public_ip to the address you have now, and run `create` again",
         ) from None
 
 
-def _through(door: Door, route: Route, *, timeout: float) -> paramiko.Channel:
+def _via_jump_host(door: SshContext, route: SshRoute, *, timeout: float) -> paramiko.Channel:
     """Return a channel through the hops of a ProxyJump; each hop is kept alive by the next."""
     carrier: Any = None
     for hop in map(door.settings().jump, route.jumps):
-        sock = _tunnel(carrier, hop, timeout=timeout) if carrier else _connect(hop, timeout=timeout)
+        sock = (
+            _tunnel(carrier, hop, timeout=timeout)
+            if carrier
+            else _open_socket(hop, timeout=timeout)
+        )
         carrier = _transport(sock)
         alias = f"[{hop.host}]:{hop.port}"
-        _greet(carrier, hop, timeout=timeout)
+        _handshake(carrier, hop, timeout=timeout)
         known = door.known.keys(alias)
-        _verify(door, carrier, hop, alias=alias, known=known, published=list)
+        _verify_host_key(door, carrier, hop, alias=alias, known=known, published=list)
         _authenticate(door, carrier, hop, timeout=timeout)
         carrier.set_keepalive(KEEP_ALIVE)
     return _tunnel(carrier, route, timeout=timeout)
 
 
-def _tunnel(carrier: paramiko.Transport, route: Route, *, timeout: float) -> paramiko.Channel:
+def _tunnel(carrier: paramiko.Transport, route: SshRoute, *, timeout: float) -> paramiko.Channel:
     try:
         return carrier.open_channel(
             "direct-tcpip", (route.host, route.port), ("127.0.0.1", 0), timeout=timeout
@@ -144,13 +148,13 @@ def _tunnel(carrier: paramiko.Transport, route: Route, *, timeout: float) -> par
     except paramiko.SSHException as error:
         raise Unreachable(
             route.address,
-            Layer.PROXY,
+            ConnectStage.PROXY,
             f"the jump host cannot connect to {route.host}:{route.port}: {error}",
             "look at ProxyJump in your OpenSSH configuration",
         ) from None
 
 
-def _prefer(transport: paramiko.Transport, known: list[HostKey]) -> None:
+def _prefer_known_algorithms(transport: paramiko.Transport, known: list[HostKey]) -> None:
     """Ask for a host key of a kind that is known, so that it can be compared."""
     options = transport.get_security_options()
     wanted: list[str] = []
@@ -161,23 +165,23 @@ def _prefer(transport: paramiko.Transport, known: list[HostKey]) -> None:
     options.key_types = tuple(offered + rest)
 
 
-def _greet(transport: paramiko.Transport, route: Route, *, timeout: float) -> None:
+def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float) -> None:
     transport.banner_timeout = transport.auth_timeout = timeout
     try:
         transport.start_client(timeout=timeout)
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(
             route.address,
-            Layer.PROXY if route.proxy_command else Layer.SSHD,
+            ConnectStage.PROXY if route.proxy_command else ConnectStage.SSHD,
             f"port {route.port} is open, but no SSH server greets: {error or 'it hung up'}",
             "a machine that boots needs a minute; else look at its console output in EC2",
         ) from None
 
 
-def _verify(
-    door: Door,
+def _verify_host_key(
+    door: SshContext,
     transport: paramiko.Transport,
-    route: Route,
+    route: SshRoute,
     *,
     alias: str,
     known: list[HostKey],
@@ -202,7 +206,7 @@ def _verify(
 
 
 def _authenticate(
-    door: Door, transport: paramiko.Transport, route: Route, *, timeout: float
+    door: SshContext, transport: paramiko.Transport, route: SshRoute, *, timeout: float
 ) -> None:
     tried = 0
     for key in door.identities.offered(route.identities):
@@ -217,18 +221,18 @@ def _authenticate(
     raise _denied(route, tried)
 
 
-def _denied(route: Route, tried: int) -> SetupError:
+def _denied(route: SshRoute, tried: int) -> SetupError:
     if route.user != USER:
         return Unreachable(
             route.address,
-            Layer.USER,
+            ConnectStage.USER,
             f"your OpenSSH configuration says user {route.user}, and the λFS machines have {USER}",
             f"set `User {USER}` for this address in it, or set ssh_config_path to another file",
             passing=False,
         )
     return Unreachable(
         route.address,
-        Layer.KEY,
+        ConnectStage.KEY,
         f"it accepts none of the {tried} keys offered for user {route.user}",
         "set ssh_key_path to the private key of ssh_keypair_name's key pair",
         passing=False,

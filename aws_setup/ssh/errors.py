@@ -10,7 +10,7 @@ LAST_LINES = 5
 """Lines of a failed command's output that the error shows."""
 
 
-class Layer(StrEnum):
+class ConnectStage(StrEnum):
     """How far a connection came before it failed."""
 
     ADDRESS = "address"
@@ -29,7 +29,7 @@ class Unreachable(SetupError):
     """
 
     def __init__(
-        self, machine: str, layer: Layer, why: str, hint: str, *, passing: bool = True
+        self, machine: str, layer: ConnectStage, why: str, hint: str, *, passing: bool = True
     ) -> None:
         super().__init__(f"{machine} cannot be reached ({layer})", why, hint)
         self.layer = layer
@@ -42,7 +42,7 @@ class HostKeyError(Unreachable):
     def __init__(self, machine: str, *, shown: str, known: str, file: str, alias: str) -> None:
         super().__init__(
             machine,
-            Layer.HOST_KEY,
+            ConnectStage.HOST_KEY,
             f"it shows host key {shown}, but {known} is known for it: the machine was set up anew, "
             "or something between you and it answers in its place",
             f"compare with the host keys in `aws ec2 get-console-output --instance-id {alias}`; "
@@ -72,10 +72,10 @@ class RemoteError(SetupError):
         self.command, self.code, self.lines = command, code, tuple(lines[-LAST_LINES:])
         cause = why or f"exit code {code}"
         evidence = " | ".join(self.lines) or "it printed nothing"
-        super().__init__(f"{machine}: {command}", f"{cause}: {evidence}", _mend(output))
+        super().__init__(f"{machine}: {command}", f"{cause}: {evidence}", _fix(output))
 
 
-def _mend(output: str) -> str:
+def _fix(output: str) -> str:
     if "No space left on device" in output:
         return "free space on that machine's disk (`df -h` shows it), then run it again"
     if "a password is required" in output or "a terminal is required" in output:

@@ -81,7 +81,7 @@ def digest_of(content: str) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileSpec:
     """A file as it shall be: content, octal mode, and `user` or `user:group` ('' for any)."""
 
     content: bytes

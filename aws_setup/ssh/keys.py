@@ -24,7 +24,7 @@ Ask = Callable[[str], str]
 """Asks the user for a secret on a terminal."""
 
 
-class Identities:
+class KeyRing:
     """The private keys of one run, each unlocked at most once."""
 
     def __init__(self, path: Path, *, ask: Ask | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 import paramiko
 from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
-from aws_setup.engine.wait import Clock, minutes
+from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
 
@@ -32,7 +32,7 @@ Listener = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
-class Result:
+class CommandResult:
     """How a command ended: exit code, and what it printed."""
 
     code: int
@@ -94,7 +94,7 @@ class Machine:
         check: bool = True,
         repeatable: bool = False,
         output: Listener | None = None,
-    ) -> Result:
+    ) -> CommandResult:
         """Run a command and return its result.
 
         Args:
@@ -178,7 +178,7 @@ class Machine:
     ) -> bool:
         """Make a file be exactly this, whole or not at all; tells whether it had to be written."""
         data = content.encode() if isinstance(content, str) else content
-        wanted = files.Wanted(data, mode, owner)
+        wanted = files.FileSpec(data, mode, owner)
         before = self._script(files.DIGEST, path, sudo=sudo)
         if before and wanted.matches(before.stdout):
             return False
@@ -188,7 +188,7 @@ class Machine:
 
     def _script(
         self, script: str, *arguments: str, sudo: bool, stdin: bytes = b""
-    ) -> Result | None:
+    ) -> CommandResult | None:
         """Run one of the file scripts; None when it says that the file is not there."""
         command = ["sh", "-c", script, files.NAME, *arguments]
         result = self.run(command, sudo=sudo, stdin=stdin, check=False, repeatable=True)
@@ -228,7 +228,7 @@ class Machine:
 
     def _run(
         self, line: str, shown: str, *, stdin: bytes, timeout: float, output: Listener | None
-    ) -> Result:
+    ) -> CommandResult:
         with self._sessions:
             try:
                 channel = self._channel()
@@ -256,7 +256,7 @@ class Machine:
         stdin: bytes,
         timeout: float,
         output: Listener | None,
-    ) -> Result:
+    ) -> CommandResult:
         """Feed and drain a command; each stream has its own thread, so that none blocks another."""
         out, err = bytearray(), bytearray()
         say, complain = (output, output) if output else (out.extend, err.extend)
@@ -271,7 +271,7 @@ class Machine:
         transport = channel.get_transport()
         if code == -1 and not transport.is_active():
             raise ConnectionLost(str(self), shown)
-        return Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
+        return CommandResult(code, out.decode(errors="replace"), err.decode(errors="replace"))
 
     def _drain(
         self, channel: paramiko.Channel, say: Listener, shown: str, *, timeout: float
@@ -289,7 +289,7 @@ class Machine:
                         shown,
                         code=-1,
                         output="",
-                        why=f"it did not end within {minutes(timeout)}",
+                        why=f"it did not end within {format_duration(timeout)}",
                     ) from None
                 continue
             if not data:

@@ -16,12 +16,12 @@ from aws_setup.config import Config
 from aws_setup.engine.receipt import receipt_path
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import Problem, SetupError
-from aws_setup.ssh.connection import Door, dial
-from aws_setup.ssh.errors import HostKeyError, Layer, Unreachable
-from aws_setup.ssh.keys import Ask, Identities
+from aws_setup.ssh.connection import SshContext, connect
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.ssh.keys import Ask, KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts, keys_in_console
 from aws_setup.ssh.machine import Machine
-from aws_setup.ssh.ssh_config import Settings
+from aws_setup.ssh.ssh_config import SshSettings
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 PARALLEL = 256
 """Machines worked on at the same time; a machine that boots costs a thread and nothing else."""
 
-LAYER = 10.0
+CONNECTION_STAGES = 10.0
 """Seconds that each layer of one connection attempt may take."""
 
 BOOT = 300.0
@@ -40,7 +40,7 @@ BOOT = 300.0
 _PAUSE = 3.0
 
 
-class Hosts:
+class MachinePool:
     """The machines of one deployment; close it at the end of the run."""
 
     def __init__(
@@ -63,11 +63,11 @@ class Hosts:
         self.clock: Clock = clock or SystemClock()
         self.console = console
         self.known = KnownHosts(known_hosts_path(config))
-        self.identities = Identities(Path(config.ssh_key_path), ask=ask)
+        self.identities = KeyRing(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
         self._machines: dict[str, Machine] = {}
-        self._read: tuple[int, Settings] | None = None
-        self._door = Door(self._settings, self.identities, self.known, self._trust)
+        self._read: tuple[int, SshSettings] | None = None
+        self._door = SshContext(self._settings, self.identities, self.known, self._trust)
         self._lock = threading.Lock()
 
     def use(self, *, clock: Clock, console: Callable[[str], str] | None) -> None:
@@ -121,7 +121,7 @@ class Hosts:
             if not isinstance(error, SetupError):
                 raise error
         if failures:
-            raise together([error for error in failures if isinstance(error, SetupError)])
+            raise combine_errors([error for error in failures if isinstance(error, SetupError)])
         return [future.result() for future in futures]
 
     def wait_for_ssh(
@@ -188,28 +188,28 @@ class Hosts:
         if not machine.address:
             raise Unreachable(
                 machine.name,
-                Layer.ADDRESS,
+                ConnectStage.ADDRESS,
                 "it has no public address: it is stopped, or its subnet gives it none",
                 "run `create`: it starts stopped machines",
             )
-        return dial(
+        return connect(
             self._door,
             self._settings().route(machine.address),
             alias=machine.id,
             published=lambda: self._published(machine.id),
-            timeout=LAYER,
+            timeout=CONNECTION_STAGES,
         )
 
     def _published(self, instance_id: str) -> list[HostKey]:
         return keys_in_console(self.console(instance_id)) if self.console else []
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> SshSettings:
         """Return the OpenSSH configuration, read anew when it was edited while machines boot."""
         path = Path(self.config.ssh_config_path).expanduser()
         changed = path.stat().st_mtime_ns if path.exists() else 0
         with self._lock:
             if self._read is None or self._read[0] != changed:
-                self._read = (changed, Settings(path))
+                self._read = (changed, SshSettings(path))
             return self._read[1]
 
     def _trust(self, alias: str, key: HostKey) -> None:
@@ -217,7 +217,7 @@ class Hosts:
         log.info("%s: host key %s is trusted on first use", alias, key)
 
 
-def together(errors: Sequence[SetupError]) -> SetupError:
+def combine_errors(errors: Sequence[SetupError]) -> SetupError:
     """Return many failures as one that keeps each of them as a problem."""
     problems: list[Problem] = [problem for error in errors for problem in error.problems]
     if len(errors) == 1:

@@ -11,7 +11,7 @@ from typing import Protocol
 import paramiko
 
 
-class _End(Protocol):
+class _ForwardEnd(Protocol):
     def recv(self, size: int, /) -> bytes: ...
     def sendall(self, data: bytes, /) -> None: ...
     def shutdown(self, how: int, /) -> None: ...
@@ -55,7 +55,7 @@ def _join(local: socket.socket, channel: paramiko.Channel) -> None:
     channel.close()
 
 
-def _copy(source: _End, target: _End) -> None:
+def _copy(source: _ForwardEnd, target: _ForwardEnd) -> None:
     with contextlib.suppress(OSError, EOFError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -20,7 +20,7 @@ _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<por
 
 
 @dataclass(frozen=True)
-class Route:
+class SshRoute:
     """How to reach an address: host, port, user, keys, and what lies between."""
 
     address: str
@@ -32,7 +32,7 @@ class Route:
     jumps: tuple[str, ...] = ()
 
 
-class Settings:
+class SshSettings:
     """One OpenSSH configuration file, read once; a missing file is an empty one."""
 
     def __init__(self, path: Path) -> None:
@@ -47,12 +47,12 @@ class Settings:
                 "mend that file, or set ssh_config_path to another one",
             ) from None
 
-    def route(self, address: str, *, user: str = "", port: int = 0) -> Route:
+    def route(self, address: str, *, user: str = "", port: int = 0) -> SshRoute:
         """Return the route to an address; `user` and `port` win over the file."""
         found = self._config.lookup(address)
         proxy = found.get("proxycommand") or ""
         jumps = found.get("proxyjump", "")
-        return Route(
+        return SshRoute(
             address=address,
             host=found.get("hostname", address),
             port=port or int(found.get("port", 22)),
@@ -62,7 +62,7 @@ class Settings:
             jumps=() if jumps.lower() in {"", "none"} else tuple(jumps.split(",")),
         )
 
-    def jump(self, text: str) -> Route:
+    def jump(self, text: str) -> SshRoute:
         """Return the route to one hop of a ProxyJump: [user@]host[:port]."""
         match = _JUMP.match(text.strip())
         if not match:

@@ -10,13 +10,13 @@ from botocore import exceptions as e
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.errors import CODES, explain
+from aws_setup.aws.errors import MESSAGES_BY_CODE, to_setup_error
 from aws_setup.aws.session import Aws
 from aws_setup.errors import Problem, SetupError
 
 
 def told(error: Exception) -> Problem:
-    answer = explain(error)
+    answer = to_setup_error(error)
     assert isinstance(answer, SetupError)
     return answer.problems[0]
 
@@ -56,7 +56,7 @@ def test_a_code_has_a_cause_and_a_mend(code: str, why: str, hint: str) -> None:
 
 
 def test_every_known_code_has_both_lines() -> None:
-    for code in CODES:
+    for code in MESSAGES_BY_CODE:
         problem = of_code(code)
         assert problem.why, code
         assert problem.hint, code
@@ -112,9 +112,9 @@ def test_botocores_own_errors_have_a_cause_and_a_mend(
 
 def test_other_errors_pass_through() -> None:
     fault = KeyError("x")
-    assert explain(fault) is fault
+    assert to_setup_error(fault) is fault
     known = SetupError("a", "b", "c")
-    assert explain(known) is known
+    assert to_setup_error(known) is known
 
 
 def _raised(call: Callable[[], object]) -> Exception:

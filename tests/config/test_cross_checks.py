@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from aws_setup.config import Config, load_config
-from aws_setup.config.cross_checks import warnings
+from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.config.generate import REWRITE, SAMPLE, SCHEMA, SECTIONS, sample_text, schema_text
 from aws_setup.errors import Refused
 
@@ -84,9 +84,9 @@ def test_a_clash_is_not_reported_for_a_key_that_is_wrong_itself(tmp_path: Path) 
 
 def test_an_even_number_of_zookeeper_nodes_is_a_warning() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k", num_lambda_fs_zk_vms=4)
-    assert [clash.keys for clash in warnings(config)] == [("num_lambda_fs_zk_vms",)]
-    assert warnings(config.model_copy(update={"num_lambda_fs_zk_vms": 5})) == []
-    assert warnings(config.model_copy(update={"create_zookeeper_vms": False})) == []
+    assert [clash.keys for clash in discouraged_settings(config)] == [("num_lambda_fs_zk_vms",)]
+    assert discouraged_settings(config.model_copy(update={"num_lambda_fs_zk_vms": 5})) == []
+    assert discouraged_settings(config.model_copy(update={"create_zookeeper_vms": False})) == []
 
 
 def test_the_published_files_are_what_the_code_says() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.config import overruled
+from aws_setup.config import shadowed_settings
 from aws_setup.rehearsal.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
@@ -60,5 +60,5 @@ def test_the_variable_that_counts_is_the_one_named(
 ) -> None:
     file = tmp_path / "config_aws.yaml"
     file.write_text("aws_region: eu-west-1\naws_profile: zoo\n")
-    said = overruled(file, environ=environ)
+    said = shadowed_settings(file, environ=environ)
     assert [problem.what.split()[0] for problem in said] == ([named] if named else [])

@@ -14,7 +14,7 @@ from aws_setup.config import Config
 from aws_setup.eks.addons import EBS_CSI
 from aws_setup.eks.oidc import NODE_POLICIES, EbsRole
 from aws_setup.openwhisk.values import user_memory
-from aws_setup.tables import configuration
+from aws_setup.tables import cluster_steps
 from tests.docs.test_infrastructure_manual import check_commands, places, sections
 from tests.support.kube import tool
 
@@ -39,7 +39,7 @@ KNOWN = {
 
 def test_there_is_a_heading_for_every_step_and_no_other() -> None:
     named = places(STEPS)
-    assert named.keys() == {step.name for step in configuration(CONFIG)}
+    assert named.keys() == {step.name for step in cluster_steps(CONFIG)}
 
 
 def test_every_section_has_its_commands() -> None:

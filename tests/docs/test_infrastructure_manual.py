@@ -12,9 +12,9 @@ from botocore import xform_name
 
 from aws_setup.config import Config
 from aws_setup.engine.step import Step
-from aws_setup.infrastructure.autoscaling import scaled
-from aws_setup.infrastructure.vm_groups import fleets
-from aws_setup.tables import everything, infrastructure
+from aws_setup.infrastructure.autoscaling import auto_scaling_specs
+from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
@@ -41,12 +41,16 @@ def sections(text: str) -> list[str]:
 
 def infrastructure_to_destroy() -> list[Step]:
     """Return what destroy looks for, without what belongs to configure_eks_cluster.py."""
-    own = {step.name for step in infrastructure(CONFIG)}
-    return [step for step in everything(CONFIG) if step.name in own or step.part == "others"]
+    own = {step.name for step in infrastructure_steps(CONFIG)}
+    return [
+        step
+        for step in infrastructure_teardown_steps(CONFIG)
+        if step.name in own or step.part == "others"
+    ]
 
 
 def test_create_has_a_heading_for_every_step_and_no_other() -> None:
-    assert places(CREATE).keys() - EXTRA == {step.name for step in infrastructure(CONFIG)}
+    assert places(CREATE).keys() - EXTRA == {step.name for step in infrastructure_steps(CONFIG)}
 
 
 def test_destroy_has_a_heading_for_every_step_and_no_other() -> None:
@@ -55,7 +59,7 @@ def test_destroy_has_a_heading_for_every_step_and_no_other() -> None:
 
 def test_create_never_uses_what_is_not_made_yet() -> None:
     order = places(CREATE)
-    for step in infrastructure(CONFIG):
+    for step in infrastructure_steps(CONFIG):
         assert all(order[need] < order[step.name] for need in step.needs), step.name
 
 
@@ -76,10 +80,10 @@ def test_the_values_are_the_defaults() -> None:
     wanted = [CONFIG.vpc_cidr, CONFIG.vpc_name, CONFIG.security_group_name]
     wanted += [*CONFIG.public_subnet_cidrs, *CONFIG.private_subnet_cidrs]
     wanted += [CONFIG.eks_cluster_name, CONFIG.eks_iam_role_name]
-    for fleet in fleets(CONFIG):
+    for fleet in vm_groups(CONFIG):
         wanted += [fleet.title, fleet.component, fleet.ami, fleet.instance_type]
         wanted += [str(address) for address in fleet.addresses]
-    for kind in scaled(CONFIG):
+    for kind in auto_scaling_specs(CONFIG):
         wanted += [kind.template, kind.component, kind.ami, kind.instance_type]
     sizes = f"--min-size {CONFIG.autoscaling_group_min_size}"
     sizes += f" --max-size {CONFIG.autoscaling_group_max_size}"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from aws_setup.eks import kubeconfig
-from aws_setup.eks.kubeconfig import entry, has_entry, kubeconfig_file, with_entry
+from aws_setup.eks.kubeconfig import contains_entry, entry, insert_entry, kubeconfig_file
 from aws_setup.errors import SetupError
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/zoo"
@@ -56,20 +56,20 @@ def test_our_entry_fetches_tokens_with_the_aws_command() -> None:
 
 
 def test_everything_of_others_stays_and_the_context_is_changed_only_when_asked() -> None:
-    after = with_entry(THEIRS, ARN, PARTS, current=False)
+    after = insert_entry(THEIRS, ARN, PARTS, current=False)
     assert after["current-context"] == "theirs"
     assert after["preferences"] == {"colors": True}
     assert after["clusters"][0] == THEIRS["clusters"][0]
-    assert has_entry(after, ARN, PARTS)
-    assert with_entry(THEIRS, ARN, PARTS, current=True)["current-context"] == ARN
-    assert with_entry(after, ARN, PARTS, current=False) == after
+    assert contains_entry(after, ARN, PARTS)
+    assert insert_entry(THEIRS, ARN, PARTS, current=True)["current-context"] == ARN
+    assert insert_entry(after, ARN, PARTS, current=False) == after
 
 
 def test_taking_our_entry_out_brings_back_what_was_there() -> None:
-    after = with_entry(THEIRS, ARN, PARTS, current=False)
-    assert kubeconfig.without_entry(after, ARN) == THEIRS
-    current = with_entry(THEIRS, ARN, PARTS, current=True)
-    assert kubeconfig.without_entry(current, ARN)["current-context"] == ""
+    after = insert_entry(THEIRS, ARN, PARTS, current=False)
+    assert kubeconfig.remove_entry(after, ARN) == THEIRS
+    current = insert_entry(THEIRS, ARN, PARTS, current=True)
+    assert kubeconfig.remove_entry(current, ARN)["current-context"] == ""
 
 
 @pytest.mark.parametrize("text", ["- a list", "{unclosed", "clusters: text", "users: [text]"])
@@ -77,12 +77,12 @@ def test_a_file_that_is_no_kubeconfig_is_left_alone(tmp_path: Path, text: str) -
     file = tmp_path / "config"
     file.write_text(text)
     with pytest.raises(SetupError) as caught:
-        kubeconfig.read(file)
+        kubeconfig.load(file)
     assert "write_kubeconfig" in caught.value.problems[0].hint
     assert file.read_text() == text
 
 
 def test_no_file_is_an_empty_one(tmp_path: Path) -> None:
-    assert kubeconfig.read(tmp_path / "none") == {}
-    made = with_entry({}, ARN, PARTS, current=False)
+    assert kubeconfig.load(tmp_path / "none") == {}
+    made = insert_entry({}, ARN, PARTS, current=False)
     assert yaml.safe_load(yaml.safe_dump(made))["kind"] == "Config"

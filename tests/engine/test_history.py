@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from aws_setup.engine import history
-from aws_setup.engine.history import End, EventLog, Head, Planned, Record, parse, read_events, scrub
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.history import (
+    EventLog,
+    PlannedStep,
+    RunEnded,
+    RunRecord,
+    RunStarted,
+    parse,
+    read_events,
+    scrub,
+)
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
 from aws_setup.rehearsal.server import RehearsalCloud
@@ -17,7 +26,7 @@ from aws_setup.rehearsal.settings import ACCOUNT
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 
-HEAD = Head(
+HEAD = RunStarted(
     command="create",
     script="create_aws_infrastructure.py",
     deployment="lambda-fs",
@@ -26,11 +35,11 @@ HEAD = Head(
     needs={"vpc": (), "subnet": ("vpc",)},
     hourly_usd=0.5,
     parts={"network": 0.5},
-    plan={"vpc": Planned("create"), "subnet": Planned("exists", "subnet-1", "available")},
+    plan={"vpc": PlannedStep("create"), "subnet": PlannedStep("exists", "subnet-1", "available")},
 )
 
 
-def written(path: Path | None, *happened: Event, head: Head = HEAD) -> EventLog:
+def written(path: Path | None, *happened: StepEvent, head: RunStarted = HEAD) -> EventLog:
     """Return the log of a run that began at 100 s of its clock and ended 9 s later."""
     log = EventLog(script=head.script, command=head.command)
     log.begin(head, now=100.0, path=path)
@@ -40,13 +49,19 @@ def written(path: Path | None, *happened: Event, head: Head = HEAD) -> EventLog:
     return log
 
 
-def at(seconds: float, kind: Kind, text: str = "", id: str = "", step: str = "vpc") -> Event:
-    return Event(100 + seconds, kind, step, Action.CREATE, text, id)
+def at(
+    seconds: float, kind: EventKind, text: str = "", id: str = "", step: str = "vpc"
+) -> StepEvent:
+    return StepEvent(100 + seconds, kind, step, Action.CREATE, text, id)
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     path = tmp_path / "made" / "events.jsonl"
-    done = [at(0, Kind.START), at(1.5, Kind.NOTE, "pending"), at(2, Kind.DONE, id="vpc-1")]
+    done = [
+        at(0, EventKind.START),
+        at(1.5, EventKind.NOTE, "pending"),
+        at(2, EventKind.DONE, id="vpc-1"),
+    ]
     log = written(path, *done)
     [record] = read_events(path)
     assert record == log.record()
@@ -59,7 +74,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 
 def test_the_lines_are_as_documented(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    written(path, at(2, Kind.DONE, id="vpc-1"))
+    written(path, at(2, EventKind.DONE, id="vpc-1"))
     first, event, end = [json.loads(line) for line in path.read_text().splitlines()]
     assert {first["kind"], event["kind"], end["kind"]} == {"run", "done", "end"}
     assert len({first["run"], event["run"], end["run"]}) == 1
@@ -72,9 +87,9 @@ def test_the_lines_are_as_documented(tmp_path: Path) -> None:
 def test_the_documentation_names_every_field_and_kind() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "report.md").read_text("utf-8")
     table = text.split("| kind |")[1].split("\n\n")[0]
-    lines = (Head, Event, End, Planned, Problem)
+    lines = (RunStarted, StepEvent, RunEnded, PlannedStep, Problem)
     fields = {name for line in lines for name in line.__dataclass_fields__}
-    for word in fields | set(Kind) | {"run", "end"}:
+    for word in fields | set(EventKind) | {"run", "end"}:
         assert f"`{word}`" in table or word == "kind", word
 
 
@@ -84,8 +99,8 @@ def test_runs_that_are_mixed_or_torn_are_told_apart(tmp_path: Path) -> None:
     two = EventLog(script="b", command="configure")
     for log in (one, two):
         log.begin(HEAD, now=0.0, path=path)
-    one.tell(at(1, Kind.START))
-    two.tell(at(2, Kind.START))
+    one.tell(at(1, EventKind.START))
+    two.tell(at(2, EventKind.START))
     two.finish(now=3.0, result="failed", api_calls=0)
     with path.open("a") as file:
         file.write('{"kind": "done", "ru')
@@ -118,7 +133,7 @@ def test_secrets_and_accounts_are_left_out(text: str, secret: str, tmp_path: Pat
     path = tmp_path / "events.jsonl"
     log = EventLog(script="s", command="create")
     log.begin(HEAD, now=0.0, path=path)
-    log.tell(at(1, Kind.FAILED, text, id=text))
+    log.tell(at(1, EventKind.FAILED, text, id=text))
     log.finish(now=1.0, result="failed", api_calls=0, problems=[Problem(text, text, text)])
     assert secret not in path.read_text()
     assert secret not in repr(log.record())
@@ -132,7 +147,7 @@ def test_ids_are_kept() -> None:
 def test_a_disk_that_takes_nothing_is_one_warning(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    log = written(blocked / "events.jsonl", at(0, Kind.START), at(1, Kind.DONE))
+    log = written(blocked / "events.jsonl", at(0, EventKind.START), at(1, EventKind.DONE))
     assert log.warning
     assert str(blocked) in log.warning.why
     assert len(log.record().events) == 2, "the record goes on in memory"
@@ -151,9 +166,9 @@ def test_a_full_disk_is_one_warning(tmp_path: Path) -> None:
 def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "KEPT_BYTES", 20_000)
     path = tmp_path / "events.jsonl"
-    noisy = [at(n, Kind.NOTE, "x" * 2000) for n in range(200)]
+    noisy = [at(n, EventKind.NOTE, "x" * 2000) for n in range(200)]
     for number in range(6):
-        written(path, *noisy, head=Head("create", "s", started=str(number)))
+        written(path, *noisy, head=RunStarted("create", "s", started=str(number)))
         records = read_events(path)
         assert records[-1].head.started == str(number)
         assert all(len(record.events) == history.NOTES for record in records), "runs stay whole"
@@ -164,7 +179,7 @@ def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_line_separator_in_a_text_ends_no_line(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    written(path, at(1, Kind.NOTE, "one\u2028two\nthree"))
+    written(path, at(1, EventKind.NOTE, "one\u2028two\nthree"))
     [record] = read_events(path)
     assert record.events[0].text == "one\u2028two\nthree"
 
@@ -197,9 +212,9 @@ def test_runs_of_the_script_are_logged(cloud: RehearsalCloud, tmp_path: Path) ->
     assert str(folder / "key.pem") not in said
 
 
-def kinds(record: Record) -> dict[str, tuple[str, str]]:
+def kinds(record: RunRecord) -> dict[str, tuple[str, str]]:
     """Return how each step ended."""
-    ends = {event.step: event for event in record.events if event.kind is not Kind.START}
+    ends = {event.step: event for event in record.events if event.kind is not EventKind.START}
     return {step: (event.kind, event.action) for step, event in ends.items()}
 
 
@@ -220,5 +235,5 @@ def test_a_failed_run_says_so_in_the_log(cloud: RehearsalCloud, tmp_path: Path) 
     assert record.end.result == "failed"
     assert any("nat gateway" in problem.what for problem in record.end.problems)
     ended = {event.step: event.kind for event in record.events}
-    assert ended["nat gateway"] is Kind.FAILED
-    assert ended["private route"] is Kind.BLOCKED
+    assert ended["nat gateway"] is EventKind.FAILED
+    assert ended["private route"] is EventKind.BLOCKED

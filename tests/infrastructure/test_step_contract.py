@@ -11,13 +11,13 @@ from pathlib import Path
 from aws_setup.aws.inventory import Inventory
 from aws_setup.cli.app import open_aws
 from aws_setup.config.loader import load_config
-from aws_setup.engine.plan import Row, look, needs_of, only
+from aws_setup.engine.plan import Row, inspect_all, needs_of, only
 from aws_setup.engine.runner import Outcome, apply, remove
 from aws_setup.engine.step import Action, Context, Step
 from aws_setup.engine.wait import SystemClock
-from aws_setup.infrastructure.network import CLAIM
+from aws_setup.infrastructure.network import MARKER_GROUP
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.tables import everything, infrastructure
+from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare
 
@@ -38,7 +38,7 @@ def context(folder: Path) -> Iterator[Context]:
 def table(folder: Path) -> list[Step]:
     """Return every step of the infrastructure."""
     with context(folder) as ctx:
-        return infrastructure(ctx.config)
+        return infrastructure_steps(ctx.config)
 
 
 def layers(steps: Sequence[Step]) -> Iterator[list[str]]:
@@ -54,7 +54,7 @@ def layers(steps: Sequence[Step]) -> Iterator[list[str]]:
 def brought(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Row], Outcome]:
     """Make steps and what they need; return what was there before, and what was done."""
     with context(folder) as ctx:
-        rows = look(only(infrastructure(ctx.config), names), ctx, stop=lambda: None)
+        rows = inspect_all(only(infrastructure_steps(ctx.config), names), ctx, stop=lambda: None)
         if any(row.action is Action.CREATE for row in rows):
             checked = SCRIPT.preflight(ctx, rows)
             assert checked is not None
@@ -70,7 +70,7 @@ def test_every_step_from_absent_to_absent(cloud: RehearsalCloud, tmp_path: Path)
     for names in layers(table(folder)):
         before, made = brought(folder, names)
         # The VPC's claim is made with the VPC.
-        first = {name: Action.EXISTS if name == CLAIM else Action.CREATE for name in names}
+        first = {name: Action.EXISTS if name == MARKER_GROUP else Action.CREATE for name in names}
         assert {name: before[name].action for name in names} == first
         others = {row.action for name, row in before.items() if name not in names}
         assert others <= {Action.EXISTS}, names
@@ -86,7 +86,7 @@ def test_every_step_from_absent_to_absent(cloud: RehearsalCloud, tmp_path: Path)
         assert len(cloud.calls.writes()) == writes, f"{names}: a second create writes nothing"
     taken_away(folder)
     with context(folder) as ctx:
-        rows = look(everything(ctx.config), ctx, stop=lambda: None)
+        rows = inspect_all(infrastructure_teardown_steps(ctx.config), ctx, stop=lambda: None)
     assert {row.step.name for row in rows if row.action is not Action.CREATE} == set()
     assert cloud.snapshot() == empty
 
@@ -94,7 +94,7 @@ def test_every_step_from_absent_to_absent(cloud: RehearsalCloud, tmp_path: Path)
 def taken_away(folder: Path) -> None:
     """Delete everything; every step that exists must be deleted."""
     with context(folder) as ctx:
-        rows = look(everything(ctx.config), ctx, stop=lambda: None)
+        rows = inspect_all(infrastructure_teardown_steps(ctx.config), ctx, stop=lambda: None)
         outcome = remove(rows, ctx, tell=lambda _: None, stop=lambda: None)
     assert (outcome.failed, outcome.blocked) == ({}, [])
     assert set(outcome.done) >= {step.name for step in table(folder)}

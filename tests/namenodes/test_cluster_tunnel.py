@@ -13,7 +13,7 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import Kind, Kube, KubeError, Reach
+from aws_setup.kube.client import ClusterEndpoint, KubeClient, KubeError, ResourceType
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.namenodes.action import action_body
 from aws_setup.namenodes.tunnel import (
@@ -21,7 +21,7 @@ from aws_setup.namenodes.tunnel import (
     fingerprint,
     plain_port,
     scheme_and_port,
-    through_cluster,
+    via_cluster,
 )
 from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk
@@ -61,18 +61,18 @@ class Objects:
     held: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
 
-    def get(self, kind: Kind, name: str, namespace: str) -> dict[str, Any] | None:
+    def get(self, kind: ResourceType, name: str, namespace: str) -> dict[str, Any] | None:
         assert namespace == "openwhisk"
         return self.held.get((kind.plural, name))
 
-    def list(self, kind: Kind, namespace: str, *, labels: str) -> list[dict[str, Any]]:
+    def list(self, kind: ResourceType, namespace: str, *, labels: str) -> list[dict[str, Any]]:
         assert (kind.plural, labels) == ("pods", "name=owdev-nginx")
         return self.pods
 
 
 def in_cluster(objects: Objects, **keys: Any) -> InCluster:
     config = Config(ssh_keypair_name="k", ssh_key_path="/k", **keys)
-    return InCluster(cast(Kube, objects), config)
+    return InCluster(cast(KubeClient, objects), config)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_the_port_of_the_pod_may_have_a_name() -> None:
 class Tunnelled(Objects):
     """Objects, and port-forwarding by a real door."""
 
-    door: Kube | None = None
+    door: KubeClient | None = None
 
     def forward(self, pod: str, namespace: str, port: int) -> Any:
         assert self.door is not None
@@ -154,7 +154,7 @@ def whisk() -> Iterator[Whisk]:
 
 def tunnelled(url: str, authority: str, token: str = "t0ken") -> InCluster:
     clock = QuickClock()
-    door = Kube.of_eks(Reach(url, authority), Tokens(lambda: token, clock), clock)
+    door = KubeClient.of_eks(ClusterEndpoint(url, authority), Tokens(lambda: token, clock), clock)
     held = {
         ("services", "owdev-nginx"): service(host=""),
         ("secrets", "owdev-whisk.auth"): secret(guest=AUTH),
@@ -170,7 +170,7 @@ def test_jars_go_through_the_api_server(
     jar = jar_of(make_jar(tmp_path / "nn.jar", size=2_000_000))
     with (
         api_server(forwards, certificate.context()) as url,
-        through_cluster(tunnelled(url, certificate.pem.decode()), "") as endpoint,
+        via_cluster(tunnelled(url, certificate.pem.decode()), "") as endpoint,
     ):
         client = client_of(endpoint.url, auth=endpoint.auth)
         assert client.listing() == []

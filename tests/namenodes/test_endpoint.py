@@ -12,9 +12,15 @@ import pytest
 from aws_setup.errors import Refused, SetupError
 from aws_setup.namenodes.action import Body
 from aws_setup.namenodes.client import StatusError
-from aws_setup.namenodes.endpoint import Given, Places, Source, find_endpoint, host_url
+from aws_setup.namenodes.endpoint import (
+    EndpointOptions,
+    EndpointSource,
+    EndpointSources,
+    find_endpoint,
+    host_url,
+)
 from aws_setup.openwhisk import credentials_file
-from aws_setup.openwhisk.credentials_file import Access
+from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
 from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
@@ -23,8 +29,12 @@ from tests.support.openwhisk import client_of
 KEY = "u:k"
 
 
-def places(tmp_path: Path, *, access: Access | None = None, **environment: str) -> Places:
-    return Places(environment, tmp_path, (Source("the deployment", lambda: access),))
+def places(
+    tmp_path: Path, *, access: OpenWhiskCredentials | None = None, **environment: str
+) -> EndpointSources:
+    return EndpointSources(
+        environment, tmp_path, (EndpointSource("the deployment", lambda: access),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,10 +84,12 @@ def test_wsk_config_file_replaces_the_one_at_home(tmp_path: Path) -> None:
 
 
 def test_flag_over_variable_over_file_over_deployment(tmp_path: Path) -> None:
-    access = Access("http://deployment", "d:d")
-    assert find_endpoint(Given(), places(tmp_path, access=access)).url == "http://deployment"
+    access = OpenWhiskCredentials("http://deployment", "d:d")
+    assert (
+        find_endpoint(EndpointOptions(), places(tmp_path, access=access)).url == "http://deployment"
+    )
     (tmp_path / ".wskprops").write_text("APIHOST=file\nAUTH=f:f\nCERT=c.pem\nKEY=k.pem\n")
-    found = find_endpoint(Given(), places(tmp_path, access=access))
+    found = find_endpoint(EndpointOptions(), places(tmp_path, access=access))
     assert (found.url, found.auth, found.cert, found.key) == (
         "https://file",
         "f:f",
@@ -85,48 +97,55 @@ def test_flag_over_variable_over_file_over_deployment(tmp_path: Path) -> None:
         "k.pem",
     )
     environment = {"WHISK_APIHOST": "variable", "WHISK_AUTH": "v:v", "WHISK_APIVERSION": "v9"}
-    found = find_endpoint(Given(), places(tmp_path, access=access, **environment))
+    found = find_endpoint(EndpointOptions(), places(tmp_path, access=access, **environment))
     assert (found.url, found.auth, found.api_version) == ("https://variable", "v:v", "v9")
-    found = find_endpoint(Given("flag", "x:y"), places(tmp_path, access=access, **environment))
+    found = find_endpoint(
+        EndpointOptions("flag", "x:y"), places(tmp_path, access=access, **environment)
+    )
     assert (found.url, found.auth) == ("https://flag", "x:y")
     assert found.source == "the command line"
 
 
 def test_a_deployment_s_key_and_pin_go_to_its_own_host_only(tmp_path: Path) -> None:
-    access = Access("https://ours", "d:d", "ab" * 32)
-    same = find_endpoint(Given(apihost="ours"), places(tmp_path, access=access))
+    access = OpenWhiskCredentials("https://ours", "d:d", "ab" * 32)
+    same = find_endpoint(EndpointOptions(apihost="ours"), places(tmp_path, access=access))
     assert (same.auth, same.fingerprint) == ("d:d", "ab" * 32)
     with pytest.raises(Refused, match="no key for the API host"):
-        find_endpoint(Given(apihost="other"), places(tmp_path, access=access))
-    other = find_endpoint(Given(apihost="other", auth=KEY), places(tmp_path, access=access))
+        find_endpoint(EndpointOptions(apihost="other"), places(tmp_path, access=access))
+    other = find_endpoint(
+        EndpointOptions(apihost="other", auth=KEY), places(tmp_path, access=access)
+    )
     assert other.fingerprint == ""
 
 
 def test_the_cluster_is_asked_only_when_something_is_missing(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def cluster() -> Access:
+    def cluster() -> OpenWhiskCredentials:
         asked.append("cluster")
-        return Access("http://in-cluster:80", "c:c")
+        return OpenWhiskCredentials("http://in-cluster:80", "c:c")
 
-    sources = (Source("file", lambda: None), Source("cluster", cluster, remote=True))
-    everywhere = Places({}, tmp_path, sources)
-    find_endpoint(Given("host", KEY), everywhere)
+    sources = (
+        EndpointSource("file", lambda: None),
+        EndpointSource("cluster", cluster, remote=True),
+    )
+    everywhere = EndpointSources({}, tmp_path, sources)
+    find_endpoint(EndpointOptions("host", KEY), everywhere)
     assert asked == []
-    found = find_endpoint(Given(), everywhere)
+    found = find_endpoint(EndpointOptions(), everywhere)
     assert (found.url, found.auth, found.source) == ("http://in-cluster:80", "c:c", "cluster")
 
 
 def test_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nobody knows where OpenWhisk is") as refused:
-        find_endpoint(Given(), places(tmp_path))
+        find_endpoint(EndpointOptions(), places(tmp_path))
     assert ".wskprops" in refused.value.problems[0].why
     with pytest.raises(Refused, match="uuid:key"):
-        find_endpoint(Given("host", "no-colon"), places(tmp_path))
+        find_endpoint(EndpointOptions("host", "no-colon"), places(tmp_path))
 
 
 def test_secrets_stay_out_of_what_is_shown(tmp_path: Path) -> None:
-    endpoint = find_endpoint(Given("host", "user:secret"), places(tmp_path))
+    endpoint = find_endpoint(EndpointOptions("host", "user:secret"), places(tmp_path))
     assert "secret" not in repr(endpoint)
 
 

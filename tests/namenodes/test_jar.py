@@ -23,7 +23,7 @@ from aws_setup.namenodes.jar import (
     DEFAULT_JAR,
     JAR_LIMIT,
     MIB,
-    Doors,
+    JarStores,
     encoded_length,
     local_copy,
 )
@@ -101,20 +101,20 @@ def no_way(*_: Any) -> Any:
 
 
 @pytest.fixture
-def bucket() -> Iterator[Doors]:
+def bucket() -> Iterator[JarStores]:
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="jars")
-        yield Doors(s3=lambda: Aws().client("s3"), machine=no_way)
+        yield JarStores(s3=lambda: Aws().client("s3"), machine=no_way)
 
 
 def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar")
-    with local_copy(str(path), Doors(no_way, no_way)) as found:
+    with local_copy(str(path), JarStores(no_way, no_way)) as found:
         assert found == path
     assert path.exists()
 
 
-def test_an_object_of_s3_is_fetched_and_its_copy_removed(bucket: Doors, tmp_path: Path) -> None:
+def test_an_object_of_s3_is_fetched_and_its_copy_removed(bucket: JarStores, tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar", size=9_000_000)
     boto3.client("s3").upload_file(str(path), "jars", "a/b c.jar")
     with local_copy("s3://jars/a/b c.jar", bucket) as found:
@@ -123,18 +123,18 @@ def test_an_object_of_s3_is_fetched_and_its_copy_removed(bucket: Doors, tmp_path
 
 
 @pytest.mark.parametrize("spec", ["s3://jars/none.jar", "s3://no-such-bucket-of-ours/nn.jar"])
-def test_a_missing_object_is_refused(bucket: Doors, spec: str) -> None:
+def test_a_missing_object_is_refused(bucket: JarStores, spec: str) -> None:
     with pytest.raises(Refused, match="cannot be found"), local_copy(spec, bucket):
         pass
 
 
 @pytest.mark.parametrize("spec", ["s3://jars", "s3://", "ftp://a/b", "ssh://h:22/x", "ssh://me@h"])
-def test_malformed_sources_are_refused(bucket: Doors, spec: str) -> None:
+def test_malformed_sources_are_refused(bucket: JarStores, spec: str) -> None:
     with pytest.raises(Refused), local_copy(spec, bucket):
         pass
 
 
-def test_an_object_that_is_too_large_is_not_fetched(bucket: Doors) -> None:
+def test_an_object_that_is_too_large_is_not_fetched(bucket: JarStores) -> None:
     s3 = boto3.client("s3")
     s3.put_object(Bucket="jars", Key="huge", Body=bytes(JAR_LIMIT + 1))
     with pytest.raises(Refused, match="too large"), local_copy("s3://jars/huge", bucket):
@@ -158,7 +158,7 @@ def test_what_an_ssh_address_means(spec: str, address: str, path: str) -> None:
         asked.append(name)
         return machine
 
-    with local_copy(spec, Doors(no_way, door)) as found:
+    with local_copy(spec, JarStores(no_way, door)) as found:
         assert found.read_bytes() == b"jar"
     assert (asked, machine.asked[-1]) == ([address], path)
 
@@ -167,6 +167,6 @@ def test_a_file_of_a_machine_that_is_too_large_is_refused() -> None:
     machine = OneFile(bytes(JAR_LIMIT + 1))
     with (
         pytest.raises(Refused, match="too large"),
-        local_copy("ssh://", Doors(no_way, lambda _: machine)),
+        local_copy("ssh://", JarStores(no_way, lambda _: machine)),
     ):
         pass

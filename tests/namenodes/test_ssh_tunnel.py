@@ -10,10 +10,10 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Refused, SetupError
-from aws_setup.namenodes.connections import Ways, open_ways
+from aws_setup.namenodes.connections import Connections, open_connections
 from aws_setup.namenodes.endpoint import Endpoint
-from aws_setup.namenodes.jar import Doors, local_copy
-from aws_setup.namenodes.tunnel import through
+from aws_setup.namenodes.jar import JarStores, local_copy
+from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.whisk.server import AUTH
 from aws_setup.ssh import Machine, RemoteError
@@ -45,7 +45,7 @@ def machine(one: World) -> Iterator[Machine]:
 def test_the_jar_comes_from_the_machine_s_disk(machine: Machine, tmp_path: Path) -> None:
     jar = make_jar(tmp_path / "nn.jar", size=3_000_000)
     machine.write("/tmp/nn.jar", jar.read_bytes())
-    doors = Doors(s3=lambda: None, machine=lambda _: machine)
+    doors = JarStores(s3=lambda: None, machine=lambda _: machine)
     with local_copy("ssh:///tmp/nn.jar", doors) as copy:
         assert jar_of(copy).sha256 == jar_of(jar).sha256
     with pytest.raises(RemoteError, match="No such file"), local_copy("ssh:///none.jar", doors):
@@ -74,7 +74,7 @@ def test_a_tunnel_through_the_machine_reaches_what_only_it_reaches(machine: Mach
     endpoint = Endpoint(url=f"http://127.0.0.1:{PORT}", auth=AUTH)
     with pytest.raises(SetupError, match="no success"):
         client_of(endpoint.url, clock=QuickClock()).listing()
-    with through(machine, endpoint) as reached:
+    with via_ssh(machine, endpoint) as reached:
         patient = client_of(reached.url, clock=SystemClock(pace=0.1))
         assert patient.listing() == []
         assert patient.listing() == []
@@ -101,14 +101,14 @@ def launch_client(*, deployment: str = "lambda-fs") -> str:
     return str(made["Instances"][0]["InstanceId"])
 
 
-def ways(tmp_path: Path) -> Ways:
+def ways(tmp_path: Path) -> Connections:
     config = Config(
         ssh_keypair_name="k",
         ssh_key_path=str(tmp_path / "key"),
         infrastructure_json_path=str(tmp_path),
         aws_region="us-east-1",
     )
-    return Ways(config, None, None, QuickClock())
+    return Connections(config, None, None, QuickClock())
 
 
 def test_the_client_vm_is_found_by_its_tags(cloud: RehearsalCloud, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_client_vm_is_found_by_its_tags(cloud: RehearsalCloud, tmp_path: Pat
 
 
 def test_without_a_configuration_ssh_and_cluster_are_refused(tmp_path: Path) -> None:
-    with open_ways(None, profile=None, region=None, clock=QuickClock(), ask=None) as none:
+    with open_connections(None, profile=None, region=None, clock=QuickClock(), ask=None) as none:
         with pytest.raises(SetupError, match="needs the configuration file"):
             none.machine("")
         with pytest.raises(SetupError, match="needs the configuration file"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import Interrupted, SetupError
-from aws_setup.namenodes.action import Deed, Wanted, deed, parse
+from aws_setup.namenodes.action import Deed, DesiredAction, deed, parse
 from aws_setup.namenodes.client import Client, StatusError
 from aws_setup.namenodes.deploy import Abort, Event, Kind, Outcome, Pool, Task
 from aws_setup.namenodes.jar import JAR_LIMIT, Jar
@@ -38,7 +38,7 @@ def deploy(
     *,
     count: int = 5,
     jobs: int = 3,
-    want: Wanted | None = None,
+    want: DesiredAction | None = None,
     client: Client | None = None,
     events: list[Event] | None = None,
 ) -> Outcome:

@@ -11,7 +11,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.certificate import expires, names_of, own_pair, self_signed, split_chain
+from aws_setup.openwhisk.certificate import (
+    expires,
+    load_user_pair,
+    names_of,
+    self_signed,
+    split_chain,
+)
 from tests.support.certificates import Key, ec_key, issued, pem
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -50,7 +56,7 @@ def write(folder: Path, certificate: str, key: str) -> tuple[Path, Path]:
 
 def test_the_users_own_pair_is_taken(tmp_path: Path) -> None:
     pair = self_signed("mine", [], days=90, now=NOW)
-    assert own_pair(*write(tmp_path, pair.certificate, pair.key), now=NOW) == pair
+    assert load_user_pair(*write(tmp_path, pair.certificate, pair.key), now=NOW) == pair
 
 
 @pytest.mark.parametrize("fault", ["no certificate", "no key", "another key", "expired", "missing"])
@@ -69,7 +75,7 @@ def test_a_pair_that_cannot_serve_is_refused_by_its_key_of_the_configuration(
         key.unlink()
     now = NOW + timedelta(days=91) if fault == "expired" else NOW
     with pytest.raises(Refused) as caught:
-        own_pair(certificate, key, now=now)
+        load_user_pair(certificate, key, now=now)
     wrong = "cert" if fault in ("no certificate", "expired") else "key"
     assert caught.value.problems[0].what.startswith(f"openwhisk_tls_{wrong}:")
 
@@ -81,7 +87,7 @@ SERVER = issued("server", LEAF, by=("authority", ROOT), begins=BEGINS)
 
 
 def test_an_ec_pair_with_its_chain_is_taken_and_its_key_is_plain(tmp_path: Path) -> None:
-    pair = own_pair(*write(tmp_path, "a remark\n" + SERVER + AUTHORITY, pem(LEAF)), now=NOW)
+    pair = load_user_pair(*write(tmp_path, "a remark\n" + SERVER + AUTHORITY, pem(LEAF)), now=NOW)
     assert split_chain(pair.certificate) == (SERVER, AUTHORITY)
     assert pair.key.startswith("-----BEGIN EC PRIVATE KEY-----")
     key = serialization.load_pem_private_key(pair.key.encode(), password=None)
@@ -96,7 +102,7 @@ def test_a_key_as_openssl_writes_it_with_its_parameters_is_taken(tmp_path: Path)
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     ).decode()
-    pair = own_pair(*write(tmp_path, SERVER, parameters + plain), now=NOW)
+    pair = load_user_pair(*write(tmp_path, SERVER, parameters + plain), now=NOW)
     assert pair.key == plain
 
 
@@ -127,7 +133,7 @@ def test_a_pair_that_aws_would_refuse_is_refused_with_its_reason(
 ) -> None:
     both, wrong, why, hint = UNFIT[fault]
     with pytest.raises(Refused) as caught:
-        own_pair(*write(tmp_path, *both), now=NOW)
+        load_user_pair(*write(tmp_path, *both), now=NOW)
     problem = caught.value.problems[0]
     assert problem.what.startswith(f"openwhisk_tls_{wrong}:")
     assert why in problem.why

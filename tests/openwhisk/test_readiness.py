@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_setup.openwhisk.diagnosis import Blocker, Sight, first_blocker, unwell
+from aws_setup.openwhisk.diagnosis import Blocker, ReleaseStatus, first_blocker, unready_reason
 
 
 def pod(name: str, *, phase: str = "Running", waiting: str = "", job: str = "") -> dict[str, Any]:
@@ -26,7 +26,7 @@ DONE = job("owdev-install-packages", succeeded=1)
 
 
 def test_a_volume_goes_before_everything() -> None:
-    sight = Sight(
+    sight = ReleaseStatus(
         claims=[claim("a", "Bound"), claim("b", "Pending")],
         pods=[pod("owdev-couchdb-0", phase="Pending")],
         jobs=[DONE],
@@ -38,7 +38,7 @@ def test_pods_are_judged_in_the_order_of_dependence() -> None:
     broken = [pod(f"owdev-{name}-0", phase="Pending") for name in ("invoker", "kafka", "couchdb")]
     blocked = []
     while broken:
-        found = first_blocker(Sight(pods=broken, jobs=[DONE]), release="owdev")
+        found = first_blocker(ReleaseStatus(pods=broken, jobs=[DONE]), release="owdev")
         assert found
         blocked.append(found.name)
         broken = [one for one in broken if one["metadata"]["name"] != found.name]
@@ -46,9 +46,9 @@ def test_pods_are_judged_in_the_order_of_dependence() -> None:
 
 
 def test_a_pod_says_why_in_kubernetes_words() -> None:
-    assert unwell(pod("p", waiting="ImagePullBackOff")) == "ImagePullBackOff why"
-    assert unwell(pod("p", phase="Succeeded")) == ""
-    assert unwell(pod("p")) == ""
+    assert unready_reason(pod("p", waiting="ImagePullBackOff")) == "ImagePullBackOff why"
+    assert unready_reason(pod("p", phase="Succeeded")) == ""
+    assert unready_reason(pod("p")) == ""
     unplaced = {
         "metadata": {"name": "p"},
         "status": {
@@ -63,25 +63,25 @@ def test_a_pod_says_why_in_kubernetes_words() -> None:
             ],
         },
     }
-    assert unwell(unplaced) == "Unschedulable 0/3 nodes are available"
+    assert unready_reason(unplaced) == "Unschedulable 0/3 nodes are available"
 
 
 def test_a_job_that_gave_up_is_hopeless_and_one_that_runs_is_not() -> None:
     failed = [{"type": "Failed", "status": "True", "message": "backoff limit"}]
-    given_up = Sight(jobs=[job("owdev-install-packages", conditions=failed)])
+    given_up = ReleaseStatus(jobs=[job("owdev-install-packages", conditions=failed)])
     found = first_blocker(given_up, release="owdev")
     assert found
     assert found.hopeless
     assert "backoff limit" in found.state
-    running = first_blocker(Sight(jobs=[job("owdev-install-packages")]), release="owdev")
+    running = first_blocker(ReleaseStatus(jobs=[job("owdev-install-packages")]), release="owdev")
     assert running == Blocker("job", "owdev-install-packages", "running")
 
 
 def test_nothing_is_ready_before_the_charts_last_job_exists() -> None:
-    assert first_blocker(Sight(), release="owdev") == Blocker(
+    assert first_blocker(ReleaseStatus(), release="owdev") == Blocker(
         "job", "owdev-install-packages", "not there yet"
     )
-    assert first_blocker(Sight(jobs=[DONE]), release="owdev") is None
+    assert first_blocker(ReleaseStatus(jobs=[DONE]), release="owdev") is None
 
 
 def test_missing_replicas_block() -> None:
@@ -90,5 +90,5 @@ def test_missing_replicas_block() -> None:
         "spec": {"replicas": 3},
         "status": {"readyReplicas": 2},
     }
-    found = first_blocker(Sight(jobs=[DONE], sets=[few]), release="owdev")
+    found = first_blocker(ReleaseStatus(jobs=[DONE], sets=[few]), release="owdev")
     assert found == Blocker("StatefulSet", "owdev-invoker", "2 of 3 ready")

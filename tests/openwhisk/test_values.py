@@ -9,12 +9,12 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.secrets import Keys, fresh_keys
+from aws_setup.openwhisk.secrets import OpenWhiskSecrets, generate_secrets
 from aws_setup.openwhisk.values import (
     STEM_CELLS,
-    Facts,
-    differing,
-    mark,
+    ValuesInput,
+    changed_keys,
+    fingerprint,
     memory_of,
     merge,
     user_memory,
@@ -23,7 +23,7 @@ from aws_setup.openwhisk.values import (
 )
 
 ARN = "arn:aws:iam::123456789012:server-certificate/lambda-fs/lambda-fs/c"
-KEYS = Keys("system:s", "guest:g", "password")
+KEYS = OpenWhiskSecrets("system:s", "guest:g", "password")
 ELB = "service.beta.kubernetes.io/aws-load-balancer"
 
 
@@ -32,7 +32,7 @@ def config(**keys: Any) -> Config:
 
 
 def made(host: str = "", **keys: Any) -> dict[str, Any]:
-    return values(config(**keys), Facts(ARN, 100_000, KEYS, host))
+    return values(config(**keys), ValuesInput(ARN, 100_000, KEYS, host))
 
 
 def test_the_defaults_make_a_public_address_with_tls() -> None:
@@ -125,8 +125,8 @@ def test_the_default_types_hold_what_the_chart_keeps_warm() -> None:
 def test_values_that_differ_are_named_and_not_shown() -> None:
     has = {"a": {"b": "old secret", "same": 1}, "gone": 1}
     wants = {"a": {"b": "new secret", "same": 1}, "new": {"c": 1}}
-    assert differing(has, wants) == ["a.b", "gone", "new"]
-    assert differing(wants, wants) == []
+    assert changed_keys(has, wants) == ["a.b", "gone", "new"]
+    assert changed_keys(wants, wants) == []
 
 
 def test_the_users_values_go_before_ours_and_lists_are_replaced() -> None:
@@ -150,12 +150,15 @@ def test_a_values_file_that_is_none_is_refused(tmp_path: Path, text: str) -> Non
 
 
 def test_the_mark_changes_with_values_and_chart() -> None:
-    assert mark({"a": 1}, "x") == mark({"a": 1}, "x")
-    assert len({mark({"a": 1}, "x"), mark({"a": 2}, "x"), mark({"a": 1}, "y")}) == 3
+    assert fingerprint({"a": 1}, "x") == fingerprint({"a": 1}, "x")
+    assert (
+        len({fingerprint({"a": 1}, "x"), fingerprint({"a": 2}, "x"), fingerprint({"a": 1}, "y")})
+        == 3
+    )
 
 
 def test_keys_are_never_the_well_known_ones_nor_twice_the_same() -> None:
-    one, two = fresh_keys(), fresh_keys()
+    one, two = generate_secrets(), generate_secrets()
     assert len({one.system, one.guest, two.system, two.guest}) == 4
     user, _, secret = one.guest.partition(":")
     assert len(user) == 36

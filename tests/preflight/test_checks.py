@@ -170,7 +170,7 @@ def silent() -> Iterator[str]:
 def test_a_service_that_never_answers_is_a_warning_in_time(
     operator: Operator, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aws_setup.aws.session.PATIENCE", 0.5)
+    monkeypatch.setattr("aws_setup.aws.session.TIMEOUT_SECONDS", 0.5)
     monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", silent)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", silent)
     ended = operator.run("plan", **only())

@@ -12,11 +12,11 @@ from botocore import xform_name
 from aws_setup.config import Config
 from aws_setup.preflight.iam_policy import (
     CHANGES,
-    CONFIGURES,
+    CONFIGURE_ACTIONS,
+    CREATE_ACTIONS,
     DOCUMENT,
     IMPLIED,
-    LOOKS,
-    MAKES,
+    READ_ACTIONS,
     actions_for,
     policy,
     policy_text,
@@ -26,7 +26,7 @@ from aws_setup.preflight.results import Severity
 from aws_setup.rehearsal.access import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.calls import LoggedCall
 from aws_setup.rehearsal.rules import Call
-from aws_setup.tables import infrastructure
+from aws_setup.tables import infrastructure_steps
 from tests.support.preflight import Operator
 
 SERVICES = (
@@ -86,12 +86,12 @@ def test_the_policy_is_what_the_code_can_call() -> None:
         if xform_name(name) in words
     }
     assert sorted(action for action in callable_ if not allowed(action)) == []
-    asked = [one for one in (*LOOKS, *CHANGES) if not fnmatch.filter(callable_, one)]
+    asked = [one for one in (*READ_ACTIONS, *CHANGES) if not fnmatch.filter(callable_, one)]
     assert sorted(asked) == sorted(IMPLIED.keys() - {"ec2:RunInstances"})
 
 
 def test_what_preflight_simulates_is_in_the_policy() -> None:
-    tables = (*MAKES.values(), *CONFIGURES.values())
+    tables = (*CREATE_ACTIONS.values(), *CONFIGURE_ACTIONS.values())
     simulated = {action for actions in tables for action in actions}
     assert sorted(action for action in simulated if not allowed(action)) == []
 
@@ -100,7 +100,7 @@ def test_every_step_of_the_default_table_has_its_actions() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k")
     # Routes and associations come with the route tables.
     mute = {"route", "routing"}
-    for step in infrastructure(config):
+    for step in infrastructure_steps(config):
         if step.name.split()[-1] not in mute and "sweep" not in step.name:
             assert actions_for([step.name]), step.name
 
@@ -137,4 +137,4 @@ def test_roles_and_clusters_are_simulated_by_their_own_names(operator: Operator)
 
 
 def actions(service: str) -> set[str]:
-    return {a for listed in MAKES.values() for a in listed if a.startswith(f"{service}:")}
+    return {a for listed in CREATE_ACTIONS.values() for a in listed if a.startswith(f"{service}:")}

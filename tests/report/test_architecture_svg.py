@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from aws_setup.config import Config, load_config
-from aws_setup.infrastructure.vm_groups import fleets
+from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.report import architecture_svg
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def test_it_names_everything() -> None:
     wanted += [*config.public_subnet_cidrs, *config.private_subnet_cidrs]
     wanted += [config.eks_cluster_name, "core-nodes × 3", "invoker-nodes × 8"]
     wanted += ["lambda_fs_clients_ags", "hopsfs_clients_ags", "hopsfs_namenodes_ags"]
-    for fleet in fleets(config):
+    for fleet in vm_groups(config):
         wanted += [fleet.title, *map(str, fleet.addresses)]
     assert [text for text in wanted if text not in said] == []
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from aws_setup.engine.history import HIDDEN, read_events
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.history import SECRET_PATTERN, read_events
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.report import gantt_svg
 from aws_setup.report.gantt_svg import timeline_svg
@@ -46,7 +46,7 @@ def test_the_stored_picture_is_that_of_the_sample(tmp_path: Path) -> None:
 
 
 def test_the_sample_holds_no_account() -> None:
-    assert not HIDDEN.search(SAMPLE.read_text(encoding="utf-8"))
+    assert not SECRET_PATTERN.search(SAMPLE.read_text(encoding="utf-8"))
     [record] = read_events(SAMPLE)
     assert record.end
     assert record.end.result == "ok"
@@ -89,9 +89,9 @@ def test_short_steps_can_be_left_out_but_not_those_of_the_path() -> None:
 def test_failed_and_unfinished_bars_say_so_in_words() -> None:
     record = recorded(
         {"vpc": (0.0, 2.0)},
-        Event(0.0, Kind.START, "role", Action.CREATE),
-        Event(2.0, Kind.START, "subnet", Action.CREATE),
-        Event(90.0, Kind.FAILED, "subnet", Action.CREATE, "quota"),
+        StepEvent(0.0, EventKind.START, "role", Action.CREATE),
+        StepEvent(2.0, EventKind.START, "subnet", Action.CREATE),
+        StepEvent(90.0, EventKind.FAILED, "subnet", Action.CREATE, "quota"),
     )
     svg = timeline_svg(record)
     texts = [one for one in drawn(svg).iter(f"{SVG}text") if "word" in str(one.get("class"))]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.engine.history import End, Head, Planned, Record, read_events
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.history import PlannedStep, RunEnded, RunRecord, RunStarted, read_events
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem, Refused
 from aws_setup.report.architecture_svg import SAMPLE
@@ -73,14 +73,14 @@ class Page(HTMLParser):
         return next(row for row in self.rows if row and row[0] == first)
 
 
-def read(*records: Record, config: Config | None = SAMPLE, **more: Any) -> Page:
+def read(*records: RunRecord, config: Config | None = SAMPLE, **more: Any) -> Page:
     return Page(page(records, config=config, **more))
 
 
-def planned() -> Record:
+def planned() -> RunRecord:
     """Return a run of all of NEEDS that ended well."""
-    record = recorded(end=End("ok", 601.0, 42))
-    head = Head(
+    record = recorded(end=RunEnded("ok", 601.0, 42))
+    head = RunStarted(
         "create",
         "create_aws_infrastructure.py",
         deployment="zoo",
@@ -89,9 +89,9 @@ def planned() -> Record:
         needs=NEEDS,
         hourly_usd=1.5,
         parts={"machines": 1.0, "eks": 0.5},
-        plan={step: Planned("create") for step in NEEDS},
+        plan={step: PlannedStep("create") for step in NEEDS},
     )
-    return Record(head, record.events, record.end)
+    return RunRecord(head, record.events, record.end)
 
 
 def test_every_step_is_in_the_table_with_what_it_needs_and_how_long_it_took() -> None:
@@ -122,10 +122,10 @@ def test_costs_are_by_part_an_hour_and_a_month() -> None:
 def test_names_and_reasons_are_escaped() -> None:
     evil = '<script>alert("1")</script>'
     problem = Problem(evil, evil, evil)
-    head = Head(evil, evil, evil, evil, evil, {evil: (evil,)}, 1.0, {evil: 1.0})
-    failed = Event(1.0, Kind.FAILED, evil, Action.CREATE, evil, evil)
-    done = Event(2.0, Kind.DONE, f"{evil}2", Action.CREATE, evil, evil)
-    record = Record(head, (failed, done), End("failed", 2.0, 1, (problem,)))
+    head = RunStarted(evil, evil, evil, evil, evil, {evil: (evil,)}, 1.0, {evil: 1.0})
+    failed = StepEvent(1.0, EventKind.FAILED, evil, Action.CREATE, evil, evil)
+    done = StepEvent(2.0, EventKind.DONE, f"{evil}2", Action.CREATE, evil, evil)
+    record = RunRecord(head, (failed, done), RunEnded("failed", 2.0, 1, (problem,)))
     config = Config(ssh_keypair_name="k", ssh_key_path="k", vpc_name=evil)
     text = page([record, record], config=config, facts=[evil])
     assert "<script" not in text
@@ -186,10 +186,12 @@ def test_texts_stand_out_from_the_paper_by_day_and_by_night() -> None:
 def test_a_failed_run_says_so_on_top() -> None:
     record = recorded(
         {"vpc": (0.0, 2.0)},
-        Event(2.0, Kind.START, "subnet", Action.CREATE),
-        Event(4.0, Kind.FAILED, "subnet", Action.CREATE, "quota of subnets"),
-        Event(4.0, Kind.BLOCKED, "machine"),
-        end=End("failed", 4.0, 3, (Problem("subnet: quota", "200 are there", "ask for more"),)),
+        StepEvent(2.0, EventKind.START, "subnet", Action.CREATE),
+        StepEvent(4.0, EventKind.FAILED, "subnet", Action.CREATE, "quota of subnets"),
+        StepEvent(4.0, EventKind.BLOCKED, "machine"),
+        end=RunEnded(
+            "failed", 4.0, 3, (Problem("subnet: quota", "200 are there", "ask for more"),)
+        ),
     )
     read_page = read(record)
     said = read_page.said
@@ -203,22 +205,24 @@ def test_a_failed_run_says_so_on_top() -> None:
 
 
 def test_the_title_says_once_what_is_true_of_all_runs() -> None:
-    done = Record(Head("create", "s", deployment="zoo"), (), End("ok", 1.0, 1))
-    failed = Record(Head("configure", "c", deployment="zoo"), (), End("failed", 1.0, 1))
+    done = RunRecord(RunStarted("create", "s", deployment="zoo"), (), RunEnded("ok", 1.0, 1))
+    failed = RunRecord(
+        RunStarted("configure", "c", deployment="zoo"), (), RunEnded("failed", 1.0, 1)
+    )
     assert "<h1>zoo: create, create done</h1>" in page([done, done])
     assert "<h1>zoo: create done, configure failed</h1>" in page([done, failed])
 
 
 def test_a_run_that_was_killed_has_no_end() -> None:
-    record = recorded({"vpc": (0.0, 2.0)}, Event(2.0, Kind.START, "subnet", Action.CREATE))
+    record = recorded({"vpc": (0.0, 2.0)}, StepEvent(2.0, EventKind.START, "subnet", Action.CREATE))
     read_page = read(record)
     assert "did not end" in read_page.row("create")
     assert read_page.row("subnet")[2] == "unfinished"
 
 
 def test_a_refused_run_has_a_page_with_the_reason_and_nothing_else() -> None:
-    end = End("refused", 0.0, 0, (Problem("no credentials", "AWS says so", "log in"),))
-    read_page = read(Record(Head("create", "s"), (), end))
+    end = RunEnded("refused", 0.0, 0, (Problem("no credentials", "AWS says so", "log in"),))
+    read_page = read(RunRecord(RunStarted("create", "s"), (), end))
     assert "no credentials: AWS says so" in read_page.said
     assert "No step was looked at." in read_page.said
     assert "Timeline" not in read_page.said
@@ -232,30 +236,38 @@ def states(text: str) -> dict[str, int]:
 
 
 def test_the_architecture_shows_how_each_thing_stands() -> None:
-    plan = {"vpc": Planned("exists", "vpc-1"), "zookeeper": Planned("create")}
+    plan = {"vpc": PlannedStep("exists", "vpc-1"), "zookeeper": PlannedStep("create")}
     steps = {
-        "public subnet 1": Kind.FAILED,
-        "nat gateway": Kind.BLOCKED,
-        "eks cluster": Kind.START,
+        "public subnet 1": EventKind.FAILED,
+        "nat gateway": EventKind.BLOCKED,
+        "eks cluster": EventKind.START,
     }
-    events = tuple(Event(1.0, kind, step, Action.CREATE) for step, kind in steps.items())
-    text = page([Record(Head("create", "s", plan=plan), events)], config=SAMPLE)
+    events = tuple(StepEvent(1.0, kind, step, Action.CREATE) for step, kind in steps.items())
+    text = page([RunRecord(RunStarted("create", "s", plan=plan), events)], config=SAMPLE)
     assert states(text) == dict.fromkeys(["exists", "failed", "unfinished"], 1) | {"not started": 2}
 
 
 def test_earlier_runs_tell_what_stands_already() -> None:
-    made = Event(1.0, Kind.DONE, "vpc", Action.CREATE, id="vpc-1")
-    failed = Event(1.0, Kind.FAILED, "zookeeper", Action.CREATE)
-    earlier = Record(Head("create", "s"), (made, failed))
-    now = Record(Head("configure", "c"), (Event(1.0, Kind.DONE, "core-nodes", Action.CREATE),))
+    made = StepEvent(1.0, EventKind.DONE, "vpc", Action.CREATE, id="vpc-1")
+    failed = StepEvent(1.0, EventKind.FAILED, "zookeeper", Action.CREATE)
+    earlier = RunRecord(RunStarted("create", "s"), (made, failed))
+    now = RunRecord(
+        RunStarted("configure", "c"), (StepEvent(1.0, EventKind.DONE, "core-nodes", Action.CREATE),)
+    )
     text = page([now], config=SAMPLE, earlier=[earlier])
     assert states(text) == {"exists": 1, "created": 1}
 
 
 def test_the_whole_story_shows_what_stood_before_destroy() -> None:
-    made = Record(Head("create", "s"), (Event(1.0, Kind.DONE, "vpc", Action.CREATE),))
-    used = Record(Head("configure", "c"), (Event(1.0, Kind.DONE, "vpc", Action.EXISTS),))
-    gone = Record(Head("destroy", "s"), (Event(1.0, Kind.DONE, "vpc", Action.DELETE),))
+    made = RunRecord(
+        RunStarted("create", "s"), (StepEvent(1.0, EventKind.DONE, "vpc", Action.CREATE),)
+    )
+    used = RunRecord(
+        RunStarted("configure", "c"), (StepEvent(1.0, EventKind.DONE, "vpc", Action.EXISTS),)
+    )
+    gone = RunRecord(
+        RunStarted("destroy", "s"), (StepEvent(1.0, EventKind.DONE, "vpc", Action.DELETE),)
+    )
     text = page([made, used, gone], config=SAMPLE)
     assert states(text) == {"created": 1}
     assert "before destroy" in text
@@ -264,9 +276,9 @@ def test_the_whole_story_shows_what_stood_before_destroy() -> None:
 
 def test_costs_of_several_scripts_add_up_and_the_newest_of_one_counts() -> None:
     runs = [
-        Record(Head("create", "a", parts={"eks": 0.1, "machines": 9.0})),
-        Record(Head("create", "a", parts={"eks": 0.1, "machines": 10.0})),
-        Record(Head("configure", "b", parts={"eks": 0.4})),
+        RunRecord(RunStarted("create", "a", parts={"eks": 0.1, "machines": 9.0})),
+        RunRecord(RunStarted("create", "a", parts={"eks": 0.1, "machines": 10.0})),
+        RunRecord(RunStarted("configure", "b", parts={"eks": 0.4})),
     ]
     read_page = read(*runs)
     assert read_page.row("machines")[1] == "10.000"
@@ -297,12 +309,12 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_read_from_a_log_draws_the_same(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    log = written(path, Event(101.0, Kind.DONE, "vpc", Action.CREATE, id="vpc-1"))
+    log = written(path, StepEvent(101.0, EventKind.DONE, "vpc", Action.CREATE, id="vpc-1"))
     assert page(read_events(path)) == page([log.record()])
 
 
 def test_a_run_of_no_time_has_a_table_and_no_timeline() -> None:
-    text = page([recorded({"vpc": (0.0, 0.4)}, end=End("ok", 0.4, 1))])
+    text = page([recorded({"vpc": (0.0, 0.4)}, end=RunEnded("ok", 0.4, 1))])
     assert 'id="timelines"' not in text
     assert Page(text).row("vpc")[2] == "created"
     assert "0.4 s" in Page(text).row("create")
@@ -318,7 +330,9 @@ def test_a_file_that_is_no_page_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_words_of_a_machine_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
-    log = written(tmp_path / "log", Event(101.0, Kind.FAILED, "ssh", text="\udcff\x00 \x1b[31m"))
+    log = written(
+        tmp_path / "log", StepEvent(101.0, EventKind.FAILED, "ssh", text="\udcff\x00 \x1b[31m")
+    )
     write_page(tmp_path / "page.html", [log.record()])
     [record] = read_events(tmp_path / "log")
     assert record.events[0].text == "?\x00 \x1b[31m"

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from aws_setup.engine.graph import direct
-from aws_setup.engine.history import End, Head, Record
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.graph import transitive_reduction
+from aws_setup.engine.history import RunEnded, RunRecord, RunStarted
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.report.timeline import (
-    Outcome,
+    SpanOutcome,
     critical_path,
     path_seconds,
     scaled,
@@ -40,23 +40,23 @@ TIMES = {
 
 def recorded(
     times: dict[str, tuple[float, float]] | None = None,
-    *more: Event,
+    *more: StepEvent,
     action: Action = Action.CREATE,
-    end: End | None = None,
-) -> Record:
+    end: RunEnded | None = None,
+) -> RunRecord:
     """Return a run over NEEDS in which each step took its time."""
     happened = list(more)
     for step, (start, stop) in (TIMES if times is None else times).items():
-        happened.append(Event(start, Kind.START, step, action))
-        happened.append(Event(stop, Kind.DONE, step, action, id=f"{step}-1"))
+        happened.append(StepEvent(start, EventKind.START, step, action))
+        happened.append(StepEvent(stop, EventKind.DONE, step, action, id=f"{step}-1"))
     happened.sort(key=lambda event: event.at)
-    return Record(Head("create", "s", needs=NEEDS), tuple(happened), end)
+    return RunRecord(RunStarted("create", "s", needs=NEEDS), tuple(happened), end)
 
 
 def test_spans_have_times_outcomes_and_ids() -> None:
     found = {span.step: span for span in spans(recorded())}
     assert {step: (span.start, span.end) for step, span in found.items()} == TIMES
-    assert {span.outcome for span in found.values()} == {Outcome.CREATED}
+    assert {span.outcome for span in found.values()} == {SpanOutcome.CREATED}
     assert found["vpc"].id == "vpc-1"
     assert total_seconds(recorded()) == 600
 
@@ -76,19 +76,19 @@ def test_it_takes_real_times_not_the_plan() -> None:
 
 
 def test_failed_unfinished_and_blocked_steps() -> None:
-    end = End("interrupted", 50.0, 1)
+    end = RunEnded("interrupted", 50.0, 1)
     record = recorded(
         {"vpc": (0.0, 2.0)},
-        Event(2.0, Kind.START, "subnet", Action.CREATE),
-        Event(4.0, Kind.FAILED, "subnet", text="quota"),
-        Event(1.0, Kind.START, "role", Action.UPDATE),
-        Event(49.0, Kind.BLOCKED, "machine"),
+        StepEvent(2.0, EventKind.START, "subnet", Action.CREATE),
+        StepEvent(4.0, EventKind.FAILED, "subnet", text="quota"),
+        StepEvent(1.0, EventKind.START, "role", Action.UPDATE),
+        StepEvent(49.0, EventKind.BLOCKED, "machine"),
         end=end,
     )
     found = {span.step: span for span in spans(record)}
-    assert (found["subnet"].outcome, found["subnet"].text) == (Outcome.FAILED, "quota")
-    assert (found["role"].outcome, found["role"].end) == (Outcome.UNFINISHED, 50.0)
-    assert (found["machine"].outcome, found["machine"].seconds) == (Outcome.BLOCKED, 0)
+    assert (found["subnet"].outcome, found["subnet"].text) == (SpanOutcome.FAILED, "quota")
+    assert (found["role"].outcome, found["role"].end) == (SpanOutcome.UNFINISHED, 50.0)
+    assert (found["machine"].outcome, found["machine"].seconds) == (SpanOutcome.BLOCKED, 0)
     assert [link.span.step for link in critical_path(record)] == ["role"]
 
 
@@ -100,10 +100,10 @@ def test_outcomes_follow_what_was_done(action: Action) -> None:
 
 def test_what_was_there_and_had_to_be_waited_for_is_drawn() -> None:
     waited = [
-        Event(0.0, Kind.START, "cluster", Action.EXISTS),
-        Event(300.0, Kind.DONE, "cluster", Action.EXISTS, id="c"),
-        Event(0.0, Kind.START, "vpc", Action.EXISTS),
-        Event(0.1, Kind.DONE, "vpc", Action.EXISTS, id="v"),
+        StepEvent(0.0, EventKind.START, "cluster", Action.EXISTS),
+        StepEvent(300.0, EventKind.DONE, "cluster", Action.EXISTS, id="c"),
+        StepEvent(0.0, EventKind.START, "vpc", Action.EXISTS),
+        StepEvent(0.1, EventKind.DONE, "vpc", Action.EXISTS, id="v"),
     ]
     lines = text_timeline(recorded({}, *waited))
     assert re.search(r"^cluster +5 min  █+$", lines[1])
@@ -119,7 +119,7 @@ def test_a_run_without_events_has_no_path() -> None:
 
 
 def test_a_rehearsed_run_on_the_clouds_clock() -> None:
-    record = scaled(recorded(end=End("ok", 600.0, 3)), 60)
+    record = scaled(recorded(end=RunEnded("ok", 600.0, 3)), 60)
     assert total_seconds(record) == 36_000
     assert record.end
     assert record.end.seconds == 36_000
@@ -143,12 +143,14 @@ def test_the_text_fits_a_terminal_and_marks_the_path(ascii_only: bool) -> None:
 def test_the_text_says_what_did_not_end_well_and_leaves_out_what_was_there() -> None:
     record = recorded(
         {"vpc": (0.0, 2.0)},
-        Event(0.0, Kind.START, "role"),
-        Event(0.0, Kind.DONE, "role"),
-        Event(2.0, Kind.START, "subnet", Action.CREATE),
-        Event(4.0, Kind.FAILED, "subnet", text="quota"),
-        Event(4.0, Kind.BLOCKED, "machine"),
-        Event(2.0, Kind.START, "a step with a name that is longer than its column", Action.CREATE),
+        StepEvent(0.0, EventKind.START, "role"),
+        StepEvent(0.0, EventKind.DONE, "role"),
+        StepEvent(2.0, EventKind.START, "subnet", Action.CREATE),
+        StepEvent(4.0, EventKind.FAILED, "subnet", text="quota"),
+        StepEvent(4.0, EventKind.BLOCKED, "machine"),
+        StepEvent(
+            2.0, EventKind.START, "a step with a name that is longer than its column", Action.CREATE
+        ),
     )
     lines = text_timeline(record)
     said = {line.split()[0]: line for line in lines}
@@ -164,4 +166,4 @@ def test_needs_that_others_bring_along_are_left_out() -> None:
     whole = {"vpc": {"subnet", "machine", "disk"}, "subnet": {"machine", "disk"}}
     whole |= {"machine": {"disk"}, "disk": set()}
     wanted = {"vpc": ["subnet"], "subnet": ["machine"], "machine": ["disk"], "disk": []}
-    assert direct(whole) == wanted
+    assert transitive_reduction(whole) == wanted

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.preflight.iam_policy import CONFIGURE, CONFIGURES, IMPLIED, LOOKS
+from aws_setup.preflight.iam_policy import CONFIGURE, CONFIGURE_ACTIONS, IMPLIED, READ_ACTIONS
 from aws_setup.rehearsal.access import iam_action
 from aws_setup.rehearsal.calls import LoggedCall
 from aws_setup.rehearsal.rules import Call
@@ -70,7 +70,7 @@ def called(calls: Iterable[LoggedCall], *, reads: bool) -> set[str]:
 
 
 def test_without_the_permissions_nothing_is_written_and_all_are_named_at_once(zoo: Lab) -> None:
-    wanted = {action for actions in CONFIGURES.values() for action in actions}
+    wanted = {action for actions in CONFIGURE_ACTIONS.values() for action in actions}
     deny(zoo, wanted)
     before = len(zoo.cloud.calls.writes())
     told = zoo.run("configure", code=2)
@@ -138,7 +138,7 @@ def test_the_policy_of_the_second_script_is_what_its_runs_call(
     writes = called(cloud.calls, reads=False)
     assert sorted(writes) == sorted({*CONFIGURE} - IMPLIED.keys())
     reads = called(cloud.calls, reads=True)
-    assert not [one for one in reads if not any(fnmatch.fnmatchcase(one, p) for p in LOOKS)]
+    assert not [one for one in reads if not any(fnmatch.fnmatchcase(one, p) for p in READ_ACTIONS)]
     assert reads.issuperset(READS)
     for implied in set(IMPLIED) & {*CONFIGURE}:
         assert writes & {*IMPLIED[implied]}, implied

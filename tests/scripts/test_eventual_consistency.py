@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import PAUSES, shown, until_seen
+from aws_setup.aws.idempotency import PAUSES, retry_not_found, wait_visible
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import Settings
 from create_aws_infrastructure import SCRIPT
@@ -111,7 +111,7 @@ def test_waiting_ends_when_it_shows_and_not_for_another_error() -> None:
         return "done"
 
     clock = Sleeper()
-    assert until_seen(act, clock=clock) == "done"
+    assert retry_not_found(act, clock=clock) == "done"
     assert clock.slept == list(PAUSES[:2])
 
 
@@ -126,7 +126,7 @@ def test_what_waiting_does_not_mend_is_said_at_once(code: str) -> None:
         raise refusal(code)
 
     with pytest.raises(ClientError):
-        until_seen(act, clock=Sleeper())
+        retry_not_found(act, clock=Sleeper())
     assert calls == [code]
 
 
@@ -136,8 +136,8 @@ def test_waiting_gives_up_with_awss_own_words() -> None:
 
     clock = Sleeper()
     with pytest.raises(ClientError, match="InvalidVpcID"):
-        until_seen(act, clock=clock)
+        retry_not_found(act, clock=clock)
     assert clock.slept == list(PAUSES)
     looks = iter([None, None, "there"])
-    assert shown(lambda: next(looks), clock=clock) == "there"
-    assert shown(lambda: None, clock=clock) is None
+    assert wait_visible(lambda: next(looks), clock=clock) == "there"
+    assert wait_visible(lambda: None, clock=clock) is None

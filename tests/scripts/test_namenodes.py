@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from aws_setup.config import load_config
 from aws_setup.namenodes.tunnel import fingerprint
-from aws_setup.openwhisk.credentials_file import Access, write_access
+from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, write_credentials
 from aws_setup.rehearsal.whisk.certificate import self_signed
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
@@ -297,7 +297,7 @@ def configured(tmp_path: Path, url: str, fingerprint: str = "") -> None:
         "deployment_name: ours\ninfrastructure_json_path: ./receipts\n"
     )
     config = load_config(tmp_path / "config_aws.yaml")
-    write_access(config, Access(url, AUTH, fingerprint))
+    write_credentials(config, OpenWhiskCredentials(url, AUTH, fingerprint))
 
 
 def test_the_deployment_s_file_and_pin_are_enough(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.kube.client import decoded
+from aws_setup.kube.client import decode_secret
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
 from tests.support.openwhisk import make_jar
@@ -45,7 +45,7 @@ def test_host_and_key_come_from_the_file_and_without_it_from_the_cluster(
 ) -> None:
     zoo.run("configure")
     keys = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
-    zoo.whisk.auth = decoded(keys)["guest"]
+    zoo.whisk.auth = decode_secret(keys)["guest"]
     jar = str(make_jar(tmp_path / "nn.jar"))
     wanted = ["-n", "3", "--memory", "20000", "-c", "4", "-j", jar]
     told = helper(zoo, *wanted, "--create")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.engine.history import Record, read_events
+from aws_setup.engine.history import RunRecord, read_events
 from aws_setup.rehearsal.whisk.faults import Fault, Trouble
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk
-from aws_setup.report.timeline import Outcome, spans
+from aws_setup.report.timeline import SpanOutcome, spans
 from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main
 
@@ -33,7 +33,7 @@ def told(*arguments: str) -> int:
     return CliRunner().invoke(main, [*arguments, "-j", "nn.jar"]).exit_code
 
 
-def log() -> list[Record]:
+def log() -> list[RunRecord]:
     return read_events(Path("receipts") / "lambda-fs.events.jsonl")
 
 
@@ -44,7 +44,7 @@ def test_each_action_is_a_step_of_the_run(whisk: Whisk) -> None:
     assert record.head.deployment == "lambda-fs"
     assert list(record.head.needs) == [f"namenode{index}" for index in range(5)]
     found = {span.step: span for span in spans(record)}
-    assert {span.outcome for span in found.values()} == {Outcome.CREATED}
+    assert {span.outcome for span in found.values()} == {SpanOutcome.CREATED}
     assert found["namenode3"].id.startswith("version ")
     assert record.end
     assert (record.end.result, record.end.api_calls > 5) == ("ok", True)
@@ -63,8 +63,8 @@ def test_what_failed_and_what_did_not_start(whisk: Whisk) -> None:
     assert told("-n", "9", "--create", "--jobs", "1") == 1
     [record] = log()
     outcomes = [span.outcome for span in spans(record)]
-    assert outcomes.count(Outcome.FAILED) == 1
-    assert outcomes.count(Outcome.BLOCKED) == 8
+    assert outcomes.count(SpanOutcome.FAILED) == 1
+    assert outcomes.count(SpanOutcome.BLOCKED) == 8
     assert record.end
     assert record.end.result == "failed"
 

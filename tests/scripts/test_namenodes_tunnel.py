@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.namenodes.connections import Ways
+from aws_setup.namenodes.connections import Connections
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk
 from tests.support.openwhisk import openwhisk
 from whisk_helper import main
@@ -41,8 +41,8 @@ def way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Way]:
     whisk = Whisk()
     with openwhisk(whisk):
         made = Way(urlsplit(whisk.url).port or 0)
-        monkeypatch.setattr(Ways, "in_cluster", made)
-        monkeypatch.setattr(Ways, "machine", lambda _, address: made)
+        monkeypatch.setattr(Connections, "in_cluster", made)
+        monkeypatch.setattr(Connections, "machine", lambda _, address: made)
         yield made
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.engine.plan import Row, look, only
+from aws_setup.engine.plan import Row, inspect_all, only
 from aws_setup.engine.runner import needed_by
 from aws_setup.engine.step import Action, Context
-from aws_setup.infrastructure.cleanup import ClusterSweep
+from aws_setup.infrastructure.cleanup import NodeGroupCleanup
 from aws_setup.infrastructure.gateways import ElasticIp, NatGateway
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.tables import everything, infrastructure
+from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 from tests.infrastructure.test_step_contract import brought, context
 from tests.support.aws import client
 from tests.support.eks import NODE_POLICIES, role
@@ -22,7 +22,9 @@ from tests.support.scripts import prepare
 
 def looked(ctx: Context) -> Context:
     """Fill in what the NAT gateway needs, as a run's look does."""
-    rows = look(only(infrastructure(ctx.config), ["nat gateway"]), ctx, stop=lambda: None)
+    rows = inspect_all(
+        only(infrastructure_steps(ctx.config), ["nat gateway"]), ctx, stop=lambda: None
+    )
     ctx.found.update({row.step.name: row.found for row in rows if row.found})
     return ctx
 
@@ -82,7 +84,7 @@ def test_a_token_that_a_gone_gateway_took_with_it_is_passed_over(
 
 def test_kubernetes_has_nodes_until_its_volumes_and_load_balancer_are_gone() -> None:
     config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
-    rows = [Row(step, Action.DELETE) for step in everything(config)]
+    rows = [Row(step, Action.DELETE) for step in infrastructure_teardown_steps(config)]
     before = {name: needed_by(rows, name) for name in ("openwhisk release", "core-nodes")}
     assert {"core-nodes", "invoker-nodes", "other node groups"} <= before["openwhisk release"]
     assert "other node groups" in before["core-nodes"], "what is needed goes last"
@@ -104,6 +106,6 @@ def test_only_node_groups_that_no_step_knows_are_others(
                 subnets=cluster["resourcesVpcConfig"]["subnetIds"],
                 nodeRole=nodes,
             )
-        found = ClusterSweep(known=("core-nodes",)).find(ctx)
+        found = NodeGroupCleanup(known=("core-nodes",)).find(ctx)
     assert found is not None
     assert found.id == "a-colleagues"

@@ -14,8 +14,8 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software import laying
-from aws_setup.software.cluster_ssh_keys import CLIENTS, MachineKeys, authorized_text
-from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, Format
+from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys, authorized_text
+from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.client import Mysql
 from tests.support import ndb
 from tests.support.ndb import VMS, World, run, world
@@ -63,7 +63,9 @@ def link(clients: World, **keys: Any) -> Row:
     ctx, hosts = clients.context(**keys)
     needs = ("ndb manager", *CLIENTS)
     try:
-        return run(ctx, [MachineKeys(hosts, clients=CLIENTS, needs=needs)])["ssh between machines"]
+        return run(ctx, [ClusterSshKeys(hosts, clients=CLIENTS, needs=needs)])[
+            "ssh between machines"
+        ]
     finally:
         hosts.close()
 
@@ -74,7 +76,13 @@ def reformat(clients: World, *, wanted: bool = False) -> list[Row]:
     ctx.found["mysqld"] = Found("i-0a", "running")
     ctx = replace(ctx, reformat=wanted)
     try:
-        rows = run(ctx, [Format(hosts, LAMBDA_FS, needs=()), Format(hosts, HOPS_FS, needs=())])
+        rows = run(
+            ctx,
+            [
+                FormatFileSystem(hosts, LAMBDA_FS, needs=()),
+                FormatFileSystem(hosts, HOPS_FS, needs=()),
+            ],
+        )
     finally:
         hosts.close()
     return list(rows.values())

@@ -31,7 +31,7 @@ def ndb(tmp_path: Path) -> Iterator[World]:
 def create(ndb: World, **keys: Any) -> dict[str, Row]:
     ctx, hosts = ndb.context(**keys)
     try:
-        return run(ctx, tables.ndb(ctx.config, hosts))
+        return run(ctx, tables.ndb_steps(ctx.config, hosts))
     finally:
         hosts.close()
 
@@ -136,7 +136,7 @@ def test_more_memory_restarts_the_data_nodes_in_turn_and_keeps_the_data(ndb: Wor
 def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
     create(ndb)
     ctx, hosts = ndb.context(ndb_num_cpus=8)
-    found = tables.ndb(ctx.config, hosts)[0].find(ctx)
+    found = tables.ndb_steps(ctx.config, hosts)[0].find(ctx)
     hosts.close()
     assert found
     assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("NumCPUs", True)]

@@ -9,7 +9,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
 from aws_setup.software.ndb.config_files import (
-    Sizing,
+    NdbSizing,
     config_ini,
     differences,
     my_cnf,
@@ -18,17 +18,17 @@ from aws_setup.software.ndb.config_files import (
     sizing,
 )
 from aws_setup.software.ndb.initial_start import (
-    Files,
-    Marker,
+    DataFiles,
+    InitMarker,
+    InitStage,
     NodeEvidence,
-    Stage,
     initial_nodes,
     read_marker,
     stage_of,
 )
 from aws_setup.software.ndb.ndb_mgm import NodeState, parse_show
 
-ORIGINAL = Sizing(16, "8G", "512M")
+ORIGINAL = NdbSizing(16, "8G", "512M")
 
 SHOW = """\
 Connected to Management Server at: 10.0.6.227:1186
@@ -57,20 +57,20 @@ def configured(**keys: Any) -> Config:
     ("instance_type", "figures"),
     [
         ("r5.4xlarge", ORIGINAL),
-        ("r6i.8xlarge", Sizing(32, "16G", "1G")),
-        ("m5.2xlarge", Sizing(8, "2G", "128M")),
-        ("c5a.large", Sizing(2, "256M", "128M")),
-        ("r5.xlarge", Sizing(4, "2G", "128M")),
+        ("r6i.8xlarge", NdbSizing(32, "16G", "1G")),
+        ("m5.2xlarge", NdbSizing(8, "2G", "128M")),
+        ("c5a.large", NdbSizing(2, "256M", "128M")),
+        ("r5.xlarge", NdbSizing(4, "2G", "128M")),
     ],
 )
-def test_figures_follow_the_instance_type(instance_type: str, figures: Sizing) -> None:
+def test_figures_follow_the_instance_type(instance_type: str, figures: NdbSizing) -> None:
     assert sizing(configured(ndb_datanode_instance_type=instance_type)) == figures
 
 
 def test_figures_that_are_set_win_and_suffice_for_any_type() -> None:
     keys = {"ndb_num_cpus": 4, "ndb_data_memory": "3G", "ndb_shared_global_memory": "300M"}
     chosen = sizing(configured(ndb_datanode_instance_type="x2iezn.metal", **keys))
-    assert chosen == Sizing(4, "3G", "300M")
+    assert chosen == NdbSizing(4, "3G", "300M")
     with pytest.raises(Refused, match=r"x2iezn\.metal"):
         sizing(configured(ndb_datanode_instance_type="x2iezn.metal", ndb_num_cpus=4))
 
@@ -98,7 +98,7 @@ def test_my_cnf_names_the_manager() -> None:
 
 def test_differences_name_values_and_data_nodes() -> None:
     before = config_ini("10.0.6.227", nodes(["a", "b"]), ORIGINAL)
-    after = config_ini("10.0.6.227", nodes(["a", "b", "c", "d"]), Sizing(16, "9G", "512M"))
+    after = config_ini("10.0.6.227", nodes(["a", "b", "c", "d"]), NdbSizing(16, "9G", "512M"))
     assert differences(before, after) == {
         "DataMemory": ("8G", "9G"),
         "data nodes": ("a, b", "a, b, c, d"),
@@ -125,35 +125,35 @@ def test_anything_else_is_not_taken_for_a_cluster_without_nodes() -> None:
 
 
 def node(
-    marker: Marker | None = None, files: Files = Files.NONE, *, running: bool = False
+    marker: InitMarker | None = None, files: DataFiles = DataFiles.NONE, *, running: bool = False
 ) -> NodeEvidence:
     return NodeEvidence("i-1", "node", marker, files, running)
 
 
-BEGUN = Marker("c", "i-0", Stage.BEGUN)
-COMPLETE = Marker("c", "i-0", Stage.COMPLETE)
-MINE = Marker("c", "i-1", Stage.BEGUN)
+BEGUN = InitMarker("c", "i-0", InitStage.BEGUN)
+COMPLETE = InitMarker("c", "i-0", InitStage.COMPLETE)
+MINE = InitMarker("c", "i-1", InitStage.BEGUN)
 
 
 @pytest.mark.parametrize(
     ("manager", "found", "initial"),
     [
         (None, node(), True),
-        (None, node(files=Files.IMAGE), True),
+        (None, node(files=DataFiles.IMAGE), True),
         (BEGUN, node(), True),
         (BEGUN, node(MINE), True),
-        (BEGUN, node(MINE, Files.IMAGE), True),
-        (BEGUN, node(MINE, Files.OWN), False),
+        (BEGUN, node(MINE, DataFiles.IMAGE), True),
+        (BEGUN, node(MINE, DataFiles.OWN), False),
         (BEGUN, node(MINE, running=True), False),
-        (COMPLETE, node(MINE, Files.OWN), False),
+        (COMPLETE, node(MINE, DataFiles.OWN), False),
         (COMPLETE, node(MINE), False),
-        (COMPLETE, node(Marker(), Files.OWN), False),
-        (None, node(MINE, Files.OWN), False),
-        (Marker(), node(Marker(), Files.OWN), False),
+        (COMPLETE, node(InitMarker(), DataFiles.OWN), False),
+        (None, node(MINE, DataFiles.OWN), False),
+        (InitMarker(), node(InitMarker(), DataFiles.OWN), False),
     ],
 )
 def test_initial_only_where_nothing_can_be_lost(
-    manager: Marker | None, found: NodeEvidence, initial: bool
+    manager: InitMarker | None, found: NodeEvidence, initial: bool
 ) -> None:
     assert initial_nodes(manager, {2: found}) == (frozenset({2}) if initial else frozenset())
 
@@ -161,17 +161,21 @@ def test_initial_only_where_nothing_can_be_lost(
 @pytest.mark.parametrize(
     ("manager", "found", "says"),
     [
-        (None, node(files=Files.OWN), "did not make"),
+        (None, node(files=DataFiles.OWN), "did not make"),
         (None, node(running=True), "did not make"),
-        (BEGUN, node(files=Files.OWN), "did not make"),
+        (BEGUN, node(files=DataFiles.OWN), "did not make"),
         (COMPLETE, node(), "never been part"),
-        (COMPLETE, node(files=Files.IMAGE), "never been part"),
-        (COMPLETE, node(Marker("c", "i-9", Stage.BEGUN), Files.OWN), "another machine"),
-        (COMPLETE, node(Marker("d", "i-1", Stage.BEGUN), Files.OWN), "another NDB cluster"),
+        (COMPLETE, node(files=DataFiles.IMAGE), "never been part"),
+        (COMPLETE, node(InitMarker("c", "i-9", InitStage.BEGUN), DataFiles.OWN), "another machine"),
+        (
+            COMPLETE,
+            node(InitMarker("d", "i-1", InitStage.BEGUN), DataFiles.OWN),
+            "another NDB cluster",
+        ),
     ],
 )
 def test_every_doubt_is_refused_with_a_way_out(
-    manager: Marker | None, found: NodeEvidence, says: str
+    manager: InitMarker | None, found: NodeEvidence, says: str
 ) -> None:
     with pytest.raises(SetupError, match=says) as caught:
         initial_nodes(manager, {2: found})
@@ -179,13 +183,13 @@ def test_every_doubt_is_refused_with_a_way_out(
 
 
 def test_a_lost_manager_marker_is_made_up_for_by_the_data_nodes() -> None:
-    assert stage_of(None, {2: node(MINE, Files.OWN)}) is Stage.COMPLETE
-    assert stage_of(None, {2: node()}) is Stage.NEW
+    assert stage_of(None, {2: node(MINE, DataFiles.OWN)}) is InitStage.COMPLETE
+    assert stage_of(None, {2: node()}) is InitStage.NEW
 
 
 def test_markers_are_read_back_and_damaged_ones_refused() -> None:
     assert read_marker(COMPLETE.text()) == COMPLETE
     assert read_marker(None) is None
-    assert read_marker("\n") == Marker()
+    assert read_marker("\n") == InitMarker()
     with pytest.raises(SetupError, match="damaged"):
         read_marker("{")

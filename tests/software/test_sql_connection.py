@@ -16,8 +16,8 @@ from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software.laying import make_template
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from aws_setup.software.sql.client import Mysql
-from aws_setup.software.sql.schema_step import Tables
-from aws_setup.ssh import Hosts
+from aws_setup.software.sql.schema_step import SchemaStep
+from aws_setup.ssh import MachinePool
 from tests.support.ndb import VMS, World, run, world
 
 pytestmark = [
@@ -52,18 +52,18 @@ def root(manager: World, sql: str) -> list[list[str]]:
         hosts.close()
 
 
-def create(manager: World, breaking: list[Hosts] | None = None) -> Row:
+def create(manager: World, breaking: list[MachinePool] | None = None) -> Row:
     ctx, hosts = manager.context(ndb_sql_scripts_dir=str(manager.folder / "sql"))
     ctx.found["mysqld"] = Found("i-0a", "running")
     if breaking is not None:
         breaking.append(hosts)
     try:
-        return run(ctx, [Tables(hosts)])["ndb tables"]
+        return run(ctx, [SchemaStep(hosts)])["ndb tables"]
     finally:
         hosts.close()
 
 
-def break_in_the_middle(manager: World, reached: list[Hosts]) -> None:
+def break_in_the_middle(manager: World, reached: list[MachinePool]) -> None:
     """Close the run's connections while the server works on the slow statement."""
     working = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%';"
     for _ in range(200):
@@ -76,7 +76,7 @@ def break_in_the_middle(manager: World, reached: list[Hosts]) -> None:
 def test_a_run_right_after_a_broken_connection_waits_for_the_old_session_and_finishes(
     manager: World,
 ) -> None:
-    reached: list[Hosts] = []
+    reached: list[MachinePool] = []
     breaker = threading.Thread(target=break_in_the_middle, args=(manager, reached))
     breaker.start()
     with pytest.raises(SetupError) as caught:

@@ -17,8 +17,8 @@ from aws_setup.rehearsal.software.laying import make_template
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from aws_setup.software.sql.account import password_path
 from aws_setup.software.sql.client import Mysql, SqlError
-from aws_setup.software.sql.migrations import Entry, State, write_entry
-from aws_setup.software.sql.schema_step import Tables
+from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
+from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.software.sql.scripts import ORDER, load
 from tests.support.ndb import VMS, World, run, world
 
@@ -48,7 +48,7 @@ def create(manager: World, folder: Path, **keys: Any) -> tuple[Row, Context]:
     ctx, hosts = manager.context(ndb_sql_scripts_dir=str(folder), **keys)
     ctx.found["mysqld"] = Found("i-0a", "running")
     try:
-        return run(ctx, [Tables(hosts)])["ndb tables"], ctx
+        return run(ctx, [SchemaStep(hosts)])["ndb tables"], ctx
     finally:
         hosts.close()
 
@@ -126,7 +126,7 @@ def test_a_script_that_ran_and_was_changed_since_is_refused(manager: World, fold
         file.write("\nDROP TABLE hdfs_inodes$$\n")
     ctx, hosts = manager.context(ndb_sql_scripts_dir=str(folder))
     ctx.found["mysqld"] = Found("i-0a", "running")
-    found = Tables(hosts).find(ctx)
+    found = SchemaStep(hosts).find(ctx)
     hosts.close()
     assert found
     assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("schema.sql", True)]
@@ -139,7 +139,7 @@ def test_a_run_killed_between_a_statement_and_its_entry_goes_on_after_it(
     _ctx, hosts = manager.context()
     client = Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root")
     schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
-    write_entry(client, "schema.sql", schema.entry(1, State.RUNNING))
+    record(client, "schema.sql", schema.entry(1, MigrationState.RUNNING))
     client.run("DROP PROCEDURE vanilla_hopsfs.simpleproc;")
     hosts.close()
     row, _ = create(manager, folder)
@@ -164,7 +164,7 @@ def test_books_that_nobody_can_read_are_no_empty_books(manager: World, folder: P
 def test_without_a_folder_the_step_says_that_it_is_skipped(tmp_path: Path) -> None:
     with world(tmp_path, ()) as nobody:
         ctx, hosts = nobody.context()
-        found = Tables(hosts).find(ctx)
+        found = SchemaStep(hosts).find(ctx)
     assert found
     assert found.state.startswith("skipped: ndb_sql_scripts_dir")
 
@@ -175,12 +175,12 @@ def test_missing_scripts_are_all_named(tmp_path: Path, folder: Path) -> None:
     with world(tmp_path, ()) as nobody:
         ctx, hosts = nobody.context(ndb_sql_scripts_dir=str(folder))
         with pytest.raises(Refused) as caught:
-            Tables(hosts).find(ctx)
+            SchemaStep(hosts).find(ctx)
     assert len(caught.value.problems) == 2
 
 
 def test_an_entry_is_compared_with_the_statements_that_ran(folder: Path) -> None:
     schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
-    assert schema.agrees(schema.entry(2, State.FAILED))
-    assert not schema.agrees(schema.entry(2, State.DONE))
-    assert not schema.agrees(Entry(State.FAILED, 2, "0" * 64))
+    assert schema.agrees(schema.entry(2, MigrationState.FAILED))
+    assert not schema.agrees(schema.entry(2, MigrationState.DONE))
+    assert not schema.agrees(AppliedScript(MigrationState.FAILED, 2, "0" * 64))

@@ -69,15 +69,15 @@ def test_only_paths_are_taken_from_the_clients_output() -> None:
     ("answer", "role"),
     [
         (None, None),
-        (b"", zk.Role()),
-        (b"This ZooKeeper instance is not currently serving requests\n", zk.Role()),
+        (b"", zk.ServerRole()),
+        (b"This ZooKeeper instance is not currently serving requests\n", zk.ServerRole()),
         (
             b"Zookeeper version: 3.8.0\nZxid: 0x500000000\nMode: follower\nNode count: 5\n",
-            zk.Role("follower", "0x500000000"),
+            zk.ServerRole("follower", "0x500000000"),
         ),
     ],
 )
-def test_the_answer_to_srvr(answer: bytes | None, role: zk.Role | None) -> None:
+def test_the_answer_to_srvr(answer: bytes | None, role: zk.ServerRole | None) -> None:
     assert zk.parse_role(answer) == role
 
 

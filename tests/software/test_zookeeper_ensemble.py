@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from aws_setup import tables
-from aws_setup.engine.plan import inspect
+from aws_setup.engine.plan import inspect_step
 from aws_setup.engine.step import Action, Context, Found, Step
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.machines import software
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper import steps
-from aws_setup.ssh import Hosts
+from aws_setup.ssh import MachinePool
 from tests.support.machines import World, needs_machines, world
 
 pytestmark = [
@@ -47,7 +47,7 @@ def table(ctx: Context) -> list[Step]:
             "create_hops_fs_client_vm": False,
         }
     )
-    return tables.zookeeper(config, Hosts(ctx.config))
+    return tables.zookeeper_steps(config, MachinePool(ctx.config))
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
     ctx, notes = made.context(count, **keys)
     actions: dict[str, Action] = {}
     for step in table(ctx):
-        row = inspect(step, ctx)
+        row = inspect_step(step, ctx)
         if row.error:
             raise row.error
         actions[step.name] = row.action
@@ -246,7 +246,7 @@ def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
         "format_filesystem": False,
         "sftp_ssh_key": False,
     }
-    assert tables.zookeeper(three.config(**off), three.hosts()) == []
+    assert tables.zookeeper_steps(three.config(**off), three.hosts()) == []
 
 
 def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_addresses(

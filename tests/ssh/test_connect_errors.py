@@ -15,8 +15,8 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
-from aws_setup.ssh import HostKeyError, Hosts, RemoteError, Unreachable
-from aws_setup.ssh.errors import Layer
+from aws_setup.ssh import HostKeyError, MachinePool, RemoteError, Unreachable
+from aws_setup.ssh.errors import ConnectStage
 from tests.support.machines import World, make_key, needs_machines, public_ip, world
 
 pytestmark = needs_machines
@@ -48,33 +48,33 @@ def _hang_up(server: socket.socket) -> None:
     server.accept()[0].close()
 
 
-def layer_of(hosts: Hosts, address: str = "203.0.113.10") -> Unreachable:
+def layer_of(hosts: MachinePool, address: str = "203.0.113.10") -> Unreachable:
     with pytest.raises(Unreachable) as caught:
         hosts.machine("i-0", address).connect()
     return caught.value
 
 
 def test_no_address(one: World) -> None:
-    assert layer_of(one.hosts(), "").layer is Layer.ADDRESS
+    assert layer_of(one.hosts(), "").layer is ConnectStage.ADDRESS
 
 
 def test_a_name_without_an_address(one: World, tmp_path: Path) -> None:
     text = "Host *\n  HostName no-such-host.invalid\n"
     error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
-    assert error.layer is Layer.ADDRESS
+    assert error.layer is ConnectStage.ADDRESS
     assert not error.passing
 
 
 def test_a_closed_port(one: World) -> None:
     error = layer_of(one.hosts(), "203.0.113.99")
-    assert error.layer is Layer.PORT
+    assert error.layer is ConnectStage.PORT
     assert error.passing
 
 
 def test_a_port_that_does_not_answer(
     one: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aws_setup.ssh.pool.LAYER", 0.5)
+    monkeypatch.setattr("aws_setup.ssh.pool.CONNECTION_STAGES", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
         fillers = [socket.socket() for _ in range(4)]
@@ -86,7 +86,7 @@ def test_a_port_that_does_not_answer(
         error = layer_of(hosts)
         for filler in fillers:
             filler.close()
-    assert error.layer is Layer.PORT
+    assert error.layer is ConnectStage.PORT
     assert "security group" in error.problems[0].why
     assert "user_public_ip" in error.problems[0].hint
 
@@ -98,13 +98,13 @@ def test_a_port_without_an_ssh_server(
         threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
         text = f"Host *\n  HostName 127.0.0.1\n  Port {server.getsockname()[1]}\n"
         error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
-    assert error.layer is Layer.SSHD
+    assert error.layer is ConnectStage.SSHD
     assert capfd.readouterr().err == "", "paramiko's traceback must not reach the user"
 
 
 def test_a_wrong_key(one: World, tmp_path: Path) -> None:
     error = layer_of(one.hosts(ssh_key_path=str(make_key(tmp_path / "other"))))
-    assert error.layer is Layer.KEY
+    assert error.layer is ConnectStage.KEY
     assert not error.passing, "waiting does not help"
     assert "ssh_key_path" in error.problems[0].hint
 
@@ -113,7 +113,7 @@ def test_a_wrong_user(one: World, tmp_path: Path) -> None:
     text = f"Host *\n  User alice\n{one.room.ssh_config.read_text()}"
     text = text.replace("  User ubuntu\n", "")
     error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
-    assert error.layer is Layer.USER
+    assert error.layer is ConnectStage.USER
     assert "alice" in error.problems[0].why
 
 

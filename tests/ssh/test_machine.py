@@ -12,7 +12,7 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted
-from aws_setup.ssh import ConnectionLost, Hosts, Machine, RemoteError
+from aws_setup.ssh import ConnectionLost, Machine, MachinePool, RemoteError
 from aws_setup.ssh.machine import command_line
 from tests.support.machines import World, needs_machines, public_ip, world
 
@@ -151,7 +151,7 @@ def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
 
 def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
     clock = SystemClock()
-    hosts = Hosts(one.config(), clock)
+    hosts = MachinePool(one.config(), clock)
     machines = [hosts.machine("i-0", public_ip(0))]
     hosts.wait_for_ssh(machines)
     threading.Timer(0.5, clock.stop).start()

@@ -15,7 +15,7 @@ from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.software.zookeeper import steps
-from aws_setup.ssh import Hosts, Machine, RemoteError
+from aws_setup.ssh import Machine, MachinePool, RemoteError
 from tests.support.machines import ADDRESSES, World, make_key, public_ip
 
 COUNT = 200
@@ -47,7 +47,7 @@ def test_200_machines_take_little_longer_than_one(crowd: Crowd, config: Config) 
     for index in range(COUNT):
         own = f"10.0.{index // 200}.{index % 200 + 1}"
         crowd.launch(f"i-{index}", private_ip=own, public_ip=address(index), seconds=SECONDS)
-    hosts = Hosts(config)
+    hosts = MachinePool(config)
     machines = [hosts.machine(f"i-{index}", address(index)) for index in range(COUNT)]
     before = threading.active_count()
     hosts.wait_for_ssh(machines, deadline=60)
@@ -68,7 +68,7 @@ def test_one_slow_machine_holds_up_no_other(crowd: Crowd, config: Config) -> Non
             public_ip=public_ip(index),
             boot=3 if index == 0 else 0,
         )
-    hosts = Hosts(config, SystemClock(pace=0.1))
+    hosts = MachinePool(config, SystemClock(pace=0.1))
 
     def reach(machine: Machine) -> None:
         hosts.wait_for_ssh([machine])
@@ -86,7 +86,7 @@ def test_in_process_machines_run_the_same_steps(crowd: Crowd, config: Config) ->
     stand_in.key = Path(config.ssh_key_path)
     for expected in (None, "exists"):
         ctx, _ = stand_in.context(3)
-        table = tables.zookeeper(ctx.config, Hosts(ctx.config))
+        table = tables.zookeeper_steps(ctx.config, MachinePool(ctx.config))
         for step in table[1:]:
             found: Found | None = step.find(ctx)
             assert (found is None) == (expected is None)
@@ -100,7 +100,7 @@ def test_in_process_machines_run_the_same_steps(crowd: Crowd, config: Config) ->
 
 def test_an_unknown_command_fails_as_in_a_shell(crowd: Crowd, config: Config) -> None:
     crowd.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
-    machine = Hosts(config).machine("i-0", public_ip(0))
+    machine = MachinePool(config).machine("i-0", public_ip(0))
     with pytest.raises(RemoteError) as caught:
         machine.run(["/opt/no/such/program"])
     assert caught.value.code == 127

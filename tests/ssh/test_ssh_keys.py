@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import SetupError
-from aws_setup.ssh.keys import Identities, fingerprint, inspect_key
+from aws_setup.ssh.keys import KeyRing, fingerprint, inspect_key
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts, keys_in_console
-from aws_setup.ssh.ssh_config import Settings
+from aws_setup.ssh.ssh_config import SshSettings
 from tests.support.machines import make_key
 
 
@@ -29,7 +29,7 @@ def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str)
         asked.append(question)
         return passphrase
 
-    identities = Identities(path, ask=ask)
+    identities = KeyRing(path, ask=ask)
     for _ in range(3):
         (key,) = identities.offered()
         assert key.get_name() == "ssh-rsa"
@@ -39,7 +39,7 @@ def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str)
 
 def fault(path: Path, **more: object) -> SetupError:
     with pytest.raises(SetupError) as caught:
-        Identities(path, **more).check()  # type: ignore[arg-type] # only ask is given
+        KeyRing(path, **more).check()  # type: ignore[arg-type] # only ask is given
     assert caught.value.problems[0].hint
     return caught.value
 
@@ -92,7 +92,7 @@ def test_an_agents_key_needs_no_passphrase(tmp_path: Path, monkeypatch: pytest.M
                 break
             added = subprocess.run(["ssh-add", "-q", str(path)], check=False)
         ssh_keygen("-q", "-p", "-P", "", "-N", "now locked", "-f", str(path))
-        Identities(path).check()
+        KeyRing(path).check()
     finally:
         agent.terminate()
         agent.wait()
@@ -143,7 +143,7 @@ def test_a_route_honours_the_users_configuration(tmp_path: Path) -> None:
         "Host 10.2.0.1\n  HostName real.example\n  Port 2200\n  IdentityFile ~/other\n"
         "Host 10.3.0.1\n  ProxyCommand nc %h %p\n"
     )
-    settings = Settings(tmp_path / "config")
+    settings = SshSettings(tmp_path / "config")
     jumped = settings.route("10.1.0.1")
     assert (jumped.user, jumped.jumps) == ("alice", ("bob@gate:2222", "inner"))
     gate = settings.jump("bob@gate:2222")
@@ -156,7 +156,7 @@ def test_a_route_honours_the_users_configuration(tmp_path: Path) -> None:
 
 
 def test_no_configuration_is_an_empty_one(tmp_path: Path) -> None:
-    assert Settings(tmp_path / "none").route("10.0.0.1").port == 22
+    assert SshSettings(tmp_path / "none").route("10.0.0.1").port == 22
 
 
 @pytest.mark.parametrize("text", ["Host\n  Port\n", "Match nonsense\n"])
@@ -164,9 +164,9 @@ def test_a_broken_configuration_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(SetupError, match=str(path)):
-        Settings(path)
+        SshSettings(path)
 
 
 def test_a_jump_that_is_not_understood(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="ProxyJump"):
-        Settings(tmp_path / "none").jump("a:b:c")
+        SshSettings(tmp_path / "none").jump("a:b:c")

@@ -19,7 +19,7 @@ from aws_setup.engine.step import Context, Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines import Room
 from aws_setup.rehearsal.machines.room import Lay, available
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.ssh import Machine, MachinePool
 
 ADDRESSES = ("10.0.8.233", "10.0.4.113", "10.0.14.89", "10.0.9.1", "10.0.9.2")
 
@@ -56,9 +56,9 @@ class World:
                 lay=lay,
             )
 
-    def hosts(self, **keys: Any) -> Hosts:
+    def hosts(self, **keys: Any) -> MachinePool:
         """Return the hosts of a new run, without console outputs."""
-        return Hosts(self.config(**keys), SystemClock(pace=0.1))
+        return MachinePool(self.config(**keys), SystemClock(pace=0.1))
 
     def machine(self, index: int = 0, **keys: Any) -> Machine:
         """Return one machine in a new run."""

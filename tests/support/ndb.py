@@ -13,13 +13,13 @@ from typing import Any, cast
 from aws_setup.aws.inventory import Inventory, Item
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
-from aws_setup.engine.plan import Row, inspect
+from aws_setup.engine.plan import Row, inspect_step
 from aws_setup.engine.step import Action, Context, Found, Step
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines import Room, Tree
 from aws_setup.rehearsal.software import laying
 from aws_setup.software.machines import machines
-from aws_setup.ssh import Hosts
+from aws_setup.ssh import MachinePool
 
 MANAGER = "10.0.6.227"
 
@@ -104,7 +104,7 @@ class World:
         }
         return Config(**defaults | keys)
 
-    def context(self, **keys: Any) -> tuple[Context, Hosts]:
+    def context(self, **keys: Any) -> tuple[Context, MachinePool]:
         """Return the context and the hosts of a new run in which the VMs were found."""
         config = self.config(**keys)
         clock = SystemClock(pace=0.05)
@@ -117,7 +117,7 @@ class World:
         for step in dict.fromkeys(vm.step for vm in self.vms):
             there = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": there})
-        hosts = Hosts(config, clock)
+        hosts = MachinePool(config, clock)
         hosts.wait_for_ssh(machines(ctx, hosts, *dict.fromkeys(vm.step for vm in self.vms)))
         return ctx, hosts
 
@@ -173,7 +173,7 @@ def run(ctx: Context, steps: list[Step]) -> dict[str, Row]:
     """Do what a run of `create` does with these steps, one after the other; returns its plan."""
     rows = {}
     for step in steps:
-        row = inspect(step, ctx)
+        row = inspect_step(step, ctx)
         if row.error:
             raise row.error
         rows[step.name] = row

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Interrupted
-from aws_setup.namenodes.action import Wanted
+from aws_setup.namenodes.action import DesiredAction
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
-from aws_setup.namenodes.http import Wire
+from aws_setup.namenodes.http import HttpConnection
 from aws_setup.namenodes.jar import Jar, read_jar
 from aws_setup.namenodes.retrying import Patience
 from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
@@ -61,16 +61,19 @@ class QuickClock:
         self.stopped = True
 
 
-def wanted(jar: Jar | None, *, memory: int | None = 20000, concurrency: int | None = 4) -> Wanted:
+def wanted(
+    jar: Jar | None, *, memory: int | None = 20000, concurrency: int | None = 4
+) -> DesiredAction:
     """Return what the original instructions ask for."""
-    return Wanted(KIND, MAIN, memory, concurrency, jar.sha256 if jar else None)
+    return DesiredAction(KIND, MAIN, memory, concurrency, jar.sha256 if jar else None)
 
 
 def client_of(url: str, *, clock: Clock | None = None, **more: str | bool) -> Client:
     """Return a client of a stand-in."""
     endpoint = Endpoint(url=url, auth=str(more.pop("auth", AUTH)), **more)  # type: ignore[arg-type]  # the tests give strings and flags by their right names
     return Client(
-        Wire(endpoint, width=8, read_seconds=20), Patience(clock or QuickClock(), deadline=300)
+        HttpConnection(endpoint, width=8, read_seconds=20),
+        Patience(clock or QuickClock(), deadline=300),
     )
 
 

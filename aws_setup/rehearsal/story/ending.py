@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config import load_config
-from aws_setup.engine.history import Record
-from aws_setup.engine.wait import minutes
+from aws_setup.engine.history import RunRecord
+from aws_setup.engine.wait import format_duration
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.books import Page
@@ -27,7 +27,7 @@ class Played:
     page: Page
     again: bool = False
     """Whether it failed and was run again, as its last line says that one may."""
-    run: Record | None = None
+    run: RunRecord | None = None
     """The run as it would be on AWS, from the script's event log; None when it left no word."""
     on_aws: float = 0.0
     """Seconds that the command would take on AWS."""
@@ -83,7 +83,7 @@ def write_report(path: Path, played: Sequence[Played], config: Path) -> None:
     runs = [one.run for one in played if one.run and any(span.acted for span in spans(one.run))]
     total = bill(played)
     facts = [
-        f"A rehearsal, with times as they would be on AWS: {minutes(_on_aws(played))} in all.",
+        f"A rehearsal, with times as they would be on AWS: {format_duration(_on_aws(played))} in all.",
         f"${total.hourly:.2f} an hour, about ${total.session:.2f} for this session.",
     ]
     write_page(path, runs, config=load_config(config, overrides={}, environ={}), facts=facts)

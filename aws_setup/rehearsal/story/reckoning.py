@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from aws_setup.engine.history import End, Record
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.history import RunEnded, RunRecord
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.rehearsal.kube.controllers.desk import DELAYS
 from aws_setup.rehearsal.kube.presets import OPENWHISK_WAITS
@@ -49,14 +49,14 @@ LEAST: Mapping[str, float] = {
 """Seconds that these take at least: their waits pass here while helm works, in no time."""
 
 
-def as_on_aws(record: Record, speed: float) -> Record:
+def as_on_aws(record: RunRecord, speed: float) -> RunRecord:
     """Return a run as it would be on AWS, `speed` times slower than the rehearsal's cloud."""
     raw = {span.step: span for span in spans(record)}
-    events: dict[str, list[Event]] = {}
+    events: dict[str, list[StepEvent]] = {}
     for event in record.events:
         events.setdefault(event.step, []).append(event)
     ended: dict[str, float] = {}
-    laid: list[Event] = []
+    laid: list[StepEvent] = []
     for step, span in raw.items():
         before = [need for need in record.head.needs.get(step, ()) if need in ended]
         ready_here = max((raw[need].end for need in before), default=0.0)
@@ -70,18 +70,18 @@ def as_on_aws(record: Record, speed: float) -> Record:
     end = record.end
     if end:
         rest = max(0.0, end.seconds - max((span.end for span in raw.values()), default=0.0))
-        end = End(end.result, total + rest, end.api_calls, end.problems)
-    return Record(record.head, tuple(laid), end)
+        end = RunEnded(end.result, total + rest, end.api_calls, end.problems)
+    return RunRecord(record.head, tuple(laid), end)
 
 
-def _stretched(events: Sequence[Event], start: float, speed: float) -> list[Event]:
+def _stretched(events: Sequence[StepEvent], start: float, speed: float) -> list[StepEvent]:
     """Return a step's events from `start` on; from its first note on it waits for AWS."""
     at, before, waits = start, events[0], False
-    placed: list[Event] = []
+    placed: list[StepEvent] = []
     for event in events:
         at += (event.at - before.at) * (speed if waits else 1.0)
         placed.append(replace(event, at=at))
-        if event.kind is Kind.NOTE:
+        if event.kind is EventKind.NOTE:
             waits = event.step not in WORKING and not event.text.startswith(LOCAL)
         before = event
     least = LEAST.get(before.step, 0.0)
@@ -94,7 +94,7 @@ SHORT = 0.01
 """Share of a run's time below which a step beside the critical path is left out of its drawing."""
 
 
-def long_steps(record: Record) -> tuple[Record, int]:
+def long_steps(record: RunRecord) -> tuple[RunRecord, int]:
     """Return a run without its short steps, those of the critical path excepted, and their number.
 
     What was there already is left out too, and not counted.

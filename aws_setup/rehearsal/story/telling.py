@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.engine.wait import minutes
+from aws_setup.engine.wait import format_duration
 from aws_setup.rehearsal.rules import Thing
 from aws_setup.rehearsal.story.acts import Act
 from aws_setup.rehearsal.story.ending import Bill, Played
@@ -80,14 +80,16 @@ class Teller:
             table.add_column(name, justify="right", no_wrap=True)
         for one in played:
             counts = str(one.page.calls), str(len(one.page.writes))
-            row = one.act.short, f"{one.seconds:.1f} s", minutes(one.on_aws), *counts
+            row = one.act.short, f"{one.seconds:.1f} s", format_duration(one.on_aws), *counts
             table.add_row(*row, style="bold red" if one.fault else "")
         here, there = (sum(getattr(one, key) for one in played) for key in ("seconds", "on_aws"))
         calls, writes = (
             str(sum(one.page.calls for one in played)),
             str(sum(len(one.page.writes) for one in played)),
         )
-        table.add_row("in all", f"{here:.1f} s", minutes(there), calls, writes, style="bold")
+        table.add_row(
+            "in all", f"{here:.1f} s", format_duration(there), calls, writes, style="bold"
+        )
         self.console.print(table)
 
     def costs(self, bill: Bill) -> None:

@@ -16,7 +16,7 @@ from aws_setup.software.ndb.config_files import (
     MANAGER_ID,
     MY_CNF,
     NODE_DATA,
-    Node,
+    NdbNode,
     config_ini,
     my_cnf,
     nodes,
@@ -25,13 +25,13 @@ from aws_setup.software.ndb.config_files import (
 from aws_setup.software.ndb.initial_start import (
     MANAGER_MARKER,
     NODE_MARKER,
-    Files,
-    Marker,
+    DataFiles,
+    InitMarker,
     NodeEvidence,
     read_marker,
 )
-from aws_setup.software.ndb.ndb_mgm import Cluster, NodeState, parse_show
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.software.ndb.ndb_mgm import ClusterStatus, NodeState, parse_show
+from aws_setup.ssh import Machine, MachinePool
 
 MACHINES = ("ndb manager", "ndb data nodes 1", "ndb data nodes 2")
 """The steps whose machines form the cluster."""
@@ -64,11 +64,11 @@ if [ "$name" = "$2" ]; then echo yes; else echo no; fi
 
 
 @dataclass(frozen=True)
-class Members:
+class NdbCluster:
     """The machines of one cluster; data nodes have the ids of config.ini."""
 
     ctx: Context
-    hosts: Hosts
+    hosts: MachinePool
 
     @cached_property
     def manager(self) -> Machine:
@@ -82,7 +82,7 @@ class Members:
         return {node.id: machine for node, machine in zip(self.nodes, found, strict=True)}
 
     @cached_property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[NdbNode]:
         """The data nodes as config.ini lists them: type 1 first, by name."""
         found = machines(self.ctx, self.hosts, *MACHINES[1:])
         return nodes([machine.private_ip for machine in found])
@@ -103,7 +103,7 @@ class Members:
         ini = config_ini(address, self.nodes, sizing(self.ctx.config))
         return {CONFIG_INI: ini, MY_CNF: my_cnf(address)}
 
-    def show(self) -> Cluster | None:
+    def show(self) -> ClusterStatus | None:
         """Return what the management server says; None when none runs, or it does not answer."""
         if not running(self.manager, f"{MANAGER_DATA}/ndb_{MANAGER_ID}.pid", "ndb_mgmd"):
             return None
@@ -111,7 +111,7 @@ class Members:
         result = self.manager.run([NDB_MGM, "-e", "show"], repeatable=True, timeout=90, check=False)
         return None if result.code else parse_show(result.stdout)
 
-    def marker(self) -> Marker | None:
+    def marker(self) -> InitMarker | None:
         """Return the manager's marker."""
         return read_marker(self.manager.read(MANAGER_MARKER, sudo=True))
 
@@ -131,7 +131,7 @@ def node_evidence(node_id: int, machine: Machine) -> NodeEvidence:
         machine=machine.id,
         name=machine.name,
         marker=read_marker(machine.read(NODE_MARKER, sudo=True)),
-        files=Files(listed.stdout.strip()),
+        files=DataFiles(listed.stdout.strip()),
         running=node_runs(node_id, machine),
     )
 
@@ -147,7 +147,7 @@ def running(machine: Machine, pid_file: str, name: str) -> bool:
     return machine.run(command, sudo=True, repeatable=True).stdout.strip() == "yes"
 
 
-def last_words(node_id: int, machine: Machine) -> str:
+def log_tail(node_id: int, machine: Machine) -> str:
     """Return the end of a data node's log, where it says why it did not start."""
     paths = [f"{NODE_DATA}/ndb_{node_id}_{kind}.log" for kind in ("error", "out")]
     for path in paths:
@@ -159,7 +159,7 @@ def last_words(node_id: int, machine: Machine) -> str:
     return "its logs in /usr/local/mysql/data say nothing"
 
 
-def no_manager(members: Members) -> SetupError:
+def no_manager(members: NdbCluster) -> SetupError:
     """Return the error of a management server that does not run."""
     return SetupError(
         f"ndb_mgmd does not run on {members.manager.name}",
@@ -175,7 +175,7 @@ RESTART = 1800.0
 """Seconds that one data node gets to come back; it reads its data from disk."""
 
 
-def owe_restarts(members: Members, ids: Iterable[int]) -> None:
+def schedule_restarts(members: NdbCluster, ids: Iterable[int]) -> None:
     """Write down which data nodes must be restarted; an empty list removes the file."""
     text = "".join(f"{id}\n" for id in sorted(ids))
     if text:
@@ -184,24 +184,24 @@ def owe_restarts(members: Members, ids: Iterable[int]) -> None:
         members.manager.run(["rm", "-f", LIST], sudo=True, repeatable=True)
 
 
-def owed_restarts(members: Members) -> list[int]:
+def pending_restarts(members: NdbCluster) -> list[int]:
     """Return the ids of the data nodes that must be restarted."""
     text = members.manager.read(LIST, sudo=True) or ""
     return [int(line) for line in text.split() if line.isdigit()]
 
 
-def restart_in_turn(ctx: Context, members: Members) -> None:
+def restart_in_turn(ctx: Context, members: NdbCluster) -> None:
     """Restart the data nodes that owe it, one after the other: the cluster stays up throughout."""
-    owed = owed_restarts(members)
+    owed = pending_restarts(members)
     while owed:
         node_id = owed.pop(0)
         ctx.note(f"{members.data_nodes[node_id].name} restarts")
         members.manager.run([NDB_MGM, "-e", f"{node_id} restart"], timeout=RESTART)
         _wait_until_started(ctx, members, node_id)
-        owe_restarts(members, owed)
+        schedule_restarts(members, owed)
 
 
-def _wait_until_started(ctx: Context, members: Members, node_id: int) -> None:
+def _wait_until_started(ctx: Context, members: NdbCluster, node_id: int) -> None:
     def probe() -> bool | Pending:
         shown = members.show()
         state = shown.state(node_id) if shown else NodeState.ABSENT

@@ -48,19 +48,19 @@ _HEAD = "# Written by the λFS AWS setup, which writes it again when the configu
 
 
 @dataclass(frozen=True)
-class Node:
+class NdbNode:
     """A data node: its id in the cluster and its private address."""
 
     id: int
     address: str
 
 
-def nodes(addresses: Sequence[str]) -> list[Node]:
+def nodes(addresses: Sequence[str]) -> list[NdbNode]:
     """Return the data nodes with their ids, in the order of their machines."""
-    return [Node(FIRST_NODE_ID + index, address) for index, address in enumerate(addresses)]
+    return [NdbNode(FIRST_NODE_ID + index, address) for index, address in enumerate(addresses)]
 
 
-def config_ini(manager: str, members: Sequence[Node], figures: Sizing) -> str:
+def config_ini(manager: str, members: Sequence[NdbNode], figures: NdbSizing) -> str:
     """Return config.ini of a cluster: one manager, its data nodes, and API nodes up to 255."""
     sizes = {
         "NumCPUs": str(figures.cpus),
@@ -144,7 +144,7 @@ _CPUS = {"medium": 1, "large": 2, "xlarge": 4}
 
 
 @dataclass(frozen=True)
-class Sizing:
+class NdbSizing:
     """What a data node may use; memory as config.ini writes it."""
 
     cpus: int
@@ -152,7 +152,7 @@ class Sizing:
     shared_global_memory: str
 
 
-def sizing(config: Config) -> Sizing:
+def sizing(config: Config) -> NdbSizing:
     """Return the figures of the data nodes: those of the configuration, else the type's share.
 
     An r5.4xlarge (16 vCPUs, 128 GiB) comes to λFS's own 16, 8G and 512M.
@@ -163,9 +163,9 @@ def sizing(config: Config) -> Sizing:
     chosen = (config.ndb_num_cpus, config.ndb_data_memory, config.ndb_shared_global_memory)
     cpus, data, shared = chosen
     if cpus and data and shared:
-        return Sizing(cpus, data, shared)
+        return NdbSizing(cpus, data, shared)
     type_cpus, memory = _capacity(config.ndb_datanode_instance_type)
-    return Sizing(
+    return NdbSizing(
         cpus or type_cpus,
         data or _megabytes(memory / 16),
         shared or _megabytes(max(memory / 256, 128)),

@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from aws_setup.engine.step import Context, Drift, Found, Step
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
-from aws_setup.software.machines import DOWN, stopped, there
+from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import (
     MACHINES,
     NDBMTD,
-    Members,
-    last_words,
+    NdbCluster,
+    log_tail,
     no_manager,
     node_runs,
-    owed_restarts,
+    pending_restarts,
     restart_in_turn,
 )
 from aws_setup.software.ndb.config_files import MY_CNF
 from aws_setup.software.ndb.initial_start import (
     MANAGER_MARKER,
     NODE_MARKER,
-    Marker,
+    InitMarker,
+    InitStage,
     NodeEvidence,
-    Stage,
     initial_nodes,
 )
-from aws_setup.software.ndb.ndb_mgm import Cluster, NodeState
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.software.ndb.ndb_mgm import ClusterStatus, NodeState
+from aws_setup.ssh import Machine, MachinePool
 
 START = 1800.0
 """Seconds for all data nodes to start; a first start makes the redo logs, minutes on EBS."""
@@ -39,19 +39,19 @@ START = 1800.0
 class DataNodes(Step):
     """Every ndbmtd of the cluster, started as `ndb_mgm -e show` has it."""
 
-    hosts: Hosts
+    hosts: MachinePool
     name: str = "ndb storage"
     needs: tuple[str, ...] = ("ndb management server",)
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
         """Ask the management server; None when the cluster has never been started."""
-        if "ndb management server" not in ctx.found or not there(ctx, MACHINES):
+        if "ndb management server" not in ctx.found or not machines_exist(ctx, MACHINES):
             return None
-        members = Members(ctx, self.hosts)
+        members = NdbCluster(ctx, self.hosts)
         own = ", ".join(machine.id for machine in members.data_nodes.values())
-        if stopped(members.all):
-            return Found(own, "stopped", drift=(DOWN,))
+        if any_stopped(members.all):
+            return Found(own, "stopped", drift=(SERVICES_DOWN,))
         marker, shown = members.marker(), members.show()
         if marker is None:
             return None
@@ -66,8 +66,8 @@ class DataNodes(Step):
         return self._start(ctx)
 
     def _start(self, ctx: Context) -> Found:
-        members = Members(ctx, self.hosts)
-        marker, evidence = members.marker() or Marker(), members.evidence()
+        members = NdbCluster(ctx, self.hosts)
+        marker, evidence = members.marker() or InitMarker(), members.evidence()
         initial = initial_nodes(marker, evidence)
         ids = {machine.id: id for id, machine in members.data_nodes.items()}
 
@@ -81,7 +81,7 @@ class DataNodes(Step):
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when every data node is started and the manager's marker says so."""
-        members, gone = Members(ctx, self.hosts), set[int]()
+        members, gone = NdbCluster(ctx, self.hosts), set[int]()
         wait_until(
             "every NDB data node is started",
             lambda: _probe(members, gone),
@@ -91,27 +91,27 @@ class DataNodes(Step):
             note=ctx.note,
             hint="look into /usr/local/mysql/data/ndb_*_out.log on the data nodes named",
         )
-        marker = members.marker() or Marker()
-        if marker.stage is not Stage.COMPLETE:
-            done = Marker(marker.cluster, marker.machine, Stage.COMPLETE)
+        marker = members.marker() or InitMarker()
+        if marker.stage is not InitStage.COMPLETE:
+            done = InitMarker(marker.cluster, marker.machine, InitStage.COMPLETE)
             members.manager.write(MANAGER_MARKER, done.text(), sudo=True)
         restart_in_turn(ctx, members)
-        return _found(found.id, members, members.show(), members.marker() or Marker())
+        return _found(found.id, members, members.show(), members.marker() or InitMarker())
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Do nothing: the data nodes go with their machines."""
 
 
-def _start_one(machine: Machine, marker: Marker, node: NodeEvidence, *, first: bool) -> None:
+def _start_one(machine: Machine, marker: InitMarker, node: NodeEvidence, *, first: bool) -> None:
     if node.running:
         return
     if first:
-        own = Marker(marker.cluster, machine.id, Stage.BEGUN)
+        own = InitMarker(marker.cluster, machine.id, InitStage.BEGUN)
         machine.write(NODE_MARKER, own.text(), sudo=True)
     machine.run([NDBMTD, *(["--initial"] if first else [])], sudo=True, timeout=180)
 
 
-def _found(own: str, members: Members, shown: Cluster | None, marker: Marker) -> Found:
+def _found(own: str, members: NdbCluster, shown: ClusterStatus | None, marker: InitMarker) -> Found:
     states = _states(members, shown)
     names = {id: machine.name for id, machine in members.data_nodes.items()}
     started = [id for id, state in states.items() if state is NodeState.STARTED]
@@ -120,7 +120,7 @@ def _found(own: str, members: Members, shown: Cluster | None, marker: Marker) ->
         for id, state in states.items()
         if state is NodeState.ABSENT
     ]
-    owed = owed_restarts(members)
+    owed = pending_restarts(members)
     if owed:
         late = ", ".join(names[id] for id in owed if id in names)
         drift.append(Drift("config.ini in use", f"an older one on {late}", "the present one"))
@@ -129,15 +129,15 @@ def _found(own: str, members: Members, shown: Cluster | None, marker: Marker) ->
         f"{len(started)} of {len(states)} started",
         {"data_nodes": {names[id]: state.value for id, state in states.items()}},
         tuple(drift),
-        ready=len(started) == len(states) and marker.stage is Stage.COMPLETE and not owed,
+        ready=len(started) == len(states) and marker.stage is InitStage.COMPLETE and not owed,
     )
 
 
-def _states(members: Members, shown: Cluster | None) -> dict[int, NodeState]:
+def _states(members: NdbCluster, shown: ClusterStatus | None) -> dict[int, NodeState]:
     return {id: shown.state(id) if shown else NodeState.ABSENT for id in members.data_nodes}
 
 
-def _probe(members: Members, gone: set[int]) -> Set[int] | Pending:
+def _probe(members: NdbCluster, gone: set[int]) -> Set[int] | Pending:
     """Answer when all are started; a data node without a process ends the wait.
 
     Only at the second look, which `gone` remembers: a daemon writes its PID file a moment late.
@@ -164,6 +164,6 @@ def _probe(members: Members, gone: set[int]) -> Set[int] | Pending:
 def _ended(node_id: int, machine: Machine) -> SetupError:
     return SetupError(
         f"NDB data node {machine.name} (id {node_id}) did not start",
-        last_words(node_id, machine),
+        log_tail(node_id, machine),
         f"mend that on {machine.address}, then run the same command again",
     )

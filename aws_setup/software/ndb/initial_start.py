@@ -20,7 +20,7 @@ MANAGER_MARKER = f"{MANAGER_DATA}/{MARKER}"
 NODE_MARKER = f"{NODE_DATA}/{MARKER}"
 
 
-class Stage(StrEnum):
+class InitStage(StrEnum):
     """How far a cluster came in its first start, as its manager's marker says."""
 
     NEW = "new"
@@ -29,7 +29,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Marker:
+class InitMarker:
     """A marker's content: the cluster's own id, the machine it was written on, and the stage.
 
     A marker made by hand is empty: it says `complete`, for any cluster and any machine.
@@ -37,7 +37,7 @@ class Marker:
 
     cluster: str = ""
     machine: str = ""
-    stage: Stage = Stage.COMPLETE
+    stage: InitStage = InitStage.COMPLETE
 
     def text(self) -> str:
         """Return the file's text."""
@@ -45,7 +45,7 @@ class Marker:
         return json.dumps(document) + "\n"
 
 
-def read_marker(text: str | None) -> Marker | None:
+def read_marker(text: str | None) -> InitMarker | None:
     """Return a marker from its file's text; None when there is no file.
 
     Raises:
@@ -54,10 +54,10 @@ def read_marker(text: str | None) -> Marker | None:
     if text is None:
         return None
     if not text.strip():
-        return Marker()
+        return InitMarker()
     try:
         document = json.loads(text)
-        return Marker(document["cluster"], document["machine"], Stage(document["stage"]))
+        return InitMarker(document["cluster"], document["machine"], InitStage(document["stage"]))
     except (ValueError, KeyError, TypeError):
         raise SetupError(
             f"an NDB machine's marker {MARKER} is damaged",
@@ -66,7 +66,7 @@ def read_marker(text: str | None) -> Marker | None:
         ) from None
 
 
-class Files(StrEnum):
+class DataFiles(StrEnum):
     """What a data node's disk holds: nothing, files as old as its image, or files of its own."""
 
     NONE = "none"
@@ -80,19 +80,19 @@ class NodeEvidence:
 
     machine: str
     name: str
-    marker: Marker | None
-    files: Files
+    marker: InitMarker | None
+    files: DataFiles
     running: bool
 
 
-def stage_of(manager: Marker | None, nodes: Mapping[int, NodeEvidence]) -> Stage:
+def stage_of(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence]) -> InitStage:
     """Return how far the cluster came; a lost manager marker is made up for by the data nodes'."""
     if manager:
         return manager.stage
-    return Stage.COMPLETE if any(node.marker for node in nodes.values()) else Stage.NEW
+    return InitStage.COMPLETE if any(node.marker for node in nodes.values()) else InitStage.NEW
 
 
-def initial_nodes(manager: Marker | None, nodes: Mapping[int, NodeEvidence]) -> frozenset[int]:
+def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence]) -> frozenset[int]:
     """Return the ids of the data nodes whose next start must be with --initial.
 
     Raises:
@@ -104,20 +104,20 @@ def initial_nodes(manager: Marker | None, nodes: Mapping[int, NodeEvidence]) -> 
         error = SetupError(doubts[0].what, doubts[0].why, doubts[0].hint)
         error.problems = tuple(doubts)
         raise error
-    if stage is Stage.COMPLETE:
+    if stage is InitStage.COMPLETE:
         return frozenset()
     return frozenset(id for id, node in nodes.items() if not _initialised(node))
 
 
 def _initialised(node: NodeEvidence) -> bool:
     """Tell whether the first start took place: marked, and files written or the process up."""
-    return node.marker is not None and (node.files is Files.OWN or node.running)
+    return node.marker is not None and (node.files is DataFiles.OWN or node.running)
 
 
-def _doubts(stage: Stage, manager: Marker | None, node: NodeEvidence) -> list[Problem]:
+def _doubts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
     if node.marker:
         return _foreign(manager, node)
-    if stage is Stage.COMPLETE:
+    if stage is InitStage.COMPLETE:
         return [
             Problem(
                 f"{node.name} has never been part of this NDB cluster, which holds data",
@@ -126,7 +126,7 @@ def _doubts(stage: Stage, manager: Marker | None, node: NodeEvidence) -> list[Pr
                 f"--initial`, then `sudo touch {NODE_MARKER}`, and run this again",
             )
         ]
-    if node.files is Files.OWN or node.running:
+    if node.files is DataFiles.OWN or node.running:
         return [
             Problem(
                 f"{node.name} holds NDB data that this setup did not make",
@@ -138,8 +138,8 @@ def _doubts(stage: Stage, manager: Marker | None, node: NodeEvidence) -> list[Pr
     return []
 
 
-def _foreign(manager: Marker | None, node: NodeEvidence) -> list[Problem]:
-    marker = node.marker or Marker()
+def _foreign(manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
+    marker = node.marker or InitMarker()
     mine = marker.machine in {"", node.machine}
     same = not manager or not manager.cluster or marker.cluster in {"", manager.cluster}
     if mine and same:

@@ -22,7 +22,7 @@ class NodeState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Shown:
+class NodeStatus:
     """One line of `show`: a node's id, its address ('' when not connected), and its state."""
 
     id: int
@@ -31,11 +31,11 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterStatus:
     """What `show` says: the data nodes, and the applications that are connected (mysqld too)."""
 
-    data_nodes: tuple[Shown, ...]
-    applications: tuple[Shown, ...]
+    data_nodes: tuple[NodeStatus, ...]
+    applications: tuple[NodeStatus, ...]
 
     def state(self, node_id: int) -> NodeState:
         """Return a data node's state; one that the manager does not know is not connected."""
@@ -47,14 +47,14 @@ class Cluster:
         return any(node.address == address for node in self.applications)
 
 
-def parse_show(text: str) -> Cluster:
+def parse_show(text: str) -> ClusterStatus:
     """Return what `ndb_mgm -e show` printed.
 
     Raises:
         SetupError: the text is not its output.
     """
-    sections: dict[str, list[Shown]] = {}
-    current: list[Shown] | None = None
+    sections: dict[str, list[NodeStatus]] = {}
+    current: list[NodeStatus] | None = None
     for line in text.splitlines():
         if head := _SECTION.match(line):
             current = sections.setdefault(head[1], [])
@@ -68,13 +68,13 @@ def parse_show(text: str) -> Cluster:
         )
     api = sections.get("mysqld(API)", [])
     connected = tuple(node for node in api if node.state is not NodeState.ABSENT)
-    return Cluster(tuple(sections["ndbd(NDB)"]), connected)
+    return ClusterStatus(tuple(sections["ndbd(NDB)"]), connected)
 
 
-def _shown(found: re.Match[str]) -> Shown:
+def _shown(found: re.Match[str]) -> NodeStatus:
     words = [word.strip() for word in found[3].split(",")]
     if "not connected" in words:
-        return Shown(int(found[1]), "", NodeState.ABSENT)
+        return NodeStatus(int(found[1]), "", NodeState.ABSENT)
     state = NodeState.STARTED
     if "starting" in words:
         state = NodeState.STARTING
@@ -82,4 +82,4 @@ def _shown(found: re.Match[str]) -> Shown:
         state = NodeState.STOPPING
     elif "not started" in words:
         state = NodeState.STARTING
-    return Shown(int(found[1]), found[2] or "", state)
+    return NodeStatus(int(found[1]), found[2] or "", state)

@@ -13,8 +13,8 @@ from aws_setup.errors import SetupError
 from aws_setup.software.sql import migrations
 from aws_setup.software.sql.client import DENIED, Mysql, SqlError, literal
 
-ENTRY = "database user"
-PLACES = ("%", "localhost")
+PASSWORD_KEY = "database user"
+PASSWORD_HOSTS = ("%", "localhost")
 """From where the user may come; an anonymous user of the image would stand before '%' alone."""
 
 
@@ -45,9 +45,9 @@ def ensure_account(config: Config, root: Mysql, *, foreign: bool) -> Mysql:
         SetupError: the user has a password that nobody told us.
     """
     password = known_password(config)
-    entry = migrations.read_books(root).get(ENTRY)
-    ours = entry is not None and entry.state is migrations.State.DONE
-    if password is not None and _lets_in(Mysql(root.machine, config.ndb_user, password)):
+    entry = migrations.read_applied(root).get(PASSWORD_KEY)
+    ours = entry is not None and entry.state is migrations.MigrationState.DONE
+    if password is not None and _authenticates(Mysql(root.machine, config.ndb_user, password)):
         _grant(config, root)
     elif exists(config, root) and (ours or (foreign and not config.ndb_password)):
         raise SetupError(
@@ -59,7 +59,9 @@ def ensure_account(config: Config, root: Mysql, *, foreign: bool) -> Mysql:
     else:
         password = password or _new_password(config)
         _set_password(config, root, password)
-    migrations.write_entry(root, ENTRY, migrations.Entry(migrations.State.DONE, 1, "0" * 64))
+    migrations.record(
+        root, PASSWORD_KEY, migrations.AppliedScript(migrations.MigrationState.DONE, 1, "0" * 64)
+    )
     return Mysql(root.machine, config.ndb_user, password or "")
 
 
@@ -68,7 +70,7 @@ def exists(config: Config, root: Mysql) -> bool:
     return bool(root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};"))
 
 
-def _lets_in(user: Mysql) -> bool:
+def _authenticates(user: Mysql) -> bool:
     try:
         user.run("SELECT 1;")
     except SqlError as error:
@@ -88,7 +90,7 @@ def _new_password(config: Config) -> str:
 
 def _set_password(config: Config, root: Mysql, password: str) -> None:
     rows = root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};")
-    hosts = dict.fromkeys([*PLACES, *(row[0] for row in rows)])
+    hosts = dict.fromkeys([*PASSWORD_HOSTS, *(row[0] for row in rows)])
     names = [f"{literal(config.ndb_user)}@{literal(host)}" for host in hosts]
     by = f"IDENTIFIED BY {literal(password)}"
     root.run(
@@ -99,12 +101,12 @@ def _set_password(config: Config, root: Mysql, password: str) -> None:
 
 
 def _grant(config: Config, root: Mysql) -> None:
-    names = [f"{literal(config.ndb_user)}@{literal(place)}" for place in PLACES]
+    names = [f"{literal(config.ndb_user)}@{literal(place)}" for place in PASSWORD_HOSTS]
     there = {
         row[0]
         for row in root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};")
     }
-    wanted = [name for name, place in zip(names, PLACES, strict=True) if place in there]
+    wanted = [name for name, place in zip(names, PASSWORD_HOSTS, strict=True) if place in there]
     root.run(
         "".join(
             f"GRANT ALL PRIVILEGES ON `{database}`.* TO {name};\n"
@@ -115,7 +117,7 @@ def _grant(config: Config, root: Mysql) -> None:
 
 
 @dataclass(frozen=True)
-class RememberedPassword(Step):
+class PasswordFile(Step):
     """The generated password on this computer, which goes when the database goes."""
 
     name: str = "database password"

@@ -37,11 +37,11 @@ class SqlError(SetupError):
     """The server refused a statement; `code` is MySQL's error number, 0 when it gave none."""
 
     def __init__(self, machine: str, *, code: int, message: str) -> None:
-        super().__init__(f"{machine}: mysql ended with an error", message, _mend(code))
+        super().__init__(f"{machine}: mysql ended with an error", message, _fix(code))
         self.code, self.message = code, message
 
 
-def _mend(code: int) -> str:
+def _fix(code: int) -> str:
     if code == DENIED:
         return "set ndb_root_password or ndb_password (LAMBDA_FS_NDB_…) to the password it has"
     if code in {1005, 1114, 1297, 1028}:

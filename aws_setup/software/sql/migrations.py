@@ -24,17 +24,17 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
 """
 """In the cluster and not on the manager's disk, so that it lives exactly as long as the data."""
 
-HOLD = f"DO GET_LOCK('{DATABASE}', 60)"
+HOLD_LOCK = f"DO GET_LOCK('{DATABASE}', 60)"
 """The statement with which a session that runs a script says so, until it ends.
 
 mysql goes on with what it was sent when its SSH connection breaks, for as long as that takes.
 """
 
-PATIENCE = 3000
+LOCK_TIMEOUT_SECONDS = 3000
 """Seconds that a run waits for the session of an earlier one."""
 
 
-class State(StrEnum):
+class MigrationState(StrEnum):
     """How far a script came; a running one was interrupted when nobody runs it."""
 
     RUNNING = "running"
@@ -43,18 +43,18 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class AppliedScript:
     """How many of a script's statements have run, and the SHA-256 of those."""
 
-    state: State
+    state: MigrationState
     statements: int
     sha256: str
 
 
-def open_books(root: Mysql) -> dict[str, Entry]:
+def create_table(root: Mysql) -> dict[str, AppliedScript]:
     """Make the books when there are none, and return what they say."""
     root.run(_CREATE)
-    return read_books(root)
+    return read_applied(root)
 
 
 def wait_for_earlier(root: Mysql, *, note: Callable[[str], None]) -> None:
@@ -66,16 +66,18 @@ def wait_for_earlier(root: Mysql, *, note: Callable[[str], None]) -> None:
     if root.run(f"SELECT IS_FREE_LOCK('{DATABASE}');") == [["1"]]:
         return
     note("waiting for the statements that an earlier run has sent")
-    got = root.run(f"SELECT GET_LOCK('{DATABASE}', {PATIENCE});", timeout=PATIENCE + 60)
+    got = root.run(
+        f"SELECT GET_LOCK('{DATABASE}', {LOCK_TIMEOUT_SECONDS});", timeout=LOCK_TIMEOUT_SECONDS + 60
+    )
     if got != [["1"]]:
         raise SetupError(
             f"{root.machine}: an earlier run's SQL script is still being executed",
-            f"its session did not end in {PATIENCE // 60} minutes",
+            f"its session did not end in {LOCK_TIMEOUT_SECONDS // 60} minutes",
             "see SHOW PROCESSLIST on the NDB manager; when it has ended, run the same command",
         )
 
 
-def read_books(root: Mysql) -> dict[str, Entry]:
+def read_applied(root: Mysql) -> dict[str, AppliedScript]:
     """Return what the books say; nothing when there are none."""
     try:
         rows = root.run(f"SELECT name, state, statements, sha256 FROM {TABLE};")
@@ -83,15 +85,18 @@ def read_books(root: Mysql) -> dict[str, Entry]:
         if error.code in {NO_DATABASE, NO_TABLE}:
             return {}
         raise
-    return {name: Entry(State(state), int(count), sha256) for name, state, count, sha256 in rows}
+    return {
+        name: AppliedScript(MigrationState(state), int(count), sha256)
+        for name, state, count, sha256 in rows
+    }
 
 
-def entry_sql(name: str, entry: Entry) -> str:
+def record_sql(name: str, entry: AppliedScript) -> str:
     """Return the statement that writes an entry, without its delimiter."""
     values = (literal(name), literal(entry.state), str(entry.statements), literal(entry.sha256))
     return f"REPLACE INTO {TABLE} (name, state, statements, sha256) VALUES ({', '.join(values)})"
 
 
-def write_entry(root: Mysql, name: str, entry: Entry) -> None:
+def record(root: Mysql, name: str, entry: AppliedScript) -> None:
     """Write an entry."""
-    root.run(entry_sql(name, entry) + ";")
+    root.run(record_sql(name, entry) + ";")

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.software.sql.client import Mysql, SqlError
-from aws_setup.software.sql.migrations import HOLD, Entry, State, entry_sql, read_books, write_entry
+from aws_setup.software.sql.migrations import (
+    HOLD_LOCK,
+    AppliedScript,
+    MigrationState,
+    read_applied,
+    record,
+    record_sql,
+)
 from aws_setup.software.sql.statements import Statement, digest, split
 
 CREATE_USER = "create_user.sql"
@@ -47,13 +54,13 @@ class Script:
         """The statements that count."""
         return [statement for statement in self.statements if not statement.context]
 
-    def entry(self, count: int, state: State) -> Entry:
+    def entry(self, count: int, state: MigrationState) -> AppliedScript:
         """Return the books' entry after `count` statements."""
-        return Entry(state, count, digest(self.work[:count]))
+        return AppliedScript(state, count, digest(self.work[:count]))
 
-    def agrees(self, entry: Entry) -> bool:
+    def agrees(self, entry: AppliedScript) -> bool:
         """Tell whether what has run is what the file says today."""
-        whole = entry.state is not State.DONE or entry.statements == len(self.work)
+        whole = entry.state is not MigrationState.DONE or entry.statements == len(self.work)
         return whole and entry.sha256 == digest(self.work[: entry.statements])
 
 
@@ -86,7 +93,7 @@ def load(folder: str) -> list[Script]:
 
 
 def execute(
-    script: Script, entry: Entry | None, as_user: Mysql, root: Mysql, *, database: str
+    script: Script, entry: AppliedScript | None, as_user: Mysql, root: Mysql, *, database: str
 ) -> None:
     """Run what is left of a script; the books follow statement by statement.
 
@@ -100,26 +107,26 @@ def execute(
     Raises:
         SetupError: a statement failed; it names the line. A re-run goes on with that statement.
     """
-    before = entry or script.entry(0, State.FAILED)
-    interrupted = before.state is State.RUNNING
+    before = entry or script.entry(0, MigrationState.FAILED)
+    interrupted = before.state is MigrationState.RUNNING
     done = before.statements
     while True:
         try:
             as_user.run(_feed(script, done), database=database, timeout=TIMEOUT)
         except SqlError as error:
-            now = read_books(root).get(script.name, before)
+            now = read_applied(root).get(script.name, before)
             if interrupted and now.statements == done and error.code in ALREADY:
                 done, interrupted = done + 1, False
                 continue
             if error.code:
-                write_entry(root, script.name, script.entry(now.statements, State.FAILED))
-            raise _told(script, now.statements, error) from None
+                record(root, script.name, script.entry(now.statements, MigrationState.FAILED))
+            raise _message(script, now.statements, error) from None
         return
 
 
 def _feed(script: Script, done: int) -> str:
     """Return the statements after the first `done`, each followed by its entry in the books."""
-    parts = [HOLD, entry_sql(script.name, script.entry(done, State.RUNNING))]
+    parts = [HOLD_LOCK, record_sql(script.name, script.entry(done, MigrationState.RUNNING))]
     count = 0
     for statement in script.statements:
         if statement.context:
@@ -128,12 +135,12 @@ def _feed(script: Script, done: int) -> str:
         count += 1
         if count > done:
             parts.append(statement.text)
-            parts.append(entry_sql(script.name, script.entry(count, State.RUNNING)))
-    parts.append(entry_sql(script.name, script.entry(len(script.work), State.DONE)))
+            parts.append(record_sql(script.name, script.entry(count, MigrationState.RUNNING)))
+    parts.append(record_sql(script.name, script.entry(len(script.work), MigrationState.DONE)))
     return f"DELIMITER {_NEXT}\n" + "".join(f"{part}\n{_NEXT}\n" for part in parts)
 
 
-def _told(script: Script, done: int, error: SqlError) -> SetupError:
+def _message(script: Script, done: int, error: SqlError) -> SetupError:
     if not error.code or done >= len(script.work):
         return error
     statement = script.work[done]

@@ -31,7 +31,7 @@ _PATH = re.compile(r"^/[A-Za-z0-9/]*$")
 
 
 @dataclass(frozen=True)
-class Role:
+class ServerRole:
     """What a server answers to `srvr`: its mode and last transaction; mode '' while it has none."""
 
     mode: str = ""
@@ -101,10 +101,10 @@ def listed(output: str) -> set[str]:
     return {line.strip() for line in output.splitlines() if _PATH.match(line.strip())}
 
 
-def parse_role(answer: bytes | None) -> Role | None:
+def parse_role(answer: bytes | None) -> ServerRole | None:
     """Return a server's role from its answer to `srvr`; None when no server listens."""
     if answer is None:
         return None
     pairs = (line.partition(":") for line in answer.decode(errors="replace").splitlines())
     found = {key.strip(): value.strip() for key, _, value in pairs}
-    return Role(found.get("Mode", ""), found.get("Zxid", ""))
+    return ServerRole(found.get("Mode", ""), found.get("Zxid", ""))

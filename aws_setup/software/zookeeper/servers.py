@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.ssh import Hosts, Machine, RemoteError, digest_of
+from aws_setup.ssh import Machine, MachinePool, RemoteError, digest_of
 
 START = 120.0
 """Seconds that a server gets from its start until it serves; 5 are usual."""
@@ -16,7 +16,7 @@ _PAUSE = 1.0
 
 
 @dataclass(frozen=True)
-class Server:
+class MemberSpec:
     """One member as it shall be: its machine and the files it needs."""
 
     machine: Machine
@@ -24,7 +24,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Survey:
+class MemberStatus:
     """One member as it is.
 
     `wrong` are the files that are missing or different; `role` is None when no server listens;
@@ -32,9 +32,9 @@ class Survey:
     was a member before.
     """
 
-    server: Server
+    server: MemberSpec
     wrong: tuple[str, ...]
-    role: zk.Role | None
+    role: zk.ServerRole | None
     stale: bool
     has_data: bool
 
@@ -44,7 +44,7 @@ class Survey:
         return self.role is not None and self.role.serving
 
 
-def survey(server: Server) -> Survey:
+def member_status(server: MemberSpec) -> MemberStatus:
     """Ask a machine how its server is; nothing is changed."""
     marker = f"{zk.DATA}/version-2/currentEpoch"
     facts = server.machine.facts(*server.files, zk.PID_FILE, marker, sudo=True)
@@ -56,15 +56,15 @@ def survey(server: Server) -> Survey:
     started = facts[zk.PID_FILE].changed if zk.PID_FILE in facts else 0.0
     stale = any(facts[path].changed > started for path in server.files if path in facts)
     was_member = marker in facts or zk.PID_FILE in facts
-    return Survey(server, wrong, role(server), stale or bool(wrong), was_member)
+    return MemberStatus(server, wrong, role(server), stale or bool(wrong), was_member)
 
 
-def role(server: Server) -> zk.Role | None:
+def role(server: MemberSpec) -> zk.ServerRole | None:
     """Return what the server says about itself; None when none listens."""
     return zk.parse_role(server.machine.ask(zk.CLIENT_PORT, b"srvr"))
 
 
-def configure(server: Server) -> bool:
+def configure(server: MemberSpec) -> bool:
     """Make folders and files right; tells whether a file had to be written."""
     server.machine.run(["mkdir", "-p", zk.DATA, zk.LOGS], sudo=True, repeatable=True)
     written = [
@@ -73,7 +73,7 @@ def configure(server: Server) -> bool:
     return any(written)
 
 
-def start(server: Server) -> None:
+def start(server: MemberSpec) -> None:
     """Start a server; one that runs already is fine.
 
     The process id in the file may be another process's since a reboot, and zkServer.sh would then
@@ -87,7 +87,7 @@ def start(server: Server) -> None:
             raise
 
 
-def restart(server: Server) -> None:
+def restart(server: MemberSpec) -> None:
     """Stop a server, wait until its port is closed, and start it."""
     server.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
     server.machine.run([zk.SERVER, "stop"], sudo=True)
@@ -101,7 +101,7 @@ def restart(server: Server) -> None:
     start(server)
 
 
-def wait_listening(server: Server) -> None:
+def wait_listening(server: MemberSpec) -> None:
     """Return when the server answers at all, a member of an ensemble or not yet."""
     wait_until(
         f"ZooKeeper answers on {server.machine}",
@@ -113,7 +113,7 @@ def wait_listening(server: Server) -> None:
     )
 
 
-def wait_serving(server: Server) -> None:
+def wait_serving(server: MemberSpec) -> None:
     """Return when the server is a working member."""
 
     def probe() -> bool | Pending:
@@ -132,7 +132,7 @@ def wait_serving(server: Server) -> None:
     )
 
 
-def roles(hosts: Hosts, servers: Sequence[Server]) -> dict[str, str]:
+def roles(hosts: MachinePool, servers: Sequence[MemberSpec]) -> dict[str, str]:
     """Return machine name -> role, 'down' where no server listens."""
     answers = hosts.each(servers, role)
     return {
@@ -148,7 +148,7 @@ def complete(found: dict[str, str]) -> bool:
 
 
 def wait_complete(
-    hosts: Hosts, servers: Sequence[Server], *, clock: Clock, note: Callable[[str], None]
+    hosts: MachinePool, servers: Sequence[MemberSpec], *, clock: Clock, note: Callable[[str], None]
 ) -> dict[str, str]:
     """Return the roles when there is one leader and every other member follows it."""
 
@@ -168,13 +168,15 @@ def wait_complete(
     )
 
 
-def bring_up(hosts: Hosts, servers: Sequence[Server], *, note: Callable[[str], None]) -> None:
+def bring_up(
+    hosts: MachinePool, servers: Sequence[MemberSpec], *, note: Callable[[str], None]
+) -> None:
     """Make every server run with its present files, keeping the quorum where there is one.
 
     Members that hold data come first, so that new and empty ones never elect a leader without
     them. With a quorum, members with older files restart one by one, the leader last.
     """
-    found = hosts.each(servers, survey)
+    found = hosts.each(servers, member_status)
     majority = len(servers) // 2 + 1
     with_quorum = sum(one.serving for one in found) >= min(majority, _members(found))
     down = [one for one in found if one.role is None]
@@ -191,16 +193,16 @@ def bring_up(hosts: Hosts, servers: Sequence[Server], *, note: Callable[[str], N
     hosts.each([one.server for one in down if not one.has_data], start)
 
 
-def _members(found: Sequence[Survey]) -> int:
+def _members(found: Sequence[MemberStatus]) -> int:
     """Return how many serving members make a quorum of those that were members before."""
     before = sum(one.has_data for one in found)
     return max(1, before // 2 + 1)
 
 
 def _in_turn(
-    hosts: Hosts,
-    stale: Sequence[Survey],
-    found: Sequence[Survey],
+    hosts: MachinePool,
+    stale: Sequence[MemberStatus],
+    found: Sequence[MemberStatus],
     *,
     note: Callable[[str], None],
 ) -> None:
@@ -214,7 +216,9 @@ def _in_turn(
         (wait_serving if others else wait_listening)(one.server)
 
 
-def _wait_quorum(hosts: Hosts, others: Sequence[Server], *, members: int, clock: Clock) -> None:
+def _wait_quorum(
+    hosts: MachinePool, others: Sequence[MemberSpec], *, members: int, clock: Clock
+) -> None:
     def probe() -> bool | Pending:
         serving = sum(now is not None and now.serving for now in hosts.each(others, role))
         enough = serving >= members // 2 + 1

@@ -11,16 +11,16 @@ from aws_setup.software import machines as groups
 from aws_setup.software import ssh_access
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import (
-    Server,
-    Survey,
+    MemberSpec,
+    MemberStatus,
     bring_up,
     complete,
     configure,
+    member_status,
     roles,
-    survey,
     wait_complete,
 )
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.ssh import Machine, MachinePool
 
 ENSEMBLE = "zookeeper ensemble"
 ZNODES = "zookeeper znodes"
@@ -30,7 +30,7 @@ ZNODES = "zookeeper znodes"
 class Ensemble(Step):
     """Every ZooKeeper server configured and running, one leader, all others following."""
 
-    hosts: Hosts
+    hosts: MachinePool
     needs: tuple[str, ...] = (ssh_access.NAME,)
     name: str = ENSEMBLE
     part: str = "software"
@@ -40,13 +40,13 @@ class Ensemble(Step):
         servers = self._servers(ctx)
         if not servers:
             return None
-        surveys = self.hosts.each(servers, survey)
+        surveys = self.hosts.each(servers, member_status)
         if not any(one.role or one.has_data for one in surveys):
             return None
         found = roles(self.hosts, servers)
         drift = [difference for one in surveys for difference in _differences(one)]
         if not drift and not complete(found):
-            drift = [Drift("ensemble", _said(found), "one leader, all others following")]
+            drift = [Drift("ensemble", _joined(found), "one leader, all others following")]
         return _ensemble(servers, found, drift)
 
     def create(self, ctx: Context) -> Found:
@@ -72,12 +72,12 @@ class Ensemble(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Do nothing: the software goes with its machines."""
 
-    def _servers(self, ctx: Context) -> list[Server]:
+    def _servers(self, ctx: Context) -> list[MemberSpec]:
         machines = groups.zookeeper_machines(ctx, self.hosts)
         addresses = self.hosts.each(machines, private_address)
         heap = ctx.config.zookeeper_jvm_heap_size
         return [
-            Server(machine, zk.files(addresses, index, heap=heap))
+            MemberSpec(machine, zk.files(addresses, index, heap=heap))
             for index, machine in enumerate(machines)
         ]
 
@@ -86,7 +86,7 @@ class Ensemble(Step):
 class Znodes(Step):
     """The znodes of every NameNode deployment; existing ones are never touched."""
 
-    hosts: Hosts
+    hosts: MachinePool
     needs: tuple[str, ...] = (ssh_access.NAME, ENSEMBLE)
     name: str = ZNODES
     part: str = "software"
@@ -163,7 +163,7 @@ def _session(machine: Machine, wanted: list[str]) -> set[str]:
     return there
 
 
-def zookeeper_role(machine: Machine) -> zk.Role | None:
+def zookeeper_role(machine: Machine) -> zk.ServerRole | None:
     """Return what a machine's server says about itself; None when none listens."""
     return zk.parse_role(machine.ask(zk.CLIENT_PORT, b"srvr"))
 
@@ -175,7 +175,7 @@ def private_address(machine: Machine) -> str:
     return machine.private_ip
 
 
-def _differences(one: Survey) -> list[Drift]:
+def _differences(one: MemberStatus) -> list[Drift]:
     name = one.server.machine.name
     drift = [Drift(f"{path} on {name}", "different or missing", "right") for path in one.wrong]
     if one.role is None:
@@ -186,11 +186,11 @@ def _differences(one: Survey) -> list[Drift]:
 
 
 def _ensemble(
-    servers: list[Server], found: dict[str, str], drift: list[Drift], *, ready: bool = True
+    servers: list[MemberSpec], found: dict[str, str], drift: list[Drift], *, ready: bool = True
 ) -> Found:
     return Found(
         ", ".join(server.machine.id for server in servers),
-        _said(found) or "starting",
+        _joined(found) or "starting",
         {"roles": found},
         tuple(drift),
         ready,
@@ -201,5 +201,5 @@ def _znodes(total: int, drift: list[Drift]) -> Found:
     return Found(f"{total} znodes", "there" if not drift else "incomplete", drift=tuple(drift))
 
 
-def _said(found: dict[str, str]) -> str:
+def _joined(found: dict[str, str]) -> str:
     return ", ".join(f"{name} {mode}" for name, mode in found.items())

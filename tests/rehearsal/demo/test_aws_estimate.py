@@ -6,8 +6,8 @@ import pytest
 
 import create_aws_infrastructure
 from aws_setup.config import Config
-from aws_setup.engine.history import End, Head, Record
-from aws_setup.engine.runner import Event, Kind
+from aws_setup.engine.history import RunEnded, RunRecord, RunStarted
+from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.rehearsal.story.acts import CONFIGURE, CREATE, Act
 from aws_setup.rehearsal.story.books import Page
@@ -18,21 +18,21 @@ from aws_setup.report.timeline import critical_path, spans, total_seconds
 SPEED = 60.0
 
 
-def events(step: str, start: float, *notes: tuple[float, str], end: float) -> list[Event]:
+def events(step: str, start: float, *notes: tuple[float, str], end: float) -> list[StepEvent]:
     """Return the events of a step that was created."""
-    told = [Event(at, Kind.NOTE, step, text=text) for at, text in notes]
+    told = [StepEvent(at, EventKind.NOTE, step, text=text) for at, text in notes]
     return [
-        Event(start, Kind.START, step, Action.CREATE),
+        StepEvent(start, EventKind.START, step, Action.CREATE),
         *told,
-        Event(end, Kind.DONE, step, Action.CREATE),
+        StepEvent(end, EventKind.DONE, step, Action.CREATE),
     ]
 
 
-def run(*steps: list[Event], **needs: tuple[str, ...]) -> Record:
+def run(*steps: list[StepEvent], **needs: tuple[str, ...]) -> RunRecord:
     named = {step[0].step: needs.get(step[0].step.replace(" ", "_"), ()) for step in steps}
     told = sorted((event for step in steps for event in step), key=lambda event: event.at)
-    head = Head("create", CREATE, needs=named, hourly_usd=6.0)
-    return Record(head, tuple(told), End("ok", told[-1].at + 0.5, 10))
+    head = RunStarted("create", CREATE, needs=named, hourly_usd=6.0)
+    return RunRecord(head, tuple(told), RunEnded("ok", told[-1].at + 0.5, 10))
 
 
 def test_waits_are_stretched_and_work_is_not() -> None:
@@ -66,7 +66,7 @@ def test_what_needs_another_begins_when_that_has_ended() -> None:
 def test_what_passes_while_helm_works_takes_its_time_on_aws() -> None:
     made = run(events("openwhisk api", 0.0, end=0.1))
     assert total_seconds(as_on_aws(made, SPEED)) == LEAST["openwhisk api"] == 180
-    there = [Event(0.0, Kind.DONE, "openwhisk api", Action.EXISTS)]
+    there = [StepEvent(0.0, EventKind.DONE, "openwhisk api", Action.EXISTS)]
     assert total_seconds(as_on_aws(run(there), SPEED)) == 0
 
 
@@ -75,7 +75,7 @@ def test_short_steps_are_left_out_but_not_of_the_critical_path() -> None:
         events("vpc", 0.0, end=0.01),
         events("eks cluster", 0.01, end=100.0),
         events("elastic ip", 0.0, end=0.01),
-        [Event(0.0, Kind.DONE, "subnet", Action.EXISTS)],
+        [StepEvent(0.0, EventKind.DONE, "subnet", Action.EXISTS)],
         eks_cluster=("vpc",),
     )
     long, short = long_steps(made)
@@ -91,7 +91,7 @@ def test_the_steps_that_work_by_themselves_are_those_of_the_software() -> None:
 
 def test_each_part_costs_from_the_run_that_makes_it() -> None:
     def played(script: str, hours: float, *, hourly: float | None, verb: str = "create") -> Played:
-        record = Record(Head(verb, script, hourly_usd=hourly)) if hourly else None
+        record = RunRecord(RunStarted(verb, script, hourly_usd=hourly)) if hourly else None
         act = Act("", script, (verb,))
         return Played(act, 0, 1.0, Page(0, ()), run=record, on_aws=hours * 3600)
 

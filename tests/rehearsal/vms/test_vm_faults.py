@@ -15,7 +15,7 @@ from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.machines.chaos import LATE_SECONDS, fate
 from aws_setup.rehearsal.machines.crowd import Crowd
 from aws_setup.rehearsal.settings import Settings
-from aws_setup.ssh import Hosts, Machine
+from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.errors import ConnectionLost
 from tests.support.machines import ADDRESSES, World, make_key, needs_machines, public_ip, world
 
@@ -103,7 +103,7 @@ def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
             )
         config = World(crowd, tmp_path, key).config()  # type: ignore[arg-type]  # it has the file
         for number in (0, 1):
-            machine = Hosts(config).machine(f"i-{number}", public_ip(number))
+            machine = MachinePool(config).machine(f"i-{number}", public_ip(number))
             with pytest.raises(ConnectionLost):
                 for _ in range(COMMANDS):
                     machine.run(["echo", "hello"])
