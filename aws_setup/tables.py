@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from aws_setup.aws.context import Step
 from aws_setup.config import Config
 from aws_setup.eks.access_entries import AccessEntries, AwsAuth
 from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
@@ -15,7 +16,6 @@ from aws_setup.eks.node_labels import NodeLabels
 from aws_setup.eks.node_launch_template import node_group_specs, node_template_step
 from aws_setup.eks.oidc import EbsRole, NodeRole, OidcProvider
 from aws_setup.eks.storage import DriverAccount, StorageClass, StorageProbe
-from aws_setup.engine.step import Step
 from aws_setup.infrastructure.autoscaling import (
     AutoScalingGroup,
     LaunchTemplate,
@@ -244,7 +244,7 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     every = cluster_steps(config.model_copy(update={**on, **given, **counts}))
     looks = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, DriverAccount, NodeLabels)
     kept = [step for step in every if not isinstance(step, looks)]
-    return restrict_needs([*(_removing(step) for step in kept), OrphanCleanup()])
+    return restrict_needs([*kept, OrphanCleanup()])
 
 
 def steps_deleted_with_cluster(config: Config) -> list[Step]:
@@ -260,14 +260,6 @@ def steps_deleted_with_cluster(config: Config) -> list[Step]:
         for step in cluster_teardown_steps(config)
         if not isinstance(step, ActiveCluster)
     ]
-
-
-def _removing(step: Step) -> Step:
-    """Return the step that finds only what this deployment made."""
-    if hasattr(step, "removing"):
-        changed: Step = replace(step, removing=True)  # type: ignore[type-var]
-        return changed
-    return step
 
 
 def restrict_needs(steps: Sequence[Step]) -> list[Step]:

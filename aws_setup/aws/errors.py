@@ -37,7 +37,8 @@ _BUSY = ErrorMessage(
 )
 _CAPACITY = ErrorMessage(
     "AWS has no such machine free in this zone right now",
-    f"wait and run it again, or set another instance type or other availability_zones; {HINT_RERUN}",
+    f"wait and run it again, or set another instance type or other "
+    f"availability_zones; {HINT_RERUN}",
 )
 _IMAGE = ErrorMessage(
     "this AMI does not exist in this region, or is not shared with this account",

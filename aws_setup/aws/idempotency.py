@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError, HTTPClientError
 
 from aws_setup.aws.session import error_code
-from aws_setup.engine.step import Context
+from aws_setup.engine.step import RunContext
 from aws_setup.engine.wait import Clock, Pending, wait_until
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ THROTTLING_CODES = frozenset(
 """Error codes that mean: not done, come back later."""
 
 
-def create_once(ctx: Context, *, there: Callable[[], T | None], create: Callable[[], T]) -> T:
+def create_once(ctx: RunContext, *, there: Callable[[], T | None], create: Callable[[], T]) -> T:
     """Create something that takes no client token, without ever making a second one.
 
     It is looked up before every try, so that a create whose answer was lost, by this process or
@@ -90,7 +90,7 @@ def is_retryable(error: ClientError | HTTPClientError) -> bool:
 
 
 def delete_with_retry(
-    ctx: Context,
+    ctx: RunContext,
     what: str,
     delete: Callable[[], object],
     *,

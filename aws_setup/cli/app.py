@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
@@ -24,7 +25,6 @@ from aws_setup.cli.debug_log import log_to_file
 from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.config import Config, load_config, shadowed_settings
 from aws_setup.engine.result import Result
-from aws_setup.engine.step import Context
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.report import Report, Style
@@ -172,7 +172,14 @@ def run_verb(
     clock = SystemClock()
     aws = open_aws(config)
     inventory = Inventory(aws, config)
-    ctx = Context(config, aws, clock, inventory, patient=not no_wait, reformat=reformat)
+    ctx = Context(
+        config=config,
+        aws=aws,
+        clock=clock,
+        inventory=inventory,
+        patient=not no_wait,
+        reformat=reformat,
+    )
     result.account, result.region = aws.identity.account, aws.region
     result.more["arn"] = aws.identity.arn
     run = CommandRun(script, ctx, clock, report, result, keeper, only, yes, prompt_function())

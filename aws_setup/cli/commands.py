@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import Prices, price
 from aws_setup.cli.run_recorder import Mode, RunRecorder
 from aws_setup.config import Config
+from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import Result, changes
 from aws_setup.engine.runner import Outcome, apply, removable, remove
-from aws_setup.engine.step import Action, Context, Found, Step
+from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.existing_network import named_vpcs
@@ -218,6 +220,7 @@ def destroy(run: CommandRun) -> None:
     Raises:
         Refused: a step refuses even the look, as with a kubeconfig that leads somewhere else.
     """
+    run.ctx.owned_only = True
     table = list(run.script.removal(run.ctx.config))
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     rows = [
@@ -294,7 +297,8 @@ def _write_receipt(run: CommandRun, found: Mapping[str, Found]) -> None:
     config = run.ctx.config
     known = {step.name for step in (*run.script.table(config), *run.script.removal(config))}
     gone = run.script.whole and not found
-    write_receipt(config, region=run.ctx.aws.region, found=found, known=None if gone else known)
+    head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
+    write_receipt(receipt_path(config), head, found, known=None if gone else known)
 
 
 def _confirm_data_loss(run: CommandRun) -> None:

@@ -9,22 +9,23 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from aws_setup.aws.context import Context
+from aws_setup.cli.debug_log import redact
 from aws_setup.config import Config
+from aws_setup.config.paths import events_path
 from aws_setup.engine.graph import transitive_reduction
 from aws_setup.engine.history import (
     EventLog,
     PlannedStep,
     RunRecord,
     RunStarted,
-    events_path,
     read_events,
-    scrub,
     timestamp,
 )
 from aws_setup.engine.plan import Row
 from aws_setup.engine.result import Result
 from aws_setup.engine.runner import EventKind, Listener, StepEvent, removable, removal_needs
-from aws_setup.engine.step import Action, Context
+from aws_setup.engine.step import Action
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Problem
 from aws_setup.report import Report
@@ -44,7 +45,7 @@ class RunRecorder:
     def __init__(self, script: str, command: str, *, html: str | None = None) -> None:
         self.html = None if html is None else Path(html)
         self.config: Config | None = None
-        self.log = EventLog(script=script, command=command)
+        self.log = EventLog(script=script, command=command, redact=redact)
 
     def check(self, config: Config) -> None:
         """Take the configuration, with which the page is drawn, if the page can be written.
@@ -70,7 +71,7 @@ class RunRecorder:
             region=ctx.aws.region,
             started=timestamp(ctx.clock.today()),
             needs={step: tuple(needed) for step, needed in needs.items()},
-            plan={row.step.name: _planned(row, deed) for row in rows},
+            plan={row.step.name: _planned(row, deed, self.log) for row in rows},
             **_prices(result),
         )
         path = None if deed is Mode.LOOK else events_path(ctx.config)
@@ -137,10 +138,10 @@ class RunRecorder:
         return [record for record in records if record != self.log.record()]
 
 
-def _planned(row: Row, deed: Mode) -> PlannedStep:
+def _planned(row: Row, deed: Mode, log: EventLog) -> PlannedStep:
     action = Action.DELETE if deed is Mode.REMOVE else row.action
     found = row.found
-    return PlannedStep(action, scrub(found.id), found.state) if found else PlannedStep(action)
+    return PlannedStep(action, log.scrub(found.id), found.status) if found else PlannedStep(action)
 
 
 def _prices(result: Result) -> dict[str, Any]:

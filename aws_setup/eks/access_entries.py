@@ -9,12 +9,14 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.config.paths import receipt_path
 from aws_setup.eks.aws_auth import merged, needs_path, principal_of
-from aws_setup.engine.receipt import receipt_path, write_private
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.receipt import write_private
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import CONFIG_MAP, NAMESPACE, Json, KubeError
@@ -48,13 +50,12 @@ class AccessEntries(Step):
     name: str = "cluster access"
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return who has access; None while none of the administrators has."""
         if active_cluster(ctx) is None:
             return None
-        if self.removing:
+        if ctx.owned_only:
             ours = self._ours(ctx)
             return Found(", ".join(ours), "available") if ours else None
         if mode_of(ctx) == "CONFIG_MAP":
@@ -98,10 +99,6 @@ class AccessEntries(Step):
             policyArn=ADMIN_POLICY,
             accessScope={"type": "cluster"},
         )
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Let in whoever is missing."""
-        return self.create(ctx)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when Kubernetes lets the caller in: a new entry takes several seconds."""
@@ -206,13 +203,6 @@ class AwsAuth(Step):
             "data": self._wanted(ctx, {}),
         }
         kube_client(ctx).create(CONFIG_MAP, body, "kube-system")
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Merge what is missing."""
-        return self.create(ctx)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Leave it: it goes with the cluster, and others may have entries in it."""
 
 
 def back_up(ctx: Context, config_map: Json) -> None:

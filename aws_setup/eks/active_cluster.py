@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.context import CleanupStep, Context, ExistingResource, Step
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, Found, Step
+from aws_setup.engine.step import Found
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of
 from aws_setup.kube.client import KubeError
@@ -14,7 +15,7 @@ from aws_setup.kube.connect import cluster_of
 
 
 @dataclass(frozen=True)
-class ActiveCluster(EksCluster):
+class ActiveCluster(ExistingResource, EksCluster):
     """The cluster that create_aws_infrastructure.py made: used here, waited for, never changed."""
 
     needs: tuple[str, ...] = ()
@@ -32,7 +33,7 @@ class ActiveCluster(EksCluster):
 
 
 @dataclass(frozen=True)
-class SkipIfUnreachable(Step):
+class SkipIfUnreachable(CleanupStep):
     """A step of destroy for what ends with the cluster anyway: not reached means nothing to do.
 
     Load balancers and volumes that Kubernetes made are then taken away by the sweep of the VPC.
@@ -59,10 +60,6 @@ class SkipIfUnreachable(Step):
             if error.status in (0, 401, 403):
                 return None
             raise
-
-    def create(self, ctx: Context) -> Found:
-        """Never make anything."""
-        raise AssertionError(f"{self.name} only deletes")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the thing."""

@@ -11,11 +11,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
@@ -31,7 +32,6 @@ class Addon(Step):
     needs: tuple[str, ...] = ("eks cluster",)
     role: str = ""
     part: str = "eks"
-    removing: bool = False
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -42,7 +42,7 @@ class Addon(Step):
         """Return the add-on, ours or another's: both are used."""
         addon = describe(ctx, self.addon)
         found = self._found(ctx, addon) if addon else None
-        return None if found and self.removing and not found.facts["ours"] else found
+        return None if found and ctx.owned_only and not found.facts["ours"] else found
 
     def _found(self, ctx: Context, addon: Item) -> Found:
         status = addon["status"]
@@ -54,7 +54,14 @@ class Addon(Step):
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
         if addon["status"] in ("CREATE_FAILED", "DELETING"):
-            return (Drift("status", f"{addon['status']} {_reasons(addon)}".strip(), "ACTIVE"),)
+            return (
+                Drift(
+                    "status",
+                    f"{addon['status']} {_reasons(addon)}".strip(),
+                    "ACTIVE",
+                    key=DriftKey.STATUS,
+                ),
+            )
         role = ctx.found.get(self.role)
         has = addon.get("serviceAccountRoleArn", "")
         if role and has != role.id:
@@ -91,7 +98,7 @@ class Addon(Step):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Give the add-on its role; one whose creation failed is deleted and made anew."""
-        if any(drift.what == "status" for drift in found.drift):
+        if any(drift.key is DriftKey.STATUS for drift in found.drift):
             _delete(ctx, self.addon)
             return self.create(ctx)
         ctx.aws.eks.update_addon(

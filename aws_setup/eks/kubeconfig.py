@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.receipt import write_private
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.connect import cluster_of
 
@@ -130,7 +131,6 @@ class Kubeconfig(Step):
     name: str = "kubeconfig"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the entry, compared with the cluster; without a cluster, by its name."""
@@ -138,7 +138,7 @@ class Kubeconfig(Step):
         try:
             document = load(path)
         except Refused as error:
-            if not self.removing:
+            if not ctx.owned_only:
                 raise
             # What cannot be read is left alone, and keeps nothing else from being removed.
             ctx.note(str(error))
@@ -147,7 +147,7 @@ class Kubeconfig(Step):
             return None
         cluster = cluster_of(ctx)
         here = ("", ctx.config.deployment_name)
-        if self.removing and cluster and tag_of(cluster, DEPLOYMENT_TAG) not in here:
+        if ctx.owned_only and cluster and tag_of(cluster, DEPLOYMENT_TAG) not in here:
             return None
         drift = []
         if cluster and cluster.get("endpoint"):
@@ -167,10 +167,6 @@ class Kubeconfig(Step):
         _back_up(path, name)
         _save(path, insert_entry(document, name, _parts(ctx, cluster), current=current))
         return Found(f"{path}: {name}", "there", {"context": name})
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Put the entry right."""
-        return self.create(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Take our entry out."""

@@ -8,13 +8,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import NodeGroupSpec
-from aws_setup.engine.step import OWNER, Context, CostItem, Drift, Found, Step
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import cluster_of
@@ -71,7 +72,7 @@ class NodeGroup(Step):
         if tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             owner = tag_of(group, DEPLOYMENT_TAG) or "somebody else"
             mend = f"delete the node group {group['nodegroupName']} in the EKS console"
-            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
+            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
         if group["status"] in ("CREATE_FAILED", "DELETING"):
             return (Drift(FAILED, f"{group['status']} {_reasons(group)}".strip(), "ACTIVE"),)
         types = group.get("instanceTypes") or []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.kube.client import NODE, Json
 from aws_setup.kube.connect import active_cluster, kube_client
 
@@ -53,13 +54,6 @@ class NodeLabels(Step):
             ctx.note(f"{_name(node)} gets its label {ROLE_LABEL}={role} back")
         nodes = door.list(NODE)
         return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)})
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Put the label back."""
-        return self.create(ctx)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Leave it: the labels go with their nodes."""
 
 
 def count_ready(nodes: Sequence[Json]) -> str:

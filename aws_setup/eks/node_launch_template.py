@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, Drift
+from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.autoscaling import (
     CONTENT_TAG,
     AutoScalingSpec,

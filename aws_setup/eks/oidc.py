@@ -10,11 +10,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
-from aws_setup.engine.step import OWNER, Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.autoscaling import group_name
 from aws_setup.infrastructure.iam import delete_role, trust_policy
@@ -89,7 +90,7 @@ class ManagedRole(Step):
         if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             owner = tag_of(role, DEPLOYMENT_TAG) or "somebody else"
             mend = f"delete the role {role['RoleName']}, or choose another name for it"
-            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
+            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
         drift = []
         if any(not set(group) & self._attached(ctx) for group in self.policies()):
             drift.append(Drift("policies", "incomplete", "as AWS asks for"))
@@ -120,7 +121,7 @@ class ManagedRole(Step):
             if error_code(error) != "EntityAlreadyExists":
                 raise
         found = wait_visible(lambda: self.find(ctx), clock=ctx.clock)
-        if found is None or any(drift.mend for drift in found.drift):
+        if found is None or any(drift.fix for drift in found.drift):
             raise SetupError(
                 f"the IAM role {name} is somebody else's",
                 "it appeared while this run was under way",
@@ -209,13 +210,12 @@ class OidcProvider(Step):
     name: str = "oidc provider"
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the provider of this cluster; when removing, ours, also of clusters long gone."""
         listed = ctx.aws.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
         eks = [one["Arn"] for one in listed if ":oidc-provider/oidc.eks." in one["Arn"]]
-        if self.removing:
+        if ctx.owned_only:
             ours = [arn for arn in eks if self._ours(ctx, arn)]
             return Found(ours[0], "available", {"arns": ours}) if ours else None
         issuer = issuer_of(cluster_of(ctx))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
@@ -60,9 +61,6 @@ class DriverAccount(Step):
             door.delete(POD, pod["metadata"]["name"], "kube-system")
         return Found(found.id, "available")
 
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Leave it: it goes with the add-on."""
-
 
 @dataclass(frozen=True)
 class StorageClass(Step):
@@ -71,7 +69,6 @@ class StorageClass(Step):
     name: str = "gp3 storage class"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the class; one that another driver provisions is a conflict."""
@@ -82,7 +79,7 @@ class StorageClass(Step):
             return None
         metadata = there["metadata"]
         ours = owner_labels(ctx.config).items() <= (metadata.get("labels") or {}).items()
-        if self.removing and not ours:
+        if ctx.owned_only and not ours:
             return None
         drift = []
         if there.get("provisioner") != PROVISIONER:
@@ -142,13 +139,12 @@ class StorageProbe(Step):
         "invoker-nodes",
     )
     part: str = "eks"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the proof of an earlier run, which the StorageClass carries."""
         if active_cluster(ctx) is None:
             return None
-        if self.removing:
+        if ctx.owned_only:
             return (
                 Found(PROBE, "left over") if kube_client(ctx).get(CLAIM, PROBE, "default") else None
             )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aws_setup.config import Config
-from aws_setup.engine.receipt import receipt_path, write_private
+from aws_setup.engine.receipt import write_private
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
@@ -30,16 +28,6 @@ NOTES = 40
 
 TEXT = 400
 """Characters that are kept of a text."""
-
-SECRET_PATTERN = re.compile(
-    r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])"  # account ids, as in ARNs and host names
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}"  # access key ids
-    r"|(?<=X-Amz-Signature=)\w+|(?<=X-Amz-Security-Token=)[\w%]+|(?<=k8s-aws-v1\.)[\w-]+"
-    r"|(?<=password=)\S+|(?<=Basic )[\w+/=]{8,}|(?<=Bearer )[\w.-]{8,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*",
-    re.DOTALL,
-)
-"""What is never written: account ids, and what looks like a key, a token or a password."""
 
 
 @dataclass(frozen=True)
@@ -93,24 +81,6 @@ class RunRecord:
     end: RunEnded | None = None
 
 
-def events_path(config: Config) -> Path:
-    """Return where the deployment's event log is: beside its receipt."""
-    return receipt_path(config).with_suffix(".events.jsonl")
-
-
-def redact(text: str) -> str:
-    """Return a text without account ids and secrets.
-
-    Bytes that were no text where they came from, on a machine say, become question marks.
-    """
-    return SECRET_PATTERN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))
-
-
-def scrub(text: str) -> str:
-    """Return a text without account ids and secrets, cut to the length that is kept."""
-    return redact(text)[:TEXT]
-
-
 class EventLog:
     """Writes one run into the log, line by line; it can be told events from many threads.
 
@@ -118,8 +88,9 @@ class EventLog:
     `warning`, never the run; `record` has the whole run all the same.
     """
 
-    def __init__(self, *, script: str, command: str) -> None:
+    def __init__(self, *, script: str, command: str, redact: Callable[[str], str] = str) -> None:
         self.head = RunStarted(command, script)
+        self._redact = redact
         self.warning: Problem | None = None
         self._events: list[StepEvent] = []
         self._end: RunEnded | None = None
@@ -147,8 +118,8 @@ class EventLog:
                 event.kind,
                 event.step,
                 event.action,
-                scrub(event.text),
-                scrub(event.id),
+                self.scrub(event.text),
+                self.scrub(event.id),
             )
             self._events.append(kept)
             self._write(_document(kept))
@@ -157,11 +128,17 @@ class EventLog:
         self, *, now: float, result: str, api_calls: int, problems: Sequence[Problem] = ()
     ) -> None:
         """Write the `end` line."""
-        told = tuple(Problem(scrub(p.what), scrub(p.why), scrub(p.hint)) for p in problems)
+        told = tuple(
+            Problem(self.scrub(p.what), self.scrub(p.why), self.scrub(p.hint)) for p in problems
+        )
         seconds = 0.0 if self._began is None else round(now - self._began, 3)
         self._end = RunEnded(result, seconds, api_calls, told)
         with self._lock:
             self._write({"kind": "end"} | _document(self._end))
+
+    def scrub(self, text: str) -> str:
+        """Return a text without secrets, cut to the length that is kept."""
+        return self._redact(text)[:TEXT]
 
     def record(self) -> RunRecord:
         """Return the run so far."""

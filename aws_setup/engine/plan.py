@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
-from aws_setup.aws.errors import to_setup_error
 from aws_setup.engine.graph import run_graph
-from aws_setup.engine.step import OWNER, Action, Context, Drift, Found, Step
+from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
 from aws_setup.errors import Problem, Refused, SetupError
 
 
@@ -17,7 +17,7 @@ from aws_setup.errors import Problem, Refused, SetupError
 class Row:
     """One line of a plan: the step, what a run would do about it, and what is there now."""
 
-    step: Step
+    step: Step[Any]
     action: Action
     found: Found | None = None
     error: Exception | None = None
@@ -25,26 +25,28 @@ class Row:
     @property
     def conflicts(self) -> tuple[Drift, ...]:
         """The differences that cannot be changed in place."""
-        return tuple(drift for drift in (self.found.drift if self.found else ()) if drift.mend)
+        return tuple(drift for drift in (self.found.drift if self.found else ()) if drift.fix)
 
     @property
     def foreign(self) -> bool:
         """Whether what is there belongs to somebody else: it has the name, and not our tag."""
-        return any(drift.what == OWNER for drift in self.conflicts)
+        return any(drift.key is DriftKey.OWNER for drift in self.conflicts)
 
 
-def needs_of(steps: Sequence[Step]) -> dict[str, set[str]]:
+def needs_of(steps: Sequence[Step[Any]]) -> dict[str, set[str]]:
     """Return step name -> names of the steps that it needs, as the graph runner wants it."""
     return {step.name: set(step.needs) for step in steps}
 
 
-def inspect_all(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]) -> list[Row]:
+def inspect_all(
+    steps: Sequence[Step[Any]], ctx: RunContext, *, stop: Callable[[], None]
+) -> list[Row]:
     """Return a row for every step, in the table's order; fills `ctx.found` with what exists.
 
     A step whose `find` raises becomes `unknown` with its error; the others are looked at all the
     same.
     """
-    ctx.inventory.load()
+    ctx.refresh()
     rows: dict[str, Row] = {}
     by_name = {step.name: step for step in steps}
     lock = threading.Lock()
@@ -61,22 +63,22 @@ def inspect_all(steps: Sequence[Step], ctx: Context, *, stop: Callable[[], None]
     return [rows[step.name] for step in steps]
 
 
-def inspect_step(step: Step, ctx: Context) -> Row:
+def inspect_step(step: Step[Any], ctx: RunContext) -> Row:
     """Return the row of one step: find it and compare it with the configuration."""
     try:
         found = step.find(ctx)
     except Exception as error:  # noqa: BLE001 -- it is kept, shown, and decides the row
-        return Row(step, Action.UNKNOWN, error=error)
+        return Row(step, Action.UNKNOWN, error=ctx.explain(error))
     if found is None:
         return Row(step, Action.CREATE)
-    if any(drift.mend for drift in found.drift):
+    if any(drift.fix for drift in found.drift):
         return Row(step, Action.CONFLICT, found)
     if found.drift and not step.adopted:
         return Row(step, Action.UPDATE, found)
     return Row(step, Action.EXISTS, found)
 
 
-def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
+def only(steps: Sequence[Step[Any]], names: Sequence[str]) -> list[Step[Any]]:
     """Return the named steps and, recursively, what they need, in the table's order.
 
     Raises:
@@ -94,7 +96,7 @@ def only(steps: Sequence[Step], names: Sequence[str]) -> list[Step]:
     return [step for step in steps if step.name in wanted]
 
 
-def dependants(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
+def dependants(steps: Sequence[Step[Any]], names: Sequence[str]) -> set[str]:
     """Return the named steps and, recursively, what needs them: what destroy --only deletes.
 
     Raises:
@@ -135,7 +137,7 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
             "it cannot be changed in place",
-            drift.mend,
+            drift.fix,
         )
         for row in rows
         for drift in row.conflicts
@@ -145,8 +147,7 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
 def to_problem(error: Exception, *, step: str = "") -> Problem:
     """Return an error as a Problem, named after the step where it happened."""
     prefix = f"{step}: " if step else ""
-    told = to_setup_error(error)
-    if isinstance(told, SetupError):
-        first = told.problems[0]
+    if isinstance(error, SetupError):
+        first = error.problems[0]
         return Problem(prefix + first.what, first.why, first.hint)
-    return Problem(prefix + type(told).__name__, str(told), "run it again with -v for details")
+    return Problem(prefix + type(error).__name__, str(error), "run it again with -v for details")

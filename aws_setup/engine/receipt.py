@@ -9,23 +9,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from aws_setup.config import Config
 from aws_setup.engine.step import Found
 
 
-def receipt_path(config: Config) -> Path:
-    """Return where the deployment's receipt is: the .json file named, else one in the folder."""
-    path = Path(config.infrastructure_json_path)
-    return path if path.suffix == ".json" else path / f"{config.deployment_name}.json"
-
-
-def receipt(config: Config, *, region: str, found: Mapping[str, Found]) -> dict[str, Any]:
-    """Return the receipt's document: deployment, region, and every step's id, state and facts."""
-    steps = {
-        name: {"id": thing.id, "state": thing.state} | dict(thing.facts)
-        for name, thing in sorted(found.items())
+def entries(found: Mapping[str, Found]) -> dict[str, Any]:
+    """Return every step's id, state and facts, by the step's name."""
+    return {
+        name: {"id": resource.id, "state": resource.status} | dict(resource.facts)
+        for name, resource in sorted(found.items())
     }
-    return {"deployment_name": config.deployment_name, "aws_region": region, "steps": steps}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -46,30 +38,27 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_receipt(
-    config: Config,
-    *,
-    region: str,
+    path: Path,
+    head: Mapping[str, Any],
     found: Mapping[str, Found],
+    *,
     known: Collection[str] | None = None,
-) -> Path:
-    """Write the receipt and return its path; with nothing to say an old receipt is removed.
+) -> None:
+    """Write the receipt; with nothing to say an old receipt is removed.
 
     Args:
-        config: the configuration.
-        region: the AWS region.
-        found: what the run found and made.
+        path: the receipt's file.
+        head: what stands before the steps, such as the deployment's name and region.
+        found: what the run found and created.
         known: the steps that this script speaks for; an old receipt's others stay in the new one,
             as another script wrote them. None: nothing of the old one stays.
     """
-    path = receipt_path(config)
     others = {} if known is None else _others(path, known)
     if not found and not others:
         path.unlink(missing_ok=True)
-        return path
-    document = receipt(config, region=region, found=found)
-    document["steps"] = dict(sorted((others | document["steps"]).items()))
+        return
+    document = {**head, "steps": dict(sorted((others | entries(found)).items()))}
     write_private(path, json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
-    return path
 
 
 def _others(path: Path, known: Collection[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_setup.engine.plan import Row, to_problem
 from aws_setup.engine.runner import Outcome
-from aws_setup.engine.step import Action
+from aws_setup.engine.step import Action, Drift
 from aws_setup.errors import Problem, Refused
 
 EXIT_CODES: Mapping[str, int] = {
@@ -81,11 +81,15 @@ def _row(row: Row) -> dict[str, Any]:
         "name": row.step.name,
         "action": str(row.action),
         "id": row.found.id if row.found else None,
-        "state": row.found.state if row.found else None,
-        "drift": [asdict(drift) for drift in row.found.drift] if row.found else [],
+        "state": row.found.status if row.found else None,
+        "drift": [_drift(drift) for drift in row.found.drift] if row.found else [],
         "notes": list(row.found.facts.get("notes", ())) if row.found else [],
         "error": _text(row.error),
     }
+
+
+def _drift(drift: Drift) -> dict[str, str]:
+    return {"what": drift.what, "has": drift.has, "wants": drift.wants, "mend": drift.fix}
 
 
 def _text(error: BaseException | None) -> str | None:

@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aws_setup.aws.errors import to_setup_error
-from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.engine.graph import run_graph
 from aws_setup.engine.plan import Row, inspect_step, needs_of
-from aws_setup.engine.step import Action, Context, Found
+from aws_setup.engine.step import Action, Found, RunContext
 from aws_setup.errors import Interrupted
 
 
@@ -53,7 +51,7 @@ class Outcome:
 class _Run:
     """One run over a plan; `act` does one step and answers the action that it took."""
 
-    def __init__(self, rows: Sequence[Row], ctx: Context, tell: Listener) -> None:
+    def __init__(self, rows: Sequence[Row], ctx: RunContext, tell: Listener) -> None:
         self.rows = {row.step.name: row for row in rows}
         self.ctx, self.tell = ctx, tell
         self.outcome = Outcome()
@@ -62,7 +60,7 @@ class _Run:
     def drive(
         self,
         needs: dict[str, set[str]],
-        act: Callable[[Row, Context], Action],
+        act: Callable[[Row, RunContext], Action],
         stop: Callable[[], None],
     ) -> Outcome:
         try:
@@ -73,7 +71,7 @@ class _Run:
             self._say(EventKind.BLOCKED, name)
         return self.outcome
 
-    def _one(self, name: str, act: Callable[[Row, Context], Action]) -> bool:
+    def _one(self, name: str, act: Callable[[Row, RunContext], Action]) -> bool:
         row = self.rows[name]
         self._say(EventKind.START, name, action=row.action)
         ctx = self.ctx.bound(lambda text: self._say(EventKind.NOTE, name, text=text))
@@ -84,8 +82,8 @@ class _Run:
             return False
         except Exception as error:  # noqa: BLE001 -- it is kept and named at the end
             with self.lock:
-                self.outcome.failed[name] = error
-            self._say(EventKind.FAILED, name, text=str(to_setup_error(error)))
+                self.outcome.failed[name] = self.ctx.explain(error)
+            self._say(EventKind.FAILED, name, text=str(self.outcome.failed[name]))
             return False
         with self.lock:
             self.outcome.done[name] = action
@@ -106,7 +104,7 @@ class _Run:
 
 
 def apply(
-    rows: Sequence[Row], ctx: Context, *, tell: Listener, stop: Callable[[], None]
+    rows: Sequence[Row], ctx: RunContext, *, tell: Listener, stop: Callable[[], None]
 ) -> Outcome:
     """Make and change what the plan says; a step starts when all that it needs is usable.
 
@@ -115,7 +113,7 @@ def apply(
     """
     run = _Run(rows, ctx, tell)
 
-    def act(row: Row, own: Context) -> Action:
+    def act(row: Row, own: RunContext) -> Action:
         changed = {Action.CREATE, Action.UPDATE}
         stale = any(run.outcome.done.get(need) in changed for need in row.step.needs)
         if row.action is Action.UNKNOWN or (stale and row.action is not Action.CREATE):
@@ -130,26 +128,21 @@ def apply(
     return run.drive(needs_of([row.step for row in rows]), act, stop)
 
 
-def _apply_step(row: Row, ctx: Context) -> Found:
+def _apply_step(row: Row, ctx: RunContext) -> Found:
     step, found = row.step, row.found
     if found is None:
-        found = _seen(ctx, lambda: step.create(ctx))
+        found = ctx.retry(lambda: step.create(ctx))
     elif row.action is Action.UPDATE:
         has = found
-        found = _seen(ctx, lambda: step.update(ctx, has))
+        found = ctx.retry(lambda: step.update(ctx, has))
     if found.ready or (step.slow and not ctx.patient):
         return found
     made = found
-    return _seen(ctx, lambda: step.wait(ctx, made))
-
-
-def _seen(ctx: Context, act: Callable[[], Found]) -> Found:
-    """Act, again while AWS does not show yet what an earlier step has just made."""
-    return retry_not_found(act, clock=ctx.clock, note=ctx.note)
+    return ctx.retry(lambda: step.wait(ctx, made))
 
 
 def remove(
-    rows: Sequence[Row], ctx: Context, *, tell: Listener, stop: Callable[[], None]
+    rows: Sequence[Row], ctx: RunContext, *, tell: Listener, stop: Callable[[], None]
 ) -> Outcome:
     """Delete what the plan found and is not adopted, dependants first, in parallel.
 
@@ -157,7 +150,7 @@ def remove(
     """
     run = _Run(removable(rows), ctx, tell)
 
-    def act(row: Row, own: Context) -> Action:
+    def act(row: Row, own: RunContext) -> Action:
         if row.found:
             row.step.delete(own, row.found)
         return Action.DELETE

@@ -1,4 +1,4 @@
-"""A step: one thing in the world that a script can find, create, bring up to date and delete."""
+"""A step: one resource that a script can find, create, update and delete."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
-from aws_setup.aws.inventory import Inventory
-from aws_setup.aws.session import Aws
-from aws_setup.config import Config
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import SetupError
+
+T = TypeVar("T")
 
 
 class Action(StrEnum):
@@ -27,29 +26,38 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-OWNER = "owner"
-"""The drift of what has the wanted name and belongs to somebody else: destroy leaves it alone."""
+class DriftKey(StrEnum):
+    """What code asks of a drift; the texts of a drift are for people only."""
+
+    OTHER = ""
+    OWNER = "owner"
+    STATUS = "status"
+    DELETION = "deletion"
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference between what is there and what the configuration wants.
+    """One difference between what exists and what the configuration wants.
 
-    With a `mend` it is a conflict: it cannot be changed in place, and the mend says what to do.
+    With a `fix` it is a conflict: it cannot be changed in place, and the fix says what to do.
+    `key` OWNER: the resource has the wanted name and another owner, so destroy skips it.
     """
 
     what: str
     has: str
     wants: str
-    mend: str = ""
+    fix: str = ""
+    key: DriftKey = DriftKey.OTHER
 
 
 @dataclass(frozen=True)
 class Found:
-    """A thing that exists: its id, its state in AWS's words, facts that others use, its drift.
+    """A resource that exists: its id, its state in the API's words, facts for others, its drift.
 
-    `ready` is False while it exists but is not usable yet: the runner then waits for it.
-    `facts` end up in the receipt: nothing secret belongs there. `since` is when AWS made it.
+    `ids` are the ids of its parts where one step owns several resources. `ready` is False while
+    it exists but is not usable yet: the runner then waits for it. `skipped` says why the step
+    has nothing to do in this configuration. `facts` end up in the receipt: nothing secret belongs
+    there. `since` is when it was created.
     """
 
     id: str
@@ -58,67 +66,72 @@ class Found:
     drift: tuple[Drift, ...] = ()
     ready: bool = True
     since: datetime | None = None
+    ids: tuple[str, ...] = ()
+    skipped: str = ""
+
+    @property
+    def status(self) -> str:
+        """The state as plan, receipt and event log show it."""
+        return f"skipped: {self.skipped}" if self.skipped else self.state
 
 
 @dataclass(frozen=True)
 class CostItem:
-    """A part of the bill: `count` times `unit` of something that `key` names in the price table."""
+    """A line of the bill: `count` times `unit` of something that `key` names in the price table."""
 
     part: str
     key: str
     count: float = 1.0
 
 
-@dataclass(frozen=True)
-class Defaults:
-    """What was chosen by asking AWS before the first write, where the configuration is silent.
-
-    `operator_cidr` is the caller's own address as a /32, '' when nobody could tell it.
-    """
-
-    zones: tuple[str, ...] = ()
-    operator_cidr: str = ""
-    kubernetes_version: str = ""
-
-
-@dataclass
-class Context:
-    """What a step works with; one for the run, a copy for each step with its own `note`.
+@dataclass(kw_only=True)
+class RunContext:
+    """What every step works with; one for the run, a copy for each step with its own `note`.
 
     `patient` is False with --no-wait: steps that are `slow` are then left to finish by themselves.
-    `reformat` is True with --reformat: a formatted file system is then formatted anew.
+    `owned_only` is True for destroy: a step then finds only what this deployment created.
     """
 
-    config: Config
-    aws: Aws
     clock: Clock
-    inventory: Inventory
-    choices: Defaults = field(default_factory=Defaults)
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
     patient: bool = True
-    reformat: bool = False
+    owned_only: bool = False
 
     def of(self, step: str) -> Found:
-        """Return what an earlier step found or made; raises SetupError when it is not there."""
+        """Return what an earlier step found or created; raises SetupError when it is missing."""
         if step not in self.found:
             raise SetupError(
-                f"the {step} is not there",
+                f"the {step} does not exist",
                 "a later step needs it",
                 "run `create` without --only, or with that step too",
             )
         return self.found[step]
 
-    def bound(self, note: Callable[[str], None]) -> Context:
+    def bound(self, note: Callable[[str], None]) -> Self:
         """Return the same context with another listener for progress notes."""
         return replace(self, note=note)
 
+    def refresh(self) -> None:
+        """Read again what all steps inspect, where a listing serves many of them."""
 
-class Step(ABC):
-    """One thing in the world; subclasses are frozen dataclasses.
+    def retry(self, act: Callable[[], T]) -> T:
+        """Do something that names what this run has created, again while it is not visible yet."""
+        return act()
+
+    def explain(self, error: Exception) -> Exception:
+        """Return an error of an outside library as a SetupError, any other error as it is."""
+        return error
+
+
+C = TypeVar("C", bound=RunContext)
+
+
+class Step(ABC, Generic[C]):
+    """One resource; subclasses are frozen dataclasses.
 
     `name` is how plan, log and tags call it; `needs` names the steps that must be usable first.
-    `adopted` things are used and never created, changed or deleted. What is `slow` may be left
+    `adopted` resources are used and never created, changed or deleted. What is `slow` may be left
     to finish by itself when the user does not want to wait.
     """
 
@@ -129,29 +142,50 @@ class Step(ABC):
     slow: bool = False
 
     @abstractmethod
-    def find(self, ctx: Context) -> Found | None:
-        """Return the thing with its drift; None only when it certainly does not exist."""
+    def find(self, ctx: C) -> Found | None:
+        """Return the resource with its drift; None only when it certainly does not exist."""
 
     @abstractmethod
-    def create(self, ctx: Context) -> Found:
-        """Make the thing and return at once; safe to repeat after a crash at any instruction."""
+    def create(self, ctx: C) -> Found:
+        """Create it and return at once; safe to repeat after a crash at any instruction."""
 
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Change in place what drifted and can be changed; returns the thing afterwards."""
-        raise SetupError(f"{self.name} cannot be changed in place", str(found.drift))
+    def update(self, ctx: C, found: Found) -> Found:
+        """Change in place what drifted; returns the resource afterwards. By default: create."""
+        return self.create(ctx)
 
-    def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the thing is usable; raises SetupError with the reason when it is not."""
+    def wait(self, ctx: C, found: Found) -> Found:
+        """Return when the resource is usable; raises SetupError with the reason when it is not."""
         return found
 
-    @abstractmethod
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the thing and return when it is gone; already gone is fine."""
+    def delete(self, ctx: C, found: Found) -> None:
+        """Delete it and return when it is gone; already gone is fine. By default: nothing."""
+        return
 
-    def charges(self, config: Config) -> Sequence[CostItem]:
-        """Return what the thing costs while it exists."""
+    def charges(self, config: Any) -> Sequence[CostItem]:
+        """Return what the resource costs while it exists."""
         return ()
 
-    def disks(self, ctx: Context) -> Sequence[CostItem]:
-        """Return what its disks cost, where AWS knows their sizes."""
+    def disks(self, ctx: C) -> Sequence[CostItem]:
+        """Return what its disks cost, where their sizes are known."""
         return ()
+
+
+class ExistingResource(Step[C]):
+    """A resource that this script uses and never creates, changes or deletes.
+
+    Its `find` raises what is wrong with it instead of returning None.
+    """
+
+    adopted: bool = True
+
+    def create(self, ctx: C) -> Found:
+        """Raise SetupError: it must exist already."""
+        raise SetupError(f"the {self.name} does not exist", "it is used, never created", "")
+
+
+class CleanupStep(Step[C]):
+    """A step of destroy alone: it finds and deletes what others left behind."""
+
+    def create(self, ctx: C) -> Found:
+        """Raise SetupError: there is nothing to create."""
+        raise SetupError(f"{self.name} cannot be created", "it only deletes", "")

@@ -8,20 +8,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import IN_USE_CODES, client_token, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, CostItem, Drift, Found, Step
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.infrastructure.run_instances import disk_charges, disks, metadata_options
 
 CONTENT_TAG = "lambda-fs:fingerprint"
 """Tag key of a launch template: what its default version holds, and that version's number."""
-
-DELETION = "deletion"
-"""The drift of a group that AWS is deleting: it may take as long as its machines do."""
 
 PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
@@ -216,7 +214,7 @@ class AutoScalingGroup(Step):
             drift.append(Drift("sizes (min-max)", *said))
         deleting = str(group.get("Status") or "")
         if deleting:
-            drift.append(Drift(DELETION, deleting, "a group"))
+            drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
         facts = {"machines": len(group.get("Instances", [])), "desired": group["DesiredCapacity"]}
         state = deleting or "available"
         return Found(group["AutoScalingGroupName"], state, facts, tuple(drift))
@@ -319,7 +317,7 @@ class AutoScalingGroup(Step):
 
 
 def _leaves(found: Found) -> bool:
-    return any(drift.what == DELETION for drift in found.drift)
+    return any(drift.key is DriftKey.DELETION for drift in found.drift)
 
 
 def group_name(config: Config, name: str, separator: str) -> str:

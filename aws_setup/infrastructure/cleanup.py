@@ -12,33 +12,25 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import CleanupStep, Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG
-from aws_setup.engine.step import Context, Found, Step
+from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
 
-class _Sweep(Step):
-    """A step of destroy only: it never makes anything."""
-
-    part = "others"
-
-    def create(self, ctx: Context) -> Found:
-        """Never make anything."""
-        raise AssertionError(f"{self.name} only deletes")
-
-
 @dataclass(frozen=True)
-class NodeGroupCleanup(_Sweep):
+class NodeGroupCleanup(CleanupStep):
     """Node groups of the cluster that no step of ours knows; EKS refuses to delete it before.
 
     `known` names those that our steps delete.
     """
 
     name: str = "other node groups"
+    part: str = "others"
     needs: tuple[str, ...] = ("eks cluster",)
     known: tuple[str, ...] = ()
 
@@ -86,10 +78,11 @@ def _node_groups(ctx: Context) -> list[str]:
 
 
 @dataclass(frozen=True)
-class VpcCleanup(_Sweep):
+class VpcCleanup(CleanupStep):
     """Load balancers, network interfaces and security groups in our VPC, volumes of our cluster."""
 
     name: str = "left by Kubernetes"
+    part: str = "others"
     needs: tuple[str, ...] = (
         "vpc",
         "public subnet 1",

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.context import CleanupStep, Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG
-from aws_setup.engine.step import Context, Found, Step
+from aws_setup.engine.step import Found
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.kube.connect import cluster_of
 
@@ -24,7 +25,7 @@ PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
 
 
 @dataclass(frozen=True)
-class OrphanCleanup(Step):
+class OrphanCleanup(CleanupStep):
     """Load balancers, their security groups and volumes of a cluster that is gone."""
 
     name: str = "left by the cluster"
@@ -37,10 +38,6 @@ class OrphanCleanup(Step):
             return None
         ids = [*_balancers(ctx), *_groups(ctx), *_volumes(ctx)]
         return Found(", ".join(ids), "its cluster is gone") if ids else None
-
-    def create(self, ctx: Context) -> Found:
-        """Never make anything."""
-        raise AssertionError(f"{self.name} only deletes")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the load balancers, then what they used, and the volumes."""

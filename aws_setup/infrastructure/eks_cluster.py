@@ -8,12 +8,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import OWNER, Context, CostItem, Drift, Found, Step
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
@@ -61,7 +62,7 @@ class EksCluster(Step):
         if tag_of(cluster, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             owner = tag_of(cluster, DEPLOYMENT_TAG) or "somebody else"
             mend = "choose another eks_cluster_name, or set create_eks_cluster: False"
-            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
+            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
         if cluster["status"] != "ACTIVE":
             return ()
         return (*self._version_drift(ctx, cluster), *self._access_drift(ctx, cluster))
@@ -224,7 +225,7 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     # an adopted VPC, and be answered with the cluster that is gone; botocore's is always new.
     request: dict[str, Any] = {
         "name": config.eks_cluster_name,
-        "version": config.kubernetes_version or ctx.choices.kubernetes_version,
+        "version": config.kubernetes_version or ctx.defaults.kubernetes_version,
         "roleArn": ctx.of("eks cluster role").id,
         "resourcesVpcConfig": network,
         "accessConfig": {
@@ -257,7 +258,7 @@ def access_cidrs(ctx: Context) -> list[str]:
     """Return who may reach the public endpoint: as configured, else the operator alone."""
     if ctx.config.eks_public_access_cidrs:
         return sorted(ctx.config.eks_public_access_cidrs)
-    return [ctx.choices.operator_cidr] if ctx.choices.operator_cidr else []
+    return [ctx.defaults.operator_cidr] if ctx.defaults.operator_cidr else []
 
 
 def _or_none(values: set[str]) -> str:

@@ -5,31 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.context import Context, ExistingResource
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import pages
-from aws_setup.engine.step import Context, Found, Step
+from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
 
 
-class _Adopted(Step):
-    """Something of the user's: found or named as missing, never made and never deleted."""
-
-    part = "network"
-    adopted = True
-
-    def create(self, ctx: Context) -> Found:
-        """Never make it: `find` returns it or raises."""
-        raise AssertionError(f"{self.name} is adopted")
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Never delete it."""
-
-
 @dataclass(frozen=True)
-class ExistingVpc(_Adopted):
+class ExistingVpc(ExistingResource):
     """The VPC of vpc_id, else the only one with the name vpc_name."""
 
     name: str = "vpc"
+    part: str = "network"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the VPC; raises SetupError when there is none, or several of the name."""
@@ -58,13 +46,14 @@ def named_vpcs(ctx: Context) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class ExistingSubnet(_Adopted):
+class ExistingSubnet(ExistingResource):
     """A public or private subnet of an adopted VPC; number 1 and 2 stand in different zones."""
 
     name: str
     public: bool
     index: int
     needs: tuple[str, ...] = ("vpc",)
+    part: str = "network"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the subnet; raises SetupError when the VPC has too few of its kind."""

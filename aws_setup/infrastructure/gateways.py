@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import (
     IN_USE_CODES,
     client_token,
@@ -20,7 +21,7 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, CostItem, Drift, Found, Step
+from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 

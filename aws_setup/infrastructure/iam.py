@@ -9,11 +9,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, retry_not_found
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
-from aws_setup.engine.step import OWNER, Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
 
 CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
@@ -60,7 +61,7 @@ class ClusterRole(Step):
         if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             owner = tag_of(role, DEPLOYMENT_TAG) or "somebody else"
             mend = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
-            return (Drift(OWNER, owner, ctx.config.deployment_name, mend),)
+            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
         arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
         if CLUSTER_POLICY not in arns:

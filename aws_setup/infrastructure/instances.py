@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, CostItem, Drift, Found, Step
+from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.run_instances import (
@@ -50,11 +52,13 @@ class VmGroupStep(Step):
         states = {machine["State"]["Name"] for machine in living}
         state = "running" if states == {"running"} else ", ".join(sorted(states))
         described = sorted((_described(machine) for machine in living), key=_by_name)
-        own = ", ".join(machine["id"] for machine in described)
+        ids = tuple(machine["id"] for machine in described)
         drift = (*self._count_drift(living), *self._type_drift(living), *self._state_drift(living))
         since = min(machine["LaunchTime"] for machine in living)
         ready = states == {"running"}
-        return Found(own, state, {"instances": described}, drift, ready, since)
+        return Found(
+            ", ".join(ids), state, {"instances": described}, drift, ready, since=since, ids=ids
+        )
 
     def _count_drift(self, living: list[Item]) -> list[Drift]:
         has, wants = len(living), self.fleet.count
@@ -124,15 +128,14 @@ class VmGroupStep(Step):
         lives = (len(living), count_terminated(ctx, self.name) if missing else 0)
         for batch in missing:
             started += launch(ctx, self.fleet, batch, lives=lives)
-        own = ", ".join(machine["InstanceId"] for machine in started)
-        return Found(own, "pending", ready=False)
+        ids = tuple(machine["InstanceId"] for machine in started)
+        return Found(", ".join(ids), "pending", ready=False, ids=ids)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when every machine runs and has its name; sshd may still be starting."""
-        ids = found.id.split(", ")
         living: list[Item] = wait_until(
             f"{self.name} run",
-            lambda: self._probe(ctx, ids),
+            lambda: self._probe(ctx, found.ids),
             clock=ctx.clock,
             deadline=600,
             pause=3,
@@ -140,7 +143,7 @@ class VmGroupStep(Step):
         )
         return self._found(self._name_all(ctx, living))
 
-    def _probe(self, ctx: Context, ids: list[str]) -> list[Item] | Pending:
+    def _probe(self, ctx: Context, ids: Sequence[str]) -> list[Item] | Pending:
         try:
             answer: Any = ctx.aws.ec2.describe_instances(InstanceIds=ids)
         except ClientError as error:

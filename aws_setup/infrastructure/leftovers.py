@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import READERS, Inventory, Item
 from aws_setup.aws.pricing import TABLE
 from aws_setup.engine.plan import inspect_all
-from aws_setup.engine.step import Context, Step
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import (
     client_token,
     create_once,
@@ -23,7 +24,7 @@ from aws_setup.aws.idempotency import (
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
@@ -205,7 +206,7 @@ class Subnet(Step):
 
     def create(self, ctx: Context) -> Found:
         """Make the subnet; an earlier create whose answer was lost shows as a conflict."""
-        zone = (ctx.config.availability_zones or ctx.choices.zones)[self.index]
+        zone = (ctx.config.availability_zones or ctx.defaults.zones)[self.index]
         try:
             subnet: Item = ctx.aws.ec2.create_subnet(
                 VpcId=ctx.of("vpc").id,

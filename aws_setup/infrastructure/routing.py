@@ -7,11 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.network import MARKER_GROUP, MAX_TOKEN_GENERATIONS
 
 EVERYWHERE = "0.0.0.0/0"
@@ -123,9 +124,6 @@ class DefaultRoute(Step):
         """Point the route to the gateway."""
         ctx.aws.ec2.replace_route(**self._request(ctx))
         return Found(f"{EVERYWHERE} -> {ctx.of(self.gateway).id}", "active")
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the route goes with its table."""
 
     def _route(self, ctx: Context) -> Item | None:
         for table in ctx.inventory.of_step("route tables", self.table):

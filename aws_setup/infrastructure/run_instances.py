@@ -7,11 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
-from aws_setup.engine.step import Context, CostItem
+from aws_setup.engine.step import CostItem
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.vm_groups import VmGroup

@@ -8,11 +8,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 
 SSH = 22
@@ -39,7 +40,7 @@ class SecurityGroup(Step):
         drift = []
         if not _open_to_itself(group):
             drift.append(Drift("traffic within the group", "refused", "allowed"))
-        operator = ctx.choices.operator_cidr
+        operator = ctx.defaults.operator_cidr
         if operator and (_ssh_ranges(group) - {operator} or not _is_allowed(group, operator)):
             has = ", ".join(sorted(_ssh_ranges(group))) or "nobody"
             drift.append(Drift("SSH allowed from", has, operator))
@@ -83,7 +84,7 @@ class SecurityGroup(Step):
                 "names are unique within a VPC",
                 "choose another security_group_name",
             )
-        own, operator = group["GroupId"], ctx.choices.operator_cidr
+        own, operator = group["GroupId"], ctx.defaults.operator_cidr
         if not _open_to_itself(group):
             self._allow(ctx, own, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": own}]})
         if operator and not _is_allowed(group, operator):

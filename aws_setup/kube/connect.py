@@ -6,11 +6,11 @@ import base64
 import threading
 from weakref import WeakKeyDictionary
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import Aws
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
-from aws_setup.engine.step import Context
 from aws_setup.errors import Refused
 from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens, sign

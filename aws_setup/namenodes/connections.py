@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
-from aws_setup.engine.step import Context
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Refused
 from aws_setup.namenodes.jar import JarStores
@@ -64,7 +64,9 @@ class Connections:
             raise _no_configuration("the cluster", "eks_cluster_name")
         inventory = Inventory(self.aws, self.config)
         try:
-            context = Context(self.config, self.aws, self.clock, inventory)
+            context = Context(
+                config=self.config, aws=self.aws, clock=self.clock, inventory=inventory
+            )
             return InCluster(kube_client(context), self.config)
         finally:
             inventory.close()

@@ -9,12 +9,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
-from aws_setup.engine.receipt import receipt_path, write_private
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.config.paths import receipt_path
+from aws_setup.engine.receipt import write_private
+from aws_setup.engine.step import Drift, Found
 from aws_setup.kube.client import SECRET, SERVICE, Json, decode_secret, encode_secret
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.openwhisk import certificate
@@ -112,12 +114,11 @@ class ServerCertificate(Step):
     name: str = "server certificate"
     needs: tuple[str, ...] = ("openwhisk keys",)
     part: str = "openwhisk"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the certificate in IAM that belongs to the one in use."""
         listed = _uploaded(ctx)
-        if self.removing:
+        if ctx.owned_only:
             arns = [one["Arn"] for one in listed]
             return Found(arns[0], "available", {"arns": arns}) if arns else None
         if ctx.config.openwhisk_tls_arn:
@@ -254,17 +255,16 @@ class NginxSecret(Step):
     name: str = "nginx secret"
     needs: tuple[str, ...] = ("server certificate",)
     part: str = "openwhisk"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret, compared with the certificate in use."""
-        if active_cluster(ctx) is None or (self.removing and not is_owned(ctx)):
+        if active_cluster(ctx) is None or (ctx.owned_only and not is_owned(ctx)):
             return None
         config = ctx.config
         there = _secret_pair(ctx)
         if there is None:
             return None
-        if self.removing:
+        if ctx.owned_only:
             return Found(f"{config.openwhisk_namespace}/{nginx_secret(config)}", TLS)
         pair = current_pair(ctx)
         drift = faults(ctx, there, load_balancer_host(ctx)) if config.openwhisk_tls_arn else []
@@ -279,10 +279,6 @@ class NginxSecret(Step):
         if pair is None or faults(ctx, pair, host):
             pair = renew(ctx, host)
         return put_secret(ctx, pair)
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Put the certificate in use into the Secret."""
-        return self.create(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the Secret."""

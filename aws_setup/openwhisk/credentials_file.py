@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.config import Config
-from aws_setup.engine.receipt import receipt_path, write_private
+from aws_setup.config.paths import receipt_path
+from aws_setup.engine.receipt import write_private
 from aws_setup.errors import Refused
 
 FINGERPRINT = "CERTIFICATE_SHA256"

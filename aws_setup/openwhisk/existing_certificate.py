@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.session import error_code
-from aws_setup.engine.step import Context
 from aws_setup.errors import Refused
 
 ABSENT = ("ResourceNotFoundException", "NoSuchEntity")

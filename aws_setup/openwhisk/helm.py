@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from aws_setup.engine.step import Context
+from aws_setup.aws.context import Context
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.client import NAMESPACE
 from aws_setup.kube.connect import kube_client

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.receipt import write_private
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET, KubeClient
@@ -105,9 +106,6 @@ class LoadBalancerAddress(Step):
             certificate_steps.delete_others(ctx, uploaded.id)
         return Found(host, self._kind(ctx), {"host": host})
 
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Nothing of its own: the release's end takes the load balancer away."""
-
 
 @dataclass(frozen=True)
 class OpenWhiskReady(Step):
@@ -171,9 +169,6 @@ class OpenWhiskReady(Step):
             note=ctx.note,
             hint="docs/configure.md lists the causes; run configure again when they are mended",
         )
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Nothing of its own."""
 
 
 def release_status(ctx: Context) -> Blocker | None:
@@ -273,9 +268,6 @@ class OpenWhiskApi(Step):
             hint="run configure again later; `status` shows pods that are not well",
         )
 
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Nothing of its own."""
-
 
 def _api(answer: probing.ApiProbe, healthy: int | str, *, ready: bool) -> Found:
     facts = {"api_host": answer.url, "healthy_invokers": healthy, "sha256": answer.fingerprint}
@@ -296,7 +288,6 @@ class CredentialsFile(Step):
     name: str = "hand-over file"
     needs: tuple[str, ...] = ("openwhisk address", "openwhisk api", "openwhisk keys")
     part: str = "openwhisk"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, compared with what the cluster says."""
@@ -304,7 +295,7 @@ class CredentialsFile(Step):
         if has is None:
             return None
         path = str(credentials_path(ctx.config))
-        if self.removing or "openwhisk api" not in ctx.found:
+        if ctx.owned_only or "openwhisk api" not in ctx.found:
             return Found(path, "there")
         same = has == self._access(ctx)
         drift = () if same else (Drift("API host, key or certificate", "another", "as it is"),)
@@ -339,10 +330,6 @@ class CredentialsFile(Step):
                 write_private(kept, own.read_text("utf-8"))
             write_private(own, path.read_text("utf-8"))
         return Found(str(path), "there")
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Write the file anew."""
-        return self.create(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the file; ~/.wskprops is the user's and stays."""

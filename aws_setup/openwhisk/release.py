@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
-from aws_setup.engine.step import OWNER, Context, CostItem, Drift, Found, Step
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import Refused, SetupError
 from aws_setup.infrastructure.cleanup import load_balancers
@@ -203,16 +204,15 @@ class HelmRelease(Step):
         "aws-ebs-csi-driver add-on",
     )
     part: str = "openwhisk"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the release, compared by its mark with what the configuration wants."""
-        if active_cluster(ctx) is None or (self.removing and not is_owned(ctx)):
+        if active_cluster(ctx) is None or (ctx.owned_only and not is_owned(ctx)):
             return None
         if not _records(ctx):
-            return Found("left over", "claims") if self.removing and _claims(ctx) else None
+            return Found("left over", "claims") if ctx.owned_only and _claims(ctx) else None
         own = f"{ctx.config.openwhisk_namespace}/{ctx.config.openwhisk_release}"
-        if self.removing:
+        if ctx.owned_only:
             return Found(own, "there")
         release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
         if release is None or release.status == "uninstalled":
@@ -230,7 +230,7 @@ class HelmRelease(Step):
                 f"it was installed by somebody else: helm uninstall {ctx.config.openwhisk_release} "
                 f"-n {ctx.config.openwhisk_namespace}, or set another openwhisk_release"
             )
-            return (Drift(OWNER, "another", ctx.config.deployment_name, mend),)
+            return (Drift("owner", "another", ctx.config.deployment_name, mend, DriftKey.OWNER),)
         if keys is None or "server certificate" not in ctx.found:
             return ()
         aim = desired_release(ctx, keys, host=certificate_steps.load_balancer_host(ctx))
@@ -248,10 +248,6 @@ class HelmRelease(Step):
         facts = {"revision": release.revision if release else 0, "status": "deployed"}
         own = f"{ctx.config.openwhisk_namespace}/{ctx.config.openwhisk_release}"
         return Found(own, "deployed", facts)
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Upgrade."""
-        return self.create(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Remove the load balancer first, then the release, then its volumes; each is waited for.

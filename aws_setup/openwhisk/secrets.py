@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.kube.client import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
@@ -80,7 +81,6 @@ class SecretsStep(Step):
     name: str = "openwhisk keys"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "openwhisk"
-    removing: bool = False
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret; when removing ours only, or a namespace of ours without one."""
@@ -89,9 +89,9 @@ class SecretsStep(Step):
         config = ctx.config
         there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
         if there is None:
-            left = self.removing and _own_namespace(ctx) and not _others(ctx)
+            left = ctx.owned_only and _own_namespace(ctx) and not _others(ctx)
             return Found(config.openwhisk_namespace, "namespace") if left else None
-        if self.removing and not is_owned(ctx):
+        if ctx.owned_only and not is_owned(ctx):
             return None
         complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
         drift = () if complete else (Drift("keys", "incomplete", "three"),)

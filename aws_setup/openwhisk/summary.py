@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import STEP_TAG
-from aws_setup.engine.step import Context, Found
+from aws_setup.engine.step import Found
 
 CLIENT = "lambda-fs client"
 """The step of the VM that stands in the VPC and has a public address."""

@@ -36,7 +36,8 @@ def _missing(needs: PlannedResources, there: Mapping[str, Any]) -> Iterator[Find
             why = f"the λFS AMIs exist in {AMI_REGION} only"
             hint = (
                 f"use aws_region: {AMI_REGION}, or copy it and set {keys}: `aws ec2 copy-image "
-                f"--source-region {AMI_REGION} --source-image-id {ami} --region {region} --name {ami}` "
+                f"--source-region {AMI_REGION} --source-image-id {ami} --region {region} "
+                f"--name {ami}` "
                 "(docs/troubleshooting.md, copy-amis)"
             )
         yield refuse(f"{region} has no AMI {ami} ({keys})", why, hint)

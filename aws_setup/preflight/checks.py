@@ -13,12 +13,13 @@ from types import MappingProxyType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import Prices, price
 from aws_setup.aws.session import Identity
 from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Context, CostItem
+from aws_setup.engine.step import CostItem
 from aws_setup.errors import Problem
 from aws_setup.preflight import (
     addresses,
@@ -79,7 +80,7 @@ class Preflight:
 
 def prepare(ctx: Context) -> None:
     """Put the operator's address into the context: the security group is compared with it."""
-    ctx.choices = replace(ctx.choices, operator_cidr=public_ip.operator_cidr(ctx.config))
+    ctx.defaults = replace(ctx.defaults, operator_cidr=public_ip.operator_cidr(ctx.config))
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
@@ -100,17 +101,17 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         answers = [pool.submit(_guarded, about, check, needs) for about, check in CHECKS.items()]
         done = [answer.result() for answer in answers]
     chosen = _first(done)
-    ctx.choices = replace(
-        ctx.choices,
+    ctx.defaults = replace(
+        ctx.defaults,
         zones=chosen.zones or zones.guess(needs),
-        kubernetes_version=chosen.kubernetes_version or ctx.choices.kubernetes_version,
+        kubernetes_version=chosen.kubernetes_version or ctx.defaults.kubernetes_version,
     )
     findings = [finding for answer in done for finding in answer.findings] + _unwise(ctx)
     return Preflight(
         identity=identity,
-        zones=ctx.choices.zones,
-        operator_cidr=ctx.choices.operator_cidr,
-        kubernetes_version=ctx.choices.kubernetes_version,
+        zones=ctx.defaults.zones,
+        operator_cidr=ctx.defaults.operator_cidr,
+        kubernetes_version=ctx.defaults.kubernetes_version,
         findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
         prices=price(ctx.aws, _extended(charges)) if chosen.extended else prices.result(),
     )

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import price
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.oidc import EbsRole, ManagedRole, NodeRole, OidcProvider, issuer_of
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Action, Context, Step
+from aws_setup.engine.step import Action
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import cluster_of

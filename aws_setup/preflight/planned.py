@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, Generic, TypeVar
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.session import pages
 from aws_setup.config import Config
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Action, Context
+from aws_setup.engine.step import Action
 from aws_setup.infrastructure.autoscaling import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 

@@ -46,14 +46,14 @@ def check(needs: PlannedResources) -> CheckResult:
     cluster = "eks cluster" in needs.to_make and not needs.config.eks_public_access_cidrs
     if not (cluster or "security group" in needs.to_make):
         return CheckResult()
-    if not needs.ctx.choices.operator_cidr:
+    if not needs.ctx.defaults.operator_cidr:
         finding = refuse(
             "your public address is not known",
             f"{SERVICE} did not answer within {TIMEOUT_SECONDS:.0f} s",
             "set user_public_ip to your public IPv4 address (a search for 'my ip' shows it)",
         )
         return CheckResult.of([finding])
-    address = IPv4Address(needs.ctx.choices.operator_cidr.removesuffix("/32"))
+    address = IPv4Address(needs.ctx.defaults.operator_cidr.removesuffix("/32"))
     if address.is_global:
         return CheckResult()
     what = f"user_public_ip {address} is not a public address"

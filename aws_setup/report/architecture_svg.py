@@ -14,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
+from aws_setup.aws.context import Step
 from aws_setup.config import Config, load_config
 from aws_setup.eks.node_launch_template import node_group_specs
-from aws_setup.engine.step import Step
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.instances import VmGroupStep

@@ -31,10 +31,6 @@ SIGNS: Mapping[Action, tuple[str, str]] = {
 """Action -> the sign and the colour of its line."""
 
 
-SKIPPED = "skipped: "
-"""How the state of a step begins that the configuration leaves out."""
-
-
 @dataclass(frozen=True)
 class Style:
     """How to talk: --json, -v, -q, --no-color and the configuration's no_color."""
@@ -137,8 +133,7 @@ def _health(row: Row) -> str:
 
 
 def _skipped(row: Row) -> bool:
-    """Tell whether a step is left out by the configuration: it finds a state, but no thing."""
-    return row.found is not None and not row.found.id and row.found.state.startswith(SKIPPED)
+    return row.found is not None and bool(row.found.skipped)
 
 
 def _remark(row: Row, *, going: bool) -> str:
@@ -153,4 +148,4 @@ def _remark(row: Row, *, going: bool) -> str:
     if row.found.drift and not going:
         return "; ".join(f"{d.what}: {d.has} -> {d.wants}" for d in row.found.drift)
     adopted = " (used as it is, not changed or deleted here)" if row.step.adopted else ""
-    return (row.found.id or row.found.state.removeprefix(SKIPPED)) + adopted
+    return (row.found.id or row.found.skipped or row.found.state) + adopted

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines, scaled_machines
@@ -77,13 +78,6 @@ class ClusterSshKeys(Step):
         everyone = self._all(ctx) + self._scaled(ctx)
         self.hosts.each(everyone, lambda machine: _authorise(ctx, machine, keys))
         return Found(_ids(clients), "authorised")
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Do what is missing."""
-        return self.create(ctx)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the keys go with their machines."""
 
     def _all(self, ctx: Context) -> list[Machine]:
         steps = [need for need in self.needs if need in ctx.found and need != ssh_access.NAME]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_setup.engine.receipt import receipt_path
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.config.paths import receipt_path
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software.machines import machines
 from aws_setup.software.sql import migrations
@@ -55,7 +56,7 @@ class FormatFileSystem(Step):
     def find(self, ctx: Context) -> Found | None:
         """Ask the database: formatted before, or in use; None when it may be formatted."""
         if ctx.config.ndb_sql_scripts_dir is None and ctx.config.populate_mysql_ndb_tables:
-            return Found("", "skipped: there are no tables without ndb_sql_scripts_dir")
+            return Found("", skipped="there are no tables without ndb_sql_scripts_dir")
         if "mysqld" not in ctx.found:
             return None
         root = root_client(ctx, self.hosts)
@@ -93,10 +94,6 @@ class FormatFileSystem(Step):
             )
         return self._format(ctx, root)
 
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Format after all where nothing is lost, or anew where --reformat was confirmed."""
-        return self.create(ctx)
-
     def _format(self, ctx: Context, root: Mysql) -> Found:
         client = machines(ctx, self.hosts, self.system.client)[0]
         migrations.create_table(root)
@@ -130,9 +127,6 @@ class FormatFileSystem(Step):
                 _cause(log.read_text(encoding="utf-8", errors="replace")),
                 f"see {log}, mend the cause, then run the same command again",
             )
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the file system goes with the cluster's machines."""
 
 
 def _inodes(ctx: Context, root: Mysql) -> int | None:

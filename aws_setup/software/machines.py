@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, Drift
+from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.autoscaling import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.ssh import Machine, MachinePool

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.engine.step import Context, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Found
 from aws_setup.software import machines as groups
 from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts

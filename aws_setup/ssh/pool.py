@@ -13,7 +13,7 @@ from typing import TypeVar
 import paramiko
 
 from aws_setup.config import Config
-from aws_setup.engine.receipt import receipt_path
+from aws_setup.config.paths import receipt_path
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import Problem, SetupError
 from aws_setup.ssh.connection import SshContext, connect

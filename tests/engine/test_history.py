@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.cli.debug_log import redact
 from aws_setup.engine import history
 from aws_setup.engine.history import (
     EventLog,
@@ -16,7 +17,6 @@ from aws_setup.engine.history import (
     RunStarted,
     parse,
     read_events,
-    scrub,
 )
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
@@ -41,7 +41,7 @@ HEAD = RunStarted(
 
 def written(path: Path | None, *happened: StepEvent, head: RunStarted = HEAD) -> EventLog:
     """Return the log of a run that began at 100 s of its clock and ended 9 s later."""
-    log = EventLog(script=head.script, command=head.command)
+    log = EventLog(script=head.script, command=head.command, redact=redact)
     log.begin(head, now=100.0, path=path)
     for event in happened:
         log.tell(event)
@@ -95,8 +95,8 @@ def test_the_documentation_names_every_field_and_kind() -> None:
 
 def test_runs_that_are_mixed_or_torn_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    one = EventLog(script="a", command="create")
-    two = EventLog(script="b", command="configure")
+    one = EventLog(script="a", command="create", redact=redact)
+    two = EventLog(script="b", command="configure", redact=redact)
     for log in (one, two):
         log.begin(HEAD, now=0.0, path=path)
     one.tell(at(1, EventKind.START))
@@ -129,9 +129,9 @@ def test_runs_that_are_mixed_or_torn_are_told_apart(tmp_path: Path) -> None:
     ],
 )
 def test_secrets_and_accounts_are_left_out(text: str, secret: str, tmp_path: Path) -> None:
-    assert secret not in scrub(text)
+    assert secret not in redact(text)
     path = tmp_path / "events.jsonl"
-    log = EventLog(script="s", command="create")
+    log = EventLog(script="s", command="create", redact=redact)
     log.begin(HEAD, now=0.0, path=path)
     log.tell(at(1, EventKind.FAILED, text, id=text))
     log.finish(now=1.0, result="failed", api_calls=0, problems=[Problem(text, text, text)])
@@ -141,7 +141,7 @@ def test_secrets_and_accounts_are_left_out(text: str, secret: str, tmp_path: Pat
 
 def test_ids_are_kept() -> None:
     for own in ("i-0123456789abcdef0", "eipalloc-0a12345678901234b", "10.0.0.0/16"):
-        assert scrub(own) == own
+        assert redact(own) == own
 
 
 def test_a_disk_that_takes_nothing_is_one_warning(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_warning(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         full = tmp_path  # a folder cannot be written either
-    log = EventLog(script="s", command="create")
+    log = EventLog(script="s", command="create", redact=redact)
     log.begin(HEAD, now=0.0, path=full)
     assert log.warning
     assert "the run went on" in log.warning.hint

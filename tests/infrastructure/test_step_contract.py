@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Inventory
 from aws_setup.cli.app import open_aws
 from aws_setup.config.loader import load_config
 from aws_setup.engine.plan import Row, inspect_all, needs_of, only
 from aws_setup.engine.runner import Outcome, apply, remove
-from aws_setup.engine.step import Action, Context, Step
+from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
 from aws_setup.infrastructure.network import MARKER_GROUP
 from aws_setup.rehearsal.server import RehearsalCloud
@@ -27,7 +28,7 @@ def context(folder: Path) -> Iterator[Context]:
     """Open AWS as a run of the script does, and look at it anew."""
     config = load_config(folder / "config_aws.yaml", environ=os.environ)
     aws = open_aws(config)
-    ctx = Context(config, aws, SystemClock(), Inventory(aws, config))
+    ctx = Context(config=config, aws=aws, clock=SystemClock(), inventory=Inventory(aws, config))
     SCRIPT.prepare(ctx)
     try:
         yield ctx

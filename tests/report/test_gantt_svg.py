@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from aws_setup.engine.history import SECRET_PATTERN, read_events
+from aws_setup.cli.debug_log import SECRET_PATTERN
+from aws_setup.engine.history import read_events
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.report import gantt_svg

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import configure_eks_cluster
+from aws_setup.aws.context import Context
 from aws_setup.cli.commands import Script
-from aws_setup.engine.step import Context, Found
+from aws_setup.engine.step import Found
 from aws_setup.infrastructure.network import Vpc
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import ACCOUNT
@@ -95,7 +96,7 @@ def test_an_interrupted_run_writes_its_page(
         return wait(running, **how)
 
     monkeypatch.setattr(Vpc, "create", asleep)
-    monkeypatch.setattr("aws_setup.engine.runner.wait", interrupted)
+    monkeypatch.setattr("aws_setup.engine.graph.wait", interrupted)
     target = tmp_path / "page.html"
     ended = run(SCRIPT, folder, "create", "--yes", "--html", str(target))
     assert ended.exit_code == 130

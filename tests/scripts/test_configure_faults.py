@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.eks import addons
-from aws_setup.engine.step import Context
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of

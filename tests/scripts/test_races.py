@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.engine.plan import Row, inspect_all, only
 from aws_setup.engine.runner import needed_by
-from aws_setup.engine.step import Action, Context
+from aws_setup.engine.step import Action
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup
 from aws_setup.infrastructure.gateways import ElasticIp, NatGateway
 from aws_setup.rehearsal.server import RehearsalCloud

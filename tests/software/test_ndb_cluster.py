@@ -139,7 +139,7 @@ def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
     found = tables.ndb_steps(ctx.config, hosts)[0].find(ctx)
     hosts.close()
     assert found
-    assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("NumCPUs", True)]
+    assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [("NumCPUs", True)]
 
 
 def test_a_full_disk_leaves_nothing_half_written_and_a_rerun_finishes(ndb: World) -> None:

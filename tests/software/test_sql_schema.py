@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from aws_setup.aws.context import Context
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Action, Context, Found
+from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.rehearsal.machines.room import available
 from aws_setup.rehearsal.software.laying import make_template
@@ -129,7 +130,7 @@ def test_a_script_that_ran_and_was_changed_since_is_refused(manager: World, fold
     found = SchemaStep(hosts).find(ctx)
     hosts.close()
     assert found
-    assert [(drift.what, bool(drift.mend)) for drift in found.drift] == [("schema.sql", True)]
+    assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [("schema.sql", True)]
 
 
 def test_a_run_killed_between_a_statement_and_its_entry_goes_on_after_it(
@@ -166,7 +167,7 @@ def test_without_a_folder_the_step_says_that_it_is_skipped(tmp_path: Path) -> No
         ctx, hosts = nobody.context()
         found = SchemaStep(hosts).find(ctx)
     assert found
-    assert found.state.startswith("skipped: ndb_sql_scripts_dir")
+    assert found.skipped.startswith("ndb_sql_scripts_dir")
 
 
 def test_missing_scripts_are_all_named(tmp_path: Path, folder: Path) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from aws_setup import tables
+from aws_setup.aws.context import Context, Step
 from aws_setup.engine.plan import inspect_step
-from aws_setup.engine.step import Action, Context, Found, Step
+from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.machines import software
 from aws_setup.software.zookeeper import config as zk

@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import pytest
 
+from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, Found
+from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines import Room
 from aws_setup.rehearsal.machines.room import Lay, available
@@ -75,7 +76,13 @@ class World:
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2))
         inventory = cast(Inventory, None)
-        ctx = Context(self.config(**keys), aws, SystemClock(pace=0.1), inventory, note=notes.append)
+        ctx = Context(
+            config=self.config(**keys),
+            aws=aws,
+            clock=SystemClock(pace=0.1),
+            inventory=inventory,
+            note=notes.append,
+        )
         ctx.found["zookeeper"] = Found(
             "zookeeper",
             facts={"instances": [described(i, shift=shift) for i in range(count)]},

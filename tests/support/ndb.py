@@ -10,11 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Inventory, Item
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
 from aws_setup.engine.plan import Row, inspect_step
-from aws_setup.engine.step import Action, Context, Found, Step
+from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.machines import Room, Tree
 from aws_setup.rehearsal.software import laying
@@ -113,7 +114,13 @@ class World:
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1"))
         listed = SimpleNamespace(all=lambda kind: self.instances if kind == "instances" else [])
-        ctx = Context(config, aws, clock, cast(Inventory, listed), note=self.notes.append)
+        ctx = Context(
+            config=config,
+            aws=aws,
+            clock=clock,
+            inventory=cast(Inventory, listed),
+            note=self.notes.append,
+        )
         for step in dict.fromkeys(vm.step for vm in self.vms):
             there = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": there})

@@ -83,7 +83,7 @@ def write_report(path: Path, played: Sequence[Played], config: Path) -> None:
     runs = [one.run for one in played if one.run and any(span.acted for span in spans(one.run))]
     total = bill(played)
     facts = [
-        f"A rehearsal, with times as they would be on AWS: {format_duration(_on_aws(played))} in all.",
+        f"A rehearsal, with times as on AWS: {format_duration(_on_aws(played))} in all.",
         f"${total.hourly:.2f} an hour, about ${total.session:.2f} for this session.",
     ]
     write_page(path, runs, config=load_config(config, overrides={}, environ={}), facts=facts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines_exist
@@ -97,9 +98,6 @@ class DataNodes(Step):
             members.manager.write(MANAGER_MARKER, done.text(), sudo=True)
         restart_in_turn(ctx, members)
         return _found(found.id, members, members.show(), members.marker() or InitMarker())
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the data nodes go with their machines."""
 
 
 def _start_one(machine: Machine, marker: InitMarker, node: NodeEvidence, *, first: bool) -> None:

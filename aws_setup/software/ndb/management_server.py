@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.software import ssh_access
 from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines_exist
@@ -98,9 +99,6 @@ class ManagementServer(Step):
         members = NdbCluster(ctx, self.hosts)
         _wait_for(ctx, members, up=True)
         return Found(found.id, "running", found.facts)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the server goes with its machine."""
 
 
 def _wait_for(ctx: Context, members: NdbCluster, *, up: bool) -> None:

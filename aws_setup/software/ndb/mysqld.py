@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
@@ -43,10 +44,6 @@ class MysqlServer(Step):
             members.manager.run([MYSQL_SERVER, "start"], sudo=True, timeout=300)
         return Found(members.manager.id, "starting", ready=False)
 
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Start mysqld where it does not run."""
-        return self.create(ctx)
-
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when mysqld answers and is connected to the cluster."""
         members = NdbCluster(ctx, self.hosts)
@@ -59,9 +56,6 @@ class MysqlServer(Step):
             note=ctx.note,
             hint="look into /usr/local/mysql/data/*.err on the NDB manager",
         )
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: mysqld goes with its machine."""
 
 
 def _answers(members: NdbCluster) -> bool:

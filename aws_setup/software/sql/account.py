@@ -6,9 +6,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
-from aws_setup.engine.receipt import receipt_path, write_private
-from aws_setup.engine.step import Context, Found, Step
+from aws_setup.config.paths import receipt_path
+from aws_setup.engine.receipt import write_private
+from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
 from aws_setup.software.sql import migrations
 from aws_setup.software.sql.client import DENIED, Mysql, SqlError, literal

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.machines import machines
@@ -21,9 +22,7 @@ from aws_setup.software.sql.scripts import CREATE_USER, Script, execute, load
 from aws_setup.ssh import MachinePool
 
 NAME = "ndb tables"
-SKIPPED_WITHOUT_SCRIPTS = (
-    "skipped: ndb_sql_scripts_dir names no folder with HopsFS's and λFS's SQL scripts"
-)
+SKIPPED_WITHOUT_SCRIPTS = "ndb_sql_scripts_dir names no folder with HopsFS's and λFS's SQL scripts"
 
 
 def root_client(ctx: Context, hosts: MachinePool) -> Mysql | None:
@@ -48,7 +47,7 @@ class SchemaStep(Step):
     def find(self, ctx: Context) -> Found | None:
         """Ask the books which scripts have run; a changed one that has is a conflict."""
         if not ctx.config.ndb_sql_scripts_dir:
-            return Found("", SKIPPED_WITHOUT_SCRIPTS)
+            return Found("", skipped=SKIPPED_WITHOUT_SCRIPTS)
         scripts = load(ctx.config.ndb_sql_scripts_dir)
         if "mysqld" not in ctx.found:
             return None
@@ -85,13 +84,6 @@ class SchemaStep(Step):
             if entry is None or entry.state is not MigrationState.DONE:
                 ctx.note(script.name)
                 execute(script, entry, user, root, database=database)
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Run what has not run to its end."""
-        return self.create(ctx)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the tables go with the cluster's machines."""
 
 
 def _found(ctx: Context, scripts: list[Script], entries: dict[str, AppliedScript]) -> Found:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
-from aws_setup.engine.step import Context, Drift, Found, Step
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import machines as groups
 from aws_setup.software import ssh_access
@@ -58,19 +59,12 @@ class Ensemble(Step):
         bring_up(self.hosts, servers, note=ctx.note)
         return _ensemble(servers, {}, [], ready=False)
 
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Do what `create` does: it touches only what differs."""
-        return self.create(ctx)
-
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when there is one leader and every other server follows it."""
         servers = self._servers(ctx)
         return _ensemble(
             servers, wait_complete(self.hosts, servers, clock=ctx.clock, note=ctx.note), []
         )
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the software goes with its machines."""
 
     def _servers(self, ctx: Context) -> list[MemberSpec]:
         machines = groups.zookeeper_machines(ctx, self.hosts)
@@ -126,16 +120,9 @@ class Znodes(Step):
             )
         return _znodes(len(wanted), [])
 
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Make the missing znodes."""
-        return self.create(ctx)
-
     def wait(self, ctx: Context, found: Found) -> Found:
         """Make the missing znodes where it could not be told whether they are there."""
         return found if found.ready else self.create(ctx)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Do nothing: the znodes go with their machines."""
 
     @staticmethod
     def _missing(config: Config, there: set[str]) -> list[str]:

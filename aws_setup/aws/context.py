@@ -1,0 +1,59 @@
+"""What the steps of this project work with: the configuration, AWS and its inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.idempotency import retry_not_found
+from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.session import Aws
+from aws_setup.config import Config
+from aws_setup.engine import step as engine
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What preflight chose by asking AWS, where the configuration is silent.
+
+    `operator_cidr` is the caller's own address as a /32, '' when it could not be determined.
+    """
+
+    zones: tuple[str, ...] = ()
+    operator_cidr: str = ""
+    kubernetes_version: str = ""
+
+
+@dataclass(kw_only=True)
+class Context(engine.RunContext):
+    """The context of a run against AWS.
+
+    `reformat` is True with --reformat: formatted file systems are then formatted again.
+    """
+
+    config: Config
+    aws: Aws
+    inventory: Inventory
+    defaults: Defaults = field(default_factory=Defaults)
+    reformat: bool = False
+
+    def refresh(self) -> None:
+        """Start the inventory's list calls, all at once."""
+        self.inventory.load()
+
+    def retry(self, act: Callable[[], T]) -> T:
+        """Do something, again while AWS does not know yet what an earlier step has created."""
+        return retry_not_found(act, clock=self.clock, note=self.note)
+
+    def explain(self, error: Exception) -> Exception:
+        """Return AWS's and botocore's errors as SetupErrors with cause and fix."""
+        return to_setup_error(error)
+
+
+Step: TypeAlias = engine.Step[Context]
+ExistingResource: TypeAlias = engine.ExistingResource[Context]
+CleanupStep: TypeAlias = engine.CleanupStep[Context]
