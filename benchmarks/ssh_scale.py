@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aws_setup.config import Config
-from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.rehearsal.machines.crowd import InProcessVmPool
 from aws_setup.ssh import Machine, MachinePool
 
 FILES = 3
@@ -30,7 +30,7 @@ def address(index: int, *, public: bool) -> str:
 
 def crowd(folder: Path, key: str, count: int, seconds: float, ready: Connection) -> None:
     """Run the machines until the other end says so."""
-    with Crowd(folder, authorized_key=key) as made:
+    with InProcessVmPool(folder, authorized_key=key) as made:
         for index in range(count):
             made.launch(
                 f"i-{index}",

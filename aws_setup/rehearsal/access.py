@@ -6,7 +6,7 @@ import fnmatch
 
 from aws_setup.rehearsal.rules import AwsError, Call
 from aws_setup.rehearsal.settings import Settings
-from aws_setup.rehearsal.wire import model_of
+from aws_setup.rehearsal.wire import service_model
 
 IAM_PREFIX = {
     "elb": "elasticloadbalancing",
@@ -24,14 +24,14 @@ def iam_action(call: Call) -> str:
     return f"{IAM_PREFIX.get(call.service, call.service)}:{call.action}"
 
 
-def check(settings: Settings, call: Call) -> None:
+def check_permission(settings: Settings, call: Call) -> None:
     """Raise AwsError when the credentials do not count or the deny list names the action."""
     if settings.credentials == "expired":
-        raise _expired(call)
+        raise _expired_credentials(call)
     if settings.credentials == "unknown":
-        raise _unknown(call)
+        raise _unknown_credentials(call)
     if call.key not in ALWAYS_ALLOWED and is_denied(settings, iam_action(call), call.access_key):
-        raise _denied(settings, call)
+        raise _access_denied(settings, call)
 
 
 def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
@@ -44,10 +44,10 @@ def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
 
 
 def _is_json(call: Call) -> bool:
-    return str(model_of(call.service).protocol) in ("json", "rest-json")
+    return str(service_model(call.service).protocol) in ("json", "rest-json")
 
 
-def _expired(call: Call) -> AwsError:
+def _expired_credentials(call: Call) -> AwsError:
     if call.service == "ec2":
         return AwsError("RequestExpired", "Request has expired.", status=400)
     code = "ExpiredTokenException" if _is_json(call) else "ExpiredToken"
@@ -55,7 +55,7 @@ def _expired(call: Call) -> AwsError:
     return AwsError(code, message, status=403)
 
 
-def _unknown(call: Call) -> AwsError:
+def _unknown_credentials(call: Call) -> AwsError:
     if call.service == "ec2":
         message = "AWS was not able to validate the provided access credentials"
         return AwsError("AuthFailure", message, status=401)
@@ -63,7 +63,7 @@ def _unknown(call: Call) -> AwsError:
     return AwsError(code, "The security token included in the request is invalid.", status=403)
 
 
-def _denied(settings: Settings, call: Call) -> AwsError:
+def _access_denied(settings: Settings, call: Call) -> AwsError:
     who = settings.principal
     text = f"User: {who} is not authorized to perform: {iam_action(call)}"
     if call.service == "ec2":

@@ -14,11 +14,11 @@ from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.rules import AwsError, Call
 
 
-class Imported(dict[str, dict[str, Any]]):
+class ImportedCertificates(dict[str, dict[str, Any]]):
     """Certificates by ARN, which names their region."""
 
 
-def bring(cloud: Cloud, call: Call) -> dict[str, Any]:
+def import_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ImportCertificate: a certificate in PEM, kept in the region of the call."""
     try:
         leaf = x509.load_pem_x509_certificate(call.params["Certificate"])
@@ -27,7 +27,7 @@ def bring(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise AwsError("ValidationException", message) from error
     arn = f"arn:aws:acm:{call.region}:{call.account}:certificate/{uuid.uuid4()}"
     ended = leaf.not_valid_after_utc <= cloud.clock.today()
-    cloud.room(Imported)[arn] = {
+    cloud.room(ImportedCertificates)[arn] = {
         "CertificateArn": arn,
         "Type": "IMPORTED",
         "Status": "EXPIRED" if ended else "ISSUED",
@@ -37,14 +37,14 @@ def bring(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"CertificateArn": arn}
 
 
-def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeCertificate: ACM of one region knows none of another."""
     arn = call.params["CertificateArn"]
-    found = cloud.room(Imported).get(arn)
+    found = cloud.room(ImportedCertificates).get(arn)
     if found is None or arn.split(":")[3] != call.region:
         message = f"Could not find certificate {arn}."
         raise AwsError("ResourceNotFoundException", message)
     return {"Certificate": found}
 
 
-ANSWERS = {("acm", "ImportCertificate"): bring, ("acm", "DescribeCertificate"): describe}
+ACM_ANSWERS = {("acm", "ImportCertificate"): import_certificate, ("acm", "DescribeCertificate"): describe_certificate}

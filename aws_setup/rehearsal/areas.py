@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aws_setup.rehearsal.rules import After, Answer, Before, Key, Thing
+from aws_setup.rehearsal.rules import After, Answer, Before, Key, Resource
 
 if TYPE_CHECKING:
     from aws_setup.rehearsal.cloud import Cloud
 
-AREAS = (
+SERVICE_MODULES = (
     "ec2.strict",
     "ec2.references",
     "ec2.images",
@@ -55,13 +55,13 @@ AREAS = (
 
 
 @dataclass
-class Tables:
+class RuleTables:
     """All areas' tables, put together."""
 
     answers: dict[Key, Answer] = field(default_factory=dict)
     before: dict[Key, list[Before]] = field(default_factory=dict)
     after: dict[Key, list[After]] = field(default_factory=dict)
-    exists: list[Callable[[Cloud], Iterable[Thing]]] = field(default_factory=list)
+    exists: list[Callable[[Cloud], Iterable[Resource]]] = field(default_factory=list)
     start: list[Callable[[Cloud], None]] = field(default_factory=list)
 
     def add(self, area: Any) -> None:
@@ -79,9 +79,9 @@ class Tables:
                 all_of_them.append(getattr(area, name))
 
 
-def collect() -> Tables:
+def collect_rules() -> RuleTables:
     """Import every area and return all tables."""
-    tables = Tables()
-    for name in AREAS:
+    tables = RuleTables()
+    for name in SERVICE_MODULES:
         tables.add(importlib.import_module(f"aws_setup.rehearsal.{name}"))
     return tables

@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_setup.rehearsal.rules import AwsError, Call
 from aws_setup.rehearsal.settings import ACCOUNT
-from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest, to_moto
+from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest, to_moto_request
 
 RESPONSES = {
     "autoscaling": "moto.autoscaling.responses:AutoScalingResponse",
@@ -47,7 +47,7 @@ def backend(service: str, region: str) -> Any:
     return found[where]
 
 
-def everywhere(service: str) -> dict[str, Any]:
+def backends_by_region(service: str) -> dict[str, Any]:
     """Return moto's backends of a service, by region, as far as they have been used."""
     from moto.backends import get_backend
 
@@ -58,7 +58,7 @@ def everywhere(service: str) -> dict[str, Any]:
 def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAnswer:
     """Return moto's answer to a request; raises AwsError where moto has none."""
     responder = _responder(call.service)
-    asked = to_moto(call.service, call.region, request)
+    asked = to_moto_request(call.service, call.region, request)
     try:
         status, headers, body = responder()._dispatch(asked, asked.raw_url, asked.headers)
     except NotImplementedError as error:

@@ -10,7 +10,7 @@ from aws_setup.rehearsal.rules import Call
 
 
 @dataclass(frozen=True)
-class LoggedCall:
+class CallLogEntry:
     """One call in the log."""
 
     number: int
@@ -33,13 +33,13 @@ class LoggedCall:
         return f"{self.service}.{self.action}"
 
 
-class CallLog(list[LoggedCall]):
+class CallLog(list[CallLogEntry]):
     """The calls in the order in which they were answered."""
 
     def note(self, call: Call, *, at: float, status: int, code: str) -> None:
         """Add one call."""
         self.append(
-            LoggedCall(
+            CallLogEntry(
                 number=len(self) + 1,
                 at=round(at, 3),
                 service=call.service,
@@ -53,11 +53,11 @@ class CallLog(list[LoggedCall]):
             )
         )
 
-    def writes(self) -> list[LoggedCall]:
+    def writes(self) -> list[CallLogEntry]:
         """Return the calls that were meant to change something."""
         return [call for call in self if not call.reads]
 
-    def named(self, action: str) -> list[LoggedCall]:
+    def named(self, action: str) -> list[CallLogEntry]:
         """Return the calls of one action."""
         return [call for call in self if call.action == action]
 

@@ -20,20 +20,20 @@ from typing import Any
 
 from aws_setup.rehearsal.rules import AwsError, Call
 
-WINDOW = 8
+BURST_WINDOW_CALLS = 8
 """Calls alike, in order, that meet at most one burst of faults."""
 
-LONGEST = 3
+MAX_BURST_LENGTH = 3
 """Calls of a burst at most."""
 
-LATEST = 3
+MAX_BURST_OFFSET = 3
 """A burst begins within so many calls of its window."""
 
-SPAN = 3600
+DRAW_STEPS = 3600
 """Draws are spread over so many whole steps; all that is drawn is a multiple of 1/SPAN."""
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What can go wrong, in the words of the summary."""
 
     THROTTLED = "throttled"
@@ -52,33 +52,33 @@ class Kind(StrEnum):
     WATCH = "dropped watches"
 
 
-Menu = Mapping[Kind, float]
+FaultProbabilities = Mapping[FaultKind, float]
 """The chance of each kind in a window of calls alike."""
 
-READS: Menu = {Kind.THROTTLED: 0.05, Kind.FAILED: 0.04, Kind.DROPPED: 0.03}
+READ_FAULTS: FaultProbabilities = {FaultKind.THROTTLED: 0.05, FaultKind.FAILED: 0.04, FaultKind.DROPPED: 0.03}
 """What calls to AWS that change nothing meet."""
 
-WRITES: Menu = {
-    Kind.THROTTLED: 0.10,
-    Kind.FAILED: 0.05,
-    Kind.FAILED_AFTER: 0.05,
-    Kind.LOST: 0.08,
-    Kind.DROPPED: 0.04,
+WRITE_FAULTS: FaultProbabilities = {
+    FaultKind.THROTTLED: 0.10,
+    FaultKind.FAILED: 0.05,
+    FaultKind.FAILED_AFTER: 0.05,
+    FaultKind.LOST: 0.08,
+    FaultKind.DROPPED: 0.04,
 }
 """What calls to AWS that change something meet."""
 
-STALE: Menu = {Kind.STALE: 0.3}
-CAPACITY: Menu = {Kind.CAPACITY: 0.35}
-SLOW: Menu = {Kind.SLOW: 0.25}
+STALE_READ_FAULTS: FaultProbabilities = {FaultKind.STALE: 0.3}
+CAPACITY_FAULTS: FaultProbabilities = {FaultKind.CAPACITY: 0.35}
+SLOW_FAULTS: FaultProbabilities = {FaultKind.SLOW: 0.25}
 
-CREATORS = ("Create", "Run", "Allocate", "Upload")
-NOTHING_NEW = ("CreateTags", "CreateRoute", "CreateLaunchTemplateVersion")
+CREATE_PREFIXES = ("Create", "Run", "Allocate", "Upload")
+NO_NEW_RESOURCE_ACTIONS = ("CreateTags", "CreateRoute", "CreateLaunchTemplateVersion")
 """Beginnings of the names of actions that make something, and those that do not all the same."""
 
 STALE_SECONDS = (0.5, 5.0)
 """How long a new thing stays unseen, in the cloud's time: EC2 says seconds, as a rule."""
 
-SLOWER: Mapping[str, float] = {
+DELAY_FACTORS: Mapping[str, float] = {
     "instance running": 6,
     "instance terminated": 4,
     "iam visible": 3,
@@ -87,14 +87,14 @@ SLOWER: Mapping[str, float] = {
 }
 """By how much a slow transition is prolonged at most; the others, by half."""
 
-TRANSIENT: Mapping[str, tuple[tuple[str, int], ...]] = {
+TRANSIENT_ERRORS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "ec2": (("InternalError", 500), ("Unavailable", 503), ("ServiceUnavailable", 503)),
     "eks": (("ServerException", 500), ("ServiceUnavailableException", 503)),
     "iam": (("ServiceFailure", 500), ("InternalFailure", 500)),
 }
 """Codes of AWS's own faults by service (API references, "Common errors"); else InternalFailure."""
 
-THROTTLES: Mapping[str, tuple[str, int]] = {
+THROTTLING_ERRORS: Mapping[str, tuple[str, int]] = {
     "ec2": ("RequestLimitExceeded", 503),
     "eks": ("ThrottlingException", 429),
     "pricing": ("ThrottlingException", 400),
@@ -103,23 +103,23 @@ THROTTLES: Mapping[str, tuple[str, int]] = {
 }
 """Code and status of throttling by service; else Throttling with 400."""
 
-_MADE_UP = re.compile(r"[0-9A-Fa-f]{8,}")
-_TOKENS = {"clientToken", "ClientToken", "clientRequestToken"}
-_LONG = 300
+_GENERATED_ID = re.compile(r"[0-9A-Fa-f]{8,}")
+_TOKEN_PARAMETERS = {"clientToken", "ClientToken", "clientRequestToken"}
+_MAX_VALUE_LENGTH = 300
 """Characters of a value that identify a call; certificates and user data are longer."""
 
 
 @dataclass(frozen=True)
-class Hit:
+class InjectedFault:
     """A fault that happened."""
 
     at: float
-    kind: Kind
+    kind: FaultKind
     what: str
 
 
 @dataclass(frozen=True)
-class Plan:
+class SeededFaults:
     """What a seed decides; nothing here remembers anything."""
 
     seed: int
@@ -127,20 +127,20 @@ class Plan:
     def draw(self, *parts: object) -> float:
         """Return a number from 0 to below 1 that depends on the seed and on all parts."""
         text = json.dumps([self.seed, *parts], default=str)
-        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % SPAN / SPAN
+        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % DRAW_STEPS / DRAW_STEPS
 
-    def fault(self, menu: Menu, identity: str, number: int) -> Kind | None:
+    def fault(self, menu: FaultProbabilities, identity: str, number: int) -> FaultKind | None:
         """Return what the n-th call (from 1) of those alike meets, if anything."""
-        window, place = divmod(number - 1, WINDOW)
+        window, place = divmod(number - 1, BURST_WINDOW_CALLS)
         chosen = self._chosen(menu, identity, window)
         if chosen is None:
             return None
         # Most things are asked once: bursts begin at the first call more often than later.
-        first = max(0, int(self.draw("first", identity, window) * 2 * LATEST) - LATEST)
-        length = 1 + int(self.draw("length", identity, window) ** 2 * LONGEST)
+        first = max(0, int(self.draw("first", identity, window) * 2 * MAX_BURST_OFFSET) - MAX_BURST_OFFSET)
+        length = 1 + int(self.draw("length", identity, window) ** 2 * MAX_BURST_LENGTH)
         return chosen if first <= place < first + length else None
 
-    def _chosen(self, menu: Menu, identity: str, window: int) -> Kind | None:
+    def _chosen(self, menu: FaultProbabilities, identity: str, window: int) -> FaultKind | None:
         left = self.draw("kind", *menu, identity, window)
         for kind, chance in menu.items():
             if left < chance:
@@ -149,7 +149,7 @@ class Plan:
         return None
 
 
-class Chaos:
+class RandomFaults:
     """The faults of one run of the cloud: what happens to whom, and what has happened."""
 
     def __init__(
@@ -162,15 +162,15 @@ class Chaos:
             now: the clock of the log.
             timed: whether the cloud has delays; without them what passes with time is left out.
         """
-        self.plan = Plan(seed)
+        self.plan = SeededFaults(seed)
         self.timed = timed
-        self.hits: list[Hit] = []
+        self.hits: list[InjectedFault] = []
         self._now = now
         self._numbers: Counter[str] = Counter()
-        self._after: Kind | None = None
+        self._after: FaultKind | None = None
         self._lock = threading.Lock()
 
-    def meet(self, menu: Menu, identity: str, *, what: str = "") -> Kind | None:
+    def meet(self, menu: FaultProbabilities, identity: str, *, what: str = "") -> FaultKind | None:
         """Count one more of what is alike, and return what it meets."""
         kind = self.plan.fault(menu, identity, self._number(f"{[*menu]} {identity}"))
         if kind:
@@ -183,65 +183,65 @@ class Chaos:
             self._numbers[alike] += 1
             return self._numbers[alike]
 
-    def note(self, kind: Kind, what: str) -> None:
+    def note(self, kind: FaultKind, what: str) -> None:
         """Keep in mind that a fault happened."""
         with self._lock:
-            self.hits.append(Hit(round(self._now(), 1), kind, what))
+            self.hits.append(InjectedFault(round(self._now(), 1), kind, what))
 
-    def before(self, call: Call) -> Kind | None:
+    def before(self, call: Call) -> FaultKind | None:
         """Say what becomes of a call to AWS; throttling and AWS's own faults are raised."""
-        met = self.meet(READS if call.reads else WRITES, identity(call), what=name(call))
-        self._after = met if met in (Kind.LOST, Kind.FAILED_AFTER) else None
-        if met is Kind.THROTTLED:
-            code, status = THROTTLES.get(call.service, ("Throttling", 400))
+        met = self.meet(READ_FAULTS if call.reads else WRITE_FAULTS, call_identity(call), what=call_name(call))
+        self._after = met if met in (FaultKind.LOST, FaultKind.FAILED_AFTER) else None
+        if met is FaultKind.THROTTLED:
+            code, status = THROTTLING_ERRORS.get(call.service, ("Throttling", 400))
             raise AwsError(code, "Rate exceeded (chaos)", status=status)
-        if met is Kind.FAILED:
+        if met is FaultKind.FAILED:
             raise self._broken(call)
         return met
 
-    def after(self, call: Call) -> Kind | None:
+    def after(self, call: Call) -> FaultKind | None:
         """Say what becomes of the answer to a call whose work is done; may raise a 500."""
         met, self._after = self._after, None
-        if met is Kind.FAILED_AFTER:
+        if met is FaultKind.FAILED_AFTER:
             raise self._broken(call)
         return met
 
     def _broken(self, call: Call) -> AwsError:
-        codes = TRANSIENT.get(call.service, (("InternalFailure", 500), ("ServiceUnavailable", 503)))
-        code, status = codes[int(self.plan.draw("code", identity(call)) * len(codes))]
+        codes = TRANSIENT_ERRORS.get(call.service, (("InternalFailure", 500), ("ServiceUnavailable", 503)))
+        code, status = codes[int(self.plan.draw("code", call_identity(call)) * len(codes))]
         return AwsError(code, "An internal error has occurred (chaos)", status=status)
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
-        if not self.timed or call.action in NOTHING_NEW or not call.action.startswith(CREATORS):
+        if not self.timed or call.action in NO_NEW_RESOURCE_ACTIONS or not call.action.startswith(CREATE_PREFIXES):
             return 0.0
-        if not self.meet(STALE, f"seen {identity(call)}", what=name(call)):
+        if not self.meet(STALE_READ_FAULTS, f"seen {call_identity(call)}", what=call_name(call)):
             return 0.0
         least, most = STALE_SECONDS
-        return least + (most - least) * self.plan.draw("seconds", identity(call))
+        return least + (most - least) * self.plan.draw("seconds", call_identity(call))
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
         """Say whether a zone has none of these machines just now: the first tries only."""
         place = f"{instance_type} in {zone}"
         number = self._number(f"capacity {place}")
-        if not self.timed or number > WINDOW or not self.plan.fault(CAPACITY, place, number):
+        if not self.timed or number > BURST_WINDOW_CALLS or not self.plan.fault(CAPACITY_FAULTS, place, number):
             return False
-        self.note(Kind.CAPACITY, place)
+        self.note(FaultKind.CAPACITY, place)
         return True
 
     def delay(self, latency: str, seconds: float) -> float:
         """Return how long a transition takes, which has a name in the table of latencies."""
         number = self._number(f"slow {latency}")
-        if not self.plan.fault(SLOW, latency, number):
+        if not self.plan.fault(SLOW_FAULTS, latency, number):
             return seconds
-        self.note(Kind.SLOW, latency)
-        return seconds * (1 + (SLOWER.get(latency, 1.5) - 1) * self.plan.draw(latency, number))
+        self.note(FaultKind.SLOW, latency)
+        return seconds * (1 + (DELAY_FACTORS.get(latency, 1.5) - 1) * self.plan.draw(latency, number))
 
     def counts(self) -> dict[str, int]:
         """Return how often each kind has happened; kinds that did not are left out."""
         with self._lock:
             met = Counter(hit.kind for hit in self.hits)
-        return {kind.value: met[kind] for kind in Kind if met[kind]}
+        return {kind.value: met[kind] for kind in FaultKind if met[kind]}
 
     def report(self) -> dict[str, Any]:
         """Return seed, counts, summary and every fault in order."""
@@ -259,21 +259,21 @@ class Chaos:
         return f"chaos (seed {self.plan.seed}): {told}{': ' * bool(parts)}{parts}"
 
 
-def name(call: Call) -> str:
+def call_name(call: Call) -> str:
     """Return service and action, as the call log has them."""
     return f"{call.service}.{call.action}"
 
 
-def identity(call: Call) -> str:
+def call_identity(call: Call) -> str:
     """Return what a call asks for, without what differs from run to run: made-up ids, tokens."""
-    params = json.dumps(_steady(call.params), sort_keys=True, default=str)
-    return f"{name(call)} {call.region} {params}"
+    params = json.dumps(_without_generated_ids(call.params), sort_keys=True, default=str)
+    return f"{call_name(call)} {call.region} {params}"
 
 
-def _steady(value: Any) -> Any:
+def _without_generated_ids(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _steady(member) for key, member in value.items() if key not in _TOKENS}
+        return {key: _without_generated_ids(member) for key, member in value.items() if key not in _TOKEN_PARAMETERS}
     if isinstance(value, list | tuple):
-        return [_steady(member) for member in value]
+        return [_without_generated_ids(member) for member in value]
     text = str(value)
-    return _MADE_UP.sub("*", text) if len(text) <= _LONG else "…"
+    return _GENERATED_ID.sub("*", text) if len(text) <= _MAX_VALUE_LENGTH else "…"

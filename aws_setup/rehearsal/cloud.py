@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 from moto.core.exceptions import ServiceException
 
 from aws_setup.rehearsal import access, backend, wire
-from aws_setup.rehearsal.areas import Tables, collect
+from aws_setup.rehearsal.areas import RuleTables, collect_rules
 from aws_setup.rehearsal.calls import CallLog
-from aws_setup.rehearsal.chaos import Chaos
+from aws_setup.rehearsal.chaos import RandomFaults
 from aws_setup.rehearsal.clock import CloudClock
-from aws_setup.rehearsal.faults import ConnectionBreaks, Faults
+from aws_setup.rehearsal.faults import ConnectionDropped, FaultRules
 from aws_setup.rehearsal.latencies import LATENCIES
-from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.rules import AwsError, Call, Resource
 from aws_setup.rehearsal.settings import ACCOUNT, Settings
-from aws_setup.rehearsal.stale import Stale
-from aws_setup.rehearsal.tokens import Tokens
+from aws_setup.rehearsal.stale import ConsistencyDelays
+from aws_setup.rehearsal.tokens import ClientTokens
 from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,13 @@ class Cloud:
         self.calls = CallLog()
         seed = self.settings.chaos
         self.chaos = (
-            None if seed is None else Chaos(seed, self.clock.now, timed=self.clock.speed > 0)
+            None if seed is None else RandomFaults(seed, self.clock.now, timed=self.clock.speed > 0)
         )
-        self.faults = Faults(self.settings.seed, self.chaos)
+        self.faults = FaultRules(self.settings.seed, self.chaos)
         self.lock = threading.RLock()
-        self._tables: Tables = collect()
-        self._tokens = Tokens()
-        self._stale = Stale()
+        self._tables: RuleTables = collect_rules()
+        self._tokens = ClientTokens()
+        self._stale = ConsistencyDelays()
         self._rooms: dict[type[Any], Any] = {}
         backend.reset()
         for start in self._tables.start:
@@ -103,7 +103,7 @@ class Cloud:
                 after(self, made, result)
         return result
 
-    def snapshot(self) -> list[Thing]:
+    def snapshot(self) -> list[Resource]:
         """Return everything that exists, in every service and region."""
         with self.lock:
             self.clock.apply_due()
@@ -131,12 +131,12 @@ class Cloud:
             status = answer.status
             if self.faults.loses_answer(call):
                 status = 0
-                raise ConnectionBreaks
+                raise ConnectionDropped
         except (AwsError, ServiceException) as error:
             refusal = error if isinstance(error, AwsError) else AwsError(error.code, error.message)
             answer = wire.encode_error(call, refusal, request_id)
             status, code = answer.status, refusal.code
-        except ConnectionBreaks:
+        except ConnectionDropped:
             raise
         except Exception as error:
             log.exception("%s.%s", call.service, call.action)
@@ -150,7 +150,7 @@ class Cloud:
     def _answer(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
         self.clock.apply_due()
         self.faults.before(call)
-        access.check(self.settings, call)
+        access.check_permission(self.settings, call)
         earlier = self._tokens.earlier(call)
         if earlier is not None:
             return earlier

@@ -11,13 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from aws_setup.rehearsal.clock import ManualClock
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.faults import RULES
+from aws_setup.rehearsal.faults import FAULT_RULES
 from aws_setup.rehearsal.kube import control as kube
-from aws_setup.rehearsal.settings import Deny, Settings
+from aws_setup.rehearsal.settings import DeniedPermission, Settings
 from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest
 
 PREFIX = "/_rehearsal/"
-DENIES: TypeAdapter[list[Deny]] = TypeAdapter(list[Deny])
+DENIES: TypeAdapter[list[DeniedPermission]] = TypeAdapter(list[DeniedPermission])
 
 
 def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
@@ -32,12 +32,12 @@ def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
         with cloud.lock:
             return _json(route(cloud, body))
     except ValidationError as error:
-        return _json({"error": one_line(error)}, status=400)
+        return _json({"error": validation_message(error)}, status=400)
     except ValueError as error:
         return _json({"error": str(error)}, status=400)
 
 
-def one_line(error: ValidationError) -> str:
+def validation_message(error: ValidationError) -> str:
     """Return what is wrong with faults or settings, in one line."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
@@ -64,7 +64,7 @@ def _snapshot(cloud: Cloud, _: Any) -> Any:
 
 
 def _faults(cloud: Cloud, _: Any) -> Any:
-    return RULES.dump_python(cloud.faults.rules)
+    return FAULT_RULES.dump_python(cloud.faults.rules)
 
 
 def _add_faults(cloud: Cloud, body: Any) -> Any:
@@ -113,6 +113,6 @@ ROUTES: dict[tuple[str, str], Callable[[Cloud, Any], Any]] = {
     ("GET", "chaos"): _chaos,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _clock,
-    **kube.ROUTES,
+    **kube.ADMIN_ROUTES,
 }
 """What the control endpoint answers, by method and path."""

@@ -10,16 +10,16 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from aws_setup.rehearsal.backend import everywhere
+from aws_setup.rehearsal.backend import backends_by_region
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.iam.certificates import Certificates
-from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.iam.certificates import ServerCertificates
+from aws_setup.rehearsal.rules import AwsError, Call, Resource
 
-NOWHERE = "rehearsal.invalid"
+DNS_SUFFIX = "rehearsal.invalid"
 """Domain that never resolves (RFC 2606), so that nobody talks to a stranger's load balancer."""
 
 
-class Interfaces(dict[tuple[str, str], list[str]]):
+class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
     """The ids of the network interfaces of each load balancer, by region and name."""
 
 
@@ -57,7 +57,7 @@ def _check_groups(cloud: Cloud, call: Call) -> None:
 
 def _check_certificates(cloud: Cloud, call: Call) -> None:
     """CreateLoadBalancer, CreateLoadBalancerListeners: the server certificate must exist."""
-    known = {one["ServerCertificateMetadata"]["Arn"] for one in cloud.room(Certificates).values()}
+    known = {one["ServerCertificateMetadata"]["Arn"] for one in cloud.room(ServerCertificates).values()}
     for listener in call.params.get("Listeners") or []:
         arn = listener.get("SSLCertificateId")
         secure = listener.get("Protocol", "").upper() in {"HTTPS", "SSL"}
@@ -80,7 +80,7 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     balancer = cloud.backend("elb", call.region).load_balancers[name]
     number = zlib.crc32(f"{call.region}/{name}".encode())
     inside = "internal-" if balancer.scheme == "internal" else ""
-    nowhere = f"{inside}{name}-{number}.{call.region}.elb.{NOWHERE}"
+    nowhere = f"{inside}{name}-{number}.{call.region}.elb.{DNS_SUFFIX}"
     balancer.dns_name = cloud.settings.load_balancer_host or nowhere
     answer["DNSName"] = balancer.dns_name
     known = cloud.backend("ec2", call.region)
@@ -99,12 +99,12 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
         if balancer.scheme == "internet-facing":
             known.enis[interface].public_ip = f"203.0.113.{10 + place}"
         made.append(interface)
-    cloud.room(Interfaces)[call.region, name] = made
+    cloud.room(LoadBalancerInterfaces)[call.region, name] = made
 
 
 def _deleted(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """Remove the interfaces of a deleted load balancer; that takes AWS a while."""
-    ids = cloud.room(Interfaces).pop((call.region, call.params["LoadBalancerName"]), [])
+    ids = cloud.room(LoadBalancerInterfaces).pop((call.region, call.params["LoadBalancerName"]), [])
     known = cloud.backend("ec2", call.region)
 
     def remove() -> None:
@@ -114,11 +114,11 @@ def _deleted(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     cloud.later("load balancer interfaces deleted", remove)
 
 
-def exists(cloud: Cloud) -> Iterable[Thing]:
+def exists(cloud: Cloud) -> Iterable[Resource]:
     """List the load balancers; every one of them bills."""
-    for region, backend in everywhere("elb").items():
+    for region, backend in backends_by_region("elb").items():
         for one in backend.load_balancers.values():
-            yield Thing("elb", "load balancer", one.name, region, bills=True, tags=dict(one.tags))
+            yield Resource("elb", "load balancer", one.name, region, bills=True, tags=dict(one.tags))
 
 
 BEFORE = {

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from aws_setup.rehearsal.chaos import Chaos, Kind
+from aws_setup.rehearsal.chaos import RandomFaults, FaultKind
 from aws_setup.rehearsal.rules import AwsError, Call
-from aws_setup.rehearsal.settings import Strict
+from aws_setup.rehearsal.settings import StrictModel
 
 
-class When(Strict):
+class CallMatcher(StrictModel):
     """Which calls a fault meets: an action, and its n-th call, or a share of its calls."""
 
     action: str = "*"
@@ -26,7 +26,7 @@ class When(Strict):
     """How often the fault happens at most; 0: no limit."""
 
 
-class Fails(When):
+class FailCalls(CallMatcher):
     """Calls that fail and do nothing."""
 
     fault: Literal["fail"]
@@ -35,20 +35,20 @@ class Fails(When):
     status: int = Field(default=400, ge=400, le=599)
 
 
-class LosesAnswer(When):
+class LoseResponse(CallMatcher):
     """Calls that do their work and then break the connection instead of answering."""
 
     fault: Literal["lose-answer"]
 
 
-class StaleRead(When):
+class StaleReads(CallMatcher):
     """Creates whose resource is not seen by other calls for some seconds."""
 
     fault: Literal["stale-read"]
     seconds: float = Field(ge=0)
 
 
-class NoCapacity(Strict):
+class NoCapacity(StrictModel):
     """A zone without capacity for (some) instance types."""
 
     fault: Literal["no-capacity"]
@@ -56,13 +56,13 @@ class NoCapacity(Strict):
     instance_type: str = "*"
 
 
-class LeavesInterfaces(Strict):
+class LeaveInterfaces(StrictModel):
     """Node groups whose deletion leaves network interfaces of the CNI plug-in behind."""
 
     fault: Literal["leave-interfaces"]
 
 
-class Drops(Strict):
+class DropConnections(StrictModel):
     """Everything from call N on: the connection breaks, nothing is done."""
 
     fault: Literal["drop"]
@@ -71,20 +71,20 @@ class Drops(Strict):
 
 
 Fault = Annotated[
-    Fails | LosesAnswer | StaleRead | NoCapacity | LeavesInterfaces | Drops,
+    FailCalls | LoseResponse | StaleReads | NoCapacity | LeaveInterfaces | DropConnections,
     Field(discriminator="fault"),
 ]
-RULES: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
+FAULT_RULES: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
 
 
-class ConnectionBreaks(Exception):
+class ConnectionDropped(Exception):
     """The server closes the connection instead of answering."""
 
 
-class Faults:
+class FaultRules:
     """The faults in force, and what they have done so far."""
 
-    def __init__(self, seed: int = 1, chaos: Chaos | None = None) -> None:
+    def __init__(self, seed: int = 1, chaos: RandomFaults | None = None) -> None:
         """Start without rules; `chaos` adds faults of its own, drawn from a seed."""
         self.rules: list[Fault] = []
         self.chaos = chaos
@@ -96,7 +96,7 @@ class Faults:
 
     def add(self, *rules: dict[str, Any]) -> None:
         """Put faults in force; raises pydantic's ValidationError for an unknown one."""
-        self.rules.extend(RULES.validate_python(list(rules)))
+        self.rules.extend(FAULT_RULES.validate_python(list(rules)))
 
     def clear(self) -> None:
         """Take all faults away; counts and random numbers start anew."""
@@ -110,28 +110,28 @@ class Faults:
         """Raise what a fault does to a call before its work is done."""
         self._calls += 1
         for rule in self.rules:
-            if isinstance(rule, Drops) and self._calls >= rule.from_call:
-                raise ConnectionBreaks
-            if isinstance(rule, Fails) and self._meets(rule, call):
+            if isinstance(rule, DropConnections) and self._calls >= rule.from_call:
+                raise ConnectionDropped
+            if isinstance(rule, FailCalls) and self._meets(rule, call):
                 raise AwsError(rule.code, rule.message, status=rule.status)
-        if self.chaos and self.chaos.before(call) is Kind.DROPPED:
-            raise ConnectionBreaks
+        if self.chaos and self.chaos.before(call) is FaultKind.DROPPED:
+            raise ConnectionDropped
 
     def loses_answer(self, call: Call) -> bool:
         """Say whether the answer of a call whose work is done gets lost; chaos may fail it."""
-        met = [r for r in self.rules if isinstance(r, LosesAnswer) and self._meets(r, call)]
+        met = [r for r in self.rules if isinstance(r, LoseResponse) and self._meets(r, call)]
         lost = self.chaos.after(call) if self.chaos else None
-        return bool(met) or lost is Kind.LOST
+        return bool(met) or lost is FaultKind.LOST
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
-        met = [r for r in self.rules if isinstance(r, StaleRead) and self._meets(r, call)]
+        met = [r for r in self.rules if isinstance(r, StaleReads) and self._meets(r, call)]
         drawn = self.chaos.stale_seconds(call) if self.chaos else 0.0
         return max((rule.seconds for rule in met), default=drawn)
 
     def may_be_stale(self) -> bool:
         """Say whether something that is created now may stay unseen for a while."""
-        return bool(self.chaos) or any(isinstance(rule, StaleRead) for rule in self.rules)
+        return bool(self.chaos) or any(isinstance(rule, StaleReads) for rule in self.rules)
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
         """Say whether a zone has no capacity for an instance type."""
@@ -146,9 +146,9 @@ class Faults:
 
     def leaves_interfaces(self) -> bool:
         """Say whether deleted node groups leave network interfaces behind."""
-        return any(isinstance(rule, LeavesInterfaces) for rule in self.rules)
+        return any(isinstance(rule, LeaveInterfaces) for rule in self.rules)
 
-    def _meets(self, rule: When, call: Call) -> bool:
+    def _meets(self, rule: CallMatcher, call: Call) -> bool:
         names = (call.action, f"{call.service}.{call.action}")
         if not any(fnmatch.fnmatchcase(name, rule.action) for name in names):
             return False

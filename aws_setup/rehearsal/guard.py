@@ -15,7 +15,7 @@ from pathlib import Path
 from aws_setup.rehearsal import warden
 
 
-class Guard:
+class Cleanup:
     """Has a warden, a process of its own, clean up when this one ends or is killed."""
 
     def __init__(self, *, keep: bool = False) -> None:
@@ -24,7 +24,7 @@ class Guard:
         command = [sys.executable, "-I", warden.__file__, *([] if keep else [str(self.folder)])]
         self._warden = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
 
-    def __enter__(self) -> Guard:
+    def __enter__(self) -> Cleanup:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,7 +50,7 @@ class Guard:
 
 
 @contextmanager
-def stoppable() -> Iterator[threading.Event]:
+def stop_event() -> Iterator[threading.Event]:
     """Turn Ctrl-C, SIGTERM and a closed terminal into an event, to be looked at between steps."""
     stop = threading.Event()
     names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, n)]

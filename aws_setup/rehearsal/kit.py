@@ -17,32 +17,32 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from aws_setup.engine.history import RunRecord, read_events
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.chart import CHART
-from aws_setup.rehearsal.options import BadInput
-from aws_setup.rehearsal.programs import program
-from aws_setup.rehearsal.variables import variables
-from aws_setup.rehearsal.world import World
+from aws_setup.rehearsal.options import InvalidInput
+from aws_setup.rehearsal.programs import helm_or_kubectl_path
+from aws_setup.rehearsal.variables import script_environment
+from aws_setup.rehearsal.world import Environment
 
-KEY_PAIR = "rehearsal"
-MAIN = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
+KEY_PAIR_NAME = "rehearsal"
+MAIN_CLASS_FILE = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
 JAR_BYTES = 200_000
 
-FOREIGN = ("AWS_", "WHISK_", "WSK_", "KUBE", "HELM_", "LAMBDA_FS_", "SSH_A")
+REMOVED_ENV_PREFIXES = ("AWS_", "WHISK_", "WSK_", "KUBE", "HELM_", "LAMBDA_FS_", "SSH_A")
 """Beginnings of variables that would lead the scripts out of the rehearsal."""
 
 
 @dataclass(frozen=True)
-class Kit:
+class Workspace:
     """A folder that the scripts can start from."""
 
     folder: Path
     helm: Path
 
-    def pack(self, world: World) -> None:
+    def pack(self, world: Environment) -> None:
         """Write everything, and tell the cloud the key pair."""
         self._make_key_pair(world)
         self.build_jar(1)
         config = {
-            "ssh_keypair_name": KEY_PAIR,
+            "ssh_keypair_name": KEY_PAIR_NAME,
             "ssh_key_path": str(self.folder / "key.pem"),
             "user_public_ip": "52.94.76.7",
             "infrastructure_json_path": str(self.folder / "infrastructure_json"),
@@ -61,7 +61,7 @@ class Kit:
     def build_jar(self, number: int) -> None:
         """Write a jar with the class that NameNode actions start; each number is another build."""
         with zipfile.ZipFile(self.folder / "namenode.jar", "w") as jar:
-            jar.writestr(MAIN, b"\xca\xfe\xba\xbe")
+            jar.writestr(MAIN_CLASS_FILE, b"\xca\xfe\xba\xbe")
             jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
 
     def runs(self) -> list[RunRecord]:
@@ -69,7 +69,7 @@ class Kit:
         log = self.folder / "infrastructure_json" / "lambda-fs.events.jsonl"
         return read_events(log) if log.exists() else []
 
-    def _make_key_pair(self, world: World) -> None:
+    def _make_key_pair(self, world: Environment) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private = key.private_bytes(
             serialization.Encoding.PEM,
@@ -81,20 +81,20 @@ class Kit:
         )
         (self.folder / "key.pem").write_bytes(private)
         (self.folder / "key.pem").chmod(0o600)
-        world.cloud.call("ec2", "ImportKeyPair", KeyName=KEY_PAIR, PublicKeyMaterial=public)
+        world.cloud.call("ec2", "ImportKeyPair", KeyName=KEY_PAIR_NAME, PublicKeyMaterial=public)
 
-    def environment(self, world: World, given: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, world: Environment, given: Mapping[str, str]) -> dict[str, str]:
         """Return an environment with a home and a helm of its own, and no way to a real cloud."""
         (self.folder / "home").mkdir(exist_ok=True)
         home = str(self.folder / "home")
         kept = {
             name: value
             for name, value in given.items()
-            if not name.upper().startswith(FOREIGN) and not name.lower().endswith("_proxy")
+            if not name.upper().startswith(REMOVED_ENV_PREFIXES) and not name.lower().endswith("_proxy")
         }
         path = f"{self.helm.parent}{os.pathsep}{given.get('PATH', '')}"
         own = {"HOME": home, "USERPROFILE": home, "PATH": path}
-        return kept | own | variables(world.cloud.url, world.cloud.settings.speed)
+        return kept | own | script_environment(world.cloud.url, world.cloud.settings.speed)
 
 
 def find_helm() -> Path:
@@ -107,7 +107,7 @@ def find_helm() -> Path:
     if found:
         return Path(found)
     try:
-        return program("helm")
+        return helm_or_kubectl_path("helm")
     except SetupError as error:
         first = error.problems[0]
-        raise BadInput(f"{first.what}: {first.why}; {first.hint}") from error
+        raise InvalidInput(f"{first.what}: {first.why}; {first.hint}") from error

@@ -13,11 +13,11 @@ from typing import Any
 
 LOOPBACK = "127.0.0.1"
 
-TLS_PATIENCE = 60
+TLS_TIMEOUT_SECONDS = 60
 """Seconds that a TLS connection may be silent, its handshake included."""
 
 
-Door = Callable[[], ssl.SSLContext | None]
+ConnectionTls = Callable[[], ssl.SSLContext | None]
 """Says how each new connection is secured; raises OSError to hang up."""
 
 
@@ -37,7 +37,7 @@ class LoopbackServer(ThreadingHTTPServer):
         port: int,
         handler: type[BaseHTTPRequestHandler],
         *,
-        door: Door = lambda: None,
+        door: ConnectionTls = lambda: None,
     ) -> None:
         """Bind a port (0: any free one) and start to listen.
 
@@ -73,7 +73,7 @@ class LoopbackServer(ThreadingHTTPServer):
             connection.close()
             raise
         if context:
-            connection.settimeout(TLS_PATIENCE)
+            connection.settimeout(TLS_TIMEOUT_SECONDS)
             connection = context.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )

@@ -10,22 +10,22 @@ from pathlib import Path
 from aws_setup.errors import Refused
 from aws_setup.report.page import check_target
 
-SPEED = 60.0
+DEFAULT_SPEED = 60.0
 """How many times faster than real, unless the user says otherwise."""
 
-SLOWEST, FASTEST = 0.001, 1000.0
+MIN_SPEED, MAX_SPEED = 0.001, 1000.0
 """The scripts multiply their pauses by 1000 at most; faster than this the polls are no pauses."""
 
 
-class BadInput(Exception):
+class InvalidInput(Exception):
     """One line that says what is wrong with the input."""
 
 
 @dataclass(frozen=True)
-class Options:
+class DemoOptions:
     """The story's options."""
 
-    speed: float = SPEED
+    speed: float = DEFAULT_SPEED
     port: int = 0
     keep: bool = False
     imitate: bool = False
@@ -33,12 +33,12 @@ class Options:
     html: Path | None = None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a command line."""
     parser.add_argument(
         "--speed",
         type=float,
-        default=SPEED,
+        default=DEFAULT_SPEED,
         metavar="X",
         help="how many times faster than AWS (default %(default)g; 1 is real time)",
     )
@@ -66,17 +66,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check(given: argparse.Namespace) -> Options:
+def check_options(given: argparse.Namespace) -> DemoOptions:
     """Return the options; raises BadInput for what cannot be."""
-    if not (math.isfinite(given.speed) and SLOWEST <= given.speed <= FASTEST):
-        raise BadInput(
-            f"--speed {given.speed:g}: it is a number from {SLOWEST:g} to {FASTEST:g}, "
+    if not (math.isfinite(given.speed) and MIN_SPEED <= given.speed <= MAX_SPEED):
+        raise InvalidInput(
+            f"--speed {given.speed:g}: it is a number from {MIN_SPEED:g} to {MAX_SPEED:g}, "
             "such as 60 or, for real time, 1"
         )
     check_port(given.port)
     if given.html is not None:
         _check_report(given.html)
-    chosen = Options(speed=given.speed, port=given.port, keep=given.keep, imitate=given.imitate)
+    chosen = DemoOptions(speed=given.speed, port=given.port, keep=given.keep, imitate=given.imitate)
     return replace(chosen, chaos=given.chaos, html=given.html)
 
 
@@ -85,10 +85,10 @@ def _check_report(path: Path) -> None:
     try:
         check_target(path)
     except Refused as error:
-        raise BadInput(f"--html: {error}") from error
+        raise InvalidInput(f"--html: {error}") from error
 
 
 def check_port(port: int) -> None:
     """Refuse a number that is no port."""
     if not 0 <= port <= 65535:
-        raise BadInput(f"--port {port} is not a port: it is a number from 0 to 65535")
+        raise InvalidInput(f"--port {port} is not a port: it is a number from 0 to 65535")

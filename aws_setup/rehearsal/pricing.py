@@ -185,7 +185,7 @@ PRODUCTS = (
 """Every product that this cloud has a price for."""
 
 
-def _served(call: Call) -> None:
+def _check_region(call: Call) -> None:
     if call.region not in SERVED_IN:
         message = f"The Price List API has no endpoint in {call.region}: ask in {SERVED_IN}"
         raise AwsError("NotFoundException", message)
@@ -193,7 +193,7 @@ def _served(call: Call) -> None:
 
 def get_products(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer GetProducts: all filters must match; no product is an empty list, not an error."""
-    _served(call)
+    _check_region(call)
     params = call.params
     known = [one for one in PRODUCTS if one.service == params["ServiceCode"]]
     for one in params.get("Filters") or []:

@@ -27,7 +27,7 @@ CACHE = Path(os.environ.get("LAMBDA_FS_CACHE") or Path.home() / ".cache" / "lamb
 
 
 @dataclass(frozen=True)
-class Bundle:
+class BinaryPackage:
     """A package that holds helm and kubectl, and the SHA-256 that each of them must have."""
 
     number: str
@@ -46,21 +46,21 @@ class Bundle:
         return CACHE / f"kubectl-v{self.number}-{self.version}"
 
 
-BUNDLES: Mapping[str, Bundle] = MappingProxyType(
+BINARY_PACKAGES: Mapping[str, BinaryPackage] = MappingProxyType(
     {
-        "3.17": Bundle(
+        "3.17": BinaryPackage(
             "32",
             "2.1.0",
             helm="9e7a767efb3f9e334758ae066b4af355c01539663c7fffb30eed2b6213a4735e",
             kubectl="ab209d0c5134b61486a0486585604a616a5bb2fc07df46d304b3c95817b2d79f",
         ),
-        "4.1": Bundle(
+        "4.1": BinaryPackage(
             "33",
             "2.2.2",
             helm="210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9",
             kubectl="9e33e3234c0842cd44a12c13e334b4ce930145ea84b855ce7cc0a7b6bc670c22",
         ),
-        "4.3": Bundle(
+        "4.3": BinaryPackage(
             "37",
             "2.0.0",
             helm="b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd",
@@ -71,14 +71,14 @@ BUNDLES: Mapping[str, Bundle] = MappingProxyType(
 """The package for each version of helm."""
 
 
-def program(name: str, *, helm: str = "4.3") -> Path:
+def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
     """Return the path of `helm` or `kubectl`, from the cache, the environment or PyPI.
 
     Raises:
         SetupError: there is none for this system, PyPI does not give it, or it is another file
             than the one that this project was tested with.
     """
-    bundle = BUNDLES[helm]
+    bundle = BINARY_PACKAGES[helm]
     found = bundle.folder / name
     if found.exists():
         return found
@@ -102,7 +102,7 @@ def program(name: str, *, helm: str = "4.3") -> Path:
     return found
 
 
-def _install(bundle: Bundle) -> None:
+def _install(bundle: BinaryPackage) -> None:
     """Unpack both programs and move them into place at once: two processes may do so together."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as made:
@@ -128,7 +128,7 @@ def _check(path: Path, sha256: str) -> None:
         )
 
 
-def _installed(bundle: Bundle) -> bytes:
+def _installed(bundle: BinaryPackage) -> bytes:
     """Return the tgz of a package that is installed here in that version, else nothing."""
     try:
         package = distribution(bundle.name)
@@ -140,7 +140,7 @@ def _installed(bundle: Bundle) -> bytes:
     return Path(str(held.locate())).read_bytes() if held else b""
 
 
-def _downloaded(bundle: Bundle, scratch: Path) -> bytes:
+def _downloaded(bundle: BinaryPackage, scratch: Path) -> bytes:
     """Return the tgz of a package that pip downloads."""
     package = f"{bundle.name}=={bundle.version}"
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(scratch)]

@@ -51,7 +51,7 @@ QUOTAS = (
 """Every quota that this cloud knows."""
 
 
-def _of(call: Call) -> list[Quota]:
+def _find_quota(call: Call) -> list[Quota]:
     service = call.params["ServiceCode"]
     found = [one for one in QUOTAS if one.service == service]
     if not found:
@@ -83,7 +83,7 @@ def _value(cloud: Cloud, one: Quota) -> int:
 
 
 def _named(call: Call) -> Quota:
-    for one in _of(call):
+    for one in _find_quota(call):
         if one.code == call.params["QuotaCode"]:
             return one
     raise _missing()
@@ -105,12 +105,12 @@ def get_default(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListServiceQuotas with the values in force."""
-    return {"Quotas": [_shown(call, one, _value(cloud, one)) for one in _of(call)]}
+    return {"Quotas": [_shown(call, one, _value(cloud, one)) for one in _find_quota(call)]}
 
 
 def list_defaults(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListAWSDefaultServiceQuotas."""
-    return {"Quotas": [_shown(call, one, one.default) for one in _of(call)]}
+    return {"Quotas": [_shown(call, one, one.default) for one in _find_quota(call)]}
 
 
 ANSWERS = {

@@ -65,7 +65,7 @@ READERS = ("Describe", "List", "Get", "Simulate", "Search", "Lookup")
 
 
 @dataclass(frozen=True)
-class Thing:
+class Resource:
     """Something that exists in the cloud, for the snapshot."""
 
     service: str

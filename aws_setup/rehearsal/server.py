@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from aws_setup.rehearsal import control
 from aws_setup.rehearsal.clock import CloudClock
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.faults import ConnectionBreaks
+from aws_setup.rehearsal.faults import ConnectionDropped
 from aws_setup.rehearsal.loopback import LOOPBACK, LoopbackServer
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.rehearsal.wire import HttpAnswer, HttpRequest
 
-OWN_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+LOOPBACK_HOST_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 """Host names under which the server answers; any other may be a web page's trick."""
 
 
@@ -37,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         try:
             self._send(self._route(request))
-        except ConnectionBreaks:
+        except ConnectionDropped:
             self.close_connection = True
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self, request: HttpRequest) -> HttpAnswer:
         host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        if host not in OWN_NAMES:
+        if host not in LOOPBACK_HOST_NAMES:
             return HttpAnswer(403, b"the rehearsal cloud answers on loopback only\n")
         if request.target.startswith(control.PREFIX):
             return control.answer(self.cloud, request)

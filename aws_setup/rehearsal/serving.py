@@ -12,17 +12,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.control import one_line
-from aws_setup.rehearsal.guard import Guard, stoppable
-from aws_setup.rehearsal.kit import Kit, find_helm
-from aws_setup.rehearsal.options import SLOWEST, BadInput, check_port
+from aws_setup.rehearsal.control import validation_message
+from aws_setup.rehearsal.guard import Cleanup, stop_event
+from aws_setup.rehearsal.kit import Workspace, find_helm
+from aws_setup.rehearsal.options import MIN_SPEED, InvalidInput, check_port
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.settings import Settings
-from aws_setup.rehearsal.variables import for_shells, variables
-from aws_setup.rehearsal.world import World, why_imitated, world
+from aws_setup.rehearsal.variables import shell_commands, script_environment
+from aws_setup.rehearsal.world import Environment, reason_for_inprocess_vms, run_environment
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `serve` to a command line."""
     add = parser.add_argument
     add("--port", type=int, default=0, help="port on loopback (default: a free one)")
@@ -61,39 +61,39 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
         BadInput: the options or the files in the state directory cannot be.
     """
     settings = _settings(options)
-    faults = _read(options.state_dir, "faults.json", [])
-    if 0 < settings.speed < SLOWEST:
-        raise BadInput(f"--speed {settings.speed:g} is too slow: it is 0, or at least {SLOWEST}")
+    faults = _read_json(options.state_dir, "faults.json", [])
+    if 0 < settings.speed < MIN_SPEED:
+        raise InvalidInput(f"--speed {settings.speed:g} is too slow: it is 0, or at least {MIN_SPEED}")
     check_port(options.port)
-    with stoppable() as stop, Guard() as guard:
+    with stop_event() as stop, Cleanup() as guard:
         disks = options.machines or guard.folder / "machines"
         try:
-            with world(disks, settings, port=options.port, imitate=options.imitate) as running:
+            with run_environment(disks, settings, port=options.port, imitate=options.imitate) as running:
                 _add_faults(running.cloud, faults)
-                kit = Kit(guard.folder, find_helm())
+                kit = Workspace(guard.folder, find_helm())
                 kit.pack(running)
-                _say(welcome(running, kit))
+                _print(connection_instructions(running, kit))
                 while not stop.wait(0.5):
                     pass
-                _write(options.state_dir, running.cloud)
+                _write_state(options.state_dir, running.cloud)
         except OSError as error:
-            raise BadInput(f"port {options.port}: {error.strerror or error}") from error
+            raise InvalidInput(f"port {options.port}: {error.strerror or error}") from error
         except SetupError as error:
-            raise BadInput(f"--machines: {error}") from error
-    _say("the rehearsal cloud has stopped", to=sys.stderr)
+            raise InvalidInput(f"--machines: {error}") from error
+    _print("the rehearsal cloud has stopped", to=sys.stderr)
     return 0
 
 
-def welcome(running: World, kit: Kit) -> str:
+def connection_instructions(running: Environment, kit: Workspace) -> str:
     """Return what to set in another terminal, and what to try there."""
-    pairs = variables(running.cloud.url, running.cloud.settings.speed)
+    pairs = script_environment(running.cloud.url, running.cloud.settings.speed)
     pairs["KUBECONFIG"] = str(kit.folder / "kubeconfig")
     ssh = f"ssh -F {running.machines.ssh_config.resolve()} -i {kit.folder / 'key.pem'}"
     lines = [
         f"The rehearsal cloud listens on {running.cloud.url} (Ctrl-C stops it).",
-        *([f"Machines are imitated: {why_imitated()}."] if running.imitated else []),
+        *([f"Machines are imitated: {reason_for_inprocess_vms()}."] if running.imitated else []),
         "",
-        for_shells(pairs, path=str(kit.helm.parent)),
+        shell_commands(pairs, path=str(kit.helm.parent)),
         "",
         "# then, where the scripts are, with a configuration that has a key pair and all of this:",
         f"python create_aws_infrastructure.py -y {kit.config}",
@@ -106,9 +106,9 @@ def welcome(running: World, kit: Kit) -> str:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    given = _read(options.state_dir, "settings.json", {})
+    given = _read_json(options.state_dir, "settings.json", {})
     if not isinstance(given, dict):
-        raise BadInput(f"{options.state_dir / 'settings.json'}: it is not an object")
+        raise InvalidInput(f"{options.state_dir / 'settings.json'}: it is not an object")
     given.setdefault("lag", True)
     if options.speed is not None:
         given["speed"] = options.speed
@@ -117,10 +117,10 @@ def _settings(options: argparse.Namespace) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise BadInput(f"settings: {one_line(error)}") from error
+        raise InvalidInput(f"settings: {validation_message(error)}") from error
 
 
-def _read(folder: Path | None, name: str, default: Any) -> Any:
+def _read_json(folder: Path | None, name: str, default: Any) -> Any:
     if folder is None:
         return default
     try:
@@ -128,19 +128,19 @@ def _read(folder: Path | None, name: str, default: Any) -> Any:
         path = folder / name
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
     except (OSError, ValueError) as error:
-        raise BadInput(f"{folder / name}: {error}") from error
+        raise InvalidInput(f"{folder / name}: {error}") from error
 
 
 def _add_faults(cloud: RehearsalCloud, faults: Any) -> None:
     try:
         cloud.faults.add(*(faults if isinstance(faults, list) else [faults]))
     except ValidationError as error:
-        raise BadInput(f"faults: {one_line(error)}") from error
+        raise InvalidInput(f"faults: {validation_message(error)}") from error
 
 
-def _write(folder: Path | None, cloud: RehearsalCloud) -> None:
+def _write_state(folder: Path | None, cloud: RehearsalCloud) -> None:
     if cloud.chaos:
-        _say(cloud.chaos.summary(), to=sys.stderr)
+        _print(cloud.chaos.summary(), to=sys.stderr)
     if folder is None:
         return
     calls = [asdict(call) for call in cloud.calls]
@@ -153,6 +153,6 @@ def _write(folder: Path | None, cloud: RehearsalCloud) -> None:
         (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
-def _say(text: str, *, to: Any = None) -> None:
+def _print(text: str, *, to: Any = None) -> None:
     (to or sys.stdout).write(text + "\n")
     (to or sys.stdout).flush()

@@ -12,13 +12,13 @@ ACCOUNT = "123456789012"
 """The one account of the rehearsal cloud: the number AWS's own examples use."""
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A model that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Deny(Strict):
+class DeniedPermission(StrictModel):
     """Takes a permission away."""
 
     action: str
@@ -27,7 +27,7 @@ class Deny(Strict):
     """ARN or access key of who is refused, `*` and `?` allowed."""
 
 
-class Image(Strict):
+class Image(StrictModel):
     """An AMI that exists."""
 
     id: str
@@ -39,7 +39,7 @@ class Image(Strict):
     """Size of /dev/sdb, which is kept on termination; 0 means that there is none."""
 
 
-class Quotas(Strict):
+class Quotas(StrictModel):
     """Service quotas (AWS's documented defaults, the vCPU one raised as λFS needs it)."""
 
     vcpus: int = 640
@@ -52,7 +52,7 @@ class Quotas(Strict):
     classic_load_balancers: int = 20
 
 
-def _images() -> list[Image]:
+def _default_images() -> list[Image]:
     """Return the λFS AMIs, which are public in us-east-1 only."""
     named = {
         "ami-079ac4c46055b2bdf": "lambdafs-client",
@@ -69,7 +69,7 @@ def _images() -> list[Image]:
     ]
 
 
-class Settings(Strict):
+class Settings(StrictModel):
     """Everything about the cloud that a test or a user may choose."""
 
     speed: float = Field(default=1.0, ge=0, le=100_000)
@@ -80,9 +80,9 @@ class Settings(Strict):
     """ARN of whoever calls."""
     credentials: Literal["valid", "expired", "unknown"] = "valid"
     """Whether AWS accepts the credentials that arrive."""
-    deny: list[Deny] = []
+    deny: list[DeniedPermission] = []
     """Permissions taken away; everything else is allowed."""
-    images: list[Image] = Field(default_factory=_images)
+    images: list[Image] = Field(default_factory=_default_images)
     """The AMIs that exist; no other does."""
     quotas: Quotas = Field(default_factory=Quotas)
     latencies: dict[str, float] = {}

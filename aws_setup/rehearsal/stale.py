@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from aws_setup.rehearsal.rules import AwsError, Call
-from aws_setup.rehearsal.stale_names import StaleNames
+from aws_setup.rehearsal.stale_names import NamedResourceDelays
 
-NOT_FOUND = {
+NOT_FOUND_BY_ID_PREFIX = {
     "vpc": "InvalidVpcID.NotFound",
     "subnet": "InvalidSubnetID.NotFound",
     "igw": "InvalidInternetGatewayID.NotFound",
@@ -28,37 +28,37 @@ NOT_FOUND = {
 _ID = re.compile(r"^([a-z]+)-[0-9a-f]{8,17}$")
 
 
-def prefix_of(value: str) -> str:
+def id_prefix(value: str) -> str:
     """Return the beginning of an EC2 id ("vpc" of "vpc-0a1b…"), or an empty string."""
     found = _ID.match(value)
-    return found.group(1) if found and found.group(1) in NOT_FOUND else ""
+    return found.group(1) if found and found.group(1) in NOT_FOUND_BY_ID_PREFIX else ""
 
 
-def ids_in(value: object) -> Iterator[str]:
+def ec2_ids_in(value: object) -> Iterator[str]:
     """Yield every EC2 id in a request or an answer."""
     if isinstance(value, str):
-        if prefix_of(value):
+        if id_prefix(value):
             yield value
     elif isinstance(value, dict):
         for member in value.values():
-            yield from ids_in(member)
+            yield from ec2_ids_in(member)
     elif isinstance(value, list):
         for member in value:
-            yield from ids_in(member)
+            yield from ec2_ids_in(member)
 
 
-class Stale:
+class ConsistencyDelays:
     """The ids and names that are not seen yet, and until when."""
 
     def __init__(self) -> None:
         """Start with nothing unseen."""
         self._until: dict[str, float] = {}
-        self._names = StaleNames()
+        self._names = NamedResourceDelays()
 
     def hide(self, request: Call, answer: dict[str, Any], *, until: float) -> None:
         """Hide the new names, and what an answer names and its request does not: the new ids."""
         self._names.hide(request, answer, until=until)
-        for new in set(ids_in(answer)) - set(ids_in(request.params)):
+        for new in set(ec2_ids_in(answer)) - set(ec2_ids_in(request.params)):
             self._until[new] = until
 
     def hidden(self, now: float) -> set[str]:
@@ -74,9 +74,9 @@ class Stale:
         """Raise the not-found error of the first unseen name or id that a call has."""
         self._names.check(call, now)
         hidden = self.hidden(now) if self._until and call.service == "ec2" else set()
-        for named in ids_in(call.params) if hidden else ():
+        for named in ec2_ids_in(call.params) if hidden else ():
             if named in hidden:
-                raise AwsError(NOT_FOUND[prefix_of(named)], f"The ID '{named}' does not exist")
+                raise AwsError(NOT_FOUND_BY_ID_PREFIX[id_prefix(named)], f"The ID '{named}' does not exist")
 
     def strip(self, call: Call, answer: dict[str, Any], now: float) -> None:
         """Take what is not seen out of the lists of an answer."""
@@ -97,10 +97,10 @@ def _is_one_of(item: object, hidden: set[str]) -> bool:
         item["Instances"] = [i for i in item["Instances"] if i.get("InstanceId") not in hidden]
         return not item["Instances"]
     own = next((v for v in item.values() if isinstance(v, str) and v in hidden), None)
-    return own is not None and prefix_of(own) == _kind(item)
+    return own is not None and id_prefix(own) == _id_prefix_of_item(item)
 
 
-def _kind(item: dict[str, Any]) -> str:
+def _id_prefix_of_item(item: dict[str, Any]) -> str:
     """Return the id prefix of what an item is: the members that only it carries say it."""
     marks = {
         "vpc": "DhcpOptionsId",

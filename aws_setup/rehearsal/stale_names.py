@@ -9,7 +9,7 @@ from aws_setup.rehearsal.rules import AwsError, Call
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedResource:
     """One kind of named resource: its create, its parameters and its list."""
 
     service: str
@@ -24,28 +24,28 @@ class Named:
     """Where the create's answer has the name; empty: the request has it."""
 
 
-KINDS = (
-    Named("eks", "CreateCluster", ("clusterName",), "clusters"),
-    Named("eks", "CreateNodegroup", ("clusterName", "nodegroupName"), "nodegroups"),
-    Named("eks", "CreateAddon", ("clusterName", "addonName"), "addons"),
-    Named("eks", "CreateAccessEntry", ("clusterName", "principalArn"), "accessEntries"),
-    Named("iam", "CreateRole", ("RoleName",), "Roles", "RoleName"),
-    Named("iam", "CreatePolicy", ("PolicyArn",), "Policies", "Arn", ("Policy", "Arn")),
-    Named(
+NAMED_RESOURCES = (
+    NamedResource("eks", "CreateCluster", ("clusterName",), "clusters"),
+    NamedResource("eks", "CreateNodegroup", ("clusterName", "nodegroupName"), "nodegroups"),
+    NamedResource("eks", "CreateAddon", ("clusterName", "addonName"), "addons"),
+    NamedResource("eks", "CreateAccessEntry", ("clusterName", "principalArn"), "accessEntries"),
+    NamedResource("iam", "CreateRole", ("RoleName",), "Roles", "RoleName"),
+    NamedResource("iam", "CreatePolicy", ("PolicyArn",), "Policies", "Arn", ("Policy", "Arn")),
+    NamedResource(
         "iam",
         "CreateInstanceProfile",
         ("InstanceProfileName",),
         "InstanceProfiles",
         "InstanceProfileName",
     ),
-    Named(
+    NamedResource(
         "iam",
         "UploadServerCertificate",
         ("ServerCertificateName",),
         "ServerCertificateMetadataList",
         "ServerCertificateName",
     ),
-    Named(
+    NamedResource(
         "iam",
         "CreateOpenIDConnectProvider",
         ("OpenIDConnectProviderArn",),
@@ -53,7 +53,7 @@ KINDS = (
         "Arn",
         ("OpenIDConnectProviderArn",),
     ),
-    Named(
+    NamedResource(
         "autoscaling",
         "CreateAutoScalingGroup",
         ("AutoScalingGroupName",),
@@ -63,13 +63,13 @@ KINDS = (
 )
 """What can be unseen by its name."""
 
-NOT_FOUND = {"eks": "ResourceNotFoundException", "iam": "NoSuchEntity"}
+NOT_FOUND_BY_SERVICE = {"eks": "ResourceNotFoundException", "iam": "NoSuchEntity"}
 """Not-found code by service (EKS and IAM API references); Auto Scaling only lists less."""
 
-Key = tuple[Named, tuple[str, ...]]
+Key = tuple[NamedResource, tuple[str, ...]]
 
 
-class StaleNames:
+class NamedResourceDelays:
     """The names that are not seen yet, and until when."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class StaleNames:
 
     def hide(self, call: Call, answer: dict[str, Any], *, until: float) -> None:
         """Hide what a call created, if it has a name."""
-        for kind in KINDS:
+        for kind in NAMED_RESOURCES:
             if call.key == (kind.service, kind.create):
                 found = _answered(kind, answer) if kind.answered else _named(kind, call)
                 self._until[kind, found] = until
@@ -90,7 +90,7 @@ class StaleNames:
 
     def check(self, call: Call, now: float) -> None:
         """Raise the not-found error when a call names what is not seen; its create may."""
-        code = NOT_FOUND.get(call.service, "")
+        code = NOT_FOUND_BY_SERVICE.get(call.service, "")
         for kind, name in self.hidden(now) if code else ():
             other = kind.service == call.service and kind.create != call.action
             if other and _named(kind, call) == name:
@@ -101,10 +101,10 @@ class StaleNames:
         for kind, name in self.hidden(now):
             items = answer.get(kind.listed) if kind.service == call.service else None
             if isinstance(items, list) and _named(kind, call)[:-1] == name[:-1]:
-                answer[kind.listed] = [item for item in items if _own(kind, item) != name[-1]]
+                answer[kind.listed] = [item for item in items if _name_of_item(kind, item) != name[-1]]
 
 
-def _named(kind: Named, call: Call) -> tuple[str, ...]:
+def _named(kind: NamedResource, call: Call) -> tuple[str, ...]:
     """Return the names in a request; EKS calls a cluster "name" where it is the subject."""
     params = call.params
     if call.service == "eks" and "name" in params:
@@ -112,12 +112,12 @@ def _named(kind: Named, call: Call) -> tuple[str, ...]:
     return tuple(str(params.get(one, "")) for one in kind.parameters)
 
 
-def _answered(kind: Named, answer: dict[str, Any]) -> tuple[str, ...]:
+def _answered(kind: NamedResource, answer: dict[str, Any]) -> tuple[str, ...]:
     found: Any = answer
     for member in kind.answered:
         found = found[member]
     return (str(found),)
 
 
-def _own(kind: Named, item: Any) -> str:
+def _name_of_item(kind: NamedResource, item: Any) -> str:
     return str(item[kind.member] if kind.member else item)

@@ -16,4 +16,4 @@ def _identity(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"UserId": "AIDAREHEARSAL0000000A", "Account": call.account, "Arn": arn}
 
 
-ANSWERS = {("sts", "GetCallerIdentity"): _identity}
+STS_ANSWERS = {("sts", "GetCallerIdentity"): _identity}

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from aws_setup.rehearsal.rules import AwsError, Call, Key
-from aws_setup.rehearsal.wire import HttpAnswer, operation
+from aws_setup.rehearsal.wire import HttpAnswer, operation_model
 
 NAMES = ("ClientToken", "clientRequestToken", "clientToken")
 """What the services call their token."""
@@ -18,11 +18,11 @@ MISMATCH = "IdempotentParameterMismatch"
 @functools.cache
 def token_name(service: str, action: str) -> str:
     """Return the name of the action's token parameter, or an empty string."""
-    shape = operation(service, action).input_shape
+    shape = operation_model(service, action).input_shape
     return next((name for name in NAMES if shape is not None and name in shape.members), "")
 
 
-class Tokens:
+class ClientTokens:
     """The tokens that were used, each with its request and its answer."""
 
     def __init__(self) -> None:

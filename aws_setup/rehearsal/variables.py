@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-def variables(url: str, speed: float) -> dict[str, str]:
+def script_environment(url: str, speed: float) -> dict[str, str]:
     """Return the environment in which the scripts talk to the rehearsal cloud."""
     return {
         "AWS_ENDPOINT_URL": url,
@@ -20,7 +20,7 @@ def variables(url: str, speed: float) -> dict[str, str]:
     }
 
 
-def for_shells(pairs: dict[str, str], *, path: str = "") -> str:
+def shell_commands(pairs: dict[str, str], *, path: str = "") -> str:
     """Return the lines which set variables and put a folder before PATH, for each kind of shell."""
     posix = [f"export {name}={value}" for name, value in pairs.items()]
     fish = [f"set -gx {name} {value}" for name, value in pairs.items()]

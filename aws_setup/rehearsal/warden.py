@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-PATIENCE = 10.0
+TERMINATE_TIMEOUT_SECONDS = 10.0
 """Seconds that a process gets to end by itself, and that the folder may be busy."""
 
 
@@ -28,27 +28,27 @@ def main() -> None:
         number = int(line[1:])
         running.add(number) if line.startswith("+") else running.discard(number)
     for number in running:
-        end(number)
+        terminate_process(number)
     if len(sys.argv) > 1:
-        remove(Path(sys.argv[1]))
+        remove_folder(Path(sys.argv[1]))
 
 
-def end(number: int) -> None:
+def terminate_process(number: int) -> None:
     """Ask a process to end, wait, and kill it."""
     with contextlib.suppress(OSError):
         os.kill(number, signal.SIGTERM)
         if os.name == "nt":
             return  # there, SIGTERM kills, and 0 is no question but Ctrl-C
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TERMINATE_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(0.1)
             os.kill(number, 0)
         os.kill(number, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Remove a folder; machines that are just going down may still write into it."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TERMINATE_TIMEOUT_SECONDS
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
         if not folder.exists() or time.monotonic() > deadline:

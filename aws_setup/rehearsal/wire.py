@@ -19,12 +19,12 @@ from moto.core.serialize import SerializationContext, get_serializer_class
 
 from aws_setup.rehearsal.rules import AwsError, Call
 from aws_setup.rehearsal.settings import ACCOUNT
-from aws_setup.rehearsal.wire_models import model_of, operation, protocol_of
+from aws_setup.rehearsal.wire_models import service_model, operation_model, service_protocol
 from aws_setup.rehearsal.xml import ec2_answer
 
-__all__ = ["model_of", "operation"]
+__all__ = ["service_model", "operation_model"]
 
-SIGNED_AS = {
+SIGNING_NAMES = {
     "elasticloadbalancing": "elb",
     "servicequotas": "service-quotas",
     "tagging": "resourcegroupstaggingapi",
@@ -60,7 +60,7 @@ def decode(request: HttpRequest) -> Call:
     if scope is None:
         raise AwsError("MissingAuthenticationToken", "Missing Authentication Token", status=403)
     access_key, region, signed = scope.groups()
-    service = SIGNED_AS.get(signed, signed)
+    service = SIGNING_NAMES.get(signed, signed)
     if service == "elb" and b"Version=2015-12-01" in request.body:
         service = "elbv2"
     action, params = _parse(service, request)
@@ -76,7 +76,7 @@ def decode(request: HttpRequest) -> Call:
 
 
 def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
-    protocol = protocol_of(service)
+    protocol = service_protocol(service)
     parts = urlsplit(request.target)
     values: Any = dict(parse_qsl(parts.query, keep_blank_values=True))
     matched: dict[str, Any] = {}
@@ -86,11 +86,11 @@ def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
     elif protocol == "json":
         action = request.headers.get("x-amz-target", "").rpartition(".")[2]
     else:
-        asked = to_moto(service, "us-east-1", request)
+        asked = to_moto_request(service, "us-east-1", request)
         values = asked.values
         found, matched = get_service_router(service).match(asked)
         action = str(found.name)
-    parser = PROTOCOL_PARSERS[protocol](operation(service, action))
+    parser = PROTOCOL_PARSERS[protocol](operation_model(service, action))
     fields = {
         "method": request.method,
         "values": values,
@@ -102,7 +102,7 @@ def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
     return action, dict(parser.parse(fields) or {})
 
 
-def to_moto(service: str, region: str, request: HttpRequest) -> MotoRequest:
+def to_moto_request(service: str, region: str, request: HttpRequest) -> MotoRequest:
     """Return the request as moto takes it, addressed to AWS's own host name."""
     host = "elasticloadbalancing" if service in ("elb", "elbv2") else service
     return MotoRequest.from_primitives(
@@ -115,8 +115,8 @@ def to_moto(service: str, region: str, request: HttpRequest) -> MotoRequest:
 
 def encode_request(call: Call, authorization: str) -> HttpRequest:
     """Return a call as the HTTP request that botocore would send, but unsigned."""
-    model = operation(call.service, call.action)
-    sent = create_serializer(protocol_of(call.service)).serialize_to_request(call.params, model)
+    model = operation_model(call.service, call.action)
+    sent = create_serializer(service_protocol(call.service)).serialize_to_request(call.params, model)
     body = sent["body"]
     headers = {key.lower(): str(value) for key, value in sent["headers"].items()}
     if isinstance(body, dict):
@@ -132,8 +132,8 @@ def encode_request(call: Call, authorization: str) -> HttpRequest:
 
 def decode_answer(call: Call, answer: HttpAnswer) -> dict[str, Any]:
     """Return an answer as boto3 would show it; raises AwsError when it is an error."""
-    parser = create_parser(protocol_of(call.service))
-    shape = operation(call.service, call.action).output_shape
+    parser = create_parser(service_protocol(call.service))
+    shape = operation_model(call.service, call.action).output_shape
     parsed = parser.parse(
         {
             "status_code": answer.status,
@@ -177,8 +177,8 @@ def encode_error(call: Call, error: AwsError, request_id: str) -> HttpAnswer:
 
 
 def _serialize(call: Call, result: object, request_id: str) -> HttpAnswer:
-    model = operation(call.service, call.action)
-    maker = get_serializer_class(call.service, protocol_of(call.service))
+    model = operation_model(call.service, call.action)
+    maker = get_serializer_class(call.service, service_protocol(call.service))
     made = maker(operation_model=model, context=SerializationContext(request_id)).serialize(result)
     body = made["body"]
     headers = {key: str(value) for key, value in made["headers"].items()}

@@ -11,21 +11,21 @@ from aws_setup.rehearsal.rules import AwsError
 
 
 @functools.cache
-def model_of(service: str) -> Any:
+def service_model(service: str) -> Any:
     """Return the service model of botocore, in moto's classes."""
     return get_service_model(service)
 
 
 @functools.cache
-def operation(service: str, action: str) -> Any:
+def operation_model(service: str, action: str) -> Any:
     """Return the operation model; raises AwsError when the service has no such action."""
-    model = model_of(service)
+    model = service_model(service)
     if action not in model.operation_names:
         raise AwsError("InvalidAction", f"The action {action} is not valid for {service}.")
     return model.operation_model(action)
 
 
 @functools.cache
-def protocol_of(service: str) -> str:
+def service_protocol(service: str) -> str:
     """Return the protocol in which a service speaks."""
-    return str(model_of(service).protocol)
+    return str(service_model(service).protocol)

@@ -9,32 +9,32 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_setup.rehearsal.kube.hooks import KubeHooks
-from aws_setup.rehearsal.machines.crowd import Crowd
-from aws_setup.rehearsal.machines.keeper import AMIS, keeping
-from aws_setup.rehearsal.machines.room import Lay, Room, available
+from aws_setup.rehearsal.kube.hooks import EksApiServers
+from aws_setup.rehearsal.machines.crowd import InProcessVmPool
+from aws_setup.rehearsal.machines.keeper import AMI_INSTALLERS, sync_vms
+from aws_setup.rehearsal.machines.room import ImageInstaller, NamespaceVmPool, missing_requirement
 from aws_setup.rehearsal.machines.software import ZOOKEEPER_JARS
-from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.machines.tree import Disk
 from aws_setup.rehearsal.server import RehearsalCloud, serve
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.rehearsal.software import laying
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
-from aws_setup.rehearsal.whisk.behind import Behind, openwhisk
+from aws_setup.rehearsal.whisk.behind import OpenWhiskFrontend, serve_openwhisk
 
 
 @dataclass(frozen=True)
-class World:
+class Environment:
     """A running rehearsal, and what a configuration must say to use all of it."""
 
     cloud: RehearsalCloud
-    hooks: KubeHooks
-    machines: Room | Crowd
-    openwhisk: Behind
+    hooks: EksApiServers
+    machines: NamespaceVmPool | InProcessVmPool
+    openwhisk: OpenWhiskFrontend
 
     @property
     def imitated(self) -> bool:
         """Whether the machines are imitations, which have ZooKeeper and no other software."""
-        return isinstance(self.machines, Crowd)
+        return isinstance(self.machines, InProcessVmPool)
 
     def config(self) -> dict[str, object]:
         """Return the keys of config_aws.yaml that lead to this rehearsal."""
@@ -45,7 +45,7 @@ class World:
         if self.imitated:
             names = ("start_ndb_cluster", "populate_mysql_ndb_tables", "format_filesystem")
             keys |= dict.fromkeys((*names, "sftp_ssh_key"), False)
-        elif not without_database():
+        elif not lacks_mariadb():
             keys["ndb_sql_scripts_dir"] = str(self._sql_scripts())
         return keys
 
@@ -54,33 +54,33 @@ class World:
         return folder if folder.exists() else write_scripts(folder)
 
 
-NDB_MANAGER = "ami-0ef872c16032b2aeb"
-MARIADB = ("mariadb-install-db", "mariadbd")
+NDB_MANAGER_AMI = "ami-0ef872c16032b2aeb"
+MARIADB_PROGRAMS = ("mariadb-install-db", "mariadbd")
 
 
-def without_database() -> bool:
+def lacks_mariadb() -> bool:
     """Say whether the NDB manager's mysqld has no real database behind it here."""
-    return any(shutil.which(name) is None for name in MARIADB)
+    return any(shutil.which(name) is None for name in MARIADB_PROGRAMS)
 
 
 @contextmanager
-def images(folder: Path) -> Iterator[Mapping[str, tuple[Lay, ...]]]:
+def vm_image_contents(folder: Path) -> Iterator[Mapping[str, tuple[ImageInstaller, ...]]]:
     """Yield what the AMIs hold: the NDB manager's a real database, which is made meanwhile."""
-    if without_database():
-        yield AMIS
+    if lacks_mariadb():
+        yield AMI_INSTALLERS
         return
     with ThreadPoolExecutor(1) as pool:
-        template = pool.submit(laying.make_template, folder / "mariadb")
+        template = pool.submit(laying.create_mariadb_template, folder / "mariadb")
 
-        def database(tree: Tree) -> None:
-            laying.database(tree, template.result())
+        def database(tree: Disk) -> None:
+            laying.install_database(tree, template.result())
 
-        yield {**AMIS, NDB_MANAGER: (laying.ndb_manager, database)}
+        yield {**AMI_INSTALLERS, NDB_MANAGER_AMI: (laying.install_ndb_manager, database)}
 
 
-def why_imitated() -> str:
+def reason_for_inprocess_vms() -> str:
     """Return '' when real machines can run on this computer, else what they would need."""
-    if reason := available():
+    if reason := missing_requirement():
         return reason
     if not Path(ZOOKEEPER_JARS).exists() or shutil.which("java") is None:
         return "not installed: zookeeper, or a Java runtime"
@@ -88,9 +88,9 @@ def why_imitated() -> str:
 
 
 @contextmanager
-def world(
+def run_environment(
     folder: Path, settings: Settings, *, port: int = 0, imitate: bool = False
-) -> Iterator[World]:
+) -> Iterator[Environment]:
     """Run a rehearsal until the block ends.
 
     Args:
@@ -105,11 +105,11 @@ def world(
     settings.load_balancer_host = "localhost"
     with ExitStack() as stack:
         cloud = stack.enter_context(serve(settings, port=port))
-        hooks = stack.enter_context(KubeHooks(cloud))
-        behind = stack.enter_context(openwhisk(cloud, hooks))
-        imitated = imitate or why_imitated()
-        machines: Room | Crowd = Crowd(folder) if imitated else Room(folder)
+        hooks = stack.enter_context(EksApiServers(cloud))
+        behind = stack.enter_context(serve_openwhisk(cloud, hooks))
+        imitated = imitate or reason_for_inprocess_vms()
+        machines: NamespaceVmPool | InProcessVmPool = InProcessVmPool(folder) if imitated else NamespaceVmPool(folder)
         stack.enter_context(machines)
-        amis = AMIS if imitated else stack.enter_context(images(folder))
-        stack.enter_context(keeping(cloud, machines, amis=amis))
-        yield World(cloud, hooks, machines, behind)
+        amis = AMI_INSTALLERS if imitated else stack.enter_context(vm_image_contents(folder))
+        stack.enter_context(sync_vms(cloud, machines, amis=amis))
+        yield Environment(cloud, hooks, machines, behind)

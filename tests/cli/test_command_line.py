@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Deny
+from aws_setup.rehearsal.settings import DeniedPermission
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 
@@ -72,7 +72,7 @@ def test_another_account_than_the_configured_one(cloud: RehearsalCloud, folder: 
 
 
 def test_a_permission_taken_away_is_named(cloud: RehearsalCloud, folder: Path) -> None:
-    cloud.settings.deny.append(Deny(action="ec2:CreateNatGateway"))
+    cloud.settings.deny.append(DeniedPermission(action="ec2:CreateNatGateway"))
     ended = run(SCRIPT, folder, "--yes", "--json")
     assert ended.exit_code in (1, 2)
     said = " ".join(problem["what"] + problem["why"] for problem in ended.document["problems"])
@@ -82,7 +82,7 @@ def test_a_permission_taken_away_is_named(cloud: RehearsalCloud, folder: Path) -
 
 
 def test_a_denied_look_never_reads_as_absent(cloud: RehearsalCloud, folder: Path) -> None:
-    cloud.settings.deny.append(Deny(action="ec2:DescribeVpcs"))
+    cloud.settings.deny.append(DeniedPermission(action="ec2:DescribeVpcs"))
     ended = run(SCRIPT, folder, "plan", "--json")
     rows = {step["name"]: step["action"] for step in ended.document["steps"]}
     assert rows["vpc"] == "unknown"
@@ -124,7 +124,7 @@ def test_the_debug_log_is_the_owners_and_names_no_account(
     log.parent.mkdir(parents=True)
     log.write_text("from before\n")
     log.chmod(0o644)
-    cloud.settings.deny.append(Deny(action="ec2:DescribeVpcs"))
+    cloud.settings.deny.append(DeniedPermission(action="ec2:DescribeVpcs"))
     run(SCRIPT, folder, "plan")
     text = log.read_text()
     assert "ec2.DescribeVpcs 403 request" in text

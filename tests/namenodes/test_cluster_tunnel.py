@@ -24,7 +24,7 @@ from aws_setup.namenodes.tunnel import (
     via_cluster,
 )
 from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 from tests.support.port_forward import PortForwards, api_server
 
@@ -147,7 +147,7 @@ class Tunnelled(Objects):
 
 
 @pytest.fixture
-def whisk() -> Iterator[Whisk]:
+def whisk() -> Iterator[OpenWhiskServer]:
     with openwhisk() as running:
         yield running
 
@@ -163,7 +163,7 @@ def tunnelled(url: str, authority: str, token: str = "t0ken") -> InCluster:
 
 
 def test_jars_go_through_the_api_server(
-    whisk: Whisk, certificate: Certificate, tmp_path: Path
+    whisk: OpenWhiskServer, certificate: Certificate, tmp_path: Path
 ) -> None:
     port = urlsplit(whisk.url).port
     forwards = PortForwards(("127.0.0.1", port or 0), "t0ken")
@@ -182,7 +182,7 @@ def test_jars_go_through_the_api_server(
 
 
 def test_another_authority_or_token_does_not_open_the_tunnel(
-    whisk: Whisk, certificate: Certificate
+    whisk: OpenWhiskServer, certificate: Certificate
 ) -> None:
     forwards = PortForwards(("127.0.0.1", urlsplit(whisk.url).port or 0), "t0ken")
     with api_server(forwards, certificate.context()) as url:

@@ -22,8 +22,8 @@ from aws_setup.namenodes.endpoint import (
 from aws_setup.openwhisk import credentials_file
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
 from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
-from aws_setup.rehearsal.whisk.faults import Fault, Trouble
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
+from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
 from tests.support.openwhisk import client_of
 
 KEY = "u:k"
@@ -155,8 +155,8 @@ def certificate() -> Certificate:
 
 
 @pytest.fixture
-def secure(certificate: Certificate) -> Iterator[Whisk]:
-    whisk = Whisk()
+def secure(certificate: Certificate) -> Iterator[OpenWhiskServer]:
+    whisk = OpenWhiskServer()
     with serve(whisk, certificate=certificate):
         yield whisk
 
@@ -166,18 +166,18 @@ def fingerprint(certificate: Certificate) -> str:
 
 
 def test_the_pinned_certificate_is_taken_whatever_names_it_has(
-    secure: Whisk, certificate: Certificate
+    secure: OpenWhiskServer, certificate: Certificate
 ) -> None:
     assert client_of(secure.url, fingerprint=fingerprint(certificate)).listing() == []
 
 
-def test_another_certificate_is_refused_before_the_key_is_sent(secure: Whisk) -> None:
+def test_another_certificate_is_refused_before_the_key_is_sent(secure: OpenWhiskServer) -> None:
     with pytest.raises(SetupError, match="another certificate"):
         client_of(secure.url, fingerprint=fingerprint(self_signed())).listing()
     assert secure.requests == {}
 
 
-def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(secure: Whisk) -> None:
+def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(secure: OpenWhiskServer) -> None:
     with pytest.raises(SetupError, match="cannot be trusted") as refused:
         client_of(secure.url).listing()
     assert "-i" in refused.value.problems[0].hint
@@ -186,33 +186,33 @@ def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(secure: W
 
 
 def test_tls_to_a_plain_port_says_so() -> None:
-    whisk = Whisk()
+    whisk = OpenWhiskServer()
     with serve(whisk) as url, pytest.raises(SetupError, match="does not speak TLS") as refused:
         client_of(url.replace("http:", "https:")).listing()
     assert "http://127.0.0.1" in refused.value.problems[0].hint
 
 
-def test_plain_http_to_a_tls_port_fails_with_the_address(secure: Whisk) -> None:
+def test_plain_http_to_a_tls_port_fails_with_the_address(secure: OpenWhiskServer) -> None:
     with pytest.raises(SetupError, match="no success within"):
         client_of(secure.url.replace("https:", "http:")).listing()
 
 
-def test_the_key_of_the_stand_in_is_needed(secure: Whisk, certificate: Certificate) -> None:
+def test_the_key_of_the_stand_in_is_needed(secure: OpenWhiskServer, certificate: Certificate) -> None:
     client = client_of(secure.url, fingerprint=fingerprint(certificate), auth=AUTH + "x")
     with pytest.raises(SetupError, match="authentication"):
         client.listing()
 
 
-@pytest.mark.parametrize("trouble", [Trouble.RESET_BEFORE, Trouble.RESET_AFTER])
+@pytest.mark.parametrize("trouble", [HttpFaultKind.RESET_BEFORE, HttpFaultKind.RESET_AFTER])
 def test_a_broken_tls_connection_passes(
-    secure: Whisk, certificate: Certificate, trouble: Trouble
+    secure: OpenWhiskServer, certificate: Certificate, trouble: HttpFaultKind
 ) -> None:
     secure.faults.waiting.append(Fault(trouble, method="GET", times=3))
     assert client_of(secure.url, fingerprint=fingerprint(certificate)).listing() == []
     assert secure.requests["GET"] == 4
 
 
-def test_too_large_a_body_is_answered_by_nginx_while_it_is_sent(secure: Whisk) -> None:
+def test_too_large_a_body_is_answered_by_nginx_while_it_is_sent(secure: OpenWhiskServer) -> None:
     huge = Body(b'{"code":"', memoryview(bytes(51 * 1024 * 1024)), b'"}')
     client = client_of(secure.url, insecure=True)
     with pytest.raises(StatusError) as refused:

@@ -15,14 +15,14 @@ from aws_setup.namenodes.client import Client, StatusError
 from aws_setup.namenodes.deploy import Abort, Event, Kind, Outcome, Pool, Task
 from aws_setup.namenodes.jar import JAR_LIMIT, Jar
 from aws_setup.namenodes.uploader import Uploader
-from aws_setup.rehearsal.whisk.faults import Fault, Trouble
-from aws_setup.rehearsal.whisk.server import Whisk
+from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.whisk.server import OpenWhiskServer
 from aws_setup.rehearsal.whisk.store import Limits
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 
 
 @pytest.fixture
-def whisk() -> Iterator[Whisk]:
+def whisk() -> Iterator[OpenWhiskServer]:
     with openwhisk() as running:
         yield running
 
@@ -33,7 +33,7 @@ def jar(tmp_path: Path) -> Jar:
 
 
 def deploy(
-    whisk: Whisk,
+    whisk: OpenWhiskServer,
     jar: Jar,
     *,
     count: int = 5,
@@ -57,7 +57,7 @@ def deploy(
     return Pool(jobs, abort, clock.stop).run(tasks, uploader.act, tell)
 
 
-def test_first_run_sends_every_action_and_the_second_none(whisk: Whisk, jar: Jar) -> None:
+def test_first_run_sends_every_action_and_the_second_none(whisk: OpenWhiskServer, jar: Jar) -> None:
     assert len(deploy(whisk, jar).done) == 5
     assert {put["sha256"] for put in whisk.puts} == {jar.sha256}
     assert all(put["overwrite"] == "false" for put in whisk.puts)
@@ -65,7 +65,7 @@ def test_first_run_sends_every_action_and_the_second_none(whisk: Whisk, jar: Jar
     assert whisk.requests["PUT"] == 5
 
 
-def test_new_limits_go_out_without_the_code(whisk: Whisk, jar: Jar) -> None:
+def test_new_limits_go_out_without_the_code(whisk: OpenWhiskServer, jar: Jar) -> None:
     deploy(whisk, jar)
     deploy(whisk, jar, want=wanted(jar, memory=512))
     assert [put["code_length"] for put in whisk.puts[5:]] == [0] * 5
@@ -76,35 +76,35 @@ def test_new_limits_go_out_without_the_code(whisk: Whisk, jar: Jar) -> None:
     assert deploy(whisk, jar, want=wanted(jar, memory=512)).done == {}
 
 
-@pytest.mark.parametrize("trouble", list(Trouble))
+@pytest.mark.parametrize("trouble", list(HttpFaultKind))
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_every_passing_trouble_is_overcome(
-    whisk: Whisk, jar: Jar, trouble: Trouble, status: int
+    whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind, status: int
 ) -> None:
     whisk.faults.waiting.append(Fault(trouble, name="namenode1", status=status, times=2))
     assert len(deploy(whisk, jar).done) == 5
     assert deploy(whisk, jar).done == {}
 
 
-@pytest.mark.parametrize("trouble", [Trouble.RESET_AFTER, Trouble.STATUS_AFTER])
-def test_a_put_that_took_effect_is_not_sent_again(whisk: Whisk, jar: Jar, trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [HttpFaultKind.RESET_AFTER, HttpFaultKind.STATUS_AFTER])
+def test_a_put_that_took_effect_is_not_sent_again(whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind) -> None:
     whisk.faults.waiting.append(Fault(trouble, name="namenode1"))
     deploy(whisk, jar)
     assert whisk.requests["PUT"] == 5
     assert whisk.store.actions["namenode1"]["version"] == "0.0.1"
 
 
-def test_retry_after_is_kept(whisk: Whisk, jar: Jar) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, status=429, retry_after=17))
+def test_retry_after_is_kept(whisk: OpenWhiskServer, jar: Jar) -> None:
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=429, retry_after=17))
     clock = QuickClock()
     deploy(whisk, jar, client=client_of(whisk.url, clock=clock), jobs=1)
     assert clock.pauses == [17.0]
 
 
 def test_pauses_grow_until_the_deadline_and_the_last_answer_is_named(
-    whisk: Whisk, jar: Jar
+    whisk: OpenWhiskServer, jar: Jar
 ) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, status=503, times=1000))
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=503, times=1000))
     clock = QuickClock()
     outcome = deploy(whisk, jar, client=client_of(whisk.url, clock=clock), jobs=1, count=1)
     assert "503" in str(outcome.failed["namenode0"])
@@ -114,9 +114,9 @@ def test_pauses_grow_until_the_deadline_and_the_last_answer_is_named(
 
 
 def test_a_lasting_refusal_stops_new_work_and_a_second_run_makes_the_rest(
-    whisk: Whisk, jar: Jar
+    whisk: OpenWhiskServer, jar: Jar
 ) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, name="namenode2", status=403))
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, name="namenode2", status=403))
     outcome = deploy(whisk, jar, count=9, jobs=1)
     assert isinstance(outcome.failed["namenode2"], StatusError)
     assert list(outcome.done) == ["namenode0", "namenode1"]
@@ -126,15 +126,15 @@ def test_a_lasting_refusal_stops_new_work_and_a_second_run_makes_the_rest(
 
 
 def test_memory_over_the_maximum_and_unknown_kinds_are_lasting(tmp_path: Path, jar: Jar) -> None:
-    with openwhisk(Whisk()) as whisk:
+    with openwhisk(OpenWhiskServer()) as whisk:
         whisk.store.limits = Limits(max_memory=1000)
         outcome = deploy(whisk, jar, count=1)
         assert "exceeds allowed threshold" in str(outcome.failed["namenode0"])
         assert whisk.requests["PUT"] == 1
 
 
-def test_progress_counts_every_byte_once(whisk: Whisk, jar: Jar) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, name="namenode1", status=502))
+def test_progress_counts_every_byte_once(whisk: OpenWhiskServer, jar: Jar) -> None:
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=502))
     events: list[Event] = []
     deploy(whisk, jar, events=events)
     sent = sum(event.bytes for event in events if event.kind is Kind.BYTES)
@@ -142,13 +142,13 @@ def test_progress_counts_every_byte_once(whisk: Whisk, jar: Jar) -> None:
     assert bodies < sent < bodies + 5 * 1000
 
 
-def test_an_echoed_code_does_not_disturb(whisk: Whisk, tmp_path: Path) -> None:
+def test_an_echoed_code_does_not_disturb(whisk: OpenWhiskServer, tmp_path: Path) -> None:
     whisk.echo = True
     large = jar_of(make_jar(tmp_path / "large.jar", size=9_000_000))
     assert len(deploy(whisk, large, count=2).done) == 2
 
 
-def test_somebody_else_s_update_shows_although_annotations_stay(whisk: Whisk, jar: Jar) -> None:
+def test_somebody_else_s_update_shows_although_annotations_stay(whisk: OpenWhiskServer, jar: Jar) -> None:
     deploy(whisk, jar)
     foreign = whisk.store.actions["namenode2"]
     whisk.store.actions["namenode2"] = foreign | {"version": "0.0.2"}
@@ -157,7 +157,7 @@ def test_somebody_else_s_update_shows_although_annotations_stay(whisk: Whisk, ja
 
 
 def test_a_change_between_look_and_put_is_told_and_mended_by_the_next_run(
-    whisk: Whisk, jar: Jar
+    whisk: OpenWhiskServer, jar: Jar
 ) -> None:
     deploy(whisk, jar, count=1)
     existing = {"namenode0": parse(whisk.store.actions["namenode0"])}
@@ -171,7 +171,7 @@ def test_a_change_between_look_and_put_is_told_and_mended_by_the_next_run(
     assert deploy(whisk, jar, count=1).done == {}
 
 
-def test_two_runs_that_create_the_same_do_not_disturb_each_other(whisk: Whisk, jar: Jar) -> None:
+def test_two_runs_that_create_the_same_do_not_disturb_each_other(whisk: OpenWhiskServer, jar: Jar) -> None:
     deploy(whisk, jar, count=1)
     late = Uploader(client_of(whisk.url), wanted(jar), jar, {}, Abort())
     assert late.act(Task("namenode0", Deed.CREATE), lambda _: None) == "version 0.0.1"
@@ -181,7 +181,7 @@ def test_two_runs_that_create_the_same_do_not_disturb_each_other(whisk: Whisk, j
     assert whisk.store.actions["namenode0"]["version"] == "0.0.1"
 
 
-def test_many_uploads_need_no_more_memory_than_one(whisk: Whisk, tmp_path: Path) -> None:
+def test_many_uploads_need_no_more_memory_than_one(whisk: OpenWhiskServer, tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar", size=8_000_000)
     tracemalloc.start()
     try:
@@ -193,7 +193,7 @@ def test_many_uploads_need_no_more_memory_than_one(whisk: Whisk, tmp_path: Path)
     assert peak < 2 * len(large.code)
 
 
-def test_many_pages_are_listed(whisk: Whisk, tmp_path: Path) -> None:
+def test_many_pages_are_listed(whisk: OpenWhiskServer, tmp_path: Path) -> None:
     small = jar_of(make_jar(tmp_path / "small.jar"))
     deploy(whisk, small, count=401, jobs=8)
     whisk.requests.clear()
@@ -201,7 +201,7 @@ def test_many_pages_are_listed(whisk: Whisk, tmp_path: Path) -> None:
     assert whisk.requests == {"GET": 3}
 
 
-def test_ctrl_c_lets_running_uploads_end_and_starts_no_new_one(whisk: Whisk, jar: Jar) -> None:
+def test_ctrl_c_lets_running_uploads_end_and_starts_no_new_one(whisk: OpenWhiskServer, jar: Jar) -> None:
     client = client_of(whisk.url)
     uploader = Uploader(client, wanted(jar), jar, {}, Abort())
     tasks = [Task(f"namenode{index}", Deed.CREATE) for index in range(6)]
@@ -218,7 +218,7 @@ def test_ctrl_c_lets_running_uploads_end_and_starts_no_new_one(whisk: Whisk, jar
     assert len(outcome.not_started) >= 3
 
 
-def test_a_second_ctrl_c_breaks_uploads_off(whisk: Whisk, jar: Jar) -> None:
+def test_a_second_ctrl_c_breaks_uploads_off(whisk: OpenWhiskServer, jar: Jar) -> None:
     abort = Abort()
     abort.set()
     uploader = Uploader(client_of(whisk.url), wanted(jar), jar, {}, abort)
@@ -234,7 +234,7 @@ def test_no_such_host_and_no_such_port() -> None:
         client_of("http://127.0.0.1:9").listing()
 
 
-def test_a_wrong_key_is_refused_at_once(whisk: Whisk) -> None:
+def test_a_wrong_key_is_refused_at_once(whisk: OpenWhiskServer) -> None:
     with pytest.raises(StatusError, match="authentication is invalid") as refused:
         client_of(whisk.url, auth="a:b").listing()
     assert refused.value.status == 401
@@ -242,7 +242,7 @@ def test_a_wrong_key_is_refused_at_once(whisk: Whisk) -> None:
 
 
 def test_a_first_look_gives_up_early_where_nobody_answers_but_not_on_a_busy_host(
-    whisk: Whisk,
+    whisk: OpenWhiskServer,
 ) -> None:
     clock, notes = QuickClock(), list[str]()
     nobody = client_of("http://127.0.0.1:9", clock=clock).noting(notes.append)
@@ -251,13 +251,13 @@ def test_a_first_look_gives_up_early_where_nobody_answers_but_not_on_a_busy_host
     assert clock.time <= 30
     assert notes
     assert "--tunnel" in refused.value.problems[0].hint
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, method="GET", status=503, times=10))
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, method="GET", status=503, times=10))
     clock = QuickClock()
     assert client_of(whisk.url, clock=clock).first().listing() == []
     assert clock.time > 30
 
 
-def test_the_largest_jar_goes_through(whisk: Whisk, tmp_path: Path) -> None:
+def test_the_largest_jar_goes_through(whisk: OpenWhiskServer, tmp_path: Path) -> None:
     path = tmp_path / "largest.jar"
     short = JAR_LIMIT - make_jar(path, size=JAR_LIMIT - 1000).stat().st_size
     largest = jar_of(make_jar(path, size=JAR_LIMIT - 1000 + short))

@@ -24,7 +24,7 @@ from aws_setup.preflight.iam_policy import (
 from aws_setup.preflight.permissions import judged
 from aws_setup.preflight.results import Severity
 from aws_setup.rehearsal.access import IAM_PREFIX, iam_action
-from aws_setup.rehearsal.calls import LoggedCall
+from aws_setup.rehearsal.calls import CallLogEntry
 from aws_setup.rehearsal.rules import Call
 from aws_setup.tables import infrastructure_steps
 from tests.support.preflight import Operator
@@ -52,7 +52,7 @@ def _listed(actions: str | list[str]) -> list[str]:
     return [actions] if isinstance(actions, str) else actions
 
 
-def action_of(call: LoggedCall) -> str:
+def action_of(call: CallLogEntry) -> str:
     return iam_action(Call(call.service, call.action, {}, call.region, ""))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from aws_setup.kube import retry
 from aws_setup.rehearsal import wire
-from aws_setup.rehearsal.faults import ConnectionBreaks
+from aws_setup.rehearsal.faults import ConnectionDropped
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
 from tests.support.aws import client
@@ -75,7 +75,7 @@ def blade(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Guillotine:
         try:
             made.passes(write=not wire.decode(request).reads)
         except ConnectionResetError:
-            raise ConnectionBreaks from None
+            raise ConnectionDropped from None
         return in_aws(request)
 
     def answer(request: Any) -> Any:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.elb import NOWHERE
-from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.elb import DNS_SUFFIX
+from aws_setup.rehearsal.kube.hooks import EksApiServers
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
@@ -25,8 +25,8 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_whole_way_up_again_and_down(zoo: Lab) -> None:
     told = steps_of(zoo.run("configure"))
-    assert f".elb.{NOWHERE}:" in told["openwhisk api"]["id"]
-    assert isinstance(zoo.hooks, KubeHooks)
+    assert f".elb.{DNS_SUFFIX}:" in told["openwhisk api"]["id"]
+    assert isinstance(zoo.hooks, EksApiServers)
     assert zoo.hooks.refusals == []
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     (certificate,) = client("iam").list_server_certificates()["ServerCertificateMetadataList"]

@@ -14,7 +14,7 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.kube import retry
-from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.kube.hooks import EksApiServers
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.scripts.test_configure import release_of, steps_of
 from tests.support.cluster import Lab, lab
@@ -109,7 +109,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> FastTime:
 def test_a_token_that_ends_in_a_wait_is_renewed(
     zoo: Lab, fast: FastTime, monkeypatch: pytest.MonkeyPatch, renewed: str
 ) -> None:
-    assert isinstance(zoo.hooks, KubeHooks)
+    assert isinstance(zoo.hooks, EksApiServers)
     monkeypatch.setattr(zoo.hooks, "_now", fast.now)
     if renewed == "before its end":
         plain = SystemClock.now

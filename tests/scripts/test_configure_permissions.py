@@ -13,10 +13,10 @@ import pytest
 
 from aws_setup.preflight.iam_policy import CONFIGURE, CONFIGURE_ACTIONS, IMPLIED, READ_ACTIONS
 from aws_setup.rehearsal.access import iam_action
-from aws_setup.rehearsal.calls import LoggedCall
+from aws_setup.rehearsal.calls import CallLogEntry
 from aws_setup.rehearsal.rules import Call
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Deny
+from aws_setup.rehearsal.settings import DeniedPermission
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab
 
@@ -53,7 +53,7 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def deny(zoo: Lab, actions: Iterable[str]) -> None:
     """Take exactly these permissions away."""
-    zoo.cloud.settings.deny[:] = [Deny(action=action) for action in actions]
+    zoo.cloud.settings.deny[:] = [DeniedPermission(action=action) for action in actions]
 
 
 def named(told: Any) -> set[str]:
@@ -63,7 +63,7 @@ def named(told: Any) -> set[str]:
     return {action for found in NAMED.findall(text) for action in re.findall(r"\w+:\w+", found)}
 
 
-def called(calls: Iterable[LoggedCall], *, reads: bool) -> set[str]:
+def called(calls: Iterable[CallLogEntry], *, reads: bool) -> set[str]:
     """Return the actions that were called, by IAM's names."""
     ours = [call for call in calls if call.reads is reads and "lambda-fs" in call.client]
     return {iam_action(Call(one.service, one.action, {}, one.region, "")) for one in ours}

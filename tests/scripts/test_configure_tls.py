@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 import configure_eks_cluster
 from aws_setup.cli.app import script_command
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Deny
+from aws_setup.rehearsal.settings import DeniedPermission
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.certificates import NOW, ec_key, issued, pem, write
@@ -132,7 +132,7 @@ def test_a_certificate_in_aws_that_cannot_serve_is_refused(zoo: Lab) -> None:
         assert problem["hint"]
     assert len(zoo.cloud.calls.writes()) == before
     zoo.save(openwhisk_tls_arn=mine)
-    zoo.cloud.settings.deny.append(Deny(action="iam:GetServerCertificate"))
+    zoo.cloud.settings.deny.append(DeniedPermission(action="iam:GetServerCertificate"))
     warnings = [one["what"] for one in zoo.run("plan")["warnings"]]
     assert "openwhisk_tls_arn could not be checked" in warnings
 

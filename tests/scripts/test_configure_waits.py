@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.eks.context import Store
-from aws_setup.rehearsal.kube.api import Answer
+from aws_setup.rehearsal.eks.context import EksStore
+from aws_setup.rehearsal.kube.api import ApiResponse
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
@@ -30,7 +30,7 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def cluster_document(zoo: Lab) -> dict[str, Any]:
     """Return what EKS keeps of the cluster."""
-    return zoo.cloud.room(Store).regions["us-east-1"].clusters["zoo"].document
+    return zoo.cloud.room(EksStore).regions["us-east-1"].clusters["zoo"].document
 
 
 def creating(zoo: Lab, patch: pytest.MonkeyPatch, *, end: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ def lift_when_told(zoo: Lab, patch: pytest.MonkeyPatch) -> list[str]:
 
     def answer(request: Any) -> Any:
         found, faults = plain(request), zoo.api.faults
-        if isinstance(found, Answer) and request.agent.startswith("python") and faults.rules:
+        if isinstance(found, ApiResponse) and request.agent.startswith("python") and faults.rules:
             text = found.body if isinstance(found.body, str) else json.dumps(found.body)
             words = getattr(faults.rules[0], "log", "") or getattr(faults.rules[0], "message", "")
             seen.extend([words] if words in text else [])

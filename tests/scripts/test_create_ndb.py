@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.rehearsal.machines import Room
-from aws_setup.rehearsal.machines.keeper import AMIS, keeping
+from aws_setup.rehearsal.machines import NamespaceVmPool
+from aws_setup.rehearsal.machines.keeper import AMI_INSTALLERS, sync_vms
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.software import laying
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
@@ -65,16 +65,16 @@ class Laptop:
 def laptop(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Laptop]:
-    template = laying.make_template(tmp_path / "mariadb")
-    amis = {**AMIS, MANAGER_AMI: (laying.ndb_manager, partial(laying.database, template=template))}
+    template = laying.create_mariadb_template(tmp_path / "mariadb")
+    amis = {**AMI_INSTALLERS, MANAGER_AMI: (laying.install_ndb_manager, partial(laying.install_database, template=template))}
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
     write_scripts(tmp_path / "sql")
     monkeypatch.setenv("AWS_SETUP_PACE", "0.1")
     with (
-        Room(tmp_path / "room", authorized_key=public) as room,
-        keeping(cloud, room, amis=amis),
+        NamespaceVmPool(tmp_path / "room", authorized_key=public) as room,
+        sync_vms(cloud, room, amis=amis),
     ):
         document = {
             "ssh_keypair_name": "researcher",

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.rehearsal.machines import Room, software
-from aws_setup.rehearsal.machines.keeper import keeping
+from aws_setup.rehearsal.machines import NamespaceVmPool, software
+from aws_setup.rehearsal.machines.keeper import sync_vms
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.support.aws import client
 from tests.support.machines import make_key, needs_machines
@@ -36,7 +36,7 @@ class Laptop:
     """The researcher's folder: key, configuration, receipts."""
 
     folder: Path
-    room: Room
+    room: NamespaceVmPool
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the script and return its JSON document."""
@@ -65,7 +65,7 @@ def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
-    with Room(tmp_path / "room") as room, keeping(cloud, room):
+    with NamespaceVmPool(tmp_path / "room") as room, sync_vms(cloud, room):
         document = {
             "ssh_keypair_name": "researcher",
             "ssh_key_path": str(key),

@@ -14,8 +14,8 @@ from aws_setup.config import load_config
 from aws_setup.namenodes.tunnel import fingerprint
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, write_credentials
 from aws_setup.rehearsal.whisk.certificate import self_signed
-from aws_setup.rehearsal.whisk.faults import Fault, Trouble
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
+from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
 from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main
 
@@ -24,7 +24,7 @@ Script = Callable[..., Result]
 
 
 @pytest.fixture
-def whisk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Whisk]:
+def whisk(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenWhiskServer]:
     with openwhisk() as running:
         monkeypatch.setenv("WHISK_APIHOST", running.url)
         monkeypatch.setenv("WHISK_AUTH", AUTH)
@@ -53,7 +53,7 @@ def document(result: Result) -> dict[str, Any]:
     return loaded
 
 
-def test_the_original_instruction(whisk: Whisk, script: Script, jar: str) -> None:
+def test_the_original_instruction(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     result = script("-n", "20", "--create", *ORIGINAL, "-j", jar)
     assert result.exit_code == 0, result.output
     assert sorted(put["name"] for put in whisk.puts) == sorted(f"namenode{i}" for i in range(20))
@@ -62,7 +62,7 @@ def test_the_original_instruction(whisk: Whisk, script: Script, jar: str) -> Non
 
 
 def test_create_again_has_nothing_to_do_and_goes_on_with_missing_ones(
-    whisk: Whisk, script: Script, jar: str
+    whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     script("-n", "3", "--create", *ORIGINAL, "-j", jar)
     again = script("-n", "3", "--create", *ORIGINAL, "-j", jar)
@@ -74,7 +74,7 @@ def test_create_again_has_nothing_to_do_and_goes_on_with_missing_ones(
 
 
 def test_create_over_other_actions_writes_nothing_and_exits_1(
-    whisk: Whisk, script: Script, jar: str, tmp_path: Path
+    whisk: OpenWhiskServer, script: Script, jar: str, tmp_path: Path
 ) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
     other = str(make_jar(tmp_path / "other.jar", seed=9))
@@ -88,7 +88,7 @@ def test_create_over_other_actions_writes_nothing_and_exits_1(
 
 
 def test_update_makes_missing_ones_and_an_unchanged_one_sends_nothing(
-    whisk: Whisk, script: Script, jar: str
+    whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     assert script("-s", "2", "-e", "5", "--update", *ORIGINAL, "-j", jar).exit_code == 0
     assert sorted(whisk.store.actions) == ["namenode2", "namenode3", "namenode4"]
@@ -99,7 +99,7 @@ def test_update_makes_missing_ones_and_an_unchanged_one_sends_nothing(
 
 
 def test_n_wins_over_e_with_a_warning_and_neither_is_refused(
-    whisk: Whisk, script: Script, jar: str
+    whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     result = script("-n", "1", "-e", "9", "--create", *ORIGINAL, "-j", jar)
     assert "--ending-index 9 is ignored" in result.stderr
@@ -123,7 +123,7 @@ def test_n_wins_over_e_with_a_warning_and_neither_is_refused(
     ],
 )
 def test_wrong_options_are_refused_before_any_request(
-    whisk: Whisk, script: Script, arguments: list[str]
+    whisk: OpenWhiskServer, script: Script, arguments: list[str]
 ) -> None:
     result = script(*arguments)
     assert result.exit_code == 2
@@ -141,7 +141,7 @@ def test_wrong_options_are_refused_before_any_request(
     ],
 )
 def test_what_openwhisk_does_not_allow_is_refused_before_the_first_put(
-    whisk: Whisk, script: Script, jar: str, arguments: list[str], said: str
+    whisk: OpenWhiskServer, script: Script, jar: str, arguments: list[str], said: str
 ) -> None:
     result = script("-n", "3", "--create", "-j", jar, *arguments)
     assert result.exit_code == 2
@@ -150,7 +150,7 @@ def test_what_openwhisk_does_not_allow_is_refused_before_the_first_put(
 
 
 def test_names_of_other_entities_and_kinds_are_not_overwritten(
-    whisk: Whisk, script: Script, jar: str
+    whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     whisk.store.others["triggers"] = ["namenode1"]
     result = script("-n", "3", "--sync", *ORIGINAL, "-j", jar)
@@ -166,7 +166,7 @@ def test_names_of_other_entities_and_kinds_are_not_overwritten(
 
 
 def test_a_wrong_key_exits_1_and_names_its_source(
-    whisk: Whisk, script: Script, jar: str, monkeypatch: pytest.MonkeyPatch
+    whisk: OpenWhiskServer, script: Script, jar: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WHISK_AUTH", "wrong:key")
     result = script("-n", "3", "--create", *ORIGINAL, "-j", jar)
@@ -176,7 +176,7 @@ def test_a_wrong_key_exits_1_and_names_its_source(
     assert "wrong:key" not in result.output
 
 
-def test_limits_only_leaves_the_rest_alone(whisk: Whisk, script: Script, jar: str) -> None:
+def test_limits_only_leaves_the_rest_alone(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
     assert script("-n", "2", "--limits-only", "--memory", "512").exit_code == 0
     limits = whisk.store.actions["namenode1"]["limits"]
@@ -188,7 +188,7 @@ def test_limits_only_leaves_the_rest_alone(whisk: Whisk, script: Script, jar: st
     assert whisk.requests["PUT"] == 4
 
 
-def test_a_default_that_lowers_a_limit_is_warned_of(whisk: Whisk, script: Script, jar: str) -> None:
+def test_a_default_that_lowers_a_limit_is_warned_of(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "1", "--create", *ORIGINAL, "-j", jar)
     result = script("-n", "1", "--update", "--plan", "-j", jar)
     assert "its default, 256, replaces 20000" in result.stderr
@@ -196,7 +196,7 @@ def test_a_default_that_lowers_a_limit_is_warned_of(whisk: Whisk, script: Script
     assert whisk.requests["PUT"] == 1
 
 
-def test_prune_and_delete_ask_first(whisk: Whisk, script: Script, jar: str) -> None:
+def test_prune_and_delete_ask_first(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "4", "--create", *ORIGINAL, "-j", jar)
     prune = ["-n", "2", "--sync", "--prune", *ORIGINAL, "-j", jar]
     refused = script(*prune)
@@ -210,7 +210,7 @@ def test_prune_and_delete_ask_first(whisk: Whisk, script: Script, jar: str) -> N
     assert "Nothing to do" in script("-n", "9", "--delete").stdout
 
 
-def test_prune_spares_names_that_only_look_alike(whisk: Whisk, script: Script, jar: str) -> None:
+def test_prune_spares_names_that_only_look_alike(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "1", "-p", "namenode-x", "--create", *ORIGINAL, "-j", jar)
     script("-n", "3", "--create", *ORIGINAL, "-j", jar)
     whisk.store.actions["namenode01"] = whisk.store.actions["namenode0"] | {"name": "namenode01"}
@@ -219,9 +219,9 @@ def test_prune_spares_names_that_only_look_alike(whisk: Whisk, script: Script, j
 
 
 def test_a_failure_is_named_with_every_other_action_s_end(
-    whisk: Whisk, script: Script, jar: str
+    whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, name="namenode1", status=403))
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=403))
     arguments = ["-n", "4", "--create", "--jobs", "1", *ORIGINAL, "-j", jar]
     result = script(*arguments, "--json")
     assert result.exit_code == 1
@@ -233,7 +233,7 @@ def test_a_failure_is_named_with_every_other_action_s_end(
     assert whisk.requests["PUT"] == 5
 
 
-def test_list_and_its_json(whisk: Whisk, script: Script, jar: str) -> None:
+def test_list_and_its_json(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "12", "--create", *ORIGINAL, "-j", jar)
     result = script("--list")
     assert "namenode11" in result.stdout
@@ -245,7 +245,7 @@ def test_list_and_its_json(whisk: Whisk, script: Script, jar: str) -> None:
     assert document(script("--list", "-n", "13", "--json"))["missing"] == ["namenode12"]
 
 
-def test_verify_finds_what_differs(whisk: Whisk, script: Script, jar: str, tmp_path: Path) -> None:
+def test_verify_finds_what_differs(whisk: OpenWhiskServer, script: Script, jar: str, tmp_path: Path) -> None:
     script("-n", "4", "--create", *ORIGINAL, "-j", jar)
     assert script("-n", "4", "--verify").exit_code == 0
     assert script("-n", "4", "--verify", *ORIGINAL, "-j", jar).exit_code == 0
@@ -260,7 +260,7 @@ def test_verify_finds_what_differs(whisk: Whisk, script: Script, jar: str, tmp_p
     assert "2 of 4 actions are not as wanted" in result.stderr
 
 
-def test_invoke_tells_cold_starts_and_failures(whisk: Whisk, script: Script, jar: str) -> None:
+def test_invoke_tells_cold_starts_and_failures(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
     result = script("-n", "2", "--verify", "--invoke")
     assert result.exit_code == 0
@@ -276,7 +276,7 @@ def test_invoke_tells_cold_starts_and_failures(whisk: Whisk, script: Script, jar
 
 
 def test_the_well_known_key_is_warned_of(
-    whisk: Whisk, script: Script, monkeypatch: pytest.MonkeyPatch
+    whisk: OpenWhiskServer, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whisk.auth = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:anything"
     monkeypatch.setenv("WHISK_AUTH", whisk.auth)
@@ -284,7 +284,7 @@ def test_the_well_known_key_is_warned_of(
     assert "well-known guest key" in result.stderr
 
 
-def test_a_jar_that_is_only_on_the_client_vm_is_explained(whisk: Whisk, script: Script) -> None:
+def test_a_jar_that_is_only_on_the_client_vm_is_explained(whisk: OpenWhiskServer, script: Script) -> None:
     result = script("-n", "20", "--create", *ORIGINAL)
     assert result.exit_code == 2
     assert "-j ssh://" in result.stderr
@@ -304,7 +304,7 @@ def test_the_deployment_s_file_and_pin_are_enough(
     script: Script, jar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WHISK_APIHOST", raising=False)
-    certificate, whisk = self_signed(), Whisk()
+    certificate, whisk = self_signed(), OpenWhiskServer()
     with serve(whisk, certificate=certificate) as url:
         configured(tmp_path, url, fingerprint(certificate.pem.decode()))
         result = script("-n", "2", "--create", *ORIGINAL, "-j", jar, "--json")
@@ -328,7 +328,7 @@ def test_a_configuration_that_is_named_must_be_there(script: Script) -> None:
     assert "no-such.yaml" in result.stderr
 
 
-def test_a_flaky_openwhisk_ends_well(whisk: Whisk, script: Script, jar: str) -> None:
+def test_a_flaky_openwhisk_ends_well(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     whisk.faults.flaky = 0.3
     assert script("-n", "30", "--create", *ORIGINAL, "-j", jar).exit_code == 0
     whisk.faults.flaky = 0
@@ -337,7 +337,7 @@ def test_a_flaky_openwhisk_ends_well(whisk: Whisk, script: Script, jar: str) -> 
     assert "Nothing to do" in script("-n", "30", "--update", *ORIGINAL, "-j", jar).stdout
 
 
-def test_quiet_and_json_keep_the_streams_clean(whisk: Whisk, script: Script, jar: str) -> None:
+def test_quiet_and_json_keep_the_streams_clean(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     quiet = script("-n", "2", "--create", "-q", *ORIGINAL, "-j", jar)
     assert quiet.stderr == ""
     result = script("-n", "2", "--update", "--force", "--json", *ORIGINAL, "-j", jar)

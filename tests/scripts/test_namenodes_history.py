@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 from aws_setup.engine.history import RunRecord, read_events
-from aws_setup.rehearsal.whisk.faults import Fault, Trouble
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk
+from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
 from aws_setup.report.timeline import SpanOutcome, spans
 from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main
 
 
 @pytest.fixture
-def whisk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Whisk]:
+def whisk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenWhiskServer]:
     with openwhisk() as running:
         monkeypatch.setenv("WHISK_APIHOST", running.url)
         monkeypatch.setenv("WHISK_AUTH", AUTH)
@@ -37,7 +37,7 @@ def log() -> list[RunRecord]:
     return read_events(Path("receipts") / "lambda-fs.events.jsonl")
 
 
-def test_each_action_is_a_step_of_the_run(whisk: Whisk) -> None:
+def test_each_action_is_a_step_of_the_run(whisk: OpenWhiskServer) -> None:
     assert told("-n", "5", "--create") == 0
     [record] = log()
     assert record.head.command == "whisk create"
@@ -51,15 +51,15 @@ def test_each_action_is_a_step_of_the_run(whisk: Whisk) -> None:
     assert AUTH.split(":")[1] not in Path("receipts/lambda-fs.events.jsonl").read_text()
 
 
-def test_looks_and_runs_with_nothing_to_do_leave_no_line(whisk: Whisk) -> None:
+def test_looks_and_runs_with_nothing_to_do_leave_no_line(whisk: OpenWhiskServer) -> None:
     assert told("-n", "2", "--create") == 0
     for arguments in (["--create"], ["--sync", "--plan"], ["--verify"]):
         assert told("-n", "2", *arguments) == 0
     assert len(log()) == 1
 
 
-def test_what_failed_and_what_did_not_start(whisk: Whisk) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, status=403, times=1000))
+def test_what_failed_and_what_did_not_start(whisk: OpenWhiskServer) -> None:
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=403, times=1000))
     assert told("-n", "9", "--create", "--jobs", "1") == 1
     [record] = log()
     outcomes = [span.outcome for span in spans(record)]
@@ -69,7 +69,7 @@ def test_what_failed_and_what_did_not_start(whisk: Whisk) -> None:
     assert record.end.result == "failed"
 
 
-def test_without_a_configuration_there_is_no_log(whisk: Whisk) -> None:
+def test_without_a_configuration_there_is_no_log(whisk: OpenWhiskServer) -> None:
     Path("config_aws.yaml").unlink()
     assert told("-n", "2", "--create") == 0
     assert not list(Path().rglob("*.jsonl"))

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import make_jar, openwhisk
 
 SCRIPT = Path(__file__).resolve().parents[2] / "whisk_helper.py"
 
 
-def begin(whisk: Whisk, jar: Path, *arguments: str) -> subprocess.Popen[str]:
+def begin(whisk: OpenWhiskServer, jar: Path, *arguments: str) -> subprocess.Popen[str]:
     command = ["-n", "18", "--create", "--memory", "20000", "--jobs", "2", "-j", str(jar)]
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *command, *arguments],
@@ -30,7 +30,7 @@ def begin(whisk: Whisk, jar: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_puts(whisk: Whisk, count: int) -> None:
+def wait_for_puts(whisk: OpenWhiskServer, count: int) -> None:
     ends = time.monotonic() + 30
     while len(whisk.puts) < count:
         assert time.monotonic() < ends

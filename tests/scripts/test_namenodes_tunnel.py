@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from aws_setup.namenodes.connections import Connections
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import openwhisk
 from whisk_helper import main
 
@@ -38,7 +38,7 @@ class Way:
 @pytest.fixture
 def way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Way]:
     monkeypatch.chdir(tmp_path)
-    whisk = Whisk()
+    whisk = OpenWhiskServer()
     with openwhisk(whisk):
         made = Way(urlsplit(whisk.url).port or 0)
         monkeypatch.setattr(Connections, "in_cluster", made)

@@ -14,7 +14,7 @@ from aws_setup.config import load_config
 from aws_setup.engine.plan import only
 from aws_setup.errors import Refused
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.variables import variables
+from aws_setup.rehearsal.variables import script_environment
 from create_aws_infrastructure import SCRIPT as TABLE
 from tests.support.scripts import prepare, write_config
 
@@ -75,6 +75,6 @@ def test_a_typo_in_only_is_answered_with_the_name_that_was_meant(folder: Path) -
 
 
 def test_no_proxy_stands_between_the_scripts_and_the_rehearsal() -> None:
-    told = variables("http://127.0.0.1:1", 1)
+    told = script_environment("http://127.0.0.1:1", 1)
     assert "127.0.0.1" in told["NO_PROXY"]
     assert told["no_proxy"] == told["NO_PROXY"]

@@ -12,8 +12,8 @@ import pytest
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines.room import available
-from aws_setup.rehearsal.software.laying import make_template
+from aws_setup.rehearsal.machines.room import missing_requirement
+from aws_setup.rehearsal.software.laying import create_mariadb_template
 from aws_setup.rehearsal.software.sql_scripts import write_scripts
 from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.schema_step import SchemaStep
@@ -22,7 +22,7 @@ from tests.support.ndb import VMS, World, run, world
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(available() != "", reason=available() or "machines run here"),
+    pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here"),
 ]
 
 SLOW = """\
@@ -35,7 +35,7 @@ CREATE TABLE last_one (id INT PRIMARY KEY);
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[World]:
-    template = make_template(tmp_path / "mariadb")
+    template = create_mariadb_template(tmp_path / "mariadb")
     with world(tmp_path, VMS[:1], template) as made:
         _ctx, hosts = made.context()
         hosts.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])

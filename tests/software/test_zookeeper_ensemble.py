@@ -35,7 +35,7 @@ MACHINES = ("ssh", steps.ENSEMBLE, steps.ZNODES)
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
-        made.launch(3, lay=[software.zookeeper])
+        made.launch(3, lay=[software.install_zookeeper])
         yield made
 
 

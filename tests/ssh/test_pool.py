@@ -13,7 +13,7 @@ from aws_setup import tables
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.rehearsal.machines.crowd import InProcessVmPool
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh import Machine, MachinePool, RemoteError
 from tests.support.machines import ADDRESSES, World, make_key, public_ip
@@ -23,14 +23,14 @@ SECONDS = 0.2
 
 
 @pytest.fixture
-def crowd(tmp_path: Path) -> Iterator[Crowd]:
+def crowd(tmp_path: Path) -> Iterator[InProcessVmPool]:
     key = make_key(tmp_path / "key")
-    with Crowd(tmp_path / "crowd", authorized_key=key.with_suffix(".pub").read_text()) as made:
+    with InProcessVmPool(tmp_path / "crowd", authorized_key=key.with_suffix(".pub").read_text()) as made:
         yield made
 
 
 @pytest.fixture
-def config(crowd: Crowd, tmp_path: Path) -> Config:
+def config(crowd: InProcessVmPool, tmp_path: Path) -> Config:
     return Config(
         ssh_keypair_name="rehearsal",
         ssh_key_path=str(tmp_path / "key"),
@@ -43,7 +43,7 @@ def address(index: int) -> str:
     return f"203.0.{index // 200}.{index % 200 + 1}"
 
 
-def test_200_machines_take_little_longer_than_one(crowd: Crowd, config: Config) -> None:
+def test_200_machines_take_little_longer_than_one(crowd: InProcessVmPool, config: Config) -> None:
     for index in range(COUNT):
         own = f"10.0.{index // 200}.{index % 200 + 1}"
         crowd.launch(f"i-{index}", private_ip=own, public_ip=address(index), seconds=SECONDS)
@@ -59,7 +59,7 @@ def test_200_machines_take_little_longer_than_one(crowd: Crowd, config: Config) 
     hosts.close()
 
 
-def test_one_slow_machine_holds_up_no_other(crowd: Crowd, config: Config) -> None:
+def test_one_slow_machine_holds_up_no_other(crowd: InProcessVmPool, config: Config) -> None:
     done: dict[str, float] = {}
     for index in range(10):
         crowd.launch(
@@ -78,7 +78,7 @@ def test_one_slow_machine_holds_up_no_other(crowd: Crowd, config: Config) -> Non
     assert max(done, key=lambda own: done[own]) == "i-0"
 
 
-def test_in_process_machines_run_the_same_steps(crowd: Crowd, config: Config) -> None:
+def test_in_process_machines_run_the_same_steps(crowd: InProcessVmPool, config: Config) -> None:
     for index in range(3):
         crowd.launch(f"i-{index}", private_ip=ADDRESSES[index], public_ip=public_ip(index))
     stand_in = World.__new__(World)
@@ -98,7 +98,7 @@ def test_in_process_machines_run_the_same_steps(crowd: Crowd, config: Config) ->
         }
 
 
-def test_an_unknown_command_fails_as_in_a_shell(crowd: Crowd, config: Config) -> None:
+def test_an_unknown_command_fails_as_in_a_shell(crowd: InProcessVmPool, config: Config) -> None:
     crowd.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
     machine = MachinePool(config).machine("i-0", public_ip(0))
     with pytest.raises(RemoteError) as caught:

@@ -22,16 +22,16 @@ import create_aws_infrastructure
 from aws_setup.cli.app import script_command
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.chart import CHART
-from aws_setup.rehearsal.eks.context import install
-from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView
-from aws_setup.rehearsal.elb import NOWHERE
-from aws_setup.rehearsal.kube.controllers.outside import Outside
-from aws_setup.rehearsal.kube.errors import ApiError, Obj
-from aws_setup.rehearsal.kube.hooks import KubeHooks
+from aws_setup.rehearsal.eks.context import install_hooks
+from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupInfo
+from aws_setup.rehearsal.elb import DNS_SUFFIX
+from aws_setup.rehearsal.kube.controllers.outside import CloudProvider
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kube.hooks import EksApiServers
 from aws_setup.rehearsal.kube.requests import ADMINS, User
 from aws_setup.rehearsal.kube.server import KubeApi
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.whisk.server import Whisk
+from aws_setup.rehearsal.whisk.server import OpenWhiskServer
 from aws_setup.rehearsal.whisk.server import serve as serve_whisk
 from tests.support import eks
 from tests.support.aws import client
@@ -50,10 +50,10 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class LocalBalancer(Outside):
+class LocalBalancer(CloudProvider):
     """A cloud whose load balancers are this computer."""
 
-    def balancer_made(self, service: Obj) -> str:
+    def balancer_made(self, service: KubeObject) -> str:
         return "localhost"
 
 
@@ -76,7 +76,7 @@ class OneCluster:
 
         return Endpoint(self.api.url, base64.b64encode(self.api.ca_pem.encode()).decode())
 
-    def nodegroup_changed(self, group: NodegroupView) -> None:
+    def nodegroup_changed(self, group: NodegroupInfo) -> None:
         for node in group.nodes:
             self.api.add_node(node.private_dns, zone=node.zone, **group.labels)
 
@@ -103,7 +103,7 @@ _LOOK_UP = socket.getaddrinfo
 
 def local_balancers(host: Any, *arguments: Any, **more: Any) -> Any:
     """Let the names of emulated load balancers lead to this computer."""
-    local = str(host).endswith(f".elb.{NOWHERE}")
+    local = str(host).endswith(f".elb.{DNS_SUFFIX}")
     return _LOOK_UP("127.0.0.1" if local else host, *arguments, **more)
 
 
@@ -113,9 +113,9 @@ class Lab:
 
     cloud: RehearsalCloud
     api: KubeApi
-    whisk: Whisk
+    whisk: OpenWhiskServer
     folder: Path
-    hooks: OneCluster | KubeHooks
+    hooks: OneCluster | EksApiServers
     config: dict[str, Any]
     said: str = ""
     """What the last run told on stderr."""
@@ -164,22 +164,22 @@ def lab(
     """
     folder.mkdir(parents=True)
     with ExitStack() as stack:
-        hooks: OneCluster | KubeHooks
+        hooks: OneCluster | EksApiServers
         if whole:
-            hooks = stack.enter_context(KubeHooks(cloud))
+            hooks = stack.enter_context(EksApiServers(cloud))
             patch.setattr(socket, "getaddrinfo", local_balancers)
         else:
             api = stack.enter_context(KubeApi(outside=LocalBalancer(), authenticate=admitted))
             hooks = OneCluster(api)
-            install(cloud, hooks)
+            install_hooks(cloud, hooks)
         tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}
         eks.make().cluster("zoo", tags=tags)
         key = client("ec2").create_key_pair(KeyName="key")["KeyMaterial"]
         (folder / "key.pem").write_text(key)
-        if isinstance(hooks, KubeHooks):
+        if isinstance(hooks, EksApiServers):
             # The cluster became ACTIVE with the call above.
             api = hooks.apis["zoo"]
-        whisk = Whisk(healthy=NODES)
+        whisk = OpenWhiskServer(healthy=NODES)
         url = stack.enter_context(serve_whisk(whisk))
         programs = folder / "bin"
         programs.mkdir()

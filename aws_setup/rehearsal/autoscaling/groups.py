@@ -12,13 +12,13 @@ from typing import Any
 
 from aws_setup.rehearsal.access import is_denied
 from aws_setup.rehearsal.autoscaling import capacity
-from aws_setup.rehearsal.autoscaling.model import Group, Groups, group_of, groups_of, invalid
-from aws_setup.rehearsal.autoscaling.tags import matches, tag_list, take_tags
+from aws_setup.rehearsal.autoscaling.model import Group, GroupsByRegion, group_of, groups_of, validation_error
+from aws_setup.rehearsal.autoscaling.tags import matches, tag_list, add_tags
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.iam.roles import INSIDE
-from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.iam.roles import INTERNAL_CLIENT
+from aws_setup.rehearsal.rules import AwsError, Call, Resource
 
-PAGE = 50
+MAX_GROUPS_PER_PAGE = 50
 """Groups of a page unless MaxRecords asks otherwise; 100 at most."""
 KEPT = {
     "DefaultCooldown": 300,
@@ -33,7 +33,7 @@ NOT_COVERED = ("MixedInstancesPolicy", "LaunchConfigurationName", "InstanceId")
 
 def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer CreateAutoScalingGroup; instances follow after the usual delay."""
-    params, held = call.params, cloud.room(Groups)
+    params, held = call.params, cloud.room(GroupsByRegion)
     name = params["AutoScalingGroupName"]
     if (call.region, name) in held:
         raise AwsError(
@@ -57,20 +57,20 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         settings={key: params.get(key, default) for key, default in KEPT.items()},
     )
     group.check()
-    take_tags(group, params.get("Tags", []))
+    add_tags(group, params.get("Tags", []))
     held[call.region, name] = group
-    capacity.soon(cloud, group)
+    capacity.schedule_reconcile(cloud, group)
     return {}
 
 
 def _subnets(cloud: Cloud, call: Call) -> list[str]:
     ids = [one for one in call.params.get("VPCZoneIdentifier", "").split(",") if one]
     if not ids:
-        raise invalid("At least one Availability Zone or VPC Subnet is required.")
+        raise validation_error("At least one Availability Zone or VPC Subnet is required.")
     try:
         cloud.call("ec2", "DescribeSubnets", region=call.region, SubnetIds=ids)
     except AwsError as error:
-        raise invalid(f"The subnet ID '{ids}' does not exist: {error.message}") from error
+        raise validation_error(f"The subnet ID '{ids}' does not exist: {error.message}") from error
     return ids
 
 
@@ -78,29 +78,29 @@ def _template(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Return the launch template of a request; it and its version must exist."""
     for key in NOT_COVERED:
         if call.params.get(key):
-            raise invalid(f"{key} is not in the rehearsal cloud: use a launch template")
+            raise validation_error(f"{key} is not in the rehearsal cloud: use a launch template")
     asked = call.params.get("LaunchTemplate") or {}
     if bool(asked.get("LaunchTemplateId")) == bool(asked.get("LaunchTemplateName")):
-        raise invalid("Valid requests must contain either launchTemplateId or LaunchTemplateName")
+        raise validation_error("Valid requests must contain either launchTemplateId or LaunchTemplateName")
     try:
         found = capacity.find_template(cloud, call.region, asked)
     except AwsError as error:
-        raise invalid(
+        raise validation_error(
             "You must use a valid fully-formed launch template. " + error.message
         ) from error
-    if call.client != INSIDE and is_denied(cloud.settings, "ec2:RunInstances", call.access_key):
+    if call.client != INTERNAL_CLIENT and is_denied(cloud.settings, "ec2:RunInstances", call.access_key):
         name = found["LaunchTemplateId"]
         text = f"You are not authorized to use launch template: {name}"
         raise AwsError("AccessDenied", text, status=403)
     if not found["LaunchTemplateData"].get("ImageId"):
-        raise invalid("You must use a valid fully-formed launch template. It has no ImageId.")
+        raise validation_error("You must use a valid fully-formed launch template. It has no ImageId.")
     return dict(asked) | {
         "LaunchTemplateId": found["LaunchTemplateId"],
         "LaunchTemplateName": found["LaunchTemplateName"],
     }
 
 
-def described(cloud: Cloud, group: Group) -> dict[str, Any]:
+def describe_group(cloud: Cloud, group: Group) -> dict[str, Any]:
     """Return a group as DescribeAutoScalingGroups answers it."""
     answer = {
         "AutoScalingGroupName": group.name,
@@ -161,8 +161,8 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
         if (not names or group.name in names) and matches(group, call.params.get("Filters") or [])
     ]
     start = int(call.params.get("NextToken") or 0)
-    end = start + int(call.params.get("MaxRecords") or PAGE)
-    shown = [described(cloud, group) for group in found[start:end]]
+    end = start + int(call.params.get("MaxRecords") or MAX_GROUPS_PER_PAGE)
+    shown = [describe_group(cloud, group) for group in found[start:end]]
     more = {"NextToken": str(end)} if end < len(found) else {}
     return {"AutoScalingGroups": shown} | more
 
@@ -198,7 +198,7 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise
     group.subnets, group.template = subnets, template
     group.settings |= {key: params[key] for key in KEPT if key in params}
-    capacity.soon(cloud, group)
+    capacity.schedule_reconcile(cloud, group)
     return {}
 
 
@@ -207,11 +207,11 @@ def set_desired(cloud: Cloud, call: Call) -> dict[str, Any]:
     group, wanted = group_of(cloud, call), call.params["DesiredCapacity"]
     if not group.least <= wanted <= group.most:
         bound = "above max" if wanted > group.most else "below min"
-        raise invalid(
+        raise validation_error(
             f"New SetDesiredCapacity value {wanted} is {bound} value for the AutoScalingGroup."
         )
     group.wanted = wanted
-    capacity.soon(cloud, group)
+    capacity.schedule_reconcile(cloud, group)
     return {}
 
 
@@ -223,9 +223,9 @@ def terminate_instance(cloud: Cloud, call: Call) -> dict[str, Any]:
             if call.params.get("ShouldDecrementDesiredCapacity"):
                 group.wanted = max(group.least, group.wanted - 1)
             capacity.terminate(cloud, group, [key])
-            capacity.soon(cloud, group)
+            capacity.schedule_reconcile(cloud, group)
             return {"Activity": group.activities[0]}
-    raise invalid(f"Instance Id not found - No managed instance found for instance ID: {key}")
+    raise validation_error(f"Instance Id not found - No managed instance found for instance ID: {key}")
 
 
 def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -246,15 +246,15 @@ def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
     group.leaving = True
     ids = list(capacity.instance_states(cloud, group))
     if not ids:
-        _gone(cloud, group)
+        _remove_group(cloud, group)
     else:
         cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
-        cloud.later("instance terminated", lambda: _gone(cloud, group))
+        cloud.later("instance terminated", lambda: _remove_group(cloud, group))
     return {}
 
 
-def _gone(cloud: Cloud, group: Group) -> None:
-    cloud.room(Groups).pop((group.region, group.name), None)
+def _remove_group(cloud: Cloud, group: Group) -> None:
+    cloud.room(GroupsByRegion).pop((group.region, group.name), None)
 
 
 def activities(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -264,12 +264,12 @@ def activities(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"Activities": [activity for group in held for activity in group.activities]}
 
 
-def exists(cloud: Cloud) -> Iterable[Thing]:
+def exists(cloud: Cloud) -> Iterable[Resource]:
     """List the groups; their instances bill, they do not."""
-    for group in cloud.room(Groups).values():
+    for group in cloud.room(GroupsByRegion).values():
         tags = {key: value for key, (value, _) in group.tags.items()}
         state = "Delete in progress" if group.leaving else ""
-        yield Thing("autoscaling", "group", group.name, group.region, state=state, tags=tags)
+        yield Resource("autoscaling", "group", group.name, group.region, state=state, tags=tags)
 
 
 ANSWERS = {

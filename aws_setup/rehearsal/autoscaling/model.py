@@ -11,7 +11,7 @@ from aws_setup.rehearsal.rules import AwsError, Call
 
 
 @dataclass
-class Member:
+class GroupInstance:
     """An instance of a group."""
 
     instance_id: str
@@ -38,7 +38,7 @@ class Group:
     """What is only kept and shown: health check, cooldown, termination policies."""
     tags: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Tag key to its value and whether new instances get it."""
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, GroupInstance] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)
     suspended: set[str] = field(default_factory=set)
     leaving: bool = False
@@ -48,23 +48,23 @@ class Group:
     def check(self) -> None:
         """Refuse sizes that do not fit each other."""
         if self.least < 0 or self.most < 0:
-            raise invalid("Sizes must not be negative")
+            raise validation_error("Sizes must not be negative")
         if self.least > self.most:
-            raise invalid(
+            raise validation_error(
                 f"Max bound, {self.most}, must be greater than or equal to min bound, {self.least}"
             )
         if not self.least <= self.wanted <= self.most:
-            raise invalid(
+            raise validation_error(
                 f"Desired capacity:{self.wanted} must be between the specified min size:"
                 f"{self.least} and max size:{self.most}"
             )
 
 
-class Groups(dict[tuple[str, str], Group]):
+class GroupsByRegion(dict[tuple[str, str], Group]):
     """Groups by region and name."""
 
 
-def invalid(message: str) -> AwsError:
+def validation_error(message: str) -> AwsError:
     """Return Auto Scaling's answer for a request that it does not take."""
     return AwsError("ValidationError", message)
 
@@ -72,13 +72,13 @@ def invalid(message: str) -> AwsError:
 def group_of(cloud: Cloud, call: Call) -> Group:
     """Return the group that a call names; raises ValidationError, as Auto Scaling does."""
     name = call.params["AutoScalingGroupName"]
-    group = cloud.room(Groups).get((call.region, name))
+    group = cloud.room(GroupsByRegion).get((call.region, name))
     if group is None:
-        raise invalid(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+        raise validation_error(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
     return group
 
 
 def groups_of(cloud: Cloud, call: Call) -> list[Group]:
     """Return the groups of the call's region, by name."""
-    held = cloud.room(Groups).items()
+    held = cloud.room(GroupsByRegion).items()
     return [group for (region, _), group in sorted(held) if region == call.region]

@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aws_setup.rehearsal.autoscaling.model import Group, Groups, group_of, groups_of, invalid
+from aws_setup.rehearsal.autoscaling.model import Group, GroupsByRegion, group_of, groups_of, validation_error
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.rules import Call
 
-MOST = 50
+MAX_TAGS = 50
 """Tags of a group."""
 
 
-def take_tags(group: Group, tags: Iterable[Mapping[str, Any]]) -> None:
+def add_tags(group: Group, tags: Iterable[Mapping[str, Any]]) -> None:
     """Add tags to a group; those that propagate go to instances launched from now on."""
     for tag in tags:
         key = tag["Key"]
         group.tags[key] = str(tag.get("Value", "")), bool(tag.get("PropagateAtLaunch", False))
-    if len(group.tags) > MOST:
-        raise invalid(f"A group has at most {MOST} tags")
+    if len(group.tags) > MAX_TAGS:
+        raise validation_error(f"A group has at most {MAX_TAGS} tags")
 
 
 def tag_list(group: Group) -> list[dict[str, Any]]:
@@ -50,23 +50,23 @@ def matches(group: Group, filters: Iterable[Mapping[str, Any]]) -> bool:
         elif name.startswith("tag:"):
             held = {group.tags[name[4:]][0]} if name[4:] in group.tags else set()
         else:
-            raise invalid(f"Filter type {name} is not correct. Allowed: tag-key, tag-value, tag:")
+            raise validation_error(f"Filter type {name} is not correct. Allowed: tag-key, tag-value, tag:")
         if not held & values:
             return False
     return True
 
 
 def _group(cloud: Cloud, call: Call, tag: Mapping[str, Any]) -> Group:
-    group = cloud.room(Groups).get((call.region, str(tag["ResourceId"])))
+    group = cloud.room(GroupsByRegion).get((call.region, str(tag["ResourceId"])))
     if group is None:
-        raise invalid(f"Group {tag['ResourceId']} not found")
+        raise validation_error(f"Group {tag['ResourceId']} not found")
     return group
 
 
 def create_or_update(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer CreateOrUpdateTags."""
     for tag in call.params["Tags"]:
-        take_tags(_group(cloud, call, tag), [tag])
+        add_tags(_group(cloud, call, tag), [tag])
     return {}
 
 
@@ -83,7 +83,7 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
     for one in call.params.get("Filters") or []:
         if one["Name"] not in names:
-            raise invalid(f"Filter type {one['Name']} is not correct")
+            raise validation_error(f"Filter type {one['Name']} is not correct")
         found = [tag for tag in found if tag[names[one["Name"]]] in one["Values"]]
     return {"Tags": found}
 

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.rules import AwsError, Call
 
 LIMIT = 64 * 1024
 """Bytes of the output that EC2 keeps."""
 
 
-class Consoles:
+class ConsoleOutput:
     """Where console output comes from: `read` answers the text of an instance, "" for none."""
 
     read: Callable[[str], str] = staticmethod(lambda instance_id: "")
@@ -26,15 +26,15 @@ class Consoles:
 
 def _output(cloud: Cloud, call: Call) -> dict[str, Any]:
     wanted = call.params["InstanceId"]
-    instance = ec2_of(cloud, call).get_instance_by_id(wanted)
+    instance = ec2_backend(cloud, call).get_instance_by_id(wanted)
     if instance is None:
         message = f"The instance ID '{wanted}' does not exist"
         raise AwsError("InvalidInstanceID.NotFound", message)
-    printed = "" if instance.state == "pending" else cloud.room(Consoles).read(wanted)
+    printed = "" if instance.state == "pending" else cloud.room(ConsoleOutput).read(wanted)
     answer: dict[str, Any] = {"InstanceId": wanted, "Timestamp": datetime.now(UTC)}
     if printed:
         answer["Output"] = base64.b64encode(printed.encode()[-LIMIT:]).decode()
     return answer
 
 
-ANSWERS = {("ec2", "GetConsoleOutput"): _output}
+CONSOLE_ANSWERS = {("ec2", "GetConsoleOutput"): _output}

@@ -6,10 +6,10 @@ EC2 API reference, "Error codes for the Amazon EC2 API", client errors.
 from __future__ import annotations
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.ec2.references import known_ids
 from aws_setup.rehearsal.rules import AwsError, Call
-from aws_setup.rehearsal.stale import NOT_FOUND, ids_in, prefix_of
+from aws_setup.rehearsal.stale import NOT_FOUND_BY_ID_PREFIX, ec2_ids_in, id_prefix
 
 ACTIONS = (
     "AssociateRouteTable",
@@ -41,25 +41,25 @@ ACTIONS = (
 """EC2's actions that the scripts use, that have DryRun and whose ids only moto checks."""
 
 
-def _exists(cloud: Cloud, call: Call) -> None:
+def _check_ids_exist(cloud: Cloud, call: Call) -> None:
     """Let a dry run be refused for the first id that does not exist."""
     if not call.params.get("DryRun"):
         return
     known = known_ids(cloud, call)
-    for named in ids_in(call.params):
-        if named not in known[prefix_of(named)]:
-            raise AwsError(NOT_FOUND[prefix_of(named)], f"The ID '{named}' does not exist")
+    for named in ec2_ids_in(call.params):
+        if named not in known[id_prefix(named)]:
+            raise AwsError(NOT_FOUND_BY_ID_PREFIX[id_prefix(named)], f"The ID '{named}' does not exist")
 
 
-def _association(cloud: Cloud, call: Call) -> None:
+def _check_association_exists(cloud: Cloud, call: Call) -> None:
     """DisassociateRouteTable: the association must exist."""
-    wanted, tables = call.params["AssociationId"], ec2_of(cloud, call).route_tables.values()
+    wanted, tables = call.params["AssociationId"], ec2_backend(cloud, call).route_tables.values()
     known = {one["RouteTableAssociationId"] for table in tables for one in table.associations}
     if call.params.get("DryRun") and wanted not in known:
         message = f"The association ID '{wanted}' does not exist"
         raise AwsError("InvalidAssociationID.NotFound", message)
 
 
-BEFORE = {("ec2", action): _exists for action in ACTIONS} | {
-    ("ec2", "DisassociateRouteTable"): _association
+BEFORE = {("ec2", action): _check_ids_exist for action in ACTIONS} | {
+    ("ec2", "DisassociateRouteTable"): _check_association_exists
 }

@@ -17,7 +17,7 @@ Paths = Mapping[str, str]
 """Filter name to the path of its values in an item; lists on the way are walked through."""
 
 
-def values_at(item: Any, path: str) -> list[str]:
+def values_at_path(item: Any, path: str) -> list[str]:
     """Return the texts at the end of a dotted path."""
     here: list[Any] = [item]
     for name in path.split("."):
@@ -36,7 +36,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def select(items: Iterable[Item], filters: Sequence[Item], paths: Paths) -> list[Item]:
+def apply_filters(items: Iterable[Item], filters: Sequence[Item], paths: Paths) -> list[Item]:
     """Return the items that match every filter; raises AwsError for an unknown filter."""
     wanted = [(one["Name"], _pattern(one.get("Values", []))) for one in filters]
     for name, _ in wanted:
@@ -52,7 +52,7 @@ def _matches(item: Item, wanted: tuple[str, re.Pattern[str]], paths: Paths) -> b
         key = name.removeprefix("tag:")
         found = [tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == key]
     else:
-        found = values_at(item, "Tags.Key" if name == "tag-key" else paths[name])
+        found = values_at_path(item, "Tags.Key" if name == "tag-key" else paths[name])
     return any(pattern.fullmatch(value) for value in found)
 
 
@@ -61,7 +61,7 @@ def _pattern(values: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{text})" for text in texts) or r"(?!)", re.DOTALL)
 
 
-def page(call: Call, items: list[Item], key: str) -> dict[str, Any]:
+def paginate(call: Call, items: list[Item], key: str) -> dict[str, Any]:
     """Return the page that a call asks for, with the token of the next one."""
     start = int(call.params.get("NextToken") or 0)
     size = call.params.get("MaxResults")

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.ec2.filters import page, select
+from aws_setup.rehearsal.ec2.filters import paginate, apply_filters
 from aws_setup.rehearsal.ec2.lookup import tags_for
-from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.rules import AwsError, Call, Resource
 from aws_setup.rehearsal.settings import ACCOUNT, Image
 
 PUBLISHER = "111122223333"
@@ -86,7 +86,7 @@ def _disk(device: str, size: int, *, delete: bool) -> dict[str, Any]:
     return {"DeviceName": device, "Ebs": ebs}
 
 
-def image_of(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
+def find_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
     """Return an AMI; raises InvalidAMIID.Malformed or .NotFound (EC2 error codes)."""
     if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", image_id):
         raise AwsError("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
@@ -96,9 +96,9 @@ def image_of(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
     return found
 
 
-def launchable(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
+def launchable_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
     """Return an AMI that can be launched; raises InvalidAMIID.Unavailable while it is copied."""
-    image = image_of(cloud, region, image_id)
+    image = find_image(cloud, region, image_id)
     if image["State"] != "available":
         message = f"The image ID '{image_id}' is not available: it is {image['State']}"
         raise AwsError("InvalidAMIID.Unavailable", message)
@@ -108,7 +108,7 @@ def launchable(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
 def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     asked = call.params.get("ImageIds", [])
     if asked:
-        items = [image_of(cloud, call.region, image_id) for image_id in asked]
+        items = [find_image(cloud, call.region, image_id) for image_id in asked]
     else:
         items = [
             image for (region, _), image in cloud.room(Images).items() if region == call.region
@@ -117,7 +117,7 @@ def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
             items = [image for image in items if _is_listed(image)]
     owners = {ACCOUNT if o == "self" else o for o in call.params.get("Owners", [])}
     items = [image for image in items if not owners or image["OwnerId"] in owners]
-    return page(call, select(items, call.params.get("Filters", []), FILTERS), "Images")
+    return paginate(call, apply_filters(items, call.params.get("Filters", []), FILTERS), "Images")
 
 
 def _is_listed(image: dict[str, Any]) -> bool:
@@ -129,7 +129,7 @@ def _is_listed(image: dict[str, Any]) -> bool:
 
 def _copy(cloud: Cloud, call: Call) -> dict[str, Any]:
     params = call.params
-    source = image_of(cloud, params["SourceRegion"], params["SourceImageId"])
+    source = find_image(cloud, params["SourceRegion"], params["SourceImageId"])
     images = cloud.room(Images)
     new_id = f"ami-{next(images.numbers):017x}"
     copied = source | {
@@ -147,7 +147,7 @@ def _copy(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def _deregister(cloud: Cloud, call: Call) -> dict[str, Any]:
-    image = image_of(cloud, call.region, call.params["ImageId"])
+    image = find_image(cloud, call.region, call.params["ImageId"])
     if image["OwnerId"] != ACCOUNT:
         message = f"You do not own the image '{image['ImageId']}'"
         raise AwsError("AuthFailure", message, status=403)
@@ -155,10 +155,10 @@ def _deregister(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"Return": True}
 
 
-def exists(cloud: Cloud) -> list[Thing]:
+def exists(cloud: Cloud) -> list[Resource]:
     """List the account's own AMIs, whose snapshots are billed."""
     return [
-        Thing("ec2", "image", image_id, region, str(image["State"]), bills=True)
+        Resource("ec2", "image", image_id, region, str(image["State"]), bills=True)
         for (region, image_id), image in cloud.room(Images).items()
         if image["OwnerId"] == ACCOUNT
     ]

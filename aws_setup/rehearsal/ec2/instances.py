@@ -9,12 +9,12 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2 import shown
-from aws_setup.rehearsal.ec2.filters import page, select
-from aws_setup.rehearsal.ec2.launch import Launch, interfaces, prepare, private_address
-from aws_setup.rehearsal.ec2.lookup import ec2_of, tags_for, used_addresses
+from aws_setup.rehearsal.ec2.filters import paginate, apply_filters
+from aws_setup.rehearsal.ec2.launch import CheckedLaunch, requested_interfaces, check_run_instances, private_address
+from aws_setup.rehearsal.ec2.lookup import ec2_backend, tags_for, used_addresses
 from aws_setup.rehearsal.rules import AwsError, Call
 
-LISTED_AFTER = 3600
+LISTED_AFTER_TERMINATION_SECONDS = 3600
 """Seconds for which a terminated instance stays listed."""
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
@@ -59,7 +59,7 @@ FILTERS = {
 }
 
 
-class AskedFor(set[str]):
+class RequestedAddresses(set[str]):
     """The private addresses that launches named; no other launch gets them by chance."""
 
 
@@ -69,23 +69,23 @@ def set_state(instance: Any, name: str) -> None:
 
 
 def _run(cloud: Cloud, call: Call) -> dict[str, Any]:
-    ec2, launch = ec2_of(cloud, call), prepare(cloud, call)
+    ec2, launch = ec2_backend(cloud, call), check_run_instances(cloud, call)
     for address in used_addresses(ec2, launch.subnet):
         launch.subnet._subnet_ips.setdefault(address, None)
         launch.subnet._unused_ips.discard(address)
-    asked = cloud.room(AskedFor)
+    asked = cloud.room(RequestedAddresses)
     asked.add(private_address(launch.params))
     # moto gives freed addresses away first: it would be those, of thousands, that were fixed.
     launch.subnet._unused_ips -= asked
     made = cloud.look(call, "RunInstances", **_request(launch))
     ids = [one["InstanceId"] for one in made["Instances"]]
     for instance in ec2.get_multi_instances_by_id(ids):
-        _dress(instance, launch)
-        cloud.later("instance running", _runner(instance))
-    return shown.reservation(ec2, ec2.reservations[made["ReservationId"]])
+        _complete_instance(instance, launch)
+        cloud.later("instance running", _launch_instances(instance))
+    return shown.describe_reservation(ec2, ec2.reservations[made["ReservationId"]])
 
 
-def _runner(instance: Any) -> Any:
+def _launch_instances(instance: Any) -> Any:
     def run() -> None:
         if instance.state == "pending":
             set_state(instance, "running")
@@ -93,7 +93,7 @@ def _runner(instance: Any) -> Any:
     return run
 
 
-def _request(launch: Launch) -> dict[str, Any]:
+def _request(launch: CheckedLaunch) -> dict[str, Any]:
     """Return the request in the one form in which moto does it right: with interfaces."""
     params = launch.params
     asked = {name: params[name] for name in PASSED_ON if params.get(name)}
@@ -118,8 +118,8 @@ def _by_name(profile: dict[str, str]) -> dict[str, str]:
     return {"Name": profile.get("Name") or profile["Arn"].rpartition("/")[2]}
 
 
-def _interface(launch: Launch) -> dict[str, Any]:
-    asked = next(iter(interfaces(launch.params)), {})
+def _interface(launch: CheckedLaunch) -> dict[str, Any]:
+    asked = next(iter(requested_interfaces(launch.params)), {})
     public = asked.get("AssociatePublicIpAddress", launch.subnet.map_public_ip_on_launch)
     interface = {
         "DeviceIndex": 0,
@@ -133,7 +133,7 @@ def _interface(launch: Launch) -> dict[str, Any]:
     return interface | ({"PrivateIpAddress": address} if address else {})
 
 
-def _disks(launch: Launch) -> list[dict[str, Any]]:
+def _disks(launch: CheckedLaunch) -> list[dict[str, Any]]:
     """Return the AMI's disks with what the request says of each laid over them."""
     disks = {disk["DeviceName"]: dict(disk["Ebs"]) for disk in launch.image["BlockDeviceMappings"]}
     own = {name: disk["VolumeSize"] for name, disk in disks.items()}
@@ -150,7 +150,7 @@ def _disks(launch: Launch) -> list[dict[str, Any]]:
     return [{"DeviceName": name, "Ebs": disk} for name, disk in disks.items()]
 
 
-def _dress(instance: Any, launch: Launch) -> None:
+def _complete_instance(instance: Any, launch: CheckedLaunch) -> None:
     """Give the instance what moto leaves out: groups, interface tags, the template's tags."""
     set_state(instance, "pending")
     instance.security_groups = list(launch.groups)
@@ -183,11 +183,11 @@ def loopback_address(interface: Any) -> str:
 def _check_run(cloud: Cloud, call: Call) -> None:
     """Let a dry run be refused for what the real one would be refused for."""
     if call.params.get("DryRun"):
-        _disks(prepare(cloud, call))
+        _disks(check_run_instances(cloud, call))
 
 
 def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
-    ec2, filters = ec2_of(cloud, call), call.params.get("Filters", [])
+    ec2, filters = ec2_backend(cloud, call), call.params.get("Filters", [])
     wanted = set(call.params.get("InstanceIds", []))
     if wanted and call.params.get("MaxResults"):
         message = "The parameter instancesSet cannot be used with the parameter maxResults"
@@ -195,15 +195,15 @@ def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     kept = []
     for shelf in ec2.reservations.values():
         if not wanted or any(one.id in wanted for one in shelf.instances):
-            one = shown.reservation(ec2, shelf)
+            one = shown.describe_reservation(ec2, shelf)
             named = [i for i in one["Instances"] if not wanted or i["InstanceId"] in wanted]
-            one["Instances"] = select(named, filters, FILTERS)
+            one["Instances"] = apply_filters(named, filters, FILTERS)
             kept.append(one)
-    return page(call, [one for one in kept if one["Instances"]], "Reservations")
+    return paginate(call, [one for one in kept if one["Instances"]], "Reservations")
 
 
 def _terminate(cloud: Cloud, call: Call) -> dict[str, Any]:
-    ec2, ids = ec2_of(cloud, call), call.params["InstanceIds"]
+    ec2, ids = ec2_backend(cloud, call), call.params["InstanceIds"]
     instances = ec2.get_multi_instances_by_id(ids)
     for instance in instances:
         if instance.disable_api_termination:
@@ -215,7 +215,7 @@ def _terminate(cloud: Cloud, call: Call) -> dict[str, Any]:
         before = _state(instance)
         if instance.state not in ("shutting-down", "terminated"):
             set_state(instance, "shutting-down")
-            cloud.later("instance terminated", _end(cloud, ec2, instance))
+            cloud.later("instance terminated", _finish_termination(cloud, ec2, instance))
         change = {"InstanceId": instance.id, "PreviousState": before}
         changes.append(change | {"CurrentState": _state(instance)})
     cloud.backend("autoscaling", call.region).notify_terminate_instances(ids)
@@ -226,7 +226,7 @@ def _state(instance: Any) -> dict[str, Any]:
     return {"Code": instance.state_code, "Name": instance.state}
 
 
-def _end(cloud: Cloud, ec2: Any, instance: Any) -> Any:
+def _finish_termination(cloud: Cloud, ec2: Any, instance: Any) -> Any:
     def forget() -> None:
         for key, reservation in list(ec2.reservations.items()):
             if instance in reservation.instances:
@@ -239,14 +239,14 @@ def _end(cloud: Cloud, ec2: Any, instance: Any) -> Any:
         for address in ec2.addresses:
             if address.instance is instance or address.eni in instance.nics.values():
                 address.instance = address.eni = address.association_id = None
-        cloud.clock.after_real(LISTED_AFTER, forget)
+        cloud.clock.after_real(LISTED_AFTER_TERMINATION_SECONDS, forget)
 
     return end
 
 
 def _check_ids(cloud: Cloud, call: Call) -> None:
     """Refuse ids that do not exist, before a dry run is allowed."""
-    known = {i.id for i in ec2_of(cloud, call).all_instances()}
+    known = {i.id for i in ec2_backend(cloud, call).all_instances()}
     missing = [one for one in call.params.get("InstanceIds", []) if one not in known]
     if missing:
         names = ", ".join(missing)
@@ -254,7 +254,7 @@ def _check_ids(cloud: Cloud, call: Call) -> None:
         raise AwsError("InvalidInstanceID.NotFound", message)
 
 
-ANSWERS = {
+INSTANCE_ANSWERS = {
     ("ec2", "RunInstances"): _run,
     ("ec2", "DescribeInstances"): _describe,
     ("ec2", "TerminateInstances"): _terminate,

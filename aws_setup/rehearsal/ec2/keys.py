@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.ec2.filters import page, select
-from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.ec2.filters import paginate, apply_filters
+from aws_setup.rehearsal.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.rules import AwsError, Call
 
 FILTERS = {"key-name": "KeyName", "key-pair-id": "KeyPairId", "fingerprint": "KeyFingerprint"}
@@ -49,7 +49,7 @@ def created_fingerprint(private_key: bytes) -> str:
 
 
 def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
-    pair = ec2_of(cloud, call).key_pairs[answer["KeyName"]]
+    pair = ec2_backend(cloud, call).key_pairs[answer["KeyName"]]
     if pair.key_type == "ed25519":
         key = load_ssh_private_key(pair.material, None)
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
@@ -60,7 +60,7 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _imported(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
-    pair = ec2_of(cloud, call).key_pairs[answer["KeyName"]]
+    pair = ec2_backend(cloud, call).key_pairs[answer["KeyName"]]
     pair.key_fingerprint = imported_fingerprint(pair.material_public)
     answer["KeyFingerprint"] = pair.key_fingerprint
 
@@ -77,7 +77,7 @@ def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
         if missing:
             raise _not_found(min(missing))
         items = [item for item in items if not wanted or item[member] in wanted]
-    return page(call, select(items, params.get("Filters", []), FILTERS), "KeyPairs")
+    return paginate(call, apply_filters(items, params.get("Filters", []), FILTERS), "KeyPairs")
 
 
 def _not_found(name: str) -> AwsError:
@@ -86,7 +86,7 @@ def _not_found(name: str) -> AwsError:
 
 def _delete(cloud: Cloud, call: Call) -> dict[str, Any]:
     """DeleteKeyPair: by name or id; a key pair that is not there counts as deleted."""
-    pairs = ec2_of(cloud, call).key_pairs
+    pairs = ec2_backend(cloud, call).key_pairs
     wanted = {call.params.get("KeyName"), call.params.get("KeyPairId")}
     for name, pair in list(pairs.items()):
         if name in wanted or pair.id in wanted:

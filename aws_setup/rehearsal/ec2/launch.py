@@ -12,11 +12,11 @@ from typing import Any
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2 import images, offerings, quotas
 from aws_setup.rehearsal.ec2.lookup import (
-    address_counts,
+    count_free_addresses,
     check_address,
-    ec2_of,
-    group_of,
-    subnet_of,
+    ec2_backend,
+    find_security_group,
+    find_subnet,
     tags_for,
 )
 from aws_setup.rehearsal.rules import AwsError, Call
@@ -28,7 +28,7 @@ TAGGABLE = {"instance", "volume", "network-interface", "spot-instances-request",
 
 
 @dataclass(frozen=True)
-class Launch:
+class CheckedLaunch:
     """A launch that was found to be in order."""
 
     params: dict[str, Any]
@@ -40,14 +40,14 @@ class Launch:
     template: Any = None
 
 
-def prepare(cloud: Cloud, call: Call) -> Launch:
+def check_run_instances(cloud: Cloud, call: Call) -> CheckedLaunch:
     """Check a RunInstances request; raises AwsError with AWS's code for what is wrong."""
-    ec2 = ec2_of(cloud, call)
+    ec2 = ec2_backend(cloud, call)
     template = _template(ec2, call.params)
     params = _merged(template.data if template else {}, call.params)
     if not params.get("ImageId"):
         raise AwsError("MissingParameter", "The request must contain the parameter ImageId")
-    image = images.launchable(cloud, call.region, params["ImageId"])
+    image = images.launchable_image(cloud, call.region, params["ImageId"])
     instance_type = params.setdefault("InstanceType", "m1.small")
     offerings.vcpus(instance_type)
     _check_extras(cloud, ec2, params)
@@ -57,7 +57,7 @@ def prepare(cloud: Cloud, call: Call) -> Launch:
     offerings.check_capacity(cloud, subnet.availability_zone, instance_type)
     count = _count(cloud, call, ec2, params, subnet)
     _check_private_address(ec2, params, subnet, count)
-    return Launch(params, image, subnet, groups, count, template)
+    return CheckedLaunch(params, image, subnet, groups, count, template)
 
 
 def _template(ec2: Any, params: dict[str, Any]) -> Any:
@@ -124,13 +124,13 @@ def _check_profile(cloud: Cloud, profile: dict[str, str]) -> None:
         raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile {what}")
 
 
-def interfaces(params: dict[str, Any]) -> list[dict[str, Any]]:
+def requested_interfaces(params: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the request's network interfaces, empty when it names subnet and groups itself."""
     return list(params.get("NetworkInterfaces") or [])
 
 
 def _subnet(ec2: Any, params: dict[str, Any]) -> Any:
-    nics = interfaces(params)
+    nics = requested_interfaces(params)
     if len(nics) > 1 or any("NetworkInterfaceId" in nic for nic in nics):
         message = "not in the rehearsal cloud: more interfaces than one, or one made before"
         raise AwsError("InvalidParameterValue", message)
@@ -141,7 +141,7 @@ def _subnet(ec2: Any, params: dict[str, Any]) -> Any:
     wanted = params.get("SubnetId") or next((n["SubnetId"] for n in nics if "SubnetId" in n), "")
     zone = params.get("Placement", {}).get("AvailabilityZone", "")
     if wanted:
-        return subnet_of(ec2, wanted)
+        return find_subnet(ec2, wanted)
     default = ec2.get_default_subnets()
     if not default or (zone and zone not in default):
         raise AwsError("MissingInput", "No subnets found for the default VPC. Specify a subnet.")
@@ -155,11 +155,11 @@ def _combination(what: str) -> AwsError:
 
 def _groups(ec2: Any, params: dict[str, Any], subnet: Any) -> list[Any]:
     ids = list(params.get("SecurityGroupIds") or [])
-    ids += [group for nic in interfaces(params) for group in nic.get("Groups", [])]
-    groups = [group_of(ec2, group_id) for group_id in dict.fromkeys(ids)]
+    ids += [group for nic in requested_interfaces(params) for group in nic.get("Groups", [])]
+    groups = [find_security_group(ec2, group_id) for group_id in dict.fromkeys(ids)]
     for name in params.get("SecurityGroups") or []:
         found = ec2.get_security_group_from_name(name, subnet.vpc_id)
-        groups.append(found or group_of(ec2, name))
+        groups.append(found or find_security_group(ec2, name))
     for group in groups:
         if group.vpc_id != subnet.vpc_id:
             message = (
@@ -175,10 +175,10 @@ def _count(cloud: Cloud, call: Call, ec2: Any, params: dict[str, Any], subnet: A
     if not 1 <= least <= most:
         message = f"Invalid value '{most}' for maxCount: it is below minCount {least}"
         raise AwsError("InvalidParameterValue", message)
-    allowed = quotas.room_for(cloud, call.region, params["InstanceType"])
+    allowed = quotas.remaining_instances(cloud, call.region, params["InstanceType"])
     if allowed < least:
-        raise quotas.vcpu_refusal(cloud)
-    addresses = address_counts(ec2, subnet)
+        raise quotas.vcpu_limit_exceeded(cloud)
+    addresses = count_free_addresses(ec2, subnet)
     if addresses < least:
         message = f"There are not enough free addresses in subnet '{subnet.id}'"
         raise AwsError("InsufficientFreeAddressesInSubnet", message)
@@ -188,7 +188,7 @@ def _count(cloud: Cloud, call: Call, ec2: Any, params: dict[str, Any], subnet: A
 def private_address(params: dict[str, Any]) -> str:
     """Return the private address that a request fixes, or an empty string."""
     named = [params.get("PrivateIpAddress", "")]
-    for nic in interfaces(params):
+    for nic in requested_interfaces(params):
         named.append(nic.get("PrivateIpAddress", ""))
         named += [a["PrivateIpAddress"] for a in nic.get("PrivateIpAddresses", [])]
     return next((address for address in named if address), "")

@@ -10,12 +10,12 @@ from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.rules import AwsError, Call
 
 
-def ec2_of(cloud: Cloud, call: Call) -> Any:
+def ec2_backend(cloud: Cloud, call: Call) -> Any:
     """Return moto's EC2 backend of the call's region."""
     return cloud.backend("ec2", call.region)
 
 
-def subnet_of(ec2: Any, subnet_id: str) -> Any:
+def find_subnet(ec2: Any, subnet_id: str) -> Any:
     """Return a subnet; raises InvalidSubnetID.NotFound."""
     for zone in ec2.subnets.values():
         if subnet_id in zone:
@@ -24,7 +24,7 @@ def subnet_of(ec2: Any, subnet_id: str) -> Any:
     raise AwsError("InvalidSubnetID.NotFound", message)
 
 
-def group_of(ec2: Any, group_id: str) -> Any:
+def find_security_group(ec2: Any, group_id: str) -> Any:
     """Return a security group; raises InvalidGroup.NotFound."""
     found = ec2.get_security_group_from_id(group_id)
     if found is None:
@@ -33,7 +33,7 @@ def group_of(ec2: Any, group_id: str) -> Any:
     return found
 
 
-def address_of(ec2: Any, allocation_id: str) -> Any:
+def find_elastic_address(ec2: Any, allocation_id: str) -> Any:
     """Return an elastic address; raises InvalidAllocationID.NotFound."""
     for address in ec2.addresses:
         if address.allocation_id == allocation_id:
@@ -42,7 +42,7 @@ def address_of(ec2: Any, allocation_id: str) -> Any:
     raise AwsError("InvalidAllocationID.NotFound", message)
 
 
-def enis_in(ec2: Any, *, subnet: str = "", vpc: str = "") -> list[Any]:
+def network_interfaces_in(ec2: Any, *, subnet: str = "", vpc: str = "") -> list[Any]:
     """Return the network interfaces of a subnet or of a VPC."""
     return [
         eni
@@ -55,12 +55,12 @@ def used_addresses(ec2: Any, subnet: Any) -> set[str]:
     """Return the private addresses in use in a subnet."""
     return {
         str(item["PrivateIpAddress"])
-        for eni in enis_in(ec2, subnet=subnet.id)
+        for eni in network_interfaces_in(ec2, subnet=subnet.id)
         for item in eni.private_ip_addresses
     }
 
 
-def reserved(subnet: Any) -> set[str]:
+def reserved_addresses(subnet: Any) -> set[str]:
     """Return the five addresses that AWS keeps: the first four and the last.
 
     VPC user guide, "Subnet CIDR reservations": Subnet sizing for IPv4.
@@ -71,13 +71,13 @@ def reserved(subnet: Any) -> set[str]:
 
 def free_addresses(ec2: Any, subnet: Any) -> Iterator[str]:
     """Yield the subnet's addresses that can be given, lowest first."""
-    taken = used_addresses(ec2, subnet) | reserved(subnet)
+    taken = used_addresses(ec2, subnet) | reserved_addresses(subnet)
     for address in ipaddress.ip_network(subnet.cidr_block):
         if str(address) not in taken:
             yield str(address)
 
 
-def address_counts(ec2: Any, subnet: Any) -> int:
+def count_free_addresses(ec2: Any, subnet: Any) -> int:
     """Return how many addresses of a subnet are free."""
     size = ipaddress.ip_network(subnet.cidr_block).num_addresses
     return size - 5 - len(used_addresses(ec2, subnet))
@@ -91,7 +91,7 @@ def check_address(ec2: Any, subnet: Any, address: str) -> None:
     if ipaddress.ip_address(address) not in ipaddress.ip_network(subnet.cidr_block):
         message = f"Address {address} does not fall within the subnet's address range"
         raise AwsError("InvalidParameterValue", message)
-    if address in reserved(subnet):
+    if address in reserved_addresses(subnet):
         message = f"Address {address} is in subnet's reserved address range"
         raise AwsError("InvalidParameterValue", message)
     if address in used_addresses(ec2, subnet):
@@ -114,6 +114,6 @@ def tags_for(params: dict[str, Any], kind: str) -> dict[str, str]:
     }
 
 
-def igw_attached(ec2: Any, vpc_id: str) -> bool:
+def has_internet_gateway(ec2: Any, vpc_id: str) -> bool:
     """Say whether a VPC has an internet gateway."""
     return any(gw.vpc and gw.vpc.id == vpc_id for gw in ec2.internet_gateways.values())

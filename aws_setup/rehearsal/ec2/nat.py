@@ -10,20 +10,20 @@ from typing import Any
 from moto.core.utils import utcnow
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.ec2.filters import page, select
+from aws_setup.rehearsal.ec2.filters import paginate, apply_filters
 from aws_setup.rehearsal.ec2.lookup import (
-    address_counts,
-    address_of,
-    ec2_of,
+    count_free_addresses,
+    find_elastic_address,
+    ec2_backend,
     free_addresses,
-    igw_attached,
+    has_internet_gateway,
     set_address,
-    subnet_of,
+    find_subnet,
     tags_for,
 )
 from aws_setup.rehearsal.rules import AwsError, Call
 
-LISTED_AFTER = 3600
+LISTED_AFTER_DELETION_SECONDS = 3600
 """Seconds for which a deleted or failed gateway stays listed."""
 
 FILTERS = {
@@ -34,20 +34,20 @@ FILTERS = {
 }
 
 
-class Leaving(set[str]):
+class ReleasingAddresses(set[str]):
     """Allocation ids whose gateway is gone but which are not free yet."""
 
 
 def _create(cloud: Cloud, call: Call) -> dict[str, Any]:
     params = call.params
-    ec2 = ec2_of(cloud, call)
-    subnet = subnet_of(ec2, params["SubnetId"])
+    ec2 = ec2_backend(cloud, call)
+    subnet = find_subnet(ec2, params["SubnetId"])
     public = params.get("ConnectivityType", "public") == "public"
     if public and not params.get("AllocationId"):
         message = "The request must include the AllocationId parameter"
         raise AwsError("MissingParameter", message)
-    address = address_of(ec2, params["AllocationId"]) if public else None
-    _check_room(cloud, ec2, subnet)
+    address = find_elastic_address(ec2, params["AllocationId"]) if public else None
+    _check_quota_and_addresses(cloud, ec2, subnet)
     failure = _failure(ec2, subnet, address) if public else None
     nat = ec2.create_nat_gateway(
         subnet.id,
@@ -55,18 +55,18 @@ def _create(cloud: Cloud, call: Call) -> dict[str, Any]:
         tags_for(params, "natgateway"),
         params.get("ConnectivityType", "public"),
     )
-    _dress(ec2, nat, params.get("PrivateIpAddress") or next(free_addresses(ec2, subnet)))
+    _complete_gateway(ec2, nat, params.get("PrivateIpAddress") or next(free_addresses(ec2, subnet)))
     nat.state = "pending"
     if failure:
         cloud.later("nat available", lambda: _fail(cloud, ec2, nat, failure))
     else:
-        cloud.later("nat available", lambda: _become(nat, "available", when="pending"))
+        cloud.later("nat available", lambda: _set_state(nat, "available", when="pending"))
     described = cloud.look(call, "DescribeNatGateways", NatGatewayIds=[nat.id])
     return {"NatGateway": described["NatGateways"][0], "ClientToken": params.get("ClientToken", "")}
 
 
-def _check_room(cloud: Cloud, ec2: Any, subnet: Any) -> None:
-    if not address_counts(ec2, subnet):
+def _check_quota_and_addresses(cloud: Cloud, ec2: Any, subnet: Any) -> None:
+    if not count_free_addresses(ec2, subnet):
         message = f"There are not enough free addresses in subnet '{subnet.id}'"
         raise AwsError("InsufficientFreeAddressesInSubnet", message)
     zone = subnet.availability_zone
@@ -74,7 +74,7 @@ def _check_room(cloud: Cloud, ec2: Any, subnet: Any) -> None:
         nat
         for nat in ec2.nat_gateways.values()
         if nat.state in ("pending", "available", "deleting")
-        and subnet_of(ec2, nat.subnet_id).availability_zone == zone
+        and find_subnet(ec2, nat.subnet_id).availability_zone == zone
     ]
     if len(here) >= cloud.settings.quotas.nat_gateways_per_zone:
         message = "The maximum number of NAT gateways has been reached."
@@ -83,7 +83,7 @@ def _check_room(cloud: Cloud, ec2: Any, subnet: Any) -> None:
 
 def _failure(ec2: Any, subnet: Any, address: Any) -> tuple[str, str] | None:
     """Return why the gateway will fail after its creation, as code and message."""
-    if not igw_attached(ec2, subnet.vpc_id):
+    if not has_internet_gateway(ec2, subnet.vpc_id):
         message = f"Network {subnet.vpc_id} has no Internet gateway attached"
         return "Gateway.NotAttached", message
     if address.association_id:
@@ -92,7 +92,7 @@ def _failure(ec2: Any, subnet: Any, address: Any) -> tuple[str, str] | None:
     return None
 
 
-def _dress(ec2: Any, nat: Any, private_address: str) -> None:
+def _complete_gateway(ec2: Any, nat: Any, private_address: str) -> None:
     eni = nat._eni
     set_address(eni, private_address)
     nat.private_ip = private_address
@@ -106,7 +106,7 @@ def _dress(ec2: Any, nat: Any, private_address: str) -> None:
     eni._group_set = []
 
 
-def _become(nat: Any, state: str, *, when: str) -> None:
+def _set_state(nat: Any, state: str, *, when: str) -> None:
     if nat.state == when:
         nat.state = state
 
@@ -116,11 +116,11 @@ def _fail(cloud: Cloud, ec2: Any, nat: Any, failure: tuple[str, str]) -> None:
         nat.state = "failed"
         nat.failure_code, nat.failure_message = failure
         ec2.enis.pop(nat._eni.id, None)
-        cloud.clock.after_real(LISTED_AFTER, lambda: ec2.nat_gateways.pop(nat.id, None))
+        cloud.clock.after_real(LISTED_AFTER_DELETION_SECONDS, lambda: ec2.nat_gateways.pop(nat.id, None))
 
 
 def _delete(cloud: Cloud, call: Call) -> dict[str, Any]:
-    ec2 = ec2_of(cloud, call)
+    ec2 = ec2_backend(cloud, call)
     nat = _get(ec2, call.params["NatGatewayId"])
     if nat.state in ("pending", "available"):
         nat.state = "deleting"
@@ -135,14 +135,14 @@ def _finish(cloud: Cloud, ec2: Any, nat: Any) -> None:
     nat.state = "deleted"
     nat.delete_time = utcnow()
     ec2.enis.pop(nat._eni.id, None)
-    leaving = cloud.room(Leaving)
+    leaving = cloud.room(ReleasingAddresses)
     freed = {str(a.allocation_id) for a in ec2.addresses if a.eni is nat._eni}
     for address in ec2.addresses:
         if address.allocation_id in freed:
             address.eni = address.association_id = None
     leaving.update(freed)
     cloud.later("address free after nat", lambda: leaving.difference_update(freed))
-    cloud.clock.after_real(LISTED_AFTER, lambda: ec2.nat_gateways.pop(nat.id, None))
+    cloud.clock.after_real(LISTED_AFTER_DELETION_SECONDS, lambda: ec2.nat_gateways.pop(nat.id, None))
 
 
 def _get(ec2: Any, nat_id: str) -> Any:
@@ -152,24 +152,24 @@ def _get(ec2: Any, nat_id: str) -> Any:
 
 
 def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
-    ec2 = ec2_of(cloud, call)
+    ec2 = ec2_backend(cloud, call)
     for nat_id in call.params.get("NatGatewayIds", []):
         _get(ec2, nat_id)
     items = cloud.ask(call, Filter=None, MaxResults=None, NextToken=None)
-    found = select(items["NatGateways"], call.params.get("Filter", []), FILTERS)
-    return page(call, found, "NatGateways")
+    found = apply_filters(items["NatGateways"], call.params.get("Filter", []), FILTERS)
+    return paginate(call, found, "NatGateways")
 
 
-def _blackholes(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _mark_blackhole_routes(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """Show routes whose target is gone as blackholes (VPC user guide, route table concepts)."""
-    ec2 = ec2_of(cloud, call)
+    ec2 = ec2_backend(cloud, call)
     for table in answer["RouteTables"]:
         for route in table.get("Routes", []):
-            if _gone(ec2, route):
+            if _target_is_gone(ec2, route):
                 route["State"] = "blackhole"
 
 
-def _gone(ec2: Any, route: dict[str, Any]) -> bool:
+def _target_is_gone(ec2: Any, route: dict[str, Any]) -> bool:
     if nat_id := route.get("NatGatewayId"):
         nat = ec2.nat_gateways.get(nat_id)
         return nat is None or nat.state not in ("pending", "available")
@@ -185,4 +185,4 @@ ANSWERS = {
     ("ec2", "DeleteNatGateway"): _delete,
     ("ec2", "DescribeNatGateways"): _describe,
 }
-AFTER = {("ec2", "DescribeRouteTables"): _blackholes}
+AFTER = {("ec2", "DescribeRouteTables"): _mark_blackhole_routes}

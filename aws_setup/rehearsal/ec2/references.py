@@ -9,14 +9,14 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.images import Images
-from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.rules import AwsError, Call
-from aws_setup.rehearsal.stale import NOT_FOUND, prefix_of
+from aws_setup.rehearsal.stale import NOT_FOUND_BY_ID_PREFIX, id_prefix
 
 
 def known_ids(cloud: Cloud, call: Call) -> dict[str, set[str]]:
     """Return the ids that exist, by the beginning of the id."""
-    ec2 = ec2_of(cloud, call)
+    ec2 = ec2_backend(cloud, call)
     return {
         "vpc": set(ec2.vpcs),
         "subnet": {key for zone in ec2.subnets.values() for key in zone},
@@ -33,25 +33,25 @@ def known_ids(cloud: Cloud, call: Call) -> dict[str, set[str]]:
     }
 
 
-def _tagged(cloud: Cloud, call: Call) -> None:
+def _check_tagged_resources(cloud: Cloud, call: Call) -> None:
     """CreateTags and DeleteTags: every resource must exist."""
     known = known_ids(cloud, call)
     for resource in call.params.get("Resources", []):
-        prefix = prefix_of(resource)
+        prefix = id_prefix(resource)
         if prefix and resource not in known[prefix]:
-            raise AwsError(NOT_FOUND[prefix], f"The ID '{resource}' does not exist")
+            raise AwsError(NOT_FOUND_BY_ID_PREFIX[prefix], f"The ID '{resource}' does not exist")
 
 
-def _group(cloud: Cloud, call: Call) -> None:
+def _check_vpc_of_group(cloud: Cloud, call: Call) -> None:
     """CreateSecurityGroup: the VPC must exist."""
     vpc = call.params.get("VpcId", "")
-    if vpc and vpc not in ec2_of(cloud, call).vpcs:
+    if vpc and vpc not in ec2_backend(cloud, call).vpcs:
         raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
 
 
-def _attach(cloud: Cloud, call: Call) -> None:
+def _check_attach_gateway(cloud: Cloud, call: Call) -> None:
     """AttachInternetGateway: a VPC has one gateway, a gateway one VPC."""
-    ec2, vpc = ec2_of(cloud, call), call.params["VpcId"]
+    ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
     wanted = call.params["InternetGatewayId"]
     if vpc not in ec2.vpcs:
         raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
@@ -61,9 +61,9 @@ def _attach(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidParameterValue", message)
 
 
-def _template(cloud: Cloud, call: Call) -> None:
+def _check_launch_template(cloud: Cloud, call: Call) -> None:
     """DeleteLaunchTemplate, DescribeLaunchTemplates: ids and names must exist."""
-    ec2, params = ec2_of(cloud, call), call.params
+    ec2, params = ec2_backend(cloud, call), call.params
     ids = [params.get("LaunchTemplateId"), *params.get("LaunchTemplateIds", [])]
     names = [params.get("LaunchTemplateName"), *params.get("LaunchTemplateNames", [])]
     for wanted in filter(None, ids):
@@ -76,7 +76,7 @@ def _template(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidLaunchTemplateName.NotFoundException", message)
 
 
-def _zone(cloud: Cloud, call: Call) -> None:
+def _check_subnet_zone(cloud: Cloud, call: Call) -> None:
     """CreateSubnet: the zone must be one of the region."""
     names, ids = _zones(cloud, call)
     asked = call.params.get("AvailabilityZone", "")
@@ -89,7 +89,7 @@ def _zone(cloud: Cloud, call: Call) -> None:
         raise AwsError("InvalidParameterValue", message)
 
 
-def _zone_names(cloud: Cloud, call: Call) -> None:
+def _check_zone_names(cloud: Cloud, call: Call) -> None:
     """DescribeAvailabilityZones: zones that are asked for must exist."""
     names, ids = _zones(cloud, call)
     asked = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
@@ -100,13 +100,13 @@ def _zone_names(cloud: Cloud, call: Call) -> None:
 
 
 def _zones(cloud: Cloud, call: Call) -> tuple[list[str], list[str]]:
-    zones: list[Any] = ec2_of(cloud, call).describe_availability_zones()
+    zones: list[Any] = ec2_backend(cloud, call).describe_availability_zones()
     return [zone.name for zone in zones], [zone.zone_id for zone in zones]
 
 
-def _local_route(cloud: Cloud, call: Call) -> None:
+def _check_not_local_route(cloud: Cloud, call: Call) -> None:
     """DeleteRoute: the local route stays."""
-    table = ec2_of(cloud, call).route_tables.get(call.params["RouteTableId"])
+    table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
     wanted = call.params.get("DestinationCidrBlock")
     for route in table.routes if table else ():
         if route.local and route.destination_cidr_block == wanted:
@@ -116,20 +116,20 @@ def _local_route(cloud: Cloud, call: Call) -> None:
 
 def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """CreateTags, DeleteTags: moto's launch templates keep the tags that they were made with."""
-    for template in ec2_of(cloud, call).launch_templates.values():
+    for template in ec2_backend(cloud, call).launch_templates.values():
         template.tags = template.get_tags()
 
 
 AFTER = {("ec2", "CreateTags"): _template_tags, ("ec2", "DeleteTags"): _template_tags}
 
-BEFORE = {
-    ("ec2", "CreateTags"): _tagged,
-    ("ec2", "DeleteTags"): _tagged,
-    ("ec2", "CreateSecurityGroup"): _group,
-    ("ec2", "AttachInternetGateway"): _attach,
-    ("ec2", "DeleteLaunchTemplate"): _template,
-    ("ec2", "DescribeLaunchTemplates"): _template,
-    ("ec2", "CreateSubnet"): _zone,
-    ("ec2", "DescribeAvailabilityZones"): _zone_names,
-    ("ec2", "DeleteRoute"): _local_route,
+EXISTENCE_CHECKS = {
+    ("ec2", "CreateTags"): _check_tagged_resources,
+    ("ec2", "DeleteTags"): _check_tagged_resources,
+    ("ec2", "CreateSecurityGroup"): _check_vpc_of_group,
+    ("ec2", "AttachInternetGateway"): _check_attach_gateway,
+    ("ec2", "DeleteLaunchTemplate"): _check_launch_template,
+    ("ec2", "DescribeLaunchTemplates"): _check_launch_template,
+    ("ec2", "CreateSubnet"): _check_subnet_zone,
+    ("ec2", "DescribeAvailabilityZones"): _check_zone_names,
+    ("ec2", "DeleteRoute"): _check_not_local_route,
 }

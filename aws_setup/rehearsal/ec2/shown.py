@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-GONE = ("PrivateIpAddress", "PublicIpAddress", "SubnetId", "VpcId", "PrivateDnsName")
+TERMINATED_STATES = ("PrivateIpAddress", "PublicIpAddress", "SubnetId", "VpcId", "PrivateDnsName")
 """What a terminated instance no longer shows."""
 
 
-def reservation(ec2: Any, shelf: Any) -> dict[str, Any]:
+def describe_reservation(ec2: Any, shelf: Any) -> dict[str, Any]:
     """Return a reservation with its instances."""
     return {
         "ReservationId": shelf.id,
         "OwnerId": shelf.owner_id,
         "Groups": [],
-        "Instances": [instance(ec2, one) for one in shelf.instances],
+        "Instances": [describe_instance(ec2, one) for one in shelf.instances],
     }
 
 
-def tags(ec2: Any, name: str) -> list[dict[str, str]]:
+def describe_tags(ec2: Any, name: str) -> list[dict[str, str]]:
     """Return a resource's tags as EC2 answers them."""
     return [{"Key": key, "Value": value} for key, value in ec2.tags.get(name, {}).items()]
 
 
-def instance(ec2: Any, one: Any) -> dict[str, Any]:
+def describe_instance(ec2: Any, one: Any) -> dict[str, Any]:
     """Return one instance of moto."""
     options = one.metadata_options
     shown = {
@@ -56,12 +56,12 @@ def instance(ec2: Any, one: Any) -> dict[str, Any]:
             "HttpEndpoint": options.http_endpoint,
             "InstanceMetadataTags": options.instance_metadata_tags,
         },
-        "Tags": tags(ec2, one.id),
+        "Tags": describe_tags(ec2, one.id),
     }
     shown |= _network(one) | {"BlockDeviceMappings": _disks(one)}
     if one.state != "terminated":
         return shown
-    left = {name: value for name, value in shown.items() if name not in GONE}
+    left = {name: value for name, value in shown.items() if name not in TERMINATED_STATES}
     emptied: dict[str, Any] = {"NetworkInterfaces": [], "SecurityGroups": []}
     return left | emptied | {"BlockDeviceMappings": []}
 

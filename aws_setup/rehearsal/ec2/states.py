@@ -9,17 +9,17 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.instances import loopback_address, set_state
-from aws_setup.rehearsal.ec2.lookup import ec2_of, subnet_of
+from aws_setup.rehearsal.ec2.lookup import ec2_backend, find_subnet
 from aws_setup.rehearsal.rules import AwsError, Call
 
 
 def _vpc_pending(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
-    vpc = ec2_of(cloud, call).vpcs[answer["Vpc"]["VpcId"]]
+    vpc = ec2_backend(cloud, call).vpcs[answer["Vpc"]["VpcId"]]
     _pending(cloud, vpc, "vpc", answer["Vpc"])
 
 
 def _subnet_pending(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
-    subnet = subnet_of(ec2_of(cloud, call), answer["Subnet"]["SubnetId"])
+    subnet = find_subnet(ec2_backend(cloud, call), answer["Subnet"]["SubnetId"])
     _pending(cloud, subnet, "subnet", answer["Subnet"])
 
 
@@ -28,9 +28,9 @@ def _pending(cloud: Cloud, made: Any, latency: str, shown: dict[str, Any]) -> No
     cloud.later(latency, lambda: setattr(made, "state", "available"))
 
 
-def _subnet_gone(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _disassociate_deleted_subnet(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """A deleted subnet is no longer associated with its route table."""
-    for table in ec2_of(cloud, call).route_tables.values():
+    for table in ec2_backend(cloud, call).route_tables.values():
         for key, target in list(table._associations.items()):
             if target == call.params["SubnetId"]:
                 del table._associations[key]
@@ -42,7 +42,7 @@ def _stop(cloud: Cloud, call: Call) -> dict[str, Any]:
             instance.stop()
 
     changes = []
-    for instance in _chosen(cloud, call, allowed=("pending", "running", "stopping", "stopped")):
+    for instance in _named_instances(cloud, call, allowed=("pending", "running", "stopping", "stopped")):
         before = _state(instance)
         if instance.state in ("pending", "running"):
             set_state(instance, "stopping")
@@ -57,7 +57,7 @@ def _start(cloud: Cloud, call: Call) -> dict[str, Any]:
             set_state(instance, "running")
 
     changes = []
-    for instance in _chosen(cloud, call, allowed=("pending", "running", "stopped")):
+    for instance in _named_instances(cloud, call, allowed=("pending", "running", "stopped")):
         before = _state(instance)
         if instance.state == "stopped":
             instance.start()
@@ -69,9 +69,9 @@ def _start(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"StartingInstances": changes}
 
 
-def _chosen(cloud: Cloud, call: Call, *, allowed: tuple[str, ...]) -> list[Any]:
+def _named_instances(cloud: Cloud, call: Call, *, allowed: tuple[str, ...]) -> list[Any]:
     """Return the instances that a call names; raises IncorrectInstanceState."""
-    chosen: list[Any] = ec2_of(cloud, call).get_multi_instances_by_id(call.params["InstanceIds"])
+    chosen: list[Any] = ec2_backend(cloud, call).get_multi_instances_by_id(call.params["InstanceIds"])
     for instance in chosen:
         if instance.state not in allowed:
             message = f"The instance '{instance.id}' is not in a state from which it can do that."
@@ -95,5 +95,5 @@ ANSWERS = {("ec2", "StopInstances"): _stop, ("ec2", "StartInstances"): _start}
 AFTER = {
     ("ec2", "CreateVpc"): _vpc_pending,
     ("ec2", "CreateSubnet"): _subnet_pending,
-    ("ec2", "DeleteSubnet"): _subnet_gone,
+    ("ec2", "DeleteSubnet"): _disassociate_deleted_subnet,
 }

@@ -8,25 +8,25 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.ec2.launch import check_tag
-from aws_setup.rehearsal.ec2.lookup import ec2_of
+from aws_setup.rehearsal.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.rules import AwsError, Call
-from aws_setup.rehearsal.wire import operation
+from aws_setup.rehearsal.wire import operation_model
 
 _FILTER = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
 """How botocore's model documents the name of a filter."""
 
 
 @functools.cache
-def known_filters(action: str) -> frozenset[str]:
+def documented_filters(action: str) -> frozenset[str]:
     """Return the filters that EC2 documents for a Describe action."""
-    members = operation("ec2", action).input_shape.members
+    members = operation_model("ec2", action).input_shape.members
     shape = members.get("Filters") or members["Filter"]
     return frozenset(_FILTER.findall(shape.documentation))
 
 
 def _route(cloud: Cloud, call: Call) -> None:
     """CreateRoute: the target must exist and belong to the table's VPC."""
-    ec2, params = ec2_of(cloud, call), call.params
+    ec2, params = ec2_backend(cloud, call), call.params
     nat_id, gateway_id = params.get("NatGatewayId"), params.get("GatewayId", "")
     if nat_id and nat_id not in ec2.nat_gateways:
         message = f"The natGateway ID '{nat_id}' does not exist"
@@ -43,7 +43,7 @@ def _route(cloud: Cloud, call: Call) -> None:
 def _associate(cloud: Cloud, call: Call) -> None:
     """AssociateRouteTable: a subnet has one table (EC2 error code Resource.AlreadyAssociated)."""
     wanted, subnet = call.params["RouteTableId"], call.params.get("SubnetId")
-    for table in ec2_of(cloud, call).route_tables.values():
+    for table in ec2_backend(cloud, call).route_tables.values():
         if table.id != wanted and subnet and subnet in table._associations.values():
             message = (
                 f"the specified association for route table {wanted} conflicts with an existing "
@@ -54,7 +54,7 @@ def _associate(cloud: Cloud, call: Call) -> None:
 
 def _filters(cloud: Cloud, call: Call) -> None:
     """Refuse unknown filters also where nothing exists that moto could try them on."""
-    known = known_filters(call.action)
+    known = documented_filters(call.action)
     for one in call.params.get("Filters") or call.params.get("Filter", []):
         name = str(one["Name"])
         if not name.startswith("tag:") and name not in known:
@@ -63,13 +63,13 @@ def _filters(cloud: Cloud, call: Call) -> None:
 
 def _group_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """CreateSecurityGroup answers with the tags it was given."""
-    group = ec2_of(cloud, call).get_security_group_from_id(answer["GroupId"])
+    group = ec2_backend(cloud, call).get_security_group_from_id(answer["GroupId"])
     answer["Tags"] = [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()]
 
 
 def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     """CreateLaunchTemplate: the template's own tags are no part of what it launches."""
-    made = ec2_of(cloud, call).launch_templates[answer["LaunchTemplate"]["LaunchTemplateId"]]
+    made = ec2_backend(cloud, call).launch_templates[answer["LaunchTemplate"]["LaunchTemplateId"]]
     data = made.get_version(1).data
     data["TagSpecifications"] = call.params["LaunchTemplateData"].get("TagSpecifications", [])
 

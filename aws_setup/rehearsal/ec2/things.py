@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aws_setup.rehearsal.backend import everywhere
+from aws_setup.rehearsal.backend import backends_by_region
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.rules import Thing
+from aws_setup.rehearsal.rules import Resource
 
 
-def exists(cloud: Cloud) -> Iterator[Thing]:
+def exists(cloud: Cloud) -> Iterator[Resource]:
     """List EC2's resources in every region that was used."""
-    for region, ec2 in everywhere("ec2").items():
+    for region, ec2 in backends_by_region("ec2").items():
         for kind, items, bills in _kinds(ec2):
             for item in items:
                 name = getattr(item, "group_id", None) or item.id
                 state = str(getattr(item, "state", None) or getattr(item, "status", ""))
                 tags = {tag["key"]: tag["value"] for tag in item.get_tags()}
-                yield Thing("ec2", kind, name, region, state, bills=bills, tags=tags)
+                yield Resource("ec2", kind, name, region, state, bills=bills, tags=tags)
 
 
 def _kinds(ec2: Any) -> Iterator[tuple[str, list[Any], bool]]:

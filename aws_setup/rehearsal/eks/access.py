@@ -10,9 +10,9 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors
-from aws_setup.rehearsal.eks.context import arn, hooks, moment, region
-from aws_setup.rehearsal.eks.model import AccessEntry, Cluster, Document, shown
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.context import eks_arn, cluster_hooks, current_time, region_store
+from aws_setup.rehearsal.eks.model import AccessEntry, Cluster, Document, response_copy
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.iam import principals
 from aws_setup.rehearsal.rules import Call
 
@@ -32,37 +32,37 @@ RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
 """Beginnings that EKS keeps for itself in user and group names."""
 
 
-def caller(cloud: Cloud, call: Call) -> str:
+def caller_arn(cloud: Cloud, call: Call) -> str:
     """Return the ARN of the IAM user or role that made a call."""
     return str(cloud.settings.principal)
 
 
-def bootstrap(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def create_bootstrap_entry(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     """Give the creator of a cluster the access entry that bootstrapping promises."""
     setup = cluster.document["accessConfig"]
     if setup["authenticationMode"] == "CONFIG_MAP":
         return
     if not setup["bootstrapClusterCreatorAdminPermissions"] or cluster.creator in cluster.entries:
         return
-    entry = add(cloud, call, cluster, cluster.creator, principal_id=cluster.creator)
+    entry = add_access_entry(cloud, call, cluster, cluster.creator, principal_id=cluster.creator)
     _associate(cloud, entry, f"{POLICY_PREFIX}AmazonEKSClusterAdminPolicy", {"type": "cluster"})
-    tell(cloud, cluster)
+    notify_access_changed(cloud, cluster)
 
 
-def tell(cloud: Cloud, cluster: Cluster) -> None:
+def notify_access_changed(cloud: Cloud, cluster: Cluster) -> None:
     """Tell the API server's player who may come in, several seconds later as on EKS."""
 
     def act() -> None:
         entries: dict[str, dict[str, object]] = {
-            key: {"entry": shown(one.document), "policies": shown(one.policies)}
+            key: {"entry": response_copy(one.document), "policies": response_copy(one.policies)}
             for key, one in cluster.entries.items()
         }
-        hooks(cloud).access_changed(cluster=cluster.name, entries=entries)
+        cluster_hooks(cloud).access_changed(cluster=cluster.name, entries=entries)
 
     cloud.later("access entry", act)
 
 
-def api_mode(cluster: Cluster) -> None:
+def check_api_mode(cluster: Cluster) -> None:
     """Refuse access entries on a cluster that only reads aws-auth."""
     if cluster.document["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
         raise errors.invalid_request(
@@ -72,7 +72,7 @@ def api_mode(cluster: Cluster) -> None:
         )
 
 
-def add(
+def add_access_entry(
     cloud: Cloud,
     call: Call,
     cluster: Cluster,
@@ -91,9 +91,9 @@ def add(
         "clusterName": cluster.name,
         "principalArn": principal,
         "kubernetesGroups": groups,
-        "accessEntryArn": arn(call, f"access-entry/{cluster.name}/{kind_and_name}"),
-        "createdAt": moment(cloud),
-        "modifiedAt": moment(cloud),
+        "accessEntryArn": eks_arn(call, f"access-entry/{cluster.name}/{kind_and_name}"),
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
         "tags": dict(asked.get("tags", {})),
         "username": asked.get("username") or user,
         "type": kind,
@@ -119,9 +119,9 @@ def create_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
     kind = params.get("type", "STANDARD")
     _check(params, kind)
     asked = {key: params[key] for key in ("kubernetesGroups", "tags", "username") if key in params}
-    entry = add(cloud, call, cluster, principal, principal_id=principal_id, kind=kind, **asked)
-    tell(cloud, cluster)
-    return {"accessEntry": shown(entry.document)}
+    entry = add_access_entry(cloud, call, cluster, principal, principal_id=principal_id, kind=kind, **asked)
+    notify_access_changed(cloud, cluster)
+    return {"accessEntry": response_copy(entry.document)}
 
 
 def _check(params: Document, kind: str) -> None:
@@ -140,8 +140,8 @@ def _check(params: Document, kind: str) -> None:
 
 
 def _cluster(cloud: Cloud, call: Call) -> Cluster:
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
-    api_mode(cluster)
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    check_api_mode(cluster)
     return cluster
 
 
@@ -155,7 +155,7 @@ def _entry(cloud: Cloud, call: Call) -> tuple[Cluster, AccessEntry]:
 
 def describe_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeAccessEntry."""
-    return {"accessEntry": shown(_entry(cloud, call)[1].document)}
+    return {"accessEntry": response_copy(_entry(cloud, call)[1].document)}
 
 
 def list_access_entries(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def list_access_entries(cloud: Cloud, call: Call) -> dict[str, Any]:
     policy = call.params.get("associatedPolicyArn")
     entries = _cluster(cloud, call).entries
     named = [key for key, one in entries.items() if not policy or policy in one.policies]
-    return page("accessEntries", sorted(named), call.params)
+    return paginate("accessEntries", sorted(named), call.params)
 
 
 def update_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -171,16 +171,16 @@ def update_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
     cluster, entry = _entry(cloud, call)
     _check(call.params, entry.document["type"])
     changes = {k: call.params[k] for k in ("kubernetesGroups", "username") if k in call.params}
-    entry.document |= changes | {"modifiedAt": moment(cloud)}
-    tell(cloud, cluster)
-    return {"accessEntry": shown(entry.document)}
+    entry.document |= changes | {"modifiedAt": current_time(cloud)}
+    notify_access_changed(cloud, cluster)
+    return {"accessEntry": response_copy(entry.document)}
 
 
 def delete_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DeleteAccessEntry."""
     cluster, entry = _entry(cloud, call)
     del cluster.entries[entry.document["principalArn"]]
-    tell(cloud, cluster)
+    notify_access_changed(cloud, cluster)
     return {}
 
 
@@ -197,11 +197,11 @@ def associate_access_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
     if (scope.get("type") == "namespace") != bool(scope.get("namespaces")):
         raise errors.invalid_parameter("namespaces go with an access scope of type namespace")
     associated = _associate(cloud, entry, policy, scope)
-    tell(cloud, cluster)
+    notify_access_changed(cloud, cluster)
     return {
         "clusterName": cluster.name,
         "principalArn": entry.document["principalArn"],
-        "associatedAccessPolicy": shown(associated),
+        "associatedAccessPolicy": response_copy(associated),
     }
 
 
@@ -210,8 +210,8 @@ def _associate(cloud: Cloud, entry: AccessEntry, policy: str, scope: Document) -
     entry.policies[policy] = {
         "policyArn": policy,
         "accessScope": {"type": scope.get("type"), "namespaces": list(scope.get("namespaces", []))},
-        "associatedAt": before.get("associatedAt", moment(cloud)),
-        "modifiedAt": moment(cloud),
+        "associatedAt": before.get("associatedAt", current_time(cloud)),
+        "modifiedAt": current_time(cloud),
     }
     return entry.policies[policy]
 
@@ -221,14 +221,14 @@ def disassociate_access_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
     cluster, entry = _entry(cloud, call)
     if entry.policies.pop(call.params["policyArn"], None) is None:
         raise errors.not_found("The specified policyArn could not be found on the access entry.")
-    tell(cloud, cluster)
+    notify_access_changed(cloud, cluster)
     return {}
 
 
 def list_associated_access_policies(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListAssociatedAccessPolicies."""
     cluster, entry = _entry(cloud, call)
-    found = page("associatedAccessPolicies", list(shown(entry.policies).values()), call.params)
+    found = paginate("associatedAccessPolicies", list(response_copy(entry.policies).values()), call.params)
     named = {"clusterName": cluster.name, "principalArn": entry.document["principalArn"]}
     return named | found
 
@@ -236,7 +236,7 @@ def list_associated_access_policies(cloud: Cloud, call: Call) -> dict[str, Any]:
 def list_access_policies(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListAccessPolicies."""
     found = [{"name": name, "arn": POLICY_PREFIX + name} for name in POLICIES]
-    return page("accessPolicies", found, call.params)
+    return paginate("accessPolicies", found, call.params)
 
 
 ANSWERS = {

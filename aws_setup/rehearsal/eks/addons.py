@@ -13,24 +13,24 @@ import yaml
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import checks, credentials, errors, identity, updates
-from aws_setup.rehearsal.eks.catalogue import Offer, offer
-from aws_setup.rehearsal.eks.context import arn, hooks, moment, region
-from aws_setup.rehearsal.eks.model import Cluster, Document, shown
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.catalogue import AddonInfo, find_addon_info
+from aws_setup.rehearsal.eks.context import eks_arn, cluster_hooks, current_time, region_store
+from aws_setup.rehearsal.eks.model import Cluster, Document, response_copy
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import Call
 
-SETTLED = ("ACTIVE", "DEGRADED")
-UNJUDGED: Document = {"status": "ACTIVE", "health": {}}
+SETTLED_STATES = ("ACTIVE", "DEGRADED")
+UNCHECKED_HEALTH: Document = {"status": "ACTIVE", "health": {}}
 """What an add-on is between its change and the first look at its health."""
 
 
 def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer CreateAddon: CREATING until the latency is over, then ACTIVE or DEGRADED."""
     params = call.params
-    cluster = region(cloud, call).cluster(params["clusterName"])
+    cluster = region_store(cloud, call).cluster(params["clusterName"])
     name = params["addonName"]
-    one = offer(name)
+    one = find_addon_info(name)
     if cluster.status not in {"ACTIVE", "UPDATING"}:
         raise errors.invalid_request(f"Cluster '{cluster.name}' is not in ACTIVE status")
     if name in cluster.addons:
@@ -41,14 +41,14 @@ def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
 
     def settle() -> None:
         if document["status"] == "CREATING":
-            document.update(UNJUDGED)
-            look(cloud, cluster)
+            document.update(UNCHECKED_HEALTH)
+            refresh_addons(cloud, cluster)
 
     cloud.later("addon active", settle)
-    return {"addon": shown(document)}
+    return {"addon": response_copy(document)}
 
 
-def _document(cloud: Cloud, call: Call, cluster: Cluster, one: Offer) -> Document:
+def _document(cloud: Cloud, call: Call, cluster: Cluster, one: AddonInfo) -> Document:
     params = call.params
     role = params.get("serviceAccountRoleArn")
     document = {
@@ -57,20 +57,20 @@ def _document(cloud: Cloud, call: Call, cluster: Cluster, one: Offer) -> Documen
         "status": "CREATING",
         "addonVersion": _version(one, params),
         "health": {"issues": []},
-        "addonArn": arn(call, f"addon/{cluster.name}/{one.name}/{uuid.uuid4()}"),
-        "createdAt": moment(cloud),
-        "modifiedAt": moment(cloud),
+        "addonArn": eks_arn(call, f"addon/{cluster.name}/{one.name}/{uuid.uuid4()}"),
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
         "tags": dict(params.get("tags") or {}),
         "configurationValues": _values(params),
     }
     if role:
-        checks.role_arn(role, call.account)
-        roles.may_pass(cloud, call, role)
+        checks.check_role_arn(role, call.account)
+        roles.check_pass_role(cloud, call, role)
         document["serviceAccountRoleArn"] = role
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _version(one: Offer, params: Document) -> str:
+def _version(one: AddonInfo, params: Document) -> str:
     version = str(params.get("addonVersion") or one.default)
     if version not in one.versions:
         raise errors.invalid_parameter(
@@ -99,7 +99,7 @@ def _associations(cloud: Cloud, call: Call, cluster: Cluster, document: Document
             "Specify either serviceAccountRoleArn or podIdentityAssociations, not both"
         )
     return [
-        identity.associate(
+        identity.add_association(
             cloud,
             call,
             cluster,
@@ -112,8 +112,8 @@ def _associations(cloud: Cloud, call: Call, cluster: Cluster, document: Document
     ]
 
 
-def _one(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
+def _find_addon(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     name = call.params["addonName"]
     if name not in cluster.addons:
         raise errors.not_found(
@@ -124,20 +124,20 @@ def _one(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
     return cluster, cluster.addons[name]
 
 
-def look(cloud: Cloud, cluster: Cluster) -> None:
+def refresh_addons(cloud: Cloud, cluster: Cluster) -> None:
     """Judge anew every add-on that is not on its way somewhere, and tell who plays Kubernetes."""
     for document in cluster.addons.values():
-        if document["status"] not in SETTLED:
+        if document["status"] not in SETTLED_STATES:
             continue
-        issue = _issue(cloud, cluster, offer(document["addonName"]), document)
+        issue = _issue(cloud, cluster, find_addon_info(document["addonName"]), document)
         health = {"issues": [issue] if issue else []}
         if health != document["health"]:
             document |= {"health": health, "status": "DEGRADED" if issue else "ACTIVE"}
-            _tell(cloud, cluster, document, document["status"])
+            _notify_addon_changed(cloud, cluster, document, document["status"])
 
 
-def _tell(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> None:
-    hooks(cloud).addon_changed(
+def _notify_addon_changed(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> None:
+    cluster_hooks(cloud).addon_changed(
         cluster=cluster.name,
         addon=document["addonName"],
         status=status,
@@ -145,7 +145,7 @@ def _tell(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> No
     )
 
 
-def _issue(cloud: Cloud, cluster: Cluster, one: Offer, document: Document) -> Document:
+def _issue(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -> Document:
     """Return what is wrong with an add-on: no node to run on, or no permission to work with."""
     nodes = any(
         group.document["status"] in {"ACTIVE", "UPDATING"}
@@ -154,7 +154,7 @@ def _issue(cloud: Cloud, cluster: Cluster, one: Offer, document: Document) -> Do
     )
     if one.needs_nodes and not nodes:
         why = "it doesn't have the desired number of replicas"
-    elif one.needs_nodes and one.policy and not credentials.works(cloud, cluster, one, document):
+    elif one.needs_nodes and one.policy and not credentials.has_aws_credentials(cloud, cluster, one, document):
         why = "its replicas stop for lack of IAM permissions"
     else:
         return {}
@@ -167,49 +167,49 @@ def _issue(cloud: Cloud, cluster: Cluster, one: Offer, document: Document) -> Do
 
 def describe_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeAddon with its present health."""
-    cluster, document = _one(cloud, call)
-    look(cloud, cluster)
-    return {"addon": shown(document)}
+    cluster, document = _find_addon(cloud, call)
+    refresh_addons(cloud, cluster)
+    return {"addon": response_copy(document)}
 
 
 def list_addons(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListAddons, by name."""
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
-    return page("addons", sorted(cluster.addons), call.params)
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    return paginate("addons", sorted(cluster.addons), call.params)
 
 
 def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer UpdateAddon: another version, role or configuration."""
-    cluster, document = _one(cloud, call)
-    if document["status"] not in SETTLED:
+    cluster, document = _find_addon(cloud, call)
+    if document["status"] not in SETTLED_STATES:
         raise errors.in_use(
             f"Addon {document['addonName']} is in state {document['status']}",
             clusterName=cluster.name,
             addonName=document["addonName"],
         )
-    changes = _changes(cloud, call, offer(document["addonName"]))
+    changes = _changes(cloud, call, find_addon_info(document["addonName"]))
     told = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
-    update = updates.begin(cloud, cluster, "AddonUpdate", told, addon=document["addonName"])
+    update = updates.begin_update(cloud, cluster, "AddonUpdate", told, addon=document["addonName"])
     document["status"] = "UPDATING"
 
     def finish() -> None:
-        document.update(changes, modifiedAt=moment(cloud), **UNJUDGED)
+        document.update(changes, modifiedAt=current_time(cloud), **UNCHECKED_HEALTH)
         update.document["status"] = "Successful"
-        look(cloud, cluster)
+        refresh_addons(cloud, cluster)
 
-    answer = {"update": shown(update.document)}
+    answer = {"update": response_copy(update.document)}
     cloud.later("addon active", finish)
     return answer
 
 
-def _changes(cloud: Cloud, call: Call, one: Offer) -> Document:
+def _changes(cloud: Cloud, call: Call, one: AddonInfo) -> Document:
     params = call.params
     changes: Document = {}
     if params.get("addonVersion"):
         changes["addonVersion"] = _version(one, params)
     if params.get("serviceAccountRoleArn"):
-        checks.role_arn(params["serviceAccountRoleArn"], call.account)
-        roles.may_pass(cloud, call, params["serviceAccountRoleArn"])
+        checks.check_role_arn(params["serviceAccountRoleArn"], call.account)
+        roles.check_pass_role(cloud, call, params["serviceAccountRoleArn"])
         changes["serviceAccountRoleArn"] = params["serviceAccountRoleArn"]
     if params.get("configurationValues"):
         changes["configurationValues"] = _values(params)
@@ -218,21 +218,21 @@ def _changes(cloud: Cloud, call: Call, one: Offer) -> Document:
 
 def delete_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DeleteAddon; its Pod Identity associations go with it."""
-    cluster, document = _one(cloud, call)
+    cluster, document = _find_addon(cloud, call)
     if document["status"] != "DELETING":
         document["status"] = "DELETING"
-        cloud.later("addon deleted", lambda: _gone(cloud, cluster, document))
-    return {"addon": shown(document)}
+        cloud.later("addon deleted", lambda: _remove_addon(cloud, cluster, document))
+    return {"addon": response_copy(document)}
 
 
-def _gone(cloud: Cloud, cluster: Cluster, document: Document) -> None:
+def _remove_addon(cloud: Cloud, cluster: Cluster, document: Document) -> None:
     owned = [
         k for k, v in cluster.associations.items() if v.get("ownerArn") == document["addonArn"]
     ]
     for key in owned:
         del cluster.associations[key]
     del cluster.addons[document["addonName"]]
-    _tell(cloud, cluster, document, "")
+    _notify_addon_changed(cloud, cluster, document, "")
 
 
 ANSWERS = {

@@ -12,9 +12,9 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors
-from aws_setup.rehearsal.eks.context import today
-from aws_setup.rehearsal.eks.pages import page
-from aws_setup.rehearsal.eks.versions import supported
+from aws_setup.rehearsal.eks.context import current_date
+from aws_setup.rehearsal.eks.pages import paginate
+from aws_setup.rehearsal.eks.versions import supported_versions
 from aws_setup.rehearsal.rules import Call
 
 EBS_CSI = "aws-ebs-csi-driver"
@@ -22,7 +22,7 @@ POD_IDENTITY_AGENT = "eks-pod-identity-agent"
 
 
 @dataclass(frozen=True)
-class Offer:
+class AddonInfo:
     """One add-on; `versions` newest first, of which the first but one is the default."""
 
     name: str
@@ -68,10 +68,10 @@ class Offer:
         }
 
 
-OFFERS = {
-    offer.name: offer
-    for offer in (
-        Offer(
+ADDON_CATALOG = {
+    find_addon_info.name: find_addon_info
+    for find_addon_info in (
+        AddonInfo(
             EBS_CSI,
             "storage",
             ("v1.53.0-eksbuild.1", "v1.52.1-eksbuild.1", "v1.51.1-eksbuild.1"),
@@ -79,15 +79,15 @@ OFFERS = {
             service_account="ebs-csi-controller-sa",
             policy="AmazonEBSCSIDriverPolicyV2",
         ),
-        Offer(
+        AddonInfo(
             POD_IDENTITY_AGENT,
             "security",
             ("v1.3.10-eksbuild.1", "v1.3.9-eksbuild.3"),
             needs_nodes=False,
         ),
-        Offer("coredns", "networking", ("v1.13.1-eksbuild.1", "v1.12.4-eksbuild.1"), True),
-        Offer("kube-proxy", "networking", ("v1.35.1-eksbuild.2", "v1.35.0-eksbuild.2"), False),
-        Offer(
+        AddonInfo("coredns", "networking", ("v1.13.1-eksbuild.1", "v1.12.4-eksbuild.1"), True),
+        AddonInfo("kube-proxy", "networking", ("v1.35.1-eksbuild.2", "v1.35.0-eksbuild.2"), False),
+        AddonInfo(
             "vpc-cni",
             "networking",
             ("v1.21.1-eksbuild.1", "v1.20.5-eksbuild.1"),
@@ -100,32 +100,32 @@ OFFERS = {
 """Add-ons by name; others that AWS offers are not in this emulator."""
 
 
-def offer(name: str) -> Offer:
+def find_addon_info(name: str) -> AddonInfo:
     """Return an add-on; raises InvalidParameterException when there is none of that name."""
-    if name not in OFFERS:
+    if name not in ADDON_CATALOG:
         raise errors.invalid_parameter(f"Addon {name} specified is not supported", addonName=name)
-    return OFFERS[name]
+    return ADDON_CATALOG[name]
 
 
 def describe_addon_versions(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonVersions; an unknown name or version yields an empty list."""
     params = call.params
-    known = list(supported(today(cloud)))
+    known = list(supported_versions(current_date(cloud)))
     asked = params.get("kubernetesVersion")
     versions = [one for one in known if not asked or one == asked]
     found = [
         one.described(versions)
-        for one in OFFERS.values()
+        for one in ADDON_CATALOG.values()
         if versions
         and one.name == params.get("addonName", one.name)
         and (not params.get("types") or one.kind in params["types"])
     ]
-    return page("addons", found, params)
+    return paginate("addons", found, params)
 
 
 def describe_addon_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonConfiguration; the schema accepts any object."""
-    one = OFFERS.get(call.params["addonName"])
+    one = ADDON_CATALOG.get(call.params["addonName"])
     version = call.params["addonVersion"]
     if one is None or version not in one.versions:
         raise errors.not_found(f"Addon version {version} is not found")
@@ -138,7 +138,7 @@ def describe_addon_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
-ANSWERS = {
+ADDON_CATALOG_ANSWERS = {
     ("eks", "DescribeAddonVersions"): describe_addon_versions,
     ("eks", "DescribeAddonConfiguration"): describe_addon_configuration,
 }

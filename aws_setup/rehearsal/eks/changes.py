@@ -11,20 +11,20 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import access, checks, clusters, errors, updates, versions
-from aws_setup.rehearsal.eks.context import region
+from aws_setup.rehearsal.eks.context import region_store
 from aws_setup.rehearsal.eks.model import Cluster, Document
 from aws_setup.rehearsal.rules import Call
 
-Started = dict[str, Any]
+UpdateDocument = dict[str, Any]
 ENDPOINT_KEYS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
 VPC_KEYS = ("subnetIds", "securityGroupIds")
 MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
 """Authentication modes in the only direction in which a cluster can change."""
 
 
-def update_cluster_config(cloud: Cloud, call: Call) -> Started:
+def update_cluster_config(cloud: Cloud, call: Call) -> UpdateDocument:
     """Answer UpdateClusterConfig: exactly one kind of change in a request."""
-    cluster = region(cloud, call).cluster(call.params["name"])
+    cluster = region_store(cloud, call).cluster(call.params["name"])
     kinds = [
         (kind, change)
         for kind, change in CHANGES.items()
@@ -37,11 +37,11 @@ def update_cluster_config(cloud: Cloud, call: Call) -> Started:
             "Only one type of update can be allowed.", clusterName=cluster.name
         )
     kind, change = kinds[0]
-    updates.free(cluster, f"update {kind}")
+    updates.check_no_update_in_progress(cluster, f"update {kind}")
     return change(cloud, call, cluster, call.params[kind])
 
 
-def _network(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Started:
+def _update_network(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
     if any(key in asked for key in ENDPOINT_KEYS) and any(key in asked for key in VPC_KEYS):
         raise errors.invalid_parameter("Only one type of update can be allowed.")
     if any(key in asked for key in VPC_KEYS):
@@ -49,12 +49,12 @@ def _network(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Sta
     return _endpoint(cloud, cluster, asked)
 
 
-def _endpoint(cloud: Cloud, cluster: Cluster, asked: Document) -> Started:
+def _endpoint(cloud: Cloud, cluster: Cluster, asked: Document) -> UpdateDocument:
     has = {key: cluster.vpc[key] for key in ENDPOINT_KEYS}
     wants = has | {key: asked[key] for key in ENDPOINT_KEYS if key in asked}
     if wants["endpointPublicAccess"] and not wants["publicAccessCidrs"]:
         wants["publicAccessCidrs"] = ["0.0.0.0/0"]
-    checks.endpoint(
+    checks.check_endpoint(
         wants["endpointPublicAccess"], wants["endpointPrivateAccess"], wants["publicAccessCidrs"]
     )
     if has | {"publicAccessCidrs": sorted(has["publicAccessCidrs"])} == wants | {
@@ -72,35 +72,35 @@ def _endpoint(cloud: Cloud, cluster: Cluster, asked: Document) -> Started:
         "EndpointPrivateAccess": wants["endpointPrivateAccess"],
         "PublicAccessCidrs": wants["publicAccessCidrs"],
     }
-    return updates.on_cluster(
+    return updates.start_cluster_update(
         cloud, cluster, "EndpointAccessUpdate", shown, lambda: cluster.vpc.update(wants)
     )
 
 
-def _subnets(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Started:
+def _subnets(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
     wants = {key: list(asked[key]) for key in VPC_KEYS if key in asked}
     subnets = wants.get("subnetIds") or list(cluster.vpc["subnetIds"])
-    found = checks.subnets(cloud, call, subnets)
-    checks.zones(cloud, call, found)
+    found = checks.check_subnets(cloud, call, subnets)
+    checks.check_zones(cloud, call, found)
     if found[0]["VpcId"] != cluster.vpc["vpcId"]:
         raise errors.invalid_parameter("Subnets must be in the VPC of the cluster")
-    checks.security_groups(cloud, call, wants.get("securityGroupIds", []), cluster.vpc["vpcId"])
+    checks.check_security_groups(cloud, call, wants.get("securityGroupIds", []), cluster.vpc["vpcId"])
     shown = {
         "Subnets": wants.get("subnetIds", []),
         "SecurityGroups": wants.get("securityGroupIds", []),
     }
-    return updates.on_cluster(
+    return updates.start_cluster_update(
         cloud, cluster, "VpcConfigUpdate", shown, lambda: cluster.vpc.update(wants)
     )
 
 
-def _logging(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Started:
+def _update_logging(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
     wants = _merged_logging(cluster.document["logging"], asked)
     if wants == cluster.document["logging"]:
         raise errors.invalid_parameter(
             "No changes needed for the logging config provided", clusterName=cluster.name
         )
-    return updates.on_cluster(
+    return updates.start_cluster_update(
         cloud,
         cluster,
         "LoggingUpdate",
@@ -113,10 +113,10 @@ def _merged_logging(has: Document, asked: Document) -> Document:
     on = {kind for one in has["clusterLogging"] if one["enabled"] for kind in one["types"]}
     for one in asked.get("clusterLogging", []):
         on = on | set(one["types"]) if one["enabled"] else on - set(one["types"])
-    return clusters.logging({"clusterLogging": [{"types": sorted(on), "enabled": True}]})
+    return clusters.logging_document({"clusterLogging": [{"types": sorted(on), "enabled": True}]})
 
 
-def _access(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Started:
+def _update_access(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
     has, wants = cluster.document["accessConfig"]["authenticationMode"], asked["authenticationMode"]
     if MODES.index(wants) <= MODES.index(has):
         raise errors.invalid_parameter(
@@ -126,16 +126,16 @@ def _access(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Star
 
     def apply() -> None:
         cluster.document["accessConfig"]["authenticationMode"] = wants
-        access.bootstrap(cloud, call, cluster)
+        access.create_bootstrap_entry(cloud, call, cluster)
 
     shown = {"AuthenticationMode": wants}
-    return updates.on_cluster(cloud, cluster, "AccessConfigUpdate", shown, apply)
+    return updates.start_cluster_update(cloud, cluster, "AccessConfigUpdate", shown, apply)
 
 
-def _support(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Started:
+def _update_support(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
     if cluster.document["upgradePolicy"] == asked:
         raise errors.invalid_parameter("No changes needed for the upgrade policy provided")
-    return updates.on_cluster(
+    return updates.start_cluster_update(
         cloud,
         cluster,
         "UpgradePolicyUpdate",
@@ -144,10 +144,10 @@ def _support(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Sta
     )
 
 
-def _protection(cloud: Cloud, call: Call, cluster: Cluster, asked: Any) -> Started:
+def _update_protection(cloud: Cloud, call: Call, cluster: Cluster, asked: Any) -> UpdateDocument:
     if cluster.document["deletionProtection"] == asked:
         raise errors.invalid_parameter("Deletion protection is already set to this value")
-    return updates.on_cluster(
+    return updates.start_cluster_update(
         cloud,
         cluster,
         "DeletionProtectionUpdate",
@@ -156,19 +156,19 @@ def _protection(cloud: Cloud, call: Call, cluster: Cluster, asked: Any) -> Start
     )
 
 
-CHANGES: dict[str, Callable[[Cloud, Call, Cluster, Any], Started]] = {
-    "resourcesVpcConfig": _network,
-    "logging": _logging,
-    "accessConfig": _access,
-    "upgradePolicy": _support,
-    "deletionProtection": _protection,
+CHANGES: dict[str, Callable[[Cloud, Call, Cluster, Any], UpdateDocument]] = {
+    "resourcesVpcConfig": _update_network,
+    "logging": _update_logging,
+    "accessConfig": _update_access,
+    "upgradePolicy": _update_support,
+    "deletionProtection": _update_protection,
 }
 
 
-def update_cluster_version(cloud: Cloud, call: Call) -> Started:
+def update_cluster_version(cloud: Cloud, call: Call) -> UpdateDocument:
     """Answer UpdateClusterVersion: to the next minor version only."""
-    cluster = region(cloud, call).cluster(call.params["name"])
-    wants = versions.checked(cloud, call.params["version"])
+    cluster = region_store(cloud, call).cluster(call.params["name"])
+    wants = versions.check_version(cloud, call.params["version"])
     has = cluster.document["version"]
     if int(wants.split(".")[1]) - int(has.split(".")[1]) != 1:
         raise errors.invalid_parameter(
@@ -176,12 +176,12 @@ def update_cluster_version(cloud: Cloud, call: Call) -> Started:
             clusterName=cluster.name,
         )
     shown = {"Version": wants, "PlatformVersion": "eks.7"}
-    return updates.on_cluster(
+    return updates.start_cluster_update(
         cloud, cluster, "VersionUpdate", shown, lambda: cluster.document.update(version=wants)
     )
 
 
-ANSWERS = {
+CLUSTER_UPDATE_ANSWERS = {
     ("eks", "UpdateClusterConfig"): update_cluster_config,
     ("eks", "UpdateClusterVersion"): update_cluster_version,
 }

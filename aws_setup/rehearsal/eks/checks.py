@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors
-from aws_setup.rehearsal.eks.context import ec2
+from aws_setup.rehearsal.eks.context import call_ec2
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import AwsError, Call
 
@@ -21,7 +21,7 @@ NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
 ROLE_ARN = re.compile(r"^arn:aws[\w-]*:iam::(\d{12}):role/(.+)$")
 UNSUPPORTED_ZONE_IDS = ("use1-az3", "usw1-az2", "cac1-az3")
 """Zones where EKS places no control plane (network requirements page)."""
-MOST_CIDRS = 40
+MAX_CIDRS = 40
 PRIVATE = tuple(
     ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 )
@@ -29,7 +29,7 @@ PRIVATE = tuple(
 CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
 
 
-def name(value: str) -> None:
+def check_name(value: str) -> None:
     """Check the name of a cluster or of a node group."""
     if not NAME.match(value):
         raise errors.invalid_parameter(
@@ -38,7 +38,7 @@ def name(value: str) -> None:
         )
 
 
-def role_arn(arn: str, account: str) -> str:
+def check_role_arn(arn: str, account: str) -> str:
     """Check the form and the account of a role ARN and return the role's name."""
     form = ROLE_ARN.match(arn)
     if not form:
@@ -50,11 +50,11 @@ def role_arn(arn: str, account: str) -> str:
     return form[2].rsplit("/", 1)[-1]
 
 
-def cluster_role(cloud: Cloud, call: Call, arn: str) -> None:
+def check_cluster_role(cloud: Cloud, call: Call, arn: str) -> None:
     """Check that EKS can assume the cluster's role and that it carries the cluster policy."""
-    name = role_arn(arn, call.account)
-    roles.may_pass(cloud, call, arn)
-    role = roles.visible(cloud, name)
+    name = check_role_arn(arn, call.account)
+    roles.check_pass_role(cloud, call, arn)
+    role = roles.visible_role(cloud, name)
     if role is None or not roles.trusts(role, "eks.amazonaws.com"):
         raise errors.invalid_parameter(
             f"Role with arn: {arn}, could not be assumed because it does not exist or the "
@@ -67,12 +67,12 @@ def cluster_role(cloud: Cloud, call: Call, arn: str) -> None:
         )
 
 
-def subnets(cloud: Cloud, call: Call, ids: Sequence[str]) -> list[dict[str, Any]]:
+def check_subnets(cloud: Cloud, call: Call, ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the subnets of a request; refuses unknown ones and those of several VPCs."""
     if not ids:
         raise errors.invalid_parameter("subnets can not be empty")
     try:
-        found = ec2(cloud, call, "DescribeSubnets", SubnetIds=list(ids))["Subnets"]
+        found = call_ec2(cloud, call, "DescribeSubnets", SubnetIds=list(ids))["Subnets"]
     except AwsError as error:
         raise errors.invalid_parameter(
             f"{error.message} (Service: AmazonEC2; Status Code: 400; Error Code: {error.code})"
@@ -82,7 +82,7 @@ def subnets(cloud: Cloud, call: Call, ids: Sequence[str]) -> list[dict[str, Any]
     return list(found)
 
 
-def zones(cloud: Cloud, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
+def check_zones(cloud: Cloud, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
     """Check that a cluster's subnets lie in two zones or more, all of which EKS supports."""
     names = {one["AvailabilityZone"] for one in found}
     for one in found:
@@ -93,7 +93,7 @@ def zones(cloud: Cloud, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _valid_zones(cloud: Cloud, call: Call) -> list[str]:
-    zones = ec2(cloud, call, "DescribeAvailabilityZones")["AvailabilityZones"]
+    zones = call_ec2(cloud, call, "DescribeAvailabilityZones")["AvailabilityZones"]
     return [one["ZoneName"] for one in zones if one["ZoneId"] not in UNSUPPORTED_ZONE_IDS]
 
 
@@ -109,12 +109,12 @@ def _unsupported(call: Call, zone: str, valid: list[str]) -> AwsError:
     )
 
 
-def security_groups(cloud: Cloud, call: Call, ids: Sequence[str], vpc_id: str) -> None:
+def check_security_groups(cloud: Cloud, call: Call, ids: Sequence[str], vpc_id: str) -> None:
     """Check that the additional security groups exist in the VPC of the subnets."""
     if not ids:
         return
     try:
-        groups = ec2(cloud, call, "DescribeSecurityGroups", GroupIds=list(ids))
+        groups = call_ec2(cloud, call, "DescribeSecurityGroups", GroupIds=list(ids))
     except AwsError as error:
         raise errors.invalid_parameter(error.message) from error
     strays = [one["GroupId"] for one in groups["SecurityGroups"] if one["VpcId"] != vpc_id]
@@ -124,15 +124,15 @@ def security_groups(cloud: Cloud, call: Call, ids: Sequence[str], vpc_id: str) -
         )
 
 
-def endpoint(public: bool, private: bool, cidrs: Sequence[str]) -> None:
+def check_endpoint(public: bool, private: bool, cidrs: Sequence[str]) -> None:
     """Check who may reach the API server: one endpoint at least, at most 40 public CIDRs.
 
     https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
     """
     if not public and not private:
         raise errors.invalid_parameter("Private and public endpoint access cannot be disabled")
-    if len(cidrs) > MOST_CIDRS:
-        raise errors.invalid_parameter(f"At most {MOST_CIDRS} public access CIDRs are allowed")
+    if len(cidrs) > MAX_CIDRS:
+        raise errors.invalid_parameter(f"At most {MAX_CIDRS} public access CIDRs are allowed")
     for cidr in cidrs:
         _cidr(cidr)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import access, checks, errors, footprint, versions
-from aws_setup.rehearsal.eks.context import arn, hooks, moment, region
-from aws_setup.rehearsal.eks.model import Cluster, Document, shown
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.context import eks_arn, cluster_hooks, current_time, region_store
+from aws_setup.rehearsal.eks.model import Cluster, Document, response_copy
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.rules import AwsError, Call
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -22,34 +22,34 @@ LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 def create_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer CreateCluster: check everything, then CREATING until the latency is over."""
     params = call.params
-    checks.name(params["name"])
-    here = region(cloud, call)
+    checks.check_name(params["name"])
+    here = region_store(cloud, call)
     if params["name"] in here.clusters:
         raise errors.in_use(
             f"Cluster already exists with name: {params['name']}", clusterName=params["name"]
         )
     if len(here.clusters) >= cloud.settings.quotas.eks_clusters:
         raise errors.over_limit("Cluster limit exceeded", clusterName=params["name"])
-    version = versions.checked(cloud, params.get("version"))
-    checks.cluster_role(cloud, call, params["roleArn"])
-    cluster = Cluster(_document(cloud, call, version), creator=access.caller(cloud, call))
+    version = versions.check_version(cloud, params.get("version"))
+    checks.check_cluster_role(cloud, call, params["roleArn"])
+    cluster = Cluster(_document(cloud, call, version), creator=access.caller_arn(cloud, call))
     here.clusters[cluster.name] = cluster
     cloud.later("cluster active", lambda: _finish(cloud, call, cluster))
-    return {"cluster": shown(cluster.document)}
+    return {"cluster": response_copy(cluster.document)}
 
 
 def _document(cloud: Cloud, call: Call, version: str) -> Document:
     params = call.params
     return {
         "name": params["name"],
-        "arn": arn(call, f"cluster/{params['name']}"),
-        "createdAt": moment(cloud),
+        "arn": eks_arn(call, f"cluster/{params['name']}"),
+        "createdAt": current_time(cloud),
         "version": version,
         "roleArn": params["roleArn"],
         "resourcesVpcConfig": _network(cloud, call),
         "kubernetesNetworkConfig": {"serviceIpv4Cidr": "172.20.0.0/16", "ipFamily": "ipv4"}
         | params.get("kubernetesNetworkConfig", {}),
-        "logging": logging(params.get("logging", {})),
+        "logging": logging_document(params.get("logging", {})),
         "status": "CREATING",
         "certificateAuthority": {},
         "clientRequestToken": params.get("clientRequestToken"),
@@ -65,14 +65,14 @@ def _document(cloud: Cloud, call: Call, version: str) -> Document:
 def _network(cloud: Cloud, call: Call) -> Document:
     """Check the resourcesVpcConfig of a request and return the one that is described."""
     asked = call.params["resourcesVpcConfig"]
-    found = checks.subnets(cloud, call, asked.get("subnetIds", []))
-    checks.zones(cloud, call, found)
+    found = checks.check_subnets(cloud, call, asked.get("subnetIds", []))
+    checks.check_zones(cloud, call, found)
     vpc_id = found[0]["VpcId"]
-    checks.security_groups(cloud, call, asked.get("securityGroupIds", []), vpc_id)
+    checks.check_security_groups(cloud, call, asked.get("securityGroupIds", []), vpc_id)
     public = bool(asked.get("endpointPublicAccess", True))
     private = bool(asked.get("endpointPrivateAccess", False))
     cidrs = list(asked.get("publicAccessCidrs") or (["0.0.0.0/0"] if public else []))
-    checks.endpoint(public, private, cidrs)
+    checks.check_endpoint(public, private, cidrs)
     return {
         "subnetIds": list(asked["subnetIds"]),
         "securityGroupIds": list(asked.get("securityGroupIds", [])),
@@ -89,7 +89,7 @@ def _access_config(asked: Document) -> Document:
     return default | asked
 
 
-def logging(asked: Document) -> Document:
+def logging_document(asked: Document) -> Document:
     """Return the logging of a cluster, every type in exactly one of the two lists."""
     on = {
         kind
@@ -105,19 +105,19 @@ def logging(asked: Document) -> Document:
 def _finish(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     """Make a cluster ACTIVE, or FAILED when its network went away meanwhile (API_ClusterIssue)."""
     try:
-        _active(cloud, call, cluster)
+        _activate(cloud, call, cluster)
     except AwsError as error:
         issue = {"code": "Ec2SubnetNotFound", "message": error.message, "resourceIds": []}
         cluster.document |= {"status": "FAILED", "health": {"issues": [issue]}}
 
 
-def _active(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def _activate(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     """Bring a cluster up: security group, interfaces, endpoint, CA and OIDC issuer appear."""
     network = cluster.vpc
-    group = footprint.security_group(cloud, call, name=cluster.name, vpc_id=network["vpcId"])
+    group = footprint.create_cluster_security_group(cloud, call, name=cluster.name, vpc_id=network["vpcId"])
     network["clusterSecurityGroupId"] = group
-    subnets = checks.subnets(cloud, call, network["subnetIds"])
-    cluster.interfaces += footprint.interfaces(
+    subnets = checks.check_subnets(cloud, call, network["subnetIds"])
+    cluster.interfaces += footprint.create_control_plane_interfaces(
         cloud,
         call,
         name=cluster.name,
@@ -125,7 +125,7 @@ def _active(cloud: Cloud, call: Call, cluster: Cluster) -> None:
         groups=[group, *network["securityGroupIds"]],
     )
     version = cluster.document["version"]
-    endpoint = hooks(cloud).endpoint(name=cluster.name, region=call.region, version=version)
+    endpoint = cluster_hooks(cloud).endpoint(name=cluster.name, region=call.region, version=version)
     issuer = f"https://oidc.eks.{call.region}.amazonaws.com/id/{uuid.uuid4().hex.upper()}"
     cluster.document |= {
         "endpoint": endpoint.url,
@@ -133,22 +133,22 @@ def _active(cloud: Cloud, call: Call, cluster: Cluster) -> None:
         "identity": {"oidc": {"issuer": issuer}},
         "status": "ACTIVE",
     }
-    access.bootstrap(cloud, call, cluster)
+    access.create_bootstrap_entry(cloud, call, cluster)
 
 
 def describe_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeCluster."""
-    return {"cluster": shown(region(cloud, call).cluster(call.params["name"]).document)}
+    return {"cluster": response_copy(region_store(cloud, call).cluster(call.params["name"]).document)}
 
 
 def list_clusters(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListClusters, by name."""
-    return page("clusters", sorted(region(cloud, call).clusters), call.params)
+    return paginate("clusters", sorted(region_store(cloud, call).clusters), call.params)
 
 
 def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DeleteCluster: refused while it has node groups, is protected or busy."""
-    cluster = region(cloud, call).cluster(call.params["name"])
+    cluster = region_store(cloud, call).cluster(call.params["name"])
     if cluster.document["deletionProtection"]:
         raise errors.invalid_request(
             f"Cluster {cluster.name} has deletion protection enabled", clusterName=cluster.name
@@ -162,16 +162,16 @@ def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
         )
     if cluster.status != "DELETING":
         cluster.document["status"] = "DELETING"
-        cloud.later("cluster deleted", lambda: _gone(cloud, call, cluster))
-    return {"cluster": shown(cluster.document)}
+        cloud.later("cluster deleted", lambda: _remove_cluster(cloud, call, cluster))
+    return {"cluster": response_copy(cluster.document)}
 
 
-def _gone(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def _remove_cluster(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     """Remove a cluster with its interfaces and its security group."""
     footprint.remove_interfaces(cloud, call, cluster)
     footprint.remove_security_group(cloud, call, cluster)
-    del region(cloud, call).clusters[cluster.name]
-    hooks(cloud).deleted(name=cluster.name, region=call.region)
+    del region_store(cloud, call).clusters[cluster.name]
+    cluster_hooks(cloud).deleted(name=cluster.name, region=call.region)
 
 
 ANSWERS = {

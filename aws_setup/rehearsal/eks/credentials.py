@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
 from __future__ import annotations
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.eks.catalogue import POD_IDENTITY_AGENT, Offer
+from aws_setup.rehearsal.eks.catalogue import POD_IDENTITY_AGENT, AddonInfo
 from aws_setup.rehearsal.eks.model import Cluster, Document
 from aws_setup.rehearsal.iam import roles
 
@@ -18,7 +18,7 @@ EBS_POLICIES = {
 """Either of them lets the EBS CSI driver work (EBS CSI page)."""
 
 
-def works(cloud: Cloud, cluster: Cluster, one: Offer, document: Document) -> bool:
+def has_aws_credentials(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -> bool:
     """Say whether the driver is allowed to work, by one of the three ways."""
     return (
         _web_identity(cloud, cluster, one, str(document.get("serviceAccountRoleArn", "")))
@@ -31,13 +31,13 @@ def works(cloud: Cloud, cluster: Cluster, one: Offer, document: Document) -> boo
 
 
 def _allowed(cloud: Cloud, arn: str) -> bool:
-    role = roles.visible(cloud, arn.rsplit("/", 1)[-1])
+    role = roles.visible_role(cloud, arn.rsplit("/", 1)[-1])
     return role is not None and bool(EBS_POLICIES & roles.visible_policies(cloud, role))
 
 
-def _web_identity(cloud: Cloud, cluster: Cluster, one: Offer, arn: str) -> bool:
+def _web_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo, arn: str) -> bool:
     """Check the role's trust, and that IAM knows the cluster's OIDC issuer as a provider."""
-    role = roles.visible(cloud, arn.rsplit("/", 1)[-1]) if arn else None
+    role = roles.visible_role(cloud, arn.rsplit("/", 1)[-1]) if arn else None
     if role is None or not _allowed(cloud, arn):
         return False
     issuer = str(cluster.document["identity"]["oidc"]["issuer"]).removeprefix("https://")
@@ -51,7 +51,7 @@ def _web_identity(cloud: Cloud, cluster: Cluster, one: Offer, arn: str) -> bool:
     return roles.trusts_web_identity(role, provider=provider, claims=wanted)
 
 
-def _pod_identity(cloud: Cloud, cluster: Cluster, one: Offer) -> bool:
+def _pod_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo) -> bool:
     """Check the association of the service account; it needs the agent on the nodes."""
     if POD_IDENTITY_AGENT not in cluster.addons:
         return False

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.eks.context import ec2
+from aws_setup.rehearsal.eks.context import call_ec2
 from aws_setup.rehearsal.eks.model import Cluster
 from aws_setup.rehearsal.rules import AwsError, Call
 
@@ -19,10 +19,10 @@ INTERFACES = 2
 """Network interfaces of a control plane; EKS makes two to four of them, in different zones."""
 
 
-def security_group(cloud: Cloud, call: Call, *, name: str, vpc_id: str) -> str:
+def create_cluster_security_group(cloud: Cloud, call: Call, *, name: str, vpc_id: str) -> str:
     """Make the cluster security group, which lets its members talk to each other."""
     number = secrets.randbelow(10**10)
-    made = ec2(
+    made = call_ec2(
         cloud,
         call,
         "CreateSecurityGroup",
@@ -35,7 +35,7 @@ def security_group(cloud: Cloud, call: Call, *, name: str, vpc_id: str) -> str:
     group_id = str(made["GroupId"])
     cloud.backend("ec2", call.region).create_tags([group_id], {"aws:eks:cluster-name": name})
     rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}
-    ec2(
+    call_ec2(
         cloud,
         call,
         "AuthorizeSecurityGroupIngress",
@@ -54,14 +54,14 @@ def _tags(kind: str, name: str, number: int) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": listed}]
 
 
-def interfaces(
+def create_control_plane_interfaces(
     cloud: Cloud, call: Call, *, name: str, subnets: Sequence[Mapping[str, Any]], groups: list[str]
 ) -> list[str]:
     """Make the control plane's network interfaces, each in another zone, and return their ids."""
     by_zone = {one["AvailabilityZone"]: one["SubnetId"] for one in reversed(subnets)}
     made = []
     for subnet_id in sorted(by_zone.values())[:INTERFACES]:
-        answer = ec2(
+        answer = call_ec2(
             cloud,
             call,
             "CreateNetworkInterface",
@@ -89,7 +89,7 @@ def remove_interfaces(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     for one in cluster.interfaces:
         if one in backend.enis:
             backend.enis[one].status = "available"
-            ec2(cloud, call, "DeleteNetworkInterface", NetworkInterfaceId=one)
+            call_ec2(cloud, call, "DeleteNetworkInterface", NetworkInterfaceId=one)
     cluster.interfaces.clear()
 
 
@@ -98,7 +98,7 @@ def remove_security_group(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     group_id = cluster.vpc.get("clusterSecurityGroupId")
     try:
         if group_id:
-            ec2(cloud, call, "DeleteSecurityGroup", GroupId=group_id)
+            call_ec2(cloud, call, "DeleteSecurityGroup", GroupId=group_id)
     except AwsError as error:
         if error.code not in {"DependencyViolation", "InvalidGroup.NotFound"}:
             raise

@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import checks, errors
-from aws_setup.rehearsal.eks.context import ec2
+from aws_setup.rehearsal.eks.context import call_ec2
 from aws_setup.rehearsal.eks.model import Cluster, Document
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import AwsError, Call
@@ -22,11 +22,11 @@ LARGEST_GROUP = 450
 """Nodes in a node group (quota L-BD136A63)."""
 
 
-def node_role(cloud: Cloud, call: Call, arn: str) -> None:
+def check_node_role(cloud: Cloud, call: Call, arn: str) -> None:
     """Check that the node role exists and that EC2 may assume it."""
-    name = checks.role_arn(arn, call.account)
-    roles.may_pass(cloud, call, arn)
-    role = roles.visible(cloud, name)
+    name = checks.check_role_arn(arn, call.account)
+    roles.check_pass_role(cloud, call, arn)
+    role = roles.visible_role(cloud, name)
     if role is None:
         raise errors.invalid_parameter(f"The role with name {name} cannot be found.")
     if not roles.trusts(role, "ec2.amazonaws.com"):
@@ -36,7 +36,7 @@ def node_role(cloud: Cloud, call: Call, arn: str) -> None:
         )
 
 
-def scaling(asked: Document) -> Document:
+def check_scaling_config(asked: Document) -> Document:
     """Return the scalingConfig of a group; refuses sizes that do not fit each other."""
     sizes = {"minSize": 1, "maxSize": 2, "desiredSize": 2} | asked
     least, most, wanted = sizes["minSize"], sizes["maxSize"], sizes["desiredSize"]
@@ -52,9 +52,9 @@ def scaling(asked: Document) -> Document:
     return sizes
 
 
-def subnets(cloud: Cloud, call: Call, cluster: Cluster) -> list[dict[str, Any]]:
+def check_nodegroup_subnets(cloud: Cloud, call: Call, cluster: Cluster) -> list[dict[str, Any]]:
     """Return the subnets of a group; they must be in the cluster's VPC."""
-    found = checks.subnets(cloud, call, call.params["subnets"])
+    found = checks.check_subnets(cloud, call, call.params["subnets"])
     if found[0]["VpcId"] != cluster.vpc["vpcId"]:
         raise errors.invalid_parameter(
             f"Subnets are not in the VPC of the cluster: {call.params['subnets']}"
@@ -62,7 +62,7 @@ def subnets(cloud: Cloud, call: Call, cluster: Cluster) -> list[dict[str, Any]]:
     return found
 
 
-def image(params: Document, cluster: Cluster) -> str:
+def check_ami_type(params: Document, cluster: Cluster) -> str:
     """Return the amiType of a group; Amazon Linux 2 ended with Kubernetes 1.32."""
     kind = str(params.get("amiType", "AL2023_x86_64_STANDARD"))
     version = tuple(int(part) for part in cluster.document["version"].split("."))
@@ -73,17 +73,17 @@ def image(params: Document, cluster: Cluster) -> str:
     return kind
 
 
-def instance_types(cloud: Cloud, call: Call, types: Sequence[str]) -> None:
+def check_instance_types(cloud: Cloud, call: Call, types: Sequence[str]) -> None:
     """Check that the instance types exist."""
     try:
-        ec2(cloud, call, "DescribeInstanceTypes", InstanceTypes=list(types))
+        call_ec2(cloud, call, "DescribeInstanceTypes", InstanceTypes=list(types))
     except AwsError as error:
         raise errors.invalid_parameter(
             f"The following supplied instance types do not exist: {list(types)}"
         ) from error
 
 
-def template(cloud: Cloud, call: Call) -> Document:
+def check_launch_template(cloud: Cloud, call: Call) -> Document:
     """Return the launch template version of a request; empty when it names none.
 
     EKS refuses what it sets itself: instance profile and subnets in the template, and disk size
@@ -115,7 +115,7 @@ def _version(cloud: Cloud, call: Call, asked: Document) -> Document:
     named = named or {"LaunchTemplateName": asked["name"]}
     version = str(asked.get("version") or "$Default")
     try:
-        answer = ec2(cloud, call, "DescribeLaunchTemplateVersions", Versions=[version], **named)
+        answer = call_ec2(cloud, call, "DescribeLaunchTemplateVersions", Versions=[version], **named)
     except AwsError as error:
         raise errors.invalid_parameter(error.message) from error
     if not answer["LaunchTemplateVersions"]:

@@ -26,7 +26,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class NodeView:
+class NodeInfo:
     """One node as the cluster sees it."""
 
     instance_id: str
@@ -37,14 +37,14 @@ class NodeView:
 
 
 @dataclass(frozen=True)
-class NodegroupView:
+class NodegroupInfo:
     """The nodes of one node group, with the labels and taints that Kubernetes shows on them."""
 
     cluster: str
     name: str
     labels: dict[str, str]
     taints: tuple[dict[str, str], ...]
-    nodes: tuple[NodeView, ...]
+    nodes: tuple[NodeInfo, ...]
 
 
 class ClusterHooks(Protocol):
@@ -53,7 +53,7 @@ class ClusterHooks(Protocol):
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
         """Return the endpoint of a new cluster; called once, when the cluster is ACTIVE."""
 
-    def nodegroup_changed(self, group: NodegroupView) -> None:
+    def nodegroup_changed(self, group: NodegroupInfo) -> None:
         """Note that nodes joined or left a group; no nodes are left when it was deleted."""
 
     def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
@@ -66,7 +66,7 @@ class ClusterHooks(Protocol):
         """Note that the cluster is gone."""
 
 
-class NoKubernetes:
+class NoApiServer:
     """Made-up endpoints: a real name and a real CA, and nothing that answers."""
 
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
@@ -75,9 +75,9 @@ class NoKubernetes:
         The domain never resolves (RFC 2606): no token may reach a stranger's server.
         """
         identifier = name.encode().hex().upper()[:32].ljust(32, "0")
-        return Endpoint(f"https://{identifier}.gr7.{region}.eks.rehearsal.invalid", authority())
+        return Endpoint(f"https://{identifier}.gr7.{region}.eks.rehearsal.invalid", self_signed_ca())
 
-    def nodegroup_changed(self, group: NodegroupView) -> None:
+    def nodegroup_changed(self, group: NodegroupInfo) -> None:
         """Nobody listens."""
 
     def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
@@ -91,7 +91,7 @@ class NoKubernetes:
 
 
 @lru_cache(maxsize=1)
-def authority() -> str:
+def self_signed_ca() -> str:
     """Return a self-signed CA certificate, valid for ten years, as base64 of PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])

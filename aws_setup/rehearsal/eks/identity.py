@@ -11,9 +11,9 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import checks, errors
-from aws_setup.rehearsal.eks.context import arn, moment, region
-from aws_setup.rehearsal.eks.model import Cluster, Document, shown
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.context import eks_arn, current_time, region_store
+from aws_setup.rehearsal.eks.model import Cluster, Document, response_copy
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import Call
 
@@ -21,9 +21,9 @@ SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "asso
 
 
 def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
-    name = checks.role_arn(role_arn, call.account)
-    roles.may_pass(cloud, call, role_arn)
-    role = roles.visible(cloud, name)
+    name = checks.check_role_arn(role_arn, call.account)
+    roles.check_pass_role(cloud, call, role_arn)
+    role = roles.visible_role(cloud, name)
     if role is None or not roles.trusts(role, "pods.eks.amazonaws.com"):
         raise errors.invalid_parameter(
             f"Role with arn: {role_arn}, could not be assumed because it does not exist or the "
@@ -31,7 +31,7 @@ def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
         )
 
 
-def associate(
+def add_association(
     cloud: Cloud,
     call: Call,
     cluster: Cluster,
@@ -53,80 +53,80 @@ def associate(
         "namespace": namespace,
         "serviceAccount": account,
         "roleArn": role_arn,
-        "associationArn": arn(call, f"podidentityassociation/{cluster.name}/{number}"),
+        "associationArn": eks_arn(call, f"podidentityassociation/{cluster.name}/{number}"),
         "associationId": number,
         "tags": dict(tags or {}),
-        "createdAt": moment(cloud),
-        "modifiedAt": moment(cloud),
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
     } | ({"ownerArn": owner} if owner else {})
     cluster.associations[number] = document
     return document
 
 
-def create(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_association(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer CreatePodIdentityAssociation."""
     params = call.params
-    made = associate(
+    made = add_association(
         cloud,
         call,
-        region(cloud, call).cluster(params["clusterName"]),
+        region_store(cloud, call).cluster(params["clusterName"]),
         namespace=params["namespace"],
         account=params["serviceAccount"],
         role_arn=params["roleArn"],
         tags=params.get("tags"),
     )
-    return {"association": shown(made)}
+    return {"association": response_copy(made)}
 
 
-def _one(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
+def _find_association(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     number = call.params["associationId"]
     if number not in cluster.associations:
         raise errors.not_found(f"No association found with associationId: {number}")
     return cluster, cluster.associations[number]
 
 
-def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_association(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribePodIdentityAssociation."""
-    return {"association": shown(_one(cloud, call)[1])}
+    return {"association": response_copy(_find_association(cloud, call)[1])}
 
 
-def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_associations(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListPodIdentityAssociations, of one namespace or service account where asked."""
     asked = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     found = [
         {key: one[key] for key in (*SUMMARY, "ownerArn") if key in one}
         for one in cluster.associations.values()
         if all(one[key] == value for key, value in asked.items())
     ]
-    return page("associations", found, call.params)
+    return paginate("associations", found, call.params)
 
 
-def update(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update_association(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer UpdatePodIdentityAssociation: another role."""
-    _, one = _one(cloud, call)
+    _, one = _find_association(cloud, call)
     if "roleArn" in call.params:
         _role(cloud, call, call.params["roleArn"])
-        one |= {"roleArn": call.params["roleArn"], "modifiedAt": moment(cloud)}
-    return {"association": shown(one)}
+        one |= {"roleArn": call.params["roleArn"], "modifiedAt": current_time(cloud)}
+    return {"association": response_copy(one)}
 
 
-def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_association(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DeletePodIdentityAssociation; one that an add-on owns goes with the add-on."""
-    cluster, one = _one(cloud, call)
+    cluster, one = _find_association(cloud, call)
     if "ownerArn" in one:
         raise errors.invalid_request(
             f"The association {one['associationId']} is owned by {one['ownerArn']}"
         )
     del cluster.associations[one["associationId"]]
-    return {"association": shown(one)}
+    return {"association": response_copy(one)}
 
 
 ANSWERS = {
-    ("eks", "CreatePodIdentityAssociation"): create,
-    ("eks", "DescribePodIdentityAssociation"): describe,
-    ("eks", "ListPodIdentityAssociations"): list_all,
-    ("eks", "UpdatePodIdentityAssociation"): update,
-    ("eks", "DeletePodIdentityAssociation"): delete,
+    ("eks", "CreatePodIdentityAssociation"): create_association,
+    ("eks", "DescribePodIdentityAssociation"): describe_association,
+    ("eks", "ListPodIdentityAssociations"): list_associations,
+    ("eks", "UpdatePodIdentityAssociation"): update_association,
+    ("eks", "DeletePodIdentityAssociation"): delete_association,
 }

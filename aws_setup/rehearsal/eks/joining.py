@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import checks
-from aws_setup.rehearsal.eks.context import ec2
+from aws_setup.rehearsal.eks.context import call_ec2
 from aws_setup.rehearsal.eks.model import Cluster, Nodegroup
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import Call
@@ -28,7 +28,7 @@ def _routes(cloud: Cloud, call: Call, subnet_id: str, vpc_id: str) -> list[dict[
     """Return the routes of a subnet: of its own table, else of the VPC's main one."""
     for name, value in (("association.subnet-id", subnet_id), ("association.main", "true")):
         filters = [{"Name": name, "Values": [value]}, {"Name": "vpc-id", "Values": [vpc_id]}]
-        tables = ec2(cloud, call, "DescribeRouteTables", Filters=filters)["RouteTables"]
+        tables = call_ec2(cloud, call, "DescribeRouteTables", Filters=filters)["RouteTables"]
         if tables:
             return list(tables[0]["Routes"])
     return []
@@ -42,9 +42,9 @@ def _default_route(cloud: Cloud, call: Call, subnet: dict[str, Any]) -> dict[str
     return {}
 
 
-def public_without_addresses(cloud: Cloud, call: Call, group: Nodegroup) -> str:
+def public_subnet_without_addresses(cloud: Cloud, call: Call, group: Nodegroup) -> str:
     """Return a subnet with a route to the internet gateway that assigns no public address."""
-    for subnet in checks.subnets(cloud, call, group.document["subnets"]):
+    for subnet in checks.check_subnets(cloud, call, group.document["subnets"]):
         gateway = _default_route(cloud, call, subnet).get("GatewayId", "")
         if gateway.startswith("igw-") and not subnet["MapPublicIpOnLaunch"]:
             return str(subnet["SubnetId"])
@@ -60,17 +60,17 @@ def can_join(
     nodes: list[dict[str, Any]],
 ) -> bool:
     """Say whether the group's running nodes reach the API server and are let in."""
-    subnets = checks.subnets(cloud, call, group.document["subnets"])
+    subnets = checks.check_subnets(cloud, call, group.document["subnets"])
     if not all(_default_route(cloud, call, one) for one in subnets):
         return False
-    return _reach(cloud, call, cluster, nodes) and _rights(cloud, call, cluster, group)
+    return _can_reach_api_server(cloud, call, cluster, nodes) and _has_node_permissions(cloud, call, cluster, group)
 
 
-def _reach(cloud: Cloud, call: Call, cluster: Cluster, nodes: list[dict[str, Any]]) -> bool:
+def _can_reach_api_server(cloud: Cloud, call: Call, cluster: Cluster, nodes: list[dict[str, Any]]) -> bool:
     """Check the endpoint: private with DNS in the VPC, or public and open to the nodes."""
     if cluster.vpc["endpointPrivateAccess"]:
         return all(
-            ec2(cloud, call, "DescribeVpcAttribute", VpcId=cluster.vpc["vpcId"], Attribute=name)[
+            call_ec2(cloud, call, "DescribeVpcAttribute", VpcId=cluster.vpc["vpcId"], Attribute=name)[
                 name[0].upper() + name[1:]
             ]["Value"]
             for name in ("enableDnsSupport", "enableDnsHostnames")
@@ -78,13 +78,13 @@ def _reach(cloud: Cloud, call: Call, cluster: Cluster, nodes: list[dict[str, Any
     allowed = [ipaddress.ip_network(cidr) for cidr in cluster.vpc["publicAccessCidrs"]]
     return all(
         any(ipaddress.ip_address(address) in network for network in allowed)
-        for address in _outside(cloud, call, nodes)
+        for address in _source_addresses(cloud, call, nodes)
     )
 
 
-def _outside(cloud: Cloud, call: Call, nodes: list[dict[str, Any]]) -> Iterator[str]:
+def _source_addresses(cloud: Cloud, call: Call, nodes: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the addresses with which the nodes appear on the internet."""
-    gateways = ec2(cloud, call, "DescribeNatGateways")["NatGateways"]
+    gateways = call_ec2(cloud, call, "DescribeNatGateways")["NatGateways"]
     by_id = {one["NatGatewayId"]: one["NatGatewayAddresses"][0] for one in gateways}
     for node in nodes:
         route = _default_route(cloud, call, node)
@@ -94,10 +94,10 @@ def _outside(cloud: Cloud, call: Call, nodes: list[dict[str, Any]]) -> Iterator[
             yield node.get("PublicIpAddress") or node["PrivateIpAddress"]
 
 
-def _rights(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
+def _has_node_permissions(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
     """Check the node role: the worker policy, and an access entry for this very role."""
     arn = group.document["nodeRole"]
-    role = roles.visible(cloud, checks.role_arn(arn, call.account))
+    role = roles.visible_role(cloud, checks.check_role_arn(arn, call.account))
     if role is None or not NODE_POLICIES & roles.visible_policies(cloud, role):
         return False
     entry = cluster.entries.get(arn)

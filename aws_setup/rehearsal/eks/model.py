@@ -90,7 +90,7 @@ class Cluster:
 
 
 @dataclass
-class Region:
+class RegionStore:
     """The clusters of one account in one region."""
 
     clusters: dict[str, Cluster] = field(default_factory=dict)
@@ -102,6 +102,6 @@ class Region:
         return self.clusters[name]
 
 
-def shown(document: Document) -> Document:
+def response_copy(document: Document) -> Document:
     """Return a document for an answer, so that later changes do not reach it."""
     return deepcopy(document)

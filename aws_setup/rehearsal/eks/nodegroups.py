@@ -11,22 +11,22 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import addons, checks, errors, groupchecks, nodes
-from aws_setup.rehearsal.eks.context import arn, moment, region
-from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, shown
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.context import eks_arn, current_time, region_store
+from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, response_copy
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.rules import AwsError, Call
 
 RELEASE_DATE = "20261105"
 """Date in the releaseVersion of the nodes' AMI."""
-LOOK_AGAIN_S = 60.0
+JOIN_CHECK_INTERVAL_SECONDS = 60.0
 """Pause between two looks at a group whose nodes do not join."""
 
 
 def create_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer CreateNodegroup: check everything, then CREATING until the nodes have joined."""
     params = call.params
-    cluster = region(cloud, call).cluster(params["clusterName"])
-    checks.name(params["nodegroupName"])
+    cluster = region_store(cloud, call).cluster(params["clusterName"])
+    checks.check_name(params["nodegroupName"])
     if cluster.status not in {"ACTIVE", "UPDATING"}:
         raise errors.invalid_request(
             f"Cluster '{cluster.name}' is not in ACTIVE status", clusterName=cluster.name
@@ -38,35 +38,35 @@ def create_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
             clusterName=cluster.name,
             nodegroupName=params["nodegroupName"],
         )
-    template = groupchecks.template(cloud, call)
+    template = groupchecks.check_launch_template(cloud, call)
     group = Nodegroup(_document(cloud, call, cluster, template))
     cluster.nodegroups[params["nodegroupName"]] = group
     data = template.get("LaunchTemplateData", {})
     cloud.clock.after(1.0, lambda: _launch(cloud, call, cluster, group, data))
-    return {"nodegroup": shown(group.document)}
+    return {"nodegroup": response_copy(group.document)}
 
 
 def _document(cloud: Cloud, call: Call, cluster: Cluster, template: Document) -> Document:
     params = call.params
-    groupchecks.subnets(cloud, call, cluster)
-    groupchecks.node_role(cloud, call, params["nodeRole"])
+    groupchecks.check_nodegroup_subnets(cloud, call, cluster)
+    groupchecks.check_node_role(cloud, call, params["nodeRole"])
     inside = template.get("LaunchTemplateData", {}).get("InstanceType")
     types = list(params.get("instanceTypes") or ([inside] if inside else ["t3.medium"]))
-    groupchecks.instance_types(cloud, call, types)
+    groupchecks.check_instance_types(cloud, call, types)
     name = params["nodegroupName"]
     document = {
         "nodegroupName": name,
-        "nodegroupArn": arn(call, f"nodegroup/{cluster.name}/{name}/{uuid.uuid4()}"),
+        "nodegroupArn": eks_arn(call, f"nodegroup/{cluster.name}/{name}/{uuid.uuid4()}"),
         "clusterName": cluster.name,
         "version": cluster.document["version"],
         "releaseVersion": f"{cluster.document['version']}.4-{RELEASE_DATE}",
-        "createdAt": moment(cloud),
-        "modifiedAt": moment(cloud),
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
         "status": "CREATING",
         "capacityType": params.get("capacityType", "ON_DEMAND"),
-        "scalingConfig": groupchecks.scaling(params.get("scalingConfig") or {}),
+        "scalingConfig": groupchecks.check_scaling_config(params.get("scalingConfig") or {}),
         "subnets": list(params["subnets"]),
-        "amiType": groupchecks.image(params, cluster),
+        "amiType": groupchecks.check_ami_type(params, cluster),
         "nodeRole": params["nodeRole"],
         "labels": dict(params.get("labels") or {}),
         "taints": list(params.get("taints") or []),
@@ -95,43 +95,43 @@ def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: 
     """Make the machines and look whether they joined when nodes usually have."""
     if group.document["status"] != "CREATING":
         return
-    nodes.let_in(cloud, call, cluster, group)
+    nodes.create_node_access_entry(cloud, call, cluster, group)
     try:
-        nodes.launch(cloud, call, cluster, group, data)
+        nodes.create_autoscaling_group(cloud, call, cluster, group, data)
     except AwsError as error:
         _failed(group, "AutoScalingGroupInvalidConfiguration", error)
         return
     deadline = cloud.clock.now() + cloud.latencies["node group gives up"]
-    _later(cloud, call, cluster, group, deadline)
+    _schedule_join_check(cloud, call, cluster, group, deadline)
 
 
-def _later(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:
+def _schedule_join_check(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:
     """Look at the group when nodes usually have joined, but not while machines still start."""
 
     def look() -> None:
-        _look(cloud, call, cluster, group, deadline)
+        _check_joined(cloud, call, cluster, group, deadline)
 
     cloud.later("node group active", lambda: nodes.when_started(cloud, call, group, look))
 
 
-def _look(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:
+def _check_joined(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float) -> None:
     """Make the group ACTIVE; while nodes are missing say why, and give up at the deadline."""
     document = group.document
     if document["status"] != "CREATING":
         return
     try:
-        issue = nodes.problem(cloud, call, cluster, group)
+        issue = nodes.node_health_issue(cloud, call, cluster, group)
     except AwsError as error:
         _failed(group, "Ec2SubnetNotFound", error)
         return
     document["health"]["issues"] = [issue] if issue else []
     if not issue:
         document["status"] = "ACTIVE"
-        changed(cloud, call, cluster, group)
-    elif _hopeless(cloud, issue) or cloud.clock.now() >= deadline:
+        nodes_changed(cloud, call, cluster, group)
+    elif _cannot_recover(cloud, issue) or cloud.clock.now() >= deadline:
         document["status"] = "CREATE_FAILED"
     else:
-        cloud.clock.after(LOOK_AGAIN_S, lambda: _look(cloud, call, cluster, group, deadline))
+        cloud.clock.after(JOIN_CHECK_INTERVAL_SECONDS, lambda: _check_joined(cloud, call, cluster, group, deadline))
 
 
 def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
@@ -140,33 +140,33 @@ def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
     group.document |= {"status": "CREATE_FAILED", "health": {"issues": [issue]}}
 
 
-def _hopeless(cloud: Cloud, issue: Document) -> bool:
+def _cannot_recover(cloud: Cloud, issue: Document) -> bool:
     """Say whether EKS does not wait: wrong subnets, or a cloud in which time does not count."""
     return issue["code"] == "Ec2SubnetInvalidConfiguration" or not cloud.clock.speed
 
 
-def changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     """Note that a group has other nodes than before: add-ons may run or starve."""
-    group.document["modifiedAt"] = moment(cloud)
-    nodes.tell(cloud, call, cluster, group)
-    addons.look(cloud, cluster)
+    group.document["modifiedAt"] = current_time(cloud)
+    nodes.notify_nodes_changed(cloud, call, cluster, group)
+    addons.refresh_addons(cloud, cluster)
 
 
 def describe_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeNodegroup."""
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
-    return {"nodegroup": shown(cluster.nodegroup(call.params["nodegroupName"]).document)}
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    return {"nodegroup": response_copy(cluster.nodegroup(call.params["nodegroupName"]).document)}
 
 
 def list_nodegroups(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListNodegroups, by name."""
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
-    return page("nodegroups", sorted(cluster.nodegroups), call.params)
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    return paginate("nodegroups", sorted(cluster.nodegroups), call.params)
 
 
 def delete_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DeleteNodegroup: EKS drains the nodes, then removes the machines."""
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     group = cluster.nodegroup(call.params["nodegroupName"])
     if group.busy:
         raise errors.in_use(
@@ -177,16 +177,16 @@ def delete_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
         group.document["status"] = "DELETING"
         half = cloud.latencies["node group deleted"] / 2
         cloud.clock.after(half, lambda: nodes.remove_group(cloud, call, group))
-        cloud.later("node group deleted", lambda: _gone(cloud, call, cluster, group))
-    return {"nodegroup": shown(group.document)}
+        cloud.later("node group deleted", lambda: _remove_nodegroup(cloud, call, cluster, group))
+    return {"nodegroup": response_copy(group.document)}
 
 
-def _gone(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def _remove_nodegroup(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     nodes.remove_group(cloud, call, group)
     nodes.remove_template(cloud, call, group)
-    changed(cloud, call, cluster, group)
+    nodes_changed(cloud, call, cluster, group)
     del cluster.nodegroups[group.document["nodegroupName"]]
-    addons.look(cloud, cluster)
+    addons.refresh_addons(cloud, cluster)
 
 
 ANSWERS = {

@@ -12,25 +12,25 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import access, checks, joining
-from aws_setup.rehearsal.eks.context import ec2, hooks
-from aws_setup.rehearsal.eks.hooks import NodegroupView, NodeView
+from aws_setup.rehearsal.eks.context import call_ec2, cluster_hooks
+from aws_setup.rehearsal.eks.hooks import NodegroupInfo, NodeInfo
 from aws_setup.rehearsal.eks.images import node_image
 from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup
 from aws_setup.rehearsal.iam import roles
 from aws_setup.rehearsal.rules import AwsError, Call
 
-STARTING_S = 5.0
+START_CHECK_INTERVAL_SECONDS = 5.0
 """Pause between two looks at instances that are starting."""
 
 
-def launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+def create_autoscaling_group(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
     """Make the launch template and the Auto Scaling group of a node group.
 
     `data` is the launch template that the user gave, which EKS copies; empty for none.
     """
     name = group.document["nodegroupName"]
     unique = uuid.uuid4()
-    made = ec2(
+    made = call_ec2(
         cloud,
         call,
         "CreateLaunchTemplate",
@@ -57,11 +57,11 @@ def launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: D
     group.document["resources"]["autoScalingGroups"] = [{"name": f"eks-{name}-{unique}"}]
 
 
-def roll(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+def replace_nodes(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
     """Replace every machine by one of a new version of EKS's own template."""
     full = _template(cloud, call, cluster, group, data)
     own = {"LaunchTemplateId": group.template_id}
-    made = ec2(cloud, call, "CreateLaunchTemplateVersion", LaunchTemplateData=full, **own)
+    made = call_ec2(cloud, call, "CreateLaunchTemplateVersion", LaunchTemplateData=full, **own)
     version = str(made["LaunchTemplateVersion"]["VersionNumber"])
     cloud.call(
         "autoscaling",
@@ -70,9 +70,9 @@ def roll(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Doc
         AutoScalingGroupName=group.group_name,
         LaunchTemplate=own | {"Version": version},
     )
-    ids = [one["InstanceId"] for one in machines(cloud, call, group)]
+    ids = [one["InstanceId"] for one in all_instances(cloud, call, group)]
     if ids:
-        ec2(cloud, call, "TerminateInstances", InstanceIds=ids)
+        call_ec2(cloud, call, "TerminateInstances", InstanceIds=ids)
 
 
 def _tags(cluster: Cluster, name: str) -> dict[str, str]:
@@ -104,7 +104,7 @@ def _template(
     return full
 
 
-def autoscaling(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
+def describe_autoscaling_group(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
     """Return the Auto Scaling group of a node group as described; empty when it is not there."""
     if not group.group_name:
         return {}
@@ -120,29 +120,29 @@ def autoscaling(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
 
 def when_started(cloud: Cloud, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
     """Do `then` once no instance of the group is starting any more."""
-    if any(one["State"]["Name"] == "pending" for one in machines(cloud, call, group)):
-        cloud.clock.after(STARTING_S, lambda: when_started(cloud, call, group, then))
+    if any(one["State"]["Name"] == "pending" for one in all_instances(cloud, call, group)):
+        cloud.clock.after(START_CHECK_INTERVAL_SECONDS, lambda: when_started(cloud, call, group, then))
     else:
         then()
 
 
-def instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+def running_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the running instances of a node group, as EC2 describes them."""
-    return [one for one in machines(cloud, call, group) if one["State"]["Name"] == "running"]
+    return [one for one in all_instances(cloud, call, group) if one["State"]["Name"] == "running"]
 
 
-def machines(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+def all_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the instances of a node group in whatever state, as EC2 describes them."""
-    ids = [one["InstanceId"] for one in autoscaling(cloud, call, group).get("Instances", [])]
+    ids = [one["InstanceId"] for one in describe_autoscaling_group(cloud, call, group).get("Instances", [])]
     if not ids:
         return []
-    answer = ec2(cloud, call, "DescribeInstances", InstanceIds=ids)
+    answer = call_ec2(cloud, call, "DescribeInstances", InstanceIds=ids)
     return [one for held in answer["Reservations"] for one in held["Instances"]]
 
 
-def problem(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
+def node_health_issue(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
     """Return the health issue that keeps the nodes from joining; empty when all have joined."""
-    subnet = joining.public_without_addresses(cloud, call, group)
+    subnet = joining.public_subnet_without_addresses(cloud, call, group)
     if subnet:
         return _issue(
             "Ec2SubnetInvalidConfiguration",
@@ -154,7 +154,7 @@ def problem(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Doc
             [subnet],
         )
     wanted = group.document["scalingConfig"]["desiredSize"]
-    running = instances(cloud, call, group)
+    running = running_instances(cloud, call, group)
     up = [one["InstanceId"] for one in running]
     if len(up) < wanted:
         return _launch_issue(cloud, call, group)
@@ -181,45 +181,45 @@ def _launch_issue(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
     return _issue(code, f"Could not launch On-Demand Instances. {reason}", [group.group_name])
 
 
-def let_in(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def create_node_access_entry(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     """Give the node role its access entry, as EKS does; one that is there stays as it is."""
     arn = group.document["nodeRole"]
     setup = cluster.document["accessConfig"]
     if setup["authenticationMode"] == "CONFIG_MAP" or arn in cluster.entries:
         return
-    role = roles.visible(cloud, checks.role_arn(arn, call.account))
+    role = roles.visible_role(cloud, checks.check_role_arn(arn, call.account))
     if role is not None:
-        access.add(cloud, call, cluster, arn, principal_id=role.id, kind="EC2_LINUX")
-        access.tell(cloud, cluster)
+        access.add_access_entry(cloud, call, cluster, arn, principal_id=role.id, kind="EC2_LINUX")
+        access.notify_access_changed(cloud, cluster)
 
 
-def tell(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def notify_nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     """Tell the API server's player which nodes the group has now."""
     nodes = tuple(
-        NodeView(
+        NodeInfo(
             instance_id=one["InstanceId"],
             private_ip=one["PrivateIpAddress"],
             private_dns=one["PrivateDnsName"],
             instance_type=one["InstanceType"],
             zone=one["Placement"]["AvailabilityZone"],
         )
-        for one in instances(cloud, call, group)
+        for one in running_instances(cloud, call, group)
     )
-    view = NodegroupView(
+    view = NodegroupInfo(
         cluster=cluster.name,
         name=group.document["nodegroupName"],
         labels=dict(group.document["labels"]),
         taints=tuple(group.document["taints"]),
         nodes=nodes,
     )
-    hooks(cloud).nodegroup_changed(view)
+    cluster_hooks(cloud).nodegroup_changed(view)
 
 
 def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
     """Delete the Auto Scaling group with its instances; already gone is fine."""
     if cloud.faults.leaves_interfaces():
-        _leave_interfaces(cloud, call, group)
-    if autoscaling(cloud, call, group):
+        _leave_cni_interfaces(cloud, call, group)
+    if describe_autoscaling_group(cloud, call, group):
         cloud.call(
             "autoscaling",
             "DeleteAutoScalingGroup",
@@ -229,19 +229,19 @@ def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
         )
 
 
-def _leave_interfaces(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+def _leave_cni_interfaces(cloud: Cloud, call: Call, group: Nodegroup) -> None:
     """Leave a CNI interface of each node behind, as the plug-in does when it is cut off.
 
     https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
     """
-    for one in machines(cloud, call, group):
+    for one in all_instances(cloud, call, group):
         if one["State"]["Name"] != "running":
             continue
         tags = {
             "cluster.k8s.amazonaws.com/name": group.document["clusterName"],
             "node.k8s.amazonaws.com/instance_id": one["InstanceId"],
         }
-        ec2(
+        call_ec2(
             cloud,
             call,
             "CreateNetworkInterface",
@@ -256,7 +256,7 @@ def remove_template(cloud: Cloud, call: Call, group: Nodegroup) -> None:
     """Delete EKS's launch template; already gone is fine."""
     try:
         if group.template_id:
-            ec2(cloud, call, "DeleteLaunchTemplate", LaunchTemplateId=group.template_id)
+            call_ec2(cloud, call, "DeleteLaunchTemplate", LaunchTemplateId=group.template_id)
     except AwsError as error:
         if not error.code.startswith("InvalidLaunchTemplateId"):
             raise

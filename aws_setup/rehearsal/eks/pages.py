@@ -7,15 +7,15 @@ from typing import Any
 
 from aws_setup.rehearsal.eks import errors
 
-LARGEST = 100
+MAX_RESULTS = 100
 """Items of a page unless maxResults asks for fewer; also the most that it may ask for."""
 
 
-def page(key: str, items: Sequence[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+def paginate(key: str, items: Sequence[Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return one page of a list, with nextToken while more follow."""
-    size = int(params.get("maxResults") or LARGEST)
-    if not 1 <= size <= LARGEST:
-        raise errors.invalid_parameter(f"maxResults must be between 1 and {LARGEST}")
+    size = int(params.get("maxResults") or MAX_RESULTS)
+    if not 1 <= size <= MAX_RESULTS:
+        raise errors.invalid_parameter(f"maxResults must be between 1 and {MAX_RESULTS}")
     token = str(params.get("nextToken") or "0")
     if not token.isdigit():
         raise errors.invalid_parameter("Invalid nextToken")

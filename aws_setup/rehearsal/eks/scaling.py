@@ -10,14 +10,14 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors, groupchecks, nodegroups, nodes, updates
-from aws_setup.rehearsal.eks.context import region
-from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, shown
+from aws_setup.rehearsal.eks.context import region_store
+from aws_setup.rehearsal.eks.model import Cluster, Document, Nodegroup, response_copy
 from aws_setup.rehearsal.rules import Call
 
 
 def _group(cloud: Cloud, call: Call) -> tuple[Cluster, Nodegroup]:
     """Return the group of a call; refused while it is not ACTIVE or another update runs."""
-    cluster = region(cloud, call).cluster(call.params["clusterName"])
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     group = cluster.nodegroup(call.params["nodegroupName"])
     if group.busy or group.document["status"] not in {"ACTIVE", "DEGRADED"}:
         raise errors.in_use(
@@ -29,7 +29,7 @@ def _group(cloud: Cloud, call: Call) -> tuple[Cluster, Nodegroup]:
     return cluster, group
 
 
-def _run(
+def _start_nodegroup_update(
     cloud: Cloud,
     call: Call,
     *,
@@ -41,7 +41,7 @@ def _run(
     """Start an update of a node group: UPDATING until it has been applied."""
     cluster, group = of
     name = group.document["nodegroupName"]
-    update = updates.begin(cloud, cluster, kind, params, nodegroup=name)
+    update = updates.begin_update(cloud, cluster, kind, params, nodegroup=name)
     group.busy = update.document["id"]
     group.document["status"] = "UPDATING"
 
@@ -50,9 +50,9 @@ def _run(
         group.busy = ""
         group.document["status"] = "ACTIVE"
         update.document["status"] = "Successful"
-        nodegroups.changed(cloud, call, cluster, group)
+        nodegroups.nodes_changed(cloud, call, cluster, group)
 
-    answer = {"update": shown(update.document)}
+    answer = {"update": response_copy(update.document)}
     cloud.later("node group update", lambda: nodes.when_started(cloud, call, group, finish))
     return answer
 
@@ -61,7 +61,7 @@ def update_config(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer UpdateNodegroupConfig: sizes at once in the Auto Scaling group, labels and taints."""
     cluster, group = _group(cloud, call)
     params = call.params
-    sizes = groupchecks.scaling(
+    sizes = groupchecks.check_scaling_config(
         group.document["scalingConfig"] | (params.get("scalingConfig") or {})
     )
     if params.get("scalingConfig"):
@@ -81,11 +81,11 @@ def update_config(cloud: Cloud, call: Call) -> dict[str, Any]:
         _taints(group.document, params.get("taints") or {})
         group.document["updateConfig"] |= params.get("updateConfig") or {}
 
-    told = _told(params)
-    return _run(cloud, call, of=(cluster, group), kind="ConfigUpdate", params=told, apply=apply)
+    told = _notify_labels_and_taints(params)
+    return _start_nodegroup_update(cloud, call, of=(cluster, group), kind="ConfigUpdate", params=told, apply=apply)
 
 
-def _told(params: Document) -> Document:
+def _notify_labels_and_taints(params: Document) -> Document:
     sizes = params.get("scalingConfig") or {}
     names = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredSize"}
     told: Document = {names[key]: str(value) for key, value in sizes.items()}
@@ -124,7 +124,7 @@ def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
     released = f"{wants}.4-{nodegroups.RELEASE_DATE}"
     template = _next_template(cloud, call, group)
     if template:
-        nodes.roll(cloud, call, cluster, group, template["LaunchTemplateData"])
+        nodes.replace_nodes(cloud, call, cluster, group, template["LaunchTemplateData"])
 
     def apply() -> None:
         group.document |= {"version": wants, "releaseVersion": released}
@@ -132,12 +132,12 @@ def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
             group.document["launchTemplate"]["version"] = str(template["VersionNumber"])
 
     told = {"Version": wants, "ReleaseVersion": released}
-    return _run(cloud, call, of=(cluster, group), kind="VersionUpdate", params=told, apply=apply)
+    return _start_nodegroup_update(cloud, call, of=(cluster, group), kind="VersionUpdate", params=told, apply=apply)
 
 
 def _next_template(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
     """Return the template version to go to: of the group's own template, empty for none."""
-    found = groupchecks.template(cloud, call)
+    found = groupchecks.check_launch_template(cloud, call)
     has = group.document.get("launchTemplate", {})
     if found and found["LaunchTemplateId"] != has.get("id"):
         raise errors.invalid_parameter(

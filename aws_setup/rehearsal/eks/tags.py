@@ -10,15 +10,15 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors
-from aws_setup.rehearsal.eks.context import region
-from aws_setup.rehearsal.eks.model import Document, Region
+from aws_setup.rehearsal.eks.context import region_store
+from aws_setup.rehearsal.eks.model import Document, RegionStore
 from aws_setup.rehearsal.rules import Call
 
-MOST = 50
+MAX_TAGS = 50
 """Tags of a resource."""
 
 
-def documents(here: Region) -> Iterator[tuple[str, Document]]:
+def taggable_documents(here: RegionStore) -> Iterator[tuple[str, Document]]:
     """Yield every taggable document of a region with its ARN."""
     for cluster in here.clusters.values():
         yield cluster.document["arn"], cluster.document
@@ -34,7 +34,7 @@ def documents(here: Region) -> Iterator[tuple[str, Document]]:
 
 def _tags(cloud: Cloud, call: Call) -> dict[str, str]:
     arn = call.params["resourceArn"]
-    for key, document in documents(region(cloud, call)):
+    for key, document in taggable_documents(region_store(cloud, call)):
         if key == arn:
             tags: dict[str, str] = document["tags"]
             return tags
@@ -44,8 +44,8 @@ def _tags(cloud: Cloud, call: Call) -> dict[str, str]:
 def tag_resource(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer TagResource."""
     tags = _tags(cloud, call)
-    if len(tags | call.params["tags"]) > MOST:
-        raise errors.invalid_parameter(f"A resource has at most {MOST} tags")
+    if len(tags | call.params["tags"]) > MAX_TAGS:
+        raise errors.invalid_parameter(f"A resource has at most {MAX_TAGS} tags")
     tags |= call.params["tags"]
     return {}
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors
-from aws_setup.rehearsal.eks.context import moment, region
-from aws_setup.rehearsal.eks.model import Cluster, Document, Update, shown
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.context import current_time, region_store
+from aws_setup.rehearsal.eks.model import Cluster, Document, Update, response_copy
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.rules import Call
 
 
-def free(cluster: Cluster, kind: str) -> None:
+def check_no_update_in_progress(cluster: Cluster, kind: str) -> None:
     """Refuse a change while the cluster is not ACTIVE or another update runs."""
     if cluster.busy:
         raise errors.in_use(
@@ -33,7 +33,7 @@ def free(cluster: Cluster, kind: str) -> None:
         )
 
 
-def begin(
+def begin_update(
     cloud: Cloud,
     cluster: Cluster,
     kind: str,
@@ -48,7 +48,7 @@ def begin(
         "status": "InProgress",
         "type": kind,
         "params": [{"type": key, "value": _text(value)} for key, value in params.items()],
-        "createdAt": moment(cloud),
+        "createdAt": current_time(cloud),
         "errors": [],
     }
     update = Update(document, nodegroup=nodegroup, addon=addon)
@@ -56,7 +56,7 @@ def begin(
     return update
 
 
-def on_cluster(
+def start_cluster_update(
     cloud: Cloud,
     cluster: Cluster,
     kind: str,
@@ -64,8 +64,8 @@ def on_cluster(
     apply: Callable[[], None],
 ) -> dict[str, Any]:
     """Start an update of the cluster itself: UPDATING until `apply` has run, then ACTIVE."""
-    free(cluster, kind)
-    update = begin(cloud, cluster, kind, params)
+    check_no_update_in_progress(cluster, kind)
+    update = begin_update(cloud, cluster, kind, params)
     cluster.busy = update.document["id"]
     cluster.document["status"] = "UPDATING"
 
@@ -75,7 +75,7 @@ def on_cluster(
         cluster.document["status"] = "ACTIVE"
         update.document["status"] = "Successful"
 
-    answer = {"update": shown(update.document)}
+    answer = {"update": response_copy(update.document)}
     cloud.later("cluster update", finish)
     return answer
 
@@ -86,20 +86,20 @@ def _text(value: Any) -> str:
 
 def describe_update(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeUpdate; a node group's or add-on's update needs its name too."""
-    cluster = region(cloud, call).cluster(call.params["name"])
+    cluster = region_store(cloud, call).cluster(call.params["name"])
     update = cluster.updates.get(call.params["updateId"])
     named = (call.params.get("nodegroupName", ""), call.params.get("addonName", ""))
     if update is None or (update.nodegroup, update.addon) != named:
         raise errors.not_found(f"No update found for ID: {call.params['updateId']}")
-    return {"update": shown(update.document)}
+    return {"update": response_copy(update.document)}
 
 
 def list_updates(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListUpdates for the cluster, or for one node group or add-on."""
-    cluster = region(cloud, call).cluster(call.params["name"])
+    cluster = region_store(cloud, call).cluster(call.params["name"])
     named = (call.params.get("nodegroupName", ""), call.params.get("addonName", ""))
     ids = [key for key, one in cluster.updates.items() if (one.nodegroup, one.addon) == named]
-    return page("updateIds", ids, call.params)
+    return paginate("updateIds", ids, call.params)
 
 
-ANSWERS = {("eks", "DescribeUpdate"): describe_update, ("eks", "ListUpdates"): list_updates}
+UPDATE_ANSWERS = {("eks", "DescribeUpdate"): describe_update, ("eks", "ListUpdates"): list_updates}

@@ -12,8 +12,8 @@ from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.eks import errors
-from aws_setup.rehearsal.eks.context import today
-from aws_setup.rehearsal.eks.pages import page
+from aws_setup.rehearsal.eks.context import current_date
+from aws_setup.rehearsal.eks.pages import paginate
 from aws_setup.rehearsal.rules import Call
 
 DEFAULT_VERSION = "1.35"
@@ -21,7 +21,7 @@ DEFAULT_VERSION = "1.35"
 
 
 @dataclass(frozen=True)
-class Release:
+class KubernetesVersion:
     """One Kubernetes version with its dates in EKS."""
 
     name: str
@@ -52,15 +52,15 @@ class Release:
         }
 
 
-RELEASES = (
-    Release("1.36", date(2026, 6, 2), date(2027, 8, 2), date(2028, 8, 2)),
-    Release("1.35", date(2026, 1, 27), date(2027, 3, 27), date(2028, 3, 27)),
-    Release("1.34", date(2025, 10, 2), date(2026, 12, 2), date(2027, 12, 2)),
-    Release("1.33", date(2025, 5, 29), date(2026, 7, 29), date(2027, 7, 29)),
-    Release("1.32", date(2025, 1, 23), date(2026, 3, 23), date(2027, 3, 23)),
-    Release("1.31", date(2024, 9, 26), date(2025, 11, 26), date(2026, 11, 26)),
-    Release("1.30", date(2024, 5, 23), date(2025, 7, 23), date(2026, 7, 23)),
-    Release("1.24", date(2022, 11, 15), date(2024, 1, 31), date(2025, 1, 31)),
+KUBERNETES_VERSIONS = (
+    KubernetesVersion("1.36", date(2026, 6, 2), date(2027, 8, 2), date(2028, 8, 2)),
+    KubernetesVersion("1.35", date(2026, 1, 27), date(2027, 3, 27), date(2028, 3, 27)),
+    KubernetesVersion("1.34", date(2025, 10, 2), date(2026, 12, 2), date(2027, 12, 2)),
+    KubernetesVersion("1.33", date(2025, 5, 29), date(2026, 7, 29), date(2027, 7, 29)),
+    KubernetesVersion("1.32", date(2025, 1, 23), date(2026, 3, 23), date(2027, 3, 23)),
+    KubernetesVersion("1.31", date(2024, 9, 26), date(2025, 11, 26), date(2026, 11, 26)),
+    KubernetesVersion("1.30", date(2024, 5, 23), date(2025, 7, 23), date(2026, 7, 23)),
+    KubernetesVersion("1.24", date(2022, 11, 15), date(2024, 1, 31), date(2025, 1, 31)),
 )
 """Every release that this emulator knows, newest first."""
 
@@ -69,21 +69,21 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def supported(day: date) -> tuple[str, ...]:
+def supported_versions(day: date) -> tuple[str, ...]:
     """Return the names of the versions that clusters can be created with on a day."""
-    return tuple(one.name for one in RELEASES if one.status(day) != "UNSUPPORTED")
+    return tuple(one.name for one in KUBERNETES_VERSIONS if one.status(day) != "UNSUPPORTED")
 
 
-def checked(cloud: Cloud, version: str | None) -> str:
+def check_version(cloud: Cloud, version: str | None) -> str:
     """Return the version of a new cluster; raises InvalidParameterException when EKS refuses it."""
     if version is None:
         return DEFAULT_VERSION
-    if version not in supported(today(cloud)):
+    if version not in supported_versions(current_date(cloud)):
         raise errors.invalid_parameter(f"unsupported Kubernetes version {version}")
     return version
 
 
-def _wanted(release: Release, params: dict[str, Any], day: date) -> bool:
+def _wanted(release: KubernetesVersion, params: dict[str, Any], day: date) -> bool:
     asked = params.get("versionStatus") or params.get("status", "").upper().replace("-", "_")
     if params.get("clusterVersions") and release.name not in params["clusterVersions"]:
         return False
@@ -97,9 +97,9 @@ def _wanted(release: Release, params: dict[str, Any], day: date) -> bool:
 
 def describe_cluster_versions(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DescribeClusterVersions; unsupported versions only where they are asked for."""
-    day = today(cloud)
-    found = [one.described(day) for one in RELEASES if _wanted(one, call.params, day)]
-    return page("clusterVersions", found, call.params)
+    day = current_date(cloud)
+    found = [one.described(day) for one in KUBERNETES_VERSIONS if _wanted(one, call.params, day)]
+    return paginate("clusterVersions", found, call.params)
 
 
-ANSWERS = {("eks", "DescribeClusterVersions"): describe_cluster_versions}
+VERSION_ANSWERS = {("eks", "DescribeClusterVersions"): describe_cluster_versions}

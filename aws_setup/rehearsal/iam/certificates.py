@@ -14,15 +14,15 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from aws_setup.rehearsal.backend import everywhere
+from aws_setup.rehearsal.backend import backends_by_region
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.rules import AwsError, Call, Resource
 
 NAME = re.compile(r"^[\w+=,.@-]{1,128}$")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
-class Certificates(dict[str, dict[str, Any]]):
+class ServerCertificates(dict[str, dict[str, Any]]):
     """Server certificates by name: metadata, body, chain and tags."""
 
 
@@ -39,7 +39,7 @@ def _malformed(message: str) -> AwsError:
     return AwsError("MalformedCertificate", message)
 
 
-def _parsed(body: str) -> x509.Certificate:
+def _parse_certificate(body: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(body.encode())
     except ValueError as error:
@@ -67,21 +67,21 @@ def _check_dates(cloud: Cloud, certificate: x509.Certificate) -> None:
         raise _malformed("The certificate is expired or not valid yet.")
 
 
-def upload(cloud: Cloud, call: Call) -> dict[str, Any]:
+def upload_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer UploadServerCertificate: the name is free, certificate and key read and match."""
     params = call.params
     name = params["ServerCertificateName"]
-    held = cloud.room(Certificates)
+    held = cloud.room(ServerCertificates)
     if not NAME.match(name):
         raise AwsError("ValidationError", f"The name {name} is not valid")
     if name in held:
         message = f"The Server Certificate with name {name} already exists."
         raise AwsError("EntityAlreadyExists", message, status=409)
-    certificate = _parsed(params["CertificateBody"])
+    certificate = _parse_certificate(params["CertificateBody"])
     _check_key(certificate, params["PrivateKey"])
     _check_dates(cloud, certificate)
     if params.get("CertificateChain"):
-        _parsed(params["CertificateChain"])
+        _parse_certificate(params["CertificateChain"])
     path = params.get("Path", "/")
     metadata = {
         "Path": path,
@@ -101,40 +101,40 @@ def upload(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"ServerCertificateMetadata": metadata, "Tags": held[name]["Tags"]}
 
 
-def _one(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _find_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     name = call.params["ServerCertificateName"]
-    if name not in cloud.room(Certificates):
+    if name not in cloud.room(ServerCertificates):
         raise _missing(name)
-    return cloud.room(Certificates)[name]
+    return cloud.room(ServerCertificates)[name]
 
 
-def get(cloud: Cloud, call: Call) -> dict[str, Any]:
+def get_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer GetServerCertificate."""
-    found = {key: value for key, value in _one(cloud, call).items() if value is not None}
+    found = {key: value for key, value in _find_certificate(cloud, call).items() if value is not None}
     return {"ServerCertificate": found}
 
 
-def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_server_certificates(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListServerCertificates below a path."""
     prefix = call.params.get("PathPrefix", "/")
-    held = [one["ServerCertificateMetadata"] for one in cloud.room(Certificates).values()]
+    held = [one["ServerCertificateMetadata"] for one in cloud.room(ServerCertificates).values()]
     listed = [one for one in held if one["Path"].startswith(prefix)]
     return {"ServerCertificateMetadataList": listed, "IsTruncated": False}
 
 
-def _user(cloud: Cloud, arn: str) -> str:
+def _load_balancer_using(cloud: Cloud, arn: str) -> str:
     """Return the load balancer of any region that uses a certificate; empty for none."""
-    for where in everywhere("elb").values():
+    for where in backends_by_region("elb").values():
         for balancer in where.load_balancers.values():
             if any(one.ssl_certificate_id == arn for one in balancer.listeners):
                 return str(balancer.name)
     return ""
 
 
-def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer DeleteServerCertificate: refused while a load balancer uses it."""
-    found = _one(cloud, call)["ServerCertificateMetadata"]
-    if balancer := _user(cloud, found["Arn"]):
+    found = _find_certificate(cloud, call)["ServerCertificateMetadata"]
+    if balancer := _load_balancer_using(cloud, found["Arn"]):
         raise AwsError(
             "DeleteConflict",
             f"Certificate: {found['ServerCertificateId']} is currently in use by arn:aws:"
@@ -142,51 +142,51 @@ def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
             "remove it first before deleting it from IAM.",
             status=409,
         )
-    del cloud.room(Certificates)[found["ServerCertificateName"]]
+    del cloud.room(ServerCertificates)[found["ServerCertificateName"]]
     del cloud.room(PrivateKeys)[found["Arn"]]
     return {}
 
 
-def tag(cloud: Cloud, call: Call) -> dict[str, Any]:
+def tag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer TagServerCertificate."""
-    found = _one(cloud, call)
+    found = _find_certificate(cloud, call)
     keys = {one["Key"] for one in call.params["Tags"]}
     found["Tags"] = [one for one in found["Tags"] if one["Key"] not in keys] + call.params["Tags"]
     return {}
 
 
-def untag(cloud: Cloud, call: Call) -> dict[str, Any]:
+def untag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer UntagServerCertificate."""
-    found = _one(cloud, call)
+    found = _find_certificate(cloud, call)
     found["Tags"] = [one for one in found["Tags"] if one["Key"] not in call.params["TagKeys"]]
     return {}
 
 
-def tags(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_server_certificate_tags(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer ListServerCertificateTags."""
-    return {"Tags": _one(cloud, call)["Tags"], "IsTruncated": False}
+    return {"Tags": _find_certificate(cloud, call)["Tags"], "IsTruncated": False}
 
 
-def exists(cloud: Cloud) -> list[Thing]:
+def exists(cloud: Cloud) -> list[Resource]:
     """List the server certificates; they cost nothing."""
     return [
-        Thing(
+        Resource(
             "iam",
             "server certificate",
             name,
             "",
             tags={tag["Key"]: tag["Value"] for tag in one["Tags"]},
         )
-        for name, one in cloud.room(Certificates).items()
+        for name, one in cloud.room(ServerCertificates).items()
     ]
 
 
-ANSWERS = {
-    ("iam", "UploadServerCertificate"): upload,
-    ("iam", "GetServerCertificate"): get,
-    ("iam", "ListServerCertificates"): list_all,
-    ("iam", "DeleteServerCertificate"): delete,
-    ("iam", "TagServerCertificate"): tag,
-    ("iam", "UntagServerCertificate"): untag,
-    ("iam", "ListServerCertificateTags"): tags,
+SERVER_CERTIFICATE_ANSWERS = {
+    ("iam", "UploadServerCertificate"): upload_server_certificate,
+    ("iam", "GetServerCertificate"): get_server_certificate,
+    ("iam", "ListServerCertificates"): list_server_certificates,
+    ("iam", "DeleteServerCertificate"): delete_server_certificate,
+    ("iam", "TagServerCertificate"): tag_server_certificate,
+    ("iam", "UntagServerCertificate"): untag_server_certificate,
+    ("iam", "ListServerCertificateTags"): list_server_certificate_tags,
 }

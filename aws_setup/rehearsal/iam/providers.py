@@ -11,7 +11,7 @@ from aws_setup.rehearsal.cloud import Cloud
 from aws_setup.rehearsal.rules import AwsError, Call
 
 
-def _ids(cloud: Cloud, call: Call) -> list[str]:
+def _client_ids_of(cloud: Cloud, call: Call) -> list[str]:
     arn = call.params["OpenIDConnectProviderArn"]
     held = cloud.backend("iam").open_id_providers.get(arn)
     if held is None:
@@ -21,23 +21,23 @@ def _ids(cloud: Cloud, call: Call) -> list[str]:
     return found
 
 
-def add(cloud: Cloud, call: Call) -> dict[str, Any]:
+def add_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer AddClientIDToOpenIDConnectProvider; an id that is there already is no error."""
-    ids = _ids(cloud, call)
+    ids = _client_ids_of(cloud, call)
     if call.params["ClientID"] not in ids:
         ids.append(call.params["ClientID"])
     return {}
 
 
-def remove(cloud: Cloud, call: Call) -> dict[str, Any]:
+def remove_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Answer RemoveClientIDFromOpenIDConnectProvider; an id that is not there is no error."""
-    ids = _ids(cloud, call)
+    ids = _client_ids_of(cloud, call)
     if call.params["ClientID"] in ids:
         ids.remove(call.params["ClientID"])
     return {}
 
 
-ANSWERS = {
-    ("iam", "AddClientIDToOpenIDConnectProvider"): add,
-    ("iam", "RemoveClientIDFromOpenIDConnectProvider"): remove,
+OIDC_PROVIDER_ANSWERS = {
+    ("iam", "AddClientIDToOpenIDConnectProvider"): add_client_id,
+    ("iam", "RemoveClientIDFromOpenIDConnectProvider"): remove_client_id,
 }

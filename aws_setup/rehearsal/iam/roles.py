@@ -11,13 +11,13 @@ from typing import Any
 
 from aws_setup.rehearsal.access import is_denied
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.rules import AwsError, Call, Thing
+from aws_setup.rehearsal.rules import AwsError, Call, Resource
 
-INSIDE = "rehearsal"
+INTERNAL_CLIENT = "rehearsal"
 """Client of the calls that one service does for another, which need no permission."""
 
 
-class Unseen:
+class PropagationDelay:
     """Which roles and attachments other services do not see yet, by the second they will."""
 
     def __init__(self) -> None:
@@ -29,30 +29,30 @@ class Unseen:
         return now < self.until.get((role_id, what), 0.0)
 
 
-def _named(cloud: Cloud, name: str) -> Any:
+def _find_role(cloud: Cloud, name: str) -> Any:
     for role in cloud.backend("iam").roles.values():
         if role.name == name:
             return role
     return None
 
 
-def _hide(cloud: Cloud, role_id: str, what: str) -> None:
+def _delay_visibility(cloud: Cloud, role_id: str, what: str) -> None:
     if cloud.settings.lag and cloud.clock.speed:
         until = cloud.clock.now() + cloud.latencies["iam visible"]
-        cloud.room(Unseen).until[role_id, what] = until
+        cloud.room(PropagationDelay).until[role_id, what] = until
 
 
-def visible(cloud: Cloud, name: str) -> Any:
+def visible_role(cloud: Cloud, name: str) -> Any:
     """Return moto's role of a name as another service sees it; None while it does not."""
-    role = _named(cloud, name)
-    if role is None or cloud.room(Unseen).hides(role.id, "", cloud.clock.now()):
+    role = _find_role(cloud, name)
+    if role is None or cloud.room(PropagationDelay).hides(role.id, "", cloud.clock.now()):
         return None
     return role
 
 
 def visible_policies(cloud: Cloud, role: Any) -> set[str]:
     """Return the ARNs of the managed policies that another service sees on a role."""
-    unseen, now = cloud.room(Unseen), cloud.clock.now()
+    unseen, now = cloud.room(PropagationDelay), cloud.clock.now()
     return {arn for arn in role.managed_policies if not unseen.hides(role.id, arn, now)}
 
 
@@ -94,7 +94,7 @@ def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) 
     return False
 
 
-def may_pass(cloud: Cloud, call: Call, arn: str) -> None:
+def check_pass_role(cloud: Cloud, call: Call, arn: str) -> None:
     """Refuse a role that the caller may not hand to a service (iam:PassRole).
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
@@ -110,51 +110,51 @@ def may_pass(cloud: Cloud, call: Call, arn: str) -> None:
 
 
 def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
-    _hide(cloud, answer["Role"]["RoleId"], "")
+    _delay_visibility(cloud, answer["Role"]["RoleId"], "")
 
 
 def _attached(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
-    _hide(cloud, _named(cloud, call.params["RoleName"]).id, call.params["PolicyArn"])
+    _delay_visibility(cloud, _find_role(cloud, call.params["RoleName"]).id, call.params["PolicyArn"])
 
 
 def _in_profile(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     profile = cloud.backend("iam").instance_profiles[call.params["InstanceProfileName"]]
-    _hide(cloud, profile.id, "")
+    _delay_visibility(cloud, profile.id, "")
 
 
-def _profile(cloud: Cloud, call: Call) -> None:
+def _check_pass_instance_profile(cloud: Cloud, call: Call) -> None:
     """RunInstances: the caller may pass the profile's role, and EC2 sees the profile by now."""
     asked = call.params.get("IamInstanceProfile") or {}
-    if asked and call.client != INSIDE:
-        may_pass(cloud, call, str(asked.get("Arn") or asked.get("Name")))
+    if asked and call.client != INTERNAL_CLIENT:
+        check_pass_role(cloud, call, str(asked.get("Arn") or asked.get("Name")))
     for profile in cloud.backend("iam").instance_profiles.values():
-        hidden = cloud.room(Unseen).hides(profile.id, "", cloud.clock.now())
+        hidden = cloud.room(PropagationDelay).hides(profile.id, "", cloud.clock.now())
         if hidden and (asked.get("Arn") == profile.arn or asked.get("Name") == profile.name):
             message = f"Value ({profile.name}) for parameter iamInstanceProfile.name is invalid. "
             raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile name")
 
 
-def exists(cloud: Cloud) -> list[Thing]:
+def exists(cloud: Cloud) -> list[Resource]:
     """List roles, instance profiles, OIDC providers and own policies; none of them bills."""
     backend = cloud.backend("iam")
     roles = [
-        Thing("iam", "role", role.name, "", tags=_plain(role.tags))
+        Resource("iam", "role", role.name, "", tags=_resource_tags(role.tags))
         for role in backend.roles.values()
     ]
-    profiles = [Thing("iam", "instance profile", name, "") for name in backend.instance_profiles]
+    profiles = [Resource("iam", "instance profile", name, "") for name in backend.instance_profiles]
     providers = [
-        Thing("iam", "oidc provider", arn, "", tags=_plain(one.tag_list_type))
+        Resource("iam", "oidc provider", arn, "", tags=_resource_tags(one.tag_list_type))
         for arn, one in backend.open_id_providers.items()
     ]
     own = [
-        Thing("iam", "policy", arn, "")
+        Resource("iam", "policy", arn, "")
         for arn in backend.managed_policies
         if not arn.startswith("arn:aws:iam::aws:")
     ]
     return roles + profiles + providers + own
 
 
-def _plain(tags: Iterable[dict[str, str]] | None) -> dict[str, str]:
+def _resource_tags(tags: Iterable[dict[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags or []}
 
 
@@ -163,4 +163,4 @@ AFTER = {
     ("iam", "AttachRolePolicy"): _attached,
     ("iam", "AddRoleToInstanceProfile"): _in_profile,
 }
-BEFORE = {("ec2", "RunInstances"): _profile}
+BEFORE = {("ec2", "RunInstances"): _check_pass_instance_profile}

@@ -50,4 +50,4 @@ def _result(action: str, resource: str, denied: bool) -> dict[str, Any]:
     }
 
 
-ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}
+SIMULATE_ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}

@@ -11,22 +11,22 @@ from typing import Any
 
 import yaml
 
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.errors import KubeObject
 from aws_setup.rehearsal.kube.requests import ADMINS, User
 
 ADMIN_POLICIES = ("AmazonEKSClusterAdminPolicy",)
 _SESSION = re.compile(r"^arn:(aws[\w-]*):sts::(\d+):assumed-role/([^/]+)/[^/]+$")
 
 
-def reduced(arn: str) -> str:
+def principal_of_session(arn: str) -> str:
     """Return the ARN that access goes by: the role's for a session of an assumed role."""
     found = _SESSION.match(arn)
     return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else arn
 
 
-def by_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> User | None:
+def user_of_access_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> User | None:
     """Return the user of an access entry; an administrator by policy for the whole cluster."""
-    held = entries.get(reduced(arn))
+    held = entries.get(principal_of_session(arn))
     if held is None:
         return None
     entry = held["entry"]
@@ -38,12 +38,12 @@ def by_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> User | None:
     return User(str(entry["username"]), admin=admin, groups=groups)
 
 
-def by_aws_auth(arn: str, config_map: Obj | None) -> User | None:
+def user_of_aws_auth(arn: str, config_map: KubeObject | None) -> User | None:
     """Return the user that aws-auth maps a principal to; None also when it does not parse."""
     data = (config_map or {}).get("data") or {}
     for key, field in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
         for row in _rows(data.get(key, "")):
-            if str(row.get(field, "")).lower() == reduced(arn).lower():
+            if str(row.get(field, "")).lower() == principal_of_session(arn).lower():
                 groups = tuple(row.get("groups") or ())
                 return User(str(row.get("username") or arn), admin=ADMINS in groups, groups=groups)
     return None

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.rehearsal.kube import apply, deletion, errors, merging, rules
-from aws_setup.rehearsal.kube.errors import ApiError, Obj
-from aws_setup.rehearsal.kube.kinds import Kind
-from aws_setup.rehearsal.kube.requests import Request, Target
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kube.kinds import ResourceKind
+from aws_setup.rehearsal.kube.requests import Request, RequestTarget
 from aws_setup.rehearsal.kube.selectors import by_fields, by_labels
-from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.kube.state import ObjectStore
 
 PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/json-patch+json": merging.json_patch,
@@ -24,24 +24,24 @@ APPLY = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """A complete answer: an object, or text as the pod log has it, and its media type."""
 
     status: int
-    body: Obj | str
+    body: KubeObject | str
     kind: str = ""
 
 
-class Api:
+class ObjectApi:
     """Answers requests about objects; used under the server's lock."""
 
-    def __init__(self, state: State, *, log_of: Callable[[Obj, Request], str]) -> None:
+    def __init__(self, state: ObjectStore, *, log_of: Callable[[KubeObject, Request], str]) -> None:
         """Answer from `state`; `log_of` gives a pod's log."""
         self.state = state
-        self.owners = apply.Owners()
+        self.owners = apply.FieldManagers()
         self._log_of = log_of
 
-    def answer(self, request: Request, target: Target) -> Answer:
+    def answer(self, request: Request, target: RequestTarget) -> ApiResponse:
         """Answer everything but watches.
 
         Raises:
@@ -56,18 +56,18 @@ class Api:
             raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
         return work(request, target)
 
-    def _get(self, _: Request, target: Target) -> Answer:
-        return Answer(200, self._one(target))
+    def _get(self, _: Request, target: RequestTarget) -> ApiResponse:
+        return ApiResponse(200, self._one(target))
 
-    def _list(self, request: Request, target: Target) -> Answer:
-        return Answer(200, self.listing(request, target))
+    def _list(self, request: Request, target: RequestTarget) -> ApiResponse:
+        return ApiResponse(200, self.listing(request, target))
 
-    def chosen(self, request: Request, target: Target) -> Callable[[Obj], bool]:
+    def chosen(self, request: Request, target: RequestTarget) -> Callable[[KubeObject], bool]:
         """Return the test of whether a list or watch wants an object."""
         labels = by_labels(request.query.get("labelSelector", ""))
         fields = by_fields(request.query.get("fieldSelector", ""))
 
-        def wants(obj: Obj) -> bool:
+        def wants(obj: KubeObject) -> bool:
             meta = obj["metadata"]
             if target.namespace and meta.get("namespace") != target.namespace:
                 return False
@@ -77,7 +77,7 @@ class Api:
 
         return wants
 
-    def listing(self, request: Request, target: Target) -> Obj:
+    def listing(self, request: Request, target: RequestTarget) -> KubeObject:
         """Return the list object that a GET on a collection answers."""
         wants = self.chosen(request, target)
         kind = target.kind
@@ -89,18 +89,18 @@ class Api:
             "items": found,
         }
 
-    def _one(self, target: Target) -> Obj:
+    def _one(self, target: RequestTarget) -> KubeObject:
         return self.state.need(target.kind.plural, target.name, target.namespace)
 
-    def _create(self, request: Request, target: Target) -> Answer:
+    def _create(self, request: Request, target: RequestTarget) -> ApiResponse:
         kind = target.kind
-        obj = rules.shape(kind, request.document(), namespace=target.namespace)
+        obj = rules.check_shape(kind, request.document(), namespace=target.namespace)
         meta = obj["metadata"]
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = meta["generateName"] + secrets.token_hex(3)[:5]
         return self._add(request, kind, obj)
 
-    def _add(self, request: Request, kind: Kind, obj: Obj) -> Answer:
+    def _add(self, request: Request, kind: ResourceKind, obj: KubeObject) -> ApiResponse:
         meta = obj["metadata"]
         namespace = meta.get("namespace", "")
         self._open(kind, namespace)
@@ -108,20 +108,20 @@ class Api:
             meta.pop(owned, None)
         if "status" in kind.subresources:
             obj.pop("status", None)
-        rules.names(kind, obj)
+        rules.check_names(kind, obj)
         if (kind.plural, namespace, meta["name"]) in self.state.objects:
             raise errors.exists(kind.qualified, meta["name"])
-        rules.fill(kind, obj, address=self.state.address)
+        rules.set_defaults(kind, obj, address=self.state.address)
         rules.validate(kind, obj | {"kind": kind.name})
         if request.dry:
-            return Answer(201, obj)
+            return ApiResponse(201, obj)
         if kind.plural == "persistentvolumeclaims":
             meta["finalizers"] = [*meta.get("finalizers", []), deletion.CLAIM_IN_USE]
         kept = self.state.put(kind.plural, obj)
         self.owners.written(None, kept, request.manager)
-        return Answer(201, kept)
+        return ApiResponse(201, kept)
 
-    def _open(self, kind: Kind, namespace: str) -> None:
+    def _open(self, kind: ResourceKind, namespace: str) -> None:
         """Refuse to create in a namespace that is not there or on its way out."""
         if not kind.namespaced:
             return
@@ -134,14 +134,14 @@ class Api:
                 "terminated",
             )
 
-    def _update(self, request: Request, target: Target) -> Answer:
+    def _update(self, request: Request, target: RequestTarget) -> ApiResponse:
         before = self._one(target)
-        after = rules.shape(target.kind, request.document(), namespace=target.namespace)
+        after = rules.check_shape(target.kind, request.document(), namespace=target.namespace)
         if after["metadata"].get("name") != target.name:
             raise errors.bad_request("the name of the object does not match the name on the URL")
         return self._write(request, target, before, after)
 
-    def _patch(self, request: Request, target: Target) -> Answer:
+    def _patch(self, request: Request, target: RequestTarget) -> ApiResponse:
         kind_of_patch = request.content_type.partition(";")[0].strip()
         if kind_of_patch == APPLY:
             return self._apply(request, target)
@@ -151,8 +151,8 @@ class Api:
         after = PATCHES[kind_of_patch](before, request.document())
         return self._write(request, target, before, after)
 
-    def _apply(self, request: Request, target: Target) -> Answer:
-        config = rules.shape(target.kind, request.document(), namespace=target.namespace)
+    def _apply(self, request: Request, target: RequestTarget) -> ApiResponse:
+        config = rules.check_shape(target.kind, request.document(), namespace=target.namespace)
         config["metadata"].setdefault("name", target.name)
         config["metadata"].pop("managedFields", None)
         before = self.state.get(target.kind.plural, target.name, target.namespace)
@@ -167,15 +167,15 @@ class Api:
         if not force:
             self.owners.check(before, config, manager)
         drop = self.owners.given_up(before, config, manager)
-        after = apply.merged(before, config, drop)
+        after = apply.apply_configuration(before, config, drop)
         answer = self._write(request, target, before, after, plain=False)
         if not request.dry:
             self.owners.applied(before, config, manager, force=force)
         return answer
 
     def _write(
-        self, request: Request, target: Target, before: Obj, after: Obj, *, plain: bool = True
-    ) -> Answer:
+        self, request: Request, target: RequestTarget, before: KubeObject, after: KubeObject, *, plain: bool = True
+    ) -> ApiResponse:
         """Keep a changed object, unless it rests on an old version or breaks a rule."""
         kind, meta, old = target.kind, after["metadata"], before["metadata"]
         given = meta.get("resourceVersion")
@@ -184,17 +184,17 @@ class Api:
         if meta.get("uid") not in {None, old["uid"]}:
             raise errors.conflict(kind.qualified, target.name)
         after = self._part(target, before, after)
-        rules.fill(kind, after, address=self.state.address, before=before)
+        rules.set_defaults(kind, after, address=self.state.address, before=before)
         rules.validate(kind, after | {"kind": kind.name})
-        rules.unchanged(kind, before, after)
+        rules.check_immutable_fields(kind, before, after)
         if request.dry:
-            return Answer(200, after)
+            return ApiResponse(200, after)
         kept = self.state.put(kind.plural, after)
         if plain and kept["metadata"]["resourceVersion"] != old["resourceVersion"]:
             self.owners.written(before, kept, request.manager)
-        return Answer(200, kept)
+        return ApiResponse(200, kept)
 
-    def _part(self, target: Target, before: Obj, after: Obj) -> Obj:
+    def _part(self, target: RequestTarget, before: KubeObject, after: KubeObject) -> KubeObject:
         """Take over what this request may write: the status, or all but the status."""
         after = copy.deepcopy(after)
         if target.subresource == "status":
@@ -205,58 +205,58 @@ class Api:
             after["metadata"]["deletionTimestamp"] = before["metadata"]["deletionTimestamp"]
         return after
 
-    def _delete(self, request: Request, target: Target) -> Answer:
+    def _delete(self, request: Request, target: RequestTarget) -> ApiResponse:
         held, options = self._one(target), request.options()
         wanted = options.get("preconditions") or {}
         for key in ("uid", "resourceVersion"):
             if wanted.get(key) and wanted[key] != held["metadata"][key]:
                 raise errors.conflict(target.kind.qualified, target.name)
         if request.dry:
-            return Answer(200, held)
-        left = deletion.delete(self.state, target.kind.plural, held, options=options)
+            return ApiResponse(200, held)
+        left = deletion.delete_object(self.state, target.kind.plural, held, options=options)
         if "deletionTimestamp" in left["metadata"]:
-            return Answer(200, left)
+            return ApiResponse(200, left)
         details = {"name": target.name, "kind": target.kind.plural, "uid": held["metadata"]["uid"]}
-        return Answer(200, _success(details))
+        return ApiResponse(200, _success(details))
 
-    def _delete_all(self, request: Request, target: Target) -> Answer:
+    def _delete_all(self, request: Request, target: RequestTarget) -> ApiResponse:
         found = self.listing(request, target)
         for one in found["items"]:
             if not request.dry:
-                deletion.delete(self.state, target.kind.plural, one, options=request.options())
-        return Answer(200, found)
+                deletion.delete_object(self.state, target.kind.plural, one, options=request.options())
+        return ApiResponse(200, found)
 
-    def _subresource(self, request: Request, target: Target) -> Answer:
+    def _subresource(self, request: Request, target: RequestTarget) -> ApiResponse:
         held = self._one(target)
         if target.subresource == "log":
-            return Answer(200, self._log_of(held, request))
+            return ApiResponse(200, self._log_of(held, request))
         if target.subresource == "eviction":
             options = (request.document() or {}).get("deleteOptions") or {}
-            deletion.delete(self.state, "pods", held, options=options)
-            return Answer(201, _success({"name": target.name, "kind": "pods"}))
+            deletion.delete_object(self.state, "pods", held, options=options)
+            return ApiResponse(201, _success({"name": target.name, "kind": "pods"}))
         if target.subresource == "scale":
             return self._scale(request, target, held)
         if request.method == "GET":
-            return Answer(200, held)
+            return ApiResponse(200, held)
         return (
             self._patch(request, target)
             if request.method == "PATCH"
             else self._update(request, target)
         )
 
-    def _scale(self, request: Request, target: Target, held: Obj) -> Answer:
+    def _scale(self, request: Request, target: RequestTarget, held: KubeObject) -> ApiResponse:
         scale = _scale_of(held)
         if request.method == "GET":
-            return Answer(200, scale)
+            return ApiResponse(200, scale)
         body = request.document()
         asked = body if request.method == "PUT" else merging.json_merge(scale, body)
         after = held | {"spec": held["spec"] | {"replicas": int(asked["spec"]["replicas"])}}
-        whole = Target(target.kind, target.namespace, target.name)
+        whole = RequestTarget(target.kind, target.namespace, target.name)
         kept = self._write(request, whole, held, after).body
-        return Answer(200, _scale_of(kept) if isinstance(kept, dict) else scale)
+        return ApiResponse(200, _scale_of(kept) if isinstance(kept, dict) else scale)
 
 
-def _scale_of(held: Obj) -> Obj:
+def _scale_of(held: KubeObject) -> KubeObject:
     meta = {key: held["metadata"].get(key) for key in ("name", "namespace", "uid")}
     meta["resourceVersion"] = held["metadata"]["resourceVersion"]
     return {
@@ -268,7 +268,7 @@ def _scale_of(held: Obj) -> Obj:
     }
 
 
-def _success(details: Obj) -> Obj:
+def _success(details: KubeObject) -> KubeObject:
     return {
         "kind": "Status",
         "apiVersion": "v1",
@@ -278,11 +278,11 @@ def _success(details: Obj) -> Obj:
     }
 
 
-def review(request: Request) -> Answer:
+def access_review(request: Request) -> ApiResponse:
     """Answer a SelfSubjectAccessReview: everything for an admin, nothing for others.
 
     What is asked does not matter, so a protobuf body, as kubectl sends one, is not read.
     """
     asked = {} if "protobuf" in request.content_type else request.document()
     named = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-    return Answer(201, asked | named | {"status": {"allowed": request.user.admin}})
+    return ApiResponse(201, asked | named | {"status": {"allowed": request.user.admin}})

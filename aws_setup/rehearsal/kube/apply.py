@@ -10,14 +10,14 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from aws_setup.rehearsal.kube.errors import ApiError, Obj
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kube.merging import list_key
 
 Path = tuple[str, ...]
 """Where a value is; an entry of a list with a merge key is named `[key=value]`."""
 
-SERVERS = {"apiVersion", "kind", "status"}
-SERVERS_META = {
+SERVER_FIELDS = {"apiVersion", "kind", "status"}
+SERVER_METADATA_FIELDS = {
     "name",
     "namespace",
     "uid",
@@ -28,31 +28,31 @@ SERVERS_META = {
 }
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaf_fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield every leaf of an object with its path; what the server owns is left out."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            if (not path and key in SERVERS) or (path == ("metadata",) and key in SERVERS_META):
+            if (not path and key in SERVER_FIELDS) or (path == ("metadata",) and key in SERVER_METADATA_FIELDS):
                 continue
-            yield from leaves(inner, (*path, key))
+            yield from leaf_fields(inner, (*path, key))
     elif isinstance(value, list) and (key := list_key(path[-1] if path else "", value)):
         for one in value:
-            yield from leaves(one, (*path, f"[{key}={one[key]}]"))
+            yield from leaf_fields(one, (*path, f"[{key}={one[key]}]"))
     else:
         yield path, value
 
 
-class Owners:
+class FieldManagers:
     """Which manager owns which leaves, by the uid of the object."""
 
     def __init__(self) -> None:
         """Start without any."""
         self._by_uid: dict[str, dict[str, set[Path]]] = {}
 
-    def written(self, before: Obj | None, after: Obj, manager: str) -> None:
+    def written(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:
         """Note a plain write: what it changed is the writer's, and nobody else's."""
-        old = dict(leaves(before)) if before else {}
-        new = dict(leaves(after))
+        old = dict(leaf_fields(before)) if before else {}
+        new = dict(leaf_fields(after))
         changed = {path for path, value in new.items() if path not in old or old[path] != value}
         gone = old.keys() - new.keys()
         managers = self._by_uid.setdefault(after["metadata"]["uid"], {})
@@ -60,23 +60,23 @@ class Owners:
             held.difference_update(changed | gone)
         managers.setdefault(manager, set()).update(changed)
 
-    def applied(self, obj: Obj, config: Obj, manager: str, *, force: bool) -> None:
+    def applied(self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool) -> None:
         """Note an apply: the configuration's leaves are the manager's, and only those."""
-        mine = {path for path, _ in leaves(config)}
+        mine = {path for path, _ in leaf_fields(config)}
         managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
         if force:
             for held in managers.values():
                 held.difference_update(mine)
         managers[manager] = mine
 
-    def check(self, current: Obj, config: Obj, manager: str) -> None:
+    def check(self, current: KubeObject, config: KubeObject, manager: str) -> None:
         """Refuse an apply that changes another manager's field.
 
         Raises:
             ApiError: 409, with one cause for each field.
         """
-        now = dict(leaves(current))
-        wanted = dict(leaves(config))
+        now = dict(leaf_fields(current))
+        wanted = dict(leaf_fields(config))
         causes = []
         for other, held in self._by_uid.get(current["metadata"]["uid"], {}).items():
             for path in sorted(held & wanted.keys()):
@@ -92,17 +92,17 @@ class Owners:
                 details={"causes": causes},
             )
 
-    def given_up(self, current: Obj, config: Obj, manager: str) -> set[Path]:
+    def given_up(self, current: KubeObject, config: KubeObject, manager: str) -> set[Path]:
         """Return what this manager applied before, leaves out now, and no other owns."""
         managers = self._by_uid.get(current["metadata"]["uid"], {})
         others: set[Path] = set()
         for name, held in managers.items():
             if name != manager:
                 others |= held
-        return managers.get(manager, set()) - {path for path, _ in leaves(config)} - others
+        return managers.get(manager, set()) - {path for path, _ in leaf_fields(config)} - others
 
 
-def _cause(manager: str, path: Path) -> Obj:
+def _cause(manager: str, path: Path) -> KubeObject:
     field = "".join(part if part.startswith("[") else f".{part}" for part in path)
     return {
         "reason": "FieldManagerConflict",
@@ -111,29 +111,29 @@ def _cause(manager: str, path: Path) -> Obj:
     }
 
 
-def merged(current: Obj, config: Obj, drop: set[Path]) -> Obj:
+def apply_configuration(current: KubeObject, config: KubeObject, drop: set[Path]) -> KubeObject:
     """Return `current` with the applied configuration put in and `drop` taken out."""
-    result: Obj = _put_in(current, config, "")
+    result: KubeObject = _merge_value(current, config, "")
     for path in drop:
-        _take_out(result, path)
+        _remove_leaf(result, path)
     return result
 
 
-def _put_in(target: Any, config: Any, field: str) -> Any:
+def _merge_value(target: Any, config: Any, field: str) -> Any:
     if isinstance(config, dict) and isinstance(target, dict):
         result = dict(target)
         for key, value in config.items():
-            result[key] = _put_in(target.get(key), value, key)
+            result[key] = _merge_value(target.get(key), value, key)
         return result
     if isinstance(config, list) and isinstance(target, list) and (key := list_key(field, config)):
         named = {one.get(key): one for one in target}
         for one in config:
-            named[one[key]] = _put_in(named.get(one[key]), one, "")
+            named[one[key]] = _merge_value(named.get(one[key]), one, "")
         return list(named.values())
     return copy.deepcopy(config)
 
 
-def _take_out(root: Obj, path: Path) -> None:
+def _remove_leaf(root: KubeObject, path: Path) -> None:
     """Remove a leaf, and the containers that it leaves empty."""
     holders: list[tuple[Any, Any]] = []
     value: Any = root
@@ -144,7 +144,7 @@ def _take_out(root: Obj, path: Path) -> None:
         holders.append((value, at))
         value = value[at]
     for depth, (holder, at) in enumerate(reversed(holders)):
-        if depth and not _hollow(holder[at]):
+        if depth and not _is_empty(holder[at]):
             break
         del holder[at]
 
@@ -159,5 +159,5 @@ def _index(value: Any, part: str) -> Any:
     return None
 
 
-def _hollow(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     return isinstance(value, dict | list) and not value

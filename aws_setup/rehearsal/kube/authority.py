@@ -19,7 +19,7 @@ NAMES = ("localhost", "kubernetes", "kubernetes.default.svc")
 
 
 @dataclass(frozen=True)
-class Authority:
+class CertificateAuthority:
     """A CA: what clients must trust, and the server side that they then talk to."""
 
     pem: str
@@ -27,7 +27,7 @@ class Authority:
 
 
 @lru_cache(maxsize=1)
-def authority() -> Authority:
+def certificate_authority() -> CertificateAuthority:
     """Return this process's CA and a TLS context with a certificate for 127.0.0.1."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = _name("kubernetes")
@@ -51,7 +51,7 @@ def authority() -> Authority:
         )
         .sign(ca_key, hashes.SHA256())
     )
-    return Authority(pem=_pem(ca).decode(), context=_context(served, key))
+    return CertificateAuthority(pem=_pem(ca).decode(), context=_context(served, key))
 
 
 def _name(common: str) -> x509.Name:

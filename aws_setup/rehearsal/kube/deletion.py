@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.errors import KubeObject
 from aws_setup.rehearsal.kube.kinds import KINDS
-from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.kube.state import ObjectStore
 
 FOREGROUND = "foregroundDeletion"
 CLAIM_IN_USE = "kubernetes.io/pvc-protection"
@@ -20,12 +20,12 @@ GRACE = 30
 PLURALS = {one.name: one.plural for one in KINDS.values()}
 
 
-def delete(state: State, plural: str, obj: Obj, *, options: Obj | None = None) -> Obj:
+def delete_object(state: ObjectStore, plural: str, obj: KubeObject, *, options: KubeObject | None = None) -> KubeObject:
     """Delete an object, or mark it when finalizers or grace keep it; returns it as it then is."""
     options = options or {}
     policy = options.get("propagationPolicy", "Background")
     if policy == "Orphan":
-        _orphan(state, obj)
+        _orphan_dependents(state, obj)
     marked = copy.deepcopy(obj)
     meta = marked["metadata"]
     if policy == "Foreground" and state.owned(meta["uid"]):
@@ -42,7 +42,7 @@ def delete(state: State, plural: str, obj: Obj, *, options: Obj | None = None) -
     return state.put(plural, marked)
 
 
-def _grace(plural: str, obj: Obj, options: Obj) -> int:
+def _grace(plural: str, obj: KubeObject, options: KubeObject) -> int:
     """Return the seconds of grace; only a pod on a node has any."""
     spec = obj.get("spec") or {}
     if plural != "pods" or not spec.get("nodeName"):
@@ -53,7 +53,7 @@ def _grace(plural: str, obj: Obj, options: Obj) -> int:
     return int(spec.get("terminationGracePeriodSeconds", GRACE) if asked is None else asked)
 
 
-def _orphan(state: State, owner: Obj) -> None:
+def _orphan_dependents(state: ObjectStore, owner: KubeObject) -> None:
     uid = owner["metadata"]["uid"]
     for one in state.owned(uid):
         kept = copy.deepcopy(one)
@@ -62,36 +62,36 @@ def _orphan(state: State, owner: Obj) -> None:
         state.put(PLURALS[one["kind"]], kept)
 
 
-def collect(state: State) -> None:
+def collect_garbage(state: ObjectStore) -> None:
     """Do what the garbage collector does: dependants of the dead, the marked, namespaces."""
     alive = {obj["metadata"]["uid"] for obj in state.objects.values()}
     for (plural, _, _), obj in list(state.objects.items()):
         meta = obj["metadata"]
         owners = [one["uid"] for one in meta.get("ownerReferences", [])]
         if owners and not alive & set(owners) and "deletionTimestamp" not in meta:
-            delete(state, plural, obj)
+            delete_object(state, plural, obj)
         elif "deletionTimestamp" in meta:
             _finish(state, plural, obj)
     for namespace in state.all("namespaces"):
         if "deletionTimestamp" in namespace["metadata"]:
-            _empty(state, namespace)
+            _empty_namespace(state, namespace)
 
 
-def _finish(state: State, plural: str, obj: Obj) -> None:
+def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
     """Remove a marked object when nothing keeps it any more."""
     meta = obj["metadata"]
     if FOREGROUND in meta.get("finalizers", []):
         dependants = state.owned(meta["uid"])
         for one in dependants:
             if "deletionTimestamp" not in one["metadata"]:
-                delete(state, PLURALS[one["kind"]], one)
+                delete_object(state, PLURALS[one["kind"]], one)
         if not dependants:
-            release(state, plural, obj, FOREGROUND)
+            remove_finalizer(state, plural, obj, FOREGROUND)
     elif not meta.get("finalizers") and plural not in {"pods", "namespaces"}:
         state.remove(plural, obj)
 
 
-def release(state: State, plural: str, obj: Obj, finalizer: str) -> None:
+def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer: str) -> None:
     """Take one finalizer off an object, which goes when it was the last of a marked one."""
     kept = copy.deepcopy(obj)
     rest = [one for one in kept["metadata"].get("finalizers", []) if one != finalizer]
@@ -101,7 +101,7 @@ def release(state: State, plural: str, obj: Obj, finalizer: str) -> None:
         state.remove(plural, kept)
 
 
-def _empty(state: State, namespace: Obj) -> None:
+def _empty_namespace(state: ObjectStore, namespace: KubeObject) -> None:
     """Delete what a namespace holds; when it is empty it goes."""
     name = namespace["metadata"]["name"]
     inside = [(key, obj) for key, obj in state.objects.items() if key[1] == name]
@@ -109,4 +109,4 @@ def _empty(state: State, namespace: Obj) -> None:
         state.remove("namespaces", namespace)
     for (plural, _, _), obj in inside:
         if "deletionTimestamp" not in obj["metadata"]:
-            delete(state, plural, obj)
+            delete_object(state, plural, obj)

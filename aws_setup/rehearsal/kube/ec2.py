@@ -9,27 +9,27 @@ from __future__ import annotations
 from typing import Any
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.eks.context import Store
+from aws_setup.rehearsal.eks.context import EksStore
 from aws_setup.rehearsal.kube.controllers.outside import (
-    Outside,
-    OutsideError,
-    balancer_name,
+    CloudProvider,
+    CloudProviderError,
+    load_balancer_name,
     is_internal,
 )
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.errors import KubeObject
 from aws_setup.rehearsal.rules import AwsError
 
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 
 
-class CloudOutside(Outside):
+class Ec2CloudProvider(CloudProvider):
     """Asks the emulated EC2 and Elastic Load Balancing, in the name of one cluster."""
 
     def __init__(self, cloud: Cloud, *, cluster: str, region: str) -> None:
         """Act for a cluster; used under the cloud's lock."""
         self._cloud, self._cluster, self._region = cloud, cluster, region
 
-    def volume_made(self, claim: Obj, *, size: int, zone: str, parameters: dict[str, str]) -> str:
+    def volume_made(self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]) -> str:
         """Make an EBS volume with the driver's tags and those of the StorageClass."""
         meta = claim["metadata"]
         name = f"pvc-{meta['uid']}"
@@ -60,9 +60,9 @@ class CloudOutside(Outside):
         """Delete a volume; already gone is fine."""
         self._gone("ec2", "DeleteVolume", "InvalidVolume.NotFound", VolumeId=volume_id)
 
-    def balancer_made(self, service: Obj) -> str:
+    def balancer_made(self, service: KubeObject) -> str:
         """Make a Service's balancer and security group, or bring them up to its annotations."""
-        name, scheme = balancer_name(service), "internal" if is_internal(service) else ""
+        name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
         there = self._there(name)
         if there and (there["Scheme"] == "internal") != bool(scheme):
             self._do("elb", "DeleteLoadBalancer", LoadBalancerName=name)
@@ -84,14 +84,14 @@ class CloudOutside(Outside):
         )
         return ("internal-" if scheme else "") + str(made["DNSName"]).removeprefix("internal-")
 
-    def balancer_deleted(self, service: Obj) -> None:
+    def balancer_deleted(self, service: KubeObject) -> None:
         """Delete the balancer, then its group, which its interfaces keep for a while."""
-        self._do("elb", "DeleteLoadBalancer", LoadBalancerName=balancer_name(service))
+        self._do("elb", "DeleteLoadBalancer", LoadBalancerName=load_balancer_name(service))
         group = self._group_id(service)
         if not group:
             return
         nodes = self._network()["clusterSecurityGroupId"]
-        rule = _from(group)
+        rule = _to_provider_error(group)
         self._gone(
             "ec2",
             "RevokeSecurityGroupIngress",
@@ -105,7 +105,7 @@ class CloudOutside(Outside):
         try:
             done: dict[str, Any] = self._cloud.call(service, action, region=self._region, **params)
         except AwsError as error:
-            raise OutsideError(f"{error.code}: {error.message}") from error
+            raise CloudProviderError(f"{error.code}: {error.message}") from error
         return done
 
     def _gone(self, service: str, action: str, absent: str, **params: Any) -> None:
@@ -113,12 +113,12 @@ class CloudOutside(Outside):
             self._cloud.call(service, action, region=self._region, **params)
         except AwsError as error:
             if error.code != absent:
-                raise OutsideError(f"{error.code}: {error.message}") from error
+                raise CloudProviderError(f"{error.code}: {error.message}") from error
 
     def _own(self) -> dict[str, str]:
         return {f"kubernetes.io/cluster/{self._cluster}": "owned"}
 
-    def _tags(self, service: Obj) -> dict[str, str]:
+    def _tags(self, service: KubeObject) -> dict[str, str]:
         meta = service["metadata"]
         tags = self._own() | {"kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"}
         for pair in _annotation(service, "additional-resource-tags").split(","):
@@ -128,9 +128,9 @@ class CloudOutside(Outside):
         return tags
 
     def _network(self) -> dict[str, Any]:
-        clusters = self._cloud.room(Store).regions[self._region].clusters
+        clusters = self._cloud.room(EksStore).regions[self._region].clusters
         if self._cluster not in clusters:
-            raise OutsideError("the cluster is gone")
+            raise CloudProviderError("the cluster is gone")
         return clusters[self._cluster].vpc
 
     def _there(self, name: str) -> dict[str, Any]:
@@ -141,10 +141,10 @@ class CloudOutside(Outside):
         except AwsError as error:
             if error.code in {"LoadBalancerNotFound", "AccessPointNotFound"}:
                 return {}
-            raise OutsideError(f"{error.code}: {error.message}") from error
+            raise CloudProviderError(f"{error.code}: {error.message}") from error
         return dict(found["LoadBalancerDescriptions"][0])
 
-    def _listen(self, there: dict[str, Any], service: Obj) -> None:
+    def _listen(self, there: dict[str, Any], service: KubeObject) -> None:
         """Replace the listeners that are not as the Service wants them."""
         wanted = {one["LoadBalancerPort"]: one for one in _listeners(service)}
         held = {
@@ -174,7 +174,7 @@ class CloudOutside(Outside):
         tagged = [one for one in found if role in {tag["Key"] for tag in one.get("Tags", [])}]
         usable = tagged or [one for one in found if internal or self._public(one)]
         if not usable:
-            raise OutsideError("could not find any suitable subnets for creating the ELB")
+            raise CloudProviderError("could not find any suitable subnets for creating the ELB")
         zones = {one["AvailabilityZone"]: one["SubnetId"] for one in usable}
         return [zones[zone] for zone in sorted(zones)]
 
@@ -193,18 +193,18 @@ class CloudOutside(Outside):
                 return any(str(one.get("GatewayId", "")).startswith("igw-") for one in routes)
         return False
 
-    def _group_id(self, service: Obj) -> str:
-        name = f"k8s-elb-{balancer_name(service)}"
+    def _group_id(self, service: KubeObject) -> str:
+        name = f"k8s-elb-{load_balancer_name(service)}"
         filters = [{"Name": "group-name", "Values": [name]}]
         found = self._do("ec2", "DescribeSecurityGroups", Filters=filters)["SecurityGroups"]
         return str(found[0]["GroupId"]) if found else ""
 
-    def _group(self, service: Obj) -> str:
+    def _group(self, service: KubeObject) -> str:
         """Return the balancer's security group; makes it, with the rule that lets it to nodes."""
         if held := self._group_id(service):
             return held
         meta, network = service["metadata"], self._network()
-        name = balancer_name(service)
+        name = load_balancer_name(service)
         tags = [{"ResourceType": "security-group", "Tags": _listed(self._own())}]
         group = self._do(
             "ec2",
@@ -230,12 +230,12 @@ class CloudOutside(Outside):
             "ec2",
             "AuthorizeSecurityGroupIngress",
             GroupId=network["clusterSecurityGroupId"],
-            IpPermissions=_from(group),
+            IpPermissions=_to_provider_error(group),
         )
         return str(group)
 
 
-def _from(group: str) -> list[dict[str, Any]]:
+def _to_provider_error(group: str) -> list[dict[str, Any]]:
     return [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
 
 
@@ -243,12 +243,12 @@ def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _annotation(service: Obj, name: str) -> str:
+def _annotation(service: KubeObject, name: str) -> str:
     annotations = service["metadata"].get("annotations") or {}
     return str(annotations.get(ANNOTATION + name, ""))
 
 
-def _listeners(service: Obj) -> list[dict[str, Any]]:
+def _listeners(service: KubeObject) -> list[dict[str, Any]]:
     """Return the listeners that the annotations ask for; a port name that matches none is void."""
     certificate = _annotation(service, "ssl-cert")
     secured = set((_annotation(service, "ssl-ports") or "*").split(","))

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-Obj = dict[str, Any]
+KubeObject = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON has it."""
 
 
 class ApiError(Exception):
     """A request was refused: HTTP code, Kubernetes' reason, message."""
 
-    def __init__(self, code: int, reason: str, message: str, *, details: Obj | None = None) -> None:
+    def __init__(self, code: int, reason: str, message: str, *, details: KubeObject | None = None) -> None:
         super().__init__(message)
         self.code, self.reason, self.message = code, reason, message
         self.details = details or {}
 
-    def status(self) -> Obj:
+    def status(self) -> KubeObject:
         """Return the Status object that a client reads."""
         return {
             "kind": "Status",

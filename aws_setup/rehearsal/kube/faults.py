@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from aws_setup.rehearsal.kube.chaos import KubeChaos
+from aws_setup.rehearsal.kube.chaos import RandomApiFaults
 
 
 class _Fault(BaseModel):
@@ -57,7 +57,7 @@ class ClaimUnbound(_Fault):
     )
 
 
-class BalancerPending(_Fault):
+class LoadBalancerPending(_Fault):
     """The load balancer of a Service is not made."""
 
     fault: Literal["balancer-pending"] = "balancer-pending"
@@ -73,14 +73,14 @@ class NodeNotReady(_Fault):
     message: str = "container runtime network not ready: cni plugin not initialized"
 
 
-class Restarting(_Fault):
+class ApiServerRestarting(_Fault):
     """The API server breaks connections before it answers, for some requests."""
 
     fault: Literal["restarting"] = "restarting"
     times: int = 5
 
 
-class Down(_Fault):
+class ApiServerDown(_Fault):
     """The API server stops listening for some real seconds when it gets such a request."""
 
     fault: Literal["down"] = "down"
@@ -91,7 +91,7 @@ class Down(_Fault):
     times: int = 1
 
 
-class Status(_Fault):
+class ErrorStatus(_Fault):
     """Some requests get an error status instead of their answer."""
 
     fault: Literal["status"] = "status"
@@ -102,7 +102,7 @@ class Status(_Fault):
     retry_after: int | None = None
 
 
-class SecondWriter(_Fault):
+class ConcurrentWriter(_Fault):
     """Somebody else changes the object right before a write arrives, which then conflicts."""
 
     fault: Literal["second-writer"] = "second-writer"
@@ -119,25 +119,25 @@ Fault = Annotated[
     | PodCrashes
     | ImagePullFails
     | ClaimUnbound
-    | BalancerPending
+    | LoadBalancerPending
     | NodeNotReady
-    | Restarting
-    | Down
-    | Status
-    | SecondWriter,
+    | ApiServerRestarting
+    | ApiServerDown
+    | ErrorStatus
+    | ConcurrentWriter,
     Field(discriminator="fault"),
 ]
 FAULTS: TypeAdapter[Fault] = TypeAdapter(Fault)
 
 
-class Faults:
+class KubernetesFaults:
     """The faults in force."""
 
     def __init__(self) -> None:
         """Start without any."""
         self.rules: list[Fault] = []
         self.version = 0
-        self.chaos: KubeChaos | None = None
+        self.chaos: RandomApiFaults | None = None
 
     def add(self, *rules: Fault | dict[str, Any]) -> None:
         """Put faults in force, given as objects or as their JSON."""
@@ -165,7 +165,7 @@ class Faults:
 
     def balancer(self, service: str) -> str:
         """Return why a Service gets no load balancer; empty when nothing is wrong."""
-        found = (one for one in self.rules if isinstance(one, BalancerPending))
+        found = (one for one in self.rules if isinstance(one, LoadBalancerPending))
         return next((one.message for one in found if fnmatchcase(service, one.service)), "")
 
     def node(self, name: str) -> str:
@@ -176,7 +176,7 @@ class Faults:
     def breaks(self) -> bool:
         """Say whether this connection breaks because the server restarts; counts."""
         for one in self.rules:
-            if isinstance(one, Restarting) and one.times > 0:
+            if isinstance(one, ApiServerRestarting) and one.times > 0:
                 one.times -= 1
                 return True
         return False
@@ -184,7 +184,7 @@ class Faults:
     def down(self, verb: str, resource: str, agent: str) -> float:
         """Return for how many seconds a request takes the server down; 0 for not; counts."""
         for one in self.rules:
-            if not isinstance(one, Down) or one.times <= 0:
+            if not isinstance(one, ApiServerDown) or one.times <= 0:
                 continue
             asked = ((verb, one.verb), (resource, one.resource), (agent, one.agent))
             if all(fnmatchcase(value, pattern) for value, pattern in asked):
@@ -192,10 +192,10 @@ class Faults:
                 return one.seconds
         return 0.0
 
-    def status(self, verb: str, resource: str) -> Status | None:
+    def status(self, verb: str, resource: str) -> ErrorStatus | None:
         """Return the error that a request gets instead of its answer; counts."""
         for one in self.rules:
-            if not isinstance(one, Status) or one.times <= 0:
+            if not isinstance(one, ErrorStatus) or one.times <= 0:
                 continue
             if fnmatchcase(verb, one.verb) and fnmatchcase(resource, one.resource):
                 one.times -= 1
@@ -205,7 +205,7 @@ class Faults:
     def second_writer(self, resource: str, name: str) -> dict[str, Any]:
         """Return what somebody else writes to an object now; empty for nothing; counts."""
         for one in self.rules:
-            if not isinstance(one, SecondWriter) or one.times <= 0:
+            if not isinstance(one, ConcurrentWriter) or one.times <= 0:
                 continue
             if one.resource == resource and fnmatchcase(name, one.name):
                 one.times -= 1

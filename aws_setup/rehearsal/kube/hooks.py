@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.eks.context import Store, install
-from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView, NoKubernetes
+from aws_setup.rehearsal.eks.context import EksStore, install_hooks
+from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupInfo, NoApiServer
 from aws_setup.rehearsal.eks.model import Cluster
 from aws_setup.rehearsal.kube import access, presets, tokens
-from aws_setup.rehearsal.kube.chaos import KubeChaos
+from aws_setup.rehearsal.kube.chaos import RandomApiFaults
 from aws_setup.rehearsal.kube.controllers.desk import EBS_DRIVER
 from aws_setup.rehearsal.kube.controllers.nodes import node
-from aws_setup.rehearsal.kube.ec2 import CloudOutside
-from aws_setup.rehearsal.kube.errors import Obj
-from aws_setup.rehearsal.kube.faults import Faults
+from aws_setup.rehearsal.kube.ec2 import Ec2CloudProvider
+from aws_setup.rehearsal.kube.errors import KubeObject
+from aws_setup.rehearsal.kube.faults import KubernetesFaults
 from aws_setup.rehearsal.kube.requests import ADMINS, User
 from aws_setup.rehearsal.kube.server import KubeApi
 
@@ -31,11 +31,11 @@ EFFECTS = {
     "NO_EXECUTE": "NoExecute",
     "PREFER_NO_SCHEDULE": "PreferNoSchedule",
 }
-MADE_UP = ("made-up", "not-a-secret")
+TEST_SECRET_KEYS = ("made-up", "not-a-secret")
 """Secret keys that the rehearsal gives to its users and its tests."""
 
 
-class KubeHooks:
+class EksApiServers:
     """The API servers of one cloud's clusters, on the cloud's clock and under its lock."""
 
     def __init__(
@@ -53,24 +53,24 @@ class KubeHooks:
             now: the time by which tokens expire; the machine's by default.
         """
         self.apis: dict[str, KubeApi] = {}
-        self.faults = Faults()
+        self.faults = KubernetesFaults()
         if cloud.chaos:
-            self.faults.chaos = KubeChaos(cloud.chaos, cloud.clock)
+            self.faults.chaos = RandomApiFaults(cloud.chaos, cloud.clock)
         self.refusals: list[str] = []
         self.annotate_role = True
         self._cloud, self._now = cloud, now
-        self._secrets = [*secrets, *MADE_UP, os.environ.get("AWS_SECRET_ACCESS_KEY", "")]
+        self._secrets = [*secrets, *TEST_SECRET_KEYS, os.environ.get("AWS_SECRET_ACCESS_KEY", "")]
         self._regions: dict[str, str] = {}
         self._entries: dict[str, dict[str, dict[str, object]]] = {}
 
-    def __enter__(self) -> KubeHooks:
+    def __enter__(self) -> EksApiServers:
         """Let the cloud's clusters be played from now on."""
-        install(self._cloud, self)
+        install_hooks(self._cloud, self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop all servers."""
-        install(self._cloud, NoKubernetes())
+        install_hooks(self._cloud, NoApiServer())
         for name in list(self.apis):
             self.deleted(name=name, region=self._regions[name])
 
@@ -84,14 +84,14 @@ class KubeHooks:
             clock=self._cloud.clock,
             lock=self._cloud.lock,
             authenticate=authenticate,
-            outside=CloudOutside(self._cloud, cluster=name, region=region),
+            outside=Ec2CloudProvider(self._cloud, cluster=name, region=region),
             faults=self.faults,
             version=f"v{version}.0-eks-rehearsal",
         ).__enter__()
         api.controllers.drivers.clear()
         api.controllers.desk.waits += presets.OPENWHISK_WAITS
         api.controllers.desk.needs += presets.OPENWHISK_NEEDS
-        api.state.put("storageclasses", presets.GP2)
+        api.state.put("storageclasses", presets.GP2_STORAGE_CLASS)
         self.apis[name], self._regions[name] = api, region
         return Endpoint(api.url, base64.b64encode(api.ca_pem.encode()).decode())
 
@@ -105,7 +105,7 @@ class KubeHooks:
         """Note who may come in."""
         self._entries[cluster] = entries
 
-    def nodegroup_changed(self, group: NodegroupView) -> None:
+    def nodegroup_changed(self, group: NodegroupInfo) -> None:
         """Let nodes join and leave."""
         api = self.apis.get(group.cluster)
         if api is None:
@@ -119,7 +119,7 @@ class KubeHooks:
             if api.state.get("nodes", name) is None:
                 api.state.put("nodes", new)
         self._map_node_role(api, group)
-        _run(api)
+        _run_controllers(api)
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
         """Let an add-on's workloads and driver come and go."""
@@ -129,25 +129,25 @@ class KubeHooks:
         if addon == "aws-ebs-csi-driver":
             api.controllers.drivers.discard(EBS_DRIVER)
             api.controllers.drivers.update({EBS_DRIVER} if status == "ACTIVE" else ())
-        for plural, name, account in presets.ADDONS.get(addon, ()):
+        for plural, name, account in presets.ADDON_WORKLOADS.get(addon, ()):
             if status:
                 self._workload(api, plural, name, account, role_arn)
             elif held := api.state.get(plural, name, "kube-system"):
                 api.state.remove(plural, held)
-        _run(api)
+        _run_controllers(api)
 
     def _workload(self, api: KubeApi, plural: str, name: str, account: str, role: str) -> None:
         state = api.state
         held = state.get("serviceaccounts", account, "kube-system")
         if held is None:
-            meta: Obj = {"name": account, "namespace": "kube-system"}
+            meta: KubeObject = {"name": account, "namespace": "kube-system"}
             if role and self.annotate_role and not account.endswith("node-sa"):
                 meta["annotations"] = {ROLE: role}
             state.put("serviceaccounts", {"metadata": meta})
         if state.get(plural, name, "kube-system") is None:
-            state.put(plural, presets.workload(plural, name, account))
+            state.put(plural, presets.addon_workload(plural, name, account))
 
-    def _map_node_role(self, api: KubeApi, group: NodegroupView) -> None:
+    def _map_node_role(self, api: KubeApi, group: NodegroupInfo) -> None:
         """Write the node role into aws-auth, as EKS does for managed nodes when it is read."""
         cluster = self._cluster(group.cluster)
         if cluster is None or not _reads_aws_auth(cluster) or group.name not in cluster.nodegroups:
@@ -163,15 +163,15 @@ class KubeHooks:
         api.state.put("configmaps", {"metadata": meta, "data": {"mapRoles": rows}})
 
     def _cluster(self, name: str) -> Cluster | None:
-        store = self._cloud.room(Store)
+        store = self._cloud.room(EksStore)
         region = store.regions.get(self._regions.get(name, ""))
         return region.clusters.get(name) if region else None
 
     def _user(self, name: str, header: str) -> User:
         """Return who a token stands for; raises ApiError 401 for nobody."""
         try:
-            tokens.check(tokens.bearer(header), cluster=name, secrets=self._secrets, now=self._now)
-        except tokens.BadToken as error:
+            tokens.check_token(tokens.bearer_token(header), cluster=name, secrets=self._secrets, now=self._now)
+        except tokens.InvalidToken as error:
             self.refusals.append(str(error))
             raise tokens.unauthorized() from error
         with self._cloud.lock:
@@ -188,22 +188,22 @@ class KubeHooks:
             return None
         mode = cluster.document["accessConfig"]["authenticationMode"]
         if mode != "CONFIG_MAP":
-            found = access.by_entry(arn, self._entries.get(name, {}))
+            found = access.user_of_access_entry(arn, self._entries.get(name, {}))
             if found is not None:
                 return found
         if not _reads_aws_auth(cluster):
             return None
-        if mode == "CONFIG_MAP" and access.reduced(arn) == access.reduced(cluster.creator):
+        if mode == "CONFIG_MAP" and access.principal_of_session(arn) == access.principal_of_session(cluster.creator):
             return User("kubernetes-admin", admin=True, groups=(ADMINS,))
         config_map = self.apis[name].state.get("configmaps", "aws-auth", "kube-system")
-        return access.by_aws_auth(arn, config_map)
+        return access.user_of_aws_auth(arn, config_map)
 
 
 def _reads_aws_auth(cluster: Cluster) -> bool:
     return "CONFIG_MAP" in str(cluster.document["accessConfig"]["authenticationMode"])
 
 
-def _run(api: KubeApi) -> None:
+def _run_controllers(api: KubeApi) -> None:
     """Let the controllers work; the clock is in the cloud's hands here."""
     api.controllers.poke()
     api.controllers.run()
@@ -211,8 +211,8 @@ def _run(api: KubeApi) -> None:
         api.changed.notify_all()
 
 
-def _nodes(group: NodegroupView, regions: dict[str, str]) -> list[Obj]:
-    taints: list[Obj] = [
+def _nodes(group: NodegroupInfo, regions: dict[str, str]) -> list[KubeObject]:
+    taints: list[KubeObject] = [
         {"key": one["key"], "value": one.get("value", ""), "effect": EFFECTS[one["effect"]]}
         for one in group.taints
     ]

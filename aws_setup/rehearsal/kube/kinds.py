@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceKind:
     """One kind of object: where it is served, its subresources and kubectl's short names."""
 
     group_version: str
@@ -36,39 +36,39 @@ _SCALED = ("status", "scale")
 _RBAC = "rbac.authorization.k8s.io/v1"
 
 _ALL = (
-    Kind("v1", "namespaces", "Namespace", False, ("status", "finalize"), ("ns",)),
-    Kind("v1", "nodes", "Node", False, _STATUS, ("no",)),
-    Kind("v1", "persistentvolumes", "PersistentVolume", False, _STATUS, ("pv",)),
-    Kind("v1", "configmaps", "ConfigMap", short=("cm",)),
-    Kind("v1", "secrets", "Secret"),
-    Kind("v1", "serviceaccounts", "ServiceAccount", short=("sa",)),
-    Kind("v1", "services", "Service", True, _STATUS, ("svc",)),
-    Kind("v1", "endpoints", "Endpoints", short=("ep",)),
-    Kind("v1", "pods", "Pod", True, ("status", "log", "eviction"), ("po",)),
-    Kind("v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, _STATUS, ("pvc",)),
-    Kind("v1", "events", "Event", short=("ev",)),
-    Kind("v1", "limitranges", "LimitRange"),
-    Kind("v1", "resourcequotas", "ResourceQuota", True, _STATUS),
-    Kind("apps/v1", "deployments", "Deployment", True, _SCALED, ("deploy",)),
-    Kind("apps/v1", "statefulsets", "StatefulSet", True, _SCALED, ("sts",)),
-    Kind("apps/v1", "replicasets", "ReplicaSet", True, _SCALED, ("rs",)),
-    Kind("apps/v1", "daemonsets", "DaemonSet", True, _STATUS, ("ds",)),
-    Kind("batch/v1", "jobs", "Job", True, _STATUS),
-    Kind("batch/v1", "cronjobs", "CronJob", True, _STATUS, ("cj",)),
-    Kind("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", short=("netpol",)),
-    Kind("networking.k8s.io/v1", "ingresses", "Ingress", True, _STATUS, ("ing",)),
-    Kind(_RBAC, "roles", "Role"),
-    Kind(_RBAC, "rolebindings", "RoleBinding"),
-    Kind(_RBAC, "clusterroles", "ClusterRole", False),
-    Kind(_RBAC, "clusterrolebindings", "ClusterRoleBinding", False),
-    Kind("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", True, _STATUS, ("pdb",)),
-    Kind("storage.k8s.io/v1", "storageclasses", "StorageClass", False, (), ("sc",)),
-    Kind("storage.k8s.io/v1", "csidrivers", "CSIDriver", False),
-    Kind("storage.k8s.io/v1", "csinodes", "CSINode", False),
-    Kind("coordination.k8s.io/v1", "leases", "Lease"),
+    ResourceKind("v1", "namespaces", "Namespace", False, ("status", "finalize"), ("ns",)),
+    ResourceKind("v1", "nodes", "Node", False, _STATUS, ("no",)),
+    ResourceKind("v1", "persistentvolumes", "PersistentVolume", False, _STATUS, ("pv",)),
+    ResourceKind("v1", "configmaps", "ConfigMap", short=("cm",)),
+    ResourceKind("v1", "secrets", "Secret"),
+    ResourceKind("v1", "serviceaccounts", "ServiceAccount", short=("sa",)),
+    ResourceKind("v1", "services", "Service", True, _STATUS, ("svc",)),
+    ResourceKind("v1", "endpoints", "Endpoints", short=("ep",)),
+    ResourceKind("v1", "pods", "Pod", True, ("status", "log", "eviction"), ("po",)),
+    ResourceKind("v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, _STATUS, ("pvc",)),
+    ResourceKind("v1", "events", "Event", short=("ev",)),
+    ResourceKind("v1", "limitranges", "LimitRange"),
+    ResourceKind("v1", "resourcequotas", "ResourceQuota", True, _STATUS),
+    ResourceKind("apps/v1", "deployments", "Deployment", True, _SCALED, ("deploy",)),
+    ResourceKind("apps/v1", "statefulsets", "StatefulSet", True, _SCALED, ("sts",)),
+    ResourceKind("apps/v1", "replicasets", "ReplicaSet", True, _SCALED, ("rs",)),
+    ResourceKind("apps/v1", "daemonsets", "DaemonSet", True, _STATUS, ("ds",)),
+    ResourceKind("batch/v1", "jobs", "Job", True, _STATUS),
+    ResourceKind("batch/v1", "cronjobs", "CronJob", True, _STATUS, ("cj",)),
+    ResourceKind("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", short=("netpol",)),
+    ResourceKind("networking.k8s.io/v1", "ingresses", "Ingress", True, _STATUS, ("ing",)),
+    ResourceKind(_RBAC, "roles", "Role"),
+    ResourceKind(_RBAC, "rolebindings", "RoleBinding"),
+    ResourceKind(_RBAC, "clusterroles", "ClusterRole", False),
+    ResourceKind(_RBAC, "clusterrolebindings", "ClusterRoleBinding", False),
+    ResourceKind("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", True, _STATUS, ("pdb",)),
+    ResourceKind("storage.k8s.io/v1", "storageclasses", "StorageClass", False, (), ("sc",)),
+    ResourceKind("storage.k8s.io/v1", "csidrivers", "CSIDriver", False),
+    ResourceKind("storage.k8s.io/v1", "csinodes", "CSINode", False),
+    ResourceKind("coordination.k8s.io/v1", "leases", "Lease"),
 )
 
-KINDS: dict[str, Kind] = {one.plural: one for one in _ALL}
+KINDS: dict[str, ResourceKind] = {one.plural: one for one in _ALL}
 """All kinds by plural; no plural is served by two groups."""
 
 GROUP_VERSIONS: tuple[str, ...] = tuple(dict.fromkeys(one.group_version for one in _ALL))
@@ -77,19 +77,19 @@ REVIEWS = "authorization.k8s.io/v1"
 """Group of the access reviews, which are answered and not kept."""
 
 
-def groups() -> Obj:
+def groups() -> KubeObject:
     """Return the answer to /apis."""
     names = [one for one in (*GROUP_VERSIONS, REVIEWS) if "/" in one]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(one) for one in names]}
 
 
-def _group(group_version: str) -> Obj:
+def _group(group_version: str) -> KubeObject:
     group, _, version = group_version.partition("/")
     served = {"groupVersion": group_version, "version": version}
     return {"name": group, "versions": [served], "preferredVersion": served}
 
 
-def group(name: str) -> Obj | None:
+def group(name: str) -> KubeObject | None:
     """Return the answer to /apis/GROUP; None when it is not served."""
     for one in (*GROUP_VERSIONS, REVIEWS):
         if one.partition("/")[0] == name and "/" in one:
@@ -97,7 +97,7 @@ def group(name: str) -> Obj | None:
     return None
 
 
-def resources(group_version: str) -> Obj | None:
+def resources(group_version: str) -> KubeObject | None:
     """Return the list of resources of a group and version; None when it is not served."""
     found = [row for one in _ALL if one.group_version == group_version for row in _rows(one)]
     if group_version == REVIEWS:
@@ -120,8 +120,8 @@ def resources(group_version: str) -> Obj | None:
     }
 
 
-def _rows(kind: Kind) -> list[Obj]:
-    row: Obj = {
+def _rows(kind: ResourceKind) -> list[KubeObject]:
+    row: KubeObject = {
         "name": kind.plural,
         "singularName": kind.name.lower(),
         "namespaced": kind.namespaced,

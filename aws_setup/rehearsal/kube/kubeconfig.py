@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 
-def document(url: str, ca_pem: str, *, token: str, namespace: str) -> Obj:
+def kubeconfig_document(url: str, ca_pem: str, *, token: str, namespace: str) -> KubeObject:
     """Return a kubeconfig with one context and a bearer token."""
     ca = base64.b64encode(ca_pem.encode()).decode()
     context = {"cluster": "rehearsal", "user": "rehearsal", "namespace": namespace}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from aws_setup.rehearsal.kube.errors import ApiError, Obj, bad_request
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject, bad_request
 
 LIST_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
@@ -89,7 +89,7 @@ def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
     return list(merged.values())
 
 
-def json_patch(target: Obj, operations: list[Obj]) -> Obj:
+def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
     """Return `target` with RFC 6902 operations applied.
 
     Raises:
@@ -115,7 +115,7 @@ def _holder(root: Any, path: list[str]) -> Any:
     return root
 
 
-def _operate(root: Obj, one: Obj) -> None:
+def _operate(root: KubeObject, one: KubeObject) -> None:
     action, path = one["op"], _pointer(one["path"])
     holder, last = _holder(root, path), path[-1]
     if action in {"move", "copy"}:

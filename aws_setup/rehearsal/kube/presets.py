@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from aws_setup.rehearsal.kube.controllers.desk import Need, Wait
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import SecretDependency, PodDependency
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 OPENWHISK_WAITS = (
-    Wait("kafka", on="zookeeper"),
-    Wait("init-couchdb", on="couchdb"),
-    Wait("controller", on="couchdb"),
-    Wait("controller", on="kafka"),
-    Wait("invoker", on="controller"),
-    Wait("install-packages", on="invoker"),
+    PodDependency("kafka", on="zookeeper"),
+    PodDependency("init-couchdb", on="couchdb"),
+    PodDependency("controller", on="couchdb"),
+    PodDependency("controller", on="kafka"),
+    PodDependency("invoker", on="controller"),
+    PodDependency("install-packages", on="invoker"),
 )
 """Which part of OpenWhisk does not come up before which other."""
 
 OPENWHISK_NEEDS = (
-    Need(
+    SecretDependency(
         "gen-certs",
         secret="nginx",
         log="problems making Certificate Request: string too long:maxsize=64",
@@ -24,7 +24,7 @@ OPENWHISK_NEEDS = (
 )
 """Without the Secret <release>-nginx the chart makes a certificate, and fails on an ELB's name."""
 
-GP2: Obj = {
+GP2_STORAGE_CLASS: KubeObject = {
     "metadata": {"name": "gp2"},
     "provisioner": "kubernetes.io/aws-ebs",
     "parameters": {"type": "gp2", "fsType": "ext4"},
@@ -32,7 +32,7 @@ GP2: Obj = {
 }
 """The StorageClass that EKS makes; since Kubernetes 1.30 it is not the default."""
 
-ADDONS: dict[str, tuple[tuple[str, str, str], ...]] = {
+ADDON_WORKLOADS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "vpc-cni": (("daemonsets", "aws-node", "aws-node"),),
     "kube-proxy": (("daemonsets", "kube-proxy", "kube-proxy"),),
     "coredns": (("deployments", "coredns", "coredns"),),
@@ -44,7 +44,7 @@ ADDONS: dict[str, tuple[tuple[str, str, str], ...]] = {
 """The workloads of each add-on in kube-system: kind, name, service account."""
 
 
-def workload(plural: str, name: str, account: str) -> Obj:
+def addon_workload(plural: str, name: str, account: str) -> KubeObject:
     """Return a workload of an add-on."""
     # The driver's own chart names its controller by `app`, and so do those who restart it.
     labels = {"app": name, "app.kubernetes.io/name": name}

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from aws_setup.rehearsal.kube.errors import ApiError, Obj, bad_request
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject, bad_request
 
 MAGIC = b"k8s\0"
 META_TEXTS = {1: "name", 2: "generateName", 3: "namespace", 5: "uid", 6: "resourceVersion"}
@@ -19,7 +19,7 @@ META_MAPS = {11: "labels", 12: "annotations"}
 Fields = list[tuple[int, Any]]
 
 
-def decode(body: bytes) -> Obj:
+def decode_protobuf(body: bytes) -> KubeObject:
     """Return the object in a protobuf body.
 
     Raises:
@@ -28,37 +28,37 @@ def decode(body: bytes) -> Obj:
     if body[:4] != MAGIC:
         raise ApiError(415, "UnsupportedMediaType", "the body has no protobuf envelope")
     try:
-        return _object(dict(fields(body[4:])))
+        return _object(dict(read_fields(body[4:])))
     except (IndexError, KeyError) as error:
         raise bad_request(f"the protobuf body cannot be read: {error!r}") from error
 
 
-def _object(envelope: dict[int, Any]) -> Obj:
-    kind = dict(fields(envelope[1]))[2].decode()
-    message = fields(envelope[2])
+def _object(envelope: dict[int, Any]) -> KubeObject:
+    kind = dict(read_fields(envelope[1]))[2].decode()
+    message = read_fields(envelope[2])
     if kind == "DeleteOptions":
         return _delete_options(message)
     if kind not in {"Secret", "Namespace"}:
         raise ApiError(415, "UnsupportedMediaType", f"no protobuf for {kind} here")
-    found: Obj = {"apiVersion": "v1", "kind": kind, "metadata": _meta(fields(dict(message)[1]))}
+    found: KubeObject = {"apiVersion": "v1", "kind": kind, "metadata": _meta(read_fields(dict(message)[1]))}
     if kind == "Secret":
         found["data"] = _map(message, 2, lambda raw: base64.b64encode(raw).decode())
         found["type"] = dict(message).get(3, b"Opaque").decode()
     return found
 
 
-def _meta(message: Fields) -> Obj:
+def _meta(message: Fields) -> KubeObject:
     values = dict(message)
-    found: Obj = {name: values[n].decode() for n, name in META_TEXTS.items() if values.get(n)}
+    found: KubeObject = {name: values[n].decode() for n, name in META_TEXTS.items() if values.get(n)}
     for number, name in META_MAPS.items():
         if entries := _map(message, number, bytes.decode):
             found[name] = entries
     return found
 
 
-def _delete_options(message: Fields) -> Obj:
+def _delete_options(message: Fields) -> KubeObject:
     values = dict(message)
-    found: Obj = {"kind": "DeleteOptions", "apiVersion": "v1"}
+    found: KubeObject = {"kind": "DeleteOptions", "apiVersion": "v1"}
     if 1 in values:
         found["gracePeriodSeconds"] = values[1]
     if 4 in values:
@@ -67,11 +67,11 @@ def _delete_options(message: Fields) -> Obj:
 
 
 def _map(message: Fields, number: int, convert: Callable[[bytes], str]) -> dict[str, str]:
-    entries = [dict(fields(raw)) for n, raw in message if n == number]
+    entries = [dict(read_fields(raw)) for n, raw in message if n == number]
     return {one[1].decode(): convert(one.get(2, b"")) for one in entries}
 
 
-def fields(raw: bytes) -> Fields:
+def read_fields(raw: bytes) -> Fields:
     """Return a message's fields as (number, value): int for varints, else bytes."""
     found: Fields = []
     at = 0

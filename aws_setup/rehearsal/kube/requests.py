@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import yaml
 
 from aws_setup.rehearsal.kube import protobuf
-from aws_setup.rehearsal.kube.errors import ApiError, Obj, bad_request, no_such_path
-from aws_setup.rehearsal.kube.kinds import KINDS, Kind
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject, bad_request, no_such_path
+from aws_setup.rehearsal.kube.kinds import KINDS, ResourceKind
 
 ADMINS = "system:masters"
 
@@ -26,10 +26,10 @@ class User:
 
 
 @dataclass(frozen=True)
-class Target:
+class RequestTarget:
     """What a path names: a kind, and where given a namespace, an object and a subresource."""
 
-    kind: Kind
+    kind: ResourceKind
     namespace: str = ""
     name: str = ""
     subresource: str = ""
@@ -74,17 +74,17 @@ class Request:
     def verb(self) -> str:
         """Kubernetes' verb for it, as authorization has it."""
         if self.method == "GET":
-            return "watch" if self.watches else "get" if locate(self.path).name else "list"
+            return "watch" if self.watches else "get" if parse_path(self.path).name else "list"
         verbs = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
         verb = verbs.get(self.method, "get")
-        one = verb != "delete" or bool(locate(self.path).name)
+        one = verb != "delete" or bool(parse_path(self.path).name)
         return verb if one else "deletecollection"
 
     @property
     def asks(self) -> tuple[str, str, str]:
         """The verb, the plural of the resource ('' outside of the groups), and the program."""
         try:
-            return self.verb, locate(self.path).kind.plural, self.agent
+            return self.verb, parse_path(self.path).kind.plural, self.agent
         except ApiError:
             return self.method.lower(), "", self.agent
 
@@ -97,7 +97,7 @@ class Request:
         if not self.body:
             return {}
         if "protobuf" in self.content_type:
-            return protobuf.decode(self.body)
+            return protobuf.decode_protobuf(self.body)
         try:
             if "yaml" in self.content_type:
                 return yaml.safe_load(self.body)
@@ -105,7 +105,7 @@ class Request:
         except (ValueError, yaml.YAMLError) as error:
             raise bad_request(f"the body cannot be read: {error}") from error
 
-    def options(self) -> Obj:
+    def options(self) -> KubeObject:
         """Return the DeleteOptions of body and query."""
         found = self.document()
         if not isinstance(found, dict):
@@ -117,7 +117,7 @@ class Request:
         return found
 
 
-def locate(path: str) -> Target:
+def parse_path(path: str) -> RequestTarget:
     """Return what a path names.
 
     Raises:
@@ -139,10 +139,10 @@ def locate(path: str) -> Target:
         raise no_such_path()
     if kind.namespaced != bool(namespace) and name:
         raise no_such_path()
-    return Target(kind, namespace, name, subresource)
+    return RequestTarget(kind, namespace, name, subresource)
 
 
-def forbidden(request: Request, target: Target) -> ApiError:
+def forbidden(request: Request, target: RequestTarget) -> ApiError:
     """Return the refusal that a user without rights gets, in Kubernetes' words."""
     where = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
     what = f"{target.kind.qualified} " + (f'"{target.name}" ' if target.name else "")

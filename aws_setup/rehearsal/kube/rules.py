@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aws_setup.rehearsal.kube.errors import ApiError, Obj, bad_request, invalid
-from aws_setup.rehearsal.kube.kinds import Kind
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject, bad_request, invalid
+from aws_setup.rehearsal.kube.kinds import ResourceKind
 from aws_setup.rehearsal.kube.selectors import matches
 
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
@@ -42,7 +42,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
 """Fields that never change once the object is there, by kind."""
 
 
-def shape(kind: Kind, obj: Any, *, namespace: str) -> Obj:
+def check_shape(kind: ResourceKind, obj: Any, *, namespace: str) -> KubeObject:
     """Check that a body is an object of the kind and namespace that the URL names.
 
     Raises:
@@ -64,7 +64,7 @@ def shape(kind: Kind, obj: Any, *, namespace: str) -> Obj:
     return obj
 
 
-def names(kind: Kind, obj: Obj) -> None:
+def check_names(kind: ResourceKind, obj: KubeObject) -> None:
     """Check name and labels; raises ApiError 422."""
     meta = obj["metadata"]
     name = meta.get("name", "")
@@ -80,7 +80,7 @@ def names(kind: Kind, obj: Obj) -> None:
             )
 
 
-def fill(kind: Kind, obj: Obj, *, address: Callable[[], str], before: Obj | None = None) -> None:
+def set_defaults(kind: ResourceKind, obj: KubeObject, *, address: Callable[[], str], before: KubeObject | None = None) -> None:
     """Put in what the server decides: secret data, cluster addresses, defaults, empty status."""
     if kind.name == "Secret":
         texts = obj.pop("stringData", None) or {}
@@ -103,8 +103,8 @@ def fill(kind: Kind, obj: Obj, *, address: Callable[[], str], before: Obj | None
         obj.setdefault("status", _first_status(kind))
 
 
-def _first_status(kind: Kind) -> Obj:
-    first: dict[str, Obj] = {
+def _first_status(kind: ResourceKind) -> KubeObject:
+    first: dict[str, KubeObject] = {
         "Service": {"loadBalancer": {}},
         "StatefulSet": {"replicas": 0},
         "ReplicaSet": {"replicas": 0},
@@ -121,9 +121,9 @@ def _first_status(kind: Kind) -> Obj:
     return first.get(kind.name, {})
 
 
-def validate(kind: Kind, obj: Obj) -> None:
+def validate(kind: ResourceKind, obj: KubeObject) -> None:
     """Check the parts of an object that its kind requires; raises ApiError 400 or 422."""
-    names(kind, obj)
+    check_names(kind, obj)
     check = {
         "Secret": _secret,
         "Deployment": _workload,
@@ -138,7 +138,7 @@ def validate(kind: Kind, obj: Obj) -> None:
         check(obj)
 
 
-def _secret(obj: Obj) -> None:
+def _secret(obj: KubeObject) -> None:
     name = obj["metadata"]["name"]
     for key, value in (obj.get("data") or {}).items():
         try:
@@ -155,7 +155,7 @@ def _secret(obj: Obj) -> None:
             raise invalid("Secret", name, f"data[{key}]", "Required value")
 
 
-def _workload(obj: Obj) -> None:
+def _workload(obj: KubeObject) -> None:
     spec, name = obj.get("spec") or {}, obj["metadata"]["name"]
     selector = spec.get("selector")
     if not selector:
@@ -171,7 +171,7 @@ def _workload(obj: Obj) -> None:
         )
 
 
-def _template(obj: Obj) -> None:
+def _template(obj: KubeObject) -> None:
     name, spec = obj["metadata"]["name"], obj.get("spec") or {}
     template = spec.get("template")
     if not template:
@@ -187,11 +187,11 @@ def _template(obj: Obj) -> None:
         )
 
 
-def _pod(obj: Obj) -> None:
+def _pod(obj: KubeObject) -> None:
     _containers("Pod", obj["metadata"]["name"], obj.get("spec") or {}, "spec")
 
 
-def _containers(kind: str, name: str, spec: Obj, where: str) -> None:
+def _containers(kind: str, name: str, spec: KubeObject, where: str) -> None:
     containers = spec.get("containers")
     if not containers:
         raise invalid(kind, name, f"{where}.containers", "Required value")
@@ -206,7 +206,7 @@ def _containers(kind: str, name: str, spec: Obj, where: str) -> None:
                 raise invalid(kind, name, field, f'Not found: "{mount.get("name")}"')
 
 
-def _service(obj: Obj) -> None:
+def _service(obj: KubeObject) -> None:
     spec, name = obj.get("spec") or {}, obj["metadata"]["name"]
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
@@ -219,17 +219,17 @@ def _service(obj: Obj) -> None:
             raise invalid("Service", name, f"spec.ports[{at}].name", "Required value")
 
 
-def _storage_class(obj: Obj) -> None:
+def _storage_class(obj: KubeObject) -> None:
     if not obj.get("provisioner"):
         raise invalid("StorageClass", obj["metadata"]["name"], "provisioner", "Required value")
 
 
-def unchanged(kind: Kind, before: Obj, after: Obj) -> None:
+def check_immutable_fields(kind: ResourceKind, before: KubeObject, after: KubeObject) -> None:
     """Check that what may not change has not changed; raises ApiError 422 or 403."""
     name = before["metadata"]["name"]
     group = f"{kind.name}.{kind.group}" if kind.group else kind.name
     for path in FROZEN.get(kind.name, ()):
-        old, new = _at(before, path), _at(after, path)
+        old, new = _value_at(before, path), _value_at(after, path)
         if old != new and not (new is None and path == "spec.selector"):
             raise invalid(group, name, path, f"Invalid value: {new!r:.200}: {IMMUTABLE}")
     if kind.name == "StatefulSet" and _fixed(before) != _fixed(after):
@@ -251,16 +251,16 @@ def unchanged(kind: Kind, before: Obj, after: Obj) -> None:
         raise ApiError(403, "Forbidden", f'{kind.plural} "{name}" is immutable')
 
 
-def _at(obj: Obj, path: str) -> Any:
+def _value_at(obj: KubeObject, path: str) -> Any:
     value: Any = obj
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
 
 
-def _fixed(obj: Obj) -> Obj:
+def _fixed(obj: KubeObject) -> KubeObject:
     return {key: value for key, value in obj["spec"].items() if key not in SET_MAY_CHANGE}
 
 
-def _claim(obj: Obj) -> Obj:
+def _claim(obj: KubeObject) -> KubeObject:
     return {k: v for k, v in obj["spec"].items() if k not in {"resources", "volumeName"}}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aws_setup.rehearsal.kube.errors import Obj, bad_request
+from aws_setup.rehearsal.kube.errors import KubeObject, bad_request
 
 _SET = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)$")
 _EQUAL = re.compile(r"^(?P<key>[^=!\s]+)\s*(?P<op>==|=|!=)\s*(?P<value>\S*)$")
@@ -45,7 +45,7 @@ def _term(term: str) -> Test:
     raise bad_request(f"unable to parse requirement: {term!r}")
 
 
-def by_fields(text: str) -> Callable[[Obj], bool]:
+def by_fields(text: str) -> Callable[[KubeObject], bool]:
     """Return the test of a field selector such as `metadata.name=x,status.phase!=Running`.
 
     Raises:
@@ -60,21 +60,21 @@ def by_fields(text: str) -> Callable[[Obj], bool]:
     return lambda obj: all((_text(obj, path) == want) == same for path, want, same in terms)
 
 
-def _text(obj: Obj, path: list[str]) -> str:
+def _text(obj: KubeObject, path: list[str]) -> str:
     value: Any = obj
     for part in path:
         value = value.get(part) if isinstance(value, dict) else None
     return "" if value is None else str(value)
 
 
-def matches(selector: Obj, labels: dict[str, str]) -> bool:
+def matches(selector: KubeObject, labels: dict[str, str]) -> bool:
     """Say whether labels meet a LabelSelector object; an empty one meets everything."""
     if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
         return False
     return all(expression(one, labels) for one in selector.get("matchExpressions", []))
 
 
-def expression(one: Obj, labels: dict[str, str]) -> bool:
+def expression(one: KubeObject, labels: dict[str, str]) -> bool:
     """Say whether labels meet one match expression (In, NotIn, Exists, DoesNotExist)."""
     value, values = labels.get(one["key"]), one.get("values", [])
     return {

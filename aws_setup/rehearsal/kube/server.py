@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
-from aws_setup.rehearsal.chaos import Kind
+from aws_setup.rehearsal.chaos import FaultKind
 from aws_setup.rehearsal.clock import CloudClock
 from aws_setup.rehearsal.kube import kinds, merging, watching
-from aws_setup.rehearsal.kube.api import Answer, Api, review
-from aws_setup.rehearsal.kube.authority import authority
-from aws_setup.rehearsal.kube.controllers import Controllers
+from aws_setup.rehearsal.kube.api import ApiResponse, ObjectApi, access_review
+from aws_setup.rehearsal.kube.authority import certificate_authority
+from aws_setup.rehearsal.kube.controllers import ControllerManager
 from aws_setup.rehearsal.kube.controllers.nodes import node
-from aws_setup.rehearsal.kube.controllers.outside import Outside
-from aws_setup.rehearsal.kube.errors import ApiError, Obj, no_such_path
-from aws_setup.rehearsal.kube.faults import Faults
-from aws_setup.rehearsal.kube.kubeconfig import document
-from aws_setup.rehearsal.kube.requests import ADMINS, Request, Target, User, forbidden, locate
-from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.kube.controllers.outside import CloudProvider
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject, no_such_path
+from aws_setup.rehearsal.kube.faults import KubernetesFaults
+from aws_setup.rehearsal.kube.kubeconfig import kubeconfig_document
+from aws_setup.rehearsal.kube.requests import ADMINS, Request, RequestTarget, User, forbidden, parse_path
+from aws_setup.rehearsal.kube.state import ObjectStore
 from aws_setup.rehearsal.loopback import LoopbackServer
 
 Authenticate = Callable[[str], User]
@@ -33,7 +33,7 @@ OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Type of the schema's answer; an empty one makes clients skip their own validation."""
 
 
-def known_tokens(*tokens: str) -> Authenticate:
+def token_authenticator(*tokens: str) -> Authenticate:
     """Return a check that lets bearers of these tokens in as administrators."""
 
     def check(header: str) -> User:
@@ -53,8 +53,8 @@ class KubeApi:
         clock: CloudClock | None = None,
         lock: threading.RLock | None = None,
         authenticate: Authenticate | None = None,
-        outside: Outside | None = None,
-        faults: Faults | None = None,
+        outside: CloudProvider | None = None,
+        faults: KubernetesFaults | None = None,
         version: str = VERSION,
     ) -> None:
         """Make a cluster without nodes; it listens once the block is entered.
@@ -70,14 +70,14 @@ class KubeApi:
         self.clock = clock or CloudClock(speed=0)
         self.lock = lock or threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.authenticate = authenticate or known_tokens("any")
+        self.authenticate = authenticate or token_authenticator("any")
         self.version = version
-        self.state = State(self.clock.today)
-        self.faults = faults or Faults()
-        self.controllers = Controllers(self.state, self.clock, self.faults, outside or Outside())
-        self.api = Api(self.state, log_of=self.controllers.log)
+        self.state = ObjectStore(self.clock.today)
+        self.faults = faults or KubernetesFaults()
+        self.controllers = ControllerManager(self.state, self.clock, self.faults, outside or CloudProvider())
+        self.api = ObjectApi(self.state, log_of=self.controllers.log)
         self.requests: list[tuple[str, str, int]] = []
-        self.ca_pem = authority().pem
+        self.ca_pem = certificate_authority().pem
         self.url = ""
         self.closing = self._ended = False
         for name in NAMESPACES:
@@ -103,7 +103,7 @@ class KubeApi:
         with self.lock:
             if self._ended:
                 return
-            self._server = LoopbackServer(port, Bound, door=lambda: authority().context)
+            self._server = LoopbackServer(port, Bound, door=lambda: certificate_authority().context)
             self.closing = False
         self._server.start()
 
@@ -121,9 +121,9 @@ class KubeApi:
         back.daemon = True
         back.start()
 
-    def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> Obj:
+    def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> KubeObject:
         """Return a kubeconfig for this server."""
-        return document(self.url, self.ca_pem, token=token, namespace=namespace)
+        return kubeconfig_document(self.url, self.ca_pem, token=token, namespace=namespace)
 
     def add_node(self, name: str, *, zone: str = "us-east-1a", **labels: str) -> None:
         """Let a node join; `openwhisk_role="core"` becomes the label openwhisk-role."""
@@ -141,7 +141,7 @@ class KubeApi:
             if self.state.version != before:
                 self.changed.notify_all()
 
-    def answer(self, request: Request) -> Answer | Iterator[Obj]:
+    def answer(self, request: Request) -> ApiResponse | Iterator[KubeObject]:
         """Answer a request; a watch is answered by an iterator of its events.
 
         Raises:
@@ -150,8 +150,8 @@ class KubeApi:
         if fixed := self._fixed(request):
             return fixed
         if request.path == f"/apis/{kinds.REVIEWS}/selfsubjectaccessreviews":
-            return review(request)
-        target = locate(request.path)
+            return access_review(request)
+        target = parse_path(request.path)
         if fault := self.faults.status(request.verb, target.kind.plural):
             raise ApiError(
                 fault.status,
@@ -172,7 +172,7 @@ class KubeApi:
             self.changed.notify_all()
         return answer
 
-    def _second_writer(self, target: Target, *, disturbed: bool) -> None:
+    def _second_writer(self, target: RequestTarget, *, disturbed: bool) -> None:
         plural = target.kind.plural
         held = self.state.get(plural, target.name, target.namespace)
         change = self.faults.second_writer(plural, target.name) if held else {}
@@ -181,27 +181,27 @@ class KubeApi:
         if held and change:
             self.state.put(plural, merging.json_merge(held, change))
 
-    def _fixed(self, request: Request) -> Answer | None:
+    def _fixed(self, request: Request) -> ApiResponse | None:
         path = request.path
         if path in {"/healthz", "/readyz", "/livez"}:
-            return Answer(200, "ok")
+            return ApiResponse(200, "ok")
         if path == "/version":
-            return Answer(200, self._version())
+            return ApiResponse(200, self._version())
         if path == "/api":
-            return Answer(200, {"kind": "APIVersions", "versions": ["v1"]})
+            return ApiResponse(200, {"kind": "APIVersions", "versions": ["v1"]})
         if path == "/apis":
-            return Answer(200, kinds.groups())
+            return ApiResponse(200, kinds.groups())
         found = None
         if path.startswith(("/api/", "/apis/")):
             name = path.partition("/api/")[2] or path.partition("/apis/")[2]
             found = kinds.resources(name) or kinds.group(name)
         if path == "/openapi/v2":
-            return Answer(200, "", OPENAPI)
+            return ApiResponse(200, "", OPENAPI)
         if path.startswith("/openapi/"):
             raise no_such_path()
-        return Answer(200, found) if found else None
+        return ApiResponse(200, found) if found else None
 
-    def _version(self) -> Obj:
+    def _version(self) -> KubeObject:
         major, minor = self.version.removeprefix("v").split(".")[:2]
         return {
             "major": major,
@@ -230,10 +230,10 @@ class _Handler(BaseHTTPRequestHandler):
         api = self.owner
         try:
             met = self._meets()
-            if api.closing or api.faults.breaks() or met is Kind.DROPPED:
+            if api.closing or api.faults.breaks() or met is FaultKind.DROPPED:
                 self._break()
                 return
-            request = self._request(body, disturbed=met is Kind.CONFLICT)
+            request = self._request(body, disturbed=met is FaultKind.CONFLICT)
             if seconds := api.faults.down(*request.asks):
                 api.restart(seconds)
                 self._break()
@@ -242,16 +242,16 @@ class _Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
-        if met is Kind.LOST:
+        if met is FaultKind.LOST:
             self._break()
-        elif isinstance(answer, Answer):
+        elif isinstance(answer, ApiResponse):
             self._send(answer.status, answer.body, kind=answer.kind)
         else:
-            self._stream(itertools.islice(answer, 1) if met is Kind.WATCH else answer)
+            self._stream(itertools.islice(answer, 1) if met is FaultKind.WATCH else answer)
 
     do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
-    def _meets(self) -> Kind | None:
+    def _meets(self) -> FaultKind | None:
         """Return what chaos has for this request."""
         chaos = self.owner.faults.chaos
         agent = self.headers.get("User-Agent") or ""
@@ -275,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _send(
-        self, status: int, body: Obj | str, *, kind: str = "", retry: int | None = None
+        self, status: int, body: KubeObject | str, *, kind: str = "", retry: int | None = None
     ) -> None:
         self._note(status)
         raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
@@ -288,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    def _stream(self, events: Iterator[Obj]) -> None:
+    def _stream(self, events: Iterator[KubeObject]) -> None:
         self._note(200)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from aws_setup.rehearsal.kube import errors
-from aws_setup.rehearsal.kube.errors import Obj
-from aws_setup.rehearsal.kube.kinds import KINDS, Kind
+from aws_setup.rehearsal.kube.errors import KubeObject
+from aws_setup.rehearsal.kube.kinds import KINDS, ResourceKind
 
 Key = tuple[str, str, str]
 """(plural, namespace or '', name)."""
@@ -25,22 +25,22 @@ HISTORY = 5000
 
 
 @dataclass(frozen=True)
-class Change:
+class WatchEvent:
     """One line of the history: version, ADDED / MODIFIED / DELETED, and the object then."""
 
     version: int
     type: str
     key: Key
-    obj: Obj
+    obj: KubeObject
 
 
-class State:
+class ObjectStore:
     """What a cluster holds."""
 
     def __init__(self, today: Callable[[], datetime]) -> None:
         """Start with nothing; `today` gives the time that new objects carry."""
-        self.objects: dict[Key, Obj] = {}
-        self.changes: list[Change] = []
+        self.objects: dict[Key, KubeObject] = {}
+        self.changes: list[WatchEvent] = []
         self.version = 1
         self._today = today
         self._address = 0
@@ -49,19 +49,19 @@ class State:
         """Return the present time as Kubernetes writes it."""
         return self._today().strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def get(self, plural: str, name: str, namespace: str = "") -> Obj | None:
+    def get(self, plural: str, name: str, namespace: str = "") -> KubeObject | None:
         """Return a copy of an object, or None when there is none."""
         found = self.objects.get((plural, namespace, name))
         return copy.deepcopy(found) if found is not None else None
 
-    def need(self, plural: str, name: str, namespace: str = "") -> Obj:
+    def need(self, plural: str, name: str, namespace: str = "") -> KubeObject:
         """Return a copy of an object that must be there; raises ApiError 404."""
         found = self.get(plural, name, namespace)
         if found is None:
             raise errors.not_found(KINDS[plural].qualified, name)
         return found
 
-    def all(self, plural: str, namespace: str = "") -> list[Obj]:
+    def all(self, plural: str, namespace: str = "") -> list[KubeObject]:
         """Return the objects of a kind, not copied; of all namespaces when none is named."""
         return [
             obj
@@ -69,7 +69,7 @@ class State:
             if held == plural and (not namespace or where == namespace)
         ]
 
-    def owned(self, uid: str, plural: str = "") -> list[Obj]:
+    def owned(self, uid: str, plural: str = "") -> list[KubeObject]:
         """Return the objects whose owner has this uid, of one kind or of all."""
         return [
             obj
@@ -78,7 +78,7 @@ class State:
             and any(one["uid"] == uid for one in obj["metadata"].get("ownerReferences", []))
         ]
 
-    def put(self, plural: str, obj: Obj) -> Obj:
+    def put(self, plural: str, obj: KubeObject) -> KubeObject:
         """Create or overwrite an object without any check; returns what is kept."""
         kind, kept = KINDS[plural], copy.deepcopy(obj)
         meta = kept.setdefault("metadata", {})
@@ -93,7 +93,7 @@ class State:
         self._note("MODIFIED" if before else "ADDED", key, kept)
         return kept
 
-    def set_status(self, plural: str, obj: Obj, status: Obj) -> Obj:
+    def set_status(self, plural: str, obj: KubeObject, status: KubeObject) -> KubeObject:
         """Merge fields into the status of the object as it is now; a None takes one out."""
         meta = obj["metadata"]
         now = self.need(plural, meta["name"], meta.get("namespace", ""))
@@ -104,7 +104,7 @@ class State:
         }
         return self.put(plural, now)
 
-    def remove(self, plural: str, obj: Obj) -> None:
+    def remove(self, plural: str, obj: KubeObject) -> None:
         """Take an object out; already gone is fine."""
         meta = obj["metadata"]
         key = (plural, meta.get("namespace", ""), meta["name"])
@@ -116,7 +116,7 @@ class State:
         last["metadata"]["resourceVersion"] = str(self.version)
         self._note("DELETED", key, last)
 
-    def since(self, version: int) -> list[Change]:
+    def since(self, version: int) -> list[WatchEvent]:
         """Return the changes after a version; raises ApiError 410 when they are forgotten."""
         if self.changes and version < self.changes[0].version - 1:
             raise errors.ApiError(410, "Expired", f"too old resource version: {version}")
@@ -127,7 +127,7 @@ class State:
         self._address += 1
         return f"10.100.{self._address // 250}.{self._address % 250 + 1}"
 
-    def event(self, obj: Obj, *, reason: str, message: str, warning: bool = False) -> None:
+    def event(self, obj: KubeObject, *, reason: str, message: str, warning: bool = False) -> None:
         """Record an event about an object, once for each object, reason and message."""
         meta = obj["metadata"]
         about = {
@@ -158,7 +158,7 @@ class State:
             },
         )
 
-    def _stamp(self, kind: Kind, obj: Obj, before: Obj | None) -> None:
+    def _stamp(self, kind: ResourceKind, obj: KubeObject, before: KubeObject | None) -> None:
         """Give an object what the server owns: uid, times, generation."""
         obj["apiVersion"], obj["kind"] = kind.group_version, kind.name
         meta, old = obj["metadata"], (before or {}).get("metadata", {})
@@ -170,17 +170,17 @@ class State:
             changed = before is not None and obj["spec"] != before.get("spec")
             meta["generation"] = old.get("generation", 1) + (1 if changed else 0)
 
-    def _note(self, kind: str, key: Key, obj: Obj) -> None:
-        self.changes.append(Change(self.version, kind, key, obj))
+    def _note(self, kind: str, key: Key, obj: KubeObject) -> None:
+        self.changes.append(WatchEvent(self.version, kind, key, obj))
         if len(self.changes) > HISTORY:
             del self.changes[: len(self.changes) - HISTORY]
 
 
-def _same(before: Obj, after: Obj) -> bool:
+def _same(before: KubeObject, after: KubeObject) -> bool:
     return before == after
 
 
-def reference(owner: Obj) -> dict[str, Any]:
+def owner_reference(owner: KubeObject) -> dict[str, Any]:
     """Return the owner reference to put into what an object brings forth."""
     return {
         "apiVersion": owner["apiVersion"],

@@ -40,21 +40,21 @@ PARAMETERS = {
 HOST = re.compile(r"^(sts(-fips)?(\.[a-z0-9-]+)?\.amazonaws\.com|127\.0\.0\.1|localhost)$")
 
 
-class BadToken(Exception):
+class InvalidToken(Exception):
     """The token is not one; the text says why, for the log of the test."""
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedToken:
     """What a good token says: who signed it, and when."""
 
     access_key: str
     at: datetime
 
 
-def check(
+def check_token(
     token: str, *, cluster: str, secrets: Iterable[str], now: Callable[[], datetime] | None = None
-) -> Signed:
+) -> SignedToken:
     """Return who signed a token for this cluster.
 
     Args:
@@ -72,15 +72,15 @@ def check(
     signed = _when(query)
     age = (now or _now)() - signed
     if age > LIFETIME:
-        raise BadToken(f"expired: signed {age} ago")
+        raise InvalidToken(f"expired: signed {age} ago")
     if age < -LIFETIME:
-        raise BadToken("signed in the future")
+        raise InvalidToken("signed in the future")
     if not any(
         hmac.compare_digest(_signature(url, query, cluster, secret), query["X-Amz-Signature"])
         for secret in secrets
     ):
-        raise BadToken(f"the signature is not one for cluster {cluster!r} by a known key")
-    return Signed(query["X-Amz-Credential"].partition("/")[0], signed)
+        raise InvalidToken(f"the signature is not one for cluster {cluster!r} by a known key")
+    return SignedToken(query["X-Amz-Credential"].partition("/")[0], signed)
 
 
 def _now() -> datetime:
@@ -89,41 +89,41 @@ def _now() -> datetime:
 
 def _url(token: str) -> SplitResult:
     if not token.startswith(PREFIX):
-        raise BadToken(f"it does not begin with {PREFIX}")
+        raise InvalidToken(f"it does not begin with {PREFIX}")
     text = token.removeprefix(PREFIX)
     if "=" in text:
-        raise BadToken("its base64 is padded")
+        raise InvalidToken("its base64 is padded")
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         return urlsplit(raw.decode("ascii"))
     except (binascii.Error, ValueError) as error:
-        raise BadToken(f"it is not base64 of a URL: {error}") from error
+        raise InvalidToken(f"it is not base64 of a URL: {error}") from error
 
 
 def _check_request(url: SplitResult, query: dict[str, str]) -> None:
     if not HOST.match(url.hostname or "") or url.path not in {"", "/"}:
-        raise BadToken(f"it is not a URL of STS: {url.hostname}{url.path}")
+        raise InvalidToken(f"it is not a URL of STS: {url.hostname}{url.path}")
     if unknown := sorted(query.keys() - PARAMETERS):
-        raise BadToken(f"non-whitelisted query parameter {unknown[0]!r}")
+        raise InvalidToken(f"non-whitelisted query parameter {unknown[0]!r}")
     if missing := sorted(PARAMETERS - query.keys() - {"X-Amz-Security-Token"}):
-        raise BadToken(f"the query parameter {missing[0]} is missing")
+        raise InvalidToken(f"the query parameter {missing[0]} is missing")
     if query["Action"] != "GetCallerIdentity" or query["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256":
-        raise BadToken("it is not a signed GetCallerIdentity")
+        raise InvalidToken("it is not a signed GetCallerIdentity")
     scope = query["X-Amz-Credential"].split("/")
     if len(scope) != 5 or scope[3:] != ["sts", "aws4_request"]:
-        raise BadToken("its credential scope is not one of STS")
+        raise InvalidToken("its credential scope is not one of STS")
     if not query["X-Amz-Expires"].isdigit() or not 0 < int(query["X-Amz-Expires"]) <= 900:
-        raise BadToken("X-Amz-Expires is not from 1 to 900 seconds")
+        raise InvalidToken("X-Amz-Expires is not from 1 to 900 seconds")
     headers = query["X-Amz-SignedHeaders"].split(";")
     if CLUSTER_HEADER not in headers or "host" not in headers:
-        raise BadToken(f"{CLUSTER_HEADER} is not among the signed headers")
+        raise InvalidToken(f"{CLUSTER_HEADER} is not among the signed headers")
 
 
 def _when(query: dict[str, str]) -> datetime:
     try:
         return datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
-        raise BadToken(f"X-Amz-Date: {error}") from error
+        raise InvalidToken(f"X-Amz-Date: {error}") from error
 
 
 def _signature(url: SplitResult, query: dict[str, str], cluster: str, secret: str) -> str:
@@ -151,7 +151,7 @@ def _signature(url: SplitResult, query: dict[str, str], cluster: str, secret: st
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def bearer(header: str) -> str:
+def bearer_token(header: str) -> str:
     """Return the token of an Authorization header; raises ApiError 401 when it has none."""
     kind, _, token = header.partition(" ")
     if kind.lower() != "bearer" or not token:

@@ -9,21 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aws_setup.rehearsal.kube.errors import ApiError, Obj
-from aws_setup.rehearsal.kube.requests import Request, Target
-from aws_setup.rehearsal.kube.state import Change
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kube.requests import Request, RequestTarget
+from aws_setup.rehearsal.kube.state import WatchEvent
 
 if TYPE_CHECKING:
     from aws_setup.rehearsal.kube.server import KubeApi
 
-LOOK = 0.1
+POLL_SECONDS = 0.1
 """Seconds of real time after which a watch lets the clock's transitions happen."""
 
 DEFAULT_TIMEOUT = 1800.0
 INITIAL_END = "k8s.io/initial-events-end"
 
 
-def watch(server: KubeApi, request: Request, target: Target) -> Iterator[Obj]:
+def watch(server: KubeApi, request: Request, target: RequestTarget) -> Iterator[KubeObject]:
     """Yield watch events until timeoutSeconds (real time) are over or the server closes."""
     wants = server.api.chosen(request, target)
     query = request.query
@@ -49,19 +49,19 @@ def watch(server: KubeApi, request: Request, target: Target) -> Iterator[Obj]:
                 yield event
 
 
-def _next(server: KubeApi, since: int, end: float) -> list[Change]:
+def _next(server: KubeApi, since: int, end: float) -> list[WatchEvent]:
     with server.changed:
         server.tick()
         found = server.state.since(since)
         if not found:
-            server.changed.wait(max(0.0, min(LOOK, end - time.monotonic())))
+            server.changed.wait(max(0.0, min(POLL_SECONDS, end - time.monotonic())))
             found = server.state.since(since)
         return found
 
 
 def _event(
-    change: Change, target: Target, wants: Callable[[Obj], bool], seen: set[str]
-) -> Obj | None:
+    change: WatchEvent, target: RequestTarget, wants: Callable[[KubeObject], bool], seen: set[str]
+) -> KubeObject | None:
     """Return the event a watcher gets: leaving a selection is a DELETED, entering an ADDED."""
     if change.key[0] != target.kind.plural:
         return None
@@ -79,11 +79,11 @@ def _event(
     return None
 
 
-def _uid(obj: Obj) -> str:
+def _uid(obj: KubeObject) -> str:
     return str(obj["metadata"]["uid"])
 
 
-def _bookmark(target: Target, version: int) -> Obj:
+def _bookmark(target: RequestTarget, version: int) -> KubeObject:
     meta = {"resourceVersion": str(version), "annotations": {INITIAL_END: "true"}}
     kind = target.kind
     empty = {"kind": kind.name, "apiVersion": kind.group_version, "metadata": meta}

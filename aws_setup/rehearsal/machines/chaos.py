@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.rehearsal.chaos import Kind, Menu
+from aws_setup.rehearsal.chaos import FaultKind, FaultProbabilities
 from aws_setup.rehearsal.cloud import Cloud
 
-LATE: Menu = {Kind.LATE: 0.3}
-CONNECTIONS: Menu = {Kind.CUT: 0.5, Kind.REBOOT: 0.25}
+LATE_SSHD_FAULTS: FaultProbabilities = {FaultKind.LATE: 0.3}
+CONNECTION_FAULTS: FaultProbabilities = {FaultKind.CUT: 0.5, FaultKind.REBOOT: 0.25}
 """The chance of each for a machine."""
 
-LATE_SECONDS = (20.0, 120.0)
+LATE_SSHD_SECONDS = (20.0, 120.0)
 """From EC2's "running" until the machine boots, in the cloud's time."""
 
-GREETING = 2_500
+SSH_LOGIN_BYTES = 2_500
 """Bytes that sshd has sent when a user is let in, about; less breaks the connection before."""
 
-WORK = {Kind.CUT: 5_000, Kind.REBOOT: 1_500}
+FAULT_AFTER_BYTES = {FaultKind.CUT: 5_000, FaultKind.REBOOT: 1_500}
 """Bytes of answers to commands within which a connection breaks.
 
 Machines that reboot by themselves do so soon after they boot: for a new kernel, say.
@@ -25,24 +25,24 @@ Machines that reboot by themselves do so soon after they boot: for a new kernel,
 
 
 @dataclass(frozen=True)
-class Fate:
+class VmFaults:
     """When a machine boots (the cloud's seconds), and which of its connections break."""
 
     boots_at: float = 0.0
     breaks: str = ""
 
 
-def fate(cloud: Cloud, step: str) -> Fate:
+def draw_vm_faults(cloud: Cloud, step: str) -> VmFaults:
     """Return what becomes of the next machine of a step."""
     chaos = cloud.chaos
     if chaos is None:
-        return Fate()
+        return VmFaults()
     boots_at = cloud.clock.now()
-    if chaos.timed and chaos.meet(LATE, f"machine of {step}", what=step):
-        least, most = LATE_SECONDS
+    if chaos.timed and chaos.meet(LATE_SSHD_FAULTS, f"machine of {step}", what=step):
+        least, most = LATE_SSHD_SECONDS
         boots_at += least + (most - least) * chaos.plan.draw("late", step)
-    met = chaos.meet(CONNECTIONS, f"connection to {step}", what=step)
+    met = chaos.meet(CONNECTION_FAULTS, f"connection to {step}", what=step)
     if met is None:
-        return Fate(boots_at)
-    size = GREETING + int(WORK[met] * chaos.plan.draw("bytes", step))
-    return Fate(boots_at, f"1:{size}{'!' * (met is Kind.REBOOT)}")
+        return VmFaults(boots_at)
+    size = SSH_LOGIN_BYTES + int(FAULT_AFTER_BYTES[met] * chaos.plan.draw("bytes", step))
+    return VmFaults(boots_at, f"1:{size}{'!' * (met is FaultKind.REBOOT)}")

@@ -21,11 +21,11 @@ from paramiko.common import (
     OPEN_SUCCEEDED,
 )
 
-from aws_setup.rehearsal.machines.imitation import Answer, Ensemble, Imitation
-from aws_setup.rehearsal.machines.init import parse
-from aws_setup.rehearsal.machines.room import Lay
-from aws_setup.rehearsal.machines.ssh_config import Door, write
-from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.machines.imitation import CommandResult, FakeZooKeeperEnsemble, FakeShell
+from aws_setup.rehearsal.machines.init import parse_broken_connections
+from aws_setup.rehearsal.machines.room import ImageInstaller
+from aws_setup.rehearsal.machines.ssh_config import SshHostEntry, write_ssh_config
+from aws_setup.rehearsal.machines.tree import Disk
 from aws_setup.software.zookeeper import config as zk
 
 _COMMAND = 1_500
@@ -39,10 +39,10 @@ log.setLevel(logging.CRITICAL)  # a client that hangs up is no event for a serve
 
 
 @dataclass
-class Member:
+class InProcessVm:
     """One machine of the crowd: what it imitates, its door, and how slow it is."""
 
-    machine: Imitation
+    machine: FakeShell
     listener: socket.socket
     public_ip: str
     key: bytes
@@ -58,7 +58,7 @@ class Member:
         return bool(self.breaks) and self.commands == 1 + int(self.breaks.rstrip("!")) // _COMMAND
 
 
-class Gauge:
+class ConcurrencyGauge:
     """How many are in a block at once, and the most that ever were."""
 
     def __init__(self) -> None:
@@ -75,22 +75,22 @@ class Gauge:
             self.now -= 1
 
 
-class Crowd:
+class InProcessVmPool:
     """Imitated machines; `seconds` is what each command takes, `boot` what comes before sshd."""
 
     def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.ensemble = Ensemble()
+        self.ensemble = FakeZooKeeperEnsemble()
         self.host_key = paramiko.ECDSAKey.generate()
         self.authorized_key = authorized_key
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, InProcessVm] = {}
         self.transports: list[paramiko.Transport] = []
-        self.busy = Gauge()
+        self.busy = ConcurrencyGauge()
         self._lock = threading.Lock()
         self._write_ssh_config()
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> InProcessVmPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,21 +105,21 @@ class Crowd:
         boot: float = 0,
         seconds: float = 0,
         authorized_key: str = "",
-        lay: Iterable[Lay] = (),
+        lay: Iterable[ImageInstaller] = (),
         breaks: str = "",
-    ) -> Imitation:
+    ) -> FakeShell:
         """Make a machine that lets the authorised key in after `boot` seconds.
 
         `lay` is what a real machine gets on its disk; the imitation brings its own programs.
         `breaks` is read as `init` reads it, for the first connection; bytes count as commands.
         """
-        tree = Tree(self.folder / instance_id)
+        tree = Disk(self.folder / instance_id)
         tree.root.mkdir(parents=True, exist_ok=True)
-        machine = Imitation(tree, private_ip, self.ensemble)
+        machine = FakeShell(tree, private_ip, self.ensemble)
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-        key = _blob(authorized_key or self.authorized_key)
-        member = Member(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
-        member.breaks = parse(breaks).get(1, "")
+        key = _key_blob(authorized_key or self.authorized_key)
+        member = InProcessVm(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
+        member.breaks = parse_broken_connections(breaks).get(1, "")
         with self._lock:
             self.members[instance_id] = member
         threading.Thread(target=self._serve, args=(member,), daemon=True).start()
@@ -142,7 +142,7 @@ class Crowd:
         """Return the machines that had to be booted again: imitations do so by themselves."""
         return []
 
-    def cut(self, member: Member, transport: paramiko.Transport) -> None:
+    def cut(self, member: InProcessVm, transport: paramiko.Transport) -> None:
         """Break a connection, and where that is asked for let the machine boot again."""
         transport.close()
         if member.breaks.endswith("!"):
@@ -155,7 +155,7 @@ class Crowd:
             member = self.members.pop(instance_id, None)
         if member:
             self.ensemble.stop(member.machine)
-            _hang_up(member.listener)
+            _close_listener(member.listener)
             member.machine.tree.remove()
             self._write_ssh_config()
 
@@ -172,22 +172,22 @@ class Crowd:
     def close(self) -> None:
         """Stop listening and end every connection."""
         for member in self.members.values():
-            _hang_up(member.listener)
+            _close_listener(member.listener)
         for transport in self.transports:
             transport.close()
 
     def _write_ssh_config(self) -> None:
         key = f"{self.host_key.get_name()} {self.host_key.get_base64()}"
         with self._lock:
-            write(
+            write_ssh_config(
                 self.ssh_config,
                 [
-                    Door(own, member.public_ip, member.listener.getsockname()[1], key)
+                    SshHostEntry(own, member.public_ip, member.listener.getsockname()[1], key)
                     for own, member in self.members.items()
                 ],
             )
 
-    def _serve(self, member: Member) -> None:
+    def _serve(self, member: InProcessVm) -> None:
         while True:
             try:
                 client, _ = member.listener.accept()
@@ -209,7 +209,7 @@ class Crowd:
 class _Server(paramiko.ServerInterface):
     """Lets the authorised key in as ubuntu, and starts commands and tunnels."""
 
-    def __init__(self, crowd: Crowd, member: Member, transport: paramiko.Transport) -> None:
+    def __init__(self, crowd: InProcessVmPool, member: InProcessVm, transport: paramiko.Transport) -> None:
         self.crowd, self.member, self.transport = crowd, member, transport
         self.tunnels: set[int] = set()
 
@@ -267,7 +267,7 @@ class _Server(paramiko.ServerInterface):
 def _execute(
     channel: paramiko.Channel,
     command: str,
-    work: Callable[[str, bytes], Answer],
+    work: Callable[[str, bytes], CommandResult],
     seconds: float,
     *,
     silent: bool = False,
@@ -287,11 +287,11 @@ def _execute(
         channel.close()
 
 
-def _hang_up(listener: socket.socket) -> None:
+def _close_listener(listener: socket.socket) -> None:
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     listener.close()
 
 
-def _blob(authorized_key: str) -> bytes:
+def _key_blob(authorized_key: str) -> bytes:
     return base64.b64decode(authorized_key.split()[1])

@@ -57,7 +57,7 @@ def mount_disk(root: str) -> None:
     call("umount", "--lazy", "/old")
 
 
-def plug_in(address: str) -> None:
+def configure_network(address: str) -> None:
     """Set up the host name and the network card, and let an ordinary user listen on port 22."""
     socket.sethostname("ip-" + address.replace(".", "-"))
     call("ip", "link", "set", "lo", "up")
@@ -66,7 +66,7 @@ def plug_in(address: str) -> None:
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("22")
 
 
-def copy(source: socket.socket, target: socket.socket, allowed: float = float("inf")) -> bool:
+def copy_stream(source: socket.socket, target: socket.socket, allowed: float = float("inf")) -> bool:
     """Copy one direction of a connection until it ends, or until so many bytes have passed.
 
     Returns:
@@ -83,12 +83,12 @@ def copy(source: socket.socket, target: socket.socket, allowed: float = float("i
     return False
 
 
-def carry(outside: socket.socket, breaks: str) -> None:
+def forward_connection(outside: socket.socket, breaks: str) -> None:
     """Carry one connection from outside to sshd; sshd down means: hang up."""
     allowed = float(breaks.rstrip("!") or "inf")
 
     def back() -> None:
-        if not copy(inside, outside, allowed):
+        if not copy_stream(inside, outside, allowed):
             return
         if breaks.endswith("!"):
             os._exit(0)
@@ -100,25 +100,25 @@ def carry(outside: socket.socket, breaks: str) -> None:
         inside.connect(("127.0.0.1", 22))
         answers = threading.Thread(target=back, daemon=True)
         answers.start()
-        copy(outside, inside)
+        copy_stream(outside, inside)
         answers.join()
 
 
-def serve(listener: socket.socket, breaks: dict[int, str]) -> None:
+def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None:
     """Carry every connection from outside."""
     for number in itertools.count(1):
         outside, _ = listener.accept()
         ends = breaks.get(number, "")
-        threading.Thread(target=carry, args=(outside, ends), daemon=True).start()
+        threading.Thread(target=forward_connection, args=(outside, ends), daemon=True).start()
 
 
-def parse(breaks: str) -> dict[int, str]:
+def parse_broken_connections(breaks: str) -> dict[int, str]:
     """Return which connection, by its number from 1, breaks after how many bytes."""
     pairs = (one.split(":") for one in breaks.split())
     return {int(number): ends for number, ends in pairs}
 
 
-def reap(*_: object) -> None:
+def reap_children(*_: object) -> None:
     """Bury the dead, as the first process must."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -131,12 +131,12 @@ def main() -> None:
     mount_disk(root)
     os.write(1, b"mounted\n")
     os.read(0, 1)
-    plug_in(address)
-    signal.signal(signal.SIGCHLD, reap)
+    configure_network(address)
+    signal.signal(signal.SIGCHLD, reap_children)
     with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- nothing more may be imported
         subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     listener = socket.socket(fileno=int(listening))
-    threading.Thread(target=serve, args=(listener, parse(broken)), daemon=True).start()
+    threading.Thread(target=forward_connections, args=(listener, parse_broken_connections(broken)), daemon=True).start()
     os.write(1, b"booted\n")
     while True:
         with contextlib.suppress(InterruptedError):

@@ -15,33 +15,33 @@ from typing import Any
 from aws_setup.aws.inventory import STEP_TAG
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.ec2.console import Consoles
+from aws_setup.rehearsal.ec2.console import ConsoleOutput
 from aws_setup.rehearsal.machines import software
-from aws_setup.rehearsal.machines.chaos import Fate, fate
-from aws_setup.rehearsal.machines.crowd import Crowd
-from aws_setup.rehearsal.machines.room import Lay, Room
+from aws_setup.rehearsal.machines.chaos import VmFaults, draw_vm_faults
+from aws_setup.rehearsal.machines.crowd import InProcessVmPool
+from aws_setup.rehearsal.machines.room import ImageInstaller, NamespaceVmPool
 from aws_setup.rehearsal.software import laying
 
 log = logging.getLogger(__name__)
 
-PAUSE = 0.1
+POLL_SECONDS = 0.1
 """Seconds between two looks at the cloud."""
 
-AMIS: Mapping[str, tuple[Lay, ...]] = MappingProxyType(
+AMI_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = MappingProxyType(
     {
-        "ami-0700bf4465e5fd16d": (software.zookeeper,),
-        "ami-0ef872c16032b2aeb": (laying.ndb_manager,),
-        "ami-02b05337b4142f447": (laying.ndb_data_node,),
-        "ami-0a3d55fdd1fe9a6b8": (laying.ndb_data_node,),
-        "ami-079ac4c46055b2bdf": (laying.client,),
-        "ami-093cb0299f0b291e6": (laying.client,),
+        "ami-0700bf4465e5fd16d": (software.install_zookeeper,),
+        "ami-0ef872c16032b2aeb": (laying.install_ndb_manager,),
+        "ami-02b05337b4142f447": (laying.install_ndb_data_node,),
+        "ami-0a3d55fdd1fe9a6b8": (laying.install_ndb_data_node,),
+        "ami-079ac4c46055b2bdf": (laying.install_client,),
+        "ami-093cb0299f0b291e6": (laying.install_client,),
     }
 )
 """What each AMI holds; instances of other AMIs, such as EKS nodes, get no machine."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class InstanceView:
     """An instance as the cloud has it now; `key` is its key pair's public key."""
 
     id: str
@@ -59,16 +59,16 @@ def _public_key(ec2: Any, name: str | None) -> str:
     return material.decode() if isinstance(material, bytes) else str(material)
 
 
-class Keeper:
+class Ec2Sync:
     """Follows one cloud's instances with the machines of a room."""
 
     def __init__(
-        self, cloud: Cloud, room: Room | Crowd, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
+        self, cloud: Cloud, room: NamespaceVmPool | InProcessVmPool, *, amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS
     ) -> None:
         self.cloud, self.room, self.amis = cloud, room, amis
         self._on: dict[str, bool] = {}
-        self._fates: dict[str, Fate] = {}
-        cloud.room(Consoles).read = self._console
+        self._fates: dict[str, VmFaults] = {}
+        cloud.room(ConsoleOutput).read = self._console
 
     def sync(self) -> None:
         """Bring the room to what the cloud says now; machines change in parallel."""
@@ -80,10 +80,10 @@ class Keeper:
                 for done in [pool.submit(job) for job in work]:
                     done.result()
 
-    def _instances(self) -> list[Seen]:
+    def _instances(self) -> list[InstanceView]:
         ec2 = self.cloud.backend("ec2")
         return [
-            Seen(
+            InstanceView(
                 one.id,
                 one.state,
                 private_ip=one.private_ip,
@@ -96,7 +96,7 @@ class Keeper:
             if one.image_id in self.amis
         ]
 
-    def _job(self, seen: Seen) -> Callable[[], object] | None:
+    def _job(self, seen: InstanceView) -> Callable[[], object] | None:
         """Return what has to be done about one instance, and note it as done."""
         own, on = seen.id, self._on.get(seen.id)
         if seen.state == "running" and on is None:
@@ -115,7 +115,7 @@ class Keeper:
             return lambda: self.room.discard(own)
         return None
 
-    def _launch(self, seen: Seen) -> None:
+    def _launch(self, seen: InstanceView) -> None:
         """Make a machine; when it does not boot, say so, and try again at the next look."""
         try:
             self.room.launch(
@@ -131,10 +131,10 @@ class Keeper:
             self.room.discard(seen.id)
             self._on.pop(seen.id, None)
 
-    def _fate(self, seen: Seen) -> Fate:
+    def _fate(self, seen: InstanceView) -> VmFaults:
         """Return what chaos has for a machine, decided when it is first seen running."""
         if seen.id not in self._fates:
-            self._fates[seen.id] = fate(self.cloud, seen.step)
+            self._fates[seen.id] = draw_vm_faults(self.cloud, seen.step)
         return self._fates[seen.id]
 
     def _console(self, instance_id: str) -> str:
@@ -142,14 +142,14 @@ class Keeper:
 
 
 @contextmanager
-def keeping(
-    cloud: Cloud, room: Room | Crowd, *, amis: Mapping[str, tuple[Lay, ...]] = AMIS
-) -> Iterator[Keeper]:
+def sync_vms(
+    cloud: Cloud, room: NamespaceVmPool | InProcessVmPool, *, amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS
+) -> Iterator[Ec2Sync]:
     """Follow the cloud in the background until the block ends."""
-    keeper, stopped = Keeper(cloud, room, amis=amis), threading.Event()
+    keeper, stopped = Ec2Sync(cloud, room, amis=amis), threading.Event()
 
     def follow() -> None:
-        while not stopped.wait(PAUSE):
+        while not stopped.wait(POLL_SECONDS):
             keeper.sync()
 
     thread = threading.Thread(target=follow, name="machines", daemon=True)

@@ -20,26 +20,26 @@ from pathlib import Path
 
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.machines import init
-from aws_setup.rehearsal.machines.ssh_config import Door, write
-from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.machines.ssh_config import SshHostEntry, write_ssh_config
+from aws_setup.rehearsal.machines.tree import Disk
 
-PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
+REQUIRED_PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
 """What a room needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
 
-_DEAF = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
+_IGNORE_SIGNALS = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
 """Goes before a command that Ctrl-C and a closed terminal are not meant for: `close` ends it."""
 
-Lay = Callable[[Tree], None]
+ImageInstaller = Callable[[Disk], None]
 """Puts software on a new disk, as an AMI does."""
 
 
 @dataclass
-class Box:
+class NamespaceVm:
     """One machine as the room keeps it; `process` is there while the power is on."""
 
     id: str
     private_ip: str
-    tree: Tree
+    tree: Disk
     port: int
     host_key: str
     public_ip: str = ""
@@ -48,16 +48,16 @@ class Box:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def available() -> str:
+def missing_requirement() -> str:
     """Return '' when machines can run here, else the reason why not."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    missing = [name for name in REQUIRED_PROGRAMS if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     probe = subprocess.run(["unshare", "-Urmn", "true"], capture_output=True, check=False)
     return "" if probe.returncode == 0 else "user namespaces are not allowed here"
 
 
-class Room:
+class NamespaceVmPool:
     """Machines by instance id; all power goes off with `close`, or when this process ends."""
 
     def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
@@ -71,17 +71,17 @@ class Room:
         Raises:
             SetupError: this computer cannot run machines.
         """
-        reason = available()
+        reason = missing_requirement()
         if reason:
             raise SetupError("machines cannot run here", reason, "use in-process machines")
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authorized_key = authorized_key
-        self._boxes: dict[str, Box] = {}
+        self._boxes: dict[str, NamespaceVm] = {}
         self._cables = itertools.count(1)
         self._lock = threading.Lock()
         self._switch = subprocess.Popen(
-            [*_DEAF, "unshare", "--user", "--map-root-user", "--net", "--", "cat"],
+            [*_IGNORE_SIGNALS, "unshare", "--user", "--map-root-user", "--net", "--", "cat"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -90,7 +90,7 @@ class Room:
         self._in_switch("ip", "link", "set", "switch", "up")
         self._write_ssh_config()
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> NamespaceVmPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,22 +102,22 @@ class Room:
         *,
         private_ip: str,
         public_ip: str,
-        lay: Iterable[Lay] = (),
+        lay: Iterable[ImageInstaller] = (),
         authorized_key: str = "",
         breaks: str = "",
-    ) -> Tree:
+    ) -> Disk:
         """Make a machine with a new disk and switch it on; returns its disk.
 
         `breaks` says which connections break until its first reboot, as `init` reads it.
         """
-        tree = Tree(self.folder / instance_id)
+        tree = Disk(self.folder / instance_id)
         key = authorized_key or self.authorized_key
         tree.remove()
         tree.lay_out(authorized_key=key.rstrip() + "\n")
         for put in lay:
             put(tree)
         with self._lock:
-            box = Box(instance_id, private_ip, tree, 0, tree.host_key(), breaks=breaks)
+            box = NamespaceVm(instance_id, private_ip, tree, 0, tree.host_key(), breaks=breaks)
             self._boxes[instance_id] = box
         self.power_on(instance_id, public_ip=public_ip)
         return tree
@@ -137,7 +137,7 @@ class Room:
         with box.lock:
             process, box.process = box.process, None
             if process:
-                _end(process)
+                _terminate(process)
 
     def reboot(self, instance_id: str) -> None:
         """Cut the power and boot again."""
@@ -161,7 +161,7 @@ class Room:
             box.tree.remove()
             self._write_ssh_config()
 
-    def tree(self, instance_id: str) -> Tree:
+    def tree(self, instance_id: str) -> Disk:
         """Return a machine's disk."""
         return self._boxes[instance_id].tree
 
@@ -192,17 +192,17 @@ class Room:
         """Switch everything off; the disks stay."""
         for instance_id in list(self._boxes):
             self.power_off(instance_id)
-        _end(self._switch)
+        _terminate(self._switch)
 
     def _write_ssh_config(self) -> None:
         with self._lock:
             boxes = self._boxes.values()
-            write(
+            write_ssh_config(
                 self.ssh_config,
-                [Door(box.id, box.public_ip, box.port, box.host_key) for box in boxes],
+                [SshHostEntry(box.id, box.public_ip, box.port, box.host_key) for box in boxes],
             )
 
-    def _boot(self, box: Box) -> subprocess.Popen[bytes]:
+    def _boot(self, box: NamespaceVm) -> subprocess.Popen[bytes]:
         with _listener(box.port) as listener:
             box.port = int(listener.getsockname()[1])
             process = subprocess.Popen(
@@ -228,15 +228,15 @@ class Room:
         self._expect(box, process, b"booted\n")
         return process
 
-    def _expect(self, box: Box, process: subprocess.Popen[bytes], word: bytes) -> None:
+    def _expect(self, box: NamespaceVm, process: subprocess.Popen[bytes], word: bytes) -> None:
         assert process.stdout
         if process.stdout.readline() != word:
-            _end(process)
+            _terminate(process)
             raise SetupError(f"{box.id} does not boot", "see the lines above", "")
 
     def _enter(self) -> list[str]:
         target = ["--target", str(self._switch.pid)]
-        return [*_DEAF, "nsenter", *target, "--user", "--net", "--preserve-credentials", "--"]
+        return [*_IGNORE_SIGNALS, "nsenter", *target, "--user", "--net", "--preserve-credentials", "--"]
 
     def _in_switch(self, *command: str) -> None:
         subprocess.run([*self._enter(), *command], check=True)
@@ -260,11 +260,11 @@ def _listener(port: int) -> socket.socket:
     return server
 
 
-def _ended(box: Box) -> bool:
+def _ended(box: NamespaceVm) -> bool:
     return box.process is not None and box.process.poll() is not None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _terminate(process: subprocess.Popen[bytes]) -> None:
     """End a process by closing its stdin, and wait until it is gone."""
     with contextlib.suppress(OSError):
         if process.stdin:

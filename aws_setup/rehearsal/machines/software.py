@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.machines.tree import Disk
 
 ZOOKEEPER_JARS = "/usr/share/java/zookeeper.jar"
 """Debian's package libzookeeper-java; its manifest names the jars it needs."""
@@ -20,7 +20,7 @@ CLIENT_JVMFLAGS="-Xmx${{ZK_CLIENT_HEAP:-256}}m $CLIENT_JVMFLAGS"
 """
 
 
-def zookeeper(tree: Tree) -> None:
+def install_zookeeper(tree: Disk) -> None:
     """Put ZooKeeper where its AMI has it; Debian's scripts read the environment beside them."""
     tree.write("/opt/zookeeper/bin/zkEnv.sh", _ENVIRONMENT)
     tree.path("/opt/zookeeper/conf").mkdir(parents=True)

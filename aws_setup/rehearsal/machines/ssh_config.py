@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-NOWHERE = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
+UNREACHABLE_HOST = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
 """Every other address leads to a closed port: a rehearsal never reaches a real machine."""
 
 
 @dataclass(frozen=True)
-class Door:
+class SshHostEntry:
     """Where a machine is reached, and the host key that it shows, as in a .pub file."""
 
     id: str
@@ -20,7 +20,7 @@ class Door:
     host_key: str
 
 
-def write(path: Path, doors: Iterable[Door]) -> None:
+def write_ssh_config(path: Path, doors: Iterable[SshHostEntry]) -> None:
     """Write the configuration, and beside it the host keys, so that `ssh -F` asks nothing."""
     doors = list(doors)
     known = path.with_name("known_hosts")
@@ -32,7 +32,7 @@ def write(path: Path, doors: Iterable[Door]) -> None:
         for door in doors
         if door.public_ip
     ]
-    _replace(path, "".join(hosts) + NOWHERE)
+    _replace(path, "".join(hosts) + UNREACHABLE_HOST)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -51,7 +51,7 @@ SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin USER=ub
 """
 
 
-class Tree:
+class Disk:
     """The disk of one machine; paths are the machine's own, as in /opt/zookeeper/conf/zoo.cfg.
 
     `modes` holds mode and owner of files where this computer cannot: path -> (octal, user:group).

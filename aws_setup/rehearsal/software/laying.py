@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.machines.tree import Disk
 
 HOME = "/home/ubuntu"
 HADOOP = f"{HOME}/repos/hops/hadoop-dist/target"
@@ -50,27 +50,27 @@ from aws_setup.rehearsal.software.ndb import {{module}}
 """
 
 
-def ndb_manager(tree: Tree) -> None:
+def install_ndb_manager(tree: Disk) -> None:
     """Lay out the NDB manager: management server and client, and mysqld."""
-    _lay(tree, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
+    _install_programs(tree, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
 
 
-def ndb_data_node(tree: Tree) -> None:
+def install_ndb_data_node(tree: Disk) -> None:
     """Lay out an NDB data node."""
-    _lay(tree, NDB_PROGRAMS, [])
+    _install_programs(tree, NDB_PROGRAMS, [])
 
 
-def client(tree: Tree) -> None:
+def install_client(tree: Disk) -> None:
     """Lay out a client of λFS or HopsFS: hdfs."""
-    _lay(tree, HDFS_PROGRAMS, [])
+    _install_programs(tree, HDFS_PROGRAMS, [])
 
 
-def database(tree: Tree, template: Path) -> None:
+def install_database(tree: Disk, template: Path) -> None:
     """Give the NDB manager's mysqld a real database, from a fresh data folder of MariaDB."""
     shutil.copytree(template, tree.path(DATABASE))
 
 
-def faults(tree: Tree, *names: str, start_seconds: float = 0.2) -> None:
+def set_faults(tree: Disk, *names: str, start_seconds: float = 0.2) -> None:
     """Set what goes wrong on a machine, and how long its data node takes to start.
 
     Faults are `ndbmtd dies`, `ndbmtd hangs`, `disk full` and `hdfs fails`.
@@ -79,7 +79,7 @@ def faults(tree: Tree, *names: str, start_seconds: float = 0.2) -> None:
     tree.write(SETTINGS, json.dumps(document))
 
 
-def make_template(folder: Path) -> Path:
+def create_mariadb_template(folder: Path) -> Path:
     """Make a fresh data folder of MariaDB, root without a password; takes a few seconds.
 
     Raises:
@@ -117,7 +117,7 @@ def make_template(folder: Path) -> Path:
     return folder
 
 
-def _lay(tree: Tree, programs: dict[str, str], folders: Sequence[str]) -> None:
+def _install_programs(tree: Disk, programs: dict[str, str], folders: Sequence[str]) -> None:
     for place, module in programs.items():
         tree.executable(place, _PROGRAM.format(module=module))
     package = Path(__file__).resolve().parent
@@ -128,4 +128,4 @@ def _lay(tree: Tree, programs: dict[str, str], folders: Sequence[str]) -> None:
         tree.path(folder).mkdir(parents=True, exist_ok=True)
     # cloud-init's record of the first boot: files older than it came with the image.
     tree.write("/var/lib/cloud/instance/sem/config_ssh", "")
-    faults(tree)
+    set_faults(tree)

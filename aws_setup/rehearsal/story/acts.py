@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CREATE = "create_aws_infrastructure.py"
-CONFIGURE = "configure_eks_cluster.py"
-WHISK = "whisk_helper.py"
+CREATE_SCRIPT = "create_aws_infrastructure.py"
+CONFIGURE_SCRIPT = "configure_eks_cluster.py"
+WHISK_SCRIPT = "whisk_helper.py"
 
 ACTIONS = ("-n", "20", "--memory", "20000", "-c", "4", "-j", "namenode.jar")
 
 
 @dataclass(frozen=True)
-class Act:
+class DemoStep:
     """One command, and what must be true of it.
 
     An `unchanged` one finds everything as it should be and writes nothing, to AWS, Kubernetes or
@@ -37,18 +37,18 @@ class Act:
         return f"{self.script} {verb}"
 
 
-ACTS = (
-    Act("What would be made, and can it be", CREATE, ("plan",), unchanged=True),
-    Act("Make it", CREATE, ("create", "--yes")),
-    Act("Put OpenWhisk on the cluster", CONFIGURE, ("configure", "--yes")),
-    Act("Register the NameNodes", WHISK, ("--create", *ACTIONS)),
-    Act("Once more: nothing to do", CREATE, ("create", "--yes"), unchanged=True),
-    Act("Once more: nothing to do", CONFIGURE, ("configure", "--yes"), unchanged=True),
-    Act("Once more: nothing to do", WHISK, ("--create", *ACTIONS), unchanged=True),
-    Act("A new build of the NameNode", WHISK, ("--update", *ACTIONS), new_jar=True),
-    Act("How it is", CREATE, ("status",), unchanged=True),
-    Act("How it is", CONFIGURE, ("status",), unchanged=True),
-    Act("How it is", WHISK, ("--verify", *ACTIONS), unchanged=True),
-    Act("Take it all away", CREATE, ("destroy", "--yes")),
+DEMO_STEPS = (
+    DemoStep("What would be made, and can it be", CREATE_SCRIPT, ("plan",), unchanged=True),
+    DemoStep("Make it", CREATE_SCRIPT, ("create", "--yes")),
+    DemoStep("Put OpenWhisk on the cluster", CONFIGURE_SCRIPT, ("configure", "--yes")),
+    DemoStep("Register the NameNodes", WHISK_SCRIPT, ("--create", *ACTIONS)),
+    DemoStep("Once more: nothing to do", CREATE_SCRIPT, ("create", "--yes"), unchanged=True),
+    DemoStep("Once more: nothing to do", CONFIGURE_SCRIPT, ("configure", "--yes"), unchanged=True),
+    DemoStep("Once more: nothing to do", WHISK_SCRIPT, ("--create", *ACTIONS), unchanged=True),
+    DemoStep("A new build of the NameNode", WHISK_SCRIPT, ("--update", *ACTIONS), new_jar=True),
+    DemoStep("How it is", CREATE_SCRIPT, ("status",), unchanged=True),
+    DemoStep("How it is", CONFIGURE_SCRIPT, ("status",), unchanged=True),
+    DemoStep("How it is", WHISK_SCRIPT, ("--verify", *ACTIONS), unchanged=True),
+    DemoStep("Take it all away", CREATE_SCRIPT, ("destroy", "--yes")),
 )
 """The story."""

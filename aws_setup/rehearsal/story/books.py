@@ -8,24 +8,24 @@ from typing import TypeVar
 
 from aws_setup.rehearsal.kube.kinds import REVIEWS
 from aws_setup.rehearsal.kube.server import KubeApi
-from aws_setup.rehearsal.rules import Thing
-from aws_setup.rehearsal.world import World
+from aws_setup.rehearsal.rules import Resource
+from aws_setup.rehearsal.world import Environment
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Page:
+class AuditDelta:
     """What happened since the page before: requests in all, and each write by name."""
 
     calls: int
     writes: tuple[str, ...]
 
 
-class Books:
+class Audit:
     """Keeps the books of one story; every `turn` begins a new page."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Environment) -> None:
         """Note what is there before the story begins: it is nobody's leftover."""
         self._world = world
         self._before = {_key(thing) for thing in world.cloud.snapshot()}
@@ -33,15 +33,15 @@ class Books:
         self._read: dict[str, int] = {}
         self.turn()
 
-    def turn(self) -> Page:
+    def turn(self) -> AuditDelta:
         """Return what happened since the last turn."""
         with self._world.cloud.lock:
             told = [(one.name, one.reads) for one in self._new("aws", self._world.cloud.calls)]
             told += self._of_kubernetes()
         told += self._of_openwhisk()
-        return Page(len(told), tuple(name for name, reads in told if not reads))
+        return AuditDelta(len(told), tuple(name for name, reads in told if not reads))
 
-    def left(self) -> list[Thing]:
+    def left(self) -> list[Resource]:
         """Return what there is now and was not at the beginning: nothing, after a destroy."""
         return [one for one in self._world.cloud.snapshot() if _key(one) not in self._before]
 
@@ -68,5 +68,5 @@ class Books:
         return lines[start:]
 
 
-def _key(thing: Thing) -> tuple[str, str, str, str]:
+def _key(thing: Resource) -> tuple[str, str, str, str]:
     return thing.service, thing.kind, thing.id, thing.region

@@ -10,59 +10,59 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aws_setup.rehearsal.guard import Guard, stoppable
-from aws_setup.rehearsal.kit import Kit, find_helm
-from aws_setup.rehearsal.options import BadInput, Options
+from aws_setup.rehearsal.guard import Cleanup, stop_event
+from aws_setup.rehearsal.kit import Workspace, find_helm
+from aws_setup.rehearsal.options import InvalidInput, DemoOptions
 from aws_setup.rehearsal.settings import Settings
-from aws_setup.rehearsal.story.acts import ACTS, Act
-from aws_setup.rehearsal.story.books import Books
-from aws_setup.rehearsal.story.ending import Played, bill, faults, write_report
-from aws_setup.rehearsal.story.player import Player, Stopped
-from aws_setup.rehearsal.story.reckoning import as_on_aws
-from aws_setup.rehearsal.story.telling import Teller
-from aws_setup.rehearsal.world import World, why_imitated, without_database, world
+from aws_setup.rehearsal.story.acts import DEMO_STEPS, DemoStep
+from aws_setup.rehearsal.story.books import Audit
+from aws_setup.rehearsal.story.ending import StepResult, estimate_cost, find_problems, write_report
+from aws_setup.rehearsal.story.player import ScriptRunner, DemoStopped
+from aws_setup.rehearsal.story.reckoning import estimate_on_aws
+from aws_setup.rehearsal.story.telling import Output
+from aws_setup.rehearsal.world import Environment, reason_for_inprocess_vms, lacks_mariadb, run_environment
 from aws_setup.report.timeline import total_seconds
 
 INTERRUPTED = 130
 """The story's exit code when it was stopped, as the scripts have it."""
 
-REPEATABLE = (1, 3)
+RETRYABLE_EXIT_CODES = (1, 3)
 """Exit codes of the scripts after which the same command goes on: failed, and left something."""
 
-CHAOS_TRIES = 4
+MAX_ATTEMPTS_WITH_FAULTS = 4
 """How often a script may be run, under chaos, until it ends well: a user would do the same."""
 
 
-def tell(options: Options) -> int:
+def run_demo(options: DemoOptions) -> int:
     """Play the whole story; return 0, 1 when anything is not as it should be, 130 when stopped.
 
     Raises:
         BadInput: it cannot begin.
     """
     helm = find_helm()
-    teller = Teller()
-    with stoppable() as stop:
+    teller = Output()
+    with stop_event() as stop:
         try:
-            return _told(options, helm, teller, stop)
-        except Stopped:
+            return _run_steps(options, helm, teller, stop)
+        except DemoStopped:
             teller.line("stopped; nothing is left running")
             return INTERRUPTED
 
 
-def _told(options: Options, helm: Path, teller: Teller, stop: threading.Event) -> int:
-    with Guard(keep=options.keep) as guard, _stage(guard.folder, options) as stage:
-        kit = Kit(guard.folder, helm)
+def _run_steps(options: DemoOptions, helm: Path, teller: Output, stop: threading.Event) -> int:
+    with Cleanup(keep=options.keep) as guard, _start_environment(guard.folder, options) as stage:
+        kit = Workspace(guard.folder, helm)
         kit.pack(stage)
-        teller.begin(_facts(stage, options, kit))
-        books = Books(stage)
-        player = Player(guard, kit.environment(stage, os.environ), stop)
-        played = Director(options, player, kit, books, teller).play()
+        teller.begin(_environment_facts(stage, options, kit))
+        books = Audit(stage)
+        player = ScriptRunner(guard, kit.environment(stage, os.environ), stop)
+        played = DemoRunner(options, player, kit, books, teller).play()
         left = books.left()
-        wrong = faults(played, left)
+        wrong = find_problems(played, left)
         teller.timelines(played)
         teller.heading("How it went")
         teller.runs(played)
-        teller.costs(bill(played))
+        teller.costs(estimate_cost(played))
         if stage.cloud.chaos:
             teller.line(stage.cloud.chaos.summary())
         if options.html:
@@ -75,20 +75,20 @@ def _told(options: Options, helm: Path, teller: Teller, stop: threading.Event) -
 
 
 @dataclass(frozen=True)
-class Director:
+class DemoRunner:
     """Has the acts played, one after the other."""
 
-    options: Options
-    player: Player
-    kit: Kit
-    books: Books
-    teller: Teller
+    options: DemoOptions
+    player: ScriptRunner
+    kit: Workspace
+    books: Audit
+    teller: Output
 
-    def play(self) -> list[Played]:
+    def play(self) -> list[StepResult]:
         """Play until an act fails: that leaves the later ones no sense."""
-        played: list[Played] = []
-        for number, act in enumerate(ACTS, 1):
-            self.teller.act(act, number=number, of=len(ACTS))
+        played: list[StepResult] = []
+        for number, act in enumerate(DEMO_STEPS, 1):
+            self.teller.act(act, number=number, of=len(DEMO_STEPS))
             if act.new_jar:
                 self.kit.build_jar(2)
             played += self._until_well(act)
@@ -96,48 +96,48 @@ class Director:
                 break
         return played
 
-    def _until_well(self, act: Act) -> list[Played]:
+    def _until_well(self, act: DemoStep) -> list[StepResult]:
         """Play an act; under chaos again when it fails, as its last line says that one may."""
-        tries = 1 if self.options.chaos is None else CHAOS_TRIES
+        tries = 1 if self.options.chaos is None else MAX_ATTEMPTS_WITH_FAULTS
         played = [self._once(act)]
-        while played[-1].code in REPEATABLE and len(played) < tries:
+        while played[-1].code in RETRYABLE_EXIT_CODES and len(played) < tries:
             played[-1] = replace(played[-1], again=True)
             self.teller.line(f"$ {act.line}   # again: it goes on from there", bold=True)
             played.append(self._once(act))
         return played
 
-    def _once(self, act: Act) -> Played:
+    def _once(self, act: DemoStep) -> StepResult:
         began, known = time.monotonic(), len(self.kit.runs())
         code = self.player.play(act)
         seconds = time.monotonic() - began
-        played = Played(act, code, seconds, self.books.turn(), on_aws=seconds)
+        played = StepResult(act, code, seconds, self.books.turn(), on_aws=seconds)
         runs = self.kit.runs()[known:]
         if not runs or not runs[-1].end:
             return played
-        run = as_on_aws(runs[-1], self.options.speed)
+        run = estimate_on_aws(runs[-1], self.options.speed)
         looked = max(0.0, seconds - runs[-1].end.seconds)
         return replace(played, run=run, on_aws=looked + total_seconds(run))
 
 
 @contextmanager
-def _stage(folder: Path, options: Options) -> Iterator[World]:
+def _start_environment(folder: Path, options: DemoOptions) -> Iterator[Environment]:
     settings = Settings(speed=options.speed, lag=True, chaos=options.chaos)
     machines = folder / "machines"
     try:
-        with world(machines, settings, port=options.port, imitate=options.imitate) as stage:
+        with run_environment(machines, settings, port=options.port, imitate=options.imitate) as stage:
             yield stage
     except OSError as error:
         if options.port and not isinstance(error, BrokenPipeError):
-            raise BadInput(f"port {options.port}: {error.strerror or error}") from error
+            raise InvalidInput(f"port {options.port}: {error.strerror or error}") from error
         raise
 
 
-def _facts(stage: World, options: Options, kit: Kit) -> list[tuple[str, str]]:
+def _environment_facts(stage: Environment, options: DemoOptions, kit: Workspace) -> list[tuple[str, str]]:
     kept = "kept" if options.keep else "removed at the end"
-    real = "ZooKeeper" if without_database() else "ZooKeeper and MariaDB"
+    real = "ZooKeeper" if lacks_mariadb() else "ZooKeeper and MariaDB"
     machines = f"OpenSSH servers with {real}, and stand-ins for the rest"
     if stage.imitated:
-        why = "as you asked" if options.imitate else why_imitated()
+        why = "as you asked" if options.imitate else reason_for_inprocess_vms()
         machines = f"imitated, without MySQL NDB ({why})"
     return [
         ("cloud", f"{stage.cloud.url}, {options.speed:g} times faster than AWS"),

@@ -10,21 +10,21 @@ from pathlib import Path
 from aws_setup.config import load_config
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.wait import format_duration
-from aws_setup.rehearsal.rules import Thing
-from aws_setup.rehearsal.story.acts import Act
-from aws_setup.rehearsal.story.books import Page
+from aws_setup.rehearsal.rules import Resource
+from aws_setup.rehearsal.story.acts import DemoStep
+from aws_setup.rehearsal.story.books import AuditDelta
 from aws_setup.report.page import write_page
 from aws_setup.report.timeline import spans
 
 
 @dataclass(frozen=True)
-class Played:
+class StepResult:
     """An act that was played: its exit code, its seconds here, and what was noted meanwhile."""
 
-    act: Act
+    act: DemoStep
     code: int
     seconds: float
-    page: Page
+    page: AuditDelta
     again: bool = False
     """Whether it failed and was run again, as its last line says that one may."""
     run: RunRecord | None = None
@@ -46,21 +46,21 @@ class Played:
         return ""
 
 
-def faults(played: Sequence[Played], left: Sequence[Thing]) -> list[str]:
+def find_problems(played: Sequence[StepResult], left: Sequence[Resource]) -> list[str]:
     """Return everything that is not as it should be, one line each."""
     found = [one.fault for one in played if one.fault]
     return found + ([f"{len(left)} things are left"] if left else [])
 
 
 @dataclass(frozen=True)
-class Bill:
+class CostEstimate:
     """US dollars: an hour of the whole deployment, and this session, from plan to destroy."""
 
     hourly: float
     session: float
 
 
-def bill(played: Sequence[Played]) -> Bill:
+def estimate_cost(played: Sequence[StepResult]) -> CostEstimate:
     """Return what AWS would charge: each part counts from the beginning of the run that makes it.
 
     That is a little more than AWS would, which charges each machine from its own start on.
@@ -71,17 +71,17 @@ def bill(played: Sequence[Played]) -> Bill:
         if one.run and one.run.head.hourly_usd and one.run.head.command != "destroy":
             rates.setdefault(one.act.script, one.run.head.hourly_usd)
         session += sum(rates.values()) * one.on_aws / 3600
-    return Bill(sum(rates.values()), session)
+    return CostEstimate(sum(rates.values()), session)
 
 
-def write_report(path: Path, played: Sequence[Played], config: Path) -> None:
+def write_report(path: Path, played: Sequence[StepResult], config: Path) -> None:
     """Write the page about the runs that did something, with their times as on AWS.
 
     Raises:
         OSError: it cannot be written.
     """
     runs = [one.run for one in played if one.run and any(span.acted for span in spans(one.run))]
-    total = bill(played)
+    total = estimate_cost(played)
     facts = [
         f"A rehearsal, with times as on AWS: {format_duration(_on_aws(played))} in all.",
         f"${total.hourly:.2f} an hour, about ${total.session:.2f} for this session.",
@@ -89,5 +89,5 @@ def write_report(path: Path, played: Sequence[Played], config: Path) -> None:
     write_page(path, runs, config=load_config(config, overrides={}, environ={}), facts=facts)
 
 
-def _on_aws(played: Sequence[Played]) -> float:
+def _on_aws(played: Sequence[StepResult]) -> float:
     return sum(one.on_aws for one in played)

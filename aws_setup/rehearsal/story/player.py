@@ -10,31 +10,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_setup.rehearsal.guard import Guard
-from aws_setup.rehearsal.story.acts import Act
+from aws_setup.rehearsal.guard import Cleanup
+from aws_setup.rehearsal.story.acts import DemoStep
 
 ROOT = Path(__file__).resolve().parents[3]
 """The checkout: the three scripts stand in it."""
 
-BY_ITSELF = 2.0
+EXIT_WAIT_SECONDS = 2.0
 """Seconds in which a script ends that got the terminal's Ctrl-C too."""
 
-AFTER_ASKING = 15.0
+TERMINATE_WAIT_SECONDS = 15.0
 
 
-class Stopped(Exception):
+class DemoStopped(Exception):
     """The story is to end: Ctrl-C, a signal, or a closed terminal."""
 
 
 @dataclass(frozen=True)
-class Player:
+class ScriptRunner:
     """Runs the scripts in the guard's folder, with one environment."""
 
-    guard: Guard
+    guard: Cleanup
     environment: Mapping[str, str]
     stop: threading.Event
 
-    def play(self, act: Act) -> int:
+    def play(self, act: DemoStep) -> int:
         """Run an act's command to its end and return its exit code.
 
         Raises:
@@ -51,14 +51,14 @@ class Player:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.2)
                 if self.stop.is_set():
-                    _end(process)
-                    raise Stopped
+                    _terminate_script(process)
+                    raise DemoStopped
         return process.returncode
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _terminate_script(process: subprocess.Popen[bytes]) -> None:
     """Wait for a script that heard Ctrl-C itself; else ask it, and at last kill it."""
-    for seconds, push in ((BY_ITSELF, process.terminate), (AFTER_ASKING, process.kill)):
+    for seconds, push in ((EXIT_WAIT_SECONDS, process.terminate), (TERMINATE_WAIT_SECONDS, process.kill)):
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -18,7 +18,7 @@ from aws_setup.rehearsal.kube.presets import OPENWHISK_WAITS
 from aws_setup.rehearsal.latencies import LATENCIES
 from aws_setup.report.timeline import critical_path, spans, total_seconds
 
-WORKING = frozenset(
+WORK_STEPS = frozenset(
     {
         "ssh",
         "zookeeper ensemble",
@@ -35,13 +35,13 @@ WORKING = frozenset(
 )
 """Steps that wait for no cloud: they work on machines, or let helm work."""
 
-LOCAL = "helm "
+HELM_NOTE_PREFIX = "helm "
 """Beginning of the notes of other steps while helm works."""
 
 
 _POD = DELAYS["image pulled"] + DELAYS["container started"]
 
-LEAST: Mapping[str, float] = {
+MIN_SECONDS: Mapping[str, float] = {
     "openwhisk address": DELAYS["balancer made"],
     "openwhisk ready": len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"],
     "openwhisk api": LATENCIES["load balancer dns"],
@@ -49,7 +49,7 @@ LEAST: Mapping[str, float] = {
 """Seconds that these take at least: their waits pass here while helm works, in no time."""
 
 
-def as_on_aws(record: RunRecord, speed: float) -> RunRecord:
+def estimate_on_aws(record: RunRecord, speed: float) -> RunRecord:
     """Return a run as it would be on AWS, `speed` times slower than the rehearsal's cloud."""
     raw = {span.step: span for span in spans(record)}
     events: dict[str, list[StepEvent]] = {}
@@ -62,7 +62,7 @@ def as_on_aws(record: RunRecord, speed: float) -> RunRecord:
         ready_here = max((raw[need].end for need in before), default=0.0)
         start = max((ended[need] for need in before), default=0.0)
         start += max(0.0, span.start - ready_here)
-        placed = _stretched(events[step], start, speed)
+        placed = _scale_events(events[step], start, speed)
         ended[step] = placed[-1].at
         laid += placed
     total = max(ended.values(), default=0.0)
@@ -74,7 +74,7 @@ def as_on_aws(record: RunRecord, speed: float) -> RunRecord:
     return RunRecord(record.head, tuple(laid), end)
 
 
-def _stretched(events: Sequence[StepEvent], start: float, speed: float) -> list[StepEvent]:
+def _scale_events(events: Sequence[StepEvent], start: float, speed: float) -> list[StepEvent]:
     """Return a step's events from `start` on; from its first note on it waits for AWS."""
     at, before, waits = start, events[0], False
     placed: list[StepEvent] = []
@@ -82,15 +82,15 @@ def _stretched(events: Sequence[StepEvent], start: float, speed: float) -> list[
         at += (event.at - before.at) * (speed if waits else 1.0)
         placed.append(replace(event, at=at))
         if event.kind is EventKind.NOTE:
-            waits = event.step not in WORKING and not event.text.startswith(LOCAL)
+            waits = event.step not in WORK_STEPS and not event.text.startswith(HELM_NOTE_PREFIX)
         before = event
-    least = LEAST.get(before.step, 0.0)
+    least = MIN_SECONDS.get(before.step, 0.0)
     if before.action is Action.CREATE and at - start < least:
         placed[-1] = replace(before, at=start + least)
     return placed
 
 
-SHORT = 0.01
+SHORT_STEP_SHARE = 0.01
 """Share of a run's time below which a step beside the critical path is left out of its drawing."""
 
 
@@ -99,7 +99,7 @@ def long_steps(record: RunRecord) -> tuple[RunRecord, int]:
 
     What was there already is left out too, and not counted.
     """
-    least = total_seconds(record) * SHORT
+    least = total_seconds(record) * SHORT_STEP_SHARE
     deciding = {link.span.step for link in critical_path(record)}
     acted = [span for span in spans(record) if span.acted]
     kept = {one.step for one in acted if one.seconds >= least or one.step in deciding}

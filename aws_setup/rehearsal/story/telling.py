@@ -11,34 +11,34 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_setup.engine.wait import format_duration
-from aws_setup.rehearsal.rules import Thing
-from aws_setup.rehearsal.story.acts import Act
-from aws_setup.rehearsal.story.ending import Bill, Played
+from aws_setup.rehearsal.rules import Resource
+from aws_setup.rehearsal.story.acts import DemoStep
+from aws_setup.rehearsal.story.ending import CostEstimate, StepResult
 from aws_setup.rehearsal.story.reckoning import long_steps
 from aws_setup.report.timeline import critical_path, text_timeline, worth_drawing
 
-RECKONED = """\
+ESTIMATE_NOTE = """\
 Waits for AWS count by its published medians; work on machines, helm and the
 scripts' own looks as long as here; uploads of a real NameNode come on top.
 Prices: on demand, us-east-1; traffic and taxes come on top."""
 
-WIDEST = 100
+MAX_WIDTH = 100
 """Columns that are used at most."""
 
 
-class Teller:
+class Output:
     """Prints on stdout, between what the scripts print there."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stdout, highlight=False)
-        self.console.width = min(self.console.width, WIDEST)
+        self.console.width = min(self.console.width, MAX_WIDTH)
 
     def begin(self, facts: Sequence[tuple[str, str]]) -> None:
         """Say what is about to happen, and where."""
         self.line("λFS in rehearsal: the three scripts against an AWS on this computer", bold=True)
         self.pairs(facts)
 
-    def act(self, act: Act, *, number: int, of: int) -> None:
+    def act(self, act: DemoStep, *, number: int, of: int) -> None:
         """Head an act."""
         self.heading(f"{number} of {of}: {act.title}")
         self.line(f"$ {act.line}", bold=True)
@@ -53,7 +53,7 @@ class Teller:
         self.console.print(Text(text, style="bold" if bold else style), soft_wrap=not wrap)
         sys.stdout.flush()
 
-    def timelines(self, played: Sequence[Played]) -> None:
+    def timelines(self, played: Sequence[StepResult]) -> None:
         """Draw each run that did something, on AWS's clock: what ran when, what took the time."""
         for one in played:
             if one.run is None or not worth_drawing(one.run):
@@ -72,7 +72,7 @@ class Teller:
         """Whether the output's encoding has the bars."""
         return "utf" in (self.console.encoding or "").lower()
 
-    def runs(self, played: Sequence[Played]) -> None:
+    def runs(self, played: Sequence[StepResult]) -> None:
         """Print each command with its time, its requests and its writes."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("", no_wrap=True)
@@ -92,13 +92,13 @@ class Teller:
         )
         self.console.print(table)
 
-    def costs(self, bill: Bill) -> None:
+    def costs(self, bill: CostEstimate) -> None:
         """Say what the same would cost, and how time and money are reckoned."""
         self.console.print()
         self.line(
             f"On AWS: ${bill.hourly:.2f} an hour, about ${bill.session:.2f} for this session."
         )
-        self.line(RECKONED, style="dim")
+        self.line(ESTIMATE_NOTE, style="dim")
         self.console.print()
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -111,7 +111,7 @@ class Teller:
         self.console.print(grid)
         sys.stdout.flush()
 
-    def verdict(self, left: Sequence[Thing], faults: Sequence[str]) -> None:
+    def verdict(self, left: Sequence[Resource], faults: Sequence[str]) -> None:
         """Say what the audit found and whether all went as it should, else what did not."""
         if not left:
             self.line("The cloud's own inventory is as it was before: nothing is left.")

@@ -8,8 +8,8 @@ import signal
 import sys
 
 from aws_setup.rehearsal.whisk.certificate import self_signed
-from aws_setup.rehearsal.whisk.faults import Faults
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk, serve
+from aws_setup.rehearsal.whisk.faults import OpenWhiskFaults
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--flaky", type=float, default=0.0, help="share of requests that fail")
     parser.add_argument("--seconds", type=float, default=0.0, help="seconds that each answer takes")
     chosen = parser.parse_args()
-    whisk = Whisk(faults=Faults(flaky=chosen.flaky, seconds=chosen.seconds))
+    whisk = OpenWhiskServer(faults=OpenWhiskFaults(flaky=chosen.flaky, seconds=chosen.seconds))
     certificate = self_signed() if chosen.tls else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with serve(whisk, certificate=certificate, port=chosen.port) as url:

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.iam.certificates import Certificates, PrivateKeys
-from aws_setup.rehearsal.kube.controllers.outside import balancer_name
-from aws_setup.rehearsal.kube.errors import Obj
-from aws_setup.rehearsal.kube.hooks import KubeHooks
-from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.iam.certificates import ServerCertificates, PrivateKeys
+from aws_setup.rehearsal.kube.controllers.outside import load_balancer_name
+from aws_setup.rehearsal.kube.errors import KubeObject
+from aws_setup.rehearsal.kube.hooks import EksApiServers
+from aws_setup.rehearsal.kube.state import ObjectStore
 from aws_setup.rehearsal.whisk.certificate import Certificate
-from aws_setup.rehearsal.whisk.faults import Faults
-from aws_setup.rehearsal.whisk.server import Whisk, serve
+from aws_setup.rehearsal.whisk.faults import OpenWhiskFaults
+from aws_setup.rehearsal.whisk.server import OpenWhiskServer, serve
 from aws_setup.rehearsal.whisk.store import Store
 
 
@@ -28,8 +28,8 @@ from aws_setup.rehearsal.whisk.store import Store
 class Release:
     """An OpenWhisk that has a load balancer: the Service of its nginx, and its cluster."""
 
-    service: Obj
-    state: State
+    service: KubeObject
+    state: ObjectStore
 
     @property
     def name(self) -> str:
@@ -51,12 +51,12 @@ class Release:
         return str(self.service["metadata"]["namespace"])
 
 
-class Behind:
+class OpenWhiskFrontend:
     """The OpenWhisk of a cloud's clusters: the first that has a load balancer answers."""
 
-    def __init__(self, cloud: Cloud, hooks: KubeHooks) -> None:
+    def __init__(self, cloud: Cloud, hooks: EksApiServers) -> None:
         """Stand behind the load balancers of one cloud."""
-        self.whisk = Whisk(faults=Faults(chaos=cloud.chaos))
+        self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(chaos=cloud.chaos))
         self.port = 0
         self._cloud, self._hooks = cloud, hooks
         self._uid = ""
@@ -91,7 +91,7 @@ class Behind:
     def _context(self, release: Release) -> ssl.SSLContext | None:
         """Return the TLS of the balancer's listener on 443; None when it has no certificate."""
         held = self._cloud.backend("elb").load_balancers
-        balancer = held.get(balancer_name(release.service))
+        balancer = held.get(load_balancer_name(release.service))
         if balancer is None:
             raise ConnectionRefusedError("the load balancer is gone")
         arns = {int(one.load_balancer_port): one.ssl_certificate_id for one in balancer.listeners}
@@ -101,7 +101,7 @@ class Behind:
         if arn not in self._contexts:
             body = next(
                 one["CertificateBody"]
-                for one in self._cloud.room(Certificates).values()
+                for one in self._cloud.room(ServerCertificates).values()
                 if one["ServerCertificateMetadata"]["Arn"] == arn
             )
             key = self._cloud.room(PrivateKeys)[arn]
@@ -110,13 +110,13 @@ class Behind:
 
 
 @contextmanager
-def openwhisk(cloud: Cloud, hooks: KubeHooks, *, port: int = 0) -> Iterator[Behind]:
+def serve_openwhisk(cloud: Cloud, hooks: EksApiServers, *, port: int = 0) -> Iterator[OpenWhiskFrontend]:
     """Serve the OpenWhisk of a cloud's clusters until the block ends; its `port` says where.
 
     Raises:
         OSError: the port is in use.
     """
-    behind = Behind(cloud, hooks)
+    behind = OpenWhiskFrontend(cloud, hooks)
     with serve(behind.whisk, port=port, door=behind.door) as url:
         behind.port = int(url.rpartition(":")[2])
         yield behind

@@ -21,7 +21,7 @@ class MalformedError(Exception):
     """The body is not the JSON that a PUT needs."""
 
 
-class Readable(Protocol):
+class ReadableStream(Protocol):
     """Where a body comes from."""
 
     def read(self, size: int, /) -> bytes:
@@ -29,7 +29,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Put:
+class PutBody:
     """A PUT's JSON with an empty code, and length and SHA-256 (of the jar) of the code."""
 
     document: dict[str, Any]
@@ -37,7 +37,7 @@ class Put:
     sha256: str = ""
 
 
-def blocks(source: Readable, length: int) -> Iterator[bytes]:
+def blocks(source: ReadableStream, length: int) -> Iterator[bytes]:
     """Yield `length` bytes of `source` block by block; raises MalformedError when it ends early."""
     while length:
         block = source.read(min(BLOCK, length))
@@ -47,7 +47,7 @@ def blocks(source: Readable, length: int) -> Iterator[bytes]:
         yield block
 
 
-def read_put(source: Readable, length: int) -> Put:
+def read_put(source: ReadableStream, length: int) -> PutBody:
     """Return the PUT whose body of `length` bytes comes from `source`."""
     incoming = blocks(source, length)
     head, rest = _head(incoming)
@@ -65,7 +65,7 @@ def read_put(source: Readable, length: int) -> Put:
         raise MalformedError(str(error)) from error
     if not isinstance(document, dict):
         raise MalformedError("no JSON object")
-    return Put(document, code.length, code.digest.hexdigest() if code.length else "")
+    return PutBody(document, code.length, code.digest.hexdigest() if code.length else "")
 
 
 def _head(incoming: Iterator[bytes]) -> tuple[bytes, bytes | None]:

@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aws_setup.rehearsal.chaos import Chaos, Kind, Menu
+from aws_setup.rehearsal.chaos import RandomFaults, FaultKind, FaultProbabilities
 
 
-class Trouble(StrEnum):
+class HttpFaultKind(StrEnum):
     """A fault: an answer of nginx or the controller, or a broken connection."""
 
     STATUS = "status"
@@ -24,7 +24,7 @@ class Trouble(StrEnum):
 class Fault:
     """A fault for the next `times` requests of a method whose path ends in `name`."""
 
-    trouble: Trouble
+    trouble: HttpFaultKind
     method: str = "PUT"
     name: str = ""
     status: int = 503
@@ -33,7 +33,7 @@ class Fault:
 
 
 @dataclass
-class Faults:
+class OpenWhiskFaults:
     """The faults in store; `flaky` is the share of requests that fail by chance."""
 
     waiting: list[Fault] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Faults:
     seconds: float = 0.0
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
-    chaos: Chaos | None = None
+    chaos: RandomFaults | None = None
 
     def next(self, method: str, name: str) -> Fault | None:
         """Return the fault that this request meets, if any."""
@@ -53,31 +53,31 @@ class Faults:
             if self.chaos and (met := self.chaos.meet(_menu(method), f"whisk {method} {name}")):
                 return _FAULTS[met]
             if self.flaky and self.chance.random() < self.flaky:
-                return Fault(self.chance.choice(list(Trouble)), method, name, status=502)
+                return Fault(self.chance.choice(list(HttpFaultKind)), method, name, status=502)
         return None
 
 
-READS: Menu = {Kind.THROTTLED: 0.05, Kind.FAILED: 0.05, Kind.DROPPED: 0.04}
-WRITES: Menu = {
-    Kind.THROTTLED: 0.10,
-    Kind.FAILED: 0.06,
-    Kind.FAILED_AFTER: 0.06,
-    Kind.LOST: 0.06,
-    Kind.DROPPED: 0.08,
-    Kind.CONFLICT: 0.05,
+READS: FaultProbabilities = {FaultKind.THROTTLED: 0.05, FaultKind.FAILED: 0.05, FaultKind.DROPPED: 0.04}
+WRITES: FaultProbabilities = {
+    FaultKind.THROTTLED: 0.10,
+    FaultKind.FAILED: 0.06,
+    FaultKind.FAILED_AFTER: 0.06,
+    FaultKind.LOST: 0.06,
+    FaultKind.DROPPED: 0.08,
+    FaultKind.CONFLICT: 0.05,
 }
 """What chaos has for requests that change nothing, and for the others."""
 
-_FAULTS: dict[Kind, Fault] = {
-    Kind.THROTTLED: Fault(Trouble.STATUS, status=429, retry_after=1),
-    Kind.FAILED: Fault(Trouble.STATUS, status=502),
-    Kind.FAILED_AFTER: Fault(Trouble.STATUS_AFTER, status=504),
-    Kind.LOST: Fault(Trouble.RESET_AFTER),
-    Kind.DROPPED: Fault(Trouble.RESET_BEFORE),
-    Kind.CONFLICT: Fault(Trouble.CONCURRENT),
+_FAULTS: dict[FaultKind, Fault] = {
+    FaultKind.THROTTLED: Fault(HttpFaultKind.STATUS, status=429, retry_after=1),
+    FaultKind.FAILED: Fault(HttpFaultKind.STATUS, status=502),
+    FaultKind.FAILED_AFTER: Fault(HttpFaultKind.STATUS_AFTER, status=504),
+    FaultKind.LOST: Fault(HttpFaultKind.RESET_AFTER),
+    FaultKind.DROPPED: Fault(HttpFaultKind.RESET_BEFORE),
+    FaultKind.CONFLICT: Fault(HttpFaultKind.CONCURRENT),
 }
 """How nginx and the controller show each; 504 is nginx's own timeout, the work goes on."""
 
 
-def _menu(method: str) -> Menu:
+def _menu(method: str) -> FaultProbabilities:
     return READS if method == "GET" else WRITES

@@ -16,11 +16,11 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from aws_setup.rehearsal.loopback import LOOPBACK, Door, LoopbackServer
-from aws_setup.rehearsal.whisk.body import MalformedError, Put, blocks, read_put
+from aws_setup.rehearsal.loopback import LOOPBACK, ConnectionTls, LoopbackServer
+from aws_setup.rehearsal.whisk.body import MalformedError, PutBody, blocks, read_put
 from aws_setup.rehearsal.whisk.certificate import Certificate
-from aws_setup.rehearsal.whisk.faults import Fault, Faults, Trouble
-from aws_setup.rehearsal.whisk.store import MEGABYTE, Refusal, Store
+from aws_setup.rehearsal.whisk.faults import Fault, OpenWhiskFaults, HttpFaultKind
+from aws_setup.rehearsal.whisk.store import MEGABYTE, OpenWhiskError, Store
 
 BODY_LIMIT = 50 * MEGABYTE
 """nginx's client_max_body_size in the OpenWhisk chart."""
@@ -30,11 +30,11 @@ BASE = "/api/v1/namespaces/_/"
 
 
 @dataclass
-class Whisk:
+class OpenWhiskServer:
     """A stand-in OpenWhisk: what it holds, what goes wrong, and what it was asked."""
 
     store: Store = field(default_factory=Store)
-    faults: Faults = field(default_factory=Faults)
+    faults: OpenWhiskFaults = field(default_factory=OpenWhiskFaults)
     auth: str = AUTH
     echo: bool = False
     healthy: int = 8
@@ -44,7 +44,7 @@ class Whisk:
     url: str = ""
 
 
-OPEN: dict[str, Callable[[Whisk], Any]] = {
+PUBLIC_ROUTES: dict[str, Callable[[OpenWhiskServer], Any]] = {
     "/": lambda whisk: whisk.store.info(),
     "/ping": lambda _: "pong",
     "/invokers/healthy/count": lambda whisk: whisk.healthy,
@@ -55,11 +55,11 @@ OPEN: dict[str, Callable[[Whisk], Any]] = {
 
 @contextmanager
 def serve(
-    whisk: Whisk,
+    whisk: OpenWhiskServer,
     *,
     certificate: Certificate | None = None,
     port: int = 0,
-    door: Door | None = None,
+    door: ConnectionTls | None = None,
 ) -> Iterator[str]:
     """Serve on loopback until the block ends; yields the URL.
 
@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "nginx"
     disable_nagle_algorithm = True
-    owner: ClassVar[Whisk]
+    owner: ClassVar[OpenWhiskServer]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
@@ -95,21 +95,21 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         whisk.requests[self.command] += 1
         fault = whisk.faults.next(self.command, url.path.rpartition("/")[2])
-        if fault and fault.trouble is Trouble.RESET_BEFORE:
+        if fault and fault.trouble is HttpFaultKind.RESET_BEFORE:
             self._reset()
             return
         if whisk.faults.seconds:
             time.sleep(whisk.faults.seconds)
         try:
             status, answer = self._answer(url.path, parse_qs(url.query), length, fault)
-        except Refusal as refusal:
+        except OpenWhiskError as refusal:
             status, answer = refusal.status, {"error": refusal.error, "code": uuid.uuid4().hex}
         except MalformedError as error:
             status, answer = 400, {"error": f"The request content was malformed: {error}"}
-        if fault and fault.trouble is Trouble.RESET_AFTER:
+        if fault and fault.trouble is HttpFaultKind.RESET_AFTER:
             self._reset()
             return
-        if fault and fault.trouble is Trouble.STATUS_AFTER:
+        if fault and fault.trouble is HttpFaultKind.STATUS_AFTER:
             status, answer = fault.status, None
         self._reply(status, answer, fault)
         if length > BODY_LIMIT:
@@ -122,28 +122,28 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> tuple[int, Any]:
         whisk = self.owner
         if "Transfer-Encoding" in self.headers:
-            raise Refusal(411, "this stand-in takes bodies of announced length only")
+            raise OpenWhiskError(411, "this stand-in takes bodies of announced length only")
         if length > BODY_LIMIT:
             self.close_connection = True
             return 413, None
-        if path in OPEN:
-            return 200, OPEN[path](whisk)
+        if path in PUBLIC_ROUTES:
+            return 200, PUBLIC_ROUTES[path](whisk)
         if not self._let_in():
             self._drop(length)
-            raise Refusal(401, "The supplied authentication is invalid.")
+            raise OpenWhiskError(401, "The supplied authentication is invalid.")
         if not path.startswith(BASE):
             self._drop(length)
-            raise Refusal(404, "The requested resource does not exist.")
+            raise OpenWhiskError(404, "The requested resource does not exist.")
         collection, _, name = path.removeprefix(BASE).partition("/")
-        put = self._body(length) if length else Put({})
-        if fault and fault.trouble is Trouble.STATUS:
+        put = self._body(length) if length else PutBody({})
+        if fault and fault.trouble is HttpFaultKind.STATUS:
             return fault.status, None
-        if fault and fault.trouble is Trouble.CONCURRENT:
-            raise Refusal(409, "Concurrent modification to resource detected.")
+        if fault and fault.trouble is HttpFaultKind.CONCURRENT:
+            raise OpenWhiskError(409, "Concurrent modification to resource detected.")
         return self._route(collection, unquote(name), query, put)
 
     def _route(
-        self, collection: str, name: str, query: dict[str, list[str]], put: Put
+        self, collection: str, name: str, query: dict[str, list[str]], put: PutBody
     ) -> tuple[int, Any]:
         store = self.owner.store
         if not name:
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, store.listing(collection, limit=limit or 30, skip=skip)
         if collection == "activations":
             if name not in store.activations:
-                raise Refusal(404, "The requested resource does not exist.")
+                raise OpenWhiskError(404, "The requested resource does not exist.")
             return 200, store.activations[name]
         if self.command == "PUT":
             overwrite = query.get("overwrite", ["false"])[0] == "true"
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 202, {"activationId": number}
         return (200 if record["response"]["success"] else 502), record
 
-    def _body(self, length: int) -> Put:
+    def _body(self, length: int) -> PutBody:
         return read_put(self.rfile, length)
 
     def _drop(self, length: int) -> None:
@@ -217,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
-def _record(name: str, query: dict[str, list[str]], put: Put) -> dict[str, Any]:
+def _record(name: str, query: dict[str, list[str]], put: PutBody) -> dict[str, Any]:
     return {
         "name": name,
         "overwrite": query.get("overwrite", [""])[0],
@@ -227,6 +227,6 @@ def _record(name: str, query: dict[str, list[str]], put: Put) -> dict[str, Any]:
     }
 
 
-def _echoed(action: dict[str, Any], put: Put) -> dict[str, Any]:
+def _echoed(action: dict[str, Any], put: PutBody) -> dict[str, Any]:
     """Return the action with code as long as the one that was sent, as some versions answer."""
     return action | {"exec": action["exec"] | {"code": "A" * put.code_length}}

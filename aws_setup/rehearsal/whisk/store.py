@@ -10,15 +10,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from aws_setup.rehearsal.whisk.body import Put
+from aws_setup.rehearsal.whisk.body import PutBody
 
 MEGABYTE = 1024 * 1024
 CODE_LIMIT = 48 * MEGABYTE
 
-KINDS = ("generic-namenode:10", "generic-namenode:5", "java:8")
+RUNTIME_KINDS = ("generic-namenode:10", "generic-namenode:5", "java:8")
 
 
-class Refusal(Exception):
+class OpenWhiskError(Exception):
     """An answer that is not 200: status and OpenWhisk's error text."""
 
     def __init__(self, status: int, error: str) -> None:
@@ -33,7 +33,7 @@ class Limits:
     min_memory: int = 128
     max_memory: int = 45000
     max_concurrency: int = 500
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = RUNTIME_KINDS
 
 
 @dataclass
@@ -47,14 +47,14 @@ class Store:
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, name: str, put: Put, *, overwrite: bool) -> dict[str, Any]:
+    def put(self, name: str, put: PutBody, *, overwrite: bool) -> dict[str, Any]:
         """Create or update an action; return it."""
         if any(name in names for names in self.others.values()):
-            raise Refusal(409, "Resource by this name exists but is not in this collection.")
+            raise OpenWhiskError(409, "Resource by this name exists but is not in this collection.")
         with self.lock:
             old = self.actions.get(name)
             if old is not None and not overwrite:
-                raise Refusal(409, "resource already exists")
+                raise OpenWhiskError(409, "resource already exists")
             self._check(put, creating=old is None)
             new = self._merged(name, old, put)
             self.actions[name] = new
@@ -62,17 +62,17 @@ class Store:
                 self.code[name] = put.sha256
             return new
 
-    def _check(self, put: Put, *, creating: bool) -> None:
+    def _check(self, put: PutBody, *, creating: bool) -> None:
         limits = put.document.get("limits") or {}
         memory, concurrency = limits.get("memory", 256), limits.get("concurrency", 1)
         if not self.limits.min_memory <= memory <= self.limits.max_memory:
-            raise Refusal(
+            raise OpenWhiskError(
                 400,
                 "The request content was malformed:\nrequirement failed: "
                 f"memory {memory} MB exceeds allowed threshold of {self.limits.max_memory} MB",
             )
         if not 1 <= concurrency <= self.limits.max_concurrency:
-            raise Refusal(
+            raise OpenWhiskError(
                 400,
                 "The request content was malformed:\nrequirement failed: "
                 f"concurrency {concurrency} exceeds {self.limits.max_concurrency}",
@@ -80,18 +80,18 @@ class Store:
         code = put.document.get("exec")
         if code is None:
             if creating:
-                raise Refusal(400, "exec undefined")
+                raise OpenWhiskError(400, "exec undefined")
             return
         if code.get("kind") not in self.limits.kinds:
-            raise Refusal(400, f"kind '{code.get('kind')}' not in Set({','.join(KINDS)})")
+            raise OpenWhiskError(400, f"kind '{code.get('kind')}' not in Set({','.join(RUNTIME_KINDS)})")
         if not put.code_length:
-            raise Refusal(400, "'code' must be a string defined in 'exec'")
+            raise OpenWhiskError(400, "'code' must be a string defined in 'exec'")
         if put.code_length > CODE_LIMIT:
-            raise Refusal(413, "The action code exceeds the allowed 48 MB")
+            raise OpenWhiskError(413, "The action code exceeds the allowed 48 MB")
         if not code.get("main"):
-            raise Refusal(400, "'main' must be a string defined in 'exec'")
+            raise OpenWhiskError(400, "'main' must be a string defined in 'exec'")
 
-    def _merged(self, name: str, old: dict[str, Any] | None, put: Put) -> dict[str, Any]:
+    def _merged(self, name: str, old: dict[str, Any] | None, put: PutBody) -> dict[str, Any]:
         """Return the action after a PUT: limits and annotations merge, parameters replace."""
         document, before = put.document, old or {}
         code = dict(document.get("exec") or before.get("exec") or {})
@@ -118,7 +118,7 @@ class Store:
         """Return an action; raises Refusal 404."""
         with self.lock:
             if name not in self.actions:
-                raise Refusal(404, "The requested resource does not exist.")
+                raise OpenWhiskError(404, "The requested resource does not exist.")
             return self.actions[name]
 
     def delete(self, name: str) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Store:
     def listing(self, collection: str, *, limit: int, skip: int) -> list[dict[str, Any]]:
         """Return a page of a collection, newest first, in the short form of listings."""
         if not 0 <= limit <= 200:
-            raise Refusal(400, f"The value '{limit}' is not in the range of 0 to 200 for limit.")
+            raise OpenWhiskError(400, f"The value '{limit}' is not in the range of 0 to 200 for limit.")
         limit = limit or 200
         with self.lock:
             if collection != "actions":

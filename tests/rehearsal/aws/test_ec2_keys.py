@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aws_setup.rehearsal.ec2.console import Consoles
+from aws_setup.rehearsal.ec2.console import ConsoleOutput
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.support.aws import client, network, refused, run, tagged
 
@@ -78,7 +78,7 @@ def test_console_output(cloud: RehearsalCloud, ec2: Any) -> None:
     # EC2 user guide, "Instance console output"
     instance = run(ec2, network(ec2))["InstanceId"]
     assert "Output" not in ec2.get_console_output(InstanceId=instance)
-    cloud.room(Consoles).read = lambda instance_id: f"boot of {instance_id}"
+    cloud.room(ConsoleOutput).read = lambda instance_id: f"boot of {instance_id}"
     raw = ec2.get_console_output(InstanceId=instance)["Output"]
     assert raw == f"boot of {instance}"
     assert refused(ec2.get_console_output, InstanceId="i-00000000") == "InvalidInstanceID.NotFound"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.eks.context import install
-from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupView, NoKubernetes
+from aws_setup.rehearsal.eks.context import install_hooks
+from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupInfo, NoApiServer
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.support.aws import client, refused
 from tests.support.eks import POLICY, World, advance, make, role
@@ -229,7 +229,7 @@ def test_addons_take_their_time(slow_cloud: RehearsalCloud) -> None:
     assert eks.list_addons(**HERE)["addons"] == []
 
 
-class Listener(NoKubernetes):
+class Listener(NoApiServer):
     """Plays the API servers: gives an endpoint and writes down what it is told."""
 
     def __init__(self) -> None:
@@ -238,7 +238,7 @@ class Listener(NoKubernetes):
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
         return Endpoint("https://127.0.0.1:6443", "Y2E=")
 
-    def nodegroup_changed(self, group: NodegroupView) -> None:
+    def nodegroup_changed(self, group: NodegroupInfo) -> None:
         self.told.append((group.name, len(group.nodes), group.labels))
 
     def deleted(self, *, name: str, region: str) -> None:
@@ -248,7 +248,7 @@ class Listener(NoKubernetes):
 def test_hooks_supply_the_endpoint_and_hear_of_nodes(cloud: RehearsalCloud, eks: Any) -> None:
     """Whoever plays the API servers hears of nodes that come and go."""
     listener, world = Listener(), make()
-    install(cloud, listener)
+    install_hooks(cloud, listener)
     world.cluster()
     found = eks.describe_cluster(name="zoo")["cluster"]
     assert found["endpoint"] == "https://127.0.0.1:6443"

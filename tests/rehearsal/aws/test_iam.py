@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from aws_setup.eks import oidc
 from aws_setup.rehearsal.clock import ManualClock
 from aws_setup.rehearsal.server import RehearsalCloud, serve
-from aws_setup.rehearsal.settings import Deny, Settings
+from aws_setup.rehearsal.settings import DeniedPermission, Settings
 from tests.support.aws import client, refused
 from tests.support.eks import POLICY, advance, make, role, trust
 
@@ -117,7 +117,7 @@ def test_a_role_in_use_is_not_deleted(iam: Any) -> None:
 
 def test_simulation_knows_the_deny_list(cloud: RehearsalCloud, iam: Any) -> None:
     """API_SimulatePrincipalPolicy: EvalDecision per action; sessions are no valid source."""
-    cloud.settings.deny.append(Deny(action="ec2:Run*"))
+    cloud.settings.deny.append(DeniedPermission(action="ec2:Run*"))
     found = iam.simulate_principal_policy(
         PolicySourceArn=ME, ActionNames=["ec2:RunInstances", "eks:CreateCluster"]
     )["EvaluationResults"]

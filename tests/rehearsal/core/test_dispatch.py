@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Deny
+from aws_setup.rehearsal.settings import DeniedPermission
 from tests.support.aws import IMAGE, client, network, refused, run, tagged
 
 
@@ -112,19 +112,19 @@ def test_dry_run(cloud: RehearsalCloud) -> None:
     for call, params in calls:
         assert refused(call, DryRun=True, **params) == "DryRunOperation"
     assert not cloud.snapshot()
-    cloud.settings.deny = [Deny(action="ec2:CreateVpc")]
+    cloud.settings.deny = [DeniedPermission(action="ec2:CreateVpc")]
     denied = {"CidrBlock": "10.0.0.0/16", "DryRun": True}
     assert refused(ec2.create_vpc, **denied) == "UnauthorizedOperation"
 
 
 def test_denied_permissions(cloud: RehearsalCloud) -> None:
     # each service's "Common errors" page
-    cloud.settings.deny = [Deny(action="*:describe*"), Deny(action="iam:GetRole")]
+    cloud.settings.deny = [DeniedPermission(action="*:describe*"), DeniedPermission(action="iam:GetRole")]
     assert refused(client("ec2").describe_vpcs) == "UnauthorizedOperation"
     assert refused(client("eks").describe_cluster, name="x") == "AccessDeniedException"
     assert refused(client("iam").get_role, RoleName="x") == "AccessDenied"
     assert refused(client("autoscaling").describe_auto_scaling_groups) == "AccessDenied"
-    cloud.settings.deny = [Deny(action="*", principal="arn:aws:iam::*:user/somebody-else")]
+    cloud.settings.deny = [DeniedPermission(action="*", principal="arn:aws:iam::*:user/somebody-else")]
     assert client("ec2").describe_vpcs()["Vpcs"]
 
 

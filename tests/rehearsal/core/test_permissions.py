@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Deny
+from aws_setup.rehearsal.settings import DeniedPermission
 from tests.rehearsal.aws.test_autoscaling import Machines
 from tests.support.aws import client, refused
 from tests.support.eks import instances, make
@@ -45,7 +45,7 @@ def test_each_service_has_its_own_code(cloud: RehearsalCloud, action: str) -> No
     """Common errors: AccessDeniedException in the JSON services, AccessDenied in the others."""
     call, code = CALLS[action]
     call()
-    cloud.settings.deny.append(Deny(action=action))
+    cloud.settings.deny.append(DeniedPermission(action=action))
     assert refused(call) == code
 
 
@@ -53,7 +53,7 @@ def test_roles_must_be_passed(cloud: RehearsalCloud) -> None:
     """id_roles_use_passrole: whoever hands a role to a service needs iam:PassRole."""
     world = make()
     world.cluster()
-    cloud.settings.deny.append(Deny(action="iam:PassRole"))
+    cloud.settings.deny.append(DeniedPermission(action="iam:PassRole"))
     assert refused(world.cluster, name="two") == "AccessDeniedException"
     assert refused(world.nodes) == "AccessDeniedException"
     addon = {"clusterName": "zoo", "addonName": "coredns"}
@@ -74,7 +74,7 @@ def test_roles_must_be_passed(cloud: RehearsalCloud) -> None:
 def test_groups_need_the_right_to_launch(cloud: RehearsalCloud) -> None:
     """Auto Scaling user guide, ec2-auto-scaling-launch-template-permissions."""
     machines = Machines()
-    cloud.settings.deny.append(Deny(action="ec2:RunInstances"))
+    cloud.settings.deny.append(DeniedPermission(action="ec2:RunInstances"))
     assert refused(machines.create) == "AccessDenied"
     world = machines.world
     world.cluster()

@@ -9,10 +9,10 @@ from aws_setup.config import Config
 from aws_setup.engine.history import RunEnded, RunRecord, RunStarted
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
-from aws_setup.rehearsal.story.acts import CONFIGURE, CREATE, Act
-from aws_setup.rehearsal.story.books import Page
-from aws_setup.rehearsal.story.ending import Played, bill
-from aws_setup.rehearsal.story.reckoning import LEAST, WORKING, as_on_aws, long_steps
+from aws_setup.rehearsal.story.acts import CONFIGURE_SCRIPT, CREATE_SCRIPT, DemoStep
+from aws_setup.rehearsal.story.books import AuditDelta
+from aws_setup.rehearsal.story.ending import StepResult, estimate_cost
+from aws_setup.rehearsal.story.reckoning import MIN_SECONDS, WORK_STEPS, estimate_on_aws, long_steps
 from aws_setup.report.timeline import critical_path, spans, total_seconds
 
 SPEED = 60.0
@@ -31,7 +31,7 @@ def events(step: str, start: float, *notes: tuple[float, str], end: float) -> li
 def run(*steps: list[StepEvent], **needs: tuple[str, ...]) -> RunRecord:
     named = {step[0].step: needs.get(step[0].step.replace(" ", "_"), ()) for step in steps}
     told = sorted((event for step in steps for event in step), key=lambda event: event.at)
-    head = RunStarted("create", CREATE, needs=named, hourly_usd=6.0)
+    head = RunStarted("create", CREATE_SCRIPT, needs=named, hourly_usd=6.0)
     return RunRecord(head, tuple(told), RunEnded("ok", told[-1].at + 0.5, 10))
 
 
@@ -41,7 +41,7 @@ def test_waits_are_stretched_and_work_is_not() -> None:
         events("ssh", 1.0, (1.1, "sshd"), end=4.0),
         events("openwhisk address", 0.0, (1.0, "AWS makes it"), (2.0, "helm upgrades"), end=5.0),
     )
-    there = {span.step: span.seconds for span in spans(as_on_aws(made, SPEED))}
+    there = {span.step: span.seconds for span in spans(estimate_on_aws(made, SPEED))}
     assert there == pytest.approx(
         {"eks cluster": 0.5 + 600, "ssh": 3.0, "openwhisk address": 1 + 60 + 3}
     )
@@ -55,7 +55,7 @@ def test_what_needs_another_begins_when_that_has_ended() -> None:
         eks_cluster=("vpc",),
         ssh=("eks cluster",),
     )
-    there = as_on_aws(made, SPEED)
+    there = estimate_on_aws(made, SPEED)
     at = {span.step: (span.start, span.end) for span in spans(there)}
     assert at == {"vpc": (0, 1), "eks cluster": (1.25, 61.25), "ssh": (61.25, 62.25)}
     assert [link.span.step for link in critical_path(there)] == ["vpc", "eks cluster", "ssh"]
@@ -65,9 +65,9 @@ def test_what_needs_another_begins_when_that_has_ended() -> None:
 
 def test_what_passes_while_helm_works_takes_its_time_on_aws() -> None:
     made = run(events("openwhisk api", 0.0, end=0.1))
-    assert total_seconds(as_on_aws(made, SPEED)) == LEAST["openwhisk api"] == 180
+    assert total_seconds(estimate_on_aws(made, SPEED)) == MIN_SECONDS["openwhisk api"] == 180
     there = [StepEvent(0.0, EventKind.DONE, "openwhisk api", Action.EXISTS)]
-    assert total_seconds(as_on_aws(run(there), SPEED)) == 0
+    assert total_seconds(estimate_on_aws(run(there), SPEED)) == 0
 
 
 def test_short_steps_are_left_out_but_not_of_the_critical_path() -> None:
@@ -86,22 +86,22 @@ def test_the_steps_that_work_by_themselves_are_those_of_the_software() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k", ndb_sql_scripts_dir="sql")
     table = create_aws_infrastructure.SCRIPT.table(config)
     software = {step.name for step in table if getattr(step, "part", "") == "software"}
-    assert software - {"known hosts"} == WORKING - {"openwhisk release"}
+    assert software - {"known hosts"} == WORK_STEPS - {"openwhisk release"}
 
 
 def test_each_part_costs_from_the_run_that_makes_it() -> None:
-    def played(script: str, hours: float, *, hourly: float | None, verb: str = "create") -> Played:
+    def played(script: str, hours: float, *, hourly: float | None, verb: str = "create") -> StepResult:
         record = RunRecord(RunStarted(verb, script, hourly_usd=hourly)) if hourly else None
-        act = Act("", script, (verb,))
-        return Played(act, 0, 1.0, Page(0, ()), run=record, on_aws=hours * 3600)
+        act = DemoStep("", script, (verb,))
+        return StepResult(act, 0, 1.0, AuditDelta(0, ()), run=record, on_aws=hours * 3600)
 
-    told = bill(
+    told = estimate_cost(
         [
-            played(CREATE, 1.0, hourly=None, verb="plan"),
-            played(CREATE, 0.5, hourly=10.0),
-            played(CONFIGURE, 1.0, hourly=9.0, verb="configure"),
-            played(CREATE, 0.5, hourly=10.0),
-            played(CREATE, 1.0, hourly=19.0, verb="destroy"),
+            played(CREATE_SCRIPT, 1.0, hourly=None, verb="plan"),
+            played(CREATE_SCRIPT, 0.5, hourly=10.0),
+            played(CONFIGURE_SCRIPT, 1.0, hourly=9.0, verb="configure"),
+            played(CREATE_SCRIPT, 0.5, hourly=10.0),
+            played(CREATE_SCRIPT, 1.0, hourly=19.0, verb="destroy"),
         ]
     )
     assert told.hourly == pytest.approx(19.0)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from aws_setup.rehearsal.story import screenshot
-from aws_setup.rehearsal.story.acts import ACTS
+from aws_setup.rehearsal.story.acts import DEMO_STEPS
 from tests.support.demo import Run, started
 
 pytestmark = pytest.mark.timeout(420)
@@ -33,8 +33,8 @@ def test_it_goes_as_it_should(story: Run) -> None:
     assert story.process.returncode == 0, story.text
     assert "All went as it should." in story.lines
     assert "Traceback" not in story.text
-    for number, act in enumerate(ACTS, 1):
-        assert f"{number} of {len(ACTS)}: {act.title}" in story.text
+    for number, act in enumerate(DEMO_STEPS, 1):
+        assert f"{number} of {len(DEMO_STEPS)}: {act.title}" in story.text
         assert f"$ {act.line}" in story.lines
 
 
@@ -52,15 +52,15 @@ def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
 
 def test_the_cloud_counted_the_writes(story: Run) -> None:
     rows = re.findall(r"^(\w+\.py \S+) .+ (\d+) +(\d+)$", story.text, re.MULTILINE)
-    assert [name for name, _, _ in rows] == [act.short for act in ACTS]
-    for (_, requests, writes), act in zip(rows, ACTS, strict=True):
+    assert [name for name, _, _ in rows] == [act.short for act in DEMO_STEPS]
+    for (_, requests, writes), act in zip(rows, DEMO_STEPS, strict=True):
         assert (int(writes) == 0) == act.unchanged
         assert int(requests) > 0
 
 
 def test_its_own_lines_fit_into_80_columns(story: Run) -> None:
     own = [line for line in story.lines if "──" in line or re.match(r"\w+\.py ", line)]
-    assert len(own) > 2 * len(ACTS)
+    assert len(own) > 2 * len(DEMO_STEPS)
     assert max(map(len, own)) <= 80
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.options import Options
+from aws_setup.rehearsal.options import DemoOptions
 from aws_setup.rehearsal.story import director
-from aws_setup.rehearsal.story.acts import CREATE, Act
+from aws_setup.rehearsal.story.acts import CREATE_SCRIPT, DemoStep
 from tests.support.demo import started
 
 pytestmark = pytest.mark.timeout(240)
@@ -25,7 +25,7 @@ import boto3
 ec2 = boto3.client("ec2")
 ec2.delete_vpc(VpcId=ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
 """
-PLAN = Act("Plan", CREATE, ("plan",), unchanged=True)
+PLAN = DemoStep("Plan", CREATE_SCRIPT, ("plan",), unchanged=True)
 
 
 @pytest.fixture
@@ -36,15 +36,15 @@ def tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def act(folder: Path, source: str, *, unchanged: bool = False) -> Act:
+def act(folder: Path, source: str, *, unchanged: bool = False) -> DemoStep:
     script = folder.parent / "act.py"
     script.write_text(source)
-    return Act("An act", str(script), ("act",), unchanged=unchanged)
+    return DemoStep("An act", str(script), ("act",), unchanged=unchanged)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *acts: Act) -> int:
+def told(monkeypatch: pytest.MonkeyPatch, *acts: DemoStep) -> int:
     monkeypatch.setattr(director, "ACTS", acts)
-    return director.tell(Options(speed=1000, imitate=True))
+    return director.run_demo(DemoOptions(speed=1000, imitate=True))
 
 
 def test_a_leftover_turns_verdict_and_exit_code(
@@ -91,7 +91,7 @@ def test_the_folder_stays_when_asked(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(director, "ACTS", (PLAN,))
-    assert director.tell(Options(speed=1000, imitate=True, keep=True)) == 0
+    assert director.run_demo(DemoOptions(speed=1000, imitate=True, keep=True)) == 0
     (kept,) = tmp.iterdir()
     assert f"kept: {kept}" in capfd.readouterr().out.splitlines()
     assert (kept / "config_aws.yaml").is_file()

@@ -96,14 +96,14 @@ def test_helm_from_another_package_than_ours_is_refused(
     from aws_setup.errors import SetupError
     from aws_setup.rehearsal import programs
 
-    if not programs._installed(programs.BUNDLES["4.3"]):
+    if not programs._installed(programs.BINARY_PACKAGES["4.3"]):
         pytest.skip("the package with helm is for Linux on x86-64")
-    bundle = programs.BUNDLES["4.3"]
-    wrong = programs.Bundle(bundle.number, bundle.version, helm="0" * 64, kubectl=bundle.kubectl)
+    bundle = programs.BINARY_PACKAGES["4.3"]
+    wrong = programs.BinaryPackage(bundle.number, bundle.version, helm="0" * 64, kubectl=bundle.kubectl)
     monkeypatch.setattr(programs, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(programs, "BUNDLES", {"4.3": wrong})
+    monkeypatch.setattr(programs, "BINARY_PACKAGES", {"4.3": wrong})
     with pytest.raises(SetupError, match="SHA-256"):
-        programs.program("helm")
+        programs.helm_or_kubectl_path("helm")
     assert not wrong.folder.exists()
-    monkeypatch.setattr(programs, "BUNDLES", {"4.3": bundle})
-    assert programs.program("kubectl").parent == bundle.folder
+    monkeypatch.setattr(programs, "BINARY_PACKAGES", {"4.3": bundle})
+    assert programs.helm_or_kubectl_path("kubectl").parent == bundle.folder

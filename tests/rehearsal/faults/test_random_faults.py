@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.rehearsal import chaos
-from aws_setup.rehearsal.chaos import Chaos, Kind, Plan
+from aws_setup.rehearsal.chaos import RandomFaults, FaultKind, SeededFaults
 from aws_setup.rehearsal.command import main
 from aws_setup.rehearsal.kube import chaos as kube_chaos
 from aws_setup.rehearsal.machines import chaos as machine_chaos
@@ -28,16 +28,16 @@ from aws_setup.rehearsal.whisk import faults as whisk_faults
 from tests.support.aws import client
 
 MENUS = (
-    chaos.READS,
-    chaos.WRITES,
-    chaos.STALE,
-    chaos.CAPACITY,
-    chaos.SLOW,
-    kube_chaos.READS,
-    kube_chaos.WRITES,
-    kube_chaos.WATCHES,
-    machine_chaos.LATE,
-    machine_chaos.CONNECTIONS,
+    chaos.READ_FAULTS,
+    chaos.WRITE_FAULTS,
+    chaos.STALE_READ_FAULTS,
+    chaos.CAPACITY_FAULTS,
+    chaos.SLOW_FAULTS,
+    kube_chaos.API_READ_FAULTS,
+    kube_chaos.API_WRITE_FAULTS,
+    kube_chaos.API_WATCH_FAULTS,
+    machine_chaos.LATE_SSHD_FAULTS,
+    machine_chaos.CONNECTION_FAULTS,
     whisk_faults.READS,
     whisk_faults.WRITES,
 )
@@ -53,13 +53,13 @@ def call(action: str, **params: object) -> Call:
     return Call("ec2", action, dict(params), "us-east-1", ACCOUNT)
 
 
-def drawn(seed: int, menu: chaos.Menu, identity: str, calls: int = 40) -> list[Kind | None]:
-    plan = Plan(seed)
+def drawn(seed: int, menu: chaos.FaultProbabilities, identity: str, calls: int = 40) -> list[FaultKind | None]:
+    plan = SeededFaults(seed)
     return [plan.fault(menu, identity, number) for number in range(1, calls + 1)]
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_the_same_seed_draws_the_same_and_another_another(menu: chaos.Menu) -> None:
+def test_the_same_seed_draws_the_same_and_another_another(menu: chaos.FaultProbabilities) -> None:
     asked = [f"thing {number}" for number in range(60)]
     first = [drawn(5, menu, one) for one in asked]
     assert first == [drawn(5, menu, one) for one in reversed(asked)][::-1]
@@ -70,7 +70,7 @@ def test_what_a_call_meets_does_not_depend_on_what_else_arrives() -> None:
     asked = [call("CreateSubnet", CidrBlock=f"10.0.{number}.0/24") for number in range(40)]
 
     def run(order: list[Call]) -> dict[str, str]:
-        one, told = Chaos(9), {}
+        one, told = RandomFaults(9), {}
         for each in order:
             try:
                 told[str(each.params)] = str(one.before(each))
@@ -86,11 +86,11 @@ def test_made_up_ids_and_tokens_do_not_identify_a_call() -> None:
     first = call("CreateTags", Resources=["i-0123456789abcdef0"], ClientToken="a")
     second = call("CreateTags", Resources=["i-0fedcba9876543210"], ClientToken="b")
     other = call("CreateTags", Resources=["vpc-0fedcba9876543210"], ClientToken="b")
-    assert chaos.identity(first) == chaos.identity(second) != chaos.identity(other)
+    assert chaos.call_identity(first) == chaos.call_identity(second) != chaos.call_identity(other)
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_a_client_that_tries_again_gets_through(menu: chaos.Menu) -> None:
+def test_a_client_that_tries_again_gets_through(menu: chaos.FaultProbabilities) -> None:
     for seed in range(40):
         for number in range(20):
             runs = [
@@ -98,7 +98,7 @@ def test_a_client_that_tries_again_gets_through(menu: chaos.Menu) -> None:
                 for bad, met in groupby(drawn(seed, menu, f"thing {number}"), key=bool)
                 if bad
             ]
-            assert max(runs, default=0) <= chaos.LONGEST
+            assert max(runs, default=0) <= chaos.MAX_BURST_LENGTH
 
 
 def test_every_kind_is_on_some_menu_and_happens_within_a_few_seeds() -> None:
@@ -109,7 +109,7 @@ def test_every_kind_is_on_some_menu_and_happens_within_a_few_seeds() -> None:
         for number in range(30)
         for kind in drawn(seed, menu, f"thing {number}", calls=8)
     }
-    assert met - {None} == set(Kind)
+    assert met - {None} == set(FaultKind)
 
 
 def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:

@@ -11,8 +11,8 @@ import pytest
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from aws_setup.rehearsal.kube.hooks import KubeHooks
-from aws_setup.rehearsal.kube.tokens import BadToken, check
+from aws_setup.rehearsal.kube.hooks import EksApiServers
+from aws_setup.rehearsal.kube.tokens import InvalidToken, check_token
 from aws_setup.rehearsal.server import RehearsalCloud
 from tests.support.aws import client
 from tests.support.eks import World, advance, make, role
@@ -24,13 +24,13 @@ SECRETS = ["not-a-secret"]
 
 
 @pytest.fixture
-def hooks(cloud: RehearsalCloud) -> Iterator[KubeHooks]:
-    with KubeHooks(cloud) as installed:
+def hooks(cloud: RehearsalCloud) -> Iterator[EksApiServers]:
+    with EksApiServers(cloud) as installed:
         yield installed
 
 
 @pytest.fixture
-def world(hooks: KubeHooks) -> World:
+def world(hooks: EksApiServers) -> World:
     made = make()
     made.cluster()
     return made
@@ -70,8 +70,8 @@ def test_the_creator_comes_in_with_a_token_for_this_cluster_only(world: World) -
     ],
 )
 def test_bad_tokens_are_refused_for_their_reason(token: Any, why: str) -> None:
-    with pytest.raises(BadToken, match=why):
-        check(token(), cluster="zoo", secrets=SECRETS)
+    with pytest.raises(InvalidToken, match=why):
+        check_token(token(), cluster="zoo", secrets=SECRETS)
 
 
 def test_a_token_lasts_a_quarter_of_an_hour() -> None:
@@ -79,11 +79,11 @@ def test_a_token_lasts_a_quarter_of_an_hour() -> None:
         return lambda: datetime.now(UTC) + timedelta(minutes=minutes)
 
     token = sign("zoo")
-    assert check(token, cluster="zoo", secrets=SECRETS, now=later(14)).access_key
-    with pytest.raises(BadToken, match="expired"):
-        check(token, cluster="zoo", secrets=SECRETS, now=later(16))
-    with pytest.raises(BadToken, match="known key"):
-        check(token, cluster="zoo", secrets=["another"])
+    assert check_token(token, cluster="zoo", secrets=SECRETS, now=later(14)).access_key
+    with pytest.raises(InvalidToken, match="expired"):
+        check_token(token, cluster="zoo", secrets=SECRETS, now=later(16))
+    with pytest.raises(InvalidToken, match="known key"):
+        check_token(token, cluster="zoo", secrets=["another"])
 
 
 def test_an_access_entry_without_policy_is_403_and_none_is_401(
@@ -102,7 +102,7 @@ def test_an_access_entry_without_policy_is_403_and_none_is_401(
 
 
 def test_aws_auth_lets_in_whom_it_maps(
-    world: World, cloud: RehearsalCloud, hooks: KubeHooks
+    world: World, cloud: RehearsalCloud, hooks: EksApiServers
 ) -> None:
     world.nodes()
     v1 = core()
@@ -164,7 +164,7 @@ def phase(v1: Any) -> str:
 
 
 def test_claims_are_bound_to_ebs_volumes_once_the_driver_works(
-    world: World, hooks: KubeHooks
+    world: World, hooks: EksApiServers
 ) -> None:
     world.nodes()
     v1 = core()
@@ -241,7 +241,7 @@ def test_a_certificate_that_is_not_there_keeps_the_balancer_pending(world: World
     assert v1.read_namespaced_service("s", "default").status.load_balancer.ingress
 
 
-def test_no_server_answers_for_a_deleted_cluster(world: World, hooks: KubeHooks) -> None:
+def test_no_server_answers_for_a_deleted_cluster(world: World, hooks: EksApiServers) -> None:
     client("eks").delete_cluster(name="zoo")
     assert client("eks").list_clusters()["clusters"] == []
     assert hooks.apis == {}
@@ -263,8 +263,8 @@ def test_faults_are_put_in_force_over_the_control_endpoint(
 
 
 @pytest.fixture
-def zoo(slow_cloud: RehearsalCloud) -> Iterator[KubeHooks]:
-    with KubeHooks(slow_cloud) as hooks:
+def zoo(slow_cloud: RehearsalCloud) -> Iterator[EksApiServers]:
+    with EksApiServers(slow_cloud) as hooks:
         make().cluster()
         advance(slow_cloud, 561)
         client("eks").describe_cluster(name="zoo")
@@ -272,7 +272,7 @@ def zoo(slow_cloud: RehearsalCloud) -> Iterator[KubeHooks]:
         yield hooks
 
 
-def test_a_service_goes_only_after_its_group(zoo: KubeHooks, slow_cloud: RehearsalCloud) -> None:
+def test_a_service_goes_only_after_its_group(zoo: EksApiServers, slow_cloud: RehearsalCloud) -> None:
     v1, elb = connect("zoo", sign("zoo")), client("elb")
     v1.create_namespaced_service(
         "default",

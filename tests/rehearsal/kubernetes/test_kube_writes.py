@@ -87,7 +87,7 @@ def test_protobuf_secrets_are_read() -> None:
     meta = field(1, b"name") + field(3, b"space") + field(11, label)
     data = field(1, b"release") + field(2, b"\x00\xff")
     message = field(1, meta) + field(2, data) + field(3, b"helm.sh/release.v1")
-    assert protobuf.decode(envelope("Secret", message)) == {
+    assert protobuf.decode_protobuf(envelope("Secret", message)) == {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "name", "namespace": "space", "labels": {"owner": "helm"}},
@@ -106,7 +106,7 @@ def test_protobuf_secrets_are_read() -> None:
 )
 def test_protobuf_that_cannot_be_read_is_refused(body: bytes, code: int) -> None:
     with pytest.raises(ApiError) as caught:
-        protobuf.decode(body)
+        protobuf.decode_protobuf(body)
     assert caught.value.code == code
 
 

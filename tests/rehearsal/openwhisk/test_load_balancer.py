@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from aws_setup.rehearsal.kube.controllers.outside import balancer_name
-from aws_setup.rehearsal.kube.hooks import KubeHooks
-from aws_setup.rehearsal.kube.state import State
-from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.rehearsal.kube.controllers.outside import load_balancer_name
+from aws_setup.rehearsal.kube.hooks import EksApiServers
+from aws_setup.rehearsal.kube.state import ObjectStore
+from aws_setup.rehearsal.machines.crowd import InProcessVmPool
 from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.whisk.behind import Behind, openwhisk
+from aws_setup.rehearsal.whisk.behind import OpenWhiskFrontend, serve_openwhisk
 from aws_setup.rehearsal.whisk.certificate import self_signed
 from tests.support import eks
 from tests.support.aws import client
@@ -27,20 +27,20 @@ KEY = "uuid:key"
 
 
 @pytest.fixture
-def hooks(cloud: RehearsalCloud) -> Iterator[KubeHooks]:
-    with KubeHooks(cloud) as playing:
+def hooks(cloud: RehearsalCloud) -> Iterator[EksApiServers]:
+    with EksApiServers(cloud) as playing:
         eks.make().cluster("zoo")
         client("eks").describe_cluster(name="zoo")
         yield playing
 
 
 @pytest.fixture
-def behind(cloud: RehearsalCloud, hooks: KubeHooks) -> Iterator[Behind]:
-    with openwhisk(cloud, hooks) as standing:
+def behind(cloud: RehearsalCloud, hooks: EksApiServers) -> Iterator[OpenWhiskFrontend]:
+    with serve_openwhisk(cloud, hooks) as standing:
         yield standing
 
 
-def install(state: State, *, certificate: str = "", ready: int = 1) -> None:
+def install(state: ObjectStore, *, certificate: str = "", ready: int = 1) -> None:
     """Put a release into a cluster, as far as a load balancer sees it."""
     where = {"namespace": SPACE}
     ingress = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
@@ -55,13 +55,13 @@ def install(state: State, *, certificate: str = "", ready: int = 1) -> None:
     if certificate:
         listener |= {"Protocol": "SSL", "SSLCertificateId": certificate}
     client("elb").create_load_balancer(
-        LoadBalancerName=balancer_name(service),
+        LoadBalancerName=load_balancer_name(service),
         Listeners=[listener],
         AvailabilityZones=["us-east-1a"],
     )
 
 
-def get(behind: Behind, path: str, *, scheme: str = "http", auth: str = KEY) -> tuple[int, bytes]:
+def get(behind: OpenWhiskFrontend, path: str, *, scheme: str = "http", auth: str = KEY) -> tuple[int, bytes]:
     headers = urllib3.make_headers(basic_auth=auth)
     with urllib3.PoolManager(cert_reqs=ssl.CERT_NONE, retries=False) as pool:
         url = f"{scheme}://127.0.0.1:{behind.port}{path}"
@@ -73,7 +73,7 @@ ACTIONS = "/api/v1/namespaces/_/actions"
 
 
 def test_nobody_answers_without_a_release_or_before_its_controller(
-    hooks: KubeHooks, behind: Behind
+    hooks: EksApiServers, behind: OpenWhiskFrontend
 ) -> None:
     with pytest.raises(urllib3.exceptions.ProtocolError):
         get(behind, "/ping")
@@ -82,7 +82,7 @@ def test_nobody_answers_without_a_release_or_before_its_controller(
         get(behind, "/ping")
 
 
-def test_it_lets_in_whoever_has_the_releases_key(hooks: KubeHooks, behind: Behind) -> None:
+def test_it_lets_in_whoever_has_the_releases_key(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
     install(hooks.apis["zoo"].state)
     assert get(behind, "/ping")[0] == 200
     assert get(behind, "/invokers/healthy/count") == (200, b"8")
@@ -90,7 +90,7 @@ def test_it_lets_in_whoever_has_the_releases_key(hooks: KubeHooks, behind: Behin
     assert get(behind, ACTIONS, auth="uuid:another")[0] == 401
 
 
-def test_a_new_release_has_no_actions(hooks: KubeHooks, behind: Behind) -> None:
+def test_a_new_release_has_no_actions(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
     state = hooks.apis["zoo"].state
     install(state)
     behind.door()
@@ -104,7 +104,7 @@ def test_a_new_release_has_no_actions(hooks: KubeHooks, behind: Behind) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_it_shows_the_listeners_certificate(hooks: KubeHooks, behind: Behind) -> None:
+def test_it_shows_the_listeners_certificate(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
     made = self_signed()
     uploaded = client("iam").upload_server_certificate(
         ServerCertificateName="own",
@@ -120,7 +120,7 @@ def test_it_shows_the_listeners_certificate(hooks: KubeHooks, behind: Behind) ->
 
 def test_an_imitated_machine_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
-    with Crowd(tmp_path / "crowd") as crowd:
+    with InProcessVmPool(tmp_path / "crowd") as crowd:
         machine = crowd.launch(
             "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), authorized_key=key
         )

@@ -13,8 +13,8 @@ import pytest
 import urllib3
 
 from aws_setup.rehearsal.whisk.body import MalformedError, read_put
-from aws_setup.rehearsal.whisk.faults import Fault, Trouble
-from aws_setup.rehearsal.whisk.server import AUTH, Whisk
+from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import KIND, MAIN, openwhisk
 
 ACTIONS = "/api/v1/namespaces/_/actions"
@@ -22,13 +22,13 @@ CODE = base64.b64encode(b"not really a jar, but long enough to be read in pieces
 
 
 @pytest.fixture
-def whisk() -> Iterator[Whisk]:
+def whisk() -> Iterator[OpenWhiskServer]:
     with openwhisk() as running:
         yield running
 
 
 def ask(
-    whisk: Whisk, method: str, path: str, body: Any = None, *, auth: str = AUTH
+    whisk: OpenWhiskServer, method: str, path: str, body: Any = None, *, auth: str = AUTH
 ) -> tuple[int, Any]:
     """Send one request; return status and JSON."""
     headers = urllib3.make_headers(basic_auth=auth)
@@ -51,12 +51,12 @@ def action(name: str = "namenode0", **more: Any) -> dict[str, Any]:
     } | more
 
 
-def put(whisk: Whisk, name: str = "namenode0", *, overwrite: bool = False, **more: Any) -> Any:
+def put(whisk: OpenWhiskServer, name: str = "namenode0", *, overwrite: bool = False, **more: Any) -> Any:
     path = f"{ACTIONS}/{name}?overwrite={str(overwrite).lower()}"
     return ask(whisk, "PUT", path, action(name, **more))
 
 
-def test_a_created_action_is_shown_without_its_code(whisk: Whisk) -> None:
+def test_a_created_action_is_shown_without_its_code(whisk: OpenWhiskServer) -> None:
     status, made = put(whisk)
     assert (status, made["version"]) == (200, "0.0.1")
     status, shown = ask(whisk, "GET", f"{ACTIONS}/namenode0?code=false")
@@ -65,7 +65,7 @@ def test_a_created_action_is_shown_without_its_code(whisk: Whisk) -> None:
     assert shown["limits"]["memory"] == 20000
 
 
-def test_created_twice_is_409_and_overwritten_counts_the_version_up(whisk: Whisk) -> None:
+def test_created_twice_is_409_and_overwritten_counts_the_version_up(whisk: OpenWhiskServer) -> None:
     put(whisk)
     status, answer = put(whisk)
     assert (status, answer["error"]) == (409, "resource already exists")
@@ -74,7 +74,7 @@ def test_created_twice_is_409_and_overwritten_counts_the_version_up(whisk: Whisk
     assert put(whisk, "missing", overwrite=True)[0] == 200
 
 
-def test_limits_and_annotations_merge_and_parameters_replace(whisk: Whisk) -> None:
+def test_limits_and_annotations_merge_and_parameters_replace(whisk: OpenWhiskServer) -> None:
     put(whisk)
     document = {
         "limits": {"memory": 512},
@@ -107,26 +107,26 @@ def test_limits_and_annotations_merge_and_parameters_replace(whisk: Whisk) -> No
     ],
 )
 def test_what_the_controller_and_nginx_refuse(
-    whisk: Whisk, more: dict[str, Any], status: int
+    whisk: OpenWhiskServer, more: dict[str, Any], status: int
 ) -> None:
     assert put(whisk, **more)[0] == status
     assert whisk.store.actions == {}
 
 
-def test_a_wrong_or_missing_key_is_401(whisk: Whisk) -> None:
+def test_a_wrong_or_missing_key_is_401(whisk: OpenWhiskServer) -> None:
     assert ask(whisk, "GET", ACTIONS, auth="a:b")[0] == 401
     assert urllib3.request("GET", whisk.url + ACTIONS).status == 401
     assert urllib3.request("GET", whisk.url + "/").status == 200
 
 
-def test_what_is_not_there_is_404(whisk: Whisk) -> None:
+def test_what_is_not_there_is_404(whisk: OpenWhiskServer) -> None:
     assert ask(whisk, "GET", f"{ACTIONS}/none?code=false")[0] == 404
     assert ask(whisk, "DELETE", f"{ACTIONS}/none")[0] == 404
     assert ask(whisk, "POST", f"{ACTIONS}/none?blocking=true", {})[0] == 404
     assert ask(whisk, "GET", "/api/v1/other")[0] == 404
 
 
-def test_listings_come_in_pages_of_at_most_200(whisk: Whisk) -> None:
+def test_listings_come_in_pages_of_at_most_200(whisk: OpenWhiskServer) -> None:
     for index in range(205):
         whisk.store.actions[f"a{index}"] = whisk.store.actions.get("a0") or put(whisk, "a0")[1]
     pages = [ask(whisk, "GET", f"{ACTIONS}?limit=200&skip={skip}")[1] for skip in (0, 200)]
@@ -137,28 +137,28 @@ def test_listings_come_in_pages_of_at_most_200(whisk: Whisk) -> None:
     assert ask(whisk, "GET", f"{ACTIONS}?limit=201")[0] == 400
 
 
-def test_a_deleted_action_is_gone(whisk: Whisk) -> None:
+def test_a_deleted_action_is_gone(whisk: OpenWhiskServer) -> None:
     put(whisk)
     assert ask(whisk, "DELETE", f"{ACTIONS}/namenode0")[0] == 200
     assert ask(whisk, "GET", ACTIONS)[1] == []
 
 
-def test_names_are_shared_with_triggers(whisk: Whisk) -> None:
+def test_names_are_shared_with_triggers(whisk: OpenWhiskServer) -> None:
     whisk.store.others["triggers"] = ["namenode0"]
     status, answer = put(whisk)
     assert status == 409
     assert "not in this collection" in answer["error"]
 
 
-def test_faults_come_as_often_as_they_were_ordered(whisk: Whisk) -> None:
-    whisk.faults.waiting.append(Fault(Trouble.CONCURRENT, times=1))
-    whisk.faults.waiting.append(Fault(Trouble.STATUS, status=504, times=1))
+def test_faults_come_as_often_as_they_were_ordered(whisk: OpenWhiskServer) -> None:
+    whisk.faults.waiting.append(Fault(HttpFaultKind.CONCURRENT, times=1))
+    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=504, times=1))
     assert "Concurrent modification" in put(whisk)[1]["error"]
     assert put(whisk) == (504, None)
     assert put(whisk)[0] == 200
 
 
-def test_a_body_without_announced_length_is_not_taken(whisk: Whisk) -> None:
+def test_a_body_without_announced_length_is_not_taken(whisk: OpenWhiskServer) -> None:
     answer = urllib3.request(
         "PUT",
         f"{whisk.url}{ACTIONS}/a?overwrite=true",
@@ -189,7 +189,7 @@ def test_the_code_is_hashed_however_the_body_comes_in_pieces(size: int) -> None:
         read_put(Pieces(), len(body) + 1)
 
 
-def test_half_a_request_disturbs_nobody(whisk: Whisk) -> None:
+def test_half_a_request_disturbs_nobody(whisk: OpenWhiskServer) -> None:
     parts = urlsplit(whisk.url)
     with socket.create_connection((parts.hostname or "", parts.port or 0)) as rude:
         rude.sendall(b"PUT /api/v1/namespaces/_/actions/a HTTP/1.1\r\nContent-Length: 99\r\n\r\n{")

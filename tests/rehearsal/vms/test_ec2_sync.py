@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines.keeper import Keeper
-from aws_setup.rehearsal.machines.room import Room
-from aws_setup.rehearsal.machines.tree import Tree
+from aws_setup.rehearsal.machines.keeper import Ec2Sync
+from aws_setup.rehearsal.machines.room import NamespaceVmPool
+from aws_setup.rehearsal.machines.tree import Disk
 from aws_setup.rehearsal.server import RehearsalCloud
 from aws_setup.rehearsal.software import laying
 from tests.support.aws import IMAGE, client, network, run
@@ -27,7 +27,7 @@ def public_key(tmp_path: Path) -> str:
 
 
 def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_key: str) -> None:
-    with Room(tmp_path / "room", authorized_key=public_key) as room, ThreadPoolExecutor(5) as pool:
+    with NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as room, ThreadPoolExecutor(5) as pool:
         for _ in range(3):
 
             def launch(index: int) -> None:
@@ -43,9 +43,9 @@ def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_ke
 def test_a_machine_that_does_not_boot_is_made_anew(
     cloud: RehearsalCloud, tmp_path: Path, public_key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tries: list[Tree] = []
+    tries: list[Disk] = []
 
-    def stumble(tree: Tree) -> None:
+    def stumble(tree: Disk) -> None:
         tries.append(tree)
         if len(tries) == 1:
             raise SetupError("a stumble", "the first time")
@@ -53,8 +53,8 @@ def test_a_machine_that_does_not_boot_is_made_anew(
     ec2 = client("ec2")
     ec2.import_key_pair(KeyName="key", PublicKeyMaterial=public_key.encode())
     own = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
-    with Room(tmp_path / "room") as room, caplog.at_level(logging.WARNING):
-        keeper = Keeper(cloud, room, amis={IMAGE: (stumble,)})
+    with NamespaceVmPool(tmp_path / "room") as room, caplog.at_level(logging.WARNING):
+        keeper = Ec2Sync(cloud, room, amis={IMAGE: (stumble,)})
         client("ec2").describe_instances()
         keeper.sync()
         assert "a stumble" in caplog.text
@@ -69,6 +69,6 @@ def test_a_fresh_database_does_not_use_the_temporary_folder_of_others(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
-    made = laying.make_template(tmp_path / "mariadb")
+    made = laying.create_mariadb_template(tmp_path / "mariadb")
     assert (made / "mysql").is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"mariadb", "home"}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.chaos import Kind
+from aws_setup.rehearsal.chaos import FaultKind
 from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.machines.chaos import LATE_SECONDS, fate
-from aws_setup.rehearsal.machines.crowd import Crowd
+from aws_setup.rehearsal.machines.chaos import LATE_SSHD_SECONDS, draw_vm_faults
+from aws_setup.rehearsal.machines.crowd import InProcessVmPool
 from aws_setup.rehearsal.settings import Settings
 from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.errors import ConnectionLost
@@ -96,7 +96,7 @@ def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: Worl
 def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
-    with Crowd(tmp_path / "crowd", authorized_key=public) as crowd:
+    with InProcessVmPool(tmp_path / "crowd", authorized_key=public) as crowd:
         for number, breaks in enumerate(("1:5000", "1:5000!")):
             crowd.launch(
                 f"i-{number}", private_ip="10.0.0.9", public_ip=public_ip(number), breaks=breaks
@@ -113,10 +113,10 @@ def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
 def test_a_seed_gives_each_machine_its_fate() -> None:
     def fates(seed: int) -> list[tuple[bool, str]]:
         cloud = Cloud(Settings(speed=100, chaos=seed))
-        drawn = [fate(cloud, step) for step in ("zookeeper", "ndb manager") for _ in range(3)]
+        drawn = [draw_vm_faults(cloud, step) for step in ("zookeeper", "ndb manager") for _ in range(3)]
         now = cloud.clock.now()
-        assert all(one.boots_at <= now + LATE_SECONDS[1] for one in drawn)
-        return [(one.boots_at > now + LATE_SECONDS[0] - 5, one.breaks) for one in drawn]
+        assert all(one.boots_at <= now + LATE_SSHD_SECONDS[1] for one in drawn)
+        return [(one.boots_at > now + LATE_SSHD_SECONDS[0] - 5, one.breaks) for one in drawn]
 
     every = [fates(seed) for seed in range(12)]
     assert every == [fates(seed) for seed in range(12)]
@@ -124,12 +124,12 @@ def test_a_seed_gives_each_machine_its_fate() -> None:
     assert any(late for late, _ in drawn)
     assert any(breaks.endswith("!") for _, breaks in drawn)
     assert any(breaks and not breaks.endswith("!") for _, breaks in drawn)
-    assert fate(Cloud(Settings(speed=100)), "zookeeper").breaks == ""
+    assert draw_vm_faults(Cloud(Settings(speed=100)), "zookeeper").breaks == ""
 
 
 def test_late_and_cut_are_counted() -> None:
     cloud = Cloud(Settings(speed=100, chaos=1))
     for step in range(30):
-        fate(cloud, f"step {step}")
+        draw_vm_faults(cloud, f"step {step}")
     assert cloud.chaos is not None
-    assert {Kind.LATE, Kind.CUT, Kind.REBOOT} <= {hit.kind for hit in cloud.chaos.hits}
+    assert {FaultKind.LATE, FaultKind.CUT, FaultKind.REBOOT} <= {hit.kind for hit in cloud.chaos.hits}

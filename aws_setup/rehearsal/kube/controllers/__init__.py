@@ -19,35 +19,35 @@ from aws_setup.rehearsal.kube.controllers import (
     pods,
     statefulsets,
 )
-from aws_setup.rehearsal.kube.controllers.desk import Desk
-from aws_setup.rehearsal.kube.controllers.outside import Outside
-from aws_setup.rehearsal.kube.errors import ApiError, Obj
-from aws_setup.rehearsal.kube.faults import Faults
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext
+from aws_setup.rehearsal.kube.controllers.outside import CloudProvider
+from aws_setup.rehearsal.kube.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kube.faults import KubernetesFaults
 from aws_setup.rehearsal.kube.requests import Request
-from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.kube.state import ObjectStore
 
-ROUNDS = 100
+MAX_PASSES = 100
 """Passes after which controllers that never agree are a fault of the stand-in."""
 
-ORDER = (
-    namespaces.reconcile,
-    nodes.reconcile,
-    deployments.reconcile,
-    statefulsets.reconcile,
-    daemons.reconcile,
-    jobs.reconcile,
-    claims.reconcile,
-    pods.reconcile,
-    balancers.reconcile,
+RECONCILERS = (
+    namespaces.reconcile_namespaces,
+    nodes.reconcile_nodes,
+    deployments.reconcile_deployments,
+    statefulsets.reconcile_statefulsets,
+    daemons.reconcile_daemonsets,
+    jobs.reconcile_jobs,
+    claims.reconcile_claims,
+    pods.reconcile_pods,
+    balancers.reconcile_load_balancers,
 )
 
 
-class Controllers:
+class ControllerManager:
     """All controllers of one cluster."""
 
-    def __init__(self, state: State, clock: CloudClock, faults: Faults, outside: Outside) -> None:
+    def __init__(self, state: ObjectStore, clock: CloudClock, faults: KubernetesFaults, outside: CloudProvider) -> None:
         """Work on `state` with the delays of `clock`."""
-        self.desk = Desk(state, clock, faults, outside, wake=self._wake)
+        self.desk = ControllerContext(state, clock, faults, outside, wake=self._wake)
         self._seen: tuple[int, int] | None = None
 
     @property
@@ -57,16 +57,16 @@ class Controllers:
 
     def run(self) -> None:
         """Work until nothing changes any more."""
-        for _ in range(ROUNDS):
+        for _ in range(MAX_PASSES):
             now = (self.desk.state.version, self.desk.faults.version)
             if now == self._seen:
                 if self.desk.again:
                     self.desk.again, self._seen = False, None
                 return
             self._seen = now
-            for reconcile in ORDER:
+            for reconcile in RECONCILERS:
                 reconcile(self.desk)
-            deletion.collect(self.desk.state)
+            deletion.collect_garbage(self.desk.state)
         raise RuntimeError("the controllers of the rehearsal's cluster do not agree")
 
     def poke(self) -> None:
@@ -77,7 +77,7 @@ class Controllers:
         self.poke()
         self.run()
 
-    def log(self, pod: Obj, request: Request) -> str:
+    def log(self, pod: KubeObject, request: Request) -> str:
         """Return a pod's log; raises ApiError 400 while its container has not started."""
         if pod["metadata"]["name"] and pod.get("status", {}).get("phase") == "Pending":
             name = pod["spec"]["containers"][0]["name"]
@@ -87,4 +87,4 @@ class Controllers:
                 f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: '
                 "ContainerCreating",
             )
-        return pods.log(self.desk, pod, tail=int(request.query.get("tailLines") or 0))
+        return pods.pod_log(self.desk, pod, tail=int(request.query.get("tailLines") or 0))

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from aws_setup.rehearsal.kube import deletion
-from aws_setup.rehearsal.kube.controllers.desk import Desk, digest, leaving
-from aws_setup.rehearsal.kube.controllers.outside import OutsideError
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, template_hash, is_being_deleted
+from aws_setup.rehearsal.kube.controllers.outside import CloudProviderError
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
 """Finalizer that keeps a Service until its load balancer is gone."""
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_load_balancers(desk: ControllerContext) -> None:
     """Move load balancers on."""
     for service in desk.state.all("services"):
-        wanted = service["spec"].get("type") == "LoadBalancer" and not leaving(service)
+        wanted = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(service)
         held = CLEANUP in service["metadata"].get("finalizers", [])
         if wanted and not held:
-            _claim(desk, service)
+            _start_creation(desk, service)
         elif wanted:
-            _make(desk, service)
+            _create(desk, service)
         elif held:
             _delete(desk, service)
 
 
-def _claim(desk: Desk, service: Obj) -> None:
+def _start_creation(desk: ControllerContext, service: KubeObject) -> None:
     meta = service["metadata"]
     finalizers = [*meta.get("finalizers", []), CLEANUP]
     desk.state.put("services", service | {"metadata": meta | {"finalizers": finalizers}})
@@ -32,9 +32,9 @@ def _claim(desk: Desk, service: Obj) -> None:
     desk.state.event(service, reason="EnsuringLoadBalancer", message=message)
 
 
-def _make(desk: Desk, service: Obj) -> None:
+def _create(desk: ControllerContext, service: KubeObject) -> None:
     there = service["status"].get("loadBalancer", {}).get("ingress")
-    wish = digest([service["metadata"].get("annotations"), service["spec"]["ports"]])
+    wish = template_hash([service["metadata"].get("annotations"), service["spec"]["ports"]])
     if there and desk.made.get(service["metadata"]["uid"]) == wish:
         return
     if fault := desk.faults.balancer(service["metadata"]["name"]):
@@ -42,7 +42,7 @@ def _make(desk: Desk, service: Obj) -> None:
     elif there or desk.due(service, "balancer made"):
         try:
             hostname = desk.outside.balancer_made(service)
-        except OutsideError as error:
+        except CloudProviderError as error:
             _failed(desk, service, f"Error syncing load balancer: {error}")
             desk.retry()
             return
@@ -53,19 +53,19 @@ def _make(desk: Desk, service: Obj) -> None:
         desk.state.event(service, reason="EnsuredLoadBalancer", message=message)
 
 
-def _failed(desk: Desk, service: Obj, message: str) -> None:
+def _failed(desk: ControllerContext, service: KubeObject, message: str) -> None:
     desk.state.event(service, reason="SyncLoadBalancerFailed", message=message, warning=True)
 
 
-def _delete(desk: Desk, service: Obj) -> None:
+def _delete(desk: ControllerContext, service: KubeObject) -> None:
     if not desk.due(service, "balancer deleted"):
         return
     try:
         desk.outside.balancer_deleted(service)
-    except OutsideError as error:
+    except CloudProviderError as error:
         message = f"Error deleting load balancer: {error}"
         desk.state.event(service, reason="DeleteLoadBalancerFailed", message=message, warning=True)
         desk.retry()
         return
     kept = desk.state.set_status("services", service, {"loadBalancer": {}})
-    deletion.release(desk.state, "services", kept, CLEANUP)
+    deletion.remove_finalizer(desk.state, "services", kept, CLEANUP)

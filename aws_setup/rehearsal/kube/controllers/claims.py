@@ -10,9 +10,9 @@ import re
 
 from aws_setup.rehearsal.kube import deletion
 from aws_setup.rehearsal.kube.controllers import scheduling
-from aws_setup.rehearsal.kube.controllers.desk import EBS_DRIVER, Desk, leaving
-from aws_setup.rehearsal.kube.controllers.outside import OutsideError
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import EBS_DRIVER, ControllerContext, is_being_deleted
+from aws_setup.rehearsal.kube.controllers.outside import CloudProviderError
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 IN_TREE = "kubernetes.io/aws-ebs"
@@ -31,25 +31,25 @@ UNITS = {
 }
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_claims(desk: ControllerContext) -> None:
     """Bind what can be bound; let go of what nobody uses."""
     for claim in desk.state.all("persistentvolumeclaims"):
-        if leaving(claim):
-            _let_go(desk, claim)
+        if is_being_deleted(claim):
+            _release_unused(desk, claim)
         elif claim["status"].get("phase") != "Bound":
             _bind(desk, claim)
     for volume in desk.state.all("persistentvolumes"):
         _reclaim(desk, volume)
 
 
-def _let_go(desk: Desk, claim: Obj) -> None:
+def _release_unused(desk: ControllerContext, claim: KubeObject) -> None:
     meta = claim["metadata"]
     users = desk.state.all("pods", meta["namespace"])
     if not any(meta["name"] in scheduling.claim_names(one) for one in users):
-        deletion.release(desk.state, "persistentvolumeclaims", claim, deletion.CLAIM_IN_USE)
+        deletion.remove_finalizer(desk.state, "persistentvolumeclaims", claim, deletion.CLAIM_IN_USE)
 
 
-def _bind(desk: Desk, claim: Obj) -> None:
+def _bind(desk: ControllerContext, claim: KubeObject) -> None:
     name = claim["spec"].get("storageClassName")
     if name is None:
         name = _default(desk)
@@ -59,7 +59,7 @@ def _bind(desk: Desk, claim: Obj) -> None:
             return
     held = desk.state.get("storageclasses", name or "")
     if held is None:
-        _say_why_not(desk, claim, name or "")
+        _report_unbound(desk, claim, name or "")
         return
     late = held.get("volumeBindingMode") == "WaitForFirstConsumer"
     node = (claim["metadata"].get("annotations") or {}).get(scheduling.SELECTED, "")
@@ -70,7 +70,7 @@ def _bind(desk: Desk, claim: Obj) -> None:
         _provision(desk, claim, held, node)
 
 
-def _say_why_not(desk: Desk, claim: Obj, name: str) -> None:
+def _report_unbound(desk: ControllerContext, claim: KubeObject, name: str) -> None:
     if name:
         message = f'storageclass.storage.k8s.io "{name}" not found'
         desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
@@ -79,14 +79,14 @@ def _say_why_not(desk: Desk, claim: Obj, name: str) -> None:
         desk.state.event(claim, reason="FailedBinding", message=message)
 
 
-def _default(desk: Desk) -> str:
+def _default(desk: ControllerContext) -> str:
     for one in desk.state.all("storageclasses"):
         if (one["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
             return str(one["metadata"]["name"])
     return ""
 
 
-def _provision(desk: Desk, claim: Obj, held: Obj, node: str) -> None:
+def _provision(desk: ControllerContext, claim: KubeObject, held: KubeObject, node: str) -> None:
     driver = EBS_DRIVER if held["provisioner"] == IN_TREE else held["provisioner"]
     if driver not in desk.drivers:
         message = (
@@ -102,7 +102,7 @@ def _provision(desk: Desk, claim: Obj, held: Obj, node: str) -> None:
     if desk.due(claim, "volume made"):
         try:
             volume = _volume(desk, claim, held, driver, node)
-        except OutsideError as error:
+        except CloudProviderError as error:
             message = f"failed to provision volume: {error}"
             desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
             desk.retry()
@@ -110,7 +110,7 @@ def _provision(desk: Desk, claim: Obj, held: Obj, node: str) -> None:
         _bound(desk, claim, volume)
 
 
-def _volume(desk: Desk, claim: Obj, held: Obj, driver: str, node: str) -> Obj:
+def _volume(desk: ControllerContext, claim: KubeObject, held: KubeObject, driver: str, node: str) -> KubeObject:
     at = desk.state.get("nodes", node)
     zone = at["metadata"]["labels"].get(scheduling.ZONE, "") if at else ""
     storage = claim["spec"]["resources"]["requests"]["storage"]
@@ -144,7 +144,7 @@ def _volume(desk: Desk, claim: Obj, held: Obj, driver: str, node: str) -> Obj:
     )
 
 
-def _bound(desk: Desk, claim: Obj, volume: Obj) -> None:
+def _bound(desk: ControllerContext, claim: KubeObject, volume: KubeObject) -> None:
     kept = copy.deepcopy(claim)
     kept["spec"]["volumeName"] = volume["metadata"]["name"]
     kept["status"] = {
@@ -158,7 +158,7 @@ def _bound(desk: Desk, claim: Obj, volume: Obj) -> None:
     desk.state.event(kept, reason="ProvisioningSucceeded", message=message)
 
 
-def _reclaim(desk: Desk, volume: Obj) -> None:
+def _reclaim(desk: ControllerContext, volume: KubeObject) -> None:
     """Delete or release a volume whose claim is gone."""
     wanted = volume["spec"].get("claimRef")
     if not wanted or volume["status"].get("phase") != "Bound":

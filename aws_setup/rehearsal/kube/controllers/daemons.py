@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from aws_setup.rehearsal.kube.controllers import replicas
-from aws_setup.rehearsal.kube.controllers.desk import Desk, digest, is_ready, leaving
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, template_hash, is_ready, is_being_deleted
+from aws_setup.rehearsal.kube.errors import KubeObject
 
-HASH = "controller-revision-hash"
+DAEMONSET_HASH_LABEL = "controller-revision-hash"
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_daemonsets(desk: ControllerContext) -> None:
     """Move DaemonSets on."""
     for one in desk.state.all("daemonsets"):
-        if not leaving(one):
+        if not is_being_deleted(one):
             _daemon(desk, one)
 
 
-def _daemon(desk: Desk, one: Obj) -> None:
+def _daemon(desk: ControllerContext, one: KubeObject) -> None:
     selector = one["spec"]["template"]["spec"].get("nodeSelector") or {}
     wanted = {
         node["metadata"]["name"]
         for node in desk.state.all("nodes")
         if is_ready(node) and selector.items() <= node["metadata"]["labels"].items()
     }
-    own = digest(one["spec"]["template"])
-    for pod in replicas.pods_of(desk, one):
+    own = template_hash(one["spec"]["template"])
+    for pod in replicas.active_pods(desk, one):
         at = pod["spec"].get("nodeName")
-        if at not in wanted or pod["metadata"]["labels"].get(HASH) != own:
-            replicas.drop(desk, pod)
-    there = {pod["spec"].get("nodeName") for pod in replicas.pods_of(desk, one)}
+        if at not in wanted or pod["metadata"]["labels"].get(DAEMONSET_HASH_LABEL) != own:
+            replicas.delete_pod(desk, pod)
+    there = {pod["spec"].get("nodeName") for pod in replicas.active_pods(desk, one)}
     for node in sorted(wanted - there):
-        replicas.make(desk, one, labels={HASH: own}, nodeName=node)
-    pods = replicas.pods_of(desk, one)
-    ready = replicas.ready(pods)
+        replicas.create_pod(desk, one, labels={DAEMONSET_HASH_LABEL: own}, nodeName=node)
+    pods = replicas.active_pods(desk, one)
+    ready = replicas.count_ready(pods)
     desk.state.set_status(
         "daemonsets",
         one,

@@ -5,32 +5,32 @@ from __future__ import annotations
 import copy
 
 from aws_setup.rehearsal.kube.controllers import replicas
-from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions, digest, leaving
-from aws_setup.rehearsal.kube.errors import Obj
-from aws_setup.rehearsal.kube.state import reference
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, conditions, template_hash, is_being_deleted
+from aws_setup.rehearsal.kube.errors import KubeObject
+from aws_setup.rehearsal.kube.state import owner_reference
 
-HASH = "pod-template-hash"
+DEPLOYMENT_HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_deployments(desk: ControllerContext) -> None:
     """Move Deployments and ReplicaSets on."""
     for one in desk.state.all("deployments"):
-        if not leaving(one):
+        if not is_being_deleted(one):
             _deployment(desk, one)
     for one in desk.state.all("replicasets"):
-        if not leaving(one):
+        if not is_being_deleted(one):
             _replica_set(desk, one)
 
 
-def _deployment(desk: Desk, one: Obj) -> None:
+def _deployment(desk: ControllerContext, one: KubeObject) -> None:
     wanted = one["spec"].get("replicas", 1)
-    own = digest(one["spec"]["template"])
+    own = template_hash(one["spec"]["template"])
     sets = desk.state.owned(one["metadata"]["uid"], "replicasets")
-    new = next((held for held in sets if held["metadata"]["labels"][HASH] == own), None)
+    new = next((held for held in sets if held["metadata"]["labels"][DEPLOYMENT_HASH_LABEL] == own), None)
     old = [held for held in sets if held is not new]
     recreate = (one["spec"].get("strategy") or {}).get("type") == "Recreate"
-    if recreate and any(replicas.pods_of(desk, held) for held in old):
+    if recreate and any(replicas.active_pods(desk, held) for held in old):
         _scale(desk, old, 0)
         return
     if new is None:
@@ -38,15 +38,15 @@ def _deployment(desk: Desk, one: Obj) -> None:
     _scale(desk, [new], wanted)
     if new.get("status", {}).get("readyReplicas", 0) >= wanted:
         _scale(desk, old, 0)
-    _status(desk, one, new, old, wanted)
+    _update_deployment_status(desk, one, new, old, wanted)
 
 
-def _new_set(desk: Desk, one: Obj, own: str, *, revision: int) -> Obj:
+def _new_set(desk: ControllerContext, one: KubeObject, own: str, *, revision: int) -> KubeObject:
     template = copy.deepcopy(one["spec"]["template"])
     labels = template.setdefault("metadata", {}).setdefault("labels", {})
-    labels[HASH] = own
+    labels[DEPLOYMENT_HASH_LABEL] = own
     selector = copy.deepcopy(one["spec"]["selector"])
-    selector.setdefault("matchLabels", {})[HASH] = own
+    selector.setdefault("matchLabels", {})[DEPLOYMENT_HASH_LABEL] = own
     meta = one["metadata"]
     return desk.state.put(
         "replicasets",
@@ -56,7 +56,7 @@ def _new_set(desk: Desk, one: Obj, own: str, *, revision: int) -> Obj:
                 "namespace": meta["namespace"],
                 "labels": dict(labels),
                 "annotations": {REVISION: str(revision)},
-                "ownerReferences": [reference(one)],
+                "ownerReferences": [owner_reference(one)],
             },
             "spec": {"replicas": 0, "selector": selector, "template": template},
             "status": {"replicas": 0},
@@ -64,18 +64,18 @@ def _new_set(desk: Desk, one: Obj, own: str, *, revision: int) -> Obj:
     )
 
 
-def _scale(desk: Desk, sets: list[Obj], wanted: int) -> None:
+def _scale(desk: ControllerContext, sets: list[KubeObject], wanted: int) -> None:
     for one in sets:
         if one["spec"]["replicas"] != wanted:
             desk.state.put("replicasets", one | {"spec": one["spec"] | {"replicas": wanted}})
 
 
-def _status(desk: Desk, one: Obj, new: Obj, old: list[Obj], wanted: int) -> None:
-    fresh = replicas.pods_of(desk, new)
-    pods = fresh + [pod for held in old for pod in replicas.pods_of(desk, held)]
-    ready, meta = replicas.ready(pods), one["metadata"]
+def _update_deployment_status(desk: ControllerContext, one: KubeObject, new: KubeObject, old: list[KubeObject], wanted: int) -> None:
+    fresh = replicas.active_pods(desk, new)
+    pods = fresh + [pod for held in old for pod in replicas.active_pods(desk, held)]
+    ready, meta = replicas.count_ready(pods), one["metadata"]
     enough = ready >= wanted
-    done = replicas.ready(fresh) >= wanted and len(pods) == len(fresh)
+    done = replicas.count_ready(fresh) >= wanted and len(pods) == len(fresh)
     found = conditions(
         one,
         desk.state.now(),
@@ -97,14 +97,14 @@ def _status(desk: Desk, one: Obj, new: Obj, old: list[Obj], wanted: int) -> None
     )
 
 
-def _replica_set(desk: Desk, one: Obj) -> None:
-    pods, wanted = replicas.pods_of(desk, one), one["spec"].get("replicas", 1)
+def _replica_set(desk: ControllerContext, one: KubeObject) -> None:
+    pods, wanted = replicas.active_pods(desk, one), one["spec"].get("replicas", 1)
     for _ in range(wanted - len(pods)):
-        replicas.make(desk, one)
+        replicas.create_pod(desk, one)
     for pod in pods[wanted:]:
-        replicas.drop(desk, pod)
-    pods = replicas.pods_of(desk, one)
-    ready = replicas.ready(pods)
+        replicas.delete_pod(desk, pod)
+    pods = replicas.active_pods(desk, one)
+    ready = replicas.count_ready(pods)
     desk.state.set_status(
         "replicasets",
         one,

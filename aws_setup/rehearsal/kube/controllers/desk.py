@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.rehearsal.clock import CloudClock
-from aws_setup.rehearsal.kube.controllers.outside import Outside
-from aws_setup.rehearsal.kube.errors import Obj
-from aws_setup.rehearsal.kube.faults import Faults
-from aws_setup.rehearsal.kube.state import State
+from aws_setup.rehearsal.kube.controllers.outside import CloudProvider
+from aws_setup.rehearsal.kube.errors import KubeObject
+from aws_setup.rehearsal.kube.faults import KubernetesFaults
+from aws_setup.rehearsal.kube.state import ObjectStore
 
 EBS_DRIVER = "ebs.csi.aws.com"
 
@@ -32,7 +32,7 @@ DELAYS: dict[str, float] = {
 
 
 @dataclass(frozen=True)
-class Wait:
+class PodDependency:
     """A part of a release whose pods do not get ready (Jobs: do not end) before another's."""
 
     part: str
@@ -40,7 +40,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Need:
+class SecretDependency:
     """A part of a release that fails, with this log, without the Secret <release>-<secret>."""
 
     part: str
@@ -48,22 +48,22 @@ class Need:
     log: str
 
 
-def part_of(pod: Obj) -> tuple[str, str]:
+def part_of(pod: KubeObject) -> tuple[str, str]:
     """Return (release, part) of a pod, from the labels `release` and `name` of the chart."""
     labels = pod["metadata"].get("labels") or {}
     release = labels.get("release", "")
     return release, labels.get("name", "").removeprefix(f"{release}-") if release else ""
 
 
-class Desk:
+class ControllerContext:
     """The shared workplace of the controllers of one cluster."""
 
     def __init__(
         self,
-        state: State,
+        state: ObjectStore,
         clock: CloudClock,
-        faults: Faults,
-        outside: Outside,
+        faults: KubernetesFaults,
+        outside: CloudProvider,
         *,
         wake: Callable[[], None],
     ) -> None:
@@ -71,8 +71,8 @@ class Desk:
         self.state, self.clock, self.faults, self.outside = state, clock, faults, outside
         self.delays = dict(DELAYS)
         self.drivers = {EBS_DRIVER}
-        self.waits: list[Wait] = []
-        self.needs: list[Need] = []
+        self.waits: list[PodDependency] = []
+        self.needs: list[SecretDependency] = []
         self.again = False
         self.made: dict[str, str] = {}
         self._wake = wake
@@ -84,7 +84,7 @@ class Desk:
         if self.clock.speed:
             self.clock.after(self.delays["retry"], self._wake)
 
-    def due(self, obj: Obj, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
+    def due(self, obj: KubeObject, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
         """Say whether a delay is over that began when this was first asked for the object."""
         key = (obj["metadata"]["uid"], stage or delay)
         seconds = self.delays[delay] * times if self.clock.speed else 0.0
@@ -95,12 +95,12 @@ class Desk:
         return self.clock.now() >= self._ends[key]
 
 
-def conditions(before: Obj, now: str, **wanted: tuple[bool, str, str]) -> list[Obj]:
+def conditions(before: KubeObject, now: str, **wanted: tuple[bool, str, str]) -> list[KubeObject]:
     """Return status conditions by type: (true?, reason, message); the time moves on a change."""
     old = {one["type"]: one for one in before.get("status", {}).get("conditions", [])}
     found = []
     for kind, (true, reason, message) in wanted.items():
-        one: Obj = {"type": kind, "status": "True" if true else "False"}
+        one: KubeObject = {"type": kind, "status": "True" if true else "False"}
         if reason:
             one["reason"] = reason
         if message:
@@ -112,18 +112,18 @@ def conditions(before: Obj, now: str, **wanted: tuple[bool, str, str]) -> list[O
     return found
 
 
-def is_ready(obj: Obj) -> bool:
+def is_ready(obj: KubeObject) -> bool:
     """Say whether a pod or node has the condition Ready."""
     found = obj.get("status", {}).get("conditions", [])
     return any(one["type"] == "Ready" and one["status"] == "True" for one in found)
 
 
-def leaving(obj: Obj) -> bool:
+def is_being_deleted(obj: KubeObject) -> bool:
     """Say whether an object is being deleted."""
     return "deletionTimestamp" in obj["metadata"]
 
 
-def digest(value: Any) -> str:
+def template_hash(value: Any) -> str:
     """Return ten characters that stand for a template."""
     raw = json.dumps(value, sort_keys=True).encode()
     return hashlib.sha256(raw).hexdigest()[:10]

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from aws_setup.rehearsal.kube import deletion
 from aws_setup.rehearsal.kube.controllers import replicas
-from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions, leaving
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, conditions, is_being_deleted
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 BACKOFF_LIMIT = 6
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_jobs(desk: ControllerContext) -> None:
     """Move Jobs on."""
     for job in desk.state.all("jobs"):
-        if leaving(job):
+        if is_being_deleted(job):
             continue
         if job["status"].get("conditions"):
             _expire(desk, job)
         else:
-            _work(desk, job)
+            _sync_job(desk, job)
 
 
-def _work(desk: Desk, job: Obj) -> None:
+def _sync_job(desk: ControllerContext, job: KubeObject) -> None:
     spec, state = job["spec"], desk.state
     pods = state.owned(job["metadata"]["uid"], "pods")
     phases = [pod["status"].get("phase") for pod in pods]
     succeeded, failed = phases.count("Succeeded"), phases.count("Failed")
     missing = spec.get("completions", 1) - succeeded
-    active = replicas.pods_of(desk, job)
+    active = replicas.active_pods(desk, job)
     if failed > spec.get("backoffLimit", BACKOFF_LIMIT):
         message = "Job has reached the specified backoff limit"
-        _over(desk, job, "Failed", "BackoffLimitExceeded", message)
+        _finish_job(desk, job, "Failed", "BackoffLimitExceeded", message)
     elif missing <= 0:
-        _over(desk, job, "Complete", "CompletionsReached", "")
+        _finish_job(desk, job, "Complete", "CompletionsReached", "")
     elif not failed or desk.due(job, "job pod again", stage=f"again {failed}", times=2**failed):
         for _ in range(min(missing, spec.get("parallelism", 1)) - len(active)):
-            _pod(desk, job)
-    active = replicas.pods_of(desk, job)
+            _new_job_pod(desk, job)
+    active = replicas.active_pods(desk, job)
     state.set_status(
         "jobs",
         job,
         {
             "startTime": job["status"].get("startTime", state.now()),
             "active": len(active) or None,
-            "ready": replicas.ready(active),
+            "ready": replicas.count_ready(active),
             "succeeded": succeeded or None,
             "failed": failed or None,
             "uncountedTerminatedPods": {},
@@ -51,7 +51,7 @@ def _work(desk: Desk, job: Obj) -> None:
     )
 
 
-def _pod(desk: Desk, job: Obj) -> None:
+def _new_job_pod(desk: ControllerContext, job: KubeObject) -> None:
     meta = job["metadata"]
     labels = {
         "job-name": meta["name"],
@@ -59,12 +59,12 @@ def _pod(desk: Desk, job: Obj) -> None:
         "controller-uid": meta["uid"],
         "batch.kubernetes.io/controller-uid": meta["uid"],
     }
-    replicas.make(desk, job, labels=labels)
+    replicas.create_pod(desk, job, labels=labels)
 
 
-def _over(desk: Desk, job: Obj, kind: str, reason: str, message: str) -> None:
+def _finish_job(desk: ControllerContext, job: KubeObject, kind: str, reason: str, message: str) -> None:
     found = conditions(job, desk.state.now(), **{kind: (True, reason, message)})
-    status: Obj = {"conditions": found}
+    status: KubeObject = {"conditions": found}
     if kind == "Complete":
         status["completionTime"] = desk.state.now()
     desk.state.set_status("jobs", job, status)
@@ -72,10 +72,10 @@ def _over(desk: Desk, job: Obj, kind: str, reason: str, message: str) -> None:
         desk.state.event(job, reason=reason, message=message, warning=True)
 
 
-def _expire(desk: Desk, job: Obj) -> None:
+def _expire(desk: ControllerContext, job: KubeObject) -> None:
     """Delete a finished Job whose ttlSecondsAfterFinished are over."""
     ttl = job["spec"].get("ttlSecondsAfterFinished")
     if ttl is None:
         return
     if desk.due(job, "job pod again", stage="ttl", times=ttl / desk.delays["job pod again"]):
-        deletion.delete(desk.state, "jobs", job)
+        deletion.delete_object(desk.state, "jobs", job)

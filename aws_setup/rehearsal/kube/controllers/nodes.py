@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, conditions
+from aws_setup.rehearsal.kube.errors import KubeObject
 
 
-def node(name: str, *, labels: dict[str, str], zone: str, taints: list[Obj], **spec: str) -> Obj:
+def node(name: str, *, labels: dict[str, str], zone: str, taints: list[KubeObject], **spec: str) -> KubeObject:
     """Return a node object as the kubelet registers it."""
     return {
         "metadata": {
@@ -27,7 +27,7 @@ def node(name: str, *, labels: dict[str, str], zone: str, taints: list[Obj], **s
     }
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_nodes(desk: ControllerContext) -> None:
     """Set the condition Ready of every node."""
     for one in desk.state.all("nodes"):
         fault = desk.faults.node(one["metadata"]["name"])

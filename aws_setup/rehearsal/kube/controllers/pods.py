@@ -5,17 +5,17 @@ from __future__ import annotations
 import copy
 
 from aws_setup.rehearsal.kube.controllers import scheduling
-from aws_setup.rehearsal.kube.controllers.desk import Desk, conditions, is_ready, leaving, part_of
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, conditions, is_ready, is_being_deleted, part_of
+from aws_setup.rehearsal.kube.errors import KubeObject
 from aws_setup.rehearsal.kube.faults import ImagePullFails, PodCrashes, PodNotReady
 
 ENDED = {"Succeeded", "Failed"}
 
 
-def reconcile(desk: Desk) -> None:
+def reconcile_pods(desk: ControllerContext) -> None:
     """Move every pod on."""
     for pod in desk.state.all("pods"):
-        if leaving(pod):
+        if is_being_deleted(pod):
             _stop(desk, pod)
         elif pod["status"].get("phase") in ENDED:
             continue
@@ -27,18 +27,18 @@ def reconcile(desk: Desk) -> None:
             _run(desk, pod)
 
 
-def _stop(desk: Desk, pod: Obj) -> None:
+def _stop(desk: ControllerContext, pod: KubeObject) -> None:
     grace = pod["metadata"].get("deletionGracePeriodSeconds", 0)
     placed = pod["spec"].get("nodeName")
     if not grace or not placed or desk.due(pod, "pod stops"):
         desk.state.remove("pods", pod)
 
 
-def _schedule(desk: Desk, pod: Obj) -> None:
+def _schedule(desk: ControllerContext, pod: KubeObject) -> None:
     reason = _missing_claim(desk, pod)
     node = ""
     if not reason:
-        node, reason = scheduling.place(desk, pod)
+        node, reason = scheduling.find_node(desk, pod)
     if reason:
         _unschedulable(desk, pod, reason)
     elif _volumes_bound(desk, pod, node):
@@ -55,16 +55,16 @@ def _schedule(desk: Desk, pod: Obj) -> None:
         )
 
 
-def _unschedulable(desk: Desk, pod: Obj, reason: str) -> None:
+def _unschedulable(desk: ControllerContext, pod: KubeObject, reason: str) -> None:
     found = conditions(pod, desk.state.now(), PodScheduled=(False, "Unschedulable", reason))
     if found != pod["status"].get("conditions"):
         desk.state.set_status("pods", pod, {"phase": "Pending", "conditions": found})
         desk.state.event(pod, reason="FailedScheduling", message=reason, warning=True)
 
 
-def _missing_claim(desk: Desk, pod: Obj) -> str:
+def _missing_claim(desk: ControllerContext, pod: KubeObject) -> str:
     """Return what is wrong with a pod's claims that no node can mend."""
-    there = {one["metadata"]["name"]: one for one in scheduling.claims(desk, pod)}
+    there = {one["metadata"]["name"]: one for one in scheduling.existing_claims(desk, pod)}
     for name in scheduling.claim_names(pod):
         if name not in there:
             return f'persistentvolumeclaim "{name}" not found'
@@ -74,15 +74,15 @@ def _missing_claim(desk: Desk, pod: Obj) -> str:
     return ""
 
 
-def _waits_for_consumer(desk: Desk, claim: Obj) -> bool:
+def _waits_for_consumer(desk: ControllerContext, claim: KubeObject) -> bool:
     held = desk.state.get("storageclasses", claim["spec"].get("storageClassName") or "")
     return held is not None and held.get("volumeBindingMode") == "WaitForFirstConsumer"
 
 
-def _volumes_bound(desk: Desk, pod: Obj, node: str) -> bool:
+def _volumes_bound(desk: ControllerContext, pod: KubeObject, node: str) -> bool:
     """Name the node on the claims that wait for it; true when all claims are bound."""
     bound = True
-    for claim in scheduling.claims(desk, pod):
+    for claim in scheduling.existing_claims(desk, pod):
         if claim["status"].get("phase") == "Bound":
             continue
         bound = False
@@ -93,8 +93,8 @@ def _volumes_bound(desk: Desk, pod: Obj, node: str) -> bool:
     return bound
 
 
-def _run(desk: Desk, pod: Obj) -> None:
-    fault = desk.faults.pod(pod["metadata"]["name"]) or _lacks(desk, pod)
+def _run(desk: ControllerContext, pod: KubeObject) -> None:
+    fault = desk.faults.pod(pod["metadata"]["name"]) or _missing_secret(desk, pod)
     if isinstance(fault, ImagePullFails):
         _cannot_pull(desk, pod, fault.message)
     elif not desk.due(pod, "image pulled") or not desk.due(pod, "container started"):
@@ -105,21 +105,21 @@ def _run(desk: Desk, pod: Obj) -> None:
         _started(desk, pod, ready=False)
         desk.state.event(pod, reason=fault.reason, message=fault.message, warning=True)
     elif blocker := _blocker(desk, pod):
-        if _ends(pod):
+        if _runs_to_completion(pod):
             _started(desk, pod, ready=True)
         else:
             _waiting(desk, pod, "PodInitializing", f"waiting for {blocker}")
-    elif _ends(pod) and desk.due(pod, "job pod runs"):
+    elif _runs_to_completion(pod) and desk.due(pod, "job pod runs"):
         _ended(desk, pod, "Succeeded", 0)
     else:
         _started(desk, pod, ready=True)
 
 
-def _ends(pod: Obj) -> bool:
+def _runs_to_completion(pod: KubeObject) -> bool:
     return bool(pod["spec"].get("restartPolicy", "Always") != "Always")
 
 
-def _blocker(desk: Desk, pod: Obj) -> str:
+def _blocker(desk: ControllerContext, pod: KubeObject) -> str:
     """Return a part of its release that a pod waits for; empty when it waits for none."""
     release, part = part_of(pod)
     for wait in desk.waits:
@@ -132,7 +132,7 @@ def _blocker(desk: Desk, pod: Obj) -> str:
     return ""
 
 
-def _lacks(desk: Desk, pod: Obj) -> PodCrashes | None:
+def _missing_secret(desk: ControllerContext, pod: KubeObject) -> PodCrashes | None:
     """Return how a pod fails for lack of a Secret; None when it lacks none."""
     release, part = part_of(pod)
     for need in desk.needs:
@@ -143,14 +143,14 @@ def _lacks(desk: Desk, pod: Obj) -> PodCrashes | None:
     return None
 
 
-def _cannot_pull(desk: Desk, pod: Obj, message: str) -> None:
+def _cannot_pull(desk: ControllerContext, pod: KubeObject, message: str) -> None:
     image = pod["spec"]["containers"][0]["image"]
     _waiting(desk, pod, "ImagePullBackOff", f'Back-off pulling image "{image}": {message}')
     text = f'Failed to pull image "{image}": {message}'
     desk.state.event(pod, reason="Failed", message=text, warning=True)
 
 
-def _crash(desk: Desk, pod: Obj, fault: PodCrashes) -> None:
+def _crash(desk: ControllerContext, pod: KubeObject, fault: PodCrashes) -> None:
     if pod["spec"].get("restartPolicy") == "Never":
         _ended(desk, pod, "Failed", 1)
         return
@@ -166,28 +166,28 @@ def _crash(desk: Desk, pod: Obj, fault: PodCrashes) -> None:
     desk.state.event(pod, reason="BackOff", message=fault.message, warning=True)
 
 
-def _waiting(desk: Desk, pod: Obj, reason: str, message: str) -> None:
+def _waiting(desk: ControllerContext, pod: KubeObject, reason: str, message: str) -> None:
     waiting = {"reason": reason} | ({"message": message} if message else {})
     _set(desk, pod, "Pending", {"waiting": waiting}, ready=False)
 
 
-def _started(desk: Desk, pod: Obj, *, ready: bool, waiting: Obj | None = None) -> None:
+def _started(desk: ControllerContext, pod: KubeObject, *, ready: bool, waiting: KubeObject | None = None) -> None:
     started = {"startedAt": pod["status"].get("startTime", desk.state.now())}
     _set(
         desk, pod, "Running", {"waiting": waiting} if waiting else {"running": started}, ready=ready
     )
 
 
-def _ended(desk: Desk, pod: Obj, phase: str, code: int) -> None:
+def _ended(desk: ControllerContext, pod: KubeObject, phase: str, code: int) -> None:
     reason = "Completed" if code == 0 else "Error"
     over = {"exitCode": code, "reason": reason, "finishedAt": desk.state.now()}
     _set(desk, pod, phase, {"terminated": over}, ready=False)
 
 
-def _set(desk: Desk, pod: Obj, phase: str, container: Obj, *, ready: bool) -> None:
+def _set(desk: ControllerContext, pod: KubeObject, phase: str, container: KubeObject, *, ready: bool) -> None:
     spec, now = pod["spec"], desk.state.now()
     crashing = container.get("waiting", {}).get("reason") == "CrashLoopBackOff"
-    over: Obj = {
+    over: KubeObject = {
         "exitCode": 1,
         "reason": "Error",
         "finishedAt": pod["status"].get("startTime", now),
@@ -228,9 +228,9 @@ def _set(desk: Desk, pod: Obj, phase: str, container: Obj, *, ready: bool) -> No
     )
 
 
-def log(desk: Desk, pod: Obj, *, tail: int) -> str:
+def pod_log(desk: ControllerContext, pod: KubeObject, *, tail: int) -> str:
     """Return the log of a pod: what a fault says, else a line that it runs."""
-    fault = desk.faults.pod(pod["metadata"]["name"]) or _lacks(desk, pod)
+    fault = desk.faults.pod(pod["metadata"]["name"]) or _missing_secret(desk, pod)
     text = fault.log if isinstance(fault, PodNotReady | PodCrashes) else ""
     lines = (text or f"{pod['metadata']['name']}: running").splitlines()
     return "\n".join(lines[-tail:] if tail else lines) + "\n"

@@ -6,25 +6,25 @@ import copy
 import secrets
 
 from aws_setup.rehearsal.kube import deletion
-from aws_setup.rehearsal.kube.controllers.desk import Desk, is_ready, leaving
-from aws_setup.rehearsal.kube.errors import Obj
-from aws_setup.rehearsal.kube.state import reference
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, is_ready, is_being_deleted
+from aws_setup.rehearsal.kube.errors import KubeObject
+from aws_setup.rehearsal.kube.state import owner_reference
 
 
-def make(
-    desk: Desk, owner: Obj, *, name: str = "", labels: dict[str, str] | None = None, **spec: object
-) -> Obj:
+def create_pod(
+    desk: ControllerContext, owner: KubeObject, *, name: str = "", labels: dict[str, str] | None = None, **spec: object
+) -> KubeObject:
     """Make a pod from the owner's template; without a name it gets one of its own."""
     template = copy.deepcopy(owner["spec"]["template"])
     meta = template.get("metadata") or {}
     owner_meta = owner["metadata"]
-    pod: Obj = {
+    pod: KubeObject = {
         "metadata": {
             "name": name or f"{owner_meta['name']}-{secrets.token_hex(3)[:5]}",
             "namespace": owner_meta["namespace"],
             "labels": (meta.get("labels") or {}) | (labels or {}),
             "annotations": meta.get("annotations") or {},
-            "ownerReferences": [reference(owner)],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": template["spec"] | spec,
         "status": {"phase": "Pending"},
@@ -32,20 +32,20 @@ def make(
     return desk.state.put("pods", pod)
 
 
-def pods_of(desk: Desk, owner: Obj) -> list[Obj]:
+def active_pods(desk: ControllerContext, owner: KubeObject) -> list[KubeObject]:
     """Return an owner's pods that are neither ended nor on their way out."""
     return [
         one
         for one in desk.state.owned(owner["metadata"]["uid"], "pods")
-        if not leaving(one) and one["status"].get("phase") not in {"Succeeded", "Failed"}
+        if not is_being_deleted(one) and one["status"].get("phase") not in {"Succeeded", "Failed"}
     ]
 
 
-def drop(desk: Desk, pod: Obj) -> None:
+def delete_pod(desk: ControllerContext, pod: KubeObject) -> None:
     """Delete a pod, with its grace."""
-    deletion.delete(desk.state, "pods", pod)
+    deletion.delete_object(desk.state, "pods", pod)
 
 
-def ready(pods: list[Obj]) -> int:
+def count_ready(pods: list[KubeObject]) -> int:
     """Return how many pods are ready."""
     return sum(is_ready(one) for one in pods)

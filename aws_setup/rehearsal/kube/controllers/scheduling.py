@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from aws_setup.rehearsal.kube.controllers.desk import Desk, is_ready, leaving
-from aws_setup.rehearsal.kube.errors import Obj
+from aws_setup.rehearsal.kube.controllers.desk import ControllerContext, is_ready, is_being_deleted
+from aws_setup.rehearsal.kube.errors import KubeObject
 from aws_setup.rehearsal.kube.selectors import expression, matches
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -17,7 +17,7 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 SELECTED = "volume.kubernetes.io/selected-node"
 
 
-def place(desk: Desk, pod: Obj) -> tuple[str, str]:
+def find_node(desk: ControllerContext, pod: KubeObject) -> tuple[str, str]:
     """Return (node, '') for a pod that can run there, or ('', why it cannot run anywhere)."""
     nodes = desk.state.all("nodes")
     if not nodes:
@@ -25,19 +25,19 @@ def place(desk: Desk, pod: Obj) -> tuple[str, str]:
     reasons: Counter[str] = Counter()
     good = []
     for node in nodes:
-        reason = _against(desk, pod, node)
+        reason = _rejection_reason(desk, pod, node)
         if reason:
             reasons[reason] += 1
         else:
             good.append(node)
     if good:
-        best = max(good, key=lambda one: (_score(pod, one), -_crowd(desk, one)))
+        best = max(good, key=lambda one: (_score(pod, one), -_count_similar_pods(desk, one)))
         return str(best["metadata"]["name"]), ""
     listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     return "", f"0/{len(nodes)} nodes are available: {listed}."
 
 
-def _against(desk: Desk, pod: Obj, node: Obj) -> str:
+def _rejection_reason(desk: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
     """Return what speaks against a node; empty when the pod fits."""
     spec, labels = pod["spec"], node["metadata"]["labels"]
     if not is_ready(node):
@@ -51,23 +51,23 @@ def _against(desk: Desk, pod: Obj, node: Obj) -> str:
     ):
         return "node(s) didn't match Pod's node affinity/selector"
     for term in _affinity(spec, "podAntiAffinity").get(REQUIRED, []):
-        if _repelled(desk, pod, node, term):
+        if _violates_anti_affinity(desk, pod, node, term):
             return "node(s) didn't match pod anti-affinity rules"
-    if not _near_its_volumes(desk, pod, labels.get(ZONE, "")):
+    if not _matches_volume_zones(desk, pod, labels.get(ZONE, "")):
         return "node(s) had volume node affinity conflict"
     return ""
 
 
-def _affinity(spec: Obj, kind: str) -> Obj:
-    found: Obj = (spec.get("affinity") or {}).get(kind) or {}
+def _affinity(spec: KubeObject, kind: str) -> KubeObject:
+    found: KubeObject = (spec.get("affinity") or {}).get(kind) or {}
     return found
 
 
-def _term(term: Obj, labels: dict[str, str]) -> bool:
+def _term(term: KubeObject, labels: dict[str, str]) -> bool:
     return all(expression(one, labels) for one in term.get("matchExpressions", []))
 
 
-def _tolerates(spec: Obj, node: Obj) -> bool:
+def _tolerates(spec: KubeObject, node: KubeObject) -> bool:
     taints = [
         one
         for one in node["spec"].get("taints", [])
@@ -77,7 +77,7 @@ def _tolerates(spec: Obj, node: Obj) -> bool:
     return all(any(_tolerated(taint, one) for one in given) for taint in taints)
 
 
-def _tolerated(taint: Obj, toleration: Obj) -> bool:
+def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
     if toleration.get("effect") not in {None, "", taint["effect"]}:
         return False
     if toleration.get("operator") == "Exists":
@@ -86,12 +86,12 @@ def _tolerated(taint: Obj, toleration: Obj) -> bool:
     return wanted == (taint["key"], taint.get("value", ""))
 
 
-def _repelled(desk: Desk, pod: Obj, node: Obj, term: Obj) -> bool:
+def _violates_anti_affinity(desk: ControllerContext, pod: KubeObject, node: KubeObject, term: KubeObject) -> bool:
     """Say whether a pod like the term's is on a node of the same topology."""
     key = term.get("topologyKey", HOST)
     here = node["metadata"]["labels"].get(key)
     for other in desk.state.all("pods", pod["metadata"]["namespace"]):
-        if other["metadata"]["uid"] == pod["metadata"]["uid"] or leaving(other):
+        if other["metadata"]["uid"] == pod["metadata"]["uid"] or is_being_deleted(other):
             continue
         at = desk.state.get("nodes", other["spec"].get("nodeName", ""))
         same = at is not None and at["metadata"]["labels"].get(key) == here
@@ -100,23 +100,23 @@ def _repelled(desk: Desk, pod: Obj, node: Obj, term: Obj) -> bool:
     return False
 
 
-def _near_its_volumes(desk: Desk, pod: Obj, zone: str) -> bool:
+def _matches_volume_zones(desk: ControllerContext, pod: KubeObject, zone: str) -> bool:
     """Say whether the volumes that the pod's claims have are in the zone."""
-    for claim in claims(desk, pod):
+    for claim in existing_claims(desk, pod):
         volume = desk.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
         if volume and volume["metadata"].get("labels", {}).get(ZONE, zone) != zone:
             return False
     return True
 
 
-def claim_names(pod: Obj) -> list[str]:
+def claim_names(pod: KubeObject) -> list[str]:
     """Return the names of the claims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or []
     found = [one.get("persistentVolumeClaim") for one in volumes]
     return [str(one["claimName"]) for one in found if one]
 
 
-def claims(desk: Desk, pod: Obj) -> list[Obj]:
+def existing_claims(desk: ControllerContext, pod: KubeObject) -> list[KubeObject]:
     """Return the claims of a pod that are there."""
     found = [
         desk.state.get("persistentvolumeclaims", name, pod["metadata"]["namespace"])
@@ -125,12 +125,12 @@ def claims(desk: Desk, pod: Obj) -> list[Obj]:
     return [one for one in found if one is not None]
 
 
-def _score(pod: Obj, node: Obj) -> int:
+def _score(pod: KubeObject, node: KubeObject) -> int:
     wishes = _affinity(pod["spec"], "nodeAffinity").get(PREFERRED) or []
     labels = node["metadata"]["labels"]
     return sum(one["weight"] for one in wishes if _term(one["preference"], labels))
 
 
-def _crowd(desk: Desk, node: Obj) -> int:
+def _count_similar_pods(desk: ControllerContext, node: KubeObject) -> int:
     name = node["metadata"]["name"]
     return sum(one["spec"].get("nodeName") == name for one in desk.state.all("pods"))

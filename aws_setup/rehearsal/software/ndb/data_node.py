@@ -14,15 +14,15 @@ from typing import Any
 from aws_setup.rehearsal.software.ndb.machine import (
     NAME,
     NODE_DATA,
-    alive,
-    ask,
+    is_running,
+    send_request,
     connect_string,
     daemonise,
     fail,
-    fault,
-    open_line,
-    record,
-    say,
+    has_fault,
+    connect_manager,
+    record_start,
+    print_line,
     send,
     settings,
 )
@@ -34,8 +34,8 @@ PAUSE = 0.25
 
 def main() -> None:
     """Reach the manager, go into the background, and start; a second start is refused."""
-    record()
-    if any(alive(file, NAME) for file in NODE_DATA.glob("ndb_*.pid")):
+    record_start()
+    if any(is_running(file, NAME) for file in NODE_DATA.glob("ndb_*.pid")):
         fail("Error: Another process holds this node's id", 255)
     address = connect_string()
     if not address:
@@ -45,35 +45,35 @@ def main() -> None:
 
 def join(address: str, *, initial: bool) -> None:
     """Join the cluster and live as its data node."""
-    answer, line = knock(address, initial=initial)
+    answer, line = request_start(address, initial=initial)
     node_id = answer["id"]
-    say(
+    print_line(
         f"{time.strftime('%Y-%m-%d %H:%M:%S')} [ndbd] INFO     -- Angel allocated nodeid: {node_id}"
     )
     sys.stdout.flush()
     daemonise(NODE_DATA / f"ndb_{node_id}.pid")
-    if fault("ndbmtd dies"):
-        give_up(node_id, "Message: Unable to lock memory (Configuration error)")
-    if fault("disk full"):
-        give_up(node_id, "Message: No space left on device (Disk full)")
+    if has_fault("ndbmtd dies"):
+        exit_with_error(node_id, "Message: Unable to lock memory (Configuration error)")
+    if has_fault("disk full"):
+        exit_with_error(node_id, "Message: No space left on device (Disk full)")
     while True:
-        prepare(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
-        live(line)
+        prepare_files(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
+        run_node(line)
         initial = False
-        answer, line = knock(address, initial=False)
+        answer, line = request_start(address, initial=False)
 
 
-def knock(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
+def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
     """Return the manager's answer and the connection; ends when it refuses or is not there."""
     files = any(NODE_DATA.glob("ndb_*_fs"))
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE)
-        line = open_line(address)
+        line = connect_manager(address)
         if line is None:
             continue
         wish = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
-        answer = ask(line, wish)
+        answer = send_request(line, wish)
         if not answer:
             continue
         if "error" in answer:
@@ -83,7 +83,7 @@ def knock(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
     raise AssertionError
 
 
-def prepare(files: Path, figures: dict[str, str], *, initial: bool) -> None:
+def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> None:
     """Wipe the files with --initial, make them when there are none, and leave them otherwise."""
     if initial:
         shutil.rmtree(files, ignore_errors=True)
@@ -93,18 +93,18 @@ def prepare(files: Path, figures: dict[str, str], *, initial: bool) -> None:
     (files / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
-def live(line: Any) -> None:
+def run_node(line: Any) -> None:
     """Start when the manager says so, and return when a restart is wanted."""
     for text in line.makefile("r", encoding="utf-8"):
         message = json.loads(text)
         if message.get("restart"):
             return
-        if message.get("go") and not fault("ndbmtd hangs"):
+        if message.get("go") and not has_fault("ndbmtd hangs"):
             time.sleep(settings()["start_seconds"])
             send(line, {"state": "started"})
 
 
-def give_up(node_id: int, message: str) -> None:
+def exit_with_error(node_id: int, message: str) -> None:
     """Leave the reason in the error log and end, as the angel does."""
     log = NODE_DATA / f"ndb_{node_id}_error.log"
     log.write_text(f"Time: {time.ctime()}\nStatus: Permanent error\n{message}\n", encoding="utf-8")

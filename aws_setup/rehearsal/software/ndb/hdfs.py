@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from aws_setup.rehearsal.software.ndb.machine import fail, fault, record, say
+from aws_setup.rehearsal.software.ndb.machine import fail, has_fault, record_start, print_line
 
 DATABASE = ["--host=10.0.6.227", "--user=rehearsal_hdfs", "--connect-timeout=5", "vanilla_hopsfs"]
 """The address that is baked into the images, and the user of the rehearsal's database."""
@@ -18,16 +18,16 @@ INSERT INTO hdfs_inodes (id, parent_id, name) VALUES (1, 0, '');
 
 def main() -> None:
     """Format the file system in the deployment's database, with the real one's many words."""
-    record()
+    record_start()
     if sys.argv[1:3] != ["namenode", "-format"]:
         fail("Usage: hdfs namenode -format [-nonInteractive]")
     for number in range(200):
-        say(f"2026-01-01 00:00:00,{number:03d} INFO  namenode.NameNode: line {number}", sys.stderr)
-    if fault("hdfs fails"):
+        print_line(f"2026-01-01 00:00:00,{number:03d} INFO  namenode.NameNode: line {number}", sys.stderr)
+    if has_fault("hdfs fails"):
         fail("ERROR namenode.NameNode: Failed to start namenode.\njava.io.IOException: no storage")
     command = ["mariadb", "--no-defaults", *DATABASE]
     done = subprocess.run(command, input=SQL.encode(), check=False, capture_output=True)
     if done.returncode:
         why = done.stderr.decode(errors="replace").strip()
         fail(f"ERROR namenode.NameNode: Failed to start namenode.\njava.io.IOException: {why}")
-    say("INFO common.Storage: Storage directory has been successfully formatted.", sys.stderr)
+    print_line("INFO common.Storage: Storage directory has been successfully formatted.", sys.stderr)

@@ -26,12 +26,12 @@ def settings() -> dict[str, Any]:
     return found
 
 
-def fault(name: str) -> bool:
+def has_fault(name: str) -> bool:
     """Tell whether a fault is switched on here."""
     return name in settings()["faults"]
 
 
-def record() -> None:
+def record_start() -> None:
     """Write down that this program was started, and how."""
     with STARTED.open("a", encoding="utf-8") as file:
         file.write(" ".join([NAME, *sys.argv[1:]]) + "\n")
@@ -44,7 +44,7 @@ def connect_string() -> str:
     return parser.get("mysql_cluster", "ndb-connectstring", fallback="")
 
 
-def open_line(address: str) -> socket.socket | None:
+def connect_manager(address: str) -> socket.socket | None:
     """Connect to the management server at an address; None when none answers."""
     try:
         line = socket.create_connection((address, MANAGEMENT_PORT), timeout=5)
@@ -54,7 +54,7 @@ def open_line(address: str) -> socket.socket | None:
     return line
 
 
-def ask(line: socket.socket, question: dict[str, Any]) -> dict[str, Any]:
+def send_request(line: socket.socket, question: dict[str, Any]) -> dict[str, Any]:
     """Send one question and return its answer; {} when the connection ends instead."""
     try:
         send(line, question)
@@ -75,14 +75,14 @@ def send(line: socket.socket, message: dict[str, Any]) -> None:
     line.sendall(json.dumps(message).encode() + b"\n")
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
+def print_line(text: str, stream: TextIO | None = None) -> None:
     """Print a line."""
     (stream or sys.stdout).write(text + "\n")
 
 
 def fail(text: str, code: int = 1) -> None:
     """Print why and end with an exit code."""
-    say(text, sys.stderr)
+    print_line(text, sys.stderr)
     raise SystemExit(code)
 
 
@@ -98,7 +98,7 @@ def daemonise(pid_file: Path) -> None:
     pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
 
 
-def alive(pid_file: Path, name: str) -> bool:
+def is_running(pid_file: Path, name: str) -> bool:
     """Tell whether the process of a PID file runs under this name."""
     try:
         pid = pid_file.read_text(encoding="utf-8").strip()

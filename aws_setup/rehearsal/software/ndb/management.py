@@ -16,11 +16,11 @@ from aws_setup.rehearsal.software.ndb.machine import (
     MANAGEMENT_PORT,
     MANAGER_DATA,
     NAME,
-    alive,
+    is_running,
     daemonise,
     fail,
-    record,
-    say,
+    record_start,
+    print_line,
     send,
 )
 
@@ -28,7 +28,7 @@ VERSION = "mysql-8.0.26 ndb-8.0.26"
 
 
 @dataclass
-class Node:
+class ConnectedNode:
     """A node that is connected."""
 
     id: int
@@ -41,11 +41,11 @@ class Node:
 
 
 @dataclass
-class Management:
+class ManagementServer:
     """The cluster as its management server knows it."""
 
     sections: list[tuple[str, dict[str, str]]]
-    nodes: dict[int, Node] = field(default_factory=dict)
+    nodes: dict[int, ConnectedNode] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def members(self) -> dict[int, str]:
@@ -65,7 +65,7 @@ class Management:
         """Return the least id of an application."""
         return max(self.members(), default=1) + 1
 
-    def join(self, line: socket.socket, wish: dict[str, Any]) -> Node | str:
+    def join(self, line: socket.socket, wish: dict[str, Any]) -> ConnectedNode | str:
         """Take a node in, or say why not."""
         with self.lock:
             node_id = self._id_for(wish)
@@ -76,7 +76,7 @@ class Management:
             holders = [node for node in started if node.kind == "ndbd"]
             if data and holders and not wish["files"] and not wish["initial"]:
                 return "Error: no file system on a node of a cluster that holds data"
-            node = Node(node_id, wish["host"], wish["kind"], line, wish.get("files", False))
+            node = ConnectedNode(node_id, wish["host"], wish["kind"], line, wish.get("files", False))
             node.state = "starting" if data else "started"
             self.nodes[node_id] = node
             return node
@@ -89,7 +89,7 @@ class Management:
             fits = list(range(self.first_api(), self.first_api() + count))
         return next((id for id in fits if id not in self.nodes), None)
 
-    def leave(self, node: Node) -> None:
+    def leave(self, node: ConnectedNode) -> None:
         """Forget a node whose connection ended."""
         with self.lock:
             if self.nodes.get(node.id) is node:
@@ -145,34 +145,34 @@ def parse(text: str) -> list[tuple[str, dict[str, str]]]:
 
 def main() -> None:
     """Start the server in the background, or end with an exit code other than 0."""
-    record()
+    record_start()
     if "-f" not in sys.argv:
         fail("Error: no configuration file named (-f)")
     config = Path(sys.argv[sys.argv.index("-f") + 1])
     if not config.exists():
         fail(f"Error opening '{config}', error: 2, No such file or directory")
     sections = parse(config.read_text(encoding="utf-8"))
-    if alive(MANAGER_DATA / "ndb_1.pid", NAME):
+    if is_running(MANAGER_DATA / "ndb_1.pid", NAME):
         fail(f"ERROR: Unable to setup management server port: {MANAGEMENT_PORT}!")
     if sum(name == "ndbd" for name, _ in sections) % 2:
         fail("Error line 1: The number of data nodes must be a multiple of NoOfReplicas")
     listener = socket.create_server(("", MANAGEMENT_PORT), backlog=64)
-    say(f"MySQL Cluster Management Server {VERSION}")
+    print_line(f"MySQL Cluster Management Server {VERSION}")
     daemonise(MANAGER_DATA / "ndb_1.pid")
-    management = Management(sections)
+    management = ManagementServer(sections)
     while True:
         line, caller = listener.accept()
         arguments = (management, line, caller[0])
         threading.Thread(target=serve, args=arguments, daemon=True).start()
 
 
-def serve(management: Management, line: socket.socket, host: str) -> None:
+def serve(management: ManagementServer, line: socket.socket, host: str) -> None:
     """Answer one connection: a client's question, or a node for as long as it stays."""
     with line:
         text = line.makefile("r", encoding="utf-8").readline()
         wish = json.loads(text or "{}")
         if wish.get("op") == "join":
-            attend(management, line, wish | {"host": host})
+            keep_node_connected(management, line, wish | {"host": host})
         elif wish.get("op") == "show":
             send(line, {"text": management.show()})
         elif wish.get("op") == "stop":
@@ -182,7 +182,7 @@ def serve(management: Management, line: socket.socket, host: str) -> None:
             restart(management, line, int(wish["node"]))
 
 
-def attend(management: Management, line: socket.socket, wish: dict[str, Any]) -> None:
+def keep_node_connected(management: ManagementServer, line: socket.socket, wish: dict[str, Any]) -> None:
     """Keep a node's place until its connection ends."""
     node = management.join(line, wish)
     if isinstance(node, str):
@@ -202,7 +202,7 @@ def attend(management: Management, line: socket.socket, wish: dict[str, Any]) ->
         management.leave(node)
 
 
-def restart(management: Management, line: socket.socket, node_id: int) -> None:
+def restart(management: ManagementServer, line: socket.socket, node_id: int) -> None:
     """Tell a data node to start anew."""
     node = management.nodes.get(node_id)
     if node is None:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import sys
 
-from aws_setup.rehearsal.software.ndb.machine import ask, connect_string, fail, open_line, say
+from aws_setup.rehearsal.software.ndb.machine import send_request, connect_string, fail, connect_manager, print_line
 
 
 def main() -> None:
     """Ask the management server and print what it says."""
     command = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else ""
     address = connect_string() or "127.0.0.1"
-    line = open_line(address)
+    line = connect_manager(address)
     if line is None:
         fail(f"Unable to connect with connect string: nodeid=0,{address}:1186")
         return
-    say(f"Connected to Management Server at: {address}:1186")
+    print_line(f"Connected to Management Server at: {address}:1186")
     words = command.split()
     if command == "show":
-        answer = ask(line, {"op": "show"})
+        answer = send_request(line, {"op": "show"})
     elif words[1:] == ["stop"] and words[0] == "1":
-        answer = ask(line, {"op": "stop"})
+        answer = send_request(line, {"op": "stop"})
     elif words[1:] == ["restart"]:
-        answer = ask(line, {"op": "restart", "node": words[0]})
+        answer = send_request(line, {"op": "restart", "node": words[0]})
     else:
         answer = {"error": f"Invalid command: {command}"}
     if "error" in answer:
         fail(answer["error"], 255)
-    say(answer.get("text", ""))
+    print_line(answer.get("text", ""))

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-from aws_setup.rehearsal.software.ndb.machine import NAME, NODE_DATA, alive, fail, say
+from aws_setup.rehearsal.software.ndb.machine import NAME, NODE_DATA, is_running, fail, print_line
 from aws_setup.rehearsal.software.ndb.sql_node import DATABASE, SOCKET
 
 NDB_ENGINE = re.compile(r"ENGINE\s*=\s*ndb(cluster)?\b", re.IGNORECASE)
@@ -29,7 +29,7 @@ def main() -> None:
 
 def ping_without_database() -> None:
     """Answer a ping for a machine that has no MariaDB; anything else is refused."""
-    if sys.argv[-1] == "ping" and alive(NODE_DATA / "mysqld.pid", "mysqld"):
-        say("mysqld is alive")
+    if sys.argv[-1] == "ping" and is_running(NODE_DATA / "mysqld.pid", "mysqld"):
+        print_line("mysqld is alive")
         raise SystemExit(0)
     fail("ERROR 2002 (HY000): Can't connect to local MySQL server through socket (2)")

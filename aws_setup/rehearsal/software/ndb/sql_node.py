@@ -12,10 +12,10 @@ from typing import Any
 
 from aws_setup.rehearsal.software.ndb.machine import (
     NODE_DATA,
-    ask,
+    send_request,
     connect_string,
     daemonise,
-    open_line,
+    connect_manager,
 )
 
 POLL = 0.2
@@ -42,7 +42,7 @@ def main() -> None:
         time.sleep(0.05)
     ready.touch()
     while database is None or database.poll() is None:
-        stay()
+        stay_connected()
         time.sleep(POLL)
     stop()
 
@@ -70,11 +70,11 @@ def start_mariadb() -> subprocess.Popen[bytes]:
     )
 
 
-def stay() -> None:
+def stay_connected() -> None:
     """Join the cluster, when there is one, until its manager goes away."""
-    line = open_line(connect_string() or "127.0.0.1")
+    line = connect_manager(connect_string() or "127.0.0.1")
     if line is None:
         return
     with line:
-        if "id" in ask(line, {"op": "join", "kind": "api"}):
+        if "id" in send_request(line, {"op": "join", "kind": "api"}):
             line.recv(1)

@@ -8,28 +8,28 @@ import subprocess
 import sys
 import time
 
-from aws_setup.rehearsal.software.ndb.machine import NODE_DATA, alive, fail, record, say
+from aws_setup.rehearsal.software.ndb.machine import NODE_DATA, is_running, fail, record_start, print_line
 
 START = 60.0
 
 
 def main() -> None:
     """Do what the first argument says."""
-    record()
+    record_start()
     pid_file = NODE_DATA / "mysqld.pid"
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb == "start":
-        if not alive(pid_file, "mysqld"):
+        if not is_running(pid_file, "mysqld"):
             start()
-        say("Starting MySQL. SUCCESS!")
+        print_line("Starting MySQL. SUCCESS!")
     elif verb == "stop":
-        if alive(pid_file, "mysqld"):
+        if is_running(pid_file, "mysqld"):
             os.kill(int(pid_file.read_text(encoding="utf-8")), signal.SIGTERM)
-        say("Shutting down MySQL. SUCCESS!")
+        print_line("Shutting down MySQL. SUCCESS!")
     elif verb == "status":
-        if not alive(pid_file, "mysqld"):
+        if not is_running(pid_file, "mysqld"):
             fail(" ERROR! MySQL is not running", 3)
-        say(" SUCCESS! MySQL running")
+        print_line(" SUCCESS! MySQL running")
     else:
         fail("Usage: mysql.server  {start|stop|restart|reload|force-reload|status}")
 
