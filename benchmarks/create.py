@@ -15,9 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from aws_setup.rehearsal.latencies import LATENCIES
-from aws_setup.rehearsal.server import RehearsalCloud, serve
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import LATENCIES, Settings
 from tests.support.scripts import prepare
 
 SCRIPT = Path(__file__).resolve().parent.parent / "create_aws_infrastructure.py"

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aws_setup.config import Config
-from aws_setup.rehearsal.machines.crowd import InProcessVmPool
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.ssh import Machine, MachinePool
 
 FILES = 3

@@ -58,7 +58,7 @@ def make_jar(path: Path, *, mebibytes: int, seed: int) -> None:
 @contextmanager
 def openwhisk(*, tls: bool) -> Iterator[dict[str, str]]:
     """Run the stand-in OpenWhisk; yields the environment that leads to it."""
-    command = [sys.executable, "-m", "aws_setup.rehearsal.whisk", *(["--tls"] if tls else [])]
+    command = [sys.executable, "-m", "aws_setup.rehearsal.openwhisk", *(["--tls"] if tls else [])]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None:
             raise RuntimeError("no pipe")

@@ -9,7 +9,7 @@ import sys
 def run() -> int:
     """Run the command; say in one line what to install when a package is missing."""
     try:
-        from aws_setup.rehearsal.command import main
+        from aws_setup.rehearsal.cli import main
     except ModuleNotFoundError as error:
         if str(error.name).startswith("aws_setup"):
             raise

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import DeniedPermission
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 

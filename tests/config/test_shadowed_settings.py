@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import shadowed_settings
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 

@@ -21,8 +21,8 @@ from aws_setup.engine.history import (
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import ACCOUNT
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import ACCOUNT
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 

@@ -17,7 +17,7 @@ from aws_setup.engine.runner import Outcome, apply, remove
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
 from aws_setup.infrastructure.network import MARKER_GROUP
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare

@@ -21,9 +21,9 @@ from aws_setup.namenodes.endpoint import (
 )
 from aws_setup.openwhisk import credentials_file
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
-from aws_setup.rehearsal.whisk.certificate import Certificate, self_signed
-from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.certificate import Certificate, self_signed
+from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
 from tests.support.openwhisk import client_of
 
 KEY = "u:k"
@@ -177,7 +177,9 @@ def test_another_certificate_is_refused_before_the_key_is_sent(secure: OpenWhisk
     assert secure.requests == {}
 
 
-def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(secure: OpenWhiskServer) -> None:
+def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(
+    secure: OpenWhiskServer,
+) -> None:
     with pytest.raises(SetupError, match="cannot be trusted") as refused:
         client_of(secure.url).listing()
     assert "-i" in refused.value.problems[0].hint
@@ -197,7 +199,9 @@ def test_plain_http_to_a_tls_port_fails_with_the_address(secure: OpenWhiskServer
         client_of(secure.url.replace("https:", "http:")).listing()
 
 
-def test_the_key_of_the_stand_in_is_needed(secure: OpenWhiskServer, certificate: Certificate) -> None:
+def test_the_key_of_the_stand_in_is_needed(
+    secure: OpenWhiskServer, certificate: Certificate
+) -> None:
     client = client_of(secure.url, fingerprint=fingerprint(certificate), auth=AUTH + "x")
     with pytest.raises(SetupError, match="authentication"):
         client.listing()

@@ -14,8 +14,8 @@ from aws_setup.namenodes.connections import Connections, open_connections
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.jar import JarStores, local_copy
 from aws_setup.namenodes.tunnel import via_ssh
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.whisk.server import AUTH
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.openwhisk.server import AUTH
 from aws_setup.ssh import Machine, RemoteError
 from tests.support.aws import IMAGE, client, network
 

@@ -15,9 +15,9 @@ from aws_setup.namenodes.client import Client, StatusError
 from aws_setup.namenodes.deploy import Abort, Event, Kind, Outcome, Pool, Task
 from aws_setup.namenodes.jar import JAR_LIMIT, Jar
 from aws_setup.namenodes.uploader import Uploader
-from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.whisk.server import OpenWhiskServer
-from aws_setup.rehearsal.whisk.store import Limits
+from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.store import Limits
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 
 
@@ -87,7 +87,9 @@ def test_every_passing_trouble_is_overcome(
 
 
 @pytest.mark.parametrize("trouble", [HttpFaultKind.RESET_AFTER, HttpFaultKind.STATUS_AFTER])
-def test_a_put_that_took_effect_is_not_sent_again(whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind) -> None:
+def test_a_put_that_took_effect_is_not_sent_again(
+    whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind
+) -> None:
     whisk.faults.waiting.append(Fault(trouble, name="namenode1"))
     deploy(whisk, jar)
     assert whisk.requests["PUT"] == 5
@@ -148,7 +150,9 @@ def test_an_echoed_code_does_not_disturb(whisk: OpenWhiskServer, tmp_path: Path)
     assert len(deploy(whisk, large, count=2).done) == 2
 
 
-def test_somebody_else_s_update_shows_although_annotations_stay(whisk: OpenWhiskServer, jar: Jar) -> None:
+def test_somebody_else_s_update_shows_although_annotations_stay(
+    whisk: OpenWhiskServer, jar: Jar
+) -> None:
     deploy(whisk, jar)
     foreign = whisk.store.actions["namenode2"]
     whisk.store.actions["namenode2"] = foreign | {"version": "0.0.2"}
@@ -171,7 +175,9 @@ def test_a_change_between_look_and_put_is_told_and_mended_by_the_next_run(
     assert deploy(whisk, jar, count=1).done == {}
 
 
-def test_two_runs_that_create_the_same_do_not_disturb_each_other(whisk: OpenWhiskServer, jar: Jar) -> None:
+def test_two_runs_that_create_the_same_do_not_disturb_each_other(
+    whisk: OpenWhiskServer, jar: Jar
+) -> None:
     deploy(whisk, jar, count=1)
     late = Uploader(client_of(whisk.url), wanted(jar), jar, {}, Abort())
     assert late.act(Task("namenode0", Deed.CREATE), lambda _: None) == "version 0.0.1"
@@ -201,7 +207,9 @@ def test_many_pages_are_listed(whisk: OpenWhiskServer, tmp_path: Path) -> None:
     assert whisk.requests == {"GET": 3}
 
 
-def test_ctrl_c_lets_running_uploads_end_and_starts_no_new_one(whisk: OpenWhiskServer, jar: Jar) -> None:
+def test_ctrl_c_lets_running_uploads_end_and_starts_no_new_one(
+    whisk: OpenWhiskServer, jar: Jar
+) -> None:
     client = client_of(whisk.url)
     uploader = Uploader(client, wanted(jar), jar, {}, Abort())
     tasks = [Task(f"namenode{index}", Deed.CREATE) for index in range(6)]

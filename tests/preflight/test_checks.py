@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aws_setup.rehearsal.settings import ACCOUNT, DeniedPermission, Quotas, Settings
+from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Quotas, Settings
 from tests.support.aws import client
 from tests.support.preflight import Operator, only
 
@@ -117,7 +117,12 @@ def test_a_quota_too_small_for_the_node_groups_is_a_warning_in_time(operator: Op
     assert "300 are needed and 0 are in use; us-east-1 allows 200 (L-1216C47A)" in warning
 
 
-@cloud_of(deny=[DeniedPermission(action="iam:SimulatePrincipalPolicy"), DeniedPermission(action="ec2:AllocateAddress")])
+@cloud_of(
+    deny=[
+        DeniedPermission(action="iam:SimulatePrincipalPolicy"),
+        DeniedPermission(action="ec2:AllocateAddress"),
+    ]
+)
 def test_without_the_simulator_dry_runs_tell_what_is_missing(operator: Operator) -> None:
     (problem,) = operator.refused(**only())
     assert "may not ec2:AllocateAddress" in problem

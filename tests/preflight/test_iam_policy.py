@@ -23,9 +23,9 @@ from aws_setup.preflight.iam_policy import (
 )
 from aws_setup.preflight.permissions import judged
 from aws_setup.preflight.results import Severity
-from aws_setup.rehearsal.access import IAM_PREFIX, iam_action
-from aws_setup.rehearsal.calls import CallLogEntry
-from aws_setup.rehearsal.rules import Call
+from aws_setup.rehearsal.core.dispatch import CallLogEntry
+from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
+from aws_setup.rehearsal.core.types import Call
 from aws_setup.tables import infrastructure_steps
 from tests.support.preflight import Operator
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from aws_setup.preflight.key_pair import LocalKey, imported, made_by_ec2, same_key
-from aws_setup.rehearsal.settings import DeniedPermission, Quotas, Settings
+from aws_setup.rehearsal.core.settings import DeniedPermission, Quotas, Settings
 from tests.preflight.test_checks import cloud_of
 from tests.support.aws import client
 from tests.support.preflight import KEY, Operator, only, pem, public, told
@@ -208,7 +208,9 @@ def test_a_fixed_address_outside_an_adopted_subnet(operator: Operator) -> None:
     assert "its range is 172.20.0.0/24" in problem
 
 
-@cloud_of(deny=[DeniedPermission(action="ec2:RunInstances"), DeniedPermission(action="eks:CreateCluster")])
+@cloud_of(
+    deny=[DeniedPermission(action="ec2:RunInstances"), DeniedPermission(action="eks:CreateCluster")]
+)
 def test_missing_permissions_are_named(operator: Operator) -> None:
     (problem,) = operator.refused()
     assert "permissions are missing" in problem

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.command import main
+from aws_setup.rehearsal.cli import main
 from tests.support.aws import client, refused
 
 SERVE = [sys.executable, "-m", "aws_setup.rehearsal", "serve"]

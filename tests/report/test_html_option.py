@@ -15,8 +15,8 @@ from aws_setup.aws.context import Context
 from aws_setup.cli.commands import Script
 from aws_setup.engine.step import Found
 from aws_setup.infrastructure.network import Vpc
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import ACCOUNT
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.report.architecture_svg import SAMPLE
 from create_aws_infrastructure import SCRIPT
 from tests.report.test_page import Page, states

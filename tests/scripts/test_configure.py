@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from aws_setup.openwhisk import credentials_file
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import ACCOUNT
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import ACCOUNT
 from tests.support.aws import client
 from tests.support.cluster import NODES, Lab, lab, private
 

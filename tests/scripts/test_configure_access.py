@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from aws_setup.eks.storage import PROBE, PROVEN
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support import eks as eks_world
 from tests.support.aws import client

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support.cluster import Lab, lab
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from aws_setup.kube import retry
-from aws_setup.rehearsal import wire
-from aws_setup.rehearsal.faults import ConnectionDropped
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core import protocol
+from aws_setup.rehearsal.core.faults import ConnectionDropped
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, helms, lab
@@ -73,7 +73,7 @@ def blade(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Guillotine:
 
     def handle(request: Any) -> Any:
         try:
-            made.passes(write=not wire.decode(request).reads)
+            made.passes(write=not protocol.decode(request).reads)
         except ConnectionResetError:
             raise ConnectionDropped from None
         return in_aws(request)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.elb import DNS_SUFFIX
-from aws_setup.rehearsal.kube.hooks import EksApiServers
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.aws.elb import DNS_SUFFIX
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab

@@ -12,7 +12,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.eks import addons
 from aws_setup.kube.eks_token import PREFIX
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab, private

@@ -17,7 +17,7 @@ from kubernetes.client import CoreV1Api
 
 import configure_eks_cluster
 from aws_setup.kube.eks_token import PREFIX
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
 from tests.support.cluster import Lab, helms, lab
 from tests.support.kube import connect

@@ -15,8 +15,8 @@ import yaml
 from aws_setup.eks.kubeconfig import BACKUP
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.openwhisk.certificate import self_signed
-from aws_setup.rehearsal.kube.server import KubeApi
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.kubernetes.server import KubeApi
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab, private
 

@@ -14,8 +14,8 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.kube import retry
-from aws_setup.rehearsal.kube.hooks import EksApiServers
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.scripts.test_configure import release_of, steps_of
 from tests.support.cluster import Lab, lab
 

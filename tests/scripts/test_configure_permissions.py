@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from aws_setup.preflight.iam_policy import CONFIGURE, CONFIGURE_ACTIONS, IMPLIED, READ_ACTIONS
-from aws_setup.rehearsal.access import iam_action
-from aws_setup.rehearsal.calls import CallLogEntry
-from aws_setup.rehearsal.rules import Call
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import DeniedPermission
+from aws_setup.rehearsal.core.dispatch import CallLogEntry
+from aws_setup.rehearsal.core.permissions import iam_action
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
+from aws_setup.rehearsal.core.types import Call
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab
 

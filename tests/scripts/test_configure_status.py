@@ -15,7 +15,7 @@ import configure_eks_cluster
 from aws_setup.cli.app import script_command
 from aws_setup.eks.node_labels import GROUP_LABEL
 from aws_setup.eks.node_launch_template import ROLE_LABEL
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab

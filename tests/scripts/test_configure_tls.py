@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import configure_eks_cluster
 from aws_setup.cli.app import script_command
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import DeniedPermission
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.certificates import NOW, ec_key, issued, pem, write

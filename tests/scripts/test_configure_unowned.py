@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.openwhisk.secrets import of_release
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
 
 pytestmark = pytest.mark.timeout(240)

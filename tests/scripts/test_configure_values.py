@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.openwhisk.test_chart import Repository
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client

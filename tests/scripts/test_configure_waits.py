@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.eks.context import EksStore
-from aws_setup.rehearsal.kube.api import ApiResponse
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.aws.eks.store import EksStore
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.kubernetes.api.verbs import ApiResponse
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import DeniedPermission, Settings
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 
@@ -36,7 +36,9 @@ def test_machines_of_auto_scaling_groups_have_disks_too(folder: Path, tmp_path: 
     assert after - before == pytest.approx(3 * 2 * 8 * GIB_HOUR, abs=2e-4)
 
 
-@pytest.mark.parametrize("settings", [Settings(speed=0, deny=[DeniedPermission(action="ec2:DescribeImages")])])
+@pytest.mark.parametrize(
+    "settings", [Settings(speed=0, deny=[DeniedPermission(action="ec2:DescribeImages")])]
+)
 def test_disks_that_cannot_be_looked_at_leave_the_rest_of_the_price(
     folder: Path, settings: Settings
 ) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.rehearsal.machines import NamespaceVmPool
-from aws_setup.rehearsal.machines.keeper import AMI_INSTALLERS, sync_vms
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.software import laying
-from aws_setup.rehearsal.software.sql_scripts import write_scripts
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.environment import write_scripts
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
+from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import client
 from tests.support.machines import make_key, needs_machines
 
@@ -65,8 +65,14 @@ class Laptop:
 def laptop(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Laptop]:
-    template = laying.create_mariadb_template(tmp_path / "mariadb")
-    amis = {**AMI_INSTALLERS, MANAGER_AMI: (laying.install_ndb_manager, partial(laying.install_database, template=template))}
+    template = images.create_mariadb_template(tmp_path / "mariadb")
+    amis = {
+        **AMI_INSTALLERS,
+        MANAGER_AMI: (
+            images.install_ndb_manager,
+            partial(images.install_database, template=template),
+        ),
+    }
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())

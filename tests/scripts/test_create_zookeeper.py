@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.rehearsal.machines import NamespaceVmPool, software
-from aws_setup.rehearsal.machines.keeper import sync_vms
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.vms import images as software
+from aws_setup.rehearsal.vms.ec2_sync import sync_vms
+from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import client
 from tests.support.machines import make_key, needs_machines
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Image
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import Image
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import prepare, run, write_config
@@ -178,7 +178,7 @@ class TestEurope:
     @pytest.fixture
     def settings(self) -> Any:
         """Return settings with an image of ours for every role in eu-west-1."""
-        from aws_setup.rehearsal.settings import Settings
+        from aws_setup.rehearsal.core.settings import Settings
 
         copies = [Image(id=ami, name=key, region="eu-west-1") for key, ami in AMIS.items()]
         return Settings(speed=0, images=copies)

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.idempotency import PAUSES, retry_not_found, wait_visible
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from aws_setup.config import load_config
 from aws_setup.namenodes.tunnel import fingerprint
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, write_credentials
-from aws_setup.rehearsal.whisk.certificate import self_signed
-from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.certificate import self_signed
+from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
 from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main
 
@@ -176,7 +176,9 @@ def test_a_wrong_key_exits_1_and_names_its_source(
     assert "wrong:key" not in result.output
 
 
-def test_limits_only_leaves_the_rest_alone(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
+def test_limits_only_leaves_the_rest_alone(
+    whisk: OpenWhiskServer, script: Script, jar: str
+) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
     assert script("-n", "2", "--limits-only", "--memory", "512").exit_code == 0
     limits = whisk.store.actions["namenode1"]["limits"]
@@ -188,7 +190,9 @@ def test_limits_only_leaves_the_rest_alone(whisk: OpenWhiskServer, script: Scrip
     assert whisk.requests["PUT"] == 4
 
 
-def test_a_default_that_lowers_a_limit_is_warned_of(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
+def test_a_default_that_lowers_a_limit_is_warned_of(
+    whisk: OpenWhiskServer, script: Script, jar: str
+) -> None:
     script("-n", "1", "--create", *ORIGINAL, "-j", jar)
     result = script("-n", "1", "--update", "--plan", "-j", jar)
     assert "its default, 256, replaces 20000" in result.stderr
@@ -210,7 +214,9 @@ def test_prune_and_delete_ask_first(whisk: OpenWhiskServer, script: Script, jar:
     assert "Nothing to do" in script("-n", "9", "--delete").stdout
 
 
-def test_prune_spares_names_that_only_look_alike(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
+def test_prune_spares_names_that_only_look_alike(
+    whisk: OpenWhiskServer, script: Script, jar: str
+) -> None:
     script("-n", "1", "-p", "namenode-x", "--create", *ORIGINAL, "-j", jar)
     script("-n", "3", "--create", *ORIGINAL, "-j", jar)
     whisk.store.actions["namenode01"] = whisk.store.actions["namenode0"] | {"name": "namenode01"}
@@ -245,7 +251,9 @@ def test_list_and_its_json(whisk: OpenWhiskServer, script: Script, jar: str) -> 
     assert document(script("--list", "-n", "13", "--json"))["missing"] == ["namenode12"]
 
 
-def test_verify_finds_what_differs(whisk: OpenWhiskServer, script: Script, jar: str, tmp_path: Path) -> None:
+def test_verify_finds_what_differs(
+    whisk: OpenWhiskServer, script: Script, jar: str, tmp_path: Path
+) -> None:
     script("-n", "4", "--create", *ORIGINAL, "-j", jar)
     assert script("-n", "4", "--verify").exit_code == 0
     assert script("-n", "4", "--verify", *ORIGINAL, "-j", jar).exit_code == 0
@@ -260,7 +268,9 @@ def test_verify_finds_what_differs(whisk: OpenWhiskServer, script: Script, jar: 
     assert "2 of 4 actions are not as wanted" in result.stderr
 
 
-def test_invoke_tells_cold_starts_and_failures(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
+def test_invoke_tells_cold_starts_and_failures(
+    whisk: OpenWhiskServer, script: Script, jar: str
+) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
     result = script("-n", "2", "--verify", "--invoke")
     assert result.exit_code == 0
@@ -284,7 +294,9 @@ def test_the_well_known_key_is_warned_of(
     assert "well-known guest key" in result.stderr
 
 
-def test_a_jar_that_is_only_on_the_client_vm_is_explained(whisk: OpenWhiskServer, script: Script) -> None:
+def test_a_jar_that_is_only_on_the_client_vm_is_explained(
+    whisk: OpenWhiskServer, script: Script
+) -> None:
     result = script("-n", "20", "--create", *ORIGINAL)
     assert result.exit_code == 2
     assert "-j ssh://" in result.stderr
@@ -337,7 +349,9 @@ def test_a_flaky_openwhisk_ends_well(whisk: OpenWhiskServer, script: Script, jar
     assert "Nothing to do" in script("-n", "30", "--update", *ORIGINAL, "-j", jar).stdout
 
 
-def test_quiet_and_json_keep_the_streams_clean(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
+def test_quiet_and_json_keep_the_streams_clean(
+    whisk: OpenWhiskServer, script: Script, jar: str
+) -> None:
     quiet = script("-n", "2", "--create", "-q", *ORIGINAL, "-j", jar)
     assert quiet.stderr == ""
     result = script("-n", "2", "--update", "--force", "--json", *ORIGINAL, "-j", jar)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from aws_setup.kube.client import decode_secret
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
 from tests.support.openwhisk import make_jar
 from whisk_helper import main

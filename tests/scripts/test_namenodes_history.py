@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from aws_setup.engine.history import RunRecord, read_events
-from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer
 from aws_setup.report.timeline import SpanOutcome, spans
 from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import make_jar, openwhisk
 
 SCRIPT = Path(__file__).resolve().parents[2] / "whisk_helper.py"

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from aws_setup.namenodes.connections import Connections
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import openwhisk
 from whisk_helper import main
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import prepare, run

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud, serve
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import Settings
 from tests.support.scripts import prepare
 
 SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"

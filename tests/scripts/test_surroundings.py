@@ -13,8 +13,8 @@ import pytest
 from aws_setup.config import load_config
 from aws_setup.engine.plan import only
 from aws_setup.errors import Refused
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.variables import script_environment
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.environment import script_environment
 from create_aws_infrastructure import SCRIPT as TABLE
 from tests.support.scripts import prepare, write_config
 

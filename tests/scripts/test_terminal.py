@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_deployments import users_vpc
 from tests.support.scripts import NO_SOFTWARE, prepare
 

@@ -12,15 +12,17 @@ import pytest
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines.room import missing_requirement
-from aws_setup.rehearsal.software import laying
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys, authorized_text
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.client import Mysql
 from tests.support import ndb
 from tests.support.ndb import VMS, World, run, world
 
-pytestmark = pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here")
+pytestmark = pytest.mark.skipif(
+    missing_requirement() != "", reason=missing_requirement() or "machines run here"
+)
 
 INODES = """\
 CREATE DATABASE IF NOT EXISTS vanilla_hopsfs;
@@ -32,7 +34,7 @@ CREATE TABLE IF NOT EXISTS vanilla_hopsfs.hdfs_inodes (
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return laying.create_mariadb_template(tmp_path_factory.mktemp("mariadb") / "data")
+    return images.create_mariadb_template(tmp_path_factory.mktemp("mariadb") / "data")
 
 
 @pytest.fixture
@@ -161,12 +163,12 @@ def test_reformat_formats_what_is_in_use(tables: World) -> None:
 
 
 def test_a_failed_format_shows_its_exception_and_a_rerun_finishes(tables: World) -> None:
-    laying.set_faults(tables.tree(1), "hdfs fails")
+    images.set_faults(tables.tree(1), "hdfs fails")
     with pytest.raises(SetupError) as caught:
         reformat(tables)
     assert caught.value.problems[0].why == "java.io.IOException: no storage"
     assert ".log" in caught.value.problems[0].hint
-    laying.set_faults(tables.tree(1))
+    images.set_faults(tables.tree(1))
     assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
 
 

@@ -13,11 +13,13 @@ from aws_setup import tables
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines.room import missing_requirement
-from aws_setup.rehearsal.software import laying
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from tests.support.ndb import MANAGER, VMS, World, run, world
 
-pytestmark = pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here")
+pytestmark = pytest.mark.skipif(
+    missing_requirement() != "", reason=missing_requirement() or "machines run here"
+)
 
 MARKER = "/usr/local/mysql/data/lambda-fs-initialised"
 
@@ -76,22 +78,22 @@ def test_after_a_stop_everything_starts_in_order_and_never_with_initial(ndb: Wor
 def test_a_data_node_that_dies_is_named_with_its_own_words_and_a_rerun_finishes(
     ndb: World,
 ) -> None:
-    laying.set_faults(ndb.tree(2), "ndbmtd dies")
+    images.set_faults(ndb.tree(2), "ndbmtd dies")
     with pytest.raises(SetupError) as caught:
         create(ndb)
     problem = caught.value.problems[0]
     assert "ndb-datanode-type2-0 (id 3)" in problem.what
     assert "Unable to lock memory" in problem.why
-    laying.set_faults(ndb.tree(2))
+    images.set_faults(ndb.tree(2))
     create(ndb)
     assert ndb.started(1) == ["ndbmtd --initial"]
 
 
 def test_a_reboot_in_the_middle_of_the_first_start_does_not_wipe_twice(ndb: World) -> None:
-    laying.set_faults(ndb.tree(2), "ndbmtd dies")
+    images.set_faults(ndb.tree(2), "ndbmtd dies")
     with pytest.raises(SetupError):
         create(ndb)
-    laying.set_faults(ndb.tree(2))
+    images.set_faults(ndb.tree(2))
     ndb.restart(new_addresses=False)
     create(ndb)
     assert [line for line in ndb.started(0) if "--initial" in line] == ndb.started(0)[:1]
@@ -157,7 +159,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_a_rerun_finishes(ndb: World
 
 
 def test_a_data_node_with_a_full_disk_says_so(ndb: World) -> None:
-    laying.set_faults(ndb.tree(1), "disk full")
+    images.set_faults(ndb.tree(1), "disk full")
     with pytest.raises(SetupError, match="No space left on device"):
         create(ndb)
 
@@ -165,7 +167,7 @@ def test_a_data_node_with_a_full_disk_says_so(ndb: World) -> None:
 def test_a_data_node_that_hangs_is_named_at_the_deadline(
     ndb: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    laying.set_faults(ndb.tree(2), "ndbmtd hangs")
+    images.set_faults(ndb.tree(2), "ndbmtd hangs")
     monkeypatch.setattr("aws_setup.software.ndb.data_nodes.START", 3.0)
     with pytest.raises(SetupError) as caught:
         create(ndb)

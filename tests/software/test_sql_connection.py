@@ -12,9 +12,9 @@ import pytest
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines.room import missing_requirement
-from aws_setup.rehearsal.software.laying import create_mariadb_template
-from aws_setup.rehearsal.software.sql_scripts import write_scripts
+from aws_setup.rehearsal.environment import write_scripts
+from aws_setup.rehearsal.vms.images import create_mariadb_template
+from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.ssh import MachinePool
@@ -22,7 +22,9 @@ from tests.support.ndb import VMS, World, run, world
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here"),
+    pytest.mark.skipif(
+        missing_requirement() != "", reason=missing_requirement() or "machines run here"
+    ),
 ]
 
 SLOW = """\

@@ -13,9 +13,9 @@ from aws_setup.aws.context import Context
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Refused, SetupError
-from aws_setup.rehearsal.machines.room import missing_requirement
-from aws_setup.rehearsal.software.laying import create_mariadb_template
-from aws_setup.rehearsal.software.sql_scripts import write_scripts
+from aws_setup.rehearsal.environment import write_scripts
+from aws_setup.rehearsal.vms.images import create_mariadb_template
+from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.sql.account import password_path
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
@@ -23,7 +23,9 @@ from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.software.sql.scripts import ORDER, load
 from tests.support.ndb import VMS, World, run, world
 
-pytestmark = pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here")
+pytestmark = pytest.mark.skipif(
+    missing_requirement() != "", reason=missing_requirement() or "machines run here"
+)
 
 
 @pytest.fixture(scope="module")

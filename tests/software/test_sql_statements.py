@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aws_setup.rehearsal.software.sql_scripts import SCHEMA
+from aws_setup.rehearsal.environment import SCHEMA
 from aws_setup.software.sql.statements import digest, split
 
 

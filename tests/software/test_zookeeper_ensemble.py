@@ -15,7 +15,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.engine.plan import inspect_step
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines import software
+from aws_setup.rehearsal.vms import images
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh import MachinePool
@@ -25,7 +25,7 @@ pytestmark = [
     needs_machines,
     pytest.mark.timeout(240),
     pytest.mark.skipif(
-        not Path(software.ZOOKEEPER_JARS).exists(), reason="Debian's package zookeeper is missing"
+        not Path(images.ZOOKEEPER_JARS).exists(), reason="Debian's package zookeeper is missing"
     ),
 ]
 
@@ -35,7 +35,7 @@ MACHINES = ("ssh", steps.ENSEMBLE, steps.ZNODES)
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
-        made.launch(3, lay=[software.install_zookeeper])
+        made.launch(3, lay=[images.install_zookeeper])
         yield made
 
 

@@ -13,7 +13,7 @@ from aws_setup import tables
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.machines.crowd import InProcessVmPool
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh import Machine, MachinePool, RemoteError
 from tests.support.machines import ADDRESSES, World, make_key, public_ip
@@ -25,7 +25,9 @@ SECONDS = 0.2
 @pytest.fixture
 def crowd(tmp_path: Path) -> Iterator[InProcessVmPool]:
     key = make_key(tmp_path / "key")
-    with InProcessVmPool(tmp_path / "crowd", authorized_key=key.with_suffix(".pub").read_text()) as made:
+    with InProcessVmPool(
+        tmp_path / "crowd", authorized_key=key.with_suffix(".pub").read_text()
+    ) as made:
         yield made
 
 

@@ -11,9 +11,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from aws_setup.rehearsal.clock import ManualClock
-from aws_setup.rehearsal.server import RehearsalCloud, serve
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.clock import ManualClock
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import Settings
 
 
 @pytest.fixture

@@ -21,18 +21,18 @@ import configure_eks_cluster
 import create_aws_infrastructure
 from aws_setup.cli.app import script_command
 from aws_setup.kube.eks_token import PREFIX
-from aws_setup.rehearsal.chart import CHART
-from aws_setup.rehearsal.eks.context import install_hooks
-from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupInfo
-from aws_setup.rehearsal.elb import DNS_SUFFIX
-from aws_setup.rehearsal.kube.controllers.outside import CloudProvider
-from aws_setup.rehearsal.kube.errors import ApiError, KubeObject
-from aws_setup.rehearsal.kube.hooks import EksApiServers
-from aws_setup.rehearsal.kube.requests import ADMINS, User
-from aws_setup.rehearsal.kube.server import KubeApi
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.whisk.server import OpenWhiskServer
-from aws_setup.rehearsal.whisk.server import serve as serve_whisk
+from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NodegroupInfo
+from aws_setup.rehearsal.aws.eks.store import install_hooks
+from aws_setup.rehearsal.aws.elb import DNS_SUFFIX
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.demo.helm import CHART
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
+from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
+from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.server import serve as serve_whisk
 from tests.support import eks
 from tests.support.aws import client
 from tests.support.kube import tool

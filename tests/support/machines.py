@@ -18,13 +18,18 @@ from aws_setup.aws.session import Aws
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.machines import NamespaceVmPool
-from aws_setup.rehearsal.machines.room import ImageInstaller, missing_requirement
+from aws_setup.rehearsal.vms.namespace_vms import (
+    ImageInstaller,
+    NamespaceVmPool,
+    missing_requirement,
+)
 from aws_setup.ssh import Machine, MachinePool
 
 ADDRESSES = ("10.0.8.233", "10.0.4.113", "10.0.14.89", "10.0.9.1", "10.0.9.2")
 
-needs_machines = pytest.mark.skipif(missing_requirement() != "", reason=missing_requirement() or "machines run here")
+needs_machines = pytest.mark.skipif(
+    missing_requirement() != "", reason=missing_requirement() or "machines run here"
+)
 
 
 @dataclass

@@ -17,8 +17,9 @@ from aws_setup.config import Config
 from aws_setup.engine.plan import Row, inspect_step
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.machines import NamespaceVmPool, Disk
-from aws_setup.rehearsal.software import laying
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from aws_setup.software.machines import machines
 from aws_setup.ssh import MachinePool
 
@@ -72,13 +73,13 @@ class World:
     def _lay(self, vm: Vm, template: Path | None) -> Any:
         def lay(tree: Disk) -> None:
             if vm.step == "ndb manager":
-                laying.install_ndb_manager(tree)
+                images.install_ndb_manager(tree)
                 if template:
-                    laying.install_database(tree, template)
+                    images.install_database(tree, template)
             elif vm.step.startswith("ndb"):
-                laying.install_ndb_data_node(tree)
+                images.install_ndb_data_node(tree)
             else:
-                laying.install_client(tree)
+                images.install_client(tree)
 
         return lay
 
@@ -141,7 +142,9 @@ class World:
         own, address = f"i-9{index}", f"203.0.113.{90 + index}"
         private = f"10.0.9.{1 + index}"
         if answers:
-            self.room.launch(own, private_ip=private, public_ip=address, lay=[laying.install_client])
+            self.room.launch(
+                own, private_ip=private, public_ip=address, lay=[images.install_client]
+            )
         tags = {
             "Component": "LambdaFSClientVM",
             "aws:autoscaling:groupName": "lambda_fs_clients_ags",

@@ -17,7 +17,7 @@ from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection
 from aws_setup.namenodes.jar import Jar, read_jar
 from aws_setup.namenodes.retrying import Patience
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
 
 MAIN = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 KIND = "generic-namenode:10"

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aws_setup.cli.app import script_command
-from aws_setup.rehearsal.server import RehearsalCloud, serve
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.rehearsal.aws.test_iam import upload
 from tests.support.aws import client, refused
 from tests.support.eks import World, advance, instances, make

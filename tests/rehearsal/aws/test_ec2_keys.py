@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aws_setup.rehearsal.ec2.console import ConsoleOutput
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, network, refused, run, tagged
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.clock import ManualClock
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.clock import ManualClock
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import Network, client, network, refused, run, tagged
 
 

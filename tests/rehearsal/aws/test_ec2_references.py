@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import IMAGE, Network, client, network, refused, tagged
 
 GONE = "0123456789abcdef0"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.eks.context import install_hooks
-from aws_setup.rehearsal.eks.hooks import Endpoint, NodegroupInfo, NoApiServer
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NoApiServer, NodegroupInfo
+from aws_setup.rehearsal.aws.eks.store import install_hooks
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, refused
 from tests.support.eks import POLICY, World, advance, make, role
 

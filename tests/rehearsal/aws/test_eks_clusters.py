@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, refused
 from tests.support.eks import advance, make, role, status
 

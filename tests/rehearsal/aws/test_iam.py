@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aws_setup.eks import oidc
-from aws_setup.rehearsal.clock import ManualClock
-from aws_setup.rehearsal.server import RehearsalCloud, serve
-from aws_setup.rehearsal.settings import DeniedPermission, Settings
+from aws_setup.rehearsal.core.clock import ManualClock
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
 from tests.support.aws import client, refused
 from tests.support.eks import POLICY, advance, make, role, trust
 

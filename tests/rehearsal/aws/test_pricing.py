@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, refused
 
 

@@ -6,7 +6,7 @@ immediately visible".
 
 from __future__ import annotations
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, network, refused
 from tests.support.eks import advance, make, trust
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import DeniedPermission
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.support.aws import IMAGE, client, network, refused, run, tagged
 
 
@@ -119,12 +119,17 @@ def test_dry_run(cloud: RehearsalCloud) -> None:
 
 def test_denied_permissions(cloud: RehearsalCloud) -> None:
     # each service's "Common errors" page
-    cloud.settings.deny = [DeniedPermission(action="*:describe*"), DeniedPermission(action="iam:GetRole")]
+    cloud.settings.deny = [
+        DeniedPermission(action="*:describe*"),
+        DeniedPermission(action="iam:GetRole"),
+    ]
     assert refused(client("ec2").describe_vpcs) == "UnauthorizedOperation"
     assert refused(client("eks").describe_cluster, name="x") == "AccessDeniedException"
     assert refused(client("iam").get_role, RoleName="x") == "AccessDenied"
     assert refused(client("autoscaling").describe_auto_scaling_groups) == "AccessDenied"
-    cloud.settings.deny = [DeniedPermission(action="*", principal="arn:aws:iam::*:user/somebody-else")]
+    cloud.settings.deny = [
+        DeniedPermission(action="*", principal="arn:aws:iam::*:user/somebody-else")
+    ]
     assert client("ec2").describe_vpcs()["Vpcs"]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, refused
 from tests.support.eks import SIZES, make, role
 

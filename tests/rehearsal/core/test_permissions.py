@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import DeniedPermission
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.rehearsal.aws.test_autoscaling import Machines
 from tests.support.aws import client, refused
 from tests.support.eks import instances, make

@@ -9,10 +9,14 @@ from aws_setup.config import Config
 from aws_setup.engine.history import RunEnded, RunRecord, RunStarted
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
-from aws_setup.rehearsal.story.acts import CONFIGURE_SCRIPT, CREATE_SCRIPT, DemoStep
-from aws_setup.rehearsal.story.books import AuditDelta
-from aws_setup.rehearsal.story.ending import StepResult, estimate_cost
-from aws_setup.rehearsal.story.reckoning import MIN_SECONDS, WORK_STEPS, estimate_on_aws, long_steps
+from aws_setup.rehearsal.demo.audit import AuditDelta, StepResult, estimate_cost
+from aws_setup.rehearsal.demo.aws_estimate import (
+    MIN_SECONDS,
+    WORK_STEPS,
+    estimate_on_aws,
+    long_steps,
+)
+from aws_setup.rehearsal.demo.scenario import CONFIGURE_SCRIPT, CREATE_SCRIPT, DemoStep
 from aws_setup.report.timeline import critical_path, spans, total_seconds
 
 SPEED = 60.0
@@ -90,7 +94,9 @@ def test_the_steps_that_work_by_themselves_are_those_of_the_software() -> None:
 
 
 def test_each_part_costs_from_the_run_that_makes_it() -> None:
-    def played(script: str, hours: float, *, hourly: float | None, verb: str = "create") -> StepResult:
+    def played(
+        script: str, hours: float, *, hourly: float | None, verb: str = "create"
+    ) -> StepResult:
         record = RunRecord(RunStarted(verb, script, hourly_usd=hourly)) if hourly else None
         act = DemoStep("", script, (verb,))
         return StepResult(act, 0, 1.0, AuditDelta(0, ()), run=record, on_aws=hours * 3600)

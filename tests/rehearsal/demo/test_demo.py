@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from aws_setup.rehearsal.story import screenshot
-from aws_setup.rehearsal.story.acts import DEMO_STEPS
+from aws_setup.rehearsal.demo import screenshot
+from aws_setup.rehearsal.demo.scenario import DEMO_STEPS
 from tests.support.demo import Run, started
 
 pytestmark = pytest.mark.timeout(420)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.options import DemoOptions
-from aws_setup.rehearsal.story import director
-from aws_setup.rehearsal.story.acts import CREATE_SCRIPT, DemoStep
+from aws_setup.rehearsal.demo import runner
+from aws_setup.rehearsal.demo.options import DemoOptions
+from aws_setup.rehearsal.demo.scenario import CREATE_SCRIPT, DemoStep
 from tests.support.demo import started
 
 pytestmark = pytest.mark.timeout(240)
@@ -43,8 +43,8 @@ def act(folder: Path, source: str, *, unchanged: bool = False) -> DemoStep:
 
 
 def told(monkeypatch: pytest.MonkeyPatch, *acts: DemoStep) -> int:
-    monkeypatch.setattr(director, "ACTS", acts)
-    return director.run_demo(DemoOptions(speed=1000, imitate=True))
+    monkeypatch.setattr(runner, "ACTS", acts)
+    return runner.run_demo(DemoOptions(speed=1000, imitate=True))
 
 
 def test_a_leftover_turns_verdict_and_exit_code(
@@ -90,8 +90,8 @@ def test_what_it_says_when_all_is_well(
 def test_the_folder_stays_when_asked(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(director, "ACTS", (PLAN,))
-    assert director.run_demo(DemoOptions(speed=1000, imitate=True, keep=True)) == 0
+    monkeypatch.setattr(runner, "ACTS", (PLAN,))
+    assert runner.run_demo(DemoOptions(speed=1000, imitate=True, keep=True)) == 0
     (kept,) = tmp.iterdir()
     assert f"kept: {kept}" in capfd.readouterr().out.splitlines()
     assert (kept / "config_aws.yaml").is_file()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.command import main
+from aws_setup.rehearsal.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -82,7 +82,7 @@ def test_no_helm_is_said_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("aws_setup.rehearsal.programs.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("aws_setup.rehearsal.demo.helm.CACHE", tmp_path / "cache")
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert main([]) == 2
     said = capsys.readouterr()
@@ -94,16 +94,16 @@ def test_helm_from_another_package_than_ours_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from aws_setup.errors import SetupError
-    from aws_setup.rehearsal import programs
+    from aws_setup.rehearsal.demo import helm
 
-    if not programs._installed(programs.BINARY_PACKAGES["4.3"]):
+    if not helm._installed(helm.BINARY_PACKAGES["4.3"]):
         pytest.skip("the package with helm is for Linux on x86-64")
-    bundle = programs.BINARY_PACKAGES["4.3"]
-    wrong = programs.BinaryPackage(bundle.number, bundle.version, helm="0" * 64, kubectl=bundle.kubectl)
-    monkeypatch.setattr(programs, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(programs, "BINARY_PACKAGES", {"4.3": wrong})
+    bundle = helm.BINARY_PACKAGES["4.3"]
+    wrong = helm.BinaryPackage(bundle.number, bundle.version, helm="0" * 64, kubectl=bundle.kubectl)
+    monkeypatch.setattr(helm, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(helm, "BINARY_PACKAGES", {"4.3": wrong})
     with pytest.raises(SetupError, match="SHA-256"):
-        programs.helm_or_kubectl_path("helm")
+        helm.helm_or_kubectl_path("helm")
     assert not wrong.folder.exists()
-    monkeypatch.setattr(programs, "BINARY_PACKAGES", {"4.3": bundle})
-    assert programs.helm_or_kubectl_path("kubectl").parent == bundle.folder
+    monkeypatch.setattr(helm, "BINARY_PACKAGES", {"4.3": bundle})
+    assert helm.helm_or_kubectl_path("kubectl").parent == bundle.folder

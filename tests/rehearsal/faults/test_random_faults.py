@@ -16,23 +16,23 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.rehearsal import chaos
-from aws_setup.rehearsal.chaos import RandomFaults, FaultKind, SeededFaults
-from aws_setup.rehearsal.command import main
-from aws_setup.rehearsal.kube import chaos as kube_chaos
-from aws_setup.rehearsal.machines import chaos as machine_chaos
-from aws_setup.rehearsal.rules import AwsError, Call
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.settings import ACCOUNT, Settings
-from aws_setup.rehearsal.whisk import faults as whisk_faults
+from aws_setup.rehearsal.cli import main
+from aws_setup.rehearsal.core import random_faults
+from aws_setup.rehearsal.core.random_faults import FaultKind, RandomFaults, SeededFaults
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import ACCOUNT, Settings
+from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.kubernetes.api import faults as kube_chaos
+from aws_setup.rehearsal.openwhisk import faults as whisk_faults
+from aws_setup.rehearsal.vms import faults as machine_chaos
 from tests.support.aws import client
 
 MENUS = (
-    chaos.READ_FAULTS,
-    chaos.WRITE_FAULTS,
-    chaos.STALE_READ_FAULTS,
-    chaos.CAPACITY_FAULTS,
-    chaos.SLOW_FAULTS,
+    random_faults.READ_FAULTS,
+    random_faults.WRITE_FAULTS,
+    random_faults.STALE_READ_FAULTS,
+    random_faults.CAPACITY_FAULTS,
+    random_faults.SLOW_FAULTS,
     kube_chaos.API_READ_FAULTS,
     kube_chaos.API_WRITE_FAULTS,
     kube_chaos.API_WATCH_FAULTS,
@@ -53,13 +53,17 @@ def call(action: str, **params: object) -> Call:
     return Call("ec2", action, dict(params), "us-east-1", ACCOUNT)
 
 
-def drawn(seed: int, menu: chaos.FaultProbabilities, identity: str, calls: int = 40) -> list[FaultKind | None]:
+def drawn(
+    seed: int, menu: random_faults.FaultProbabilities, identity: str, calls: int = 40
+) -> list[FaultKind | None]:
     plan = SeededFaults(seed)
     return [plan.fault(menu, identity, number) for number in range(1, calls + 1)]
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_the_same_seed_draws_the_same_and_another_another(menu: chaos.FaultProbabilities) -> None:
+def test_the_same_seed_draws_the_same_and_another_another(
+    menu: random_faults.FaultProbabilities,
+) -> None:
     asked = [f"thing {number}" for number in range(60)]
     first = [drawn(5, menu, one) for one in asked]
     assert first == [drawn(5, menu, one) for one in reversed(asked)][::-1]
@@ -86,11 +90,15 @@ def test_made_up_ids_and_tokens_do_not_identify_a_call() -> None:
     first = call("CreateTags", Resources=["i-0123456789abcdef0"], ClientToken="a")
     second = call("CreateTags", Resources=["i-0fedcba9876543210"], ClientToken="b")
     other = call("CreateTags", Resources=["vpc-0fedcba9876543210"], ClientToken="b")
-    assert chaos.call_identity(first) == chaos.call_identity(second) != chaos.call_identity(other)
+    assert (
+        random_faults.call_identity(first)
+        == random_faults.call_identity(second)
+        != random_faults.call_identity(other)
+    )
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_a_client_that_tries_again_gets_through(menu: chaos.FaultProbabilities) -> None:
+def test_a_client_that_tries_again_gets_through(menu: random_faults.FaultProbabilities) -> None:
     for seed in range(40):
         for number in range(20):
             runs = [
@@ -98,7 +106,7 @@ def test_a_client_that_tries_again_gets_through(menu: chaos.FaultProbabilities) 
                 for bad, met in groupby(drawn(seed, menu, f"thing {number}"), key=bool)
                 if bad
             ]
-            assert max(runs, default=0) <= chaos.MAX_BURST_LENGTH
+            assert max(runs, default=0) <= random_faults.MAX_BURST_LENGTH
 
 
 def test_every_kind_is_on_some_menu_and_happens_within_a_few_seeds() -> None:

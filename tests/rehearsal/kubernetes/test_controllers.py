@@ -9,8 +9,8 @@ import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from aws_setup.rehearsal.kube.presets import OPENWHISK_NEEDS, OPENWHISK_WAITS
-from aws_setup.rehearsal.kube.server import KubeApi
+from aws_setup.rehearsal.kubernetes.eks_bridge import OPENWHISK_NEEDS, OPENWHISK_WAITS
+from aws_setup.rehearsal.kubernetes.server import KubeApi
 from tests.support.kube import connect, core, pass_time
 
 TWO_ON_HOSTS = {

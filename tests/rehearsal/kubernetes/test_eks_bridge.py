@@ -11,9 +11,9 @@ import pytest
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from aws_setup.rehearsal.kube.hooks import EksApiServers
-from aws_setup.rehearsal.kube.tokens import InvalidToken, check_token
-from aws_setup.rehearsal.server import RehearsalCloud
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.kubernetes.api.authentication import InvalidToken, check_token
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.support.aws import client
 from tests.support.eks import World, advance, make, role
 from tests.support.eks_tokens import URL, connect, decode, encode, sign
@@ -272,7 +272,9 @@ def zoo(slow_cloud: RehearsalCloud) -> Iterator[EksApiServers]:
         yield hooks
 
 
-def test_a_service_goes_only_after_its_group(zoo: EksApiServers, slow_cloud: RehearsalCloud) -> None:
+def test_a_service_goes_only_after_its_group(
+    zoo: EksApiServers, slow_cloud: RehearsalCloud
+) -> None:
     v1, elb = connect("zoo", sign("zoo")), client("elb")
     v1.create_namespaced_service(
         "default",

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.chart import CHART
-from aws_setup.rehearsal.kube.server import KubeApi
+from aws_setup.rehearsal.demo.helm import CHART
+from aws_setup.rehearsal.kubernetes.server import KubeApi
 from tests.support.kube import HELM, core, tool
 
 SPACE = "openwhisk"

@@ -11,7 +11,7 @@ import urllib3
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
-from aws_setup.rehearsal.kube.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApi
 from tests.support.kube import connect, core
 
 

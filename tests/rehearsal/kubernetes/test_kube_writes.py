@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import urllib3
 
-from aws_setup.rehearsal.kube import protobuf
-from aws_setup.rehearsal.kube.errors import ApiError
-from aws_setup.rehearsal.kube.merging import strategic_merge
-from aws_setup.rehearsal.kube.server import KubeApi
+from aws_setup.rehearsal.kubernetes.api import http_requests
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError
+from aws_setup.rehearsal.kubernetes.api.patches import strategic_merge
+from aws_setup.rehearsal.kubernetes.server import KubeApi
 from tests.support.kube import core, tool
 
 
@@ -79,7 +79,7 @@ def field(number: int, value: bytes) -> bytes:
 
 def envelope(kind: str, message: bytes) -> bytes:
     named = field(1, b"v1") + field(2, kind.encode())
-    return protobuf.MAGIC + field(1, named) + field(2, message)
+    return http_requests.MAGIC + field(1, named) + field(2, message)
 
 
 def test_protobuf_secrets_are_read() -> None:
@@ -87,7 +87,7 @@ def test_protobuf_secrets_are_read() -> None:
     meta = field(1, b"name") + field(3, b"space") + field(11, label)
     data = field(1, b"release") + field(2, b"\x00\xff")
     message = field(1, meta) + field(2, data) + field(3, b"helm.sh/release.v1")
-    assert protobuf.decode_protobuf(envelope("Secret", message)) == {
+    assert http_requests.decode_protobuf(envelope("Secret", message)) == {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "name", "namespace": "space", "labels": {"owner": "helm"}},
@@ -106,7 +106,7 @@ def test_protobuf_secrets_are_read() -> None:
 )
 def test_protobuf_that_cannot_be_read_is_refused(body: bytes, code: int) -> None:
     with pytest.raises(ApiError) as caught:
-        protobuf.decode_protobuf(body)
+        http_requests.decode_protobuf(body)
     assert caught.value.code == code
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from aws_setup.rehearsal.kube.controllers.outside import load_balancer_name
-from aws_setup.rehearsal.kube.hooks import EksApiServers
-from aws_setup.rehearsal.kube.state import ObjectStore
-from aws_setup.rehearsal.machines.crowd import InProcessVmPool
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.whisk.behind import OpenWhiskFrontend, serve_openwhisk
-from aws_setup.rehearsal.whisk.certificate import self_signed
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
+from aws_setup.rehearsal.openwhisk.certificate import self_signed
+from aws_setup.rehearsal.openwhisk.load_balancer import OpenWhiskFrontend, serve_openwhisk
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support import eks
 from tests.support.aws import client
 from tests.support.machines import ADDRESSES, make_key, public_ip
@@ -61,7 +61,9 @@ def install(state: ObjectStore, *, certificate: str = "", ready: int = 1) -> Non
     )
 
 
-def get(behind: OpenWhiskFrontend, path: str, *, scheme: str = "http", auth: str = KEY) -> tuple[int, bytes]:
+def get(
+    behind: OpenWhiskFrontend, path: str, *, scheme: str = "http", auth: str = KEY
+) -> tuple[int, bytes]:
     headers = urllib3.make_headers(basic_auth=auth)
     with urllib3.PoolManager(cert_reqs=ssl.CERT_NONE, retries=False) as pool:
         url = f"{scheme}://127.0.0.1:{behind.port}{path}"
@@ -82,7 +84,9 @@ def test_nobody_answers_without_a_release_or_before_its_controller(
         get(behind, "/ping")
 
 
-def test_it_lets_in_whoever_has_the_releases_key(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
+def test_it_lets_in_whoever_has_the_releases_key(
+    hooks: EksApiServers, behind: OpenWhiskFrontend
+) -> None:
     install(hooks.apis["zoo"].state)
     assert get(behind, "/ping")[0] == 200
     assert get(behind, "/invokers/healthy/count") == (200, b"8")
@@ -104,7 +108,9 @@ def test_a_new_release_has_no_actions(hooks: EksApiServers, behind: OpenWhiskFro
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_it_shows_the_listeners_certificate(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
+def test_it_shows_the_listeners_certificate(
+    hooks: EksApiServers, behind: OpenWhiskFrontend
+) -> None:
     made = self_signed()
     uploaded = client("iam").upload_server_certificate(
         ServerCertificateName="own",

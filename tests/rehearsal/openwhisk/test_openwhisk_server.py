@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from aws_setup.rehearsal.whisk.body import MalformedError, read_put
-from aws_setup.rehearsal.whisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.whisk.server import AUTH, OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
+from aws_setup.rehearsal.openwhisk.put_body import MalformedError, read_put
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer
 from tests.support.openwhisk import KIND, MAIN, openwhisk
 
 ACTIONS = "/api/v1/namespaces/_/actions"
@@ -51,7 +51,9 @@ def action(name: str = "namenode0", **more: Any) -> dict[str, Any]:
     } | more
 
 
-def put(whisk: OpenWhiskServer, name: str = "namenode0", *, overwrite: bool = False, **more: Any) -> Any:
+def put(
+    whisk: OpenWhiskServer, name: str = "namenode0", *, overwrite: bool = False, **more: Any
+) -> Any:
     path = f"{ACTIONS}/{name}?overwrite={str(overwrite).lower()}"
     return ask(whisk, "PUT", path, action(name, **more))
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.machines.keeper import Ec2Sync
-from aws_setup.rehearsal.machines.room import NamespaceVmPool
-from aws_setup.rehearsal.machines.tree import Disk
-from aws_setup.rehearsal.server import RehearsalCloud
-from aws_setup.rehearsal.software import laying
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
+from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import IMAGE, client, network, run
 from tests.support.machines import ADDRESSES, make_key, needs_machines, public_ip
 
@@ -27,7 +27,10 @@ def public_key(tmp_path: Path) -> str:
 
 
 def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_key: str) -> None:
-    with NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as room, ThreadPoolExecutor(5) as pool:
+    with (
+        NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as room,
+        ThreadPoolExecutor(5) as pool,
+    ):
         for _ in range(3):
 
             def launch(index: int) -> None:
@@ -69,6 +72,6 @@ def test_a_fresh_database_does_not_use_the_temporary_folder_of_others(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
-    made = laying.create_mariadb_template(tmp_path / "mariadb")
+    made = images.create_mariadb_template(tmp_path / "mariadb")
     assert (made / "mysql").is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"mariadb", "home"}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.chaos import FaultKind
-from aws_setup.rehearsal.cloud import Cloud
-from aws_setup.rehearsal.machines.chaos import LATE_SSHD_SECONDS, draw_vm_faults
-from aws_setup.rehearsal.machines.crowd import InProcessVmPool
-from aws_setup.rehearsal.settings import Settings
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.random_faults import FaultKind
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.vms.faults import LATE_SSHD_SECONDS, draw_vm_faults
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.errors import ConnectionLost
 from tests.support.machines import ADDRESSES, World, make_key, needs_machines, public_ip, world
@@ -113,7 +113,9 @@ def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
 def test_a_seed_gives_each_machine_its_fate() -> None:
     def fates(seed: int) -> list[tuple[bool, str]]:
         cloud = Cloud(Settings(speed=100, chaos=seed))
-        drawn = [draw_vm_faults(cloud, step) for step in ("zookeeper", "ndb manager") for _ in range(3)]
+        drawn = [
+            draw_vm_faults(cloud, step) for step in ("zookeeper", "ndb manager") for _ in range(3)
+        ]
         now = cloud.clock.now()
         assert all(one.boots_at <= now + LATE_SSHD_SECONDS[1] for one in drawn)
         return [(one.boots_at > now + LATE_SSHD_SECONDS[0] - 5, one.breaks) for one in drawn]
@@ -132,4 +134,6 @@ def test_late_and_cut_are_counted() -> None:
     for step in range(30):
         draw_vm_faults(cloud, f"step {step}")
     assert cloud.chaos is not None
-    assert {FaultKind.LATE, FaultKind.CUT, FaultKind.REBOOT} <= {hit.kind for hit in cloud.chaos.hits}
+    assert {FaultKind.LATE, FaultKind.CUT, FaultKind.REBOOT} <= {
+        hit.kind for hit in cloud.chaos.hits
+    }

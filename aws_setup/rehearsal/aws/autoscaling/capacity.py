@@ -1,0 +1,220 @@
+"""Keeps a group at its desired capacity: launches and terminates real instances.
+
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-limits.html
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from typing import Any
+
+from aws_setup.rehearsal.aws.autoscaling.store import Group, GroupInstance, GroupsByRegion
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+RETRY_SECONDS = 60.0
+"""Pause before a failed launch is tried again."""
+
+TERMINATED_STATES = ("shutting-down", "terminated", "stopping", "stopped")
+"""States of instances that a group replaces (health checks page)."""
+
+COPIED_TEMPLATE_KEYS = (
+    "ImageId",
+    "InstanceType",
+    "KeyName",
+    "UserData",
+    "EbsOptimized",
+    "BlockDeviceMappings",
+    "SecurityGroupIds",
+    "Monitoring",
+    "MetadataOptions",
+    "InstanceInitiatedShutdownBehavior",
+    "IamInstanceProfile",
+)
+"""What a launch template and RunInstances call alike."""
+
+
+def schedule_reconcile(cloud: Cloud, group: Group) -> None:
+    """Bring the group to its capacity after the usual delay."""
+    cloud.later("auto scaling instances", lambda: reconcile_group(cloud, group))
+
+
+def reconcile_group(cloud: Cloud, group: Group) -> None:
+    """Forget members that are gone, then launch or terminate what the capacity asks for."""
+    if group.leaving:
+        return
+    states = instance_states(cloud, group)
+    for key in [key for key in group.members if states.get(key, "terminated") in TERMINATED_STATES]:
+        del group.members[key]
+    surplus = list(group.members)[: max(0, len(group.members) - group.wanted)]
+    if surplus:
+        terminate(cloud, group, surplus)
+    try:
+        while len(group.members) < group.wanted and "Launch" not in group.suspended:
+            _launch_one(cloud, group)
+    except AwsError as error:
+        _failed(cloud, group, error)
+
+
+def instance_states(cloud: Cloud, group: Group) -> dict[str, str]:
+    """Return the EC2 state of each member that EC2 still knows."""
+    known = cloud.backend("ec2", group.region)
+    held = {
+        one.id: one._state.name for room in known.reservations.values() for one in room.instances
+    }
+    return {key: held[key] for key in group.members if key in held}
+
+
+def terminate(cloud: Cloud, group: Group, ids: list[str]) -> None:
+    """Terminate members; they are no longer the group's."""
+    for key in ids:
+        del group.members[key]
+        add_activity(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
+    cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
+
+
+def _launch_one(cloud: Cloud, group: Group) -> None:
+    """Launch one instance in the emptiest zone; raises AwsError where every subnet refuses."""
+    data = template_data(cloud, group)
+    refusal: AwsError | None = None
+    for subnet in _emptiest_first(cloud, group):
+        try:
+            answer = cloud.call(
+                "ec2", "RunInstances", region=group.region, **_request(group, data, subnet)
+            )
+        except AwsError as error:
+            refusal = error
+            continue
+        made = answer["Instances"][0]
+        _add_reserved_tags(cloud, group, made["InstanceId"], data)
+        group.members[made["InstanceId"]] = GroupInstance(
+            made["InstanceId"],
+            made["InstanceType"],
+            made["Placement"]["AvailabilityZone"],
+            _shown_template(data),
+        )
+        add_activity(
+            cloud, group, f"Launching a new EC2 instance: {made['InstanceId']}", "Successful"
+        )
+        return
+    raise refusal or AwsError("ValidationError", "The group has no subnet")
+
+
+def _add_reserved_tags(
+    cloud: Cloud, group: Group, instance_id: str, version: dict[str, Any]
+) -> None:
+    """Add the tags that only AWS may set."""
+    shown = _shown_template(version)
+    tags = {
+        "aws:autoscaling:groupName": group.name,
+        "aws:ec2launchtemplate:id": shown["LaunchTemplateId"],
+        "aws:ec2launchtemplate:version": shown["Version"],
+    }
+    cloud.backend("ec2", group.region).create_tags([instance_id], tags)
+
+
+def _emptiest_first(cloud: Cloud, group: Group) -> list[str]:
+    held = Counter(one.zone for one in group.members.values())
+    answer = cloud.call("ec2", "DescribeSubnets", region=group.region, SubnetIds=group.subnets)[
+        "Subnets"
+    ]
+    zones = {one["SubnetId"]: one["AvailabilityZone"] for one in answer}
+    return sorted(group.subnets, key=lambda one: held[zones[one]])
+
+
+def template_data(cloud: Cloud, group: Group) -> dict[str, Any]:
+    """Return the launch template version that the group launches with, as described."""
+    return find_template(cloud, group.region, group.template)
+
+
+def find_template(cloud: Cloud, region: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a launch template version; raises EC2's AwsError when it is not there."""
+    named = {
+        key: asked[key] for key in ("LaunchTemplateId", "LaunchTemplateName") if asked.get(key)
+    }
+    version = str(asked.get("Version") or "$Default")
+    answer = cloud.call(
+        "ec2", "DescribeLaunchTemplateVersions", region=region, Versions=[version], **named
+    )
+    found = answer["LaunchTemplateVersions"]
+    if not found:
+        raise AwsError("InvalidLaunchTemplateId.VersionNotFound", f"no version {version}")
+    return dict(found[0])
+
+
+def _shown_template(version: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "LaunchTemplateId": version["LaunchTemplateId"],
+        "LaunchTemplateName": version["LaunchTemplateName"],
+        "Version": str(version["VersionNumber"]),
+    }
+
+
+def _request(group: Group, version: dict[str, Any], subnet: str) -> dict[str, Any]:
+    """Return the RunInstances request for one instance of the group in a subnet."""
+    data = version["LaunchTemplateData"]
+    request: dict[str, Any] = {key: data[key] for key in COPIED_TEMPLATE_KEYS if data.get(key)}
+    request |= {"MinCount": 1, "MaxCount": 1, "TagSpecifications": _tags(group, version)}
+    if interfaces := data.get("NetworkInterfaces"):
+        first = {"DeviceIndex": 0} | interfaces[0] | {"SubnetId": subnet}
+        return request | {"NetworkInterfaces": [first, *interfaces[1:]]}
+    return request | {"SubnetId": subnet}
+
+
+def _tags(group: Group, version: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tags of instance and volumes: the template's and the group's."""
+    held = version["LaunchTemplateData"].get("TagSpecifications", [])
+    by_kind = {one["ResourceType"]: {t["Key"]: t["Value"] for t in one["Tags"]} for one in held}
+    given = {key: value for key, (value, propagate) in group.tags.items() if propagate}
+    by_kind["instance"] = by_kind.get("instance", {}) | given
+    return [
+        {"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+        for kind, tags in by_kind.items()
+        if tags
+    ]
+
+
+def add_activity(cloud: Cloud, group: Group, text: str, status: str, why: str = "") -> None:
+    """Add an activity, newest first."""
+    now = cloud.clock.today()
+    group.activities.insert(
+        0,
+        {
+            "ActivityId": str(uuid.uuid4()),
+            "AutoScalingGroupName": group.name,
+            "Description": text,
+            "Cause": "a difference between desired and actual capacity",
+            "StartTime": now,
+            "EndTime": now,
+            "StatusCode": status,
+            "StatusMessage": why,
+            "Progress": 100,
+        },
+    )
+
+
+def _failed(cloud: Cloud, group: Group, error: AwsError) -> None:
+    """Note a failed launch and try again later; where time does not count, on the next change."""
+    why = f"{error.message} ({error.code}). Launching EC2 instance failed."
+    add_activity(cloud, group, "Launching a new EC2 instance", "Failed", why)
+    if cloud.clock.speed and not group.retrying:
+        group.retrying = True
+        cloud.clock.after(RETRY_SECONDS, lambda: _retry_later(cloud, group))
+
+
+def _retry_later(cloud: Cloud, group: Group) -> None:
+    group.retrying = False
+    reconcile_group(cloud, group)
+
+
+def _replace_terminated(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """After TerminateInstances: groups whose members went replace them."""
+    ids = set(call.params.get("InstanceIds", []))
+    for group in cloud.room(GroupsByRegion).values():
+        if ids & set(group.members) and not group.leaving:
+            schedule_reconcile(cloud, group)
+
+
+AFTER = {("ec2", "TerminateInstances"): _replace_terminated}

@@ -1,0 +1,300 @@
+"""Auto Scaling groups: made, described, changed and deleted.
+
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteAutoScalingGroup.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from aws_setup.rehearsal.aws.autoscaling import capacity
+from aws_setup.rehearsal.aws.autoscaling.store import (
+    Group,
+    GroupsByRegion,
+    add_tags,
+    group_of,
+    groups_of,
+    matches,
+    tag_list,
+    validation_error,
+)
+from aws_setup.rehearsal.aws.iam import INTERNAL_CLIENT
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.permissions import is_denied
+from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+
+MAX_GROUPS_PER_PAGE = 50
+"""Groups of a page unless MaxRecords asks otherwise; 100 at most."""
+KEPT = {
+    "DefaultCooldown": 300,
+    "HealthCheckType": "EC2",
+    "HealthCheckGracePeriod": 0,
+    "NewInstancesProtectedFromScaleIn": False,
+    "TerminationPolicies": ["Default"],
+}
+"""Settings that are kept and shown, with their defaults."""
+NOT_COVERED = ("MixedInstancesPolicy", "LaunchConfigurationName", "InstanceId")
+
+
+def create(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateAutoScalingGroup; instances follow after the usual delay."""
+    params, held = call.params, cloud.room(GroupsByRegion)
+    name = params["AutoScalingGroupName"]
+    if (call.region, name) in held:
+        raise AwsError(
+            "AlreadyExists",
+            f"AutoScalingGroup by this name already exists - A group with the name {name} "
+            "already exists",
+        )
+    if len(groups_of(cloud, call)) >= cloud.settings.quotas.auto_scaling_groups:
+        raise AwsError("LimitExceeded", "The limit of Auto Scaling groups has been reached")
+    group = Group(
+        name=name,
+        arn=f"arn:aws:autoscaling:{call.region}:{call.account}:autoScalingGroup:"
+        f"{uuid.uuid4()}:autoScalingGroupName/{name}",
+        region=call.region,
+        created=cloud.clock.today(),
+        least=params["MinSize"],
+        most=params["MaxSize"],
+        wanted=params.get("DesiredCapacity", params["MinSize"]),
+        subnets=_subnets(cloud, call),
+        template=_template(cloud, call),
+        settings={key: params.get(key, default) for key, default in KEPT.items()},
+    )
+    group.check()
+    add_tags(group, params.get("Tags", []))
+    held[call.region, name] = group
+    capacity.schedule_reconcile(cloud, group)
+    return {}
+
+
+def _subnets(cloud: Cloud, call: Call) -> list[str]:
+    ids = [one for one in call.params.get("VPCZoneIdentifier", "").split(",") if one]
+    if not ids:
+        raise validation_error("At least one Availability Zone or VPC Subnet is required.")
+    try:
+        cloud.call("ec2", "DescribeSubnets", region=call.region, SubnetIds=ids)
+    except AwsError as error:
+        raise validation_error(f"The subnet ID '{ids}' does not exist: {error.message}") from error
+    return ids
+
+
+def _template(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Return the launch template of a request; it and its version must exist."""
+    for key in NOT_COVERED:
+        if call.params.get(key):
+            raise validation_error(f"{key} is not in the rehearsal cloud: use a launch template")
+    asked = call.params.get("LaunchTemplate") or {}
+    if bool(asked.get("LaunchTemplateId")) == bool(asked.get("LaunchTemplateName")):
+        raise validation_error(
+            "Valid requests must contain either launchTemplateId or LaunchTemplateName"
+        )
+    try:
+        found = capacity.find_template(cloud, call.region, asked)
+    except AwsError as error:
+        raise validation_error(
+            "You must use a valid fully-formed launch template. " + error.message
+        ) from error
+    if call.client != INTERNAL_CLIENT and is_denied(
+        cloud.settings, "ec2:RunInstances", call.access_key
+    ):
+        name = found["LaunchTemplateId"]
+        text = f"You are not authorized to use launch template: {name}"
+        raise AwsError("AccessDenied", text, status=403)
+    if not found["LaunchTemplateData"].get("ImageId"):
+        raise validation_error(
+            "You must use a valid fully-formed launch template. It has no ImageId."
+        )
+    return dict(asked) | {
+        "LaunchTemplateId": found["LaunchTemplateId"],
+        "LaunchTemplateName": found["LaunchTemplateName"],
+    }
+
+
+def describe_group(cloud: Cloud, group: Group) -> dict[str, Any]:
+    """Return a group as DescribeAutoScalingGroups answers it."""
+    answer = {
+        "AutoScalingGroupName": group.name,
+        "AutoScalingGroupARN": group.arn,
+        "LaunchTemplate": group.template,
+        "MinSize": group.least,
+        "MaxSize": group.most,
+        "DesiredCapacity": group.wanted,
+        "AvailabilityZones": _zones(cloud, group),
+        "VPCZoneIdentifier": ",".join(group.subnets),
+        "LoadBalancerNames": [],
+        "TargetGroupARNs": [],
+        "Instances": instances(cloud, group),
+        "CreatedTime": group.created,
+        "SuspendedProcesses": [{"ProcessName": one} for one in sorted(group.suspended)],
+        "EnabledMetrics": [],
+        "Tags": tag_list(group),
+        "ServiceLinkedRoleARN": f"arn:aws:iam::{group.arn.split(':')[4]}:role/aws-service-role/"
+        "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+    }
+    return answer | group.settings | ({"Status": "Delete in progress"} if group.leaving else {})
+
+
+def _zones(cloud: Cloud, group: Group) -> list[str]:
+    known = cloud.backend("ec2", group.region).subnets
+    return sorted({zone for zone, held in known.items() if set(held) & set(group.subnets)})
+
+
+def instances(cloud: Cloud, group: Group) -> list[dict[str, Any]]:
+    """Return the members of a group: in service once EC2 says that they run."""
+    states = capacity.instance_states(cloud, group)
+    return [
+        {
+            "InstanceId": one.instance_id,
+            "InstanceType": one.instance_type,
+            "AvailabilityZone": one.zone,
+            "LifecycleState": _lifecycle(states.get(one.instance_id, "terminated")),
+            "HealthStatus": "Healthy",
+            "LaunchTemplate": one.template,
+            "ProtectedFromScaleIn": False,
+        }
+        for one in group.members.values()
+    ]
+
+
+def _lifecycle(state: str) -> str:
+    if state == "running":
+        return "InService"
+    return "Pending" if state == "pending" else "Terminating"
+
+
+def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeAutoScalingGroups; unknown names are simply not in the answer."""
+    names = call.params.get("AutoScalingGroupNames") or []
+    found = [
+        group
+        for group in groups_of(cloud, call)
+        if (not names or group.name in names) and matches(group, call.params.get("Filters") or [])
+    ]
+    start = int(call.params.get("NextToken") or 0)
+    end = start + int(call.params.get("MaxRecords") or MAX_GROUPS_PER_PAGE)
+    shown = [describe_group(cloud, group) for group in found[start:end]]
+    more = {"NextToken": str(end)} if end < len(found) else {}
+    return {"AutoScalingGroups": shown} | more
+
+
+def describe_instances(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeAutoScalingInstances."""
+    ids = call.params.get("InstanceIds") or []
+    found = [
+        one | {"AutoScalingGroupName": group.name}
+        for group in groups_of(cloud, call)
+        for one in instances(cloud, group)
+        if not ids or one["InstanceId"] in ids
+    ]
+    return {"AutoScalingInstances": found}
+
+
+def update(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateAutoScalingGroup; a smaller maximum needs a smaller desired capacity."""
+    group, params = group_of(cloud, call), call.params
+    if group.leaving:
+        raise AwsError("ScalingActivityInProgress", "The group is being deleted")
+    least, most = params.get("MinSize", group.least), params.get("MaxSize", group.most)
+    wanted = params.get("DesiredCapacity")
+    wanted = min(max(group.wanted, least), most) if wanted is None else wanted
+    subnets = _subnets(cloud, call) if params.get("VPCZoneIdentifier") else group.subnets
+    template = _template(cloud, call) if params.get("LaunchTemplate") else group.template
+    before = group.least, group.most, group.wanted
+    group.least, group.most, group.wanted = least, most, wanted
+    try:
+        group.check()
+    except AwsError:
+        group.least, group.most, group.wanted = before
+        raise
+    group.subnets, group.template = subnets, template
+    group.settings |= {key: params[key] for key in KEPT if key in params}
+    capacity.schedule_reconcile(cloud, group)
+    return {}
+
+
+def set_desired(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer SetDesiredCapacity: between minimum and maximum."""
+    group, wanted = group_of(cloud, call), call.params["DesiredCapacity"]
+    if not group.least <= wanted <= group.most:
+        bound = "above max" if wanted > group.most else "below min"
+        raise validation_error(
+            f"New SetDesiredCapacity value {wanted} is {bound} value for the AutoScalingGroup."
+        )
+    group.wanted = wanted
+    capacity.schedule_reconcile(cloud, group)
+    return {}
+
+
+def terminate_instance(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer TerminateInstanceInAutoScalingGroup."""
+    key = call.params["InstanceId"]
+    for group in groups_of(cloud, call):
+        if key in group.members:
+            if call.params.get("ShouldDecrementDesiredCapacity"):
+                group.wanted = max(group.least, group.wanted - 1)
+            capacity.terminate(cloud, group, [key])
+            capacity.schedule_reconcile(cloud, group)
+            return {"Activity": group.activities[0]}
+    raise validation_error(
+        f"Instance Id not found - No managed instance found for instance ID: {key}"
+    )
+
+
+def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteAutoScalingGroup: empty groups at once, others only by force."""
+    group = group_of(cloud, call)
+    if group.leaving:
+        raise AwsError(
+            "ScalingActivityInProgress",
+            "You cannot delete an AutoScalingGroup while there are scaling activities in progress "
+            "for that group.",
+        )
+    if group.members and not call.params.get("ForceDelete"):
+        raise AwsError(
+            "ResourceInUse",
+            "You cannot delete an AutoScalingGroup while there are instances or pending Spot "
+            "instance request(s) still in the group.",
+        )
+    group.leaving = True
+    ids = list(capacity.instance_states(cloud, group))
+    if not ids:
+        _remove_group(cloud, group)
+    else:
+        cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
+        cloud.later("instance terminated", lambda: _remove_group(cloud, group))
+    return {}
+
+
+def _remove_group(cloud: Cloud, group: Group) -> None:
+    cloud.room(GroupsByRegion).pop((group.region, group.name), None)
+
+
+def activities(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeScalingActivities of one group or of all, newest first."""
+    name = call.params.get("AutoScalingGroupName")
+    held = [one for one in groups_of(cloud, call) if name in (None, one.name)]
+    return {"Activities": [activity for group in held for activity in group.activities]}
+
+
+def exists(cloud: Cloud) -> Iterable[Resource]:
+    """List the groups; their instances bill, they do not."""
+    for group in cloud.room(GroupsByRegion).values():
+        tags = {key: value for key, (value, _) in group.tags.items()}
+        state = "Delete in progress" if group.leaving else ""
+        yield Resource("autoscaling", "group", group.name, group.region, state=state, tags=tags)
+
+
+ANSWERS = {
+    ("autoscaling", "CreateAutoScalingGroup"): create,
+    ("autoscaling", "DescribeAutoScalingGroups"): describe,
+    ("autoscaling", "DescribeAutoScalingInstances"): describe_instances,
+    ("autoscaling", "UpdateAutoScalingGroup"): update,
+    ("autoscaling", "SetDesiredCapacity"): set_desired,
+    ("autoscaling", "TerminateInstanceInAutoScalingGroup"): terminate_instance,
+    ("autoscaling", "DeleteAutoScalingGroup"): delete,
+    ("autoscaling", "DescribeScalingActivities"): activities,
+}

@@ -1,0 +1,187 @@
+"""What Auto Scaling remembers: groups, their members and their activities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+
+@dataclass
+class GroupInstance:
+    """An instance of a group."""
+
+    instance_id: str
+    instance_type: str
+    zone: str
+    template: dict[str, Any]
+
+
+@dataclass
+class Group:
+    """An Auto Scaling group."""
+
+    name: str
+    arn: str
+    region: str
+    created: datetime
+    least: int
+    most: int
+    wanted: int
+    subnets: list[str]
+    template: dict[str, Any]
+    """The LaunchTemplate of the request: id or name, and version."""
+    settings: dict[str, Any]
+    """What is only kept and shown: health check, cooldown, termination policies."""
+    tags: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """Tag key to its value and whether new instances get it."""
+    members: dict[str, GroupInstance] = field(default_factory=dict)
+    activities: list[dict[str, Any]] = field(default_factory=list)
+    suspended: set[str] = field(default_factory=set)
+    leaving: bool = False
+    retrying: bool = False
+    """Whether a failed launch is already going to be tried again."""
+
+    def check(self) -> None:
+        """Refuse sizes that do not fit each other."""
+        if self.least < 0 or self.most < 0:
+            raise validation_error("Sizes must not be negative")
+        if self.least > self.most:
+            raise validation_error(
+                f"Max bound, {self.most}, must be greater than or equal to min bound, {self.least}"
+            )
+        if not self.least <= self.wanted <= self.most:
+            raise validation_error(
+                f"Desired capacity:{self.wanted} must be between the specified min size:"
+                f"{self.least} and max size:{self.most}"
+            )
+
+
+class GroupsByRegion(dict[tuple[str, str], Group]):
+    """Groups by region and name."""
+
+
+def validation_error(message: str) -> AwsError:
+    """Return Auto Scaling's answer for a request that it does not take."""
+    return AwsError("ValidationError", message)
+
+
+def group_of(cloud: Cloud, call: Call) -> Group:
+    """Return the group that a call names; raises ValidationError, as Auto Scaling does."""
+    name = call.params["AutoScalingGroupName"]
+    group = cloud.room(GroupsByRegion).get((call.region, name))
+    if group is None:
+        raise validation_error(
+            f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
+        )
+    return group
+
+
+def groups_of(cloud: Cloud, call: Call) -> list[Group]:
+    """Return the groups of the call's region, by name."""
+    held = cloud.room(GroupsByRegion).items()
+    return [group for (region, _), group in sorted(held) if region == call.region]
+
+
+MAX_TAGS = 50
+"""Tags of a group."""
+
+
+def add_tags(group: Group, tags: Iterable[Mapping[str, Any]]) -> None:
+    """Add tags to a group; those that propagate go to instances launched from now on."""
+    for tag in tags:
+        key = tag["Key"]
+        group.tags[key] = str(tag.get("Value", "")), bool(tag.get("PropagateAtLaunch", False))
+    if len(group.tags) > MAX_TAGS:
+        raise validation_error(f"A group has at most {MAX_TAGS} tags")
+
+
+def tag_list(group: Group) -> list[dict[str, Any]]:
+    """Return a group's tags as Auto Scaling shows them."""
+    return [
+        {
+            "ResourceId": group.name,
+            "ResourceType": "auto-scaling-group",
+            "Key": key,
+            "Value": value,
+            "PropagateAtLaunch": propagate,
+        }
+        for key, (value, propagate) in sorted(group.tags.items())
+    ]
+
+
+def matches(group: Group, filters: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether a group matches every filter: tag-key, tag-value or tag:KEY."""
+    for one in filters:
+        name, values = str(one["Name"]), set(one.get("Values", []))
+        if name == "tag-key":
+            held = set(group.tags)
+        elif name == "tag-value":
+            held = {value for value, _ in group.tags.values()}
+        elif name.startswith("tag:"):
+            held = {group.tags[name[4:]][0]} if name[4:] in group.tags else set()
+        else:
+            raise validation_error(
+                f"Filter type {name} is not correct. Allowed: tag-key, tag-value, tag:"
+            )
+        if not held & values:
+            return False
+    return True
+
+
+def _group(cloud: Cloud, call: Call, tag: Mapping[str, Any]) -> Group:
+    group = cloud.room(GroupsByRegion).get((call.region, str(tag["ResourceId"])))
+    if group is None:
+        raise validation_error(f"Group {tag['ResourceId']} not found")
+    return group
+
+
+def create_or_update(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateOrUpdateTags."""
+    for tag in call.params["Tags"]:
+        add_tags(_group(cloud, call, tag), [tag])
+    return {}
+
+
+def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteTags."""
+    for tag in call.params["Tags"]:
+        _group(cloud, call, tag).tags.pop(tag["Key"], None)
+    return {}
+
+
+def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeTags with the filters auto-scaling-group, key, value."""
+    found = [tag for group in groups_of(cloud, call) for tag in tag_list(group)]
+    names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
+    for one in call.params.get("Filters") or []:
+        if one["Name"] not in names:
+            raise validation_error(f"Filter type {one['Name']} is not correct")
+        found = [tag for tag in found if tag[names[one["Name"]]] in one["Values"]]
+    return {"Tags": found}
+
+
+def suspend(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer SuspendProcesses; only Launch has an effect here."""
+    group_of(cloud, call).suspended |= set(call.params.get("ScalingProcesses") or ["Launch"])
+    return {}
+
+
+def resume(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ResumeProcesses."""
+    group = group_of(cloud, call)
+    group.suspended -= set(call.params.get("ScalingProcesses") or group.suspended)
+    return {}
+
+
+ANSWERS = {
+    ("autoscaling", "CreateOrUpdateTags"): create_or_update,
+    ("autoscaling", "DeleteTags"): delete,
+    ("autoscaling", "DescribeTags"): describe,
+    ("autoscaling", "SuspendProcesses"): suspend,
+    ("autoscaling", "ResumeProcesses"): resume,
+}

@@ -1,0 +1,236 @@
+"""Server certificates of IAM: checked on upload, kept until no load balancer uses them.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_UploadServerCertificate.html
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteServerCertificate.html
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.moto import backends_by_region
+from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+
+NAME = re.compile(r"^[\w+=,.@-]{1,128}$")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+class ServerCertificates(dict[str, dict[str, Any]]):
+    """Server certificates by name: metadata, body, chain and tags."""
+
+
+class PrivateKeys(dict[str, str]):
+    """Private keys of the certificates by ARN: load balancers get them, no call shows them."""
+
+
+def _missing(name: str) -> AwsError:
+    message = f"The Server Certificate with name {name} cannot be found."
+    return AwsError("NoSuchEntity", message, status=404)
+
+
+def _malformed(message: str) -> AwsError:
+    return AwsError("MalformedCertificate", message)
+
+
+def _parse_certificate(body: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(body.encode())
+    except ValueError as error:
+        raise _malformed(
+            "Unable to parse certificate. Please ensure the certificate is in PEM format."
+        ) from error
+
+
+def _check_key(certificate: x509.Certificate, text: str) -> None:
+    """Refuse a private key that cannot be read or that belongs to another certificate."""
+    try:
+        key = serialization.load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _malformed(
+            "Unable to parse private key. It must be PEM and not encrypted."
+        ) from error
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+        raise AwsError("KeyPairMismatch", "The private key does not match the certificate.")
+
+
+def _check_dates(cloud: Cloud, certificate: x509.Certificate) -> None:
+    now = cloud.clock.today()
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise _malformed("The certificate is expired or not valid yet.")
+
+
+def upload_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UploadServerCertificate: the name is free, certificate and key read and match."""
+    params = call.params
+    name = params["ServerCertificateName"]
+    held = cloud.room(ServerCertificates)
+    if not NAME.match(name):
+        raise AwsError("ValidationError", f"The name {name} is not valid")
+    if name in held:
+        message = f"The Server Certificate with name {name} already exists."
+        raise AwsError("EntityAlreadyExists", message, status=409)
+    certificate = _parse_certificate(params["CertificateBody"])
+    _check_key(certificate, params["PrivateKey"])
+    _check_dates(cloud, certificate)
+    if params.get("CertificateChain"):
+        _parse_certificate(params["CertificateChain"])
+    path = params.get("Path", "/")
+    metadata = {
+        "Path": path,
+        "ServerCertificateName": name,
+        "ServerCertificateId": "ASCA" + "".join(secrets.choice(LETTERS) for _ in range(17)),
+        "Arn": f"arn:aws:iam::{call.account}:server-certificate{path}{name}",
+        "UploadDate": cloud.clock.today(),
+        "Expiration": certificate.not_valid_after_utc,
+    }
+    held[name] = {
+        "ServerCertificateMetadata": metadata,
+        "CertificateBody": params["CertificateBody"],
+        "CertificateChain": params.get("CertificateChain"),
+        "Tags": list(params.get("Tags") or []),
+    }
+    cloud.room(PrivateKeys)[metadata["Arn"]] = params["PrivateKey"]
+    return {"ServerCertificateMetadata": metadata, "Tags": held[name]["Tags"]}
+
+
+def _find_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    name = call.params["ServerCertificateName"]
+    if name not in cloud.room(ServerCertificates):
+        raise _missing(name)
+    return cloud.room(ServerCertificates)[name]
+
+
+def get_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer GetServerCertificate."""
+    found = {
+        key: value for key, value in _find_certificate(cloud, call).items() if value is not None
+    }
+    return {"ServerCertificate": found}
+
+
+def list_server_certificates(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListServerCertificates below a path."""
+    prefix = call.params.get("PathPrefix", "/")
+    held = [one["ServerCertificateMetadata"] for one in cloud.room(ServerCertificates).values()]
+    listed = [one for one in held if one["Path"].startswith(prefix)]
+    return {"ServerCertificateMetadataList": listed, "IsTruncated": False}
+
+
+def _load_balancer_using(cloud: Cloud, arn: str) -> str:
+    """Return the load balancer of any region that uses a certificate; empty for none."""
+    for where in backends_by_region("elb").values():
+        for balancer in where.load_balancers.values():
+            if any(one.ssl_certificate_id == arn for one in balancer.listeners):
+                return str(balancer.name)
+    return ""
+
+
+def delete_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteServerCertificate: refused while a load balancer uses it."""
+    found = _find_certificate(cloud, call)["ServerCertificateMetadata"]
+    if balancer := _load_balancer_using(cloud, found["Arn"]):
+        raise AwsError(
+            "DeleteConflict",
+            f"Certificate: {found['ServerCertificateId']} is currently in use by arn:aws:"
+            f"elasticloadbalancing:{call.region}:{call.account}:loadbalancer/{balancer}. Please "
+            "remove it first before deleting it from IAM.",
+            status=409,
+        )
+    del cloud.room(ServerCertificates)[found["ServerCertificateName"]]
+    del cloud.room(PrivateKeys)[found["Arn"]]
+    return {}
+
+
+def tag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer TagServerCertificate."""
+    found = _find_certificate(cloud, call)
+    keys = {one["Key"] for one in call.params["Tags"]}
+    found["Tags"] = [one for one in found["Tags"] if one["Key"] not in keys] + call.params["Tags"]
+    return {}
+
+
+def untag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UntagServerCertificate."""
+    found = _find_certificate(cloud, call)
+    found["Tags"] = [one for one in found["Tags"] if one["Key"] not in call.params["TagKeys"]]
+    return {}
+
+
+def list_server_certificate_tags(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListServerCertificateTags."""
+    return {"Tags": _find_certificate(cloud, call)["Tags"], "IsTruncated": False}
+
+
+def exists(cloud: Cloud) -> list[Resource]:
+    """List the server certificates; they cost nothing."""
+    return [
+        Resource(
+            "iam",
+            "server certificate",
+            name,
+            "",
+            tags={tag["Key"]: tag["Value"] for tag in one["Tags"]},
+        )
+        for name, one in cloud.room(ServerCertificates).items()
+    ]
+
+
+SERVER_CERTIFICATE_ANSWERS = {
+    ("iam", "UploadServerCertificate"): upload_server_certificate,
+    ("iam", "GetServerCertificate"): get_server_certificate,
+    ("iam", "ListServerCertificates"): list_server_certificates,
+    ("iam", "DeleteServerCertificate"): delete_server_certificate,
+    ("iam", "TagServerCertificate"): tag_server_certificate,
+    ("iam", "UntagServerCertificate"): untag_server_certificate,
+    ("iam", "ListServerCertificateTags"): list_server_certificate_tags,
+}
+
+
+class ImportedCertificates(dict[str, dict[str, Any]]):
+    """Certificates by ARN, which names their region."""
+
+
+def import_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ImportCertificate: a certificate in PEM, kept in the region of the call."""
+    try:
+        leaf = x509.load_pem_x509_certificate(call.params["Certificate"])
+    except ValueError as error:
+        message = "Could not validate the certificate with the certificate chain."
+        raise AwsError("ValidationException", message) from error
+    arn = f"arn:aws:acm:{call.region}:{call.account}:certificate/{uuid.uuid4()}"
+    ended = leaf.not_valid_after_utc <= cloud.clock.today()
+    cloud.room(ImportedCertificates)[arn] = {
+        "CertificateArn": arn,
+        "Type": "IMPORTED",
+        "Status": "EXPIRED" if ended else "ISSUED",
+        "NotBefore": leaf.not_valid_before_utc,
+        "NotAfter": leaf.not_valid_after_utc,
+    }
+    return {"CertificateArn": arn}
+
+
+def describe_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeCertificate: ACM of one region knows none of another."""
+    arn = call.params["CertificateArn"]
+    found = cloud.room(ImportedCertificates).get(arn)
+    if found is None or arn.split(":")[3] != call.region:
+        message = f"Could not find certificate {arn}."
+        raise AwsError("ResourceNotFoundException", message)
+    return {"Certificate": found}
+
+
+ACM_ANSWERS = {
+    ("acm", "ImportCertificate"): import_certificate,
+    ("acm", "DescribeCertificate"): describe_certificate,
+}
+
+ANSWERS = {**SERVER_CERTIFICATE_ANSWERS, **ACM_ANSWERS}

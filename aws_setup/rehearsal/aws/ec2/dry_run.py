@@ -1,0 +1,67 @@
+"""Dry runs that name what does not exist: refused before DryRunOperation.
+
+EC2 API reference, "Error codes for the Amazon EC2 API", client errors.
+"""
+
+from __future__ import annotations
+
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
+from aws_setup.rehearsal.aws.ec2.reference_checks import known_ids
+from aws_setup.rehearsal.core.consistency import NOT_FOUND_BY_ID_PREFIX, ec2_ids_in, id_prefix
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+ACTIONS = (
+    "AssociateRouteTable",
+    "AttachInternetGateway",
+    "AuthorizeSecurityGroupIngress",
+    "CreateNatGateway",
+    "CreateRoute",
+    "CreateRouteTable",
+    "CreateSecurityGroup",
+    "CreateSubnet",
+    "DeleteInternetGateway",
+    "DeleteNatGateway",
+    "DeleteRouteTable",
+    "DeleteSecurityGroup",
+    "DeleteSubnet",
+    "DeleteVpc",
+    "DescribeInstances",
+    "DescribeNatGateways",
+    "DescribeSubnets",
+    "DescribeVpcAttribute",
+    "DescribeVpcs",
+    "DetachInternetGateway",
+    "ReleaseAddress",
+    "ReplaceRoute",
+    "RevokeSecurityGroupIngress",
+    "StartInstances",
+    "TerminateInstances",
+)
+"""EC2's actions that the scripts use, that have DryRun and whose ids only moto checks."""
+
+
+def _check_ids_exist(cloud: Cloud, call: Call) -> None:
+    """Let a dry run be refused for the first id that does not exist."""
+    if not call.params.get("DryRun"):
+        return
+    known = known_ids(cloud, call)
+    for named in ec2_ids_in(call.params):
+        if named not in known[id_prefix(named)]:
+            raise AwsError(
+                NOT_FOUND_BY_ID_PREFIX[id_prefix(named)], f"The ID '{named}' does not exist"
+            )
+
+
+def _check_association_exists(cloud: Cloud, call: Call) -> None:
+    """DisassociateRouteTable: the association must exist."""
+    wanted, tables = call.params["AssociationId"], ec2_backend(cloud, call).route_tables.values()
+    known = {one["RouteTableAssociationId"] for table in tables for one in table.associations}
+    if call.params.get("DryRun") and wanted not in known:
+        message = f"The association ID '{wanted}' does not exist"
+        raise AwsError("InvalidAssociationID.NotFound", message)
+
+
+BEFORE = {("ec2", action): _check_ids_exist for action in ACTIONS} | {
+    ("ec2", "DisassociateRouteTable"): _check_association_exists
+}

@@ -1,0 +1,171 @@
+"""AMIs: the λFS ones and those that are configured; copies; deprecation.
+
+EC2 user guide, "Deprecate an Amazon EC2 AMI": a deprecated AMI is listed by id, or with
+IncludeDeprecated, or to its owner, and can still be launched.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
+from aws_setup.rehearsal.aws.ec2.lookup import tags_for
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.settings import ACCOUNT, Image
+from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+
+PUBLISHER = "111122223333"
+"""Account that owns the configured AMIs (an example number of AWS's documentation)."""
+
+ROOT_GB = 8
+"""Size of every AMI's root disk: what the real ones have is not known here."""
+
+FILTERS = {
+    "image-id": "ImageId",
+    "name": "Name",
+    "owner-id": "OwnerId",
+    "state": "State",
+    "architecture": "Architecture",
+    "root-device-type": "RootDeviceType",
+    "virtualization-type": "VirtualizationType",
+    "is-public": "Public",
+}
+
+
+class Images(dict[tuple[str, str], dict[str, Any]]):
+    """The AMIs by region and id, as DescribeImages shows them."""
+
+    numbers = itertools.count(1)
+
+
+def start(cloud: Cloud) -> None:
+    """Publish the configured AMIs."""
+    images = cloud.room(Images)
+    for image in cloud.settings.images:
+        images[image.region, image.id] = _published(image)
+
+
+def _published(image: Image) -> dict[str, Any]:
+    return {
+        "ImageId": image.id,
+        "Name": image.name,
+        "OwnerId": PUBLISHER,
+        "State": "available",
+        "Public": True,
+        "Architecture": "x86_64",
+        "ImageType": "machine",
+        "RootDeviceName": "/dev/sda1",
+        "RootDeviceType": "ebs",
+        "VirtualizationType": "hvm",
+        "Hypervisor": "xen",
+        "EnaSupport": True,
+        "CreationDate": "2023-11-01T00:00:00.000Z",
+        "DeprecationTime": image.deprecated,
+        "BlockDeviceMappings": _disks(image),
+        "Tags": [],
+    }
+
+
+def _disks(image: Image) -> list[dict[str, Any]]:
+    disks = [_disk("/dev/sda1", ROOT_GB, delete=True)]
+    if image.second_disk_gb:
+        disks.append(_disk("/dev/sdb", image.second_disk_gb, delete=False))
+    return disks
+
+
+def _disk(device: str, size: int, *, delete: bool) -> dict[str, Any]:
+    ebs = {
+        "DeleteOnTermination": delete,
+        "VolumeSize": size,
+        "VolumeType": "gp2",
+        "Encrypted": False,
+    }
+    return {"DeviceName": device, "Ebs": ebs}
+
+
+def find_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
+    """Return an AMI; raises InvalidAMIID.Malformed or .NotFound (EC2 error codes)."""
+    if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", image_id):
+        raise AwsError("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
+    found = cloud.room(Images).get((region, image_id))
+    if found is None:
+        raise AwsError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
+    return found
+
+
+def launchable_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
+    """Return an AMI that can be launched; raises InvalidAMIID.Unavailable while it is copied."""
+    image = find_image(cloud, region, image_id)
+    if image["State"] != "available":
+        message = f"The image ID '{image_id}' is not available: it is {image['State']}"
+        raise AwsError("InvalidAMIID.Unavailable", message)
+    return image
+
+
+def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+    asked = call.params.get("ImageIds", [])
+    if asked:
+        items = [find_image(cloud, call.region, image_id) for image_id in asked]
+    else:
+        items = [
+            image for (region, _), image in cloud.room(Images).items() if region == call.region
+        ]
+        if not call.params.get("IncludeDeprecated"):
+            items = [image for image in items if _is_listed(image)]
+    owners = {ACCOUNT if o == "self" else o for o in call.params.get("Owners", [])}
+    items = [image for image in items if not owners or image["OwnerId"] in owners]
+    return paginate(call, apply_filters(items, call.params.get("Filters", []), FILTERS), "Images")
+
+
+def _is_listed(image: dict[str, Any]) -> bool:
+    if image["OwnerId"] == ACCOUNT or not image.get("DeprecationTime"):
+        return True
+    ends = datetime.fromisoformat(image["DeprecationTime"])
+    return ends > datetime.now(UTC)
+
+
+def _copy(cloud: Cloud, call: Call) -> dict[str, Any]:
+    params = call.params
+    source = find_image(cloud, params["SourceRegion"], params["SourceImageId"])
+    images = cloud.room(Images)
+    new_id = f"ami-{next(images.numbers):017x}"
+    copied = source | {
+        "ImageId": new_id,
+        "Name": params.get("Name") or source["Name"],
+        "OwnerId": ACCOUNT,
+        "Public": False,
+        "State": "pending",
+        "Tags": [{"Key": k, "Value": v} for k, v in tags_for(params, "image").items()],
+    }
+    copied.pop("DeprecationTime", None)
+    images[call.region, new_id] = copied
+    cloud.later("image available", lambda: copied.update(State="available"))
+    return {"ImageId": new_id}
+
+
+def _deregister(cloud: Cloud, call: Call) -> dict[str, Any]:
+    image = find_image(cloud, call.region, call.params["ImageId"])
+    if image["OwnerId"] != ACCOUNT:
+        message = f"You do not own the image '{image['ImageId']}'"
+        raise AwsError("AuthFailure", message, status=403)
+    del cloud.room(Images)[call.region, image["ImageId"]]
+    return {"Return": True}
+
+
+def exists(cloud: Cloud) -> list[Resource]:
+    """List the account's own AMIs, whose snapshots are billed."""
+    return [
+        Resource("ec2", "image", image_id, region, str(image["State"]), bills=True)
+        for (region, image_id), image in cloud.room(Images).items()
+        if image["OwnerId"] == ACCOUNT
+    ]
+
+
+ANSWERS = {
+    ("ec2", "DescribeImages"): _describe,
+    ("ec2", "CopyImage"): _copy,
+    ("ec2", "DeregisterImage"): _deregister,
+}

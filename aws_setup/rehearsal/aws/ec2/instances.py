@@ -1,0 +1,304 @@
+"""Instances: started, described, stopped and terminated as EC2 does it.
+
+EC2 user guide, "Amazon EC2 instance state changes".
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_setup.rehearsal.aws.ec2 import describe
+from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
+from aws_setup.rehearsal.aws.ec2.launch import (
+    CheckedLaunch,
+    check_run_instances,
+    private_address,
+    requested_interfaces,
+)
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, tags_for, used_addresses
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+LISTED_AFTER_TERMINATION_SECONDS = 3600
+"""Seconds for which a terminated instance stays listed."""
+
+CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
+CODES |= {"stopping": 64, "stopped": 80}
+
+PASSED_ON = (
+    "UserData",
+    "KeyName",
+    "EbsOptimized",
+    "Monitoring",
+    "MetadataOptions",
+    "IamInstanceProfile",
+    "InstanceInitiatedShutdownBehavior",
+    "DisableApiStop",
+    "TagSpecifications",
+    "ClientToken",
+)
+"""Parameters that moto takes as they are."""
+
+FILTERS = {
+    "availability-zone": "Placement.AvailabilityZone",
+    "client-token": "ClientToken",
+    "dns-name": "PublicDnsName",
+    "iam-instance-profile.arn": "IamInstanceProfile.Arn",
+    "image-id": "ImageId",
+    "instance-id": "InstanceId",
+    "instance-state-code": "State.Code",
+    "instance-state-name": "State.Name",
+    "instance-type": "InstanceType",
+    "instance.group-id": "SecurityGroups.GroupId",
+    "instance.group-name": "SecurityGroups.GroupName",
+    "ip-address": "PublicIpAddress",
+    "key-name": "KeyName",
+    "network-interface.group-id": "NetworkInterfaces.Groups.GroupId",
+    "network-interface.network-interface-id": "NetworkInterfaces.NetworkInterfaceId",
+    "network-interface.subnet-id": "NetworkInterfaces.SubnetId",
+    "network-interface.addresses.private-ip-address": "NetworkInterfaces.PrivateIpAddress",
+    "private-dns-name": "PrivateDnsName",
+    "private-ip-address": "PrivateIpAddress",
+    "subnet-id": "SubnetId",
+    "vpc-id": "VpcId",
+}
+
+
+class RequestedAddresses(set[str]):
+    """The private addresses that launches named; no other launch gets them by chance."""
+
+
+def set_state(instance: Any, name: str) -> None:
+    """Put an instance of moto in a state."""
+    instance._state.name, instance._state.code = name, CODES[name]
+
+
+def _run(cloud: Cloud, call: Call) -> dict[str, Any]:
+    ec2, launch = ec2_backend(cloud, call), check_run_instances(cloud, call)
+    for address in used_addresses(ec2, launch.subnet):
+        launch.subnet._subnet_ips.setdefault(address, None)
+        launch.subnet._unused_ips.discard(address)
+    asked = cloud.room(RequestedAddresses)
+    asked.add(private_address(launch.params))
+    # moto gives freed addresses away first: it would be those, of thousands, that were fixed.
+    launch.subnet._unused_ips -= asked
+    made = cloud.look(call, "RunInstances", **_request(launch))
+    ids = [one["InstanceId"] for one in made["Instances"]]
+    for instance in ec2.get_multi_instances_by_id(ids):
+        _complete_instance(instance, launch)
+        cloud.later("instance running", _launch_instances(instance))
+    return describe.describe_reservation(ec2, ec2.reservations[made["ReservationId"]])
+
+
+def _launch_instances(instance: Any) -> Any:
+    def run() -> None:
+        if instance.state == "pending":
+            set_state(instance, "running")
+
+    return run
+
+
+def _request(launch: CheckedLaunch) -> dict[str, Any]:
+    """Return the request in the one form in which moto does it right: with interfaces."""
+    params = launch.params
+    asked = {name: params[name] for name in PASSED_ON if params.get(name)}
+    tagged = [t for t in asked.get("TagSpecifications", []) if t["ResourceType"] in TAGGED_BY_MOTO]
+    if "IamInstanceProfile" in asked:
+        asked["IamInstanceProfile"] = _by_name(asked["IamInstanceProfile"])
+    return asked | {
+        "ImageId": launch.image["ImageId"],
+        "InstanceType": params["InstanceType"],
+        "MinCount": launch.count,
+        "MaxCount": launch.count,
+        "TagSpecifications": tagged,
+        "NetworkInterfaces": [_interface(launch)],
+        "BlockDeviceMappings": _disks(launch),
+    }
+
+
+TAGGED_BY_MOTO = ("instance", "volume")
+
+
+def _by_name(profile: dict[str, str]) -> dict[str, str]:
+    return {"Name": profile.get("Name") or profile["Arn"].rpartition("/")[2]}
+
+
+def _interface(launch: CheckedLaunch) -> dict[str, Any]:
+    asked = next(iter(requested_interfaces(launch.params)), {})
+    public = asked.get("AssociatePublicIpAddress", launch.subnet.map_public_ip_on_launch)
+    interface = {
+        "DeviceIndex": 0,
+        "SubnetId": launch.subnet.id,
+        "Groups": [group.id for group in launch.groups],
+        "AssociatePublicIpAddress": public,
+        "DeleteOnTermination": asked.get("DeleteOnTermination", True),
+        "Description": asked.get("Description", ""),
+    }
+    address = private_address(launch.params)
+    return interface | ({"PrivateIpAddress": address} if address else {})
+
+
+def _disks(launch: CheckedLaunch) -> list[dict[str, Any]]:
+    """Return the AMI's disks with what the request says of each laid over them."""
+    disks = {disk["DeviceName"]: dict(disk["Ebs"]) for disk in launch.image["BlockDeviceMappings"]}
+    own = {name: disk["VolumeSize"] for name, disk in disks.items()}
+    for asked in launch.params.get("BlockDeviceMappings") or []:
+        name = asked["DeviceName"]
+        if "NoDevice" in asked:
+            disks.pop(name, None)
+            continue
+        new = disks.setdefault(name, {"DeleteOnTermination": True, "VolumeType": "gp3"})
+        new.update(asked.get("Ebs", {}))
+        if not new.get("VolumeSize") or new["VolumeSize"] < own.get(name, 0):
+            message = f"Volume of size {new.get('VolumeSize')}GB is smaller than snapshot, {name}"
+            raise AwsError("InvalidBlockDeviceMapping", message)
+    return [{"DeviceName": name, "Ebs": disk} for name, disk in disks.items()]
+
+
+def _complete_instance(instance: Any, launch: CheckedLaunch) -> None:
+    """Give the instance what moto leaves out: groups, interface tags, the template's tags."""
+    set_state(instance, "pending")
+    instance.security_groups = list(launch.groups)
+    instance.virtualization_type = "hvm"
+    instance.client_token = launch.params.get("ClientToken", "")
+    instance.disable_api_termination = bool(launch.params.get("DisableApiTermination"))
+    for interface in instance.nics.values():
+        if interface.public_ip:
+            interface.public_ip = loopback_address(interface)
+        interface._group_set = list(launch.groups)
+        interface.add_tags(tags_for(launch.params, "network-interface"))
+    if launch.template is not None:
+        instance.add_tags(
+            {
+                "aws:ec2launchtemplate:id": launch.template.template.id,
+                "aws:ec2launchtemplate:version": str(launch.template.number),
+            }
+        )
+
+
+def loopback_address(interface: Any) -> str:
+    """Return a public address that leads nowhere but to this machine.
+
+    It is 127 and the last three numbers of the private address: whoever connects to an
+    emulated instance must not reach a stranger's machine.
+    """
+    return "127." + str(interface.private_ip_address).partition(".")[2]
+
+
+def _check_run(cloud: Cloud, call: Call) -> None:
+    """Let a dry run be refused for what the real one would be refused for."""
+    if call.params.get("DryRun"):
+        _disks(check_run_instances(cloud, call))
+
+
+def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+    ec2, filters = ec2_backend(cloud, call), call.params.get("Filters", [])
+    wanted = set(call.params.get("InstanceIds", []))
+    if wanted and call.params.get("MaxResults"):
+        message = "The parameter instancesSet cannot be used with the parameter maxResults"
+        raise AwsError("InvalidParameterCombination", message)
+    kept = []
+    for shelf in ec2.reservations.values():
+        if not wanted or any(one.id in wanted for one in shelf.instances):
+            one = describe.describe_reservation(ec2, shelf)
+            named = [i for i in one["Instances"] if not wanted or i["InstanceId"] in wanted]
+            one["Instances"] = apply_filters(named, filters, FILTERS)
+            kept.append(one)
+    return paginate(call, [one for one in kept if one["Instances"]], "Reservations")
+
+
+def _terminate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    ec2, ids = ec2_backend(cloud, call), call.params["InstanceIds"]
+    instances = ec2.get_multi_instances_by_id(ids)
+    for instance in instances:
+        if instance.disable_api_termination:
+            message = f"The instance '{instance.id}' may not be terminated. Modify its"
+            message += " 'disableApiTermination' instance attribute and try again."
+            raise AwsError("OperationNotPermitted", message)
+    changes = []
+    for instance in instances:
+        before = _state(instance)
+        if instance.state not in ("shutting-down", "terminated"):
+            set_state(instance, "shutting-down")
+            cloud.later("instance terminated", _finish_termination(cloud, ec2, instance))
+        change = {"InstanceId": instance.id, "PreviousState": before}
+        changes.append(change | {"CurrentState": _state(instance)})
+    cloud.backend("autoscaling", call.region).notify_terminate_instances(ids)
+    return {"TerminatingInstances": changes}
+
+
+def _state(instance: Any) -> dict[str, Any]:
+    return {"Code": instance.state_code, "Name": instance.state}
+
+
+def _finish_termination(cloud: Cloud, ec2: Any, instance: Any) -> Any:
+    def forget() -> None:
+        for key, reservation in list(ec2.reservations.items()):
+            if instance in reservation.instances:
+                reservation.instances.remove(instance)
+                if not reservation.instances:
+                    del ec2.reservations[key]
+
+    def end() -> None:
+        instance.terminate()
+        for address in ec2.addresses:
+            if address.instance is instance or address.eni in instance.nics.values():
+                address.instance = address.eni = address.association_id = None
+        cloud.clock.after_real(LISTED_AFTER_TERMINATION_SECONDS, forget)
+
+    return end
+
+
+def _check_ids(cloud: Cloud, call: Call) -> None:
+    """Refuse ids that do not exist, before a dry run is allowed."""
+    known = {i.id for i in ec2_backend(cloud, call).all_instances()}
+    missing = [one for one in call.params.get("InstanceIds", []) if one not in known]
+    if missing:
+        names = ", ".join(missing)
+        message = f"The instance ID '{names}' does not exist"
+        raise AwsError("InvalidInstanceID.NotFound", message)
+
+
+INSTANCE_ANSWERS = {
+    ("ec2", "RunInstances"): _run,
+    ("ec2", "DescribeInstances"): _describe,
+    ("ec2", "TerminateInstances"): _terminate,
+}
+BEFORE = {
+    ("ec2", "RunInstances"): _check_run,
+    ("ec2", "TerminateInstances"): _check_ids,
+    ("ec2", "StopInstances"): _check_ids,
+    ("ec2", "StartInstances"): _check_ids,
+    ("ec2", "DescribeInstances"): _check_ids,
+}
+
+
+LIMIT = 64 * 1024
+"""Bytes of the output that EC2 keeps."""
+
+
+class ConsoleOutput:
+    """Where console output comes from: `read` answers the text of an instance, "" for none."""
+
+    read: Callable[[str], str] = staticmethod(lambda instance_id: "")
+
+
+def _output(cloud: Cloud, call: Call) -> dict[str, Any]:
+    wanted = call.params["InstanceId"]
+    instance = ec2_backend(cloud, call).get_instance_by_id(wanted)
+    if instance is None:
+        message = f"The instance ID '{wanted}' does not exist"
+        raise AwsError("InvalidInstanceID.NotFound", message)
+    printed = "" if instance.state == "pending" else cloud.room(ConsoleOutput).read(wanted)
+    answer: dict[str, Any] = {"InstanceId": wanted, "Timestamp": datetime.now(UTC)}
+    if printed:
+        answer["Output"] = base64.b64encode(printed.encode()[-LIMIT:]).decode()
+    return answer
+
+
+CONSOLE_ANSWERS = {("ec2", "GetConsoleOutput"): _output}
+
+ANSWERS = {**INSTANCE_ANSWERS, **CONSOLE_ANSWERS}

@@ -1,0 +1,126 @@
+"""EC2's quotas, enforced: vCPUs, elastic addresses, VPCs, internet gateways.
+
+Service quotas user guide; EC2 error codes VcpuLimitExceeded, AddressLimitExceeded,
+VpcLimitExceeded, InternetGatewayLimitExceeded.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+STANDARD = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
+"""Families that count against the quota of standard instances, L-1216C47A."""
+
+COUNTED_STATES = ("pending", "running")
+"""States in which an instance counts (EC2 user guide, "On-Demand Instance quotas")."""
+
+
+def vcpus_used(cloud: Cloud, region: str) -> int:
+    """Return the vCPUs of the standard instances that run or start in a region."""
+    return sum(
+        vcpus(instance.instance_type)
+        for instance in cloud.backend("ec2", region).all_instances()
+        if instance.state in COUNTED_STATES and instance.instance_type.startswith(STANDARD)
+    )
+
+
+def remaining_instances(cloud: Cloud, region: str, instance_type: str) -> int:
+    """Return how many more instances of a type the vCPU quota allows."""
+    each = vcpus(instance_type)
+    return max(0, (cloud.settings.quotas.vcpus - vcpus_used(cloud, region)) // each)
+
+
+def vcpu_limit_exceeded(cloud: Cloud) -> AwsError:
+    """Return the error of a launch that exceeds the vCPU quota."""
+    limit = cloud.settings.quotas.vcpus
+    message = (
+        f"You have requested more vCPU capacity than your current vCPU limit of {limit} allows "
+        "for the instance bucket that the specified instance type belongs to."
+    )
+    return AwsError("VcpuLimitExceeded", message)
+
+
+def _addresses(cloud: Cloud, call: Call) -> None:
+    if len(ec2_backend(cloud, call).addresses) >= cloud.settings.quotas.elastic_ips:
+        message = "The maximum number of addresses has been reached."
+        raise AwsError("AddressLimitExceeded", message)
+
+
+def _vpcs(cloud: Cloud, call: Call) -> None:
+    if len(ec2_backend(cloud, call).vpcs) >= cloud.settings.quotas.vpcs:
+        raise AwsError("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
+
+
+def _gateways(cloud: Cloud, call: Call) -> None:
+    if len(ec2_backend(cloud, call).internet_gateways) >= cloud.settings.quotas.internet_gateways:
+        message = "The maximum number of internet gateways has been reached."
+        raise AwsError("InternetGatewayLimitExceeded", message)
+
+
+BEFORE = {
+    ("ec2", "AllocateAddress"): _addresses,
+    ("ec2", "CreateVpc"): _vpcs,
+    ("ec2", "CreateInternetGateway"): _gateways,
+}
+
+
+def vcpus(instance_type: str) -> int:
+    """Return the vCPUs of a type; raises InvalidParameterValue for an unknown type."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    if instance_type not in INSTANCE_TYPES:
+        message = f"Invalid value '{instance_type}' for InstanceType."
+        raise AwsError("InvalidParameterValue", message)
+    return int(INSTANCE_TYPES[instance_type]["VCpuInfo"]["DefaultVCpus"])
+
+
+def is_offered(cloud: Cloud, region: str, zone: str, instance_type: str) -> bool:
+    """Say whether a zone offers an instance type."""
+    if instance_type in cloud.settings.not_offered.get(zone, []):
+        return False
+    return (zone, instance_type) in _offered(region)
+
+
+@functools.cache
+def _offered(region: str) -> frozenset[tuple[str, str]]:
+    from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+
+    offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, [])
+    return frozenset((offer["Location"], offer["InstanceType"]) for offer in offers)
+
+
+def check_offered(cloud: Cloud, region: str, zone: str, instance_type: str) -> None:
+    """Refuse a type that the zone does not offer; raises Unsupported."""
+    if not is_offered(cloud, region, zone, instance_type):
+        message = (
+            f"Your requested instance type ({instance_type}) is not supported in your requested "
+            f"Availability Zone ({zone})."
+        )
+        raise AwsError("Unsupported", message)
+
+
+def check_capacity(cloud: Cloud, zone: str, instance_type: str) -> None:
+    """Refuse where a fault says that there is no capacity."""
+    if cloud.faults.no_capacity(zone, instance_type):
+        message = (
+            f"We currently do not have sufficient {instance_type} capacity in the Availability "
+            f"Zone you requested ({zone})."
+        )
+        raise AwsError("InsufficientInstanceCapacity", message, status=500)
+
+
+def _offerings(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """Take out what the settings say a zone does not offer."""
+    answer["InstanceTypeOfferings"] = [
+        offer
+        for offer in answer.get("InstanceTypeOfferings", [])
+        if offer["InstanceType"] not in cloud.settings.not_offered.get(offer["Location"], [])
+    ]
+
+
+AFTER = {("ec2", "DescribeInstanceTypeOfferings"): _offerings}

@@ -1,0 +1,245 @@
+"""Requests that name what does not exist, or what does not belong together.
+
+EC2 API reference, "Error codes for the Amazon EC2 API", client errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_setup.rehearsal.aws.ec2.images import Images
+from aws_setup.rehearsal.aws.ec2.lookup import (
+    ec2_backend,
+    find_elastic_address,
+    find_security_group,
+    network_interfaces_in,
+)
+from aws_setup.rehearsal.aws.ec2.nat_gateways import ReleasingAddresses
+from aws_setup.rehearsal.core.consistency import NOT_FOUND_BY_ID_PREFIX, id_prefix
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+
+def known_ids(cloud: Cloud, call: Call) -> dict[str, set[str]]:
+    """Return the ids that exist, by the beginning of the id."""
+    ec2 = ec2_backend(cloud, call)
+    return {
+        "vpc": set(ec2.vpcs),
+        "subnet": {key for zone in ec2.subnets.values() for key in zone},
+        "igw": set(ec2.internet_gateways),
+        "rtb": set(ec2.route_tables),
+        "nat": set(ec2.nat_gateways),
+        "eipalloc": {str(address.allocation_id) for address in ec2.addresses},
+        "sg": {key for groups in ec2.groups.values() for key in groups},
+        "i": {instance.id for instance in ec2.all_instances()},
+        "lt": set(ec2.launch_templates),
+        "vol": set(ec2.volumes),
+        "eni": set(ec2.enis),
+        "ami": {image for region, image in cloud.room(Images) if region == call.region},
+    }
+
+
+def _check_tagged_resources(cloud: Cloud, call: Call) -> None:
+    """CreateTags and DeleteTags: every resource must exist."""
+    known = known_ids(cloud, call)
+    for resource in call.params.get("Resources", []):
+        prefix = id_prefix(resource)
+        if prefix and resource not in known[prefix]:
+            raise AwsError(NOT_FOUND_BY_ID_PREFIX[prefix], f"The ID '{resource}' does not exist")
+
+
+def _check_vpc_of_group(cloud: Cloud, call: Call) -> None:
+    """CreateSecurityGroup: the VPC must exist."""
+    vpc = call.params.get("VpcId", "")
+    if vpc and vpc not in ec2_backend(cloud, call).vpcs:
+        raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+
+
+def _check_attach_gateway(cloud: Cloud, call: Call) -> None:
+    """AttachInternetGateway: a VPC has one gateway, a gateway one VPC."""
+    ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
+    wanted = call.params["InternetGatewayId"]
+    if vpc not in ec2.vpcs:
+        raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+    for gateway in ec2.internet_gateways.values():
+        if gateway.id != wanted and gateway.vpc and gateway.vpc.id == vpc:
+            message = f"Network {vpc} already has an internet gateway attached"
+            raise AwsError("InvalidParameterValue", message)
+
+
+def _check_launch_template(cloud: Cloud, call: Call) -> None:
+    """DeleteLaunchTemplate, DescribeLaunchTemplates: ids and names must exist."""
+    ec2, params = ec2_backend(cloud, call), call.params
+    ids = [params.get("LaunchTemplateId"), *params.get("LaunchTemplateIds", [])]
+    names = [params.get("LaunchTemplateName"), *params.get("LaunchTemplateNames", [])]
+    for wanted in filter(None, ids):
+        if wanted not in ec2.launch_templates:
+            message = f"The specified launch template, with template ID {wanted}, does not exist."
+            raise AwsError("InvalidLaunchTemplateId.NotFound", message)
+    for wanted in filter(None, names):
+        if wanted not in ec2.launch_template_name_to_ids:
+            message = f"The specified launch template, with template name {wanted}, does not exist."
+            raise AwsError("InvalidLaunchTemplateName.NotFoundException", message)
+
+
+def _check_subnet_zone(cloud: Cloud, call: Call) -> None:
+    """CreateSubnet: the zone must be one of the region."""
+    names, ids = _zones(cloud, call)
+    asked = call.params.get("AvailabilityZone", "")
+    asked_id = call.params.get("AvailabilityZoneId", "")
+    if (asked and asked not in names) or (asked_id and asked_id not in ids):
+        message = (
+            f"Value ({asked or asked_id}) for parameter availabilityZone is invalid. Subnets can "
+            f"currently only be created in the following availability zones: {', '.join(names)}."
+        )
+        raise AwsError("InvalidParameterValue", message)
+
+
+def _check_zone_names(cloud: Cloud, call: Call) -> None:
+    """DescribeAvailabilityZones: zones that are asked for must exist."""
+    names, ids = _zones(cloud, call)
+    asked = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
+    unknown = [zone for zone in asked if zone not in names and zone not in ids]
+    if unknown:
+        message = f"Invalid availability zone-id: [{', '.join(unknown)}]"
+        raise AwsError("InvalidParameterValue", message)
+
+
+def _zones(cloud: Cloud, call: Call) -> tuple[list[str], list[str]]:
+    zones: list[Any] = ec2_backend(cloud, call).describe_availability_zones()
+    return [zone.name for zone in zones], [zone.zone_id for zone in zones]
+
+
+def _check_not_local_route(cloud: Cloud, call: Call) -> None:
+    """DeleteRoute: the local route stays."""
+    table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
+    wanted = call.params.get("DestinationCidrBlock")
+    for route in table.routes if table else ():
+        if route.local and route.destination_cidr_block == wanted:
+            message = f"cannot remove local route {wanted} in route table {table.id}"
+            raise AwsError("InvalidParameterValue", message)
+
+
+def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """CreateTags, DeleteTags: moto's launch templates keep the tags that they were made with."""
+    for template in ec2_backend(cloud, call).launch_templates.values():
+        template.tags = template.get_tags()
+
+
+AFTER = {("ec2", "CreateTags"): _template_tags, ("ec2", "DeleteTags"): _template_tags}
+
+EXISTENCE_CHECKS = {
+    ("ec2", "CreateTags"): _check_tagged_resources,
+    ("ec2", "DeleteTags"): _check_tagged_resources,
+    ("ec2", "CreateSecurityGroup"): _check_vpc_of_group,
+    ("ec2", "AttachInternetGateway"): _check_attach_gateway,
+    ("ec2", "DeleteLaunchTemplate"): _check_launch_template,
+    ("ec2", "DescribeLaunchTemplates"): _check_launch_template,
+    ("ec2", "CreateSubnet"): _check_subnet_zone,
+    ("ec2", "DescribeAvailabilityZones"): _check_zone_names,
+    ("ec2", "DeleteRoute"): _check_not_local_route,
+}
+
+
+def _dependency_violation(kind: str, name: str) -> AwsError:
+    message = f"The {kind} '{name}' has dependencies and cannot be deleted."
+    return AwsError("DependencyViolation", message)
+
+
+def _check_vpc_unused(cloud: Cloud, call: Call) -> None:
+    """DeleteVpc: only the default group, the main route table and the default ACL go with it."""
+    ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
+    if vpc not in ec2.vpcs:
+        raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+    gateways = [gw for gw in ec2.internet_gateways.values() if gw.vpc and gw.vpc.id == vpc]
+    groups = [g for g in ec2.groups[vpc].values() if g.name != "default"]
+    tables = [t for t in ec2.route_tables.values() if t.vpc_id == vpc and not _is_main(t)]
+    subnets = [s for zone in ec2.subnets.values() for s in zone.values() if s.vpc_id == vpc]
+    if gateways or groups or tables or subnets or network_interfaces_in(ec2, vpc=vpc):
+        raise _dependency_violation("vpc", vpc)
+
+
+def _is_main(table: Any) -> bool:
+    return bool(table.main_association_id)
+
+
+def _check_gateway_unused(cloud: Cloud, call: Call) -> None:
+    """DetachInternetGateway: not while public addresses are mapped."""
+    vpc, gateway_id = call.params["VpcId"], call.params["InternetGatewayId"]
+    gateway = ec2_backend(cloud, call).internet_gateways.get(gateway_id)
+    if gateway is None or not gateway.vpc or gateway.vpc.id != vpc:
+        return  # moto refuses it with the right code
+    if any(eni.public_ip for eni in network_interfaces_in(ec2_backend(cloud, call), vpc=vpc)):
+        message = (
+            f"Network {vpc} has some mapped public address(es). "
+            "Please unmap those public address(es) before detaching the gateway."
+        )
+        raise AwsError("DependencyViolation", message)
+
+
+def _check_subnet_unused(cloud: Cloud, call: Call) -> None:
+    """DeleteSubnet: not while it holds network interfaces, NAT gateways' included."""
+    if network_interfaces_in(ec2_backend(cloud, call), subnet=call.params["SubnetId"]):
+        raise _dependency_violation("subnet", call.params["SubnetId"])
+
+
+def _check_group_unused(cloud: Cloud, call: Call) -> None:
+    """DeleteSecurityGroup: not the default one, not while used or referenced."""
+    ec2, wanted = ec2_backend(cloud, call), call.params.get("GroupId", "")
+    if not wanted:
+        return
+    group = find_security_group(ec2, wanted)
+    if group.name == "default":
+        message = f'the specified group: "{wanted}" name: "default" cannot be deleted by a user'
+        raise AwsError("CannotDelete", message)
+    others = [g for groups in ec2.groups.values() for g in groups.values() if g is not group]
+    referenced = any(_references_group(other, wanted) for other in others)
+    if referenced or any(group in eni.group_set for eni in ec2.enis.values()):
+        raise AwsError("DependencyViolation", f"resource {wanted} has a dependent object")
+
+
+def _references_group(group: Any, wanted: str) -> bool:
+    rules = [*group.ingress_rules, *group.egress_rules]
+    return any((rule.source_group or {}).get("GroupId") == wanted for rule in rules)
+
+
+def _check_route_table_unused(cloud: Cloud, call: Call) -> None:
+    """DeleteRouteTable: neither the main one nor one that is associated."""
+    table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
+    if table is not None and (_is_main(table) or table._associations):
+        raise _dependency_violation("routeTable", table.id)
+
+
+def _check_address_unused(cloud: Cloud, call: Call) -> None:
+    """ReleaseAddress: not while associated, and not in the first seconds after its NAT's end."""
+    allocation = call.params.get("AllocationId", "")
+    if not allocation:
+        return
+    address = find_elastic_address(ec2_backend(cloud, call), allocation)
+    if address.association_id:
+        message = f"Address {address.public_ip} is in use."
+        raise AwsError("InvalidIPAddress.InUse", message)
+    if allocation in cloud.room(ReleasingAddresses):
+        message = "You do not have permission to access the specified resource."
+        raise AwsError("AuthFailure", message)
+
+
+def _check_interface_detached(cloud: Cloud, call: Call) -> None:
+    """DeleteNetworkInterface: not while it is attached."""
+    eni = ec2_backend(cloud, call).enis.get(call.params["NetworkInterfaceId"])
+    if eni is not None and eni.status == "in-use":
+        message = f"Network interface '{eni.id}' is currently in use."
+        raise AwsError("InvalidParameterValue", message)
+
+
+DELETE_CHECKS = {
+    ("ec2", "DeleteVpc"): _check_vpc_unused,
+    ("ec2", "DetachInternetGateway"): _check_gateway_unused,
+    ("ec2", "DeleteSubnet"): _check_subnet_unused,
+    ("ec2", "DeleteSecurityGroup"): _check_group_unused,
+    ("ec2", "DeleteRouteTable"): _check_route_table_unused,
+    ("ec2", "ReleaseAddress"): _check_address_unused,
+    ("ec2", "DeleteNetworkInterface"): _check_interface_detached,
+}
+
+BEFORE = {**EXISTENCE_CHECKS, **DELETE_CHECKS}

@@ -1,0 +1,103 @@
+"""States of networks, and of instances that are stopped and started again.
+
+EC2 user guide, "Stop and start Amazon EC2 instances"; data types Vpc and Subnet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_setup.rehearsal.aws.ec2.instances import loopback_address, set_state
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, find_subnet
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+
+def _vpc_pending(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    vpc = ec2_backend(cloud, call).vpcs[answer["Vpc"]["VpcId"]]
+    _pending(cloud, vpc, "vpc", answer["Vpc"])
+
+
+def _subnet_pending(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    subnet = find_subnet(ec2_backend(cloud, call), answer["Subnet"]["SubnetId"])
+    _pending(cloud, subnet, "subnet", answer["Subnet"])
+
+
+def _pending(cloud: Cloud, made: Any, latency: str, shown: dict[str, Any]) -> None:
+    made.state = shown["State"] = "pending"
+    cloud.later(latency, lambda: setattr(made, "state", "available"))
+
+
+def _disassociate_deleted_subnet(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """A deleted subnet is no longer associated with its route table."""
+    for table in ec2_backend(cloud, call).route_tables.values():
+        for key, target in list(table._associations.items()):
+            if target == call.params["SubnetId"]:
+                del table._associations[key]
+
+
+def _stop(cloud: Cloud, call: Call) -> dict[str, Any]:
+    def stopped(instance: Any) -> None:
+        if instance.state == "stopping":
+            instance.stop()
+
+    changes = []
+    for instance in _named_instances(
+        cloud, call, allowed=("pending", "running", "stopping", "stopped")
+    ):
+        before = _state(instance)
+        if instance.state in ("pending", "running"):
+            set_state(instance, "stopping")
+            cloud.later("instance stopped", lambda one=instance: stopped(one))
+        changes.append(_change(instance, before))
+    return {"StoppingInstances": changes}
+
+
+def _start(cloud: Cloud, call: Call) -> dict[str, Any]:
+    def running(instance: Any) -> None:
+        if instance.state == "pending":
+            set_state(instance, "running")
+
+    changes = []
+    for instance in _named_instances(cloud, call, allowed=("pending", "running", "stopped")):
+        before = _state(instance)
+        if instance.state == "stopped":
+            instance.start()
+            for interface in instance.nics.values():
+                interface.public_ip = interface.public_ip and loopback_address(interface)
+            set_state(instance, "pending")
+            cloud.later("instance running", lambda one=instance: running(one))
+        changes.append(_change(instance, before))
+    return {"StartingInstances": changes}
+
+
+def _named_instances(cloud: Cloud, call: Call, *, allowed: tuple[str, ...]) -> list[Any]:
+    """Return the instances that a call names; raises IncorrectInstanceState."""
+    chosen: list[Any] = ec2_backend(cloud, call).get_multi_instances_by_id(
+        call.params["InstanceIds"]
+    )
+    for instance in chosen:
+        if instance.state not in allowed:
+            message = f"The instance '{instance.id}' is not in a state from which it can do that."
+            raise AwsError("IncorrectInstanceState", message)
+    return chosen
+
+
+def _state(instance: Any) -> dict[str, Any]:
+    return {"Code": instance.state_code, "Name": instance.state}
+
+
+def _change(instance: Any, before: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "InstanceId": instance.id,
+        "PreviousState": before,
+        "CurrentState": _state(instance),
+    }
+
+
+ANSWERS = {("ec2", "StopInstances"): _stop, ("ec2", "StartInstances"): _start}
+AFTER = {
+    ("ec2", "CreateVpc"): _vpc_pending,
+    ("ec2", "CreateSubnet"): _subnet_pending,
+    ("ec2", "DeleteSubnet"): _disassociate_deleted_subnet,
+}

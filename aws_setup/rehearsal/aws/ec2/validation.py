@@ -1,0 +1,127 @@
+"""Single requests that moto lets through, or answers with less than EC2 does."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+from aws_setup.rehearsal.aws.ec2.launch import check_tag
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.protocol import operation_model
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+_FILTER = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
+"""How botocore's model documents the name of a filter."""
+
+
+@functools.cache
+def documented_filters(action: str) -> frozenset[str]:
+    """Return the filters that EC2 documents for a Describe action."""
+    members = operation_model("ec2", action).input_shape.members
+    shape = members.get("Filters") or members["Filter"]
+    return frozenset(_FILTER.findall(shape.documentation))
+
+
+def _route(cloud: Cloud, call: Call) -> None:
+    """CreateRoute: the target must exist and belong to the table's VPC."""
+    ec2, params = ec2_backend(cloud, call), call.params
+    nat_id, gateway_id = params.get("NatGatewayId"), params.get("GatewayId", "")
+    if nat_id and nat_id not in ec2.nat_gateways:
+        message = f"The natGateway ID '{nat_id}' does not exist"
+        raise AwsError("InvalidNatGatewayID.NotFound", message)
+    table = ec2.route_tables.get(params["RouteTableId"])
+    gateway = ec2.internet_gateways.get(gateway_id)
+    if table and gateway and (gateway.vpc is None or gateway.vpc.id != table.vpc_id):
+        message = (
+            f"route table {table.id} and network gateway {gateway_id} belong to different networks"
+        )
+        raise AwsError("InvalidParameterValue", message)
+
+
+def _associate(cloud: Cloud, call: Call) -> None:
+    """AssociateRouteTable: a subnet has one table (EC2 error code Resource.AlreadyAssociated)."""
+    wanted, subnet = call.params["RouteTableId"], call.params.get("SubnetId")
+    for table in ec2_backend(cloud, call).route_tables.values():
+        if table.id != wanted and subnet and subnet in table._associations.values():
+            message = (
+                f"the specified association for route table {wanted} conflicts with an existing "
+                "association"
+            )
+            raise AwsError("Resource.AlreadyAssociated", message)
+
+
+def _filters(cloud: Cloud, call: Call) -> None:
+    """Refuse unknown filters also where nothing exists that moto could try them on."""
+    known = documented_filters(call.action)
+    for one in call.params.get("Filters") or call.params.get("Filter", []):
+        name = str(one["Name"])
+        if not name.startswith("tag:") and name not in known:
+            raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+def _group_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """CreateSecurityGroup answers with the tags it was given."""
+    group = ec2_backend(cloud, call).get_security_group_from_id(answer["GroupId"])
+    answer["Tags"] = [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()]
+
+
+def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """CreateLaunchTemplate: the template's own tags are no part of what it launches."""
+    made = ec2_backend(cloud, call).launch_templates[answer["LaunchTemplate"]["LaunchTemplateId"]]
+    data = made.get_version(1).data
+    data["TagSpecifications"] = call.params["LaunchTemplateData"].get("TagSpecifications", [])
+
+
+def _tags(cloud: Cloud, call: Call) -> None:
+    """Tags of create calls and CreateTags: reserved, too long and misplaced ones are refused."""
+    specifications = call.params.get("TagSpecifications", [])
+    for specification in specifications:
+        kind = specification.get("ResourceType", "")
+        allowed = TAGGED[call.action]
+        if kind != allowed and (isinstance(allowed, str) or kind not in allowed):
+            message = f"'{kind}' is not a valid taggable resource type for this operation."
+            raise AwsError("InvalidParameterValue", message)
+    specified = [tag for s in specifications for tag in s.get("Tags", [])]
+    for tag in [*specified, *call.params.get("Tags", [])]:
+        check_tag(tag["Key"], str(tag.get("Value", "")))
+
+
+TAGGED = {
+    "CreateVpc": "vpc",
+    "CreateSubnet": "subnet",
+    "CreateInternetGateway": "internet-gateway",
+    "CreateNatGateway": "natgateway",
+    "AllocateAddress": "elastic-ip",
+    "CreateRouteTable": "route-table",
+    "CreateSecurityGroup": "security-group",
+    "AuthorizeSecurityGroupIngress": "security-group-rule",
+    "AuthorizeSecurityGroupEgress": "security-group-rule",
+    "CreateLaunchTemplate": "launch-template",
+    "CreateKeyPair": "key-pair",
+    "ImportKeyPair": "key-pair",
+    "CreateNetworkInterface": "network-interface",
+    "CreateVolume": "volume",
+    "CopyImage": ("image", "snapshot"),
+    "RunInstances": ("instance", "volume", "network-interface"),
+    "CreateTags": (),
+}
+"""Types of resources that the TagSpecifications of an action may name."""
+
+FILTERED = (
+    "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "
+    "DescribeAddresses DescribeRouteTables DescribeSecurityGroups DescribeSecurityGroupRules "
+    "DescribeLaunchTemplates DescribeInstances DescribeInstanceStatus DescribeVolumes "
+    "DescribeNetworkInterfaces DescribeKeyPairs DescribeImages DescribeTags "
+    "DescribeAvailabilityZones DescribeInstanceTypes DescribeInstanceTypeOfferings"
+)
+BEFORE = (
+    {("ec2", action): _tags for action in TAGGED}
+    | {("ec2", action): _filters for action in FILTERED.split()}
+    | {("ec2", "CreateRoute"): _route, ("ec2", "AssociateRouteTable"): _associate}
+)
+AFTER = {
+    ("ec2", "CreateSecurityGroup"): _group_tags,
+    ("ec2", "CreateLaunchTemplate"): _template_tags,
+}

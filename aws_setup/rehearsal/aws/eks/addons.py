@@ -1,0 +1,305 @@
+"""Add-ons of a cluster: made, described, updated, deleted; ACTIVE or DEGRADED as nodes allow.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAddon.html
+https://docs.aws.amazon.com/eks/latest/userguide/managing-ebs-csi.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import yaml
+
+from aws_setup.rehearsal.aws import iam
+from aws_setup.rehearsal.aws.eks import pod_identity, responses, updates, validation
+from aws_setup.rehearsal.aws.eks.catalog import POD_IDENTITY_AGENT, AddonInfo, find_addon_info
+from aws_setup.rehearsal.aws.eks.responses import paginate
+from aws_setup.rehearsal.aws.eks.store import (
+    Cluster,
+    Document,
+    cluster_hooks,
+    current_time,
+    eks_arn,
+    region_store,
+    response_copy,
+)
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import Call
+
+SETTLED_STATES = ("ACTIVE", "DEGRADED")
+UNCHECKED_HEALTH: Document = {"status": "ACTIVE", "health": {}}
+"""What an add-on is between its change and the first look at its health."""
+
+
+def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateAddon: CREATING until the latency is over, then ACTIVE or DEGRADED."""
+    params = call.params
+    cluster = region_store(cloud, call).cluster(params["clusterName"])
+    name = params["addonName"]
+    one = find_addon_info(name)
+    if cluster.status not in {"ACTIVE", "UPDATING"}:
+        raise responses.invalid_request(f"Cluster '{cluster.name}' is not in ACTIVE status")
+    if name in cluster.addons:
+        raise responses.in_use("Addon already exists.", clusterName=cluster.name, addonName=name)
+    document = _document(cloud, call, cluster, one)
+    document["podIdentityAssociations"] = _associations(cloud, call, cluster, document)
+    cluster.addons[name] = document
+
+    def settle() -> None:
+        if document["status"] == "CREATING":
+            document.update(UNCHECKED_HEALTH)
+            refresh_addons(cloud, cluster)
+
+    cloud.later("addon active", settle)
+    return {"addon": response_copy(document)}
+
+
+def _document(cloud: Cloud, call: Call, cluster: Cluster, one: AddonInfo) -> Document:
+    params = call.params
+    role = params.get("serviceAccountRoleArn")
+    document = {
+        "addonName": one.name,
+        "clusterName": cluster.name,
+        "status": "CREATING",
+        "addonVersion": _version(one, params),
+        "health": {"issues": []},
+        "addonArn": eks_arn(call, f"addon/{cluster.name}/{one.name}/{uuid.uuid4()}"),
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
+        "tags": dict(params.get("tags") or {}),
+        "configurationValues": _values(params),
+    }
+    if role:
+        validation.check_role_arn(role, call.account)
+        iam.check_pass_role(cloud, call, role)
+        document["serviceAccountRoleArn"] = role
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _version(one: AddonInfo, params: Document) -> str:
+    version = str(params.get("addonVersion") or one.default)
+    if version not in one.versions:
+        raise responses.invalid_parameter(
+            "Addon version specified is not supported", addonName=one.name
+        )
+    return version
+
+
+def _values(params: Document) -> str | None:
+    """Return the configuration values, which must be a JSON or YAML object."""
+    text = params.get("configurationValues")
+    try:
+        loaded = yaml.safe_load(text) if text else {}
+    except yaml.YAMLError as error:
+        raise responses.invalid_parameter(
+            "ConfigurationValue is not in valid JSON or YAML"
+        ) from error
+    if not isinstance(loaded, dict):
+        raise responses.invalid_parameter("ConfigurationValue is not a JSON or YAML object")
+    return str(text) if text else None
+
+
+def _associations(cloud: Cloud, call: Call, cluster: Cluster, document: Document) -> list[str]:
+    """Make the Pod Identity associations that a request asks for and return their ARNs."""
+    asked = call.params.get("podIdentityAssociations") or []
+    if asked and call.params.get("serviceAccountRoleArn"):
+        raise responses.invalid_parameter(
+            "Specify either serviceAccountRoleArn or podIdentityAssociations, not both"
+        )
+    return [
+        pod_identity.add_association(
+            cloud,
+            call,
+            cluster,
+            namespace="kube-system",
+            account=one["serviceAccount"],
+            role_arn=one["roleArn"],
+            owner=document["addonArn"],
+        )["associationArn"]
+        for one in asked
+    ]
+
+
+def _find_addon(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    name = call.params["addonName"]
+    if name not in cluster.addons:
+        raise responses.not_found(
+            f"No addon: {name} found in cluster: {cluster.name}",
+            clusterName=cluster.name,
+            addonName=name,
+        )
+    return cluster, cluster.addons[name]
+
+
+def refresh_addons(cloud: Cloud, cluster: Cluster) -> None:
+    """Judge anew every add-on that is not on its way somewhere, and tell who plays Kubernetes."""
+    for document in cluster.addons.values():
+        if document["status"] not in SETTLED_STATES:
+            continue
+        issue = _issue(cloud, cluster, find_addon_info(document["addonName"]), document)
+        health = {"issues": [issue] if issue else []}
+        if health != document["health"]:
+            document |= {"health": health, "status": "DEGRADED" if issue else "ACTIVE"}
+            _notify_addon_changed(cloud, cluster, document, document["status"])
+
+
+def _notify_addon_changed(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> None:
+    cluster_hooks(cloud).addon_changed(
+        cluster=cluster.name,
+        addon=document["addonName"],
+        status=status,
+        role_arn=document.get("serviceAccountRoleArn", ""),
+    )
+
+
+def _issue(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -> Document:
+    """Return what is wrong with an add-on: no node to run on, or no permission to work with."""
+    nodes = any(
+        group.document["status"] in {"ACTIVE", "UPDATING"}
+        and group.document["scalingConfig"]["desiredSize"] > 0
+        for group in cluster.nodegroups.values()
+    )
+    if one.needs_nodes and not nodes:
+        why = "it doesn't have the desired number of replicas"
+    elif one.needs_nodes and one.policy and not has_aws_credentials(cloud, cluster, one, document):
+        why = "its replicas stop for lack of IAM permissions"
+    else:
+        return {}
+    return {
+        "code": "InsufficientNumberOfReplicas",
+        "message": f"The add-on is unhealthy because {why}.",
+        "resourceIds": [],
+    }
+
+
+def describe_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeAddon with its present health."""
+    cluster, document = _find_addon(cloud, call)
+    refresh_addons(cloud, cluster)
+    return {"addon": response_copy(document)}
+
+
+def list_addons(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListAddons, by name."""
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    return paginate("addons", sorted(cluster.addons), call.params)
+
+
+def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateAddon: another version, role or configuration."""
+    cluster, document = _find_addon(cloud, call)
+    if document["status"] not in SETTLED_STATES:
+        raise responses.in_use(
+            f"Addon {document['addonName']} is in state {document['status']}",
+            clusterName=cluster.name,
+            addonName=document["addonName"],
+        )
+    changes = _changes(cloud, call, find_addon_info(document["addonName"]))
+    told = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
+    update = updates.begin_update(cloud, cluster, "AddonUpdate", told, addon=document["addonName"])
+    document["status"] = "UPDATING"
+
+    def finish() -> None:
+        document.update(changes, modifiedAt=current_time(cloud), **UNCHECKED_HEALTH)
+        update.document["status"] = "Successful"
+        refresh_addons(cloud, cluster)
+
+    answer = {"update": response_copy(update.document)}
+    cloud.later("addon active", finish)
+    return answer
+
+
+def _changes(cloud: Cloud, call: Call, one: AddonInfo) -> Document:
+    params = call.params
+    changes: Document = {}
+    if params.get("addonVersion"):
+        changes["addonVersion"] = _version(one, params)
+    if params.get("serviceAccountRoleArn"):
+        validation.check_role_arn(params["serviceAccountRoleArn"], call.account)
+        iam.check_pass_role(cloud, call, params["serviceAccountRoleArn"])
+        changes["serviceAccountRoleArn"] = params["serviceAccountRoleArn"]
+    if params.get("configurationValues"):
+        changes["configurationValues"] = _values(params)
+    return changes
+
+
+def delete_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteAddon; its Pod Identity associations go with it."""
+    cluster, document = _find_addon(cloud, call)
+    if document["status"] != "DELETING":
+        document["status"] = "DELETING"
+        cloud.later("addon deleted", lambda: _remove_addon(cloud, cluster, document))
+    return {"addon": response_copy(document)}
+
+
+def _remove_addon(cloud: Cloud, cluster: Cluster, document: Document) -> None:
+    owned = [
+        k for k, v in cluster.associations.items() if v.get("ownerArn") == document["addonArn"]
+    ]
+    for key in owned:
+        del cluster.associations[key]
+    del cluster.addons[document["addonName"]]
+    _notify_addon_changed(cloud, cluster, document, "")
+
+
+ANSWERS = {
+    ("eks", "CreateAddon"): create_addon,
+    ("eks", "DescribeAddon"): describe_addon,
+    ("eks", "ListAddons"): list_addons,
+    ("eks", "UpdateAddon"): update_addon,
+    ("eks", "DeleteAddon"): delete_addon,
+}
+
+
+EBS_POLICIES = {
+    "arn:aws:iam::aws:policy/AmazonEBSCSIDriverPolicyV2",
+    "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy",
+}
+"""Either of them lets the EBS CSI driver work (EBS CSI page)."""
+
+
+def has_aws_credentials(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -> bool:
+    """Say whether the driver is allowed to work, by one of the three ways."""
+    return (
+        _web_identity(cloud, cluster, one, str(document.get("serviceAccountRoleArn", "")))
+        or _pod_identity(cloud, cluster, one)
+        or any(
+            _allowed(cloud, str(group.document["nodeRole"]))
+            for group in cluster.nodegroups.values()
+        )
+    )
+
+
+def _allowed(cloud: Cloud, arn: str) -> bool:
+    role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1])
+    return role is not None and bool(EBS_POLICIES & iam.visible_policies(cloud, role))
+
+
+def _web_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo, arn: str) -> bool:
+    """Check the role's trust, and that IAM knows the cluster's OIDC issuer as a provider."""
+    role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1]) if arn else None
+    if role is None or not _allowed(cloud, arn):
+        return False
+    issuer = str(cluster.document["identity"]["oidc"]["issuer"]).removeprefix("https://")
+    provider = f"arn:aws:iam::{role.account_id}:oidc-provider/{issuer}"
+    if provider not in cloud.backend("iam").open_id_providers:
+        return False
+    wanted = {
+        f"{issuer}:aud": "sts.amazonaws.com",
+        f"{issuer}:sub": f"system:serviceaccount:kube-system:{one.service_account}",
+    }
+    return iam.trusts_web_identity(role, provider=provider, claims=wanted)
+
+
+def _pod_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo) -> bool:
+    """Check the association of the service account; it needs the agent on the nodes."""
+    if POD_IDENTITY_AGENT not in cluster.addons:
+        return False
+    return any(
+        held["serviceAccount"] == one.service_account
+        and held["namespace"] == "kube-system"
+        and _allowed(cloud, held["roleArn"])
+        for held in cluster.associations.values()
+    )

@@ -1,0 +1,285 @@
+"""EKS clusters: made, described, listed and deleted.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
+https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteCluster.html
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_setup.rehearsal.aws.eks import access_entries, catalog, responses, validation
+from aws_setup.rehearsal.aws.eks.responses import paginate
+from aws_setup.rehearsal.aws.eks.store import (
+    Cluster,
+    Document,
+    call_ec2,
+    cluster_hooks,
+    current_time,
+    eks_arn,
+    region_store,
+    response_copy,
+)
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+
+
+def create_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateCluster: check everything, then CREATING until the latency is over."""
+    params = call.params
+    validation.check_name(params["name"])
+    here = region_store(cloud, call)
+    if params["name"] in here.clusters:
+        raise responses.in_use(
+            f"Cluster already exists with name: {params['name']}", clusterName=params["name"]
+        )
+    if len(here.clusters) >= cloud.settings.quotas.eks_clusters:
+        raise responses.over_limit("Cluster limit exceeded", clusterName=params["name"])
+    version = catalog.check_version(cloud, params.get("version"))
+    validation.check_cluster_role(cloud, call, params["roleArn"])
+    cluster = Cluster(
+        _document(cloud, call, version), creator=access_entries.caller_arn(cloud, call)
+    )
+    here.clusters[cluster.name] = cluster
+    cloud.later("cluster active", lambda: _finish(cloud, call, cluster))
+    return {"cluster": response_copy(cluster.document)}
+
+
+def _document(cloud: Cloud, call: Call, version: str) -> Document:
+    params = call.params
+    return {
+        "name": params["name"],
+        "arn": eks_arn(call, f"cluster/{params['name']}"),
+        "createdAt": current_time(cloud),
+        "version": version,
+        "roleArn": params["roleArn"],
+        "resourcesVpcConfig": _network(cloud, call),
+        "kubernetesNetworkConfig": {"serviceIpv4Cidr": "172.20.0.0/16", "ipFamily": "ipv4"}
+        | params.get("kubernetesNetworkConfig", {}),
+        "logging": logging_document(params.get("logging", {})),
+        "status": "CREATING",
+        "certificateAuthority": {},
+        "clientRequestToken": params.get("clientRequestToken"),
+        "platformVersion": "eks.7",
+        "tags": dict(params.get("tags") or {}),
+        "health": {"issues": []},
+        "accessConfig": _access_config(params.get("accessConfig", {})),
+        "upgradePolicy": {"supportType": "EXTENDED"} | params.get("upgradePolicy", {}),
+        "deletionProtection": bool(params.get("deletionProtection", False)),
+    }
+
+
+def _network(cloud: Cloud, call: Call) -> Document:
+    """Check the resourcesVpcConfig of a request and return the one that is described."""
+    asked = call.params["resourcesVpcConfig"]
+    found = validation.check_subnets(cloud, call, asked.get("subnetIds", []))
+    validation.check_zones(cloud, call, found)
+    vpc_id = found[0]["VpcId"]
+    validation.check_security_groups(cloud, call, asked.get("securityGroupIds", []), vpc_id)
+    public = bool(asked.get("endpointPublicAccess", True))
+    private = bool(asked.get("endpointPrivateAccess", False))
+    cidrs = list(asked.get("publicAccessCidrs") or (["0.0.0.0/0"] if public else []))
+    validation.check_endpoint(public, private, cidrs)
+    return {
+        "subnetIds": list(asked["subnetIds"]),
+        "securityGroupIds": list(asked.get("securityGroupIds", [])),
+        "vpcId": vpc_id,
+        "endpointPublicAccess": public,
+        "endpointPrivateAccess": private,
+        "publicAccessCidrs": cidrs,
+    }
+
+
+def _access_config(asked: Document) -> Document:
+    """Return the accessConfig; the API's default mode is CONFIG_MAP, the console's is not."""
+    default = {"bootstrapClusterCreatorAdminPermissions": True, "authenticationMode": "CONFIG_MAP"}
+    return default | asked
+
+
+def logging_document(asked: Document) -> Document:
+    """Return the logging of a cluster, every type in exactly one of the two lists."""
+    on = {
+        kind
+        for setup in asked.get("clusterLogging", [])
+        if setup.get("enabled")
+        for kind in setup.get("types", [])
+    }
+    off = [kind for kind in LOG_TYPES if kind not in on]
+    lists = [{"types": [kind for kind in LOG_TYPES if kind in on], "enabled": True}] if on else []
+    return {"clusterLogging": lists + ([{"types": off, "enabled": False}] if off else [])}
+
+
+def _finish(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+    """Make a cluster ACTIVE, or FAILED when its network went away meanwhile (API_ClusterIssue)."""
+    try:
+        _activate(cloud, call, cluster)
+    except AwsError as error:
+        issue = {"code": "Ec2SubnetNotFound", "message": error.message, "resourceIds": []}
+        cluster.document |= {"status": "FAILED", "health": {"issues": [issue]}}
+
+
+def _activate(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+    """Bring a cluster up: security group, interfaces, endpoint, CA and OIDC issuer appear."""
+    network = cluster.vpc
+    group = create_cluster_security_group(cloud, call, name=cluster.name, vpc_id=network["vpcId"])
+    network["clusterSecurityGroupId"] = group
+    subnets = validation.check_subnets(cloud, call, network["subnetIds"])
+    cluster.interfaces += create_control_plane_interfaces(
+        cloud,
+        call,
+        name=cluster.name,
+        subnets=subnets,
+        groups=[group, *network["securityGroupIds"]],
+    )
+    version = cluster.document["version"]
+    endpoint = cluster_hooks(cloud).endpoint(name=cluster.name, region=call.region, version=version)
+    issuer = f"https://oidc.eks.{call.region}.amazonaws.com/id/{uuid.uuid4().hex.upper()}"
+    cluster.document |= {
+        "endpoint": endpoint.url,
+        "certificateAuthority": {"data": endpoint.authority},
+        "identity": {"oidc": {"issuer": issuer}},
+        "status": "ACTIVE",
+    }
+    access_entries.create_bootstrap_entry(cloud, call, cluster)
+
+
+def describe_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeCluster."""
+    return {
+        "cluster": response_copy(region_store(cloud, call).cluster(call.params["name"]).document)
+    }
+
+
+def list_clusters(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListClusters, by name."""
+    return paginate("clusters", sorted(region_store(cloud, call).clusters), call.params)
+
+
+def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteCluster: refused while it has node groups, is protected or busy."""
+    cluster = region_store(cloud, call).cluster(call.params["name"])
+    if cluster.document["deletionProtection"]:
+        raise responses.invalid_request(
+            f"Cluster {cluster.name} has deletion protection enabled", clusterName=cluster.name
+        )
+    if cluster.nodegroups:
+        raise responses.in_use("Cluster has nodegroups attached", clusterName=cluster.name)
+    if cluster.status in {"CREATING", "UPDATING"}:
+        raise responses.in_use(
+            f"Cannot delete because cluster {cluster.name} is in state {cluster.status}",
+            clusterName=cluster.name,
+        )
+    if cluster.status != "DELETING":
+        cluster.document["status"] = "DELETING"
+        cloud.later("cluster deleted", lambda: _remove_cluster(cloud, call, cluster))
+    return {"cluster": response_copy(cluster.document)}
+
+
+def _remove_cluster(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+    """Remove a cluster with its interfaces and its security group."""
+    remove_interfaces(cloud, call, cluster)
+    remove_security_group(cloud, call, cluster)
+    del region_store(cloud, call).clusters[cluster.name]
+    cluster_hooks(cloud).deleted(name=cluster.name, region=call.region)
+
+
+ANSWERS = {
+    ("eks", "CreateCluster"): create_cluster,
+    ("eks", "DescribeCluster"): describe_cluster,
+    ("eks", "ListClusters"): list_clusters,
+    ("eks", "DeleteCluster"): delete_cluster,
+}
+
+
+INTERFACES = 2
+"""Network interfaces of a control plane; EKS makes two to four of them, in different zones."""
+
+
+def create_cluster_security_group(cloud: Cloud, call: Call, *, name: str, vpc_id: str) -> str:
+    """Make the cluster security group, which lets its members talk to each other."""
+    number = secrets.randbelow(10**10)
+    made = call_ec2(
+        cloud,
+        call,
+        "CreateSecurityGroup",
+        GroupName=f"eks-cluster-sg-{name}-{number}",
+        Description="EKS created security group applied to ENI that is attached to EKS Control "
+        "Plane master nodes, as well as any managed workloads.",
+        VpcId=vpc_id,
+        TagSpecifications=_tags("security-group", name, number),
+    )
+    group_id = str(made["GroupId"])
+    cloud.backend("ec2", call.region).create_tags([group_id], {"aws:eks:cluster-name": name})
+    rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}
+    call_ec2(
+        cloud,
+        call,
+        "AuthorizeSecurityGroupIngress",
+        GroupId=group_id,
+        IpPermissions=[rule],
+    )
+    return group_id
+
+
+def _tags(kind: str, name: str, number: int) -> list[dict[str, Any]]:
+    tags = {
+        "Name": f"eks-cluster-sg-{name}-{number}",
+        f"kubernetes.io/cluster/{name}": "owned",
+    }
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return [{"ResourceType": kind, "Tags": listed}]
+
+
+def create_control_plane_interfaces(
+    cloud: Cloud, call: Call, *, name: str, subnets: Sequence[Mapping[str, Any]], groups: list[str]
+) -> list[str]:
+    """Make the control plane's network interfaces, each in another zone, and return their ids."""
+    by_zone = {one["AvailabilityZone"]: one["SubnetId"] for one in reversed(subnets)}
+    made = []
+    for subnet_id in sorted(by_zone.values())[:INTERFACES]:
+        answer = call_ec2(
+            cloud,
+            call,
+            "CreateNetworkInterface",
+            SubnetId=subnet_id,
+            Groups=groups,
+            Description=f"Amazon EKS {name}",
+        )
+        made.append(str(answer["NetworkInterface"]["NetworkInterfaceId"]))
+    _attach(cloud, call, made)
+    return made
+
+
+def _attach(cloud: Cloud, call: Call, ids: Sequence[str]) -> None:
+    """Mark the interfaces as attached by EKS: the user can neither detach nor delete them."""
+    backend = cloud.backend("ec2", call.region)
+    for one in ids:
+        interface = backend.enis[one]
+        interface.status = "in-use"
+        interface.requester_managed = True
+
+
+def remove_interfaces(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+    """Delete the control plane's interfaces; those that are gone already are fine."""
+    backend = cloud.backend("ec2", call.region)
+    for one in cluster.interfaces:
+        if one in backend.enis:
+            backend.enis[one].status = "available"
+            call_ec2(cloud, call, "DeleteNetworkInterface", NetworkInterfaceId=one)
+    cluster.interfaces.clear()
+
+
+def remove_security_group(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+    """Delete the cluster security group; EKS leaves it behind when something still uses it."""
+    group_id = cluster.vpc.get("clusterSecurityGroupId")
+    try:
+        if group_id:
+            call_ec2(cloud, call, "DeleteSecurityGroup", GroupId=group_id)
+    except AwsError as error:
+        if error.code not in {"DependencyViolation", "InvalidGroup.NotFound"}:
+            raise

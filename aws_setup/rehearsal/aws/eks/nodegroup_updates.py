@@ -1,0 +1,163 @@
+"""Changes of a node group in place: UpdateNodegroupConfig and UpdateNodegroupVersion.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_setup.rehearsal.aws.eks import nodegroups, nodes, responses, updates
+from aws_setup.rehearsal.aws.eks import nodegroups as groupchecks
+from aws_setup.rehearsal.aws.eks.store import (
+    Cluster,
+    Document,
+    Nodegroup,
+    region_store,
+    response_copy,
+)
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import Call
+
+
+def _group(cloud: Cloud, call: Call) -> tuple[Cluster, Nodegroup]:
+    """Return the group of a call; refused while it is not ACTIVE or another update runs."""
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    group = cluster.nodegroup(call.params["nodegroupName"])
+    if group.busy or group.document["status"] not in {"ACTIVE", "DEGRADED"}:
+        raise responses.in_use(
+            f"Nodegroup {call.params['nodegroupName']} is in state {group.document['status']}"
+            + (f" with update {group.busy} in progress" if group.busy else ""),
+            clusterName=cluster.name,
+            nodegroupName=call.params["nodegroupName"],
+        )
+    return cluster, group
+
+
+def _start_nodegroup_update(
+    cloud: Cloud,
+    call: Call,
+    *,
+    of: tuple[Cluster, Nodegroup],
+    kind: str,
+    params: Document,
+    apply: Callable[[], None],
+) -> dict[str, Any]:
+    """Start an update of a node group: UPDATING until it has been applied."""
+    cluster, group = of
+    name = group.document["nodegroupName"]
+    update = updates.begin_update(cloud, cluster, kind, params, nodegroup=name)
+    group.busy = update.document["id"]
+    group.document["status"] = "UPDATING"
+
+    def finish() -> None:
+        apply()
+        group.busy = ""
+        group.document["status"] = "ACTIVE"
+        update.document["status"] = "Successful"
+        nodegroups.nodes_changed(cloud, call, cluster, group)
+
+    answer = {"update": response_copy(update.document)}
+    cloud.later("node group update", lambda: nodes.when_started(cloud, call, group, finish))
+    return answer
+
+
+def update_config(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateNodegroupConfig: sizes at once in the Auto Scaling group, labels and taints."""
+    cluster, group = _group(cloud, call)
+    params = call.params
+    sizes = groupchecks.check_scaling_config(
+        group.document["scalingConfig"] | (params.get("scalingConfig") or {})
+    )
+    if params.get("scalingConfig"):
+        cloud.call(
+            "autoscaling",
+            "UpdateAutoScalingGroup",
+            region=call.region,
+            AutoScalingGroupName=group.group_name,
+            MinSize=sizes["minSize"],
+            MaxSize=sizes["maxSize"],
+            DesiredCapacity=sizes["desiredSize"],
+        )
+
+    def apply() -> None:
+        group.document["scalingConfig"] = sizes
+        _labels(group.document, params.get("labels") or {})
+        _taints(group.document, params.get("taints") or {})
+        group.document["updateConfig"] |= params.get("updateConfig") or {}
+
+    told = _notify_labels_and_taints(params)
+    return _start_nodegroup_update(
+        cloud, call, of=(cluster, group), kind="ConfigUpdate", params=told, apply=apply
+    )
+
+
+def _notify_labels_and_taints(params: Document) -> Document:
+    sizes = params.get("scalingConfig") or {}
+    names = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredSize"}
+    told: Document = {names[key]: str(value) for key, value in sizes.items()}
+    labels = params.get("labels") or {}
+    if labels.get("addOrUpdateLabels"):
+        told["LabelsToAdd"] = labels["addOrUpdateLabels"]
+    if labels.get("removeLabels"):
+        told["LabelsToRemove"] = labels["removeLabels"]
+    return told
+
+
+def _labels(document: Document, change: Document) -> None:
+    document["labels"] |= change.get("addOrUpdateLabels") or {}
+    for key in change.get("removeLabels") or []:
+        document["labels"].pop(key, None)
+
+
+def _taints(document: Document, change: Document) -> None:
+    def named(taint: Document) -> tuple[Any, Any]:
+        return taint.get("key"), taint.get("effect")
+
+    added = change.get("addOrUpdateTaints") or []
+    dropped = {named(one) for one in [*added, *(change.get("removeTaints") or [])]}
+    kept = [one for one in document["taints"] if named(one) not in dropped]
+    document["taints"] = kept + list(added)
+
+
+def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdateNodegroupVersion: to the cluster's Kubernetes version."""
+    cluster, group = _group(cloud, call)
+    wants = call.params.get("version") or cluster.document["version"]
+    if wants != cluster.document["version"]:
+        raise responses.invalid_parameter(
+            f"Nodegroup version {wants} must be the cluster's {cluster.document['version']}"
+        )
+    released = f"{wants}.4-{nodegroups.RELEASE_DATE}"
+    template = _next_template(cloud, call, group)
+    if template:
+        nodes.replace_nodes(cloud, call, cluster, group, template["LaunchTemplateData"])
+
+    def apply() -> None:
+        group.document |= {"version": wants, "releaseVersion": released}
+        if template:
+            group.document["launchTemplate"]["version"] = str(template["VersionNumber"])
+
+    told = {"Version": wants, "ReleaseVersion": released}
+    return _start_nodegroup_update(
+        cloud, call, of=(cluster, group), kind="VersionUpdate", params=told, apply=apply
+    )
+
+
+def _next_template(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
+    """Return the template version to go to: of the group's own template, empty for none."""
+    found = groupchecks.check_launch_template(cloud, call)
+    has = group.document.get("launchTemplate", {})
+    if found and found["LaunchTemplateId"] != has.get("id"):
+        raise responses.invalid_parameter(
+            "You cannot change the launch template of a nodegroup, only its version"
+        )
+    same = found and str(found["VersionNumber"]) == has.get("version")
+    return {} if same else found
+
+
+ANSWERS = {
+    ("eks", "UpdateNodegroupConfig"): update_config,
+    ("eks", "UpdateNodegroupVersion"): update_version,
+}

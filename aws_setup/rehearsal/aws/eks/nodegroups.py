@@ -1,0 +1,326 @@
+"""Managed node groups: made, described, listed and deleted.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html
+https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteNodegroup.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from aws_setup.rehearsal.aws import iam
+from aws_setup.rehearsal.aws.eks import addons, nodes, responses, validation
+from aws_setup.rehearsal.aws.eks.responses import paginate
+from aws_setup.rehearsal.aws.eks.store import (
+    Cluster,
+    Document,
+    Nodegroup,
+    call_ec2,
+    current_time,
+    eks_arn,
+    region_store,
+    response_copy,
+)
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+RELEASE_DATE = "20261105"
+"""Date in the releaseVersion of the nodes' AMI."""
+JOIN_CHECK_INTERVAL_SECONDS = 60.0
+"""Pause between two looks at a group whose nodes do not join."""
+
+
+def create_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreateNodegroup: check everything, then CREATING until the nodes have joined."""
+    params = call.params
+    cluster = region_store(cloud, call).cluster(params["clusterName"])
+    validation.check_name(params["nodegroupName"])
+    if cluster.status not in {"ACTIVE", "UPDATING"}:
+        raise responses.invalid_request(
+            f"Cluster '{cluster.name}' is not in ACTIVE status", clusterName=cluster.name
+        )
+    if params["nodegroupName"] in cluster.nodegroups:
+        raise responses.in_use(
+            f"NodeGroup already exists with name {params['nodegroupName']} and cluster name "
+            f"{cluster.name}",
+            clusterName=cluster.name,
+            nodegroupName=params["nodegroupName"],
+        )
+    template = check_launch_template(cloud, call)
+    group = Nodegroup(_document(cloud, call, cluster, template))
+    cluster.nodegroups[params["nodegroupName"]] = group
+    data = template.get("LaunchTemplateData", {})
+    cloud.clock.after(1.0, lambda: _launch(cloud, call, cluster, group, data))
+    return {"nodegroup": response_copy(group.document)}
+
+
+def _document(cloud: Cloud, call: Call, cluster: Cluster, template: Document) -> Document:
+    params = call.params
+    check_nodegroup_subnets(cloud, call, cluster)
+    check_node_role(cloud, call, params["nodeRole"])
+    inside = template.get("LaunchTemplateData", {}).get("InstanceType")
+    types = list(params.get("instanceTypes") or ([inside] if inside else ["t3.medium"]))
+    check_instance_types(cloud, call, types)
+    name = params["nodegroupName"]
+    document = {
+        "nodegroupName": name,
+        "nodegroupArn": eks_arn(call, f"nodegroup/{cluster.name}/{name}/{uuid.uuid4()}"),
+        "clusterName": cluster.name,
+        "version": cluster.document["version"],
+        "releaseVersion": f"{cluster.document['version']}.4-{RELEASE_DATE}",
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
+        "status": "CREATING",
+        "capacityType": params.get("capacityType", "ON_DEMAND"),
+        "scalingConfig": check_scaling_config(params.get("scalingConfig") or {}),
+        "subnets": list(params["subnets"]),
+        "amiType": check_ami_type(params, cluster),
+        "nodeRole": params["nodeRole"],
+        "labels": dict(params.get("labels") or {}),
+        "taints": list(params.get("taints") or []),
+        "resources": {"autoScalingGroups": []},
+        "health": {"issues": []},
+        "updateConfig": {"maxUnavailable": 1} | (params.get("updateConfig") or {}),
+        "tags": dict(params.get("tags") or {}),
+    }
+    return document | _hardware(params, template, types)
+
+
+def _hardware(params: Document, template: Document, types: list[str]) -> Document:
+    """Return what a launch template decides or, without one, the request."""
+    if not template:
+        return {"instanceTypes": types, "diskSize": params.get("diskSize", 20)}
+    named = {
+        "id": template["LaunchTemplateId"],
+        "name": template["LaunchTemplateName"],
+        "version": str(template["VersionNumber"]),
+    }
+    given = {"instanceTypes": types} if params.get("instanceTypes") else {}
+    return given | {"launchTemplate": named}
+
+
+def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+    """Make the machines and look whether they joined when nodes usually have."""
+    if group.document["status"] != "CREATING":
+        return
+    nodes.create_node_access_entry(cloud, call, cluster, group)
+    try:
+        nodes.create_autoscaling_group(cloud, call, cluster, group, data)
+    except AwsError as error:
+        _failed(group, "AutoScalingGroupInvalidConfiguration", error)
+        return
+    deadline = cloud.clock.now() + cloud.latencies["node group gives up"]
+    _schedule_join_check(cloud, call, cluster, group, deadline)
+
+
+def _schedule_join_check(
+    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
+) -> None:
+    """Look at the group when nodes usually have joined, but not while machines still start."""
+
+    def look() -> None:
+        _check_joined(cloud, call, cluster, group, deadline)
+
+    cloud.later("node group active", lambda: nodes.when_started(cloud, call, group, look))
+
+
+def _check_joined(
+    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
+) -> None:
+    """Make the group ACTIVE; while nodes are missing say why, and give up at the deadline."""
+    document = group.document
+    if document["status"] != "CREATING":
+        return
+    try:
+        issue = nodes.node_health_issue(cloud, call, cluster, group)
+    except AwsError as error:
+        _failed(group, "Ec2SubnetNotFound", error)
+        return
+    document["health"]["issues"] = [issue] if issue else []
+    if not issue:
+        document["status"] = "ACTIVE"
+        nodes_changed(cloud, call, cluster, group)
+    elif _cannot_recover(cloud, issue) or cloud.clock.now() >= deadline:
+        document["status"] = "CREATE_FAILED"
+    else:
+        cloud.clock.after(
+            JOIN_CHECK_INTERVAL_SECONDS,
+            lambda: _check_joined(cloud, call, cluster, group, deadline),
+        )
+
+
+def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
+    """Give a group up for what another service refuses (API_Issue)."""
+    issue = {"code": code, "message": f"{error.message} ({error.code})", "resourceIds": []}
+    group.document |= {"status": "CREATE_FAILED", "health": {"issues": [issue]}}
+
+
+def _cannot_recover(cloud: Cloud, issue: Document) -> bool:
+    """Say whether EKS does not wait: wrong subnets, or a cloud in which time does not count."""
+    return issue["code"] == "Ec2SubnetInvalidConfiguration" or not cloud.clock.speed
+
+
+def nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    """Note that a group has other nodes than before: add-ons may run or starve."""
+    group.document["modifiedAt"] = current_time(cloud)
+    nodes.notify_nodes_changed(cloud, call, cluster, group)
+    addons.refresh_addons(cloud, cluster)
+
+
+def describe_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribeNodegroup."""
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    return {"nodegroup": response_copy(cluster.nodegroup(call.params["nodegroupName"]).document)}
+
+
+def list_nodegroups(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListNodegroups, by name."""
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    return paginate("nodegroups", sorted(cluster.nodegroups), call.params)
+
+
+def delete_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeleteNodegroup: EKS drains the nodes, then removes the machines."""
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    group = cluster.nodegroup(call.params["nodegroupName"])
+    if group.busy:
+        raise responses.in_use(
+            f"Nodegroup {call.params['nodegroupName']} has update {group.busy} in progress",
+            clusterName=cluster.name,
+        )
+    if group.document["status"] != "DELETING":
+        group.document["status"] = "DELETING"
+        half = cloud.latencies["node group deleted"] / 2
+        cloud.clock.after(half, lambda: nodes.remove_group(cloud, call, group))
+        cloud.later("node group deleted", lambda: _remove_nodegroup(cloud, call, cluster, group))
+    return {"nodegroup": response_copy(group.document)}
+
+
+def _remove_nodegroup(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    nodes.remove_group(cloud, call, group)
+    nodes.remove_template(cloud, call, group)
+    nodes_changed(cloud, call, cluster, group)
+    del cluster.nodegroups[group.document["nodegroupName"]]
+    addons.refresh_addons(cloud, cluster)
+
+
+ANSWERS = {
+    ("eks", "CreateNodegroup"): create_nodegroup,
+    ("eks", "DescribeNodegroup"): describe_nodegroup,
+    ("eks", "ListNodegroups"): list_nodegroups,
+    ("eks", "DeleteNodegroup"): delete_nodegroup,
+}
+
+
+AL2_LAST = (1, 32)
+"""Last Kubernetes version for which EKS published Amazon Linux 2 AMIs."""
+LARGEST_GROUP = 450
+"""Nodes in a node group (quota L-BD136A63)."""
+
+
+def check_node_role(cloud: Cloud, call: Call, arn: str) -> None:
+    """Check that the node role exists and that EC2 may assume it."""
+    name = validation.check_role_arn(arn, call.account)
+    iam.check_pass_role(cloud, call, arn)
+    role = iam.visible_role(cloud, name)
+    if role is None:
+        raise responses.invalid_parameter(f"The role with name {name} cannot be found.")
+    if not iam.trusts(role, "ec2.amazonaws.com"):
+        raise responses.invalid_parameter(
+            "Following required service principals [ec2.amazonaws.com] were not found in the "
+            f"trust relationships of nodeRole {arn}"
+        )
+
+
+def check_scaling_config(asked: Document) -> Document:
+    """Return the scalingConfig of a group; refuses sizes that do not fit each other."""
+    sizes = {"minSize": 1, "maxSize": 2, "desiredSize": 2} | asked
+    least, most, wanted = sizes["minSize"], sizes["maxSize"], sizes["desiredSize"]
+    if least < 0 or most < 1 or most > LARGEST_GROUP:
+        raise responses.invalid_parameter(f"minSize 0 or more, maxSize 1 to {LARGEST_GROUP}")
+    if least > most:
+        raise responses.invalid_parameter(f"Minimum capacity {least} can't be greater than {most}")
+    if not least <= wanted <= most:
+        raise responses.invalid_parameter(
+            f"desired capacity {wanted} can't be less than minSize {least} or greater than "
+            f"maxSize {most}"
+        )
+    return sizes
+
+
+def check_nodegroup_subnets(cloud: Cloud, call: Call, cluster: Cluster) -> list[dict[str, Any]]:
+    """Return the subnets of a group; they must be in the cluster's VPC."""
+    found = validation.check_subnets(cloud, call, call.params["subnets"])
+    if found[0]["VpcId"] != cluster.vpc["vpcId"]:
+        raise responses.invalid_parameter(
+            f"Subnets are not in the VPC of the cluster: {call.params['subnets']}"
+        )
+    return found
+
+
+def check_ami_type(params: Document, cluster: Cluster) -> str:
+    """Return the amiType of a group; Amazon Linux 2 ended with Kubernetes 1.32."""
+    kind = str(params.get("amiType", "AL2023_x86_64_STANDARD"))
+    version = tuple(int(part) for part in cluster.document["version"].split("."))
+    if kind.startswith("AL2_") and version > AL2_LAST:
+        raise responses.invalid_parameter(
+            f"AMI Type {kind} is only supported for kubernetes versions 1.32 or earlier"
+        )
+    return kind
+
+
+def check_instance_types(cloud: Cloud, call: Call, types: Sequence[str]) -> None:
+    """Check that the instance types exist."""
+    try:
+        call_ec2(cloud, call, "DescribeInstanceTypes", InstanceTypes=list(types))
+    except AwsError as error:
+        raise responses.invalid_parameter(
+            f"The following supplied instance types do not exist: {list(types)}"
+        ) from error
+
+
+def check_launch_template(cloud: Cloud, call: Call) -> Document:
+    """Return the launch template version of a request; empty when it names none.
+
+    EKS refuses what it sets itself: instance profile and subnets in the template, and disk size
+    and SSH access beside it.
+    """
+    asked = call.params.get("launchTemplate")
+    if not asked:
+        return {}
+    for key in ("diskSize", "remoteAccess"):
+        if call.params.get(key):
+            raise responses.invalid_parameter(f"{key} cannot be used with a launch template")
+    found = _version(cloud, call, asked)
+    data = found["LaunchTemplateData"]
+    if data.get("IamInstanceProfile"):
+        raise responses.invalid_parameter("Launch template must not specify IamInstanceProfile")
+    if any(one.get("SubnetId") for one in data.get("NetworkInterfaces", [])):
+        raise responses.invalid_parameter("Launch template must not specify a subnet")
+    if data.get("InstanceType") and call.params.get("instanceTypes"):
+        raise responses.invalid_parameter(
+            "Cannot specify instance types in launch template and API request"
+        )
+    return found
+
+
+def _version(cloud: Cloud, call: Call, asked: Document) -> Document:
+    if bool(asked.get("id")) == bool(asked.get("name")):
+        raise responses.invalid_parameter(
+            "Either the id or the name of a launch template is needed"
+        )
+    named = {"LaunchTemplateId": asked["id"]} if asked.get("id") else {}
+    named = named or {"LaunchTemplateName": asked["name"]}
+    version = str(asked.get("version") or "$Default")
+    try:
+        answer = call_ec2(
+            cloud, call, "DescribeLaunchTemplateVersions", Versions=[version], **named
+        )
+    except AwsError as error:
+        raise responses.invalid_parameter(error.message) from error
+    if not answer["LaunchTemplateVersions"]:
+        raise responses.invalid_parameter(f"Launch template version {version} is not there")
+    found: Document = answer["LaunchTemplateVersions"][0]
+    return found

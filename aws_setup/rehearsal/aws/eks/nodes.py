@@ -1,0 +1,310 @@
+"""The nodes of a node group: launch template, Auto Scaling group, and whether they can join.
+
+https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html
+https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from aws_setup.rehearsal.aws import iam
+from aws_setup.rehearsal.aws.ec2.images import Images
+from aws_setup.rehearsal.aws.eks import access_entries, node_join_checks, validation
+from aws_setup.rehearsal.aws.eks.hooks import NodegroupInfo, NodeInfo
+from aws_setup.rehearsal.aws.eks.store import Cluster, Document, Nodegroup, call_ec2, cluster_hooks
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+START_CHECK_INTERVAL_SECONDS = 5.0
+"""Pause between two looks at instances that are starting."""
+
+
+def create_autoscaling_group(
+    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+) -> None:
+    """Make the launch template and the Auto Scaling group of a node group.
+
+    `data` is the launch template that the user gave, which EKS copies; empty for none.
+    """
+    name = group.document["nodegroupName"]
+    unique = uuid.uuid4()
+    made = call_ec2(
+        cloud,
+        call,
+        "CreateLaunchTemplate",
+        LaunchTemplateName=f"eks-{unique}",
+        LaunchTemplateData=_template(cloud, call, cluster, group, data),
+        TagSpecifications=[
+            {"ResourceType": "launch-template", "Tags": _listed(_tags(cluster, name))}
+        ],
+    )
+    group.template_id = made["LaunchTemplate"]["LaunchTemplateId"]
+    sizes = group.document["scalingConfig"]
+    cloud.call(
+        "autoscaling",
+        "CreateAutoScalingGroup",
+        region=call.region,
+        AutoScalingGroupName=f"eks-{name}-{unique}",
+        LaunchTemplate={"LaunchTemplateId": group.template_id, "Version": "1"},
+        MinSize=sizes["minSize"],
+        MaxSize=sizes["maxSize"],
+        DesiredCapacity=sizes["desiredSize"],
+        VPCZoneIdentifier=",".join(group.document["subnets"]),
+        Tags=[one | {"PropagateAtLaunch": True} for one in _listed(_tags(cluster, name))],
+    )
+    group.document["resources"]["autoScalingGroups"] = [{"name": f"eks-{name}-{unique}"}]
+
+
+def replace_nodes(
+    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+) -> None:
+    """Replace every machine by one of a new version of EKS's own template."""
+    full = _template(cloud, call, cluster, group, data)
+    own = {"LaunchTemplateId": group.template_id}
+    made = call_ec2(cloud, call, "CreateLaunchTemplateVersion", LaunchTemplateData=full, **own)
+    version = str(made["LaunchTemplateVersion"]["VersionNumber"])
+    cloud.call(
+        "autoscaling",
+        "UpdateAutoScalingGroup",
+        region=call.region,
+        AutoScalingGroupName=group.group_name,
+        LaunchTemplate=own | {"Version": version},
+    )
+    ids = [one["InstanceId"] for one in all_instances(cloud, call, group)]
+    if ids:
+        call_ec2(cloud, call, "TerminateInstances", InstanceIds=ids)
+
+
+def _tags(cluster: Cluster, name: str) -> dict[str, str]:
+    return {
+        "eks:cluster-name": cluster.name,
+        "eks:nodegroup-name": name,
+        f"kubernetes.io/cluster/{cluster.name}": "owned",
+        "k8s.io/cluster-autoscaler/enabled": "true",
+        f"k8s.io/cluster-autoscaler/{cluster.name}": "owned",
+    }
+
+
+def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _template(
+    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+) -> Document:
+    """Return the data of EKS's own launch template: the user's, completed."""
+    document = group.document
+    size = document.get("diskSize", 20)
+    disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": size, "DeleteOnTermination": True}}
+    full: Document = {"ImageId": node_image(cloud, call), "BlockDeviceMappings": [disk]} | data
+    full.setdefault("InstanceType", (document.get("instanceTypes") or ["t3.medium"])[0])
+    inner = [one for one in full.get("NetworkInterfaces", []) if one.get("Groups")]
+    if not full.get("SecurityGroupIds") and not inner:
+        full["SecurityGroupIds"] = [cluster.vpc["clusterSecurityGroupId"]]
+    return full
+
+
+def describe_autoscaling_group(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
+    """Return the Auto Scaling group of a node group as described; empty when it is not there."""
+    if not group.group_name:
+        return {}
+    answer = cloud.call(
+        "autoscaling",
+        "DescribeAutoScalingGroups",
+        region=call.region,
+        AutoScalingGroupNames=[group.group_name],
+    )
+    found = answer["AutoScalingGroups"]
+    return dict(found[0]) if found else {}
+
+
+def when_started(cloud: Cloud, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
+    """Do `then` once no instance of the group is starting any more."""
+    if any(one["State"]["Name"] == "pending" for one in all_instances(cloud, call, group)):
+        cloud.clock.after(
+            START_CHECK_INTERVAL_SECONDS, lambda: when_started(cloud, call, group, then)
+        )
+    else:
+        then()
+
+
+def running_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+    """Return the running instances of a node group, as EC2 describes them."""
+    return [one for one in all_instances(cloud, call, group) if one["State"]["Name"] == "running"]
+
+
+def all_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+    """Return the instances of a node group in whatever state, as EC2 describes them."""
+    ids = [
+        one["InstanceId"]
+        for one in describe_autoscaling_group(cloud, call, group).get("Instances", [])
+    ]
+    if not ids:
+        return []
+    answer = call_ec2(cloud, call, "DescribeInstances", InstanceIds=ids)
+    return [one for held in answer["Reservations"] for one in held["Instances"]]
+
+
+def node_health_issue(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
+    """Return the health issue that keeps the nodes from joining; empty when all have joined."""
+    subnet = node_join_checks.public_subnet_without_addresses(cloud, call, group)
+    if subnet:
+        return _issue(
+            "Ec2SubnetInvalidConfiguration",
+            f"One or more Amazon EC2 Subnets of [{subnet}] for node group "
+            f"{group.document['nodegroupName']} does not automatically assign public IP "
+            "addresses to instances launched into it. If you want your instances to be assigned "
+            "a public IP address, then you need to enable auto-assign public IP address for the "
+            "subnet.",
+            [subnet],
+        )
+    wanted = group.document["scalingConfig"]["desiredSize"]
+    running = running_instances(cloud, call, group)
+    up = [one["InstanceId"] for one in running]
+    if len(up) < wanted:
+        return _launch_issue(cloud, call, group)
+    if up and not node_join_checks.can_join(
+        cloud, call, cluster=cluster, group=group, nodes=running
+    ):
+        return _issue("NodeCreationFailure", "Instances failed to join the kubernetes cluster", up)
+    return {}
+
+
+def _issue(code: str, message: str, ids: list[str]) -> Document:
+    return {"code": code, "message": message, "resourceIds": ids}
+
+
+def _launch_issue(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
+    activities = cloud.call(
+        "autoscaling",
+        "DescribeScalingActivities",
+        region=call.region,
+        AutoScalingGroupName=group.group_name,
+    )["Activities"]
+    failed = [one["StatusMessage"] for one in activities if one["StatusCode"] == "Failed"]
+    reason = failed[0] if failed else "Instances are not running yet"
+    limit = "VcpuLimitExceeded" in reason or "vCPU capacity" in reason
+    code = "InstanceLimitExceeded" if limit else "AsgInstanceLaunchFailures"
+    return _issue(code, f"Could not launch On-Demand Instances. {reason}", [group.group_name])
+
+
+def create_node_access_entry(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    """Give the node role its access entry, as EKS does; one that is there stays as it is."""
+    arn = group.document["nodeRole"]
+    setup = cluster.document["accessConfig"]
+    if setup["authenticationMode"] == "CONFIG_MAP" or arn in cluster.entries:
+        return
+    role = iam.visible_role(cloud, validation.check_role_arn(arn, call.account))
+    if role is not None:
+        access_entries.add_access_entry(
+            cloud, call, cluster, arn, principal_id=role.id, kind="EC2_LINUX"
+        )
+        access_entries.notify_access_changed(cloud, cluster)
+
+
+def notify_nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+    """Tell the API server's player which nodes the group has now."""
+    nodes = tuple(
+        NodeInfo(
+            instance_id=one["InstanceId"],
+            private_ip=one["PrivateIpAddress"],
+            private_dns=one["PrivateDnsName"],
+            instance_type=one["InstanceType"],
+            zone=one["Placement"]["AvailabilityZone"],
+        )
+        for one in running_instances(cloud, call, group)
+    )
+    view = NodegroupInfo(
+        cluster=cluster.name,
+        name=group.document["nodegroupName"],
+        labels=dict(group.document["labels"]),
+        taints=tuple(group.document["taints"]),
+        nodes=nodes,
+    )
+    cluster_hooks(cloud).nodegroup_changed(view)
+
+
+def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+    """Delete the Auto Scaling group with its instances; already gone is fine."""
+    if cloud.faults.leaves_interfaces():
+        _leave_cni_interfaces(cloud, call, group)
+    if describe_autoscaling_group(cloud, call, group):
+        cloud.call(
+            "autoscaling",
+            "DeleteAutoScalingGroup",
+            region=call.region,
+            AutoScalingGroupName=group.group_name,
+            ForceDelete=True,
+        )
+
+
+def _leave_cni_interfaces(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+    """Leave a CNI interface of each node behind, as the plug-in does when it is cut off.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
+    """
+    for one in all_instances(cloud, call, group):
+        if one["State"]["Name"] != "running":
+            continue
+        tags = {
+            "cluster.k8s.amazonaws.com/name": group.document["clusterName"],
+            "node.k8s.amazonaws.com/instance_id": one["InstanceId"],
+        }
+        call_ec2(
+            cloud,
+            call,
+            "CreateNetworkInterface",
+            SubnetId=one["SubnetId"],
+            Groups=[held["GroupId"] for held in one["SecurityGroups"]],
+            Description=f"aws-K8S-{one['InstanceId']}",
+            TagSpecifications=[{"ResourceType": "network-interface", "Tags": _listed(tags)}],
+        )
+
+
+def remove_template(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+    """Delete EKS's launch template; already gone is fine."""
+    try:
+        if group.template_id:
+            call_ec2(cloud, call, "DeleteLaunchTemplate", LaunchTemplateId=group.template_id)
+    except AwsError as error:
+        if not error.code.startswith("InvalidLaunchTemplateId"):
+            raise
+
+
+NODE_IMAGE = "ami-0e4500000000a2023"
+"""Stands for the EKS-optimised Amazon Linux 2023 AMI, whose id AWS changes with each release."""
+AMAZON = "602401143452"
+"""Account that publishes the EKS-optimised AMIs."""
+
+
+def node_image(cloud: Cloud, call: Call) -> str:
+    """Return the AMI that EKS launches nodes with; it is in the call's region from then on."""
+    cloud.room(Images).setdefault(
+        (call.region, NODE_IMAGE),
+        {
+            "ImageId": NODE_IMAGE,
+            "Name": "amazon-eks-node-al2023-x86_64-standard-1.35-v20261105",
+            "OwnerId": AMAZON,
+            "State": "available",
+            "Public": True,
+            "Architecture": "x86_64",
+            "ImageType": "machine",
+            "RootDeviceName": "/dev/xvda",
+            "RootDeviceType": "ebs",
+            "VirtualizationType": "hvm",
+            "Hypervisor": "xen",
+            "EnaSupport": True,
+            "CreationDate": "2026-11-05T00:00:00.000Z",
+            "BlockDeviceMappings": [
+                {
+                    "DeviceName": "/dev/xvda",
+                    "Ebs": {"DeleteOnTermination": True, "VolumeSize": 20, "VolumeType": "gp3"},
+                }
+            ],
+            "Tags": [],
+        },
+    )
+    return NODE_IMAGE

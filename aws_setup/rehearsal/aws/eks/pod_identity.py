@@ -1,0 +1,138 @@
+"""Pod Identity associations: which role a service account of a cluster gets.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_CreatePodIdentityAssociation.html
+https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from aws_setup.rehearsal.aws import iam
+from aws_setup.rehearsal.aws.eks import responses, validation
+from aws_setup.rehearsal.aws.eks.responses import paginate
+from aws_setup.rehearsal.aws.eks.store import (
+    Cluster,
+    Document,
+    current_time,
+    eks_arn,
+    region_store,
+    response_copy,
+)
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import Call
+
+SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")
+
+
+def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
+    name = validation.check_role_arn(role_arn, call.account)
+    iam.check_pass_role(cloud, call, role_arn)
+    role = iam.visible_role(cloud, name)
+    if role is None or not iam.trusts(role, "pods.eks.amazonaws.com"):
+        raise responses.invalid_parameter(
+            f"Role with arn: {role_arn}, could not be assumed because it does not exist or the "
+            "trusted entity is not correct"
+        )
+
+
+def add_association(
+    cloud: Cloud,
+    call: Call,
+    cluster: Cluster,
+    *,
+    namespace: str,
+    account: str,
+    role_arn: str,
+    owner: str = "",
+    tags: dict[str, str] | None = None,
+) -> Document:
+    """Add an association for a service account; each has at most one."""
+    for one in cluster.associations.values():
+        if (one["namespace"], one["serviceAccount"]) == (namespace, account):
+            raise responses.in_use(f"Association already exists: {one['associationId']}")
+    _role(cloud, call, role_arn)
+    number = "a-" + secrets.token_hex(9)[:17]
+    document = {
+        "clusterName": cluster.name,
+        "namespace": namespace,
+        "serviceAccount": account,
+        "roleArn": role_arn,
+        "associationArn": eks_arn(call, f"podidentityassociation/{cluster.name}/{number}"),
+        "associationId": number,
+        "tags": dict(tags or {}),
+        "createdAt": current_time(cloud),
+        "modifiedAt": current_time(cloud),
+    } | ({"ownerArn": owner} if owner else {})
+    cluster.associations[number] = document
+    return document
+
+
+def create_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer CreatePodIdentityAssociation."""
+    params = call.params
+    made = add_association(
+        cloud,
+        call,
+        region_store(cloud, call).cluster(params["clusterName"]),
+        namespace=params["namespace"],
+        account=params["serviceAccount"],
+        role_arn=params["roleArn"],
+        tags=params.get("tags"),
+    )
+    return {"association": response_copy(made)}
+
+
+def _find_association(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    number = call.params["associationId"]
+    if number not in cluster.associations:
+        raise responses.not_found(f"No association found with associationId: {number}")
+    return cluster, cluster.associations[number]
+
+
+def describe_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DescribePodIdentityAssociation."""
+    return {"association": response_copy(_find_association(cloud, call)[1])}
+
+
+def list_associations(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListPodIdentityAssociations, of one namespace or service account where asked."""
+    asked = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
+    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
+    found = [
+        {key: one[key] for key in (*SUMMARY, "ownerArn") if key in one}
+        for one in cluster.associations.values()
+        if all(one[key] == value for key, value in asked.items())
+    ]
+    return paginate("associations", found, call.params)
+
+
+def update_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer UpdatePodIdentityAssociation: another role."""
+    _, one = _find_association(cloud, call)
+    if "roleArn" in call.params:
+        _role(cloud, call, call.params["roleArn"])
+        one |= {"roleArn": call.params["roleArn"], "modifiedAt": current_time(cloud)}
+    return {"association": response_copy(one)}
+
+
+def delete_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer DeletePodIdentityAssociation; one that an add-on owns goes with the add-on."""
+    cluster, one = _find_association(cloud, call)
+    if "ownerArn" in one:
+        raise responses.invalid_request(
+            f"The association {one['associationId']} is owned by {one['ownerArn']}"
+        )
+    del cluster.associations[one["associationId"]]
+    return {"association": response_copy(one)}
+
+
+ANSWERS = {
+    ("eks", "CreatePodIdentityAssociation"): create_association,
+    ("eks", "DescribePodIdentityAssociation"): describe_association,
+    ("eks", "ListPodIdentityAssociations"): list_associations,
+    ("eks", "UpdatePodIdentityAssociation"): update_association,
+    ("eks", "DeletePodIdentityAssociation"): delete_association,
+}

@@ -1,0 +1,135 @@
+"""Classic load balancers: their network interfaces block what they stand in, as on AWS.
+
+https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_CreateLoadBalancer.html
+https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-internet-facing-load-balancers.html
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+from aws_setup.rehearsal.aws.certificates import ServerCertificates
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.moto import backends_by_region
+from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+
+DNS_SUFFIX = "rehearsal.invalid"
+"""Domain that never resolves (RFC 2606), so that nobody talks to a stranger's load balancer."""
+
+
+class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
+    """The ids of the network interfaces of each load balancer, by region and name."""
+
+
+def _create(cloud: Cloud, call: Call) -> None:
+    """CreateLoadBalancer: quota, subnets or zones, groups and certificates are checked."""
+    params, held = call.params, cloud.backend("elb", call.region).load_balancers
+    name = params["LoadBalancerName"]
+    if name in held:
+        raise AwsError("DuplicateLoadBalancerName", f"The load balancer {name} exists already")
+    if len(held) >= cloud.settings.quotas.classic_load_balancers:
+        raise AwsError("TooManyLoadBalancers", "The quota of load balancers has been reached")
+    if bool(params.get("Subnets")) == bool(params.get("AvailabilityZones")):
+        raise AwsError("ValidationError", "Either AvailabilityZones or SubnetIds must be specified")
+    _check_groups(cloud, call)
+    _check_certificates(cloud, call)
+    if params.get("Subnets"):
+        _check_subnets(cloud, call)
+
+
+def _check_subnets(cloud: Cloud, call: Call) -> None:
+    try:
+        cloud.call("ec2", "DescribeSubnets", region=call.region, SubnetIds=call.params["Subnets"])
+    except AwsError as error:
+        raise AwsError("SubnetNotFound", error.message) from error
+
+
+def _check_groups(cloud: Cloud, call: Call) -> None:
+    ids = call.params.get("SecurityGroups") or []
+    try:
+        if ids:
+            cloud.call("ec2", "DescribeSecurityGroups", region=call.region, GroupIds=ids)
+    except AwsError as error:
+        raise AwsError("InvalidSecurityGroup", error.message, status=409) from error
+
+
+def _check_certificates(cloud: Cloud, call: Call) -> None:
+    """CreateLoadBalancer, CreateLoadBalancerListeners: the server certificate must exist."""
+    known = {
+        one["ServerCertificateMetadata"]["Arn"] for one in cloud.room(ServerCertificates).values()
+    }
+    for listener in call.params.get("Listeners") or []:
+        arn = listener.get("SSLCertificateId")
+        secure = listener.get("Protocol", "").upper() in {"HTTPS", "SSL"}
+        if (secure and not arn) or (arn and arn not in known):
+            raise AwsError(
+                "CertificateNotFound", f"Server Certificate not found for the key: {arn}"
+            )
+
+
+def _listeners(cloud: Cloud, call: Call) -> None:
+    if call.params["LoadBalancerName"] not in cloud.backend("elb", call.region).load_balancers:
+        message = f"There is no ACTIVE Load Balancer named '{call.params['LoadBalancerName']}'"
+        raise AwsError("LoadBalancerNotFound", message)
+    _check_certificates(cloud, call)
+
+
+def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """Give a load balancer its name on the internet and an interface in each subnet."""
+    name = call.params["LoadBalancerName"]
+    balancer = cloud.backend("elb", call.region).load_balancers[name]
+    number = zlib.crc32(f"{call.region}/{name}".encode())
+    inside = "internal-" if balancer.scheme == "internal" else ""
+    nowhere = f"{inside}{name}-{number}.{call.region}.elb.{DNS_SUFFIX}"
+    balancer.dns_name = cloud.settings.load_balancer_host or nowhere
+    answer["DNSName"] = balancer.dns_name
+    known = cloud.backend("ec2", call.region)
+    made = []
+    for place, subnet in enumerate(balancer.subnets):
+        interface = cloud.call(
+            "ec2",
+            "CreateNetworkInterface",
+            region=call.region,
+            SubnetId=subnet,
+            Groups=balancer.security_groups,
+            Description=f"ELB {name}",
+        )["NetworkInterface"]["NetworkInterfaceId"]
+        known.enis[interface].status = "in-use"
+        known.enis[interface].requester_managed = True
+        if balancer.scheme == "internet-facing":
+            known.enis[interface].public_ip = f"203.0.113.{10 + place}"
+        made.append(interface)
+    cloud.room(LoadBalancerInterfaces)[call.region, name] = made
+
+
+def _deleted(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    """Remove the interfaces of a deleted load balancer; that takes AWS a while."""
+    ids = cloud.room(LoadBalancerInterfaces).pop((call.region, call.params["LoadBalancerName"]), [])
+    known = cloud.backend("ec2", call.region)
+
+    def remove() -> None:
+        for one in ids:
+            known.enis.pop(one, None)
+
+    cloud.later("load balancer interfaces deleted", remove)
+
+
+def exists(cloud: Cloud) -> Iterable[Resource]:
+    """List the load balancers; every one of them bills."""
+    for region, backend in backends_by_region("elb").items():
+        for one in backend.load_balancers.values():
+            yield Resource(
+                "elb", "load balancer", one.name, region, bills=True, tags=dict(one.tags)
+            )
+
+
+BEFORE = {
+    ("elb", "CreateLoadBalancer"): _create,
+    ("elb", "CreateLoadBalancerListeners"): _listeners,
+}
+AFTER = {
+    ("elb", "CreateLoadBalancer"): _created,
+    ("elb", "DeleteLoadBalancer"): _deleted,
+}

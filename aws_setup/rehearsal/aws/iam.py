@@ -1,0 +1,263 @@
+"""IAM roles as other services see them: some seconds late, as IAM is eventually consistent.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.permissions import is_denied
+from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+
+INTERNAL_CLIENT = "rehearsal"
+"""Client of the calls that one service does for another, which need no permission."""
+
+
+class PropagationDelay:
+    """Which roles and attachments other services do not see yet, by the second they will."""
+
+    def __init__(self) -> None:
+        """Start with everything seen."""
+        self.until: dict[tuple[str, str], float] = {}
+
+    def hides(self, role_id: str, what: str, now: float) -> bool:
+        """Say whether a role (`what` is empty) or a thing on it is still unseen."""
+        return now < self.until.get((role_id, what), 0.0)
+
+
+def _find_role(cloud: Cloud, name: str) -> Any:
+    for role in cloud.backend("iam").roles.values():
+        if role.name == name:
+            return role
+    return None
+
+
+def _delay_visibility(cloud: Cloud, role_id: str, what: str) -> None:
+    if cloud.settings.lag and cloud.clock.speed:
+        until = cloud.clock.now() + cloud.latencies["iam visible"]
+        cloud.room(PropagationDelay).until[role_id, what] = until
+
+
+def visible_role(cloud: Cloud, name: str) -> Any:
+    """Return moto's role of a name as another service sees it; None while it does not."""
+    role = _find_role(cloud, name)
+    if role is None or cloud.room(PropagationDelay).hides(role.id, "", cloud.clock.now()):
+        return None
+    return role
+
+
+def visible_policies(cloud: Cloud, role: Any) -> set[str]:
+    """Return the ARNs of the managed policies that another service sees on a role."""
+    unseen, now = cloud.room(PropagationDelay), cloud.clock.now()
+    return {arn for arn in role.managed_policies if not unseen.hides(role.id, arn, now)}
+
+
+def _statements(role: Any, action: str) -> list[dict[str, Any]]:
+    document = json.loads(role.assume_role_policy_document)
+    held = document.get("Statement", [])
+    statements = held if isinstance(held, list) else [held]
+    return [
+        one
+        for one in statements
+        if one.get("Effect") == "Allow" and action in _listed(one.get("Action"))
+    ]
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def trusts(role: Any, service: str) -> bool:
+    """Say whether a service may assume a role by the role's trust policy."""
+    return any(
+        isinstance(one.get("Principal"), dict)
+        and service in _listed(one["Principal"].get("Service"))
+        for one in _statements(role, "sts:AssumeRole")
+    )
+
+
+def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) -> bool:
+    """Say whether a role can be assumed with a token of an OIDC provider that has these claims."""
+    for one in _statements(role, "sts:AssumeRoleWithWebIdentity"):
+        conditions = one.get("Condition", {})
+        asked = dict(conditions.get("StringEquals", {}))
+        if provider in _listed(one.get("Principal", {}).get("Federated")) and all(
+            claims.get(key) in _listed(value) for key, value in asked.items()
+        ):
+            return set(conditions) <= {"StringEquals"}
+    return False
+
+
+def check_pass_role(cloud: Cloud, call: Call, arn: str) -> None:
+    """Refuse a role that the caller may not hand to a service (iam:PassRole).
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    """
+    if not is_denied(cloud.settings, "iam:PassRole", call.access_key):
+        return
+    text = (
+        f"User: {cloud.settings.principal} is not authorized to perform: iam:PassRole on "
+        f"resource: {arn}"
+    )
+    code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
+    raise AwsError(code, text, status=403)
+
+
+def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    _delay_visibility(cloud, answer["Role"]["RoleId"], "")
+
+
+def _attached(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    _delay_visibility(
+        cloud, _find_role(cloud, call.params["RoleName"]).id, call.params["PolicyArn"]
+    )
+
+
+def _in_profile(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+    profile = cloud.backend("iam").instance_profiles[call.params["InstanceProfileName"]]
+    _delay_visibility(cloud, profile.id, "")
+
+
+def _check_pass_instance_profile(cloud: Cloud, call: Call) -> None:
+    """RunInstances: the caller may pass the profile's role, and EC2 sees the profile by now."""
+    asked = call.params.get("IamInstanceProfile") or {}
+    if asked and call.client != INTERNAL_CLIENT:
+        check_pass_role(cloud, call, str(asked.get("Arn") or asked.get("Name")))
+    for profile in cloud.backend("iam").instance_profiles.values():
+        hidden = cloud.room(PropagationDelay).hides(profile.id, "", cloud.clock.now())
+        if hidden and (asked.get("Arn") == profile.arn or asked.get("Name") == profile.name):
+            message = f"Value ({profile.name}) for parameter iamInstanceProfile.name is invalid. "
+            raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile name")
+
+
+def exists(cloud: Cloud) -> list[Resource]:
+    """List roles, instance profiles, OIDC providers and own policies; none of them bills."""
+    backend = cloud.backend("iam")
+    roles = [
+        Resource("iam", "role", role.name, "", tags=_resource_tags(role.tags))
+        for role in backend.roles.values()
+    ]
+    profiles = [Resource("iam", "instance profile", name, "") for name in backend.instance_profiles]
+    providers = [
+        Resource("iam", "oidc provider", arn, "", tags=_resource_tags(one.tag_list_type))
+        for arn, one in backend.open_id_providers.items()
+    ]
+    own = [
+        Resource("iam", "policy", arn, "")
+        for arn in backend.managed_policies
+        if not arn.startswith("arn:aws:iam::aws:")
+    ]
+    return roles + profiles + providers + own
+
+
+def _resource_tags(tags: Iterable[dict[str, str]] | None) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or []}
+
+
+AFTER = {
+    ("iam", "CreateRole"): _created,
+    ("iam", "AttachRolePolicy"): _attached,
+    ("iam", "AddRoleToInstanceProfile"): _in_profile,
+}
+BEFORE = {("ec2", "RunInstances"): _check_pass_instance_profile}
+
+
+def _client_ids_of(cloud: Cloud, call: Call) -> list[str]:
+    arn = call.params["OpenIDConnectProviderArn"]
+    held = cloud.backend("iam").open_id_providers.get(arn)
+    if held is None:
+        message = f"OpenIDConnect Provider not found for arn {arn}"
+        raise AwsError("NoSuchEntity", message, status=404)
+    found: list[str] = held.client_id_list
+    return found
+
+
+def add_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer AddClientIDToOpenIDConnectProvider; an id that is there already is no error."""
+    ids = _client_ids_of(cloud, call)
+    if call.params["ClientID"] not in ids:
+        ids.append(call.params["ClientID"])
+    return {}
+
+
+def remove_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer RemoveClientIDFromOpenIDConnectProvider; an id that is not there is no error."""
+    ids = _client_ids_of(cloud, call)
+    if call.params["ClientID"] in ids:
+        ids.remove(call.params["ClientID"])
+    return {}
+
+
+OIDC_PROVIDER_ANSWERS = {
+    ("iam", "AddClientIDToOpenIDConnectProvider"): add_client_id,
+    ("iam", "RemoveClientIDFromOpenIDConnectProvider"): remove_client_id,
+}
+
+
+PAGE = 100
+"""Results of a page unless MaxItems asks for fewer."""
+
+
+def simulate(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer SimulatePrincipalPolicy: allowed, or implicitDeny for what the deny list names.
+
+    The source must be a user or a role of the account: IAM does not simulate assumed-role
+    sessions or the root user.
+    """
+    arn = call.params["PolicySourceArn"]
+    if not arn.startswith(f"arn:aws:iam::{call.account}:"):
+        raise AwsError("InvalidInput", f"Invalid Entity Arn: {arn} does not clearly define entity")
+    if unique_id(cloud, arn) is None:
+        raise AwsError("NoSuchEntity", f"The entity {arn} cannot be found.", status=404)
+    caller = call.access_key if arn == cloud.settings.principal else arn
+    results = [
+        _result(action, resource, is_denied(cloud.settings, action, caller))
+        for action in call.params["ActionNames"]
+        for resource in call.params.get("ResourceArns") or ["*"]
+    ]
+    start = int(call.params.get("Marker") or 0)
+    end = start + int(call.params.get("MaxItems") or PAGE)
+    more = end < len(results)
+    answer = {"EvaluationResults": results[start:end], "IsTruncated": more}
+    return answer | ({"Marker": str(end)} if more else {})
+
+
+def _result(action: str, resource: str, denied: bool) -> dict[str, Any]:
+    return {
+        "EvalActionName": action,
+        "EvalResourceName": resource,
+        "EvalDecision": "implicitDeny" if denied else "allowed",
+        "MatchedStatements": [],
+        "MissingContextValues": [],
+    }
+
+
+SIMULATE_ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}
+
+
+def unique_id(cloud: Cloud, arn: str) -> str | None:
+    """Return the unique id of a user or role; None when IAM has no such principal."""
+    if arn == cloud.settings.principal:
+        return arn
+    backend = cloud.backend("iam")
+    for held in (backend.roles, backend.users):
+        for one in held.values():
+            if one.arn == arn:
+                return str(one.id)
+    return None
+
+
+def _identity(cloud: Cloud, call: Call) -> dict[str, Any]:
+    arn = cloud.settings.principal
+    return {"UserId": "AIDAREHEARSAL0000000A", "Account": call.account, "Arn": arn}
+
+
+STS_ANSWERS = {("sts", "GetCallerIdentity"): _identity}
+
+ANSWERS = {**OIDC_PROVIDER_ANSWERS, **SIMULATE_ANSWERS, **STS_ANSWERS}

@@ -1,0 +1,210 @@
+"""The Price List API: prices of what λFS's set-up uses, in us-east-1.
+
+https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
+https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-changes.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+SERVED_IN = ("us-east-1", "eu-central-1", "ap-south-1")
+"""Regions in which the Price List API has an endpoint."""
+
+PAGE = 100
+"""Products of a page at most."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product with its on-demand price."""
+
+    service: str
+    family: str
+    attributes: Mapping[str, str]
+    unit: str
+    usd: str
+
+    def listed(self, number: int) -> str:
+        """Return the product as a JSON string, as an item of PriceList is."""
+        sku = f"REHEARSAL{number:07d}"
+        term, rate = f"{sku}.JRTCKXETXF", f"{sku}.JRTCKXETXF.6YS6EN2CT7"
+        price = {
+            "rateCode": rate,
+            "unit": self.unit,
+            "beginRange": "0",
+            "endRange": "Inf",
+            "description": f"${self.usd} per {self.unit}",
+            "appliesTo": [],
+            "pricePerUnit": {"USD": self.usd},
+        }
+        offer = {
+            "sku": sku,
+            "effectiveDate": "2026-11-01T00:00:00Z",
+            "offerTermCode": "JRTCKXETXF",
+            "termAttributes": {},
+            "priceDimensions": {rate: price},
+        }
+        product = {"productFamily": self.family, "attributes": dict(self._shown()), "sku": sku}
+        whole = {
+            "product": product,
+            "serviceCode": self.service,
+            "terms": {"OnDemand": {term: offer}},
+            "version": "20261101000000",
+            "publicationDate": "2026-11-01T00:00:00Z",
+        }
+        return json.dumps(whole)
+
+    def _shown(self) -> Mapping[str, str]:
+        place = {
+            "servicecode": self.service,
+            "location": "US East (N. Virginia)",
+            "locationType": "AWS Region",
+            "regionCode": "us-east-1",
+        }
+        return place | dict(self.attributes)
+
+    def matches(self, field: str, value: str) -> bool:
+        """Say whether a TERM_MATCH filter accepts the product; names ignore case."""
+        held = {key.lower(): one for key, one in self._shown().items()}
+        held |= {"productfamily": self.family, "servicecode": self.service}
+        return held.get(field.lower()) == value
+
+
+def _machine(kind: str, usd: str, vcpu: int, memory: str) -> Product:
+    attributes = {
+        "instanceType": kind,
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+        "licenseModel": "No License required",
+        "marketoption": "OnDemand",
+        "operation": "RunInstances",
+        "usagetype": f"BoxUsage:{kind}",
+        "vcpu": str(vcpu),
+        "memory": memory,
+    }
+    return Product("AmazonEC2", "Compute Instance", attributes, "Hrs", usd)
+
+
+PRODUCTS = (
+    _machine("r5.large", "0.1260000000", 2, "16 GiB"),
+    _machine("r5.xlarge", "0.2520000000", 4, "32 GiB"),
+    _machine("r5.2xlarge", "0.5040000000", 8, "64 GiB"),
+    _machine("r5.4xlarge", "1.0080000000", 16, "128 GiB"),
+    _machine("r5.8xlarge", "2.0160000000", 32, "256 GiB"),
+    _machine("t3.medium", "0.0416000000", 2, "4 GiB"),
+    _machine("m5.xlarge", "0.1920000000", 4, "16 GiB"),
+    Product(
+        "AmazonEC2",
+        "Storage",
+        {
+            "volumeApiName": "gp3",
+            "volumeType": "General Purpose",
+            "usagetype": "EBS:VolumeUsage.gp3",
+        },
+        "GB-Mo",
+        "0.0800000000",
+    ),
+    Product(
+        "AmazonEC2",
+        "Storage",
+        {
+            "volumeApiName": "gp2",
+            "volumeType": "General Purpose",
+            "usagetype": "EBS:VolumeUsage.gp2",
+        },
+        "GB-Mo",
+        "0.1000000000",
+    ),
+    Product(
+        "AmazonEC2",
+        "NAT Gateway",
+        {"group": "NGW:NatGateway", "operation": "NatGateway", "usagetype": "NatGateway-Hours"},
+        "Hrs",
+        "0.0450000000",
+    ),
+    Product(
+        "AmazonEC2",
+        "NAT Gateway",
+        {"group": "NGW:NatGateway", "operation": "NatGateway", "usagetype": "NatGateway-Bytes"},
+        "GB",
+        "0.0450000000",
+    ),
+    Product(
+        "AmazonVPC",
+        "VpcPublicIPv4Address",
+        {"group": "VPCPublicIPv4Address", "usagetype": "PublicIPv4:InUseAddress"},
+        "Hrs",
+        "0.0050000000",
+    ),
+    Product(
+        "AmazonVPC",
+        "VpcPublicIPv4Address",
+        {"group": "VPCPublicIPv4Address", "usagetype": "PublicIPv4:IdleAddress"},
+        "Hrs",
+        "0.0050000000",
+    ),
+    Product(
+        "AmazonEKS",
+        "Compute",
+        {
+            "tiertype": "HAStandard",
+            "operation": "CreateOperation",
+            "usagetype": "USE1-AmazonEKS-Hours:perCluster",
+        },
+        "Hours",
+        "0.1000000000",
+    ),
+    Product(
+        "AmazonEKS",
+        "Compute",
+        {
+            "tiertype": "HAExtended",
+            "operation": "ExtendedSupport",
+            "usagetype": "USE1-AmazonEKS-Hours:extendedSupport",
+        },
+        "Hours",
+        "0.6000000000",
+    ),
+    Product(
+        "AWSELB",
+        "Load Balancer",
+        {"operation": "LoadBalancing", "usagetype": "LoadBalancerUsage"},
+        "Hrs",
+        "0.0250000000",
+    ),
+)
+"""Every product that this cloud has a price for."""
+
+
+def _check_region(call: Call) -> None:
+    if call.region not in SERVED_IN:
+        message = f"The Price List API has no endpoint in {call.region}: ask in {SERVED_IN}"
+        raise AwsError("NotFoundException", message)
+
+
+def get_products(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer GetProducts: all filters must match; no product is an empty list, not an error."""
+    _check_region(call)
+    params = call.params
+    known = [one for one in PRODUCTS if one.service == params["ServiceCode"]]
+    for one in params.get("Filters") or []:
+        if one["Type"] not in {"TERM_MATCH", "EQUALS"}:
+            raise AwsError("InvalidParameterException", f"filter type {one['Type']} not covered")
+        known = [product for product in known if product.matches(one["Field"], one["Value"])]
+    start = int(params.get("NextToken") or 0)
+    end = start + min(int(params.get("MaxResults") or PAGE), PAGE)
+    shown = [one.listed(PRODUCTS.index(one)) for one in known[start:end]]
+    more = {"NextToken": str(end)} if end < len(known) else {}
+    return {"FormatVersion": "aws_v1", "PriceList": shown} | more
+
+
+ANSWERS = {("pricing", "GetProducts"): get_products}

@@ -1,0 +1,121 @@
+"""Service Quotas: shows the values that the other services enforce.
+
+https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One quota: where it stands in Service Quotas and in this cloud's settings."""
+
+    service: str
+    code: str
+    name: str
+    setting: str
+    default: int
+    """AWS's default; an account that still has it has no applied value of its own."""
+
+
+QUOTAS = (
+    Quota(
+        "ec2",
+        "L-1216C47A",
+        "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
+        "vcpus",
+        5,
+    ),
+    Quota("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs", "elastic_ips", 5),
+    Quota("vpc", "L-F678F1CE", "VPCs per Region", "vpcs", 5),
+    Quota("vpc", "L-A4707A72", "Internet gateways per Region", "internet_gateways", 5),
+    Quota("vpc", "L-FE5A380F", "NAT gateways per Availability Zone", "nat_gateways_per_zone", 5),
+    Quota("eks", "L-1194D53C", "Clusters", "eks_clusters", 100),
+    Quota(
+        "autoscaling", "L-CDE20ADC", "Auto Scaling groups per region", "auto_scaling_groups", 500
+    ),
+    Quota(
+        "elasticloadbalancing",
+        "L-E9E9831D",
+        "Classic Load Balancers per Region",
+        "classic_load_balancers",
+        20,
+    ),
+)
+"""Every quota that this cloud knows."""
+
+
+def _find_quota(call: Call) -> list[Quota]:
+    service = call.params["ServiceCode"]
+    found = [one for one in QUOTAS if one.service == service]
+    if not found:
+        raise _missing()
+    return found
+
+
+def _missing() -> AwsError:
+    message = "The request failed because the specified service or quota does not exist."
+    return AwsError("NoSuchResourceException", message)
+
+
+def _shown(call: Call, one: Quota, value: int) -> dict[str, Any]:
+    return {
+        "ServiceCode": one.service,
+        "ServiceName": one.service,
+        "QuotaArn": f"arn:aws:servicequotas:{call.region}:{call.account}:{one.service}/{one.code}",
+        "QuotaCode": one.code,
+        "QuotaName": one.name,
+        "Value": float(value),
+        "Unit": "None",
+        "Adjustable": True,
+        "GlobalQuota": False,
+    }
+
+
+def _value(cloud: Cloud, one: Quota) -> int:
+    return int(getattr(cloud.settings.quotas, one.setting))
+
+
+def _named(call: Call) -> Quota:
+    for one in _find_quota(call):
+        if one.code == call.params["QuotaCode"]:
+            return one
+    raise _missing()
+
+
+def get(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer GetServiceQuota: only values that differ from the default are there."""
+    one = _named(call)
+    if _value(cloud, one) == one.default:
+        raise _missing()
+    return {"Quota": _shown(call, one, _value(cloud, one))}
+
+
+def get_default(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer GetAWSDefaultServiceQuota."""
+    one = _named(call)
+    return {"Quota": _shown(call, one, one.default)}
+
+
+def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListServiceQuotas with the values in force."""
+    return {"Quotas": [_shown(call, one, _value(cloud, one)) for one in _find_quota(call)]}
+
+
+def list_defaults(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer ListAWSDefaultServiceQuotas."""
+    return {"Quotas": [_shown(call, one, one.default) for one in _find_quota(call)]}
+
+
+ANSWERS = {
+    ("service-quotas", "GetServiceQuota"): get,
+    ("service-quotas", "GetAWSDefaultServiceQuota"): get_default,
+    ("service-quotas", "ListServiceQuotas"): list_all,
+    ("service-quotas", "ListAWSDefaultServiceQuotas"): list_defaults,
+}

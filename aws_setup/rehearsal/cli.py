@@ -1,0 +1,207 @@
+"""The command line of the rehearsal: the whole story, or with `serve` the cloud alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.core.admin_api import validation_message
+from aws_setup.rehearsal.core.cleanup import Cleanup, stop_event
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.demo import options
+from aws_setup.rehearsal.demo.options import MIN_SPEED, InvalidInput, check_port
+from aws_setup.rehearsal.demo.runner import run_demo
+from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
+from aws_setup.rehearsal.environment import (
+    Environment,
+    reason_for_inprocess_vms,
+    run_environment,
+    script_environment,
+    shell_commands,
+)
+
+PROGRAM = "python -m aws_setup.rehearsal"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 2 for bad input."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if words[:1] == ["serve"]:
+            return serve_until_stopped(_serve_argument_parser().parse_args(words[1:]))
+        return run_demo(options.check_options(_demo_argument_parser().parse_args(words)))
+    except InvalidInput as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def _demo_argument_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Rehearse the whole deployment on this computer: the three scripts do all "
+        "their work against an emulated AWS, from nothing to nothing, and nothing costs anything.",
+        epilog=f"{PROGRAM} serve: the emulated AWS alone, to try the scripts yourself "
+        "(serve --help). Exit codes: 0 all went as it should; 1 something did not; "
+        "2 it could not begin; 130 stopped.",
+    )
+    options.add_demo_arguments(parser)
+    return parser
+
+
+def _serve_argument_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} serve",
+        description="Run the emulated AWS, with machines, Kubernetes and OpenWhisk, until Ctrl-C; "
+        "it prints what to set in another terminal.",
+    )
+    add_serve_arguments(parser)
+    return parser
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `serve` to a command line."""
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="port on loopback (default: a free one)")
+    add(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="directory whose settings.json and faults.json are read at the start, "
+        "and to which calls.json and snapshot.json are written at the end",
+    )
+    add(
+        "--speed",
+        type=float,
+        metavar="X",
+        help="how many times faster than real (default 1); 0: instantly",
+    )
+    add("--chaos", type=int, metavar="SEED", help="let faults of every kind happen, by this number")
+    add(
+        "--machines",
+        type=Path,
+        metavar="DIR",
+        help="keep the machines' disks in this directory (default: a temporary one)",
+    )
+    add(
+        "--imitate-machines",
+        dest="imitate",
+        action="store_true",
+        help="imitate the machines even where real ones can run",
+    )
+
+
+def serve_until_stopped(options: argparse.Namespace) -> int:
+    """Serve; returns 0 after Ctrl-C.
+
+    Raises:
+        BadInput: the options or the files in the state directory cannot be.
+    """
+    settings = _settings(options)
+    faults = _read_json(options.state_dir, "faults.json", [])
+    if 0 < settings.speed < MIN_SPEED:
+        raise InvalidInput(
+            f"--speed {settings.speed:g} is too slow: it is 0, or at least {MIN_SPEED}"
+        )
+    check_port(options.port)
+    with stop_event() as stop, Cleanup() as guard:
+        disks = options.machines or guard.folder / "machines"
+        try:
+            with run_environment(
+                disks, settings, port=options.port, imitate=options.imitate
+            ) as running:
+                _add_faults(running.cloud, faults)
+                kit = Workspace(guard.folder, find_helm())
+                kit.pack(running)
+                _print(connection_instructions(running, kit))
+                while not stop.wait(0.5):
+                    pass
+                _write_state(options.state_dir, running.cloud)
+        except OSError as error:
+            raise InvalidInput(f"port {options.port}: {error.strerror or error}") from error
+        except SetupError as error:
+            raise InvalidInput(f"--machines: {error}") from error
+    _print("the rehearsal cloud has stopped", to=sys.stderr)
+    return 0
+
+
+def connection_instructions(running: Environment, kit: Workspace) -> str:
+    """Return what to set in another terminal, and what to try there."""
+    pairs = script_environment(running.cloud.url, running.cloud.settings.speed)
+    pairs["KUBECONFIG"] = str(kit.folder / "kubeconfig")
+    ssh = f"ssh -F {running.machines.ssh_config.resolve()} -i {kit.folder / 'key.pem'}"
+    lines = [
+        f"The rehearsal cloud listens on {running.cloud.url} (Ctrl-C stops it).",
+        *([f"Machines are imitated: {reason_for_inprocess_vms()}."] if running.imitated else []),
+        "",
+        shell_commands(pairs, path=str(kit.helm.parent)),
+        "",
+        "# then, where the scripts are, with a configuration that has a key pair and all of this:",
+        f"python create_aws_infrastructure.py -y {kit.config}",
+        f"python configure_eks_cluster.py -y {kit.config}",
+        f"python whisk_helper.py -y {kit.config} -n 20 --create -j {kit.folder / 'namenode.jar'}",
+        f"{ssh} 127.0.8.233",
+        "kubectl get nodes",
+    ]
+    return "\n".join(lines)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = _read_json(options.state_dir, "settings.json", {})
+    if not isinstance(given, dict):
+        raise InvalidInput(f"{options.state_dir / 'settings.json'}: it is not an object")
+    given.setdefault("lag", True)
+    if options.speed is not None:
+        given["speed"] = options.speed
+    if options.chaos is not None:
+        given["chaos"] = options.chaos
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise InvalidInput(f"settings: {validation_message(error)}") from error
+
+
+def _read_json(folder: Path | None, name: str, default: Any) -> Any:
+    if folder is None:
+        return default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{folder / name}: {error}") from error
+
+
+def _add_faults(cloud: RehearsalCloud, faults: Any) -> None:
+    try:
+        cloud.faults.add(*(faults if isinstance(faults, list) else [faults]))
+    except ValidationError as error:
+        raise InvalidInput(f"faults: {validation_message(error)}") from error
+
+
+def _write_state(folder: Path | None, cloud: RehearsalCloud) -> None:
+    if cloud.chaos:
+        _print(cloud.chaos.summary(), to=sys.stderr)
+    if folder is None:
+        return
+    calls = [asdict(call) for call in cloud.calls]
+    things = [asdict(thing) for thing in cloud.snapshot()]
+    files: dict[str, Any] = {"calls.json": calls, "snapshot.json": things}
+    if cloud.chaos:
+        files["chaos.json"] = cloud.chaos.report()
+    for name, content in files.items():
+        text = json.dumps(content, indent=1, default=str)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _print(text: str, *, to: Any = None) -> None:
+    (to or sys.stdout).write(text + "\n")
+    (to or sys.stdout).flush()

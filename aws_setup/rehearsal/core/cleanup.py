@@ -1,0 +1,64 @@
+"""A temporary folder and processes that do not outlive the rehearsal, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aws_setup.rehearsal.core import reaper
+
+
+class Cleanup:
+    """Has a warden, a process of its own, clean up when this one ends or is killed."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        """Make the folder, which stays with `keep`, and start the warden."""
+        self.folder = Path(tempfile.mkdtemp(prefix="lambda-fs-rehearsal-")).resolve()
+        command = [sys.executable, "-I", reaper.__file__, *([] if keep else [str(self.folder)])]
+        self._warden = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
+
+    def __enter__(self) -> Cleanup:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the warden go, which removes the folder."""
+        if self._warden.stdin:
+            with contextlib.suppress(OSError):
+                self._warden.stdin.close()
+        self._warden.wait()
+
+    @contextmanager
+    def over(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """End a process should this one be killed within the block."""
+        self._tell(f"+{process.pid}")
+        try:
+            yield
+        finally:
+            self._tell(f"-{process.pid}")
+
+    def _tell(self, line: str) -> None:
+        if self._warden.stdin:
+            with contextlib.suppress(OSError):
+                self._warden.stdin.write(f"{line}\n")
+
+
+@contextmanager
+def stop_event() -> Iterator[threading.Event]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, to be looked at between steps."""
+    stop = threading.Event()
+    names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, n)]
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    for name in names:
+        signal.signal(getattr(signal, name), lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)

@@ -1,0 +1,256 @@
+"""The cloud: takes one call at a time through the rules and moto, and keeps the books."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from moto.core.exceptions import ServiceException
+
+from aws_setup.rehearsal.core import moto, permissions, protocol
+from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.core.consistency import ConsistencyDelays
+from aws_setup.rehearsal.core.faults import ConnectionDropped, FaultRules
+from aws_setup.rehearsal.core.idempotency import ClientTokens
+from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
+from aws_setup.rehearsal.core.random_faults import RandomFaults
+from aws_setup.rehearsal.core.registry import RuleTables, collect_rules
+from aws_setup.rehearsal.core.settings import ACCOUNT, LATENCIES, Settings
+from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Cloud:
+    """One account of an emulated AWS; every request is handled under one lock."""
+
+    def __init__(
+        self, settings: Settings | None = None, *, clock: CloudClock | None = None
+    ) -> None:
+        """Start an empty cloud; moto's state is one per process, so the former cloud ends."""
+        self.settings = settings or Settings()
+        self.clock = clock or CloudClock(self.settings.speed)
+        self.latencies = LATENCIES | self.settings.latencies
+        self.calls = CallLog()
+        seed = self.settings.chaos
+        self.chaos = (
+            None if seed is None else RandomFaults(seed, self.clock.now, timed=self.clock.speed > 0)
+        )
+        self.faults = FaultRules(self.settings.seed, self.chaos)
+        self.lock = threading.RLock()
+        self._tables: RuleTables = collect_rules()
+        self._tokens = ClientTokens()
+        self._stale = ConsistencyDelays()
+        self._rooms: dict[type[Any], Any] = {}
+        moto.reset()
+        for start in self._tables.start:
+            start(self)
+
+    @property
+    def admin_routes(self) -> Mapping[tuple[str, str], Any]:
+        """Method and path below /_rehearsal -> the handler that a service module brings."""
+        return self._tables.admin_routes
+
+    def backend(self, service: str, region: str = "us-east-1") -> Any:
+        """Return moto's backend of a service in a region."""
+        return moto.backend(service, region)
+
+    def room(self, kind: type[T]) -> T:
+        """Return the one object of a class in which an area keeps its own state."""
+        if kind not in self._rooms:
+            self._rooms[kind] = kind()
+        found: T = self._rooms[kind]
+        return found
+
+    def later(self, latency: str, transition: Any) -> None:
+        """Apply `transition` after the delay of that name in the table of latencies."""
+        seconds = self.latencies[latency]
+        if self.chaos:
+            seconds = self.chaos.delay(latency, seconds)
+        self.clock.after(seconds, transition)
+
+    def ask(self, call: Call, /, **params: Any) -> dict[str, Any]:
+        """Return moto's answer to a call, with some parameters replaced (None: taken out).
+
+        Raises:
+            AwsError: moto refused.
+        """
+        merged = call.params | params
+        asked = replace(call, params={k: v for k, v in merged.items() if v is not None})
+        request = protocol.encode_request(asked, _authorization(asked))
+        return protocol.decode_answer(asked, moto.ask_moto(asked, request))
+
+    def look(self, call: Call, action: str, /, **params: Any) -> dict[str, Any]:
+        """Return moto's answer to another action of the call's service, in the same region."""
+        return self.ask(replace(call, action=action, params={}), **params)
+
+    def call(
+        self, service: str, action: str, /, *, region: str = "us-east-1", **params: Any
+    ) -> Any:
+        """Do a call from inside the cloud, all rules applied, as a service does for another.
+
+        Raises:
+            AwsError: it was refused.
+        """
+        made = Call(service, action, params, region, ACCOUNT, client="rehearsal")
+        with self.lock:
+            for before in self._tables.before.get(made.key, ()):
+                before(self, made)
+            answer = self._tables.answers.get(made.key)
+            result = answer(self, made) if answer else self.ask(made)
+            for after in self._tables.after.get(made.key, ()):
+                after(self, made, result)
+        return result
+
+    def snapshot(self) -> list[Resource]:
+        """Return everything that exists, in every service and region."""
+        with self.lock:
+            self.clock.apply_due()
+            return [thing for exists in self._tables.exists for thing in exists(self)]
+
+    def handle(self, request: HttpRequest) -> HttpAnswer:
+        """Answer one request.
+
+        Raises:
+            ConnectionBreaks: a fault says that there is no answer.
+        """
+        request_id = str(uuid.uuid4())
+        try:
+            call = protocol.decode(request)
+        except AwsError as error:
+            unknown = Call("sts", "GetCallerIdentity", {}, "", ACCOUNT)
+            return protocol.encode_error(unknown, error, request_id)
+        with self.lock:
+            return self._logged(call, request, request_id)
+
+    def _logged(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+        at, status, code = self.clock.now(), 0, ""
+        try:
+            answer = self._answer(call, request, request_id)
+            status = answer.status
+            if self.faults.loses_answer(call):
+                status = 0
+                raise ConnectionDropped
+        except (AwsError, ServiceException) as error:
+            refusal = error if isinstance(error, AwsError) else AwsError(error.code, error.message)
+            answer = protocol.encode_error(call, refusal, request_id)
+            status, code = answer.status, refusal.code
+        except ConnectionDropped:
+            raise
+        except Exception as error:
+            log.exception("%s.%s", call.service, call.action)
+            status, code = 500, "InternalFailure"
+            fault = AwsError(code, f"the rehearsal cloud has a fault: {error!r}", status=500)
+            answer = protocol.encode_error(call, fault, request_id)
+        finally:
+            self.calls.note(call, at=at, status=status, code=code)
+        return answer
+
+    def _answer(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+        self.clock.apply_due()
+        self.faults.before(call)
+        permissions.check_permission(self.settings, call)
+        earlier = self._tokens.earlier(call)
+        if earlier is not None:
+            return earlier
+        self._stale.check(call, self.clock.now())
+        for before in self._tables.before.get(call.key, ()):
+            before(self, call)
+        if call.service == "ec2" and call.params.get("DryRun"):
+            message = "Request would have succeeded, but DryRun flag is set."
+            raise AwsError("DryRunOperation", message, status=412)
+        answer = self._work(call, request, request_id)
+        self._tokens.keep(call, answer)
+        return answer
+
+    def _work(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+        """Let a rule or moto do the work; raises AwsError when either refuses."""
+        afters = self._tables.after.get(call.key, ())
+        if rule := self._tables.answers.get(call.key):
+            result = rule(self, call)
+        else:
+            raw = moto.ask_moto(call, request, request_id)
+            if raw.status < 300 and not afters and not self._must_see(call):
+                return raw
+            result = protocol.decode_answer(call, raw)
+        for after in afters:
+            after(self, call, result)
+        if call.reads:
+            self._stale.strip(call, result, self.clock.now())
+        elif seconds := self.faults.stale_seconds(call):
+            self._stale.hide(call, result, until=self.clock.now() + seconds)
+        return protocol.encode_answer(call, result, request_id)
+
+    def _must_see(self, call: Call) -> bool:
+        """Say whether the parsed answer is needed: a stale read is in force."""
+        if call.reads:
+            return self._stale.anything(self.clock.now())
+        return self.faults.may_be_stale()
+
+
+def _authorization(call: Call) -> str:
+    scope = f"{call.access_key or 'AKIAREHEARSAL0000000'}/20260101/{call.region}/{call.service}"
+    return f"AWS4-HMAC-SHA256 Credential={scope}/aws4_request, SignedHeaders=host, Signature=0"
+
+
+@dataclass(frozen=True)
+class CallLogEntry:
+    """One call in the log."""
+
+    number: int
+    at: float
+    """The cloud's seconds when it arrived."""
+    service: str
+    action: str
+    reads: bool
+    status: int
+    """The HTTP status; 0 when the connection was broken instead of an answer."""
+    code: str
+    """AWS's error code, empty when it went well."""
+    client: str
+    region: str
+    params: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Service and action, as in "ec2.CreateVpc"."""
+        return f"{self.service}.{self.action}"
+
+
+class CallLog(list[CallLogEntry]):
+    """The calls in the order in which they were answered."""
+
+    def note(self, call: Call, *, at: float, status: int, code: str) -> None:
+        """Add one call."""
+        self.append(
+            CallLogEntry(
+                number=len(self) + 1,
+                at=round(at, 3),
+                service=call.service,
+                action=call.action,
+                reads=call.reads,
+                status=status,
+                code=code,
+                client=call.client,
+                region=call.region,
+                params=call.params,
+            )
+        )
+
+    def writes(self) -> list[CallLogEntry]:
+        """Return the calls that were meant to change something."""
+        return [call for call in self if not call.reads]
+
+    def named(self, action: str) -> list[CallLogEntry]:
+        """Return the calls of one action."""
+        return [call for call in self if call.action == action]
+
+    def count(self, value: Any = None) -> Any:
+        """Return how often each "service.Action" was called (or, as a list does, `value`)."""
+        return Counter(call.name for call in self) if value is None else super().count(value)

@@ -1,0 +1,164 @@
+"""Faults, as data: which calls fail, which answers get lost, what is not seen yet."""
+
+from __future__ import annotations
+
+import fnmatch
+import random
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from aws_setup.rehearsal.core.random_faults import FaultKind, RandomFaults
+from aws_setup.rehearsal.core.settings import StrictModel
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+
+class CallMatcher(StrictModel):
+    """Which calls a fault meets: an action, and its n-th call, or a share of its calls."""
+
+    action: str = "*"
+    """The action, alone or with its service, `*` and `?` allowed: "RunInstances", "ec2.Create*"."""
+    calls: list[int] = Field(default_factory=list)
+    """Numbers of the calls of this action that are met, from 1; empty: by `percent`."""
+    percent: float = Field(default=100, ge=0, le=100)
+    """Share of the calls that are met, drawn with the cloud's seed."""
+    times: int = 0
+    """How often the fault happens at most; 0: no limit."""
+
+
+class FailCalls(CallMatcher):
+    """Calls that fail and do nothing."""
+
+    fault: Literal["fail"]
+    code: str
+    message: str = "injected by the rehearsal cloud"
+    status: int = Field(default=400, ge=400, le=599)
+
+
+class LoseResponse(CallMatcher):
+    """Calls that do their work and then break the connection instead of answering."""
+
+    fault: Literal["lose-answer"]
+
+
+class StaleReads(CallMatcher):
+    """Creates whose resource is not seen by other calls for some seconds."""
+
+    fault: Literal["stale-read"]
+    seconds: float = Field(ge=0)
+
+
+class NoCapacity(StrictModel):
+    """A zone without capacity for (some) instance types."""
+
+    fault: Literal["no-capacity"]
+    zone: str
+    instance_type: str = "*"
+
+
+class LeaveInterfaces(StrictModel):
+    """Node groups whose deletion leaves network interfaces of the CNI plug-in behind."""
+
+    fault: Literal["leave-interfaces"]
+
+
+class DropConnections(StrictModel):
+    """Everything from call N on: the connection breaks, nothing is done."""
+
+    fault: Literal["drop"]
+    from_call: int = Field(ge=1)
+    """Number of the first call that is dropped, of all calls since the start or `clear`."""
+
+
+Fault = Annotated[
+    FailCalls | LoseResponse | StaleReads | NoCapacity | LeaveInterfaces | DropConnections,
+    Field(discriminator="fault"),
+]
+FAULT_RULES: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
+
+
+class ConnectionDropped(Exception):
+    """The server closes the connection instead of answering."""
+
+
+class FaultRules:
+    """The faults in force, and what they have done so far."""
+
+    def __init__(self, seed: int = 1, chaos: RandomFaults | None = None) -> None:
+        """Start without rules; `chaos` adds faults of its own, drawn from a seed."""
+        self.rules: list[Fault] = []
+        self.chaos = chaos
+        self._seed = seed
+        self._random = random.Random(seed)
+        self._seen: dict[int, int] = {}
+        self._done: dict[int, int] = {}
+        self._calls = 0
+
+    def add(self, *rules: dict[str, Any]) -> None:
+        """Put faults in force; raises pydantic's ValidationError for an unknown one."""
+        self.rules.extend(FAULT_RULES.validate_python(list(rules)))
+
+    def clear(self) -> None:
+        """Take all faults away; counts and random numbers start anew."""
+        self.rules.clear()
+        self._random = random.Random(self._seed)
+        self._calls = 0
+        self._seen.clear()
+        self._done.clear()
+
+    def before(self, call: Call) -> None:
+        """Raise what a fault does to a call before its work is done."""
+        self._calls += 1
+        for rule in self.rules:
+            if isinstance(rule, DropConnections) and self._calls >= rule.from_call:
+                raise ConnectionDropped
+            if isinstance(rule, FailCalls) and self._meets(rule, call):
+                raise AwsError(rule.code, rule.message, status=rule.status)
+        if self.chaos and self.chaos.before(call) is FaultKind.DROPPED:
+            raise ConnectionDropped
+
+    def loses_answer(self, call: Call) -> bool:
+        """Say whether the answer of a call whose work is done gets lost; chaos may fail it."""
+        met = [r for r in self.rules if isinstance(r, LoseResponse) and self._meets(r, call)]
+        lost = self.chaos.after(call) if self.chaos else None
+        return bool(met) or lost is FaultKind.LOST
+
+    def stale_seconds(self, call: Call) -> float:
+        """Return for how long other calls do not see what this call created."""
+        met = [r for r in self.rules if isinstance(r, StaleReads) and self._meets(r, call)]
+        drawn = self.chaos.stale_seconds(call) if self.chaos else 0.0
+        return max((rule.seconds for rule in met), default=drawn)
+
+    def may_be_stale(self) -> bool:
+        """Say whether something that is created now may stay unseen for a while."""
+        return bool(self.chaos) or any(isinstance(rule, StaleReads) for rule in self.rules)
+
+    def no_capacity(self, zone: str, instance_type: str) -> bool:
+        """Say whether a zone has no capacity for an instance type."""
+        if self.chaos and self.chaos.no_capacity(zone, instance_type):
+            return True
+        return any(
+            isinstance(rule, NoCapacity)
+            and rule.zone == zone
+            and fnmatch.fnmatchcase(instance_type, rule.instance_type)
+            for rule in self.rules
+        )
+
+    def leaves_interfaces(self) -> bool:
+        """Say whether deleted node groups leave network interfaces behind."""
+        return any(isinstance(rule, LeaveInterfaces) for rule in self.rules)
+
+    def _meets(self, rule: CallMatcher, call: Call) -> bool:
+        names = (call.action, f"{call.service}.{call.action}")
+        if not any(fnmatch.fnmatchcase(name, rule.action) for name in names):
+            return False
+        mine = id(rule)
+        self._seen[mine] = self._seen.get(mine, 0) + 1
+        if rule.times and self._done.get(mine, 0) >= rule.times:
+            return False
+        if rule.calls:
+            met = self._seen[mine] in rule.calls
+        else:
+            met = self._random.random() * 100 < rule.percent
+        self._done[mine] = self._done.get(mine, 0) + met
+        return met

@@ -1,0 +1,103 @@
+"""The door to moto: its backends, its answers, and a fresh start."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import os
+from typing import Any
+
+from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest, to_moto_request
+from aws_setup.rehearsal.core.settings import ACCOUNT
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+RESPONSES = {
+    "autoscaling": "moto.autoscaling.responses:AutoScalingResponse",
+    "ec2": "moto.ec2.responses:EC2Response",
+    "eks": "moto.eks.responses:EKSResponse",
+    "elb": "moto.elb.responses:ELBResponse",
+    "elbv2": "moto.elbv2.responses:ELBV2Response",
+    "iam": "moto.iam.responses:IamResponse",
+    "service-quotas": "moto.servicequotas.responses:ServiceQuotasResponse",
+    "ssm": "moto.ssm.responses:SimpleSystemManagerResponse",
+    "sts": "moto.sts.responses:TokenResponse",
+}
+"""moto's class that answers each service; a service that is not here is answered by rules."""
+
+GLOBAL = {"iam", "sts"}
+"""Services of which moto keeps one backend for all regions."""
+
+
+@functools.cache
+def _responder(service: str) -> Any:
+    if service not in RESPONSES:
+        raise AwsError("InvalidAction", f"the rehearsal cloud has no {service} of this kind")
+    module, _, name = RESPONSES[service].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def backend(service: str, region: str) -> Any:
+    """Return moto's backend of a service in a region."""
+    from moto.backends import get_backend
+
+    name: Any = service.replace("-", "")
+    where = "aws" if service in GLOBAL else region
+    found: Any = get_backend(name)[ACCOUNT]
+    return found[where]
+
+
+def backends_by_region(service: str) -> dict[str, Any]:
+    """Return moto's backends of a service, by region, as far as they have been used."""
+    from moto.backends import get_backend
+
+    name: Any = service.replace("-", "")
+    return dict(get_backend(name)[ACCOUNT].items())
+
+
+def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAnswer:
+    """Return moto's answer to a request; raises AwsError where moto has none."""
+    responder = _responder(call.service)
+    asked = to_moto_request(call.service, call.region, request)
+    try:
+        status, headers, body = responder()._dispatch(asked, asked.raw_url, asked.headers)
+    except NotImplementedError as error:
+        code = "InvalidParameterValue" if "filter" in str(error).lower() else "InvalidAction"
+        raise AwsError(code, f"not in the rehearsal cloud: {error}") from error
+    raw = body.encode() if isinstance(body, str) else bytes(body)
+    named = {str(key): str(value) for key, value in dict(headers).items()}
+    raw = raw.replace(b">request-id<", f">{request_id}<".encode())
+    named["x-amzn-RequestId"] = request_id
+    return HttpAnswer(status=int(status), body=raw, headers=named)
+
+
+def reset() -> None:
+    """Empty every backend of moto: the cloud starts with nothing in it."""
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    from moto.core.base_backend import BackendDict
+    from moto.core.model_instances import reset_model_data
+
+    for backends in BackendDict._instances:
+        backends.clear()  # its own reset would first build every backend anew
+    BackendDict._instances.clear()
+    reset_model_data()
+    _keep_managed_policies()
+
+
+def _keep_managed_policies() -> None:
+    """Let moto read AWS's managed policies once per process: it takes a quarter of a second."""
+    from moto.iam.models import IAMBackend
+
+    if getattr(IAMBackend, "_read_once", False):
+        return
+    read: dict[str, list[Any]] = {}
+    original = IAMBackend._init_aws_policies
+
+    def policies(self: Any) -> list[Any]:
+        if self.region_name not in read:
+            read[self.region_name] = original(self)
+        return [copy.copy(policy) for policy in read[self.region_name]]
+
+    IAMBackend._init_aws_policies = policies
+    IAMBackend._read_once = True

@@ -1,0 +1,77 @@
+"""Who may do what: the state of the credentials and the deny list, with each service's codes."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from aws_setup.rehearsal.core.protocol import service_model
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.core.types import AwsError, Call
+
+IAM_PREFIX = {
+    "elb": "elasticloadbalancing",
+    "elbv2": "elasticloadbalancing",
+    "service-quotas": "servicequotas",
+}
+"""How IAM names services that botocore names otherwise."""
+
+ALWAYS_ALLOWED = {("sts", "GetCallerIdentity")}
+"""AWS answers it whatever the policies say (STS API reference, GetCallerIdentity)."""
+
+
+def iam_action(call: Call) -> str:
+    """Return IAM's name of a call's action, as in "ec2:RunInstances"."""
+    return f"{IAM_PREFIX.get(call.service, call.service)}:{call.action}"
+
+
+def check_permission(settings: Settings, call: Call) -> None:
+    """Raise AwsError when the credentials do not count or the deny list names the action."""
+    if settings.credentials == "expired":
+        raise _expired_credentials(call)
+    if settings.credentials == "unknown":
+        raise _unknown_credentials(call)
+    if call.key not in ALWAYS_ALLOWED and is_denied(settings, iam_action(call), call.access_key):
+        raise _access_denied(settings, call)
+
+
+def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
+    """Say whether the deny list takes an IAM action away from the caller."""
+    return any(
+        fnmatch.fnmatchcase(action.lower(), rule.action.lower())
+        and any(fnmatch.fnmatchcase(w, rule.principal) for w in (settings.principal, access_key))
+        for rule in settings.deny
+    )
+
+
+def _is_json(call: Call) -> bool:
+    return str(service_model(call.service).protocol) in ("json", "rest-json")
+
+
+def _expired_credentials(call: Call) -> AwsError:
+    if call.service == "ec2":
+        return AwsError("RequestExpired", "Request has expired.", status=400)
+    code = "ExpiredTokenException" if _is_json(call) else "ExpiredToken"
+    message = "The security token included in the request is expired"
+    return AwsError(code, message, status=403)
+
+
+def _unknown_credentials(call: Call) -> AwsError:
+    if call.service == "ec2":
+        message = "AWS was not able to validate the provided access credentials"
+        return AwsError("AuthFailure", message, status=401)
+    code = "UnrecognizedClientException" if _is_json(call) else "InvalidClientTokenId"
+    return AwsError(code, "The security token included in the request is invalid.", status=403)
+
+
+def _access_denied(settings: Settings, call: Call) -> AwsError:
+    who = settings.principal
+    text = f"User: {who} is not authorized to perform: {iam_action(call)}"
+    if call.service == "ec2":
+        return AwsError(
+            "UnauthorizedOperation",
+            f"You are not authorized to perform this operation. {text} "
+            "because no identity-based policy allows the action",
+            status=403,
+        )
+    code = "AccessDeniedException" if _is_json(call) else "AccessDenied"
+    return AwsError(code, f"{text} because no identity-based policy allows the action", status=403)

@@ -1,0 +1,133 @@
+"""What a rehearsal cloud is made of: zones, instance types, AMIs, quotas, who may do what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+ACCOUNT = "123456789012"
+"""The one account of the rehearsal cloud: the number AWS's own examples use."""
+
+
+class StrictModel(BaseModel):
+    """A model that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DeniedPermission(StrictModel):
+    """Takes a permission away."""
+
+    action: str
+    """IAM's name of the action, `*` and `?` allowed: "ec2:RunInstances", "iam:*"."""
+    principal: str = "*"
+    """ARN or access key of who is refused, `*` and `?` allowed."""
+
+
+class Image(StrictModel):
+    """An AMI that exists."""
+
+    id: str
+    name: str
+    region: str = "us-east-1"
+    deprecated: str = "2025-11-01T00:00:00.000Z"
+    """DeprecationTime; in the past means hidden unless asked for by id."""
+    second_disk_gb: int = 0
+    """Size of /dev/sdb, which is kept on termination; 0 means that there is none."""
+
+
+class Quotas(StrictModel):
+    """Service quotas (AWS's documented defaults, the vCPU one raised as λFS needs it)."""
+
+    vcpus: int = 640
+    elastic_ips: int = 5
+    vpcs: int = 5
+    internet_gateways: int = 5
+    nat_gateways_per_zone: int = 5
+    eks_clusters: int = 100
+    auto_scaling_groups: int = 500
+    classic_load_balancers: int = 20
+
+
+def _default_images() -> list[Image]:
+    """Return the λFS AMIs, which are public in us-east-1 only."""
+    named = {
+        "ami-079ac4c46055b2bdf": "lambdafs-client",
+        "ami-01d2cba66e4fe4e1e": "lambdafs-client-old",
+        "ami-0700bf4465e5fd16d": "lambdafs-zookeeper",
+        "ami-0ef872c16032b2aeb": "ndb-manager",
+        "ami-02b05337b4142f447": "ndb-datanode-type1",
+        "ami-0a3d55fdd1fe9a6b8": "ndb-datanode-type2",
+        "ami-093cb0299f0b291e6": "hopsfs-client-namenode",
+    }
+    return [
+        Image(id=key, name=name, second_disk_gb=100 if "zookeeper" in name else 0)
+        for key, name in named.items()
+    ]
+
+
+class Settings(StrictModel):
+    """Everything about the cloud that a test or a user may choose."""
+
+    speed: float = Field(default=1.0, ge=0, le=100_000)
+    """How many times faster than real the cloud's clock runs; 0: every delay is nothing."""
+    seed: int = 1
+    """Seed of the faults' random numbers."""
+    principal: str = f"arn:aws:iam::{ACCOUNT}:user/rehearsal"
+    """ARN of whoever calls."""
+    credentials: Literal["valid", "expired", "unknown"] = "valid"
+    """Whether AWS accepts the credentials that arrive."""
+    deny: list[DeniedPermission] = []
+    """Permissions taken away; everything else is allowed."""
+    images: list[Image] = Field(default_factory=_default_images)
+    """The AMIs that exist; no other does."""
+    quotas: Quotas = Field(default_factory=Quotas)
+    latencies: dict[str, float] = {}
+    """Delays in seconds which replace single entries of latencies.py."""
+
+    @field_validator("latencies")
+    @classmethod
+    def _known(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(value.keys() - LATENCIES.keys())
+        if unknown:
+            raise ValueError(f"there is no delay named {unknown[0]!r}")
+        return value
+
+    not_offered: dict[str, list[str]] = {}
+    """Zone name to the instance types that it does not offer."""
+    load_balancer_host: str = ""
+    """DNS name of every load balancer, such as localhost; empty: names that never resolve."""
+    chaos: int | None = None
+    """Seed of faults of every kind (chaos.py); none without one."""
+    lag: bool = False
+    """Whether new IAM roles stay unseen by other services for a while."""
+
+
+LATENCIES: dict[str, float] = {
+    "vpc": 1,
+    "subnet": 1,
+    "nat available": 114,
+    "nat deleted": 60,
+    "address free after nat": 5,
+    "instance running": 12,
+    "instance terminated": 45,
+    "instance stopped": 30,
+    "image available": 300,
+    "cluster active": 560,
+    "cluster deleted": 150,
+    "cluster update": 60,
+    "node group active": 110,
+    "node group gives up": 1980,
+    "node group deleted": 380,
+    "node group update": 60,
+    "addon active": 45,
+    "addon deleted": 10,
+    "access entry": 2,
+    "oidc provider": 1,
+    "iam visible": 7,
+    "auto scaling instances": 15,
+    "load balancer dns": 180,
+    "load balancer interfaces deleted": 60,
+}
+"""Delay of each transition, by name; settings may replace single ones."""

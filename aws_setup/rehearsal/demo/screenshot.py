@@ -1,0 +1,91 @@
+"""Writes the story into README.md and docs/rehearsal.svg anew, from a real run.
+
+`python -m aws_setup.rehearsal.demo.screenshot`: what is shown is the story's own lines, and of
+each script's output the last line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from io import StringIO
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+from aws_setup.rehearsal.demo.runner import ROOT
+
+README, PICTURE = ROOT / "README.md", ROOT / "docs" / "rehearsal.svg"
+BEGIN, END = "<!-- story -->\n```\n", "```\n<!-- end of story -->"
+WIDTH = 80
+COMMAND = "python -m aws_setup.rehearsal"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+def shown(lines: Iterable[str]) -> list[str]:
+    """Return what is shown of a story's output; the lines may have colours."""
+    opening, acts, ending = _parts([line.rstrip() for line in lines])
+    first = [line for line in opening if not re.match(r"helm |folder | ", plain(line))]
+    told = [line for act in acts for line in ("", *act[:2], *_gap(act))]
+    return [*first, *told, "", *ending]
+
+
+def plain(text: str) -> str:
+    """Return a text without its colours."""
+    return _COLOURS.sub("", text)
+
+
+def _parts(lines: list[str]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return the lines before the acts, those of each act, and the end's after its timelines."""
+    heads = [at for at, line in enumerate(lines) if plain(line).endswith("───")]
+    acts = [at for at in heads if re.match(r"\d+ of \d+: ", plain(lines[at]))]
+    after = [at for at in heads if at > acts[-1]]
+    bounds = zip(acts, [*acts[1:], after[0]], strict=True)
+    told = [[line for line in lines[start:end] if line.strip()] for start, end in bounds]
+    return [line for line in lines[: acts[0]] if line.strip()], told, lines[after[-1] :]
+
+
+def _gap(act: list[str]) -> list[str]:
+    return ["…", act[-1]] if len(act) > 3 else act[2:]
+
+
+def picture(lines: Iterable[str]) -> str:
+    """Return a picture of a terminal with these lines, as SVG that needs nothing else."""
+    console = Console(
+        record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    console.print(Text(f"$ {COMMAND}", style="bold"))
+    for line in lines:
+        console.print(Text.from_ansi(line), soft_wrap=True)
+    drawn = console.export_svg(title="rehearsal", theme=MONOKAI, unique_id="rehearsal")
+    return _FONTS.sub("", drawn)
+
+
+def main() -> int:
+    """Run the story and write both; return its exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "aws_setup.rehearsal"],
+        cwd=ROOT,
+        env=os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode == 0:
+        lines = shown(done.stdout.decode().splitlines())
+        PICTURE.write_text(picture(lines), encoding="utf-8")
+        text = README.read_text(encoding="utf-8")
+        before, _, rest = text.partition(BEGIN)
+        block = "".join(f"{plain(line)}\n" for line in lines)
+        README.write_text(before + BEGIN + block + END + rest.partition(END)[2], encoding="utf-8")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

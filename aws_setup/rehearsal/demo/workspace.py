@@ -1,0 +1,112 @@
+"""The researcher's folder: key pair, configuration, a NameNode's jar, and an environment."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from aws_setup.engine.history import RunRecord, read_events
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.demo.helm import CHART, helm_or_kubectl_path
+from aws_setup.rehearsal.demo.options import InvalidInput
+from aws_setup.rehearsal.environment import Environment, script_environment
+
+KEY_PAIR_NAME = "rehearsal"
+MAIN_CLASS_FILE = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
+JAR_BYTES = 200_000
+
+REMOVED_ENV_PREFIXES = ("AWS_", "WHISK_", "WSK_", "KUBE", "HELM_", "LAMBDA_FS_", "SSH_A")
+"""Beginnings of variables that would lead the scripts out of the rehearsal."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder that the scripts can start from."""
+
+    folder: Path
+    helm: Path
+
+    def pack(self, world: Environment) -> None:
+        """Write everything, and tell the cloud the key pair."""
+        self._make_key_pair(world)
+        self.build_jar(1)
+        config = {
+            "ssh_keypair_name": KEY_PAIR_NAME,
+            "ssh_key_path": str(self.folder / "key.pem"),
+            "user_public_ip": "52.94.76.7",
+            "infrastructure_json_path": str(self.folder / "infrastructure_json"),
+            "set_kube_context": True,
+            "zookeeper_jvm_heap_size": 256,
+            "openwhisk_chart": str(CHART),
+        }
+        text = yaml.safe_dump(config | world.config(), sort_keys=False)
+        self.config.write_text(text, encoding="utf-8")
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / "config_aws.yaml"
+
+    def build_jar(self, number: int) -> None:
+        """Write a jar with the class that NameNode actions start; each number is another build."""
+        with zipfile.ZipFile(self.folder / "namenode.jar", "w") as jar:
+            jar.writestr(MAIN_CLASS_FILE, b"\xca\xfe\xba\xbe")
+            jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
+
+    def runs(self) -> list[RunRecord]:
+        """Return the runs that the scripts have kept in their event log so far."""
+        log = self.folder / "infrastructure_json" / "lambda-fs.events.jsonl"
+        return read_events(log) if log.exists() else []
+
+    def _make_key_pair(self, world: Environment) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+        (self.folder / "key.pem").write_bytes(private)
+        (self.folder / "key.pem").chmod(0o600)
+        world.cloud.call("ec2", "ImportKeyPair", KeyName=KEY_PAIR_NAME, PublicKeyMaterial=public)
+
+    def environment(self, world: Environment, given: Mapping[str, str]) -> dict[str, str]:
+        """Return an environment with a home and a helm of its own, and no way to a real cloud."""
+        (self.folder / "home").mkdir(exist_ok=True)
+        home = str(self.folder / "home")
+        kept = {
+            name: value
+            for name, value in given.items()
+            if not name.upper().startswith(REMOVED_ENV_PREFIXES)
+            and not name.lower().endswith("_proxy")
+        }
+        path = f"{self.helm.parent}{os.pathsep}{given.get('PATH', '')}"
+        own = {"HOME": home, "USERPROFILE": home, "PATH": path}
+        return kept | own | script_environment(world.cloud.url, world.cloud.settings.speed)
+
+
+def find_helm() -> Path:
+    """Return helm from the PATH, else out of its package.
+
+    Raises:
+        BadInput: there is none for this system.
+    """
+    found = shutil.which("helm")
+    if found:
+        return Path(found)
+    try:
+        return helm_or_kubectl_path("helm")
+    except SetupError as error:
+        first = error.problems[0]
+        raise InvalidInput(f"{first.what}: {first.why}; {first.hint}") from error

@@ -1,1 +1,0 @@
-"""IAM's rules, an area a module."""

@@ -1,0 +1,114 @@
+"""How objects go: finalizers, grace, propagation to what they own, namespaces.
+
+https://kubernetes.io/docs/concepts/architecture/garbage-collection/
+https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
+"""
+
+from __future__ import annotations
+
+import copy
+
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.kinds import KINDS
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+
+FOREGROUND = "foregroundDeletion"
+CLAIM_IN_USE = "kubernetes.io/pvc-protection"
+GRACE = 30
+"""Seconds that a pod has to stop when nobody says otherwise."""
+
+PLURALS = {one.name: one.plural for one in KINDS.values()}
+
+
+def delete_object(
+    state: ObjectStore, plural: str, obj: KubeObject, *, options: KubeObject | None = None
+) -> KubeObject:
+    """Delete an object, or mark it when finalizers or grace keep it; returns it as it then is."""
+    options = options or {}
+    policy = options.get("propagationPolicy", "Background")
+    if policy == "Orphan":
+        _orphan_dependents(state, obj)
+    marked = copy.deepcopy(obj)
+    meta = marked["metadata"]
+    if policy == "Foreground" and state.owned(meta["uid"]):
+        meta["finalizers"] = [*meta.get("finalizers", []), FOREGROUND]
+    grace = _grace(plural, marked, options)
+    if not meta.get("finalizers") and not grace and plural != "namespaces":
+        state.remove(plural, marked)
+        return marked
+    if not meta.get("deletionTimestamp"):
+        meta["deletionTimestamp"] = state.now()
+        meta["deletionGracePeriodSeconds"] = grace
+        if plural == "namespaces":
+            marked["status"] = {"phase": "Terminating"}
+    return state.put(plural, marked)
+
+
+def _grace(plural: str, obj: KubeObject, options: KubeObject) -> int:
+    """Return the seconds of grace; only a pod on a node has any."""
+    spec = obj.get("spec") or {}
+    if plural != "pods" or not spec.get("nodeName"):
+        return 0
+    asked = options.get("gracePeriodSeconds")
+    if obj.get("status", {}).get("phase") in {"Succeeded", "Failed"}:
+        return 0
+    return int(spec.get("terminationGracePeriodSeconds", GRACE) if asked is None else asked)
+
+
+def _orphan_dependents(state: ObjectStore, owner: KubeObject) -> None:
+    uid = owner["metadata"]["uid"]
+    for one in state.owned(uid):
+        kept = copy.deepcopy(one)
+        references = kept["metadata"]["ownerReferences"]
+        kept["metadata"]["ownerReferences"] = [ref for ref in references if ref["uid"] != uid]
+        state.put(PLURALS[one["kind"]], kept)
+
+
+def collect_garbage(state: ObjectStore) -> None:
+    """Do what the garbage collector does: dependants of the dead, the marked, namespaces."""
+    alive = {obj["metadata"]["uid"] for obj in state.objects.values()}
+    for (plural, _, _), obj in list(state.objects.items()):
+        meta = obj["metadata"]
+        owners = [one["uid"] for one in meta.get("ownerReferences", [])]
+        if owners and not alive & set(owners) and "deletionTimestamp" not in meta:
+            delete_object(state, plural, obj)
+        elif "deletionTimestamp" in meta:
+            _finish(state, plural, obj)
+    for namespace in state.all("namespaces"):
+        if "deletionTimestamp" in namespace["metadata"]:
+            _empty_namespace(state, namespace)
+
+
+def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
+    """Remove a marked object when nothing keeps it any more."""
+    meta = obj["metadata"]
+    if FOREGROUND in meta.get("finalizers", []):
+        dependants = state.owned(meta["uid"])
+        for one in dependants:
+            if "deletionTimestamp" not in one["metadata"]:
+                delete_object(state, PLURALS[one["kind"]], one)
+        if not dependants:
+            remove_finalizer(state, plural, obj, FOREGROUND)
+    elif not meta.get("finalizers") and plural not in {"pods", "namespaces"}:
+        state.remove(plural, obj)
+
+
+def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer: str) -> None:
+    """Take one finalizer off an object, which goes when it was the last of a marked one."""
+    kept = copy.deepcopy(obj)
+    rest = [one for one in kept["metadata"].get("finalizers", []) if one != finalizer]
+    kept["metadata"]["finalizers"] = rest
+    state.put(plural, kept)
+    if not rest and "deletionTimestamp" in kept["metadata"] and plural != "pods":
+        state.remove(plural, kept)
+
+
+def _empty_namespace(state: ObjectStore, namespace: KubeObject) -> None:
+    """Delete what a namespace holds; when it is empty it goes."""
+    name = namespace["metadata"]["name"]
+    inside = [(key, obj) for key, obj in state.objects.items() if key[1] == name]
+    if not inside:
+        state.remove("namespaces", namespace)
+    for (plural, _, _), obj in inside:
+        if "deletionTimestamp" not in obj["metadata"]:
+            delete_object(state, plural, obj)

@@ -1,0 +1,303 @@
+"""What can go wrong, as data.
+
+Names are shell patterns (`owdev-invoker*`). A fault lasts until it is cleared, or for `times`
+requests where it says so.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.core.random_faults import FaultKind, FaultProbabilities, RandomFaults
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError
+
+
+class _Fault(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PodNotReady(_Fault):
+    """Pods run and never become ready; a warning event says why."""
+
+    fault: Literal["pod-not-ready"] = "pod-not-ready"
+    pod: str
+    reason: str = "Unhealthy"
+    message: str = "Readiness probe failed: connection refused"
+    log: str = ""
+
+
+class PodCrashes(_Fault):
+    """Containers end with exit code 1 again and again; a Job's pod fails."""
+
+    fault: Literal["pod-crashes"] = "pod-crashes"
+    pod: str
+    message: str = "Back-off restarting failed container"
+    log: str = "fatal: the program ended"
+
+
+class ImagePullFails(_Fault):
+    """The image of a pod cannot be pulled."""
+
+    fault: Literal["image-pull"] = "image-pull"
+    pod: str
+    message: str = "toomanyrequests: You have reached your pull rate limit"
+
+
+class ClaimUnbound(_Fault):
+    """The driver cannot make the volume of a claim."""
+
+    fault: Literal["claim-unbound"] = "claim-unbound"
+    claim: str = "*"
+    message: str = (
+        'failed to provision volume with StorageClass "gp3": rpc error: code = Internal desc = '
+        "Could not create volume: UnauthorizedOperation: You are not authorized to perform this "
+        "operation."
+    )
+
+
+class LoadBalancerPending(_Fault):
+    """The load balancer of a Service is not made."""
+
+    fault: Literal["balancer-pending"] = "balancer-pending"
+    service: str = "*"
+    message: str = "Error syncing load balancer: could not find any suitable subnets"
+
+
+class NodeNotReady(_Fault):
+    """A node does not become ready, or stops being so."""
+
+    fault: Literal["node-not-ready"] = "node-not-ready"
+    node: str = "*"
+    message: str = "container runtime network not ready: cni plugin not initialized"
+
+
+class ApiServerRestarting(_Fault):
+    """The API server breaks connections before it answers, for some requests."""
+
+    fault: Literal["restarting"] = "restarting"
+    times: int = 5
+
+
+class ApiServerDown(_Fault):
+    """The API server stops listening for some real seconds when it gets such a request."""
+
+    fault: Literal["down"] = "down"
+    seconds: float = Field(default=2.0, ge=0, le=600)
+    verb: str = "*"
+    resource: str = "*"
+    agent: str = "*"
+    times: int = 1
+
+
+class ErrorStatus(_Fault):
+    """Some requests get an error status instead of their answer."""
+
+    fault: Literal["status"] = "status"
+    status: int
+    verb: str = "*"
+    resource: str = "*"
+    times: int = 1
+    retry_after: int | None = None
+
+
+class ConcurrentWriter(_Fault):
+    """Somebody else changes the object right before a write arrives, which then conflicts."""
+
+    fault: Literal["second-writer"] = "second-writer"
+    resource: str
+    name: str = "*"
+    change: dict[str, Any] = Field(
+        default_factory=lambda: {"metadata": {"annotations": {"second-writer": "was-here"}}}
+    )
+    times: int = 1
+
+
+Fault = Annotated[
+    PodNotReady
+    | PodCrashes
+    | ImagePullFails
+    | ClaimUnbound
+    | LoadBalancerPending
+    | NodeNotReady
+    | ApiServerRestarting
+    | ApiServerDown
+    | ErrorStatus
+    | ConcurrentWriter,
+    Field(discriminator="fault"),
+]
+FAULTS: TypeAdapter[Fault] = TypeAdapter(Fault)
+
+
+class KubernetesFaults:
+    """The faults in force."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.rules: list[Fault] = []
+        self.version = 0
+        self.chaos: RandomApiFaults | None = None
+
+    def add(self, *rules: Fault | dict[str, Any]) -> None:
+        """Put faults in force, given as objects or as their JSON."""
+        self.rules += [FAULTS.validate_python(one) for one in rules]
+        self.version += 1
+
+    def clear(self) -> None:
+        """Let everything go well from now on."""
+        self.rules.clear()
+        self.version += 1
+
+    def pod(self, name: str) -> PodNotReady | PodCrashes | ImagePullFails | None:
+        """Return what is wrong with a pod."""
+        for one in self.rules:
+            if isinstance(one, PodNotReady | PodCrashes | ImagePullFails) and fnmatchcase(
+                name, one.pod
+            ):
+                return one
+        return None
+
+    def claim(self, name: str) -> str:
+        """Return why a claim is not bound; empty when nothing is wrong."""
+        found = (one for one in self.rules if isinstance(one, ClaimUnbound))
+        return next((one.message for one in found if fnmatchcase(name, one.claim)), "")
+
+    def balancer(self, service: str) -> str:
+        """Return why a Service gets no load balancer; empty when nothing is wrong."""
+        found = (one for one in self.rules if isinstance(one, LoadBalancerPending))
+        return next((one.message for one in found if fnmatchcase(service, one.service)), "")
+
+    def node(self, name: str) -> str:
+        """Return why a node is not ready; empty when nothing is wrong."""
+        found = (one for one in self.rules if isinstance(one, NodeNotReady))
+        return next((one.message for one in found if fnmatchcase(name, one.node)), "")
+
+    def breaks(self) -> bool:
+        """Say whether this connection breaks because the server restarts; counts."""
+        for one in self.rules:
+            if isinstance(one, ApiServerRestarting) and one.times > 0:
+                one.times -= 1
+                return True
+        return False
+
+    def down(self, verb: str, resource: str, agent: str) -> float:
+        """Return for how many seconds a request takes the server down; 0 for not; counts."""
+        for one in self.rules:
+            if not isinstance(one, ApiServerDown) or one.times <= 0:
+                continue
+            asked = ((verb, one.verb), (resource, one.resource), (agent, one.agent))
+            if all(fnmatchcase(value, pattern) for value, pattern in asked):
+                one.times -= 1
+                return one.seconds
+        return 0.0
+
+    def status(self, verb: str, resource: str) -> ErrorStatus | None:
+        """Return the error that a request gets instead of its answer; counts."""
+        for one in self.rules:
+            if not isinstance(one, ErrorStatus) or one.times <= 0:
+                continue
+            if fnmatchcase(verb, one.verb) and fnmatchcase(resource, one.resource):
+                one.times -= 1
+                return one
+        return None
+
+    def second_writer(self, resource: str, name: str) -> dict[str, Any]:
+        """Return what somebody else writes to an object now; empty for nothing; counts."""
+        for one in self.rules:
+            if not isinstance(one, ConcurrentWriter) or one.times <= 0:
+                continue
+            if one.resource == resource and fnmatchcase(name, one.name):
+                one.times -= 1
+                return one.change
+        return {}
+
+
+API_READ_FAULTS: FaultProbabilities = {
+    FaultKind.THROTTLED: 0.06,
+    FaultKind.FAILED: 0.04,
+    FaultKind.DROPPED: 0.04,
+    FaultKind.OUTAGE: 0.02,
+}
+API_WRITE_FAULTS: FaultProbabilities = {
+    FaultKind.THROTTLED: 0.10,
+    FaultKind.FAILED: 0.06,
+    FaultKind.LOST: 0.08,
+    FaultKind.DROPPED: 0.05,
+    FaultKind.CONFLICT: 0.15,
+    FaultKind.OUTAGE: 0.03,
+}
+API_WATCH_FAULTS: FaultProbabilities = {
+    FaultKind.THROTTLED: 0.05,
+    FaultKind.DROPPED: 0.05,
+    FaultKind.WATCH: 0.4,
+}
+HELM_FAULT_FACTOR = 0.1
+"""Helm asks for so much more than the scripts do that each of its requests meets less."""
+
+OUTAGE_SECONDS = (2.0, 12.0)
+"""How long nobody answers, in the cloud's time: EKS replaces one of its API servers."""
+
+RETRY_AFTER = 1
+"""Seconds that a 429 asks for, as the API server's priority and fairness does."""
+
+FAILURES = (
+    (500, "InternalError", "etcdserver: leader changed"),
+    (503, "ServiceUnavailable", "the server is currently unable to handle the request"),
+)
+_SUFFIX = re.compile(r"-[0-9a-f]{8,10}-[a-z0-9]{5}\b|[0-9a-f]{8,}")
+
+
+class RandomApiFaults:
+    """The faults of the API servers of one cloud."""
+
+    def __init__(self, chaos: RandomFaults, clock: CloudClock) -> None:
+        """Draw from the cloud's chaos; outages last on its clock."""
+        self._chaos, self._clock = chaos, clock
+        self._down_until = 0.0
+
+    def before(self, method: str, target: str, agent: str) -> FaultKind | None:
+        """Return what a request meets: DROPPED breaks it now, LOST after its work.
+
+        Raises:
+            ApiError: it is throttled, or the server fails.
+        """
+        if self._clock.now() < self._down_until:
+            return FaultKind.DROPPED
+        path, _, query = target.partition("?")
+        alike = f"{method} {_SUFFIX.sub('*', path)}"
+        watches = method == "GET" and "watch=" in query
+        menu = (
+            API_WATCH_FAULTS
+            if watches
+            else API_READ_FAULTS
+            if method == "GET"
+            else API_WRITE_FAULTS
+        )
+        if agent.startswith("Helm/"):
+            alike = f"helm {alike}"
+            menu = {kind: chance * HELM_FAULT_FACTOR for kind, chance in menu.items()}
+        if not self._chaos.timed:
+            menu = {kind: chance for kind, chance in menu.items() if kind is not FaultKind.OUTAGE}
+        met = self._chaos.meet(menu, alike)
+        if met is FaultKind.OUTAGE:
+            least, most = OUTAGE_SECONDS
+            lasts = least + (most - least) * self._chaos.plan.draw("outage", alike)
+            self._down_until = self._clock.now() + lasts
+            return FaultKind.DROPPED
+        if met is FaultKind.THROTTLED:
+            raise ApiError(
+                429,
+                "TooManyRequests",
+                "the server has received too many requests (chaos)",
+                details={"retryAfterSeconds": RETRY_AFTER},
+            )
+        if met is FaultKind.FAILED:
+            code, reason, text = FAILURES[
+                int(self._chaos.plan.draw("status", alike) * len(FAILURES))
+            ]
+            raise ApiError(code, reason, f"{text} (chaos)")
+        return met

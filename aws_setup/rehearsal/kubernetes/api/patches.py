@@ -1,0 +1,307 @@
+"""The three kinds of patch: JSON merge, strategic merge, JSON patch; and lists with merge keys.
+
+https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
+https://datatracker.ietf.org/doc/html/rfc6902 , https://datatracker.ietf.org/doc/html/rfc7386
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, bad_request
+
+LIST_KEYS: dict[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "secrets": ("name",),
+    "volumeMounts": ("mountPath",),
+    "ports": ("containerPort", "port"),
+    "conditions": ("type",),
+    "ownerReferences": ("uid",),
+    "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey",),
+}
+"""Lists that merge by a key, by field name; all others are replaced whole."""
+
+
+def list_key(field: str, items: list[Any]) -> str:
+    """Return the merge key of a list below `field`; empty when it is replaced whole."""
+    for key in LIST_KEYS.get(field, ()):
+        if items and all(isinstance(one, dict) and key in one for one in items):
+            return key
+    return ""
+
+
+def json_merge(target: Any, patch: Any) -> Any:
+    """Return `target` with a JSON merge patch applied."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = json_merge(result.get(key), value)
+    return result
+
+
+def strategic_merge(target: Any, patch: Any) -> Any:
+    """Return `target` with a strategic merge patch applied ($patch, $deleteFromPrimitiveList)."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    if patch.get("$patch") == "replace":
+        return {key: value for key, value in patch.items() if key != "$patch"}
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if key.startswith("$deleteFromPrimitiveList/"):
+            field = key.partition("/")[2]
+            result[field] = [one for one in result.get(field, []) if one not in value]
+        elif key.startswith("$"):
+            continue
+        elif value is None:
+            result.pop(key, None)
+        elif isinstance(value, list):
+            result[key] = _merge_list(key, result.get(key), value)
+        else:
+            result[key] = strategic_merge(result.get(key), value)
+    return result
+
+
+def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
+    replace = any(isinstance(one, dict) and one.get("$patch") == "replace" for one in patch)
+    entries = [one for one in patch if not (isinstance(one, dict) and one == {"$patch": "replace"})]
+    key = list_key(field, entries)
+    if field == "finalizers" and isinstance(target, list) and not replace:
+        return list(dict.fromkeys([*target, *patch]))
+    if not key or not isinstance(target, list) or replace:
+        kept = [one for one in entries if not isinstance(one, dict) or "$patch" not in one]
+        return copy.deepcopy(kept)
+    merged = {one.get(key): one for one in target}
+    for one in entries:
+        if one.get("$patch") == "delete":
+            merged.pop(one[key], None)
+        else:
+            merged[one[key]] = strategic_merge(merged.get(one[key], {}), one)
+    return list(merged.values())
+
+
+def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
+    """Return `target` with RFC 6902 operations applied.
+
+    Raises:
+        ApiError: 422 when a path is not there or a test fails, 400 for an unknown operation.
+    """
+    result = copy.deepcopy(target)
+    for one in operations:
+        try:
+            _operate(result, one)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            message = f"the server rejected our request due to an error in our request: {error!r}"
+            raise ApiError(422, "Invalid", message) from error
+    return result
+
+
+def _pointer(path: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
+def _holder(root: Any, path: list[str]) -> Any:
+    for part in path[:-1]:
+        root = root[int(part)] if isinstance(root, list) else root[part]
+    return root
+
+
+def _operate(root: KubeObject, one: KubeObject) -> None:
+    action, path = one["op"], _pointer(one["path"])
+    holder, last = _holder(root, path), path[-1]
+    if action in {"move", "copy"}:
+        source = _pointer(one["from"])
+        held = _holder(root, source)
+        value = copy.deepcopy(_read(held, source[-1]))
+        if action == "move":
+            _drop(held, source[-1])
+        _add(_holder(root, path), last, value)
+    elif action == "add":
+        _add(holder, last, one["value"])
+    elif action == "remove":
+        _drop(holder, last)
+    elif action == "replace":
+        _drop(holder, last)
+        _add(holder, last, one["value"])
+    elif action == "test":
+        if _read(holder, last) != one["value"]:
+            raise ValueError(f"testing value {one['path']} failed")
+    else:
+        raise bad_request(f"unknown JSON patch operation {action!r}")
+
+
+def _read(holder: Any, last: str) -> Any:
+    return holder[int(last)] if isinstance(holder, list) else holder[last]
+
+
+def _drop(holder: Any, last: str) -> None:
+    del holder[int(last) if isinstance(holder, list) else last]
+
+
+def _add(holder: Any, last: str, value: Any) -> None:
+    if isinstance(holder, list):
+        holder.insert(len(holder) if last == "-" else int(last), value)
+    else:
+        holder[last] = value
+
+
+Path = tuple[str, ...]
+"""Where a value is; an entry of a list with a merge key is named `[key=value]`."""
+
+SERVER_FIELDS = {"apiVersion", "kind", "status"}
+SERVER_METADATA_FIELDS = {
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+}
+
+
+def leaf_fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield every leaf of an object with its path; what the server owns is left out."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            if (not path and key in SERVER_FIELDS) or (
+                path == ("metadata",) and key in SERVER_METADATA_FIELDS
+            ):
+                continue
+            yield from leaf_fields(inner, (*path, key))
+    elif isinstance(value, list) and (key := list_key(path[-1] if path else "", value)):
+        for one in value:
+            yield from leaf_fields(one, (*path, f"[{key}={one[key]}]"))
+    else:
+        yield path, value
+
+
+class FieldManagers:
+    """Which manager owns which leaves, by the uid of the object."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._by_uid: dict[str, dict[str, set[Path]]] = {}
+
+    def written(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:
+        """Note a plain write: what it changed is the writer's, and nobody else's."""
+        old = dict(leaf_fields(before)) if before else {}
+        new = dict(leaf_fields(after))
+        changed = {path for path, value in new.items() if path not in old or old[path] != value}
+        gone = old.keys() - new.keys()
+        managers = self._by_uid.setdefault(after["metadata"]["uid"], {})
+        for held in managers.values():
+            held.difference_update(changed | gone)
+        managers.setdefault(manager, set()).update(changed)
+
+    def applied(self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool) -> None:
+        """Note an apply: the configuration's leaves are the manager's, and only those."""
+        mine = {path for path, _ in leaf_fields(config)}
+        managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
+        if force:
+            for held in managers.values():
+                held.difference_update(mine)
+        managers[manager] = mine
+
+    def check(self, current: KubeObject, config: KubeObject, manager: str) -> None:
+        """Refuse an apply that changes another manager's field.
+
+        Raises:
+            ApiError: 409, with one cause for each field.
+        """
+        now = dict(leaf_fields(current))
+        wanted = dict(leaf_fields(config))
+        causes = []
+        for other, held in self._by_uid.get(current["metadata"]["uid"], {}).items():
+            for path in sorted(held & wanted.keys()):
+                if other != manager and path in now and now[path] != wanted[path]:
+                    causes.append(_cause(other, path))
+        if causes:
+            plural = "conflicts" if len(causes) > 1 else "conflict"
+            fields = "; ".join(f"{one['message']}: {one['field']}" for one in causes)
+            raise ApiError(
+                409,
+                "Conflict",
+                f"Apply failed with {len(causes)} {plural}: {fields}",
+                details={"causes": causes},
+            )
+
+    def given_up(self, current: KubeObject, config: KubeObject, manager: str) -> set[Path]:
+        """Return what this manager applied before, leaves out now, and no other owns."""
+        managers = self._by_uid.get(current["metadata"]["uid"], {})
+        others: set[Path] = set()
+        for name, held in managers.items():
+            if name != manager:
+                others |= held
+        return managers.get(manager, set()) - {path for path, _ in leaf_fields(config)} - others
+
+
+def _cause(manager: str, path: Path) -> KubeObject:
+    field = "".join(part if part.startswith("[") else f".{part}" for part in path)
+    return {
+        "reason": "FieldManagerConflict",
+        "message": f'conflict with "{manager}"',
+        "field": field,
+    }
+
+
+def apply_configuration(current: KubeObject, config: KubeObject, drop: set[Path]) -> KubeObject:
+    """Return `current` with the applied configuration put in and `drop` taken out."""
+    result: KubeObject = _merge_value(current, config, "")
+    for path in drop:
+        _remove_leaf(result, path)
+    return result
+
+
+def _merge_value(target: Any, config: Any, field: str) -> Any:
+    if isinstance(config, dict) and isinstance(target, dict):
+        result = dict(target)
+        for key, value in config.items():
+            result[key] = _merge_value(target.get(key), value, key)
+        return result
+    if isinstance(config, list) and isinstance(target, list) and (key := list_key(field, config)):
+        named = {one.get(key): one for one in target}
+        for one in config:
+            named[one[key]] = _merge_value(named.get(one[key]), one, "")
+        return list(named.values())
+    return copy.deepcopy(config)
+
+
+def _remove_leaf(root: KubeObject, path: Path) -> None:
+    """Remove a leaf, and the containers that it leaves empty."""
+    holders: list[tuple[Any, Any]] = []
+    value: Any = root
+    for part in path:
+        at = _index(value, part)
+        if at is None:
+            return
+        holders.append((value, at))
+        value = value[at]
+    for depth, (holder, at) in enumerate(reversed(holders)):
+        if depth and not _is_empty(holder[at]):
+            break
+        del holder[at]
+
+
+def _index(value: Any, part: str) -> Any:
+    if isinstance(value, dict):
+        return part if part in value else None
+    if isinstance(value, list) and part.startswith("["):
+        key, _, wanted = part[1:-1].partition("=")
+        places = (n for n, one in enumerate(value) if str(one.get(key)) == wanted)
+        return next(places, None)
+    return None
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, dict | list) and not value

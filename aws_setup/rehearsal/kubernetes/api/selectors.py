@@ -1,0 +1,85 @@
+"""Label and field selectors.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
+https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject, bad_request
+
+_SET = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)$")
+_EQUAL = re.compile(r"^(?P<key>[^=!\s]+)\s*(?P<op>==|=|!=)\s*(?P<value>\S*)$")
+_KEY = re.compile(r"^(?P<no>!?)\s*(?P<key>[A-Za-z0-9./_-]+)$")
+
+Test = Callable[[dict[str, str]], bool]
+
+
+def by_labels(text: str) -> Test:
+    """Return the test of a label selector such as `a=b,c in (d, e),!f`.
+
+    Raises:
+        ApiError: 400, the selector is not one.
+    """
+    tests = [_term(term.strip()) for term in re.split(r",(?![^(]*\))", text) if term.strip()]
+    return lambda labels: all(test(labels) for test in tests)
+
+
+def _term(term: str) -> Test:
+    if found := _SET.match(term):
+        key, values = found["key"], {one.strip() for one in found["values"].split(",")}
+        inside = found["op"] == "in"
+        if inside:
+            return lambda labels: labels.get(key) in values
+        return lambda labels: labels.get(key) not in values
+    if found := _EQUAL.match(term):
+        name, wanted, same = found["key"], found["value"], found["op"] != "!="
+        return lambda labels: (labels.get(name) == wanted) == same
+    if found := _KEY.match(term):
+        held, no = found["key"], bool(found["no"])
+        return lambda labels: (held in labels) != no
+    raise bad_request(f"unable to parse requirement: {term!r}")
+
+
+def by_fields(text: str) -> Callable[[KubeObject], bool]:
+    """Return the test of a field selector such as `metadata.name=x,status.phase!=Running`.
+
+    Raises:
+        ApiError: 400, the selector is not one.
+    """
+    terms = []
+    for term in filter(None, text.split(",")):
+        found = _EQUAL.match(term.strip())
+        if not found:
+            raise bad_request(f"invalid field selector: {term!r}")
+        terms.append((found["key"].split("."), found["value"], found["op"] != "!="))
+    return lambda obj: all((_text(obj, path) == want) == same for path, want, same in terms)
+
+
+def _text(obj: KubeObject, path: list[str]) -> str:
+    value: Any = obj
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
+
+
+def matches(selector: KubeObject, labels: dict[str, str]) -> bool:
+    """Say whether labels meet a LabelSelector object; an empty one meets everything."""
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    return all(expression(one, labels) for one in selector.get("matchExpressions", []))
+
+
+def expression(one: KubeObject, labels: dict[str, str]) -> bool:
+    """Say whether labels meet one match expression (In, NotIn, Exists, DoesNotExist)."""
+    value, values = labels.get(one["key"]), one.get("values", [])
+    return {
+        "In": value in values,
+        "NotIn": value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }.get(one["operator"], False)

@@ -1,0 +1,192 @@
+"""The objects, their versions, and the history that watches follow.
+
+Objects in the state are never changed in place: every write stores a new copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aws_setup.rehearsal.kubernetes.api import errors
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.kinds import KINDS, ResourceKind
+
+Key = tuple[str, str, str]
+"""(plural, namespace or '', name)."""
+
+HISTORY = 5000
+"""Changes kept for watches; one that asks for older ones gets 410 Gone, as with etcd."""
+
+
+@dataclass(frozen=True)
+class WatchEvent:
+    """One line of the history: version, ADDED / MODIFIED / DELETED, and the object then."""
+
+    version: int
+    type: str
+    key: Key
+    obj: KubeObject
+
+
+class ObjectStore:
+    """What a cluster holds."""
+
+    def __init__(self, today: Callable[[], datetime]) -> None:
+        """Start with nothing; `today` gives the time that new objects carry."""
+        self.objects: dict[Key, KubeObject] = {}
+        self.changes: list[WatchEvent] = []
+        self.version = 1
+        self._today = today
+        self._address = 0
+
+    def now(self) -> str:
+        """Return the present time as Kubernetes writes it."""
+        return self._today().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def get(self, plural: str, name: str, namespace: str = "") -> KubeObject | None:
+        """Return a copy of an object, or None when there is none."""
+        found = self.objects.get((plural, namespace, name))
+        return copy.deepcopy(found) if found is not None else None
+
+    def need(self, plural: str, name: str, namespace: str = "") -> KubeObject:
+        """Return a copy of an object that must be there; raises ApiError 404."""
+        found = self.get(plural, name, namespace)
+        if found is None:
+            raise errors.not_found(KINDS[plural].qualified, name)
+        return found
+
+    def all(self, plural: str, namespace: str = "") -> list[KubeObject]:
+        """Return the objects of a kind, not copied; of all namespaces when none is named."""
+        return [
+            obj
+            for (held, where, _), obj in sorted(self.objects.items())
+            if held == plural and (not namespace or where == namespace)
+        ]
+
+    def owned(self, uid: str, plural: str = "") -> list[KubeObject]:
+        """Return the objects whose owner has this uid, of one kind or of all."""
+        return [
+            obj
+            for (held, _, _), obj in sorted(self.objects.items())
+            if (not plural or held == plural)
+            and any(one["uid"] == uid for one in obj["metadata"].get("ownerReferences", []))
+        ]
+
+    def put(self, plural: str, obj: KubeObject) -> KubeObject:
+        """Create or overwrite an object without any check; returns what is kept."""
+        kind, kept = KINDS[plural], copy.deepcopy(obj)
+        meta = kept.setdefault("metadata", {})
+        key = (plural, meta.get("namespace", "") if kind.namespaced else "", meta["name"])
+        before = self.objects.get(key)
+        self._stamp(kind, kept, before)
+        if before is not None and _same(before, kept):
+            return before
+        self.version += 1
+        meta["resourceVersion"] = str(self.version)
+        self.objects[key] = kept
+        self._note("MODIFIED" if before else "ADDED", key, kept)
+        return kept
+
+    def set_status(self, plural: str, obj: KubeObject, status: KubeObject) -> KubeObject:
+        """Merge fields into the status of the object as it is now; a None takes one out."""
+        meta = obj["metadata"]
+        now = self.need(plural, meta["name"], meta.get("namespace", ""))
+        now["status"] = {
+            key: value
+            for key, value in (now.get("status", {}) | status).items()
+            if value is not None
+        }
+        return self.put(plural, now)
+
+    def remove(self, plural: str, obj: KubeObject) -> None:
+        """Take an object out; already gone is fine."""
+        meta = obj["metadata"]
+        key = (plural, meta.get("namespace", ""), meta["name"])
+        gone = self.objects.pop(key, None)
+        if gone is None:
+            return
+        self.version += 1
+        last = copy.deepcopy(gone)
+        last["metadata"]["resourceVersion"] = str(self.version)
+        self._note("DELETED", key, last)
+
+    def since(self, version: int) -> list[WatchEvent]:
+        """Return the changes after a version; raises ApiError 410 when they are forgotten."""
+        if self.changes and version < self.changes[0].version - 1:
+            raise errors.ApiError(410, "Expired", f"too old resource version: {version}")
+        return [one for one in self.changes if one.version > version]
+
+    def address(self) -> str:
+        """Return the next free cluster address."""
+        self._address += 1
+        return f"10.100.{self._address // 250}.{self._address % 250 + 1}"
+
+    def event(self, obj: KubeObject, *, reason: str, message: str, warning: bool = False) -> None:
+        """Record an event about an object, once for each object, reason and message."""
+        meta = obj["metadata"]
+        about = {
+            "apiVersion": obj["apiVersion"],
+            "kind": obj["kind"],
+            "name": meta["name"],
+            "namespace": meta.get("namespace", ""),
+            "uid": meta["uid"],
+        }
+        namespace = meta.get("namespace") or "default"
+        for one in self.all("events", namespace):
+            same = (one["involvedObject"]["uid"], one["reason"], one["message"])
+            if same == (meta["uid"], reason, message):
+                return
+        name = f"{meta['name']}.{secrets.token_hex(8)}"
+        self.put(
+            "events",
+            {
+                "metadata": {"name": name, "namespace": namespace},
+                "involvedObject": about,
+                "reason": reason,
+                "message": message,
+                "type": "Warning" if warning else "Normal",
+                "count": 1,
+                "firstTimestamp": self.now(),
+                "lastTimestamp": self.now(),
+                "source": {"component": "rehearsal"},
+            },
+        )
+
+    def _stamp(self, kind: ResourceKind, obj: KubeObject, before: KubeObject | None) -> None:
+        """Give an object what the server owns: uid, times, generation."""
+        obj["apiVersion"], obj["kind"] = kind.group_version, kind.name
+        meta, old = obj["metadata"], (before or {}).get("metadata", {})
+        meta["uid"] = old.get("uid") or str(uuid.uuid4())
+        meta["creationTimestamp"] = old.get("creationTimestamp") or self.now()
+        if old:
+            meta["resourceVersion"] = old["resourceVersion"]
+        if "spec" in obj:
+            changed = before is not None and obj["spec"] != before.get("spec")
+            meta["generation"] = old.get("generation", 1) + (1 if changed else 0)
+
+    def _note(self, kind: str, key: Key, obj: KubeObject) -> None:
+        self.changes.append(WatchEvent(self.version, kind, key, obj))
+        if len(self.changes) > HISTORY:
+            del self.changes[: len(self.changes) - HISTORY]
+
+
+def _same(before: KubeObject, after: KubeObject) -> bool:
+    return before == after
+
+
+def owner_reference(owner: KubeObject) -> dict[str, Any]:
+    """Return the owner reference to put into what an object brings forth."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

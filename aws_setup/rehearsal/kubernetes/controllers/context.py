@@ -1,0 +1,168 @@
+"""What every controller works with: state, clock, faults, the outside, and how long things take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+
+EBS_DRIVER = "ebs.csi.aws.com"
+
+DELAYS: dict[str, float] = {
+    "node ready": 20.0,
+    "image pulled": 12.0,
+    "container started": 4.0,
+    "job pod runs": 25.0,
+    "pod stops": 5.0,
+    "volume made": 6.0,
+    "balancer made": 25.0,
+    "balancer deleted": 10.0,
+    "job pod again": 10.0,
+    "retry": 10.0,
+}
+"""Seconds of the cluster's clock."""
+
+
+@dataclass(frozen=True)
+class PodDependency:
+    """A part of a release whose pods do not get ready (Jobs: do not end) before another's."""
+
+    part: str
+    on: str
+
+
+@dataclass(frozen=True)
+class SecretDependency:
+    """A part of a release that fails, with this log, without the Secret <release>-<secret>."""
+
+    part: str
+    secret: str
+    log: str
+
+
+def part_of(pod: KubeObject) -> tuple[str, str]:
+    """Return (release, part) of a pod, from the labels `release` and `name` of the chart."""
+    labels = pod["metadata"].get("labels") or {}
+    release = labels.get("release", "")
+    return release, labels.get("name", "").removeprefix(f"{release}-") if release else ""
+
+
+class ControllerContext:
+    """The shared workplace of the controllers of one cluster."""
+
+    def __init__(
+        self,
+        state: ObjectStore,
+        clock: CloudClock,
+        faults: KubernetesFaults,
+        outside: CloudProvider,
+        *,
+        wake: Callable[[], None],
+    ) -> None:
+        """Gather the parts; `wake` is called when a delay is over."""
+        self.state, self.clock, self.faults, self.outside = state, clock, faults, outside
+        self.delays = dict(DELAYS)
+        self.drivers = {EBS_DRIVER}
+        self.waits: list[PodDependency] = []
+        self.needs: list[SecretDependency] = []
+        self.again = False
+        self.made: dict[str, str] = {}
+        self._wake = wake
+        self._ends: dict[tuple[str, str], float] = {}
+
+    def retry(self) -> None:
+        """Have everything looked at again soon: something outside did not work."""
+        self.again = True
+        if self.clock.speed:
+            self.clock.after(self.delays["retry"], self._wake)
+
+    def due(self, obj: KubeObject, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
+        """Say whether a delay is over that began when this was first asked for the object."""
+        key = (obj["metadata"]["uid"], stage or delay)
+        seconds = self.delays[delay] * times if self.clock.speed else 0.0
+        if key not in self._ends:
+            self._ends[key] = self.clock.now() + seconds
+            if seconds:
+                self.clock.after(seconds, self._wake)
+        return self.clock.now() >= self._ends[key]
+
+
+def conditions(before: KubeObject, now: str, **wanted: tuple[bool, str, str]) -> list[KubeObject]:
+    """Return status conditions by type: (true?, reason, message); the time moves on a change."""
+    old = {one["type"]: one for one in before.get("status", {}).get("conditions", [])}
+    found = []
+    for kind, (true, reason, message) in wanted.items():
+        one: KubeObject = {"type": kind, "status": "True" if true else "False"}
+        if reason:
+            one["reason"] = reason
+        if message:
+            one["message"] = message
+        earlier = old.get(kind, {})
+        same = earlier.get("status") == one["status"]
+        one["lastTransitionTime"] = earlier["lastTransitionTime"] if same else now
+        found.append(one)
+    return found
+
+
+def is_ready(obj: KubeObject) -> bool:
+    """Say whether a pod or node has the condition Ready."""
+    found = obj.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in found)
+
+
+def is_being_deleted(obj: KubeObject) -> bool:
+    """Say whether an object is being deleted."""
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def template_hash(value: Any) -> str:
+    """Return ten characters that stand for a template."""
+    raw = json.dumps(value, sort_keys=True).encode()
+    return hashlib.sha256(raw).hexdigest()[:10]
+
+
+INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
+
+
+class CloudProviderError(Exception):
+    """The cloud refused; the text becomes an event."""
+
+
+class CloudProvider:
+    """A cloud that always delivers and keeps no books."""
+
+    def volume_made(
+        self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]
+    ) -> str:
+        """Make a volume of `size` GiB for a claim by its class's parameters; returns its id."""
+        return "vol-" + str(claim["metadata"]["uid"]).replace("-", "")[:17]
+
+    def volume_deleted(self, volume_id: str) -> None:
+        """Delete a volume; already gone is fine."""
+
+    def balancer_made(self, service: KubeObject) -> str:
+        """Make or change the load balancer of a Service; returns its host name."""
+        prefix = "internal-" if is_internal(service) else ""
+        return f"{prefix}{load_balancer_name(service)}-1234567890.us-east-1.elb.amazonaws.com"
+
+    def balancer_deleted(self, service: KubeObject) -> None:
+        """Delete the load balancer of a Service; already gone is fine."""
+
+
+def load_balancer_name(service: KubeObject) -> str:
+    """Return the load balancer's name: `a` and the Service's uid, 32 characters in all."""
+    uid = str(service["metadata"]["uid"]).replace("-", "")
+    return f"a{uid}"[:32]
+
+
+def is_internal(service: KubeObject) -> bool:
+    """Say whether a Service wants an internal balancer: any value but empty and "false"."""
+    annotations = service["metadata"].get("annotations") or {}
+    return annotations.get(INTERNAL, "false") not in {"", "false"}

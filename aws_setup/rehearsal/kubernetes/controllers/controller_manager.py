@@ -1,0 +1,91 @@
+"""Moves what the cluster holds through its states, whenever something changed or became due.
+
+Each controller looks at the state as it is and does what is missing; none remembers anything but
+the moment at which a delay ends.
+"""
+
+from __future__ import annotations
+
+from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.kubernetes.api import deletion
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
+from aws_setup.rehearsal.kubernetes.api.http_requests import Request
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+from aws_setup.rehearsal.kubernetes.controllers import (
+    load_balancers,
+    nodes_and_namespaces,
+    pods,
+    volumes,
+    workloads,
+)
+from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider, ControllerContext
+
+MAX_PASSES = 100
+"""Passes after which controllers that never agree are a fault of the stand-in."""
+
+RECONCILERS = (
+    nodes_and_namespaces.reconcile_namespaces,
+    nodes_and_namespaces.reconcile_nodes,
+    workloads.reconcile_deployments,
+    workloads.reconcile_statefulsets,
+    workloads.reconcile_daemonsets,
+    workloads.reconcile_jobs,
+    volumes.reconcile_claims,
+    pods.reconcile_pods,
+    load_balancers.reconcile_load_balancers,
+)
+
+
+class ControllerManager:
+    """All controllers of one cluster."""
+
+    def __init__(
+        self,
+        state: ObjectStore,
+        clock: CloudClock,
+        faults: KubernetesFaults,
+        outside: CloudProvider,
+    ) -> None:
+        """Work on `state` with the delays of `clock`."""
+        self.desk = ControllerContext(state, clock, faults, outside, wake=self._wake)
+        self._seen: tuple[int, int] | None = None
+
+    @property
+    def drivers(self) -> set[str]:
+        """The storage drivers that work; a claim of another one is not bound."""
+        return self.desk.drivers
+
+    def run(self) -> None:
+        """Work until nothing changes any more."""
+        for _ in range(MAX_PASSES):
+            now = (self.desk.state.version, self.desk.faults.version)
+            if now == self._seen:
+                if self.desk.again:
+                    self.desk.again, self._seen = False, None
+                return
+            self._seen = now
+            for reconcile in RECONCILERS:
+                reconcile(self.desk)
+            deletion.collect_garbage(self.desk.state)
+        raise RuntimeError("the controllers of the rehearsal's cluster do not agree")
+
+    def poke(self) -> None:
+        """Have everything looked at again, after a change outside the state."""
+        self._seen = None
+
+    def _wake(self) -> None:
+        self.poke()
+        self.run()
+
+    def log(self, pod: KubeObject, request: Request) -> str:
+        """Return a pod's log; raises ApiError 400 while its container has not started."""
+        if pod["metadata"]["name"] and pod.get("status", {}).get("phase") == "Pending":
+            name = pod["spec"]["containers"][0]["name"]
+            raise ApiError(
+                400,
+                "BadRequest",
+                f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: '
+                "ContainerCreating",
+            )
+        return pods.pod_log(self.desk, pod, tail=int(request.query.get("tailLines") or 0))

@@ -1,0 +1,61 @@
+"""Nodes: they register, and are ready a little later."""
+
+from __future__ import annotations
+
+from aws_setup.rehearsal.kubernetes.api.authentication import certificate_authority
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    ControllerContext,
+    conditions,
+    is_being_deleted,
+)
+
+
+def node(
+    name: str, *, labels: dict[str, str], zone: str, taints: list[KubeObject], **spec: str
+) -> KubeObject:
+    """Return a node object as the kubelet registers it."""
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "topology.kubernetes.io/zone": zone,
+            }
+            | labels,
+        },
+        "spec": spec | ({"taints": taints} if taints else {}),
+        "status": {
+            "capacity": {"cpu": "8", "memory": "64Gi", "pods": "110"},
+            "allocatable": {"cpu": "7910m", "memory": "60Gi", "pods": "110"},
+        },
+    }
+
+
+def reconcile_nodes(desk: ControllerContext) -> None:
+    """Set the condition Ready of every node."""
+    for one in desk.state.all("nodes"):
+        fault = desk.faults.node(one["metadata"]["name"])
+        ready = desk.due(one, "node ready") and not fault
+        reason = "KubeletReady" if ready else "KubeletNotReady"
+        message = "kubelet is posting ready status" if ready else fault or "starting"
+        found = conditions(one, desk.state.now(), Ready=(ready, reason, message))
+        desk.state.set_status("nodes", one, {"conditions": found})
+
+
+def reconcile_namespaces(desk: ControllerContext) -> None:
+    """Give every namespace what it starts with."""
+    state = desk.state
+    for namespace in state.all("namespaces"):
+        name = namespace["metadata"]["name"]
+        if is_being_deleted(namespace):
+            continue
+        if ("serviceaccounts", name, "default") not in state.objects:
+            state.put("serviceaccounts", {"metadata": {"name": "default", "namespace": name}})
+        if ("configmaps", name, "kube-root-ca.crt") not in state.objects:
+            meta = {"name": "kube-root-ca.crt", "namespace": name}
+            state.put(
+                "configmaps", {"metadata": meta, "data": {"ca.crt": certificate_authority().pem}}
+            )

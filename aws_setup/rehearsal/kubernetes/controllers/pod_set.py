@@ -1,0 +1,60 @@
+"""Pods made from a template for an owner."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+
+from aws_setup.rehearsal.kubernetes.api import deletion
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.state import owner_reference
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    ControllerContext,
+    is_being_deleted,
+    is_ready,
+)
+
+
+def create_pod(
+    desk: ControllerContext,
+    owner: KubeObject,
+    *,
+    name: str = "",
+    labels: dict[str, str] | None = None,
+    **spec: object,
+) -> KubeObject:
+    """Make a pod from the owner's template; without a name it gets one of its own."""
+    template = copy.deepcopy(owner["spec"]["template"])
+    meta = template.get("metadata") or {}
+    owner_meta = owner["metadata"]
+    pod: KubeObject = {
+        "metadata": {
+            "name": name or f"{owner_meta['name']}-{secrets.token_hex(3)[:5]}",
+            "namespace": owner_meta["namespace"],
+            "labels": (meta.get("labels") or {}) | (labels or {}),
+            "annotations": meta.get("annotations") or {},
+            "ownerReferences": [owner_reference(owner)],
+        },
+        "spec": template["spec"] | spec,
+        "status": {"phase": "Pending"},
+    }
+    return desk.state.put("pods", pod)
+
+
+def active_pods(desk: ControllerContext, owner: KubeObject) -> list[KubeObject]:
+    """Return an owner's pods that are neither ended nor on their way out."""
+    return [
+        one
+        for one in desk.state.owned(owner["metadata"]["uid"], "pods")
+        if not is_being_deleted(one) and one["status"].get("phase") not in {"Succeeded", "Failed"}
+    ]
+
+
+def delete_pod(desk: ControllerContext, pod: KubeObject) -> None:
+    """Delete a pod, with its grace."""
+    deletion.delete_object(desk.state, "pods", pod)
+
+
+def count_ready(pods: list[KubeObject]) -> int:
+    """Return how many pods are ready."""
+    return sum(is_ready(one) for one in pods)

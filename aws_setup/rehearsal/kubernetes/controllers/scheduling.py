@@ -1,0 +1,142 @@
+"""Where a pod may run: selectors, affinity, taints, volumes' zones.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.selectors import expression, matches
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    ControllerContext,
+    is_being_deleted,
+    is_ready,
+)
+
+HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+SELECTED = "volume.kubernetes.io/selected-node"
+
+
+def find_node(desk: ControllerContext, pod: KubeObject) -> tuple[str, str]:
+    """Return (node, '') for a pod that can run there, or ('', why it cannot run anywhere)."""
+    nodes = desk.state.all("nodes")
+    if not nodes:
+        return "", "no nodes available to schedule pods"
+    reasons: Counter[str] = Counter()
+    good = []
+    for node in nodes:
+        reason = _rejection_reason(desk, pod, node)
+        if reason:
+            reasons[reason] += 1
+        else:
+            good.append(node)
+    if good:
+        best = max(good, key=lambda one: (_score(pod, one), -_count_similar_pods(desk, one)))
+        return str(best["metadata"]["name"]), ""
+    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    return "", f"0/{len(nodes)} nodes are available: {listed}."
+
+
+def _rejection_reason(desk: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
+    """Return what speaks against a node; empty when the pod fits."""
+    spec, labels = pod["spec"], node["metadata"]["labels"]
+    if not is_ready(node):
+        return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
+    if not _tolerates(spec, node):
+        return "node(s) had untolerated taint(s)"
+    selector = spec.get("nodeSelector") or {}
+    terms = (_affinity(spec, "nodeAffinity").get(REQUIRED) or {}).get("nodeSelectorTerms")
+    if any(labels.get(key) != value for key, value in selector.items()) or (
+        terms and not any(_term(one, labels) for one in terms)
+    ):
+        return "node(s) didn't match Pod's node affinity/selector"
+    for term in _affinity(spec, "podAntiAffinity").get(REQUIRED, []):
+        if _violates_anti_affinity(desk, pod, node, term):
+            return "node(s) didn't match pod anti-affinity rules"
+    if not _matches_volume_zones(desk, pod, labels.get(ZONE, "")):
+        return "node(s) had volume node affinity conflict"
+    return ""
+
+
+def _affinity(spec: KubeObject, kind: str) -> KubeObject:
+    found: KubeObject = (spec.get("affinity") or {}).get(kind) or {}
+    return found
+
+
+def _term(term: KubeObject, labels: dict[str, str]) -> bool:
+    return all(expression(one, labels) for one in term.get("matchExpressions", []))
+
+
+def _tolerates(spec: KubeObject, node: KubeObject) -> bool:
+    taints = [
+        one
+        for one in node["spec"].get("taints", [])
+        if one.get("effect") in {"NoSchedule", "NoExecute"}
+    ]
+    given = spec.get("tolerations") or []
+    return all(any(_tolerated(taint, one) for one in given) for taint in taints)
+
+
+def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
+    if toleration.get("effect") not in {None, "", taint["effect"]}:
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in {None, "", taint["key"]}
+    wanted = (toleration.get("key"), toleration.get("value", ""))
+    return wanted == (taint["key"], taint.get("value", ""))
+
+
+def _violates_anti_affinity(
+    desk: ControllerContext, pod: KubeObject, node: KubeObject, term: KubeObject
+) -> bool:
+    """Say whether a pod like the term's is on a node of the same topology."""
+    key = term.get("topologyKey", HOST)
+    here = node["metadata"]["labels"].get(key)
+    for other in desk.state.all("pods", pod["metadata"]["namespace"]):
+        if other["metadata"]["uid"] == pod["metadata"]["uid"] or is_being_deleted(other):
+            continue
+        at = desk.state.get("nodes", other["spec"].get("nodeName", ""))
+        same = at is not None and at["metadata"]["labels"].get(key) == here
+        if same and matches(term.get("labelSelector", {}), other["metadata"].get("labels", {})):
+            return True
+    return False
+
+
+def _matches_volume_zones(desk: ControllerContext, pod: KubeObject, zone: str) -> bool:
+    """Say whether the volumes that the pod's claims have are in the zone."""
+    for claim in existing_claims(desk, pod):
+        volume = desk.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
+        if volume and volume["metadata"].get("labels", {}).get(ZONE, zone) != zone:
+            return False
+    return True
+
+
+def claim_names(pod: KubeObject) -> list[str]:
+    """Return the names of the claims that a pod mounts."""
+    volumes = pod["spec"].get("volumes") or []
+    found = [one.get("persistentVolumeClaim") for one in volumes]
+    return [str(one["claimName"]) for one in found if one]
+
+
+def existing_claims(desk: ControllerContext, pod: KubeObject) -> list[KubeObject]:
+    """Return the claims of a pod that are there."""
+    found = [
+        desk.state.get("persistentvolumeclaims", name, pod["metadata"]["namespace"])
+        for name in claim_names(pod)
+    ]
+    return [one for one in found if one is not None]
+
+
+def _score(pod: KubeObject, node: KubeObject) -> int:
+    wishes = _affinity(pod["spec"], "nodeAffinity").get(PREFERRED) or []
+    labels = node["metadata"]["labels"]
+    return sum(one["weight"] for one in wishes if _term(one["preference"], labels))
+
+
+def _count_similar_pods(desk: ControllerContext, node: KubeObject) -> int:
+    name = node["metadata"]["name"]
+    return sum(one["spec"].get("nodeName") == name for one in desk.state.all("pods"))

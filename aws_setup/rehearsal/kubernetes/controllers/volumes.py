@@ -1,0 +1,189 @@
+"""PersistentVolumeClaims: bound to a volume of their class's driver, and what deletion keeps.
+
+https://kubernetes.io/docs/concepts/storage/persistent-volumes/
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+
+from aws_setup.rehearsal.kubernetes.api import deletion
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.controllers import scheduling
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    EBS_DRIVER,
+    CloudProviderError,
+    ControllerContext,
+    is_being_deleted,
+)
+
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+IN_TREE = "kubernetes.io/aws-ebs"
+"""The old name in StorageClasses; the CSI driver does its work since Kubernetes 1.23."""
+
+UNITS = {
+    "": 1,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+}
+
+
+def reconcile_claims(desk: ControllerContext) -> None:
+    """Bind what can be bound; let go of what nobody uses."""
+    for claim in desk.state.all("persistentvolumeclaims"):
+        if is_being_deleted(claim):
+            _release_unused(desk, claim)
+        elif claim["status"].get("phase") != "Bound":
+            _bind(desk, claim)
+    for volume in desk.state.all("persistentvolumes"):
+        _reclaim(desk, volume)
+
+
+def _release_unused(desk: ControllerContext, claim: KubeObject) -> None:
+    meta = claim["metadata"]
+    users = desk.state.all("pods", meta["namespace"])
+    if not any(meta["name"] in scheduling.claim_names(one) for one in users):
+        deletion.remove_finalizer(
+            desk.state, "persistentvolumeclaims", claim, deletion.CLAIM_IN_USE
+        )
+
+
+def _bind(desk: ControllerContext, claim: KubeObject) -> None:
+    name = claim["spec"].get("storageClassName")
+    if name is None:
+        name = _default(desk)
+        if name:
+            spec = claim["spec"] | {"storageClassName": name}
+            desk.state.put("persistentvolumeclaims", claim | {"spec": spec})
+            return
+    held = desk.state.get("storageclasses", name or "")
+    if held is None:
+        _report_unbound(desk, claim, name or "")
+        return
+    late = held.get("volumeBindingMode") == "WaitForFirstConsumer"
+    node = (claim["metadata"].get("annotations") or {}).get(scheduling.SELECTED, "")
+    if late and not node:
+        message = "waiting for first consumer to be created before binding"
+        desk.state.event(claim, reason="WaitForFirstConsumer", message=message)
+    else:
+        _provision(desk, claim, held, node)
+
+
+def _report_unbound(desk: ControllerContext, claim: KubeObject, name: str) -> None:
+    if name:
+        message = f'storageclass.storage.k8s.io "{name}" not found'
+        desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
+    else:
+        message = "no persistent volumes available for this claim and no storage class is set"
+        desk.state.event(claim, reason="FailedBinding", message=message)
+
+
+def _default(desk: ControllerContext) -> str:
+    for one in desk.state.all("storageclasses"):
+        if (one["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
+            return str(one["metadata"]["name"])
+    return ""
+
+
+def _provision(desk: ControllerContext, claim: KubeObject, held: KubeObject, node: str) -> None:
+    driver = EBS_DRIVER if held["provisioner"] == IN_TREE else held["provisioner"]
+    if driver not in desk.drivers:
+        message = (
+            f"Waiting for a volume to be created either by the external provisioner '{driver}' or "
+            "manually by the system administrator. If volume creation is delayed, please verify "
+            "that the provisioner is running and correctly registered."
+        )
+        desk.state.event(claim, reason="ExternalProvisioning", message=message)
+        return
+    if fault := desk.faults.claim(claim["metadata"]["name"]):
+        desk.state.event(claim, reason="ProvisioningFailed", message=fault, warning=True)
+        return
+    if desk.due(claim, "volume made"):
+        try:
+            volume = _volume(desk, claim, held, driver, node)
+        except CloudProviderError as error:
+            message = f"failed to provision volume: {error}"
+            desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
+            desk.retry()
+            return
+        _bound(desk, claim, volume)
+
+
+def _volume(
+    desk: ControllerContext, claim: KubeObject, held: KubeObject, driver: str, node: str
+) -> KubeObject:
+    at = desk.state.get("nodes", node)
+    zone = at["metadata"]["labels"].get(scheduling.ZONE, "") if at else ""
+    storage = claim["spec"]["resources"]["requests"]["storage"]
+    handle = desk.outside.volume_made(
+        claim, size=gibibytes(storage), zone=zone, parameters=held.get("parameters") or {}
+    )
+    meta = claim["metadata"]
+    return desk.state.put(
+        "persistentvolumes",
+        {
+            "metadata": {
+                "name": f"pvc-{meta['uid']}",
+                "labels": {scheduling.ZONE: zone} if zone else {},
+                "annotations": {"pv.kubernetes.io/provisioned-by": driver},
+            },
+            "spec": {
+                "capacity": {"storage": storage},
+                "accessModes": claim["spec"].get("accessModes", ["ReadWriteOnce"]),
+                "claimRef": {
+                    "kind": "PersistentVolumeClaim",
+                    "name": meta["name"],
+                    "namespace": meta["namespace"],
+                    "uid": meta["uid"],
+                },
+                "csi": {"driver": driver, "volumeHandle": handle},
+                "persistentVolumeReclaimPolicy": held.get("reclaimPolicy", "Delete"),
+                "storageClassName": held["metadata"]["name"],
+            },
+            "status": {"phase": "Bound"},
+        },
+    )
+
+
+def _bound(desk: ControllerContext, claim: KubeObject, volume: KubeObject) -> None:
+    kept = copy.deepcopy(claim)
+    kept["spec"]["volumeName"] = volume["metadata"]["name"]
+    kept["status"] = {
+        "phase": "Bound",
+        "accessModes": volume["spec"]["accessModes"],
+        "capacity": volume["spec"]["capacity"],
+    }
+    desk.state.put("persistentvolumeclaims", kept)
+    name = volume["metadata"]["name"]
+    message = f"Successfully provisioned volume {name}"
+    desk.state.event(kept, reason="ProvisioningSucceeded", message=message)
+
+
+def _reclaim(desk: ControllerContext, volume: KubeObject) -> None:
+    """Delete or release a volume whose claim is gone."""
+    wanted = volume["spec"].get("claimRef")
+    if not wanted or volume["status"].get("phase") != "Bound":
+        return
+    claim = desk.state.get("persistentvolumeclaims", wanted["name"], wanted["namespace"])
+    if claim is not None and claim["metadata"]["uid"] == wanted.get("uid"):
+        return
+    if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
+        desk.state.set_status("persistentvolumes", volume, {"phase": "Released"})
+        return
+    desk.outside.volume_deleted(volume["spec"]["csi"]["volumeHandle"])
+    desk.state.remove("persistentvolumes", volume)
+
+
+def gibibytes(quantity: str) -> int:
+    """Return a quantity such as `512Mi` in whole GiB, rounded up."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(quantity))
+    if not found or found[2] not in UNITS:
+        raise ValueError(f"no such quantity: {quantity!r}")
+    return max(1, -int(-float(found[1]) * UNITS[found[2]] // 2**30))

@@ -1,0 +1,272 @@
+"""Volumes and Classic Load Balancers in the emulated AWS, as a cluster makes them.
+
+https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support (annotations)
+https://github.com/kubernetes-sigs/aws-ebs-csi-driver (docs/tagging.md)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_setup.rehearsal.aws.eks.store import EksStore
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import AwsError
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    CloudProvider,
+    CloudProviderError,
+    is_internal,
+    load_balancer_name,
+)
+
+ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
+
+
+class Ec2CloudProvider(CloudProvider):
+    """Asks the emulated EC2 and Elastic Load Balancing, in the name of one cluster."""
+
+    def __init__(self, cloud: Cloud, *, cluster: str, region: str) -> None:
+        """Act for a cluster; used under the cloud's lock."""
+        self._cloud, self._cluster, self._region = cloud, cluster, region
+
+    def volume_made(
+        self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]
+    ) -> str:
+        """Make an EBS volume with the driver's tags and those of the StorageClass."""
+        meta = claim["metadata"]
+        name = f"pvc-{meta['uid']}"
+        tags = self._own() | {
+            "Name": f"{self._cluster}-dynamic-{name}",
+            "KubernetesCluster": self._cluster,
+            "CSIVolumeName": name,
+            "ebs.csi.aws.com/cluster": "true",
+            "kubernetes.io/created-for/pv/name": name,
+            "kubernetes.io/created-for/pvc/name": meta["name"],
+            "kubernetes.io/created-for/pvc/namespace": meta["namespace"],
+        }
+        for key, value in parameters.items():
+            if key.startswith("tagSpecification_"):
+                tag, _, text = value.partition("=")
+                tags[tag] = text
+        made = self._do(
+            "ec2",
+            "CreateVolume",
+            AvailabilityZone=zone or f"{self._region}a",
+            Size=size,
+            VolumeType=parameters.get("type", "gp3"),
+            TagSpecifications=[{"ResourceType": "volume", "Tags": _listed(tags)}],
+        )
+        return str(made["VolumeId"])
+
+    def volume_deleted(self, volume_id: str) -> None:
+        """Delete a volume; already gone is fine."""
+        self._gone("ec2", "DeleteVolume", "InvalidVolume.NotFound", VolumeId=volume_id)
+
+    def balancer_made(self, service: KubeObject) -> str:
+        """Make a Service's balancer and security group, or bring them up to its annotations."""
+        name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
+        there = self._there(name)
+        if there and (there["Scheme"] == "internal") != bool(scheme):
+            self._do("elb", "DeleteLoadBalancer", LoadBalancerName=name)
+            there = {}
+        if there:
+            self._listen(there, service)
+            return str(there["DNSName"])
+        subnets = self._subnets(internal=bool(scheme))
+        group = self._group(service)
+        made = self._do(
+            "elb",
+            "CreateLoadBalancer",
+            LoadBalancerName=name,
+            Listeners=_listeners(service),
+            Subnets=subnets,
+            SecurityGroups=[group],
+            Tags=_listed(self._tags(service)),
+            **({"Scheme": scheme} if scheme else {}),
+        )
+        return ("internal-" if scheme else "") + str(made["DNSName"]).removeprefix("internal-")
+
+    def balancer_deleted(self, service: KubeObject) -> None:
+        """Delete the balancer, then its group, which its interfaces keep for a while."""
+        self._do("elb", "DeleteLoadBalancer", LoadBalancerName=load_balancer_name(service))
+        group = self._group_id(service)
+        if not group:
+            return
+        nodes = self._network()["clusterSecurityGroupId"]
+        rule = _to_provider_error(group)
+        self._gone(
+            "ec2",
+            "RevokeSecurityGroupIngress",
+            "InvalidPermission.NotFound",
+            GroupId=nodes,
+            IpPermissions=rule,
+        )
+        self._gone("ec2", "DeleteSecurityGroup", "InvalidGroup.NotFound", GroupId=group)
+
+    def _do(self, service: str, action: str, **params: Any) -> dict[str, Any]:
+        try:
+            done: dict[str, Any] = self._cloud.call(service, action, region=self._region, **params)
+        except AwsError as error:
+            raise CloudProviderError(f"{error.code}: {error.message}") from error
+        return done
+
+    def _gone(self, service: str, action: str, absent: str, **params: Any) -> None:
+        try:
+            self._cloud.call(service, action, region=self._region, **params)
+        except AwsError as error:
+            if error.code != absent:
+                raise CloudProviderError(f"{error.code}: {error.message}") from error
+
+    def _own(self) -> dict[str, str]:
+        return {f"kubernetes.io/cluster/{self._cluster}": "owned"}
+
+    def _tags(self, service: KubeObject) -> dict[str, str]:
+        meta = service["metadata"]
+        tags = self._own() | {"kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"}
+        for pair in _annotation(service, "additional-resource-tags").split(","):
+            key, _, value = pair.partition("=")
+            if key:
+                tags[key] = value
+        return tags
+
+    def _network(self) -> dict[str, Any]:
+        clusters = self._cloud.room(EksStore).regions[self._region].clusters
+        if self._cluster not in clusters:
+            raise CloudProviderError("the cluster is gone")
+        return clusters[self._cluster].vpc
+
+    def _there(self, name: str) -> dict[str, Any]:
+        try:
+            found = self._cloud.call(
+                "elb", "DescribeLoadBalancers", region=self._region, LoadBalancerNames=[name]
+            )
+        except AwsError as error:
+            if error.code in {"LoadBalancerNotFound", "AccessPointNotFound"}:
+                return {}
+            raise CloudProviderError(f"{error.code}: {error.message}") from error
+        return dict(found["LoadBalancerDescriptions"][0])
+
+    def _listen(self, there: dict[str, Any], service: KubeObject) -> None:
+        """Replace the listeners that are not as the Service wants them."""
+        wanted = {one["LoadBalancerPort"]: one for one in _listeners(service)}
+        held = {
+            one["Listener"]["LoadBalancerPort"]: one["Listener"]
+            for one in there["ListenerDescriptions"]
+        }
+        keys = ("Protocol", "InstancePort", "SSLCertificateId")
+        stale = [
+            port
+            for port, one in held.items()
+            if [one.get(k) for k in keys] != [wanted.get(port, {}).get(k) for k in keys]
+        ]
+        name = there["LoadBalancerName"]
+        if stale:
+            self._do(
+                "elb", "DeleteLoadBalancerListeners", LoadBalancerName=name, LoadBalancerPorts=stale
+            )
+        missing = [one for port, one in wanted.items() if port in stale or port not in held]
+        if missing:
+            self._do("elb", "CreateLoadBalancerListeners", LoadBalancerName=name, Listeners=missing)
+
+    def _subnets(self, *, internal: bool) -> list[str]:
+        """Return one subnet of the VPC in each zone: by role tag, else public ones or any."""
+        vpc = [{"Name": "vpc-id", "Values": [self._network()["vpcId"]]}]
+        found = self._do("ec2", "DescribeSubnets", Filters=vpc)["Subnets"]
+        role = f"kubernetes.io/role/{'internal-elb' if internal else 'elb'}"
+        tagged = [one for one in found if role in {tag["Key"] for tag in one.get("Tags", [])}]
+        usable = tagged or [one for one in found if internal or self._public(one)]
+        if not usable:
+            raise CloudProviderError("could not find any suitable subnets for creating the ELB")
+        zones = {one["AvailabilityZone"]: one["SubnetId"] for one in usable}
+        return [zones[zone] for zone in sorted(zones)]
+
+    def _public(self, subnet: dict[str, Any]) -> bool:
+        for name, value in (
+            ("association.subnet-id", subnet["SubnetId"]),
+            ("association.main", "true"),
+        ):
+            filters = [
+                {"Name": name, "Values": [value]},
+                {"Name": "vpc-id", "Values": [subnet["VpcId"]]},
+            ]
+            tables = self._do("ec2", "DescribeRouteTables", Filters=filters)["RouteTables"]
+            if tables:
+                routes = tables[0]["Routes"]
+                return any(str(one.get("GatewayId", "")).startswith("igw-") for one in routes)
+        return False
+
+    def _group_id(self, service: KubeObject) -> str:
+        name = f"k8s-elb-{load_balancer_name(service)}"
+        filters = [{"Name": "group-name", "Values": [name]}]
+        found = self._do("ec2", "DescribeSecurityGroups", Filters=filters)["SecurityGroups"]
+        return str(found[0]["GroupId"]) if found else ""
+
+    def _group(self, service: KubeObject) -> str:
+        """Return the balancer's security group; makes it, with the rule that lets it to nodes."""
+        if held := self._group_id(service):
+            return held
+        meta, network = service["metadata"], self._network()
+        name = load_balancer_name(service)
+        tags = [{"ResourceType": "security-group", "Tags": _listed(self._own())}]
+        group = self._do(
+            "ec2",
+            "CreateSecurityGroup",
+            GroupName=f"k8s-elb-{name}",
+            Description=(
+                f"Security group for Kubernetes ELB {name} ({meta['namespace']}/{meta['name']})"
+            ),
+            VpcId=network["vpcId"],
+            TagSpecifications=tags,
+        )["GroupId"]
+        rules = [
+            {
+                "IpProtocol": "tcp",
+                "FromPort": one["port"],
+                "ToPort": one["port"],
+                "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+            }
+            for one in service["spec"]["ports"]
+        ]
+        self._do("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
+        self._do(
+            "ec2",
+            "AuthorizeSecurityGroupIngress",
+            GroupId=network["clusterSecurityGroupId"],
+            IpPermissions=_to_provider_error(group),
+        )
+        return str(group)
+
+
+def _to_provider_error(group: str) -> list[dict[str, Any]]:
+    return [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
+
+
+def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _annotation(service: KubeObject, name: str) -> str:
+    annotations = service["metadata"].get("annotations") or {}
+    return str(annotations.get(ANNOTATION + name, ""))
+
+
+def _listeners(service: KubeObject) -> list[dict[str, Any]]:
+    """Return the listeners that the annotations ask for; a port name that matches none is void."""
+    certificate = _annotation(service, "ssl-cert")
+    secured = set((_annotation(service, "ssl-ports") or "*").split(","))
+    http = _annotation(service, "backend-protocol") in {"http", "https"}
+    found = []
+    for one in service["spec"]["ports"]:
+        names = {"*", str(one["port"]), one.get("name", "")}
+        tls = bool(certificate and secured & names)
+        plain, secret = ("HTTP", "HTTPS") if http else ("TCP", "SSL")
+        found.append(
+            {
+                "Protocol": secret if tls else plain,
+                "LoadBalancerPort": one["port"],
+                "InstanceProtocol": plain,
+                "InstancePort": 30000 + one["port"] % 2768,
+            }
+            | ({"SSLCertificateId": certificate} if tls else {})
+        )
+    return found

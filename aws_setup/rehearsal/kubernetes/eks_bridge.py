@@ -1,0 +1,325 @@
+"""Plays the API servers of an emulated EKS: each cluster gets one, with its nodes and add-ons.
+
+`with KubeHooks(cloud) as hooks:` installs it; `hooks.apis["name"]` is a cluster's server.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NoApiServer, NodegroupInfo
+from aws_setup.rehearsal.aws.eks.store import Cluster, EksStore, install_hooks
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.kubernetes.api import authentication
+from aws_setup.rehearsal.kubernetes.api import authentication as tokens
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults, RandomApiFaults
+from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    EBS_DRIVER,
+    PodDependency,
+    SecretDependency,
+)
+from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
+from aws_setup.rehearsal.kubernetes.ec2_cloud_provider import Ec2CloudProvider
+from aws_setup.rehearsal.kubernetes.server import KubeApi
+
+GROUP = "eks.amazonaws.com/nodegroup"
+ROLE = "eks.amazonaws.com/role-arn"
+EFFECTS = {
+    "NO_SCHEDULE": "NoSchedule",
+    "NO_EXECUTE": "NoExecute",
+    "PREFER_NO_SCHEDULE": "PreferNoSchedule",
+}
+TEST_SECRET_KEYS = ("made-up", "not-a-secret")
+"""Secret keys that the rehearsal gives to its users and its tests."""
+
+
+class EksApiServers:
+    """The API servers of one cloud's clusters, on the cloud's clock and under its lock."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        *,
+        secrets: Sequence[str] = (),
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Play for a cloud.
+
+        Args:
+            cloud: the emulated AWS.
+            secrets: more secret keys whose signatures are good, beside the environment's.
+            now: the time by which tokens expire; the machine's by default.
+        """
+        self.apis: dict[str, KubeApi] = {}
+        self.faults = KubernetesFaults()
+        if cloud.chaos:
+            self.faults.chaos = RandomApiFaults(cloud.chaos, cloud.clock)
+        self.refusals: list[str] = []
+        self.annotate_role = True
+        self._cloud, self._now = cloud, now
+        self._secrets = [*secrets, *TEST_SECRET_KEYS, os.environ.get("AWS_SECRET_ACCESS_KEY", "")]
+        self._regions: dict[str, str] = {}
+        self._entries: dict[str, dict[str, dict[str, object]]] = {}
+
+    def __enter__(self) -> EksApiServers:
+        """Let the cloud's clusters be played from now on."""
+        install_hooks(self._cloud, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all servers."""
+        install_hooks(self._cloud, NoApiServer())
+        for name in list(self.apis):
+            self.deleted(name=name, region=self._regions[name])
+
+    def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
+        """Start the API server of a new cluster."""
+
+        def authenticate(header: str) -> User:
+            return self._user(name, header)
+
+        api = KubeApi(
+            clock=self._cloud.clock,
+            lock=self._cloud.lock,
+            authenticate=authenticate,
+            outside=Ec2CloudProvider(self._cloud, cluster=name, region=region),
+            faults=self.faults,
+            version=f"v{version}.0-eks-rehearsal",
+        ).__enter__()
+        api.controllers.drivers.clear()
+        api.controllers.desk.waits += OPENWHISK_WAITS
+        api.controllers.desk.needs += OPENWHISK_NEEDS
+        api.state.put("storageclasses", GP2_STORAGE_CLASS)
+        self.apis[name], self._regions[name] = api, region
+        return Endpoint(api.url, base64.b64encode(api.ca_pem.encode()).decode())
+
+    def deleted(self, *, name: str, region: str) -> None:
+        """Stop the server of a cluster that is gone."""
+        api = self.apis.pop(name, None)
+        if api is not None:
+            api.__exit__()
+
+    def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
+        """Note who may come in."""
+        self._entries[cluster] = entries
+
+    def nodegroup_changed(self, group: NodegroupInfo) -> None:
+        """Let nodes join and leave."""
+        api = self.apis.get(group.cluster)
+        if api is None:
+            return
+        wanted = {one["metadata"]["name"]: one for one in _nodes(group, self._regions)}
+        for held in api.state.all("nodes"):
+            name = held["metadata"]["name"]
+            if held["metadata"]["labels"].get(GROUP) == group.name and name not in wanted:
+                api.state.remove("nodes", held)
+        for name, new in wanted.items():
+            if api.state.get("nodes", name) is None:
+                api.state.put("nodes", new)
+        self._map_node_role(api, group)
+        _run_controllers(api)
+
+    def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
+        """Let an add-on's workloads and driver come and go."""
+        api = self.apis.get(cluster)
+        if api is None:
+            return
+        if addon == "aws-ebs-csi-driver":
+            api.controllers.drivers.discard(EBS_DRIVER)
+            api.controllers.drivers.update({EBS_DRIVER} if status == "ACTIVE" else ())
+        for plural, name, account in ADDON_WORKLOADS.get(addon, ()):
+            if status:
+                self._workload(api, plural, name, account, role_arn)
+            elif held := api.state.get(plural, name, "kube-system"):
+                api.state.remove(plural, held)
+        _run_controllers(api)
+
+    def _workload(self, api: KubeApi, plural: str, name: str, account: str, role: str) -> None:
+        state = api.state
+        held = state.get("serviceaccounts", account, "kube-system")
+        if held is None:
+            meta: KubeObject = {"name": account, "namespace": "kube-system"}
+            if role and self.annotate_role and not account.endswith("node-sa"):
+                meta["annotations"] = {ROLE: role}
+            state.put("serviceaccounts", {"metadata": meta})
+        if state.get(plural, name, "kube-system") is None:
+            state.put(plural, addon_workload(plural, name, account))
+
+    def _map_node_role(self, api: KubeApi, group: NodegroupInfo) -> None:
+        """Write the node role into aws-auth, as EKS does for managed nodes when it is read."""
+        cluster = self._cluster(group.cluster)
+        if cluster is None or not _reads_aws_auth(cluster) or group.name not in cluster.nodegroups:
+            return
+        if api.state.get("configmaps", "aws-auth", "kube-system") is not None:
+            return
+        role = cluster.nodegroups[group.name].document["nodeRole"]
+        rows = (
+            "- groups:\n  - system:bootstrappers\n  - system:nodes\n"
+            f"  rolearn: {role}\n  username: system:node:{{{{EC2PrivateDNSName}}}}\n"
+        )
+        meta = {"name": "aws-auth", "namespace": "kube-system"}
+        api.state.put("configmaps", {"metadata": meta, "data": {"mapRoles": rows}})
+
+    def _cluster(self, name: str) -> Cluster | None:
+        store = self._cloud.room(EksStore)
+        region = store.regions.get(self._regions.get(name, ""))
+        return region.clusters.get(name) if region else None
+
+    def _user(self, name: str, header: str) -> User:
+        """Return who a token stands for; raises ApiError 401 for nobody."""
+        try:
+            tokens.check_token(
+                tokens.bearer_token(header), cluster=name, secrets=self._secrets, now=self._now
+            )
+        except tokens.InvalidToken as error:
+            self.refusals.append(str(error))
+            raise tokens.unauthorized() from error
+        with self._cloud.lock:
+            self._cloud.clock.apply_due()
+            user = self._mapped(name) if self._cloud.settings.credentials == "valid" else None
+        if user is None:
+            self.refusals.append(f"{self._cloud.settings.principal} is nobody in this cluster")
+            raise tokens.unauthorized()
+        return user
+
+    def _mapped(self, name: str) -> User | None:
+        cluster, arn = self._cluster(name), self._cloud.settings.principal
+        if cluster is None:
+            return None
+        mode = cluster.document["accessConfig"]["authenticationMode"]
+        if mode != "CONFIG_MAP":
+            found = authentication.user_of_access_entry(arn, self._entries.get(name, {}))
+            if found is not None:
+                return found
+        if not _reads_aws_auth(cluster):
+            return None
+        if mode == "CONFIG_MAP" and authentication.principal_of_session(
+            arn
+        ) == authentication.principal_of_session(cluster.creator):
+            return User("kubernetes-admin", admin=True, groups=(ADMINS,))
+        config_map = self.apis[name].state.get("configmaps", "aws-auth", "kube-system")
+        return authentication.user_of_aws_auth(arn, config_map)
+
+
+def _reads_aws_auth(cluster: Cluster) -> bool:
+    return "CONFIG_MAP" in str(cluster.document["accessConfig"]["authenticationMode"])
+
+
+def _run_controllers(api: KubeApi) -> None:
+    """Let the controllers work; the clock is in the cloud's hands here."""
+    api.controllers.poke()
+    api.controllers.run()
+    with api.changed:
+        api.changed.notify_all()
+
+
+def _nodes(group: NodegroupInfo, regions: dict[str, str]) -> list[KubeObject]:
+    taints: list[KubeObject] = [
+        {"key": one["key"], "value": one.get("value", ""), "effect": EFFECTS[one["effect"]]}
+        for one in group.taints
+    ]
+    return [
+        node(
+            one.private_dns,
+            labels=group.labels
+            | {
+                GROUP: group.name,
+                "node.kubernetes.io/instance-type": one.instance_type,
+                "topology.kubernetes.io/region": regions[group.cluster],
+            },
+            zone=one.zone,
+            taints=taints,
+            providerID=f"aws:///{one.zone}/{one.instance_id}",
+        )
+        for one in group.nodes
+    ]
+
+
+OPENWHISK_WAITS = (
+    PodDependency("kafka", on="zookeeper"),
+    PodDependency("init-couchdb", on="couchdb"),
+    PodDependency("controller", on="couchdb"),
+    PodDependency("controller", on="kafka"),
+    PodDependency("invoker", on="controller"),
+    PodDependency("install-packages", on="invoker"),
+)
+"""Which part of OpenWhisk does not come up before which other."""
+
+OPENWHISK_NEEDS = (
+    SecretDependency(
+        "gen-certs",
+        secret="nginx",
+        log="problems making Certificate Request: string too long:maxsize=64",
+    ),
+)
+"""Without the Secret <release>-nginx the chart makes a certificate, and fails on an ELB's name."""
+
+GP2_STORAGE_CLASS: KubeObject = {
+    "metadata": {"name": "gp2"},
+    "provisioner": "kubernetes.io/aws-ebs",
+    "parameters": {"type": "gp2", "fsType": "ext4"},
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+"""The StorageClass that EKS makes; since Kubernetes 1.30 it is not the default."""
+
+ADDON_WORKLOADS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "vpc-cni": (("daemonsets", "aws-node", "aws-node"),),
+    "kube-proxy": (("daemonsets", "kube-proxy", "kube-proxy"),),
+    "coredns": (("deployments", "coredns", "coredns"),),
+    "aws-ebs-csi-driver": (
+        ("deployments", "ebs-csi-controller", "ebs-csi-controller-sa"),
+        ("daemonsets", "ebs-csi-node", "ebs-csi-node-sa"),
+    ),
+}
+"""The workloads of each add-on in kube-system: kind, name, service account."""
+
+
+def addon_workload(plural: str, name: str, account: str) -> KubeObject:
+    """Return a workload of an add-on."""
+    # The driver's own chart names its controller by `app`, and so do those who restart it.
+    labels = {"app": name, "app.kubernetes.io/name": name}
+    spec = {
+        "serviceAccountName": account,
+        "containers": [{"name": name, "image": f"602401143452.dkr.ecr/eks/{name}"}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    replicas = {"replicas": 2} if plural == "deployments" else {}
+    return {
+        "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": template} | replicas,
+        "status": {},
+    }
+
+
+def _kubernetes_faults(cloud: Cloud) -> KubernetesFaults:
+    hooks = cloud.room(EksStore).hooks
+    return hooks.faults if isinstance(hooks, EksApiServers) else KubernetesFaults()
+
+
+def _list_faults(cloud: Cloud, _: Any) -> Any:
+    return [one.model_dump() for one in _kubernetes_faults(cloud).rules]
+
+
+def _add_faults(cloud: Cloud, body: Any) -> Any:
+    """Put faults in force in every cluster; ValueError when they are none."""
+    _kubernetes_faults(cloud).add(*(body if isinstance(body, list) else [body]))
+    return _list_faults(cloud, None)
+
+
+def _clear_faults(cloud: Cloud, _: Any) -> Any:
+    _kubernetes_faults(cloud).clear()
+    return []
+
+
+ADMIN_ROUTES: dict[tuple[str, str], Callable[[Cloud, Any], Any]] = {
+    ("GET", "kube/faults"): _list_faults,
+    ("POST", "kube/faults"): _add_faults,
+    ("DELETE", "kube/faults"): _clear_faults,
+}
+"""Routes below /_rehearsal/, by method and path."""

@@ -1,0 +1,329 @@
+"""The listening side: TLS, who calls, faults, and the way to the right answer."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
+
+from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.core.loopback import LoopbackServer
+from aws_setup.rehearsal.core.random_faults import FaultKind
+from aws_setup.rehearsal.kubernetes import watch
+from aws_setup.rehearsal.kubernetes.api import kinds, patches
+from aws_setup.rehearsal.kubernetes.api.authentication import certificate_authority
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, no_such_path
+from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
+from aws_setup.rehearsal.kubernetes.api.http_requests import (
+    ADMINS,
+    Request,
+    RequestTarget,
+    User,
+    forbidden,
+    parse_path,
+)
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+from aws_setup.rehearsal.kubernetes.api.verbs import ApiResponse, ObjectApi, access_review
+from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider
+from aws_setup.rehearsal.kubernetes.controllers.controller_manager import ControllerManager
+from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
+
+Authenticate = Callable[[str], User]
+"""Turns the Authorization header into a user; raises ApiError 401."""
+
+VERSION = "v1.33.1-eks-1de2ab1"
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Type of the schema's answer; an empty one makes clients skip their own validation."""
+
+
+def token_authenticator(*tokens: str) -> Authenticate:
+    """Return a check that lets bearers of these tokens in as administrators."""
+
+    def check(header: str) -> User:
+        if header.removeprefix("Bearer ") not in tokens:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return User("kubernetes-admin", admin=True, groups=(ADMINS,))
+
+    return check
+
+
+class KubeApi:
+    """One API server on loopback: `with KubeApi() as api: api.url, api.ca_pem, api.state`."""
+
+    def __init__(
+        self,
+        *,
+        clock: CloudClock | None = None,
+        lock: threading.RLock | None = None,
+        authenticate: Authenticate | None = None,
+        outside: CloudProvider | None = None,
+        faults: KubernetesFaults | None = None,
+        version: str = VERSION,
+    ) -> None:
+        """Make a cluster without nodes; it listens once the block is entered.
+
+        Args:
+            clock: what its controllers wait on; by default every delay is nothing.
+            lock: the lock of whoever else uses that clock.
+            authenticate: who may come in; by default the bearers of the token `any`.
+            outside: the cloud that makes volumes and load balancers; by default a made-up one.
+            faults: faults that other clusters share.
+            version: what /version says.
+        """
+        self.clock = clock or CloudClock(speed=0)
+        self.lock = lock or threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.authenticate = authenticate or token_authenticator("any")
+        self.version = version
+        self.state = ObjectStore(self.clock.today)
+        self.faults = faults or KubernetesFaults()
+        self.controllers = ControllerManager(
+            self.state, self.clock, self.faults, outside or CloudProvider()
+        )
+        self.api = ObjectApi(self.state, log_of=self.controllers.log)
+        self.requests: list[tuple[str, str, int]] = []
+        self.ca_pem = certificate_authority().pem
+        self.url = ""
+        self.closing = self._ended = False
+        for name in NAMESPACES:
+            self.state.put(
+                "namespaces", {"metadata": {"name": name}, "status": {"phase": "Active"}}
+            )
+
+    def __enter__(self) -> KubeApi:
+        """Start to listen."""
+        self._listen(0)
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; watches that are under way end."""
+        self._ended = True
+        self._deafen()
+
+    def _listen(self, port: int) -> None:
+        class Bound(_Handler):
+            owner = self
+
+        with self.lock:
+            if self._ended:
+                return
+            self._server = LoopbackServer(port, Bound, door=lambda: certificate_authority().context)
+            self.closing = False
+        self._server.start()
+
+    def _deafen(self) -> None:
+        with self.changed:
+            self.closing = True
+            self.changed.notify_all()
+        self._server.stop()
+
+    def restart(self, seconds: float) -> None:
+        """Refuse connections for some real seconds; those that are open break."""
+        port = self._server.server_port
+        self._deafen()
+        back = threading.Timer(seconds, self._listen, (port,))
+        back.daemon = True
+        back.start()
+
+    def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> KubeObject:
+        """Return a kubeconfig for this server."""
+        return kubeconfig_document(self.url, self.ca_pem, token=token, namespace=namespace)
+
+    def add_node(self, name: str, *, zone: str = "us-east-1a", **labels: str) -> None:
+        """Let a node join; `openwhisk_role="core"` becomes the label openwhisk-role."""
+        named = {key.replace("_", "-"): value for key, value in labels.items()}
+        with self.lock:
+            self.state.put("nodes", node(name, labels=named, zone=zone, taints=[]))
+
+    def tick(self) -> None:
+        """Let what has become due happen; called at every request, and by tests."""
+        with self.changed:
+            before = self.state.version
+            self.clock.apply_due()
+            self.controllers.run()
+            self.clock.apply_due()
+            if self.state.version != before:
+                self.changed.notify_all()
+
+    def answer(self, request: Request) -> ApiResponse | Iterator[KubeObject]:
+        """Answer a request; a watch is answered by an iterator of its events.
+
+        Raises:
+            ApiError: the request is refused.
+        """
+        if fixed := self._fixed(request):
+            return fixed
+        if request.path == f"/apis/{kinds.REVIEWS}/selfsubjectaccessreviews":
+            return access_review(request)
+        target = parse_path(request.path)
+        if fault := self.faults.status(request.verb, target.kind.plural):
+            raise ApiError(
+                fault.status,
+                "InternalError",
+                "the server is currently unable to handle the request",
+                details={"retryAfterSeconds": fault.retry_after} if fault.retry_after else None,
+            )
+        if not request.user.admin:
+            raise forbidden(request, target)
+        if request.method == "GET" and request.watches:
+            return watch.watch(self, request, target)
+        with self.changed:
+            self.tick()
+            if request.method in {"PUT", "PATCH"}:
+                self._second_writer(target, disturbed=request.disturbed)
+            answer = self.api.answer(request, target)
+            self.tick()
+            self.changed.notify_all()
+        return answer
+
+    def _second_writer(self, target: RequestTarget, *, disturbed: bool) -> None:
+        plural = target.kind.plural
+        held = self.state.get(plural, target.name, target.namespace)
+        change = self.faults.second_writer(plural, target.name) if held else {}
+        if disturbed:
+            change = {"metadata": {"annotations": {"second-writer": str(self.state.version)}}}
+        if held and change:
+            self.state.put(plural, patches.json_merge(held, change))
+
+    def _fixed(self, request: Request) -> ApiResponse | None:
+        path = request.path
+        if path in {"/healthz", "/readyz", "/livez"}:
+            return ApiResponse(200, "ok")
+        if path == "/version":
+            return ApiResponse(200, self._version())
+        if path == "/api":
+            return ApiResponse(200, {"kind": "APIVersions", "versions": ["v1"]})
+        if path == "/apis":
+            return ApiResponse(200, kinds.groups())
+        found = None
+        if path.startswith(("/api/", "/apis/")):
+            name = path.partition("/api/")[2] or path.partition("/apis/")[2]
+            found = kinds.resources(name) or kinds.group(name)
+        if path == "/openapi/v2":
+            return ApiResponse(200, "", OPENAPI)
+        if path.startswith("/openapi/"):
+            raise no_such_path()
+        return ApiResponse(200, found) if found else None
+
+    def _version(self) -> KubeObject:
+        major, minor = self.version.removeprefix("v").split(".")[:2]
+        return {
+            "major": major,
+            "minor": minor,
+            "gitVersion": self.version,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "2026-01-01T00:00:00Z",
+            "goVersion": "go1.26",
+            "compiler": "gc",
+            "platform": "linux/amd64",
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    owner: ClassVar[KubeApi]
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: `requests` holds what was asked."""
+
+    def do_GET(self) -> None:
+        """Answer a request of any method."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        api = self.owner
+        try:
+            met = self._meets()
+            if api.closing or api.faults.breaks() or met is FaultKind.DROPPED:
+                self._break()
+                return
+            request = self._request(body, disturbed=met is FaultKind.CONFLICT)
+            if seconds := api.faults.down(*request.asks):
+                api.restart(seconds)
+                self._break()
+                return
+            answer = api.answer(request)
+        except ApiError as error:
+            self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
+            return
+        if met is FaultKind.LOST:
+            self._break()
+        elif isinstance(answer, ApiResponse):
+            self._send(answer.status, answer.body, kind=answer.kind)
+        else:
+            self._stream(itertools.islice(answer, 1) if met is FaultKind.WATCH else answer)
+
+    do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
+
+    def _meets(self) -> FaultKind | None:
+        """Return what chaos has for this request."""
+        chaos = self.owner.faults.chaos
+        agent = self.headers.get("User-Agent") or ""
+        return chaos.before(self.command, self.path, agent) if chaos else None
+
+    def _break(self) -> None:
+        self._note(0)
+        self.close_connection = True
+        self.connection.close()
+
+    def _request(self, body: bytes, *, disturbed: bool) -> Request:
+        user = self.owner.authenticate(self.headers.get("Authorization") or "")
+        return Request(
+            method=self.command,
+            target=self.path,
+            body=body,
+            content_type=self.headers.get("Content-Type") or "",
+            agent=self.headers.get("User-Agent") or "",
+            user=user,
+            disturbed=disturbed,
+        )
+
+    def _send(
+        self, status: int, body: KubeObject | str, *, kind: str = "", retry: int | None = None
+    ) -> None:
+        self._note(status)
+        raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        kind = kind or ("text/plain" if isinstance(body, str) else "application/json")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(raw)))
+        if retry is not None:
+            self.send_header("Retry-After", str(retry))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def _stream(self, events: Iterator[KubeObject]) -> None:
+        self._note(200)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            line = json.dumps(event).encode() + b"\n"
+            self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _note(self, status: int) -> None:
+        self.owner.requests.append((self.command, self.path, status))
+
+
+def kubeconfig_document(url: str, ca_pem: str, *, token: str, namespace: str) -> KubeObject:
+    """Return a kubeconfig with one context and a bearer token."""
+    ca = base64.b64encode(ca_pem.encode()).decode()
+    context = {"cluster": "rehearsal", "user": "rehearsal", "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "rehearsal", "cluster": {"server": url, "certificate-authority-data": ca}}
+        ],
+        "users": [{"name": "rehearsal", "user": {"token": token}}],
+        "contexts": [{"name": "rehearsal", "context": context}],
+        "current-context": "rehearsal",
+    }

@@ -1,0 +1,124 @@
+"""OpenWhisk behind the load balancer that a chart asked for: one port of loopback leads to it.
+
+It answers while the release in an emulated cluster does, with the certificate of the balancer's
+listener, and lets in whoever has the key of the release's Secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aws_setup.rehearsal.aws.certificates import PrivateKeys, ServerCertificates
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
+from aws_setup.rehearsal.openwhisk.certificate import Certificate
+from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
+from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.store import Store
+
+
+@dataclass(frozen=True)
+class Release:
+    """An OpenWhisk that has a load balancer: the Service of its nginx, and its cluster."""
+
+    service: KubeObject
+    state: ObjectStore
+
+    @property
+    def name(self) -> str:
+        """The release's name."""
+        return str(self.service["metadata"]["name"]).removesuffix("-nginx")
+
+    def secret(self, part: str, key: str) -> str:
+        """Return a value of one of its Secrets; '' when there is none."""
+        held = self.state.get("secrets", f"{self.name}-{part}", self._space)
+        return base64.b64decode((held or {}).get("data", {}).get(key, "")).decode()
+
+    def ready(self, part: str) -> int:
+        """Return how many pods of one of its StatefulSets are ready."""
+        held = self.state.get("statefulsets", f"{self.name}-{part}", self._space)
+        return int((held or {}).get("status", {}).get("readyReplicas") or 0)
+
+    @property
+    def _space(self) -> str:
+        return str(self.service["metadata"]["namespace"])
+
+
+class OpenWhiskFrontend:
+    """The OpenWhisk of a cloud's clusters: the first that has a load balancer answers."""
+
+    def __init__(self, cloud: Cloud, hooks: EksApiServers) -> None:
+        """Stand behind the load balancers of one cloud."""
+        self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(chaos=cloud.chaos))
+        self.port = 0
+        self._cloud, self._hooks = cloud, hooks
+        self._uid = ""
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def door(self) -> ssl.SSLContext | None:
+        """Say how the balancer speaks now, after looking at what stands behind it.
+
+        Raises:
+            ConnectionRefusedError: there is no balancer, or nothing behind it is up.
+        """
+        with self._cloud.lock:
+            self._cloud.clock.apply_due()
+            release = self._release()
+            if release is None or not release.ready("controller"):
+                raise ConnectionRefusedError("no OpenWhisk answers here")
+            uid = str(release.service["metadata"]["uid"])
+            if uid != self._uid:
+                self._uid, self.whisk.store = uid, Store()
+            self.whisk.auth = release.secret("whisk.auth", "guest")
+            self.whisk.healthy = release.ready("invoker")
+            return self._context(release)
+
+    def _release(self) -> Release | None:
+        for api in self._hooks.apis.values():
+            for service in api.state.all("services"):
+                given = service.get("status", {}).get("loadBalancer", {}).get("ingress")
+                if given and service["metadata"]["name"].endswith("-nginx"):
+                    return Release(service, api.state)
+        return None
+
+    def _context(self, release: Release) -> ssl.SSLContext | None:
+        """Return the TLS of the balancer's listener on 443; None when it has no certificate."""
+        held = self._cloud.backend("elb").load_balancers
+        balancer = held.get(load_balancer_name(release.service))
+        if balancer is None:
+            raise ConnectionRefusedError("the load balancer is gone")
+        arns = {int(one.load_balancer_port): one.ssl_certificate_id for one in balancer.listeners}
+        arn = arns.get(443)
+        if not arn:
+            return None
+        if arn not in self._contexts:
+            body = next(
+                one["CertificateBody"]
+                for one in self._cloud.room(ServerCertificates).values()
+                if one["ServerCertificateMetadata"]["Arn"] == arn
+            )
+            key = self._cloud.room(PrivateKeys)[arn]
+            self._contexts[arn] = Certificate(body.encode() + b"\n", key.encode()).context()
+        return self._contexts[arn]
+
+
+@contextmanager
+def serve_openwhisk(
+    cloud: Cloud, hooks: EksApiServers, *, port: int = 0
+) -> Iterator[OpenWhiskFrontend]:
+    """Serve the OpenWhisk of a cloud's clusters until the block ends; its `port` says where.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    behind = OpenWhiskFrontend(cloud, hooks)
+    with serve(behind.whisk, port=port, door=behind.door) as url:
+        behind.port = int(url.rpartition(":")[2])
+        yield behind

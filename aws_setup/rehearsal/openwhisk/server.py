@@ -1,0 +1,232 @@
+"""The HTTP side of the stand-in: nginx's limits in front, the controller's routes behind."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import socket
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from aws_setup.rehearsal.core.loopback import LOOPBACK, ConnectionTls, LoopbackServer
+from aws_setup.rehearsal.openwhisk.certificate import Certificate
+from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind, OpenWhiskFaults
+from aws_setup.rehearsal.openwhisk.put_body import MalformedError, PutBody, blocks, read_put
+from aws_setup.rehearsal.openwhisk.store import MEGABYTE, OpenWhiskError, Store
+
+BODY_LIMIT = 50 * MEGABYTE
+"""nginx's client_max_body_size in the OpenWhisk chart."""
+
+AUTH = "00000000-0000-4000-8000-000000000000:rehearsal"
+BASE = "/api/v1/namespaces/_/"
+
+
+@dataclass
+class OpenWhiskServer:
+    """A stand-in OpenWhisk: what it holds, what goes wrong, and what it was asked."""
+
+    store: Store = field(default_factory=Store)
+    faults: OpenWhiskFaults = field(default_factory=OpenWhiskFaults)
+    auth: str = AUTH
+    echo: bool = False
+    healthy: int = 8
+    activation: dict[str, Any] = field(default_factory=dict)
+    requests: Counter[str] = field(default_factory=Counter)
+    puts: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+
+PUBLIC_ROUTES: dict[str, Callable[[OpenWhiskServer], Any]] = {
+    "/": lambda whisk: whisk.store.info(),
+    "/ping": lambda _: "pong",
+    "/invokers/healthy/count": lambda whisk: whisk.healthy,
+    "/rehearsal/requests": lambda whisk: dict(whisk.requests),
+}
+"""Paths that need no key; the last one, how many requests came, is no part of OpenWhisk."""
+
+
+@contextmanager
+def serve(
+    whisk: OpenWhiskServer,
+    *,
+    certificate: Certificate | None = None,
+    port: int = 0,
+    door: ConnectionTls | None = None,
+) -> Iterator[str]:
+    """Serve on loopback until the block ends; yields the URL.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    fixed = certificate.context() if certificate else None
+
+    class Bound(_Handler):
+        owner = whisk
+
+    server = LoopbackServer(port, Bound, door=door or (lambda: fixed))
+    server.start()
+    whisk.url = f"http{'s' if certificate else ''}://{LOOPBACK}:{server.server_port}"
+    try:
+        yield whisk.url
+    finally:
+        server.stop()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "nginx"
+    disable_nagle_algorithm = True
+    owner: ClassVar[OpenWhiskServer]
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""
+
+    def do_GET(self) -> None:
+        """Answer a request of any method."""
+        whisk, url = self.owner, urlsplit(self.path)
+        length = int(self.headers.get("Content-Length", 0))
+        whisk.requests[self.command] += 1
+        fault = whisk.faults.next(self.command, url.path.rpartition("/")[2])
+        if fault and fault.trouble is HttpFaultKind.RESET_BEFORE:
+            self._reset()
+            return
+        if whisk.faults.seconds:
+            time.sleep(whisk.faults.seconds)
+        try:
+            status, answer = self._answer(url.path, parse_qs(url.query), length, fault)
+        except OpenWhiskError as refusal:
+            status, answer = refusal.status, {"error": refusal.error, "code": uuid.uuid4().hex}
+        except MalformedError as error:
+            status, answer = 400, {"error": f"The request content was malformed: {error}"}
+        if fault and fault.trouble is HttpFaultKind.RESET_AFTER:
+            self._reset()
+            return
+        if fault and fault.trouble is HttpFaultKind.STATUS_AFTER:
+            status, answer = fault.status, None
+        self._reply(status, answer, fault)
+        if length > BODY_LIMIT:
+            self._drop(length)
+
+    do_PUT = do_POST = do_DELETE = do_GET
+
+    def _answer(
+        self, path: str, query: dict[str, list[str]], length: int, fault: Fault | None
+    ) -> tuple[int, Any]:
+        whisk = self.owner
+        if "Transfer-Encoding" in self.headers:
+            raise OpenWhiskError(411, "this stand-in takes bodies of announced length only")
+        if length > BODY_LIMIT:
+            self.close_connection = True
+            return 413, None
+        if path in PUBLIC_ROUTES:
+            return 200, PUBLIC_ROUTES[path](whisk)
+        if not self._let_in():
+            self._drop(length)
+            raise OpenWhiskError(401, "The supplied authentication is invalid.")
+        if not path.startswith(BASE):
+            self._drop(length)
+            raise OpenWhiskError(404, "The requested resource does not exist.")
+        collection, _, name = path.removeprefix(BASE).partition("/")
+        put = self._body(length) if length else PutBody({})
+        if fault and fault.trouble is HttpFaultKind.STATUS:
+            return fault.status, None
+        if fault and fault.trouble is HttpFaultKind.CONCURRENT:
+            raise OpenWhiskError(409, "Concurrent modification to resource detected.")
+        return self._route(collection, unquote(name), query, put)
+
+    def _route(
+        self, collection: str, name: str, query: dict[str, list[str]], put: PutBody
+    ) -> tuple[int, Any]:
+        store = self.owner.store
+        if not name:
+            limit, skip = (int(query.get(key, ["0"])[0]) for key in ("limit", "skip"))
+            return 200, store.listing(collection, limit=limit or 30, skip=skip)
+        if collection == "activations":
+            if name not in store.activations:
+                raise OpenWhiskError(404, "The requested resource does not exist.")
+            return 200, store.activations[name]
+        if self.command == "PUT":
+            overwrite = query.get("overwrite", ["false"])[0] == "true"
+            new = store.put(name, put, overwrite=overwrite)
+            self.owner.puts.append(_record(name, query, put))
+            return 200, _echoed(new, put) if self.owner.echo else new
+        if self.command == "DELETE":
+            return 200, store.delete(name)
+        if self.command == "POST":
+            return self._invoke(name)
+        return 200, store.get(name)
+
+    def _invoke(self, name: str) -> tuple[int, Any]:
+        whisk = self.owner
+        whisk.store.get(name)
+        number = uuid.uuid4().hex
+        now = int(time.time() * 1000)
+        record: dict[str, Any] = {
+            "activationId": number,
+            "name": name,
+            "start": now - 1500,
+            "end": now,
+            "duration": 1500,
+            "response": {"status": "success", "success": True, "statusCode": 0, "result": {}},
+            "annotations": [{"key": "waitTime", "value": 40}, {"key": "initTime", "value": 1200}],
+        } | whisk.activation
+        whisk.store.activations[number] = record
+        if whisk.activation.get("late"):
+            return 202, {"activationId": number}
+        return (200 if record["response"]["success"] else 502), record
+
+    def _body(self, length: int) -> PutBody:
+        return read_put(self.rfile, length)
+
+    def _drop(self, length: int) -> None:
+        for _ in blocks(self.rfile, length):
+            pass
+
+    def _let_in(self) -> bool:
+        expected = "Basic " + base64.b64encode(self.owner.auth.encode()).decode()
+        return hmac.compare_digest(self.headers.get("Authorization", ""), expected)
+
+    def _reply(self, status: int, answer: Any, fault: Fault | None) -> None:
+        if answer is None:
+            body, kind = f"<html><h1>{status}</h1></html>".encode(), "text/html"
+        else:
+            body, kind = json.dumps(answer).encode(), "application/json"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if fault and fault.retry_after is not None:
+            self.send_header("Retry-After", str(fault.retry_after))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _reset(self) -> None:
+        """Break the connection with a TCP reset."""
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.connection.close()
+
+
+def _record(name: str, query: dict[str, list[str]], put: PutBody) -> dict[str, Any]:
+    return {
+        "name": name,
+        "overwrite": query.get("overwrite", [""])[0],
+        "document": put.document,
+        "code_length": put.code_length,
+        "sha256": put.sha256,
+    }
+
+
+def _echoed(action: dict[str, Any], put: PutBody) -> dict[str, Any]:
+    """Return the action with code as long as the one that was sent, as some versions answer."""
+    return action | {"exec": action["exec"] | {"code": "A" * put.code_length}}

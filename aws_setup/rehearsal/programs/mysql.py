@@ -1,0 +1,35 @@
+"""Stands in for mysql and mysqladmin: MariaDB's own clients, on the machine's MariaDB.
+
+NDB's storage engine cannot be had: `ENGINE=NDBCLUSTER` becomes InnoDB on the way.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from aws_setup.rehearsal.programs.common import NAME, NODE_DATA, fail, is_running, print_line
+from aws_setup.rehearsal.programs.mysqld import DATABASE, SOCKET
+
+NDB_ENGINE = re.compile(r"ENGINE\s*=\s*ndb(cluster)?\b", re.IGNORECASE)
+PROGRAMS = {"mysql": "mariadb", "mysqladmin": "mariadb-admin"}
+
+
+def main() -> None:
+    """Run the real client with the same arguments and the same input."""
+    if not DATABASE.exists():
+        ping_without_database()
+    command = [PROGRAMS[NAME], *sys.argv[1:], f"--socket={SOCKET}"]
+    if NAME != "mysql":
+        raise SystemExit(subprocess.run(command, check=False).returncode)
+    text = NDB_ENGINE.sub("ENGINE=InnoDB", sys.stdin.read())
+    raise SystemExit(subprocess.run(command, input=text.encode(), check=False).returncode)
+
+
+def ping_without_database() -> None:
+    """Answer a ping for a machine that has no MariaDB; anything else is refused."""
+    if sys.argv[-1] == "ping" and is_running(NODE_DATA / "mysqld.pid", "mysqld"):
+        print_line("mysqld is alive")
+        raise SystemExit(0)
+    fail("ERROR 2002 (HY000): Can't connect to local MySQL server through socket (2)")

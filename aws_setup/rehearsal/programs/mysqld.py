@@ -1,0 +1,80 @@
+"""Stands in for mysqld: runs a real MariaDB where there is one, and joins the NDB cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from aws_setup.rehearsal.programs.common import (
+    NODE_DATA,
+    connect_manager,
+    connect_string,
+    daemonise,
+    send_request,
+)
+
+POLL = 0.2
+DATABASE = Path("/usr/local/mysql/mariadb")
+SOCKET = Path("/run/mysqld.sock")
+
+
+def main() -> None:
+    """Go into the background, start MariaDB, and be in the cluster for as long as it runs."""
+    ready = NODE_DATA / "mysqld.ready"
+    ready.unlink(missing_ok=True)
+    SOCKET.unlink(missing_ok=True)
+    daemonise(NODE_DATA / "mysqld.pid")
+    database = start_mariadb() if DATABASE.exists() and shutil.which("mariadbd") else None
+
+    def stop(*_: Any) -> None:
+        if database:
+            database.terminate()
+            database.wait()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    while database and not SOCKET.exists() and database.poll() is None:
+        time.sleep(0.05)
+    ready.touch()
+    while database is None or database.poll() is None:
+        stay_connected()
+        time.sleep(POLL)
+    stop()
+
+
+def start_mariadb() -> subprocess.Popen[bytes]:
+    """Start MariaDB on its data folder, for the machine's socket and for the other machines."""
+    return subprocess.Popen(
+        [
+            "mariadbd",
+            "--no-defaults",
+            f"--datadir={DATABASE}",
+            f"--socket={SOCKET}",
+            "--pid-file=/run/mariadbd.pid",
+            "--user=root",
+            "--bind-address=0.0.0.0",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=16M",
+            "--innodb-log-file-size=4M",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--performance-schema=OFF",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=(NODE_DATA / "mariadb.err").open("ab"),
+    )
+
+
+def stay_connected() -> None:
+    """Join the cluster, when there is one, until its manager goes away."""
+    line = connect_manager(connect_string() or "127.0.0.1")
+    if line is None:
+        return
+    with line:
+        if "id" in send_request(line, {"op": "join", "kind": "api"}):
+            line.recv(1)

@@ -1,0 +1,36 @@
+"""Stands in for ndb_mgm: `-e show`, `-e "1 stop"`, `-e "<id> restart"`."""
+
+from __future__ import annotations
+
+import sys
+
+from aws_setup.rehearsal.programs.common import (
+    connect_manager,
+    connect_string,
+    fail,
+    print_line,
+    send_request,
+)
+
+
+def main() -> None:
+    """Ask the management server and print what it says."""
+    command = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else ""
+    address = connect_string() or "127.0.0.1"
+    line = connect_manager(address)
+    if line is None:
+        fail(f"Unable to connect with connect string: nodeid=0,{address}:1186")
+        return
+    print_line(f"Connected to Management Server at: {address}:1186")
+    words = command.split()
+    if command == "show":
+        answer = send_request(line, {"op": "show"})
+    elif words[1:] == ["stop"] and words[0] == "1":
+        answer = send_request(line, {"op": "stop"})
+    elif words[1:] == ["restart"]:
+        answer = send_request(line, {"op": "restart", "node": words[0]})
+    else:
+        answer = {"error": f"Invalid command: {command}"}
+    if "error" in answer:
+        fail(answer["error"], 255)
+    print_line(answer.get("text", ""))

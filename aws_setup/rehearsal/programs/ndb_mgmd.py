@@ -1,0 +1,217 @@
+"""Stands in for ndb_mgmd: reads config.ini once at its start and keeps track of the nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aws_setup.rehearsal.programs.common import (
+    MANAGEMENT_PORT,
+    MANAGER_DATA,
+    NAME,
+    daemonise,
+    fail,
+    is_running,
+    print_line,
+    record_start,
+    send,
+)
+
+VERSION = "mysql-8.0.26 ndb-8.0.26"
+
+
+@dataclass
+class ConnectedNode:
+    """A node that is connected."""
+
+    id: int
+    host: str
+    kind: str
+    line: socket.socket
+    files: bool = False
+    initial: bool = False
+    state: str = "starting"
+
+
+@dataclass
+class ManagementServer:
+    """The cluster as its management server knows it."""
+
+    sections: list[tuple[str, dict[str, str]]]
+    nodes: dict[int, ConnectedNode] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def members(self) -> dict[int, str]:
+        """Return the configured data nodes: id -> address."""
+        found = [values for name, values in self.sections if name == "ndbd"]
+        return {int(values["NodeId"]): values["HostName"] for values in found}
+
+    def address(self) -> str:
+        """Return the manager's own address."""
+        return next(values["HostName"] for name, values in self.sections if name == "ndb_mgmd")
+
+    def figures(self) -> dict[str, str]:
+        """Return the figures of every data node."""
+        return dict(next(values for name, values in self.sections if name == "ndbd default"))
+
+    def first_api(self) -> int:
+        """Return the least id of an application."""
+        return max(self.members(), default=1) + 1
+
+    def join(self, line: socket.socket, wish: dict[str, Any]) -> ConnectedNode | str:
+        """Take a node in, or say why not."""
+        with self.lock:
+            node_id = self._id_for(wish)
+            if node_id is None:
+                return f"No free node id found for {wish['kind']} at {wish['host']}"
+            data = wish["kind"] == "ndbd"
+            started = [node for node in self.nodes.values() if node.state == "started"]
+            holders = [node for node in started if node.kind == "ndbd"]
+            if data and holders and not wish["files"] and not wish["initial"]:
+                return "Error: no file system on a node of a cluster that holds data"
+            node = ConnectedNode(
+                node_id, wish["host"], wish["kind"], line, wish.get("files", False)
+            )
+            node.state = "starting" if data else "started"
+            self.nodes[node_id] = node
+            return node
+
+    def _id_for(self, wish: dict[str, Any]) -> int | None:
+        if wish["kind"] == "ndbd":
+            fits = [id for id, host in self.members().items() if host == wish["host"]]
+        else:
+            count = sum(name == "api" for name, _ in self.sections)
+            fits = list(range(self.first_api(), self.first_api() + count))
+        return next((id for id in fits if id not in self.nodes), None)
+
+    def leave(self, node: ConnectedNode) -> None:
+        """Forget a node whose connection ended."""
+        with self.lock:
+            if self.nodes.get(node.id) is node:
+                del self.nodes[node.id]
+
+    def may_start(self) -> bool:
+        """Tell whether data nodes may go on: all are there, or the cluster is up already."""
+        with self.lock:
+            data = [node for node in self.nodes.values() if node.kind == "ndbd"]
+            up = any(node.state == "started" for node in data)
+            return up or len(data) == len(self.members())
+
+    def show(self) -> str:
+        """Return the text of `show`."""
+        with self.lock:
+            data = [self._line(id, host) for id, host in self.members().items()]
+            apis = [
+                self._line(id, "any host") for id in range(self.first_api(), self.first_api() + 5)
+            ]
+        manager = f"id=1\t@{self.address()}  ({VERSION})"
+        parts = [
+            "Cluster Configuration\n---------------------",
+            f"[ndbd(NDB)]\t{len(data)} node(s)\n" + "\n".join(data),
+            f"\n[ndb_mgmd(MGM)]\t1 node(s)\n{manager}",
+            f"\n[mysqld(API)]\t{len(apis)} node(s)\n" + "\n".join(apis) + "\n",
+        ]
+        return "\n".join(parts)
+
+    def _line(self, node_id: int, host: str) -> str:
+        node = self.nodes.get(node_id)
+        if node is None:
+            return f"id={node_id} (not connected, accepting connect from {host})"
+        if node.kind != "ndbd":
+            return f"id={node_id}\t@{node.host}  ({VERSION})"
+        group = f"Nodegroup: {(node_id - 2) // 2}"
+        master = ", *" if node_id == min(self.members()) else ""
+        starting = "starting, " if node.state == "starting" else ""
+        return f"id={node_id}\t@{node.host}  ({VERSION}, {starting}{group}{master})"
+
+
+def parse(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Return config.ini's sections; sections of one name may come many times."""
+    sections: list[tuple[str, dict[str, str]]] = []
+    for raw in text.splitlines():
+        line = raw.split("#")[0].strip()
+        if line.startswith("["):
+            sections.append((line.strip("[]"), {}))
+        elif "=" in line:
+            key, _, value = line.partition("=")
+            sections[-1][1][key.strip()] = value.strip()
+    return sections
+
+
+def main() -> None:
+    """Start the server in the background, or end with an exit code other than 0."""
+    record_start()
+    if "-f" not in sys.argv:
+        fail("Error: no configuration file named (-f)")
+    config = Path(sys.argv[sys.argv.index("-f") + 1])
+    if not config.exists():
+        fail(f"Error opening '{config}', error: 2, No such file or directory")
+    sections = parse(config.read_text(encoding="utf-8"))
+    if is_running(MANAGER_DATA / "ndb_1.pid", NAME):
+        fail(f"ERROR: Unable to setup management server port: {MANAGEMENT_PORT}!")
+    if sum(name == "ndbd" for name, _ in sections) % 2:
+        fail("Error line 1: The number of data nodes must be a multiple of NoOfReplicas")
+    listener = socket.create_server(("", MANAGEMENT_PORT), backlog=64)
+    print_line(f"MySQL Cluster Management Server {VERSION}")
+    daemonise(MANAGER_DATA / "ndb_1.pid")
+    management = ManagementServer(sections)
+    while True:
+        line, caller = listener.accept()
+        arguments = (management, line, caller[0])
+        threading.Thread(target=serve, args=arguments, daemon=True).start()
+
+
+def serve(management: ManagementServer, line: socket.socket, host: str) -> None:
+    """Answer one connection: a client's question, or a node for as long as it stays."""
+    with line:
+        text = line.makefile("r", encoding="utf-8").readline()
+        wish = json.loads(text or "{}")
+        if wish.get("op") == "join":
+            keep_node_connected(management, line, wish | {"host": host})
+        elif wish.get("op") == "show":
+            send(line, {"text": management.show()})
+        elif wish.get("op") == "stop":
+            send(line, {"text": "Node 1 has shutdown."})
+            os._exit(0)
+        elif wish.get("op") == "restart":
+            restart(management, line, int(wish["node"]))
+
+
+def keep_node_connected(
+    management: ManagementServer, line: socket.socket, wish: dict[str, Any]
+) -> None:
+    """Keep a node's place until its connection ends."""
+    node = management.join(line, wish)
+    if isinstance(node, str):
+        send(line, {"error": node})
+        return
+    send(line, {"id": node.id, "figures": management.figures()})
+    try:
+        while node.kind == "ndbd" and not management.may_start():
+            time.sleep(0.05)
+        if node.kind == "ndbd":
+            send(line, {"go": True})
+        for text in line.makefile("r", encoding="utf-8"):
+            node.state = json.loads(text)["state"]
+    except OSError:
+        pass
+    finally:
+        management.leave(node)
+
+
+def restart(management: ManagementServer, line: socket.socket, node_id: int) -> None:
+    """Tell a data node to start anew."""
+    node = management.nodes.get(node_id)
+    if node is None:
+        send(line, {"error": f"Node {node_id}: not connected"})
+        return
+    send(node.line, {"restart": True})
+    management.leave(node)
+    send(line, {"text": f"Node {node_id} is being restarted"})

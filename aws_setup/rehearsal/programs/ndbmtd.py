@@ -1,0 +1,111 @@
+"""Stands in for ndbmtd: waits for the manager, keeps its files, and wipes them with --initial."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from aws_setup.rehearsal.programs.common import (
+    NAME,
+    NODE_DATA,
+    connect_manager,
+    connect_string,
+    daemonise,
+    fail,
+    has_fault,
+    is_running,
+    print_line,
+    record_start,
+    send,
+    send_request,
+    settings,
+)
+
+ATTEMPTS = 24
+PAUSE = 0.25
+"""Attempts to reach the manager and seconds between two; ndbmtd's own are 12 and 5."""
+
+
+def main() -> None:
+    """Reach the manager, go into the background, and start; a second start is refused."""
+    record_start()
+    if any(is_running(file, NAME) for file in NODE_DATA.glob("ndb_*.pid")):
+        fail("Error: Another process holds this node's id", 255)
+    address = connect_string()
+    if not address:
+        fail("Unable to connect with connect string: nodeid=0,localhost:1186", 1)
+    join(address, initial="--initial" in sys.argv)
+
+
+def join(address: str, *, initial: bool) -> None:
+    """Join the cluster and live as its data node."""
+    answer, line = request_start(address, initial=initial)
+    node_id = answer["id"]
+    print_line(
+        f"{time.strftime('%Y-%m-%d %H:%M:%S')} [ndbd] INFO     -- Angel allocated nodeid: {node_id}"
+    )
+    sys.stdout.flush()
+    daemonise(NODE_DATA / f"ndb_{node_id}.pid")
+    if has_fault("ndbmtd dies"):
+        exit_with_error(node_id, "Message: Unable to lock memory (Configuration error)")
+    if has_fault("disk full"):
+        exit_with_error(node_id, "Message: No space left on device (Disk full)")
+    while True:
+        prepare_files(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
+        run_node(line)
+        initial = False
+        answer, line = request_start(address, initial=False)
+
+
+def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
+    """Return the manager's answer and the connection; ends when it refuses or is not there."""
+    files = any(NODE_DATA.glob("ndb_*_fs"))
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE)
+        line = connect_manager(address)
+        if line is None:
+            continue
+        wish = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
+        answer = send_request(line, wish)
+        if not answer:
+            continue
+        if "error" in answer:
+            fail(answer["error"], 255)
+        return answer, line
+    fail(f"Unable to connect with connect string: nodeid=0,{address}:1186", 1)
+    raise AssertionError
+
+
+def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> None:
+    """Wipe the files with --initial, make them when there are none, and leave them otherwise."""
+    if initial:
+        shutil.rmtree(files, ignore_errors=True)
+    if not files.exists():
+        files.mkdir()
+        (files / "generation").write_text(uuid.uuid4().hex, encoding="utf-8")
+    (files / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+
+
+def run_node(line: Any) -> None:
+    """Start when the manager says so, and return when a restart is wanted."""
+    for text in line.makefile("r", encoding="utf-8"):
+        message = json.loads(text)
+        if message.get("restart"):
+            return
+        if message.get("go") and not has_fault("ndbmtd hangs"):
+            time.sleep(settings()["start_seconds"])
+            send(line, {"state": "started"})
+
+
+def exit_with_error(node_id: int, message: str) -> None:
+    """Leave the reason in the error log and end, as the angel does."""
+    log = NODE_DATA / f"ndb_{node_id}_error.log"
+    log.write_text(f"Time: {time.ctime()}\nStatus: Permanent error\n{message}\n", encoding="utf-8")
+    os._exit(1)

@@ -1,1 +1,0 @@
-"""What the AMIs hold that cannot be had here: stand-ins that act like the real programs."""

@@ -1,1 +1,0 @@
-"""The whole story: the three scripts against the rehearsal cloud, from nothing to nothing."""

@@ -1,0 +1,1 @@
+"""The VMs behind the emulated EC2: they answer SSH, have a disk of their own, and reboot."""

@@ -1,0 +1,168 @@
+"""Keeps a machine behind every emulated VM: what EC2 starts, stops and terminates, it does too."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from subprocess import SubprocessError
+from types import MappingProxyType
+from typing import Any
+
+from aws_setup.aws.inventory import STEP_TAG
+from aws_setup.errors import SetupError
+from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
+from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms import images as laying
+from aws_setup.rehearsal.vms.faults import VmFaults, draw_vm_faults
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller, NamespaceVmPool
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+"""Seconds between two looks at the cloud."""
+
+AMI_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = MappingProxyType(
+    {
+        "ami-0700bf4465e5fd16d": (images.install_zookeeper,),
+        "ami-0ef872c16032b2aeb": (laying.install_ndb_manager,),
+        "ami-02b05337b4142f447": (laying.install_ndb_data_node,),
+        "ami-0a3d55fdd1fe9a6b8": (laying.install_ndb_data_node,),
+        "ami-079ac4c46055b2bdf": (laying.install_client,),
+        "ami-093cb0299f0b291e6": (laying.install_client,),
+    }
+)
+"""What each AMI holds; instances of other AMIs, such as EKS nodes, get no machine."""
+
+
+@dataclass(frozen=True)
+class InstanceView:
+    """An instance as the cloud has it now; `key` is its key pair's public key."""
+
+    id: str
+    state: str
+    private_ip: str
+    public_ip: str
+    image: str
+    key: str
+    step: str = ""
+
+
+def _public_key(ec2: Any, name: str | None) -> str:
+    pair = ec2.key_pairs.get(name)
+    material = pair.material_public if pair else b""
+    return material.decode() if isinstance(material, bytes) else str(material)
+
+
+class Ec2Sync:
+    """Follows one cloud's instances with the machines of a room."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        room: NamespaceVmPool | InProcessVmPool,
+        *,
+        amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS,
+    ) -> None:
+        self.cloud, self.room, self.amis = cloud, room, amis
+        self._on: dict[str, bool] = {}
+        self._fates: dict[str, VmFaults] = {}
+        cloud.room(ConsoleOutput).read = self._console
+
+    def sync(self) -> None:
+        """Bring the room to what the cloud says now; machines change in parallel."""
+        with self.cloud.lock:
+            work = [job for job in map(self._job, self._instances()) if job]
+        self.room.revive()
+        if work:
+            with ThreadPoolExecutor(len(work)) as pool:
+                for done in [pool.submit(job) for job in work]:
+                    done.result()
+
+    def _instances(self) -> list[InstanceView]:
+        ec2 = self.cloud.backend("ec2")
+        return [
+            InstanceView(
+                one.id,
+                one.state,
+                private_ip=one.private_ip,
+                public_ip=one.public_ip or "",
+                image=one.image_id,
+                key=_public_key(ec2, one.key_name),
+                step=next((t["value"] for t in one.get_tags() if t["key"] == STEP_TAG), ""),
+            )
+            for one in list(ec2.all_instances())
+            if one.image_id in self.amis
+        ]
+
+    def _job(self, seen: InstanceView) -> Callable[[], object] | None:
+        """Return what has to be done about one instance, and note it as done."""
+        own, on = seen.id, self._on.get(seen.id)
+        if seen.state == "running" and on is None:
+            if self.cloud.clock.now() < self._fate(seen).boots_at:
+                return None
+            self._on[own] = True
+            return lambda: self._launch(seen)
+        if seen.state == "running" and not on:
+            self._on[own] = True
+            return lambda: self.room.power_on(own, public_ip=seen.public_ip)
+        if seen.state in ("stopping", "stopped") and on:
+            self._on[own] = False
+            return lambda: self.room.power_off(own)
+        if seen.state == "terminated" and on is not None:
+            del self._on[own]
+            return lambda: self.room.discard(own)
+        return None
+
+    def _launch(self, seen: InstanceView) -> None:
+        """Make a machine; when it does not boot, say so, and try again at the next look."""
+        try:
+            self.room.launch(
+                seen.id,
+                private_ip=seen.private_ip,
+                public_ip=seen.public_ip,
+                lay=self.amis[seen.image],
+                authorized_key=seen.key,
+                breaks=self._fate(seen).breaks,
+            )
+        except (SetupError, OSError, SubprocessError) as error:
+            log.warning("%s does not boot and is made anew: %s", seen.id, error)
+            self.room.discard(seen.id)
+            self._on.pop(seen.id, None)
+
+    def _fate(self, seen: InstanceView) -> VmFaults:
+        """Return what chaos has for a machine, decided when it is first seen running."""
+        if seen.id not in self._fates:
+            self._fates[seen.id] = draw_vm_faults(self.cloud, seen.step)
+        return self._fates[seen.id]
+
+    def _console(self, instance_id: str) -> str:
+        return self.room.console(instance_id) if self._on.get(instance_id) else ""
+
+
+@contextmanager
+def sync_vms(
+    cloud: Cloud,
+    room: NamespaceVmPool | InProcessVmPool,
+    *,
+    amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS,
+) -> Iterator[Ec2Sync]:
+    """Follow the cloud in the background until the block ends."""
+    keeper, stopped = Ec2Sync(cloud, room, amis=amis), threading.Event()
+
+    def follow() -> None:
+        while not stopped.wait(POLL_SECONDS):
+            keeper.sync()
+
+    thread = threading.Thread(target=follow, name="machines", daemon=True)
+    thread.start()
+    try:
+        yield keeper
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,182 @@
+"""What an in-process machine does with a command: files in a folder, and a few programs in Python.
+
+For computers that cannot run real machines (macOS, Windows), and for hundreds of machines at once.
+Commands that it does not know fail with exit code 127, as a shell's do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh import files
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command ended."""
+
+    code: int = 0
+    out: bytes = b""
+    err: bytes = b""
+
+
+Program = Callable[["FakeShell", list[str], bytes], CommandResult]
+"""Gets the machine, the arguments and what stands on standard input."""
+
+
+@dataclass
+class FakeShell:
+    """One imitated machine: its disk, its address, and its programs by path."""
+
+    tree: Disk
+    private_ip: str
+    ensemble: FakeZooKeeperEnsemble
+    programs: dict[str, Program] = field(default_factory=dict)
+
+    def run(self, line: str, stdin: bytes) -> CommandResult:
+        """Run a command line as the login shell would."""
+        words = shlex.split(line)
+        if words[:3] == ["sudo", "-n", "--"]:
+            words = words[3:]
+        if words[:2] == ["sh", "-c"]:
+            script, arguments = words[2], words[4:]
+            known = SCRIPTS.get(script)
+            return known(self, arguments, stdin) if known else _unknown(script)
+        program = self.programs.get(words[0]) or PROGRAMS.get(words[0])
+        return program(self, words[1:], stdin) if program else _unknown(words[0])
+
+    def srvr(self) -> bytes | None:
+        """Return what ZooKeeper answers to `srvr`; None when it does not run."""
+        return self.ensemble.srvr(self)
+
+
+class FakeZooKeeperEnsemble:
+    """ZooKeeper of all imitated machines: who runs, who leads, and the znodes."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, FakeShell] = {}
+        self.znodes: set[str] = {"/", "/zookeeper"}
+        self.lock = threading.Lock()
+
+    def stop(self, machine: FakeShell) -> None:
+        """End a machine's server, as a power cut does."""
+        with self.lock:
+            self.running.pop(machine.private_ip, None)
+
+    def srvr(self, machine: FakeShell) -> bytes | None:
+        """Return one server's answer: the highest running id leads a quorum, as after a start."""
+        with self.lock:
+            if machine.private_ip not in self.running:
+                return None
+            members = _members(machine)
+            up = [address for address in members if address in self.running]
+        if not members:
+            return b"Zxid: 0x1\nMode: standalone\n"
+        if len(up) < len(members) // 2 + 1:
+            return b"This ZooKeeper instance is not currently serving requests\n"
+        mode = "leader" if up[-1] == machine.private_ip else "follower"
+        return f"Zxid: 0x100000001\nMode: {mode}\n".encode()
+
+
+def _members(machine: FakeShell) -> list[str]:
+    lines = machine.tree.read(zk.ZOO_CFG).splitlines()
+    return [line.split("=")[1].split(":")[0] for line in lines if line.startswith("server.")]
+
+
+def _unknown(what: str) -> CommandResult:
+    return CommandResult(127, err=f"{what.splitlines()[0]}: not found\n".encode())
+
+
+def _read(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    path = machine.tree.path(arguments[0])
+    return CommandResult(out=path.read_bytes()) if path.is_file() else CommandResult(files.ABSENT)
+
+
+def _digest(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    path = machine.tree.path(arguments[0])
+    if not path.is_file():
+        return CommandResult(files.ABSENT)
+    mode, owner = machine.tree.modes.get(arguments[0], ("644", "root:root"))
+    user, _, group = owner.partition(":")
+    return CommandResult(
+        out=f"{_sha(path.read_bytes())}  -\n{mode} {user} {group or user}\n".encode()
+    )
+
+
+def _write(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    name, mode, owner, digest = arguments
+    if _sha(stdin) != digest:
+        return CommandResult(74, err=b"the content arrived cut short\n")
+    path = machine.tree.path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.lambda-fs-new")
+    new.write_bytes(stdin)
+    new.replace(path)
+    machine.tree.modes[name] = (mode, owner or "root:root")
+    return CommandResult()
+
+
+def _facts(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    lines = []
+    for name in arguments:
+        path = machine.tree.path(name)
+        if path.is_file():
+            lines.append(f"{_sha(path.read_bytes())} {path.stat().st_mtime_ns / 1e9:.9f} {name}\n")
+    return CommandResult(out="".join(lines).encode())
+
+
+def _sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _make_folders(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    for name in arguments:
+        if not name.startswith("-"):
+            machine.tree.path(name).mkdir(parents=True, exist_ok=True)
+    return CommandResult()
+
+
+def _zk_server(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    with machine.ensemble.lock:
+        if arguments[0] == "start":
+            if not machine.tree.exists(zk.ZOO_CFG):
+                return CommandResult(1, err=b"Starting zookeeper ... FAILED TO START\n")
+            machine.ensemble.running[machine.private_ip] = machine
+            machine.tree.write(zk.PID_FILE, "1")
+            return CommandResult(out=b"Starting zookeeper ... STARTED\n")
+        machine.ensemble.running.pop(machine.private_ip, None)
+        machine.tree.path(zk.PID_FILE).unlink(missing_ok=True)
+    return CommandResult(out=b"Stopping zookeeper ... STOPPED\n")
+
+
+def _zk_client(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    with machine.ensemble.lock:
+        for line in stdin.decode().splitlines():
+            if line.startswith("create "):
+                machine.ensemble.znodes.add(line.split()[1])
+        return CommandResult(
+            out="".join(f"{path}\n" for path in sorted(machine.ensemble.znodes)).encode()
+        )
+
+
+SCRIPTS: Mapping[str, Program] = {
+    files.READ: _read,
+    files.DIGEST: _digest,
+    files.WRITE: _write,
+    files.FACTS: _facts,
+    zk.FORGET_OLD_PID: lambda *_: CommandResult(),
+}
+PROGRAMS: Mapping[str, Program] = {
+    "true": lambda *_: CommandResult(),
+    "echo": lambda _, words, __: CommandResult(out=(" ".join(words) + "\n").encode()),
+    "hostname": lambda machine, *_: CommandResult(out=f"{machine.private_ip} \n".encode()),
+    "mkdir": _make_folders,
+    zk.SERVER: _zk_server,
+    zk.CLIENT: _zk_client,
+}

@@ -1,0 +1,156 @@
+"""Puts the stand-ins of MySQL NDB and hdfs on a rehearsal machine's disk, as the AMIs have them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from aws_setup.rehearsal.vms.disk import Disk
+
+HOME = "/home/ubuntu"
+HADOOP = f"{HOME}/repos/hops/hadoop-dist/target"
+
+NDB_PROGRAMS = {
+    "/usr/local/bin/ndb_mgmd": "ndb_mgmd",
+    "/usr/local/bin/ndb_mgm": "ndb_mgm",
+    "/usr/local/bin/ndbmtd": "ndbmtd",
+}
+SQL_PROGRAMS = {
+    "/usr/local/mysql/bin/mysqld": "mysqld",
+    "/usr/local/mysql/bin/mysql": "mysql",
+    "/usr/local/mysql/bin/mysqladmin": "mysql",
+    f"{HOME}/mysql.server": "mysql_server",
+}
+HDFS_PROGRAMS = {
+    f"{HADOOP}/hadoop-3.2.0.3-SNAPSHOT/bin/hdfs": "hdfs",
+    f"{HADOOP}/hadoop-3.2.0.2-RC0/bin/hdfs": "hdfs",
+}
+"""Where each program stands on the machines -> the module that stands in for it."""
+
+LIBRARY = "/usr/local/lib/lambda-fs-rehearsal"
+SETTINGS = "/etc/lambda-fs-rehearsal.json"
+DATABASE = "/usr/local/mysql/mariadb"
+"""Where a MariaDB's data folder is on the NDB manager."""
+
+HDFS_USER = "rehearsal_hdfs"
+"""The database user of the stand-in for hdfs; it has no password."""
+
+_PROGRAM = f"""\
+#!/usr/bin/python3
+import sys
+sys.path.insert(0, "{LIBRARY}")
+from aws_setup.rehearsal.programs import {{module}}
+{{module}}.main()
+"""
+
+
+def install_ndb_manager(tree: Disk) -> None:
+    """Lay out the NDB manager: management server and client, and mysqld."""
+    _install_programs(tree, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
+
+
+def install_ndb_data_node(tree: Disk) -> None:
+    """Lay out an NDB data node."""
+    _install_programs(tree, NDB_PROGRAMS, [])
+
+
+def install_client(tree: Disk) -> None:
+    """Lay out a client of λFS or HopsFS: hdfs."""
+    _install_programs(tree, HDFS_PROGRAMS, [])
+
+
+def install_database(tree: Disk, template: Path) -> None:
+    """Give the NDB manager's mysqld a real database, from a fresh data folder of MariaDB."""
+    shutil.copytree(template, tree.path(DATABASE))
+
+
+def set_faults(tree: Disk, *names: str, start_seconds: float = 0.2) -> None:
+    """Set what goes wrong on a machine, and how long its data node takes to start.
+
+    Faults are `ndbmtd dies`, `ndbmtd hangs`, `disk full` and `hdfs fails`.
+    """
+    document = {"faults": names, "start_seconds": start_seconds}
+    tree.write(SETTINGS, json.dumps(document))
+
+
+def create_mariadb_template(folder: Path) -> Path:
+    """Make a fresh data folder of MariaDB, root without a password; takes a few seconds.
+
+    Raises:
+        subprocess.CalledProcessError: MariaDB cannot make one here.
+    """
+    user = getpass.getuser()
+    with tempfile.TemporaryDirectory() as scratch:
+        # Two servers that start at the same time take the same names for their temporary tables.
+        own = os.environ | {"TMPDIR": scratch}
+        subprocess.run(
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                f"--datadir={folder}",
+                f"--user={user}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--innodb-log-file-size=4M",
+            ],
+            check=True,
+            capture_output=True,
+            env=own,
+        )
+        statements = (
+            f"CREATE USER '{HDFS_USER}'@'%';\n"
+            f"GRANT SELECT, INSERT, DELETE ON *.* TO '{HDFS_USER}'@'%';\n"
+        )
+        subprocess.run(
+            ["mariadbd", "--no-defaults", f"--datadir={folder}", f"--user={user}", "--bootstrap"],
+            input=f"FLUSH PRIVILEGES;\n{statements}".encode(),
+            check=True,
+            capture_output=True,
+            env=own,
+        )
+    return folder
+
+
+def _install_programs(tree: Disk, programs: dict[str, str], folders: Sequence[str]) -> None:
+    for place, module in programs.items():
+        tree.executable(place, _PROGRAM.format(module=module))
+    package = Path(__file__).resolve().parent.parent / "programs"
+    for source in package.glob("*.py"):
+        name = f"{LIBRARY}/aws_setup/rehearsal/programs/{source.name}"
+        tree.write(name, source.read_text(encoding="utf-8"))
+    for folder in (*folders, "/usr/local/mysql/data"):
+        tree.path(folder).mkdir(parents=True, exist_ok=True)
+    # cloud-init's record of the first boot: files older than it came with the image.
+    tree.write("/var/lib/cloud/instance/sem/config_ssh", "")
+    set_faults(tree)
+
+
+ZOOKEEPER_JARS = "/usr/share/java/zookeeper.jar"
+"""Debian's package libzookeeper-java; its manifest names the jars it needs."""
+
+_ENVIRONMENT = f"""\
+ZOOCFGDIR=/opt/zookeeper/conf
+ZOOCFG="$ZOOCFGDIR/zoo.cfg"
+ZOO_LOG_DIR=/opt/zookeeper/logs
+JAVA=/usr/bin/java
+JMXDISABLE=true
+[ -f "$ZOOCFGDIR/zookeeper-env.sh" ] && . "$ZOOCFGDIR/zookeeper-env.sh"
+CLASSPATH="$ZOOCFGDIR:{ZOOKEEPER_JARS}"
+SERVER_JVMFLAGS="-Xmx${{ZK_SERVER_HEAP:-1000}}m $SERVER_JVMFLAGS"
+CLIENT_JVMFLAGS="-Xmx${{ZK_CLIENT_HEAP:-256}}m $CLIENT_JVMFLAGS"
+"""
+
+
+def install_zookeeper(tree: Disk) -> None:
+    """Put ZooKeeper where its AMI has it; Debian's scripts read the environment beside them."""
+    tree.write("/opt/zookeeper/bin/zkEnv.sh", _ENVIRONMENT)
+    tree.path("/opt/zookeeper/conf").mkdir(parents=True)
+    for script in ("zkServer.sh", "zkCli.sh"):
+        link = tree.path(f"/opt/zookeeper/bin/{script}")
+        link.symlink_to(f"/usr/share/zookeeper/bin/{script}")

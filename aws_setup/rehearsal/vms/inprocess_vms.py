@@ -1,0 +1,299 @@
+"""Many machines in one process: SSH servers of paramiko's, each on a port of loopback."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_SUCCESSFUL,
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_FAILED_CONNECT_FAILED,
+    OPEN_SUCCEEDED,
+)
+
+from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.rehearsal.vms.fake_shell import CommandResult, FakeShell, FakeZooKeeperEnsemble
+from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller
+from aws_setup.rehearsal.vms.ssh_config import SshHostEntry, write_ssh_config
+from aws_setup.rehearsal.vms.vm_init import parse_broken_connections
+from aws_setup.software.zookeeper import config as zk
+
+_COMMAND = 1_500
+"""Bytes that stand for one command, of what a broken connection may still carry."""
+
+_REBOOT = 0.5
+"""Seconds that an imitation takes to boot again."""
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.CRITICAL)  # a client that hangs up is no event for a server
+
+
+@dataclass
+class InProcessVm:
+    """One machine of the crowd: what it imitates, its door, and how slow it is."""
+
+    machine: FakeShell
+    listener: socket.socket
+    public_ip: str
+    key: bytes
+    boots_at: float = 0.0
+    seconds: float = 0.0
+    on: bool = True
+    commands: int = 0
+    breaks: str = ""
+
+    def cut(self) -> bool:
+        """Count a command, and say whether the connection breaks under it."""
+        self.commands += 1
+        return bool(self.breaks) and self.commands == 1 + int(self.breaks.rstrip("!")) // _COMMAND
+
+
+class ConcurrencyGauge:
+    """How many are in a block at once, and the most that ever were."""
+
+    def __init__(self) -> None:
+        self.now = self.peak = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.peak = max(self.peak, self.now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+class InProcessVmPool:
+    """Imitated machines; `seconds` is what each command takes, `boot` what comes before sshd."""
+
+    def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ensemble = FakeZooKeeperEnsemble()
+        self.host_key = paramiko.ECDSAKey.generate()
+        self.authorized_key = authorized_key
+        self.members: dict[str, InProcessVm] = {}
+        self.transports: list[paramiko.Transport] = []
+        self.busy = ConcurrencyGauge()
+        self._lock = threading.Lock()
+        self._write_ssh_config()
+
+    def __enter__(self) -> InProcessVmPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def launch(
+        self,
+        instance_id: str,
+        *,
+        private_ip: str,
+        public_ip: str,
+        boot: float = 0,
+        seconds: float = 0,
+        authorized_key: str = "",
+        lay: Iterable[ImageInstaller] = (),
+        breaks: str = "",
+    ) -> FakeShell:
+        """Make a machine that lets the authorised key in after `boot` seconds.
+
+        `lay` is what a real machine gets on its disk; the imitation brings its own programs.
+        `breaks` is read as `init` reads it, for the first connection; bytes count as commands.
+        """
+        tree = Disk(self.folder / instance_id)
+        tree.root.mkdir(parents=True, exist_ok=True)
+        machine = FakeShell(tree, private_ip, self.ensemble)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+        key = _key_blob(authorized_key or self.authorized_key)
+        member = InProcessVm(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
+        member.breaks = parse_broken_connections(breaks).get(1, "")
+        with self._lock:
+            self.members[instance_id] = member
+        threading.Thread(target=self._serve, args=(member,), daemon=True).start()
+        self._write_ssh_config()
+        return machine
+
+    def power_off(self, instance_id: str) -> None:
+        """Let a machine answer nobody and forget what ran; its disk stays."""
+        member = self.members[instance_id]
+        member.on = False
+        self.ensemble.stop(member.machine)
+
+    def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
+        """Let a machine answer again, under the new public address or the old one."""
+        member = self.members[instance_id]
+        member.public_ip, member.on = public_ip or member.public_ip, True
+        self._write_ssh_config()
+
+    def revive(self) -> list[str]:
+        """Return the machines that had to be booted again: imitations do so by themselves."""
+        return []
+
+    def cut(self, member: InProcessVm, transport: paramiko.Transport) -> None:
+        """Break a connection, and where that is asked for let the machine boot again."""
+        transport.close()
+        if member.breaks.endswith("!"):
+            self.ensemble.stop(member.machine)
+            member.boots_at = time.monotonic() + _REBOOT
+
+    def discard(self, instance_id: str) -> None:
+        """Remove a machine and its disk; unknown ones are fine."""
+        with self._lock:
+            member = self.members.pop(instance_id, None)
+        if member:
+            self.ensemble.stop(member.machine)
+            _close_listener(member.listener)
+            member.machine.tree.remove()
+            self._write_ssh_config()
+
+    def console(self, instance_id: str) -> str:
+        """Return a machine's console output, with the host key that all share."""
+        shown = f"{self.host_key.get_name()} {self.host_key.get_base64()} {instance_id}"
+        return f"-----BEGIN SSH HOST KEY KEYS-----\n{shown}\n-----END SSH HOST KEY KEYS-----\n"
+
+    @property
+    def ssh_config(self) -> Path:
+        """The OpenSSH configuration that leads public addresses to the machines."""
+        return self.folder / "ssh_config"
+
+    def close(self) -> None:
+        """Stop listening and end every connection."""
+        for member in self.members.values():
+            _close_listener(member.listener)
+        for transport in self.transports:
+            transport.close()
+
+    def _write_ssh_config(self) -> None:
+        key = f"{self.host_key.get_name()} {self.host_key.get_base64()}"
+        with self._lock:
+            write_ssh_config(
+                self.ssh_config,
+                [
+                    SshHostEntry(own, member.public_ip, member.listener.getsockname()[1], key)
+                    for own, member in self.members.items()
+                ],
+            )
+
+    def _serve(self, member: InProcessVm) -> None:
+        while True:
+            try:
+                client, _ = member.listener.accept()
+            except OSError:
+                return
+            if not member.on or time.monotonic() < member.boots_at:
+                client.close()
+                continue
+            transport = paramiko.Transport(client)
+            self.transports.append(transport)
+            transport.set_log_channel(log.name)
+            transport.add_server_key(self.host_key)
+            with contextlib.suppress(paramiko.SSHException, EOFError):
+                server = _Server(self, member, transport)
+                transport.start_server(event=threading.Event(), server=server)
+                threading.Thread(target=server.tend, daemon=True).start()
+
+
+class _Server(paramiko.ServerInterface):
+    """Lets the authorised key in as ubuntu, and starts commands and tunnels."""
+
+    def __init__(
+        self, crowd: InProcessVmPool, member: InProcessVm, transport: paramiko.Transport
+    ) -> None:
+        self.crowd, self.member, self.transport = crowd, member, transport
+        self.tunnels: set[int] = set()
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        good = username == "ubuntu" and key.asbytes() == self.member.key
+        return AUTH_SUCCESSFUL if good else AUTH_FAILED
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if kind == "session":
+            return OPEN_SUCCEEDED
+        return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+    def check_channel_direct_tcpip_request(
+        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+    ) -> int:
+        answer = self.member.machine.srvr() if destination[1] == zk.CLIENT_PORT else None
+        if answer is None:
+            return OPEN_FAILED_CONNECT_FAILED
+        self.tunnels.add(chanid)
+        return OPEN_SUCCEEDED
+
+    def tend(self) -> None:
+        """Answer tunnels until the connection ends; sessions are kept, else they would close."""
+        sessions: list[paramiko.Channel] = []
+        while self.transport.is_active():
+            channel = self.transport.accept(1)
+            if channel is None:
+                sessions = [one for one in sessions if not one.closed]
+            elif channel.chanid in self.tunnels:
+                self._answer(channel)
+            else:
+                sessions.append(channel)
+
+    def _answer(self, channel: paramiko.Channel) -> None:
+        with channel, contextlib.suppress(OSError):
+            channel.recv(4)
+            channel.sendall(self.member.machine.srvr() or b"")
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def work() -> None:
+            with self.crowd.busy:
+                _execute(channel, command.decode(), self.member.machine.run, self.member.seconds)
+
+        def half() -> None:
+            _execute(channel, command.decode(), self.member.machine.run, 0, silent=True)
+            self.crowd.cut(self.member, self.transport)
+
+        threading.Thread(target=half if self.member.cut() else work, daemon=True).start()
+        return True
+
+
+def _execute(
+    channel: paramiko.Channel,
+    command: str,
+    work: Callable[[str, bytes], CommandResult],
+    seconds: float,
+    *,
+    silent: bool = False,
+) -> None:
+    stdin = bytearray()
+    while data := channel.recv(65536):
+        stdin += data
+    if seconds:
+        time.sleep(seconds)
+    answer = work(command, bytes(stdin))
+    if silent:
+        return
+    with contextlib.suppress(OSError):
+        channel.sendall(answer.out)
+        channel.sendall_stderr(answer.err)
+        channel.send_exit_status(answer.code)
+        channel.close()
+
+
+def _close_listener(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+def _key_blob(authorized_key: str) -> bytes:
+    return base64.b64decode(authorized_key.split()[1])
