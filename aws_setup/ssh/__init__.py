@@ -8,13 +8,13 @@ from aws_setup.ssh.machine import CommandResult, Machine
 from aws_setup.ssh.pool import MachinePool
 
 __all__ = [
+    "CommandResult",
     "ConnectionLost",
     "FileFacts",
     "HostKeyError",
-    "MachinePool",
     "Machine",
+    "MachinePool",
     "RemoteError",
-    "CommandResult",
     "Unreachable",
     "digest_of",
 ]

@@ -18,9 +18,6 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.openwhisk.server import AUTH
 from aws_setup.ssh import Machine, RemoteError
 from tests.support.aws import IMAGE, client, network
-
-# noqa: PLC0414 -- a fixture
-# noqa: PLC0414 -- a fixture
 from tests.support.machines import World, needs_machines, world
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar
 

@@ -6,7 +6,6 @@ import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -53,7 +52,7 @@ class Cloud:
             start(self)
 
     @property
-    def admin_routes(self) -> Mapping[tuple[str, str], Any]:
+    def admin_routes(self) -> dict[tuple[str, str], Any]:
         """Method and path below /_rehearsal -> the handler that a service module brings."""
         return self._tables.admin_routes
 

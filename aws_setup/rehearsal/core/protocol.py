@@ -25,7 +25,7 @@ from moto.core.utils import get_service_model
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import AwsError, Call
 
-__all__ = ["service_model", "operation_model"]
+__all__ = ["operation_model", "service_model"]
 
 SIGNING_NAMES = {
     "elasticloadbalancing": "elb",
