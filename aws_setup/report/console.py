@@ -93,7 +93,7 @@ class Report:
         self.table(table)
 
     def problems(self, problems: Sequence[Problem], *, warning: bool = False) -> None:
-        """Print problems on stderr: what and why on one line, the mend on the next."""
+        """Print problems on stderr: what failed and why on one line, the fix on the next."""
         sign, style = ("warning", "yellow") if warning else ("error", "bold red")
         if self.style.json:
             return
@@ -104,7 +104,7 @@ class Report:
                 line.append(f": {problem.why}", style="default")
             self.err.print(line, soft_wrap=True)
             if problem.hint:
-                self.err.print(Text(f"  -> {problem.hint}"), soft_wrap=True)
+                self.err.print(Text(f"  Fix: {problem.hint}"), soft_wrap=True)
 
     @contextmanager
     def progress(self, needs: Needs) -> Iterator[Progress]:

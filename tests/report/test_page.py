@@ -196,7 +196,7 @@ def test_a_failed_run_says_so_on_top() -> None:
     read_page = read(record)
     said = read_page.said
     assert said.index("subnet: quota: 200 are there") < said.index("Architecture")
-    assert "→ ask for more" in said
+    assert "Fix: ask for more" in said
     assert read_page.row("subnet")[2] == "failed"
     assert "quota of subnets" in said
     assert "1 of 6" in read_page.row("create"), "what failed changed nothing"
