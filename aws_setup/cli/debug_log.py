@@ -8,7 +8,7 @@ import os
 import re
 
 from aws_setup.config import Config
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import debug_log_path
 from aws_setup.errors import Refused
 
 SECRET_PATTERN = re.compile(
@@ -51,7 +51,7 @@ def log_to_file(config: Config) -> None:
     Raises:
         Refused: the folder cannot be made or written.
     """
-    path = receipt_path(config).with_suffix(".log")
+    path = debug_log_path(config)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         writable, why = os.access(path.parent, os.W_OK), "you may not write there"

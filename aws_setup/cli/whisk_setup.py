@@ -13,6 +13,7 @@ from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.whisk_commands import Ask, Order, Run, Verb, change, delete
 from aws_setup.cli.whisk_looks import listing, verify
 from aws_setup.config import Config
+from aws_setup.config.paths import credentials_path
 from aws_setup.engine.result import Result
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Refused
@@ -32,7 +33,6 @@ from aws_setup.namenodes.selection import select
 from aws_setup.namenodes.tunnel import via_cluster, via_ssh
 from aws_setup.openwhisk.credentials_file import (
     OpenWhiskCredentials,
-    credentials_path,
     read_credentials,
 )
 from aws_setup.report import Report

@@ -1,4 +1,4 @@
-"""Where the files of a deployment are: all beside its receipt."""
+"""The files that a deployment keeps on this computer: the receipt, and all others beside it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,46 @@ from aws_setup.config.model import Config
 
 
 def receipt_path(config: Config) -> Path:
-    """Return where the deployment's receipt is: the .json file named, else one in the folder."""
+    """Return the path of the receipt: the .json file configured, else a file in that folder."""
     path = Path(config.infrastructure_json_path)
     return path if path.suffix == ".json" else path / f"{config.deployment_name}.json"
 
 
 def events_path(config: Config) -> Path:
-    """Return where the deployment's event log is."""
+    """Return the path of the event log."""
     return receipt_path(config).with_suffix(".events.jsonl")
+
+
+def debug_log_path(config: Config) -> Path:
+    """Return the path of the debug log."""
+    return receipt_path(config).with_suffix(".log")
+
+
+def known_hosts_path(config: Config) -> Path:
+    """Return the path of the host keys of the deployment's machines."""
+    return receipt_path(config).with_suffix(".known_hosts")
+
+
+def ndb_password_path(config: Config) -> Path:
+    """Return the path of a generated database password, readable for its owner only."""
+    return receipt_path(config).with_suffix(".ndb_password")
+
+
+def format_log_path(config: Config, step: str) -> Path:
+    """Return the path of what hdfs printed in a formatting step."""
+    return receipt_path(config).with_suffix(f".{step.replace(' ', '-')}.log")
+
+
+def aws_auth_backup_path(config: Config, version: str) -> Path:
+    """Return the path of a backup of the ConfigMap aws-auth; `version` is its resourceVersion."""
+    return receipt_path(config).with_suffix(f".aws-auth.{version}.yaml")
+
+
+def tls_pair_path(config: Config) -> Path:
+    """Return the path of nginx's certificate and private key, readable for its owner only."""
+    return receipt_path(config).with_suffix(".tls.pem")
+
+
+def credentials_path(config: Config) -> Path:
+    """Return the path of OpenWhisk's credentials in wsk's format."""
+    return receipt_path(config).with_suffix(".wskprops")

@@ -13,7 +13,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import aws_auth_backup_path
 from aws_setup.eks.aws_auth import merged, needs_path, principal_of
 from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Drift, Found
@@ -208,7 +208,6 @@ class AwsAuth(Step):
 def back_up(ctx: Context, config_map: Json) -> None:
     """Keep aws-auth as it was, in a file of the owner's beside the receipt."""
     version = config_map["metadata"].get("resourceVersion", "0")
-    path = receipt_path(ctx.config)
-    path = path.with_name(f"{path.stem}.aws-auth.{version}.yaml")
+    path = aws_auth_backup_path(ctx.config, version)
     write_private(path, yaml.safe_dump(config_map, sort_keys=False))
     ctx.note(f"aws-auth as it was is in {path}")

@@ -14,7 +14,7 @@ from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.kube.client import SECRET, SERVICE, Json, decode_secret, encode_secret
@@ -30,11 +30,6 @@ TLS = "kubernetes.io/tls"
 def path_prefix(config: Config) -> str:
     """Return the IAM path below which this deployment's certificates are."""
     return f"/lambda-fs/{config.deployment_name}/"
-
-
-def pair_path(config: Config) -> Path:
-    """Return the private file that holds certificate and key."""
-    return receipt_path(config).with_suffix(".tls.pem")
 
 
 def nginx_secret(config: Config) -> str:
@@ -69,7 +64,7 @@ def current_pair(ctx: Context) -> KeyPair | None:
 
 def _file_pair(config: Config) -> KeyPair | None:
     try:
-        text = pair_path(config).read_text(encoding="ascii")
+        text = tls_pair_path(config).read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     head, mark, rest = text.partition("-----BEGIN RSA PRIVATE KEY-----")
@@ -147,7 +142,7 @@ class ServerCertificate(Step):
         """Delete every certificate of the deployment, and the private file."""
         for one in _uploaded(ctx):
             _delete(ctx, one["ServerCertificateName"])
-        pair_path(ctx.config).unlink(missing_ok=True)
+        tls_pair_path(ctx.config).unlink(missing_ok=True)
 
 
 def _given(ctx: Context) -> Found:
@@ -173,7 +168,7 @@ def renew(ctx: Context, host: str) -> KeyPair:
         days=config.openwhisk_tls_days,
         now=ctx.clock.today(),
     )
-    write_private(pair_path(config), pair.certificate + pair.key)
+    write_private(tls_pair_path(config), pair.certificate + pair.key)
     return pair
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.config import Config
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import credentials_path
 from aws_setup.engine.receipt import write_private
 from aws_setup.errors import Refused
 
@@ -25,11 +25,6 @@ class OpenWhiskCredentials:
     apihost: str
     auth: str = field(repr=False)
     fingerprint: str = ""
-
-
-def credentials_path(config: Config) -> Path:
-    """Return where the file is: beside the deployment's receipt."""
-    return receipt_path(config).with_suffix(".wskprops")
 
 
 def write_credentials(config: Config, access: OpenWhiskCredentials) -> Path:

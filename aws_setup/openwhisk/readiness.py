@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.config.paths import credentials_path
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Drift, Found
@@ -17,7 +18,6 @@ from aws_setup.openwhisk import api as probing
 from aws_setup.openwhisk import certificate_steps, release
 from aws_setup.openwhisk.credentials_file import (
     OpenWhiskCredentials,
-    credentials_path,
     read_credentials,
     write_credentials,
 )

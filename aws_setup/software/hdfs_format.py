@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import format_log_path
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software.machines import machines
@@ -102,7 +102,7 @@ class FormatFileSystem(Step):
             self.name,
             migrations.AppliedScript(migrations.MigrationState.RUNNING, 0, "0" * 64),
         )
-        log = receipt_path(ctx.config).with_suffix(f".{self.name.replace(' ', '-')}.log")
+        log = format_log_path(ctx.config, self.name)
         ctx.note(f"hdfs writes to {log}")
         self._run(client, log)
         migrations.record(

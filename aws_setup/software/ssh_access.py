@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
 from aws_setup.software import machines as groups
 from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
-from aws_setup.ssh.pool import known_hosts_path
 
 NAME = "ssh"
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import paramiko
 
 from aws_setup.config import Config
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import Problem, SetupError
 from aws_setup.ssh.connection import SshContext, connect
@@ -226,8 +226,3 @@ def combine_errors(errors: Sequence[SetupError]) -> SetupError:
     error = SetupError(f"{first.what} (and {len(errors) - 1} more)", first.why, first.hint)
     error.problems = (error.problems[0], *problems[1:])
     return error
-
-
-def known_hosts_path(config: Config) -> Path:
-    """Return where the deployment's known hosts are kept: beside its receipt."""
-    return receipt_path(config).with_suffix(".known_hosts")

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from aws_setup.aws.context import Context
+from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms.images import create_mariadb_template
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
-from aws_setup.software.sql.account import password_path
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
 from aws_setup.software.sql.schema_step import SchemaStep
@@ -76,7 +76,7 @@ def test_every_script_runs_once_and_a_second_run_does_nothing(manager: World, fo
     assert tables(manager) == {"hdfs_inodes", "hdfs_variables"} | expected
     again, _ = create(manager, folder)
     assert again.action is Action.EXISTS
-    path = password_path(ctx.config)
+    path = ndb_password_path(ctx.config)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert ctx.found["ndb tables"].facts["password_file"] == str(path)
     assert not list(manager.tree(0).path("/tmp").glob("tmp.*"))
@@ -86,7 +86,7 @@ def test_the_password_is_generated_and_replaces_the_scripts_own(
     manager: World, folder: Path
 ) -> None:
     _, ctx = create(manager, folder)
-    kept = password_path(ctx.config).read_text().strip()
+    kept = ndb_password_path(ctx.config).read_text().strip()
     _, hosts = manager.context()
     machine = hosts.machine("i-0a", manager.public["i-0a"])
     assert Mysql(machine, "lambdafs", kept).run("SELECT 1;", database="vanilla_hopsfs") == [["1"]]
@@ -103,7 +103,7 @@ def test_a_configured_password_with_every_quote_works_and_is_in_no_file(
     create(manager, folder, ndb_password=password)
     row, ctx = create(manager, folder, ndb_password=password)
     assert row.action is Action.EXISTS
-    assert not password_path(ctx.config).exists()
+    assert not ndb_password_path(ctx.config).exists()
 
 
 def test_an_sql_error_names_file_and_line_and_a_corrected_script_goes_on_there(

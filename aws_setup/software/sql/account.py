@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
@@ -20,17 +19,12 @@ PASSWORD_HOSTS = ("%", "localhost")
 """From where the user may come; an anonymous user of the image would stand before '%' alone."""
 
 
-def password_path(config: Config) -> Path:
-    """Return where a generated password is kept: beside the receipt, for its owner only."""
-    return receipt_path(config).with_suffix(".ndb_password")
-
-
 def known_password(config: Config) -> str | None:
     """Return the configured password, else the kept one, else None."""
     if config.ndb_password:
         return config.ndb_password.get_secret_value()
     try:
-        return password_path(config).read_text(encoding="utf-8").strip() or None
+        return ndb_password_path(config).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
         return None
 
@@ -55,7 +49,7 @@ def ensure_account(config: Config, root: Mysql, *, foreign: bool) -> Mysql:
         raise SetupError(
             f"the database user {config.ndb_user} has another password",
             "it was given one before, and neither the configuration nor "
-            f"{password_path(config)} has it",
+            f"{ndb_password_path(config)} has it",
             "set LAMBDA_FS_NDB_PASSWORD to it, or change it there with ALTER USER",
         )
     else:
@@ -86,7 +80,7 @@ def _new_password(config: Config) -> str:
     """Make a password and keep it before anything uses it."""
     # MySQL's default policy wants each kind of character.
     password = secrets.token_urlsafe(24) + "-Aa1"
-    write_private(password_path(config), password + "\n")
+    write_private(ndb_password_path(config), password + "\n")
     return password
 
 
@@ -127,13 +121,13 @@ class PasswordFile(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, None when there is none."""
-        path = password_path(ctx.config)
+        path = ndb_password_path(ctx.config)
         return Found(str(path)) if path.exists() else None
 
     def create(self, ctx: Context) -> Found:
         """Do nothing: the file is written with the database user."""
-        return Found(str(password_path(ctx.config)))
+        return Found(str(ndb_password_path(ctx.config)))
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Remove the file."""
-        password_path(ctx.config).unlink(missing_ok=True)
+        ndb_password_path(ctx.config).unlink(missing_ok=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.machines import machines
-from aws_setup.software.sql.account import PASSWORD_KEY, ensure_account, exists, password_path
+from aws_setup.software.sql.account import PASSWORD_KEY, ensure_account, exists
 from aws_setup.software.sql.client import ROOT, Mysql
 from aws_setup.software.sql.migrations import (
     AppliedScript,
@@ -99,8 +100,8 @@ def _found(ctx: Context, scripts: list[Script], entries: dict[str, AppliedScript
         if script.name in entries and not _differences(script, entries[script.name])
     )
     facts = {"database": ctx.config.ndb_database, "user": ctx.config.ndb_user}
-    if password_path(ctx.config).exists():
-        facts["password_file"] = str(password_path(ctx.config))
+    if ndb_password_path(ctx.config).exists():
+        facts["password_file"] = str(ndb_password_path(ctx.config))
     return Found(ctx.config.ndb_database, f"{done} of {len(wanted)} scripts", facts, tuple(drift))
 
 
