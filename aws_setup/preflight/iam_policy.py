@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
-"""The page that shows the policy."""
 
 CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "vpc": ("ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:CreateTags"),
@@ -92,18 +86,6 @@ def policy() -> dict[str, Any]:
             },
         ],
     }
-
-
-def policy_text() -> str:
-    """Return the policy as the JSON block of docs/permissions.md."""
-    return f"```json\n{json.dumps(policy(), indent=2)}\n```"
-
-
-def rewrite() -> None:
-    """Write the policy into docs/permissions.md anew."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    block = re.compile(r"```json\n.*?\n```", re.DOTALL)
-    DOCUMENT.write_text(block.sub(policy_text(), text), encoding="utf-8", newline="\n")
 
 
 READ_ACTIONS = (

@@ -6,25 +6,18 @@ not in the picture.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 from aws_setup.aws.context import Step
-from aws_setup.config import Config, load_config
+from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import node_group_specs
-from aws_setup.errors import Refused
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import VmGroup
 from aws_setup.tables import infrastructure_steps
-
-USAGE = "usage: python -m aws_setup.report.architecture_svg [-y FILE] [-o FILE]"
-DEFAULT = Path(__file__).resolve().parents[1] / "docs" / "architecture.svg"
 
 STYLE = """\
 .architecture text { font: 13px system-ui, sans-serif; fill: #1f2328; }
@@ -260,30 +253,3 @@ def _text(x: int, y: int, text: str, kind: str) -> str:
 def _arrow(line: str, *, both: bool = False) -> str:
     start = ' marker-start="url(#arrow)"' if both else ""
     return f'<path d="{line}" marker-end="url(#arrow)"{start}/>'
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the picture of a configuration file, or of the defaults; return the exit code."""
-    options = dict(zip(arguments[::2], arguments[1::2], strict=False))
-    if len(arguments) % 2 or not options.keys() <= {"-y", "-o"}:
-        sys.stderr.write(f"{USAGE}\n")
-        return 2
-    try:
-        config = load_config(Path(options["-y"]), environ=os.environ) if "-y" in options else SAMPLE
-    except Refused as error:
-        sys.stderr.writelines(f"{fault.what}: {fault.why}\n" for fault in error.problems)
-        return 2
-    target = Path(options.get("-o", DEFAULT))
-    try:
-        target.write_text(architecture(config), encoding="utf-8", newline="\n")
-    except OSError as error:
-        sys.stderr.write(f"{target} cannot be written: {error.strerror}\n")
-        return 2
-    return 0
-
-
-SAMPLE = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
-"""The defaults, with the sample's two blanks filled in."""
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

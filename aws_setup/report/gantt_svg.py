@@ -1,18 +1,13 @@
-"""The timeline as a picture: an SVG with a bar for each step and the critical path marked.
-
-`python -m aws_setup.report.gantt_svg EVENTS -o FILE` draws the newest run of an event log.
-"""
+"""The timeline as a picture: an SVG with a bar for each step and the critical path marked."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from pathlib import Path
 
-from aws_setup.engine.history import RunRecord, read_events
+from aws_setup.engine.history import RunRecord
 from aws_setup.engine.wait import format_duration
 from aws_setup.report.timeline import (
     Link,
@@ -23,8 +18,6 @@ from aws_setup.report.timeline import (
     spans,
     total_seconds,
 )
-
-USAGE = "usage: python -m aws_setup.report.gantt_svg EVENTS -o FILE"
 
 STYLE = """\
 .timeline text { font: 12px system-ui, sans-serif; fill: #1f2328;
@@ -241,29 +234,3 @@ def _legend(layout: GanttLayout, y: int, words: Sequence[tuple[str, str]]) -> It
 def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "start") -> str:
     placed = "" if anchor == "start" else f' text-anchor="{anchor}"'
     return f'<text class="{kind}" x="{x}" y="{y}"{placed}>{escape(text)}</text>'
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the picture of the newest run of an event log; return the exit code."""
-    if len(arguments) != 3 or arguments[1] != "-o":
-        sys.stderr.write(f"{USAGE}\n")
-        return 2
-    source, target = Path(arguments[0]), Path(arguments[2])
-    try:
-        records = read_events(source)
-    except OSError as error:
-        sys.stderr.write(f"{source} cannot be read: {error.strerror}\n")
-        return 2
-    if not records:
-        sys.stderr.write(f"{source} holds no run\n")
-        return 2
-    try:
-        target.write_text(timeline_svg(records[-1], least=0.004), encoding="utf-8", newline="\n")
-    except OSError as error:
-        sys.stderr.write(f"{target} cannot be written: {error.strerror}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

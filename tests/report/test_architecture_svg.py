@@ -1,20 +1,18 @@
-"""The architecture picture shows what the step table holds, and the stored one is current."""
+"""The architecture picture shows what the step table holds."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from aws_setup.config import Config, load_config
+from aws_setup.config import Config
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.report import architecture_svg
+from tests.support.config import SAMPLE
 
-ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
-FILLED = "ssh_keypair_name: my-key\nssh_key_path: my-key.pem\n"
 
 
 def drawn(**keys: Any) -> ElementTree.Element:
@@ -28,21 +26,9 @@ def texts(image: ElementTree.Element) -> str:
     return "\n".join(element.text or "" for element in image.iter(f"{SVG}text"))
 
 
-def test_the_stored_picture_is_that_of_the_sample(tmp_path: Path) -> None:
-    sample = (ROOT / "sample_config_aws.yaml").read_text(encoding="utf-8")
-    file = tmp_path / "config.yaml"
-    file.write_text(sample.replace("<FILL THIS IN>", "mine"), encoding="utf-8")
-    made = tmp_path / "made.svg"
-    assert architecture_svg.main(["-y", str(file), "-o", str(made)]) == 0
-    stored = (ROOT / "docs" / "architecture.svg").read_bytes()
-    assert made.read_bytes() == stored, "run python -m aws_setup.report.architecture_svg"
-    assert architecture_svg.main(["-o", str(made)]) == 0
-    assert made.read_bytes() == stored
-
-
 def test_it_names_everything() -> None:
     said = texts(drawn())
-    config = architecture_svg.SAMPLE
+    config = SAMPLE
     wanted = [config.vpc_name, config.vpc_cidr, "NAT gateway", "internet gateway", "zone 1"]
     wanted += [*config.public_subnet_cidrs, *config.private_subnet_cidrs]
     wanted += [config.eks_cluster_name, "core-nodes × 3", "invoker-nodes × 8"]
@@ -94,40 +80,3 @@ def test_dark_and_light_colours() -> None:
     style = drawn().findtext(f"{SVG}style")
     assert style
     assert "prefers-color-scheme: dark" in style
-
-
-@pytest.mark.parametrize("arguments", [["-y"], ["--help"], ["-x", "1"], ["a.yaml", "b.svg"]])
-def test_wrong_arguments_show_the_usage(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert architecture_svg.main(arguments) == 2
-    assert capsys.readouterr().err == f"{architecture_svg.USAGE}\n"
-
-
-def test_a_bad_file_is_refused_with_every_problem(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file, target = tmp_path / "config.yaml", tmp_path / "made.svg"
-    file.write_text(f"{FILLED}vpc_cidr: 1\nnum_ndb_datanodes: many\n", encoding="utf-8")
-    assert architecture_svg.main(["-y", str(file), "-o", str(target)]) == 2
-    said = capsys.readouterr().err
-    assert "vpc_cidr" in said
-    assert "num_ndb_datanodes" in said
-    assert not target.exists()
-
-
-def test_a_target_that_cannot_be_written_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "no" / "such" / "folder.svg"
-    assert architecture_svg.main(["-o", str(target)]) == 2
-    assert f"{target} cannot be written" in capsys.readouterr().err
-
-
-def test_a_configuration_of_ones_own(tmp_path: Path) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text(f"{FILLED}vpc_name: Mine\n", encoding="utf-8")
-    assert load_config(file).vpc_name == "Mine"
-    target = tmp_path / "made.svg"
-    assert architecture_svg.main(["-y", str(file), "-o", str(target)]) == 0
-    assert "VPC Mine" in target.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The timeline as a picture: its bars, its critical path, and the stored one."""
+"""The timeline as a picture: its bars, its critical path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from aws_setup.cli.debug_log import SECRET_PATTERN
 from aws_setup.engine.history import read_events
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
-from aws_setup.report import gantt_svg
 from aws_setup.report.gantt_svg import timeline_svg
 from tests.report.test_timeline import TIMES, recorded
 
@@ -34,16 +33,6 @@ def bars(svg: str) -> dict[str, ElementTree.Element]:
         if said:
             found[said.split(":")[0]] = bar
     return found
-
-
-def test_the_stored_picture_is_that_of_the_sample(tmp_path: Path) -> None:
-    made = tmp_path / "made.svg"
-    assert gantt_svg.main([str(SAMPLE), "-o", str(made)]) == 0
-    stored = (ROOT / "docs" / "timeline.svg").read_bytes()
-    command = (
-        "python -m aws_setup.report.gantt_svg tests/data/create.events.jsonl -o docs/timeline.svg"
-    )
-    assert made.read_bytes() == stored, command
 
 
 def test_the_sample_holds_no_account() -> None:
@@ -118,25 +107,3 @@ def test_a_run_in_which_nothing_ran_is_an_empty_picture() -> None:
 def test_the_same_run_gives_the_same_picture() -> None:
     [record] = read_events(SAMPLE)
     assert timeline_svg(record) == timeline_svg(record)
-
-
-@pytest.mark.parametrize("arguments", [[], ["a"], ["a", "b", "c"], ["--help"]])
-def test_wrong_arguments_show_the_usage(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert gantt_svg.main(arguments) == 2
-    assert capsys.readouterr().err == f"{gantt_svg.USAGE}\n"
-
-
-def test_logs_and_targets_that_do_not_serve_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    empty = tmp_path / "empty.jsonl"
-    empty.write_text("")
-    for source, target in (
-        (tmp_path / "none.jsonl", tmp_path / "a.svg"),
-        (empty, tmp_path / "a.svg"),
-        (SAMPLE, tmp_path / "no" / "a.svg"),
-    ):
-        assert gantt_svg.main([str(source), "-o", str(target)]) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1

@@ -17,9 +17,9 @@ from aws_setup.engine.step import Found
 from aws_setup.infrastructure.network import Vpc
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
-from aws_setup.report.architecture_svg import SAMPLE
 from create_aws_infrastructure import SCRIPT
 from tests.report.test_page import Page, states
+from tests.support.config import SAMPLE
 from tests.support.scripts import prepare, run
 
 

@@ -14,10 +14,10 @@ from aws_setup.engine.history import PlannedStep, RunEnded, RunRecord, RunStarte
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem, Refused
-from aws_setup.report.architecture_svg import SAMPLE
 from aws_setup.report.page import check_target, page, write_page
 from tests.engine.test_history import written
 from tests.report.test_timeline import NEEDS, recorded
+from tests.support.config import SAMPLE
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from aws_setup.rehearsal.demo import screenshot
 from aws_setup.rehearsal.demo.scenario import DEMO_STEPS
+from tests.docs import demo_recording
 from tests.support.demo import Run, started
 
 pytestmark = pytest.mark.timeout(420)
@@ -71,16 +71,16 @@ def words(lines: list[str]) -> str:
 
 
 def test_the_readme_shows_a_real_run(story: Run) -> None:
-    readme = screenshot.README.read_text(encoding="utf-8")
-    block = readme.split(screenshot.BEGIN)[1].split(screenshot.END)[0].splitlines()
+    readme = demo_recording.README.read_text(encoding="utf-8")
+    block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].splitlines()
     lines = [line for line in story.lines if not line.startswith("The page about it")]
-    assert words(block) == words(screenshot.shown(lines))
+    assert words(block) == words(demo_recording.excerpt(lines))
 
 
 def test_the_picture_shows_the_readmes_run() -> None:
-    readme = screenshot.README.read_text(encoding="utf-8")
-    block = readme.split(screenshot.BEGIN)[1].split(screenshot.END)[0].split()
-    drawn = screenshot.PICTURE.read_text(encoding="utf-8")
+    readme = demo_recording.README.read_text(encoding="utf-8")
+    block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].split()
+    drawn = demo_recording.PICTURE.read_text(encoding="utf-8")
     texts = re.findall(r"<text[^>]*>(.*?)</text>", drawn)
     told = html.unescape(" ".join(texts)).split()
     assert set(block) <= set(told)

@@ -1,11 +1,10 @@
-"""The sample configuration and its JSON Schema, written from the fields themselves."""
+"""The text of sample_config_aws.yaml and of its JSON Schema, generated from the config model."""
 
 from __future__ import annotations
 
 import json
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -19,27 +18,23 @@ from aws_setup.config.openwhisk import OpenWhisk
 from aws_setup.config.software import Software
 from aws_setup.config.vms import Vms
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "sample_config_aws.yaml"
-SCHEMA = ROOT / "docs" / "config.schema.json"
 SECTIONS: tuple[type[Section], ...] = (General, Network, Eks, Vms, Software, OpenWhisk)
-REWRITE = "python -m aws_setup.config"
-"""The command that writes both files anew."""
 
 HEAD = """\
 # yaml-language-server: $schema=docs/config.schema.json
 #
-# Copy this file to config_aws.yaml and fill in the two blanks; everything else has a default.
+# Copy this file to config_aws.yaml and fill in the two blanks; every other key has a default.
 # All three scripts read it. A key that is commented out shows an example, not its default.
-# A flag goes before the environment (LAMBDA_FS_<KEY>, AWS_REGION, AWS_PROFILE), the environment
-# before this file. Relative paths start from this file's folder.
+# Flags override the environment (LAMBDA_FS_<KEY>, AWS_REGION, AWS_PROFILE), which overrides this
+# file. Relative paths start from the folder of this file.
 """
 
 WIDTH = 96
+"""Longest line of a comment, in characters."""
 
 
 def sample_text() -> str:
-    """Return the sample configuration: every key with its meaning and its default."""
+    """Return the sample configuration: every key with its description and its default."""
     return HEAD + "".join(_section(section) for section in SECTIONS)
 
 
@@ -50,13 +45,6 @@ def schema_text() -> str:
         "title": "Configuration of the λFS AWS setup",
     }
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def rewrite() -> None:
-    """Write both files anew."""
-    SAMPLE.write_text(sample_text(), encoding="utf-8", newline="\n")
-    SCHEMA.parent.mkdir(exist_ok=True)
-    SCHEMA.write_text(schema_text(), encoding="utf-8", newline="\n")
 
 
 def _section(section: type[Section]) -> str:

@@ -1,7 +1,6 @@
-"""Writes the story into README.md and docs/rehearsal.svg anew, from a real run.
+"""The demo run as README.md and docs/rehearsal.svg show it.
 
-`python -m aws_setup.rehearsal.demo.screenshot`: what is shown is the story's own lines, and of
-each script's output the last line.
+Shown are its own lines, and of each script the output's first and last line.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from aws_setup.rehearsal.demo.runner import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 README, PICTURE = ROOT / "README.md", ROOT / "docs" / "rehearsal.svg"
 BEGIN, END = "<!-- story -->\n```\n", "```\n<!-- end of story -->"
 WIDTH = 80
@@ -27,12 +26,12 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
-def shown(lines: Iterable[str]) -> list[str]:
-    """Return what is shown of a story's output; the lines may have colours."""
+def excerpt(lines: Iterable[str]) -> list[str]:
+    """Return the lines of a demo's output that the README shows; they may have colours."""
     opening, acts, ending = _parts([line.rstrip() for line in lines])
     first = [line for line in opening if not re.match(r"helm |folder | ", plain(line))]
-    told = [line for act in acts for line in ("", *act[:2], *_gap(act))]
-    return [*first, *told, "", *ending]
+    middle = [line for act in acts for line in ("", *act[:2], *_gap(act))]
+    return [*first, *middle, "", *ending]
 
 
 def plain(text: str) -> str:
@@ -46,16 +45,16 @@ def _parts(lines: list[str]) -> tuple[list[str], list[list[str]], list[str]]:
     acts = [at for at in heads if re.match(r"\d+ of \d+: ", plain(lines[at]))]
     after = [at for at in heads if at > acts[-1]]
     bounds = zip(acts, [*acts[1:], after[0]], strict=True)
-    told = [[line for line in lines[start:end] if line.strip()] for start, end in bounds]
-    return [line for line in lines[: acts[0]] if line.strip()], told, lines[after[-1] :]
+    parts = [[line for line in lines[start:end] if line.strip()] for start, end in bounds]
+    return [line for line in lines[: acts[0]] if line.strip()], parts, lines[after[-1] :]
 
 
 def _gap(act: list[str]) -> list[str]:
     return ["…", act[-1]] if len(act) > 3 else act[2:]
 
 
-def picture(lines: Iterable[str]) -> str:
-    """Return a picture of a terminal with these lines, as SVG that needs nothing else."""
+def terminal_svg(lines: Iterable[str]) -> str:
+    """Return a picture of a terminal with these lines, as an SVG that loads nothing else."""
     console = Console(
         record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor"
     )
@@ -66,8 +65,8 @@ def picture(lines: Iterable[str]) -> str:
     return _FONTS.sub("", drawn)
 
 
-def main() -> int:
-    """Run the story and write both; return its exit code."""
+def record() -> int:
+    """Run the demo, write its excerpt into both files if it succeeds, and return its exit code."""
     done = subprocess.run(
         [sys.executable, "-m", "aws_setup.rehearsal"],
         cwd=ROOT,
@@ -78,14 +77,10 @@ def main() -> int:
         check=False,
     )
     if done.returncode == 0:
-        lines = shown(done.stdout.decode().splitlines())
-        PICTURE.write_text(picture(lines), encoding="utf-8")
+        lines = excerpt(done.stdout.decode().splitlines())
+        PICTURE.write_text(terminal_svg(lines), encoding="utf-8")
         text = README.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
         block = "".join(f"{plain(line)}\n" for line in lines)
         README.write_text(before + BEGIN + block + END + rest.partition(END)[2], encoding="utf-8")
     return done.returncode
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
