@@ -14,20 +14,16 @@ from aws_setup.eks.kubeconfig import Kubeconfig
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.node_labels import NodeLabels
 from aws_setup.eks.node_launch_template import node_group_specs, node_template_step
-from aws_setup.eks.oidc import EbsRole, NodeRole, OidcProvider
+from aws_setup.eks.oidc import OidcProvider
 from aws_setup.eks.storage import DriverAccount, StorageClass, StorageProbe
-from aws_setup.infrastructure.autoscaling import (
-    AutoScalingGroup,
-    LaunchTemplate,
-    auto_scaling_specs,
-)
-from aws_setup.infrastructure.cleanup import NodeGroupCleanup, VpcCleanup
-from aws_setup.infrastructure.cleanup_kube import OrphanCleanup
+from aws_setup.infrastructure.autoscaling import AutoScalingGroup
+from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.existing_network import ExistingSubnet, ExistingVpc
 from aws_setup.infrastructure.gateways import ElasticIp, InternetGateway, NatGateway
-from aws_setup.infrastructure.iam import ClusterRole
+from aws_setup.infrastructure.iam import ClusterRole, EbsRole, NodeRole
 from aws_setup.infrastructure.instances import VmGroupStep
+from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scaling_specs
 from aws_setup.infrastructure.network import Subnet, Vpc
 from aws_setup.infrastructure.routing import routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup

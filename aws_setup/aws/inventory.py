@@ -12,18 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from aws_setup.aws.session import Aws, pages
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.config import Config
 
 Item = Mapping[str, Any]
 Reader = Callable[[Aws, Config], list[Item]]
 
-OWNER_TAG = "lambda-fs:deployment"
-STEP_TAG = "lambda-fs:step"
 ACTIVE_STATES = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 
 def _owned(config: Config) -> list[dict[str, Any]]:
-    return [{"Name": f"tag:{OWNER_TAG}", "Values": [config.deployment_name]}]
+    return [{"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [config.deployment_name]}]
 
 
 def _ec2(operation: str, key: str, argument: str = "Filters") -> Reader:

@@ -1,8 +1,8 @@
-"""Tags: how a resource says whose it is, in the shape that each AWS API wants."""
+"""Tags: which deployment and step own a resource, in the shape that each AWS API expects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aws_setup.config import Config
@@ -11,29 +11,39 @@ DEPLOYMENT_TAG = "lambda-fs:deployment"
 """Tag key of the deployment that owns a resource; destroy deletes by it."""
 
 STEP_TAG = "lambda-fs:step"
-"""Tag key of the step that made a resource."""
+"""Tag key of the step that created a resource."""
 
 
 def tags(config: Config, step: str, *, name: str = "", **more: str) -> dict[str, str]:
-    """Return the tags of a resource: owner, step, Project, and Name and others where given.
+    """Return the tags of a resource: deployment, step, Project; Name when set; and `more`.
 
-    λFS's own helper scripts select machines by Project and Component, so those values stay.
+    λFS's helper scripts select instances by Project and Component, so those values must not change.
     """
-    named = {"Name": name} if name else {}
+    name_tag = {"Name": name} if name else {}
     owner = {DEPLOYMENT_TAG: config.deployment_name, STEP_TAG: step, "Project": "LambdaFS"}
-    return owner | named | more
+    return owner | name_tag | more
+
+
+def cluster_tag(config: Config) -> str:
+    """Return the tag key by which Kubernetes and EKS mark what they create for the cluster."""
+    return f"kubernetes.io/cluster/{config.eks_cluster_name}"
+
+
+def regional_name(config: Config, name: str, separator: str) -> str:
+    """Return a name that is unique in the region: λFS's name for the default deployment.
+
+    Other deployments in the same region prefix it with their name.
+    """
+    default = type(config).model_fields["deployment_name"].default
+    deployment = config.deployment_name
+    return name if deployment == default else f"{deployment}{separator}{name}"
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return tags as EC2 and IAM want them: a list of Key and Value."""
+    """Return tags as requests of EC2 and IAM have them: a list of Key and Value."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def specification(kind: str, tags: Mapping[str, str]) -> list[Any]:
-    """Return the TagSpecifications of an EC2 create call for one kind of resource."""
+    """Return the TagSpecifications of an EC2 create call for one type of resource."""
     return [{"ResourceType": kind, "Tags": as_list(tags)}]
-
-
-def as_dict(tags: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return a list of Key and Value, as EC2 and IAM answer it, as a dictionary."""
-    return {str(tag["Key"]): str(tag["Value"]) for tag in tags}

@@ -9,14 +9,13 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.tags import specification, tags
+from aws_setup.aws.tags import regional_name, specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift
-from aws_setup.infrastructure.autoscaling import (
+from aws_setup.infrastructure.launch_templates import (
     CONTENT_TAG,
     AutoScalingSpec,
     LaunchTemplate,
-    group_name,
 )
 
 ROLE_LABEL = "openwhisk-role"
@@ -82,7 +81,7 @@ class NodeTemplate(LaunchTemplate):
         return (Drift("contents", "an older version", "as configured"),)
 
     def _template_name(self, ctx: Context) -> str:
-        return group_name(ctx.config, self.kind.template, "-")
+        return regional_name(ctx.config, self.kind.template, "-")
 
     def _fingerprint(self, ctx: Context) -> str:
         return client_token(self._data(ctx))[:32]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
@@ -112,8 +113,8 @@ class StorageClass(Step):
         """Return the parameters by which the driver tags every volume that it makes."""
         own = ctx.config.deployment_name
         return {
-            "tagSpecification_1": f"lambda-fs:deployment={own}",
-            "tagSpecification_2": f"lambda-fs:step={self.name}",
+            "tagSpecification_1": f"{DEPLOYMENT_TAG}={own}",
+            "tagSpecification_2": f"{STEP_TAG}={self.name}",
         }
 
     def update(self, ctx: Context, found: Found) -> Found:

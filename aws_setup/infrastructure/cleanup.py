@@ -1,32 +1,42 @@
-"""What others made inside this deployment, and destroy has to take away: in the cluster, the VPC.
+"""What Kubernetes and EKS created for this deployment, and destroy must delete.
 
-Kubernetes makes load balancers, their security groups and volumes; EKS makes network interfaces
-and a security group. They carry no tag of ours, but they stand in our VPC or name our cluster.
+Kubernetes creates load balancers, their security groups and volumes; EKS creates network interfaces
+and a security group. Most carry no tag of this deployment, but they are in its VPC or name its
+cluster. While the cluster exists, its controllers delete load balancers and volumes themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import CleanupStep, Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
-from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.aws.session import pages
+from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending, wait_until
-from aws_setup.errors import SetupError
+from aws_setup.infrastructure.load_balancers import (
+    delete_classic,
+    delete_load_balancers,
+    owned_load_balancers,
+)
+from aws_setup.kube.connect import cluster_of
+
+PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
+"""Tag key of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""
+
+SERVICE_INTERFACES = ("ELB ", "Amazon EKS ", "aws-K8S-")
+"""How the descriptions of network interfaces begin that load balancers and clusters create."""
 
 
 @dataclass(frozen=True)
 class NodeGroupCleanup(CleanupStep):
-    """Node groups of the cluster that no step of ours knows; EKS refuses to delete it before.
+    """Node groups of the cluster that no step manages; EKS deletes no cluster that has any.
 
-    `known` names those that our steps delete.
+    `known` names those that other steps delete.
     """
 
     name: str = "other node groups"
@@ -35,7 +45,7 @@ class NodeGroupCleanup(CleanupStep):
     known: tuple[str, ...] = ()
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the others' node groups; None also when the cluster is not this deployment's."""
+        """Return the other node groups; None also when this deployment does not own the cluster."""
         items = ctx.inventory.all("eks cluster")
         if not items or tag_of(items[0], DEPLOYMENT_TAG) != ctx.config.deployment_name:
             return None
@@ -56,8 +66,8 @@ class NodeGroupCleanup(CleanupStep):
             )
 
         def gone() -> bool | Pending:
-            left = _node_groups(ctx)
-            return Pending(", ".join(left)) if left else True
+            remaining = _node_groups(ctx)
+            return Pending(", ".join(remaining)) if remaining else True
 
         wait_until(
             "node groups are deleted",
@@ -79,7 +89,7 @@ def _node_groups(ctx: Context) -> list[str]:
 
 @dataclass(frozen=True)
 class VpcCleanup(CleanupStep):
-    """Load balancers, network interfaces and security groups in our VPC, volumes of our cluster."""
+    """Load balancers, interfaces and security groups in the deployment's VPC; cluster volumes."""
 
     name: str = "left by Kubernetes"
     part: str = "others"
@@ -94,101 +104,106 @@ class VpcCleanup(CleanupStep):
     )
 
     def find(self, ctx: Context) -> Found | None:
-        """Return a note when there is a VPC of ours to look into."""
+        """Return what will be searched for; None when the deployment owns no VPC."""
         if ctx.inventory.of_step("vpcs", "vpc"):
             return Found("load balancers, interfaces, security groups, volumes, if any")
         return None
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete load balancers, then what they used; foreign machines are left and block."""
+        """Delete load balancers, then what they used; unowned instances stay and block the VPC."""
         for vpc in ctx.inventory.of_step("vpcs", "vpc"):
-            _delete_load_balancers(ctx, vpc["VpcId"])
+            delete_load_balancers(ctx, vpc["VpcId"])
             _delete_interfaces(ctx, vpc["VpcId"])
             _delete_groups(ctx, vpc["VpcId"])
         for volume in cluster_volumes(ctx):
-            own = volume["VolumeId"]
-            _delete(ctx, f"volume {own}", {"InvalidVolume.NotFound"}, "delete_volume", VolumeId=own)
+            _delete_volume(ctx, volume["VolumeId"])
+
+
+@dataclass(frozen=True)
+class OrphanCleanup(CleanupStep):
+    """Load balancers, their security groups and volumes of a cluster that no longer exists."""
+
+    name: str = "left by the cluster"
+    needs: tuple[str, ...] = ("server certificate",)
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return what remains; None also while the cluster exists."""
+        if cluster_of(ctx) is not None:
+            return None
+        ids = [*owned_load_balancers(ctx), *_elb_groups(ctx), *_claim_volumes(ctx)]
+        return Found(", ".join(ids), "its cluster is gone") if ids else None
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the load balancers, the volumes, and then the security groups."""
+        delete_classic(ctx, owned_load_balancers(ctx))
+        for volume_id in _claim_volumes(ctx):
+            _delete_volume(ctx, volume_id)
+        for group_id in _elb_groups(ctx):
+            _delete_group(ctx, group_id)
 
 
 def cluster_volumes(ctx: Context) -> list[Any]:
-    """Return the unattached volumes that the cluster's PVCs or this deployment's machines left.
+    """Return the unattached volumes of the cluster's claims and of this deployment's instances.
 
-    Those of a cluster that lives and is somebody else's are in use, attached or not; and what
-    carries another deployment's tag is that deployment's, even when its cluster is gone.
+    Volumes of an existing cluster that this deployment does not own are in use, attached or not;
+    and a volume with another deployment's tag belongs to that one, even when its cluster is gone.
     """
-    own = ctx.config.deployment_name
+    deployment = ctx.config.deployment_name
     clusters = ctx.inventory.all("eks cluster")
-    wanted = [(DEPLOYMENT_TAG, own)]
-    if all(tag_of(cluster, DEPLOYMENT_TAG) == own for cluster in clusters):
-        wanted.append((f"kubernetes.io/cluster/{ctx.config.eks_cluster_name}", "owned"))
+    searches = [(DEPLOYMENT_TAG, deployment)]
+    if all(tag_of(cluster, DEPLOYMENT_TAG) == deployment for cluster in clusters):
+        searches.append((cluster_tag(ctx.config), "owned"))
     found: dict[str, Any] = {}
-    for tag, value in wanted:
+    for tag, value in searches:
         filters = [
             {"Name": f"tag:{tag}", "Values": [value]},
             {"Name": "status", "Values": ["available"]},
         ]
         for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
-            if tag_of(volume, DEPLOYMENT_TAG) in ("", own):
+            if tag_of(volume, DEPLOYMENT_TAG) in ("", deployment):
                 found[volume["VolumeId"]] = volume
     return list(found.values())
 
 
-def load_balancers(ctx: Context, vpc: str) -> list[str]:
-    """Return the names of the Classic ELBs in a VPC."""
-    every = pages(ctx.aws.elb, "describe_load_balancers", "LoadBalancerDescriptions")
-    return [item["LoadBalancerName"] for item in every if item.get("VPCId") == vpc]
+def _claim_volumes(ctx: Context) -> Sequence[str]:
+    """Return the ids of the volumes of the cluster's PersistentVolumeClaims."""
+    return [str(item["VolumeId"]) for item in cluster_volumes(ctx) if tag_of(item, PVC_NAME_TAG)]
 
 
-def _delete_load_balancers(ctx: Context, vpc: str) -> None:
-    for name in load_balancers(ctx, vpc):
-        ctx.note(f"deleting load balancer {name}")
-        ctx.aws.elb.delete_load_balancer(LoadBalancerName=name)
-    elbv2 = ctx.aws.client("elbv2")
-    for balancer in pages(elbv2, "describe_load_balancers", "LoadBalancers"):
-        if balancer["VpcId"] == vpc:
-            _delete_elbv2(ctx, balancer["LoadBalancerName"], balancer["LoadBalancerArn"])
+def _elb_groups(ctx: Context) -> Sequence[str]:
+    """Return the ids of the security groups of the cluster's load balancers."""
+    filters = [
+        {"Name": f"tag:{cluster_tag(ctx.config)}", "Values": ["owned"]},
+        {"Name": "group-name", "Values": ["k8s-elb-*"]},
+    ]
+    listed = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
+    return [str(item["GroupId"]) for item in listed]
 
 
-def _delete_elbv2(ctx: Context, name: str, arn: str) -> None:
-    """Delete an application or network load balancer; a protected one is named, not forced."""
-    ctx.note(f"deleting load balancer {name}")
-    try:
-        ctx.aws.client("elbv2").delete_load_balancer(LoadBalancerArn=arn)
-    except ClientError as error:
-        if error_code(error) != "OperationNotPermitted":
-            raise
-        raise SetupError(
-            f"load balancer {name} is protected against deletion",
-            "somebody switched that on",
-            "aws elbv2 modify-load-balancer-attributes --attributes "
-            f"Key=deletion_protection.enabled,Value=false --load-balancer-arn {arn}, "
-            "then run destroy again",
-        ) from error
+def _delete_interfaces(ctx: Context, vpc_id: str) -> None:
+    """Delete unused interfaces, and wait until AWS has deleted those of its services."""
 
-
-def _delete_interfaces(ctx: Context, vpc: str) -> None:
-    """Delete interfaces that nothing uses, and wait for those that AWS is taking away."""
-
-    def left() -> bool | Pending:
+    def gone() -> bool | Pending:
         interfaces = pages(
-            ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=_in(vpc)
+            ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=_in(vpc_id)
         )
         for interface in interfaces:
             if interface["Status"] == "available":
-                own = interface["NetworkInterfaceId"]
+                interface_id = interface["NetworkInterfaceId"]
                 _delete(
                     ctx,
-                    f"network interface {own}",
+                    f"network interface {interface_id}",
                     {"InvalidNetworkInterfaceID.NotFound"},
                     "delete_network_interface",
-                    NetworkInterfaceId=own,
+                    NetworkInterfaceId=interface_id,
                 )
-        leaving = [item for item in interfaces if _is_service_managed(item)]
-        return Pending(f"{len(leaving)} interfaces of AWS's own") if leaving else True
+        managed = [item for item in interfaces if _is_service_managed(item)]
+        return Pending(f"{len(managed)} interfaces of AWS services left") if managed else True
 
     wait_until(
-        "AWS takes its network interfaces away",
-        left,
+        "AWS deletes the network interfaces of its services",
+        gone,
         clock=ctx.clock,
         deadline=600,
         pause=5,
@@ -197,39 +212,37 @@ def _delete_interfaces(ctx: Context, vpc: str) -> None:
 
 
 def _is_service_managed(interface: dict[str, Any]) -> bool:
-    """Say whether an interface belongs to a load balancer or a cluster that is being deleted."""
+    """Return whether an interface belongs to a load balancer or cluster that is being deleted."""
     description = str(interface.get("Description", ""))
-    ours = description.startswith(("ELB ", "Amazon EKS ", "aws-K8S-"))
-    return ours and interface["Status"] != "available"
+    return description.startswith(SERVICE_INTERFACES) and interface["Status"] != "available"
 
 
-def _delete_groups(ctx: Context, vpc: str) -> None:
+def _delete_groups(ctx: Context, vpc_id: str) -> None:
     """Delete the security groups of EKS and of load balancers, cross-references first."""
     groups = [
         group
         for group in pages(
-            ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=_in(vpc)
+            ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=_in(vpc_id)
         )
         if group["GroupName"] != "default"
     ]
-    made = [group for group in groups if _made_by_kubernetes(ctx, group)]
-    ids = {group["GroupId"] for group in made}
+    surplus = [group for group in groups if _created_by_kubernetes(ctx, group)]
+    ids = {group["GroupId"] for group in surplus}
     for group in groups:
         _revoke_references(ctx, group, ids)
-    for group in made:
-        own = group["GroupId"]
-        gone = {"InvalidGroup.NotFound"}
-        _delete(ctx, f"security group {own}", gone, "delete_security_group", GroupId=own)
+    for group in surplus:
+        _delete_group(ctx, group["GroupId"])
 
 
-def _made_by_kubernetes(ctx: Context, group: dict[str, Any]) -> bool:
-    cluster = ctx.config.eks_cluster_name
-    owned = tag_of(group, f"kubernetes.io/cluster/{cluster}") == "owned"
-    return owned or group["GroupName"].startswith((f"eks-cluster-sg-{cluster}-", "k8s-elb-"))
+def _created_by_kubernetes(ctx: Context, group: dict[str, Any]) -> bool:
+    prefixes = (f"eks-cluster-sg-{ctx.config.eks_cluster_name}-", "k8s-elb-")
+    return tag_of(group, cluster_tag(ctx.config)) == "owned" or group["GroupName"].startswith(
+        prefixes
+    )
 
 
 def _revoke_references(ctx: Context, group: dict[str, Any], ids: set[str]) -> None:
-    """Take away the rules of a group that name one of the groups `ids`, in both directions."""
+    """Revoke the rules of a group that name one of the groups `ids`, in both directions."""
     for rules, revoke in (
         ("IpPermissions", "revoke_security_group_ingress"),
         ("IpPermissionsEgress", "revoke_security_group_egress"),
@@ -242,18 +255,33 @@ def _revoke_references(ctx: Context, group: dict[str, Any], ids: set[str]) -> No
             ]
             if pairs:
                 ports = {key: rule[key] for key in ("FromPort", "ToPort") if key in rule}
-                wanted = {"IpProtocol": rule["IpProtocol"], **ports, "UserIdGroupPairs": pairs}
-                call: Callable[..., Any] = getattr(ctx.aws.ec2, revoke)
-                gone = {"InvalidPermission.NotFound", "InvalidGroup.NotFound"}
-                own = group["GroupId"]
-                delete_with_retry(
-                    ctx,
-                    f"a rule of {own}",
-                    lambda call=call, own=own, wanted=wanted: call(  # type: ignore[misc]
-                        GroupId=own, IpPermissions=[wanted]
-                    ),
-                    gone=gone,
-                )
+                permission = {"IpProtocol": rule["IpProtocol"], **ports, "UserIdGroupPairs": pairs}
+                _revoke(ctx, group["GroupId"], revoke, permission)
+
+
+def _revoke(ctx: Context, group_id: str, operation: str, permission: dict[str, Any]) -> None:
+    call: Callable[..., Any] = getattr(ctx.aws.ec2, operation)
+    delete_with_retry(
+        ctx,
+        f"a rule of {group_id}",
+        lambda: call(GroupId=group_id, IpPermissions=[permission]),
+        gone={"InvalidPermission.NotFound", "InvalidGroup.NotFound"},
+    )
+
+
+def _delete_group(ctx: Context, group_id: str) -> None:
+    _delete(
+        ctx,
+        f"security group {group_id}",
+        {"InvalidGroup.NotFound"},
+        "delete_security_group",
+        GroupId=group_id,
+    )
+
+
+def _delete_volume(ctx: Context, volume_id: str) -> None:
+    what = f"volume {volume_id}"
+    _delete(ctx, what, {"InvalidVolume.NotFound"}, "delete_volume", VolumeId=volume_id)
 
 
 def _delete(ctx: Context, what: str, gone: set[str], operation: str, **arguments: str) -> None:
@@ -262,5 +290,5 @@ def _delete(ctx: Context, what: str, gone: set[str], operation: str, **arguments
     delete_with_retry(ctx, what, lambda: call(**arguments), gone=gone)
 
 
-def _in(vpc: str) -> list[dict[str, Any]]:
-    return [{"Name": "vpc-id", "Values": [vpc]}]
+def _in(vpc_id: str) -> list[dict[str, Any]]:
+    return [{"Name": "vpc-id", "Values": [vpc_id]}]

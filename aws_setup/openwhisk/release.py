@@ -14,7 +14,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import Refused, SetupError
-from aws_setup.infrastructure.cleanup import load_balancers
+from aws_setup.infrastructure.load_balancers import load_balancers
 from aws_setup.kube.client import CLAIM, JOB, SERVICE, VOLUME, KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.openwhisk import certificate_steps, release_records

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.config import Config
 from aws_setup.eks.storage import GP3_CLASS
 from aws_setup.errors import Refused
@@ -116,8 +117,8 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
         # Any value but "false" makes the load balancer internal. Not null: where a chart does not
         # have the key, helm passes null on, and Kubernetes then drops every annotation.
         f"{ELB}-internal": "true" if config.openwhisk_internal else "false",
-        f"{ELB}-additional-resource-tags": f"lambda-fs:deployment={config.deployment_name},"
-        "lambda-fs:step=openwhisk release,Project=LambdaFS",
+        f"{ELB}-additional-resource-tags": f"{DEPLOYMENT_TAG}={config.deployment_name},"
+        f"{STEP_TAG}=openwhisk release,Project=LambdaFS",
     }
     return {
         "type": "LoadBalancer",

@@ -12,10 +12,11 @@ from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import price
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.node_groups import NodeGroup
-from aws_setup.eks.oidc import EbsRole, ManagedRole, NodeRole, OidcProvider, issuer_of
+from aws_setup.eks.oidc import OidcProvider, issuer_of
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.errors import Refused, SetupError
+from aws_setup.infrastructure.iam import EbsRole, ManagedRole, NodeRole
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import cluster_of
 from aws_setup.openwhisk import chart, existing_certificate, helm

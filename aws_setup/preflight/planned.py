@@ -14,7 +14,7 @@ from aws_setup.aws.session import pages
 from aws_setup.config import Config
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
-from aws_setup.infrastructure.autoscaling import auto_scaling_specs
+from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift
-from aws_setup.infrastructure.autoscaling import auto_scaling_specs
+from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.ssh import Machine, MachinePool
 

@@ -12,7 +12,7 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.eks.addons import EBS_CSI
-from aws_setup.eks.oidc import NODE_POLICIES, EbsRole
+from aws_setup.infrastructure.iam import NODE_POLICIES, EbsRole
 from aws_setup.openwhisk.values import user_memory
 from aws_setup.tables import cluster_steps
 from tests.docs.test_infrastructure_manual import check_commands, places, sections

@@ -12,7 +12,7 @@ from botocore import xform_name
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
-from aws_setup.infrastructure.autoscaling import auto_scaling_specs
+from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 

@@ -80,7 +80,8 @@ def test_a_protected_load_balancer_is_named_and_not_forced(
     cloud.faults.add({"fault": "fail", "action": "DeleteLoadBalancer", "code": code})
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
-    whats = {one["what"]: one["hint"] for one in ended.document["problems"]}
-    hint = whats["left by Kubernetes: load balancer theirs is protected against deletion"]
-    assert "deletion_protection.enabled,Value=false" in hint
+    problems = {problem["what"]: problem for problem in ended.document["problems"]}
+    problem = problems["left by Kubernetes: load balancer theirs was not deleted"]
+    assert problem["why"] == "its deletion protection is on"
+    assert "deletion_protection.enabled,Value=false" in problem["hint"]
     assert elb.describe_load_balancers()["LoadBalancers"]

@@ -12,7 +12,7 @@ from subprocess import SubprocessError
 from types import MappingProxyType
 from typing import Any
 
-from aws_setup.aws.inventory import STEP_TAG
+from aws_setup.aws.tags import STEP_TAG
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
 from aws_setup.rehearsal.core.dispatch import Cloud

@@ -1,0 +1,179 @@
+"""The launch templates of the auto-scaling groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import regional_name, specification, tags
+from aws_setup.config import Config
+from aws_setup.engine.step import Drift, Found
+from aws_setup.infrastructure.run_instances import disks, metadata_options
+
+CONTENT_TAG = "lambda-fs:fingerprint"
+"""Tag key of a launch template: what its default version holds, and that version's number."""
+
+
+@dataclass(frozen=True)
+class AutoScalingSpec:
+    """Machines of an auto-scaling group: the template's name, AMI and type, the group's name."""
+
+    template: str
+    group: str
+    component: str
+    ami: str
+    instance_type: str
+
+
+def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
+    """Return the three kinds of machines that scale, with λFS's own names."""
+    return (
+        AutoScalingSpec(
+            "lambda_fs_clients",
+            "lambda_fs_clients_ags",
+            "LambdaFSClientVM",
+            config.lambda_fs_client_ami,
+            config.lfs_client_autoscaling_group_instance_type,
+        ),
+        AutoScalingSpec(
+            "hopsfs_clients",
+            "hopsfs_clients_ags",
+            "HopsFSClientVM",
+            config.hopsfs_ami,
+            config.hopsfs_client_autoscaling_group_instance_type,
+        ),
+        AutoScalingSpec(
+            "hopsfs_namenodes",
+            "hopsfs_namenodes_ags",
+            "HopsFSNameNodeVM",
+            config.hopsfs_ami,
+            config.hopsfs_namenode_autoscaling_group_instance_type,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class LaunchTemplate(Step):
+    """A launch template; a changed configuration becomes a new default version."""
+
+    kind: AutoScalingSpec
+    needs: tuple[str, ...] = ("security group",)
+    part: str = "auto scaling"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The step's name."""
+        return f"launch template {self.kind.template}"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the template; its tag says what our version holds, and which one that is."""
+        items = ctx.inventory.of_step("launch templates", self.name)
+        if not items:
+            return None
+        template = items[0]
+        facts = {"version": template["DefaultVersionNumber"]}
+        return Found(template["LaunchTemplateId"], "available", facts, self._drift(ctx, template))
+
+    def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
+        if "security group" not in ctx.found:
+            return ()
+        if tag_of(template, CONTENT_TAG) == self._mark(ctx, template["DefaultVersionNumber"]):
+            return ()
+        return (Drift("contents", "an older version", "as configured"),)
+
+    def create(self, ctx: Context) -> Found:
+        """Make the template.
+
+        Its name keeps it from being made twice. A token that stayed the same would, for a day after
+        a destroy, be answered with the id of the template that is gone.
+        """
+        name = self._template_name(ctx)
+        mine = tags(ctx.config, self.name, name=name)
+        marked = mine | {CONTENT_TAG: self._mark(ctx, 1)}
+        try:
+            made: Any = ctx.aws.ec2.create_launch_template(
+                LaunchTemplateName=name,
+                LaunchTemplateData=self._data(ctx),
+                TagSpecifications=specification("launch-template", marked),
+            )
+        except ClientError as error:
+            if error_code(error) != "InvalidLaunchTemplateName.AlreadyExistsException":
+                raise
+            found = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
+            if found is None:
+                raise
+            return found
+        return Found(made["LaunchTemplate"]["LaunchTemplateId"], "available", {"version": 1})
+
+    def _again(self, ctx: Context) -> Found | None:
+        ctx.inventory.all("launch templates", fresh=True)
+        return self.find(ctx)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Add a version with the wanted contents and make it the default."""
+        ec2, own = ctx.aws.ec2, found.id
+        made = ec2.create_launch_template_version(
+            LaunchTemplateId=own,
+            LaunchTemplateData=self._data(ctx),
+            ClientToken=client_token(own, self._fingerprint(ctx), found.facts["version"]),
+        )
+        version = made["LaunchTemplateVersion"]["VersionNumber"]
+        ec2.modify_launch_template(LaunchTemplateId=own, DefaultVersion=str(version))
+        ec2.create_tags(
+            Resources=[own], Tags=[{"Key": CONTENT_TAG, "Value": self._mark(ctx, version)}]
+        )
+        return Found(own, "available", {"version": version})
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the template with all its versions."""
+        delete_with_retry(
+            ctx,
+            f"launch template {found.id}",
+            lambda: ctx.aws.ec2.delete_launch_template(LaunchTemplateId=found.id),
+            gone={
+                "InvalidLaunchTemplateId.NotFound",
+                "InvalidLaunchTemplateId.NotFoundException",
+            },
+        )
+
+    def _template_name(self, ctx: Context) -> str:
+        return regional_name(ctx.config, self.kind.template, "_")
+
+    def _fingerprint(self, ctx: Context) -> str:
+        config = ctx.config
+        kind = (self.kind.ami, self.kind.instance_type, self.kind.component)
+        return client_token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
+
+    def _mark(self, ctx: Context, version: int) -> str:
+        """Return the mark of a default version; another one, chosen by hand, has another."""
+        return f"{self._fingerprint(ctx)}.{version}"
+
+    def _data(self, ctx: Context) -> Any:
+        """Return the contents; the groups stand in the interface, never beside it."""
+        mine = tags(ctx.config, self.name, name=self.kind.template, Component=self.kind.component)
+        interface = {
+            "DeviceIndex": 0,
+            "AssociatePublicIpAddress": True,
+            "DeleteOnTermination": True,
+            "Groups": [ctx.of("security group").id],
+        }
+        return {
+            "ImageId": self.kind.ami,
+            "InstanceType": self.kind.instance_type,
+            "KeyName": ctx.config.ssh_keypair_name,
+            "NetworkInterfaces": [interface],
+            "BlockDeviceMappings": disks(ctx, self.kind.ami),
+            "MetadataOptions": metadata_options(),
+            "TagSpecifications": [
+                *specification("instance", mine),
+                *specification("volume", mine),
+                *specification("network-interface", mine),
+            ],
+        }
