@@ -50,7 +50,7 @@ class SshAccess(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Forget the host keys."""
-        self.hosts.known.forget()
+        self.hosts.known_hosts.remove()
 
     def _machines(self, ctx: Context) -> list[Machine]:
         if not ctx.config.create_zookeeper_vms and ctx.config.zk_node_public_IPs:
@@ -60,7 +60,7 @@ class SshAccess(Step):
         return [*groups.machines(ctx, self.hosts, *self.needs), *adopted]
 
     def _found(self, machines: list[Machine], *, reached: int) -> Found:
-        known = self.hosts.known
+        known = self.hosts.known_hosts
         keys = {machine.id: [str(key) for key in known.keys(machine.id)] for machine in machines}
         new = len(self.hosts.first_use)
         said = f"; host keys of {new} trusted on first use" if new else ""
@@ -101,4 +101,4 @@ class KnownHostsFile(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Remove the file."""
-        KnownHosts(known_hosts_path(ctx.config)).forget()
+        KnownHosts(known_hosts_path(ctx.config)).remove()

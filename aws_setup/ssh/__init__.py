@@ -1,4 +1,4 @@
-"""The door to the machines: SSH connections, commands, files and tunnels; paramiko stays inside."""
+"""The adapter to the machines over SSH: commands, files and tunnels; only it imports paramiko."""
 
 from __future__ import annotations
 

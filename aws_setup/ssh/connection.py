@@ -1,4 +1,4 @@
-"""One connection from nothing to authenticated: address, port, sshd, host key, user and key."""
+"""Opening one SSH connection, stage by stage: address, port, sshd, host key, user, key."""
 
 from __future__ import annotations
 
@@ -26,42 +26,47 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 @dataclass(frozen=True)
 class SshContext:
-    """What every connection of a run shares."""
+    """What every connection of a run uses.
+
+    `on_first_use` is called with alias and key when a host key is accepted that nothing confirms.
+    """
 
     settings: Callable[[], SshSettings]
-    identities: KeyRing
-    known: KnownHosts
-    trusted: Callable[[str, HostKey], None]
+    key_ring: KeyRing
+    known_hosts: KnownHosts
+    on_first_use: Callable[[str, HostKey], None]
 
 
 def connect(
-    door: SshContext,
+    context: SshContext,
     route: SshRoute,
     *,
     alias: str,
-    published: Callable[[], list[HostKey]],
+    console_keys: Callable[[], list[HostKey]],
     timeout: float,
 ) -> paramiko.Transport:
     """Return an authenticated connection.
 
     Args:
-        door: the run's configuration, keys and known hosts.
+        context: the run's configuration, keys and known hosts.
         route: how to reach the machine.
-        alias: the name under which its host key is known: the instance id.
-        published: the host keys that the machine's console shows; asked when none is known.
-        timeout: seconds for each layer.
+        alias: the name of its host keys in the known hosts: the instance id.
+        console_keys: returns the host keys in the console output; called when none is known.
+        timeout: seconds for each stage.
 
     Raises:
-        Unreachable: with the layer that failed; HostKeyError for a changed host key.
+        Unreachable: with the stage that failed; HostKeyError for a changed host key.
     """
-    transport = _transport(_socket(door, route, timeout=timeout))
+    transport = _transport(_socket(context, route, timeout=timeout))
     try:
-        known = door.known.keys(alias)
+        known = context.known_hosts.keys(alias)
         if known:
             _prefer_known_algorithms(transport, known)
         _handshake(transport, route, timeout=timeout)
-        _verify_host_key(door, transport, route, alias=alias, known=known, published=published)
-        _authenticate(door, transport, route, timeout=timeout)
+        _verify_host_key(
+            context, transport, route, alias=alias, known=known, console_keys=console_keys
+        )
+        _authenticate(context, transport, route, timeout=timeout)
     except BaseException:
         transport.close()
         raise
@@ -75,21 +80,21 @@ def _transport(sock: Any) -> paramiko.Transport:
     return transport
 
 
-def _only_for_the_log(record: logging.LogRecord) -> bool:
-    """Make paramiko's tracebacks debug lines: what they are about is raised as well."""
+def _lower_to_debug(record: logging.LogRecord) -> bool:
+    """Log paramiko's messages at level DEBUG: what they report is raised as an error, too."""
     record.levelno, record.levelname = logging.DEBUG, "DEBUG"
     return True
 
 
-log.addFilter(_only_for_the_log)
+log.addFilter(_lower_to_debug)
 
 
-def _socket(door: SshContext, route: SshRoute, *, timeout: float) -> Any:
-    """Return what carries the connection: a TCP socket, a ProxyCommand, or a jump's channel."""
+def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
+    """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel."""
     if route.proxy_command:
         return paramiko.ProxyCommand(route.proxy_command)
     if route.jumps:
-        return _via_jump_host(door, route, timeout=timeout)
+        return _via_jump_host(context, route, timeout=timeout)
     return _open_socket(route, timeout=timeout)
 
 
@@ -100,31 +105,31 @@ def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
         raise Unreachable(
             route.address,
             ConnectStage.ADDRESS,
-            f"the name {route.host} has no address: {error.strerror}",
-            "mend HostName in your OpenSSH configuration",
-            passing=False,
+            f"the host name {route.host} does not resolve: {error.strerror}",
+            "correct HostName in your OpenSSH configuration",
+            transient=False,
         ) from None
     except ConnectionRefusedError:
         raise Unreachable(
             route.address,
             ConnectStage.PORT,
-            f"port {route.port} refuses connections: sshd does not run (yet)",
-            "a machine that boots needs a minute; else look at its console output in EC2",
+            f"port {route.port} refuses connections: sshd is not running (yet)",
+            "wait a minute if the machine is booting; otherwise check its console output in EC2",
         ) from None
     except OSError as error:
         raise Unreachable(
             route.address,
             ConnectStage.PORT,
             f"port {route.port} does not answer ({error.strerror or 'timed out'}): the security "
-            "group keeps your address out, or the machine does not run",
-            "set user_public_ip to the address you have now, and run `create` again",
+            "group does not allow your address, or the machine is not running",
+            "set user_public_ip to your current address and run `create` again",
         ) from None
 
 
-def _via_jump_host(door: SshContext, route: SshRoute, *, timeout: float) -> paramiko.Channel:
-    """Return a channel through the hops of a ProxyJump; each hop is kept alive by the next."""
+def _via_jump_host(context: SshContext, route: SshRoute, *, timeout: float) -> paramiko.Channel:
+    """Return a channel through the hops of a ProxyJump; each hop holds a reference to the last."""
     carrier: Any = None
-    for hop in map(door.settings().jump, route.jumps):
+    for hop in map(context.settings().jump, route.jumps):
         sock = (
             _tunnel(carrier, hop, timeout=timeout)
             if carrier
@@ -133,9 +138,9 @@ def _via_jump_host(door: SshContext, route: SshRoute, *, timeout: float) -> para
         carrier = _transport(sock)
         alias = f"[{hop.host}]:{hop.port}"
         _handshake(carrier, hop, timeout=timeout)
-        known = door.known.keys(alias)
-        _verify_host_key(door, carrier, hop, alias=alias, known=known, published=list)
-        _authenticate(door, carrier, hop, timeout=timeout)
+        known = context.known_hosts.keys(alias)
+        _verify_host_key(context, carrier, hop, alias=alias, known=known, console_keys=list)
+        _authenticate(context, carrier, hop, timeout=timeout)
         carrier.set_keepalive(KEEP_ALIVE)
     return _tunnel(carrier, route, timeout=timeout)
 
@@ -150,17 +155,17 @@ def _tunnel(carrier: paramiko.Transport, route: SshRoute, *, timeout: float) -> 
             route.address,
             ConnectStage.PROXY,
             f"the jump host cannot connect to {route.host}:{route.port}: {error}",
-            "look at ProxyJump in your OpenSSH configuration",
+            "check ProxyJump in your OpenSSH configuration",
         ) from None
 
 
 def _prefer_known_algorithms(transport: paramiko.Transport, known: list[HostKey]) -> None:
-    """Ask for a host key of a kind that is known, so that it can be compared."""
+    """Prefer the algorithms of the known host keys, so that the server sends a comparable key."""
     options = transport.get_security_options()
-    wanted: list[str] = []
+    preferred: list[str] = []
     for key in known:
-        wanted += _RSA if key.algorithm == "ssh-rsa" else [key.algorithm]
-    offered = [name for name in wanted if name in options.key_types]
+        preferred += _RSA if key.algorithm == "ssh-rsa" else [key.algorithm]
+    offered = [name for name in preferred if name in options.key_types]
     rest = [name for name in options.key_types if name not in offered]
     options.key_types = tuple(offered + rest)
 
@@ -173,43 +178,46 @@ def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float
         raise Unreachable(
             route.address,
             ConnectStage.PROXY if route.proxy_command else ConnectStage.SSHD,
-            f"port {route.port} is open, but no SSH server greets: {error or 'it hung up'}",
-            "a machine that boots needs a minute; else look at its console output in EC2",
+            f"port {route.port} is open, but sent no SSH banner: {error or 'connection closed'}",
+            "wait a minute if the machine is booting; otherwise check its console output in EC2",
         ) from None
 
 
 def _verify_host_key(
-    door: SshContext,
+    context: SshContext,
     transport: paramiko.Transport,
     route: SshRoute,
     *,
     alias: str,
     known: list[HostKey],
-    published: Callable[[], list[HostKey]],
+    console_keys: Callable[[], list[HostKey]],
 ) -> None:
-    """Compare the shown host key with the known, else published ones; else trust and say so."""
+    """Compare the server's host key with the known ones, else with those on the console.
+
+    Without either the key is accepted and reported as trusted on first use.
+    """
     shown = transport.get_remote_server_key()
     key = HostKey(shown.get_name(), shown.asbytes())
-    expected = known or published()
+    expected = known or console_keys()
     if expected and key not in expected:
         raise HostKeyError(
             route.address,
             shown=str(key),
             known=" or ".join(map(str, expected)),
-            file=str(door.known.path),
+            file=str(context.known_hosts.path),
             alias=alias,
         )
     if not known:
-        door.known.add(alias, expected or [key])
+        context.known_hosts.add(alias, expected or [key])
     if not expected:
-        door.trusted(alias, key)
+        context.on_first_use(alias, key)
 
 
 def _authenticate(
-    door: SshContext, transport: paramiko.Transport, route: SshRoute, *, timeout: float
+    context: SshContext, transport: paramiko.Transport, route: SshRoute, *, timeout: float
 ) -> None:
     tried = 0
-    for key in door.identities.offered(route.identities):
+    for key in context.key_ring.keys_to_offer(route.identity_files):
         tried += 1
         try:
             transport.auth_publickey(route.user, key)
@@ -226,14 +234,14 @@ def _denied(route: SshRoute, tried: int) -> SetupError:
         return Unreachable(
             route.address,
             ConnectStage.USER,
-            f"your OpenSSH configuration says user {route.user}, and the λFS machines have {USER}",
-            f"set `User {USER}` for this address in it, or set ssh_config_path to another file",
-            passing=False,
+            f"your OpenSSH configuration sets user {route.user}; the λFS machines have user {USER}",
+            f"set `User {USER}` for this address there, or set ssh_config_path to another file",
+            transient=False,
         )
     return Unreachable(
         route.address,
         ConnectStage.KEY,
-        f"it accepts none of the {tried} keys offered for user {route.user}",
+        f"it accepts none of the {tried} offered keys for user {route.user}",
         "set ssh_key_path to the private key of ssh_keypair_name's key pair",
-        passing=False,
+        transient=False,
     )

@@ -1,6 +1,6 @@
-"""The shell scripts with which a machine reads, compares and writes files; pure text.
+"""The shell scripts that read, compare and write files on a machine, as text.
 
-Each is run as `sh -c SCRIPT lambda-fs ARGUMENT…`, so that no argument is ever parsed by a shell.
+Each runs as `sh -c SCRIPT lambda-fs ARGUMENT…`, so that no shell ever parses an argument.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 ABSENT = 66
-"""Exit code of READ and DIGEST when the file is certainly not there (EX_NOINPUT)."""
+"""Exit code of READ and DIGEST when the file certainly does not exist (EX_NOINPUT)."""
 
 _MISSING = """\
 problem=$(LC_ALL=C stat -- "$1" 2>&1 >/dev/null) || {
@@ -32,7 +32,7 @@ for path in "$@"; do
   fi
 done
 """
-"""Arguments: paths. Prints SHA-256, time of change and path of each file that is there."""
+"""Arguments: paths. Prints SHA-256, modification time and path of each existing file."""
 
 WRITE = """\
 set -eu
@@ -45,32 +45,32 @@ trap 'exit 75' HUP INT TERM PIPE
 cat > "$new"
 case $(sha256sum < "$new") in
   "$4 "*) ;;
-  *) echo 'the content arrived cut short' >&2; exit 74 ;;
+  *) echo 'the content arrived incomplete' >&2; exit 74 ;;
 esac
 [ -z "$3" ] || chown -- "$3" "$new"
 chmod -- "$2" "$new"
 sync -- "$new"
 mv -f -- "$new" "$1"
 """
-"""Arguments: path, octal mode, owner ('' leaves it), SHA-256. Takes the content on stdin.
+"""Arguments: path, octal mode, owner ('' for unchanged), SHA-256. Reads the content from stdin.
 
-A folder that has to be made is readable by all, as /opt and /data are.
+A missing folder is created and is readable by all, as /opt and /data are.
 """
 
 NAME = "lambda-fs"
-"""What the scripts are called in a process list."""
+"""The scripts' name in a process list."""
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file on a machine: SHA-256 in hexadecimal, and when it changed, by that machine's clock."""
+    """A file on a machine: SHA-256 in hexadecimal, and modification time by the machine's clock."""
 
     digest: str
     changed: float
 
 
 def parse_facts(answer: str) -> dict[str, FileFacts]:
-    """Return path -> facts from what FACTS printed."""
+    """Return path -> facts from the output of FACTS."""
     rows = (line.split(" ", 2) for line in answer.splitlines())
     return {path: FileFacts(digest, float(changed)) for digest, changed, path in rows}
 
@@ -82,7 +82,7 @@ def digest_of(content: str) -> str:
 
 @dataclass(frozen=True)
 class FileSpec:
-    """A file as it shall be: content, octal mode, and `user` or `user:group` ('' for any)."""
+    """The desired file: content, octal mode, and `user` or `user:group` ('' for any)."""
 
     content: bytes
     mode: int
@@ -94,7 +94,7 @@ class FileSpec:
         return hashlib.sha256(self.content).hexdigest()
 
     def matches(self, answer: str) -> bool:
-        """Tell whether DIGEST's answer describes this very file."""
+        """Tell whether the output of DIGEST describes exactly this file."""
         digest, _, mode, user, group = (answer.split() + [""] * 5)[:5]
-        have = f"{user}:{group}" if ":" in self.owner else user
-        return digest == self.digest and mode == f"{self.mode:o}" and self.owner in {"", have}
+        current = f"{user}:{group}" if ":" in self.owner else user
+        return digest == self.digest and mode == f"{self.mode:o}" and self.owner in {"", current}

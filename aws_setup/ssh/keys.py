@@ -1,4 +1,4 @@
-"""The keys that are offered to machines: the configured one, the agent's, the user's."""
+"""The private keys that are offered to machines: configured, of the user, of the agent."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from paramiko.pkey import UnknownKeyType
 
 from aws_setup.errors import SetupError
 
-MOST_KEYS = 5
-"""Keys offered to one machine; sshd hangs up after 6 (MaxAuthTries)."""
+MAX_OFFERED = 5
+"""Keys offered to one machine; sshd disconnects after 6 (MaxAuthTries)."""
 
 Ask = Callable[[str], str]
-"""Asks the user for a secret on a terminal."""
+"""Asks the user a question on a terminal and returns the secret entered."""
 
 
 class KeyRing:
-    """The private keys of one run, each unlocked at most once."""
+    """The private keys of one run, each decrypted at most once."""
 
     def __init__(self, path: Path, *, ask: Ask | None = None) -> None:
         self.path = path
@@ -35,26 +35,26 @@ class KeyRing:
         self._agent: tuple[paramiko.AgentKey, ...] | None = None
 
     def check(self) -> None:
-        """Load the configured key, asking for its passphrase where there is one.
+        """Load the configured key; asks for its passphrase if it has one.
 
         Raises:
-            SetupError: no such key, not an RSA key, or locked with nobody to ask.
+            SetupError: no such key, not an RSA key, or encrypted without a terminal to ask.
         """
         self._configured()
 
-    def offered(self, more: tuple[Path, ...] = ()) -> Iterator[paramiko.PKey]:
-        """Yield the keys to offer: configured, then `more` (those that are not locked), agent."""
+    def keys_to_offer(self, extra: tuple[Path, ...] = ()) -> Iterator[paramiko.PKey]:
+        """Yield the keys to offer: configured, then `extra` unless encrypted, then the agent's."""
         seen = set()
-        for key in self._candidates(more):
+        for key in self._candidates(extra):
             if key.asbytes() not in seen:
                 seen.add(key.asbytes())
                 yield key
-            if len(seen) >= MOST_KEYS:
+            if len(seen) >= MAX_OFFERED:
                 return
 
-    def _candidates(self, more: tuple[Path, ...]) -> Iterator[paramiko.PKey]:
+    def _candidates(self, extra: tuple[Path, ...]) -> Iterator[paramiko.PKey]:
         yield self._configured()
-        for path in more:
+        for path in extra:
             if path.is_file() and not inspect_key(path).locked:
                 yield self._load(inspect_key(path))
         yield from self._agent_keys()
@@ -65,9 +65,9 @@ class KeyRing:
             raise _not_rsa(file)
         with self._lock:
             if file.locked and self.path not in self._loaded:
-                for held in self._agent_keys():
-                    if file.public and held.asbytes() == file.public:
-                        return held
+                for agent_key in self._agent_keys():
+                    if file.public and agent_key.asbytes() == file.public:
+                        return agent_key
             key = self._load(file)
         if key.get_name() != "ssh-rsa":
             raise _not_rsa(file)
@@ -83,9 +83,9 @@ class KeyRing:
     def _passphrase(self, file: KeyFile) -> bytes:
         if self._ask is None:
             raise SetupError(
-                f"the private key {file.path} is locked with a passphrase",
+                f"the private key {file.path} is encrypted with a passphrase",
                 "there is no terminal to ask for it",
-                f"unlock it first: ssh-add {file.path}",
+                f"add it to your SSH agent first: ssh-add {file.path}",
             )
         return self._ask(f"Passphrase of {file.path}").encode()
 
@@ -103,16 +103,16 @@ def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     try:
         return _parse(file, secret)
     except (ValueError, TypeError, paramiko.SSHException, UnknownKeyType) as error:
-        why = "the passphrase is not the right one" if secret is not None else str(error)
+        why = "the passphrase is wrong" if secret is not None else str(error)
         raise SetupError(
             f"the private key {file.path} cannot be loaded",
             why,
-            "run it again with the right passphrase, or set ssh_key_path to another key",
+            "run the same command with the right passphrase, or set ssh_key_path to another key",
         ) from None
 
 
 def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
-    """Read RSA keys in every form, also PKCS #8, which paramiko's own reader lacks."""
+    """Read RSA keys in every format, including PKCS #8, which paramiko itself cannot read."""
     content = file.path.expanduser().read_bytes()
     openssh = b"OPENSSH PRIVATE KEY" in content
     load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
@@ -124,9 +124,9 @@ def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
 
 def _not_rsa(file: KeyFile) -> SetupError:
     return SetupError(
-        f"the private key {file.path} is of kind {file.kind or 'other than RSA'}",
-        "the λFS machines need an RSA key: the Hadoop code on them reads no other",
-        "make an RSA key pair in EC2, and set ssh_keypair_name and ssh_key_path to it",
+        f"the private key {file.path} cannot be used: it is {file.kind or 'not RSA'}",
+        "the λFS machines need an RSA key: the Hadoop code on them reads no other type",
+        "create an RSA key pair in EC2, and set ssh_keypair_name and ssh_key_path to it",
     )
 
 
@@ -137,9 +137,9 @@ _PEM_KINDS = {"RSA PRIVATE KEY": "RSA", "EC PRIVATE KEY": "ECDSA", "DSA PRIVATE 
 
 @dataclass(frozen=True)
 class KeyFile:
-    """What a private key file tells without its passphrase.
+    """What can be read from a private key file without its passphrase.
 
-    `kind` is '' and `public` is empty where the file keeps that inside its encrypted part.
+    `kind` is '' and `public` is empty if they are in the encrypted part of the file.
     """
 
     path: Path
@@ -149,10 +149,10 @@ class KeyFile:
 
 
 def inspect_key(path: Path) -> KeyFile:
-    """Return what a private key file is.
+    """Return what a private key file contains.
 
     Raises:
-        SetupError: there is no such file, it cannot be read, or it holds no private key.
+        SetupError: the file does not exist, cannot be read, or contains no private key.
     """
     try:
         text = path.expanduser().read_text(encoding="ascii", errors="replace")
@@ -169,9 +169,9 @@ def inspect_key(path: Path) -> KeyFile:
         locked = "ENCRYPTED" in text
         return KeyFile(path, _PEM_KINDS.get(title, ""), locked, _public_beside(path))
     raise SetupError(
-        f"{path} holds no private key",
+        f"{path} contains no private key",
         "it is a public key" if text.startswith("ssh-") else "it is not in PEM or OpenSSH format",
-        "set ssh_key_path to the private key; convert a PuTTY key with puttygen",
+        "set ssh_key_path to the private key (puttygen converts a PuTTY key)",
     )
 
 
@@ -183,7 +183,7 @@ def _title(text: str) -> str:
 
 
 def _openssh(path: Path, text: str) -> KeyFile:
-    """Read the head of OpenSSH's own format (PROTOCOL.key in OpenSSH's sources)."""
+    """Read the header of OpenSSH's format (PROTOCOL.key in OpenSSH's sources)."""
     body = "".join(line for line in text.splitlines() if not line.startswith("-----"))
     try:
         data = base64.b64decode(body)
@@ -197,8 +197,8 @@ def _openssh(path: Path, text: str) -> KeyFile:
     except (ValueError, struct.error):
         raise SetupError(
             f"the private key {path} is damaged",
-            "its head is not what OpenSSH writes",
-            "copy the file anew, or set ssh_key_path to another key",
+            "its header is not in OpenSSH's format",
+            "copy the file again, or set ssh_key_path to another key",
         ) from None
     return KeyFile(path, kind_name(kind.decode()), cipher != b"none", public)
 
@@ -211,7 +211,7 @@ def _field(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _public_beside(path: Path) -> bytes:
-    """Return the public half of a PEM key when its .pub file lies beside it."""
+    """Return the public key from the .pub file beside a PEM key; empty without one."""
     try:
         fields = path.with_name(path.name + ".pub").expanduser().read_text().split()
         return base64.b64decode(fields[1])
@@ -220,11 +220,11 @@ def _public_beside(path: Path) -> bytes:
 
 
 def kind_name(algorithm: str) -> str:
-    """Return an SSH key algorithm as people call it: RSA, ED25519, ECDSA."""
+    """Return the common name of an SSH key algorithm: RSA, ED25519, ECDSA."""
     return _NAMES.get(algorithm, "ECDSA" if algorithm.startswith("ecdsa") else algorithm)
 
 
 def fingerprint(blob: bytes) -> str:
-    """Return the fingerprint of a public key as OpenSSH shows it, as in SHA256:abc."""
+    """Return the fingerprint of a public key in OpenSSH's format, as in SHA256:abc."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     return f"SHA256:{digest}"

@@ -1,7 +1,7 @@
-"""The deployment's own known_hosts: host keys bound to instance ids, so that addresses may change.
+"""The known_hosts file of a deployment: host keys by instance id, because addresses change.
 
-The file is OpenSSH's format with the instance id in the place of the host name; it serves
-`ssh -o UserKnownHostsFile=FILE -o HostKeyAlias=INSTANCE_ID` as well.
+The file has OpenSSH's format with the instance id instead of the host name; OpenSSH can use it:
+`ssh -o UserKnownHostsFile=FILE -o HostKeyAlias=INSTANCE_ID`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class HostKey:
 
 
 class KnownHosts:
-    """The file of known host keys; safe to use from many threads and by two runs at once."""
+    """The file of known host keys; safe for many threads and for two runs at the same time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
 
     def keys(self, alias: str) -> list[HostKey]:
-        """Return the keys known for a name, in the file's order."""
+        """Return the keys known for an alias, in the order of the file."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -52,20 +52,20 @@ class KnownHosts:
         return [key for key in found if key]
 
     def add(self, alias: str, keys: Iterable[HostKey]) -> None:
-        """Remember keys for a name; known ones are not written again."""
+        """Add keys for an alias; known ones are not written again."""
         with self._lock:
             known = self.keys(alias)
             lines = [_line(alias, key) for key in keys if key not in known]
             if lines:
                 self._append("".join(lines))
 
-    def forget(self) -> None:
-        """Remove the file; none there is fine."""
+    def remove(self) -> None:
+        """Delete the file; already gone is fine."""
         with self._lock:
             self.path.unlink(missing_ok=True)
 
     def _append(self, text: str) -> None:
-        """Append in one write, so that neither a thread nor another run cuts a line in two."""
+        """Append in one write, so that no other thread or run can split a line."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -79,7 +79,7 @@ def _line(alias: str, key: HostKey) -> str:
 
 
 def host_key(algorithm: str, text: str) -> HostKey | None:
-    """Return a host key from its two words in a file, or None when the second is damaged."""
+    """Return a host key from its two fields in a file; None when the second is damaged."""
     try:
         return HostKey(algorithm, base64.b64decode(text, validate=True))
     except binascii.Error:
@@ -87,7 +87,7 @@ def host_key(algorithm: str, text: str) -> HostKey | None:
 
 
 def keys_in_console(output: str) -> list[HostKey]:
-    """Return the host keys that cloud-init printed on an instance's console at its last boot.
+    """Return the host keys that cloud-init printed on the console at the last boot.
 
     cloud-init writes the public keys between BEGIN and END SSH HOST KEY KEYS
     (https://docs.cloud-init.io, module "SSH", ssh.emit_keys_to_console).

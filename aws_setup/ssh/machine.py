@@ -1,4 +1,4 @@
-"""One machine: commands, files, downloads and tunnels over one connection that is kept."""
+"""One machine: commands, files, downloads and tunnels over one connection that stays open."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
 
 SESSIONS = 8
-"""Commands at the same time on one machine; sshd allows 10 (MaxSessions)."""
+"""Concurrent commands on one machine; sshd allows 10 (MaxSessions)."""
 
-_SLICE = 1.0
-"""Seconds between two looks whether the run is being stopped while a command runs."""
+_STOP_CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the run is being stopped, while a command runs."""
 
-_OPEN = 20.0
-"""Seconds that opening a channel may take; more than one keep-alive."""
+_CHANNEL_TIMEOUT = 20.0
+"""Timeout of opening a channel, in seconds; longer than one keep-alive interval."""
 
-_SHOWN = 120
-"""Characters of a command that an error shows."""
+_COMMAND_SHOWN = 120
+"""Length to which an error shortens a command, in characters."""
 
-Listener = Callable[[bytes], object]
+OutputListener = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended: exit code, and what it printed."""
+    """The result of a command: exit code and output."""
 
     code: int
     stdout: str
@@ -41,9 +41,9 @@ class CommandResult:
 
 
 class Machine:
-    """A machine by its instance id; safe to use from many threads.
+    """A machine, identified by its instance id; safe for many threads.
 
-    It connects at the first use and again after a reboot. `private_ip` is its address in the VPC.
+    It connects on first use and reconnects after a reboot. `private_ip` is its address in the VPC.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Machine:
         return f"{self.name} ({self.address or 'no address'})"
 
     def connect(self) -> paramiko.Transport:
-        """Return the connection, made when there is none.
+        """Return the connection; opens one when there is none.
 
-        Where there was one and it broke, the machine may be rebooting: that is waited for.
+        After a lost connection the machine may be rebooting: this waits until it answers again.
         """
         with self._lock:
             if self._transport is None or not self._transport.is_active():
@@ -78,7 +78,7 @@ class Machine:
             return self._transport
 
     def close(self) -> None:
-        """Close the connection; the next use opens another."""
+        """Close the connection; the next use opens a new one."""
         with self._lock:
             if self._transport:
                 self._transport.close()
@@ -93,27 +93,27 @@ class Machine:
         timeout: float = 60,
         check: bool = True,
         repeatable: bool = False,
-        output: Listener | None = None,
+        output: OutputListener | None = None,
     ) -> CommandResult:
         """Run a command and return its result.
 
         Args:
             command: an argument list, which no shell ever parses, or a text for `sh -c`.
             sudo: run it as root.
-            stdin: what it reads.
-            timeout: seconds that it may take.
+            stdin: its standard input.
+            timeout: its time limit in seconds.
             check: raise when the exit code is not 0.
-            repeatable: run it again, once, when the connection breaks under it.
-            output: told stdout and stderr as they come; the result then holds neither.
+            repeatable: retry once when the connection is lost.
+            output: called with stdout and stderr as they arrive; the result then has neither.
 
         Raises:
-            RemoteError: an exit code other than 0, or not done in time.
-            ConnectionLost: the connection broke and the command is not repeatable.
-            Unreachable: there is no way to the machine.
+            RemoteError: an exit code other than 0, or the time limit is exceeded.
+            ConnectionLost: the connection was lost and the command is not repeatable.
+            Unreachable: the machine cannot be reached.
         """
         line = command_line(command, sudo=sudo)
         shown = command if isinstance(command, str) else shlex.join(command)
-        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+        shown = shown if len(shown) <= _COMMAND_SHOWN else f"{shown[:_COMMAND_SHOWN]}…"
         content = stdin.encode() if isinstance(stdin, str) else stdin
         result = None
         if repeatable:
@@ -128,20 +128,20 @@ class Machine:
         return result
 
     def read(self, path: str, *, sudo: bool = False) -> str | None:
-        """Return a file's text, or None when it is certainly not there."""
+        """Return a file's text; None only when it certainly does not exist."""
         result = self._script(files.READ, path, sudo=sudo)
         return None if result is None else result.stdout
 
     def facts(self, *paths: str, sudo: bool = False) -> dict[str, files.FileFacts]:
-        """Return digest and time of change of those files that are there."""
+        """Return digest and modification time of those files that exist."""
         result = self._script(files.FACTS, *paths, sudo=sudo)
         return files.parse_facts(result.stdout if result else "")
 
-    def ask(self, port: int, request: bytes, *, timeout: float = 5) -> bytes | None:
-        """Send a request to a port of the machine's loopback and return all that it answers.
+    def query_port(self, port: int, request: bytes, *, timeout: float = 5) -> bytes | None:
+        """Send a request to a port of the machine's loopback address and return the answer.
 
         Returns:
-            None when nothing listens there.
+            None when the port is closed.
 
         Raises:
             RemoteError: the machine's sshd forbids such connections.
@@ -149,15 +149,15 @@ class Machine:
         transport = self.connect()
         try:
             channel = transport.open_channel(
-                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=_OPEN
+                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=_CHANNEL_TIMEOUT
             )
         except paramiko.ChannelException as error:
             if error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
                 return None
             why = "its sshd forbids TCP forwarding (AllowTcpForwarding in sshd_config)"
-            raise RemoteError(str(self), f"ask port {port}", code=1, output="", why=why) from None
+            raise RemoteError(str(self), f"query port {port}", code=1, output="", why=why) from None
         except (paramiko.SSHException, EOFError, OSError):
-            raise ConnectionLost(str(self), f"ask port {port}") from None
+            raise ConnectionLost(str(self), f"query port {port}") from None
         with channel:
             channel.settimeout(timeout)
             answer = b""
@@ -176,20 +176,20 @@ class Machine:
         owner: str = "",
         sudo: bool = False,
     ) -> bool:
-        """Make a file be exactly this, whole or not at all; tells whether it had to be written."""
+        """Write a file atomically unless it has this content, mode and owner; True when written."""
         data = content.encode() if isinstance(content, str) else content
-        wanted = files.FileSpec(data, mode, owner)
+        spec = files.FileSpec(data, mode, owner)
         before = self._script(files.DIGEST, path, sudo=sudo)
-        if before and wanted.matches(before.stdout):
+        if before and spec.matches(before.stdout):
             return False
-        arguments = (path, f"{mode:o}", owner, wanted.digest)
+        arguments = (path, f"{mode:o}", owner, spec.digest)
         self._script(files.WRITE, *arguments, sudo=sudo, stdin=data)
         return True
 
     def _script(
         self, script: str, *arguments: str, sudo: bool, stdin: bytes = b""
     ) -> CommandResult | None:
-        """Run one of the file scripts; None when it says that the file is not there."""
+        """Run one of the file scripts; None when it reports that the file does not exist."""
         command = ["sh", "-c", script, files.NAME, *arguments]
         result = self.run(command, sudo=sudo, stdin=stdin, check=False, repeatable=True)
         if result.code == files.ABSENT:
@@ -203,10 +203,10 @@ class Machine:
 
     @contextlib.contextmanager
     def fetch(self, path: str) -> Iterator[BinaryIO]:
-        """Open a file on the machine for reading, over SFTP; it is fetched while it is read.
+        """Open a file on the machine for reading over SFTP; it is downloaded while it is read.
 
         Raises:
-            RemoteError: the file is not there or may not be read.
+            RemoteError: the file does not exist or is not readable.
         """
         sftp = paramiko.SFTPClient.from_transport(self.connect())
         if sftp is None:
@@ -222,12 +222,12 @@ class Machine:
 
     @contextlib.contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
-        """Yield a port on 127.0.0.1 that leads, through the machine, to `host`:`port`."""
+        """Yield a port on 127.0.0.1 that forwards through the machine to `host`:`port`."""
         with port_forward.listen(self.connect, host, port) as local:
             yield local
 
     def _run(
-        self, line: str, shown: str, *, stdin: bytes, timeout: float, output: Listener | None
+        self, line: str, shown: str, *, stdin: bytes, timeout: float, output: OutputListener | None
     ) -> CommandResult:
         with self._sessions:
             try:
@@ -237,33 +237,33 @@ class Machine:
             except (paramiko.SSHException, EOFError, OSError):
                 raise ConnectionLost(str(self), shown) from None
             with channel:
-                return self._converse(channel, shown, stdin=stdin, timeout=timeout, output=output)
+                return self._exchange(channel, shown, stdin=stdin, timeout=timeout, output=output)
 
     def _channel(self) -> paramiko.Channel:
-        """Return a channel, over a new connection when the old one turns out to be broken."""
+        """Return a channel; opens a new connection when the present one is broken."""
         transport = self.connect()
         try:
-            return transport.open_session(timeout=_OPEN)
+            return transport.open_session(timeout=_CHANNEL_TIMEOUT)
         except (paramiko.SSHException, EOFError, OSError):
             transport.close()
-            return self.connect().open_session(timeout=_OPEN)
+            return self.connect().open_session(timeout=_CHANNEL_TIMEOUT)
 
-    def _converse(
+    def _exchange(
         self,
         channel: paramiko.Channel,
         shown: str,
         *,
         stdin: bytes,
         timeout: float,
-        output: Listener | None,
+        output: OutputListener | None,
     ) -> CommandResult:
-        """Feed and drain a command; each stream has its own thread, so that none blocks another."""
+        """Write and read a command's streams, each in a thread, so that none blocks another."""
         out, err = bytearray(), bytearray()
-        say, complain = (output, output) if output else (out.extend, err.extend)
-        errors = threading.Thread(target=_drain_stderr, args=(channel, complain), daemon=True)
+        on_stdout, on_stderr = (output, output) if output else (out.extend, err.extend)
+        errors = threading.Thread(target=_drain_stderr, args=(channel, on_stderr), daemon=True)
         errors.start()
         threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
-        self._drain(channel, say, shown, timeout=timeout)
+        self._drain(channel, on_stdout, shown, timeout=timeout)
         errors.join(timeout=timeout)
         code = channel.recv_exit_status()
         if code == -1 and not channel.exit_status_ready():
@@ -274,16 +274,16 @@ class Machine:
         return CommandResult(code, out.decode(errors="replace"), err.decode(errors="replace"))
 
     def _drain(
-        self, channel: paramiko.Channel, say: Listener, shown: str, *, timeout: float
+        self, channel: paramiko.Channel, on_stdout: OutputListener, shown: str, *, timeout: float
     ) -> None:
-        ends = self.clock.now() + timeout
-        channel.settimeout(_SLICE)
+        deadline = self.clock.now() + timeout
+        channel.settimeout(_STOP_CHECK_INTERVAL)
         while True:
             try:
                 data = channel.recv(65536)
             except TimeoutError:
                 self.clock.sleep(0)
-                if self.clock.now() > ends:
+                if self.clock.now() > deadline:
                     raise RemoteError(
                         str(self),
                         shown,
@@ -294,11 +294,11 @@ class Machine:
                 continue
             if not data:
                 return
-            say(data)
+            on_stdout(data)
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
-    """Send everything; a command that ends before it has read it closes the channel meanwhile."""
+    """Send all input; a command that ends before it has read it closes the channel meanwhile."""
     view = memoryview(stdin)
     with contextlib.suppress(OSError):
         while view:
@@ -307,17 +307,17 @@ def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
         channel.shutdown_write()
 
 
-def _drain_stderr(channel: paramiko.Channel, complain: Listener) -> None:
+def _drain_stderr(channel: paramiko.Channel, on_stderr: OutputListener) -> None:
     with contextlib.suppress(OSError):
         while True:
             with contextlib.suppress(TimeoutError):
                 data = channel.recv_stderr(65536)
                 if not data:
                     return
-                complain(data)
+                on_stderr(data)
 
 
 def command_line(command: str | Sequence[str], *, sudo: bool = False) -> str:
-    """Return a command as the login shell must see it, whatever blanks and quotes it holds."""
+    """Return a command quoted for the login shell, whatever blanks and quotes it contains."""
     words = ["sh", "-c", command] if isinstance(command, str) else list(command)
     return shlex.join(["sudo", "-n", "--", *words] if sudo else words)

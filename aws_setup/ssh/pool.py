@@ -1,4 +1,4 @@
-"""All machines of a deployment: one connection each, work on many at once, waiting for sshd."""
+"""All machines of a deployment: one connection each, parallel work, and the wait for sshd."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 PARALLEL = 256
-"""Machines worked on at the same time; a machine that boots costs a thread and nothing else."""
+"""Machines processed at the same time; a machine that is booting costs one thread."""
 
-CONNECTION_STAGES = 10.0
-"""Seconds that each layer of one connection attempt may take."""
+STAGE_TIMEOUT = 10.0
+"""Timeout of each stage of one connection attempt, in seconds."""
 
-BOOT = 300.0
-"""Seconds that a machine gets from its start until sshd lets us in; one minute is usual."""
+BOOT_TIMEOUT = 300.0
+"""Deadline from a machine's start until SSH works, in seconds; one minute is usual."""
 
-_PAUSE = 3.0
+_POLL_INTERVAL = 3.0
 
 
 class MachinePool:
-    """The machines of one deployment; close it at the end of the run."""
+    """The SSH connections to the machines of one deployment; close it at the end of the run."""
 
     def __init__(
         self,
@@ -51,33 +51,35 @@ class MachinePool:
         ask: Ask | None = None,
         console: Callable[[str], str] | None = None,
     ) -> None:
-        """Prepare; nothing is contacted or read yet.
+        """Store the settings; contacts no machine and reads no file.
 
         Args:
-            config: ssh_key_path, ssh_config_path, and where the known hosts are kept.
-            clock: the clock to wait on; the machine's own when left out.
+            config: ssh_key_path, ssh_config_path, and the path of the known hosts.
+            clock: the clock for waits; the system clock by default.
             ask: asks for a passphrase on a terminal; None when there is no terminal.
-            console: instance id -> EC2 console output; None leaves host keys to first use.
+            console: instance id -> EC2 console output; None: host keys are trusted on first use.
         """
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.console = console
-        self.known = KnownHosts(known_hosts_path(config))
-        self.identities = KeyRing(Path(config.ssh_key_path), ask=ask)
+        self.known_hosts = KnownHosts(known_hosts_path(config))
+        self.key_ring = KeyRing(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
         self._machines: dict[str, Machine] = {}
-        self._read: tuple[int, SshSettings] | None = None
-        self._door = SshContext(self._settings, self.identities, self.known, self._trust)
+        self._cached_settings: tuple[int, SshSettings] | None = None
+        self._context = SshContext(
+            self._settings, self.key_ring, self.known_hosts, self._note_first_use
+        )
         self._lock = threading.Lock()
 
     def use(self, *, clock: Clock, console: Callable[[str], str] | None) -> None:
-        """Work with the clock and the console outputs of the run from now on."""
+        """Use the clock and the console outputs of the run from now on."""
         self.clock, self.console = clock, console
 
     def machine(
         self, instance_id: str, address: str, *, name: str = "", private_ip: str = ""
     ) -> Machine:
-        """Return a machine; the same one for the same id, with another address after a stop."""
+        """Return the machine with this id; its address may have changed after a stop."""
         with self._lock:
             machine = self._machines.get(instance_id)
             if machine is None or machine.address != address:
@@ -101,21 +103,21 @@ class MachinePool:
                 machine.close()
 
     def check(self) -> None:
-        """Load key and OpenSSH configuration, so that faults and passphrases come up early."""
-        self.identities.check()
+        """Load key and OpenSSH configuration, so that errors and passphrase prompts come early."""
+        self.key_ring.check()
         self._settings()
 
     def each(self, machines: Iterable[S], work: Callable[[S], T]) -> list[T]:
-        """Do something on many machines, or what stands for them, at once; answers in order.
+        """Call `work` for many machines (or objects with one) in parallel; results in their order.
 
         Raises:
-            SetupError: it failed on some machine; every failure is among its problems.
+            SetupError: it failed for some of them; its problems are all failures.
         """
-        wanted = list(machines)
-        if not wanted:
+        items = list(machines)
+        if not items:
             return []
-        with ThreadPoolExecutor(min(PARALLEL, len(wanted)), thread_name_prefix="machine") as pool:
-            futures = [pool.submit(work, machine) for machine in wanted]
+        with ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine") as threads:
+            futures = [threads.submit(work, item) for item in items]
         failures = [error for error in (future.exception() for future in futures) if error]
         for error in failures:
             if not isinstance(error, SetupError):
@@ -128,41 +130,41 @@ class MachinePool:
         self,
         machines: Sequence[Machine],
         *,
-        deadline: float = BOOT,
+        deadline: float = BOOT_TIMEOUT,
         note: Callable[[str], None] | None = None,
     ) -> None:
-        """Return when every machine lets us in.
+        """Return when SSH works on every machine.
 
         Raises:
-            SetupError: some do not within `deadline` seconds, each with the layer that failed.
+            SetupError: some failed for `deadline` seconds, each with the stage that failed last.
         """
         self.check()
-        self.each(machines, partial(self._wait_for_one, deadline=deadline, note=note))
+        self.each(machines, partial(self._wait_for_machine, deadline=deadline, note=note))
 
-    def _wait_for_one(
+    def _wait_for_machine(
         self, machine: Machine, *, deadline: float, note: Callable[[str], None] | None
     ) -> None:
-        self._until_in(machine, machine.connect, deadline=deadline, note=note)
+        self._wait_connected(machine, machine.connect, deadline=deadline, note=note)
 
-    def _until_in(
+    def _wait_connected(
         self,
         machine: Machine,
         connect: Callable[[], paramiko.Transport],
         *,
-        deadline: float = BOOT,
+        deadline: float = BOOT_TIMEOUT,
         note: Callable[[str], None] | None = None,
     ) -> paramiko.Transport:
-        """Connect again and again; the failure names the layer at which the last attempt ended."""
+        """Retry until the connection works; the error names the stage of the last failure."""
         last: list[Unreachable] = []
 
         def probe() -> paramiko.Transport | Pending:
             try:
                 return connect()
             except Unreachable as error:
-                if not error.passing:
+                if not error.transient:
                     raise
                 last[:] = [error]
-                return Pending(f"{machine.name}: {error.layer}")
+                return Pending(f"{machine.name}: {error.stage}")
 
         try:
             return wait_until(
@@ -170,7 +172,7 @@ class MachinePool:
                 probe,
                 clock=self.clock,
                 deadline=deadline,
-                pause=_PAUSE,
+                pause=_POLL_INTERVAL,
                 note=note,
             )
         except SetupError as error:
@@ -179,46 +181,46 @@ class MachinePool:
             problem = last[0].problems[0]
             raise SetupError(error.problems[0].what, problem.why, problem.hint) from None
 
-    def _connect(self, machine: Machine, again: bool) -> paramiko.Transport:
-        if again:
-            return self._until_in(machine, lambda: self._dial(machine))
-        return self._dial(machine)
+    def _connect(self, machine: Machine, reconnect: bool) -> paramiko.Transport:
+        if reconnect:
+            return self._wait_connected(machine, lambda: self._connect_once(machine))
+        return self._connect_once(machine)
 
-    def _dial(self, machine: Machine) -> paramiko.Transport:
+    def _connect_once(self, machine: Machine) -> paramiko.Transport:
         if not machine.address:
             raise Unreachable(
                 machine.name,
                 ConnectStage.ADDRESS,
-                "it has no public address: it is stopped, or its subnet gives it none",
+                "it has no public address: it is stopped, or its subnet assigns none",
                 "run `create`: it starts stopped machines",
             )
         return connect(
-            self._door,
+            self._context,
             self._settings().route(machine.address),
             alias=machine.id,
-            published=lambda: self._published(machine.id),
-            timeout=CONNECTION_STAGES,
+            console_keys=lambda: self._console_keys(machine.id),
+            timeout=STAGE_TIMEOUT,
         )
 
-    def _published(self, instance_id: str) -> list[HostKey]:
+    def _console_keys(self, instance_id: str) -> list[HostKey]:
         return keys_in_console(self.console(instance_id)) if self.console else []
 
     def _settings(self) -> SshSettings:
-        """Return the OpenSSH configuration, read anew when it was edited while machines boot."""
+        """Return the OpenSSH configuration; reads it again when the file has changed since."""
         path = Path(self.config.ssh_config_path).expanduser()
         changed = path.stat().st_mtime_ns if path.exists() else 0
         with self._lock:
-            if self._read is None or self._read[0] != changed:
-                self._read = (changed, SshSettings(path))
-            return self._read[1]
+            if self._cached_settings is None or self._cached_settings[0] != changed:
+                self._cached_settings = (changed, SshSettings(path))
+            return self._cached_settings[1]
 
-    def _trust(self, alias: str, key: HostKey) -> None:
+    def _note_first_use(self, alias: str, key: HostKey) -> None:
         self.first_use[alias] = key
         log.info("%s: host key %s is trusted on first use", alias, key)
 
 
 def combine_errors(errors: Sequence[SetupError]) -> SetupError:
-    """Return many failures as one that keeps each of them as a problem."""
+    """Return several errors as one that has each of them as a problem."""
     problems: list[Problem] = [problem for error in errors for problem in error.problems]
     if len(errors) == 1:
         return errors[0]

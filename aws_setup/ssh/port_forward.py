@@ -1,4 +1,4 @@
-"""A local port that leads through a machine to an address that only the machine can reach."""
+"""A local port that forwards through a machine to an address that only the machine can reach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _ForwardEnd(Protocol):
 
 @contextlib.contextmanager
 def listen(connect: Callable[[], paramiko.Transport], host: str, port: int) -> Iterator[int]:
-    """Yield the local port; every connection to it gets a channel of its own."""
+    """Yield the local port; every connection to it gets its own channel."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=_accept, args=(server, connect, host, port), daemon=True)
         thread.start()
@@ -43,14 +43,14 @@ def _accept(
         except (paramiko.SSHException, OSError):
             local.close()
             continue
-        threading.Thread(target=_join, args=(local, channel), daemon=True).start()
+        threading.Thread(target=_relay, args=(local, channel), daemon=True).start()
 
 
-def _join(local: socket.socket, channel: paramiko.Channel) -> None:
-    back = threading.Thread(target=_copy, args=(channel, local), daemon=True)
-    back.start()
+def _relay(local: socket.socket, channel: paramiko.Channel) -> None:
+    reverse = threading.Thread(target=_copy, args=(channel, local), daemon=True)
+    reverse.start()
     _copy(local, channel)
-    back.join()
+    reverse.join()
     local.close()
     channel.close()
 

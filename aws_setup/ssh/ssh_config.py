@@ -1,4 +1,4 @@
-"""The user's OpenSSH configuration: how an address is really reached."""
+"""The user's OpenSSH configuration: host, port, user, keys and proxies of an address."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ USER = "ubuntu"
 """The user of the λFS AMIs."""
 
 _INCLUDE = re.compile(r"^\s*include[\s=]+(.+?)\s*$", re.IGNORECASE)
-_DEEPEST_INCLUDE = 16
+_MAX_INCLUDE_DEPTH = 16
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<port>\d+))?$")
 
 
 @dataclass(frozen=True)
 class SshRoute:
-    """How to reach an address: host, port, user, keys, and what lies between."""
+    """How to reach an address: host, port, user, keys, and proxy command or jump hosts."""
 
     address: str
     host: str
     port: int
     user: str
-    identities: tuple[Path, ...] = ()
+    identity_files: tuple[Path, ...] = ()
     proxy_command: str = ""
     jumps: tuple[str, ...] = ()
 
 
 class SshSettings:
-    """One OpenSSH configuration file, read once; a missing file is an empty one."""
+    """One OpenSSH configuration file, read once; a missing file counts as empty."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,11 +44,11 @@ class SshSettings:
             raise SetupError(
                 f"the OpenSSH configuration {path} cannot be used",
                 str(error),
-                "mend that file, or set ssh_config_path to another one",
+                "fix that file, or set ssh_config_path to another one",
             ) from None
 
     def route(self, address: str, *, user: str = "", port: int = 0) -> SshRoute:
-        """Return the route to an address; `user` and `port` win over the file."""
+        """Return the route to an address; `user` and `port` override the file."""
         found = self._config.lookup(address)
         proxy = found.get("proxycommand") or ""
         jumps = found.get("proxyjump", "")
@@ -57,7 +57,7 @@ class SshSettings:
             host=found.get("hostname", address),
             port=port or int(found.get("port", 22)),
             user=user or found.get("user", USER),
-            identities=tuple(Path(name).expanduser() for name in found.get("identityfile", ())),
+            identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", ())),
             proxy_command="" if proxy.lower() == "none" else proxy,
             jumps=() if jumps.lower() in {"", "none"} else tuple(jumps.split(",")),
         )
@@ -67,8 +67,8 @@ class SshSettings:
         match = _JUMP.match(text.strip())
         if not match:
             raise SetupError(
-                f"ProxyJump {text!r} is not understood",
-                f"it stands in {self.path}",
+                f"cannot parse ProxyJump {text!r}",
+                f"it is set in {self.path}",
                 "write it as user@host:port",
             )
         return self.route(
@@ -77,9 +77,9 @@ class SshSettings:
 
 
 def _with_includes(path: Path, *, depth: int) -> str:
-    """Return the file's text with Include lines replaced by what they name, as ssh reads them."""
-    if depth > _DEEPEST_INCLUDE:
-        raise OSError(f"Include goes deeper than {_DEEPEST_INCLUDE} files")
+    """Return the file's text with each Include replaced by the files that it names, as in ssh."""
+    if depth > _MAX_INCLUDE_DEPTH:
+        raise OSError(f"Include is nested deeper than {_MAX_INCLUDE_DEPTH} files")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -123,7 +123,9 @@ class Watch:
 
     def _look(self) -> None:
         while not self.stopped.wait(0.05):
-            up = sum(machine.ask(zk.CLIENT_PORT, b"srvr") is not None for machine in self.machines)
+            up = sum(
+                machine.query_port(zk.CLIENT_PORT, b"srvr") is not None for machine in self.machines
+            )
             self.fewest_listening = min(self.fewest_listening, up)
             self.looks += 1
 

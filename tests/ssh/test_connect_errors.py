@@ -48,33 +48,33 @@ def _hang_up(server: socket.socket) -> None:
     server.accept()[0].close()
 
 
-def layer_of(hosts: MachinePool, address: str = "203.0.113.10") -> Unreachable:
+def connect_error(hosts: MachinePool, address: str = "203.0.113.10") -> Unreachable:
     with pytest.raises(Unreachable) as caught:
         hosts.machine("i-0", address).connect()
     return caught.value
 
 
 def test_no_address(one: World) -> None:
-    assert layer_of(one.hosts(), "").layer is ConnectStage.ADDRESS
+    assert connect_error(one.hosts(), "").stage is ConnectStage.ADDRESS
 
 
 def test_a_name_without_an_address(one: World, tmp_path: Path) -> None:
     text = "Host *\n  HostName no-such-host.invalid\n"
-    error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
-    assert error.layer is ConnectStage.ADDRESS
-    assert not error.passing
+    error = connect_error(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    assert error.stage is ConnectStage.ADDRESS
+    assert not error.transient
 
 
 def test_a_closed_port(one: World) -> None:
-    error = layer_of(one.hosts(), "203.0.113.99")
-    assert error.layer is ConnectStage.PORT
-    assert error.passing
+    error = connect_error(one.hosts(), "203.0.113.99")
+    assert error.stage is ConnectStage.PORT
+    assert error.transient
 
 
 def test_a_port_that_does_not_answer(
     one: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aws_setup.ssh.pool.CONNECTION_STAGES", 0.5)
+    monkeypatch.setattr("aws_setup.ssh.pool.STAGE_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
         fillers = [socket.socket() for _ in range(4)]
@@ -83,10 +83,10 @@ def test_a_port_that_does_not_answer(
             filler.connect_ex(("127.0.0.1", port))
         text = f"Host *\n  HostName 127.0.0.1\n  Port {port}\n"
         hosts = one.hosts(ssh_config_path=ssh_config(tmp_path, text))
-        error = layer_of(hosts)
+        error = connect_error(hosts)
         for filler in fillers:
             filler.close()
-    assert error.layer is ConnectStage.PORT
+    assert error.stage is ConnectStage.PORT
     assert "security group" in error.problems[0].why
     assert "user_public_ip" in error.problems[0].hint
 
@@ -97,23 +97,23 @@ def test_a_port_without_an_ssh_server(
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
         text = f"Host *\n  HostName 127.0.0.1\n  Port {server.getsockname()[1]}\n"
-        error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
-    assert error.layer is ConnectStage.SSHD
+        error = connect_error(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    assert error.stage is ConnectStage.SSHD
     assert capfd.readouterr().err == "", "paramiko's traceback must not reach the user"
 
 
 def test_a_wrong_key(one: World, tmp_path: Path) -> None:
-    error = layer_of(one.hosts(ssh_key_path=str(make_key(tmp_path / "other"))))
-    assert error.layer is ConnectStage.KEY
-    assert not error.passing, "waiting does not help"
+    error = connect_error(one.hosts(ssh_key_path=str(make_key(tmp_path / "other"))))
+    assert error.stage is ConnectStage.KEY
+    assert not error.transient, "waiting does not help"
     assert "ssh_key_path" in error.problems[0].hint
 
 
 def test_a_wrong_user(one: World, tmp_path: Path) -> None:
     text = f"Host *\n  User alice\n{one.room.ssh_config.read_text()}"
     text = text.replace("  User ubuntu\n", "")
-    error = layer_of(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
-    assert error.layer is ConnectStage.USER
+    error = connect_error(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    assert error.stage is ConnectStage.USER
     assert "alice" in error.problems[0].why
 
 
@@ -141,7 +141,7 @@ def test_first_use_is_said_and_remembered(
     with caplog.at_level(logging.INFO):
         first.machine("i-0", public_ip(0)).connect()
     assert "trusted on first use" in caplog.text
-    assert first.known.path.stat().st_mode & 0o777 == 0o600
+    assert first.known_hosts.path.stat().st_mode & 0o777 == 0o600
     second = one.hosts(**receipts)
     second.machine("i-0", public_ip(0)).connect()
     assert not second.first_use
@@ -154,7 +154,7 @@ def test_the_console_output_is_believed_before_first_use(
     hosts.use(clock=SystemClock(), console=one.room.console)
     hosts.machine("i-0", public_ip(0)).connect()
     assert not hosts.first_use
-    assert len(hosts.known.keys("i-0")) == 1
+    assert len(hosts.known_hosts.keys("i-0")) == 1
 
 
 def test_another_key_than_the_console_shows_is_refused(
@@ -167,7 +167,7 @@ def test_another_key_than_the_console_shows_is_refused(
     hosts.use(clock=SystemClock(), console=lambda _: other)
     with pytest.raises(HostKeyError):
         hosts.machine("i-0", public_ip(0)).connect()
-    assert not hosts.known.path.exists()
+    assert not hosts.known_hosts.path.exists()
 
 
 def test_a_changed_host_key_stops_with_both_fingerprints(
@@ -175,7 +175,7 @@ def test_a_changed_host_key_stops_with_both_fingerprints(
 ) -> None:
     before = one.hosts(**receipts)
     before.machine("i-0", public_ip(0)).connect()
-    (known,) = before.known.keys("i-0")
+    (known,) = before.known_hosts.keys("i-0")
     one.room.power_off("i-0")
     one.room.tree("i-0").make_host_key()
     one.room.power_on("i-0")
@@ -186,7 +186,7 @@ def test_a_changed_host_key_stops_with_both_fingerprints(
     assert str(known) in problem.why
     assert problem.why.count("SHA256:") == 2
     assert "i-0" in problem.hint
-    assert str(hosts.known.path) in problem.hint
+    assert str(hosts.known_hosts.path) in problem.hint
 
 
 def test_an_address_used_again_by_a_new_instance_is_no_alarm(

@@ -131,8 +131,8 @@ def test_a_tunnel_reaches_what_only_the_machine_reaches(machine: Machine) -> Non
 
 
 def test_asking_a_closed_port_is_no_error(machine: Machine) -> None:
-    assert machine.ask(22, b"", timeout=0.5)[:8] == b"SSH-2.0-"  # type: ignore[index]
-    assert machine.ask(23, b"hello") is None
+    assert machine.query_port(22, b"", timeout=0.5)[:8] == b"SSH-2.0-"  # type: ignore[index]
+    assert machine.query_port(23, b"hello") is None
 
 
 def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
@@ -144,7 +144,7 @@ def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
     machine = hosts.machine("i-1", public_ip(1))
     hosts.wait_for_ssh([machine])
     with pytest.raises(RemoteError, match="forbids TCP forwarding"):
-        machine.ask(23, b"hello")
+        machine.query_port(23, b"hello")
     settings.write_text(before)
     one.room.reboot("i-1")
 

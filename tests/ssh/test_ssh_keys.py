@@ -29,9 +29,9 @@ def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str)
         asked.append(question)
         return passphrase
 
-    identities = KeyRing(path, ask=ask)
+    key_ring = KeyRing(path, ask=ask)
     for _ in range(3):
-        (key,) = identities.offered()
+        (key,) = key_ring.keys_to_offer()
         assert key.get_name() == "ssh-rsa"
     assert len(asked) == (1 if passphrase else 0), "a passphrase is asked for once"
     assert inspect_key(path).locked == bool(passphrase)
@@ -150,7 +150,7 @@ def test_a_route_honours_the_users_configuration(tmp_path: Path) -> None:
     assert (gate.user, gate.host, gate.port) == ("bob", "gate", 2222)
     named = settings.route("10.2.0.1")
     assert (named.host, named.port, named.user) == ("real.example", 2200, "ubuntu")
-    assert named.identities == (Path("~/other").expanduser(),)
+    assert named.identity_files == (Path("~/other").expanduser(),)
     assert settings.route("10.3.0.1").proxy_command == "nc 10.3.0.1 22"
     assert settings.route("10.4.0.1").host == "10.4.0.1"
 

@@ -61,7 +61,7 @@ def member_status(server: MemberSpec) -> MemberStatus:
 
 def role(server: MemberSpec) -> zk.ServerRole | None:
     """Return what the server says about itself; None when none listens."""
-    return zk.parse_role(server.machine.ask(zk.CLIENT_PORT, b"srvr"))
+    return zk.parse_role(server.machine.query_port(zk.CLIENT_PORT, b"srvr"))
 
 
 def configure(server: MemberSpec) -> bool:

@@ -152,7 +152,7 @@ def _session(machine: Machine, wanted: list[str]) -> set[str]:
 
 def zookeeper_role(machine: Machine) -> zk.ServerRole | None:
     """Return what a machine's server says about itself; None when none listens."""
-    return zk.parse_role(machine.ask(zk.CLIENT_PORT, b"srvr"))
+    return zk.parse_role(machine.query_port(zk.CLIENT_PORT, b"srvr"))
 
 
 def private_address(machine: Machine) -> str:
