@@ -171,6 +171,7 @@ def run_verb(
     """Open AWS and run one verb of a script."""
     clock = SystemClock()
     aws = open_aws(config)
+    config = config.with_amis_of(aws.region)
     inventory = Inventory(aws, config)
     ctx = Context(
         config=config,

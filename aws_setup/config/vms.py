@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Self
 
 from pydantic import Field
 
+from aws_setup.config.amis import DEFAULT_AMIS, ami_for_region
 from aws_setup.config.base import AmiId, Count, InstanceType, Section
 
 
@@ -55,22 +57,22 @@ class Vms(Section):
     ndb_manager_private_ip: IPv4Address = IPv4Address("10.0.6.227")
     """Fixed private address of the NDB manager (baked into the NameNode image)."""
 
-    lambda_fs_client_ami: AmiId = "ami-079ac4c46055b2bdf"
+    lambda_fs_client_ami: AmiId = DEFAULT_AMIS["lambda_fs_client_ami"].id
     """AMI of the λFS client."""
 
-    zookeeper_ami: AmiId = "ami-0700bf4465e5fd16d"
+    zookeeper_ami: AmiId = DEFAULT_AMIS["zookeeper_ami"].id
     """AMI of the ZooKeeper VMs."""
 
-    ndb_manager_ami: AmiId = "ami-0ef872c16032b2aeb"
+    ndb_manager_ami: AmiId = DEFAULT_AMIS["ndb_manager_ami"].id
     """AMI of the NDB manager."""
 
-    ndb_datanode1_ami: AmiId = "ami-02b05337b4142f447"
+    ndb_datanode1_ami: AmiId = DEFAULT_AMIS["ndb_datanode1_ami"].id
     """AMI of the first half of the NDB data nodes."""
 
-    ndb_datanode2_ami: AmiId = "ami-0a3d55fdd1fe9a6b8"
+    ndb_datanode2_ami: AmiId = DEFAULT_AMIS["ndb_datanode2_ami"].id
     """AMI of the second half of the NDB data nodes."""
 
-    hopsfs_ami: AmiId = "ami-093cb0299f0b291e6"
+    hopsfs_ami: AmiId = DEFAULT_AMIS["hopsfs_ami"].id
     """AMI of the HopsFS client and NameNodes."""
 
     create_launch_templates: bool = True
@@ -96,3 +98,9 @@ class Vms(Section):
 
     autoscaling_group_max_size: Count = 8
     """Greatest number of machines in each auto-scaling group."""
+
+    def with_amis_of(self, region: str) -> Self:
+        """Return the configuration with each published AMI as the region has it."""
+        keys = [key for key in Vms.model_fields if key.endswith("_ami")]
+        amis = {key: ami_for_region(key, getattr(self, key), region) for key in keys}
+        return self.model_copy(update=amis)

@@ -1,4 +1,4 @@
-"""The AMIs: there, launchable, of an architecture that the instance types run."""
+"""Checks the AMIs: they exist, can be launched, and fit the architecture of the instance types."""
 
 from __future__ import annotations
 
@@ -6,61 +6,54 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from aws_setup.config import Config
+from aws_setup.config.amis import AMIS, region_of
 from aws_setup.preflight.planned import Launch, PlannedResources, keys_of
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
-AMI_REGION = "us-east-1"
-"""The only region in which the λFS AMIs were published."""
 
-
-def check(needs: PlannedResources) -> CheckResult:
-    """Check the AMI of everything that is still to be launched."""
-    if not needs.launches:
+def check(planned: PlannedResources) -> CheckResult:
+    """Check the AMI of every planned launch."""
+    if not planned.launches:
         return CheckResult()
-    there = {image["ImageId"]: image for image in needs.ctx.inventory.all("images")}
-    findings = [*_missing(needs, there), *_deprecated(needs, there)]
-    for launch in needs.launches:
-        if launch.ami in there:
-            findings += _unfit(needs, launch, there[launch.ami])
+    images = {image["ImageId"]: image for image in planned.ctx.inventory.all("images")}
+    findings = [*_missing(planned, images), *_deprecated(planned, images)]
+    for launch in planned.launches:
+        if launch.ami in images:
+            findings += _unusable(planned, launch, images[launch.ami])
     return CheckResult.of(dict.fromkeys(findings))
 
 
-def _missing(needs: PlannedResources, there: Mapping[str, Any]) -> Iterator[Finding]:
-    region = needs.ctx.aws.region
-    for ami in sorted({launch.ami for launch in needs.launches} - there.keys()):
-        keys = keys_of(needs.config, ami, suffix="_ami")
+def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[Finding]:
+    region = planned.ctx.aws.region
+    for ami in sorted({launch.ami for launch in planned.launches} - images.keys()):
+        keys = keys_of(planned.config, ami, suffix="_ami")
         why = "it was deregistered, or this account may not use it"
         hint = f"set {keys} to an AMI of {region}"
-        if region != AMI_REGION and ami in _published(needs.config):
-            why = f"the λFS AMIs exist in {AMI_REGION} only"
+        source = region_of(ami)
+        if source and source != region:
+            why = f"the λFS AMIs exist in {', '.join(AMIS)} only"
             hint = (
-                f"use aws_region: {AMI_REGION}, or copy it and set {keys}: `aws ec2 copy-image "
-                f"--source-region {AMI_REGION} --source-image-id {ami} --region {region} "
+                f"use aws_region: {source}, or copy it and set {keys}: `aws ec2 copy-image "
+                f"--source-region {source} --source-image-id {ami} --region {region} "
                 f"--name {ami}` "
                 "(docs/troubleshooting.md, copy-amis)"
             )
         yield refuse(f"{region} has no AMI {ami} ({keys})", why, hint)
 
 
-def _published(config: Config) -> set[str]:
-    fields = type(config).model_fields
-    return {str(field.default) for key, field in fields.items() if key.endswith("_ami")}
-
-
-def _deprecated(needs: PlannedResources, there: Mapping[str, Any]) -> Iterator[Finding]:
-    """Name all deprecated AMIs in one warning: they still launch."""
-    now = needs.ctx.clock.today()
+def _deprecated(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[Finding]:
+    """Name all deprecated AMIs in one warning: they can still be launched."""
+    now = planned.ctx.clock.today()
     old = sorted(
         ami
-        for ami in {launch.ami for launch in needs.launches} & there.keys()
-        if _is_past(there[ami].get("DeprecationTime"), now)
+        for ami in {launch.ami for launch in planned.launches} & images.keys()
+        if _is_past(images[ami].get("DeprecationTime"), now)
     )
     if old:
         yield warn(
             f"{len(old)} AMIs are deprecated",
-            f"{', '.join(old)} still launch, but AWS no longer lists them",
-            "nothing needs to be done; copy them to your account to be safe from their removal",
+            f"{', '.join(old)} can still be launched, but AWS no longer lists them",
+            "nothing planned to be done; copy them to your account to be safe from their removal",
         )
 
 
@@ -68,8 +61,10 @@ def _is_past(text: str | None, now: datetime) -> bool:
     return bool(text) and datetime.fromisoformat(str(text).replace("Z", "+00:00")) < now
 
 
-def _unfit(needs: PlannedResources, launch: Launch, image: Mapping[str, Any]) -> Iterator[Finding]:
-    keys = keys_of(needs.config, launch.ami, suffix="_ami")
+def _unusable(
+    planned: PlannedResources, launch: Launch, image: Mapping[str, Any]
+) -> Iterator[Finding]:
+    keys = keys_of(planned.config, launch.ami, suffix="_ami")
     state = image.get("State", "available")
     if state != "available":
         hint = "wait until it is available" if state == "pending" else f"set {keys} to another AMI"
@@ -78,12 +73,12 @@ def _unfit(needs: PlannedResources, launch: Launch, image: Mapping[str, Any]) ->
         hint = "ask the account's administrator to allow it"
         why = "the account's Allowed AMIs setting excludes it"
         yield refuse(f"the AMI {launch.ami} ({keys}) cannot be launched", why, hint)
-    known = needs.types().get(launch.instance_type)
-    runs = known["ProcessorInfo"]["SupportedArchitectures"] if known else []
-    if runs and image["Architecture"] not in runs:
-        types = keys_of(needs.config, launch.instance_type, suffix="_instance_type")
+    instance_type = planned.types().get(launch.instance_type)
+    supported = instance_type["ProcessorInfo"]["SupportedArchitectures"] if instance_type else []
+    if supported and image["Architecture"] not in supported:
+        types = keys_of(planned.config, launch.instance_type, suffix="_instance_type")
         yield refuse(
             f"the AMI {launch.ami} ({keys}) does not run on {launch.instance_type}",
-            f"it is {image['Architecture']}, the type runs {', '.join(runs)}",
+            f"it is {image['Architecture']}, the type runs {', '.join(supported)}",
             f"set another instance type ({types}) or another {keys}",
         )

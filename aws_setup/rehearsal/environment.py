@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.config.amis import DEFAULT_AMIS
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
@@ -59,7 +60,7 @@ class Environment:
         return folder if folder.exists() else write_scripts(folder)
 
 
-NDB_MANAGER_AMI = "ami-0ef872c16032b2aeb"
+NDB_MANAGER_AMI = DEFAULT_AMIS["ndb_manager_ami"].id
 MARIADB_PROGRAMS = ("mariadb-install-db", "mariadbd")
 
 

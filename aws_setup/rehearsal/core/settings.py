@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from aws_setup.config.amis import AMIS
+
 ACCOUNT = "123456789012"
 """The one account of the rehearsal cloud: the number AWS's own examples use."""
 
@@ -51,20 +53,17 @@ class Quotas(StrictModel):
 
 
 def _default_images() -> list[Image]:
-    """Return the λFS AMIs, which are public in us-east-1 only."""
-    named = {
-        "ami-079ac4c46055b2bdf": "lambdafs-client",
-        "ami-01d2cba66e4fe4e1e": "lambdafs-client-old",
-        "ami-0700bf4465e5fd16d": "lambdafs-zookeeper",
-        "ami-0ef872c16032b2aeb": "ndb-manager",
-        "ami-02b05337b4142f447": "ndb-datanode-type1",
-        "ami-0a3d55fdd1fe9a6b8": "ndb-datanode-type2",
-        "ami-093cb0299f0b291e6": "hopsfs-client-namenode",
-    }
+    """Return the published λFS AMIs, and an older one of the λFS client."""
     return [
-        Image(id=key, name=name, second_disk_gb=100 if "zookeeper" in name else 0)
-        for key, name in named.items()
-    ]
+        Image(
+            id=ami.id,
+            name=ami.name,
+            region=region,
+            second_disk_gb=100 if key == "zookeeper_ami" else 0,
+        )
+        for region, row in AMIS.items()
+        for key, ami in row.items()
+    ] + [Image(id="ami-01d2cba66e4fe4e1e", name="lambdafs-client-old")]
 
 
 class Settings(StrictModel):

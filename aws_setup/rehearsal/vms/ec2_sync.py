@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aws_setup.aws.tags import STEP_TAG
+from aws_setup.config.amis import AMIS
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
 from aws_setup.rehearsal.core.dispatch import Cloud
@@ -27,15 +28,17 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 """Seconds between two looks at the cloud."""
 
+_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = {
+    "zookeeper_ami": (images.install_zookeeper,),
+    "ndb_manager_ami": (laying.install_ndb_manager,),
+    "ndb_datanode1_ami": (laying.install_ndb_data_node,),
+    "ndb_datanode2_ami": (laying.install_ndb_data_node,),
+    "lambda_fs_client_ami": (laying.install_client,),
+    "hopsfs_ami": (laying.install_client,),
+}
+
 AMI_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = MappingProxyType(
-    {
-        "ami-0700bf4465e5fd16d": (images.install_zookeeper,),
-        "ami-0ef872c16032b2aeb": (laying.install_ndb_manager,),
-        "ami-02b05337b4142f447": (laying.install_ndb_data_node,),
-        "ami-0a3d55fdd1fe9a6b8": (laying.install_ndb_data_node,),
-        "ami-079ac4c46055b2bdf": (laying.install_client,),
-        "ami-093cb0299f0b291e6": (laying.install_client,),
-    }
+    {ami.id: _INSTALLERS[key] for row in AMIS.values() for key, ami in row.items()}
 )
 """What each AMI holds; instances of other AMIs, such as EKS nodes, get no machine."""
 
