@@ -122,6 +122,32 @@ def _known(there: Collection[str], names: Sequence[str]) -> None:
         )
 
 
+def remark(row: Row, *, deleting: bool = False) -> str:
+    """Return what a plan says about a row in one line: error, drift, id, or state without an id.
+
+    The drift of a resource that is deleted does not matter: its id is shown.
+    """
+    found = row.found
+    if row.error:
+        return " ".join(str(row.error).split())
+    if found is None:
+        return ""
+    if found.drift and not deleting:
+        return "; ".join(map(str, found.drift))
+    existing = " (existing, never changed or deleted)" if row.step.adopted else ""
+    return (found.id or found.skipped or found.state) + existing
+
+
+def status_lines(row: Row) -> list[str]:
+    """Return what `status` says about a row: id, state and drift, then one line for each note."""
+    found = row.found
+    if found is None or row.error or found.skipped:
+        return [remark(row)]
+    state = f" ({found.state})" if found.id and found.state not in ("", "available") else ""
+    first = "; ".join(((found.id or found.state) + state, *map(str, found.drift)))
+    return [first, *found.facts.get("notes", ())]
+
+
 def refusals(rows: Sequence[Row]) -> list[Problem]:
     """Return what the steps refuse to begin with, each problem once."""
     refused = [row.error for row in rows if isinstance(row.error, Refused)]

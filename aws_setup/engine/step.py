@@ -49,6 +49,9 @@ class Drift:
     fix: str = ""
     key: DriftKey = DriftKey.OTHER
 
+    def __str__(self) -> str:
+        return f"{self.what}: {self.has} -> {self.wants}"
+
 
 @dataclass(frozen=True)
 class Found:

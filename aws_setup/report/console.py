@@ -1,4 +1,4 @@
-"""The two consoles, what goes to which, and how plans, problems and results look."""
+"""The two consoles: what is printed where, and how plans, problems and results are shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.engine.plan import Row
+from aws_setup.engine.plan import Row, remark, status_lines
 from aws_setup.engine.result import Result
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
@@ -30,10 +30,56 @@ SIGNS: Mapping[Action, tuple[str, str]] = {
 }
 """Action -> the sign and the colour of its line."""
 
+REMARK_WIDTH = 16
+"""Columns that the remark of a plan keeps; in a terminal too narrow for that, names wrap too."""
+
+UNLIMITED = 1_000_000
+"""Columns of an output that is not a terminal: no line of a table is ever folded."""
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """A row as it is printed: `deleting` shows a removal, `states` the state instead of the plan.
+
+    `separator` joins a state and its notes: with a newline in a terminal, in one line elsewhere.
+    """
+
+    row: Row
+    deleting: bool = False
+    states: bool = False
+    separator: str = "\n  "
+
+    def action(self) -> Text:
+        """Return the sign and the action; a skipped step shows that it is skipped."""
+        found = self.row.found
+        if found and found.skipped:
+            return Text("= skipped", style=SIGNS[Action.EXISTS][1])
+        action = Action.DELETE if self.deleting and found else self.row.action
+        sign, style = SIGNS[action]
+        return Text(f"{sign} {action}", style=style)
+
+    def name(self) -> Text:
+        """Return the step's name."""
+        return Text(self.row.step.name)
+
+    def remark(self) -> Text:
+        """Return what else the plan or the status says about the step."""
+        if self.states:
+            return Text(self.separator.join(status_lines(self.row)))
+        return Text(remark(self.row, deleting=self.deleting and self.row.found is not None))
+
+
+PLAN_COLUMNS: tuple[Callable[[PlanLine], Text], ...] = (
+    PlanLine.action,
+    PlanLine.name,
+    PlanLine.remark,
+)
+"""The columns of a plan; the last one takes the width that the others leave."""
+
 
 @dataclass(frozen=True)
 class Style:
-    """How to talk: --json, -v, -q, --no-color and the configuration's no_color."""
+    """Options of the output: --json, -v, -q, --no-color and the configuration's no_color."""
 
     json: bool = False
     verbose: bool = False
@@ -42,12 +88,16 @@ class Style:
 
 
 class Report:
-    """Prints; with --json stdout holds one document and nothing else."""
+    """Prints; with --json stdout holds one document and nothing else.
+
+    Only a terminal's lines are folded: in a pipe or a file one row is one line.
+    """
 
     def __init__(self, style: Style) -> None:
         plain_terminal = style.no_color or os.environ.get("TERM") == "dumb"
         colour = {"no_color": True} if plain_terminal or "NO_COLOR" in os.environ else {}
         self.style = style
+        self._folds = sys.stdout.isatty()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal or a pipe whose encoding has no λ gets ? for it, never an error.
@@ -57,9 +107,9 @@ class Report:
         self.live = self.err.is_terminal and not colour and not style.quiet
 
     def say(self, text: str = "", *, style: str = "") -> None:
-        """Tell how things go, on stderr; nothing with --quiet."""
+        """Print a message on stderr; nothing with --quiet."""
         if not self.style.quiet:
-            self.err.print(Text(text, style=style))
+            self.err.print(Text(text, style=style), soft_wrap=True)
 
     def result(self, text: str = "") -> None:
         """Print a line of the result on stdout; nothing with --json."""
@@ -68,29 +118,23 @@ class Report:
 
     def table(self, table: Table) -> None:
         """Print a table of the result on stdout; nothing with --json."""
-        if not self.style.json:
+        if self.style.json:
+            return
+        if self._folds:
             self.out.print(table)
+            return
+        options = self.out.options.update(width=UNLIMITED)
+        for line in self.out.render_lines(table, options, pad=False):
+            self.out.print(Text("".join(segment.text for segment in line).rstrip()))
 
     def plan(self, rows: Sequence[Row], *, deleting: bool = False, states: bool = False) -> None:
         """Print a plan: one line for each step with what a run would do about it.
 
-        With `states` each line tells how the thing is, and below it what is not well with it.
+        With `states` each line shows the resource's state, and its notes in the lines below.
         """
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True)
-        table.add_column()
-        table.add_column(overflow="fold")
-        for row in rows:
-            going = deleting and row.found is not None
-            action = Action.DELETE if going else row.action
-            sign, style = SIGNS[action]
-            word = "= skipped" if _skipped(row) else f"{sign} {action}"
-            table.add_row(
-                Text(word, style=style),
-                Text(row.step.name),
-                Text(_health(row) if states else _remark(row, going=going)),
-            )
-        self.table(table)
+        separator = "\n  " if self._folds else "; "
+        lines = [PlanLine(row, deleting, states, separator) for row in rows]
+        self.table(_plan_table(lines, width=self.out.width))
 
     def problems(self, problems: Sequence[Problem], *, warning: bool = False) -> None:
         """Print problems on stderr: what failed and why on one line, the fix on the next."""
@@ -108,7 +152,7 @@ class Report:
 
     @contextmanager
     def progress(self, needs: Needs) -> Iterator[Progress]:
-        """Show a run while it goes: a live table on a terminal, plain lines elsewhere."""
+        """Show the progress of a run: a live table in a terminal, plain lines elsewhere."""
         shown = live(self.err, needs) if self.live else plain(self.err, quiet=self.style.quiet)
         with shown as progress:
             yield progress
@@ -121,31 +165,14 @@ class Report:
             self.out.print(text, markup=False)
 
 
-def _health(row: Row) -> str:
-    """Return the last column of a status line: what it is and how it is, and what is not well."""
-    found = row.found
-    if found is None or row.error or _skipped(row):
-        return _remark(row, going=False)
-    state = f" ({found.state})" if found.id and found.state not in ("", "available") else ""
-    drift = [f"{d.what}: {d.has} -> {d.wants}" for d in found.drift]
-    first = "; ".join(((found.id or found.state) + state, *drift))
-    return "\n".join((first, *(f"  {note}" for note in found.facts.get("notes", ()))))
-
-
-def _skipped(row: Row) -> bool:
-    return row.found is not None and bool(row.found.skipped)
-
-
-def _remark(row: Row, *, going: bool) -> str:
-    """Return the last column of a plan line: error, drift, the id, or the state without one.
-
-    Of what is deleted the id counts, and no longer how it differs from the configuration.
-    """
-    if row.error:
-        return str(row.error)
-    if row.found is None:
-        return ""
-    if row.found.drift and not going:
-        return "; ".join(f"{d.what}: {d.has} -> {d.wants}" for d in row.found.drift)
-    adopted = " (used as it is, not changed or deleted here)" if row.step.adopted else ""
-    return (row.found.id or row.found.skipped or row.found.state) + adopted
+def _plan_table(lines: Sequence[PlanLine], *, width: int) -> Table:
+    """Return the table of a plan; names are not cut, and fold only where nothing else is left."""
+    cells = [[column(line) for column in PLAN_COLUMNS] for line in lines]
+    others = sum(max((row[n].cell_len for row in cells), default=0) + 1 for n in range(2))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for number in range(len(PLAN_COLUMNS)):
+        fixed = number == 0 or (number == 1 and others + REMARK_WIDTH <= width)
+        table.add_column(no_wrap=fixed, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    return table

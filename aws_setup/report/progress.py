@@ -86,11 +86,11 @@ class _Table(Progress):
             ended = [(n, x) for n, x in self._lines.items() if x.ended]
             shown = (ended + open_lines)[-ROWS:] if len(open_lines) < ROWS else open_lines[:ROWS]
             table = Table(box=None, pad_edge=False, show_header=False)
-            for _ in range(3):
-                table.add_column(overflow="ellipsis", no_wrap=True)
+            for fixed in (True, True, False):  # the name is whole, the state is cut where it must
+                table.add_column(overflow="ellipsis", no_wrap=fixed)
             for name, line in shown:
                 state = line.state if line.started else self._waits_for(name)
-                table.add_row(Text(name), _elapsed(line), Text(state, style=line.style))
+                table.add_row(Text(name), _elapsed(line), Text(state, line.style, no_wrap=True))
             clock = format_duration(time.monotonic() - self._began)
             table.caption = f"{len(ended)} of {len(self._lines)} steps, {clock}"
             table.caption_justify = "left"

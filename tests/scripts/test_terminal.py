@@ -1,7 +1,8 @@
-"""Questions on a real terminal: which VPC is meant where several have the name."""
+"""A real terminal: the question which VPC is meant, and tables in 80 columns."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,13 +13,17 @@ from typing import Any
 
 import pytest
 
+from aws_setup.config import load_config
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from create_aws_infrastructure import SCRIPT as TABLE
 from tests.scripts.test_deployments import users_vpc
 from tests.support.scripts import NO_SOFTWARE, prepare
 
 SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "openpty"), reason="no pseudo-terminals on this system"
+)
 
 
 def typed(folder: Path, answer: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -69,3 +74,56 @@ def test_another_answer_refuses_and_lists_them(
     said = " ".join(problem["why"] for problem in json.loads(ended.stdout)["problems"])
     assert all(vpc in said for vpc in both)
     assert len(cloud.calls.writes()) == writes
+
+
+def on_a_terminal(folder: Path, *words: str, columns: int) -> str:
+    """Run the script with stdout and stderr on a terminal and return what it printed there."""
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    screen, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *words],
+        cwd=folder,
+        env=environment | {"COLUMNS": str(columns), "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    printed = bytearray()
+    with contextlib.suppress(
+        OSError
+    ):  # Linux reports a closed terminal as an error, not as its end
+        while chunk := os.read(screen, 65536):
+            printed += chunk
+    os.close(screen)
+    assert process.wait(120) == 0, printed.decode()
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode())
+
+
+def step_names(folder: Path) -> list[str]:
+    config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
+    return [step.name for step in TABLE.table(config)]
+
+
+def test_names_are_whole_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) -> None:
+    folder = prepare(tmp_path / "work")
+    names = step_names(folder)
+    plan = on_a_terminal(folder, "plan", columns=80)
+    assert all(re.search(rf"create +{re.escape(name)} *\r?\n", plan) for name in names), plan
+    created = on_a_terminal(folder, "create", "--yes", columns=80)
+    live = created.split("Account")[1]
+    assert all(f"{name} " in live for name in names), live
+    status = on_a_terminal(folder, "status", columns=80)
+    rows = [line for line in status.splitlines() if line.startswith("= exists")]
+    assert len(rows) == len(names), status
+    for line, name in zip(rows, names, strict=True):
+        assert line.removeprefix("= exists").strip().startswith(f"{name} "), status
+
+
+def test_in_a_pipe_no_row_is_folded(cloud: RehearsalCloud, tmp_path: Path) -> None:
+    folder = prepare(tmp_path / "work")
+    assert typed(folder, "", "create", "--yes").returncode == 0
+    ended = typed(folder, "", "status")
+    rows = [line for line in ended.stdout.splitlines() if not re.search(r"\$|^\(", line)]
+    assert len(rows) == len(step_names(folder)), ended.stdout
+    assert all(row.startswith("= exists") for row in rows), rows

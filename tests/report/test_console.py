@@ -1,0 +1,205 @@
+"""Rows of a plan and of a status as they are printed: in a terminal of any width, and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from aws_setup.engine.plan import Row
+from aws_setup.engine.runner import EventKind, StepEvent
+from aws_setup.engine.step import Action, Drift, ExistingResource, Found, RunContext, Step
+from aws_setup.errors import Problem, SetupError
+from aws_setup.report import Report, Style
+from aws_setup.report.progress import live
+
+LONG = "auto-scaling group hopsfs_namenodes_ags"
+
+
+@dataclass(frozen=True)
+class Disk(Step[RunContext]):
+    """A step that is only named."""
+
+    name: str
+
+    def find(self, ctx: RunContext) -> Found | None:
+        raise NotImplementedError
+
+    def create(self, ctx: RunContext) -> Found:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Network(ExistingResource[RunContext]):
+    """An existing resource that is only named."""
+
+    name: str = field(default="vpc")
+
+    def find(self, ctx: RunContext) -> Found | None:
+        raise NotImplementedError
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(
+    monkeypatch: pytest.MonkeyPatch,
+    *rows: Row,
+    columns: int = 80,
+    stream: io.StringIO | None = None,
+    **how: Any,
+) -> list[str]:
+    """Return the lines of a plan, without the blanks at their ends."""
+    stream = Terminal() if stream is None else stream
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    Report(Style(no_color=True)).plan(rows, **how)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def row(action: Action, found: Found | None = None, **more: Any) -> Row:
+    return Row(Disk("disk"), action, found, **more)
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        (row(Action.CREATE), "+ create disk"),
+        (row(Action.EXISTS, Found("vol-1", "in-use")), "= exists disk vol-1"),
+        (row(Action.EXISTS, Found("", "written")), "= exists disk written"),
+        (row(Action.EXISTS, Found("", skipped="no NDB")), "= skipped disk no NDB"),
+        (
+            row(Action.UPDATE, Found("vol-1", drift=(Drift("size", "8", "16"),))),
+            "~ update disk size: 8 -> 16",
+        ),
+        (
+            row(
+                Action.UPDATE,
+                Found("vol-1", drift=(Drift("size", "8", "16"), Drift("type", "gp2", "gp3"))),
+            ),
+            "~ update disk size: 8 -> 16; type: gp2 -> gp3",
+        ),
+        (
+            row(Action.CONFLICT, Found("vol-1", drift=(Drift("zone", "a", "b", "delete it"),))),
+            "! conflict disk zone: a -> b",
+        ),
+        (row(Action.UNKNOWN, error=SetupError("no answer", "AWS\nis away")), None),
+        (
+            Row(Network(), Action.EXISTS, Found("vpc-1")),
+            "= exists vpc vpc-1 (existing, never changed or deleted)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_a_plan_row(
+    monkeypatch: pytest.MonkeyPatch, shown: Row, line: str | None, stream: type[io.StringIO]
+) -> None:
+    [text] = printed(monkeypatch, shown, stream=stream())
+    assert " ".join(text.split()) == (line or "? unknown disk no answer: AWS is away")
+
+
+def test_a_deletion_names_the_id_and_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    drifted = row(Action.UPDATE, Found("vol-1", drift=(Drift("size", "8", "16"),)))
+    [line] = printed(monkeypatch, drifted, deleting=True)
+    assert line.split() == ["-", "delete", "disk", "vol-1"]
+
+
+def test_a_status_row_has_id_state_drift_and_its_notes_below(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Found("vol-1", "error", {"notes": ("slow", "full")}, drift=(Drift("size", "8", "16"),))
+    lines = printed(monkeypatch, row(Action.UPDATE, found), states=True)
+    assert [line.split() for line in lines] == [
+        ["~", "update", "disk", "vol-1", "(error);", "size:", "8", "->", "16"],
+        ["slow"],
+        ["full"],
+    ]
+    [line] = printed(monkeypatch, row(Action.UPDATE, found), states=True, stream=io.StringIO())
+    assert line.endswith("vol-1 (error); size: 8 -> 16; slow; full")
+
+
+def test_in_80_columns_the_name_is_whole_and_the_remark_wraps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reason = "the quota of running instances in this region is too small for this deployment"
+    first, *rest = printed(
+        monkeypatch,
+        Row(Disk(LONG), Action.UNKNOWN, error=SetupError(reason)),
+        Row(Disk("disk"), Action.EXISTS, Found("vol-1")),
+    )
+    assert LONG in first
+    assert rest, "the remark does not fit into one line"
+    assert all(len(line) <= 80 for line in (first, *rest))
+    remarks = " ".join(line[len("? unknown ") + len(LONG) + 1 :].strip() for line in [first, *rest])
+    assert remarks == f"{reason} vol-1"
+
+
+def test_in_40_columns_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Row(Disk(LONG), Action.EXISTS, Found("lambda-fs-hopsfs_namenodes_ags"))
+    lines = printed(monkeypatch, shown, columns=40)
+    assert all(len(line) <= 40 for line in lines)
+    letters = sorted("".join(lines).replace(" ", ""))
+    assert letters == sorted(f"=exists{LONG}lambda-fs-hopsfs_namenodes_ags".replace(" ", ""))
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_in_a_pipe_one_row_is_one_line(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    reason = "a reason " * 30
+    lines = printed(
+        monkeypatch,
+        Row(Disk(LONG), Action.UNKNOWN, error=SetupError(reason)),
+        Row(Disk("disk"), Action.EXISTS, Found("vol-1")),
+        columns=columns,
+        stream=io.StringIO(),
+    )
+    assert len(lines) == 2
+    assert lines[0].endswith(reason.strip())
+    assert lines[1].endswith("vol-1")
+
+
+def test_an_error_has_its_cause_behind_it_and_its_fix_below(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = Report(Style(no_color=True))
+    report.problems([Problem("no key pair", "us-east-1 has none", "import one")])
+    report.problems([Problem("no region", "")], warning=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "error: no key pair: us-east-1 has none",
+        "  Fix: import one",
+        "warning: no region",
+    ]
+
+
+def test_a_message_in_a_pipe_is_not_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    Report(Style()).say("word " * 40)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_the_live_table_keeps_names_and_one_line_for_each_step(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    console = Report(Style()).err
+    with live(console, {LONG: (), "disk": (LONG,)}) as progress:
+        progress(StepEvent(1.0, EventKind.START, LONG, Action.CREATE))
+        progress(StepEvent(2.0, EventKind.NOTE, LONG, text="a state of many words " * 5))
+    table = stream.getvalue()
+    assert LONG in table
+    assert "waits for" in table
