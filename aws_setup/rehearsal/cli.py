@@ -188,15 +188,15 @@ def _add_faults(cloud: RehearsalCloud, faults: Any) -> None:
 
 
 def _write_state(folder: Path | None, cloud: RehearsalCloud) -> None:
-    if cloud.chaos:
-        _print(cloud.chaos.summary(), to=sys.stderr)
+    if cloud.random_faults:
+        _print(cloud.random_faults.summary(), to=sys.stderr)
     if folder is None:
         return
     calls = [asdict(call) for call in cloud.calls]
     things = [asdict(thing) for thing in cloud.snapshot()]
     files: dict[str, Any] = {"calls.json": calls, "snapshot.json": things}
-    if cloud.chaos:
-        files["chaos.json"] = cloud.chaos.report()
+    if cloud.random_faults:
+        files["chaos.json"] = cloud.random_faults.report()
     for name, content in files.items():
         text = json.dumps(content, indent=1, default=str)
         (folder / name).write_text(text + "\n", encoding="utf-8")

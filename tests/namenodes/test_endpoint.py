@@ -211,7 +211,7 @@ def test_the_key_of_the_stand_in_is_needed(
 def test_a_broken_tls_connection_passes(
     secure: OpenWhiskServer, certificate: Certificate, trouble: HttpFaultKind
 ) -> None:
-    secure.faults.waiting.append(Fault(trouble, method="GET", times=3))
+    secure.faults.pending.append(Fault(trouble, method="GET", times=3))
     assert client_of(secure.url, fingerprint=fingerprint(certificate)).listing() == []
     assert secure.requests["GET"] == 4
 

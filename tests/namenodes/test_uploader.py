@@ -81,7 +81,7 @@ def test_new_limits_go_out_without_the_code(whisk: OpenWhiskServer, jar: Jar) ->
 def test_every_passing_trouble_is_overcome(
     whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind, status: int
 ) -> None:
-    whisk.faults.waiting.append(Fault(trouble, name="namenode1", status=status, times=2))
+    whisk.faults.pending.append(Fault(trouble, name="namenode1", status=status, times=2))
     assert len(deploy(whisk, jar).done) == 5
     assert deploy(whisk, jar).done == {}
 
@@ -90,14 +90,14 @@ def test_every_passing_trouble_is_overcome(
 def test_a_put_that_took_effect_is_not_sent_again(
     whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind
 ) -> None:
-    whisk.faults.waiting.append(Fault(trouble, name="namenode1"))
+    whisk.faults.pending.append(Fault(trouble, name="namenode1"))
     deploy(whisk, jar)
     assert whisk.requests["PUT"] == 5
     assert whisk.store.actions["namenode1"]["version"] == "0.0.1"
 
 
 def test_retry_after_is_kept(whisk: OpenWhiskServer, jar: Jar) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=429, retry_after=17))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=429, retry_after=17))
     clock = QuickClock()
     deploy(whisk, jar, client=client_of(whisk.url, clock=clock), jobs=1)
     assert clock.pauses == [17.0]
@@ -106,7 +106,7 @@ def test_retry_after_is_kept(whisk: OpenWhiskServer, jar: Jar) -> None:
 def test_pauses_grow_until_the_deadline_and_the_last_answer_is_named(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=503, times=1000))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=503, times=1000))
     clock = QuickClock()
     outcome = deploy(whisk, jar, client=client_of(whisk.url, clock=clock), jobs=1, count=1)
     assert "503" in str(outcome.failed["namenode0"])
@@ -118,7 +118,7 @@ def test_pauses_grow_until_the_deadline_and_the_last_answer_is_named(
 def test_a_lasting_refusal_stops_new_work_and_a_second_run_makes_the_rest(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, name="namenode2", status=403))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, name="namenode2", status=403))
     outcome = deploy(whisk, jar, count=9, jobs=1)
     assert isinstance(outcome.failed["namenode2"], StatusError)
     assert list(outcome.done) == ["namenode0", "namenode1"]
@@ -136,7 +136,7 @@ def test_memory_over_the_maximum_and_unknown_kinds_are_lasting(tmp_path: Path, j
 
 
 def test_progress_counts_every_byte_once(whisk: OpenWhiskServer, jar: Jar) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=502))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=502))
     events: list[Event] = []
     deploy(whisk, jar, events=events)
     sent = sum(event.bytes for event in events if event.kind is Kind.BYTES)
@@ -259,7 +259,7 @@ def test_a_first_look_gives_up_early_where_nobody_answers_but_not_on_a_busy_host
     assert clock.time <= 30
     assert notes
     assert "--tunnel" in refused.value.problems[0].hint
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, method="GET", status=503, times=10))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, method="GET", status=503, times=10))
     clock = QuickClock()
     assert client_of(whisk.url, clock=clock).first().listing() == []
     assert clock.time > 30

@@ -47,9 +47,9 @@ def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: 
     assert private(file)
     assert credentials_file.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
 
-    config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")
+    config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")
     assert config["data"]["whisk_api_host_name"] == balancer["DNSName"]
-    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    auth = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
     assert credentials_file.parse(file.read_text())["AUTH"] == guest
     assert zoo.api.state.get("persistentvolumeclaims", "lambda-fs-storage-probe", "default") is None
@@ -67,9 +67,9 @@ def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
     shown = page.read_text(encoding="utf-8")
     assert [name for name in steps_of(steps) if f">{name}<" not in shown] == []
     assert ACCOUNT not in shown
-    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    auth = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
-    tls = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")
+    tls = zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")
     key = base64.b64decode(tls["data"]["tls.key"]).decode().splitlines()[1]
     folder = zoo.folder / "infrastructure_json"
     assert private(folder / "lambda-fs.tls.pem")
@@ -89,7 +89,7 @@ def test_the_certificate_carries_the_load_balancers_name_and_only_one_is_left(zo
     zoo.run("configure")
     listed = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
     assert len(listed) == 1
-    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
     notes = service["metadata"]["annotations"]
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
     assert notes[f"{prefix}-ssl-cert"] == listed[0]["Arn"]
@@ -99,15 +99,15 @@ def test_the_certificate_carries_the_load_balancers_name_and_only_one_is_left(zo
 
 def test_changed_values_upgrade_the_release_and_keep_the_keys(zoo: Lab) -> None:
     zoo.run("configure")
-    auth = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"]
+    auth = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")["data"]
     mine = zoo.folder / "mine.yaml"
     mine.write_text(yaml.safe_dump({"image": "rehearsal/part:2"}))
     zoo.save(openwhisk_values=str(mine))
     told = steps_of(zoo.run("configure"))
     assert told["openwhisk release"]["action"] == "update"
-    job = zoo.api.state.need("jobs", "owdev-install-packages", "openwhisk")
+    job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "rehearsal/part:2"
-    assert zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")["data"] == auth
+    assert zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")["data"] == auth
 
 
 def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
@@ -116,7 +116,7 @@ def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
     zoo.save(num_openwhisk_invoker_vms=NODES + 1)
     told = steps_of(zoo.run("configure"))
     assert told["invoker-nodes"]["action"] == "update"
-    invoker = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
+    invoker = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
     assert invoker["spec"]["replicas"] == NODES + 1
 
 

@@ -44,7 +44,7 @@ def entries() -> dict[str, list[str]]:
 
 
 def auth(zoo: Lab) -> Any:
-    data = zoo.api.state.need("configmaps", "aws-auth", "kube-system")["data"]
+    data = zoo.api.state.require("configmaps", "aws-auth", "kube-system")["data"]
     return {key: yaml.safe_load(text) for key, text in data.items()}
 
 
@@ -87,14 +87,14 @@ def test_an_administrator_that_does_not_exist_is_named(zoo: Lab) -> None:
 
 def test_aws_auth_that_does_not_parse_is_refused_and_left_alone(zoo: Lab) -> None:
     zoo.run("configure", "--only", "core-nodes")
-    held = zoo.api.state.need("configmaps", "aws-auth", "kube-system")
+    held = zoo.api.state.require("configmaps", "aws-auth", "kube-system")
     broken = {**held, "data": {"mapRoles": "- {unclosed", "mapUsers": "[]"}}
     zoo.api.state.put("configmaps", broken)
     told = zoo.run("configure", "--only", "aws-auth", code=1)
     (problem,) = told["problems"]
     assert "mapRoles of aws-auth cannot be read" in problem["what"]
     assert "manage_aws_auth: False" in problem["hint"]
-    now = zoo.api.state.need("configmaps", "aws-auth", "kube-system")
+    now = zoo.api.state.require("configmaps", "aws-auth", "kube-system")
     assert now["data"] == broken["data"]
     zoo.save(manage_aws_auth=False)
     zoo.run("configure")
@@ -105,11 +105,11 @@ def test_the_storage_probe_may_be_left_out_and_is_made_later(zoo: Lab) -> None:
     assert "storage probe" not in told
     asked = [path for method, path, _ in zoo.api.requests if method != "GET" and PROBE in path]
     assert asked == []
-    notes = zoo.api.state.need("storageclasses", "gp3")["metadata"]["annotations"]
+    notes = zoo.api.state.require("storageclasses", "gp3")["metadata"]["annotations"]
     assert PROVEN not in notes
     done = steps_of(zoo.run("configure"))
     assert done["storage probe"]["action"] == "create"
-    notes = zoo.api.state.need("storageclasses", "gp3")["metadata"]["annotations"]
+    notes = zoo.api.state.require("storageclasses", "gp3")["metadata"]["annotations"]
     assert PROVEN in notes
     assert zoo.api.state.get("persistentvolumeclaims", PROBE, "default") is None
     assert zoo.api.state.get("pods", PROBE, "default") is None
@@ -118,14 +118,14 @@ def test_the_storage_probe_may_be_left_out_and_is_made_later(zoo: Lab) -> None:
 def test_the_drivers_annotation_is_put_back_and_the_driver_restarted(zoo: Lab) -> None:
     zoo.run("configure", "--only", "ebs csi service account")
     name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
-    held = zoo.api.state.need("serviceaccounts", name, "kube-system")
+    held = zoo.api.state.require("serviceaccounts", name, "kube-system")
     role = held["metadata"]["annotations"][note]
     others = {**held["metadata"], "annotations": {note: f"{role}-old", "theirs": "stays"}}
     zoo.api.state.put("serviceaccounts", {**held, "metadata": others})
     before = drivers(zoo)
     told = steps_of(zoo.run("configure", "--only", "ebs csi service account"))
     assert told["ebs csi service account"]["action"] == "update"
-    now = zoo.api.state.need("serviceaccounts", name, "kube-system")["metadata"]["annotations"]
+    now = zoo.api.state.require("serviceaccounts", name, "kube-system")["metadata"]["annotations"]
     assert now == {note: role, "theirs": "stays"}
     assert drivers(zoo)
     assert not before & drivers(zoo)

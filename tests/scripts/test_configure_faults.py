@@ -38,7 +38,7 @@ def test_a_second_writer_of_aws_auth_loses_nothing_and_the_old_one_is_kept(zoo: 
     rule = {"fault": "second-writer", "resource": "configmaps", "name": "aws-auth", "change": users}
     zoo.api.faults.add(rule)
     zoo.run("configure")
-    data = zoo.api.state.need("configmaps", "aws-auth", "kube-system")["data"]
+    data = zoo.api.state.require("configmaps", "aws-auth", "kube-system")["data"]
     roles = {row["rolearn"].rsplit("/")[-1] for row in yaml.safe_load(data["mapRoles"])}
     assert roles == {"theirs", "lambda-fs-eks-node-role"}
     assert yaml.safe_load(data["mapUsers"])[0]["groups"] == ["system:masters"]
@@ -54,13 +54,13 @@ def test_the_drivers_service_account_gets_its_role_back(zoo: Lab) -> None:
     zoo.run("configure")
     name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
     bare = {"metadata": {"name": name, "namespace": "kube-system"}}
-    held = zoo.api.state.need("serviceaccounts", name, "kube-system")
+    held = zoo.api.state.require("serviceaccounts", name, "kube-system")
     role = held["metadata"]["annotations"][note]
     zoo.api.state.remove("serviceaccounts", held)
     zoo.api.state.put("serviceaccounts", bare)
     told = steps_of(zoo.run("configure"))
     assert told["ebs csi service account"]["action"] == "update"
-    again = zoo.api.state.need("serviceaccounts", name, "kube-system")
+    again = zoo.api.state.require("serviceaccounts", name, "kube-system")
     assert again["metadata"]["annotations"][note] == role
 
 
@@ -69,14 +69,14 @@ def test_a_certificate_about_to_expire_is_swapped_everywhere(zoo: Lab) -> None:
     zoo.run("configure")
     iam = client("iam")
     old = iam.list_server_certificates()["ServerCertificateMetadataList"][0]
-    secret = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")["data"]
+    secret = zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"]
     shorten(zoo)
     told = steps_of(zoo.run("configure"))
     assert told["server certificate"]["action"] in ("create", "update")
     (new,) = iam.list_server_certificates()["ServerCertificateMetadataList"]
     assert new["ServerCertificateName"] != old["ServerCertificateName"]
-    assert zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")["data"] != secret
-    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    assert zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"] != secret
+    service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
     assert new["Arn"] in service["metadata"]["annotations"].values()
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 

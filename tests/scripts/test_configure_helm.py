@@ -66,11 +66,11 @@ def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
     assert "killed by signal 9" in problem["why"]
     assert "run the same command again" in problem["hint"]
     assert release_of(zoo)["status"] == "pending-install"
-    keys = zoo.api.state.need("secrets", "owdev-lambda-fs", "openwhisk")["data"]
+    keys = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
     zoo.run("configure")
     assert "the release is pending-install: an earlier helm was cut short, clearing it" in zoo.said
     assert release_of(zoo)["status"] == "deployed"
-    now = zoo.api.state.need("secrets", "owdev-lambda-fs", "openwhisk")["data"]
+    now = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
     assert {name: now[name] for name in keys} == keys
 
     mine = zoo.folder / "mine.yaml"
@@ -83,7 +83,7 @@ def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
     zoo.run("configure")
     assert "the release is pending-upgrade: an earlier helm was cut short, clearing it" in zoo.said
     assert release_of(zoo)["status"] == "deployed"
-    job = zoo.api.state.need("jobs", "owdev-install-packages", "openwhisk")
+    job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
@@ -129,7 +129,7 @@ def test_what_somebody_edited_by_hand_does_not_stop_an_upgrade(zoo: Lab) -> None
     mine.write_text(yaml.safe_dump({"whisk": {"containerPool": {"userMemory": "9000m"}}}))
     zoo.save(openwhisk_values=str(mine))
     zoo.run("configure")
-    data = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")["data"]
+    data = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert data["user_memory"] == "9000m"
     zoo.run("configure")
 

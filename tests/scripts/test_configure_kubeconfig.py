@@ -16,7 +16,7 @@ from aws_setup.eks.kubeconfig import BACKUP
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.openwhisk.certificate import self_signed
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab, private
 
@@ -124,7 +124,7 @@ def test_a_kubeconfig_that_leads_to_another_cluster_is_refused(zoo: Lab) -> None
     mine = zoo.folder / "mine.kubeconfig"
     theirs = self_signed("theirs", [], days=90, now=datetime.now(UTC)).certificate
     authority = base64.b64encode(theirs.encode()).decode()
-    with KubeApi() as other:
+    with KubeApiServer() as other:
         document = other.kubeconfig(token=f"{PREFIX}any")
         document["clusters"][0]["cluster"]["certificate-authority-data"] = authority
         mine.write_text(yaml.safe_dump(document))

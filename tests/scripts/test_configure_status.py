@@ -96,7 +96,7 @@ def test_values_that_somebody_changed_with_helm_are_named_and_brought_back(zoo: 
     assert drift["what"] == "values"
     assert drift["has"].startswith("whisk.containerPool.userMemory")
     zoo.run("configure")
-    invoker = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
+    invoker = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
     (container,) = invoker["spec"]["template"]["spec"]["containers"]
     assert "1m" not in [one.get("value") for one in container["env"]]
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}

@@ -37,7 +37,7 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def in_cluster(zoo: Lab) -> dict[str, str]:
     """Return the certificate and key that nginx reads."""
-    data = zoo.api.state.need("secrets", "owdev-nginx", "openwhisk")["data"]
+    data = zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"]
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
@@ -99,7 +99,7 @@ def test_a_certificate_in_acm_is_used_and_never_touched(
         zoo.save(openwhisk_tls_arn=arn)
         told = steps_of(zoo.run("configure"))
         assert told["server certificate"]["id"] == arn
-        service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+        service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
         assert service["metadata"]["annotations"][CERT_NOTE] == arn
         assert in_iam() == []
         assert "BEGIN CERTIFICATE" in in_cluster(zoo)["tls.crt"]

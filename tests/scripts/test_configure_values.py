@@ -28,7 +28,7 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def container(zoo: Lab) -> Any:
     """Return the invoker's container."""
-    held = zoo.api.state.need("statefulsets", "owdev-invoker", "openwhisk")
+    held = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
     return held["spec"]["template"]["spec"]["containers"][0]
 
 
@@ -42,7 +42,7 @@ def test_memory_and_tag_reach_the_invoker_and_the_users_values_go_last(zoo: Lab)
     assert container(zoo)["image"].endswith(":mine")
     memory = "CONFIG_whisk_containerPool_userMemory"
     assert environment(zoo)[memory] == "25221m"
-    config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")["data"]
+    config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert config["whisk_action_memory_max"] == "45000m"
 
     own = zoo.folder / "own.yaml"
@@ -53,7 +53,7 @@ def test_memory_and_tag_reach_the_invoker_and_the_users_values_go_last(zoo: Lab)
     assert told["openwhisk release"]["action"] == "update"
     assert environment(zoo)[memory] == "90000m"
     assert container(zoo)["image"].endswith(":last")
-    config = zoo.api.state.need("configmaps", "owdev-whisk.config", "openwhisk")["data"]
+    config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert config["whisk_action_memory_max"] == "60000m"
     assert config["whisk_api_host_name"] != "somebody-else.example.com"
 
@@ -113,5 +113,5 @@ def commit(made: Repository, *, image: str) -> str:
 
 
 def image(zoo: Lab) -> str:
-    held = zoo.api.state.need("deployments", "owdev-redis", "openwhisk")
+    held = zoo.api.state.require("deployments", "owdev-redis", "openwhisk")
     return str(held["spec"]["template"]["spec"]["containers"][0]["image"])

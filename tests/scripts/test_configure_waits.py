@@ -30,7 +30,7 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def cluster_document(zoo: Lab) -> dict[str, Any]:
     """Return what EKS keeps of the cluster."""
-    return zoo.cloud.room(EksStore).regions["us-east-1"].clusters["zoo"].document
+    return zoo.cloud.store_of(EksStore).regions["us-east-1"].clusters["zoo"].document
 
 
 def creating(zoo: Lab, patch: pytest.MonkeyPatch, *, end: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
 
 def quiet(cloud: RehearsalCloud) -> Any:
     """Take chaos out of the way of the test's own calls; returns it."""
-    held, cloud.faults.chaos = cloud.faults.chaos, None
+    held, cloud.faults.random_faults = cloud.faults.random_faults, None
     return held
 
 
@@ -35,7 +35,7 @@ def test_create_and_destroy_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
         chaos = quiet(cloud)
         folder = prepare(tmp_path / "work")
-        cloud.faults.chaos = chaos
+        cloud.faults.random_faults = chaos
         empty = kinds(cloud)
         made = run(SCRIPT, folder, "--yes", "--json")
         assert made.exit_code == 0, made.document["problems"]
@@ -46,5 +46,5 @@ def test_create_and_destroy_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyP
         gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
         assert gone.exit_code == 0, (gone.document["problems"], gone.document["leftovers"])
         assert kinds(cloud) == empty
-        assert chaos is cloud.chaos
-        assert {"throttled", "lost answers", "stale reads"} <= cloud.chaos.counts().keys()
+        assert chaos is cloud.random_faults
+        assert {"throttled", "lost answers", "stale reads"} <= cloud.random_faults.counts().keys()

@@ -227,7 +227,7 @@ def test_prune_spares_names_that_only_look_alike(
 def test_a_failure_is_named_with_every_other_action_s_end(
     whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=403))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=403))
     arguments = ["-n", "4", "--create", "--jobs", "1", *ORIGINAL, "-j", jar]
     result = script(*arguments, "--json")
     assert result.exit_code == 1

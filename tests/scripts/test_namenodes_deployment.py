@@ -34,7 +34,7 @@ def helper(zoo: Lab, *arguments: str) -> Any:
 
 def behind_the_service(zoo: Lab) -> None:
     """Give the Service the one port on which the stand-in listens, in plain http."""
-    service = zoo.api.state.need("services", "owdev-nginx", "openwhisk")
+    service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
     service["spec"]["ports"] = [{"name": "http", "port": urlsplit(zoo.whisk.url).port}]
     service["metadata"]["annotations"] = {}
     zoo.api.state.put("services", service)
@@ -44,7 +44,7 @@ def test_host_and_key_come_from_the_file_and_without_it_from_the_cluster(
     zoo: Lab, tmp_path: Path
 ) -> None:
     zoo.run("configure")
-    keys = zoo.api.state.need("secrets", "owdev-whisk.auth", "openwhisk")
+    keys = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     zoo.whisk.auth = decode_secret(keys)["guest"]
     jar = str(make_jar(tmp_path / "nn.jar"))
     wanted = ["-n", "3", "--memory", "20000", "-c", "4", "-j", jar]

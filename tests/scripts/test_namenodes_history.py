@@ -59,7 +59,7 @@ def test_looks_and_runs_with_nothing_to_do_leave_no_line(whisk: OpenWhiskServer)
 
 
 def test_what_failed_and_what_did_not_start(whisk: OpenWhiskServer) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=403, times=1000))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=403, times=1000))
     assert told("-n", "9", "--create", "--jobs", "1") == 1
     [record] = log()
     outcomes = [span.outcome for span in spans(record)]

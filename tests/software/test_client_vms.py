@@ -107,7 +107,7 @@ def test_an_auto_scaled_machine_is_let_in_by_the_next_run_and_one_that_boots_sto
     clients: World,
 ) -> None:
     link(clients)
-    new = clients.room.tree(clients.scale(0, answers=True))
+    new = clients.room.disk(clients.scale(0, answers=True))
     clients.scale(1, answers=False)
     assert link(clients).action is Action.UPDATE
     assert len(new.read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3

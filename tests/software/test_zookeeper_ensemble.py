@@ -76,7 +76,7 @@ def roles(found: dict[str, Found]) -> list[str]:
 def mtimes(made: World, count: int = 3) -> list[float]:
     """Return when each file and each server was last touched."""
     paths = (zk.ZOO_CFG, zk.ENVIRONMENT, zk.MY_ID, zk.PID_FILE)
-    trees = [made.room.tree(f"i-{index}") for index in range(count)]
+    trees = [made.room.disk(f"i-{index}") for index in range(count)]
     return [tree.path(path).stat().st_mtime_ns for tree in trees for path in paths]
 
 
@@ -105,7 +105,7 @@ def test_a_changed_heap_restarts_in_turn_leader_last_quorum_kept(three: World) -
     assert roles(found) == ["follower", "follower", "leader"]
     assert watch.looks > 10
     assert watch.fewest_listening >= 2, "two of three servers were up all the time"
-    pids = [three.room.tree(f"i-{i}").read(zk.PID_FILE) for i in range(3)]
+    pids = [three.room.disk(f"i-{i}").read(zk.PID_FILE) for i in range(3)]
     assert len(pids) == 3
 
 
@@ -152,7 +152,7 @@ def test_after_a_stop_services_start_again_at_new_addresses(three: World) -> Non
 def test_a_pid_file_of_another_process_does_not_keep_a_server_down(three: World) -> None:
     run(three)
     three.room.reboot("i-1")
-    three.room.tree("i-1").path(zk.PID_FILE).write_text("1")
+    three.room.disk("i-1").path(zk.PID_FILE).write_text("1")
     _, found, _ = run(three)
     assert roles(found) == ["follower", "follower", "leader"]
 
@@ -183,7 +183,7 @@ def test_a_reboot_in_the_middle_is_mended_by_running_again(three: World) -> None
     stop = threading.Thread(
         target=_when,
         args=(
-            lambda: three.room.tree("i-2").exists(zk.PID_FILE),
+            lambda: three.room.disk("i-2").exists(zk.PID_FILE),
             lambda: three.room.reboot("i-2"),
         ),
     )
@@ -205,7 +205,7 @@ def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:
 
 
 def test_a_server_that_cannot_start_is_named(three: World) -> None:
-    start = three.room.tree("i-2").path("/opt/zookeeper/bin/zkEnv.sh")
+    start = three.room.disk("i-2").path("/opt/zookeeper/bin/zkEnv.sh")
     good = start.read_text()
     start.write_text(good + "JAVA=/bin/false\n")
     with pytest.raises(SetupError) as caught:
@@ -264,7 +264,7 @@ def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_add
     assert sorted(found[steps.ENSEMBLE].facts["roles"]) == keys["zk_node_public_IPs"]
     assert roles(found) == ["follower", "follower", "leader"]
     assert found[steps.ZNODES].id == "10 znodes"
-    assert "server.2=10.0.14.89:2888:3888" in three.room.tree("i-0").read(zk.ZOO_CFG)
+    assert "server.2=10.0.14.89:2888:3888" in three.room.disk("i-0").read(zk.ZOO_CFG)
     before = mtimes(three)
     actions, _, _ = run(three, 0, **keys)
     assert set(actions.values()) == {Action.EXISTS}

@@ -177,7 +177,7 @@ def test_a_changed_host_key_stops_with_both_fingerprints(
     before.machine("i-0", public_ip(0)).connect()
     (known,) = before.known_hosts.keys("i-0")
     one.room.power_off("i-0")
-    one.room.tree("i-0").make_host_key()
+    one.room.disk("i-0").make_host_key()
     one.room.power_on("i-0")
     hosts = one.hosts(**receipts)
     with pytest.raises(SetupError) as caught:
@@ -194,7 +194,7 @@ def test_an_address_used_again_by_a_new_instance_is_no_alarm(
 ) -> None:
     one.hosts(**receipts).machine("i-old", public_ip(0)).connect()
     one.room.power_off("i-0")
-    one.room.tree("i-0").make_host_key()
+    one.room.disk("i-0").make_host_key()
     one.room.power_on("i-0")
     hosts = one.hosts(**receipts)
     machine = hosts.machine("i-new", public_ip(0))
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_the_old_file(one: World, receipts: dict[str, Any]) -
 def test_a_connection_that_drops_while_a_file_is_written(
     one: World, receipts: dict[str, Any]
 ) -> None:
-    machine, tree = one.machine(**receipts), one.room.tree("i-0")
+    machine, tree = one.machine(**receipts), one.room.disk("i-0")
     machine.write("/home/ubuntu/file", "old")
     halfway = tree.path("/home/ubuntu/.file.lambda-fs-new")
     seen: list[str] = []

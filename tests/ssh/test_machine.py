@@ -89,7 +89,7 @@ def test_a_file_is_written_once(one: World, machine: Machine) -> None:
     assert machine.read(path) is None
     assert machine.write(path, "x = 1\n", mode=0o640, owner="root:root", sudo=True)
     assert not machine.write(path, "x = 1\n", mode=0o640, owner="root:root", sudo=True)
-    on_disk = one.room.tree("i-0").path(path)
+    on_disk = one.room.disk("i-0").path(path)
     assert on_disk.read_text() == "x = 1\n"
     assert on_disk.stat().st_mode & 0o777 == 0o640
     assert [other.name for other in on_disk.parent.iterdir()] == ["it's.conf"]
@@ -136,7 +136,7 @@ def test_asking_a_closed_port_is_no_error(machine: Machine) -> None:
 
 
 def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
-    settings = one.room.tree("i-1").path("/etc/ssh/sshd_config")
+    settings = one.room.disk("i-1").path("/etc/ssh/sshd_config")
     before = settings.read_text()
     settings.write_text(before + "AllowTcpForwarding no\n")
     one.room.reboot("i-1")
@@ -162,7 +162,7 @@ def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
 
 
 def test_one_connection_serves_every_command(one: World, machine: Machine) -> None:
-    log = one.room.tree("i-0").path("/var/log/sshd.log")
+    log = one.room.disk("i-0").path("/var/log/sshd.log")
     machine.run(["true"])
     before = log.read_text().count("Accepted publickey")
     for _ in range(20):
@@ -193,7 +193,7 @@ def test_a_command_under_way_at_a_reboot_is_not_repeated_unasked(one: World) -> 
 
 
 def _cut_power_when(one: World, path: str) -> threading.Thread:
-    on_disk: Path = one.room.tree("i-0").path(path)
+    on_disk: Path = one.room.disk("i-0").path(path)
 
     def watch() -> None:
         while not on_disk.exists():

@@ -56,7 +56,7 @@ def test_200_machines_take_little_longer_than_one(crowd: InProcessVmPool, config
     written = hosts.each(machines, lambda machine: machine.write("/etc/x.conf", "x", sudo=True))
     assert all(written)
     assert crowd.busy.peak > COUNT / 10, "two cores also do the work of all 200 servers"
-    assert all(member.machine.tree.read("/etc/x.conf") == "x" for member in crowd.members.values())
+    assert all(member.machine.disk.read("/etc/x.conf") == "x" for member in crowd.vms.values())
     assert threading.active_count() - before < 6 * COUNT
     hosts.close()
 

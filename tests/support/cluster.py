@@ -30,7 +30,7 @@ from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
 from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
 from aws_setup.rehearsal.openwhisk.server import serve as serve_whisk
 from tests.support import eks
@@ -53,7 +53,7 @@ CONFIG: dict[str, Any] = {
 class LocalBalancer(CloudProvider):
     """A cloud whose load balancers are this computer."""
 
-    def balancer_made(self, service: KubeObject) -> str:
+    def ensure_load_balancer(self, service: KubeObject) -> str:
         return "localhost"
 
 
@@ -68,7 +68,7 @@ def admitted(header: str) -> User:
 class OneCluster:
     """Plays the API server of the only cluster: nodes join it, its service account appears."""
 
-    api: KubeApi
+    api: KubeApiServer
     entries: list[str] = field(default_factory=list)
 
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
@@ -112,7 +112,7 @@ class Lab:
     """Everything that a test of the second script touches."""
 
     cloud: RehearsalCloud
-    api: KubeApi
+    api: KubeApiServer
     whisk: OpenWhiskServer
     folder: Path
     hooks: OneCluster | EksApiServers
@@ -169,7 +169,9 @@ def lab(
             hooks = stack.enter_context(EksApiServers(cloud))
             patch.setattr(socket, "getaddrinfo", local_balancers)
         else:
-            api = stack.enter_context(KubeApi(outside=LocalBalancer(), authenticate=admitted))
+            api = stack.enter_context(
+                KubeApiServer(cloud_provider=LocalBalancer(), authenticate=admitted)
+            )
             hooks = OneCluster(api)
             install_hooks(cloud, hooks)
         tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}

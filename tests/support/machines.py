@@ -59,7 +59,7 @@ class World:
                 f"i-{index}",
                 private_ip=ADDRESSES[index],
                 public_ip=public_ip(index),
-                lay=lay,
+                installers=lay,
             )
 
     def hosts(self, **keys: Any) -> MachinePool:

@@ -67,7 +67,7 @@ class World:
                 vm.id,
                 private_ip=vm.private_ip,
                 public_ip=self.public[vm.id],
-                lay=[self._lay(vm, template)],
+                installers=[self._lay(vm, template)],
             )
 
     def _lay(self, vm: Vm, template: Path | None) -> Any:
@@ -85,7 +85,7 @@ class World:
 
     def tree(self, index: int) -> Disk:
         """Return the disk of a machine."""
-        return self.room.tree(self.vms[index].id)
+        return self.room.disk(self.vms[index].id)
 
     def restart(self, *, new_addresses: bool = True) -> None:
         """Stop and start every machine; they get other public addresses, as on EC2."""
@@ -143,7 +143,7 @@ class World:
         private = f"10.0.9.{1 + index}"
         if answers:
             self.room.launch(
-                own, private_ip=private, public_ip=address, lay=[images.install_client]
+                own, private_ip=private, public_ip=address, installers=[images.install_client]
             )
         tags = {
             "Component": "LambdaFSClientVM",

@@ -15,9 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.moto import backends_by_region
-from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 NAME = re.compile(r"^[\w+=,.@-]{1,128}$")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -62,17 +61,17 @@ def _check_key(certificate: x509.Certificate, text: str) -> None:
         raise AwsError("KeyPairMismatch", "The private key does not match the certificate.")
 
 
-def _check_dates(cloud: Cloud, certificate: x509.Certificate) -> None:
+def _check_dates(cloud: CloudApi, certificate: x509.Certificate) -> None:
     now = cloud.clock.today()
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise _malformed("The certificate is expired or not valid yet.")
 
 
-def upload_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def upload_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UploadServerCertificate: the name is free, certificate and key read and match."""
     params = call.params
     name = params["ServerCertificateName"]
-    held = cloud.room(ServerCertificates)
+    held = cloud.store_of(ServerCertificates)
     if not NAME.match(name):
         raise AwsError("ValidationError", f"The name {name} is not valid")
     if name in held:
@@ -98,18 +97,18 @@ def upload_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
         "CertificateChain": params.get("CertificateChain"),
         "Tags": list(params.get("Tags") or []),
     }
-    cloud.room(PrivateKeys)[metadata["Arn"]] = params["PrivateKey"]
+    cloud.store_of(PrivateKeys)[metadata["Arn"]] = params["PrivateKey"]
     return {"ServerCertificateMetadata": metadata, "Tags": held[name]["Tags"]}
 
 
-def _find_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _find_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     name = call.params["ServerCertificateName"]
-    if name not in cloud.room(ServerCertificates):
+    if name not in cloud.store_of(ServerCertificates):
         raise _missing(name)
-    return cloud.room(ServerCertificates)[name]
+    return cloud.store_of(ServerCertificates)[name]
 
 
-def get_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def get_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetServerCertificate."""
     found = {
         key: value for key, value in _find_certificate(cloud, call).items() if value is not None
@@ -117,15 +116,15 @@ def get_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"ServerCertificate": found}
 
 
-def list_server_certificates(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_server_certificates(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListServerCertificates below a path."""
     prefix = call.params.get("PathPrefix", "/")
-    held = [one["ServerCertificateMetadata"] for one in cloud.room(ServerCertificates).values()]
+    held = [one["ServerCertificateMetadata"] for one in cloud.store_of(ServerCertificates).values()]
     listed = [one for one in held if one["Path"].startswith(prefix)]
     return {"ServerCertificateMetadataList": listed, "IsTruncated": False}
 
 
-def _load_balancer_using(cloud: Cloud, arn: str) -> str:
+def _load_balancer_using(cloud: CloudApi, arn: str) -> str:
     """Return the load balancer of any region that uses a certificate; empty for none."""
     for where in backends_by_region("elb").values():
         for balancer in where.load_balancers.values():
@@ -134,7 +133,7 @@ def _load_balancer_using(cloud: Cloud, arn: str) -> str:
     return ""
 
 
-def delete_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteServerCertificate: refused while a load balancer uses it."""
     found = _find_certificate(cloud, call)["ServerCertificateMetadata"]
     if balancer := _load_balancer_using(cloud, found["Arn"]):
@@ -145,12 +144,12 @@ def delete_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
             "remove it first before deleting it from IAM.",
             status=409,
         )
-    del cloud.room(ServerCertificates)[found["ServerCertificateName"]]
-    del cloud.room(PrivateKeys)[found["Arn"]]
+    del cloud.store_of(ServerCertificates)[found["ServerCertificateName"]]
+    del cloud.store_of(PrivateKeys)[found["Arn"]]
     return {}
 
 
-def tag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def tag_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer TagServerCertificate."""
     found = _find_certificate(cloud, call)
     keys = {one["Key"] for one in call.params["Tags"]}
@@ -158,19 +157,19 @@ def tag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def untag_server_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def untag_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UntagServerCertificate."""
     found = _find_certificate(cloud, call)
     found["Tags"] = [one for one in found["Tags"] if one["Key"] not in call.params["TagKeys"]]
     return {}
 
 
-def list_server_certificate_tags(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_server_certificate_tags(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListServerCertificateTags."""
     return {"Tags": _find_certificate(cloud, call)["Tags"], "IsTruncated": False}
 
 
-def exists(cloud: Cloud) -> list[Resource]:
+def list_resources(cloud: CloudApi) -> list[Resource]:
     """List the server certificates; they cost nothing."""
     return [
         Resource(
@@ -180,7 +179,7 @@ def exists(cloud: Cloud) -> list[Resource]:
             "",
             tags={tag["Key"]: tag["Value"] for tag in one["Tags"]},
         )
-        for name, one in cloud.room(ServerCertificates).items()
+        for name, one in cloud.store_of(ServerCertificates).items()
     ]
 
 
@@ -199,7 +198,7 @@ class ImportedCertificates(dict[str, dict[str, Any]]):
     """Certificates by ARN, which names their region."""
 
 
-def import_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def import_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ImportCertificate: a certificate in PEM, kept in the region of the call."""
     try:
         leaf = x509.load_pem_x509_certificate(call.params["Certificate"])
@@ -208,7 +207,7 @@ def import_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise AwsError("ValidationException", message) from error
     arn = f"arn:aws:acm:{call.region}:{call.account}:certificate/{uuid.uuid4()}"
     ended = leaf.not_valid_after_utc <= cloud.clock.today()
-    cloud.room(ImportedCertificates)[arn] = {
+    cloud.store_of(ImportedCertificates)[arn] = {
         "CertificateArn": arn,
         "Type": "IMPORTED",
         "Status": "EXPIRED" if ended else "ISSUED",
@@ -218,10 +217,10 @@ def import_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"CertificateArn": arn}
 
 
-def describe_certificate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeCertificate: ACM of one region knows none of another."""
     arn = call.params["CertificateArn"]
-    found = cloud.room(ImportedCertificates).get(arn)
+    found = cloud.store_of(ImportedCertificates).get(arn)
     if found is None or arn.split(":")[3] != call.region:
         message = f"Could not find certificate {arn}."
         raise AwsError("ResourceNotFoundException", message)

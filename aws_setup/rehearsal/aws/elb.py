@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from aws_setup.rehearsal.aws.certificates import ServerCertificates
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.moto import backends_by_region
-from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 DNS_SUFFIX = "rehearsal.invalid"
 """Domain that never resolves (RFC 2606), so that nobody talks to a stranger's load balancer."""
@@ -23,7 +22,7 @@ class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
     """The ids of the network interfaces of each load balancer, by region and name."""
 
 
-def _create(cloud: Cloud, call: Call) -> None:
+def _create(cloud: CloudApi, call: Call) -> None:
     """CreateLoadBalancer: quota, subnets or zones, groups and certificates are checked."""
     params, held = call.params, cloud.backend("elb", call.region).load_balancers
     name = params["LoadBalancerName"]
@@ -39,14 +38,14 @@ def _create(cloud: Cloud, call: Call) -> None:
         _check_subnets(cloud, call)
 
 
-def _check_subnets(cloud: Cloud, call: Call) -> None:
+def _check_subnets(cloud: CloudApi, call: Call) -> None:
     try:
         cloud.call("ec2", "DescribeSubnets", region=call.region, SubnetIds=call.params["Subnets"])
     except AwsError as error:
         raise AwsError("SubnetNotFound", error.message) from error
 
 
-def _check_groups(cloud: Cloud, call: Call) -> None:
+def _check_groups(cloud: CloudApi, call: Call) -> None:
     ids = call.params.get("SecurityGroups") or []
     try:
         if ids:
@@ -55,10 +54,11 @@ def _check_groups(cloud: Cloud, call: Call) -> None:
         raise AwsError("InvalidSecurityGroup", error.message, status=409) from error
 
 
-def _check_certificates(cloud: Cloud, call: Call) -> None:
+def _check_certificates(cloud: CloudApi, call: Call) -> None:
     """CreateLoadBalancer, CreateLoadBalancerListeners: the server certificate must exist."""
     known = {
-        one["ServerCertificateMetadata"]["Arn"] for one in cloud.room(ServerCertificates).values()
+        one["ServerCertificateMetadata"]["Arn"]
+        for one in cloud.store_of(ServerCertificates).values()
     }
     for listener in call.params.get("Listeners") or []:
         arn = listener.get("SSLCertificateId")
@@ -69,14 +69,14 @@ def _check_certificates(cloud: Cloud, call: Call) -> None:
             )
 
 
-def _listeners(cloud: Cloud, call: Call) -> None:
+def _listeners(cloud: CloudApi, call: Call) -> None:
     if call.params["LoadBalancerName"] not in cloud.backend("elb", call.region).load_balancers:
         message = f"There is no ACTIVE Load Balancer named '{call.params['LoadBalancerName']}'"
         raise AwsError("LoadBalancerNotFound", message)
     _check_certificates(cloud, call)
 
 
-def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """Give a load balancer its name on the internet and an interface in each subnet."""
     name = call.params["LoadBalancerName"]
     balancer = cloud.backend("elb", call.region).load_balancers[name]
@@ -101,22 +101,24 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
         if balancer.scheme == "internet-facing":
             known.enis[interface].public_ip = f"203.0.113.{10 + place}"
         made.append(interface)
-    cloud.room(LoadBalancerInterfaces)[call.region, name] = made
+    cloud.store_of(LoadBalancerInterfaces)[call.region, name] = made
 
 
-def _deleted(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """Remove the interfaces of a deleted load balancer; that takes AWS a while."""
-    ids = cloud.room(LoadBalancerInterfaces).pop((call.region, call.params["LoadBalancerName"]), [])
+    ids = cloud.store_of(LoadBalancerInterfaces).pop(
+        (call.region, call.params["LoadBalancerName"]), []
+    )
     known = cloud.backend("ec2", call.region)
 
     def remove() -> None:
         for one in ids:
             known.enis.pop(one, None)
 
-    cloud.later("load balancer interfaces deleted", remove)
+    cloud.schedule("load balancer interfaces deleted", remove)
 
 
-def exists(cloud: Cloud) -> Iterable[Resource]:
+def list_resources(cloud: CloudApi) -> Iterable[Resource]:
     """List the load balancers; every one of them bills."""
     for region, backend in backends_by_region("elb").items():
         for one in backend.load_balancers.values():

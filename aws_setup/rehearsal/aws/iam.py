@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.permissions import is_denied
-from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 INTERNAL_CLIENT = "rehearsal"
 """Client of the calls that one service does for another, which need no permission."""
@@ -29,30 +28,30 @@ class PropagationDelay:
         return now < self.until.get((role_id, what), 0.0)
 
 
-def _find_role(cloud: Cloud, name: str) -> Any:
+def _find_role(cloud: CloudApi, name: str) -> Any:
     for role in cloud.backend("iam").roles.values():
         if role.name == name:
             return role
     return None
 
 
-def _delay_visibility(cloud: Cloud, role_id: str, what: str) -> None:
+def _delay_visibility(cloud: CloudApi, role_id: str, what: str) -> None:
     if cloud.settings.lag and cloud.clock.speed:
         until = cloud.clock.now() + cloud.latencies["iam visible"]
-        cloud.room(PropagationDelay).until[role_id, what] = until
+        cloud.store_of(PropagationDelay).until[role_id, what] = until
 
 
-def visible_role(cloud: Cloud, name: str) -> Any:
+def visible_role(cloud: CloudApi, name: str) -> Any:
     """Return moto's role of a name as another service sees it; None while it does not."""
     role = _find_role(cloud, name)
-    if role is None or cloud.room(PropagationDelay).hides(role.id, "", cloud.clock.now()):
+    if role is None or cloud.store_of(PropagationDelay).hides(role.id, "", cloud.clock.now()):
         return None
     return role
 
 
-def visible_policies(cloud: Cloud, role: Any) -> set[str]:
+def visible_policies(cloud: CloudApi, role: Any) -> set[str]:
     """Return the ARNs of the managed policies that another service sees on a role."""
-    unseen, now = cloud.room(PropagationDelay), cloud.clock.now()
+    unseen, now = cloud.store_of(PropagationDelay), cloud.clock.now()
     return {arn for arn in role.managed_policies if not unseen.hides(role.id, arn, now)}
 
 
@@ -94,7 +93,7 @@ def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) 
     return False
 
 
-def check_pass_role(cloud: Cloud, call: Call, arn: str) -> None:
+def check_pass_role(cloud: CloudApi, call: Call, arn: str) -> None:
     """Refuse a role that the caller may not hand to a service (iam:PassRole).
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
@@ -109,34 +108,34 @@ def check_pass_role(cloud: Cloud, call: Call, arn: str) -> None:
     raise AwsError(code, text, status=403)
 
 
-def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     _delay_visibility(cloud, answer["Role"]["RoleId"], "")
 
 
-def _attached(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _attached(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     _delay_visibility(
         cloud, _find_role(cloud, call.params["RoleName"]).id, call.params["PolicyArn"]
     )
 
 
-def _in_profile(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _in_profile(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     profile = cloud.backend("iam").instance_profiles[call.params["InstanceProfileName"]]
     _delay_visibility(cloud, profile.id, "")
 
 
-def _check_pass_instance_profile(cloud: Cloud, call: Call) -> None:
+def _check_pass_instance_profile(cloud: CloudApi, call: Call) -> None:
     """RunInstances: the caller may pass the profile's role, and EC2 sees the profile by now."""
     asked = call.params.get("IamInstanceProfile") or {}
     if asked and call.client != INTERNAL_CLIENT:
         check_pass_role(cloud, call, str(asked.get("Arn") or asked.get("Name")))
     for profile in cloud.backend("iam").instance_profiles.values():
-        hidden = cloud.room(PropagationDelay).hides(profile.id, "", cloud.clock.now())
+        hidden = cloud.store_of(PropagationDelay).hides(profile.id, "", cloud.clock.now())
         if hidden and (asked.get("Arn") == profile.arn or asked.get("Name") == profile.name):
             message = f"Value ({profile.name}) for parameter iamInstanceProfile.name is invalid. "
             raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile name")
 
 
-def exists(cloud: Cloud) -> list[Resource]:
+def list_resources(cloud: CloudApi) -> list[Resource]:
     """List roles, instance profiles, OIDC providers and own policies; none of them bills."""
     backend = cloud.backend("iam")
     roles = [
@@ -168,7 +167,7 @@ AFTER = {
 BEFORE = {("ec2", "RunInstances"): _check_pass_instance_profile}
 
 
-def _client_ids_of(cloud: Cloud, call: Call) -> list[str]:
+def _client_ids_of(cloud: CloudApi, call: Call) -> list[str]:
     arn = call.params["OpenIDConnectProviderArn"]
     held = cloud.backend("iam").open_id_providers.get(arn)
     if held is None:
@@ -178,7 +177,7 @@ def _client_ids_of(cloud: Cloud, call: Call) -> list[str]:
     return found
 
 
-def add_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
+def add_client_id(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer AddClientIDToOpenIDConnectProvider; an id that is there already is no error."""
     ids = _client_ids_of(cloud, call)
     if call.params["ClientID"] not in ids:
@@ -186,7 +185,7 @@ def add_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def remove_client_id(cloud: Cloud, call: Call) -> dict[str, Any]:
+def remove_client_id(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer RemoveClientIDFromOpenIDConnectProvider; an id that is not there is no error."""
     ids = _client_ids_of(cloud, call)
     if call.params["ClientID"] in ids:
@@ -204,7 +203,7 @@ PAGE = 100
 """Results of a page unless MaxItems asks for fewer."""
 
 
-def simulate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer SimulatePrincipalPolicy: allowed, or implicitDeny for what the deny list names.
 
     The source must be a user or a role of the account: IAM does not simulate assumed-role
@@ -241,7 +240,7 @@ def _result(action: str, resource: str, denied: bool) -> dict[str, Any]:
 SIMULATE_ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}
 
 
-def unique_id(cloud: Cloud, arn: str) -> str | None:
+def unique_id(cloud: CloudApi, arn: str) -> str | None:
     """Return the unique id of a user or role; None when IAM has no such principal."""
     if arn == cloud.settings.principal:
         return arn
@@ -253,7 +252,7 @@ def unique_id(cloud: Cloud, arn: str) -> str | None:
     return None
 
 
-def _identity(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _identity(cloud: CloudApi, call: Call) -> dict[str, Any]:
     arn = cloud.settings.principal
     return {"UserId": "AIDAREHEARSAL0000000A", "Account": call.account, "Arn": arn}
 

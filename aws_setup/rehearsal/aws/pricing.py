@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 SERVED_IN = ("us-east-1", "eu-central-1", "ap-south-1")
 """Regions in which the Price List API has an endpoint."""
@@ -191,7 +190,7 @@ def _check_region(call: Call) -> None:
         raise AwsError("NotFoundException", message)
 
 
-def get_products(cloud: Cloud, call: Call) -> dict[str, Any]:
+def get_products(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetProducts: all filters must match; no product is an empty list, not an error."""
     _check_region(call)
     params = call.params

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _shown(call: Call, one: Quota, value: int) -> dict[str, Any]:
     }
 
 
-def _value(cloud: Cloud, one: Quota) -> int:
+def _value(cloud: CloudApi, one: Quota) -> int:
     return int(getattr(cloud.settings.quotas, one.setting))
 
 
@@ -89,7 +88,7 @@ def _named(call: Call) -> Quota:
     raise _missing()
 
 
-def get(cloud: Cloud, call: Call) -> dict[str, Any]:
+def get(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetServiceQuota: only values that differ from the default are there."""
     one = _named(call)
     if _value(cloud, one) == one.default:
@@ -97,18 +96,18 @@ def get(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"Quota": _shown(call, one, _value(cloud, one))}
 
 
-def get_default(cloud: Cloud, call: Call) -> dict[str, Any]:
+def get_default(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetAWSDefaultServiceQuota."""
     one = _named(call)
     return {"Quota": _shown(call, one, one.default)}
 
 
-def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_all(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListServiceQuotas with the values in force."""
     return {"Quotas": [_shown(call, one, _value(cloud, one)) for one in _find_quota(call)]}
 
 
-def list_defaults(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_defaults(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAWSDefaultServiceQuotas."""
     return {"Quotas": [_shown(call, one, one.default) for one in _find_quota(call)]}
 

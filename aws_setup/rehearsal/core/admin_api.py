@@ -90,9 +90,9 @@ def _change_settings(cloud: Cloud, body: Any) -> Any:
 
 
 def _chaos(cloud: Cloud, _: Any) -> Any:
-    if cloud.chaos is None:
+    if cloud.random_faults is None:
         raise ValueError("there is no chaos: start the cloud with --chaos SEED")
-    return cloud.chaos.report()
+    return cloud.random_faults.report()
 
 
 def _clock(cloud: Cloud, body: Any) -> Any:

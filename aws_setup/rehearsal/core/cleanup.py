@@ -22,31 +22,31 @@ class Cleanup:
         """Make the folder, which stays with `keep`, and start the warden."""
         self.folder = Path(tempfile.mkdtemp(prefix="lambda-fs-rehearsal-")).resolve()
         command = [sys.executable, "-I", reaper.__file__, *([] if keep else [str(self.folder)])]
-        self._warden = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
+        self._reaper = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
 
     def __enter__(self) -> Cleanup:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let the warden go, which removes the folder."""
-        if self._warden.stdin:
+        if self._reaper.stdin:
             with contextlib.suppress(OSError):
-                self._warden.stdin.close()
-        self._warden.wait()
+                self._reaper.stdin.close()
+        self._reaper.wait()
 
     @contextmanager
-    def over(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def watch(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
         """End a process should this one be killed within the block."""
-        self._tell(f"+{process.pid}")
+        self._send(f"+{process.pid}")
         try:
             yield
         finally:
-            self._tell(f"-{process.pid}")
+            self._send(f"-{process.pid}")
 
-    def _tell(self, line: str) -> None:
-        if self._warden.stdin:
+    def _send(self, line: str) -> None:
+        if self._reaper.stdin:
             with contextlib.suppress(OSError):
-                self._warden.stdin.write(f"{line}\n")
+                self._reaper.stdin.write(f"{line}\n")
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class ConsistencyDelays:
         self._until = {key: until for key, until in self._until.items() if until > now}
         return set(self._until)
 
-    def anything(self, now: float) -> bool:
+    def any_hidden(self, now: float) -> bool:
         """Say whether something is not seen now."""
         return bool(self.hidden(now) or self._names.hidden(now))
 

@@ -38,15 +38,15 @@ class Cloud:
         self.latencies = LATENCIES | self.settings.latencies
         self.calls = CallLog()
         seed = self.settings.chaos
-        self.chaos = (
+        self.random_faults = (
             None if seed is None else RandomFaults(seed, self.clock.now, timed=self.clock.speed > 0)
         )
-        self.faults = FaultRules(self.settings.seed, self.chaos)
+        self.faults = FaultRules(self.settings.seed, self.random_faults)
         self.lock = threading.RLock()
         self._tables: RuleTables = collect_rules()
         self._tokens = ClientTokens()
-        self._stale = ConsistencyDelays()
-        self._rooms: dict[type[Any], Any] = {}
+        self._delays = ConsistencyDelays()
+        self._stores: dict[type[Any], Any] = {}
         moto.reset()
         for start in self._tables.start:
             start(self)
@@ -60,18 +60,18 @@ class Cloud:
         """Return moto's backend of a service in a region."""
         return moto.backend(service, region)
 
-    def room(self, kind: type[T]) -> T:
-        """Return the one object of a class in which an area keeps its own state."""
-        if kind not in self._rooms:
-            self._rooms[kind] = kind()
-        found: T = self._rooms[kind]
+    def store_of(self, kind: type[T]) -> T:
+        """Return the one object of a class in which a module keeps its state."""
+        if kind not in self._stores:
+            self._stores[kind] = kind()
+        found: T = self._stores[kind]
         return found
 
-    def later(self, latency: str, transition: Any) -> None:
+    def schedule(self, latency: str, transition: Any) -> None:
         """Apply `transition` after the delay of that name in the table of latencies."""
         seconds = self.latencies[latency]
-        if self.chaos:
-            seconds = self.chaos.delay(latency, seconds)
+        if self.random_faults:
+            seconds = self.random_faults.delay(latency, seconds)
         self.clock.after(seconds, transition)
 
     def ask(self, call: Call, /, **params: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Cloud:
         request = protocol.encode_request(asked, _authorization(asked))
         return protocol.decode_answer(asked, moto.ask_moto(asked, request))
 
-    def look(self, call: Call, action: str, /, **params: Any) -> dict[str, Any]:
+    def ask_action(self, call: Call, action: str, /, **params: Any) -> dict[str, Any]:
         """Return moto's answer to another action of the call's service, in the same region."""
         return self.ask(replace(call, action=action, params={}), **params)
 
@@ -111,7 +111,11 @@ class Cloud:
         """Return everything that exists, in every service and region."""
         with self.lock:
             self.clock.apply_due()
-            return [thing for exists in self._tables.exists for thing in exists(self)]
+            return [
+                thing
+                for list_resources in self._tables.list_resources
+                for thing in list_resources(self)
+            ]
 
     def handle(self, request: HttpRequest) -> HttpAnswer:
         """Answer one request.
@@ -126,9 +130,9 @@ class Cloud:
             unknown = Call("sts", "GetCallerIdentity", {}, "", ACCOUNT)
             return protocol.encode_error(unknown, error, request_id)
         with self.lock:
-            return self._logged(call, request, request_id)
+            return self._answer_and_log(call, request, request_id)
 
-    def _logged(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+    def _answer_and_log(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
         at, status, code = self.clock.now(), 0, ""
         try:
             answer = self._answer(call, request, request_id)
@@ -148,48 +152,48 @@ class Cloud:
             fault = AwsError(code, f"the rehearsal cloud has a fault: {error!r}", status=500)
             answer = protocol.encode_error(call, fault, request_id)
         finally:
-            self.calls.note(call, at=at, status=status, code=code)
+            self.calls.record(call, at=at, status=status, code=code)
         return answer
 
     def _answer(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
         self.clock.apply_due()
         self.faults.before(call)
         permissions.check_permission(self.settings, call)
-        earlier = self._tokens.earlier(call)
+        earlier = self._tokens.earlier_answer(call)
         if earlier is not None:
             return earlier
-        self._stale.check(call, self.clock.now())
+        self._delays.check(call, self.clock.now())
         for before in self._tables.before.get(call.key, ()):
             before(self, call)
         if call.service == "ec2" and call.params.get("DryRun"):
             message = "Request would have succeeded, but DryRun flag is set."
             raise AwsError("DryRunOperation", message, status=412)
-        answer = self._work(call, request, request_id)
-        self._tokens.keep(call, answer)
+        answer = self._execute(call, request, request_id)
+        self._tokens.remember(call, answer)
         return answer
 
-    def _work(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
+    def _execute(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
         """Let a rule or moto do the work; raises AwsError when either refuses."""
         afters = self._tables.after.get(call.key, ())
         if rule := self._tables.answers.get(call.key):
             result = rule(self, call)
         else:
             raw = moto.ask_moto(call, request, request_id)
-            if raw.status < 300 and not afters and not self._must_see(call):
+            if raw.status < 300 and not afters and not self._needs_parsed_answer(call):
                 return raw
             result = protocol.decode_answer(call, raw)
         for after in afters:
             after(self, call, result)
         if call.reads:
-            self._stale.strip(call, result, self.clock.now())
+            self._delays.strip(call, result, self.clock.now())
         elif seconds := self.faults.stale_seconds(call):
-            self._stale.hide(call, result, until=self.clock.now() + seconds)
+            self._delays.hide(call, result, until=self.clock.now() + seconds)
         return protocol.encode_answer(call, result, request_id)
 
-    def _must_see(self, call: Call) -> bool:
+    def _needs_parsed_answer(self, call: Call) -> bool:
         """Say whether the parsed answer is needed: a stale read is in force."""
         if call.reads:
-            return self._stale.anything(self.clock.now())
+            return self._delays.any_hidden(self.clock.now())
         return self.faults.may_be_stale()
 
 
@@ -225,7 +229,7 @@ class CallLogEntry:
 class CallLog(list[CallLogEntry]):
     """The calls in the order in which they were answered."""
 
-    def note(self, call: Call, *, at: float, status: int, code: str) -> None:
+    def record(self, call: Call, *, at: float, status: int, code: str) -> None:
         """Add one call."""
         self.append(
             CallLogEntry(

@@ -84,14 +84,14 @@ class ConnectionDropped(Exception):
 class FaultRules:
     """The faults in force, and what they have done so far."""
 
-    def __init__(self, seed: int = 1, chaos: RandomFaults | None = None) -> None:
+    def __init__(self, seed: int = 1, random_faults: RandomFaults | None = None) -> None:
         """Start without rules; `chaos` adds faults of its own, drawn from a seed."""
         self.rules: list[Fault] = []
-        self.chaos = chaos
+        self.random_faults = random_faults
         self._seed = seed
         self._random = random.Random(seed)
-        self._seen: dict[int, int] = {}
-        self._done: dict[int, int] = {}
+        self._matched: dict[int, int] = {}
+        self._injected: dict[int, int] = {}
         self._calls = 0
 
     def add(self, *rules: dict[str, Any]) -> None:
@@ -103,8 +103,8 @@ class FaultRules:
         self.rules.clear()
         self._random = random.Random(self._seed)
         self._calls = 0
-        self._seen.clear()
-        self._done.clear()
+        self._matched.clear()
+        self._injected.clear()
 
     def before(self, call: Call) -> None:
         """Raise what a fault does to a call before its work is done."""
@@ -112,30 +112,30 @@ class FaultRules:
         for rule in self.rules:
             if isinstance(rule, DropConnections) and self._calls >= rule.from_call:
                 raise ConnectionDropped
-            if isinstance(rule, FailCalls) and self._meets(rule, call):
+            if isinstance(rule, FailCalls) and self._matches(rule, call):
                 raise AwsError(rule.code, rule.message, status=rule.status)
-        if self.chaos and self.chaos.before(call) is FaultKind.DROPPED:
+        if self.random_faults and self.random_faults.before(call) is FaultKind.DROPPED:
             raise ConnectionDropped
 
     def loses_answer(self, call: Call) -> bool:
         """Say whether the answer of a call whose work is done gets lost; chaos may fail it."""
-        met = [r for r in self.rules if isinstance(r, LoseResponse) and self._meets(r, call)]
-        lost = self.chaos.after(call) if self.chaos else None
+        met = [r for r in self.rules if isinstance(r, LoseResponse) and self._matches(r, call)]
+        lost = self.random_faults.after(call) if self.random_faults else None
         return bool(met) or lost is FaultKind.LOST
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
-        met = [r for r in self.rules if isinstance(r, StaleReads) and self._meets(r, call)]
-        drawn = self.chaos.stale_seconds(call) if self.chaos else 0.0
+        met = [r for r in self.rules if isinstance(r, StaleReads) and self._matches(r, call)]
+        drawn = self.random_faults.stale_seconds(call) if self.random_faults else 0.0
         return max((rule.seconds for rule in met), default=drawn)
 
     def may_be_stale(self) -> bool:
         """Say whether something that is created now may stay unseen for a while."""
-        return bool(self.chaos) or any(isinstance(rule, StaleReads) for rule in self.rules)
+        return bool(self.random_faults) or any(isinstance(rule, StaleReads) for rule in self.rules)
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
         """Say whether a zone has no capacity for an instance type."""
-        if self.chaos and self.chaos.no_capacity(zone, instance_type):
+        if self.random_faults and self.random_faults.no_capacity(zone, instance_type):
             return True
         return any(
             isinstance(rule, NoCapacity)
@@ -148,17 +148,17 @@ class FaultRules:
         """Say whether deleted node groups leave network interfaces behind."""
         return any(isinstance(rule, LeaveInterfaces) for rule in self.rules)
 
-    def _meets(self, rule: CallMatcher, call: Call) -> bool:
+    def _matches(self, rule: CallMatcher, call: Call) -> bool:
         names = (call.action, f"{call.service}.{call.action}")
         if not any(fnmatch.fnmatchcase(name, rule.action) for name in names):
             return False
-        mine = id(rule)
-        self._seen[mine] = self._seen.get(mine, 0) + 1
-        if rule.times and self._done.get(mine, 0) >= rule.times:
+        rule_id = id(rule)
+        self._matched[rule_id] = self._matched.get(rule_id, 0) + 1
+        if rule.times and self._injected.get(rule_id, 0) >= rule.times:
             return False
         if rule.calls:
-            met = self._seen[mine] in rule.calls
+            met = self._matched[rule_id] in rule.calls
         else:
             met = self._random.random() * 100 < rule.percent
-        self._done[mine] = self._done.get(mine, 0) + met
+        self._injected[rule_id] = self._injected.get(rule_id, 0) + met
         return met

@@ -29,7 +29,7 @@ class ClientTokens:
         """Start without any."""
         self._used: dict[tuple[Key, str, str], tuple[dict[str, Any], HttpAnswer]] = {}
 
-    def earlier(self, call: Call) -> HttpAnswer | None:
+    def earlier_answer(self, call: Call) -> HttpAnswer | None:
         """Return the answer that this token got before; None when it is new or there is none.
 
         Raises:
@@ -44,7 +44,7 @@ class ClientTokens:
             raise AwsError(MISMATCH, message)
         return answer
 
-    def keep(self, call: Call, answer: HttpAnswer) -> None:
+    def remember(self, call: Call, answer: HttpAnswer) -> None:
         """Remember the answer of a call that went well, if it has a token."""
         key, request = self._of(call)
         if key is not None:

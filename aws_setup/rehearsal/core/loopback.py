@@ -37,16 +37,16 @@ class LoopbackServer(ThreadingHTTPServer):
         port: int,
         handler: type[BaseHTTPRequestHandler],
         *,
-        door: ConnectionTls = lambda: None,
+        tls_context: ConnectionTls = lambda: None,
     ) -> None:
         """Bind a port (0: any free one) and start to listen.
 
         Raises:
             OSError: the port is in use.
         """
-        self._door = door
+        self._tls_context = tls_context
         self._open: set[socket.socket] = set()
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         super().__init__((LOOPBACK, port), handler)
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
-        with self._guard:
+        with self._lock:
             for connection in self._open:
                 with suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -68,7 +68,7 @@ class LoopbackServer(ThreadingHTTPServer):
         """Accept a connection; the TLS handshake waits for the connection's own thread."""
         connection, address = super().get_request()
         try:
-            context = self._door()
+            context = self._tls_context()
         except OSError:
             connection.close()
             raise
@@ -77,7 +77,7 @@ class LoopbackServer(ThreadingHTTPServer):
             connection = context.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
-        with self._guard:
+        with self._lock:
             self._open.add(connection)
         return connection, address
 
@@ -89,7 +89,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def shutdown_request(self, request: Any) -> None:
         """Forget a connection that has ended."""
-        with self._guard:
+        with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
 

@@ -1,4 +1,4 @@
-"""The door to moto: its backends, its answers, and a fresh start."""
+"""The adapter of moto: its backends, its answers, and its reset."""
 
 from __future__ import annotations
 

@@ -170,17 +170,19 @@ class RandomFaults:
         """
         self.plan = SeededFaults(seed)
         self.timed = timed
-        self.hits: list[InjectedFault] = []
+        self.injected: list[InjectedFault] = []
         self._now = now
         self._numbers: Counter[str] = Counter()
         self._after: FaultKind | None = None
         self._lock = threading.Lock()
 
-    def meet(self, menu: FaultProbabilities, identity: str, *, what: str = "") -> FaultKind | None:
+    def next_fault(
+        self, menu: FaultProbabilities, identity: str, *, what: str = ""
+    ) -> FaultKind | None:
         """Count one more of what is alike, and return what it meets."""
         kind = self.plan.fault(menu, identity, self._number(f"{[*menu]} {identity}"))
         if kind:
-            self.note(kind, what or identity)
+            self.record(kind, what or identity)
         return kind
 
     def _number(self, alike: str) -> int:
@@ -189,14 +191,14 @@ class RandomFaults:
             self._numbers[alike] += 1
             return self._numbers[alike]
 
-    def note(self, kind: FaultKind, what: str) -> None:
+    def record(self, kind: FaultKind, what: str) -> None:
         """Keep in mind that a fault happened."""
         with self._lock:
-            self.hits.append(InjectedFault(round(self._now(), 1), kind, what))
+            self.injected.append(InjectedFault(round(self._now(), 1), kind, what))
 
     def before(self, call: Call) -> FaultKind | None:
         """Say what becomes of a call to AWS; throttling and AWS's own faults are raised."""
-        met = self.meet(
+        met = self.next_fault(
             READ_FAULTS if call.reads else WRITE_FAULTS, call_identity(call), what=call_name(call)
         )
         self._after = met if met in (FaultKind.LOST, FaultKind.FAILED_AFTER) else None
@@ -229,7 +231,9 @@ class RandomFaults:
             or not call.action.startswith(CREATE_PREFIXES)
         ):
             return 0.0
-        if not self.meet(STALE_READ_FAULTS, f"seen {call_identity(call)}", what=call_name(call)):
+        if not self.next_fault(
+            STALE_READ_FAULTS, f"seen {call_identity(call)}", what=call_name(call)
+        ):
             return 0.0
         least, most = STALE_SECONDS
         return least + (most - least) * self.plan.draw("seconds", call_identity(call))
@@ -244,7 +248,7 @@ class RandomFaults:
             or not self.plan.fault(CAPACITY_FAULTS, place, number)
         ):
             return False
-        self.note(FaultKind.CAPACITY, place)
+        self.record(FaultKind.CAPACITY, place)
         return True
 
     def delay(self, latency: str, seconds: float) -> float:
@@ -252,7 +256,7 @@ class RandomFaults:
         number = self._number(f"slow {latency}")
         if not self.plan.fault(SLOW_FAULTS, latency, number):
             return seconds
-        self.note(FaultKind.SLOW, latency)
+        self.record(FaultKind.SLOW, latency)
         return seconds * (
             1 + (DELAY_FACTORS.get(latency, 1.5) - 1) * self.plan.draw(latency, number)
         )
@@ -260,13 +264,13 @@ class RandomFaults:
     def counts(self) -> dict[str, int]:
         """Return how often each kind has happened; kinds that did not are left out."""
         with self._lock:
-            met = Counter(hit.kind for hit in self.hits)
+            met = Counter(hit.kind for hit in self.injected)
         return {kind.value: met[kind] for kind in FaultKind if met[kind]}
 
     def report(self) -> dict[str, Any]:
         """Return seed, counts, summary and every fault in order."""
         with self._lock:
-            hits = [asdict(hit) for hit in self.hits]
+            hits = [asdict(hit) for hit in self.injected]
         seed, counts = self.plan.seed, self.counts()
         return {"seed": seed, "counts": counts, "summary": self.summary(), "hits": hits}
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aws_setup.rehearsal.core.types import After, Answer, Before, Key, Resource
-
-if TYPE_CHECKING:
-    from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.types import After, Answer, Before, CloudApi, Key, Resource
 
 SERVICE_MODULES = (
     "aws.ec2.validation",
@@ -47,33 +44,33 @@ SERVICE_MODULES = (
 
 @dataclass
 class RuleTables:
-    """All areas' tables, put together."""
+    """All modules' tables, put together."""
 
     answers: dict[Key, Answer] = field(default_factory=dict)
     before: dict[Key, list[Before]] = field(default_factory=dict)
     after: dict[Key, list[After]] = field(default_factory=dict)
-    exists: list[Callable[[Cloud], Iterable[Resource]]] = field(default_factory=list)
-    start: list[Callable[[Cloud], None]] = field(default_factory=list)
+    list_resources: list[Callable[[CloudApi], Iterable[Resource]]] = field(default_factory=list)
+    start: list[Callable[[CloudApi], None]] = field(default_factory=list)
     admin_routes: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-    def add(self, area: Any) -> None:
-        """Take in the tables of one module; two areas answering the same call is a mistake."""
-        for key, answer in getattr(area, "ANSWERS", {}).items():
+    def add(self, module: Any) -> None:
+        """Take in the tables of one module; two modules answering the same call is a mistake."""
+        for key, answer in getattr(module, "ANSWERS", {}).items():
             if key in self.answers:
-                raise ValueError(f"{area.__name__} answers {key}, which another area answers")
+                raise ValueError(f"{module.__name__} answers {key}, which another module answers")
             self.answers[key] = answer
-        for key, before in getattr(area, "BEFORE", {}).items():
+        for key, before in getattr(module, "BEFORE", {}).items():
             self.before.setdefault(key, []).append(before)
-        for key, after in getattr(area, "AFTER", {}).items():
+        for key, after in getattr(module, "AFTER", {}).items():
             self.after.setdefault(key, []).append(after)
-        self.admin_routes.update(getattr(area, "ADMIN_ROUTES", {}))
-        for name, all_of_them in (("exists", self.exists), ("start", self.start)):
-            if hasattr(area, name):
-                all_of_them.append(getattr(area, name))
+        self.admin_routes.update(getattr(module, "ADMIN_ROUTES", {}))
+        for name, all_of_them in (("list_resources", self.list_resources), ("start", self.start)):
+            if hasattr(module, name):
+                all_of_them.append(getattr(module, name))
 
 
 def collect_rules() -> RuleTables:
-    """Import every area and return all tables."""
+    """Import every module and return all tables."""
     tables = RuleTables()
     for name in SERVICE_MODULES:
         tables.add(importlib.import_module(f"aws_setup.rehearsal.{name}"))

@@ -1,29 +1,33 @@
-"""What a rule is: a call decoded from the wire, an AWS error, and the tables that hold rules.
+"""The vocabulary of a service module: a decoded call, an AWS error, and the cloud as it sees it.
 
-An area module (see areas.py) may export any of these plain tables, keyed by (service, action):
+A service module (registry.py lists them) may export any of these tables, keyed by
+(service, action), and functions:
 
-    ANSWERS  answers a call wholly, instead of moto
-    BEFORE   refuses a call by raising AwsError, before anything is done
-    AFTER    looks at, or changes in place, the answer (a dictionary) and moto's state
-    exists   a function that lists what the area holds, for the snapshot
-    start    a function called once when a cloud starts
+    ANSWERS         answers a call instead of moto
+    BEFORE          rejects a call by raising AwsError, before anything is done
+    AFTER           reads or changes in place the answer (a dictionary) and moto's state
+    ADMIN_ROUTES    handlers below /_rehearsal, by (method, path)
+    list_resources  lists the module's resources, for the snapshot
+    start           is called once when a cloud starts
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.core.settings import Settings
+
+T = TypeVar("T")
 
 Key = tuple[str, str]
 """botocore's service name and the action, such as ("ec2", "CreateVpc")."""
 
 
 class AwsError(Exception):
-    """An error as AWS answers it; the wire layer gives it the shape of the service's protocol."""
+    """An error as AWS answers it; `protocol` encodes it in the service's own format."""
 
     def __init__(
         self, code: str, message: str, *, status: int = 400, extra: Mapping[str, Any] | None = None
@@ -51,7 +55,7 @@ class Call:
 
     @property
     def key(self) -> Key:
-        """The key under which rules for this call stand."""
+        """The key of this call in the tables of rules."""
         return self.service, self.action
 
     @property
@@ -61,12 +65,12 @@ class Call:
 
 
 READERS = ("Describe", "List", "Get", "Simulate", "Search", "Lookup")
-"""Beginnings of the names of actions that change nothing."""
+"""Prefixes of the actions that change nothing."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that exists in the cloud, for the snapshot."""
+    """A resource of the cloud, as the snapshot lists it."""
 
     service: str
     kind: str
@@ -78,6 +82,48 @@ class Resource:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-Answer = Callable[["Cloud", Call], dict[str, Any]]
-Before = Callable[["Cloud", Call], None]
-After = Callable[["Cloud", Call, dict[str, Any]], None]
+class ServiceFaults(Protocol):
+    """The faults that service modules inject themselves."""
+
+    def no_capacity(self, zone: str, instance_type: str) -> bool:
+        """Return whether a zone has no capacity for an instance type."""
+
+    def leaves_interfaces(self) -> bool:
+        """Return whether deleted node groups leave network interfaces behind."""
+
+
+class CloudApi(Protocol):
+    """The cloud as a service module uses it; `core.dispatch.Cloud` implements it."""
+
+    settings: Settings
+    clock: CloudClock
+    latencies: dict[str, float]
+
+    @property
+    def faults(self) -> ServiceFaults:
+        """The faults in force."""
+
+    def backend(self, service: str, region: str = "us-east-1") -> Any:
+        """Return moto's backend of a service in a region."""
+
+    def store_of(self, kind: type[T]) -> T:
+        """Return the one object of a class in which a module keeps its state."""
+
+    def schedule(self, latency: str, transition: Any) -> None:
+        """Apply `transition` after the delay of that name in the table of latencies."""
+
+    def ask(self, call: Call, /, **params: Any) -> dict[str, Any]:
+        """Return moto's answer to a call, with some parameters replaced (None: removed)."""
+
+    def ask_action(self, call: Call, action: str, /, **params: Any) -> dict[str, Any]:
+        """Return moto's answer to another action of the call's service, in the same region."""
+
+    def call(
+        self, service: str, action: str, /, *, region: str = "us-east-1", **params: Any
+    ) -> Any:
+        """Make a call from inside the cloud, all rules applied; raises AwsError."""
+
+
+Answer = Callable[[CloudApi, Call], dict[str, Any]]
+Before = Callable[[CloudApi, Call], None]
+After = Callable[[CloudApi, Call, dict[str, Any]], None]

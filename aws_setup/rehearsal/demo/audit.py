@@ -15,7 +15,7 @@ from aws_setup.rehearsal.core.types import Resource
 from aws_setup.rehearsal.demo.scenario import DemoStep
 from aws_setup.rehearsal.environment import Environment
 from aws_setup.rehearsal.kubernetes.api.kinds import REVIEWS
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.report.page import write_page
 from aws_setup.report.timeline import spans
 
@@ -37,7 +37,7 @@ class Audit:
         """Note what is there before the story begins: it is nobody's leftover."""
         self._world = world
         self._before = {_key(thing) for thing in world.cloud.snapshot()}
-        self._apis: list[KubeApi] = []
+        self._apis: list[KubeApiServer] = []
         self._read: dict[str, int] = {}
         self.turn()
 

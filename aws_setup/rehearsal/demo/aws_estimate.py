@@ -42,7 +42,7 @@ HELM_NOTE_PREFIX = "helm "
 _POD = DELAYS["image pulled"] + DELAYS["container started"]
 
 MIN_SECONDS: Mapping[str, float] = {
-    "openwhisk address": DELAYS["balancer made"],
+    "openwhisk address": DELAYS["load balancer created"],
     "openwhisk ready": len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"],
     "openwhisk api": LATENCIES["load balancer dns"],
 }

@@ -75,8 +75,8 @@ def _run_steps(options: DemoOptions, helm: Path, teller: Output, stop: threading
         teller.heading("How it went")
         teller.runs(played)
         teller.costs(estimate_cost(played))
-        if stage.cloud.chaos:
-            teller.line(stage.cloud.chaos.summary())
+        if stage.cloud.random_faults:
+            teller.line(stage.cloud.random_faults.summary())
         if options.html:
             write_report(options.html, played, kit.config)
             teller.line(f"The page about it: {options.html}")
@@ -196,7 +196,7 @@ class ScriptRunner:
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
         )
-        with self.guard.over(process):
+        with self.guard.watch(process):
             while process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.2)

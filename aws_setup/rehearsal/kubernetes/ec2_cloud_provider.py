@@ -29,13 +29,13 @@ class Ec2CloudProvider(CloudProvider):
         """Act for a cluster; used under the cloud's lock."""
         self._cloud, self._cluster, self._region = cloud, cluster, region
 
-    def volume_made(
+    def create_volume(
         self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]
     ) -> str:
         """Make an EBS volume with the driver's tags and those of the StorageClass."""
         meta = claim["metadata"]
         name = f"pvc-{meta['uid']}"
-        tags = self._own() | {
+        tags = self._cluster_tag() | {
             "Name": f"{self._cluster}-dynamic-{name}",
             "KubernetesCluster": self._cluster,
             "CSIVolumeName": name,
@@ -48,7 +48,7 @@ class Ec2CloudProvider(CloudProvider):
             if key.startswith("tagSpecification_"):
                 tag, _, text = value.partition("=")
                 tags[tag] = text
-        made = self._do(
+        made = self._call(
             "ec2",
             "CreateVolume",
             AvailabilityZone=zone or f"{self._region}a",
@@ -58,23 +58,23 @@ class Ec2CloudProvider(CloudProvider):
         )
         return str(made["VolumeId"])
 
-    def volume_deleted(self, volume_id: str) -> None:
+    def delete_volume(self, volume_id: str) -> None:
         """Delete a volume; already gone is fine."""
-        self._gone("ec2", "DeleteVolume", "InvalidVolume.NotFound", VolumeId=volume_id)
+        self._call_if_exists("ec2", "DeleteVolume", "InvalidVolume.NotFound", VolumeId=volume_id)
 
-    def balancer_made(self, service: KubeObject) -> str:
+    def ensure_load_balancer(self, service: KubeObject) -> str:
         """Make a Service's balancer and security group, or bring them up to its annotations."""
         name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
-        there = self._there(name)
+        there = self._load_balancer(name)
         if there and (there["Scheme"] == "internal") != bool(scheme):
-            self._do("elb", "DeleteLoadBalancer", LoadBalancerName=name)
+            self._call("elb", "DeleteLoadBalancer", LoadBalancerName=name)
             there = {}
         if there:
-            self._listen(there, service)
+            self._update_listeners(there, service)
             return str(there["DNSName"])
         subnets = self._subnets(internal=bool(scheme))
         group = self._group(service)
-        made = self._do(
+        made = self._call(
             "elb",
             "CreateLoadBalancer",
             LoadBalancerName=name,
@@ -86,43 +86,45 @@ class Ec2CloudProvider(CloudProvider):
         )
         return ("internal-" if scheme else "") + str(made["DNSName"]).removeprefix("internal-")
 
-    def balancer_deleted(self, service: KubeObject) -> None:
+    def delete_load_balancer(self, service: KubeObject) -> None:
         """Delete the balancer, then its group, which its interfaces keep for a while."""
-        self._do("elb", "DeleteLoadBalancer", LoadBalancerName=load_balancer_name(service))
+        self._call("elb", "DeleteLoadBalancer", LoadBalancerName=load_balancer_name(service))
         group = self._group_id(service)
         if not group:
             return
         nodes = self._network()["clusterSecurityGroupId"]
-        rule = _to_provider_error(group)
-        self._gone(
+        rule = _allow_all_from(group)
+        self._call_if_exists(
             "ec2",
             "RevokeSecurityGroupIngress",
             "InvalidPermission.NotFound",
             GroupId=nodes,
             IpPermissions=rule,
         )
-        self._gone("ec2", "DeleteSecurityGroup", "InvalidGroup.NotFound", GroupId=group)
+        self._call_if_exists("ec2", "DeleteSecurityGroup", "InvalidGroup.NotFound", GroupId=group)
 
-    def _do(self, service: str, action: str, **params: Any) -> dict[str, Any]:
+    def _call(self, service: str, action: str, **params: Any) -> dict[str, Any]:
         try:
             done: dict[str, Any] = self._cloud.call(service, action, region=self._region, **params)
         except AwsError as error:
             raise CloudProviderError(f"{error.code}: {error.message}") from error
         return done
 
-    def _gone(self, service: str, action: str, absent: str, **params: Any) -> None:
+    def _call_if_exists(self, service: str, action: str, absent: str, **params: Any) -> None:
         try:
             self._cloud.call(service, action, region=self._region, **params)
         except AwsError as error:
             if error.code != absent:
                 raise CloudProviderError(f"{error.code}: {error.message}") from error
 
-    def _own(self) -> dict[str, str]:
+    def _cluster_tag(self) -> dict[str, str]:
         return {f"kubernetes.io/cluster/{self._cluster}": "owned"}
 
     def _tags(self, service: KubeObject) -> dict[str, str]:
         meta = service["metadata"]
-        tags = self._own() | {"kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"}
+        tags = self._cluster_tag() | {
+            "kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"
+        }
         for pair in _annotation(service, "additional-resource-tags").split(","):
             key, _, value = pair.partition("=")
             if key:
@@ -130,12 +132,12 @@ class Ec2CloudProvider(CloudProvider):
         return tags
 
     def _network(self) -> dict[str, Any]:
-        clusters = self._cloud.room(EksStore).regions[self._region].clusters
+        clusters = self._cloud.store_of(EksStore).regions[self._region].clusters
         if self._cluster not in clusters:
             raise CloudProviderError("the cluster is gone")
         return clusters[self._cluster].vpc
 
-    def _there(self, name: str) -> dict[str, Any]:
+    def _load_balancer(self, name: str) -> dict[str, Any]:
         try:
             found = self._cloud.call(
                 "elb", "DescribeLoadBalancers", region=self._region, LoadBalancerNames=[name]
@@ -146,7 +148,7 @@ class Ec2CloudProvider(CloudProvider):
             raise CloudProviderError(f"{error.code}: {error.message}") from error
         return dict(found["LoadBalancerDescriptions"][0])
 
-    def _listen(self, there: dict[str, Any], service: KubeObject) -> None:
+    def _update_listeners(self, there: dict[str, Any], service: KubeObject) -> None:
         """Replace the listeners that are not as the Service wants them."""
         wanted = {one["LoadBalancerPort"]: one for one in _listeners(service)}
         held = {
@@ -161,26 +163,28 @@ class Ec2CloudProvider(CloudProvider):
         ]
         name = there["LoadBalancerName"]
         if stale:
-            self._do(
+            self._call(
                 "elb", "DeleteLoadBalancerListeners", LoadBalancerName=name, LoadBalancerPorts=stale
             )
         missing = [one for port, one in wanted.items() if port in stale or port not in held]
         if missing:
-            self._do("elb", "CreateLoadBalancerListeners", LoadBalancerName=name, Listeners=missing)
+            self._call(
+                "elb", "CreateLoadBalancerListeners", LoadBalancerName=name, Listeners=missing
+            )
 
     def _subnets(self, *, internal: bool) -> list[str]:
         """Return one subnet of the VPC in each zone: by role tag, else public ones or any."""
         vpc = [{"Name": "vpc-id", "Values": [self._network()["vpcId"]]}]
-        found = self._do("ec2", "DescribeSubnets", Filters=vpc)["Subnets"]
+        found = self._call("ec2", "DescribeSubnets", Filters=vpc)["Subnets"]
         role = f"kubernetes.io/role/{'internal-elb' if internal else 'elb'}"
         tagged = [one for one in found if role in {tag["Key"] for tag in one.get("Tags", [])}]
-        usable = tagged or [one for one in found if internal or self._public(one)]
+        usable = tagged or [one for one in found if internal or self._is_public(one)]
         if not usable:
             raise CloudProviderError("could not find any suitable subnets for creating the ELB")
         zones = {one["AvailabilityZone"]: one["SubnetId"] for one in usable}
         return [zones[zone] for zone in sorted(zones)]
 
-    def _public(self, subnet: dict[str, Any]) -> bool:
+    def _is_public(self, subnet: dict[str, Any]) -> bool:
         for name, value in (
             ("association.subnet-id", subnet["SubnetId"]),
             ("association.main", "true"),
@@ -189,7 +193,7 @@ class Ec2CloudProvider(CloudProvider):
                 {"Name": name, "Values": [value]},
                 {"Name": "vpc-id", "Values": [subnet["VpcId"]]},
             ]
-            tables = self._do("ec2", "DescribeRouteTables", Filters=filters)["RouteTables"]
+            tables = self._call("ec2", "DescribeRouteTables", Filters=filters)["RouteTables"]
             if tables:
                 routes = tables[0]["Routes"]
                 return any(str(one.get("GatewayId", "")).startswith("igw-") for one in routes)
@@ -198,7 +202,7 @@ class Ec2CloudProvider(CloudProvider):
     def _group_id(self, service: KubeObject) -> str:
         name = f"k8s-elb-{load_balancer_name(service)}"
         filters = [{"Name": "group-name", "Values": [name]}]
-        found = self._do("ec2", "DescribeSecurityGroups", Filters=filters)["SecurityGroups"]
+        found = self._call("ec2", "DescribeSecurityGroups", Filters=filters)["SecurityGroups"]
         return str(found[0]["GroupId"]) if found else ""
 
     def _group(self, service: KubeObject) -> str:
@@ -207,8 +211,8 @@ class Ec2CloudProvider(CloudProvider):
             return held
         meta, network = service["metadata"], self._network()
         name = load_balancer_name(service)
-        tags = [{"ResourceType": "security-group", "Tags": _listed(self._own())}]
-        group = self._do(
+        tags = [{"ResourceType": "security-group", "Tags": _listed(self._cluster_tag())}]
+        group = self._call(
             "ec2",
             "CreateSecurityGroup",
             GroupName=f"k8s-elb-{name}",
@@ -227,17 +231,17 @@ class Ec2CloudProvider(CloudProvider):
             }
             for one in service["spec"]["ports"]
         ]
-        self._do("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
-        self._do(
+        self._call("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
+        self._call(
             "ec2",
             "AuthorizeSecurityGroupIngress",
             GroupId=network["clusterSecurityGroupId"],
-            IpPermissions=_to_provider_error(group),
+            IpPermissions=_allow_all_from(group),
         )
         return str(group)
 
 
-def _to_provider_error(group: str) -> list[dict[str, Any]]:
+def _allow_all_from(group: str) -> list[dict[str, Any]]:
     return [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
 
 

@@ -26,7 +26,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 )
 from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
 from aws_setup.rehearsal.kubernetes.ec2_cloud_provider import Ec2CloudProvider
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 
 GROUP = "eks.amazonaws.com/nodegroup"
 ROLE = "eks.amazonaws.com/role-arn"
@@ -56,10 +56,10 @@ class EksApiServers:
             secrets: more secret keys whose signatures are good, beside the environment's.
             now: the time by which tokens expire; the machine's by default.
         """
-        self.apis: dict[str, KubeApi] = {}
+        self.apis: dict[str, KubeApiServer] = {}
         self.faults = KubernetesFaults()
-        if cloud.chaos:
-            self.faults.chaos = RandomApiFaults(cloud.chaos, cloud.clock)
+        if cloud.random_faults:
+            self.faults.random_faults = RandomApiFaults(cloud.random_faults, cloud.clock)
         self.refusals: list[str] = []
         self.annotate_role = True
         self._cloud, self._now = cloud, now
@@ -84,17 +84,17 @@ class EksApiServers:
         def authenticate(header: str) -> User:
             return self._user(name, header)
 
-        api = KubeApi(
+        api = KubeApiServer(
             clock=self._cloud.clock,
             lock=self._cloud.lock,
             authenticate=authenticate,
-            outside=Ec2CloudProvider(self._cloud, cluster=name, region=region),
+            cloud_provider=Ec2CloudProvider(self._cloud, cluster=name, region=region),
             faults=self.faults,
             version=f"v{version}.0-eks-rehearsal",
         ).__enter__()
         api.controllers.drivers.clear()
-        api.controllers.desk.waits += OPENWHISK_WAITS
-        api.controllers.desk.needs += OPENWHISK_NEEDS
+        api.controllers.context.pod_dependencies += OPENWHISK_WAITS
+        api.controllers.context.secret_dependencies += OPENWHISK_NEEDS
         api.state.put("storageclasses", GP2_STORAGE_CLASS)
         self.apis[name], self._regions[name] = api, region
         return Endpoint(api.url, base64.b64encode(api.ca_pem.encode()).decode())
@@ -140,7 +140,9 @@ class EksApiServers:
                 api.state.remove(plural, held)
         _run_controllers(api)
 
-    def _workload(self, api: KubeApi, plural: str, name: str, account: str, role: str) -> None:
+    def _workload(
+        self, api: KubeApiServer, plural: str, name: str, account: str, role: str
+    ) -> None:
         state = api.state
         held = state.get("serviceaccounts", account, "kube-system")
         if held is None:
@@ -151,7 +153,7 @@ class EksApiServers:
         if state.get(plural, name, "kube-system") is None:
             state.put(plural, addon_workload(plural, name, account))
 
-    def _map_node_role(self, api: KubeApi, group: NodegroupInfo) -> None:
+    def _map_node_role(self, api: KubeApiServer, group: NodegroupInfo) -> None:
         """Write the node role into aws-auth, as EKS does for managed nodes when it is read."""
         cluster = self._cluster(group.cluster)
         if cluster is None or not _reads_aws_auth(cluster) or group.name not in cluster.nodegroups:
@@ -167,7 +169,7 @@ class EksApiServers:
         api.state.put("configmaps", {"metadata": meta, "data": {"mapRoles": rows}})
 
     def _cluster(self, name: str) -> Cluster | None:
-        store = self._cloud.room(EksStore)
+        store = self._cloud.store_of(EksStore)
         region = store.regions.get(self._regions.get(name, ""))
         return region.clusters.get(name) if region else None
 
@@ -211,9 +213,9 @@ def _reads_aws_auth(cluster: Cluster) -> bool:
     return "CONFIG_MAP" in str(cluster.document["accessConfig"]["authenticationMode"])
 
 
-def _run_controllers(api: KubeApi) -> None:
+def _run_controllers(api: KubeApiServer) -> None:
     """Let the controllers work; the clock is in the cloud's hands here."""
-    api.controllers.poke()
+    api.controllers.invalidate()
     api.controllers.run()
     with api.changed:
         api.changed.notify_all()
@@ -298,7 +300,7 @@ def addon_workload(plural: str, name: str, account: str) -> KubeObject:
 
 
 def _kubernetes_faults(cloud: Cloud) -> KubernetesFaults:
-    hooks = cloud.room(EksStore).hooks
+    hooks = cloud.store_of(EksStore).hooks
     return hooks.faults if isinstance(hooks, EksApiServers) else KubernetesFaults()
 
 

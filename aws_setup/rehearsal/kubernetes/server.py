@@ -52,8 +52,8 @@ def token_authenticator(*tokens: str) -> Authenticate:
     return check
 
 
-class KubeApi:
-    """One API server on loopback: `with KubeApi() as api: api.url, api.ca_pem, api.state`."""
+class KubeApiServer:
+    """One API server on loopback: `with KubeApiServer() as api: api.url, api.ca_pem, api.state`."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class KubeApi:
         clock: CloudClock | None = None,
         lock: threading.RLock | None = None,
         authenticate: Authenticate | None = None,
-        outside: CloudProvider | None = None,
+        cloud_provider: CloudProvider | None = None,
         faults: KubernetesFaults | None = None,
         version: str = VERSION,
     ) -> None:
@@ -71,7 +71,7 @@ class KubeApi:
             clock: what its controllers wait on; by default every delay is nothing.
             lock: the lock of whoever else uses that clock.
             authenticate: who may come in; by default the bearers of the token `any`.
-            outside: the cloud that makes volumes and load balancers; by default a made-up one.
+            cloud_provider: creates volumes and load balancers; by default it only names them.
             faults: faults that other clusters share.
             version: what /version says.
         """
@@ -83,7 +83,7 @@ class KubeApi:
         self.state = ObjectStore(self.clock.today)
         self.faults = faults or KubernetesFaults()
         self.controllers = ControllerManager(
-            self.state, self.clock, self.faults, outside or CloudProvider()
+            self.state, self.clock, self.faults, cloud_provider or CloudProvider()
         )
         self.api = ObjectApi(self.state, log_of=self.controllers.log)
         self.requests: list[tuple[str, str, int]] = []
@@ -95,7 +95,7 @@ class KubeApi:
                 "namespaces", {"metadata": {"name": name}, "status": {"phase": "Active"}}
             )
 
-    def __enter__(self) -> KubeApi:
+    def __enter__(self) -> KubeApiServer:
         """Start to listen."""
         self._listen(0)
         self.url = f"https://127.0.0.1:{self._server.server_port}"
@@ -104,7 +104,7 @@ class KubeApi:
     def __exit__(self, *_: object) -> None:
         """Stop; watches that are under way end."""
         self._ended = True
-        self._deafen()
+        self._stop_listening()
 
     def _listen(self, port: int) -> None:
         class Bound(_Handler):
@@ -113,11 +113,13 @@ class KubeApi:
         with self.lock:
             if self._ended:
                 return
-            self._server = LoopbackServer(port, Bound, door=lambda: certificate_authority().context)
+            self._server = LoopbackServer(
+                port, Bound, tls_context=lambda: certificate_authority().context
+            )
             self.closing = False
         self._server.start()
 
-    def _deafen(self) -> None:
+    def _stop_listening(self) -> None:
         with self.changed:
             self.closing = True
             self.changed.notify_all()
@@ -126,7 +128,7 @@ class KubeApi:
     def restart(self, seconds: float) -> None:
         """Refuse connections for some real seconds; those that are open break."""
         port = self._server.server_port
-        self._deafen()
+        self._stop_listening()
         back = threading.Timer(seconds, self._listen, (port,))
         back.daemon = True
         back.start()
@@ -176,17 +178,17 @@ class KubeApi:
         with self.changed:
             self.tick()
             if request.method in {"PUT", "PATCH"}:
-                self._second_writer(target, disturbed=request.disturbed)
+                self._inject_concurrent_write(target, concurrent_write=request.concurrent_write)
             answer = self.api.answer(request, target)
             self.tick()
             self.changed.notify_all()
         return answer
 
-    def _second_writer(self, target: RequestTarget, *, disturbed: bool) -> None:
+    def _inject_concurrent_write(self, target: RequestTarget, *, concurrent_write: bool) -> None:
         plural = target.kind.plural
         held = self.state.get(plural, target.name, target.namespace)
         change = self.faults.second_writer(plural, target.name) if held else {}
-        if disturbed:
+        if concurrent_write:
             change = {"metadata": {"annotations": {"second-writer": str(self.state.version)}}}
         if held and change:
             self.state.put(plural, patches.json_merge(held, change))
@@ -229,7 +231,7 @@ class KubeApi:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    owner: ClassVar[KubeApi]
+    owner: ClassVar[KubeApiServer]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: `requests` holds what was asked."""
@@ -239,21 +241,21 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         api = self.owner
         try:
-            met = self._meets()
-            if api.closing or api.faults.breaks() or met is FaultKind.DROPPED:
-                self._break()
+            met = self._random_fault()
+            if api.closing or api.faults.breaks_connection() or met is FaultKind.DROPPED:
+                self._break_connection()
                 return
-            request = self._request(body, disturbed=met is FaultKind.CONFLICT)
-            if seconds := api.faults.down(*request.asks):
+            request = self._request(body, concurrent_write=met is FaultKind.CONFLICT)
+            if seconds := api.faults.outage_seconds(*request.fault_key):
                 api.restart(seconds)
-                self._break()
+                self._break_connection()
                 return
             answer = api.answer(request)
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
         if met is FaultKind.LOST:
-            self._break()
+            self._break_connection()
         elif isinstance(answer, ApiResponse):
             self._send(answer.status, answer.body, kind=answer.kind)
         else:
@@ -261,18 +263,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
-    def _meets(self) -> FaultKind | None:
+    def _random_fault(self) -> FaultKind | None:
         """Return what chaos has for this request."""
-        chaos = self.owner.faults.chaos
+        random_faults = self.owner.faults.random_faults
         agent = self.headers.get("User-Agent") or ""
-        return chaos.before(self.command, self.path, agent) if chaos else None
+        return random_faults.before(self.command, self.path, agent) if random_faults else None
 
-    def _break(self) -> None:
-        self._note(0)
+    def _break_connection(self) -> None:
+        self._record(0)
         self.close_connection = True
         self.connection.close()
 
-    def _request(self, body: bytes, *, disturbed: bool) -> Request:
+    def _request(self, body: bytes, *, concurrent_write: bool) -> Request:
         user = self.owner.authenticate(self.headers.get("Authorization") or "")
         return Request(
             method=self.command,
@@ -281,13 +283,13 @@ class _Handler(BaseHTTPRequestHandler):
             content_type=self.headers.get("Content-Type") or "",
             agent=self.headers.get("User-Agent") or "",
             user=user,
-            disturbed=disturbed,
+            concurrent_write=concurrent_write,
         )
 
     def _send(
         self, status: int, body: KubeObject | str, *, kind: str = "", retry: int | None = None
     ) -> None:
-        self._note(status)
+        self._record(status)
         raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         kind = kind or ("text/plain" if isinstance(body, str) else "application/json")
         self.send_response(status)
@@ -299,7 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def _stream(self, events: Iterator[KubeObject]) -> None:
-        self._note(200)
+        self._record(200)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
@@ -309,7 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
 
-    def _note(self, status: int) -> None:
+    def _record(self, status: int) -> None:
         self.owner.requests.append((self.command, self.path, status))
 
 

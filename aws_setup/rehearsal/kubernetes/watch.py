@@ -5,16 +5,15 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import Request, RequestTarget
-from aws_setup.rehearsal.kubernetes.api.state import WatchEvent
-
-if TYPE_CHECKING:
-    from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.api.state import ObjectStore, WatchEvent
+from aws_setup.rehearsal.kubernetes.api.verbs import ObjectApi
 
 POLL_SECONDS = 0.1
 """Seconds of real time after which a watch lets the clock's transitions happen."""
@@ -23,9 +22,21 @@ DEFAULT_TIMEOUT = 1800.0
 INITIAL_END = "k8s.io/initial-events-end"
 
 
-def watch(server: KubeApi, request: Request, target: RequestTarget) -> Iterator[KubeObject]:
+class WatchedServer(Protocol):
+    """The API server whose changes a watch follows."""
+
+    closing: bool
+    changed: threading.Condition
+    state: ObjectStore
+    api: ObjectApi
+
+    def tick(self) -> None:
+        """Apply what has become due."""
+
+
+def watch(server: WatchedServer, request: Request, target: RequestTarget) -> Iterator[KubeObject]:
     """Yield watch events until timeoutSeconds (real time) are over or the server closes."""
-    wants = server.api.chosen(request, target)
+    wants = server.api.matcher(request, target)
     query = request.query
     end = time.monotonic() + float(query.get("timeoutSeconds") or DEFAULT_TIMEOUT)
     since = int(query.get("resourceVersion") or 0)
@@ -49,7 +60,7 @@ def watch(server: KubeApi, request: Request, target: RequestTarget) -> Iterator[
                 yield event
 
 
-def _next(server: KubeApi, since: int, end: float) -> list[WatchEvent]:
+def _next(server: WatchedServer, since: int, end: float) -> list[WatchEvent]:
     with server.changed:
         server.tick()
         found = server.state.since(since)

@@ -24,14 +24,14 @@ def main() -> None:
     certificate = self_signed() if chosen.tls else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with serve(whisk, certificate=certificate, port=chosen.port) as url:
-        say(f"export WHISK_APIHOST={url} WHISK_AUTH={AUTH}")
+        print_line(f"export WHISK_APIHOST={url} WHISK_AUTH={AUTH}")
         try:
             signal.pause()
         except KeyboardInterrupt:
-            say(json.dumps(dict(whisk.requests)))
+            print_line(json.dumps(dict(whisk.requests)))
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Write a line at once, for whoever reads through a pipe."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -24,7 +24,7 @@ class HttpFaultKind(StrEnum):
 class Fault:
     """A fault for the next `times` requests of a method whose path ends in `name`."""
 
-    trouble: HttpFaultKind
+    kind: HttpFaultKind
     method: str = "PUT"
     name: str = ""
     status: int = 503
@@ -36,24 +36,28 @@ class Fault:
 class OpenWhiskFaults:
     """The faults in store; `flaky` is the share of requests that fail by chance."""
 
-    waiting: list[Fault] = field(default_factory=list)
+    pending: list[Fault] = field(default_factory=list)
     flaky: float = 0.0
     seconds: float = 0.0
-    chance: random.Random = field(default_factory=lambda: random.Random(1))
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
-    chaos: RandomFaults | None = None
+    random_faults: RandomFaults | None = None
 
-    def next(self, method: str, name: str) -> Fault | None:
+    def next_fault(self, method: str, name: str) -> Fault | None:
         """Return the fault that this request meets, if any."""
         with self.lock:
-            for fault in self.waiting:
+            for fault in self.pending:
                 if fault.method == method and fault.name in {"", name} and fault.times > 0:
                     fault.times -= 1
                     return fault
-            if self.chaos and (met := self.chaos.meet(_menu(method), f"whisk {method} {name}")):
+            if self.random_faults and (
+                met := self.random_faults.next_fault(
+                    _probabilities(method), f"whisk {method} {name}"
+                )
+            ):
                 return _FAULTS[met]
-            if self.flaky and self.chance.random() < self.flaky:
-                return Fault(self.chance.choice(list(HttpFaultKind)), method, name, status=502)
+            if self.flaky and self.rng.random() < self.flaky:
+                return Fault(self.rng.choice(list(HttpFaultKind)), method, name, status=502)
         return None
 
 
@@ -83,5 +87,5 @@ _FAULTS: dict[FaultKind, Fault] = {
 """How nginx and the controller show each; 504 is nginx's own timeout, the work goes on."""
 
 
-def _menu(method: str) -> FaultProbabilities:
+def _probabilities(method: str) -> FaultProbabilities:
     return READS if method == "GET" else WRITES

@@ -38,16 +38,16 @@ class Release:
 
     def secret(self, part: str, key: str) -> str:
         """Return a value of one of its Secrets; '' when there is none."""
-        held = self.state.get("secrets", f"{self.name}-{part}", self._space)
+        held = self.state.get("secrets", f"{self.name}-{part}", self._namespace)
         return base64.b64decode((held or {}).get("data", {}).get(key, "")).decode()
 
     def ready(self, part: str) -> int:
         """Return how many pods of one of its StatefulSets are ready."""
-        held = self.state.get("statefulsets", f"{self.name}-{part}", self._space)
+        held = self.state.get("statefulsets", f"{self.name}-{part}", self._namespace)
         return int((held or {}).get("status", {}).get("readyReplicas") or 0)
 
     @property
-    def _space(self) -> str:
+    def _namespace(self) -> str:
         return str(self.service["metadata"]["namespace"])
 
 
@@ -56,13 +56,13 @@ class OpenWhiskFrontend:
 
     def __init__(self, cloud: Cloud, hooks: EksApiServers) -> None:
         """Stand behind the load balancers of one cloud."""
-        self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(chaos=cloud.chaos))
+        self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(random_faults=cloud.random_faults))
         self.port = 0
         self._cloud, self._hooks = cloud, hooks
         self._uid = ""
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    def door(self) -> ssl.SSLContext | None:
+    def tls_context(self) -> ssl.SSLContext | None:
         """Say how the balancer speaks now, after looking at what stands behind it.
 
         Raises:
@@ -101,10 +101,10 @@ class OpenWhiskFrontend:
         if arn not in self._contexts:
             body = next(
                 one["CertificateBody"]
-                for one in self._cloud.room(ServerCertificates).values()
+                for one in self._cloud.store_of(ServerCertificates).values()
                 if one["ServerCertificateMetadata"]["Arn"] == arn
             )
-            key = self._cloud.room(PrivateKeys)[arn]
+            key = self._cloud.store_of(PrivateKeys)[arn]
             self._contexts[arn] = Certificate(body.encode() + b"\n", key.encode()).context()
         return self._contexts[arn]
 
@@ -119,6 +119,6 @@ def serve_openwhisk(
         OSError: the port is in use.
     """
     behind = OpenWhiskFrontend(cloud, hooks)
-    with serve(behind.whisk, port=port, door=behind.door) as url:
+    with serve(behind.whisk, port=port, tls_context=behind.tls_context) as url:
         behind.port = int(url.rpartition(":")[2])
         yield behind

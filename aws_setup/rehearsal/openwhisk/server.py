@@ -59,7 +59,7 @@ def serve(
     *,
     certificate: Certificate | None = None,
     port: int = 0,
-    door: ConnectionTls | None = None,
+    tls_context: ConnectionTls | None = None,
 ) -> Iterator[str]:
     """Serve on loopback until the block ends; yields the URL.
 
@@ -71,7 +71,7 @@ def serve(
     class Bound(_Handler):
         owner = whisk
 
-    server = LoopbackServer(port, Bound, door=door or (lambda: fixed))
+    server = LoopbackServer(port, Bound, tls_context=tls_context or (lambda: fixed))
     server.start()
     whisk.url = f"http{'s' if certificate else ''}://{LOOPBACK}:{server.server_port}"
     try:
@@ -94,8 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
         whisk, url = self.owner, urlsplit(self.path)
         length = int(self.headers.get("Content-Length", 0))
         whisk.requests[self.command] += 1
-        fault = whisk.faults.next(self.command, url.path.rpartition("/")[2])
-        if fault and fault.trouble is HttpFaultKind.RESET_BEFORE:
+        fault = whisk.faults.next_fault(self.command, url.path.rpartition("/")[2])
+        if fault and fault.kind is HttpFaultKind.RESET_BEFORE:
             self._reset()
             return
         if whisk.faults.seconds:
@@ -106,10 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = refusal.status, {"error": refusal.error, "code": uuid.uuid4().hex}
         except MalformedError as error:
             status, answer = 400, {"error": f"The request content was malformed: {error}"}
-        if fault and fault.trouble is HttpFaultKind.RESET_AFTER:
+        if fault and fault.kind is HttpFaultKind.RESET_AFTER:
             self._reset()
             return
-        if fault and fault.trouble is HttpFaultKind.STATUS_AFTER:
+        if fault and fault.kind is HttpFaultKind.STATUS_AFTER:
             status, answer = fault.status, None
         self._reply(status, answer, fault)
         if length > BODY_LIMIT:
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 413, None
         if path in PUBLIC_ROUTES:
             return 200, PUBLIC_ROUTES[path](whisk)
-        if not self._let_in():
+        if not self._is_authorized():
             self._drop(length)
             raise OpenWhiskError(401, "The supplied authentication is invalid.")
         if not path.startswith(BASE):
@@ -136,9 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise OpenWhiskError(404, "The requested resource does not exist.")
         collection, _, name = path.removeprefix(BASE).partition("/")
         put = self._body(length) if length else PutBody({})
-        if fault and fault.trouble is HttpFaultKind.STATUS:
+        if fault and fault.kind is HttpFaultKind.STATUS:
             return fault.status, None
-        if fault and fault.trouble is HttpFaultKind.CONCURRENT:
+        if fault and fault.kind is HttpFaultKind.CONCURRENT:
             raise OpenWhiskError(409, "Concurrent modification to resource detected.")
         return self._route(collection, unquote(name), query, put)
 
@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         for _ in blocks(self.rfile, length):
             pass
 
-    def _let_in(self) -> bool:
+    def _is_authorized(self) -> bool:
         expected = "Basic " + base64.b64encode(self.owner.auth.encode()).decode()
         return hmac.compare_digest(self.headers.get("Authorization", ""), expected)
 

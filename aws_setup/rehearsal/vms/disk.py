@@ -87,7 +87,7 @@ class Disk:
         """Tell whether the machine has this path."""
         return self.path(name).exists()
 
-    def lay_out(self, *, authorized_key: str) -> None:
+    def create_filesystem(self, *, authorized_key: str) -> None:
         """Make what every λFS machine has: accounts, sudo, sshd's configuration and host key."""
         for folder in FOLDERS:
             (self.root / folder).mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,6 @@ from aws_setup.errors import SetupError
 from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.vms import images
-from aws_setup.rehearsal.vms import images as laying
 from aws_setup.rehearsal.vms.faults import VmFaults, draw_vm_faults
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller, NamespaceVmPool
@@ -30,11 +29,11 @@ POLL_SECONDS = 0.1
 
 _INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = {
     "zookeeper_ami": (images.install_zookeeper,),
-    "ndb_manager_ami": (laying.install_ndb_manager,),
-    "ndb_datanode1_ami": (laying.install_ndb_data_node,),
-    "ndb_datanode2_ami": (laying.install_ndb_data_node,),
-    "lambda_fs_client_ami": (laying.install_client,),
-    "hopsfs_ami": (laying.install_client,),
+    "ndb_manager_ami": (images.install_ndb_manager,),
+    "ndb_datanode1_ami": (images.install_ndb_data_node,),
+    "ndb_datanode2_ami": (images.install_ndb_data_node,),
+    "lambda_fs_client_ami": (images.install_client,),
+    "hopsfs_ami": (images.install_client,),
 }
 
 AMI_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = MappingProxyType(
@@ -63,25 +62,25 @@ def _public_key(ec2: Any, name: str | None) -> str:
 
 
 class Ec2Sync:
-    """Follows one cloud's instances with the machines of a room."""
+    """Follows one cloud's instances with the machines of a pool."""
 
     def __init__(
         self,
         cloud: Cloud,
-        room: NamespaceVmPool | InProcessVmPool,
+        pool: NamespaceVmPool | InProcessVmPool,
         *,
         amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS,
     ) -> None:
-        self.cloud, self.room, self.amis = cloud, room, amis
+        self.cloud, self.pool, self.amis = cloud, pool, amis
         self._on: dict[str, bool] = {}
-        self._fates: dict[str, VmFaults] = {}
-        cloud.room(ConsoleOutput).read = self._console
+        self._faults: dict[str, VmFaults] = {}
+        cloud.store_of(ConsoleOutput).read = self._console
 
     def sync(self) -> None:
-        """Bring the room to what the cloud says now; machines change in parallel."""
+        """Bring the pool to what the cloud says now; machines change in parallel."""
         with self.cloud.lock:
             work = [job for job in map(self._job, self._instances()) if job]
-        self.room.revive()
+        self.pool.reboot_crashed()
         if work:
             with ThreadPoolExecutor(len(work)) as pool:
                 for done in [pool.submit(job) for job in work]:
@@ -107,65 +106,65 @@ class Ec2Sync:
         """Return what has to be done about one instance, and note it as done."""
         own, on = seen.id, self._on.get(seen.id)
         if seen.state == "running" and on is None:
-            if self.cloud.clock.now() < self._fate(seen).boots_at:
+            if self.cloud.clock.now() < self._faults_of(seen).boots_at:
                 return None
             self._on[own] = True
             return lambda: self._launch(seen)
         if seen.state == "running" and not on:
             self._on[own] = True
-            return lambda: self.room.power_on(own, public_ip=seen.public_ip)
+            return lambda: self.pool.power_on(own, public_ip=seen.public_ip)
         if seen.state in ("stopping", "stopped") and on:
             self._on[own] = False
-            return lambda: self.room.power_off(own)
+            return lambda: self.pool.power_off(own)
         if seen.state == "terminated" and on is not None:
             del self._on[own]
-            return lambda: self.room.discard(own)
+            return lambda: self.pool.discard(own)
         return None
 
     def _launch(self, seen: InstanceView) -> None:
         """Make a machine; when it does not boot, say so, and try again at the next look."""
         try:
-            self.room.launch(
+            self.pool.launch(
                 seen.id,
                 private_ip=seen.private_ip,
                 public_ip=seen.public_ip,
-                lay=self.amis[seen.image],
+                installers=self.amis[seen.image],
                 authorized_key=seen.key,
-                breaks=self._fate(seen).breaks,
+                breaks=self._faults_of(seen).breaks,
             )
         except (SetupError, OSError, SubprocessError) as error:
             log.warning("%s does not boot and is made anew: %s", seen.id, error)
-            self.room.discard(seen.id)
+            self.pool.discard(seen.id)
             self._on.pop(seen.id, None)
 
-    def _fate(self, seen: InstanceView) -> VmFaults:
+    def _faults_of(self, seen: InstanceView) -> VmFaults:
         """Return what chaos has for a machine, decided when it is first seen running."""
-        if seen.id not in self._fates:
-            self._fates[seen.id] = draw_vm_faults(self.cloud, seen.step)
-        return self._fates[seen.id]
+        if seen.id not in self._faults:
+            self._faults[seen.id] = draw_vm_faults(self.cloud, seen.step)
+        return self._faults[seen.id]
 
     def _console(self, instance_id: str) -> str:
-        return self.room.console(instance_id) if self._on.get(instance_id) else ""
+        return self.pool.console(instance_id) if self._on.get(instance_id) else ""
 
 
 @contextmanager
 def sync_vms(
     cloud: Cloud,
-    room: NamespaceVmPool | InProcessVmPool,
+    pool: NamespaceVmPool | InProcessVmPool,
     *,
     amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS,
 ) -> Iterator[Ec2Sync]:
     """Follow the cloud in the background until the block ends."""
-    keeper, stopped = Ec2Sync(cloud, room, amis=amis), threading.Event()
+    sync, stopped = Ec2Sync(cloud, pool, amis=amis), threading.Event()
 
     def follow() -> None:
         while not stopped.wait(POLL_SECONDS):
-            keeper.sync()
+            sync.sync()
 
     thread = threading.Thread(target=follow, name="machines", daemon=True)
     thread.start()
     try:
-        yield keeper
+        yield sync
     finally:
         stopped.set()
         thread.join()

@@ -34,7 +34,7 @@ Program = Callable[["FakeShell", list[str], bytes], CommandResult]
 class FakeShell:
     """One imitated machine: its disk, its address, and its programs by path."""
 
-    tree: Disk
+    disk: Disk
     private_ip: str
     ensemble: FakeZooKeeperEnsemble
     programs: dict[str, Program] = field(default_factory=dict)
@@ -74,18 +74,18 @@ class FakeZooKeeperEnsemble:
         with self.lock:
             if machine.private_ip not in self.running:
                 return None
-            members = _members(machine)
-            up = [address for address in members if address in self.running]
-        if not members:
+            servers = _ensemble_addresses(machine)
+            up = [address for address in servers if address in self.running]
+        if not servers:
             return b"Zxid: 0x1\nMode: standalone\n"
-        if len(up) < len(members) // 2 + 1:
+        if len(up) < len(servers) // 2 + 1:
             return b"This ZooKeeper instance is not currently serving requests\n"
         mode = "leader" if up[-1] == machine.private_ip else "follower"
         return f"Zxid: 0x100000001\nMode: {mode}\n".encode()
 
 
-def _members(machine: FakeShell) -> list[str]:
-    lines = machine.tree.read(zk.ZOO_CFG).splitlines()
+def _ensemble_addresses(machine: FakeShell) -> list[str]:
+    lines = machine.disk.read(zk.ZOO_CFG).splitlines()
     return [line.split("=")[1].split(":")[0] for line in lines if line.startswith("server.")]
 
 
@@ -94,15 +94,15 @@ def _unknown(what: str) -> CommandResult:
 
 
 def _read(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
-    path = machine.tree.path(arguments[0])
+    path = machine.disk.path(arguments[0])
     return CommandResult(out=path.read_bytes()) if path.is_file() else CommandResult(files.ABSENT)
 
 
 def _digest(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
-    path = machine.tree.path(arguments[0])
+    path = machine.disk.path(arguments[0])
     if not path.is_file():
         return CommandResult(files.ABSENT)
-    mode, owner = machine.tree.modes.get(arguments[0], ("644", "root:root"))
+    mode, owner = machine.disk.modes.get(arguments[0], ("644", "root:root"))
     user, _, group = owner.partition(":")
     return CommandResult(
         out=f"{_sha(path.read_bytes())}  -\n{mode} {user} {group or user}\n".encode()
@@ -113,19 +113,19 @@ def _write(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandRes
     name, mode, owner, digest = arguments
     if _sha(stdin) != digest:
         return CommandResult(74, err=b"the content arrived cut short\n")
-    path = machine.tree.path(name)
+    path = machine.disk.path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.lambda-fs-new")
     new.write_bytes(stdin)
     new.replace(path)
-    machine.tree.modes[name] = (mode, owner or "root:root")
+    machine.disk.modes[name] = (mode, owner or "root:root")
     return CommandResult()
 
 
 def _facts(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
     lines = []
     for name in arguments:
-        path = machine.tree.path(name)
+        path = machine.disk.path(name)
         if path.is_file():
             lines.append(f"{_sha(path.read_bytes())} {path.stat().st_mtime_ns / 1e9:.9f} {name}\n")
     return CommandResult(out="".join(lines).encode())
@@ -138,20 +138,20 @@ def _sha(content: bytes) -> str:
 def _make_folders(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
     for name in arguments:
         if not name.startswith("-"):
-            machine.tree.path(name).mkdir(parents=True, exist_ok=True)
+            machine.disk.path(name).mkdir(parents=True, exist_ok=True)
     return CommandResult()
 
 
 def _zk_server(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
     with machine.ensemble.lock:
         if arguments[0] == "start":
-            if not machine.tree.exists(zk.ZOO_CFG):
+            if not machine.disk.exists(zk.ZOO_CFG):
                 return CommandResult(1, err=b"Starting zookeeper ... FAILED TO START\n")
             machine.ensemble.running[machine.private_ip] = machine
-            machine.tree.write(zk.PID_FILE, "1")
+            machine.disk.write(zk.PID_FILE, "1")
             return CommandResult(out=b"Starting zookeeper ... STARTED\n")
         machine.ensemble.running.pop(machine.private_ip, None)
-        machine.tree.path(zk.PID_FILE).unlink(missing_ok=True)
+        machine.disk.path(zk.PID_FILE).unlink(missing_ok=True)
     return CommandResult(out=b"Stopping zookeeper ... STOPPED\n")
 
 

@@ -34,15 +34,17 @@ class VmFaults:
 
 def draw_vm_faults(cloud: Cloud, step: str) -> VmFaults:
     """Return what becomes of the next machine of a step."""
-    chaos = cloud.chaos
-    if chaos is None:
+    random_faults = cloud.random_faults
+    if random_faults is None:
         return VmFaults()
     boots_at = cloud.clock.now()
-    if chaos.timed and chaos.meet(LATE_SSHD_FAULTS, f"machine of {step}", what=step):
+    if random_faults.timed and random_faults.next_fault(
+        LATE_SSHD_FAULTS, f"machine of {step}", what=step
+    ):
         least, most = LATE_SSHD_SECONDS
-        boots_at += least + (most - least) * chaos.plan.draw("late", step)
-    met = chaos.meet(CONNECTION_FAULTS, f"connection to {step}", what=step)
+        boots_at += least + (most - least) * random_faults.plan.draw("late", step)
+    met = random_faults.next_fault(CONNECTION_FAULTS, f"connection to {step}", what=step)
     if met is None:
         return VmFaults(boots_at)
-    size = SSH_LOGIN_BYTES + int(FAULT_AFTER_BYTES[met] * chaos.plan.draw("bytes", step))
+    size = SSH_LOGIN_BYTES + int(FAULT_AFTER_BYTES[met] * random_faults.plan.draw("bytes", step))
     return VmFaults(boots_at, f"1:{size}{'!' * (met is FaultKind.REBOOT)}")

@@ -50,33 +50,33 @@ from aws_setup.rehearsal.programs import {{module}}
 """
 
 
-def install_ndb_manager(tree: Disk) -> None:
+def install_ndb_manager(disk: Disk) -> None:
     """Lay out the NDB manager: management server and client, and mysqld."""
-    _install_programs(tree, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
+    _install_programs(disk, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
 
 
-def install_ndb_data_node(tree: Disk) -> None:
+def install_ndb_data_node(disk: Disk) -> None:
     """Lay out an NDB data node."""
-    _install_programs(tree, NDB_PROGRAMS, [])
+    _install_programs(disk, NDB_PROGRAMS, [])
 
 
-def install_client(tree: Disk) -> None:
+def install_client(disk: Disk) -> None:
     """Lay out a client of λFS or HopsFS: hdfs."""
-    _install_programs(tree, HDFS_PROGRAMS, [])
+    _install_programs(disk, HDFS_PROGRAMS, [])
 
 
-def install_database(tree: Disk, template: Path) -> None:
+def install_database(disk: Disk, template: Path) -> None:
     """Give the NDB manager's mysqld a real database, from a fresh data folder of MariaDB."""
-    shutil.copytree(template, tree.path(DATABASE))
+    shutil.copytree(template, disk.path(DATABASE))
 
 
-def set_faults(tree: Disk, *names: str, start_seconds: float = 0.2) -> None:
+def set_faults(disk: Disk, *names: str, start_seconds: float = 0.2) -> None:
     """Set what goes wrong on a machine, and how long its data node takes to start.
 
     Faults are `ndbmtd dies`, `ndbmtd hangs`, `disk full` and `hdfs fails`.
     """
     document = {"faults": names, "start_seconds": start_seconds}
-    tree.write(SETTINGS, json.dumps(document))
+    disk.write(SETTINGS, json.dumps(document))
 
 
 def create_mariadb_template(folder: Path) -> Path:
@@ -117,18 +117,18 @@ def create_mariadb_template(folder: Path) -> Path:
     return folder
 
 
-def _install_programs(tree: Disk, programs: dict[str, str], folders: Sequence[str]) -> None:
+def _install_programs(disk: Disk, programs: dict[str, str], folders: Sequence[str]) -> None:
     for place, module in programs.items():
-        tree.executable(place, _PROGRAM.format(module=module))
+        disk.executable(place, _PROGRAM.format(module=module))
     package = Path(__file__).resolve().parent.parent / "programs"
     for source in package.glob("*.py"):
         name = f"{LIBRARY}/aws_setup/rehearsal/programs/{source.name}"
-        tree.write(name, source.read_text(encoding="utf-8"))
+        disk.write(name, source.read_text(encoding="utf-8"))
     for folder in (*folders, "/usr/local/mysql/data"):
-        tree.path(folder).mkdir(parents=True, exist_ok=True)
+        disk.path(folder).mkdir(parents=True, exist_ok=True)
     # cloud-init's record of the first boot: files older than it came with the image.
-    tree.write("/var/lib/cloud/instance/sem/config_ssh", "")
-    set_faults(tree)
+    disk.write("/var/lib/cloud/instance/sem/config_ssh", "")
+    set_faults(disk)
 
 
 ZOOKEEPER_JARS = "/usr/share/java/zookeeper.jar"
@@ -147,10 +147,10 @@ CLIENT_JVMFLAGS="-Xmx${{ZK_CLIENT_HEAP:-256}}m $CLIENT_JVMFLAGS"
 """
 
 
-def install_zookeeper(tree: Disk) -> None:
+def install_zookeeper(disk: Disk) -> None:
     """Put ZooKeeper where its AMI has it; Debian's scripts read the environment beside them."""
-    tree.write("/opt/zookeeper/bin/zkEnv.sh", _ENVIRONMENT)
-    tree.path("/opt/zookeeper/conf").mkdir(parents=True)
+    disk.write("/opt/zookeeper/bin/zkEnv.sh", _ENVIRONMENT)
+    disk.path("/opt/zookeeper/conf").mkdir(parents=True)
     for script in ("zkServer.sh", "zkCli.sh"):
-        link = tree.path(f"/opt/zookeeper/bin/{script}")
+        link = disk.path(f"/opt/zookeeper/bin/{script}")
         link.symlink_to(f"/usr/share/zookeeper/bin/{script}")

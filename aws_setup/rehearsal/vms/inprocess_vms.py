@@ -40,7 +40,7 @@ log.setLevel(logging.CRITICAL)  # a client that hangs up is no event for a serve
 
 @dataclass
 class InProcessVm:
-    """One machine of the crowd: what it imitates, its door, and how slow it is."""
+    """One machine of the pool: what it imitates, its entry, and how slow it is."""
 
     machine: FakeShell
     listener: socket.socket
@@ -84,7 +84,7 @@ class InProcessVmPool:
         self.ensemble = FakeZooKeeperEnsemble()
         self.host_key = paramiko.ECDSAKey.generate()
         self.authorized_key = authorized_key
-        self.members: dict[str, InProcessVm] = {}
+        self.vms: dict[str, InProcessVm] = {}
         self.transports: list[paramiko.Transport] = []
         self.busy = ConcurrencyGauge()
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class InProcessVmPool:
         boot: float = 0,
         seconds: float = 0,
         authorized_key: str = "",
-        lay: Iterable[ImageInstaller] = (),
+        installers: Iterable[ImageInstaller] = (),
         breaks: str = "",
     ) -> FakeShell:
         """Make a machine that lets the authorised key in after `boot` seconds.
@@ -113,50 +113,50 @@ class InProcessVmPool:
         `lay` is what a real machine gets on its disk; the imitation brings its own programs.
         `breaks` is read as `init` reads it, for the first connection; bytes count as commands.
         """
-        tree = Disk(self.folder / instance_id)
-        tree.root.mkdir(parents=True, exist_ok=True)
-        machine = FakeShell(tree, private_ip, self.ensemble)
+        disk = Disk(self.folder / instance_id)
+        disk.root.mkdir(parents=True, exist_ok=True)
+        machine = FakeShell(disk, private_ip, self.ensemble)
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         key = _key_blob(authorized_key or self.authorized_key)
-        member = InProcessVm(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
-        member.breaks = parse_broken_connections(breaks).get(1, "")
+        vm = InProcessVm(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
+        vm.breaks = parse_broken_connections(breaks).get(1, "")
         with self._lock:
-            self.members[instance_id] = member
-        threading.Thread(target=self._serve, args=(member,), daemon=True).start()
+            self.vms[instance_id] = vm
+        threading.Thread(target=self._serve, args=(vm,), daemon=True).start()
         self._write_ssh_config()
         return machine
 
     def power_off(self, instance_id: str) -> None:
         """Let a machine answer nobody and forget what ran; its disk stays."""
-        member = self.members[instance_id]
-        member.on = False
-        self.ensemble.stop(member.machine)
+        vm = self.vms[instance_id]
+        vm.on = False
+        self.ensemble.stop(vm.machine)
 
     def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
         """Let a machine answer again, under the new public address or the old one."""
-        member = self.members[instance_id]
-        member.public_ip, member.on = public_ip or member.public_ip, True
+        vm = self.vms[instance_id]
+        vm.public_ip, vm.on = public_ip or vm.public_ip, True
         self._write_ssh_config()
 
-    def revive(self) -> list[str]:
+    def reboot_crashed(self) -> list[str]:
         """Return the machines that had to be booted again: imitations do so by themselves."""
         return []
 
-    def cut(self, member: InProcessVm, transport: paramiko.Transport) -> None:
+    def cut(self, vm: InProcessVm, transport: paramiko.Transport) -> None:
         """Break a connection, and where that is asked for let the machine boot again."""
         transport.close()
-        if member.breaks.endswith("!"):
-            self.ensemble.stop(member.machine)
-            member.boots_at = time.monotonic() + _REBOOT
+        if vm.breaks.endswith("!"):
+            self.ensemble.stop(vm.machine)
+            vm.boots_at = time.monotonic() + _REBOOT
 
     def discard(self, instance_id: str) -> None:
         """Remove a machine and its disk; unknown ones are fine."""
         with self._lock:
-            member = self.members.pop(instance_id, None)
-        if member:
-            self.ensemble.stop(member.machine)
-            _close_listener(member.listener)
-            member.machine.tree.remove()
+            vm = self.vms.pop(instance_id, None)
+        if vm:
+            self.ensemble.stop(vm.machine)
+            _close_listener(vm.listener)
+            vm.machine.disk.remove()
             self._write_ssh_config()
 
     def console(self, instance_id: str) -> str:
@@ -171,8 +171,8 @@ class InProcessVmPool:
 
     def close(self) -> None:
         """Stop listening and end every connection."""
-        for member in self.members.values():
-            _close_listener(member.listener)
+        for vm in self.vms.values():
+            _close_listener(vm.listener)
         for transport in self.transports:
             transport.close()
 
@@ -182,18 +182,18 @@ class InProcessVmPool:
             write_ssh_config(
                 self.ssh_config,
                 [
-                    SshHostEntry(own, member.public_ip, member.listener.getsockname()[1], key)
-                    for own, member in self.members.items()
+                    SshHostEntry(own, vm.public_ip, vm.listener.getsockname()[1], key)
+                    for own, vm in self.vms.items()
                 ],
             )
 
-    def _serve(self, member: InProcessVm) -> None:
+    def _serve(self, vm: InProcessVm) -> None:
         while True:
             try:
-                client, _ = member.listener.accept()
+                client, _ = vm.listener.accept()
             except OSError:
                 return
-            if not member.on or time.monotonic() < member.boots_at:
+            if not vm.on or time.monotonic() < vm.boots_at:
                 client.close()
                 continue
             transport = paramiko.Transport(client)
@@ -201,25 +201,25 @@ class InProcessVmPool:
             transport.set_log_channel(log.name)
             transport.add_server_key(self.host_key)
             with contextlib.suppress(paramiko.SSHException, EOFError):
-                server = _Server(self, member, transport)
+                server = _Server(self, vm, transport)
                 transport.start_server(event=threading.Event(), server=server)
-                threading.Thread(target=server.tend, daemon=True).start()
+                threading.Thread(target=server.serve_channels, daemon=True).start()
 
 
 class _Server(paramiko.ServerInterface):
     """Lets the authorised key in as ubuntu, and starts commands and tunnels."""
 
     def __init__(
-        self, crowd: InProcessVmPool, member: InProcessVm, transport: paramiko.Transport
+        self, pool: InProcessVmPool, vm: InProcessVm, transport: paramiko.Transport
     ) -> None:
-        self.crowd, self.member, self.transport = crowd, member, transport
+        self.pool, self.vm, self.transport = pool, vm, transport
         self.tunnels: set[int] = set()
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        good = username == "ubuntu" and key.asbytes() == self.member.key
+        good = username == "ubuntu" and key.asbytes() == self.vm.key
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
@@ -230,13 +230,13 @@ class _Server(paramiko.ServerInterface):
     def check_channel_direct_tcpip_request(
         self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
     ) -> int:
-        answer = self.member.machine.srvr() if destination[1] == zk.CLIENT_PORT else None
+        answer = self.vm.machine.srvr() if destination[1] == zk.CLIENT_PORT else None
         if answer is None:
             return OPEN_FAILED_CONNECT_FAILED
         self.tunnels.add(chanid)
         return OPEN_SUCCEEDED
 
-    def tend(self) -> None:
+    def serve_channels(self) -> None:
         """Answer tunnels until the connection ends; sessions are kept, else they would close."""
         sessions: list[paramiko.Channel] = []
         while self.transport.is_active():
@@ -251,18 +251,18 @@ class _Server(paramiko.ServerInterface):
     def _answer(self, channel: paramiko.Channel) -> None:
         with channel, contextlib.suppress(OSError):
             channel.recv(4)
-            channel.sendall(self.member.machine.srvr() or b"")
+            channel.sendall(self.vm.machine.srvr() or b"")
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         def work() -> None:
-            with self.crowd.busy:
-                _execute(channel, command.decode(), self.member.machine.run, self.member.seconds)
+            with self.pool.busy:
+                _execute(channel, command.decode(), self.vm.machine.run, self.vm.seconds)
 
-        def half() -> None:
-            _execute(channel, command.decode(), self.member.machine.run, 0, silent=True)
-            self.crowd.cut(self.member, self.transport)
+        def run_and_break() -> None:
+            _execute(channel, command.decode(), self.vm.machine.run, 0, silent=True)
+            self.pool.cut(self.vm, self.transport)
 
-        threading.Thread(target=half if self.member.cut() else work, daemon=True).start()
+        threading.Thread(target=run_and_break if self.vm.cut() else work, daemon=True).start()
         return True
 
 

@@ -1,4 +1,4 @@
-"""The room with the machines: a network of its own, power switches, and the ssh configuration.
+"""The pool with the machines: a network of its own, power switches, and the ssh configuration.
 
 A machine is a set of Linux namespaces with its own disk, network card, process table and a real
 OpenSSH server; no root is needed. `available` tells whether this computer can do that.
@@ -24,7 +24,7 @@ from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ssh_config import SshHostEntry, write_ssh_config
 
 REQUIRED_PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
-"""What a room needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
+"""What a pool needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
 
 _IGNORE_SIGNALS = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
 """Goes before a command that Ctrl-C and a closed terminal are not meant for: `close` ends it."""
@@ -35,11 +35,11 @@ ImageInstaller = Callable[[Disk], None]
 
 @dataclass
 class NamespaceVm:
-    """One machine as the room keeps it; `process` is there while the power is on."""
+    """One machine as the pool keeps it; `process` is there while the power is on."""
 
     id: str
     private_ip: str
-    tree: Disk
+    disk: Disk
     port: int
     host_key: str
     public_ip: str = ""
@@ -61,7 +61,7 @@ class NamespaceVmPool:
     """Machines by instance id; all power goes off with `close`, or when this process ends."""
 
     def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
-        """Set up the room's network.
+        """Set up the pool's network.
 
         Args:
             folder: where the disks are kept.
@@ -77,8 +77,8 @@ class NamespaceVmPool:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authorized_key = authorized_key
-        self._boxes: dict[str, NamespaceVm] = {}
-        self._cables = itertools.count(1)
+        self._vms: dict[str, NamespaceVm] = {}
+        self._cable_numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._switch = subprocess.Popen(
             [*_IGNORE_SIGNALS, "unshare", "--user", "--map-root-user", "--net", "--", "cat"],
@@ -102,7 +102,7 @@ class NamespaceVmPool:
         *,
         private_ip: str,
         public_ip: str,
-        lay: Iterable[ImageInstaller] = (),
+        installers: Iterable[ImageInstaller] = (),
         authorized_key: str = "",
         breaks: str = "",
     ) -> Disk:
@@ -110,32 +110,32 @@ class NamespaceVmPool:
 
         `breaks` says which connections break until its first reboot, as `init` reads it.
         """
-        tree = Disk(self.folder / instance_id)
+        disk = Disk(self.folder / instance_id)
         key = authorized_key or self.authorized_key
-        tree.remove()
-        tree.lay_out(authorized_key=key.rstrip() + "\n")
-        for put in lay:
-            put(tree)
+        disk.remove()
+        disk.create_filesystem(authorized_key=key.rstrip() + "\n")
+        for install in installers:
+            install(disk)
         with self._lock:
-            box = NamespaceVm(instance_id, private_ip, tree, 0, tree.host_key(), breaks=breaks)
-            self._boxes[instance_id] = box
+            vm = NamespaceVm(instance_id, private_ip, disk, 0, disk.host_key(), breaks=breaks)
+            self._vms[instance_id] = vm
         self.power_on(instance_id, public_ip=public_ip)
-        return tree
+        return disk
 
     def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
         """Boot a machine; it has the new public address, or keeps the old one."""
-        box = self._boxes[instance_id]
-        with box.lock:
-            box.public_ip = public_ip or box.public_ip
-            if box.process is None:
-                box.process = self._boot(box)
+        vm = self._vms[instance_id]
+        with vm.lock:
+            vm.public_ip = public_ip or vm.public_ip
+            if vm.process is None:
+                vm.process = self._boot(vm)
         self._write_ssh_config()
 
     def power_off(self, instance_id: str) -> None:
         """Cut the power: every process of the machine ends at once, the disk stays."""
-        box = self._boxes[instance_id]
-        with box.lock:
-            process, box.process = box.process, None
+        vm = self._vms[instance_id]
+        with vm.lock:
+            process, vm.process = vm.process, None
             if process:
                 _terminate(process)
 
@@ -144,42 +144,42 @@ class NamespaceVmPool:
         self.power_off(instance_id)
         self.power_on(instance_id)
 
-    def revive(self) -> list[str]:
+    def reboot_crashed(self) -> list[str]:
         """Boot the machines that went down by themselves; returns their ids."""
-        down = [box.id for box in list(self._boxes.values()) if box.process and _ended(box)]
+        down = [vm.id for vm in list(self._vms.values()) if vm.process and _ended(vm)]
         for instance_id in down:
-            self._boxes[instance_id].breaks = ""
+            self._vms[instance_id].breaks = ""
             self.reboot(instance_id)
         return down
 
     def discard(self, instance_id: str) -> None:
         """Switch a machine off and remove its disk; unknown ones are fine."""
-        if instance_id in self._boxes:
+        if instance_id in self._vms:
             self.power_off(instance_id)
             with self._lock:
-                box = self._boxes.pop(instance_id)
-            box.tree.remove()
+                vm = self._vms.pop(instance_id)
+            vm.disk.remove()
             self._write_ssh_config()
 
-    def tree(self, instance_id: str) -> Disk:
+    def disk(self, instance_id: str) -> Disk:
         """Return a machine's disk."""
-        return self._boxes[instance_id].tree
+        return self._vms[instance_id].disk
 
     def console(self, instance_id: str) -> str:
         """Return a machine's console output."""
-        return self._boxes[instance_id].tree.console()
+        return self._vms[instance_id].disk.console()
 
     def port(self, instance_id: str) -> int:
         """Return the port of 127.0.0.1 at which a machine's sshd is reached."""
-        return self._boxes[instance_id].port
+        return self._vms[instance_id].port
 
     def small_disk(self, instance_id: str, path: str, *, kib: int) -> None:
         """Mount a small disk at a path of a running machine, until its power goes off."""
-        box = self._boxes[instance_id]
-        box.tree.path(path).mkdir(parents=True, exist_ok=True)
-        if box.process is None:
+        vm = self._vms[instance_id]
+        vm.disk.path(path).mkdir(parents=True, exist_ok=True)
+        if vm.process is None:
             raise SetupError(f"{instance_id} is off", "a disk is mounted on a running machine", "")
-        target = ["--target", str(box.process.pid), "--user", "--mount", "--preserve-credentials"]
+        target = ["--target", str(vm.process.pid), "--user", "--mount", "--preserve-credentials"]
         disk = ["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=777", "tmpfs", path]
         subprocess.run(["nsenter", *target, "--", *disk], check=True)
 
@@ -190,49 +190,49 @@ class NamespaceVmPool:
 
     def close(self) -> None:
         """Switch everything off; the disks stay."""
-        for instance_id in list(self._boxes):
+        for instance_id in list(self._vms):
             self.power_off(instance_id)
         _terminate(self._switch)
 
     def _write_ssh_config(self) -> None:
         with self._lock:
-            boxes = self._boxes.values()
+            vms = self._vms.values()
             write_ssh_config(
                 self.ssh_config,
-                [SshHostEntry(box.id, box.public_ip, box.port, box.host_key) for box in boxes],
+                [SshHostEntry(vm.id, vm.public_ip, vm.port, vm.host_key) for vm in vms],
             )
 
-    def _boot(self, box: NamespaceVm) -> subprocess.Popen[bytes]:
-        with _listener(box.port) as listener:
-            box.port = int(listener.getsockname()[1])
+    def _boot(self, vm: NamespaceVm) -> subprocess.Popen[bytes]:
+        with _listener(vm.port) as listener:
+            vm.port = int(listener.getsockname()[1])
             process = subprocess.Popen(
                 [
                     *self._enter(),
                     *("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--"),
-                    *(sys.executable, "-I", vm_init.__file__, str(box.tree.root.resolve())),
-                    *(box.private_ip, str(listener.fileno()), box.breaks),
+                    *(sys.executable, "-I", vm_init.__file__, str(vm.disk.root.resolve())),
+                    *(vm.private_ip, str(listener.fileno()), vm.breaks),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
             )
-        self._expect(box, process, b"mounted\n")
+        self._expect(vm, process, b"mounted\n")
         # A new cable each time: the kernel takes the old one away when it gets round to it.
-        cable = f"cable{next(self._cables)}"
+        cable = f"cable{next(self._cable_numbers)}"
         peer = ("peer", "name", "eth0", "netns", str(process.pid))
         self._in_switch("ip", "link", "add", cable, "type", "veth", *peer)
         self._in_switch("ip", "link", "set", cable, "master", "switch", "up")
         assert process.stdin
         process.stdin.write(b"\n")
         process.stdin.flush()
-        self._expect(box, process, b"booted\n")
+        self._expect(vm, process, b"booted\n")
         return process
 
-    def _expect(self, box: NamespaceVm, process: subprocess.Popen[bytes], word: bytes) -> None:
+    def _expect(self, vm: NamespaceVm, process: subprocess.Popen[bytes], word: bytes) -> None:
         assert process.stdout
         if process.stdout.readline() != word:
             _terminate(process)
-            raise SetupError(f"{box.id} does not boot", "see the lines above", "")
+            raise SetupError(f"{vm.id} does not boot", "see the lines above", "")
 
     def _enter(self) -> list[str]:
         target = ["--target", str(self._switch.pid)]
@@ -268,8 +268,8 @@ def _listener(port: int) -> socket.socket:
     return server
 
 
-def _ended(box: NamespaceVm) -> bool:
-    return box.process is not None and box.process.poll() is not None
+def _ended(vm: NamespaceVm) -> bool:
+    return vm.process is not None and vm.process.poll() is not None
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:

@@ -20,17 +20,17 @@ class SshHostEntry:
     host_key: str
 
 
-def write_ssh_config(path: Path, doors: Iterable[SshHostEntry]) -> None:
+def write_ssh_config(path: Path, entries: Iterable[SshHostEntry]) -> None:
     """Write the configuration, and beside it the host keys, so that `ssh -F` asks nothing."""
-    doors = list(doors)
+    entries = list(entries)
     known = path.with_name("known_hosts")
-    keys = [f"{door.id} {' '.join(door.host_key.split()[:2])}\n" for door in doors]
+    keys = [f"{entry.id} {' '.join(entry.host_key.split()[:2])}\n" for entry in entries]
     _replace(known, "".join(keys))
     hosts = [
-        f"Host {door.public_ip}\n  HostName 127.0.0.1\n  Port {door.port}\n  User ubuntu\n"
-        f'  HostKeyAlias {door.id}\n  UserKnownHostsFile "{known.resolve()}"\n'
-        for door in doors
-        if door.public_ip
+        f"Host {entry.public_ip}\n  HostName 127.0.0.1\n  Port {entry.port}\n  User ubuntu\n"
+        f'  HostKeyAlias {entry.id}\n  UserKnownHostsFile "{known.resolve()}"\n'
+        for entry in entries
+        if entry.public_ip
     ]
     _replace(path, "".join(hosts) + UNREACHABLE_HOST)
 

@@ -78,7 +78,7 @@ def test_console_output(cloud: RehearsalCloud, ec2: Any) -> None:
     # EC2 user guide, "Instance console output"
     instance = run(ec2, network(ec2))["InstanceId"]
     assert "Output" not in ec2.get_console_output(InstanceId=instance)
-    cloud.room(ConsoleOutput).read = lambda instance_id: f"boot of {instance_id}"
+    cloud.store_of(ConsoleOutput).read = lambda instance_id: f"boot of {instance_id}"
     raw = ec2.get_console_output(InstanceId=instance)["Output"]
     assert raw == f"boot of {instance}"
     assert refused(ec2.get_console_output, InstanceId="i-00000000") == "InvalidInstanceID.NotFound"

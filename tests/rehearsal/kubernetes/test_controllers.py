@@ -10,7 +10,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from aws_setup.rehearsal.kubernetes.eks_bridge import OPENWHISK_NEEDS, OPENWHISK_WAITS
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import connect, core, pass_time
 
 TWO_ON_HOSTS = {
@@ -44,16 +44,16 @@ def job(name: str, part: str = "", **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"template": held, **spec}}
 
 
-def phases(api: KubeApi) -> dict[str, str]:
+def phases(api: KubeApiServer) -> dict[str, str]:
     return {one["metadata"]["name"]: one["status"]["phase"] for one in api.state.all("pods")}
 
 
-def reasons(api: KubeApi, name: str) -> set[str]:
+def reasons(api: KubeApiServer, name: str) -> set[str]:
     events = api.state.all("events")
     return {one["reason"] for one in events if one["involvedObject"]["name"].startswith(name)}
 
 
-def test_a_pod_takes_its_time(slow_kube: KubeApi) -> None:
+def test_a_pod_takes_its_time(slow_kube: KubeApiServer) -> None:
     v1 = core(slow_kube)
     v1.create_namespaced_pod("default", {"metadata": {"name": "p"}, "spec": pod_spec()})
     pod = v1.read_namespaced_pod("p", "default")
@@ -75,7 +75,7 @@ def test_a_pod_takes_its_time(slow_kube: KubeApi) -> None:
     assert phases(slow_kube) == {}
 
 
-def test_a_chain_of_delays_does_not_depend_on_who_looks(slow_kube: KubeApi) -> None:
+def test_a_chain_of_delays_does_not_depend_on_who_looks(slow_kube: KubeApiServer) -> None:
     core(slow_kube).create_namespaced_pod(
         "default", {"metadata": {"name": "p"}, "spec": pod_spec(restartPolicy="Never")}
     )
@@ -83,7 +83,7 @@ def test_a_chain_of_delays_does_not_depend_on_who_looks(slow_kube: KubeApi) -> N
     assert phases(slow_kube) == {"p": "Succeeded"}
 
 
-def test_one_pod_for_each_host_and_the_reason_for_the_rest(kube: KubeApi) -> None:
+def test_one_pod_for_each_host_and_the_reason_for_the_rest(kube: KubeApiServer) -> None:
     apps = client.AppsV1Api(connect(kube))
     spec = {"affinity": TWO_ON_HOSTS, "nodeSelector": {"openwhisk-role": "invoker"}}
     body = workload("s", replicas=3, **spec)
@@ -97,7 +97,7 @@ def test_one_pod_for_each_host_and_the_reason_for_the_rest(kube: KubeApi) -> Non
     assert apps.read_namespaced_stateful_set("s", "default").status.ready_replicas == 3
 
 
-def test_a_deployment_rolls_and_scales(kube: KubeApi) -> None:
+def test_a_deployment_rolls_and_scales(kube: KubeApiServer) -> None:
     apps = client.AppsV1Api(connect(kube))
     apps.create_namespaced_deployment("default", workload("d"))
     before = set(phases(kube))
@@ -110,7 +110,7 @@ def test_a_deployment_rolls_and_scales(kube: KubeApi) -> None:
     assert len(phases(kube)) == 1
 
 
-def test_what_an_owner_made_goes_with_it_or_stays(kube: KubeApi) -> None:
+def test_what_an_owner_made_goes_with_it_or_stays(kube: KubeApiServer) -> None:
     apps = client.AppsV1Api(connect(kube))
     for name, policy in (("orphan", "Orphan"), ("gone", "Foreground")):
         apps.create_namespaced_stateful_set("default", workload(name, replicas=1))
@@ -120,7 +120,7 @@ def test_what_an_owner_made_goes_with_it_or_stays(kube: KubeApi) -> None:
         apps.read_namespaced_stateful_set("gone", "default")
 
 
-def test_an_evicted_pod_comes_back_elsewhere(kube: KubeApi) -> None:
+def test_an_evicted_pod_comes_back_elsewhere(kube: KubeApiServer) -> None:
     apps, v1 = client.AppsV1Api(connect(kube)), core(kube)
     apps.create_namespaced_stateful_set("default", workload("s", replicas=1))
     uid = v1.read_namespaced_pod("s-0", "default").metadata.uid
@@ -128,7 +128,7 @@ def test_an_evicted_pod_comes_back_elsewhere(kube: KubeApi) -> None:
     assert v1.read_namespaced_pod("s-0", "default").metadata.uid != uid
 
 
-def test_a_job_completes_and_keeps_its_template(kube: KubeApi) -> None:
+def test_a_job_completes_and_keeps_its_template(kube: KubeApiServer) -> None:
     batch = client.BatchV1Api(connect(kube))
     batch.create_namespaced_job("default", job("j", completions=2))
     status = batch.read_namespaced_job("j", "default").status
@@ -140,7 +140,7 @@ def test_a_job_completes_and_keeps_its_template(kube: KubeApi) -> None:
     assert "field is immutable" in caught.value.body
 
 
-def test_a_crashing_job_fails_at_its_limit_with_a_log(kube: KubeApi) -> None:
+def test_a_crashing_job_fails_at_its_limit_with_a_log(kube: KubeApiServer) -> None:
     kube.faults.add({"fault": "pod-crashes", "pod": "j-*", "log": "line 1\nno such host"})
     batch = client.BatchV1Api(connect(kube))
     batch.create_namespaced_job("default", job("j", backoffLimit=1))
@@ -150,8 +150,8 @@ def test_a_crashing_job_fails_at_its_limit_with_a_log(kube: KubeApi) -> None:
     assert log.strip() == "no such host"
 
 
-def test_gen_certs_needs_the_secret(kube: KubeApi) -> None:
-    kube.controllers.desk.needs += OPENWHISK_NEEDS
+def test_gen_certs_needs_the_secret(kube: KubeApiServer) -> None:
+    kube.controllers.context.secret_dependencies += OPENWHISK_NEEDS
     batch, v1 = client.BatchV1Api(connect(kube)), core(kube)
     batch.create_namespaced_job("default", job("first", "gen-certs", backoffLimit=0))
     assert batch.read_namespaced_job("first", "default").status.conditions[0].type == "Failed"
@@ -162,8 +162,8 @@ def test_gen_certs_needs_the_secret(kube: KubeApi) -> None:
     assert batch.read_namespaced_job("second", "default").status.succeeded == 1
 
 
-def test_install_packages_waits_for_an_invoker(kube: KubeApi) -> None:
-    kube.controllers.desk.waits += OPENWHISK_WAITS
+def test_install_packages_waits_for_an_invoker(kube: KubeApiServer) -> None:
+    kube.controllers.context.pod_dependencies += OPENWHISK_WAITS
     batch, v1 = client.BatchV1Api(connect(kube)), core(kube)
     batch.create_namespaced_job("default", job("j", "install-packages"))
     assert batch.read_namespaced_job("j", "default").status.active == 1
@@ -173,7 +173,7 @@ def test_install_packages_waits_for_an_invoker(kube: KubeApi) -> None:
     )
     assert phases(kube)["i"] == "Pending"
     labels = labels | {"name": "owdev-controller"}
-    kube.controllers.desk.waits[:] = OPENWHISK_WAITS[4:]
+    kube.controllers.context.pod_dependencies[:] = OPENWHISK_WAITS[4:]
     v1.create_namespaced_pod(
         "default", {"metadata": {"name": "c", "labels": labels}, "spec": pod_spec()}
     )
@@ -190,7 +190,7 @@ def test_install_packages_waits_for_an_invoker(kube: KubeApi) -> None:
     ],
 )
 def test_faults_of_pods_show_and_end(
-    kube: KubeApi, fault: str, reason: str, phase: str, waiting: str | None
+    kube: KubeApiServer, fault: str, reason: str, phase: str, waiting: str | None
 ) -> None:
     kube.faults.add({"fault": fault, "pod": "p*"})
     v1 = core(kube)
@@ -204,7 +204,7 @@ def test_faults_of_pods_show_and_end(
     assert v1.read_namespaced_pod("p", "default").status.container_statuses[0].ready
 
 
-def test_faults_of_claims_balancers_and_nodes_show_and_end(kube: KubeApi) -> None:
+def test_faults_of_claims_balancers_and_nodes_show_and_end(kube: KubeApiServer) -> None:
     kube.faults.add(
         {"fault": "claim-unbound"},
         {"fault": "balancer-pending"},
@@ -238,7 +238,7 @@ def test_faults_of_claims_balancers_and_nodes_show_and_end(kube: KubeApi) -> Non
     assert v1.read_node("core-0").status.conditions[0].status == "True"
 
 
-def test_a_volume_holds_its_pod_in_its_zone(kube: KubeApi) -> None:
+def test_a_volume_holds_its_pod_in_its_zone(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_persistent_volume_claim(
         "default",
@@ -259,7 +259,7 @@ def test_a_volume_holds_its_pod_in_its_zone(kube: KubeApi) -> None:
     assert "volume node affinity conflict" in message
 
 
-def test_a_restart_breaks_connections_and_a_second_writer_conflicts(kube: KubeApi) -> None:
+def test_a_restart_breaks_connections_and_a_second_writer_conflicts(kube: KubeApiServer) -> None:
     v1 = core(kube)
     held = v1.create_namespaced_config_map("kube-system", {"metadata": {"name": "aws-auth"}})
     kube.faults.add({"fault": "second-writer", "resource": "configmaps", "name": "aws-auth"})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from aws_setup.rehearsal.demo.helm import CHART
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import HELM, core, tool
 
 SPACE = "openwhisk"
@@ -64,14 +64,14 @@ class Helm:
 
 
 @pytest.fixture(params=sorted(HELM))
-def helm(request: pytest.FixtureRequest, kube: KubeApi, tmp_path: Path) -> Helm:
+def helm(request: pytest.FixtureRequest, kube: KubeApiServer, tmp_path: Path) -> Helm:
     config = tmp_path / "kubeconfig"
     config.write_text(json.dumps(kube.kubeconfig()))
     config.chmod(0o600)
     return Helm(tool("helm", request.param), config, int(request.param[0]))
 
 
-def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApi) -> None:
+def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApiServer) -> None:
     helm.install("--wait", "--timeout", "60s")
     assert helm.status() == "deployed"
     v1 = core(kube)
@@ -90,7 +90,7 @@ def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApi) -> N
     assert v1.list_persistent_volume().items == []
 
 
-def test_a_null_value_takes_an_annotation_away(helm: Helm, kube: KubeApi) -> None:
+def test_a_null_value_takes_an_annotation_away(helm: Helm, kube: KubeApiServer) -> None:
     key = "service.beta.kubernetes.io/aws-load-balancer-internal"
     helm.install()
     service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
@@ -101,7 +101,9 @@ def test_a_null_value_takes_an_annotation_away(helm: Helm, kube: KubeApi) -> Non
     assert key not in service.metadata.annotations
 
 
-def test_a_changed_job_template_fails_until_the_job_is_gone(helm: Helm, kube: KubeApi) -> None:
+def test_a_changed_job_template_fails_until_the_job_is_gone(
+    helm: Helm, kube: KubeApiServer
+) -> None:
     helm.install()
     change = (
         "upgrade",
@@ -117,12 +119,14 @@ def test_a_changed_job_template_fails_until_the_job_is_gone(helm: Helm, kube: Ku
     assert "field is immutable" in err
     assert helm.status() == "failed"
     for job in [one["metadata"]["name"] for one in kube.state.all("jobs", SPACE)]:
-        kube.state.remove("jobs", kube.state.need("jobs", job, SPACE))
+        kube.state.remove("jobs", kube.state.require("jobs", job, SPACE))
     helm.ok(*change)
     assert helm.status() == "deployed"
 
 
-def test_a_killed_install_stays_pending_until_it_is_removed(helm: Helm, kube: KubeApi) -> None:
+def test_a_killed_install_stays_pending_until_it_is_removed(
+    helm: Helm, kube: KubeApiServer
+) -> None:
     kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
     process = helm.start(
         "install",
@@ -151,7 +155,7 @@ def test_a_killed_install_stays_pending_until_it_is_removed(helm: Helm, kube: Ku
     assert helm.status() == "deployed"
 
 
-def test_a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeApi) -> None:
+def test_a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeApiServer) -> None:
     helm.install()
     patch = {"data": {"whisk_api_host_name": "by-hand.example.com"}}
     core(kube).patch_namespaced_config_map("owdev-whisk.config", SPACE, patch)
@@ -173,7 +177,7 @@ def test_a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeAp
     assert data["whisk_api_host_name"] == "new.example.com"
 
 
-def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApi) -> None:
+def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApiServer) -> None:
     helm.install("--wait", "--timeout", "60s")
     kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
     process = helm.start(

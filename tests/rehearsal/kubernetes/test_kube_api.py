@@ -11,7 +11,7 @@ import urllib3
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import connect, core
 
 
@@ -26,18 +26,18 @@ def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[int, str]:
     return caught.value.status, str(caught.value.body)
 
 
-def test_the_ca_must_be_trusted(kube: KubeApi) -> None:
+def test_the_ca_must_be_trusted(kube: KubeApiServer) -> None:
     pool = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", retries=False)
     with pytest.raises(urllib3.exceptions.SSLError):
         pool.request("GET", kube.url + "/version")
 
 
-def test_a_wrong_token_is_401(kube: KubeApi) -> None:
+def test_a_wrong_token_is_401(kube: KubeApiServer) -> None:
     wrong = client.CoreV1Api(connect(kube, token="wrong"))
     assert refusal(wrong.list_namespace)[0] == 401
 
 
-def test_a_write_on_an_old_version_conflicts(kube: KubeApi) -> None:
+def test_a_write_on_an_old_version_conflicts(kube: KubeApiServer) -> None:
     v1 = core(kube)
     first = v1.create_namespaced_config_map("default", config_map("c"))
     v1.patch_namespaced_config_map("c", "default", {"data": {"a": "2"}})
@@ -48,14 +48,14 @@ def test_a_write_on_an_old_version_conflicts(kube: KubeApi) -> None:
     assert v1.read_namespaced_config_map("c", "default").data == {"a": "2"}
 
 
-def test_an_unchanged_write_keeps_the_version(kube: KubeApi) -> None:
+def test_an_unchanged_write_keeps_the_version(kube: KubeApiServer) -> None:
     v1 = core(kube)
     first = v1.create_namespaced_config_map("default", config_map("c"))
     again = v1.replace_namespaced_config_map("c", "default", first)
     assert again.metadata.resource_version == first.metadata.resource_version
 
 
-def test_creating_twice_in_no_namespace_or_under_a_bad_name_is_refused(kube: KubeApi) -> None:
+def test_creating_twice_in_no_namespace_or_under_a_bad_name_is_refused(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_config_map("default", config_map("c"))
     create = v1.create_namespaced_config_map
@@ -76,7 +76,7 @@ def test_creating_twice_in_no_namespace_or_under_a_bad_name_is_refused(kube: Kub
         ("role", ["core-0", "third"]),
     ],
 )
-def test_label_selectors(kube: KubeApi, selector: str, names: list[str]) -> None:
+def test_label_selectors(kube: KubeApiServer, selector: str, names: list[str]) -> None:
     v1 = core(kube)
     for name, labels in (("core-0", {"role": "core"}), ("plain", {}), ("third", {"role": "x"})):
         v1.create_namespaced_service_account(
@@ -89,13 +89,13 @@ def test_label_selectors(kube: KubeApi, selector: str, names: list[str]) -> None
     assert [one.metadata.name for one in found] == names
 
 
-def test_field_selectors(kube: KubeApi) -> None:
+def test_field_selectors(kube: KubeApiServer) -> None:
     found = core(kube).list_node(field_selector="metadata.name=invoker-1").items
     assert [one.metadata.name for one in found] == ["invoker-1"]
     assert refusal(core(kube).list_node, field_selector="nonsense")[0] == 400
 
 
-def test_tls_secrets_need_both_parts_and_valid_base64(kube: KubeApi) -> None:
+def test_tls_secrets_need_both_parts_and_valid_base64(kube: KubeApiServer) -> None:
     v1 = core(kube)
     secret: dict[str, Any] = {"metadata": {"name": "s"}, "type": "kubernetes.io/tls"}
     half = secret | {"stringData": {"tls.crt": "x"}}
@@ -111,7 +111,7 @@ def test_tls_secrets_need_both_parts_and_valid_base64(kube: KubeApi) -> None:
     assert refusal(v1.replace_namespaced_secret, "s", "default", kept)[0] == 422
 
 
-def test_a_watch_tells_changes_and_ends_in_time(kube: KubeApi) -> None:
+def test_a_watch_tells_changes_and_ends_in_time(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_config_map("default", config_map("first", labels={"w": "1"}))
 
@@ -130,7 +130,7 @@ def test_a_watch_tells_changes_and_ends_in_time(kube: KubeApi) -> None:
     assert seen == [("ADDED", "first"), ("ADDED", "second"), ("DELETED", "first")]
 
 
-def test_a_watch_from_a_forgotten_version_is_gone(kube: KubeApi) -> None:
+def test_a_watch_from_a_forgotten_version_is_gone(kube: KubeApiServer) -> None:
     del kube.state.changes[:5]
     stream = watch.Watch().stream(
         core(kube).list_namespaced_config_map, "default", resource_version="1", timeout_seconds=1
@@ -138,7 +138,7 @@ def test_a_watch_from_a_forgotten_version_is_gone(kube: KubeApi) -> None:
     assert refusal(list, stream)[0] == 410
 
 
-def test_a_status_is_written_by_its_subresource_only(kube: KubeApi) -> None:
+def test_a_status_is_written_by_its_subresource_only(kube: KubeApiServer) -> None:
     v1 = core(kube)
     service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
     v1.create_namespaced_service("default", service)
@@ -148,7 +148,7 @@ def test_a_status_is_written_by_its_subresource_only(kube: KubeApi) -> None:
     assert after.status.load_balancer.ingress[0].hostname == "h"
 
 
-def test_namespaces_take_their_contents_along(kube: KubeApi) -> None:
+def test_namespaces_take_their_contents_along(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespace({"metadata": {"name": "n"}})
     v1.create_namespaced_config_map("n", config_map("c"))
@@ -157,7 +157,7 @@ def test_namespaces_take_their_contents_along(kube: KubeApi) -> None:
     assert ("configmaps", "n", "c") not in kube.state.objects
 
 
-def test_patches_of_every_kind(kube: KubeApi) -> None:
+def test_patches_of_every_kind(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_config_map("default", config_map("c"))
     patch = v1.patch_namespaced_config_map

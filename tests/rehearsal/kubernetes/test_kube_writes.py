@@ -14,12 +14,12 @@ import urllib3
 from aws_setup.rehearsal.kubernetes.api import http_requests
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError
 from aws_setup.rehearsal.kubernetes.api.patches import strategic_merge
-from aws_setup.rehearsal.kubernetes.server import KubeApi
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import core, tool
 
 
 def apply(
-    api: KubeApi, manager: str, data: dict[str, str], *, force: bool = False
+    api: KubeApiServer, manager: str, data: dict[str, str], *, force: bool = False
 ) -> tuple[int, Any]:
     query = f"fieldManager={manager}&force={str(force).lower()}"
     pool = urllib3.PoolManager(ca_cert_data=api.ca_pem)
@@ -36,13 +36,13 @@ def apply(
     return answer.status, found.get("data", found.get("message"))
 
 
-def test_apply_creates_changes_and_gives_up_its_own_fields(kube: KubeApi) -> None:
+def test_apply_creates_changes_and_gives_up_its_own_fields(kube: KubeApiServer) -> None:
     assert apply(kube, "one", {"a": "1", "b": "1"}) == (201, {"a": "1", "b": "1"})
     core(kube).patch_namespaced_config_map("c", "default", {"data": {"other": "x"}})
     assert apply(kube, "one", {"a": "2"}) == (200, {"a": "2", "other": "x"})
 
 
-def test_apply_conflicts_over_another_managers_field_unless_forced(kube: KubeApi) -> None:
+def test_apply_conflicts_over_another_managers_field_unless_forced(kube: KubeApiServer) -> None:
     apply(kube, "one", {"a": "1"})
     assert apply(kube, "two", {"a": "1"})[0] == 200
     code, message = apply(kube, "two", {"a": "2"})
@@ -110,7 +110,7 @@ def test_protobuf_that_cannot_be_read_is_refused(body: bytes, code: int) -> None
     assert caught.value.code == code
 
 
-def test_kubectl_applies_shows_and_deletes(kube: KubeApi, tmp_path: Path) -> None:
+def test_kubectl_applies_shows_and_deletes(kube: KubeApiServer, tmp_path: Path) -> None:
     settings = tmp_path / "kubeconfig"
     settings.write_text(json.dumps(kube.kubeconfig()))
 

@@ -97,13 +97,13 @@ def test_it_lets_in_whoever_has_the_releases_key(
 def test_a_new_release_has_no_actions(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
     state = hooks.apis["zoo"].state
     install(state)
-    behind.door()
+    behind.tls_context()
     first = behind.whisk.store
-    behind.door()
+    behind.tls_context()
     assert behind.whisk.store is first
-    state.remove("services", state.need("services", "owdev-nginx", SPACE))
+    state.remove("services", state.require("services", "owdev-nginx", SPACE))
     install(state)
-    behind.door()
+    behind.tls_context()
     assert behind.whisk.store is not first
 
 
@@ -130,17 +130,17 @@ def test_an_imitated_machine_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> 
         machine = crowd.launch(
             "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), authorized_key=key
         )
-        machine.tree.write("/etc/kept", "still here")
+        machine.disk.write("/etc/kept", "still here")
         crowd.ensemble.running[ADDRESSES[0]] = machine
         crowd.power_off("i-0")
         assert crowd.ensemble.running == {}
-        assert not crowd.members["i-0"].on
+        assert not crowd.vms["i-0"].on
         crowd.power_on("i-0", public_ip=public_ip(7))
-        assert machine.tree.read("/etc/kept") == "still here"
+        assert machine.disk.read("/etc/kept") == "still here"
         config = crowd.ssh_config.read_text()
         assert f"Host {public_ip(7)}\n" in config
         assert public_ip(0) not in config.split()
         crowd.discard("i-0")
         crowd.discard("i-0")
-        assert not machine.tree.root.exists()
+        assert not machine.disk.root.exists()
         assert "HostKeyAlias" not in crowd.ssh_config.read_text()

@@ -153,8 +153,8 @@ def test_names_are_shared_with_triggers(whisk: OpenWhiskServer) -> None:
 
 
 def test_faults_come_as_often_as_they_were_ordered(whisk: OpenWhiskServer) -> None:
-    whisk.faults.waiting.append(Fault(HttpFaultKind.CONCURRENT, times=1))
-    whisk.faults.waiting.append(Fault(HttpFaultKind.STATUS, status=504, times=1))
+    whisk.faults.pending.append(Fault(HttpFaultKind.CONCURRENT, times=1))
+    whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=504, times=1))
     assert "Concurrent modification" in put(whisk)[1]["error"]
     assert put(whisk) == (504, None)
     assert put(whisk)[0] == 200

@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> Iterator[World]:
 
 def awake(place: World) -> Machine:
     """Return the machine once it has booted; a connection before that would count."""
-    while "Server listening" not in place.room.tree("i-0").read("/var/log/sshd.log"):
+    while "Server listening" not in place.room.disk("i-0").read("/var/log/sshd.log"):
         pass
     return place.machine()
 
@@ -51,7 +51,7 @@ def test_a_connection_breaks_once_and_the_next_one_holds(place: World) -> None:
     machine = awake(place)
     assert connections(machine) == 2
     assert connections(machine) == 1
-    assert place.room.revive() == []
+    assert place.room.reboot_crashed() == []
 
 
 @needs_machines
@@ -65,7 +65,7 @@ def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
 
     def revive() -> None:
         while not over.wait(0.05):
-            revived.extend(place.room.revive())
+            revived.extend(place.room.reboot_crashed())
 
     keeper = threading.Thread(target=revive)
     keeper.start()
@@ -133,7 +133,7 @@ def test_late_and_cut_are_counted() -> None:
     cloud = Cloud(Settings(speed=100, chaos=1))
     for step in range(30):
         draw_vm_faults(cloud, f"step {step}")
-    assert cloud.chaos is not None
+    assert cloud.random_faults is not None
     assert {FaultKind.LATE, FaultKind.CUT, FaultKind.REBOOT} <= {
-        hit.kind for hit in cloud.chaos.hits
+        hit.kind for hit in cloud.random_faults.injected
     }

@@ -11,8 +11,7 @@ from collections import Counter
 from typing import Any
 
 from aws_setup.rehearsal.aws.autoscaling.store import Group, GroupInstance, GroupsByRegion
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 RETRY_SECONDS = 60.0
 """Pause before a failed launch is tried again."""
@@ -36,46 +35,48 @@ COPIED_TEMPLATE_KEYS = (
 """What a launch template and RunInstances call alike."""
 
 
-def schedule_reconcile(cloud: Cloud, group: Group) -> None:
+def schedule_reconcile(cloud: CloudApi, group: Group) -> None:
     """Bring the group to its capacity after the usual delay."""
-    cloud.later("auto scaling instances", lambda: reconcile_group(cloud, group))
+    cloud.schedule("auto scaling instances", lambda: reconcile_group(cloud, group))
 
 
-def reconcile_group(cloud: Cloud, group: Group) -> None:
+def reconcile_group(cloud: CloudApi, group: Group) -> None:
     """Forget members that are gone, then launch or terminate what the capacity asks for."""
-    if group.leaving:
+    if group.deleting:
         return
     states = instance_states(cloud, group)
-    for key in [key for key in group.members if states.get(key, "terminated") in TERMINATED_STATES]:
-        del group.members[key]
-    surplus = list(group.members)[: max(0, len(group.members) - group.wanted)]
+    for key in [
+        key for key in group.instances if states.get(key, "terminated") in TERMINATED_STATES
+    ]:
+        del group.instances[key]
+    surplus = list(group.instances)[: max(0, len(group.instances) - group.desired)]
     if surplus:
         terminate(cloud, group, surplus)
     try:
-        while len(group.members) < group.wanted and "Launch" not in group.suspended:
+        while len(group.instances) < group.desired and "Launch" not in group.suspended:
             _launch_one(cloud, group)
     except AwsError as error:
         _failed(cloud, group, error)
 
 
-def instance_states(cloud: Cloud, group: Group) -> dict[str, str]:
+def instance_states(cloud: CloudApi, group: Group) -> dict[str, str]:
     """Return the EC2 state of each member that EC2 still knows."""
     known = cloud.backend("ec2", group.region)
     held = {
         one.id: one._state.name for room in known.reservations.values() for one in room.instances
     }
-    return {key: held[key] for key in group.members if key in held}
+    return {key: held[key] for key in group.instances if key in held}
 
 
-def terminate(cloud: Cloud, group: Group, ids: list[str]) -> None:
+def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
     """Terminate members; they are no longer the group's."""
     for key in ids:
-        del group.members[key]
+        del group.instances[key]
         add_activity(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
     cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
 
 
-def _launch_one(cloud: Cloud, group: Group) -> None:
+def _launch_one(cloud: CloudApi, group: Group) -> None:
     """Launch one instance in the emptiest zone; raises AwsError where every subnet refuses."""
     data = template_data(cloud, group)
     refusal: AwsError | None = None
@@ -89,7 +90,7 @@ def _launch_one(cloud: Cloud, group: Group) -> None:
             continue
         made = answer["Instances"][0]
         _add_reserved_tags(cloud, group, made["InstanceId"], data)
-        group.members[made["InstanceId"]] = GroupInstance(
+        group.instances[made["InstanceId"]] = GroupInstance(
             made["InstanceId"],
             made["InstanceType"],
             made["Placement"]["AvailabilityZone"],
@@ -103,7 +104,7 @@ def _launch_one(cloud: Cloud, group: Group) -> None:
 
 
 def _add_reserved_tags(
-    cloud: Cloud, group: Group, instance_id: str, version: dict[str, Any]
+    cloud: CloudApi, group: Group, instance_id: str, version: dict[str, Any]
 ) -> None:
     """Add the tags that only AWS may set."""
     shown = _shown_template(version)
@@ -115,8 +116,8 @@ def _add_reserved_tags(
     cloud.backend("ec2", group.region).create_tags([instance_id], tags)
 
 
-def _emptiest_first(cloud: Cloud, group: Group) -> list[str]:
-    held = Counter(one.zone for one in group.members.values())
+def _emptiest_first(cloud: CloudApi, group: Group) -> list[str]:
+    held = Counter(one.zone for one in group.instances.values())
     answer = cloud.call("ec2", "DescribeSubnets", region=group.region, SubnetIds=group.subnets)[
         "Subnets"
     ]
@@ -124,12 +125,12 @@ def _emptiest_first(cloud: Cloud, group: Group) -> list[str]:
     return sorted(group.subnets, key=lambda one: held[zones[one]])
 
 
-def template_data(cloud: Cloud, group: Group) -> dict[str, Any]:
+def template_data(cloud: CloudApi, group: Group) -> dict[str, Any]:
     """Return the launch template version that the group launches with, as described."""
     return find_template(cloud, group.region, group.template)
 
 
-def find_template(cloud: Cloud, region: str, asked: dict[str, Any]) -> dict[str, Any]:
+def find_template(cloud: CloudApi, region: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Return a launch template version; raises EC2's AwsError when it is not there."""
     named = {
         key: asked[key] for key in ("LaunchTemplateId", "LaunchTemplateName") if asked.get(key)
@@ -176,7 +177,7 @@ def _tags(group: Group, version: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def add_activity(cloud: Cloud, group: Group, text: str, status: str, why: str = "") -> None:
+def add_activity(cloud: CloudApi, group: Group, text: str, status: str, why: str = "") -> None:
     """Add an activity, newest first."""
     now = cloud.clock.today()
     group.activities.insert(
@@ -195,7 +196,7 @@ def add_activity(cloud: Cloud, group: Group, text: str, status: str, why: str = 
     )
 
 
-def _failed(cloud: Cloud, group: Group, error: AwsError) -> None:
+def _failed(cloud: CloudApi, group: Group, error: AwsError) -> None:
     """Note a failed launch and try again later; where time does not count, on the next change."""
     why = f"{error.message} ({error.code}). Launching EC2 instance failed."
     add_activity(cloud, group, "Launching a new EC2 instance", "Failed", why)
@@ -204,16 +205,16 @@ def _failed(cloud: Cloud, group: Group, error: AwsError) -> None:
         cloud.clock.after(RETRY_SECONDS, lambda: _retry_later(cloud, group))
 
 
-def _retry_later(cloud: Cloud, group: Group) -> None:
+def _retry_later(cloud: CloudApi, group: Group) -> None:
     group.retrying = False
     reconcile_group(cloud, group)
 
 
-def _replace_terminated(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _replace_terminated(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """After TerminateInstances: groups whose members went replace them."""
     ids = set(call.params.get("InstanceIds", []))
-    for group in cloud.room(GroupsByRegion).values():
-        if ids & set(group.members) and not group.leaving:
+    for group in cloud.store_of(GroupsByRegion).values():
+        if ids & set(group.instances) and not group.deleting:
             schedule_reconcile(cloud, group)
 
 

@@ -22,9 +22,8 @@ from aws_setup.rehearsal.aws.autoscaling.store import (
     validation_error,
 )
 from aws_setup.rehearsal.aws.iam import INTERNAL_CLIENT
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.permissions import is_denied
-from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 MAX_GROUPS_PER_PAGE = 50
 """Groups of a page unless MaxRecords asks otherwise; 100 at most."""
@@ -39,9 +38,9 @@ KEPT = {
 NOT_COVERED = ("MixedInstancesPolicy", "LaunchConfigurationName", "InstanceId")
 
 
-def create(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateAutoScalingGroup; instances follow after the usual delay."""
-    params, held = call.params, cloud.room(GroupsByRegion)
+    params, held = call.params, cloud.store_of(GroupsByRegion)
     name = params["AutoScalingGroupName"]
     if (call.region, name) in held:
         raise AwsError(
@@ -57,9 +56,9 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         f"{uuid.uuid4()}:autoScalingGroupName/{name}",
         region=call.region,
         created=cloud.clock.today(),
-        least=params["MinSize"],
-        most=params["MaxSize"],
-        wanted=params.get("DesiredCapacity", params["MinSize"]),
+        min_size=params["MinSize"],
+        max_size=params["MaxSize"],
+        desired=params.get("DesiredCapacity", params["MinSize"]),
         subnets=_subnets(cloud, call),
         template=_template(cloud, call),
         settings={key: params.get(key, default) for key, default in KEPT.items()},
@@ -71,7 +70,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def _subnets(cloud: Cloud, call: Call) -> list[str]:
+def _subnets(cloud: CloudApi, call: Call) -> list[str]:
     ids = [one for one in call.params.get("VPCZoneIdentifier", "").split(",") if one]
     if not ids:
         raise validation_error("At least one Availability Zone or VPC Subnet is required.")
@@ -82,7 +81,7 @@ def _subnets(cloud: Cloud, call: Call) -> list[str]:
     return ids
 
 
-def _template(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Return the launch template of a request; it and its version must exist."""
     for key in NOT_COVERED:
         if call.params.get(key):
@@ -114,15 +113,15 @@ def _template(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
-def describe_group(cloud: Cloud, group: Group) -> dict[str, Any]:
+def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
     """Return a group as DescribeAutoScalingGroups answers it."""
     answer = {
         "AutoScalingGroupName": group.name,
         "AutoScalingGroupARN": group.arn,
         "LaunchTemplate": group.template,
-        "MinSize": group.least,
-        "MaxSize": group.most,
-        "DesiredCapacity": group.wanted,
+        "MinSize": group.min_size,
+        "MaxSize": group.max_size,
+        "DesiredCapacity": group.desired,
         "AvailabilityZones": _zones(cloud, group),
         "VPCZoneIdentifier": ",".join(group.subnets),
         "LoadBalancerNames": [],
@@ -135,15 +134,15 @@ def describe_group(cloud: Cloud, group: Group) -> dict[str, Any]:
         "ServiceLinkedRoleARN": f"arn:aws:iam::{group.arn.split(':')[4]}:role/aws-service-role/"
         "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
     }
-    return answer | group.settings | ({"Status": "Delete in progress"} if group.leaving else {})
+    return answer | group.settings | ({"Status": "Delete in progress"} if group.deleting else {})
 
 
-def _zones(cloud: Cloud, group: Group) -> list[str]:
+def _zones(cloud: CloudApi, group: Group) -> list[str]:
     known = cloud.backend("ec2", group.region).subnets
     return sorted({zone for zone, held in known.items() if set(held) & set(group.subnets)})
 
 
-def instances(cloud: Cloud, group: Group) -> list[dict[str, Any]]:
+def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
     """Return the members of a group: in service once EC2 says that they run."""
     states = capacity.instance_states(cloud, group)
     return [
@@ -156,7 +155,7 @@ def instances(cloud: Cloud, group: Group) -> list[dict[str, Any]]:
             "LaunchTemplate": one.template,
             "ProtectedFromScaleIn": False,
         }
-        for one in group.members.values()
+        for one in group.instances.values()
     ]
 
 
@@ -166,7 +165,7 @@ def _lifecycle(state: str) -> str:
     return "Pending" if state == "pending" else "Terminating"
 
 
-def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAutoScalingGroups; unknown names are simply not in the answer."""
     names = call.params.get("AutoScalingGroupNames") or []
     found = [
@@ -181,7 +180,7 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"AutoScalingGroups": shown} | more
 
 
-def describe_instances(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_instances(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAutoScalingInstances."""
     ids = call.params.get("InstanceIds") or []
     found = [
@@ -193,22 +192,22 @@ def describe_instances(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"AutoScalingInstances": found}
 
 
-def update(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateAutoScalingGroup; a smaller maximum needs a smaller desired capacity."""
     group, params = group_of(cloud, call), call.params
-    if group.leaving:
+    if group.deleting:
         raise AwsError("ScalingActivityInProgress", "The group is being deleted")
-    least, most = params.get("MinSize", group.least), params.get("MaxSize", group.most)
-    wanted = params.get("DesiredCapacity")
-    wanted = min(max(group.wanted, least), most) if wanted is None else wanted
+    least, most = params.get("MinSize", group.min_size), params.get("MaxSize", group.max_size)
+    desired = params.get("DesiredCapacity")
+    desired = min(max(group.desired, least), most) if desired is None else desired
     subnets = _subnets(cloud, call) if params.get("VPCZoneIdentifier") else group.subnets
     template = _template(cloud, call) if params.get("LaunchTemplate") else group.template
-    before = group.least, group.most, group.wanted
-    group.least, group.most, group.wanted = least, most, wanted
+    before = group.min_size, group.max_size, group.desired
+    group.min_size, group.max_size, group.desired = least, most, desired
     try:
         group.check()
     except AwsError:
-        group.least, group.most, group.wanted = before
+        group.min_size, group.max_size, group.desired = before
         raise
     group.subnets, group.template = subnets, template
     group.settings |= {key: params[key] for key in KEPT if key in params}
@@ -216,26 +215,26 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def set_desired(cloud: Cloud, call: Call) -> dict[str, Any]:
+def set_desired(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer SetDesiredCapacity: between minimum and maximum."""
-    group, wanted = group_of(cloud, call), call.params["DesiredCapacity"]
-    if not group.least <= wanted <= group.most:
-        bound = "above max" if wanted > group.most else "below min"
+    group, desired = group_of(cloud, call), call.params["DesiredCapacity"]
+    if not group.min_size <= desired <= group.max_size:
+        bound = "above max" if desired > group.max_size else "below min"
         raise validation_error(
-            f"New SetDesiredCapacity value {wanted} is {bound} value for the AutoScalingGroup."
+            f"New SetDesiredCapacity value {desired} is {bound} value for the AutoScalingGroup."
         )
-    group.wanted = wanted
+    group.desired = desired
     capacity.schedule_reconcile(cloud, group)
     return {}
 
 
-def terminate_instance(cloud: Cloud, call: Call) -> dict[str, Any]:
+def terminate_instance(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer TerminateInstanceInAutoScalingGroup."""
     key = call.params["InstanceId"]
     for group in groups_of(cloud, call):
-        if key in group.members:
+        if key in group.instances:
             if call.params.get("ShouldDecrementDesiredCapacity"):
-                group.wanted = max(group.least, group.wanted - 1)
+                group.desired = max(group.min_size, group.desired - 1)
             capacity.terminate(cloud, group, [key])
             capacity.schedule_reconcile(cloud, group)
             return {"Activity": group.activities[0]}
@@ -244,47 +243,47 @@ def terminate_instance(cloud: Cloud, call: Call) -> dict[str, Any]:
     )
 
 
-def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteAutoScalingGroup: empty groups at once, others only by force."""
     group = group_of(cloud, call)
-    if group.leaving:
+    if group.deleting:
         raise AwsError(
             "ScalingActivityInProgress",
             "You cannot delete an AutoScalingGroup while there are scaling activities in progress "
             "for that group.",
         )
-    if group.members and not call.params.get("ForceDelete"):
+    if group.instances and not call.params.get("ForceDelete"):
         raise AwsError(
             "ResourceInUse",
             "You cannot delete an AutoScalingGroup while there are instances or pending Spot "
             "instance request(s) still in the group.",
         )
-    group.leaving = True
+    group.deleting = True
     ids = list(capacity.instance_states(cloud, group))
     if not ids:
         _remove_group(cloud, group)
     else:
         cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
-        cloud.later("instance terminated", lambda: _remove_group(cloud, group))
+        cloud.schedule("instance terminated", lambda: _remove_group(cloud, group))
     return {}
 
 
-def _remove_group(cloud: Cloud, group: Group) -> None:
-    cloud.room(GroupsByRegion).pop((group.region, group.name), None)
+def _remove_group(cloud: CloudApi, group: Group) -> None:
+    cloud.store_of(GroupsByRegion).pop((group.region, group.name), None)
 
 
-def activities(cloud: Cloud, call: Call) -> dict[str, Any]:
+def activities(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeScalingActivities of one group or of all, newest first."""
     name = call.params.get("AutoScalingGroupName")
     held = [one for one in groups_of(cloud, call) if name in (None, one.name)]
     return {"Activities": [activity for group in held for activity in group.activities]}
 
 
-def exists(cloud: Cloud) -> Iterable[Resource]:
+def list_resources(cloud: CloudApi) -> Iterable[Resource]:
     """List the groups; their instances bill, they do not."""
-    for group in cloud.room(GroupsByRegion).values():
+    for group in cloud.store_of(GroupsByRegion).values():
         tags = {key: value for key, (value, _) in group.tags.items()}
-        state = "Delete in progress" if group.leaving else ""
+        state = "Delete in progress" if group.deleting else ""
         yield Resource("autoscaling", "group", group.name, group.region, state=state, tags=tags)
 
 

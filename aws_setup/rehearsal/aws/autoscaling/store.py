@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
 @dataclass
@@ -29,9 +28,9 @@ class Group:
     arn: str
     region: str
     created: datetime
-    least: int
-    most: int
-    wanted: int
+    min_size: int
+    max_size: int
+    desired: int
     subnets: list[str]
     template: dict[str, Any]
     """The LaunchTemplate of the request: id or name, and version."""
@@ -39,25 +38,26 @@ class Group:
     """What is only kept and shown: health check, cooldown, termination policies."""
     tags: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Tag key to its value and whether new instances get it."""
-    members: dict[str, GroupInstance] = field(default_factory=dict)
+    instances: dict[str, GroupInstance] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)
     suspended: set[str] = field(default_factory=set)
-    leaving: bool = False
+    deleting: bool = False
     retrying: bool = False
     """Whether a failed launch is already going to be tried again."""
 
     def check(self) -> None:
         """Refuse sizes that do not fit each other."""
-        if self.least < 0 or self.most < 0:
+        if self.min_size < 0 or self.max_size < 0:
             raise validation_error("Sizes must not be negative")
-        if self.least > self.most:
+        if self.min_size > self.max_size:
             raise validation_error(
-                f"Max bound, {self.most}, must be greater than or equal to min bound, {self.least}"
+                f"Max bound, {self.max_size}, must be greater than or equal to min bound, "
+                f"{self.min_size}"
             )
-        if not self.least <= self.wanted <= self.most:
+        if not self.min_size <= self.desired <= self.max_size:
             raise validation_error(
-                f"Desired capacity:{self.wanted} must be between the specified min size:"
-                f"{self.least} and max size:{self.most}"
+                f"Desired capacity:{self.desired} must be between the specified min size:"
+                f"{self.min_size} and max size:{self.max_size}"
             )
 
 
@@ -70,10 +70,10 @@ def validation_error(message: str) -> AwsError:
     return AwsError("ValidationError", message)
 
 
-def group_of(cloud: Cloud, call: Call) -> Group:
+def group_of(cloud: CloudApi, call: Call) -> Group:
     """Return the group that a call names; raises ValidationError, as Auto Scaling does."""
     name = call.params["AutoScalingGroupName"]
-    group = cloud.room(GroupsByRegion).get((call.region, name))
+    group = cloud.store_of(GroupsByRegion).get((call.region, name))
     if group is None:
         raise validation_error(
             f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
@@ -81,9 +81,9 @@ def group_of(cloud: Cloud, call: Call) -> Group:
     return group
 
 
-def groups_of(cloud: Cloud, call: Call) -> list[Group]:
+def groups_of(cloud: CloudApi, call: Call) -> list[Group]:
     """Return the groups of the call's region, by name."""
-    held = cloud.room(GroupsByRegion).items()
+    held = cloud.store_of(GroupsByRegion).items()
     return [group for (region, _), group in sorted(held) if region == call.region]
 
 
@@ -133,28 +133,28 @@ def matches(group: Group, filters: Iterable[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _group(cloud: Cloud, call: Call, tag: Mapping[str, Any]) -> Group:
-    group = cloud.room(GroupsByRegion).get((call.region, str(tag["ResourceId"])))
+def _group(cloud: CloudApi, call: Call, tag: Mapping[str, Any]) -> Group:
+    group = cloud.store_of(GroupsByRegion).get((call.region, str(tag["ResourceId"])))
     if group is None:
         raise validation_error(f"Group {tag['ResourceId']} not found")
     return group
 
 
-def create_or_update(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_or_update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateOrUpdateTags."""
     for tag in call.params["Tags"]:
         add_tags(_group(cloud, call, tag), [tag])
     return {}
 
 
-def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteTags."""
     for tag in call.params["Tags"]:
         _group(cloud, call, tag).tags.pop(tag["Key"], None)
     return {}
 
 
-def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeTags with the filters auto-scaling-group, key, value."""
     found = [tag for group in groups_of(cloud, call) for tag in tag_list(group)]
     names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
@@ -165,13 +165,13 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"Tags": found}
 
 
-def suspend(cloud: Cloud, call: Call) -> dict[str, Any]:
+def suspend(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer SuspendProcesses; only Launch has an effect here."""
     group_of(cloud, call).suspended |= set(call.params.get("ScalingProcesses") or ["Launch"])
     return {}
 
 
-def resume(cloud: Cloud, call: Call) -> dict[str, Any]:
+def resume(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ResumeProcesses."""
     group = group_of(cloud, call)
     group.suspended -= set(call.params.get("ScalingProcesses") or group.suspended)

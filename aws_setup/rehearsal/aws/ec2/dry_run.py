@@ -8,8 +8,7 @@ from __future__ import annotations
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.aws.ec2.reference_checks import known_ids
 from aws_setup.rehearsal.core.consistency import NOT_FOUND_BY_ID_PREFIX, ec2_ids_in, id_prefix
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 ACTIONS = (
     "AssociateRouteTable",
@@ -41,7 +40,7 @@ ACTIONS = (
 """EC2's actions that the scripts use, that have DryRun and whose ids only moto checks."""
 
 
-def _check_ids_exist(cloud: Cloud, call: Call) -> None:
+def _check_ids_exist(cloud: CloudApi, call: Call) -> None:
     """Let a dry run be refused for the first id that does not exist."""
     if not call.params.get("DryRun"):
         return
@@ -53,7 +52,7 @@ def _check_ids_exist(cloud: Cloud, call: Call) -> None:
             )
 
 
-def _check_association_exists(cloud: Cloud, call: Call) -> None:
+def _check_association_exists(cloud: CloudApi, call: Call) -> None:
     """DisassociateRouteTable: the association must exist."""
     wanted, tables = call.params["AssociationId"], ec2_backend(cloud, call).route_tables.values()
     known = {one["RouteTableAssociationId"] for table in tables for one in table.associations}

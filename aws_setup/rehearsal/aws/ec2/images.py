@@ -13,9 +13,8 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
 from aws_setup.rehearsal.aws.ec2.lookup import tags_for
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.settings import ACCOUNT, Image
-from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 PUBLISHER = "111122223333"
 """Account that owns the configured AMIs (an example number of AWS's documentation)."""
@@ -41,9 +40,9 @@ class Images(dict[tuple[str, str], dict[str, Any]]):
     numbers = itertools.count(1)
 
 
-def start(cloud: Cloud) -> None:
+def start(cloud: CloudApi) -> None:
     """Publish the configured AMIs."""
-    images = cloud.room(Images)
+    images = cloud.store_of(Images)
     for image in cloud.settings.images:
         images[image.region, image.id] = _published(image)
 
@@ -86,17 +85,17 @@ def _disk(device: str, size: int, *, delete: bool) -> dict[str, Any]:
     return {"DeviceName": device, "Ebs": ebs}
 
 
-def find_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
+def find_image(cloud: CloudApi, region: str, image_id: str) -> dict[str, Any]:
     """Return an AMI; raises InvalidAMIID.Malformed or .NotFound (EC2 error codes)."""
     if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", image_id):
         raise AwsError("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
-    found = cloud.room(Images).get((region, image_id))
+    found = cloud.store_of(Images).get((region, image_id))
     if found is None:
         raise AwsError("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     return found
 
 
-def launchable_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]:
+def launchable_image(cloud: CloudApi, region: str, image_id: str) -> dict[str, Any]:
     """Return an AMI that can be launched; raises InvalidAMIID.Unavailable while it is copied."""
     image = find_image(cloud, region, image_id)
     if image["State"] != "available":
@@ -105,13 +104,13 @@ def launchable_image(cloud: Cloud, region: str, image_id: str) -> dict[str, Any]
     return image
 
 
-def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     asked = call.params.get("ImageIds", [])
     if asked:
         items = [find_image(cloud, call.region, image_id) for image_id in asked]
     else:
         items = [
-            image for (region, _), image in cloud.room(Images).items() if region == call.region
+            image for (region, _), image in cloud.store_of(Images).items() if region == call.region
         ]
         if not call.params.get("IncludeDeprecated"):
             items = [image for image in items if _is_listed(image)]
@@ -127,10 +126,10 @@ def _is_listed(image: dict[str, Any]) -> bool:
     return ends > datetime.now(UTC)
 
 
-def _copy(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _copy(cloud: CloudApi, call: Call) -> dict[str, Any]:
     params = call.params
     source = find_image(cloud, params["SourceRegion"], params["SourceImageId"])
-    images = cloud.room(Images)
+    images = cloud.store_of(Images)
     new_id = f"ami-{next(images.numbers):017x}"
     copied = source | {
         "ImageId": new_id,
@@ -142,24 +141,24 @@ def _copy(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
     copied.pop("DeprecationTime", None)
     images[call.region, new_id] = copied
-    cloud.later("image available", lambda: copied.update(State="available"))
+    cloud.schedule("image available", lambda: copied.update(State="available"))
     return {"ImageId": new_id}
 
 
-def _deregister(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _deregister(cloud: CloudApi, call: Call) -> dict[str, Any]:
     image = find_image(cloud, call.region, call.params["ImageId"])
     if image["OwnerId"] != ACCOUNT:
         message = f"You do not own the image '{image['ImageId']}'"
         raise AwsError("AuthFailure", message, status=403)
-    del cloud.room(Images)[call.region, image["ImageId"]]
+    del cloud.store_of(Images)[call.region, image["ImageId"]]
     return {"Return": True}
 
 
-def exists(cloud: Cloud) -> list[Resource]:
+def list_resources(cloud: CloudApi) -> list[Resource]:
     """List the account's own AMIs, whose snapshots are billed."""
     return [
         Resource("ec2", "image", image_id, region, str(image["State"]), bills=True)
-        for (region, image_id), image in cloud.room(Images).items()
+        for (region, image_id), image in cloud.store_of(Images).items()
         if image["OwnerId"] == ACCOUNT
     ]
 

@@ -19,8 +19,7 @@ from aws_setup.rehearsal.aws.ec2.launch import (
     requested_interfaces,
 )
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, tags_for, used_addresses
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LISTED_AFTER_TERMINATION_SECONDS = 3600
 """Seconds for which a terminated instance stays listed."""
@@ -76,20 +75,20 @@ def set_state(instance: Any, name: str) -> None:
     instance._state.name, instance._state.code = name, CODES[name]
 
 
-def _run(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _run(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2, launch = ec2_backend(cloud, call), check_run_instances(cloud, call)
     for address in used_addresses(ec2, launch.subnet):
         launch.subnet._subnet_ips.setdefault(address, None)
         launch.subnet._unused_ips.discard(address)
-    asked = cloud.room(RequestedAddresses)
+    asked = cloud.store_of(RequestedAddresses)
     asked.add(private_address(launch.params))
     # moto gives freed addresses away first: it would be those, of thousands, that were fixed.
     launch.subnet._unused_ips -= asked
-    made = cloud.look(call, "RunInstances", **_request(launch))
+    made = cloud.ask_action(call, "RunInstances", **_request(launch))
     ids = [one["InstanceId"] for one in made["Instances"]]
     for instance in ec2.get_multi_instances_by_id(ids):
         _complete_instance(instance, launch)
-        cloud.later("instance running", _launch_instances(instance))
+        cloud.schedule("instance running", _launch_instances(instance))
     return describe.describe_reservation(ec2, ec2.reservations[made["ReservationId"]])
 
 
@@ -188,13 +187,13 @@ def loopback_address(interface: Any) -> str:
     return "127." + str(interface.private_ip_address).partition(".")[2]
 
 
-def _check_run(cloud: Cloud, call: Call) -> None:
+def _check_run(cloud: CloudApi, call: Call) -> None:
     """Let a dry run be refused for what the real one would be refused for."""
     if call.params.get("DryRun"):
         _disks(check_run_instances(cloud, call))
 
 
-def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2, filters = ec2_backend(cloud, call), call.params.get("Filters", [])
     wanted = set(call.params.get("InstanceIds", []))
     if wanted and call.params.get("MaxResults"):
@@ -210,7 +209,7 @@ def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     return paginate(call, [one for one in kept if one["Instances"]], "Reservations")
 
 
-def _terminate(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _terminate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2, ids = ec2_backend(cloud, call), call.params["InstanceIds"]
     instances = ec2.get_multi_instances_by_id(ids)
     for instance in instances:
@@ -223,7 +222,7 @@ def _terminate(cloud: Cloud, call: Call) -> dict[str, Any]:
         before = _state(instance)
         if instance.state not in ("shutting-down", "terminated"):
             set_state(instance, "shutting-down")
-            cloud.later("instance terminated", _finish_termination(cloud, ec2, instance))
+            cloud.schedule("instance terminated", _finish_termination(cloud, ec2, instance))
         change = {"InstanceId": instance.id, "PreviousState": before}
         changes.append(change | {"CurrentState": _state(instance)})
     cloud.backend("autoscaling", call.region).notify_terminate_instances(ids)
@@ -234,7 +233,7 @@ def _state(instance: Any) -> dict[str, Any]:
     return {"Code": instance.state_code, "Name": instance.state}
 
 
-def _finish_termination(cloud: Cloud, ec2: Any, instance: Any) -> Any:
+def _finish_termination(cloud: CloudApi, ec2: Any, instance: Any) -> Any:
     def forget() -> None:
         for key, reservation in list(ec2.reservations.items()):
             if instance in reservation.instances:
@@ -252,7 +251,7 @@ def _finish_termination(cloud: Cloud, ec2: Any, instance: Any) -> Any:
     return end
 
 
-def _check_ids(cloud: Cloud, call: Call) -> None:
+def _check_ids(cloud: CloudApi, call: Call) -> None:
     """Refuse ids that do not exist, before a dry run is allowed."""
     known = {i.id for i in ec2_backend(cloud, call).all_instances()}
     missing = [one for one in call.params.get("InstanceIds", []) if one not in known]
@@ -286,13 +285,13 @@ class ConsoleOutput:
     read: Callable[[str], str] = staticmethod(lambda instance_id: "")
 
 
-def _output(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _output(cloud: CloudApi, call: Call) -> dict[str, Any]:
     wanted = call.params["InstanceId"]
     instance = ec2_backend(cloud, call).get_instance_by_id(wanted)
     if instance is None:
         message = f"The instance ID '{wanted}' does not exist"
         raise AwsError("InvalidInstanceID.NotFound", message)
-    printed = "" if instance.state == "pending" else cloud.room(ConsoleOutput).read(wanted)
+    printed = "" if instance.state == "pending" else cloud.store_of(ConsoleOutput).read(wanted)
     answer: dict[str, Any] = {"InstanceId": wanted, "Timestamp": datetime.now(UTC)}
     if printed:
         answer["Output"] = base64.b64encode(printed.encode()[-LIMIT:]).decode()

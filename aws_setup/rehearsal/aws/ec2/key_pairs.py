@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 FILTERS = {"key-name": "KeyName", "key-pair-id": "KeyPairId", "fingerprint": "KeyFingerprint"}
 
@@ -48,7 +47,7 @@ def created_fingerprint(private_key: bytes) -> str:
     return hashlib.sha1(der, usedforsecurity=False).digest().hex(":")
 
 
-def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     pair = ec2_backend(cloud, call).key_pairs[answer["KeyName"]]
     if pair.key_type == "ed25519":
         key = load_ssh_private_key(pair.material, None)
@@ -59,15 +58,15 @@ def _created(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
     answer["KeyFingerprint"] = pair.key_fingerprint
 
 
-def _imported(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _imported(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     pair = ec2_backend(cloud, call).key_pairs[answer["KeyName"]]
     pair.key_fingerprint = imported_fingerprint(pair.material_public)
     answer["KeyFingerprint"] = pair.key_fingerprint
 
 
-def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     params = call.params
-    shown = cloud.look(
+    shown = cloud.ask_action(
         call, "DescribeKeyPairs", IncludePublicKey=bool(params.get("IncludePublicKey"))
     )
     items = shown["KeyPairs"]
@@ -84,7 +83,7 @@ def _not_found(name: str) -> AwsError:
     return AwsError("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
 
 
-def _delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """DeleteKeyPair: by name or id; a key pair that is not there counts as deleted."""
     pairs = ec2_backend(cloud, call).key_pairs
     wanted = {call.params.get("KeyName"), call.params.get("KeyPairId")}

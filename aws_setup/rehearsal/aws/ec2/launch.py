@@ -19,8 +19,7 @@ from aws_setup.rehearsal.aws.ec2.lookup import (
     find_subnet,
     tags_for,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 USER_DATA_LIMIT = 16 * 1024
 """Bytes of user data before base64 (EC2 user guide, "Run commands at launch")."""
@@ -41,7 +40,7 @@ class CheckedLaunch:
     template: Any = None
 
 
-def check_run_instances(cloud: Cloud, call: Call) -> CheckedLaunch:
+def check_run_instances(cloud: CloudApi, call: Call) -> CheckedLaunch:
     """Check a RunInstances request; raises AwsError with AWS's code for what is wrong."""
     ec2 = ec2_backend(cloud, call)
     template = _template(ec2, call.params)
@@ -92,7 +91,7 @@ def _merged(template: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _check_extras(cloud: Cloud, ec2: Any, params: dict[str, Any]) -> None:
+def _check_extras(cloud: CloudApi, ec2: Any, params: dict[str, Any]) -> None:
     key = params.get("KeyName")
     if key and key not in ec2.key_pairs:
         raise AwsError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
@@ -115,7 +114,7 @@ def check_tag(key: str, value: str) -> None:
         raise AwsError("InvalidParameterValue", message)
 
 
-def _check_profile(cloud: Cloud, profile: dict[str, str]) -> None:
+def _check_profile(cloud: CloudApi, profile: dict[str, str]) -> None:
     name = profile.get("Name") or profile.get("Arn", "").rpartition("/")[2]
     known = {p.name for p in cloud.backend("iam").instance_profiles.values()}
     if name and name not in known:
@@ -170,7 +169,7 @@ def _groups(ec2: Any, params: dict[str, Any], subnet: Any) -> list[Any]:
     return groups or [ec2.get_default_security_group(subnet.vpc_id)]
 
 
-def _count(cloud: Cloud, call: Call, ec2: Any, params: dict[str, Any], subnet: Any) -> int:
+def _count(cloud: CloudApi, call: Call, ec2: Any, params: dict[str, Any], subnet: Any) -> int:
     """Return how many are started: as many as fit, from MinCount to MaxCount."""
     least, most = int(call.params.get("MinCount", 1)), int(call.params.get("MaxCount", 1))
     if not 1 <= least <= most:

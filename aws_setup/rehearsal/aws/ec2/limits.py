@@ -10,8 +10,7 @@ import functools
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 STANDARD = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
 """Families that count against the quota of standard instances, L-1216C47A."""
@@ -20,7 +19,7 @@ COUNTED_STATES = ("pending", "running")
 """States in which an instance counts (EC2 user guide, "On-Demand Instance quotas")."""
 
 
-def vcpus_used(cloud: Cloud, region: str) -> int:
+def vcpus_used(cloud: CloudApi, region: str) -> int:
     """Return the vCPUs of the standard instances that run or start in a region."""
     return sum(
         vcpus(instance.instance_type)
@@ -29,13 +28,13 @@ def vcpus_used(cloud: Cloud, region: str) -> int:
     )
 
 
-def remaining_instances(cloud: Cloud, region: str, instance_type: str) -> int:
+def remaining_instances(cloud: CloudApi, region: str, instance_type: str) -> int:
     """Return how many more instances of a type the vCPU quota allows."""
     each = vcpus(instance_type)
     return max(0, (cloud.settings.quotas.vcpus - vcpus_used(cloud, region)) // each)
 
 
-def vcpu_limit_exceeded(cloud: Cloud) -> AwsError:
+def vcpu_limit_exceeded(cloud: CloudApi) -> AwsError:
     """Return the error of a launch that exceeds the vCPU quota."""
     limit = cloud.settings.quotas.vcpus
     message = (
@@ -45,18 +44,18 @@ def vcpu_limit_exceeded(cloud: Cloud) -> AwsError:
     return AwsError("VcpuLimitExceeded", message)
 
 
-def _addresses(cloud: Cloud, call: Call) -> None:
+def _addresses(cloud: CloudApi, call: Call) -> None:
     if len(ec2_backend(cloud, call).addresses) >= cloud.settings.quotas.elastic_ips:
         message = "The maximum number of addresses has been reached."
         raise AwsError("AddressLimitExceeded", message)
 
 
-def _vpcs(cloud: Cloud, call: Call) -> None:
+def _vpcs(cloud: CloudApi, call: Call) -> None:
     if len(ec2_backend(cloud, call).vpcs) >= cloud.settings.quotas.vpcs:
         raise AwsError("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
 
 
-def _gateways(cloud: Cloud, call: Call) -> None:
+def _gateways(cloud: CloudApi, call: Call) -> None:
     if len(ec2_backend(cloud, call).internet_gateways) >= cloud.settings.quotas.internet_gateways:
         message = "The maximum number of internet gateways has been reached."
         raise AwsError("InternetGatewayLimitExceeded", message)
@@ -79,7 +78,7 @@ def vcpus(instance_type: str) -> int:
     return int(INSTANCE_TYPES[instance_type]["VCpuInfo"]["DefaultVCpus"])
 
 
-def is_offered(cloud: Cloud, region: str, zone: str, instance_type: str) -> bool:
+def is_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -> bool:
     """Say whether a zone offers an instance type."""
     if instance_type in cloud.settings.not_offered.get(zone, []):
         return False
@@ -94,7 +93,7 @@ def _offered(region: str) -> frozenset[tuple[str, str]]:
     return frozenset((offer["Location"], offer["InstanceType"]) for offer in offers)
 
 
-def check_offered(cloud: Cloud, region: str, zone: str, instance_type: str) -> None:
+def check_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -> None:
     """Refuse a type that the zone does not offer; raises Unsupported."""
     if not is_offered(cloud, region, zone, instance_type):
         message = (
@@ -104,7 +103,7 @@ def check_offered(cloud: Cloud, region: str, zone: str, instance_type: str) -> N
         raise AwsError("Unsupported", message)
 
 
-def check_capacity(cloud: Cloud, zone: str, instance_type: str) -> None:
+def check_capacity(cloud: CloudApi, zone: str, instance_type: str) -> None:
     """Refuse where a fault says that there is no capacity."""
     if cloud.faults.no_capacity(zone, instance_type):
         message = (
@@ -114,7 +113,7 @@ def check_capacity(cloud: Cloud, zone: str, instance_type: str) -> None:
         raise AwsError("InsufficientInstanceCapacity", message, status=500)
 
 
-def _offerings(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _offerings(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """Take out what the settings say a zone does not offer."""
     answer["InstanceTypeOfferings"] = [
         offer

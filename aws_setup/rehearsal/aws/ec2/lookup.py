@@ -6,12 +6,11 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.moto import backends_by_region
-from aws_setup.rehearsal.core.types import AwsError, Call, Resource
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 
-def ec2_backend(cloud: Cloud, call: Call) -> Any:
+def ec2_backend(cloud: CloudApi, call: Call) -> Any:
     """Return moto's EC2 backend of the call's region."""
     return cloud.backend("ec2", call.region)
 
@@ -120,7 +119,7 @@ def has_internet_gateway(ec2: Any, vpc_id: str) -> bool:
     return any(gw.vpc and gw.vpc.id == vpc_id for gw in ec2.internet_gateways.values())
 
 
-def exists(cloud: Cloud) -> Iterator[Resource]:
+def list_resources(cloud: CloudApi) -> Iterator[Resource]:
     """List EC2's resources in every region that was used."""
     for region, ec2 in backends_by_region("ec2").items():
         for kind, items, bills in _kinds(ec2):

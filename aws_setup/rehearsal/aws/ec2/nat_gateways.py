@@ -20,8 +20,7 @@ from aws_setup.rehearsal.aws.ec2.lookup import (
     set_address,
     tags_for,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LISTED_AFTER_DELETION_SECONDS = 3600
 """Seconds for which a deleted or failed gateway stays listed."""
@@ -38,7 +37,7 @@ class ReleasingAddresses(set[str]):
     """Allocation ids whose gateway is gone but which are not free yet."""
 
 
-def _create(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _create(cloud: CloudApi, call: Call) -> dict[str, Any]:
     params = call.params
     ec2 = ec2_backend(cloud, call)
     subnet = find_subnet(ec2, params["SubnetId"])
@@ -58,14 +57,14 @@ def _create(cloud: Cloud, call: Call) -> dict[str, Any]:
     _complete_gateway(ec2, nat, params.get("PrivateIpAddress") or next(free_addresses(ec2, subnet)))
     nat.state = "pending"
     if failure:
-        cloud.later("nat available", lambda: _fail(cloud, ec2, nat, failure))
+        cloud.schedule("nat available", lambda: _fail(cloud, ec2, nat, failure))
     else:
-        cloud.later("nat available", lambda: _set_state(nat, "available", when="pending"))
-    described = cloud.look(call, "DescribeNatGateways", NatGatewayIds=[nat.id])
+        cloud.schedule("nat available", lambda: _set_state(nat, "available", when="pending"))
+    described = cloud.ask_action(call, "DescribeNatGateways", NatGatewayIds=[nat.id])
     return {"NatGateway": described["NatGateways"][0], "ClientToken": params.get("ClientToken", "")}
 
 
-def _check_quota_and_addresses(cloud: Cloud, ec2: Any, subnet: Any) -> None:
+def _check_quota_and_addresses(cloud: CloudApi, ec2: Any, subnet: Any) -> None:
     if not count_free_addresses(ec2, subnet):
         message = f"There are not enough free addresses in subnet '{subnet.id}'"
         raise AwsError("InsufficientFreeAddressesInSubnet", message)
@@ -111,7 +110,7 @@ def _set_state(nat: Any, state: str, *, when: str) -> None:
         nat.state = state
 
 
-def _fail(cloud: Cloud, ec2: Any, nat: Any, failure: tuple[str, str]) -> None:
+def _fail(cloud: CloudApi, ec2: Any, nat: Any, failure: tuple[str, str]) -> None:
     if nat.state == "pending":
         nat.state = "failed"
         nat.failure_code, nat.failure_message = failure
@@ -121,29 +120,29 @@ def _fail(cloud: Cloud, ec2: Any, nat: Any, failure: tuple[str, str]) -> None:
         )
 
 
-def _delete(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2 = ec2_backend(cloud, call)
     nat = _get(ec2, call.params["NatGatewayId"])
     if nat.state in ("pending", "available"):
         nat.state = "deleting"
-        cloud.later("nat deleted", lambda: _finish(cloud, ec2, nat))
+        cloud.schedule("nat deleted", lambda: _finish(cloud, ec2, nat))
     elif nat.state == "failed":
         _finish(cloud, ec2, nat)
     return {"NatGatewayId": nat.id}
 
 
-def _finish(cloud: Cloud, ec2: Any, nat: Any) -> None:
+def _finish(cloud: CloudApi, ec2: Any, nat: Any) -> None:
     """Let the gateway be deleted: its interface goes, its address comes free a little later."""
     nat.state = "deleted"
     nat.delete_time = utcnow()
     ec2.enis.pop(nat._eni.id, None)
-    leaving = cloud.room(ReleasingAddresses)
+    leaving = cloud.store_of(ReleasingAddresses)
     freed = {str(a.allocation_id) for a in ec2.addresses if a.eni is nat._eni}
     for address in ec2.addresses:
         if address.allocation_id in freed:
             address.eni = address.association_id = None
     leaving.update(freed)
-    cloud.later("address free after nat", lambda: leaving.difference_update(freed))
+    cloud.schedule("address free after nat", lambda: leaving.difference_update(freed))
     cloud.clock.after_real(
         LISTED_AFTER_DELETION_SECONDS, lambda: ec2.nat_gateways.pop(nat.id, None)
     )
@@ -155,7 +154,7 @@ def _get(ec2: Any, nat_id: str) -> Any:
     return ec2.nat_gateways[nat_id]
 
 
-def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2 = ec2_backend(cloud, call)
     for nat_id in call.params.get("NatGatewayIds", []):
         _get(ec2, nat_id)
@@ -164,7 +163,7 @@ def _describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     return paginate(call, found, "NatGateways")
 
 
-def _mark_blackhole_routes(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _mark_blackhole_routes(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """Show routes whose target is gone as blackholes (VPC user guide, route table concepts)."""
     ec2 = ec2_backend(cloud, call)
     for table in answer["RouteTables"]:

@@ -16,11 +16,10 @@ from aws_setup.rehearsal.aws.ec2.lookup import (
 )
 from aws_setup.rehearsal.aws.ec2.nat_gateways import ReleasingAddresses
 from aws_setup.rehearsal.core.consistency import NOT_FOUND_BY_ID_PREFIX, id_prefix
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
-def known_ids(cloud: Cloud, call: Call) -> dict[str, set[str]]:
+def known_ids(cloud: CloudApi, call: Call) -> dict[str, set[str]]:
     """Return the ids that exist, by the beginning of the id."""
     ec2 = ec2_backend(cloud, call)
     return {
@@ -35,11 +34,11 @@ def known_ids(cloud: Cloud, call: Call) -> dict[str, set[str]]:
         "lt": set(ec2.launch_templates),
         "vol": set(ec2.volumes),
         "eni": set(ec2.enis),
-        "ami": {image for region, image in cloud.room(Images) if region == call.region},
+        "ami": {image for region, image in cloud.store_of(Images) if region == call.region},
     }
 
 
-def _check_tagged_resources(cloud: Cloud, call: Call) -> None:
+def _check_tagged_resources(cloud: CloudApi, call: Call) -> None:
     """CreateTags and DeleteTags: every resource must exist."""
     known = known_ids(cloud, call)
     for resource in call.params.get("Resources", []):
@@ -48,14 +47,14 @@ def _check_tagged_resources(cloud: Cloud, call: Call) -> None:
             raise AwsError(NOT_FOUND_BY_ID_PREFIX[prefix], f"The ID '{resource}' does not exist")
 
 
-def _check_vpc_of_group(cloud: Cloud, call: Call) -> None:
+def _check_vpc_of_group(cloud: CloudApi, call: Call) -> None:
     """CreateSecurityGroup: the VPC must exist."""
     vpc = call.params.get("VpcId", "")
     if vpc and vpc not in ec2_backend(cloud, call).vpcs:
         raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
 
 
-def _check_attach_gateway(cloud: Cloud, call: Call) -> None:
+def _check_attach_gateway(cloud: CloudApi, call: Call) -> None:
     """AttachInternetGateway: a VPC has one gateway, a gateway one VPC."""
     ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
     wanted = call.params["InternetGatewayId"]
@@ -67,7 +66,7 @@ def _check_attach_gateway(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidParameterValue", message)
 
 
-def _check_launch_template(cloud: Cloud, call: Call) -> None:
+def _check_launch_template(cloud: CloudApi, call: Call) -> None:
     """DeleteLaunchTemplate, DescribeLaunchTemplates: ids and names must exist."""
     ec2, params = ec2_backend(cloud, call), call.params
     ids = [params.get("LaunchTemplateId"), *params.get("LaunchTemplateIds", [])]
@@ -82,7 +81,7 @@ def _check_launch_template(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidLaunchTemplateName.NotFoundException", message)
 
 
-def _check_subnet_zone(cloud: Cloud, call: Call) -> None:
+def _check_subnet_zone(cloud: CloudApi, call: Call) -> None:
     """CreateSubnet: the zone must be one of the region."""
     names, ids = _zones(cloud, call)
     asked = call.params.get("AvailabilityZone", "")
@@ -95,7 +94,7 @@ def _check_subnet_zone(cloud: Cloud, call: Call) -> None:
         raise AwsError("InvalidParameterValue", message)
 
 
-def _check_zone_names(cloud: Cloud, call: Call) -> None:
+def _check_zone_names(cloud: CloudApi, call: Call) -> None:
     """DescribeAvailabilityZones: zones that are asked for must exist."""
     names, ids = _zones(cloud, call)
     asked = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
@@ -105,12 +104,12 @@ def _check_zone_names(cloud: Cloud, call: Call) -> None:
         raise AwsError("InvalidParameterValue", message)
 
 
-def _zones(cloud: Cloud, call: Call) -> tuple[list[str], list[str]]:
+def _zones(cloud: CloudApi, call: Call) -> tuple[list[str], list[str]]:
     zones: list[Any] = ec2_backend(cloud, call).describe_availability_zones()
     return [zone.name for zone in zones], [zone.zone_id for zone in zones]
 
 
-def _check_not_local_route(cloud: Cloud, call: Call) -> None:
+def _check_not_local_route(cloud: CloudApi, call: Call) -> None:
     """DeleteRoute: the local route stays."""
     table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
     wanted = call.params.get("DestinationCidrBlock")
@@ -120,7 +119,7 @@ def _check_not_local_route(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidParameterValue", message)
 
 
-def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """CreateTags, DeleteTags: moto's launch templates keep the tags that they were made with."""
     for template in ec2_backend(cloud, call).launch_templates.values():
         template.tags = template.get_tags()
@@ -146,7 +145,7 @@ def _dependency_violation(kind: str, name: str) -> AwsError:
     return AwsError("DependencyViolation", message)
 
 
-def _check_vpc_unused(cloud: Cloud, call: Call) -> None:
+def _check_vpc_unused(cloud: CloudApi, call: Call) -> None:
     """DeleteVpc: only the default group, the main route table and the default ACL go with it."""
     ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
     if vpc not in ec2.vpcs:
@@ -163,7 +162,7 @@ def _is_main(table: Any) -> bool:
     return bool(table.main_association_id)
 
 
-def _check_gateway_unused(cloud: Cloud, call: Call) -> None:
+def _check_gateway_unused(cloud: CloudApi, call: Call) -> None:
     """DetachInternetGateway: not while public addresses are mapped."""
     vpc, gateway_id = call.params["VpcId"], call.params["InternetGatewayId"]
     gateway = ec2_backend(cloud, call).internet_gateways.get(gateway_id)
@@ -177,13 +176,13 @@ def _check_gateway_unused(cloud: Cloud, call: Call) -> None:
         raise AwsError("DependencyViolation", message)
 
 
-def _check_subnet_unused(cloud: Cloud, call: Call) -> None:
+def _check_subnet_unused(cloud: CloudApi, call: Call) -> None:
     """DeleteSubnet: not while it holds network interfaces, NAT gateways' included."""
     if network_interfaces_in(ec2_backend(cloud, call), subnet=call.params["SubnetId"]):
         raise _dependency_violation("subnet", call.params["SubnetId"])
 
 
-def _check_group_unused(cloud: Cloud, call: Call) -> None:
+def _check_group_unused(cloud: CloudApi, call: Call) -> None:
     """DeleteSecurityGroup: not the default one, not while used or referenced."""
     ec2, wanted = ec2_backend(cloud, call), call.params.get("GroupId", "")
     if not wanted:
@@ -203,14 +202,14 @@ def _references_group(group: Any, wanted: str) -> bool:
     return any((rule.source_group or {}).get("GroupId") == wanted for rule in rules)
 
 
-def _check_route_table_unused(cloud: Cloud, call: Call) -> None:
+def _check_route_table_unused(cloud: CloudApi, call: Call) -> None:
     """DeleteRouteTable: neither the main one nor one that is associated."""
     table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
     if table is not None and (_is_main(table) or table._associations):
         raise _dependency_violation("routeTable", table.id)
 
 
-def _check_address_unused(cloud: Cloud, call: Call) -> None:
+def _check_address_unused(cloud: CloudApi, call: Call) -> None:
     """ReleaseAddress: not while associated, and not in the first seconds after its NAT's end."""
     allocation = call.params.get("AllocationId", "")
     if not allocation:
@@ -219,12 +218,12 @@ def _check_address_unused(cloud: Cloud, call: Call) -> None:
     if address.association_id:
         message = f"Address {address.public_ip} is in use."
         raise AwsError("InvalidIPAddress.InUse", message)
-    if allocation in cloud.room(ReleasingAddresses):
+    if allocation in cloud.store_of(ReleasingAddresses):
         message = "You do not have permission to access the specified resource."
         raise AwsError("AuthFailure", message)
 
 
-def _check_interface_detached(cloud: Cloud, call: Call) -> None:
+def _check_interface_detached(cloud: CloudApi, call: Call) -> None:
     """DeleteNetworkInterface: not while it is attached."""
     eni = ec2_backend(cloud, call).enis.get(call.params["NetworkInterfaceId"])
     if eni is not None and eni.status == "in-use":

@@ -9,26 +9,25 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.instances import loopback_address, set_state
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, find_subnet
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
-def _vpc_pending(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _vpc_pending(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     vpc = ec2_backend(cloud, call).vpcs[answer["Vpc"]["VpcId"]]
     _pending(cloud, vpc, "vpc", answer["Vpc"])
 
 
-def _subnet_pending(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _subnet_pending(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     subnet = find_subnet(ec2_backend(cloud, call), answer["Subnet"]["SubnetId"])
     _pending(cloud, subnet, "subnet", answer["Subnet"])
 
 
-def _pending(cloud: Cloud, made: Any, latency: str, shown: dict[str, Any]) -> None:
+def _pending(cloud: CloudApi, made: Any, latency: str, shown: dict[str, Any]) -> None:
     made.state = shown["State"] = "pending"
-    cloud.later(latency, lambda: setattr(made, "state", "available"))
+    cloud.schedule(latency, lambda: setattr(made, "state", "available"))
 
 
-def _disassociate_deleted_subnet(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _disassociate_deleted_subnet(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """A deleted subnet is no longer associated with its route table."""
     for table in ec2_backend(cloud, call).route_tables.values():
         for key, target in list(table._associations.items()):
@@ -36,7 +35,7 @@ def _disassociate_deleted_subnet(cloud: Cloud, call: Call, answer: dict[str, Any
                 del table._associations[key]
 
 
-def _stop(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
     def stopped(instance: Any) -> None:
         if instance.state == "stopping":
             instance.stop()
@@ -48,12 +47,12 @@ def _stop(cloud: Cloud, call: Call) -> dict[str, Any]:
         before = _state(instance)
         if instance.state in ("pending", "running"):
             set_state(instance, "stopping")
-            cloud.later("instance stopped", lambda one=instance: stopped(one))
+            cloud.schedule("instance stopped", lambda one=instance: stopped(one))
         changes.append(_change(instance, before))
     return {"StoppingInstances": changes}
 
 
-def _start(cloud: Cloud, call: Call) -> dict[str, Any]:
+def _start(cloud: CloudApi, call: Call) -> dict[str, Any]:
     def running(instance: Any) -> None:
         if instance.state == "pending":
             set_state(instance, "running")
@@ -66,12 +65,12 @@ def _start(cloud: Cloud, call: Call) -> dict[str, Any]:
             for interface in instance.nics.values():
                 interface.public_ip = interface.public_ip and loopback_address(interface)
             set_state(instance, "pending")
-            cloud.later("instance running", lambda one=instance: running(one))
+            cloud.schedule("instance running", lambda one=instance: running(one))
         changes.append(_change(instance, before))
     return {"StartingInstances": changes}
 
 
-def _named_instances(cloud: Cloud, call: Call, *, allowed: tuple[str, ...]) -> list[Any]:
+def _named_instances(cloud: CloudApi, call: Call, *, allowed: tuple[str, ...]) -> list[Any]:
     """Return the instances that a call names; raises IncorrectInstanceState."""
     chosen: list[Any] = ec2_backend(cloud, call).get_multi_instances_by_id(
         call.params["InstanceIds"]

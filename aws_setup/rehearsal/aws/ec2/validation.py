@@ -8,9 +8,8 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.launch import check_tag
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
-from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.protocol import operation_model
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 _FILTER = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
 """How botocore's model documents the name of a filter."""
@@ -24,7 +23,7 @@ def documented_filters(action: str) -> frozenset[str]:
     return frozenset(_FILTER.findall(shape.documentation))
 
 
-def _route(cloud: Cloud, call: Call) -> None:
+def _route(cloud: CloudApi, call: Call) -> None:
     """CreateRoute: the target must exist and belong to the table's VPC."""
     ec2, params = ec2_backend(cloud, call), call.params
     nat_id, gateway_id = params.get("NatGatewayId"), params.get("GatewayId", "")
@@ -40,7 +39,7 @@ def _route(cloud: Cloud, call: Call) -> None:
         raise AwsError("InvalidParameterValue", message)
 
 
-def _associate(cloud: Cloud, call: Call) -> None:
+def _associate(cloud: CloudApi, call: Call) -> None:
     """AssociateRouteTable: a subnet has one table (EC2 error code Resource.AlreadyAssociated)."""
     wanted, subnet = call.params["RouteTableId"], call.params.get("SubnetId")
     for table in ec2_backend(cloud, call).route_tables.values():
@@ -52,7 +51,7 @@ def _associate(cloud: Cloud, call: Call) -> None:
             raise AwsError("Resource.AlreadyAssociated", message)
 
 
-def _filters(cloud: Cloud, call: Call) -> None:
+def _filters(cloud: CloudApi, call: Call) -> None:
     """Refuse unknown filters also where nothing exists that moto could try them on."""
     known = documented_filters(call.action)
     for one in call.params.get("Filters") or call.params.get("Filter", []):
@@ -61,20 +60,20 @@ def _filters(cloud: Cloud, call: Call) -> None:
             raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
 
 
-def _group_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _group_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """CreateSecurityGroup answers with the tags it was given."""
     group = ec2_backend(cloud, call).get_security_group_from_id(answer["GroupId"])
     answer["Tags"] = [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()]
 
 
-def _template_tags(cloud: Cloud, call: Call, answer: dict[str, Any]) -> None:
+def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """CreateLaunchTemplate: the template's own tags are no part of what it launches."""
     made = ec2_backend(cloud, call).launch_templates[answer["LaunchTemplate"]["LaunchTemplateId"]]
     data = made.get_version(1).data
     data["TagSpecifications"] = call.params["LaunchTemplateData"].get("TagSpecifications", [])
 
 
-def _tags(cloud: Cloud, call: Call) -> None:
+def _tags(cloud: CloudApi, call: Call) -> None:
     """Tags of create calls and CreateTags: reserved, too long and misplaced ones are refused."""
     specifications = call.params.get("TagSpecifications", [])
     for specification in specifications:

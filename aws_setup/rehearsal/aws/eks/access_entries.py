@@ -21,8 +21,7 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 POLICY_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 POLICIES = (
@@ -40,12 +39,12 @@ RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
 """Beginnings that EKS keeps for itself in user and group names."""
 
 
-def caller_arn(cloud: Cloud, call: Call) -> str:
+def caller_arn(cloud: CloudApi, call: Call) -> str:
     """Return the ARN of the IAM user or role that made a call."""
     return str(cloud.settings.principal)
 
 
-def create_bootstrap_entry(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def create_bootstrap_entry(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Give the creator of a cluster the access entry that bootstrapping promises."""
     setup = cluster.document["accessConfig"]
     if setup["authenticationMode"] == "CONFIG_MAP":
@@ -57,7 +56,7 @@ def create_bootstrap_entry(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     notify_access_changed(cloud, cluster)
 
 
-def notify_access_changed(cloud: Cloud, cluster: Cluster) -> None:
+def notify_access_changed(cloud: CloudApi, cluster: Cluster) -> None:
     """Tell the API server's player who may come in, several seconds later as on EKS."""
 
     def act() -> None:
@@ -67,7 +66,7 @@ def notify_access_changed(cloud: Cloud, cluster: Cluster) -> None:
         }
         cluster_hooks(cloud).access_changed(cluster=cluster.name, entries=entries)
 
-    cloud.later("access entry", act)
+    cloud.schedule("access entry", act)
 
 
 def check_api_mode(cluster: Cluster) -> None:
@@ -81,7 +80,7 @@ def check_api_mode(cluster: Cluster) -> None:
 
 
 def add_access_entry(
-    cloud: Cloud,
+    cloud: CloudApi,
     call: Call,
     cluster: Cluster,
     principal: str,
@@ -110,7 +109,7 @@ def add_access_entry(
     return cluster.entries[principal]
 
 
-def create_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateAccessEntry; the principal must exist and have no entry yet."""
     params = call.params
     cluster = _cluster(cloud, call)
@@ -149,13 +148,13 @@ def _check(params: Document, kind: str) -> None:
             )
 
 
-def _cluster(cloud: Cloud, call: Call) -> Cluster:
+def _cluster(cloud: CloudApi, call: Call) -> Cluster:
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     check_api_mode(cluster)
     return cluster
 
 
-def _entry(cloud: Cloud, call: Call) -> tuple[Cluster, AccessEntry]:
+def _entry(cloud: CloudApi, call: Call) -> tuple[Cluster, AccessEntry]:
     cluster = _cluster(cloud, call)
     entry = cluster.entries.get(call.params["principalArn"])
     if entry is None:
@@ -163,12 +162,12 @@ def _entry(cloud: Cloud, call: Call) -> tuple[Cluster, AccessEntry]:
     return cluster, entry
 
 
-def describe_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAccessEntry."""
     return {"accessEntry": response_copy(_entry(cloud, call)[1].document)}
 
 
-def list_access_entries(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_access_entries(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAccessEntries, of one access policy only where that is asked for."""
     policy = call.params.get("associatedPolicyArn")
     entries = _cluster(cloud, call).entries
@@ -176,7 +175,7 @@ def list_access_entries(cloud: Cloud, call: Call) -> dict[str, Any]:
     return paginate("accessEntries", sorted(named), call.params)
 
 
-def update_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateAccessEntry: groups and user name of an entry."""
     cluster, entry = _entry(cloud, call)
     _check(call.params, entry.document["type"])
@@ -186,7 +185,7 @@ def update_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"accessEntry": response_copy(entry.document)}
 
 
-def delete_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteAccessEntry."""
     cluster, entry = _entry(cloud, call)
     del cluster.entries[entry.document["principalArn"]]
@@ -194,7 +193,7 @@ def delete_access_entry(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def associate_access_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
+def associate_access_policy(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer AssociateAccessPolicy; only STANDARD entries take policies."""
     cluster, entry = _entry(cloud, call)
     policy, scope = call.params["policyArn"], call.params["accessScope"]
@@ -215,7 +214,7 @@ def associate_access_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
-def _associate(cloud: Cloud, entry: AccessEntry, policy: str, scope: Document) -> Document:
+def _associate(cloud: CloudApi, entry: AccessEntry, policy: str, scope: Document) -> Document:
     before = entry.policies.get(policy, {})
     entry.policies[policy] = {
         "policyArn": policy,
@@ -226,7 +225,7 @@ def _associate(cloud: Cloud, entry: AccessEntry, policy: str, scope: Document) -
     return entry.policies[policy]
 
 
-def disassociate_access_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
+def disassociate_access_policy(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DisassociateAccessPolicy."""
     cluster, entry = _entry(cloud, call)
     if entry.policies.pop(call.params["policyArn"], None) is None:
@@ -235,7 +234,7 @@ def disassociate_access_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def list_associated_access_policies(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_associated_access_policies(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAssociatedAccessPolicies."""
     cluster, entry = _entry(cloud, call)
     found = paginate(
@@ -245,7 +244,7 @@ def list_associated_access_policies(cloud: Cloud, call: Call) -> dict[str, Any]:
     return named | found
 
 
-def list_access_policies(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_access_policies(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAccessPolicies."""
     found = [{"name": name, "arn": POLICY_PREFIX + name} for name in POLICIES]
     return paginate("accessPolicies", found, call.params)

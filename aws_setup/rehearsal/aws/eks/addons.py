@@ -24,15 +24,14 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 SETTLED_STATES = ("ACTIVE", "DEGRADED")
 UNCHECKED_HEALTH: Document = {"status": "ACTIVE", "health": {}}
 """What an add-on is between its change and the first look at its health."""
 
 
-def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateAddon: CREATING until the latency is over, then ACTIVE or DEGRADED."""
     params = call.params
     cluster = region_store(cloud, call).cluster(params["clusterName"])
@@ -51,11 +50,11 @@ def create_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
             document.update(UNCHECKED_HEALTH)
             refresh_addons(cloud, cluster)
 
-    cloud.later("addon active", settle)
+    cloud.schedule("addon active", settle)
     return {"addon": response_copy(document)}
 
 
-def _document(cloud: Cloud, call: Call, cluster: Cluster, one: AddonInfo) -> Document:
+def _document(cloud: CloudApi, call: Call, cluster: Cluster, one: AddonInfo) -> Document:
     params = call.params
     role = params.get("serviceAccountRoleArn")
     document = {
@@ -100,7 +99,7 @@ def _values(params: Document) -> str | None:
     return str(text) if text else None
 
 
-def _associations(cloud: Cloud, call: Call, cluster: Cluster, document: Document) -> list[str]:
+def _associations(cloud: CloudApi, call: Call, cluster: Cluster, document: Document) -> list[str]:
     """Make the Pod Identity associations that a request asks for and return their ARNs."""
     asked = call.params.get("podIdentityAssociations") or []
     if asked and call.params.get("serviceAccountRoleArn"):
@@ -121,7 +120,7 @@ def _associations(cloud: Cloud, call: Call, cluster: Cluster, document: Document
     ]
 
 
-def _find_addon(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+def _find_addon(cloud: CloudApi, call: Call) -> tuple[Cluster, Document]:
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     name = call.params["addonName"]
     if name not in cluster.addons:
@@ -133,7 +132,7 @@ def _find_addon(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
     return cluster, cluster.addons[name]
 
 
-def refresh_addons(cloud: Cloud, cluster: Cluster) -> None:
+def refresh_addons(cloud: CloudApi, cluster: Cluster) -> None:
     """Judge anew every add-on that is not on its way somewhere, and tell who plays Kubernetes."""
     for document in cluster.addons.values():
         if document["status"] not in SETTLED_STATES:
@@ -145,7 +144,9 @@ def refresh_addons(cloud: Cloud, cluster: Cluster) -> None:
             _notify_addon_changed(cloud, cluster, document, document["status"])
 
 
-def _notify_addon_changed(cloud: Cloud, cluster: Cluster, document: Document, status: str) -> None:
+def _notify_addon_changed(
+    cloud: CloudApi, cluster: Cluster, document: Document, status: str
+) -> None:
     cluster_hooks(cloud).addon_changed(
         cluster=cluster.name,
         addon=document["addonName"],
@@ -154,7 +155,7 @@ def _notify_addon_changed(cloud: Cloud, cluster: Cluster, document: Document, st
     )
 
 
-def _issue(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -> Document:
+def _issue(cloud: CloudApi, cluster: Cluster, one: AddonInfo, document: Document) -> Document:
     """Return what is wrong with an add-on: no node to run on, or no permission to work with."""
     nodes = any(
         group.document["status"] in {"ACTIVE", "UPDATING"}
@@ -174,20 +175,20 @@ def _issue(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -
     }
 
 
-def describe_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAddon with its present health."""
     cluster, document = _find_addon(cloud, call)
     refresh_addons(cloud, cluster)
     return {"addon": response_copy(document)}
 
 
-def list_addons(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_addons(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAddons, by name."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     return paginate("addons", sorted(cluster.addons), call.params)
 
 
-def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateAddon: another version, role or configuration."""
     cluster, document = _find_addon(cloud, call)
     if document["status"] not in SETTLED_STATES:
@@ -207,11 +208,11 @@ def update_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
         refresh_addons(cloud, cluster)
 
     answer = {"update": response_copy(update.document)}
-    cloud.later("addon active", finish)
+    cloud.schedule("addon active", finish)
     return answer
 
 
-def _changes(cloud: Cloud, call: Call, one: AddonInfo) -> Document:
+def _changes(cloud: CloudApi, call: Call, one: AddonInfo) -> Document:
     params = call.params
     changes: Document = {}
     if params.get("addonVersion"):
@@ -225,16 +226,16 @@ def _changes(cloud: Cloud, call: Call, one: AddonInfo) -> Document:
     return changes
 
 
-def delete_addon(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteAddon; its Pod Identity associations go with it."""
     cluster, document = _find_addon(cloud, call)
     if document["status"] != "DELETING":
         document["status"] = "DELETING"
-        cloud.later("addon deleted", lambda: _remove_addon(cloud, cluster, document))
+        cloud.schedule("addon deleted", lambda: _remove_addon(cloud, cluster, document))
     return {"addon": response_copy(document)}
 
 
-def _remove_addon(cloud: Cloud, cluster: Cluster, document: Document) -> None:
+def _remove_addon(cloud: CloudApi, cluster: Cluster, document: Document) -> None:
     owned = [
         k for k, v in cluster.associations.items() if v.get("ownerArn") == document["addonArn"]
     ]
@@ -260,7 +261,9 @@ EBS_POLICIES = {
 """Either of them lets the EBS CSI driver work (EBS CSI page)."""
 
 
-def has_aws_credentials(cloud: Cloud, cluster: Cluster, one: AddonInfo, document: Document) -> bool:
+def has_aws_credentials(
+    cloud: CloudApi, cluster: Cluster, one: AddonInfo, document: Document
+) -> bool:
     """Say whether the driver is allowed to work, by one of the three ways."""
     return (
         _web_identity(cloud, cluster, one, str(document.get("serviceAccountRoleArn", "")))
@@ -272,12 +275,12 @@ def has_aws_credentials(cloud: Cloud, cluster: Cluster, one: AddonInfo, document
     )
 
 
-def _allowed(cloud: Cloud, arn: str) -> bool:
+def _allowed(cloud: CloudApi, arn: str) -> bool:
     role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1])
     return role is not None and bool(EBS_POLICIES & iam.visible_policies(cloud, role))
 
 
-def _web_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo, arn: str) -> bool:
+def _web_identity(cloud: CloudApi, cluster: Cluster, one: AddonInfo, arn: str) -> bool:
     """Check the role's trust, and that IAM knows the cluster's OIDC issuer as a provider."""
     role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1]) if arn else None
     if role is None or not _allowed(cloud, arn):
@@ -293,7 +296,7 @@ def _web_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo, arn: str) -> b
     return iam.trusts_web_identity(role, provider=provider, claims=wanted)
 
 
-def _pod_identity(cloud: Cloud, cluster: Cluster, one: AddonInfo) -> bool:
+def _pod_identity(cloud: CloudApi, cluster: Cluster, one: AddonInfo) -> bool:
     """Check the association of the service account; it needs the agent on the nodes."""
     if POD_IDENTITY_AGENT not in cluster.addons:
         return False

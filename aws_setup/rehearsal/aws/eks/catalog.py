@@ -14,8 +14,7 @@ from typing import Any
 from aws_setup.rehearsal.aws.eks import responses
 from aws_setup.rehearsal.aws.eks.responses import paginate
 from aws_setup.rehearsal.aws.eks.store import current_date
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 DEFAULT_VERSION = "1.35"
 """What CreateCluster takes without a version."""
@@ -75,7 +74,7 @@ def supported_versions(day: date) -> tuple[str, ...]:
     return tuple(one.name for one in KUBERNETES_VERSIONS if one.status(day) != "UNSUPPORTED")
 
 
-def check_version(cloud: Cloud, version: str | None) -> str:
+def check_version(cloud: CloudApi, version: str | None) -> str:
     """Return the version of a new cluster; raises InvalidParameterException when EKS refuses it."""
     if version is None:
         return DEFAULT_VERSION
@@ -96,7 +95,7 @@ def _wanted(release: KubernetesVersion, params: dict[str, Any], day: date) -> bo
     return listed or release.status(day) != "UNSUPPORTED"
 
 
-def describe_cluster_versions(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_cluster_versions(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeClusterVersions; unsupported versions only where they are asked for."""
     day = current_date(cloud)
     found = [one.described(day) for one in KUBERNETES_VERSIONS if _wanted(one, call.params, day)]
@@ -198,7 +197,7 @@ def find_addon_info(name: str) -> AddonInfo:
     return ADDON_CATALOG[name]
 
 
-def describe_addon_versions(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_addon_versions(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonVersions; an unknown name or version yields an empty list."""
     params = call.params
     known = list(supported_versions(current_date(cloud)))
@@ -214,7 +213,7 @@ def describe_addon_versions(cloud: Cloud, call: Call) -> dict[str, Any]:
     return paginate("addons", found, params)
 
 
-def describe_addon_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_addon_configuration(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonConfiguration; the schema accepts any object."""
     one = ADDON_CATALOG.get(call.params["addonName"])
     version = call.params["addonVersion"]

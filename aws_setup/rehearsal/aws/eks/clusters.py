@@ -23,13 +23,12 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
-def create_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateCluster: check everything, then CREATING until the latency is over."""
     params = call.params
     validation.check_name(params["name"])
@@ -46,11 +45,11 @@ def create_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
         _document(cloud, call, version), creator=access_entries.caller_arn(cloud, call)
     )
     here.clusters[cluster.name] = cluster
-    cloud.later("cluster active", lambda: _finish(cloud, call, cluster))
+    cloud.schedule("cluster active", lambda: _finish(cloud, call, cluster))
     return {"cluster": response_copy(cluster.document)}
 
 
-def _document(cloud: Cloud, call: Call, version: str) -> Document:
+def _document(cloud: CloudApi, call: Call, version: str) -> Document:
     params = call.params
     return {
         "name": params["name"],
@@ -74,7 +73,7 @@ def _document(cloud: Cloud, call: Call, version: str) -> Document:
     }
 
 
-def _network(cloud: Cloud, call: Call) -> Document:
+def _network(cloud: CloudApi, call: Call) -> Document:
     """Check the resourcesVpcConfig of a request and return the one that is described."""
     asked = call.params["resourcesVpcConfig"]
     found = validation.check_subnets(cloud, call, asked.get("subnetIds", []))
@@ -114,7 +113,7 @@ def logging_document(asked: Document) -> Document:
     return {"clusterLogging": lists + ([{"types": off, "enabled": False}] if off else [])}
 
 
-def _finish(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def _finish(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Make a cluster ACTIVE, or FAILED when its network went away meanwhile (API_ClusterIssue)."""
     try:
         _activate(cloud, call, cluster)
@@ -123,7 +122,7 @@ def _finish(cloud: Cloud, call: Call, cluster: Cluster) -> None:
         cluster.document |= {"status": "FAILED", "health": {"issues": [issue]}}
 
 
-def _activate(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def _activate(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Bring a cluster up: security group, interfaces, endpoint, CA and OIDC issuer appear."""
     network = cluster.vpc
     group = create_cluster_security_group(cloud, call, name=cluster.name, vpc_id=network["vpcId"])
@@ -148,19 +147,19 @@ def _activate(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     access_entries.create_bootstrap_entry(cloud, call, cluster)
 
 
-def describe_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeCluster."""
     return {
         "cluster": response_copy(region_store(cloud, call).cluster(call.params["name"]).document)
     }
 
 
-def list_clusters(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_clusters(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListClusters, by name."""
     return paginate("clusters", sorted(region_store(cloud, call).clusters), call.params)
 
 
-def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteCluster: refused while it has node groups, is protected or busy."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     if cluster.document["deletionProtection"]:
@@ -176,11 +175,11 @@ def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
         )
     if cluster.status != "DELETING":
         cluster.document["status"] = "DELETING"
-        cloud.later("cluster deleted", lambda: _remove_cluster(cloud, call, cluster))
+        cloud.schedule("cluster deleted", lambda: _remove_cluster(cloud, call, cluster))
     return {"cluster": response_copy(cluster.document)}
 
 
-def _remove_cluster(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def _remove_cluster(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Remove a cluster with its interfaces and its security group."""
     remove_interfaces(cloud, call, cluster)
     remove_security_group(cloud, call, cluster)
@@ -200,7 +199,7 @@ INTERFACES = 2
 """Network interfaces of a control plane; EKS makes two to four of them, in different zones."""
 
 
-def create_cluster_security_group(cloud: Cloud, call: Call, *, name: str, vpc_id: str) -> str:
+def create_cluster_security_group(cloud: CloudApi, call: Call, *, name: str, vpc_id: str) -> str:
     """Make the cluster security group, which lets its members talk to each other."""
     number = secrets.randbelow(10**10)
     made = call_ec2(
@@ -236,7 +235,12 @@ def _tags(kind: str, name: str, number: int) -> list[dict[str, Any]]:
 
 
 def create_control_plane_interfaces(
-    cloud: Cloud, call: Call, *, name: str, subnets: Sequence[Mapping[str, Any]], groups: list[str]
+    cloud: CloudApi,
+    call: Call,
+    *,
+    name: str,
+    subnets: Sequence[Mapping[str, Any]],
+    groups: list[str],
 ) -> list[str]:
     """Make the control plane's network interfaces, each in another zone, and return their ids."""
     by_zone = {one["AvailabilityZone"]: one["SubnetId"] for one in reversed(subnets)}
@@ -255,7 +259,7 @@ def create_control_plane_interfaces(
     return made
 
 
-def _attach(cloud: Cloud, call: Call, ids: Sequence[str]) -> None:
+def _attach(cloud: CloudApi, call: Call, ids: Sequence[str]) -> None:
     """Mark the interfaces as attached by EKS: the user can neither detach nor delete them."""
     backend = cloud.backend("ec2", call.region)
     for one in ids:
@@ -264,7 +268,7 @@ def _attach(cloud: Cloud, call: Call, ids: Sequence[str]) -> None:
         interface.requester_managed = True
 
 
-def remove_interfaces(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def remove_interfaces(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Delete the control plane's interfaces; those that are gone already are fine."""
     backend = cloud.backend("ec2", call.region)
     for one in cluster.interfaces:
@@ -274,7 +278,7 @@ def remove_interfaces(cloud: Cloud, call: Call, cluster: Cluster) -> None:
     cluster.interfaces.clear()
 
 
-def remove_security_group(cloud: Cloud, call: Call, cluster: Cluster) -> None:
+def remove_security_group(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Delete the cluster security group; EKS leaves it behind when something still uses it."""
     group_id = cluster.vpc.get("clusterSecurityGroupId")
     try:

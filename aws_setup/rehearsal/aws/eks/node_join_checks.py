@@ -13,8 +13,7 @@ from typing import Any
 from aws_setup.rehearsal.aws import iam
 from aws_setup.rehearsal.aws.eks import validation
 from aws_setup.rehearsal.aws.eks.store import Cluster, Nodegroup, call_ec2
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 NODE_POLICIES = {
     "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
@@ -23,7 +22,7 @@ NODE_POLICIES = {
 """Either of them lets a node join (create-node-role page)."""
 
 
-def _routes(cloud: Cloud, call: Call, subnet_id: str, vpc_id: str) -> list[dict[str, Any]]:
+def _routes(cloud: CloudApi, call: Call, subnet_id: str, vpc_id: str) -> list[dict[str, Any]]:
     """Return the routes of a subnet: of its own table, else of the VPC's main one."""
     for name, value in (("association.subnet-id", subnet_id), ("association.main", "true")):
         filters = [{"Name": name, "Values": [value]}, {"Name": "vpc-id", "Values": [vpc_id]}]
@@ -33,7 +32,7 @@ def _routes(cloud: Cloud, call: Call, subnet_id: str, vpc_id: str) -> list[dict[
     return []
 
 
-def _default_route(cloud: Cloud, call: Call, subnet: dict[str, Any]) -> dict[str, Any]:
+def _default_route(cloud: CloudApi, call: Call, subnet: dict[str, Any]) -> dict[str, Any]:
     """Return the subnet's working route to the internet; empty for none."""
     for route in _routes(cloud, call, subnet["SubnetId"], subnet["VpcId"]):
         if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
@@ -41,7 +40,7 @@ def _default_route(cloud: Cloud, call: Call, subnet: dict[str, Any]) -> dict[str
     return {}
 
 
-def public_subnet_without_addresses(cloud: Cloud, call: Call, group: Nodegroup) -> str:
+def public_subnet_without_addresses(cloud: CloudApi, call: Call, group: Nodegroup) -> str:
     """Return a subnet with a route to the internet gateway that assigns no public address."""
     for subnet in validation.check_subnets(cloud, call, group.document["subnets"]):
         gateway = _default_route(cloud, call, subnet).get("GatewayId", "")
@@ -51,7 +50,7 @@ def public_subnet_without_addresses(cloud: Cloud, call: Call, group: Nodegroup) 
 
 
 def can_join(
-    cloud: Cloud,
+    cloud: CloudApi,
     call: Call,
     *,
     cluster: Cluster,
@@ -68,7 +67,7 @@ def can_join(
 
 
 def _can_reach_api_server(
-    cloud: Cloud, call: Call, cluster: Cluster, nodes: list[dict[str, Any]]
+    cloud: CloudApi, call: Call, cluster: Cluster, nodes: list[dict[str, Any]]
 ) -> bool:
     """Check the endpoint: private with DNS in the VPC, or public and open to the nodes."""
     if cluster.vpc["endpointPrivateAccess"]:
@@ -85,7 +84,7 @@ def _can_reach_api_server(
     )
 
 
-def _source_addresses(cloud: Cloud, call: Call, nodes: list[dict[str, Any]]) -> Iterator[str]:
+def _source_addresses(cloud: CloudApi, call: Call, nodes: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the addresses with which the nodes appear on the internet."""
     gateways = call_ec2(cloud, call, "DescribeNatGateways")["NatGateways"]
     by_id = {one["NatGatewayId"]: one["NatGatewayAddresses"][0] for one in gateways}
@@ -97,7 +96,7 @@ def _source_addresses(cloud: Cloud, call: Call, nodes: list[dict[str, Any]]) -> 
             yield node.get("PublicIpAddress") or node["PrivateIpAddress"]
 
 
-def _has_node_permissions(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
+def _has_node_permissions(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
     """Check the node role: the worker policy, and an access entry for this very role."""
     arn = group.document["nodeRole"]
     role = iam.visible_role(cloud, validation.check_role_arn(arn, call.account))

@@ -17,11 +17,10 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 
-def _group(cloud: Cloud, call: Call) -> tuple[Cluster, Nodegroup]:
+def _group(cloud: CloudApi, call: Call) -> tuple[Cluster, Nodegroup]:
     """Return the group of a call; refused while it is not ACTIVE or another update runs."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     group = cluster.nodegroup(call.params["nodegroupName"])
@@ -36,7 +35,7 @@ def _group(cloud: Cloud, call: Call) -> tuple[Cluster, Nodegroup]:
 
 
 def _start_nodegroup_update(
-    cloud: Cloud,
+    cloud: CloudApi,
     call: Call,
     *,
     of: tuple[Cluster, Nodegroup],
@@ -59,11 +58,11 @@ def _start_nodegroup_update(
         nodegroups.nodes_changed(cloud, call, cluster, group)
 
     answer = {"update": response_copy(update.document)}
-    cloud.later("node group update", lambda: nodes.when_started(cloud, call, group, finish))
+    cloud.schedule("node group update", lambda: nodes.when_started(cloud, call, group, finish))
     return answer
 
 
-def update_config(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update_config(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateNodegroupConfig: sizes at once in the Auto Scaling group, labels and taints."""
     cluster, group = _group(cloud, call)
     params = call.params
@@ -121,7 +120,7 @@ def _taints(document: Document, change: Document) -> None:
     document["taints"] = kept + list(added)
 
 
-def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateNodegroupVersion: to the cluster's Kubernetes version."""
     cluster, group = _group(cloud, call)
     wants = call.params.get("version") or cluster.document["version"]
@@ -145,7 +144,7 @@ def update_version(cloud: Cloud, call: Call) -> dict[str, Any]:
     )
 
 
-def _next_template(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
+def _next_template(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
     """Return the template version to go to: of the group's own template, empty for none."""
     found = groupchecks.check_launch_template(cloud, call)
     has = group.document.get("launchTemplate", {})

@@ -23,8 +23,7 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 RELEASE_DATE = "20261105"
 """Date in the releaseVersion of the nodes' AMI."""
@@ -32,7 +31,7 @@ JOIN_CHECK_INTERVAL_SECONDS = 60.0
 """Pause between two looks at a group whose nodes do not join."""
 
 
-def create_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateNodegroup: check everything, then CREATING until the nodes have joined."""
     params = call.params
     cluster = region_store(cloud, call).cluster(params["clusterName"])
@@ -56,7 +55,7 @@ def create_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"nodegroup": response_copy(group.document)}
 
 
-def _document(cloud: Cloud, call: Call, cluster: Cluster, template: Document) -> Document:
+def _document(cloud: CloudApi, call: Call, cluster: Cluster, template: Document) -> Document:
     params = call.params
     check_nodegroup_subnets(cloud, call, cluster)
     check_node_role(cloud, call, params["nodeRole"])
@@ -101,7 +100,9 @@ def _hardware(params: Document, template: Document, types: list[str]) -> Documen
     return given | {"launchTemplate": named}
 
 
-def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document) -> None:
+def _launch(
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+) -> None:
     """Make the machines and look whether they joined when nodes usually have."""
     if group.document["status"] != "CREATING":
         return
@@ -116,18 +117,18 @@ def _launch(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: 
 
 
 def _schedule_join_check(
-    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
 ) -> None:
     """Look at the group when nodes usually have joined, but not while machines still start."""
 
     def look() -> None:
         _check_joined(cloud, call, cluster, group, deadline)
 
-    cloud.later("node group active", lambda: nodes.when_started(cloud, call, group, look))
+    cloud.schedule("node group active", lambda: nodes.when_started(cloud, call, group, look))
 
 
 def _check_joined(
-    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
 ) -> None:
     """Make the group ACTIVE; while nodes are missing say why, and give up at the deadline."""
     document = group.document
@@ -157,31 +158,31 @@ def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
     group.document |= {"status": "CREATE_FAILED", "health": {"issues": [issue]}}
 
 
-def _cannot_recover(cloud: Cloud, issue: Document) -> bool:
+def _cannot_recover(cloud: CloudApi, issue: Document) -> bool:
     """Say whether EKS does not wait: wrong subnets, or a cloud in which time does not count."""
     return issue["code"] == "Ec2SubnetInvalidConfiguration" or not cloud.clock.speed
 
 
-def nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     """Note that a group has other nodes than before: add-ons may run or starve."""
     group.document["modifiedAt"] = current_time(cloud)
     nodes.notify_nodes_changed(cloud, call, cluster, group)
     addons.refresh_addons(cloud, cluster)
 
 
-def describe_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeNodegroup."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     return {"nodegroup": response_copy(cluster.nodegroup(call.params["nodegroupName"]).document)}
 
 
-def list_nodegroups(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_nodegroups(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListNodegroups, by name."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     return paginate("nodegroups", sorted(cluster.nodegroups), call.params)
 
 
-def delete_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteNodegroup: EKS drains the nodes, then removes the machines."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     group = cluster.nodegroup(call.params["nodegroupName"])
@@ -194,11 +195,11 @@ def delete_nodegroup(cloud: Cloud, call: Call) -> dict[str, Any]:
         group.document["status"] = "DELETING"
         half = cloud.latencies["node group deleted"] / 2
         cloud.clock.after(half, lambda: nodes.remove_group(cloud, call, group))
-        cloud.later("node group deleted", lambda: _remove_nodegroup(cloud, call, cluster, group))
+        cloud.schedule("node group deleted", lambda: _remove_nodegroup(cloud, call, cluster, group))
     return {"nodegroup": response_copy(group.document)}
 
 
-def _remove_nodegroup(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def _remove_nodegroup(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     nodes.remove_group(cloud, call, group)
     nodes.remove_template(cloud, call, group)
     nodes_changed(cloud, call, cluster, group)
@@ -220,7 +221,7 @@ LARGEST_GROUP = 450
 """Nodes in a node group (quota L-BD136A63)."""
 
 
-def check_node_role(cloud: Cloud, call: Call, arn: str) -> None:
+def check_node_role(cloud: CloudApi, call: Call, arn: str) -> None:
     """Check that the node role exists and that EC2 may assume it."""
     name = validation.check_role_arn(arn, call.account)
     iam.check_pass_role(cloud, call, arn)
@@ -250,7 +251,7 @@ def check_scaling_config(asked: Document) -> Document:
     return sizes
 
 
-def check_nodegroup_subnets(cloud: Cloud, call: Call, cluster: Cluster) -> list[dict[str, Any]]:
+def check_nodegroup_subnets(cloud: CloudApi, call: Call, cluster: Cluster) -> list[dict[str, Any]]:
     """Return the subnets of a group; they must be in the cluster's VPC."""
     found = validation.check_subnets(cloud, call, call.params["subnets"])
     if found[0]["VpcId"] != cluster.vpc["vpcId"]:
@@ -271,7 +272,7 @@ def check_ami_type(params: Document, cluster: Cluster) -> str:
     return kind
 
 
-def check_instance_types(cloud: Cloud, call: Call, types: Sequence[str]) -> None:
+def check_instance_types(cloud: CloudApi, call: Call, types: Sequence[str]) -> None:
     """Check that the instance types exist."""
     try:
         call_ec2(cloud, call, "DescribeInstanceTypes", InstanceTypes=list(types))
@@ -281,7 +282,7 @@ def check_instance_types(cloud: Cloud, call: Call, types: Sequence[str]) -> None
         ) from error
 
 
-def check_launch_template(cloud: Cloud, call: Call) -> Document:
+def check_launch_template(cloud: CloudApi, call: Call) -> Document:
     """Return the launch template version of a request; empty when it names none.
 
     EKS refuses what it sets itself: instance profile and subnets in the template, and disk size
@@ -306,7 +307,7 @@ def check_launch_template(cloud: Cloud, call: Call) -> Document:
     return found
 
 
-def _version(cloud: Cloud, call: Call, asked: Document) -> Document:
+def _version(cloud: CloudApi, call: Call, asked: Document) -> Document:
     if bool(asked.get("id")) == bool(asked.get("name")):
         raise responses.invalid_parameter(
             "Either the id or the name of a launch template is needed"

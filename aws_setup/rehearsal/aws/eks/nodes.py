@@ -15,15 +15,14 @@ from aws_setup.rehearsal.aws.ec2.images import Images
 from aws_setup.rehearsal.aws.eks import access_entries, node_join_checks, validation
 from aws_setup.rehearsal.aws.eks.hooks import NodegroupInfo, NodeInfo
 from aws_setup.rehearsal.aws.eks.store import Cluster, Document, Nodegroup, call_ec2, cluster_hooks
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 START_CHECK_INTERVAL_SECONDS = 5.0
 """Pause between two looks at instances that are starting."""
 
 
 def create_autoscaling_group(
-    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> None:
     """Make the launch template and the Auto Scaling group of a node group.
 
@@ -59,7 +58,7 @@ def create_autoscaling_group(
 
 
 def replace_nodes(
-    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> None:
     """Replace every machine by one of a new version of EKS's own template."""
     full = _template(cloud, call, cluster, group, data)
@@ -93,7 +92,7 @@ def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _template(
-    cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup, data: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> Document:
     """Return the data of EKS's own launch template: the user's, completed."""
     document = group.document
@@ -107,7 +106,7 @@ def _template(
     return full
 
 
-def describe_autoscaling_group(cloud: Cloud, call: Call, group: Nodegroup) -> dict[str, Any]:
+def describe_autoscaling_group(cloud: CloudApi, call: Call, group: Nodegroup) -> dict[str, Any]:
     """Return the Auto Scaling group of a node group as described; empty when it is not there."""
     if not group.group_name:
         return {}
@@ -121,7 +120,7 @@ def describe_autoscaling_group(cloud: Cloud, call: Call, group: Nodegroup) -> di
     return dict(found[0]) if found else {}
 
 
-def when_started(cloud: Cloud, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
+def when_started(cloud: CloudApi, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
     """Do `then` once no instance of the group is starting any more."""
     if any(one["State"]["Name"] == "pending" for one in all_instances(cloud, call, group)):
         cloud.clock.after(
@@ -131,12 +130,12 @@ def when_started(cloud: Cloud, call: Call, group: Nodegroup, then: Callable[[], 
         then()
 
 
-def running_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+def running_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the running instances of a node group, as EC2 describes them."""
     return [one for one in all_instances(cloud, call, group) if one["State"]["Name"] == "running"]
 
 
-def all_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
+def all_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the instances of a node group in whatever state, as EC2 describes them."""
     ids = [
         one["InstanceId"]
@@ -148,7 +147,7 @@ def all_instances(cloud: Cloud, call: Call, group: Nodegroup) -> list[dict[str, 
     return [one for held in answer["Reservations"] for one in held["Instances"]]
 
 
-def node_health_issue(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
+def node_health_issue(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
     """Return the health issue that keeps the nodes from joining; empty when all have joined."""
     subnet = node_join_checks.public_subnet_without_addresses(cloud, call, group)
     if subnet:
@@ -177,7 +176,7 @@ def _issue(code: str, message: str, ids: list[str]) -> Document:
     return {"code": code, "message": message, "resourceIds": ids}
 
 
-def _launch_issue(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
+def _launch_issue(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
     activities = cloud.call(
         "autoscaling",
         "DescribeScalingActivities",
@@ -191,7 +190,9 @@ def _launch_issue(cloud: Cloud, call: Call, group: Nodegroup) -> Document:
     return _issue(code, f"Could not launch On-Demand Instances. {reason}", [group.group_name])
 
 
-def create_node_access_entry(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def create_node_access_entry(
+    cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup
+) -> None:
     """Give the node role its access entry, as EKS does; one that is there stays as it is."""
     arn = group.document["nodeRole"]
     setup = cluster.document["accessConfig"]
@@ -205,7 +206,7 @@ def create_node_access_entry(cloud: Cloud, call: Call, cluster: Cluster, group: 
         access_entries.notify_access_changed(cloud, cluster)
 
 
-def notify_nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Nodegroup) -> None:
+def notify_nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> None:
     """Tell the API server's player which nodes the group has now."""
     nodes = tuple(
         NodeInfo(
@@ -227,7 +228,7 @@ def notify_nodes_changed(cloud: Cloud, call: Call, cluster: Cluster, group: Node
     cluster_hooks(cloud).nodegroup_changed(view)
 
 
-def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+def remove_group(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
     """Delete the Auto Scaling group with its instances; already gone is fine."""
     if cloud.faults.leaves_interfaces():
         _leave_cni_interfaces(cloud, call, group)
@@ -241,7 +242,7 @@ def remove_group(cloud: Cloud, call: Call, group: Nodegroup) -> None:
         )
 
 
-def _leave_cni_interfaces(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+def _leave_cni_interfaces(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
     """Leave a CNI interface of each node behind, as the plug-in does when it is cut off.
 
     https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
@@ -264,7 +265,7 @@ def _leave_cni_interfaces(cloud: Cloud, call: Call, group: Nodegroup) -> None:
         )
 
 
-def remove_template(cloud: Cloud, call: Call, group: Nodegroup) -> None:
+def remove_template(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
     """Delete EKS's launch template; already gone is fine."""
     try:
         if group.template_id:
@@ -280,9 +281,9 @@ AMAZON = "602401143452"
 """Account that publishes the EKS-optimised AMIs."""
 
 
-def node_image(cloud: Cloud, call: Call) -> str:
+def node_image(cloud: CloudApi, call: Call) -> str:
     """Return the AMI that EKS launches nodes with; it is in the call's region from then on."""
-    cloud.room(Images).setdefault(
+    cloud.store_of(Images).setdefault(
         (call.region, NODE_IMAGE),
         {
             "ImageId": NODE_IMAGE,

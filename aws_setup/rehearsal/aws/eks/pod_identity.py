@@ -20,13 +20,12 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 SUMMARY = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")
 
 
-def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
+def _role(cloud: CloudApi, call: Call, role_arn: str) -> None:
     name = validation.check_role_arn(role_arn, call.account)
     iam.check_pass_role(cloud, call, role_arn)
     role = iam.visible_role(cloud, name)
@@ -38,7 +37,7 @@ def _role(cloud: Cloud, call: Call, role_arn: str) -> None:
 
 
 def add_association(
-    cloud: Cloud,
+    cloud: CloudApi,
     call: Call,
     cluster: Cluster,
     *,
@@ -69,7 +68,7 @@ def add_association(
     return document
 
 
-def create_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+def create_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreatePodIdentityAssociation."""
     params = call.params
     made = add_association(
@@ -84,7 +83,7 @@ def create_association(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"association": response_copy(made)}
 
 
-def _find_association(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
+def _find_association(cloud: CloudApi, call: Call) -> tuple[Cluster, Document]:
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     number = call.params["associationId"]
     if number not in cluster.associations:
@@ -92,12 +91,12 @@ def _find_association(cloud: Cloud, call: Call) -> tuple[Cluster, Document]:
     return cluster, cluster.associations[number]
 
 
-def describe_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribePodIdentityAssociation."""
     return {"association": response_copy(_find_association(cloud, call)[1])}
 
 
-def list_associations(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_associations(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListPodIdentityAssociations, of one namespace or service account where asked."""
     asked = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
@@ -109,7 +108,7 @@ def list_associations(cloud: Cloud, call: Call) -> dict[str, Any]:
     return paginate("associations", found, call.params)
 
 
-def update_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+def update_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdatePodIdentityAssociation: another role."""
     _, one = _find_association(cloud, call)
     if "roleArn" in call.params:
@@ -118,7 +117,7 @@ def update_association(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"association": response_copy(one)}
 
 
-def delete_association(cloud: Cloud, call: Call) -> dict[str, Any]:
+def delete_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeletePodIdentityAssociation; one that an add-on owns goes with the add-on."""
     cluster, one = _find_association(cloud, call)
     if "ownerArn" in one:

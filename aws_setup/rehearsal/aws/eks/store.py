@@ -14,8 +14,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.eks import responses
 from aws_setup.rehearsal.aws.eks.hooks import ClusterHooks, NoApiServer
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call, Resource
+from aws_setup.rehearsal.core.types import Call, CloudApi, Resource
 
 Document = dict[str, Any]
 
@@ -121,27 +120,27 @@ class EksStore:
         self.hooks: ClusterHooks = NoApiServer()
 
 
-def install_hooks(cloud: Cloud, hooks: ClusterHooks) -> None:
+def install_hooks(cloud: CloudApi, hooks: ClusterHooks) -> None:
     """Let `hooks` play the API servers of this cloud's clusters from now on."""
-    cloud.room(EksStore).hooks = hooks
+    cloud.store_of(EksStore).hooks = hooks
 
 
-def cluster_hooks(cloud: Cloud) -> ClusterHooks:
+def cluster_hooks(cloud: CloudApi) -> ClusterHooks:
     """Return what plays the API servers."""
-    return cloud.room(EksStore).hooks
+    return cloud.store_of(EksStore).hooks
 
 
-def region_store(cloud: Cloud, call: Call) -> RegionStore:
+def region_store(cloud: CloudApi, call: Call) -> RegionStore:
     """Return the clusters of the call's region."""
-    return cloud.room(EksStore).regions.setdefault(call.region, RegionStore())
+    return cloud.store_of(EksStore).regions.setdefault(call.region, RegionStore())
 
 
-def current_time(cloud: Cloud) -> datetime:
+def current_time(cloud: CloudApi) -> datetime:
     """Return the cloud's present time."""
     return cloud.clock.today()
 
 
-def current_date(cloud: Cloud) -> date:
+def current_date(cloud: CloudApi) -> date:
     """Return the cloud's present day."""
     return cloud.clock.today().date()
 
@@ -151,15 +150,15 @@ def eks_arn(call: Call, resource: str) -> str:
     return f"arn:aws:eks:{call.region}:{call.account}:{resource}"
 
 
-def call_ec2(cloud: Cloud, call: Call, action: str, **params: Any) -> dict[str, Any]:
+def call_ec2(cloud: CloudApi, call: Call, action: str, **params: Any) -> dict[str, Any]:
     """Do an EC2 call in the call's region, as EKS does it for its user."""
     found: dict[str, Any] = cloud.call("ec2", action, region=call.region, **params)
     return found
 
 
-def exists(cloud: Cloud) -> Iterable[Resource]:
+def list_resources(cloud: CloudApi) -> Iterable[Resource]:
     """List clusters, which bill by the hour, and what hangs on them."""
-    for name, region in cloud.room(EksStore).regions.items():
+    for name, region in cloud.store_of(EksStore).regions.items():
         for cluster in region.clusters.values():
             tags = cluster.document["tags"]
             state = cluster.status
@@ -200,7 +199,7 @@ def taggable_documents(here: RegionStore) -> Iterator[tuple[str, Document]]:
             yield association["associationArn"], association
 
 
-def _tags(cloud: Cloud, call: Call) -> dict[str, str]:
+def _tags(cloud: CloudApi, call: Call) -> dict[str, str]:
     arn = call.params["resourceArn"]
     for key, document in taggable_documents(region_store(cloud, call)):
         if key == arn:
@@ -209,7 +208,7 @@ def _tags(cloud: Cloud, call: Call) -> dict[str, str]:
     raise responses.not_found(f"The resource {arn} was not found")
 
 
-def tag_resource(cloud: Cloud, call: Call) -> dict[str, Any]:
+def tag_resource(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer TagResource."""
     tags = _tags(cloud, call)
     if len(tags | call.params["tags"]) > MAX_TAGS:
@@ -218,7 +217,7 @@ def tag_resource(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def untag_resource(cloud: Cloud, call: Call) -> dict[str, Any]:
+def untag_resource(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UntagResource."""
     tags = _tags(cloud, call)
     for key in call.params["tagKeys"]:
@@ -226,7 +225,7 @@ def untag_resource(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {}
 
 
-def list_tags(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_tags(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListTagsForResource."""
     return {"tags": dict(_tags(cloud, call))}
 

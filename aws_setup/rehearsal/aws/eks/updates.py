@@ -21,8 +21,7 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import Call
+from aws_setup.rehearsal.core.types import Call, CloudApi
 
 UpdateDocument = dict[str, Any]
 ENDPOINT_KEYS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
@@ -31,7 +30,7 @@ MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
 """Authentication modes in the only direction in which a cluster can change."""
 
 
-def update_cluster_config(cloud: Cloud, call: Call) -> UpdateDocument:
+def update_cluster_config(cloud: CloudApi, call: Call) -> UpdateDocument:
     """Answer UpdateClusterConfig: exactly one kind of change in a request."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     kinds = [
@@ -52,7 +51,9 @@ def update_cluster_config(cloud: Cloud, call: Call) -> UpdateDocument:
     return change(cloud, call, cluster, call.params[kind])
 
 
-def _update_network(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
+def _update_network(
+    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+) -> UpdateDocument:
     if any(key in asked for key in ENDPOINT_KEYS) and any(key in asked for key in VPC_KEYS):
         raise responses.invalid_parameter("Only one type of update can be allowed.")
     if any(key in asked for key in VPC_KEYS):
@@ -60,7 +61,7 @@ def _update_network(cloud: Cloud, call: Call, cluster: Cluster, asked: Document)
     return _endpoint(cloud, cluster, asked)
 
 
-def _endpoint(cloud: Cloud, cluster: Cluster, asked: Document) -> UpdateDocument:
+def _endpoint(cloud: CloudApi, cluster: Cluster, asked: Document) -> UpdateDocument:
     has = {key: cluster.vpc[key] for key in ENDPOINT_KEYS}
     wants = has | {key: asked[key] for key in ENDPOINT_KEYS if key in asked}
     if wants["endpointPublicAccess"] and not wants["publicAccessCidrs"]:
@@ -88,7 +89,7 @@ def _endpoint(cloud: Cloud, cluster: Cluster, asked: Document) -> UpdateDocument
     )
 
 
-def _subnets(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
+def _subnets(cloud: CloudApi, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
     wants = {key: list(asked[key]) for key in VPC_KEYS if key in asked}
     subnets = wants.get("subnetIds") or list(cluster.vpc["subnetIds"])
     found = validation.check_subnets(cloud, call, subnets)
@@ -107,7 +108,9 @@ def _subnets(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> Upd
     )
 
 
-def _update_logging(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
+def _update_logging(
+    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+) -> UpdateDocument:
     wants = _merged_logging(cluster.document["logging"], asked)
     if wants == cluster.document["logging"]:
         raise responses.invalid_parameter(
@@ -129,7 +132,9 @@ def _merged_logging(has: Document, asked: Document) -> Document:
     return clusters.logging_document({"clusterLogging": [{"types": sorted(on), "enabled": True}]})
 
 
-def _update_access(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
+def _update_access(
+    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+) -> UpdateDocument:
     has, wants = cluster.document["accessConfig"]["authenticationMode"], asked["authenticationMode"]
     if MODES.index(wants) <= MODES.index(has):
         raise responses.invalid_parameter(
@@ -145,7 +150,9 @@ def _update_access(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) 
     return start_cluster_update(cloud, cluster, "AccessConfigUpdate", shown, apply)
 
 
-def _update_support(cloud: Cloud, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
+def _update_support(
+    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+) -> UpdateDocument:
     if cluster.document["upgradePolicy"] == asked:
         raise responses.invalid_parameter("No changes needed for the upgrade policy provided")
     return start_cluster_update(
@@ -157,7 +164,7 @@ def _update_support(cloud: Cloud, call: Call, cluster: Cluster, asked: Document)
     )
 
 
-def _update_protection(cloud: Cloud, call: Call, cluster: Cluster, asked: Any) -> UpdateDocument:
+def _update_protection(cloud: CloudApi, call: Call, cluster: Cluster, asked: Any) -> UpdateDocument:
     if cluster.document["deletionProtection"] == asked:
         raise responses.invalid_parameter("Deletion protection is already set to this value")
     return start_cluster_update(
@@ -169,7 +176,7 @@ def _update_protection(cloud: Cloud, call: Call, cluster: Cluster, asked: Any) -
     )
 
 
-CHANGES: dict[str, Callable[[Cloud, Call, Cluster, Any], UpdateDocument]] = {
+CHANGES: dict[str, Callable[[CloudApi, Call, Cluster, Any], UpdateDocument]] = {
     "resourcesVpcConfig": _update_network,
     "logging": _update_logging,
     "accessConfig": _update_access,
@@ -178,7 +185,7 @@ CHANGES: dict[str, Callable[[Cloud, Call, Cluster, Any], UpdateDocument]] = {
 }
 
 
-def update_cluster_version(cloud: Cloud, call: Call) -> UpdateDocument:
+def update_cluster_version(cloud: CloudApi, call: Call) -> UpdateDocument:
     """Answer UpdateClusterVersion: to the next minor version only."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     wants = catalog.check_version(cloud, call.params["version"])
@@ -216,7 +223,7 @@ def check_no_update_in_progress(cluster: Cluster, kind: str) -> None:
 
 
 def begin_update(
-    cloud: Cloud,
+    cloud: CloudApi,
     cluster: Cluster,
     kind: str,
     params: Mapping[str, Any],
@@ -239,7 +246,7 @@ def begin_update(
 
 
 def start_cluster_update(
-    cloud: Cloud,
+    cloud: CloudApi,
     cluster: Cluster,
     kind: str,
     params: Mapping[str, Any],
@@ -258,7 +265,7 @@ def start_cluster_update(
         update.document["status"] = "Successful"
 
     answer = {"update": response_copy(update.document)}
-    cloud.later("cluster update", finish)
+    cloud.schedule("cluster update", finish)
     return answer
 
 
@@ -266,7 +273,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def describe_update(cloud: Cloud, call: Call) -> dict[str, Any]:
+def describe_update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeUpdate; a node group's or add-on's update needs its name too."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     update = cluster.updates.get(call.params["updateId"])
@@ -276,7 +283,7 @@ def describe_update(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"update": response_copy(update.document)}
 
 
-def list_updates(cloud: Cloud, call: Call) -> dict[str, Any]:
+def list_updates(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListUpdates for the cluster, or for one node group or add-on."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     named = (call.params.get("nodegroupName", ""), call.params.get("addonName", ""))

@@ -14,8 +14,7 @@ from typing import Any
 from aws_setup.rehearsal.aws import iam
 from aws_setup.rehearsal.aws.eks import responses
 from aws_setup.rehearsal.aws.eks.store import call_ec2
-from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
 ROLE_ARN = re.compile(r"^arn:aws[\w-]*:iam::(\d{12}):role/(.+)$")
@@ -50,7 +49,7 @@ def check_role_arn(arn: str, account: str) -> str:
     return form[2].rsplit("/", 1)[-1]
 
 
-def check_cluster_role(cloud: Cloud, call: Call, arn: str) -> None:
+def check_cluster_role(cloud: CloudApi, call: Call, arn: str) -> None:
     """Check that EKS can assume the cluster's role and that it carries the cluster policy."""
     name = check_role_arn(arn, call.account)
     iam.check_pass_role(cloud, call, arn)
@@ -67,7 +66,7 @@ def check_cluster_role(cloud: Cloud, call: Call, arn: str) -> None:
         )
 
 
-def check_subnets(cloud: Cloud, call: Call, ids: Sequence[str]) -> list[dict[str, Any]]:
+def check_subnets(cloud: CloudApi, call: Call, ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the subnets of a request; refuses unknown ones and those of several VPCs."""
     if not ids:
         raise responses.invalid_parameter("subnets can not be empty")
@@ -82,7 +81,7 @@ def check_subnets(cloud: Cloud, call: Call, ids: Sequence[str]) -> list[dict[str
     return list(found)
 
 
-def check_zones(cloud: Cloud, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
+def check_zones(cloud: CloudApi, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
     """Check that a cluster's subnets lie in two zones or more, all of which EKS supports."""
     names = {one["AvailabilityZone"] for one in found}
     for one in found:
@@ -92,7 +91,7 @@ def check_zones(cloud: Cloud, call: Call, found: Sequence[Mapping[str, Any]]) ->
         raise responses.invalid_parameter("Subnets specified must be in at least two different AZs")
 
 
-def _valid_zones(cloud: Cloud, call: Call) -> list[str]:
+def _valid_zones(cloud: CloudApi, call: Call) -> list[str]:
     zones = call_ec2(cloud, call, "DescribeAvailabilityZones")["AvailabilityZones"]
     return [one["ZoneName"] for one in zones if one["ZoneId"] not in UNSUPPORTED_ZONE_IDS]
 
@@ -109,7 +108,7 @@ def _unsupported(call: Call, zone: str, valid: list[str]) -> AwsError:
     )
 
 
-def check_security_groups(cloud: Cloud, call: Call, ids: Sequence[str], vpc_id: str) -> None:
+def check_security_groups(cloud: CloudApi, call: Call, ids: Sequence[str], vpc_id: str) -> None:
     """Check that the additional security groups exist in the VPC of the subnets."""
     if not ids:
         return

@@ -46,7 +46,7 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
-def exists(plural: str, name: str) -> ApiError:
+def already_exists(plural: str, name: str) -> ApiError:
     """Return the refusal to create an object twice."""
     return ApiError(
         409,

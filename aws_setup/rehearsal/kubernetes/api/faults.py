@@ -140,7 +140,7 @@ class KubernetesFaults:
         """Start without any."""
         self.rules: list[Fault] = []
         self.version = 0
-        self.chaos: RandomApiFaults | None = None
+        self.random_faults: RandomApiFaults | None = None
 
     def add(self, *rules: Fault | dict[str, Any]) -> None:
         """Put faults in force, given as objects or as their JSON."""
@@ -176,7 +176,7 @@ class KubernetesFaults:
         found = (one for one in self.rules if isinstance(one, NodeNotReady))
         return next((one.message for one in found if fnmatchcase(name, one.node)), "")
 
-    def breaks(self) -> bool:
+    def breaks_connection(self) -> bool:
         """Say whether this connection breaks because the server restarts; counts."""
         for one in self.rules:
             if isinstance(one, ApiServerRestarting) and one.times > 0:
@@ -184,7 +184,7 @@ class KubernetesFaults:
                 return True
         return False
 
-    def down(self, verb: str, resource: str, agent: str) -> float:
+    def outage_seconds(self, verb: str, resource: str, agent: str) -> float:
         """Return for how many seconds a request takes the server down; 0 for not; counts."""
         for one in self.rules:
             if not isinstance(one, ApiServerDown) or one.times <= 0:
@@ -256,7 +256,7 @@ class RandomApiFaults:
 
     def __init__(self, chaos: RandomFaults, clock: CloudClock) -> None:
         """Draw from the cloud's chaos; outages last on its clock."""
-        self._chaos, self._clock = chaos, clock
+        self._random_faults, self._clock = chaos, clock
         self._down_until = 0.0
 
     def before(self, method: str, target: str, agent: str) -> FaultKind | None:
@@ -280,12 +280,12 @@ class RandomApiFaults:
         if agent.startswith("Helm/"):
             alike = f"helm {alike}"
             menu = {kind: chance * HELM_FAULT_FACTOR for kind, chance in menu.items()}
-        if not self._chaos.timed:
+        if not self._random_faults.timed:
             menu = {kind: chance for kind, chance in menu.items() if kind is not FaultKind.OUTAGE}
-        met = self._chaos.meet(menu, alike)
+        met = self._random_faults.next_fault(menu, alike)
         if met is FaultKind.OUTAGE:
             least, most = OUTAGE_SECONDS
-            lasts = least + (most - least) * self._chaos.plan.draw("outage", alike)
+            lasts = least + (most - least) * self._random_faults.plan.draw("outage", alike)
             self._down_until = self._clock.now() + lasts
             return FaultKind.DROPPED
         if met is FaultKind.THROTTLED:
@@ -297,7 +297,7 @@ class RandomApiFaults:
             )
         if met is FaultKind.FAILED:
             code, reason, text = FAILURES[
-                int(self._chaos.plan.draw("status", alike) * len(FAILURES))
+                int(self._random_faults.plan.draw("status", alike) * len(FAILURES))
             ]
             raise ApiError(code, reason, f"{text} (chaos)")
         return met

@@ -51,7 +51,7 @@ class Request:
     content_type: str = ""
     agent: str = ""
     user: User = User("system:anonymous")
-    disturbed: bool = False
+    concurrent_write: bool = False
     """Whether somebody else writes to the same object right before."""
     query: dict[str, str] = field(init=False)
     path: str = field(init=False)
@@ -67,7 +67,7 @@ class Request:
         return self.query.get("fieldManager") or self.agent.partition("/")[0] or "unknown"
 
     @property
-    def dry(self) -> bool:
+    def dry_run(self) -> bool:
         """Whether nothing is to be kept."""
         return bool(self.query.get("dryRun"))
 
@@ -87,7 +87,7 @@ class Request:
         return verb if one else "deletecollection"
 
     @property
-    def asks(self) -> tuple[str, str, str]:
+    def fault_key(self) -> tuple[str, str, str]:
         """The verb, the plural of the resource ('' outside of the groups), and the program."""
         try:
             return self.verb, parse_path(self.path).kind.plural, self.agent

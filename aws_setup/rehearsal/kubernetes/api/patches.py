@@ -193,7 +193,7 @@ class FieldManagers:
         """Start without any."""
         self._by_uid: dict[str, dict[str, set[Path]]] = {}
 
-    def written(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:
+    def record_write(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:
         """Note a plain write: what it changed is the writer's, and nobody else's."""
         old = dict(leaf_fields(before)) if before else {}
         new = dict(leaf_fields(after))
@@ -204,7 +204,9 @@ class FieldManagers:
             held.difference_update(changed | gone)
         managers.setdefault(manager, set()).update(changed)
 
-    def applied(self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool) -> None:
+    def record_apply(
+        self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool
+    ) -> None:
         """Note an apply: the configuration's leaves are the manager's, and only those."""
         mine = {path for path, _ in leaf_fields(config)}
         managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
@@ -236,7 +238,7 @@ class FieldManagers:
                 details={"causes": causes},
             )
 
-    def given_up(self, current: KubeObject, config: KubeObject, manager: str) -> set[Path]:
+    def dropped_fields(self, current: KubeObject, config: KubeObject, manager: str) -> set[Path]:
         """Return what this manager applied before, leaves out now, and no other owns."""
         managers = self._by_uid.get(current["metadata"]["uid"], {})
         others: set[Path] = set()

@@ -54,7 +54,7 @@ class ObjectStore:
         found = self.objects.get((plural, namespace, name))
         return copy.deepcopy(found) if found is not None else None
 
-    def need(self, plural: str, name: str, namespace: str = "") -> KubeObject:
+    def require(self, plural: str, name: str, namespace: str = "") -> KubeObject:
         """Return a copy of an object that must be there; raises ApiError 404."""
         found = self.get(plural, name, namespace)
         if found is None:
@@ -84,19 +84,19 @@ class ObjectStore:
         meta = kept.setdefault("metadata", {})
         key = (plural, meta.get("namespace", "") if kind.namespaced else "", meta["name"])
         before = self.objects.get(key)
-        self._stamp(kind, kept, before)
+        self._set_server_fields(kind, kept, before)
         if before is not None and _same(before, kept):
             return before
         self.version += 1
         meta["resourceVersion"] = str(self.version)
         self.objects[key] = kept
-        self._note("MODIFIED" if before else "ADDED", key, kept)
+        self._record("MODIFIED" if before else "ADDED", key, kept)
         return kept
 
     def set_status(self, plural: str, obj: KubeObject, status: KubeObject) -> KubeObject:
         """Merge fields into the status of the object as it is now; a None takes one out."""
         meta = obj["metadata"]
-        now = self.need(plural, meta["name"], meta.get("namespace", ""))
+        now = self.require(plural, meta["name"], meta.get("namespace", ""))
         now["status"] = {
             key: value
             for key, value in (now.get("status", {}) | status).items()
@@ -114,7 +114,7 @@ class ObjectStore:
         self.version += 1
         last = copy.deepcopy(gone)
         last["metadata"]["resourceVersion"] = str(self.version)
-        self._note("DELETED", key, last)
+        self._record("DELETED", key, last)
 
     def since(self, version: int) -> list[WatchEvent]:
         """Return the changes after a version; raises ApiError 410 when they are forgotten."""
@@ -158,7 +158,9 @@ class ObjectStore:
             },
         )
 
-    def _stamp(self, kind: ResourceKind, obj: KubeObject, before: KubeObject | None) -> None:
+    def _set_server_fields(
+        self, kind: ResourceKind, obj: KubeObject, before: KubeObject | None
+    ) -> None:
         """Give an object what the server owns: uid, times, generation."""
         obj["apiVersion"], obj["kind"] = kind.group_version, kind.name
         meta, old = obj["metadata"], (before or {}).get("metadata", {})
@@ -170,7 +172,7 @@ class ObjectStore:
             changed = before is not None and obj["spec"] != before.get("spec")
             meta["generation"] = old.get("generation", 1) + (1 if changed else 0)
 
-    def _note(self, kind: str, key: Key, obj: KubeObject) -> None:
+    def _record(self, kind: str, key: Key, obj: KubeObject) -> None:
         self.changes.append(WatchEvent(self.version, kind, key, obj))
         if len(self.changes) > HISTORY:
             del self.changes[: len(self.changes) - HISTORY]

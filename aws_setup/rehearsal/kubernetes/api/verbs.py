@@ -39,7 +39,7 @@ class ObjectApi:
     def __init__(self, state: ObjectStore, *, log_of: Callable[[KubeObject, Request], str]) -> None:
         """Answer from `state`; `log_of` gives a pod's log."""
         self.state = state
-        self.owners = patches.FieldManagers()
+        self.field_managers = patches.FieldManagers()
         self._log_of = log_of
 
     def answer(self, request: Request, target: RequestTarget) -> ApiResponse:
@@ -58,12 +58,12 @@ class ObjectApi:
         return work(request, target)
 
     def _get(self, _: Request, target: RequestTarget) -> ApiResponse:
-        return ApiResponse(200, self._one(target))
+        return ApiResponse(200, self._require(target))
 
     def _list(self, request: Request, target: RequestTarget) -> ApiResponse:
         return ApiResponse(200, self.listing(request, target))
 
-    def chosen(self, request: Request, target: RequestTarget) -> Callable[[KubeObject], bool]:
+    def matcher(self, request: Request, target: RequestTarget) -> Callable[[KubeObject], bool]:
         """Return the test of whether a list or watch wants an object."""
         labels = by_labels(request.query.get("labelSelector", ""))
         fields = by_fields(request.query.get("fieldSelector", ""))
@@ -80,7 +80,7 @@ class ObjectApi:
 
     def listing(self, request: Request, target: RequestTarget) -> KubeObject:
         """Return the list object that a GET on a collection answers."""
-        wants = self.chosen(request, target)
+        wants = self.matcher(request, target)
         kind = target.kind
         found = [one for one in self.state.all(kind.plural, target.namespace) if wants(one)]
         return {
@@ -90,8 +90,8 @@ class ObjectApi:
             "items": found,
         }
 
-    def _one(self, target: RequestTarget) -> KubeObject:
-        return self.state.need(target.kind.plural, target.name, target.namespace)
+    def _require(self, target: RequestTarget) -> KubeObject:
+        return self.state.require(target.kind.plural, target.name, target.namespace)
 
     def _create(self, request: Request, target: RequestTarget) -> ApiResponse:
         kind = target.kind
@@ -104,29 +104,29 @@ class ObjectApi:
     def _add(self, request: Request, kind: ResourceKind, obj: KubeObject) -> ApiResponse:
         meta = obj["metadata"]
         namespace = meta.get("namespace", "")
-        self._open(kind, namespace)
+        self._check_namespace_open(kind, namespace)
         for owned in ("resourceVersion", "uid", "creationTimestamp", "managedFields"):
             meta.pop(owned, None)
         if "status" in kind.subresources:
             obj.pop("status", None)
         validation.check_names(kind, obj)
         if (kind.plural, namespace, meta["name"]) in self.state.objects:
-            raise errors.exists(kind.qualified, meta["name"])
+            raise errors.already_exists(kind.qualified, meta["name"])
         validation.set_defaults(kind, obj, address=self.state.address)
         validation.validate(kind, obj | {"kind": kind.name})
-        if request.dry:
+        if request.dry_run:
             return ApiResponse(201, obj)
         if kind.plural == "persistentvolumeclaims":
             meta["finalizers"] = [*meta.get("finalizers", []), deletion.CLAIM_IN_USE]
         kept = self.state.put(kind.plural, obj)
-        self.owners.written(None, kept, request.manager)
+        self.field_managers.record_write(None, kept, request.manager)
         return ApiResponse(201, kept)
 
-    def _open(self, kind: ResourceKind, namespace: str) -> None:
+    def _check_namespace_open(self, kind: ResourceKind, namespace: str) -> None:
         """Refuse to create in a namespace that is not there or on its way out."""
         if not kind.namespaced:
             return
-        held = self.state.need("namespaces", namespace)
+        held = self.state.require("namespaces", namespace)
         if "deletionTimestamp" in held["metadata"]:
             raise ApiError(
                 403,
@@ -136,7 +136,7 @@ class ObjectApi:
             )
 
     def _update(self, request: Request, target: RequestTarget) -> ApiResponse:
-        before = self._one(target)
+        before = self._require(target)
         after = validation.check_shape(target.kind, request.document(), namespace=target.namespace)
         if after["metadata"].get("name") != target.name:
             raise errors.bad_request("the name of the object does not match the name on the URL")
@@ -148,7 +148,7 @@ class ObjectApi:
             return self._apply(request, target)
         if kind_of_patch not in PATCHES:
             raise ApiError(415, "UnsupportedMediaType", f"no such patch: {kind_of_patch}")
-        before = self._one(target)
+        before = self._require(target)
         after = PATCHES[kind_of_patch](before, request.document())
         return self._write(request, target, before, after)
 
@@ -160,18 +160,18 @@ class ObjectApi:
         manager = request.manager
         if before is None:
             made = self._add(request, target.kind, copy.deepcopy(config))
-            if not request.dry and isinstance(made.body, dict):
-                self.owners.written(None, made.body, "")
-                self.owners.applied(made.body, config, manager, force=True)
+            if not request.dry_run and isinstance(made.body, dict):
+                self.field_managers.record_write(None, made.body, "")
+                self.field_managers.record_apply(made.body, config, manager, force=True)
             return made
         force = request.query.get("force", "").lower() == "true"
         if not force:
-            self.owners.check(before, config, manager)
-        drop = self.owners.given_up(before, config, manager)
+            self.field_managers.check(before, config, manager)
+        drop = self.field_managers.dropped_fields(before, config, manager)
         after = patches.apply_configuration(before, config, drop)
         answer = self._write(request, target, before, after, plain=False)
-        if not request.dry:
-            self.owners.applied(before, config, manager, force=force)
+        if not request.dry_run:
+            self.field_managers.record_apply(before, config, manager, force=force)
         return answer
 
     def _write(
@@ -190,18 +190,20 @@ class ObjectApi:
             raise errors.conflict(kind.qualified, target.name)
         if meta.get("uid") not in {None, old["uid"]}:
             raise errors.conflict(kind.qualified, target.name)
-        after = self._part(target, before, after)
+        after = self._writable_part(target, before, after)
         validation.set_defaults(kind, after, address=self.state.address, before=before)
         validation.validate(kind, after | {"kind": kind.name})
         validation.check_immutable_fields(kind, before, after)
-        if request.dry:
+        if request.dry_run:
             return ApiResponse(200, after)
         kept = self.state.put(kind.plural, after)
         if plain and kept["metadata"]["resourceVersion"] != old["resourceVersion"]:
-            self.owners.written(before, kept, request.manager)
+            self.field_managers.record_write(before, kept, request.manager)
         return ApiResponse(200, kept)
 
-    def _part(self, target: RequestTarget, before: KubeObject, after: KubeObject) -> KubeObject:
+    def _writable_part(
+        self, target: RequestTarget, before: KubeObject, after: KubeObject
+    ) -> KubeObject:
         """Take over what this request may write: the status, or all but the status."""
         after = copy.deepcopy(after)
         if target.subresource == "status":
@@ -213,12 +215,12 @@ class ObjectApi:
         return after
 
     def _delete(self, request: Request, target: RequestTarget) -> ApiResponse:
-        held, options = self._one(target), request.options()
+        held, options = self._require(target), request.options()
         wanted = options.get("preconditions") or {}
         for key in ("uid", "resourceVersion"):
             if wanted.get(key) and wanted[key] != held["metadata"][key]:
                 raise errors.conflict(target.kind.qualified, target.name)
-        if request.dry:
+        if request.dry_run:
             return ApiResponse(200, held)
         left = deletion.delete_object(self.state, target.kind.plural, held, options=options)
         if "deletionTimestamp" in left["metadata"]:
@@ -229,14 +231,14 @@ class ObjectApi:
     def _delete_all(self, request: Request, target: RequestTarget) -> ApiResponse:
         found = self.listing(request, target)
         for one in found["items"]:
-            if not request.dry:
+            if not request.dry_run:
                 deletion.delete_object(
                     self.state, target.kind.plural, one, options=request.options()
                 )
         return ApiResponse(200, found)
 
     def _subresource(self, request: Request, target: RequestTarget) -> ApiResponse:
-        held = self._one(target)
+        held = self._require(target)
         if target.subresource == "log":
             return ApiResponse(200, self._log_of(held, request))
         if target.subresource == "eviction":

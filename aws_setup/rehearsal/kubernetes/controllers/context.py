@@ -21,10 +21,10 @@ DELAYS: dict[str, float] = {
     "container started": 4.0,
     "job pod runs": 25.0,
     "pod stops": 5.0,
-    "volume made": 6.0,
-    "balancer made": 25.0,
-    "balancer deleted": 10.0,
-    "job pod again": 10.0,
+    "volume created": 6.0,
+    "load balancer created": 25.0,
+    "load balancer deleted": 10.0,
+    "job pod retry": 10.0,
     "retry": 10.0,
 }
 """Seconds of the cluster's clock."""
@@ -62,24 +62,29 @@ class ControllerContext:
         state: ObjectStore,
         clock: CloudClock,
         faults: KubernetesFaults,
-        outside: CloudProvider,
+        cloud_provider: CloudProvider,
         *,
         wake: Callable[[], None],
     ) -> None:
         """Gather the parts; `wake` is called when a delay is over."""
-        self.state, self.clock, self.faults, self.outside = state, clock, faults, outside
+        self.state, self.clock, self.faults, self.cloud_provider = (
+            state,
+            clock,
+            faults,
+            cloud_provider,
+        )
         self.delays = dict(DELAYS)
         self.drivers = {EBS_DRIVER}
-        self.waits: list[PodDependency] = []
-        self.needs: list[SecretDependency] = []
-        self.again = False
-        self.made: dict[str, str] = {}
+        self.pod_dependencies: list[PodDependency] = []
+        self.secret_dependencies: list[SecretDependency] = []
+        self.retry_pending = False
+        self.applied_load_balancers: dict[str, str] = {}
         self._wake = wake
         self._ends: dict[tuple[str, str], float] = {}
 
     def retry(self) -> None:
         """Have everything looked at again soon: something outside did not work."""
-        self.again = True
+        self.retry_pending = True
         if self.clock.speed:
             self.clock.after(self.delays["retry"], self._wake)
 
@@ -138,21 +143,21 @@ class CloudProviderError(Exception):
 class CloudProvider:
     """A cloud that always delivers and keeps no books."""
 
-    def volume_made(
+    def create_volume(
         self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]
     ) -> str:
         """Make a volume of `size` GiB for a claim by its class's parameters; returns its id."""
         return "vol-" + str(claim["metadata"]["uid"]).replace("-", "")[:17]
 
-    def volume_deleted(self, volume_id: str) -> None:
+    def delete_volume(self, volume_id: str) -> None:
         """Delete a volume; already gone is fine."""
 
-    def balancer_made(self, service: KubeObject) -> str:
+    def ensure_load_balancer(self, service: KubeObject) -> str:
         """Make or change the load balancer of a Service; returns its host name."""
         prefix = "internal-" if is_internal(service) else ""
         return f"{prefix}{load_balancer_name(service)}-1234567890.us-east-1.elb.amazonaws.com"
 
-    def balancer_deleted(self, service: KubeObject) -> None:
+    def delete_load_balancer(self, service: KubeObject) -> None:
         """Delete the load balancer of a Service; already gone is fine."""
 
 

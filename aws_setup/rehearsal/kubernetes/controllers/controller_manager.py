@@ -45,37 +45,37 @@ class ControllerManager:
         state: ObjectStore,
         clock: CloudClock,
         faults: KubernetesFaults,
-        outside: CloudProvider,
+        cloud_provider: CloudProvider,
     ) -> None:
         """Work on `state` with the delays of `clock`."""
-        self.desk = ControllerContext(state, clock, faults, outside, wake=self._wake)
+        self.context = ControllerContext(state, clock, faults, cloud_provider, wake=self._wake)
         self._seen: tuple[int, int] | None = None
 
     @property
     def drivers(self) -> set[str]:
         """The storage drivers that work; a claim of another one is not bound."""
-        return self.desk.drivers
+        return self.context.drivers
 
     def run(self) -> None:
         """Work until nothing changes any more."""
         for _ in range(MAX_PASSES):
-            now = (self.desk.state.version, self.desk.faults.version)
+            now = (self.context.state.version, self.context.faults.version)
             if now == self._seen:
-                if self.desk.again:
-                    self.desk.again, self._seen = False, None
+                if self.context.retry_pending:
+                    self.context.retry_pending, self._seen = False, None
                 return
             self._seen = now
             for reconcile in RECONCILERS:
-                reconcile(self.desk)
-            deletion.collect_garbage(self.desk.state)
+                reconcile(self.context)
+            deletion.collect_garbage(self.context.state)
         raise RuntimeError("the controllers of the rehearsal's cluster do not agree")
 
-    def poke(self) -> None:
+    def invalidate(self) -> None:
         """Have everything looked at again, after a change outside the state."""
         self._seen = None
 
     def _wake(self) -> None:
-        self.poke()
+        self.invalidate()
         self.run()
 
     def log(self, pod: KubeObject, request: Request) -> str:
@@ -88,4 +88,4 @@ class ControllerManager:
                 f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: '
                 "ContainerCreating",
             )
-        return pods.pod_log(self.desk, pod, tail=int(request.query.get("tailLines") or 0))
+        return pods.pod_log(self.context, pod, tail=int(request.query.get("tailLines") or 0))

@@ -15,61 +15,63 @@ CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
 """Finalizer that keeps a Service until its load balancer is gone."""
 
 
-def reconcile_load_balancers(desk: ControllerContext) -> None:
+def reconcile_load_balancers(context: ControllerContext) -> None:
     """Move load balancers on."""
-    for service in desk.state.all("services"):
+    for service in context.state.all("services"):
         wanted = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(service)
         held = CLEANUP in service["metadata"].get("finalizers", [])
         if wanted and not held:
-            _start_creation(desk, service)
+            _start_creation(context, service)
         elif wanted:
-            _create(desk, service)
+            _create(context, service)
         elif held:
-            _delete(desk, service)
+            _delete(context, service)
 
 
-def _start_creation(desk: ControllerContext, service: KubeObject) -> None:
+def _start_creation(context: ControllerContext, service: KubeObject) -> None:
     meta = service["metadata"]
     finalizers = [*meta.get("finalizers", []), CLEANUP]
-    desk.state.put("services", service | {"metadata": meta | {"finalizers": finalizers}})
+    context.state.put("services", service | {"metadata": meta | {"finalizers": finalizers}})
     message = "Ensuring load balancer"
-    desk.state.event(service, reason="EnsuringLoadBalancer", message=message)
+    context.state.event(service, reason="EnsuringLoadBalancer", message=message)
 
 
-def _create(desk: ControllerContext, service: KubeObject) -> None:
+def _create(context: ControllerContext, service: KubeObject) -> None:
     there = service["status"].get("loadBalancer", {}).get("ingress")
     wish = template_hash([service["metadata"].get("annotations"), service["spec"]["ports"]])
-    if there and desk.made.get(service["metadata"]["uid"]) == wish:
+    if there and context.applied_load_balancers.get(service["metadata"]["uid"]) == wish:
         return
-    if fault := desk.faults.balancer(service["metadata"]["name"]):
-        _failed(desk, service, fault)
-    elif there or desk.due(service, "balancer made"):
+    if fault := context.faults.balancer(service["metadata"]["name"]):
+        _failed(context, service, fault)
+    elif there or context.due(service, "load balancer created"):
         try:
-            hostname = desk.outside.balancer_made(service)
+            hostname = context.cloud_provider.ensure_load_balancer(service)
         except CloudProviderError as error:
-            _failed(desk, service, f"Error syncing load balancer: {error}")
-            desk.retry()
+            _failed(context, service, f"Error syncing load balancer: {error}")
+            context.retry()
             return
-        desk.made[service["metadata"]["uid"]] = wish
+        context.applied_load_balancers[service["metadata"]["uid"]] = wish
         ingress = [{"hostname": hostname}]
-        desk.state.set_status("services", service, {"loadBalancer": {"ingress": ingress}})
+        context.state.set_status("services", service, {"loadBalancer": {"ingress": ingress}})
         message = "Ensured load balancer"
-        desk.state.event(service, reason="EnsuredLoadBalancer", message=message)
+        context.state.event(service, reason="EnsuredLoadBalancer", message=message)
 
 
-def _failed(desk: ControllerContext, service: KubeObject, message: str) -> None:
-    desk.state.event(service, reason="SyncLoadBalancerFailed", message=message, warning=True)
+def _failed(context: ControllerContext, service: KubeObject, message: str) -> None:
+    context.state.event(service, reason="SyncLoadBalancerFailed", message=message, warning=True)
 
 
-def _delete(desk: ControllerContext, service: KubeObject) -> None:
-    if not desk.due(service, "balancer deleted"):
+def _delete(context: ControllerContext, service: KubeObject) -> None:
+    if not context.due(service, "load balancer deleted"):
         return
     try:
-        desk.outside.balancer_deleted(service)
+        context.cloud_provider.delete_load_balancer(service)
     except CloudProviderError as error:
         message = f"Error deleting load balancer: {error}"
-        desk.state.event(service, reason="DeleteLoadBalancerFailed", message=message, warning=True)
-        desk.retry()
+        context.state.event(
+            service, reason="DeleteLoadBalancerFailed", message=message, warning=True
+        )
+        context.retry()
         return
-    kept = desk.state.set_status("services", service, {"loadBalancer": {}})
-    deletion.remove_finalizer(desk.state, "services", kept, CLEANUP)
+    kept = context.state.set_status("services", service, {"loadBalancer": {}})
+    deletion.remove_finalizer(context.state, "services", kept, CLEANUP)

@@ -34,20 +34,20 @@ def node(
     }
 
 
-def reconcile_nodes(desk: ControllerContext) -> None:
+def reconcile_nodes(context: ControllerContext) -> None:
     """Set the condition Ready of every node."""
-    for one in desk.state.all("nodes"):
-        fault = desk.faults.node(one["metadata"]["name"])
-        ready = desk.due(one, "node ready") and not fault
+    for one in context.state.all("nodes"):
+        fault = context.faults.node(one["metadata"]["name"])
+        ready = context.due(one, "node ready") and not fault
         reason = "KubeletReady" if ready else "KubeletNotReady"
         message = "kubelet is posting ready status" if ready else fault or "starting"
-        found = conditions(one, desk.state.now(), Ready=(ready, reason, message))
-        desk.state.set_status("nodes", one, {"conditions": found})
+        found = conditions(one, context.state.now(), Ready=(ready, reason, message))
+        context.state.set_status("nodes", one, {"conditions": found})
 
 
-def reconcile_namespaces(desk: ControllerContext) -> None:
+def reconcile_namespaces(context: ControllerContext) -> None:
     """Give every namespace what it starts with."""
-    state = desk.state
+    state = context.state
     for namespace in state.all("namespaces"):
         name = namespace["metadata"]["name"]
         if is_being_deleted(namespace):

@@ -16,7 +16,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 
 
 def create_pod(
-    desk: ControllerContext,
+    context: ControllerContext,
     owner: KubeObject,
     *,
     name: str = "",
@@ -38,21 +38,21 @@ def create_pod(
         "spec": template["spec"] | spec,
         "status": {"phase": "Pending"},
     }
-    return desk.state.put("pods", pod)
+    return context.state.put("pods", pod)
 
 
-def active_pods(desk: ControllerContext, owner: KubeObject) -> list[KubeObject]:
+def active_pods(context: ControllerContext, owner: KubeObject) -> list[KubeObject]:
     """Return an owner's pods that are neither ended nor on their way out."""
     return [
         one
-        for one in desk.state.owned(owner["metadata"]["uid"], "pods")
+        for one in context.state.owned(owner["metadata"]["uid"], "pods")
         if not is_being_deleted(one) and one["status"].get("phase") not in {"Succeeded", "Failed"}
     ]
 
 
-def delete_pod(desk: ControllerContext, pod: KubeObject) -> None:
+def delete_pod(context: ControllerContext, pod: KubeObject) -> None:
     """Delete a pod, with its grace."""
-    deletion.delete_object(desk.state, "pods", pod)
+    deletion.delete_object(context.state, "pods", pod)
 
 
 def count_ready(pods: list[KubeObject]) -> int:

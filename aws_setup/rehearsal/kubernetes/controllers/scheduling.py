@@ -21,27 +21,27 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 SELECTED = "volume.kubernetes.io/selected-node"
 
 
-def find_node(desk: ControllerContext, pod: KubeObject) -> tuple[str, str]:
+def find_node(context: ControllerContext, pod: KubeObject) -> tuple[str, str]:
     """Return (node, '') for a pod that can run there, or ('', why it cannot run anywhere)."""
-    nodes = desk.state.all("nodes")
+    nodes = context.state.all("nodes")
     if not nodes:
         return "", "no nodes available to schedule pods"
     reasons: Counter[str] = Counter()
     good = []
     for node in nodes:
-        reason = _rejection_reason(desk, pod, node)
+        reason = _rejection_reason(context, pod, node)
         if reason:
             reasons[reason] += 1
         else:
             good.append(node)
     if good:
-        best = max(good, key=lambda one: (_score(pod, one), -_count_similar_pods(desk, one)))
+        best = max(good, key=lambda one: (_score(pod, one), -_count_similar_pods(context, one)))
         return str(best["metadata"]["name"]), ""
     listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     return "", f"0/{len(nodes)} nodes are available: {listed}."
 
 
-def _rejection_reason(desk: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
+def _rejection_reason(context: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
     """Return what speaks against a node; empty when the pod fits."""
     spec, labels = pod["spec"], node["metadata"]["labels"]
     if not is_ready(node):
@@ -55,9 +55,9 @@ def _rejection_reason(desk: ControllerContext, pod: KubeObject, node: KubeObject
     ):
         return "node(s) didn't match Pod's node affinity/selector"
     for term in _affinity(spec, "podAntiAffinity").get(REQUIRED, []):
-        if _violates_anti_affinity(desk, pod, node, term):
+        if _violates_anti_affinity(context, pod, node, term):
             return "node(s) didn't match pod anti-affinity rules"
-    if not _matches_volume_zones(desk, pod, labels.get(ZONE, "")):
+    if not _matches_volume_zones(context, pod, labels.get(ZONE, "")):
         return "node(s) had volume node affinity conflict"
     return ""
 
@@ -91,25 +91,25 @@ def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
 
 
 def _violates_anti_affinity(
-    desk: ControllerContext, pod: KubeObject, node: KubeObject, term: KubeObject
+    context: ControllerContext, pod: KubeObject, node: KubeObject, term: KubeObject
 ) -> bool:
     """Say whether a pod like the term's is on a node of the same topology."""
     key = term.get("topologyKey", HOST)
     here = node["metadata"]["labels"].get(key)
-    for other in desk.state.all("pods", pod["metadata"]["namespace"]):
+    for other in context.state.all("pods", pod["metadata"]["namespace"]):
         if other["metadata"]["uid"] == pod["metadata"]["uid"] or is_being_deleted(other):
             continue
-        at = desk.state.get("nodes", other["spec"].get("nodeName", ""))
+        at = context.state.get("nodes", other["spec"].get("nodeName", ""))
         same = at is not None and at["metadata"]["labels"].get(key) == here
         if same and matches(term.get("labelSelector", {}), other["metadata"].get("labels", {})):
             return True
     return False
 
 
-def _matches_volume_zones(desk: ControllerContext, pod: KubeObject, zone: str) -> bool:
+def _matches_volume_zones(context: ControllerContext, pod: KubeObject, zone: str) -> bool:
     """Say whether the volumes that the pod's claims have are in the zone."""
-    for claim in existing_claims(desk, pod):
-        volume = desk.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
+    for claim in existing_claims(context, pod):
+        volume = context.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
         if volume and volume["metadata"].get("labels", {}).get(ZONE, zone) != zone:
             return False
     return True
@@ -122,10 +122,10 @@ def claim_names(pod: KubeObject) -> list[str]:
     return [str(one["claimName"]) for one in found if one]
 
 
-def existing_claims(desk: ControllerContext, pod: KubeObject) -> list[KubeObject]:
+def existing_claims(context: ControllerContext, pod: KubeObject) -> list[KubeObject]:
     """Return the claims of a pod that are there."""
     found = [
-        desk.state.get("persistentvolumeclaims", name, pod["metadata"]["namespace"])
+        context.state.get("persistentvolumeclaims", name, pod["metadata"]["namespace"])
         for name in claim_names(pod)
     ]
     return [one for one in found if one is not None]
@@ -137,6 +137,6 @@ def _score(pod: KubeObject, node: KubeObject) -> int:
     return sum(one["weight"] for one in wishes if _term(one["preference"], labels))
 
 
-def _count_similar_pods(desk: ControllerContext, node: KubeObject) -> int:
+def _count_similar_pods(context: ControllerContext, node: KubeObject) -> int:
     name = node["metadata"]["name"]
-    return sum(one["spec"].get("nodeName") == name for one in desk.state.all("pods"))
+    return sum(one["spec"].get("nodeName") == name for one in context.state.all("pods"))

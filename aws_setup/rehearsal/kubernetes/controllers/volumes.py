@@ -35,98 +35,98 @@ UNITS = {
 }
 
 
-def reconcile_claims(desk: ControllerContext) -> None:
+def reconcile_claims(context: ControllerContext) -> None:
     """Bind what can be bound; let go of what nobody uses."""
-    for claim in desk.state.all("persistentvolumeclaims"):
+    for claim in context.state.all("persistentvolumeclaims"):
         if is_being_deleted(claim):
-            _release_unused(desk, claim)
+            _release_unused(context, claim)
         elif claim["status"].get("phase") != "Bound":
-            _bind(desk, claim)
-    for volume in desk.state.all("persistentvolumes"):
-        _reclaim(desk, volume)
+            _bind(context, claim)
+    for volume in context.state.all("persistentvolumes"):
+        _reclaim(context, volume)
 
 
-def _release_unused(desk: ControllerContext, claim: KubeObject) -> None:
+def _release_unused(context: ControllerContext, claim: KubeObject) -> None:
     meta = claim["metadata"]
-    users = desk.state.all("pods", meta["namespace"])
+    users = context.state.all("pods", meta["namespace"])
     if not any(meta["name"] in scheduling.claim_names(one) for one in users):
         deletion.remove_finalizer(
-            desk.state, "persistentvolumeclaims", claim, deletion.CLAIM_IN_USE
+            context.state, "persistentvolumeclaims", claim, deletion.CLAIM_IN_USE
         )
 
 
-def _bind(desk: ControllerContext, claim: KubeObject) -> None:
+def _bind(context: ControllerContext, claim: KubeObject) -> None:
     name = claim["spec"].get("storageClassName")
     if name is None:
-        name = _default(desk)
+        name = _default(context)
         if name:
             spec = claim["spec"] | {"storageClassName": name}
-            desk.state.put("persistentvolumeclaims", claim | {"spec": spec})
+            context.state.put("persistentvolumeclaims", claim | {"spec": spec})
             return
-    held = desk.state.get("storageclasses", name or "")
+    held = context.state.get("storageclasses", name or "")
     if held is None:
-        _report_unbound(desk, claim, name or "")
+        _report_unbound(context, claim, name or "")
         return
     late = held.get("volumeBindingMode") == "WaitForFirstConsumer"
     node = (claim["metadata"].get("annotations") or {}).get(scheduling.SELECTED, "")
     if late and not node:
         message = "waiting for first consumer to be created before binding"
-        desk.state.event(claim, reason="WaitForFirstConsumer", message=message)
+        context.state.event(claim, reason="WaitForFirstConsumer", message=message)
     else:
-        _provision(desk, claim, held, node)
+        _provision(context, claim, held, node)
 
 
-def _report_unbound(desk: ControllerContext, claim: KubeObject, name: str) -> None:
+def _report_unbound(context: ControllerContext, claim: KubeObject, name: str) -> None:
     if name:
         message = f'storageclass.storage.k8s.io "{name}" not found'
-        desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
+        context.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
     else:
         message = "no persistent volumes available for this claim and no storage class is set"
-        desk.state.event(claim, reason="FailedBinding", message=message)
+        context.state.event(claim, reason="FailedBinding", message=message)
 
 
-def _default(desk: ControllerContext) -> str:
-    for one in desk.state.all("storageclasses"):
+def _default(context: ControllerContext) -> str:
+    for one in context.state.all("storageclasses"):
         if (one["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
             return str(one["metadata"]["name"])
     return ""
 
 
-def _provision(desk: ControllerContext, claim: KubeObject, held: KubeObject, node: str) -> None:
+def _provision(context: ControllerContext, claim: KubeObject, held: KubeObject, node: str) -> None:
     driver = EBS_DRIVER if held["provisioner"] == IN_TREE else held["provisioner"]
-    if driver not in desk.drivers:
+    if driver not in context.drivers:
         message = (
             f"Waiting for a volume to be created either by the external provisioner '{driver}' or "
             "manually by the system administrator. If volume creation is delayed, please verify "
             "that the provisioner is running and correctly registered."
         )
-        desk.state.event(claim, reason="ExternalProvisioning", message=message)
+        context.state.event(claim, reason="ExternalProvisioning", message=message)
         return
-    if fault := desk.faults.claim(claim["metadata"]["name"]):
-        desk.state.event(claim, reason="ProvisioningFailed", message=fault, warning=True)
+    if fault := context.faults.claim(claim["metadata"]["name"]):
+        context.state.event(claim, reason="ProvisioningFailed", message=fault, warning=True)
         return
-    if desk.due(claim, "volume made"):
+    if context.due(claim, "volume created"):
         try:
-            volume = _volume(desk, claim, held, driver, node)
+            volume = _volume(context, claim, held, driver, node)
         except CloudProviderError as error:
             message = f"failed to provision volume: {error}"
-            desk.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
-            desk.retry()
+            context.state.event(claim, reason="ProvisioningFailed", message=message, warning=True)
+            context.retry()
             return
-        _bound(desk, claim, volume)
+        _bound(context, claim, volume)
 
 
 def _volume(
-    desk: ControllerContext, claim: KubeObject, held: KubeObject, driver: str, node: str
+    context: ControllerContext, claim: KubeObject, held: KubeObject, driver: str, node: str
 ) -> KubeObject:
-    at = desk.state.get("nodes", node)
+    at = context.state.get("nodes", node)
     zone = at["metadata"]["labels"].get(scheduling.ZONE, "") if at else ""
     storage = claim["spec"]["resources"]["requests"]["storage"]
-    handle = desk.outside.volume_made(
+    handle = context.cloud_provider.create_volume(
         claim, size=gibibytes(storage), zone=zone, parameters=held.get("parameters") or {}
     )
     meta = claim["metadata"]
-    return desk.state.put(
+    return context.state.put(
         "persistentvolumes",
         {
             "metadata": {
@@ -152,7 +152,7 @@ def _volume(
     )
 
 
-def _bound(desk: ControllerContext, claim: KubeObject, volume: KubeObject) -> None:
+def _bound(context: ControllerContext, claim: KubeObject, volume: KubeObject) -> None:
     kept = copy.deepcopy(claim)
     kept["spec"]["volumeName"] = volume["metadata"]["name"]
     kept["status"] = {
@@ -160,25 +160,25 @@ def _bound(desk: ControllerContext, claim: KubeObject, volume: KubeObject) -> No
         "accessModes": volume["spec"]["accessModes"],
         "capacity": volume["spec"]["capacity"],
     }
-    desk.state.put("persistentvolumeclaims", kept)
+    context.state.put("persistentvolumeclaims", kept)
     name = volume["metadata"]["name"]
     message = f"Successfully provisioned volume {name}"
-    desk.state.event(kept, reason="ProvisioningSucceeded", message=message)
+    context.state.event(kept, reason="ProvisioningSucceeded", message=message)
 
 
-def _reclaim(desk: ControllerContext, volume: KubeObject) -> None:
+def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
     """Delete or release a volume whose claim is gone."""
     wanted = volume["spec"].get("claimRef")
     if not wanted or volume["status"].get("phase") != "Bound":
         return
-    claim = desk.state.get("persistentvolumeclaims", wanted["name"], wanted["namespace"])
+    claim = context.state.get("persistentvolumeclaims", wanted["name"], wanted["namespace"])
     if claim is not None and claim["metadata"]["uid"] == wanted.get("uid"):
         return
     if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
-        desk.state.set_status("persistentvolumes", volume, {"phase": "Released"})
+        context.state.set_status("persistentvolumes", volume, {"phase": "Released"})
         return
-    desk.outside.volume_deleted(volume["spec"]["csi"]["volumeHandle"])
-    desk.state.remove("persistentvolumes", volume)
+    context.cloud_provider.delete_volume(volume["spec"]["csi"]["volumeHandle"])
+    context.state.remove("persistentvolumes", volume)
 
 
 def gibibytes(quantity: str) -> int:

@@ -20,44 +20,44 @@ DEPLOYMENT_HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 
 
-def reconcile_deployments(desk: ControllerContext) -> None:
+def reconcile_deployments(context: ControllerContext) -> None:
     """Move Deployments and ReplicaSets on."""
-    for one in desk.state.all("deployments"):
+    for one in context.state.all("deployments"):
         if not is_being_deleted(one):
-            _deployment(desk, one)
-    for one in desk.state.all("replicasets"):
+            _deployment(context, one)
+    for one in context.state.all("replicasets"):
         if not is_being_deleted(one):
-            _replica_set(desk, one)
+            _replica_set(context, one)
 
 
-def _deployment(desk: ControllerContext, one: KubeObject) -> None:
+def _deployment(context: ControllerContext, one: KubeObject) -> None:
     wanted = one["spec"].get("replicas", 1)
     own = template_hash(one["spec"]["template"])
-    sets = desk.state.owned(one["metadata"]["uid"], "replicasets")
+    sets = context.state.owned(one["metadata"]["uid"], "replicasets")
     new = next(
         (held for held in sets if held["metadata"]["labels"][DEPLOYMENT_HASH_LABEL] == own), None
     )
     old = [held for held in sets if held is not new]
     recreate = (one["spec"].get("strategy") or {}).get("type") == "Recreate"
-    if recreate and any(pod_set.active_pods(desk, held) for held in old):
-        _scale(desk, old, 0)
+    if recreate and any(pod_set.active_pods(context, held) for held in old):
+        _scale(context, old, 0)
         return
     if new is None:
-        new = _new_set(desk, one, own, revision=len(sets) + 1)
-    _scale(desk, [new], wanted)
+        new = _new_set(context, one, own, revision=len(sets) + 1)
+    _scale(context, [new], wanted)
     if new.get("status", {}).get("readyReplicas", 0) >= wanted:
-        _scale(desk, old, 0)
-    _update_deployment_status(desk, one, new, old, wanted)
+        _scale(context, old, 0)
+    _update_deployment_status(context, one, new, old, wanted)
 
 
-def _new_set(desk: ControllerContext, one: KubeObject, own: str, *, revision: int) -> KubeObject:
+def _new_set(context: ControllerContext, one: KubeObject, own: str, *, revision: int) -> KubeObject:
     template = copy.deepcopy(one["spec"]["template"])
     labels = template.setdefault("metadata", {}).setdefault("labels", {})
     labels[DEPLOYMENT_HASH_LABEL] = own
     selector = copy.deepcopy(one["spec"]["selector"])
     selector.setdefault("matchLabels", {})[DEPLOYMENT_HASH_LABEL] = own
     meta = one["metadata"]
-    return desk.state.put(
+    return context.state.put(
         "replicasets",
         {
             "metadata": {
@@ -73,27 +73,27 @@ def _new_set(desk: ControllerContext, one: KubeObject, own: str, *, revision: in
     )
 
 
-def _scale(desk: ControllerContext, sets: list[KubeObject], wanted: int) -> None:
+def _scale(context: ControllerContext, sets: list[KubeObject], wanted: int) -> None:
     for one in sets:
         if one["spec"]["replicas"] != wanted:
-            desk.state.put("replicasets", one | {"spec": one["spec"] | {"replicas": wanted}})
+            context.state.put("replicasets", one | {"spec": one["spec"] | {"replicas": wanted}})
 
 
 def _update_deployment_status(
-    desk: ControllerContext, one: KubeObject, new: KubeObject, old: list[KubeObject], wanted: int
+    context: ControllerContext, one: KubeObject, new: KubeObject, old: list[KubeObject], wanted: int
 ) -> None:
-    fresh = pod_set.active_pods(desk, new)
-    pods = fresh + [pod for held in old for pod in pod_set.active_pods(desk, held)]
+    fresh = pod_set.active_pods(context, new)
+    pods = fresh + [pod for held in old for pod in pod_set.active_pods(context, held)]
     ready, meta = pod_set.count_ready(pods), one["metadata"]
     enough = ready >= wanted
     done = pod_set.count_ready(fresh) >= wanted and len(pods) == len(fresh)
     found = conditions(
         one,
-        desk.state.now(),
+        context.state.now(),
         Available=(enough, "MinimumReplicas" + ("Available" if enough else "Unavailable"), ""),
         Progressing=(True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated", ""),
     )
-    desk.state.set_status(
+    context.state.set_status(
         "deployments",
         one,
         {
@@ -108,15 +108,15 @@ def _update_deployment_status(
     )
 
 
-def _replica_set(desk: ControllerContext, one: KubeObject) -> None:
-    pods, wanted = pod_set.active_pods(desk, one), one["spec"].get("replicas", 1)
+def _replica_set(context: ControllerContext, one: KubeObject) -> None:
+    pods, wanted = pod_set.active_pods(context, one), one["spec"].get("replicas", 1)
     for _ in range(wanted - len(pods)):
-        pod_set.create_pod(desk, one)
+        pod_set.create_pod(context, one)
     for pod in pods[wanted:]:
-        pod_set.delete_pod(desk, pod)
-    pods = pod_set.active_pods(desk, one)
+        pod_set.delete_pod(context, pod)
+    pods = pod_set.active_pods(context, one)
     ready = pod_set.count_ready(pods)
-    desk.state.set_status(
+    context.state.set_status(
         "replicasets",
         one,
         {
@@ -132,30 +132,30 @@ def _replica_set(desk: ControllerContext, one: KubeObject) -> None:
 STATEFULSET_HASH_LABEL = "controller-revision-hash"
 
 
-def reconcile_statefulsets(desk: ControllerContext) -> None:
+def reconcile_statefulsets(context: ControllerContext) -> None:
     """Move StatefulSets on."""
-    for one in desk.state.all("statefulsets"):
+    for one in context.state.all("statefulsets"):
         if not is_being_deleted(one):
-            _numbered(desk, one)
-            _update_statefulset_status(desk, one)
+            _numbered(context, one)
+            _update_statefulset_status(context, one)
 
 
-def _numbered(desk: ControllerContext, one: KubeObject) -> None:
+def _numbered(context: ControllerContext, one: KubeObject) -> None:
     wanted, meta = one["spec"].get("replicas", 1), one["metadata"]
     own = _revision(one)
     ordered = one["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
-    for pod in pod_set.active_pods(desk, one):
+    for pod in pod_set.active_pods(context, one):
         number = int(pod["metadata"]["name"].rpartition("-")[2])
         if number >= wanted:
-            pod_set.delete_pod(desk, pod)
+            pod_set.delete_pod(context, pod)
     for number in range(wanted):
         name = f"{meta['name']}-{number}"
-        there = desk.state.get("pods", name, meta["namespace"])
-        pod = there or _new_statefulset_pod(desk, one, name, number, own)
+        there = context.state.get("pods", name, meta["namespace"])
+        pod = there or _new_statefulset_pod(context, one, name, number, own)
         if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) != own and not is_being_deleted(
             pod
         ):
-            pod_set.delete_pod(desk, pod)
+            pod_set.delete_pod(context, pod)
             return
         if ordered and not is_ready(pod):
             return
@@ -166,27 +166,29 @@ def _revision(one: KubeObject) -> str:
 
 
 def _new_statefulset_pod(
-    desk: ControllerContext, one: KubeObject, name: str, number: int, own: str
+    context: ControllerContext, one: KubeObject, name: str, number: int, own: str
 ) -> KubeObject:
     volumes = list(one["spec"]["template"]["spec"].get("volumes") or [])
     for template in one["spec"].get("volumeClaimTemplates") or []:
         title = template["metadata"]["name"]
         claim = f"{title}-{name}"
         volumes.append({"name": title, "persistentVolumeClaim": {"claimName": claim}})
-        _claim(desk, one, template, claim)
+        _claim(context, one, template, claim)
     labels = {
         "statefulset.kubernetes.io/pod-name": name,
         "apps.kubernetes.io/pod-index": str(number),
         STATEFULSET_HASH_LABEL: own,
     }
-    return pod_set.create_pod(desk, one, name=name, labels=labels, volumes=volumes, hostname=name)
+    return pod_set.create_pod(
+        context, one, name=name, labels=labels, volumes=volumes, hostname=name
+    )
 
 
-def _claim(desk: ControllerContext, one: KubeObject, template: KubeObject, name: str) -> None:
+def _claim(context: ControllerContext, one: KubeObject, template: KubeObject, name: str) -> None:
     namespace = one["metadata"]["namespace"]
-    if desk.state.get("persistentvolumeclaims", name, namespace) is None:
+    if context.state.get("persistentvolumeclaims", name, namespace) is None:
         labels = one["spec"]["selector"].get("matchLabels", {})
-        desk.state.put(
+        context.state.put(
             "persistentvolumeclaims",
             {
                 "metadata": {
@@ -201,13 +203,13 @@ def _claim(desk: ControllerContext, one: KubeObject, template: KubeObject, name:
         )
 
 
-def _update_statefulset_status(desk: ControllerContext, one: KubeObject) -> None:
-    pods, own = pod_set.active_pods(desk, one), _revision(one)
+def _update_statefulset_status(context: ControllerContext, one: KubeObject) -> None:
+    pods, own = pod_set.active_pods(context, one), _revision(one)
     fresh = [pod for pod in pods if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) == own]
     ready = pod_set.count_ready(pods)
     done = pod_set.count_ready(fresh) >= one["spec"].get("replicas", 1)
     current = own if done else one["status"].get("currentRevision", own)
-    desk.state.set_status(
+    context.state.set_status(
         "statefulsets",
         one,
         {
@@ -226,31 +228,31 @@ def _update_statefulset_status(desk: ControllerContext, one: KubeObject) -> None
 DAEMONSET_HASH_LABEL = "controller-revision-hash"
 
 
-def reconcile_daemonsets(desk: ControllerContext) -> None:
+def reconcile_daemonsets(context: ControllerContext) -> None:
     """Move DaemonSets on."""
-    for one in desk.state.all("daemonsets"):
+    for one in context.state.all("daemonsets"):
         if not is_being_deleted(one):
-            _daemon(desk, one)
+            _daemon(context, one)
 
 
-def _daemon(desk: ControllerContext, one: KubeObject) -> None:
+def _daemon(context: ControllerContext, one: KubeObject) -> None:
     selector = one["spec"]["template"]["spec"].get("nodeSelector") or {}
     wanted = {
         node["metadata"]["name"]
-        for node in desk.state.all("nodes")
+        for node in context.state.all("nodes")
         if is_ready(node) and selector.items() <= node["metadata"]["labels"].items()
     }
     own = template_hash(one["spec"]["template"])
-    for pod in pod_set.active_pods(desk, one):
+    for pod in pod_set.active_pods(context, one):
         at = pod["spec"].get("nodeName")
         if at not in wanted or pod["metadata"]["labels"].get(DAEMONSET_HASH_LABEL) != own:
-            pod_set.delete_pod(desk, pod)
-    there = {pod["spec"].get("nodeName") for pod in pod_set.active_pods(desk, one)}
+            pod_set.delete_pod(context, pod)
+    there = {pod["spec"].get("nodeName") for pod in pod_set.active_pods(context, one)}
     for node in sorted(wanted - there):
-        pod_set.create_pod(desk, one, labels={DAEMONSET_HASH_LABEL: own}, nodeName=node)
-    pods = pod_set.active_pods(desk, one)
+        pod_set.create_pod(context, one, labels={DAEMONSET_HASH_LABEL: own}, nodeName=node)
+    pods = pod_set.active_pods(context, one)
     ready = pod_set.count_ready(pods)
-    desk.state.set_status(
+    context.state.set_status(
         "daemonsets",
         one,
         {
@@ -269,33 +271,33 @@ def _daemon(desk: ControllerContext, one: KubeObject) -> None:
 BACKOFF_LIMIT = 6
 
 
-def reconcile_jobs(desk: ControllerContext) -> None:
+def reconcile_jobs(context: ControllerContext) -> None:
     """Move Jobs on."""
-    for job in desk.state.all("jobs"):
+    for job in context.state.all("jobs"):
         if is_being_deleted(job):
             continue
         if job["status"].get("conditions"):
-            _expire(desk, job)
+            _expire(context, job)
         else:
-            _sync_job(desk, job)
+            _sync_job(context, job)
 
 
-def _sync_job(desk: ControllerContext, job: KubeObject) -> None:
-    spec, state = job["spec"], desk.state
+def _sync_job(context: ControllerContext, job: KubeObject) -> None:
+    spec, state = job["spec"], context.state
     pods = state.owned(job["metadata"]["uid"], "pods")
     phases = [pod["status"].get("phase") for pod in pods]
     succeeded, failed = phases.count("Succeeded"), phases.count("Failed")
     missing = spec.get("completions", 1) - succeeded
-    active = pod_set.active_pods(desk, job)
+    active = pod_set.active_pods(context, job)
     if failed > spec.get("backoffLimit", BACKOFF_LIMIT):
         message = "Job has reached the specified backoff limit"
-        _finish_job(desk, job, "Failed", "BackoffLimitExceeded", message)
+        _finish_job(context, job, "Failed", "BackoffLimitExceeded", message)
     elif missing <= 0:
-        _finish_job(desk, job, "Complete", "CompletionsReached", "")
-    elif not failed or desk.due(job, "job pod again", stage=f"again {failed}", times=2**failed):
+        _finish_job(context, job, "Complete", "CompletionsReached", "")
+    elif not failed or context.due(job, "job pod retry", stage=f"again {failed}", times=2**failed):
         for _ in range(min(missing, spec.get("parallelism", 1)) - len(active)):
-            _new_job_pod(desk, job)
-    active = pod_set.active_pods(desk, job)
+            _new_job_pod(context, job)
+    active = pod_set.active_pods(context, job)
     state.set_status(
         "jobs",
         job,
@@ -310,7 +312,7 @@ def _sync_job(desk: ControllerContext, job: KubeObject) -> None:
     )
 
 
-def _new_job_pod(desk: ControllerContext, job: KubeObject) -> None:
+def _new_job_pod(context: ControllerContext, job: KubeObject) -> None:
     meta = job["metadata"]
     labels = {
         "job-name": meta["name"],
@@ -318,25 +320,25 @@ def _new_job_pod(desk: ControllerContext, job: KubeObject) -> None:
         "controller-uid": meta["uid"],
         "batch.kubernetes.io/controller-uid": meta["uid"],
     }
-    pod_set.create_pod(desk, job, labels=labels)
+    pod_set.create_pod(context, job, labels=labels)
 
 
 def _finish_job(
-    desk: ControllerContext, job: KubeObject, kind: str, reason: str, message: str
+    context: ControllerContext, job: KubeObject, kind: str, reason: str, message: str
 ) -> None:
-    found = conditions(job, desk.state.now(), **{kind: (True, reason, message)})
+    found = conditions(job, context.state.now(), **{kind: (True, reason, message)})
     status: KubeObject = {"conditions": found}
     if kind == "Complete":
-        status["completionTime"] = desk.state.now()
-    desk.state.set_status("jobs", job, status)
+        status["completionTime"] = context.state.now()
+    context.state.set_status("jobs", job, status)
     if kind == "Failed":
-        desk.state.event(job, reason=reason, message=message, warning=True)
+        context.state.event(job, reason=reason, message=message, warning=True)
 
 
-def _expire(desk: ControllerContext, job: KubeObject) -> None:
+def _expire(context: ControllerContext, job: KubeObject) -> None:
     """Delete a finished Job whose ttlSecondsAfterFinished are over."""
     ttl = job["spec"].get("ttlSecondsAfterFinished")
     if ttl is None:
         return
-    if desk.due(job, "job pod again", stage="ttl", times=ttl / desk.delays["job pod again"]):
-        deletion.delete_object(desk.state, "jobs", job)
+    if context.due(job, "job pod retry", stage="ttl", times=ttl / context.delays["job pod retry"]):
+        deletion.delete_object(context.state, "jobs", job)
