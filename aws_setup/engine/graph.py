@@ -1,9 +1,12 @@
-"""Runs a graph of named jobs in parallel: a job starts when all that it needs has ended well."""
+"""Runs a graph of named jobs in parallel: a job starts when every job that it needs succeeded."""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from aws_setup.errors import Interrupted
@@ -12,67 +15,124 @@ WORKERS = 32
 """Jobs that run at the same time; waiting for AWS costs a thread and nothing else."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How a graph runs: `workers` jobs at a time.
+
+    With `fail_fast` no job starts after a failure; without it, only the jobs that need the failed
+    one do not start. `abort` is called at each Ctrl-C after the first, to end running jobs early;
+    None lets the second Ctrl-C end the run itself.
+    """
+
+    workers: int = WORKERS
+    fail_fast: bool = False
+    abort: Callable[[], None] | None = None
+
+
 def run_graph(
-    needs: Mapping[str, Set[str]], work: Callable[[str], bool], *, stop: Callable[[], None]
+    needs: Mapping[str, Set[str]],
+    work: Callable[[str], bool],
+    *,
+    stop: Callable[[], None],
+    limits: Limits | None = None,
 ) -> list[str]:
     """Call `work` for every name, in parallel, each after all the names that it needs.
 
     Args:
-        needs: name -> the names that must have ended well before it.
-        work: does the job; False means that what needs it must not start.
-        stop: called at Ctrl-C, to wake jobs that sleep; running jobs are then waited for.
+        needs: name -> the names that must succeed before it.
+        work: does the job; False means that it failed.
+        stop: called at the first Ctrl-C, to wake jobs that sleep; the run then waits for the
+            running jobs.
+        limits: how many jobs run at a time, and what a failure and a second Ctrl-C do.
 
     Returns:
-        the names that never started because something that they need failed.
+        the names that never started because of a failure.
 
     Raises:
         Interrupted: Ctrl-C was pressed; every running job has ended.
         ValueError: a cycle, or a need that is not in the graph.
     """
-    unknown = {need for wants in needs.values() for need in wants} - needs.keys()
+    unknown = {need for names in needs.values() for need in names} - needs.keys()
     if unknown:
         raise ValueError(f"needed but not in the graph: {sorted(unknown)}")
-    sorter = TopologicalSorter(needs)
-    sorter.prepare()
-    started: set[str] = set()
-    running: dict[Future[bool], str] = {}
-    with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="step") as pool:
+    graph = _Graph(needs, limits or Limits())
+    with ThreadPoolExecutor(graph.limits.workers, thread_name_prefix="step") as pool:
         try:
-            _drive(sorter, pool, work, started=started, running=running)
+            graph.drive(pool, work)
         except KeyboardInterrupt:
-            stop()
-            wait(running)
+            graph.drain(stop)
             raise Interrupted from None
-    return [name for name in needs if name not in started]
+    return [name for name in needs if name not in graph.started]
 
 
-def _drive(
-    sorter: TopologicalSorter[str],
-    pool: ThreadPoolExecutor,
-    work: Callable[[str], bool],
-    *,
-    started: set[str],
-    running: dict[Future[bool], str],
-) -> None:
-    while True:
-        for name in sorter.get_ready():
-            started.add(name)
-            running[pool.submit(work, name)] = name
-        if not running:
-            return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            name = running.pop(future)
-            if future.result():
-                sorter.done(name)
+class _Graph:
+    """The state of one run: what is ready, what runs, and what has started."""
+
+    def __init__(self, needs: Mapping[str, Set[str]], limits: Limits) -> None:
+        self.limits = limits
+        self.started: set[str] = set()
+        self._sorter = TopologicalSorter(needs)
+        self._sorter.prepare()
+        self._ready: deque[str] = deque()
+        self._running: dict[Future[bool], str] = {}
+        self._failed = False
+        self._idle = threading.Condition()
+        self._active = 0
+
+    def drive(self, pool: ThreadPoolExecutor, work: Callable[[str], bool]) -> None:
+        """Run all jobs; a job is handed over only when a worker is free for it."""
+        while True:
+            self._ready.extend(self._sorter.get_ready())
+            while self._ready and len(self._running) < self.limits.workers and not self._stopping:
+                name = self._ready.popleft()
+                self.started.add(name)
+                self._running[pool.submit(self._job, work, name)] = name
+            if not self._running:
+                return
+            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            for future in done:
+                name = self._running.pop(future)
+                if future.result():
+                    self._sorter.done(name)
+                else:
+                    self._failed = True
+
+    def drain(self, stop: Callable[[], None]) -> None:
+        """Wake sleeping jobs and wait for the running ones; each further Ctrl-C aborts them."""
+        while True:
+            try:
+                stop()
+                with self._idle:
+                    self._idle.wait_for(lambda: not self._active)
+            except KeyboardInterrupt:
+                if self.limits.abort is None:
+                    raise
+                self.limits.abort()
+            else:
+                return
+
+    def _job(self, work: Callable[[str], bool], name: str) -> bool:
+        """Do one job and count it: Ctrl-C can come before its future is stored."""
+        with self._idle:
+            self._active += 1
+        try:
+            return work(name)
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._failed and self.limits.fail_fast
 
 
 def transitive_reduction(needs: Mapping[str, Set[str]]) -> dict[str, list[str]]:
-    """Return the needs without those that others of the same name bring along, sorted.
+    """Return the needs without those that follow from other needs of the same name, sorted.
 
-    `needs` must be whole: what a need needs is among them too.
+    `needs` must be transitively closed: the needs of each need are among them too.
     """
     return {
-        name: sorted(one for one in wants if not any(one in needs[other] for other in wants))
-        for name, wants in needs.items()
+        name: sorted(need for need in names if not any(need in needs[other] for other in names))
+        for name, names in needs.items()
     }

@@ -108,7 +108,9 @@ class EventLog:
         self._write({"kind": "run"} | _document(head))
 
     def tell(self, event: StepEvent) -> None:
-        """Take one event of the run."""
+        """Take one event of the run; bytes on their way are not part of the record."""
+        if event.kind is EventKind.PROGRESS:
+            return
         with self._lock:
             noted = self._notes[event.step] = self._notes.get(event.step, 0) + 1
             if event.kind is EventKind.NOTE and noted > NOTES:
@@ -163,7 +165,9 @@ class EventLog:
 
 def _document(thing: RunStarted | StepEvent | RunEnded) -> dict[str, Any]:
     """Return a line's fields in their order, without those that are empty."""
-    return {key: value for key, value in asdict(thing).items() if value not in ("", {}, ())}
+    fields = asdict(thing)
+    fields.pop("bytes", None)
+    return {key: value for key, value in fields.items() if value not in ("", {}, ())}
 
 
 def _append(path: Path, text: str) -> None:

@@ -89,8 +89,9 @@ class CostItem:
 
 @dataclass(kw_only=True)
 class RunContext:
-    """What every step works with; one for the run, a copy for each step with its own `note`.
+    """What every step works with: one for the run, and a copy for each step.
 
+    The copy has the step's listeners: `note` for texts, `progress` for bytes that were sent.
     `patient` is False with --no-wait: steps that are `slow` are then left to finish by themselves.
     `owned_only` is True for destroy: a step then finds only what this deployment created.
     """
@@ -98,6 +99,7 @@ class RunContext:
     clock: Clock
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
+    progress: Callable[[int], None] = lambda _: None
     patient: bool = True
     owned_only: bool = False
 
@@ -111,9 +113,9 @@ class RunContext:
             )
         return self.found[step]
 
-    def bound(self, note: Callable[[str], None]) -> Self:
-        """Return the same context with another listener for progress notes."""
-        return replace(self, note=note)
+    def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
+        """Return the same context with other listeners."""
+        return replace(self, note=note, progress=progress)
 
     def refresh(self) -> None:
         """Read again what all steps inspect, where a listing serves many of them."""

@@ -1,0 +1,179 @@
+"""Tests of the runner: its order, its limits, failures, and Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from aws_setup.engine.graph import Limits, run_graph
+from aws_setup.engine.plan import Row
+from aws_setup.engine.runner import EventKind, StepEvent, apply, removal_needs
+from aws_setup.engine.step import Action, Found, RunContext, Step
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import Interrupted
+
+
+def nothing() -> None:
+    """Do nothing when the run is stopped."""
+
+
+@dataclass(frozen=True)
+class Thing(Step[RunContext]):
+    """A step that exists as soon as it was created; `work` runs in its create and delete."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    work: Callable[[RunContext], None] = lambda _: None
+
+    def find(self, ctx: RunContext) -> Found | None:
+        return None
+
+    def create(self, ctx: RunContext) -> Found:
+        self.work(ctx)
+        return Found(f"id of {self.name}")
+
+    def delete(self, ctx: RunContext, found: Found) -> None:
+        self.work(ctx)
+
+
+def failing(_: RunContext) -> None:
+    raise ValueError("no")
+
+
+def test_no_more_jobs_than_workers_run_at_a_time() -> None:
+    lock, running, most = threading.Lock(), [0], [0]
+
+    def work(_: str) -> bool:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.005)
+        with lock:
+            running[0] -= 1
+        return True
+
+    names: dict[str, set[str]] = {f"job {index}": set() for index in range(30)}
+    assert run_graph(names, work, stop=nothing, limits=Limits(workers=3)) == []
+    assert most[0] == 3
+
+
+def test_after_a_failure_independent_jobs_run_unless_fail_fast() -> None:
+    needs: dict[str, set[str]] = {"a": set(), "b": set(), "c": {"b"}, "d": {"a"}}
+    done: list[str] = []
+
+    def work(name: str) -> bool:
+        done.append(name)
+        return name != "a"
+
+    one_at_a_time = Limits(workers=1)
+    assert run_graph(needs, work, stop=nothing, limits=one_at_a_time) == ["d"]
+    assert done == ["a", "b", "c"]
+    done.clear()
+    fail_fast = Limits(workers=1, fail_fast=True)
+    assert run_graph(needs, work, stop=nothing, limits=fail_fast) == ["b", "c", "d"]
+    assert done == ["a"]
+
+
+def test_ctrl_c_waits_for_running_jobs_and_a_second_one_aborts_them() -> None:
+    stopped, aborted, entered = threading.Event(), threading.Event(), threading.Event()
+    started: list[str] = []
+
+    def work(name: str) -> bool:
+        started.append(name)
+        entered.set()
+        return aborted.wait(20)
+
+    main = threading.main_thread().ident or 0
+
+    def press() -> None:
+        entered.wait(20)
+        time.sleep(0.3)  # the main thread is now blocked in its wait
+        signal.pthread_kill(main, signal.SIGINT)
+        stopped.wait(20)
+        time.sleep(0.3)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    def signal_main(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, signal_main)
+    threading.Thread(target=press, daemon=True).start()
+    try:
+        with pytest.raises(Interrupted):
+            run_graph(
+                {"a": set(), "b": set()},
+                work,
+                stop=stopped.set,
+                limits=Limits(workers=1, abort=aborted.set),
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started == ["a"]
+    assert aborted.is_set()
+
+
+def test_a_cycle_and_an_unknown_need_are_errors() -> None:
+    with pytest.raises(ValueError, match="not in the graph"):
+        run_graph({"a": {"b"}}, lambda _: True, stop=nothing)
+    with pytest.raises(ValueError, match="cycle"):
+        run_graph({"a": {"b"}, "b": {"a"}}, lambda _: True, stop=nothing)
+
+
+def run(
+    rows: list[Row], *, limits: Limits | None = None
+) -> tuple[list[StepEvent], dict[str, Action]]:
+    """Apply rows; return the events and what was done."""
+    events: list[StepEvent] = []
+    ctx = RunContext(clock=SystemClock(pace=0))
+    outcome = apply(rows, ctx, tell=events.append, stop=nothing, limits=limits)
+    return events, outcome.done
+
+
+def test_a_plan_creates_and_deletes_in_one_run() -> None:
+    rows = [
+        Row(Thing("new"), Action.CREATE),
+        Row(Thing("surplus"), Action.DELETE, Found("1")),
+        Row(Thing("same"), Action.EXISTS, Found("2")),
+    ]
+    events, done = run(rows)
+    assert done == {"new": Action.CREATE, "surplus": Action.DELETE, "same": Action.EXISTS}
+    ids = {event.step: event.id for event in events if event.kind is EventKind.DONE}
+    assert ids == {"new": "id of new", "surplus": "1", "same": "2"}
+
+
+def test_what_a_step_sends_is_an_event_with_bytes() -> None:
+    events, _ = run([Row(Thing("upload", work=lambda ctx: ctx.progress(64)), Action.CREATE)])
+    sent = [event for event in events if event.kind is EventKind.PROGRESS]
+    assert [(event.step, event.action, event.bytes) for event in sent] == [
+        ("upload", Action.CREATE, 64)
+    ]
+
+
+def test_fail_fast_blocks_every_step_that_has_not_started() -> None:
+    rows = [Row(Thing(name, work=failing), Action.CREATE) for name in ("a", "b", "c")]
+    events, done = run(rows, limits=Limits(workers=1, fail_fast=True))
+    assert done == {}
+    kinds = {event.step: event.kind for event in events}
+    assert kinds == {"a": EventKind.FAILED, "b": EventKind.BLOCKED, "c": EventKind.BLOCKED}
+
+
+def test_removal_follows_needs_backwards_also_through_steps_that_are_gone() -> None:
+    rows = [
+        Row(Thing("vpc"), Action.EXISTS, Found("1")),
+        Row(Thing("subnet", needs=("vpc",)), Action.CREATE),
+        Row(Thing("vm", needs=("subnet",)), Action.EXISTS, Found("3")),
+    ]
+    assert removal_needs(rows) == {"vpc": {"vm"}, "vm": set()}
+
+
+def test_ten_thousand_independent_steps_run_in_seconds() -> None:
+    rows = [Row(Thing(f"step {index}"), Action.CREATE) for index in range(10_000)]
+    began = time.monotonic()
+    _, done = run(rows, limits=Limits(workers=4, fail_fast=True))
+    assert len(done) == 10_000
+    assert time.monotonic() - began < 30
