@@ -82,6 +82,23 @@ def test_an_adopted_vpc_is_used_and_never_deleted(
     assert ids(cloud) == before
 
 
+def test_an_existing_security_group_of_an_adopted_vpc_is_used_and_never_deleted(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    vpc = users_vpc()
+    group = client("ec2").create_security_group(
+        GroupName="lambda-fs-security-group", Description="existing", VpcId=vpc
+    )["GroupId"]
+    before = ids(cloud)
+    write_config(folder, create_vpc=False, vpc_id=vpc)
+    only = ("--only", "security group")
+    shown = run(SCRIPT, folder, "plan", "--json", *only).document["steps"]
+    assert {step["name"]: step["id"] for step in shown}["security group"] == group
+    assert run(SCRIPT, folder, "--yes", *only).exit_code == 0
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert ids(cloud) == before
+
+
 def test_several_vpcs_of_one_name_are_listed_and_refused(
     cloud: RehearsalCloud, folder: Path
 ) -> None:
