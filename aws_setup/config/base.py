@@ -1,4 +1,4 @@
-"""What every section of the configuration shares: frozen models, checked types, documented keys."""
+"""What all sections of the configuration share: the base model and the types of values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ FOLDERS = "folders"
 
 
 class Section(BaseModel):
-    """Some keys of the configuration file; the docstring below a field is the key's description."""
+    """A section of the configuration file.
+
+    Its docstring is the section's heading in the sample, and the docstring below a field is the
+    description of that key.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
@@ -33,12 +37,12 @@ def _network(text: str) -> str:
     except (AddressValueError, NetmaskValueError):
         raise ValueError(f"{text!r} is not an IPv4 network such as 10.0.0.0/16") from None
     except ValueError:
-        whole = IPv4Network(text, strict=False)
-        raise ValueError(f"{text} has host bits set; the network is {whole}") from None
+        network = IPv4Network(text, strict=False)
+        raise ValueError(f"{text} has host bits set; the network is {network}") from None
 
 
 def _local_path(text: str, info: ValidationInfo) -> str:
-    """Expand `~` and, when the loader says from where, make a relative path absolute."""
+    """Expand `~`; resolve a relative path against the folder in the validation context, if any."""
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
@@ -59,7 +63,7 @@ AmiId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")]
 """An AMI id."""
 
 Count = Annotated[int, Field(ge=0, le=1000)]
-"""How many of something."""
+"""A number of resources."""
 
 LocalPath = Annotated[str, AfterValidator(_local_path)]
-"""A file or folder on this computer; `~` is expanded, relative ones start from the YAML file."""
+"""A local file or folder; `~` is expanded, a relative path starts from the YAML file's folder."""

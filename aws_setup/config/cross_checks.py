@@ -1,4 +1,4 @@
-"""Checks that span several keys: addresses, counts and switches that must fit together."""
+"""Checks across keys: addresses, counts and switches that must be consistent."""
 
 from __future__ import annotations
 
@@ -11,32 +11,43 @@ from aws_setup.config.model import Config
 from aws_setup.errors import Problem
 
 RESERVED_FIRST = 4
-"""AWS keeps the first four addresses of a subnet, and the last one, for itself."""
+"""AWS reserves the first four addresses of a subnet, and the last one.
+https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """Keys whose values do not fit together, the one to change first; why, and the mend."""
+    """Keys whose values are inconsistent, the one to change first; the reason, and the fix."""
 
     keys: tuple[str, ...]
     why: str
     hint: str
 
 
-def refusals(config: Config) -> list[Conflict]:
-    """Return everything that cannot work."""
-    checks = (_ranges, _subnets, _fixed, _doubles, _machines, _scaling, _adoption, _zones, _access)
-    return [clash for check in checks for clash in check(config)]
+def conflicts(config: Config) -> list[Conflict]:
+    """Return every conflict because of which the configuration cannot work."""
+    checks = (
+        _network_sizes,
+        _subnets,
+        _fixed_addresses_in_subnet,
+        _duplicate_addresses,
+        _ndb_data_nodes,
+        _autoscaling,
+        _existing_vpc,
+        _zones,
+        _public_access,
+    )
+    return [conflict for check in checks for conflict in check(config)]
 
 
 def discouraged_settings(config: Config) -> list[Conflict]:
-    """Return what works and is not wise."""
+    """Return settings that work but are not recommended."""
     nodes = config.num_lambda_fs_zk_vms
     if config.create_zookeeper_vms and nodes % 2 == 0:
         return [
             Conflict(
                 ("num_lambda_fs_zk_vms",),
-                f"{nodes} ZooKeeper VMs survive no more failures than {nodes - 1}",
+                f"{nodes} ZooKeeper VMs tolerate no more failures than {nodes - 1}",
                 "choose an odd number",
             )
         ]
@@ -44,7 +55,7 @@ def discouraged_settings(config: Config) -> list[Conflict]:
 
 
 def fixed_addresses(config: Config) -> list[tuple[str, IPv4Address]]:
-    """Return the private addresses that machines of this configuration get, each with its key."""
+    """Return the private addresses that the configuration assigns, each with its key."""
     fixed = []
     if config.create_ndb_cluster:
         fixed.append(("ndb_manager_private_ip", config.ndb_manager_private_ip))
@@ -60,10 +71,10 @@ def _subnet_lists(config: Config) -> list[tuple[str, IPv4Network]]:
     return public + private
 
 
-def _ranges(config: Config) -> Iterator[Conflict]:
-    """A VPC and its subnets have from 16 to 65,536 addresses."""
-    every = [("vpc_cidr", IPv4Network(config.vpc_cidr)), *_subnet_lists(config)]
-    for key, network in every:
+def _network_sizes(config: Config) -> Iterator[Conflict]:
+    """A VPC and its subnets have 16 to 65,536 addresses."""
+    networks = [("vpc_cidr", IPv4Network(config.vpc_cidr)), *_subnet_lists(config)]
+    for key, network in networks:
         if config.create_vpc and not 16 <= network.prefixlen <= 28:
             yield Conflict(
                 (key,),
@@ -79,18 +90,18 @@ def _subnets(config: Config) -> Iterator[Conflict]:
     subnets = _subnet_lists(config)
     for key, subnet in subnets:
         if not subnet.subnet_of(vpc):
-            yield Conflict((key, "vpc_cidr"), f"{subnet} is not inside vpc_cidr {vpc}", _INSIDE)
-    for (key, one), (other_key, other) in combinations(subnets, 2):
-        if one.overlaps(other):
-            why = f"{other} overlaps {one} of {key}"
-            yield Conflict((other_key, key), why, "choose ranges that share no address")
+            yield Conflict((key, "vpc_cidr"), f"{subnet} is not inside vpc_cidr {vpc}", _FIX_RANGE)
+    for (key, subnet), (other_key, other) in combinations(subnets, 2):
+        if subnet.overlaps(other):
+            why = f"{other} overlaps {subnet} of {key}"
+            yield Conflict((other_key, key), why, "choose ranges that do not overlap")
 
 
-_INSIDE = "choose ranges inside the VPC's, or a VPC range that holds them"
+_FIX_RANGE = "choose ranges inside the VPC's, or a VPC range that contains them"
 
 
-def _fixed(config: Config) -> Iterator[Conflict]:
-    """The machines with fixed addresses stand in the first public subnet."""
+def _fixed_addresses_in_subnet(config: Config) -> Iterator[Conflict]:
+    """The machines with fixed addresses are launched in the first public subnet."""
     if not config.create_vpc:
         return
     subnet = IPv4Network(config.public_subnet_cidrs[0])
@@ -99,62 +110,62 @@ def _fixed(config: Config) -> Iterator[Conflict]:
             yield Conflict(
                 (key, "public_subnet_cidrs"),
                 f"{address} is not inside {subnet}, the first of public_subnet_cidrs",
-                "choose an address of that subnet, or a first public subnet that holds it",
+                "choose an address of that subnet, or a first public subnet that contains it",
             )
         elif int(address) - int(subnet[0]) < RESERVED_FIRST or address == subnet[-1]:
             yield Conflict(
                 (key, "public_subnet_cidrs"),
-                f"AWS keeps {address} of {subnet} for itself",
-                f"choose one from {subnet[RESERVED_FIRST]} to {subnet[-2]}",
+                f"AWS reserves {address} of {subnet}",
+                f"choose an address from {subnet[RESERVED_FIRST]} to {subnet[-2]}",
             )
 
 
-def _doubles(config: Config) -> Iterator[Conflict]:
+def _duplicate_addresses(config: Config) -> Iterator[Conflict]:
     seen: dict[IPv4Address, str] = {}
     for key, address in fixed_addresses(config):
         if address in seen:
-            why = f"{address} is given to two machines"
-            yield Conflict((key, seen[address]), why, "give each machine an address of its own")
+            why = f"{address} is assigned to two machines"
+            yield Conflict((key, seen[address]), why, "assign a different address to each machine")
         seen[address] = key
 
 
-def _machines(config: Config) -> Iterator[Conflict]:
+def _ndb_data_nodes(config: Config) -> Iterator[Conflict]:
     if config.create_ndb_cluster and config.num_ndb_datanodes % 2:
         yield Conflict(
             ("num_ndb_datanodes",),
-            f"{config.num_ndb_datanodes} is odd, and MySQL NDB keeps every row on two nodes",
+            f"{config.num_ndb_datanodes} is odd, and MySQL NDB stores every row on two nodes",
             f"choose {config.num_ndb_datanodes + 1} or {config.num_ndb_datanodes - 1}",
         )
 
 
-def _scaling(config: Config) -> Iterator[Conflict]:
+def _autoscaling(config: Config) -> Iterator[Conflict]:
     if not config.create_autoscaling_groups:
         return
     if not config.create_launch_templates:
         yield Conflict(
             ("create_autoscaling_groups", "create_launch_templates"),
-            "the auto-scaling groups need the launch templates",
+            "the auto-scaling groups require the launch templates",
             "set create_launch_templates: True, or create_autoscaling_groups: False",
         )
-    least, most = config.autoscaling_group_min_size, config.autoscaling_group_max_size
-    wanted = config.autoscaling_group_desired_capacity
-    if not least <= wanted <= most:
+    minimum, maximum = config.autoscaling_group_min_size, config.autoscaling_group_max_size
+    desired = config.autoscaling_group_desired_capacity
+    if not minimum <= desired <= maximum:
         yield Conflict(
             (
                 "autoscaling_group_desired_capacity",
                 "autoscaling_group_min_size",
                 "autoscaling_group_max_size",
             ),
-            f"the capacity {wanted} is not between the least size {least} and the greatest {most}",
+            f"the desired capacity {desired} is not between the sizes {minimum} and {maximum}",
             "choose min_size ≤ desired_capacity ≤ max_size",
         )
 
 
-def _adoption(config: Config) -> Iterator[Conflict]:
+def _existing_vpc(config: Config) -> Iterator[Conflict]:
     if config.create_vpc and config.vpc_id:
         yield Conflict(
             ("vpc_id", "create_vpc"),
-            f"{config.vpc_id} exists already, and create_vpc: True makes a new VPC",
+            f"{config.vpc_id} is an existing VPC, and create_vpc: True creates a new one",
             "set create_vpc: False to use the existing one, or remove vpc_id",
         )
 
@@ -165,59 +176,61 @@ def _zones(config: Config) -> Iterator[Conflict]:
         yield Conflict(
             ("availability_zones",),
             f"both zones are {zones[0]}",
-            "name two zones: EKS needs two, and each gets a public and a private subnet",
+            "set two different zones: EKS requires two",
         )
     for zone in zones:
         if config.aws_region and not zone.startswith(config.aws_region):
             yield Conflict(
                 ("availability_zones", "aws_region"),
                 f"{zone} is not a zone of aws_region {config.aws_region}",
-                "name zones of that region, or leave availability_zones out",
+                "set zones of that region, or remove availability_zones",
             )
 
 
-def _access(config: Config) -> Iterator[Conflict]:
+def _public_access(config: Config) -> Iterator[Conflict]:
     for cidr in config.eks_public_access_cidrs:
         network = IPv4Network(cidr)
         if network.prefixlen and not network.is_global:
             yield Conflict(
                 ("eks_public_access_cidrs",),
-                f"{cidr} is a private or reserved range; EKS takes public ones only",
-                "name public ranges, or leave the key out to allow only your own address",
+                f"{cidr} is a private or reserved range; EKS accepts public ones only",
+                "set public ranges, or remove the key to allow only your address",
             )
 
 
 def skipped_features(config: Config) -> list[Problem]:
-    """Return what a switch asks for and another key prevents, one line for each part."""
-    return [*_zookeeper_left_out(config), *_ndb_left_out(config)]
+    """Return what a switch enables and another key prevents, one problem for each part."""
+    return [*_skipped_zookeeper(config), *_skipped_ndb(config)]
 
 
-def _zookeeper_left_out(config: Config) -> list[Problem]:
-    asked = _on(config, "start_zookeeper_cluster", "populate_zookeeper_cluster")
-    if not asked or config.create_zookeeper_vms or config.zk_node_public_IPs:
+def _skipped_zookeeper(config: Config) -> list[Problem]:
+    enabled = _enabled(config, "start_zookeeper_cluster", "populate_zookeeper_cluster")
+    if not enabled or config.create_zookeeper_vms or config.zk_node_public_IPs:
         return []
-    why = "create_zookeeper_vms is False and zk_node_public_IPs names no machine"
-    return [Problem("ZooKeeper is left out", f"{why}, so {asked} has no effect", "")]
+    why = "create_zookeeper_vms is False and zk_node_public_IPs is empty"
+    return [Problem("ZooKeeper is skipped", f"{why}, so {enabled} has no effect", "")]
 
 
-def _ndb_left_out(config: Config) -> list[Problem]:
-    asked = _on(config, "start_ndb_cluster", "populate_mysql_ndb_tables", "format_filesystem")
-    after = _on(config, "populate_mysql_ndb_tables", "format_filesystem")
-    if asked and not config.create_ndb_cluster:
-        why = f"create_ndb_cluster is False, so {asked} has no effect"
-        return [Problem("MySQL NDB is left out", why, "")]
-    if after and not config.start_ndb_cluster:
-        why = f"start_ndb_cluster is False, so {after} has no effect"
+def _skipped_ndb(config: Config) -> list[Problem]:
+    enabled = _enabled(
+        config, "start_ndb_cluster", "populate_mysql_ndb_tables", "format_filesystem"
+    )
+    dependent = _enabled(config, "populate_mysql_ndb_tables", "format_filesystem")
+    if enabled and not config.create_ndb_cluster:
+        why = f"create_ndb_cluster is False, so {enabled} has no effect"
+        return [Problem("MySQL NDB is skipped", why, "")]
+    if dependent and not config.start_ndb_cluster:
+        why = f"start_ndb_cluster is False, so {dependent} has no effect"
         return [Problem("MySQL NDB is not started", why, "")]
     if config.populate_mysql_ndb_tables and not config.ndb_sql_scripts_dir:
         what = "ndb tables and the formatting are skipped"
         if not config.format_filesystem:
             what = "ndb tables are skipped"
-        why = "ndb_sql_scripts_dir names no folder with HopsFS's and λFS's SQL scripts"
+        why = "ndb_sql_scripts_dir, the folder with the SQL scripts of HopsFS and λFS, is not set"
         return [Problem(what, why, "")]
     return []
 
 
-def _on(config: Config, *switches: str) -> str:
-    """Return those of the switches that are on, in words; '' when all are off."""
+def _enabled(config: Config, *switches: str) -> str:
+    """Return the names of those switches that are on, joined by commas."""
     return ", ".join(switch for switch in switches if getattr(config, switch))

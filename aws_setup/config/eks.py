@@ -1,4 +1,4 @@
-"""Keys of the EKS cluster itself; what runs on it is in cluster.py."""
+"""Keys of the EKS cluster; those of its nodes and of OpenWhisk are in openwhisk.py."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LogType = Literal["api", "audit", "authenticator", "controllerManager", "schedul
 
 
 class Eks(Section):
-    """The EKS cluster and its role."""
+    """EKS cluster."""
 
     create_eks_cluster: bool = True
-    """Make the EKS cluster."""
+    """Create the EKS cluster."""
 
     create_eks_iam_role: bool = True
-    """Make the cluster's IAM role; False uses the existing role of eks_iam_role_name."""
+    """Create the cluster's IAM role; False uses the existing role eks_iam_role_name."""
 
     eks_cluster_name: ClusterName = "lambda-fs-eks-cluster"
     """Name of the EKS cluster."""
@@ -31,10 +31,10 @@ class Eks(Section):
     """Name of the cluster's IAM role."""
 
     kubernetes_version: Version | None = Field(default=None, examples=["1.36"])
-    """Kubernetes version; left out, the newest in standard support that was checked with λFS."""
+    """Kubernetes version; if omitted, the newest in standard support that was checked with λFS."""
 
     eks_public_access_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=40)] = ()
-    """Who may reach the cluster's public endpoint; left out, only your own address."""
+    """Address ranges that may access the public API endpoint; if omitted, only your address."""
 
     eks_log_types: tuple[LogType, ...] = ()
     """Control-plane logs to send to CloudWatch (billed by AWS); none by default."""

@@ -9,49 +9,49 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from aws_setup.config.base import LocalPath, Section
 
-ASK_AWS = "DEFAULT_VALUE"
-"""The value of user_public_ip that asks AWS for the caller's address."""
+DETECT_ADDRESS = "DEFAULT_VALUE"
+"""Value of user_public_ip that looks up the caller's address with AWS's checkip service."""
 
 DeploymentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 
 
-def _operator(text: str) -> str:
-    if text == ASK_AWS:
+def _public_address(text: str) -> str:
+    if text == DETECT_ADDRESS:
         return text
     try:
         address = IPv4Address(text.removesuffix("/32"))
     except AddressValueError:
-        raise ValueError(f"{text!r} is neither an IPv4 address nor {ASK_AWS}") from None
+        raise ValueError(f"{text!r} is neither an IPv4 address nor {DETECT_ADDRESS}") from None
     if address.is_unspecified or address.is_loopback or address.is_multicast:
-        raise ValueError(f"{address} is not an address that AWS can see you under")
+        raise ValueError(f"{address} cannot be a public address")
     return str(address)
 
 
 class General(Section):
-    """Who runs this, where, and how it talks."""
+    """General."""
 
     no_color: bool = False
-    """Plain output: no colours and no live bars."""
+    """Plain output: no colours and no progress bars."""
 
     deployment_name: DeploymentName = "lambda-fs"
-    """Name of this deployment: every resource is tagged with it, and destroy deletes by it."""
+    """Name of this deployment: all resources are tagged with it, and destroy selects by it."""
 
     aws_profile: str | None = Field(default=None, examples=["default"])
-    """Profile of your AWS configuration; leave it out to use AWS's usual order of credentials."""
+    """Profile of your AWS configuration; if omitted, AWS's default credential chain is used."""
 
     aws_region: RegionName | None = Field(default=None, examples=["us-east-1"])
-    """AWS region; leave it out to use your AWS configuration's. The λFS AMIs are in us-east-1."""
+    """AWS region; if omitted, that of your AWS configuration. The λFS AMIs are in us-east-1."""
 
     aws_account_id: AccountId | None = Field(default=None, examples=["123456789012"])
     """Your 12-digit account id; when set, credentials of any other account are refused."""
 
-    user_public_ip: Annotated[str, AfterValidator(_operator)] = ASK_AWS
-    """Your public IPv4 address, allowed to SSH; DEFAULT_VALUE asks AWS for it."""
+    user_public_ip: Annotated[str, AfterValidator(_public_address)] = DETECT_ADDRESS
+    """Your public IPv4 address, allowed to connect by SSH; DEFAULT_VALUE looks it up."""
 
     ssh_keypair_name: str
-    """Name of the EC2 key pair (RSA) that the machines get."""
+    """Name of the EC2 key pair (RSA) for the machines."""
 
     ssh_key_path: LocalPath
     """Path of that key pair's private key on this computer."""

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in the user's words: pydantic's findings as Problems with a place."""
+"""Validation errors as Problems: pydantic's errors with the key, its line and its column."""
 
 from __future__ import annotations
 
@@ -12,80 +12,87 @@ from pydantic_core import ErrorDetails
 from aws_setup.config.yaml_source import YamlValue, leaves
 from aws_setup.errors import Problem
 
-BLANK = re.compile(r"^\s*<[^<>]*>\s*$")
-"""A blank to be filled in, such as <FILL THIS IN>, <FILL_THIS_IN> or <IP1>."""
+PLACEHOLDER = re.compile(r"^\s*<[^<>]*>\s*$")
+"""A placeholder, such as <FILL THIS IN>, <FILL_THIS_IN> or <IP1>."""
 
-WORDS = {
+MESSAGES = {
     "bool_parsing": "{input!r} is neither True nor False",
-    "bool_type": "True or False is wanted here",
-    "int_parsing": "{input!r} is not a whole number",
-    "int_from_float": "{input!r} is not a whole number",
-    "int_type": "a whole number is wanted here",
-    "string_type": "one text is wanted here, not a list",
-    "tuple_type": "a list is wanted here, as in [a, b]",
-    "list_type": "a list is wanted here, as in [a, b]",
-    "dict_type": "a mapping is wanted here, as in {{a: b}}",
+    "bool_type": "expected True or False",
+    "int_parsing": "{input!r} is not an integer",
+    "int_from_float": "{input!r} is not an integer",
+    "int_type": "expected an integer",
+    "string_type": "expected a string, not a list",
+    "tuple_type": "expected a list, such as [a, b]",
+    "list_type": "expected a list, such as [a, b]",
+    "dict_type": "expected a mapping, such as {{a: b}}",
     "ip_v4_address": "{input!r} is not an IPv4 address",
-    "string_pattern_mismatch": "{input!r} is not well formed",
-    "greater_than_equal": "{input} is less than the least that is allowed, {ge}",
-    "less_than_equal": "{input} is more than the most that is allowed, {le}",
-    "too_short": "it has {actual_length} items and needs {min_length}",
-    "too_long": "it has {actual_length} items and takes {max_length} at most",
+    "string_pattern_mismatch": "{input!r} has an invalid format",
+    "greater_than_equal": "{input} is below the minimum, {ge}",
+    "less_than_equal": "{input} is above the maximum, {le}",
+    "too_short": "it has {actual_length} items; at least {min_length} are required",
+    "too_long": "it has {actual_length} items; at most {max_length} are allowed",
     "literal_error": "{input!r} is not one of {expected}",
     "value_error": "{error}",
 }
-"""pydantic's kinds of error, and how we say them."""
+"""pydantic's error type -> the message."""
 
 
 def unfilled(key: str, entry: YamlValue, value: Any, field: FieldInfo) -> list[Problem]:
-    """Return a problem for each blank to be filled in, or one when there is no value at all."""
+    """Return a problem for each placeholder in a value, or one if there is no value at all."""
     optional = field.default is None and not field.is_required()
     if (value is None and not optional) or (isinstance(value, str) and not value.strip()):
-        return [Problem(f"{entry.at()}: {key}", "it has no value", about(field))]
+        return [Problem(f"{entry.at()}: {key}", "it has no value", how_to_set(key, field))]
     return [
-        Problem(f"{entry.at(path)}: {key}", f"{leaf.strip()} is still a blank", about(field))
+        Problem(
+            f"{entry.at(path)}: {key}",
+            f"the placeholder {leaf.strip()} is not replaced by a value",
+            how_to_set(key, field),
+        )
         for path, leaf in leaves(value)
-        if isinstance(leaf, str) and BLANK.match(leaf)
+        if isinstance(leaf, str) and PLACEHOLDER.match(leaf)
     ]
 
 
 def missing(key: str, label: str, field: FieldInfo) -> Problem:
-    """Return the problem of a key that must be there and is not."""
-    return Problem(f"{label}: {key}", "this key is missing", about(field))
+    """Return the problem of a required key that is missing."""
+    return Problem(f"{label}: {key}", "this required key is missing", how_to_set(key, field))
 
 
 def from_pydantic(
     detail: ErrorDetails, entries: Mapping[str, YamlValue], fields: Mapping[str, FieldInfo]
 ) -> Problem:
-    """Return one of pydantic's findings as a problem; its location begins with the key."""
+    """Return one of pydantic's errors as a problem; its location begins with the key."""
     key, *path = detail["loc"]
     field, entry = fields[str(key)], entries[str(key)]
-    words = WORDS.get(detail["type"], "{msg}")
+    message = MESSAGES.get(detail["type"], "{msg}")
     context = {"input": detail["input"], "msg": detail["msg"]} | dict(detail.get("ctx", {}))
-    return Problem(f"{entry.at(path)}: {key}", words.format(**context), about(field))
+    return Problem(
+        f"{entry.at(path)}: {key}", message.format(**context), how_to_set(str(key), field)
+    )
 
 
-def in_file_order(faults: Iterable[Problem]) -> list[Problem]:
+def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
     """Return problems sorted by line and column, those without a line at the end."""
 
-    def place(fault: Problem) -> tuple[float, float]:
-        found = re.search(r":(\d+):(\d+)", fault.what)
+    def position(problem: Problem) -> tuple[float, float]:
+        found = re.search(r":(\d+):(\d+)", problem.what)
         return (int(found[1]), int(found[2])) if found else (float("inf"), 0)
 
-    return sorted(faults, key=place)
+    return sorted(problems, key=position)
 
 
-def about(field: FieldInfo) -> str:
-    """Return what a key is for, with an example where there is one."""
+def how_to_set(key: str, field: FieldInfo) -> str:
+    """Return the fix of a key's value: its description, with an example if there is one."""
     description = " ".join((field.description or "").split())
+    fix = f"set {key} as described: {description}"
     example = field.examples[0] if field.examples else field.default
     if field.is_required() and not field.examples:
-        return description
-    return f"{description} Example: {shown(example)}" if example not in (None, ()) else description
+        return fix
+    return f"{fix} Example: {yaml_text(example)}" if example not in (None, ()) else fix
 
 
-def shown(value: Any) -> str:
+def yaml_text(value: Any) -> str:
     """Return a value as the configuration file writes it."""
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
+        return "[" + ", ".join(yaml_text(item) for item in value) + "]"
     return str(value)

@@ -1,4 +1,4 @@
-"""The whole configuration: every section in one flat model, and the checks that span keys."""
+"""The configuration as one flat model of all sections."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ from aws_setup.config.vms import Vms
 
 
 class Config(OpenWhisk, Software, Vms, Eks, Network, General):
-    """Every key of the configuration file, as its sections document them."""
+    """Every key of the configuration file; the sections describe them."""

@@ -15,17 +15,19 @@ VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
 
 def _group_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}", text):
-        raise ValueError(f"{text!r} holds characters that a security group's name cannot have")
+        raise ValueError(
+            f"{text!r} contains characters that the name of a security group cannot have"
+        )
     if text.startswith("sg-"):
-        raise ValueError("a security group's name cannot begin with sg-")
+        raise ValueError("the name of a security group cannot begin with sg-")
     return text
 
 
 class Network(Section):
-    """The VPC and what is in it."""
+    """Network: VPC, subnets, zones, security group."""
 
     create_vpc: bool = True
-    """Make the VPC and its network; False uses the existing VPC of vpc_id or vpc_name."""
+    """Create the VPC and its network; False uses the existing VPC of vpc_id or vpc_name."""
 
     vpc_name: str = "LambdaFS_VPC"
     """Name tag of the VPC."""
@@ -49,7 +51,7 @@ class Network(Section):
     """Address ranges of the two private subnets, one in each zone."""
 
     availability_zones: Zones | None = Field(default=None, examples=[["us-east-1a", "us-east-1b"]])
-    """Names of the two zones; left out, they are chosen by what EKS and your types need."""
+    """Names of the two availability zones; if omitted, two with EKS and all instance types."""
 
     security_group_name: Annotated[str, AfterValidator(_group_name)] = "lambda-fs-security-group"
     """Name of the security group of all λFS and HopsFS resources."""

@@ -1,4 +1,4 @@
-"""Keys of what runs on the EKS cluster: node groups, add-ons, access, certificate, OpenWhisk."""
+"""Keys of the EKS cluster's nodes, access, storage and kubeconfig, and of OpenWhisk on it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class OpenWhisk(Section):
-    """Node groups, add-ons, access and OpenWhisk."""
+    """Node groups, cluster access and OpenWhisk."""
 
     num_openwhisk_core_vms: Count = 3
-    """Nodes for OpenWhisk's core components (controller, CouchDB, Kafka, …)."""
+    """Number of nodes for OpenWhisk's core components (controller, CouchDB, Kafka, …)."""
 
     num_openwhisk_invoker_vms: Count = 8
-    """Nodes for OpenWhisk's invokers, which run the λFS NameNodes."""
+    """Number of nodes for OpenWhisk's invokers, which run the λFS NameNodes."""
 
     openwhisk_core_instance_type: InstanceType = "r5.xlarge"
     """Instance type of the core nodes."""
@@ -37,7 +37,7 @@ class OpenWhisk(Section):
     """Instance type of the invoker nodes."""
 
     eks_node_disk_size: DiskSize = 50
-    """Disk of every node, in GiB (gp3, encrypted)."""
+    """Disk size of every node, in GiB (gp3, encrypted)."""
 
     eks_node_role_name: Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,64}$")] = (
         "lambda-fs-eks-node-role"
@@ -45,28 +45,28 @@ class OpenWhisk(Section):
     """Name of the nodes' IAM role."""
 
     eks_nodes_public: bool = False
-    """Put the nodes into the public subnets instead of the private ones."""
+    """Launch the nodes in the public subnets instead of the private ones."""
 
     cluster_admins: tuple[PrincipalArn, ...] = ()
-    """ARNs of the IAM users and roles that administer the cluster; left out, only yourself."""
+    """ARNs of the IAM users and roles that administer the cluster; if omitted, only you."""
 
     manage_aws_auth: bool = True
-    """Write the administrators into the aws-auth ConfigMap too, where the cluster reads it."""
+    """Also add the administrators to the aws-auth ConfigMap, if the cluster uses it."""
 
     storage_probe: bool = True
-    """Prove that volumes work: bind a 1 GiB volume with a pod, and remove both again."""
+    """Test dynamic provisioning: create a pod with a 1 GiB volume, then delete both."""
 
     kubeconfig_path: LocalPath | None = Field(default=None, examples=["~/.kube/config"])
-    """An existing kubeconfig to reach the cluster with, instead of tokens made by this program."""
+    """An existing kubeconfig to connect to the cluster with, instead of generated EKS tokens."""
 
     kube_context: str | None = Field(default=None, examples=["my-context"])
-    """Context of that kubeconfig; left out, its current one."""
+    """Context of that kubeconfig; if omitted, its current context."""
 
     write_kubeconfig: bool = True
     """Add the cluster to your kubeconfig (KUBECONFIG, else ~/.kube/config)."""
 
     kubeconfig_file: LocalPath | None = Field(default=None, examples=["my.kubeconfig"])
-    """The kubeconfig to add the cluster to; left out, KUBECONFIG's or ~/.kube/config."""
+    """The kubeconfig to add the cluster to; if omitted, that of KUBECONFIG, else ~/.kube/config."""
 
     set_kube_context: bool = False
     """Make the cluster the current context of your kubeconfig."""
@@ -78,8 +78,8 @@ class OpenWhisk(Section):
     """Branch, tag or commit of that repository."""
 
     update_openwhisk_chart: bool = False
-    """Take the newest commit of openwhisk_chart_ref; else a release stays at the one it was made
-    from, also when the branch has moved on."""
+    """Update the release to the newest commit of openwhisk_chart_ref; if False, a release stays at
+    the commit that it was installed from, even if the branch has newer ones."""
 
     openwhisk_chart_folder: str = "helm/openwhisk"
     """Folder of the chart within that repository."""
@@ -91,25 +91,25 @@ class OpenWhisk(Section):
     """Kubernetes namespace of OpenWhisk."""
 
     openwhisk_values: LocalPath | None = Field(default=None, examples=["my-values.yaml"])
-    """A file of Helm values that go before the ones made here."""
+    """A file of Helm values that override the generated ones."""
 
     openwhisk_internal: bool = False
-    """Give OpenWhisk an internal load balancer, which only the VPC reaches."""
+    """Use an internal load balancer for OpenWhisk, which is reachable from the VPC only."""
 
     openwhisk_api_port: Port = 443
-    """Port of OpenWhisk's API at the load balancer (443 with the certificate, 80 without)."""
+    """Port of OpenWhisk's API on the load balancer (443 with TLS, 80 without)."""
 
     openwhisk_action_memory: Annotated[int, Field(ge=128, le=1_000_000)] = 20_000
     """Memory that a NameNode action may ask for at most, in MB."""
 
     openwhisk_invoker_image_tag: str | None = Field(default=None, examples=["6.25vcpu-40gb"])
-    """Tag of the invoker's image; left out, the chart's own."""
+    """Tag of the invoker's image; if omitted, the chart's default."""
 
     openwhisk_tls_cert: LocalPath | None = Field(default=None, examples=["server.pem"])
-    """Your own certificate (PEM, chain included); left out, a self-signed one is made."""
+    """Your certificate (PEM, chain included); if omitted, a self-signed one is created."""
 
     openwhisk_tls_key: LocalPath | None = Field(default=None, examples=["server.key"])
-    """Private key of your own certificate (PEM, not encrypted)."""
+    """Private key of your certificate (PEM, not encrypted)."""
 
     openwhisk_tls_arn: CertificateArn | None = Field(
         default=None, examples=["arn:aws:acm:us-east-1:123456789012:certificate/abc"]
@@ -117,10 +117,10 @@ class OpenWhisk(Section):
     """ARN of an existing certificate in ACM or IAM for the load balancer."""
 
     openwhisk_tls_days: Annotated[int, Field(ge=31, le=3650)] = 365
-    """Lifetime of the self-signed certificate, in days; it is renewed 30 days before its end."""
+    """Validity of the self-signed certificate, in days; it is renewed 30 days before it expires."""
 
     openwhisk_tls_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "openwhisk"
     """Common name of the self-signed certificate; X.509 allows 64 characters."""
 
     write_wskprops: bool = False
-    """Also write ~/.wskprops, the file of the `wsk` client; an existing one is kept beside it."""
+    """Also write ~/.wskprops, which the `wsk` client reads; an existing file is backed up."""

@@ -1,4 +1,4 @@
-"""Keys of the machines: VMs, AMIs, launch templates and auto-scaling groups."""
+"""Keys of the virtual machines: AMIs, instance types, launch templates, auto-scaling groups."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from aws_setup.config.base import AmiId, Count, InstanceType, Section
 
 
 class Vms(Section):
-    """The virtual machines beside the EKS cluster."""
+    """Virtual machines outside the EKS cluster."""
 
     create_lambda_fs_client_vm: bool = True
-    """Make the primary λFS client VM, which is also the experiment driver."""
+    """Create the primary λFS client VM, which also drives the experiments."""
 
     lfs_client_vm_instance_type: InstanceType = "r5.4xlarge"
     """Instance type of the primary λFS client VM."""
 
     create_hops_fs_client_vm: bool = True
-    """Make the primary HopsFS client VM."""
+    """Create the primary HopsFS client VM."""
 
     hopsfs_client_vm_instance_type: InstanceType = "r5.4xlarge"
     """Instance type of the primary HopsFS client VM."""
 
     create_zookeeper_vms: bool = True
-    """Make the ZooKeeper VMs."""
+    """Create the ZooKeeper VMs."""
 
     num_lambda_fs_zk_vms: int = Field(default=3, ge=1, le=15)
-    """Number of ZooKeeper VMs; an odd number."""
+    """Number of ZooKeeper VMs; it should be odd."""
 
     lambdafs_zk_instance_type: InstanceType = "r5.4xlarge"
     """Instance type of the ZooKeeper VMs."""
@@ -43,10 +43,10 @@ class Vms(Section):
     """Fixed private addresses of the first ZooKeeper VMs (baked into the NameNode image)."""
 
     create_ndb_cluster: bool = True
-    """Make the VMs of MySQL NDB: one manager and the data nodes."""
+    """Create the VMs of MySQL NDB: one management node and the data nodes."""
 
     num_ndb_datanodes: int = Field(default=4, ge=2, le=48)
-    """Number of NDB data nodes; an even number, as every row is kept twice."""
+    """Number of NDB data nodes; it must be even, as every row is stored twice."""
 
     ndb_manager_instance_type: InstanceType = "r5.4xlarge"
     """Instance type of the NDB manager."""
@@ -76,10 +76,10 @@ class Vms(Section):
     """AMI of the HopsFS client and NameNodes."""
 
     create_launch_templates: bool = True
-    """Make the launch templates of λFS clients, HopsFS clients and HopsFS NameNodes."""
+    """Create the launch templates of λFS clients, HopsFS clients and HopsFS NameNodes."""
 
     create_autoscaling_groups: bool = True
-    """Make the three auto-scaling groups; they need the launch templates."""
+    """Create the three auto-scaling groups; they require the launch templates."""
 
     lfs_client_autoscaling_group_instance_type: InstanceType = "r5.4xlarge"
     """Instance type of the λFS clients of the auto-scaling group."""
@@ -91,13 +91,13 @@ class Vms(Section):
     """Instance type of the HopsFS NameNodes of the auto-scaling group."""
 
     autoscaling_group_min_size: Count = 0
-    """Least number of machines in each auto-scaling group."""
+    """Minimum number of machines in each auto-scaling group."""
 
     autoscaling_group_desired_capacity: Count = 0
-    """Number of machines each auto-scaling group starts with; each costs from its first minute."""
+    """Initial number of machines in each auto-scaling group; each is billed from its launch."""
 
     autoscaling_group_max_size: Count = 8
-    """Greatest number of machines in each auto-scaling group."""
+    """Maximum number of machines in each auto-scaling group."""
 
     def with_amis_of(self, region: str) -> Self:
         """Return the configuration with each published AMI as the region has it."""

@@ -8,7 +8,7 @@ import urllib.request
 from ipaddress import AddressValueError, IPv4Address
 
 from aws_setup.config import Config
-from aws_setup.config.general import ASK_AWS
+from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, refuse, warn
 
@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 4.0
 
 def operator_cidr(config: Config) -> str:
     """Return the operator's address as a /32, '' when the service does not answer."""
-    if config.user_public_ip != ASK_AWS:
+    if config.user_public_ip != DETECT_ADDRESS:
         return f"{config.user_public_ip}/32"
     try:
         return f"{IPv4Address(_asked())}/32"

@@ -1,4 +1,4 @@
-"""Checks that span several keys, through the loader."""
+"""Checks across several keys, through the loader."""
 
 from __future__ import annotations
 
@@ -33,14 +33,20 @@ def whys(tmp_path: Path, text: str) -> list[str]:
         ("private_subnet_cidrs: [10.0.0.0/21, 10.0.144.0/20]", "10.0.0.0/21 overlaps 10.0.0.0/20"),
         ("vpc_cidr: 10.0.0.0/8", "16777216 addresses; AWS allows 16 to 65536"),
         ("ndb_manager_private_ip: 10.0.17.5", "10.0.17.5 is not inside 10.0.0.0/20"),
-        ("ndb_manager_private_ip: 10.0.0.3", "AWS keeps 10.0.0.3 of 10.0.0.0/20 for itself"),
-        ("ndb_manager_private_ip: 10.0.15.255", "AWS keeps 10.0.15.255"),
-        ("ndb_manager_private_ip: 10.0.8.233", "10.0.8.233 is given to two machines"),
+        ("ndb_manager_private_ip: 10.0.0.3", "AWS reserves 10.0.0.3 of 10.0.0.0/20"),
+        ("ndb_manager_private_ip: 10.0.15.255", "AWS reserves 10.0.15.255"),
+        ("ndb_manager_private_ip: 10.0.8.233", "10.0.8.233 is assigned to two machines"),
         ("num_ndb_datanodes: 5", "5 is odd"),
-        ("create_launch_templates: False", "need the launch templates"),
-        ("autoscaling_group_desired_capacity: 9", "not between the least size 0 and the greatest"),
-        ("autoscaling_group_min_size: 1", "the capacity 0 is not between the least size 1"),
-        ("vpc_id: vpc-01234567", "create_vpc: True makes a new VPC"),
+        ("create_launch_templates: False", "require the launch templates"),
+        (
+            "autoscaling_group_desired_capacity: 9",
+            "the desired capacity 9 is not between the sizes 0 and 8",
+        ),
+        (
+            "autoscaling_group_min_size: 1",
+            "the desired capacity 0 is not between the sizes 1 and 8",
+        ),
+        ("vpc_id: vpc-01234567", "create_vpc: True creates a new one"),
         ("availability_zones: [us-east-1a, us-east-1a]", "both zones are us-east-1a"),
         (
             "aws_region: us-west-2\navailability_zones: [us-west-2a, us-east-1b]",
@@ -49,7 +55,7 @@ def whys(tmp_path: Path, text: str) -> list[str]:
         ("eks_public_access_cidrs: [10.0.0.0/8]", "private or reserved range"),
     ],
 )
-def test_keys_that_do_not_fit_together_are_refused(tmp_path: Path, text: str, why: str) -> None:
+def test_inconsistent_keys_are_refused(tmp_path: Path, text: str, why: str) -> None:
     found = whys(tmp_path, text)
     assert len(found) == 1
     assert why in found[0]
@@ -69,11 +75,11 @@ def test_keys_that_do_not_fit_together_are_refused(tmp_path: Path, text: str, wh
         "num_lambda_fs_zk_vms: 4",
     ],
 )
-def test_parts_that_are_off_and_odd_but_possible_choices_pass(tmp_path: Path, text: str) -> None:
+def test_disabled_parts_and_unusual_valid_values_pass(tmp_path: Path, text: str) -> None:
     assert whys(tmp_path, text) == []
 
 
-def test_a_clash_is_not_reported_for_a_key_that_is_wrong_itself(tmp_path: Path) -> None:
+def test_a_conflict_is_not_reported_for_an_invalid_key(tmp_path: Path) -> None:
     found = whys(tmp_path, "vpc_cidr: x\nprivate_subnet_cidrs: [10.1.0.0/20, 10.1.16.0/20]")
     assert len(found) == 1
     assert "not an IPv4 network" in found[0]
@@ -81,6 +87,8 @@ def test_a_clash_is_not_reported_for_a_key_that_is_wrong_itself(tmp_path: Path) 
 
 def test_an_even_number_of_zookeeper_nodes_is_a_warning() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k", num_lambda_fs_zk_vms=4)
-    assert [clash.keys for clash in discouraged_settings(config)] == [("num_lambda_fs_zk_vms",)]
+    assert [conflict.keys for conflict in discouraged_settings(config)] == [
+        ("num_lambda_fs_zk_vms",)
+    ]
     assert discouraged_settings(config.model_copy(update={"num_lambda_fs_zk_vms": 5})) == []
     assert discouraged_settings(config.model_copy(update={"create_zookeeper_vms": False})) == []

@@ -1,4 +1,4 @@
-"""The configuration loader: what loads, what it means, and what is refused in which words."""
+"""The configuration loader: what loads, what it means, and which messages refuse the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config, load_config
-from aws_setup.config.messages import BLANK
+from aws_setup.config.messages import PLACEHOLDER
 from aws_setup.errors import Problem, Refused
 
 DATA = Path(__file__).parents[1] / "data"
@@ -28,13 +28,13 @@ def load(tmp_path: Path) -> Load:
     return load
 
 
-def faults(load: Load, text: str, **more: Any) -> tuple[Problem, ...]:
+def problems_of(load: Load, text: str, **more: Any) -> tuple[Problem, ...]:
     with pytest.raises(Refused) as caught:
         load(text, **more)
     return caught.value.problems
 
 
-def test_the_original_file_loads_and_means_the_same() -> None:
+def test_the_original_file_has_the_same_meaning() -> None:
     config = load_config(DATA / "original_aws.yaml")
     plain = Config(ssh_keypair_name="my-key", ssh_key_path=str(DATA / "keys/my-key.pem"))
     chosen = {"aws_profile": "research", "aws_region": "us-east-1"}
@@ -78,42 +78,62 @@ def test_a_value_keeps_the_spelling_of_the_file(
 @pytest.mark.parametrize(
     ("text", "what", "why", "hint"),
     [
-        ("ssh_key_pth: x\n", "1:1: ssh_key_pth", "no such key", "did you mean ssh_key_path?"),
-        ("qqqqqq: x\n", "1:1: qqqqqq", "no such key", "sample_config_aws.yaml lists"),
-        ("vpc_name: a\nvpc_name: b\n", "2:1: vpc_name", "twice; the first is at", "keep"),
+        (
+            "ssh_key_pth: x\n",
+            "1:1: ssh_key_pth",
+            "no such key; did you mean ssh_key_path?",
+            "write ssh_key_path",
+        ),
+        ("qqqqqq: x\n", "1:1: qqqqqq", "no such key", "see sample_config_aws.yaml"),
+        (
+            "vpc_name: a\nvpc_name: b\n",
+            "2:1: vpc_name",
+            "set twice, first at config_aws.yaml:1:1",
+            "remove one",
+        ),
         ("vpc_name:\n", "1:10: vpc_name", "it has no value", "Name tag of the VPC"),
         ("vpc_name: ''\n", "1:11: vpc_name", "it has no value", "Name tag"),
-        ("aws_profile: <FILL THIS IN>\n", "aws_profile", "<FILL THIS IN> is still a blank", ""),
-        ('infrastructure_json_path: "<FILL_THIS_IN>"\n', "1:27", "<FILL_THIS_IN> is still", ""),
-        ("zk_node_public_IPs:\n- <IP1>\n", "2:3: zk_node_public_IPs", "<IP1> is still", ""),
+        ("aws_profile: <FILL THIS IN>\n", "aws_profile", "<FILL THIS IN> is not replaced", ""),
+        (
+            'infrastructure_json_path: "<FILL_THIS_IN>"\n',
+            "1:27",
+            "<FILL_THIS_IN> is not replaced",
+            "",
+        ),
+        ("zk_node_public_IPs:\n- <IP1>\n", "2:3: zk_node_public_IPs", "<IP1> is not replaced", ""),
         ("create_vpc: maybe\n", "1:13: create_vpc", "'maybe' is neither True nor False", ""),
-        ("num_ndb_datanodes: True\n", "1:20", "'True' is not a whole number", "NDB data nodes"),
-        ("num_ndb_datanodes: 2.5\n", "1:20", "'2.5' is not a whole number", ""),
-        ("num_ndb_datanodes: 1000\n", "1:20", "more than the most that is allowed, 48", ""),
-        ("num_ndb_datanodes: 0\n", "1:20", "less than the least that is allowed, 2", ""),
+        ("num_ndb_datanodes: True\n", "1:20", "'True' is not an integer", "NDB data nodes"),
+        ("num_ndb_datanodes: 2.5\n", "1:20", "'2.5' is not an integer", ""),
+        ("num_ndb_datanodes: 1000\n", "1:20", "above the maximum, 48", ""),
+        ("num_ndb_datanodes: 0\n", "1:20", "below the minimum, 2", ""),
         ("vpc_cidr: 10.0.0.1/16\n", "1:11", "has host bits set; the network is 10.0.0.0/16", ""),
         ("vpc_cidr: ten\n", "1:11", "'ten' is not an IPv4 network", ""),
-        ("vpc_name: [a]\n", "1:11", "one text is wanted here, not a list", ""),
-        ("zookeeper_private_ips: 10.0.8.1\n", "1:24", "a list is wanted here", "[10.0.8.233,"),
+        ("vpc_name: [a]\n", "1:11", "expected a string, not a list", ""),
+        ("zookeeper_private_ips: 10.0.8.1\n", "1:24", "expected a list", "[10.0.8.233,"),
         ("zookeeper_private_ips: [10.0.8.9, x]\n", "1:35", "'x' is not an IPv4 address", ""),
-        ("public_subnet_cidrs: [10.0.0.0/20]\n", "1:22", "it has 1 items and needs 2", ""),
+        (
+            "public_subnet_cidrs: [10.0.0.0/20]\n",
+            "1:22",
+            "it has 1 items; at least 2 are required",
+            "",
+        ),
         ("eks_log_types: [audits]\n", "1:17", "'audits' is not one of", ""),
-        ("zookeeper_ami: ami-x\n", "1:16", "'ami-x' is not well formed", "Example: ami-"),
+        ("zookeeper_ami: ami-x\n", "1:16", "'ami-x' has an invalid format", "Example: ami-"),
         ("user_public_ip: 1.2.3\n", "1:17", "neither an IPv4 address nor DEFAULT_VALUE", ""),
-        ("user_public_ip: 0.0.0.0\n", "1:17", "not an address that AWS can see", ""),
+        ("user_public_ip: 0.0.0.0\n", "1:17", "cannot be a public address", ""),
         ("security_group_name: sg-a\n", "1:22", "cannot begin with sg-", ""),
         ("skip_eks: True\n", "1:1: skip_eks", "no longer used", "create_eks_cluster: False"),
         ("skip_eks: False\n", "1:1: skip_eks", "no longer used", "create_eks_cluster: True"),
-        ("infrastructure_json_file_name: x\n", "1:1", "another name", "infrastructure_json_path"),
-        ("ndb_mgm_private_ipv4: x\n", "1:1", "another name now", "ndb_manager_private_ip"),
-        ("lambda_fs_vm_public_ipv4: x\n", "1:1", "found by its tags", "remove the line"),
-        ("? [a]\n: b\n", "config_aws.yaml:1:3", "a key must be a plain word", ""),
+        ("infrastructure_json_file_name: x\n", "1:1", "renamed", "infrastructure_json_path"),
+        ("ndb_mgm_private_ipv4: x\n", "1:1", "renamed", "ndb_manager_private_ip"),
+        ("lambda_fs_vm_public_ipv4: x\n", "1:1", "looked up by its tags", "remove the line"),
+        ("? [a]\n: b\n", "config_aws.yaml:1:3", "a key must be a plain word", "sample"),
     ],
 )
-def test_a_fault_is_named_with_its_place_and_mend(
+def test_a_problem_has_its_position_and_a_fix(
     load: Load, text: str, what: str, why: str, hint: str
 ) -> None:
-    (problem,) = faults(load, text)
+    (problem,) = problems_of(load, text)
     assert what in problem.what
     assert why in problem.why
     assert hint in problem.hint
@@ -129,13 +149,13 @@ def test_a_fault_is_named_with_its_place_and_mend(
         ("skip_autoscaling_groups", "create_autoscaling_groups"),
     ],
 )
-def test_old_switches_name_what_replaces_them(load: Load, old: str, new: str) -> None:
-    assert [f.hint for f in faults(load, f"{old}: True\n")] == [f"write {new}: False instead"]
+def test_deprecated_switches_name_their_replacement(load: Load, old: str, new: str) -> None:
+    assert [f.hint for f in problems_of(load, f"{old}: True\n")] == [f"write {new}: False instead"]
 
 
 def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) -> None:
     text = "num_ndb_datanodes: 3\nnope: 1\ncreate_vpc: maybe\nssh_keypair_name: <FILL THIS IN>\n"
-    found = faults(load, text, filled=False)
+    found = problems_of(load, text, filled=False)
     assert [problem.what.removeprefix("config_aws.yaml") for problem in found] == [
         ":1:20: num_ndb_datanodes",
         ":2:1: nope",
@@ -143,7 +163,7 @@ def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) ->
         ":4:19: ssh_keypair_name",
         ": ssh_key_path",
     ]
-    assert found[-1].why == "this key is missing"
+    assert found[-1].why == "this required key is missing"
 
 
 @pytest.mark.parametrize(
@@ -152,13 +172,13 @@ def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) ->
         (b"", "is empty", "", "sample_config_aws.yaml"),
         (b"- a\n- b\n", "config_aws.yaml:1:1", "not a list of 'key: value'", "sample"),
         (b'ssh_key_path: "C:\\Users\\x"\n', ":1:20", "escape", "single quotes"),
-        (b"a: b\n\tc: d\n", ":2:1", "not YAML", "spaces where the tabulator"),
-        (b"a: b: c\n", ":1:5", "not YAML", "quotes"),
-        (b"a: &x [*x]\n", "config_aws.yaml", "an alias (*name) stands inside", "sample"),
-        (b"a: \xff\xfe\xfa\n", "config_aws.yaml", "not YAML", "UTF-8"),
+        (b"a: b\n\tc: d\n", ":2:1", "invalid YAML", "replace the tab character"),
+        (b"a: b: c\n", ":1:5", "invalid YAML", "quotes"),
+        (b"a: &x [*x]\n", "config_aws.yaml", "an alias (*name) is inside", "instead of the alias"),
+        (b"a: \xff\xfe\xfa\n", "config_aws.yaml", "invalid YAML", "UTF-8"),
     ],
 )
-def test_what_is_not_yaml_is_refused(
+def test_invalid_yaml_is_refused(
     tmp_path: Path, content: bytes, what: str, why: str, hint: str
 ) -> None:
     path = tmp_path / "config_aws.yaml"
@@ -186,19 +206,19 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         load_config(tmp_path)
 
 
-def test_flag_beats_environment_beats_file_beats_default(load: Load) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(load: Load) -> None:
     text = "aws_region: eu-west-1\n"
     environ = {"AWS_REGION": "us-west-2", "AWS_DEFAULT_REGION": "us-west-1"}
     assert load("").aws_region is None
     assert load(text).aws_region == "eu-west-1"
     assert load(text, environ=environ).aws_region == "us-west-2"
-    ours = environ | {"LAMBDA_FS_AWS_REGION": "ap-south-1"}
-    assert load(text, environ=ours).aws_region == "ap-south-1"
+    prefixed = environ | {"LAMBDA_FS_AWS_REGION": "ap-south-1"}
+    assert load(text, environ=prefixed).aws_region == "ap-south-1"
     flag = {"aws_region": "ca-central-1", "aws_profile": None}
-    assert load(text, environ=ours, overrides=flag).aws_region == "ca-central-1"
+    assert load(text, environ=prefixed, overrides=flag).aws_region == "ca-central-1"
 
 
-def test_a_file_that_the_environment_completes_is_complete(load: Load) -> None:
+def test_required_keys_may_come_from_the_environment(load: Load) -> None:
     environ = {"LAMBDA_FS_SSH_KEYPAIR_NAME": "e", "LAMBDA_FS_ZK_NODE_PUBLIC_IPS": "[1.2.3.4]"}
     config = load("ssh_key_path: k\n", filled=False, environ=environ)
     assert config.ssh_keypair_name == "e"
@@ -208,37 +228,37 @@ def test_a_file_that_the_environment_completes_is_complete(load: Load) -> None:
 @pytest.mark.parametrize(
     ("environ", "what", "hint"),
     [
-        ({"LAMBDA_FS_VPC_NAMES": "x"}, "LAMBDA_FS_VPC_NAMES", "did you mean LAMBDA_FS_VPC_NAME?"),
+        ({"LAMBDA_FS_VPC_NAMES": "x"}, "LAMBDA_FS_VPC_NAMES", "set LAMBDA_FS_VPC_NAME instead"),
         ({"LAMBDA_FS_VPC_CIDR": "x"}, "environment variable LAMBDA_FS_VPC_CIDR: vpc_cidr", ""),
         ({"LAMBDA_FS_ZOOKEEPER_PRIVATE_IPS": "[1"}, "ZOOKEEPER_PRIVATE_IPS", "write [a, b]"),
     ],
 )
-def test_a_fault_in_the_environment_names_the_variable(
+def test_a_problem_in_the_environment_names_the_variable(
     load: Load, environ: dict[str, str], what: str, hint: str
 ) -> None:
-    (problem,) = faults(load, "", environ=environ)
+    (problem,) = problems_of(load, "", environ=environ)
     assert what in problem.what
     assert hint in problem.hint
 
 
-def test_a_fault_in_a_flag_names_the_flag(load: Load) -> None:
-    (problem,) = faults(load, "", overrides={"aws_region": "mars"})
+def test_a_problem_in_a_flag_names_the_flag(load: Load) -> None:
+    (problem,) = problems_of(load, "", overrides={"aws_region": "mars"})
     assert problem.what == "flag --region: aws_region"
 
 
 def test_relative_paths_start_from_the_file_and_home_is_known(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
     config = load("ssh_keypair_name: k\nssh_key_path: keys/k.pem\n", filled=False)
     assert Path(config.ssh_key_path) == tmp_path / "keys/k.pem"
     assert Path(config.infrastructure_json_path) == tmp_path / "infrastructure_json"
     config = load("ssh_keypair_name: k\nssh_key_path: ~/k.pem\n", filled=False)
     assert Path(config.ssh_key_path) == tmp_path / "home" / "k.pem"
     config = load("", environ={"LAMBDA_FS_SSH_KEY_PATH": "here.pem"})
-    assert Path(config.ssh_key_path) == elsewhere / "here.pem"
+    assert Path(config.ssh_key_path) == other / "here.pem"
 
 
 def _other_value(key: str) -> Any:
@@ -255,7 +275,7 @@ SIMPLE = [key for key in Config.model_fields if _other_value(key) is not None]
 @pytest.mark.parametrize("key", SIMPLE)
 def test_each_switch_and_number_takes_effect(load: Load, key: str) -> None:
     other = _other_value(key)
-    # What cannot stand alone gets the keys that it must come with.
+    # Some values are valid only together with others.
     with_it = {
         "create_launch_templates": "create_autoscaling_groups: False\n",
         "autoscaling_group_min_size": "autoscaling_group_desired_capacity: 2\n",
@@ -263,11 +283,11 @@ def test_each_switch_and_number_takes_effect(load: Load, key: str) -> None:
     assert getattr(load(f"{key}: {other}\n" + with_it.get(key, "")), key) == other
 
 
-# An example in angle brackets says where the value stands, and is none itself.
+# An example in angle brackets says where the value is set, and is not a value itself.
 EXEMPLIFIED = [
     key
     for key, field in Config.model_fields.items()
-    if field.examples and not BLANK.match(str(field.examples[0]))
+    if field.examples and not PLACEHOLDER.match(str(field.examples[0]))
 ]
 
 

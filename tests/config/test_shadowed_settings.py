@@ -1,4 +1,4 @@
-"""A variable of the environment that counts instead of a key of the file is not silent."""
+"""A variable of AWS that overrides a key of the file is a warning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def warned(folder: Path, *more: str) -> list[str]:
     ended = run(SCRIPT, folder, *ONLY, *more)
     assert ended.exit_code == 0, ended.stdout
     return [
-        warning["what"] for warning in ended.document["warnings"] if "counts" in warning["what"]
+        warning["what"] for warning in ended.document["warnings"] if "overrides" in warning["what"]
     ]
 
 
@@ -26,15 +26,15 @@ def test_the_region_of_the_environment_is_named(cloud: RehearsalCloud, tmp_path:
     folder = prepare(tmp_path / "work", aws_region="eu-west-1")
     ended = run(SCRIPT, folder, *ONLY)
     assert ended.document["region"] == "us-east-1"
-    (warning,) = [one for one in ended.document["warnings"] if "counts" in one["what"]]
-    assert warning["what"] == "AWS_REGION of the environment counts, not aws_region"
-    assert warning["why"] == "it is us-east-1, and config_aws.yaml says aws_region: eu-west-1"
+    (warning,) = [one for one in ended.document["warnings"] if "overrides" in one["what"]]
+    assert warning["what"] == "the environment variable AWS_REGION overrides aws_region"
+    assert warning["why"] == "it is us-east-1, and config_aws.yaml has aws_region: eu-west-1"
     assert warning["hint"] == "unset AWS_REGION"
     plain = run(SCRIPT, folder, *ONLY[:-1])
-    assert "warning: AWS_REGION of the environment counts" in plain.stderr
+    assert "warning: the environment variable AWS_REGION overrides" in plain.stderr
 
 
-def test_nothing_is_said_where_nothing_differs_or_a_flag_decides(
+def test_no_warning_if_the_values_are_equal_or_a_flag_is_set(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert warned(prepare(tmp_path / "same", aws_region="us-east-1")) == []
@@ -55,10 +55,10 @@ def test_nothing_is_said_where_nothing_differs_or_a_flag_decides(
         ({"AWS_PROFILE": "zoo"}, ""),
     ],
 )
-def test_the_variable_that_counts_is_the_one_named(
+def test_the_warning_names_the_variable_that_applies(
     tmp_path: Path, environ: dict[str, str], named: str
 ) -> None:
     file = tmp_path / "config_aws.yaml"
     file.write_text("aws_region: eu-west-1\naws_profile: zoo\n")
-    said = shadowed_settings(file, environ=environ)
-    assert [problem.what.split()[0] for problem in said] == ([named] if named else [])
+    warnings = shadowed_settings(file, environ=environ)
+    assert [problem.what.split()[3] for problem in warnings] == ([named] if named else [])

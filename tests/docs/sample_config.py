@@ -23,7 +23,7 @@ SECTIONS: tuple[type[Section], ...] = (General, Network, Eks, Vms, Software, Ope
 HEAD = """\
 # yaml-language-server: $schema=docs/config.schema.json
 #
-# Copy this file to config_aws.yaml and fill in the two blanks; every other key has a default.
+# Copy this file to config_aws.yaml and fill in the two placeholders; every other key has a default.
 # All three scripts read it. A key that is commented out shows an example, not its default.
 # Flags override the environment (LAMBDA_FS_<KEY>, AWS_REGION, AWS_PROFILE), which overrides this
 # file. Relative paths start from the folder of this file.
@@ -48,7 +48,7 @@ def schema_text() -> str:
 
 
 def _section(section: type[Section]) -> str:
-    title = " ".join((section.__doc__ or "").split())
+    title = " ".join((section.__doc__ or "").split()).removesuffix(".")
     lines = ["", "#" * WIDTH, *_comment(title), "#" * WIDTH]
     for key in section.__annotations__:
         lines += ["", *_key(key, section.model_fields[key])]

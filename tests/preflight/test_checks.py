@@ -79,7 +79,7 @@ def test_an_even_number_of_zookeeper_nodes_is_a_warning(operator: Operator) -> N
     ips = ["10.0.8.233", "10.0.4.113", "10.0.14.89"]
     keys = only("create_zookeeper_vms")
     warnings = operator.warned(num_lambda_fs_zk_vms=4, zookeeper_private_ips=ips, **keys)
-    assert any("survive no more failures than 3" in one for one in warnings)
+    assert any("tolerate no more failures than 3" in one for one in warnings)
 
 
 QUESTIONS = {

@@ -26,9 +26,9 @@ FORMAT = {"format_filesystem": True}
 
 
 def warned(folder: Path, *arguments: str) -> list[str]:
-    """Return the lines of a run's plain output that say that something is left out."""
+    """Return the lines of a run's plain output that say that a feature is skipped."""
     ended = run(SCRIPT, folder, *arguments)
-    words = ("left out", "skipped", "not started:")
+    words = ("skipped", "not started:")
     return [
         line
         for line in ended.stderr.splitlines()
@@ -41,17 +41,17 @@ def warned(folder: Path, *arguments: str) -> list[str]:
     [
         (
             START | POPULATE | FORMAT,
-            "ndb tables and the formatting are skipped: ndb_sql_scripts_dir names no folder with "
-            "HopsFS's and λFS's SQL scripts",
+            "ndb tables and the formatting are skipped: ndb_sql_scripts_dir, the folder with the "
+            "SQL scripts of HopsFS and λFS, is not set",
         ),
         (
             START | POPULATE,
-            "ndb tables are skipped: ndb_sql_scripts_dir names no folder with HopsFS's and λFS's "
-            "SQL scripts",
+            "ndb tables are skipped: ndb_sql_scripts_dir, the folder with the SQL scripts of "
+            "HopsFS and λFS, is not set",
         ),
         (
             NO_VMS | START | POPULATE | FORMAT,
-            "MySQL NDB is left out: create_ndb_cluster is False, so start_ndb_cluster, "
+            "MySQL NDB is skipped: create_ndb_cluster is False, so start_ndb_cluster, "
             "populate_mysql_ndb_tables, format_filesystem has no effect",
         ),
         (
@@ -61,8 +61,8 @@ def warned(folder: Path, *arguments: str) -> list[str]:
         ),
         (
             NO_VMS | {"start_zookeeper_cluster": True},
-            "ZooKeeper is left out: create_zookeeper_vms is False and zk_node_public_IPs names no "
-            "machine, so start_zookeeper_cluster has no effect",
+            "ZooKeeper is skipped: create_zookeeper_vms is False and zk_node_public_IPs is empty, "
+            "so start_zookeeper_cluster has no effect",
         ),
     ],
 )
@@ -79,12 +79,12 @@ def test_a_run_that_has_nothing_to_do_says_it_again(cloud: RehearsalCloud, tmp_p
     folder = prepare(tmp_path / "work", **NO_VMS, **START)
     first = warned(folder, "create", "--yes")
     assert len(first) == 1
-    assert "MySQL NDB is left out" in first[0]
+    assert "MySQL NDB is skipped" in first[0]
     again = run(SCRIPT, folder, "create", "--yes")
     assert "Nothing to do" in again.stdout
     assert first[0] in again.stderr
     told = run(SCRIPT, folder, "create", "--yes", "--json").document["warnings"]
-    assert "MySQL NDB is left out" in [problem["what"] for problem in told]
+    assert "MySQL NDB is skipped" in [problem["what"] for problem in told]
     assert warned(folder, "create", "--yes", "--only", "vpc") == []
 
 
