@@ -1,4 +1,4 @@
-"""What went wrong, why, and how to mend it: the only shape in which a foreseeable fault travels."""
+"""Expected errors: what failed, why, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault: `what` happened, `why` it did (one line of cause), `hint` (one line of mend)."""
+    """One problem: `what` failed, `why` (the cause), and `hint`, an imperative that fixes it.
+
+    It is printed as `error: WHAT: WHY` and, on the next line, `Fix: HINT`.
+    """
 
     what: str
     why: str = ""
@@ -16,7 +19,7 @@ class Problem:
 
 
 class SetupError(Exception):
-    """A foreseeable fault; the command line shows it in two lines and exits with 1."""
+    """An expected error; the command line prints its problems and exits with 1."""
 
     def __init__(self, what: str, why: str = "", hint: str = "") -> None:
         super().__init__(f"{what}: {why}" if why else what)
@@ -24,11 +27,11 @@ class SetupError(Exception):
 
 
 class Refused(SetupError):
-    """The run was refused before anything was written; the command line exits with 2."""
+    """The run was refused before the first write; the command line exits with 2."""
 
     @classmethod
     def all(cls, problems: Sequence[Problem]) -> Refused:
-        """Return one refusal that names every problem; `problems` must not be empty."""
+        """Return one refusal with all the problems; `problems` must not be empty."""
         first = problems[0]
         error = cls(first.what, first.why, first.hint)
         error.problems = tuple(problems)
@@ -36,4 +39,4 @@ class Refused(SetupError):
 
 
 class Interrupted(Exception):
-    """The user pressed Ctrl-C; what was under way has ended, exit code 130."""
+    """The user pressed Ctrl-C; running jobs have ended; the command line exits with 130."""

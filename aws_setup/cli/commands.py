@@ -232,7 +232,7 @@ def destroy(run: CommandRun) -> None:
         raise Refused.all(refused)
     there = removable(rows)
     name = run.ctx.config.deployment_name
-    _warn(run, [_skipped_warning(row) for row in rows if row.foreign])
+    _warn(run, [_skipped_warning(row) for row in rows if row.unowned])
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
     if there:

@@ -1,6 +1,7 @@
-"""The event log: what each run did and when, as JSON lines beside the receipt; never needed by us.
+"""The event log: what each run did and when, as JSON lines beside the receipt.
 
-docs/report.md describes the lines. Nothing secret and no account id gets into it.
+docs/report.md describes the lines. No run depends on the log; it holds no secret and no account
+number.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
 
 KEPT_BYTES = 2 * 1024 * 1024
-"""A log larger than this loses its oldest runs when the next run begins."""
+"""The oldest runs of a larger log are dropped when the next run starts."""
 
 NOTES = 40
-"""Notes of one step that are kept; later ones of the same run are left out."""
+"""Notes of one step that are kept; further notes of the same run are dropped."""
 
 TEXT = 400
-"""Characters that are kept of a text."""
+"""Characters of a text that are kept."""
 
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """What the look before a run said about a step: what to do, and what is there."""
+    """A step of the plan before a run: the action, and the id and state of what exists."""
 
     action: str
     id: str = ""
@@ -41,10 +42,10 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """What a run is: its `run` line.
+    """The start of a run: its `run` line.
 
-    `needs` maps each step, in the table's order, to those that must end before it starts (of a
-    removal: to those that must be gone before it goes). `started` is ISO 8601 in UTC. `parts` and
+    `needs` maps each step, in the table's order, to the steps that must end before it starts (of
+    a removal: to the steps that must be deleted first). `started` is ISO 8601 in UTC. `parts` and
     `hourly_usd` are US dollars an hour; without a price `hourly_usd` is None.
     """
 
@@ -61,7 +62,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """How a run ended: its `end` line; `seconds` count from its start, consent not included."""
+    """The end of a run: its `end` line; `seconds` count from the start, which is after consent."""
 
     result: str
     seconds: float
@@ -71,7 +72,7 @@ class RunEnded:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as the log has it; `end` is None while it goes on, and for ever when it was killed.
+    """One run as recorded in the log; `end` is None while it runs, and after it was killed.
 
     The `at` of its events is seconds since the run's start.
     """
@@ -82,10 +83,10 @@ class RunRecord:
 
 
 class EventLog:
-    """Writes one run into the log, line by line; it can be told events from many threads.
+    """Writes one run to the log, line by line; thread-safe.
 
-    A line that cannot be written (a full disk, a read-only folder) ends the writing with a
-    `warning`, never the run; `record` has the whole run all the same.
+    When a line cannot be written (full disk, read-only folder), writing stops with a `warning`
+    and the run continues; `record` returns the complete run all the same.
     """
 
     def __init__(self, *, script: str, command: str, redact: Callable[[str], str] = str) -> None:
@@ -101,21 +102,21 @@ class EventLog:
         self._lock = threading.Lock()
 
     def begin(self, head: RunStarted, *, now: float, path: Path | None) -> None:
-        """Write the `run` line; `now` is on the clock of the events; None keeps nothing on disk."""
+        """Write the `run` line; `now` is on the events' clock; no file without `path`."""
         self.head, self._began, self._path = head, now, path
         if path:
             self._guard(lambda: _prepare(path))
         self._write({"kind": "run"} | _document(head))
 
     def tell(self, event: StepEvent) -> None:
-        """Take one event of the run; bytes on their way are not part of the record."""
+        """Record one event of the run, except the progress of a transfer."""
         if event.kind is EventKind.PROGRESS:
             return
         with self._lock:
-            noted = self._notes[event.step] = self._notes.get(event.step, 0) + 1
-            if event.kind is EventKind.NOTE and noted > NOTES:
+            count = self._notes[event.step] = self._notes.get(event.step, 0) + 1
+            if event.kind is EventKind.NOTE and count > NOTES:
                 return
-            kept = StepEvent(
+            recorded = StepEvent(
                 max(0.0, round(event.at - (self._began or 0.0), 3)),
                 event.kind,
                 event.step,
@@ -123,27 +124,27 @@ class EventLog:
                 self.scrub(event.text),
                 self.scrub(event.id),
             )
-            self._events.append(kept)
-            self._write(_document(kept))
+            self._events.append(recorded)
+            self._write(_document(recorded))
 
     def finish(
         self, *, now: float, result: str, api_calls: int, problems: Sequence[Problem] = ()
     ) -> None:
         """Write the `end` line."""
-        told = tuple(
+        scrubbed = tuple(
             Problem(self.scrub(p.what), self.scrub(p.why), self.scrub(p.hint)) for p in problems
         )
         seconds = 0.0 if self._began is None else round(now - self._began, 3)
-        self._end = RunEnded(result, seconds, api_calls, told)
+        self._end = RunEnded(result, seconds, api_calls, scrubbed)
         with self._lock:
             self._write({"kind": "end"} | _document(self._end))
 
     def scrub(self, text: str) -> str:
-        """Return a text without secrets, cut to the length that is kept."""
+        """Return a text without secrets, cut to TEXT characters."""
         return self._redact(text)[:TEXT]
 
     def record(self) -> RunRecord:
-        """Return the run so far."""
+        """Return the run as recorded so far."""
         with self._lock:
             return RunRecord(self.head, tuple(self._events), self._end)
 
@@ -157,21 +158,21 @@ class EventLog:
         try:
             write()
         except OSError as error:
-            why = f"{self._path}: {error.strerror or error}"
-            hint = "the run went on without it; only reports and timelines miss it"
+            why = f"{self._path}: {error.strerror or error}; the run continued without it"
+            hint = "make the file writable, if you need reports and timelines of the next runs"
             self.warning = Problem("the event log could not be written", why, hint)
             self._path = None
 
 
-def _document(thing: RunStarted | StepEvent | RunEnded) -> dict[str, Any]:
-    """Return a line's fields in their order, without those that are empty."""
-    fields = asdict(thing)
+def _document(line: RunStarted | StepEvent | RunEnded) -> dict[str, Any]:
+    """Return a line's fields in their order, without the empty ones."""
+    fields = asdict(line)
     fields.pop("bytes", None)
     return {key: value for key, value in fields.items() if value not in ("", {}, ())}
 
 
 def _append(path: Path, text: str) -> None:
-    """Add a line in one write, so that two runs at the same time do not mix theirs."""
+    """Append a line in one write, so that the lines of concurrent runs do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -181,29 +182,29 @@ def _append(path: Path, text: str) -> None:
 
 
 def _prepare(path: Path) -> None:
-    """Drop the oldest runs of a log that has grown too large, and end a line that is torn."""
+    """Drop the oldest runs of a log that is too large, and end an incomplete last line."""
     if not path.is_file():
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     if len(text.encode()) > KEPT_BYTES:
-        write_private(path, _newest(text.split("\n")))
+        write_private(path, _newest_runs(text.split("\n")))
     elif text and not text.endswith("\n"):
         _append(path, "\n")
 
 
-def _newest(lines: Sequence[str]) -> str:
-    """Return the newest whole runs that fit into half of what is kept."""
+def _newest_runs(lines: Sequence[str]) -> str:
+    """Return the newest complete runs that fit into half of KEPT_BYTES."""
     size, first = 0, len(lines)
     while first and size + len(lines[first - 1].encode()) < KEPT_BYTES // 2:
         first -= 1
         size += len(lines[first].encode()) + 1
-    whole = {line["run"] for line in _lines(lines[first:]) if line["kind"] == "run"}
-    kept = [text for text in lines[first:] for line in _lines([text]) if line["run"] in whole]
+    complete = {line["run"] for line in _lines(lines[first:]) if line["kind"] == "run"}
+    kept = [text for text in lines[first:] for line in _lines([text]) if line["run"] in complete]
     return "".join(f"{text}\n" for text in kept)
 
 
 def read_events(path: Path) -> list[RunRecord]:
-    """Return the runs of a log, the oldest first; lines that a crash left torn are passed over.
+    """Return the runs of a log, the oldest first; lines that a crash left incomplete are skipped.
 
     Raises:
         OSError: the log cannot be read.
@@ -212,20 +213,21 @@ def read_events(path: Path) -> list[RunRecord]:
 
 
 def parse(lines: Iterable[str]) -> list[RunRecord]:
-    """Return the runs that some lines of a log tell of, in the order of their beginning."""
+    """Return the runs that the lines of a log describe, in the order of their start."""
     heads: dict[str, RunStarted] = {}
     events: dict[str, list[StepEvent]] = {}
     ends: dict[str, RunEnded] = {}
     for line in _lines(lines):
-        own, kind = line["run"], line["kind"]
+        run_id, kind = line["run"], line["kind"]
         if kind == "run":
-            heads[own] = _head(line)
+            heads[run_id] = _head(line)
         elif kind == "end":
-            ends[own] = _end(line)
+            ends[run_id] = _end(line)
         elif kind in set(EventKind):
-            events.setdefault(own, []).append(_event(line))
+            events.setdefault(run_id, []).append(_event(line))
     return [
-        RunRecord(head, tuple(events.get(own, ())), ends.get(own)) for own, head in heads.items()
+        RunRecord(head, tuple(events.get(run_id, ())), ends.get(run_id))
+        for run_id, head in heads.items()
     ]
 
 
@@ -263,5 +265,5 @@ def _end(line: Mapping[str, Any]) -> RunEnded:
 
 
 def timestamp(moment: datetime) -> str:
-    """Return a moment as the `run` line writes it."""
+    """Return a time in the format of the `run` line."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The look before the act: what exists, what a run would make, change, or cannot change."""
+"""The plan: what exists, and what a run would create, update, or cannot change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aws_setup.errors import Problem, Refused, SetupError
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a plan: the step, what a run would do about it, and what is there now."""
+    """One line of a plan: the step, the action that a run would take, and the current resource."""
 
     step: Step[Any]
     action: Action
@@ -28,13 +28,13 @@ class Row:
         return tuple(drift for drift in (self.found.drift if self.found else ()) if drift.fix)
 
     @property
-    def foreign(self) -> bool:
-        """Whether what is there belongs to somebody else: it has the name, and not our tag."""
+    def unowned(self) -> bool:
+        """Whether the resource has the configured name, but not this deployment's tag."""
         return any(drift.key is DriftKey.OWNER for drift in self.conflicts)
 
 
 def needs_of(steps: Sequence[Step[Any]]) -> dict[str, set[str]]:
-    """Return step name -> names of the steps that it needs, as the graph runner wants it."""
+    """Return step name -> names of the steps that it needs, as `run_graph` takes it."""
     return {step.name: set(step.needs) for step in steps}
 
 
@@ -43,8 +43,8 @@ def inspect_all(
 ) -> list[Row]:
     """Return a row for every step, in the table's order; fills `ctx.found` with what exists.
 
-    A step whose `find` raises becomes `unknown` with its error; the others are looked at all the
-    same.
+    A step whose `find` raises becomes `unknown` with its error; the other steps are inspected
+    all the same.
     """
     ctx.refresh()
     rows: dict[str, Row] = {}
@@ -64,7 +64,7 @@ def inspect_all(
 
 
 def inspect_step(step: Step[Any], ctx: RunContext) -> Row:
-    """Return the row of one step: find it and compare it with the configuration."""
+    """Return the row of one step: find the resource and compare it with the configuration."""
     try:
         found = step.find(ctx)
     except Exception as error:  # noqa: BLE001 -- it is kept, shown, and decides the row
@@ -85,41 +85,47 @@ def only(steps: Sequence[Step[Any]], names: Sequence[str]) -> list[Step[Any]]:
         Refused: a name is not in the table; the refusal lists the names that are.
     """
     by_name = {step.name: step for step in steps}
-    _known(by_name, names)
-    wanted: set[str] = set()
+    _check_names(by_name, names)
+    selected: set[str] = set()
     pending = list(names)
     while pending:
         name = pending.pop()
-        if name not in wanted:
-            wanted.add(name)
+        if name not in selected:
+            selected.add(name)
             pending.extend(by_name[name].needs)
-    return [step for step in steps if step.name in wanted]
+    return [step for step in steps if step.name in selected]
 
 
 def dependants(steps: Sequence[Step[Any]], names: Sequence[str]) -> set[str]:
-    """Return the named steps and, recursively, what needs them: what destroy --only deletes.
+    """Return the named steps and, recursively, the steps that need them, for destroy --only.
 
     Raises:
         Refused: a name is not in the table; the refusal lists the names that are.
     """
-    _known([step.name for step in steps], names)
-    wanted, before = set(names), 0
-    while len(wanted) > before:
-        before = len(wanted)
-        wanted |= {step.name for step in steps if wanted & set(step.needs)}
-    return wanted
+    _check_names([step.name for step in steps], names)
+    selected, before = set(names), 0
+    while len(selected) > before:
+        before = len(selected)
+        selected |= {step.name for step in steps if selected & set(step.needs)}
+    return selected
 
 
-def _known(there: Collection[str], names: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        near = [like for name in unknown for like in get_close_matches(name, there, n=1)]
-        quoted = " and ".join(f"--only '{name}'" for name in near or ["nat gateway"])
-        raise Refused(
-            f"--only names no step: {', '.join(unknown)}",
-            "the steps are " + ", ".join(there),
-            f"did you mean {quoted}?" if near else f"quote names that hold blanks, as in {quoted}",
-        )
+def _check_names(known: Collection[str], names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return
+    matches = [match for name in unknown for match in get_close_matches(name, known, n=1)]
+    example = next((name for name in known if " " in name), "")
+    hint = "use one of these names, in quotes where it contains spaces"
+    if matches:
+        hint = "use " + " and ".join(f"--only '{name}'" for name in matches)
+    elif example:
+        hint += f": --only '{example}'"
+    raise Refused(
+        f"--only: no step is named {', '.join(unknown)}",
+        "the steps are " + ", ".join(known),
+        hint,
+    )
 
 
 def remark(row: Row, *, deleting: bool = False) -> str:
@@ -149,19 +155,19 @@ def status_lines(row: Row) -> list[str]:
 
 
 def refusals(rows: Sequence[Row]) -> list[Problem]:
-    """Return what the steps refuse to begin with, each problem once."""
+    """Return the problems of the steps that refused to be inspected, each problem once."""
     refused = [row.error for row in rows if isinstance(row.error, Refused)]
     return list(dict.fromkeys(problem for error in refused for problem in error.problems))
 
 
 def blockers(rows: Sequence[Row]) -> list[Problem]:
-    """Return what stands against any run: refusals, failed adoptions, and unmendable drift."""
-    said = refusals(rows)
-    missing = [row.error for row in rows if row.step.adopted and row.error]
-    said += [to_problem(error) for error in missing if not isinstance(error, Refused)]
-    return said + [
+    """Return everything that blocks the run: refusals, unusable existing resources, conflicts."""
+    problems = refusals(rows)
+    unusable = [row.error for row in rows if row.step.adopted and row.error]
+    problems += [to_problem(error) for error in unusable if not isinstance(error, Refused)]
+    return problems + [
         Problem(
-            f"{row.step.name}: {drift.what} is {drift.has}, the configuration wants {drift.wants}",
+            f"{row.step.name}: {drift.what} is {drift.has}, but {drift.wants} in the configuration",
             "it cannot be changed in place",
             drift.fix,
         )
@@ -171,9 +177,10 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
 
 
 def to_problem(error: Exception, *, step: str = "") -> Problem:
-    """Return an error as a Problem, named after the step where it happened."""
+    """Return an error as a Problem that begins with the name of the step that failed."""
     prefix = f"{step}: " if step else ""
     if isinstance(error, SetupError):
         first = error.problems[0]
         return Problem(prefix + first.what, first.why, first.hint)
-    return Problem(prefix + type(error).__name__, str(error), "run it again with -v for details")
+    hint = "run the command again with -v for details"
+    return Problem(prefix + type(error).__name__, str(error), hint)

@@ -1,4 +1,4 @@
-"""The receipt: what a run found and made, as a file for people and scripts; never needed by us."""
+"""The receipt: what a run found and created, a file for people and scripts; no run reads it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def entries(found: Mapping[str, Found]) -> dict[str, Any]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all.
+    """Write a file atomically; only its owner may read it.
 
     Raises:
-        OSError: the folder cannot be made or written.
+        OSError: the folder cannot be created or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -44,16 +44,16 @@ def write_receipt(
     *,
     known: Collection[str] | None = None,
 ) -> None:
-    """Write the receipt; with nothing to say an old receipt is removed.
+    """Write the receipt; without any step an existing receipt is removed.
 
     Args:
         path: the receipt's file.
-        head: what stands before the steps, such as the deployment's name and region.
+        head: the keys before the steps, such as the deployment's name and region.
         found: what the run found and created.
-        known: the steps that this script speaks for; an old receipt's others stay in the new one,
-            as another script wrote them. None: nothing of the old one stays.
+        known: the steps of this script; the existing receipt's other steps are kept, as another
+            script wrote them. None: nothing of the existing receipt is kept.
     """
-    others = {} if known is None else _others(path, known)
+    others = {} if known is None else _other_steps(path, known)
     if not found and not others:
         path.unlink(missing_ok=True)
         return
@@ -61,11 +61,11 @@ def write_receipt(
     write_private(path, json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
-def _others(path: Path, known: Collection[str]) -> dict[str, Any]:
-    """Return an old receipt's entries of steps that are not among `known`; none if unreadable."""
+def _other_steps(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """Return the existing receipt's steps that are not in `known`; none if it is unreadable."""
     try:
         steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
         return {name: entry for name, entry in steps.items() if name not in known}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # The receipt is never needed: a damaged one is written anew.
+        # No run depends on the receipt: a damaged one is replaced.
         return {}

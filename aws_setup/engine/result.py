@@ -1,4 +1,4 @@
-"""How a command ended, as data: what --json prints and what decides the exit code."""
+"""The result of a command as data: the --json document and the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_CODES: Mapping[str, int] = {
 
 @dataclass
 class Result:
-    """One command's end; every field is a key of the --json document."""
+    """How a command ended; every field is a key of the --json document."""
 
     command: str
     deployment: str = ""
@@ -40,22 +40,22 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """The exit code that says the same as `result`."""
+        """The exit code of `result`."""
         return EXIT_CODES[self.result]
 
     def fail(self, error: Exception) -> None:
-        """Note an error that ended the command."""
+        """Record the error that ended the command."""
         self.result = "refused" if isinstance(error, Refused) else "failed"
         problems: Sequence[Problem] = getattr(error, "problems", ())
         self.problems.extend(problems or [to_problem(error)])
 
     def planned(self, rows: Sequence[Row]) -> None:
-        """Take the rows of a plan as the steps; an unknown step is a problem too."""
+        """Record the rows of a plan as the steps; an unknown step is a problem too."""
         self.steps = [_row(row) for row in rows]
         self.problems.extend(to_problem(row.error, step=row.step.name) for row in rows if row.error)
 
     def ended(self, rows: Sequence[Row], outcome: Outcome, ids: Mapping[str, str]) -> None:
-        """Take the outcome of a run over `rows`; `ids` maps step to the id it has now."""
+        """Record the outcome of a run over `rows`; `ids` maps each step to its current id."""
         self.steps = [
             _row(row)
             | {"action": str(outcome.done.get(row.step.name, row.action))}
@@ -97,6 +97,6 @@ def _text(error: BaseException | None) -> str | None:
 
 
 def changes(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that a run would act on."""
+    """Return the rows that a run would create, update or inspect again."""
     acting = {Action.CREATE, Action.UPDATE, Action.UNKNOWN}
     return [row for row in rows if row.action in acting]

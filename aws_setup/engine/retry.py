@@ -1,4 +1,4 @@
-"""Retries: one policy class, every policy as data, and the two ways to follow one."""
+"""Retries: one policy class, every policy as data, and the two ways to apply one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often something is tried, and how long the pauses between two tries are.
+    """How many attempts an operation has, and how long the pauses between them are.
 
-    A pause is `first` seconds, then the one before times `factor` plus `step`, and never more
-    than `longest`. `attempts` counts the first try too; None means as many as fit into
-    `deadline`, the seconds from the first try to the start of the last one. With `jitter` each
-    pause is a random half to whole of itself, so that many clients do not come back at once.
+    The first pause is `first` seconds; each further pause is the previous one times `factor` plus
+    `step`, and at most `longest`. `attempts` counts the first attempt too; None means as many as
+    fit into `deadline`, the seconds from the first attempt to the start of the last one. With
+    `jitter` each pause is multiplied by a random factor from 0.5 to 1, so that many clients do
+    not retry at the same moment.
     """
 
     first: float
@@ -31,7 +32,7 @@ class RetryPolicy:
     jitter: bool = False
 
     def pauses(self) -> Iterator[float]:
-        """Yield the pause in seconds after the first, second, … failed try."""
+        """Yield the pause in seconds after the first, second, … failed attempt."""
         pause, made = min(self.first, self.longest), 1
         while self.attempts is None or made < self.attempts:
             yield pause * random.uniform(0.5, 1) if self.jitter else pause
@@ -39,7 +40,7 @@ class RetryPolicy:
             made += 1
 
     def pause_after(self, attempt: int) -> float | None:
-        """Return the pause in seconds after a number of failed tries, None when it was the last."""
+        """Return the pause in seconds after a number of failed attempts; None after the last."""
         for made, pause in enumerate(self.pauses(), start=1):
             if made == attempt:
                 return pause
@@ -47,20 +48,20 @@ class RetryPolicy:
 
 
 class Attempts:
-    """The tries of one operation; the policy may change while it goes on."""
+    """The attempts of one operation; each failure may apply another policy."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin to count: tries from one, seconds from now."""
+        """Start to count: attempts from one, seconds from now."""
         self._clock = clock
         self._began = clock.now()
         self.made = 1
 
     def again(self, policy: RetryPolicy, *, after: float | None = None) -> bool:
-        """Pause and return True; False at once when the policy allows no further try.
+        """Pause and return True; False at once when the policy allows no further attempt.
 
         Args:
             policy: the policy that applies to the last failure.
-            after: seconds that the server asked for (HTTP's Retry-After), instead of the pause.
+            after: the server's Retry-After in seconds, used instead of the policy's pause.
 
         Raises:
             Interrupted: the run is being stopped.
@@ -85,10 +86,10 @@ def retry(
     should_retry: Callable[[Exception], bool],
     note: Callable[[Exception], None] = lambda _: None,
 ) -> T:
-    """Call `act`, again while its error passes by itself and the policy allows another try.
+    """Call `act` until it succeeds; retry errors that `should_retry`, as the policy allows.
 
     Raises:
-        Exception: what `act` raised last.
+        Exception: the last exception of `act`.
     """
     attempts = Attempts(clock)
     while True:
@@ -103,7 +104,7 @@ def retry(
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None without one, or with a date.
+    """Return the seconds of a Retry-After header; None without one, or when it is a date.
 
     Source: RFC 9110, section 10.2.3.
     """
@@ -112,22 +113,22 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 VISIBLE = RetryPolicy(first=1.0, factor=2.0, longest=8.0, attempts=7)
-"""Something just created is not visible yet: seconds are usual, minutes are not. 31 s in all."""
+"""A resource just created is not visible yet: seconds are usual, minutes are not. 31 s in total."""
 
 CREATE_ONCE = RetryPolicy(first=2.0, step=2.0, attempts=6)
-"""A create whose answer was lost or that failed on the server's side."""
+"""A create whose response was lost, or that failed with a server error."""
 
 SERVER_UNREACHABLE = RetryPolicy(first=1.0, step=1.0, longest=5.0, attempts=8)
-"""A server that has not answered anything in this run: about 25 s."""
+"""A server that has not answered any request of this run: about 25 s."""
 
 SERVER_RESTARTING = RetryPolicy(first=1.0, step=1.0, longest=5.0, deadline=300.0)
-"""A server that answered before: it restarts, or the network is away."""
+"""A server that answered before: it is restarting, or the network is down."""
 
 REQUEST = RetryPolicy(first=0.5, factor=2.0, longest=20.0, jitter=True)
 """One request to a busy HTTP server; its deadline is the user's --timeout."""
 
 CONFLICT = RetryPolicy(first=0.5, step=0.5, attempts=10)
-"""A write that another writer overtook: read again, write again."""
+"""A write that conflicts with another writer's: read again, write again."""
 
 LOCAL_PROGRAM = RetryPolicy(first=2.0, step=2.0, attempts=5)
-"""A local program that lost its server, and is started again once the server answers."""
+"""A local program that lost its connection to the server: restarted once the server answers."""

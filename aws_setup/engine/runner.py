@@ -210,7 +210,7 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
 
 def removable(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of resources that exist and that this deployment may delete."""
-    return [row for row in rows if row.found and not row.step.adopted and not row.foreign]
+    return [row for row in rows if row.found and not row.step.adopted and not row.unowned]
 
 
 def needed_by(rows: Sequence[Row], name: str) -> set[str]:

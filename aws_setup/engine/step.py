@@ -27,7 +27,7 @@ class Action(StrEnum):
 
 
 class DriftKey(StrEnum):
-    """What code asks of a drift; the texts of a drift are for people only."""
+    """The kind of a drift, for code to compare; the texts of a drift are for people only."""
 
     OTHER = ""
     OWNER = "owner"
@@ -37,10 +37,10 @@ class DriftKey(StrEnum):
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference between what exists and what the configuration wants.
+    """One difference between a resource and its configuration.
 
     With a `fix` it is a conflict: it cannot be changed in place, and the fix says what to do.
-    `key` OWNER: the resource has the wanted name and another owner, so destroy skips it.
+    `key` OWNER: the resource has the configured name and another owner, so destroy skips it.
     """
 
     what: str
@@ -59,8 +59,8 @@ class Found:
 
     `ids` are the ids of its parts where one step owns several resources. `ready` is False while
     it exists but is not usable yet: the runner then waits for it. `skipped` says why the step
-    has nothing to do in this configuration. `facts` end up in the receipt: nothing secret belongs
-    there. `since` is when it was created.
+    has nothing to do in this configuration. `facts` are written to the receipt and must hold no
+    secret. `since` is when it was created.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Found:
 
 @dataclass(frozen=True)
 class CostItem:
-    """A line of the bill: `count` times `unit` of something that `key` names in the price table."""
+    """A line of the cost estimate: `count` units of what `key` names in the price table."""
 
     part: str
     key: str
@@ -92,7 +92,7 @@ class RunContext:
     """What every step works with: one for the run, and a copy for each step.
 
     The copy has the step's listeners: `note` for texts, `progress` for bytes that were sent.
-    `patient` is False with --no-wait: steps that are `slow` are then left to finish by themselves.
+    `patient` is False with --no-wait: the runner then does not wait for steps that are `slow`.
     `owned_only` is True for destroy: a step then finds only what this deployment created.
     """
 
@@ -104,24 +104,24 @@ class RunContext:
     owned_only: bool = False
 
     def of(self, step: str) -> Found:
-        """Return what an earlier step found or created; raises SetupError when it is missing."""
+        """Return the resource of an earlier step; raises SetupError when it does not exist."""
         if step not in self.found:
             raise SetupError(
                 f"the {step} does not exist",
                 "a later step needs it",
-                "run `create` without --only, or with that step too",
+                "run `create` without --only, or name that step in --only too",
             )
         return self.found[step]
 
     def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
-        """Return the same context with other listeners."""
+        """Return a copy of the context with other listeners."""
         return replace(self, note=note, progress=progress)
 
     def refresh(self) -> None:
-        """Read again what all steps inspect, where a listing serves many of them."""
+        """Drop cached listings that several steps share, so that they are read again."""
 
     def retry(self, act: Callable[[], T]) -> T:
-        """Do something that names what this run has created, again while it is not visible yet."""
+        """Call `act`, again while a resource that this run created is not visible to it yet."""
         return act()
 
     def explain(self, error: Exception) -> Exception:
@@ -135,9 +135,9 @@ C = TypeVar("C", bound=RunContext)
 class Step(ABC, Generic[C]):
     """One resource; subclasses are frozen dataclasses.
 
-    `name` is how plan, log and tags call it; `needs` names the steps that must be usable first.
-    `adopted` resources are used and never created, changed or deleted. What is `slow` may be left
-    to finish by itself when the user does not want to wait.
+    `name` identifies it in plan, log and tags; `needs` names the steps that must be usable first.
+    `adopted` resources are used and never created, changed or deleted. With --no-wait the runner
+    does not wait for `slow` steps to become usable.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Step(ABC, Generic[C]):
         return self.create(ctx)
 
     def wait(self, ctx: C, found: Found) -> Found:
-        """Return when the resource is usable; raises SetupError with the reason when it is not."""
+        """Return when the resource is usable; raises SetupError with the reason if it fails."""
         return found
 
     def delete(self, ctx: C, found: Found) -> None:
@@ -178,19 +178,19 @@ class Step(ABC, Generic[C]):
 class ExistingResource(Step[C]):
     """A resource that this script uses and never creates, changes or deletes.
 
-    Its `find` raises what is wrong with it instead of returning None.
+    Its `find` raises SetupError where it is missing or unusable, instead of returning None.
     """
 
     adopted: bool = True
 
     def create(self, ctx: C) -> Found:
         """Raise SetupError: it must exist already."""
-        raise SetupError(f"the {self.name} does not exist", "it is used, never created", "")
+        raise SetupError(f"the {self.name} does not exist", "this script does not create it")
 
 
 class CleanupStep(Step[C]):
-    """A step of destroy alone: it finds and deletes what others left behind."""
+    """A step of destroy only: it finds and deletes resources that other programs created."""
 
     def create(self, ctx: C) -> Found:
         """Raise SetupError: there is nothing to create."""
-        raise SetupError(f"{self.name} cannot be created", "it only deletes", "")
+        raise SetupError(f"{self.name} cannot be created", "it only deletes")

@@ -1,8 +1,8 @@
-"""Time: the only module that sleeps, and the one loop with which everything waits.
+"""Time: the only module that sleeps, and the loop that every wait uses.
 
-A wait has a name, a pace and a deadline, and says its last state when the deadline passes.
-Pauses are multiplied by the environment variable AWS_SETUP_PACE (default 1), for a cloud whose
-clock runs faster than AWS's; deadlines are not.
+A wait has a name, a pause and a deadline; its error names the last state. Pauses are multiplied
+by the environment variable AWS_SETUP_PACE (default 1), for a cloud whose clock runs faster than
+AWS's; deadlines are not.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from aws_setup.errors import Interrupted, Refused, SetupError
 T = TypeVar("T")
 
 SHORTEST_PAUSE = 0.02
-"""Seconds: no wait polls faster than this, whatever the pace."""
+"""Seconds: the shortest pause between two polls, whatever the pace."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """What a probe answers while the thing is not ready: its state, in the cloud's own words."""
+    """What a probe returns while the resource is not ready: its state, as the API names it."""
 
     state: str
 
 
 class Clock(Protocol):
-    """Where time comes from; tests inject one that does not pass by itself."""
+    """The source of time; tests inject a clock that they set."""
 
     def now(self) -> float:
-        """Return seconds on a clock that never goes back."""
+        """Return seconds on a monotonic clock."""
 
     def today(self) -> datetime:
         """Return the calendar time, in UTC."""
@@ -44,14 +44,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock; `stop()` wakes every sleeper, which then raises Interrupted."""
+    """The computer's clock; `stop()` wakes every sleeper, which then raises Interrupted."""
 
     def __init__(self, pace: float | None = None) -> None:
         self._pace = _pace_from_environment() if pace is None else pace
         self._stopped = threading.Event()
 
     def now(self) -> float:
-        """Return seconds on a clock that never goes back."""
+        """Return seconds on a monotonic clock."""
         return time.monotonic()
 
     def today(self) -> datetime:
@@ -64,7 +64,7 @@ class SystemClock:
             raise Interrupted
 
     def stop(self) -> None:
-        """Wake every sleeper, now and from now on."""
+        """Wake every sleeper; later sleeps end at once too."""
         self._stopped.set()
 
 
@@ -76,8 +76,8 @@ def _pace_from_environment() -> float:
         pace = -1.0
     if not 0 <= pace <= 1000:
         raise Refused(
-            "AWS_SETUP_PACE is not a number from 0 to 1000",
-            f"it is {text!r}",
+            "AWS_SETUP_PACE is invalid",
+            f"{text!r} is not a number from 0 to 1000",
             "unset it, or set the factor by which pauses are multiplied, such as 0.1",
         )
     return pace
@@ -93,16 +93,16 @@ def wait_until(
     note: Callable[[str], None] | None = None,
     hint: str = "",
 ) -> T:
-    """Call `probe` every `pause` seconds until it answers with something other than Pending.
+    """Call `probe` every `pause` seconds until it returns something other than Pending.
 
     Args:
-        what: the name of the wait, as in "NAT gateway nat-1 becomes available".
-        probe: answers the ready thing, or Pending with the state; what it raises ends the wait.
+        what: what is waited for, as in "NAT gateway nat-1 becomes available".
+        probe: returns the result, or Pending with the state; an exception ends the wait.
         clock: the clock to sleep on.
         deadline: seconds after which the wait fails.
-        pause: seconds between two looks.
-        note: told each new state.
-        hint: what to do when the deadline passes.
+        pause: seconds between two polls.
+        note: called with each new state.
+        hint: how to fix it when the deadline passes.
 
     Raises:
         SetupError: the deadline passed; it names the last state.
@@ -111,27 +111,28 @@ def wait_until(
     started = clock.now()
     last = ""
     while True:
-        answer = probe()
-        if not isinstance(answer, Pending):
-            return answer
-        if answer.state != last:
-            last = answer.state
+        result = probe()
+        if not isinstance(result, Pending):
+            return result
+        if result.state != last:
+            last = result.state
             if note:
                 note(last)
         if clock.now() - started >= deadline:
             raise SetupError(
                 f"{what}: not within {format_duration(deadline)}",
                 f"its last state was {last!r}",
-                hint or "run the same command again: it goes on from here",
+                hint or "run the same command again: it resumes from here",
             )
         clock.sleep(pause)
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as people write it: '45 s', '9 min 20 s', '2 h 5 min'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    """Return a duration as text: '45 s', '9 min 20 s', '2 h 5 min'."""
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    minutes, rest = divmod(rounded, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -110,7 +110,7 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
             continue
         if row.error:
             raise row.error
-        if row.found and not row.foreign:
+        if row.found and not row.unowned:
             command = BY_STEP.get(row.step.name, "")
             own = row.found.facts.get("role_name", row.found.id)
             text = f"{command} {own}" if command else command_for(row.found.id)

@@ -1,4 +1,4 @@
-"""The event log: its lines, what never gets into it, its size, and a disk that takes no more."""
+"""The event log: its lines, what it never contains, its size, and a full disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HEAD = RunStarted(
 
 
 def written(path: Path | None, *happened: StepEvent, head: RunStarted = HEAD) -> EventLog:
-    """Return the log of a run that began at 100 s of its clock and ended 9 s later."""
+    """Return the log of a run that started at 100 s of its clock and ended 9 s later."""
     log = EventLog(script=head.script, command=head.command, redact=redact)
     log.begin(head, now=100.0, path=path)
     for event in happened:
@@ -95,7 +95,7 @@ def test_the_documentation_names_every_field_and_kind() -> None:
         assert f"`{word}`" in table or word == "kind", word
 
 
-def test_runs_that_are_mixed_or_torn_are_told_apart(tmp_path: Path) -> None:
+def test_interleaved_and_incomplete_runs_are_separated(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     one = EventLog(script="a", command="create", redact=redact)
     two = EventLog(script="b", command="configure", redact=redact)
@@ -142,17 +142,17 @@ def test_secrets_and_accounts_are_left_out(text: str, secret: str, tmp_path: Pat
 
 
 def test_ids_are_kept() -> None:
-    for own in ("i-0123456789abcdef0", "eipalloc-0a12345678901234b", "10.0.0.0/16"):
-        assert redact(own) == own
+    for identifier in ("i-0123456789abcdef0", "eipalloc-0a12345678901234b", "10.0.0.0/16"):
+        assert redact(identifier) == identifier
 
 
-def test_a_disk_that_takes_nothing_is_one_warning(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_one_warning(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     log = written(blocked / "events.jsonl", at(0, EventKind.START), at(1, EventKind.DONE))
     assert log.warning
     assert str(blocked) in log.warning.why
-    assert len(log.record().events) == 2, "the record goes on in memory"
+    assert len(log.record().events) == 2, "the record continues in memory"
 
 
 def test_a_full_disk_is_one_warning(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_full_disk_is_one_warning(tmp_path: Path) -> None:
     log = EventLog(script="s", command="create", redact=redact)
     log.begin(HEAD, now=0.0, path=full)
     assert log.warning
-    assert "the run went on" in log.warning.hint
+    assert "the run continued" in log.warning.why
 
 
 def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         written(path, *noisy, head=RunStarted("create", "s", started=str(number)))
         records = read_events(path)
         assert records[-1].head.started == str(number)
-        assert all(len(record.events) == history.NOTES for record in records), "runs stay whole"
+        assert all(len(record.events) == history.NOTES for record in records), "runs stay complete"
     longest = history.NOTES * (history.TEXT + 200)
     assert path.stat().st_size < 20_000 + longest
     assert path.stat().st_mode & 0o077 == 0
@@ -186,7 +186,7 @@ def test_a_line_separator_in_a_text_ends_no_line(tmp_path: Path) -> None:
     assert record.events[0].text == "one\u2028two\nthree"
 
 
-def test_foreign_lines_are_passed_over() -> None:
+def test_unknown_lines_are_skipped() -> None:
     assert (
         parse(["", "[]", "{}", "null", '{"kind": "done", "run": "x", "at": 1, "step": "s"}']) == []
     )
@@ -209,9 +209,9 @@ def test_runs_of_the_script_are_logged(cloud: RehearsalCloud, tmp_path: Path) ->
     assert kinds(gone) == dict.fromkeys(gone.head.needs, ("done", "delete"))
     assert "vpc" in made.head.needs["internet gateway"]
     assert gone.head.needs["vpc"], "of a removal: what must be gone first"
-    said = path.read_text()
-    assert ACCOUNT not in said
-    assert str(folder / "key.pem") not in said
+    text = path.read_text()
+    assert ACCOUNT not in text
+    assert str(folder / "key.pem") not in text
 
 
 def kinds(record: RunRecord) -> dict[str, tuple[str, str]]:
@@ -220,7 +220,7 @@ def kinds(record: RunRecord) -> dict[str, tuple[str, str]]:
     return {step: (event.kind, event.action) for step, event in ends.items()}
 
 
-def test_a_run_goes_on_without_its_log(cloud: RehearsalCloud, tmp_path: Path) -> None:
+def test_a_run_continues_without_its_log(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work")
     (folder / "receipts" / "lambda-fs.events.jsonl").mkdir(parents=True)
     ended = run(SCRIPT, folder, "create", "--yes")

@@ -71,7 +71,7 @@ def test_a_typo_in_only_is_answered_with_the_name_that_was_meant(folder: Path) -
     config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
     with pytest.raises(Refused) as refused:
         only(TABLE.table(config), ["nat gatway"])
-    assert refused.value.problems[0].hint == "did you mean --only 'nat gateway'?"
+    assert refused.value.problems[0].hint == "use --only 'nat gateway'"
 
 
 def test_no_proxy_stands_between_the_scripts_and_the_rehearsal() -> None:
