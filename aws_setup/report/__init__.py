@@ -1,4 +1,4 @@
-"""What a person reads: the only package that prints. Results go to stdout, progress to stderr."""
+"""The only package that prints: results go to stdout, progress and problems to stderr."""
 
 from aws_setup.report.console import Report, Style
 

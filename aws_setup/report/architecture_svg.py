@@ -1,7 +1,7 @@
-"""The architecture picture: an SVG drawn from the step table.
+"""The architecture diagram: an SVG drawn from the step table.
 
-It shows what the configuration switches on, and nothing else: a step that is not in the table is
-not in the picture.
+It shows what the configuration enables and nothing else: a step that is not in the table is not
+in the diagram.
 """
 
 from __future__ import annotations
@@ -44,32 +44,32 @@ STYLE = """\
   .architecture path { stroke: #9da7b3; }
 }
 """
-"""What the picture is drawn with; the names keep to it where it stands within a page."""
+"""The diagram's style; `.architecture` limits it to the diagram where a page embeds it."""
 
 WIDTH = 1080
 LEFT, RIGHT = 40, 550
-"""Where the two zones begin."""
+"""The left edges of the two zones."""
 
 COLUMN = 490
 """Width of a zone."""
 
 ROW = 50
-"""Height of a machine's box with the gap below it."""
+"""Height of a VM group's rectangle with the gap below it."""
 
 SHOWN = 4
-"""Most fixed addresses that a machine's line has room for."""
+"""Fixed addresses that fit into one line; further ones are shown as `…`."""
 
 
 @dataclass(frozen=True)
 class StepMark:
-    """How a thing is: `kind` is a class of the page's style, which colours it; `word` says it."""
+    """The state of a step: `kind` is a class of the style, which colours it; `word` is its text."""
 
     kind: str
     word: str
 
 
 Marks = Mapping[str, StepMark]
-"""Step -> how it is; a step without one is drawn as if nothing were known of it."""
+"""Step -> its state; a step without one is drawn without a state."""
 
 NO_MARKS: Marks = MappingProxyType({})
 
@@ -88,7 +88,7 @@ class Rectangle:
     mark: StepMark | None = None
 
     def draw(self) -> Iterator[str]:
-        """Yield the box's SVG elements."""
+        """Yield the SVG elements of the rectangle."""
         yield (
             f'<rect class={quoteattr(self.kind)} x="{self.x}" y="{self.y}" '
             f'width="{self.width}" height="{self.height}" rx="6"/>'
@@ -98,10 +98,10 @@ class Rectangle:
         for number, line in enumerate(self.lines):
             yield _text(self.x + 10, self.y + 34 + 15 * number, line, "small")
         if self.mark:
-            yield from self._marked(self.mark)
+            yield from self._draw_mark(self.mark)
 
-    def _marked(self, mark: StepMark) -> Iterator[str]:
-        """Yield a stripe at the left edge and the word in the upper right corner."""
+    def _draw_mark(self, mark: StepMark) -> Iterator[str]:
+        """Yield a stripe at the left edge and the state in the upper right corner."""
         yield (
             f'<rect class="mark {mark.kind}" x="{self.x}" y="{self.y}" width="5" '
             f'height="{self.height}" rx="2"/>'
@@ -113,23 +113,23 @@ class Rectangle:
 
 
 def architecture(config: Config, marks: Marks = NO_MARKS) -> str:
-    """Return the picture of what the first two scripts make with a configuration.
+    """Return the diagram of what the first two scripts create with a configuration.
 
-    With `marks` every box says how its thing is.
+    With `marks` every rectangle shows the state of its step.
     """
     steps = {step.name: step for step in infrastructure_steps(config)}
-    fleets = [step.fleet for step in steps.values() if isinstance(step, VmGroupStep)]
-    groups = [step for step in steps.values() if isinstance(step, AutoScalingGroup)]
-    public = 70 + max(ROW * len(fleets), 20 + ROW * len(groups))
-    private_top = 150 + public + 16
+    vm_groups = [step.fleet for step in steps.values() if isinstance(step, VmGroupStep)]
+    scaling_groups = [step for step in steps.values() if isinstance(step, AutoScalingGroup)]
+    public_height = 70 + max(ROW * len(vm_groups), 20 + ROW * len(scaling_groups))
+    private_top = 150 + public_height + 16
     cluster_top = private_top + 68 + 32
     vpc_end = cluster_top + (104 if "eks cluster" in steps else 0)
     body = [
         *_frame(config, vpc_end - 60, marks, adopted="internet gateway" not in steps),
-        *_zones(config, public, private_top, marks),
+        *_zones(config, public_height, private_top, marks),
         *_gateways(steps, marks),
-        *_machines(fleets, marks),
-        *_scaling(config, groups, marks),
+        *_vm_groups(vm_groups, marks),
+        *_scaling_groups(config, scaling_groups, marks),
         *(_cluster(config, cluster_top, marks) if "eks cluster" in steps else ()),
     ]
     return _page(body, vpc_end + 20)
@@ -157,39 +157,40 @@ def _page(body: Sequence[str], height: int) -> str:
 def _frame(config: Config, height: int, marks: Marks, *, adopted: bool) -> Iterator[str]:
     """Yield the VPC with its security group, and the internet above it."""
     yield from Rectangle(20, 60, WIDTH - 40, height, "", kind="vpc", mark=marks.get("vpc")).draw()
-    whose = "adopted" if adopted else config.vpc_cidr
-    yield _text(34, 82, f"VPC {config.vpc_name} ({whose})", "head")
-    group = f"security group {config.security_group_name}: all among its members, SSH from you"
-    yield _text(34, 99, group, "small")
+    origin = "existing" if adopted else config.vpc_cidr
+    yield _text(34, 82, f"VPC {config.vpc_name} ({origin})", "head")
+    rules = "all traffic within the group, SSH from your address"
+    yield _text(34, 99, f"security group {config.security_group_name}: {rules}", "small")
     yield from Rectangle(640, 8, 130, 28, "Internet").draw()
 
 
-def _zones(config: Config, public: int, private_top: int, marks: Marks) -> Iterator[str]:
+def _zones(config: Config, public_height: int, private_top: int, marks: Marks) -> Iterator[str]:
     names = config.availability_zones or ("zone 1", "zone 2")
-    height = private_top + 68 + 16 - 110
+    zone_height = private_top + 68 + 16 - 110
+    subnets = (("public", 142, public_height), ("private", private_top, 68))
     for index, x in enumerate((LEFT, RIGHT)):
-        yield from Rectangle(x, 110, COLUMN, height, "", kind="zone").draw()
+        yield from Rectangle(x, 110, COLUMN, zone_height, "", kind="zone").draw()
         yield _text(x + 10, 130, names[index], "head")
-        for kind, top, tall in (("public", 142, public), ("private", private_top, 68)):
+        for kind, top, height in subnets:
             title = f"{kind} subnet {index + 1}"
-            lines = [_range(config, kind, index)]
+            lines = [_subnet_cidr(config, kind, index)]
             if kind == "private" and config.create_vpc:
-                lines.append("out through the NAT gateway")
+                lines.append("outbound through the NAT gateway")
             mark = marks.get(title)
             yield from Rectangle(
-                x + 10, top, COLUMN - 20, tall, title, tuple(lines), kind, mark
+                x + 10, top, COLUMN - 20, height, title, tuple(lines), kind, mark
             ).draw()
 
 
-def _range(config: Config, kind: str, index: int) -> str:
+def _subnet_cidr(config: Config, kind: str, index: int) -> str:
     if not config.create_vpc:
-        return "adopted"
-    ranges = config.public_subnet_cidrs if kind == "public" else config.private_subnet_cidrs
-    return ranges[index]
+        return "existing"
+    cidrs = config.public_subnet_cidrs if kind == "public" else config.private_subnet_cidrs
+    return cidrs[index]
 
 
 def _gateways(steps: dict[str, Step], marks: Marks) -> Iterator[str]:
-    """Yield the gateways, when they are made: an adopted VPC has its own."""
+    """Yield the gateways, where the table has them: an existing VPC has its own."""
     if "internet gateway" not in steps:
         return
     internet, nat = marks.get("internet gateway"), marks.get("nat gateway")
@@ -199,50 +200,55 @@ def _gateways(steps: dict[str, Step], marks: Marks) -> Iterator[str]:
     yield _arrow("M 510 162 H 536 V 81 H 620")
 
 
-def _machines(fleets: Sequence[VmGroup], marks: Marks) -> Iterator[str]:
-    """Yield the fleets, all in the first public subnet."""
-    for place, fleet in enumerate(fleets):
-        count = f" × {fleet.count}" if fleet.count > 1 else ""
-        shown = [str(address) for address in fleet.addresses[:SHOWN]]
-        more = ["…"] if len(fleet.addresses) > SHOWN else []
+def _vm_groups(groups: Sequence[VmGroup], marks: Marks) -> Iterator[str]:
+    """Yield the VM groups, all in the first public subnet."""
+    for index, group in enumerate(groups):
+        count = f" × {group.count}" if group.count > 1 else ""
+        shown = [str(address) for address in group.addresses[:SHOWN]]
+        more = ["…"] if len(group.addresses) > SHOWN else []
         fixed = ", ".join(shown + more)
-        line = f"{fleet.instance_type} · {fixed}" if fixed else fleet.instance_type
-        y = 206 + ROW * place
-        title, mark = f"{fleet.title}{count}", marks.get(fleet.step)
+        line = f"{group.instance_type} · {fixed}" if fixed else group.instance_type
+        y = 206 + ROW * index
+        title, mark = f"{group.title}{count}", marks.get(group.step)
         yield from Rectangle(60, y, 450, ROW - 6, title, (line,), mark=mark).draw()
 
 
-def _scaling(config: Config, groups: Sequence[AutoScalingGroup], marks: Marks) -> Iterator[str]:
+def _scaling_groups(
+    config: Config, groups: Sequence[AutoScalingGroup], marks: Marks
+) -> Iterator[str]:
     """Yield the auto-scaling groups, which use both public subnets."""
     if not groups:
         return
-    yield _text(572, 222, "auto-scaling groups, over both public subnets", "small")
+    yield _text(572, 222, "auto-scaling groups, in both public subnets", "small")
     sizes = f"{config.autoscaling_group_min_size}–{config.autoscaling_group_max_size}"
-    wanted = config.autoscaling_group_desired_capacity
-    for place, step in enumerate(groups):
-        line = f"{step.kind.instance_type} · {sizes} machines, starting with {wanted}"
-        y = 230 + ROW * place
+    desired = config.autoscaling_group_desired_capacity
+    for index, step in enumerate(groups):
+        line = f"{step.kind.instance_type} · {sizes} machines, desired capacity {desired}"
+        y = 230 + ROW * index
         mark = marks.get(step.name)
         yield from Rectangle(572, y, 446, ROW - 6, step.kind.group, (line,), mark=mark).draw()
 
 
 def _cluster(config: Config, top: int, marks: Marks) -> Iterator[str]:
-    """Yield the EKS cluster with the node groups that configure_eks_cluster.py adds."""
-    where = "public" if config.eks_nodes_public else "private"
+    """Yield the EKS cluster with the node groups that configure_eks_cluster.py creates."""
+    subnets = "public" if config.eks_nodes_public else "private"
     version = f", Kubernetes {config.kubernetes_version}" if config.kubernetes_version else ""
-    lines = (f"in all four subnets; nodes in the {where} ones", f"role {config.eks_iam_role_name}")
+    lines = (
+        f"in all four subnets; nodes in the {subnets} ones",
+        f"role {config.eks_iam_role_name}",
+    )
     title = f"EKS cluster {config.eks_cluster_name}{version}"
     mark = marks.get("eks cluster")
     yield from Rectangle(LEFT, top, WIDTH - 2 * LEFT, 90, title, lines, "eks", mark).draw()
-    for place, nodes in enumerate(node_group_specs(config)):
+    for index, nodes in enumerate(node_group_specs(config)):
         line = f"{nodes.instance_type} · {ROLES.get(nodes.role, nodes.role)}"
-        title, x = f"{nodes.group} × {nodes.count}", 420 + 285 * place
+        title, x = f"{nodes.group} × {nodes.count}", 420 + 285 * index
         yield from Rectangle(
             x, top + 26, 275, ROW - 6, title, (line,), mark=marks.get(nodes.group)
         ).draw()
 
 
-ROLES = {"core": "OpenWhisk's own components", "invoker": "invokers, with the NameNodes"}
+ROLES = {"core": "OpenWhisk's components", "invoker": "invokers, with the NameNodes"}
 """What runs on the nodes of each OpenWhisk role."""
 
 

@@ -1,4 +1,4 @@
-"""The timeline as a picture: an SVG with a bar for each step and the critical path marked."""
+"""The timeline as an SVG: a bar for each step, with the critical path highlighted."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ STYLE = """\
   .timeline .word.inside { fill: #0d1117; }
 }
 """
-"""What the picture is drawn with; the names keep to it where it stands within a page."""
+"""The timeline's style; `.timeline` limits it to the timeline where a page embeds it."""
 
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-"""Distances of the axis's ticks, in seconds."""
+"""Possible distances of the axis's ticks, in seconds."""
 
-WORD_ROOM = 70
-"""Width of the longest word beside a bar, with its distance."""
+WORD_WIDTH = 70
+"""Width of the longest word beside a bar, with the gap before it."""
 
 WORDS = {SpanOutcome.FAILED: "failed", SpanOutcome.UNFINISHED: "unfinished"}
-"""Outcomes that stand beside the bar in words."""
+"""Outcomes that are written beside the bar."""
 
 CLASSES = {SpanOutcome.FAILED: " failed", SpanOutcome.UNFINISHED: " unfinished"}
 
 
 @dataclass(frozen=True)
 class GanttLayout:
-    """Where things are, in SVG units: the chart from `left` to `right`, a row every `row`.
+    """Positions in SVG units: the chart is from `left` to `right`, with a row every `row`.
 
-    With `stacked` a step's name stands above its bar, for narrow pages, otherwise beside it.
+    With `stacked` a step's name is above its bar, for narrow pages, otherwise beside it.
     """
 
     width: int
@@ -76,13 +76,13 @@ class GanttLayout:
     total: float
 
     def x(self, seconds: float) -> float:
-        """Return where a time is on the axis."""
+        """Return the position of a time on the axis."""
         share = seconds / self.total if self.total else 0.0
         return round(self.left + (self.right - self.left) * share, 1)
 
-    def y(self, place: int) -> int:
+    def y(self, index: int) -> int:
         """Return the top of the bar in a row."""
-        return self.top + self.row * place + (17 if self.stacked else 4)
+        return self.top + self.row * index + (17 if self.stacked else 4)
 
 
 def _layout(total: float, *, narrow: bool) -> GanttLayout:
@@ -94,14 +94,14 @@ def _layout(total: float, *, narrow: bool) -> GanttLayout:
 def timeline_svg(
     record: RunRecord, *, narrow: bool = False, least: float = 0.0, name: str = "timeline"
 ) -> str:
-    """Return the picture of a run, the same for the same record.
+    """Return the timeline of a run; the result is the same for the same record.
 
     Args:
         record: the run.
-        narrow: for a page as wide as a phone.
-        least: steps beside the critical path that took a smaller share of the run, and ended well,
-            are left out.
-        name: the prefix of its ids, unlike those of other pictures on the page.
+        narrow: draw it for a page as wide as a phone.
+        least: the smallest share of the run's duration that is drawn; shorter steps are omitted,
+            unless they are on the critical path or did not succeed.
+        name: the prefix of its element ids, unique on the page.
     """
     path = critical_path(record)
     total = total_seconds(record)
@@ -116,22 +116,22 @@ def timeline_svg(
     bottom = layout.top + layout.row * len(shown)
     body = [
         *_axis(layout, bottom),
-        *_chain(layout, path, {span.step: place for place, span in enumerate(shown)}),
-        *(line for place, span in enumerate(shown) for line in _row(layout, place, span, on_path)),
+        *_chain(layout, path, {span.step: index for index, span in enumerate(shown)}),
+        *(line for index, span in enumerate(shown) for line in _row(layout, index, span, on_path)),
         *_legend(layout, bottom + 20, _legend_words(acted, shown, path, total)),
     ]
     return _page(record, body, layout.width, bottom + (54 if narrow else 34), name)
 
 
 def _page(record: RunRecord, body: Sequence[str], width: int, height: int, name: str) -> str:
-    said = escape(f"Timeline of {record.head.command}")
+    title = escape(f"Timeline of {record.head.command}")
     path = ", ".join(link.span.step for link in critical_path(record))
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" class="timeline" '
         f'aria-labelledby="{name}-title {name}-desc">',
-        f'<title id="{name}-title">{said}</title>',
-        f'<desc id="{name}-desc">A bar for each step over the time of the run. '
+        f'<title id="{name}-title">{title}</title>',
+        f'<desc id="{name}-desc">A bar for each step over the duration of the run. '
         f"Critical path: {escape(path) or 'none'}.</desc>",
         f"<style>\n{STYLE}</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
@@ -142,62 +142,62 @@ def _page(record: RunRecord, body: Sequence[str], width: int, height: int, name:
 
 
 def _axis(layout: GanttLayout, bottom: int) -> Iterator[str]:
-    """Yield the ticks with their times, and the lines below them."""
-    most = 3 if layout.stacked else 8
-    apart = next((tick for tick in TICKS if layout.total / tick <= most), TICKS[-1])
+    """Yield the ticks with their times, and the grid lines below them."""
+    ticks = 3 if layout.stacked else 8
+    distance = next((tick for tick in TICKS if layout.total / tick <= ticks), TICKS[-1])
     number = 0
-    while number * apart <= layout.total:
-        x = layout.x(number * apart)
-        label = format_duration(number * apart) if number else "0"
+    while number * distance <= layout.total:
+        x = layout.x(number * distance)
+        label = format_duration(number * distance) if number else "0"
         anchor = "start" if not number else "middle" if x < layout.right - 16 else "end"
         yield f'<path class="grid" d="M {x} {layout.top - 6} V {bottom}"/>'
         yield _text(x, layout.top - 11, label, "tick", anchor=anchor)
         number += 1
 
 
-def _chain(layout: GanttLayout, path: Sequence[Link], places: Mapping[str, int]) -> Iterator[str]:
+def _chain(layout: GanttLayout, path: Sequence[Link], rows: Mapping[str, int]) -> Iterator[str]:
     """Yield the lines from the end of each step of the critical path to the next one's start."""
     if layout.stacked:
-        return  # they would strike through the names
+        return  # they would cross the names
     for before, link in pairwise(path):
-        if before.span.step in places and link.span.step in places:
-            x, y = layout.x(before.span.end), layout.y(places[before.span.step]) + 6
-            down = layout.y(places[link.span.step]) + 6
+        if before.span.step in rows and link.span.step in rows:
+            x, y = layout.x(before.span.end), layout.y(rows[before.span.step]) + 6
+            down = layout.y(rows[link.span.step]) + 6
             yield f'<path class="chain" d="M {x} {y} V {down} H {layout.x(link.span.start)}"/>'
 
 
-def _row(layout: GanttLayout, place: int, span: Span, on_path: Mapping[str, Link]) -> Iterator[str]:
-    """Yield one step: its name, how long it took, its bar, and a word when it did not end well."""
+def _row(layout: GanttLayout, index: int, span: Span, on_path: Mapping[str, Link]) -> Iterator[str]:
+    """Yield one step: its name, its duration, its bar, and its outcome if it did not succeed."""
     critical = " critical" if span.step in on_path else ""
-    y, x = layout.y(place), layout.x(span.start)
-    wide = max(2.0, round(layout.x(span.end) - x, 1))
+    y, x = layout.y(index), layout.x(span.start)
+    width = max(2.0, round(layout.x(span.end) - x, 1))
     baseline = y - 5 if layout.stacked else y + 10
     edge = layout.right if layout.stacked else layout.left - 14
     yield _text(2, baseline, _short(span.step), f"name{critical}")
     yield _text(edge, baseline, took(span.seconds), f"took{critical}", anchor="end")
     kind = CLASSES.get(span.outcome, "")
     yield (
-        f'<rect class="bar{critical}{kind}" x="{x}" y="{y}" width="{wide}" height="12" rx="1.5">'
-        f"<title>{escape(_said(span, on_path))}</title></rect>"
+        f'<rect class="bar{critical}{kind}" x="{x}" y="{y}" width="{width}" height="12" rx="1.5">'
+        f"<title>{escape(_tooltip(span, on_path))}</title></rect>"
     )
     word = WORDS.get(span.outcome)
     if word:
-        yield _word(layout, word, x + wide, y + 10)
+        yield _word(layout, word, x + width, y + 10)
 
 
 def _word(layout: GanttLayout, word: str, end: float, baseline: int) -> str:
-    """Return a word behind the end of a bar, or within it where the page ends."""
-    if end + WORD_ROOM < layout.right:
+    """Return a word after the end of a bar, or within the bar at the page's edge."""
+    if end + WORD_WIDTH < layout.right:
         return _text(end + 6, baseline, word, "word")
     return _text(end - 6, baseline, word, "word inside", anchor="end")
 
 
-def _said(span: Span, on_path: Mapping[str, Link]) -> str:
+def _tooltip(span: Span, on_path: Mapping[str, Link]) -> str:
     link = on_path.get(span.step)
     waited = f", after {link.waited_for}" if link and link.waited_for else ""
     path = ", on the critical path" if link else ""
-    began = f"from {format_duration(span.start)} to {format_duration(span.end)}"
-    return f"{span.step}: {span.outcome}, {took(span.seconds)}, {began}{path}{waited}"
+    times = f"from {format_duration(span.start)} to {format_duration(span.end)}"
+    return f"{span.step}: {span.outcome}, {took(span.seconds)}, {times}{path}{waited}"
 
 
 def _short(step: str) -> str:
@@ -205,7 +205,7 @@ def _short(step: str) -> str:
 
 
 def took(seconds: float) -> str:
-    """Return a duration, with a tenth of a second where it is short."""
+    """Return a duration as text, with tenths of a second where it is short."""
     if seconds < 0.05:
         return "< 0.1 s"
     return f"{seconds:.1f} s" if seconds < 9.95 else format_duration(seconds)
@@ -214,10 +214,10 @@ def took(seconds: float) -> str:
 def _legend_words(
     acted: Sequence[Span], shown: Sequence[Span], path: Sequence[Link], total: float
 ) -> list[tuple[str, str]]:
-    said = f"critical path, {format_duration(path_seconds(path))} of {format_duration(total)}"
-    left = len(acted) - len(shown)
-    more = f"; {left} shorter ones are left out" if left else ""
-    return [("bar critical", said), ("bar", f"beside it{more}")]
+    on_path = f"critical path, {format_duration(path_seconds(path))} of {format_duration(total)}"
+    omitted = len(acted) - len(shown)
+    rest = f"; {omitted} shorter steps are omitted" if omitted else ""
+    return [("bar critical", on_path), ("bar", f"in parallel{rest}")]
 
 
 def _legend(layout: GanttLayout, y: int, words: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -232,5 +232,5 @@ def _legend(layout: GanttLayout, y: int, words: Sequence[tuple[str, str]]) -> It
 
 
 def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "start") -> str:
-    placed = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    return f'<text class="{kind}" x="{x}" y="{y}"{placed}>{escape(text)}</text>'
+    anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    return f'<text class="{kind}" x="{x}" y="{y}"{anchored}>{escape(text)}</text>'

@@ -1,4 +1,4 @@
-"""The report as one page: HTML that is whole in itself and can be read offline."""
+"""The report as one self-contained HTML page that can be read offline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aws_setup.report.gantt_svg import timeline_svg
 from aws_setup.report.page_rows import (
     CostRow,
     cost_rows,
-    records_before,
+    marks_before,
     result_word,
     run_row,
     step_marks,
@@ -30,10 +30,10 @@ from aws_setup.report.timeline import critical_path, spans, worth_drawing
 HERE = Path(__file__).resolve().parent
 
 DOCTYPE = b"<!DOCTYPE html>"
-"""What every page begins with."""
+"""The first bytes of every page."""
 
 LEAST = 0.002
-"""Share of a run below which a bar is too short to be seen: the table has the step all the same."""
+"""Share of a run's duration below which a bar is too short to be visible and is omitted."""
 
 
 @dataclass(frozen=True)
@@ -47,35 +47,34 @@ class PageTimeline:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a page that could not be written, before anything is done.
+    """Check before the run that the page can be written.
 
     Raises:
-        Refused: its folder is missing or may not be written, or it is there and is no page.
+        Refused: its folder is missing or not writable, or the path exists and is not a page.
     """
-    hint = "give --html a file in a folder that you may write"
+    what, hint = "the report cannot be written", "set --html to a file in a folder you can write to"
     if path.exists() and not path.is_file():
-        why = f"{path} is {'a folder' if path.is_dir() else 'no file'}"
-        raise Refused("the report cannot be written", why, hint)
-    if _is_something_else(path):
-        raise Refused("the report is not written", f"{path} is there and is no HTML page", hint)
+        why = f"{path} is {'a folder' if path.is_dir() else 'not a regular file'}"
+        raise Refused(what, why, hint)
+    if _is_other_file(path):
+        raise Refused(what, f"{path} exists and is not an HTML file", hint)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        why = f"{path}: {error.strerror}"
-        raise Refused("the report cannot be written", why, hint) from None
+        raise Refused(what, f"{path}: {error.strerror}", hint) from None
     os.close(handle)
     Path(name).unlink()
 
 
-def _is_something_else(path: Path) -> bool:
-    """Whether a file is there that a page must not replace: a configuration, say."""
+def _is_other_file(path: Path) -> bool:
+    """Whether a file exists that a page must not replace, such as a configuration."""
     try:
         with path.open("rb") as file:
-            begins = file.read(len(DOCTYPE))
+            beginning = file.read(len(DOCTYPE))
     except OSError:
-        # Not there, or not to be read: whether it can be replaced is for the next check to say.
+        # Missing or unreadable: the next check finds out whether it can be replaced.
         return False
-    return begins not in (b"", DOCTYPE)
+    return beginning not in (b"", DOCTYPE)
 
 
 def write_page(
@@ -86,10 +85,10 @@ def write_page(
     earlier: Sequence[RunRecord] = (),
     facts: Sequence[str] = (),
 ) -> None:
-    """Write the page of some runs, whole or not at all; `page` says what the arguments are.
+    """Write the page of some runs atomically; the arguments are those of `page`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     write_private(path, page(records, config=config, earlier=earlier, facts=facts))
 
@@ -105,8 +104,8 @@ def page(
 
     Args:
         records: the runs.
-        config: the configuration from which the architecture is drawn; None leaves it out.
-        earlier: runs before these, for what stood already.
+        config: the configuration from which the architecture is drawn; None omits the diagram.
+        earlier: runs before these, which tell what existed already.
         facts: sentences to add below the table of runs.
     """
     environment = Environment(
@@ -117,31 +116,31 @@ def page(
         lstrip_blocks=True,
     )
     costs = cost_rows(records)
-    drawn, caption = _architecture(records, config, earlier)
+    diagram, caption = _architecture(records, config, earlier)
     return environment.get_template("page.html").render(
         title=_title(records),
-        where=_where(records),
+        subtitle=_subtitle(records),
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         runs=[run_row(record) for record in records],
         facts=facts,
-        architecture=drawn,
+        architecture=diagram,
         caption=caption,
         timelines=_timelines(records),
         costs=costs,
-        total=CostRow("in all", sum(cost.hourly for cost in costs)),
+        total=CostRow("total", sum(cost.hourly for cost in costs)),
     )
 
 
 def _title(records: Sequence[RunRecord]) -> str:
     names = {record.head.deployment: None for record in records if record.head.deployment}
     commands = ", ".join(record.head.command for record in records)
-    said = ", ".join(f"{record.head.command} {result_word(record)}" for record in records)
+    results = ", ".join(f"{record.head.command} {result_word(record)}" for record in records)
     if len({result_word(record) for record in records}) == 1:
-        said = f"{commands} {result_word(records[0])}"
-    return f"{', '.join(names) or 'λFS on AWS'}: {said}"
+        results = f"{commands} {result_word(records[0])}"
+    return f"{', '.join(names) or 'λFS on AWS'}: {results}"
 
 
-def _where(records: Sequence[RunRecord]) -> str:
+def _subtitle(records: Sequence[RunRecord]) -> str:
     scripts = {record.head.script: None for record in records if record.head.script}
     regions = {record.head.region: None for record in records if record.head.region}
     return ", ".join(["λFS on AWS", *regions, *scripts])
@@ -150,34 +149,34 @@ def _where(records: Sequence[RunRecord]) -> str:
 def _architecture(
     records: Sequence[RunRecord], config: Config | None, earlier: Sequence[RunRecord]
 ) -> tuple[Markup, str]:
-    """Return the picture and its caption; runs that destroy at the end do not count in it."""
+    """Return the diagram and its caption; it shows the state before a final destroy."""
     if config is None:
         return Markup(""), ""
     last = len(records)
     while last and records[last - 1].head.command == "destroy":
         last -= 1
     shown = records[:last] or records
-    known: dict[str, StepMark] = records_before(earlier) | step_marks(shown)
-    when = " Drawn as it stood before destroy." if last not in {0, len(records)} else ""
-    caption = "The stripe and the word of each box say how it stands; without them it is not part "
-    return Markup(architecture(config, known)), f"{caption}of what was looked at.{when}"
+    known: dict[str, StepMark] = marks_before(earlier) | step_marks(shown)
+    caption = "The stripe and the label of a box show its state; a box without them was not "
+    time = " The state is that before destroy." if last not in {0, len(records)} else ""
+    return Markup(architecture(config, known)), f"{caption}inspected.{time}"
 
 
 def _timelines(records: Sequence[RunRecord]) -> list[PageTimeline]:
     return [
         PageTimeline(
             record.head.command,
-            Markup(timeline_svg(record, least=LEAST, name=f"timeline-{place}")),
-            Markup(timeline_svg(record, narrow=True, least=LEAST, name=f"narrow-{place}")),
+            Markup(timeline_svg(record, least=LEAST, name=f"timeline-{index}")),
+            Markup(timeline_svg(record, narrow=True, least=LEAST, name=f"narrow-{index}")),
             _caption(record),
         )
-        for place, record in enumerate(records)
+        for index, record in enumerate(records)
         if worth_drawing(record)
     ]
 
 
 def _caption(record: RunRecord) -> str:
     path = " → ".join(link.span.step for link in critical_path(record))
-    there = sum(not span.acted for span in spans(record))
-    rest = f" {there} other steps had nothing to do or did not start." if there else ""
+    others = sum(not span.acted for span in spans(record))
+    rest = f" {others} other steps had nothing to do or did not start." if others else ""
     return f"Critical path: {path}.{rest}"

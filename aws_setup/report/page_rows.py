@@ -1,9 +1,9 @@
-"""How every step stands after some runs: the marks with which the architecture is drawn."""
+"""The rows of the page: runs, steps and costs, and the state of every step after some runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_setup.aws.pricing import HOURS_A_MONTH
 from aws_setup.engine.history import PlannedStep, RunRecord
@@ -39,46 +39,50 @@ PLANNED: Mapping[str, StepMark] = {
     Action.CONFLICT: StepMark("failed", "conflict"),
     Action.UNKNOWN: StepMark("failed", "unknown"),
 }
-"""What a look says, of a step that the run did nothing about -> its mark."""
+"""Planned action of a step that the run did not act on -> its mark."""
 
-THERE = frozenset({"exists", "created", "updated"})
-"""Kinds of what an earlier run left standing."""
+EXISTING = frozenset({"exists", "created", "updated"})
+"""Kinds of marks of resources that exist after a run."""
 
 
 def step_marks(records: Iterable[RunRecord]) -> dict[str, StepMark]:
-    """Return each step's mark after the runs: the last word about it, and what made it if it is."""
+    """Return each step's mark after the runs.
+
+    The newest run decides, except that `created` and `updated` stay where later runs only found
+    that the step exists.
+    """
     known: dict[str, StepMark] = {}
     for record in records:
-        said = {step: PLANNED[planned.action] for step, planned in record.head.plan.items()}
+        marks = {step: PLANNED[planned.action] for step, planned in record.head.plan.items()}
         if record.events:
-            late = {step for step, mark in said.items() if mark.kind == "planned"}
-            said |= dict.fromkeys(late, KINDS[SpanOutcome.BLOCKED])
-        said |= {span.step: KINDS[span.outcome] for span in spans(record)}
-        still = {step for step, mark in said.items() if mark.kind == "exists" and step in known}
+            late = {step for step, mark in marks.items() if mark.kind == "planned"}
+            marks |= dict.fromkeys(late, KINDS[SpanOutcome.BLOCKED])
+        marks |= {span.step: KINDS[span.outcome] for span in spans(record)}
         known |= {
             step: mark
-            for step, mark in said.items()
-            if step not in still or known[step].kind not in THERE
+            for step, mark in marks.items()
+            if mark.kind != "exists" or step not in known or known[step].kind not in EXISTING
         }
     return known
 
 
-def records_before(records: Iterable[RunRecord]) -> dict[str, StepMark]:
-    """Return the marks of what earlier runs left standing: it exists, as far as the log knows."""
+def marks_before(records: Iterable[RunRecord]) -> dict[str, StepMark]:
+    """Return the marks of what exists after earlier runs, as far as the log knows."""
     known = step_marks(records)
-    return {step: KINDS[SpanOutcome.EXISTS] for step, mark in known.items() if mark.kind in THERE}
+    exists = KINDS[SpanOutcome.EXISTS]
+    return {step: exists for step, mark in known.items() if mark.kind in EXISTING}
 
 
 NONE = "–"
-"""What stands in a cell that has nothing to say."""
+"""The text of a cell without a value."""
 
 UNKNOWN = StepMark("", "")
-NOTHING = PlannedStep("")
-NEVER = Span("", 0.0, 0.0, SpanOutcome.BLOCKED)
-"""How a step is, what was planned for it and how it ran, where the record does not say."""
+NOT_PLANNED = PlannedStep("")
+NOT_RUN = Span("", 0.0, 0.0, SpanOutcome.BLOCKED)
+"""A step's state, plan and span, where the record has none."""
 
-RESULTS = {"ok": "done", "leftovers": "left something", "": "did not end"}
-"""A run's result -> its word, where that is another."""
+RESULTS = {"ok": "done", "leftovers": "resources remain", "": "did not end"}
+"""A run's result -> its text, where that differs."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,13 @@ class CostRow:
 
     @property
     def monthly(self) -> float:
-        """What it costs in the hours of a month, as AWS counts them."""
+        """The costs of a month, with the hours that AWS counts for one."""
         return self.hourly * HOURS_A_MONTH
 
 
 @dataclass(frozen=True)
 class StepRow:
-    """A line of the table of steps."""
+    """A row of the table of steps."""
 
     name: str
     kind: str
@@ -111,8 +115,28 @@ class StepRow:
 
 
 @dataclass(frozen=True)
+class StepColumn:
+    """A column of the table of steps after the name: a field of StepRow, and its title."""
+
+    field: str
+    title: str
+    number: bool = False
+
+
+STEP_COLUMNS = (
+    StepColumn("action", "Action"),
+    StepColumn("state", "State"),
+    StepColumn("id", "Id"),
+    StepColumn("needs", "Needs"),
+    StepColumn("start", "Started at", number=True),
+    StepColumn("took", "Took", number=True),
+)
+"""The columns in their order; `page.css` sets their widths by field."""
+
+
+@dataclass(frozen=True)
 class RunRow:
-    """What the page says about one run."""
+    """A row of the table of runs, and the run's table of steps."""
 
     command: str
     result: str
@@ -122,18 +146,18 @@ class RunRow:
     changed: int
     api_calls: str
     problems: tuple[Problem, ...]
-    needs_title: str
+    columns: tuple[StepColumn, ...]
     steps: tuple[StepRow, ...]
 
 
 def result_word(record: RunRecord) -> str:
-    """Return how a run ended, in a word or two."""
+    """Return the result of a run as text."""
     result = record.end.result if record.end else ""
     return RESULTS.get(result, result)
 
 
 def cost_rows(records: Sequence[RunRecord]) -> list[CostRow]:
-    """Return the costs by part: each script prices its own things, and its newest word counts."""
+    """Return the costs by part: of each script the newest prices count, as each prices its own."""
     by_script = {r.head.script: r.head.parts for r in records if r.head.parts}
     parts: dict[str, float] = {}
     for priced in by_script.values():
@@ -143,7 +167,7 @@ def cost_rows(records: Sequence[RunRecord]) -> list[CostRow]:
 
 
 def run_row(record: RunRecord) -> RunRow:
-    """Return what the page says about a run."""
+    """Return the row of a run."""
     path, end = critical_path(record), record.end
     found = {span.step: span for span in spans(record)}
     acted = any(span.acted for span in found.values())
@@ -159,12 +183,15 @@ def run_row(record: RunRecord) -> RunRow:
         changed=sum(span.changed for span in found.values()),
         api_calls=str(end.api_calls) if end else NONE,
         problems=end.problems if end else (),
-        needs_title="After" if deleting else "Needs",
+        columns=tuple(
+            replace(column, title="After") if deleting and column.field == "needs" else column
+            for column in STEP_COLUMNS
+        ),
         steps=tuple(
-            _line(
+            _step_row(
                 record,
                 step,
-                found.get(step, NEVER),
+                found.get(step, NOT_RUN),
                 known.get(step, UNKNOWN),
                 critical=step in names,
             )
@@ -174,12 +201,14 @@ def run_row(record: RunRecord) -> RunRow:
 
 
 def _steps(record: RunRecord, found: Mapping[str, Span]) -> list[str]:
-    """Return every step that the run knows of, in the table's order."""
+    """Return every step of the record, in the table's order."""
     return list({**record.head.plan, **record.head.needs, **found})
 
 
-def _line(record: RunRecord, step: str, span: Span, mark: StepMark, *, critical: bool) -> StepRow:
-    planned = record.head.plan.get(step, NOTHING)
+def _step_row(
+    record: RunRecord, step: str, span: Span, mark: StepMark, *, critical: bool
+) -> StepRow:
+    planned = record.head.plan.get(step, NOT_PLANNED)
     return StepRow(
         name=step,
         kind=mark.kind,

@@ -1,4 +1,4 @@
-"""What ran when, and what waited for what: spans and the critical path of a recorded run."""
+"""The timeline of a recorded run: its spans and its critical path."""
 
 from __future__ import annotations
 
@@ -29,19 +29,18 @@ PAST: Mapping[Action, SpanOutcome] = {
     Action.UPDATE: SpanOutcome.UPDATED,
     Action.DELETE: SpanOutcome.DELETED,
 }
-"""What was done -> the outcome of a step that ended well; all else was there before."""
-
+"""Action -> the outcome of a step that succeeded; with any other action it existed already."""
 
 WAITED = 1.0
-"""Seconds from which on a step that was there already was waited for, as a cluster that starts."""
+"""Seconds: an existing step that took longer was waited for, such as a cluster that starts."""
 
 
 @dataclass(frozen=True)
 class Span:
     """One step in a run: `start` and `end` are seconds since the run's start.
 
-    A step that never started has both at the moment when that was certain. `text` is the reason
-    of a failure.
+    A step that never started has both at the time when that was certain. `text` is the cause of
+    a failure.
     """
 
     step: str
@@ -53,27 +52,27 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long the step took."""
+        """The duration of the step."""
         return self.end - self.start
 
     @property
     def acted(self) -> bool:
-        """Whether the run did something about it, tried to, or waited for it to be usable."""
+        """Whether the run changed it, tried to, or waited for it to become usable."""
         if self.outcome is SpanOutcome.EXISTS:
             return self.seconds >= WAITED
         return self.outcome is not SpanOutcome.BLOCKED
 
     @property
     def changed(self) -> bool:
-        """Whether the run made, changed or deleted it."""
+        """Whether the run created, updated or deleted it."""
         return self.outcome in PAST.values()
 
 
 @dataclass(frozen=True)
 class Link:
-    """A step on the critical path, and for how long it stood ready before it started.
+    """A step on the critical path; `idle` is the time from when it could start to its start.
 
-    `waited_for` is the need that ended last; '' for a step that nothing held back.
+    `waited_for` is the need that ended last; '' for a step that waited for none.
     """
 
     span: Span
@@ -82,7 +81,7 @@ class Link:
 
 
 def spans(record: RunRecord) -> list[Span]:
-    """Return a span for every step that the run has a word about, in the order of their start."""
+    """Return a span for every step that the run has events of, in the order of their start."""
     last = max((event.at for event in record.events), default=0.0)
     until = max(last, record.end.seconds if record.end else 0.0)
     by_step: dict[str, list[StepEvent]] = {}
@@ -106,48 +105,48 @@ def _span(step: str, events: Sequence[StepEvent], until: float) -> Span:
 
 
 def total_seconds(record: RunRecord) -> float:
-    """Return the time from the run's start to the end of its last step."""
+    """Return the seconds from the run's start to the end of its last step."""
     return max((span.end for span in spans(record)), default=0.0)
 
 
 def worth_drawing(record: RunRecord) -> bool:
-    """Whether a run did something that took long enough for a timeline: a second."""
+    """Whether the run changed or waited for something, and took a second or more."""
     return total_seconds(record) >= 1 and any(span.acted for span in spans(record))
 
 
 def critical_path(record: RunRecord) -> list[Link]:
-    """Return the chain of steps that decided how long the run took, the first one first.
+    """Return the chain of steps that determined the duration of the run, the first one first.
 
-    From the step that ended last it goes back to the need that ended last before it, and so on:
-    real needs and real times. A shorter run needs one of these to be faster.
+    Starting at the step that ended last, each previous step is the need that ended last: actual
+    needs and actual times. The run is shorter only if one of these steps is faster.
     """
     ran = {span.step: span for span in spans(record) if span.outcome is not SpanOutcome.BLOCKED}
     chain: list[Link] = []
-    span = max(ran.values(), key=lambda one: (one.end, one.seconds), default=None)
+    span = max(ran.values(), key=lambda candidate: (candidate.end, candidate.seconds), default=None)
     while span:
-        before = _held_back_by(span, ran, record.head.needs)
-        ready = before.end if before else 0.0
-        chain.append(Link(span, before.step if before else "", max(0.0, span.start - ready)))
-        span = before
+        need = _last_need(span, ran, record.head.needs)
+        ready = need.end if need else 0.0
+        chain.append(Link(span, need.step if need else "", max(0.0, span.start - ready)))
+        span = need
     return chain[::-1]
 
 
-def _held_back_by(
+def _last_need(
     span: Span, ran: Mapping[str, Span], needs: Mapping[str, Sequence[str]]
 ) -> Span | None:
-    """Return the need that ended last; one that ended after the start did not hold it back."""
-    before = [ran[need] for need in needs.get(span.step, ()) if need in ran]
-    held = [one for one in before if one.end <= span.start]
-    return max(held, key=lambda one: one.end, default=None)
+    """Return the need that ended last before the step started."""
+    spans_of_needs = [ran[need] for need in needs.get(span.step, ()) if need in ran]
+    ended = [need for need in spans_of_needs if need.end <= span.start]
+    return max(ended, key=lambda need: need.end, default=None)
 
 
 def path_seconds(path: Iterable[Link]) -> float:
-    """Return the time that the steps of a critical path took, without what they stood ready."""
+    """Return the seconds that the steps of a critical path took, without the idle times."""
     return sum(link.span.seconds for link in path)
 
 
 def scaled(record: RunRecord, factor: float) -> RunRecord:
-    """Return the record on a clock that is `factor` times as fast, as of a rehearsal's cloud."""
+    """Return the record with all times multiplied by `factor`, as for a rehearsal's cloud."""
     events = tuple(replace(event, at=event.at * factor) for event in record.events)
     end = record.end
     if end:
@@ -156,18 +155,18 @@ def scaled(record: RunRecord, factor: float) -> RunRecord:
 
 
 WIDTH, NAME, TIME = 80, 27, 12
-"""Columns of the text timeline, of a step's name in it, and of a duration."""
+"""Columns of the text timeline, of its step names, and of its durations."""
 
 SIGNS = {
     SpanOutcome.FAILED: "failed",
     SpanOutcome.UNFINISHED: "unfinished",
     SpanOutcome.BLOCKED: "not started",
 }
-"""Outcomes that stand in words after the bar's beginning, as the run did not end well there."""
+"""Outcomes that are written after the bar: those of steps that did not succeed."""
 
 
 def text_timeline(record: RunRecord, *, ascii_only: bool = False) -> list[str]:
-    """Return the run as lines of at most 80 columns: a bar for each step that did something.
+    """Return the run as lines of at most 80 columns: a bar for each step that acted.
 
     Bars of the critical path are dark, others light; `ascii_only` draws them as # and -.
     """
@@ -176,28 +175,29 @@ def text_timeline(record: RunRecord, *, ascii_only: bool = False) -> list[str]:
     shown = [span for span in all_spans if span.acted or span.outcome is SpanOutcome.BLOCKED]
     path = critical_path(record)
     if not any(span.acted for span in shown):
-        return [f"{record.head.command}: nothing to do, {len(all_spans)} steps were there"]
+        return [f"{record.head.command}: nothing to do, {len(all_spans)} steps existed"]
     names = {link.span.step for link in path}
     total = total_seconds(record)
     lines = [
         f"{'step':<{NAME}} {'took':>{TIME}}  0{format_duration(total):>{WIDTH - NAME - TIME - 4}}"
     ]
     lines += [_line(span, total, dark if span.step in names else light) for span in shown]
-    there = len(all_spans) - len(shown)
-    if there:
-        lines.append(f"{there} more were there already.")
+    existing = len(all_spans) - len(shown)
+    if existing:
+        lines.append(f"{existing} more existed already.")
     took = format_duration(path_seconds(path))
-    return [*lines, f"{dark} critical path, {took} of {format_duration(total)}; {light} beside it"]
+    path_text = f"{dark} critical path, {took} of {format_duration(total)}"
+    return [*lines, f"{path_text}; {light} in parallel"]
 
 
 def _line(span: Span, total: float, mark: str) -> str:
-    room = WIDTH - NAME - TIME - 3
-    begin = min(room - 1, int(room * span.start / total)) if total else 0
-    length = max(1, round(room * span.seconds / total)) if total else 1
-    bar = " " * begin + mark * min(length, room - begin)
+    width = WIDTH - NAME - TIME - 3
+    begin = min(width - 1, int(width * span.start / total)) if total else 0
+    length = max(1, round(width * span.seconds / total)) if total else 1
+    bar = " " * begin + mark * min(length, width - begin)
     word = SIGNS.get(span.outcome, "")
     if word:
-        bar = f"{bar[: room - len(word) - 1]} {word}"
+        bar = f"{bar[: width - len(word) - 1]} {word}"
     if span.outcome is SpanOutcome.BLOCKED:
         bar = word
     name = span.step if len(span.step) <= NAME else f"{span.step[: NAME - 1]}…"

@@ -1,4 +1,4 @@
-"""The architecture picture shows what the step table holds."""
+"""The architecture diagram shows what the step table contains."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(**keys: Any) -> ElementTree.Element:
-    """Return the picture of a configuration, parsed."""
+    """Return the diagram of a configuration, parsed."""
     config = Config.model_validate({"ssh_keypair_name": "k", "ssh_key_path": "k.pem"} | keys)
     return ElementTree.fromstring(architecture_svg.architecture(config))
 
 
 def texts(image: ElementTree.Element) -> str:
-    """Return everything that the picture says, a line for each text."""
+    """Return the texts of the diagram, one line each."""
     return "\n".join(element.text or "" for element in image.iter(f"{SVG}text"))
 
 
 def test_it_names_everything() -> None:
-    said = texts(drawn())
+    shown = texts(drawn())
     config = SAMPLE
-    wanted = [config.vpc_name, config.vpc_cidr, "NAT gateway", "internet gateway", "zone 1"]
-    wanted += [*config.public_subnet_cidrs, *config.private_subnet_cidrs]
-    wanted += [config.eks_cluster_name, "core-nodes × 3", "invoker-nodes × 8"]
-    wanted += ["lambda_fs_clients_ags", "hopsfs_clients_ags", "hopsfs_namenodes_ags"]
-    for fleet in vm_groups(config):
-        wanted += [fleet.title, *map(str, fleet.addresses)]
-    assert [text for text in wanted if text not in said] == []
+    expected = [config.vpc_name, config.vpc_cidr, "NAT gateway", "internet gateway", "zone 1"]
+    expected += [*config.public_subnet_cidrs, *config.private_subnet_cidrs]
+    expected += [config.eks_cluster_name, "core-nodes × 3", "invoker-nodes × 8"]
+    expected += ["lambda_fs_clients_ags", "hopsfs_clients_ags", "hopsfs_namenodes_ags"]
+    for group in vm_groups(config):
+        expected += [group.title, *map(str, group.addresses)]
+    assert [text for text in expected if text not in shown] == []
 
 
 @pytest.mark.parametrize(
-    ("switched_off", "gone"),
+    ("disabled", "missing"),
     [
         ({"create_eks_cluster": False}, ["EKS cluster", "core-nodes"]),
         ({"create_zookeeper_vms": False}, ["zookeeper", "10.0.8.233"]),
@@ -48,11 +48,11 @@ def test_it_names_everything() -> None:
         ({"create_vpc": False}, ["NAT gateway", "internet gateway", "10.0.0.0/"]),
     ],
 )
-def test_what_is_switched_off_is_not_shown(switched_off: dict[str, Any], gone: list[str]) -> None:
-    said, whole = texts(drawn(**switched_off)), texts(drawn())
-    for text in gone:
-        assert text in whole
-        assert text not in said
+def test_disabled_steps_are_not_shown(disabled: dict[str, Any], missing: list[str]) -> None:
+    shown, complete = texts(drawn(**disabled)), texts(drawn())
+    for text in missing:
+        assert text in complete
+        assert text not in shown
 
 
 def test_names_are_escaped() -> None:

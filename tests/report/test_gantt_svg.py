@@ -1,4 +1,4 @@
-"""The timeline as a picture: its bars, its critical path."""
+"""The timeline as an SVG: its bars and its critical path."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def drawn(svg: str) -> ElementTree.Element:
 
 
 def bars(svg: str) -> dict[str, ElementTree.Element]:
-    """Return the bar of each step, by the name that its tooltip begins with."""
+    """Return the bar of each step, by the step's name in its tooltip."""
     found = {}
     for bar in drawn(svg).iter(f"{SVG}rect"):
-        said = bar.findtext(f"{SVG}title")
-        if said:
-            found[said.split(":")[0]] = bar
+        tooltip = bar.findtext(f"{SVG}title")
+        if tooltip:
+            found[tooltip.split(":")[0]] = bar
     return found
 
 
@@ -43,21 +43,21 @@ def test_the_sample_holds_no_account() -> None:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_bars_are_where_the_times_are(narrow: bool) -> None:
+def test_bars_are_at_their_times(narrow: bool) -> None:
     svg = timeline_svg(recorded(), narrow=narrow)
     page = drawn(svg)
     width = float(page.attrib["width"])
     found = bars(svg)
     assert found.keys() == TIMES.keys()
-    begins = {step: float(bar.attrib["x"]) for step, bar in found.items()}
-    wide = {step: float(bar.attrib["width"]) for step, bar in found.items()}
-    scale = (begins["software"] - begins["vpc"]) / 60
+    starts = {step: float(bar.attrib["x"]) for step, bar in found.items()}
+    widths = {step: float(bar.attrib["width"]) for step, bar in found.items()}
+    scale = (starts["software"] - starts["vpc"]) / 60
     for step, (start, end) in TIMES.items():
-        assert begins[step] == pytest.approx(begins["vpc"] + scale * start, abs=0.2)
-        assert wide[step] == pytest.approx(max(2.0, scale * (end - start)), abs=0.3)
-        assert begins[step] + wide[step] <= width
+        assert starts[step] == pytest.approx(starts["vpc"] + scale * start, abs=0.2)
+        assert widths[step] == pytest.approx(max(2.0, scale * (end - start)), abs=0.3)
+        assert starts[step] + widths[step] <= width
     ordered = sorted(found.values(), key=lambda bar: float(bar.attrib["y"]))
-    assert [float(bar.attrib["x"]) for bar in ordered] == sorted(begins.values())
+    assert [float(bar.attrib["x"]) for bar in ordered] == sorted(starts.values())
     for bar, following in pairwise(ordered):
         assert float(bar.attrib["y"]) + 12 < float(following.attrib["y"])
 
@@ -70,13 +70,13 @@ def test_the_critical_path_is_marked_and_named() -> None:
     assert len([p for p in drawn(svg).iter(f"{SVG}path") if p.get("class") == "chain"]) == 1
 
 
-def test_short_steps_can_be_left_out_but_not_those_of_the_path() -> None:
+def test_short_steps_can_be_omitted_but_not_those_of_the_path() -> None:
     svg = timeline_svg(recorded(), least=0.05)
     assert bars(svg).keys() == {"role", "cluster", "machine", "software"}
-    assert "2 shorter ones are left out" in svg
+    assert "2 shorter steps are omitted" in svg
 
 
-def test_failed_and_unfinished_bars_say_so_in_words() -> None:
+def test_failed_and_unfinished_bars_have_labels() -> None:
     record = recorded(
         {"vpc": (0.0, 2.0)},
         StepEvent(0.0, EventKind.START, "role", Action.CREATE),
@@ -84,9 +84,9 @@ def test_failed_and_unfinished_bars_say_so_in_words() -> None:
         StepEvent(90.0, EventKind.FAILED, "subnet", Action.CREATE, "quota"),
     )
     svg = timeline_svg(record)
-    texts = [one for one in drawn(svg).iter(f"{SVG}text") if "word" in str(one.get("class"))]
-    assert [one.text for one in texts] == ["unfinished", "failed"]
-    assert {one.get("class") for one in texts} == {"word inside"}, "the page ends there"
+    labels = [text for text in drawn(svg).iter(f"{SVG}text") if "word" in str(text.get("class"))]
+    assert [label.text for label in labels] == ["unfinished", "failed"]
+    assert {label.get("class") for label in labels} == {"word inside"}, "at the page's edge"
     assert "failed" in bars(svg)["subnet"].attrib["class"]
 
 
@@ -96,14 +96,14 @@ def test_the_axis_has_a_few_round_times(total: float) -> None:
     ticks = re.findall(r'class="tick" x="([\d.]+)" y="15"[^>]*>([^<]+)<', svg)
     assert ticks[0][1] == "0"
     assert 1 <= len(ticks) <= 9
-    places = [float(x) for x, _ in ticks]
-    assert all(after - before > 50 for before, after in pairwise(places))
+    positions = [float(x) for x, _ in ticks]
+    assert all(after - before > 50 for before, after in pairwise(positions))
 
 
-def test_a_run_in_which_nothing_ran_is_an_empty_picture() -> None:
+def test_a_run_without_events_is_an_empty_timeline() -> None:
     assert bars(timeline_svg(recorded({}))) == {}
 
 
-def test_the_same_run_gives_the_same_picture() -> None:
+def test_the_same_run_gives_the_same_timeline() -> None:
     [record] = read_events(SAMPLE)
     assert timeline_svg(record) == timeline_svg(record)

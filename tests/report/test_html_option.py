@@ -1,4 +1,4 @@
-"""--html of both scripts: a page at the end of every run, or a refusal before the first call."""
+"""--html of the scripts: a page at the end of every run, or a refusal before the first call."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_create_writes_its_page(cloud: RehearsalCloud, folder: Path, tmp_path: P
         if step.part != "software":
             assert read.row(step.name)[2] == "created", step.name
     assert states(text)["created"] >= 15
-    hourly, monthly = read.row("in all")[1:]
+    hourly, monthly = read.row("total")[1:]
     assert hourly == priced
     assert float(monthly.replace(",", "")) == pytest.approx(float(priced) * 730, abs=1)
     assert ACCOUNT not in text
@@ -49,11 +49,11 @@ def test_create_writes_its_page(cloud: RehearsalCloud, folder: Path, tmp_path: P
     assert again.exit_code == 0
     text = target.read_text(encoding="utf-8")
     assert set(states(text)) == {"exists"}
-    assert Page(text).row("in all")[1] == priced, "what stands is priced even when nothing changes"
+    assert Page(text).row("total")[1] == priced, "existing resources are priced without a change"
 
 
 @pytest.mark.parametrize("verb", ["plan", "status"])
-def test_looks_write_a_page_too(
+def test_plan_and_status_write_a_page_too(
     cloud: RehearsalCloud, folder: Path, tmp_path: Path, verb: str
 ) -> None:
     target = tmp_path / "page.html"
@@ -69,7 +69,7 @@ def test_a_failed_run_writes_its_page(cloud: RehearsalCloud, folder: Path, tmp_p
     cloud.faults.add({"fault": "fail", "action": "CreateNatGateway", "code": "Bad", "status": 400})
     assert run(SCRIPT, folder, "create", "--yes", "--html", str(target)).exit_code == 1
     text = target.read_text(encoding="utf-8")
-    assert text.index("What went wrong in create") < text.index("Architecture")
+    assert text.index("Problems of create") < text.index("Architecture")
     assert states(text)["failed"] == 1
     assert Page(text).row("private route")[2] == "not started"
 
@@ -85,7 +85,7 @@ def test_an_interrupted_run_writes_its_page(
             ctx.clock.sleep(1)
 
     def interrupted(running: Any, **how: Any) -> Any:
-        """Wait as it should, and press Ctrl-C when the VPC is being made."""
+        """Wait as usual, and press Ctrl-C while the VPC is being created."""
         while not pressed.is_set():
             if reached.is_set():
                 pressed.set()

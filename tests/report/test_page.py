@@ -1,4 +1,4 @@
-"""The page of --html: whole, escaped, offline, and written however a run ends."""
+"""The page of --html: complete, escaped, offline, and written however a run ends."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         return "\n".join(self.texts)
 
     def row(self, first: str) -> list[str]:
@@ -78,7 +78,7 @@ def read(*records: RunRecord, config: Config | None = SAMPLE, **more: Any) -> Pa
 
 
 def planned() -> RunRecord:
-    """Return a run of all of NEEDS that ended well."""
+    """Return a run of all of NEEDS that succeeded."""
     record = recorded(end=RunEnded("ok", 601.0, 42))
     head = RunStarted(
         "create",
@@ -116,7 +116,7 @@ def test_the_critical_path_is_marked_in_timeline_and_table() -> None:
 def test_costs_are_by_part_an_hour_and_a_month() -> None:
     read_page = read(planned())
     assert read_page.row("machines")[1:] == ["1.000", "730.00"]
-    assert read_page.row("in all")[1:] == ["1.500", "1,095.00"]
+    assert read_page.row("total")[1:] == ["1.500", "1,095.00"]
 
 
 def test_names_and_reasons_are_escaped() -> None:
@@ -129,7 +129,7 @@ def test_names_and_reasons_are_escaped() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k", vpc_name=evil)
     text = page([record, record], config=config, facts=[evil])
     assert "<script" not in text
-    assert evil in Page(text).said
+    assert evil in Page(text).text
 
 
 def test_the_page_fetches_nothing_and_runs_nothing() -> None:
@@ -174,7 +174,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_texts_stand_out_from_the_paper_by_day_and_by_night() -> None:
+def test_texts_have_enough_contrast_in_light_and_dark_mode() -> None:
     schemes = re.findall(r":root \{([^}]*--ink[^}]*)\}", page([planned()]))
     assert len(schemes) == 2
     for scheme in schemes:
@@ -183,28 +183,26 @@ def test_texts_stand_out_from_the_paper_by_day_and_by_night() -> None:
             assert contrast(colours[name], colours["paper"]) >= 4.5, name
 
 
-def test_a_failed_run_says_so_on_top() -> None:
+def test_the_problems_of_a_failed_run_are_at_the_top() -> None:
     record = recorded(
         {"vpc": (0.0, 2.0)},
         StepEvent(2.0, EventKind.START, "subnet", Action.CREATE),
         StepEvent(4.0, EventKind.FAILED, "subnet", Action.CREATE, "quota of subnets"),
         StepEvent(4.0, EventKind.BLOCKED, "machine"),
-        end=RunEnded(
-            "failed", 4.0, 3, (Problem("subnet: quota", "200 are there", "ask for more"),)
-        ),
+        end=RunEnded("failed", 4.0, 3, (Problem("subnet: quota", "200 exist", "ask for more"),)),
     )
     read_page = read(record)
-    said = read_page.said
-    assert said.index("subnet: quota: 200 are there") < said.index("Architecture")
-    assert "Fix: ask for more" in said
+    text = read_page.text
+    assert text.index("subnet: quota: 200 exist") < text.index("Architecture")
+    assert "Fix: ask for more" in text
     assert read_page.row("subnet")[2] == "failed"
-    assert "quota of subnets" in said
-    assert "1 of 6" in read_page.row("create"), "what failed changed nothing"
+    assert "quota of subnets" in text
+    assert "1 of 6" in read_page.row("create"), "a failed step changed nothing"
     assert read_page.row("machine")[2] == "not started"
-    assert "create failed" in said
+    assert "create failed" in text
 
 
-def test_the_title_says_once_what_is_true_of_all_runs() -> None:
+def test_the_title_has_a_common_result_once() -> None:
     done = RunRecord(RunStarted("create", "s", deployment="zoo"), (), RunEnded("ok", 1.0, 1))
     failed = RunRecord(
         RunStarted("configure", "c", deployment="zoo"), (), RunEnded("failed", 1.0, 1)
@@ -221,21 +219,21 @@ def test_a_run_that_was_killed_has_no_end() -> None:
 
 
 def test_a_refused_run_has_a_page_with_the_reason_and_nothing_else() -> None:
-    end = RunEnded("refused", 0.0, 0, (Problem("no credentials", "AWS says so", "log in"),))
+    end = RunEnded("refused", 0.0, 0, (Problem("no credentials", "they expired", "log in"),))
     read_page = read(RunRecord(RunStarted("create", "s"), (), end))
-    assert "no credentials: AWS says so" in read_page.said
-    assert "No step was looked at." in read_page.said
-    assert "Timeline" not in read_page.said
-    assert "Costs" not in read_page.said
+    assert "no credentials: they expired" in read_page.text
+    assert "No step was inspected." in read_page.text
+    assert "Timeline" not in read_page.text
+    assert "Costs" not in read_page.text
 
 
 def states(text: str) -> dict[str, int]:
-    """Return the words of the boxes of the architecture with their number."""
+    """Return the state labels of the architecture diagram with their number."""
     words = re.findall(r'<text class="state[^>]*>([^<]+)<', text)
     return {word: words.count(word) for word in words}
 
 
-def test_the_architecture_shows_how_each_thing_stands() -> None:
+def test_the_architecture_shows_the_state_of_each_resource() -> None:
     plan = {"vpc": PlannedStep("exists", "vpc-1"), "zookeeper": PlannedStep("create")}
     steps = {
         "public subnet 1": EventKind.FAILED,
@@ -247,7 +245,7 @@ def test_the_architecture_shows_how_each_thing_stands() -> None:
     assert states(text) == dict.fromkeys(["exists", "failed", "unfinished"], 1) | {"not started": 2}
 
 
-def test_earlier_runs_tell_what_stands_already() -> None:
+def test_earlier_runs_tell_what_exists_already() -> None:
     made = StepEvent(1.0, EventKind.DONE, "vpc", Action.CREATE, id="vpc-1")
     failed = StepEvent(1.0, EventKind.FAILED, "zookeeper", Action.CREATE)
     earlier = RunRecord(RunStarted("create", "s"), (made, failed))
@@ -258,7 +256,7 @@ def test_earlier_runs_tell_what_stands_already() -> None:
     assert states(text) == {"exists": 1, "created": 1}
 
 
-def test_the_whole_story_shows_what_stood_before_destroy() -> None:
+def test_after_destroy_the_diagram_shows_the_state_before_it() -> None:
     made = RunRecord(
         RunStarted("create", "s"), (StepEvent(1.0, EventKind.DONE, "vpc", Action.CREATE),)
     )
@@ -285,7 +283,7 @@ def test_costs_of_several_scripts_add_up_and_the_newest_of_one_counts() -> None:
     assert read_page.row("eks")[1] == "0.500"
 
 
-def test_a_page_replaces_an_old_one_whole(tmp_path: Path) -> None:
+def test_a_page_replaces_an_older_one(tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     target.write_text("<!DOCTYPE html>old")
     check_target(target)
@@ -301,35 +299,35 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
         with pytest.raises(Refused, match="the report cannot be written"):
             check_target(target)
     if Path("/dev/null").exists():
-        with pytest.raises(Refused, match="is no file"):
+        with pytest.raises(Refused, match="is not a regular file"):
             check_target(Path("/dev/null"))
     check_target(tmp_path / "page.html")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
 
 
-def test_what_is_read_from_a_log_draws_the_same(tmp_path: Path) -> None:
+def test_the_page_of_a_log_is_that_of_its_record(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     log = written(path, StepEvent(101.0, EventKind.DONE, "vpc", Action.CREATE, id="vpc-1"))
     assert page(read_events(path)) == page([log.record()])
 
 
-def test_a_run_of_no_time_has_a_table_and_no_timeline() -> None:
+def test_a_very_short_run_has_a_table_and_no_timeline() -> None:
     text = page([recorded({"vpc": (0.0, 0.4)}, end=RunEnded("ok", 0.4, 1))])
     assert 'id="timelines"' not in text
     assert Page(text).row("vpc")[2] == "created"
     assert "0.4 s" in Page(text).row("create")
 
 
-def test_a_file_that_is_no_page_is_not_replaced(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_page_is_not_replaced(tmp_path: Path) -> None:
     config = tmp_path / "config_aws.yaml"
     config.write_text("aws_region: us-east-1\n")
-    with pytest.raises(Refused, match="is no HTML page"):
+    with pytest.raises(Refused, match="is not an HTML file"):
         check_target(config)
     (tmp_path / "empty").write_text("")
     check_target(tmp_path / "empty")
 
 
-def test_words_of_a_machine_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
+def test_invalid_characters_of_a_machine_do_not_prevent_the_page(tmp_path: Path) -> None:
     log = written(
         tmp_path / "log", StepEvent(101.0, EventKind.FAILED, "ssh", text="\udcff\x00 \x1b[31m")
     )

@@ -61,7 +61,7 @@ def test_spans_have_times_outcomes_and_ids() -> None:
     assert total_seconds(recorded()) == 600
 
 
-def test_the_critical_path_goes_over_the_need_that_ended_last() -> None:
+def test_the_critical_path_follows_the_need_that_ended_last() -> None:
     path = critical_path(recorded())
     assert [link.span.step for link in path] == ["role", "cluster"]
     assert [link.waited_for for link in path] == ["", "role"]
@@ -69,7 +69,7 @@ def test_the_critical_path_goes_over_the_need_that_ended_last() -> None:
     assert path_seconds(path) == pytest.approx(9 + 590.5)
 
 
-def test_it_takes_real_times_not_the_plan() -> None:
+def test_the_critical_path_uses_actual_times() -> None:
     slow = TIMES | {"software": (60.0, 900.0)}
     path = critical_path(recorded(slow))
     assert [link.span.step for link in path] == ["vpc", "subnet", "machine", "software"]
@@ -93,12 +93,12 @@ def test_failed_unfinished_and_blocked_steps() -> None:
 
 
 @pytest.mark.parametrize("action", [Action.UPDATE, Action.DELETE, Action.EXISTS])
-def test_outcomes_follow_what_was_done(action: Action) -> None:
-    wanted = {Action.UPDATE: "updated", Action.DELETE: "deleted", Action.EXISTS: "exists"}
-    assert {span.outcome for span in spans(recorded(action=action))} == {wanted[action]}
+def test_the_outcome_follows_from_the_action(action: Action) -> None:
+    expected = {Action.UPDATE: "updated", Action.DELETE: "deleted", Action.EXISTS: "exists"}
+    assert {span.outcome for span in spans(recorded(action=action))} == {expected[action]}
 
 
-def test_what_was_there_and_had_to_be_waited_for_is_drawn() -> None:
+def test_an_existing_step_that_was_waited_for_is_drawn() -> None:
     waited = [
         StepEvent(0.0, EventKind.START, "cluster", Action.EXISTS),
         StepEvent(300.0, EventKind.DONE, "cluster", Action.EXISTS, id="c"),
@@ -107,7 +107,7 @@ def test_what_was_there_and_had_to_be_waited_for_is_drawn() -> None:
     ]
     lines = text_timeline(recorded({}, *waited))
     assert re.search(r"^cluster +5 min  █+$", lines[1])
-    assert lines[2] == "1 more were there already."
+    assert lines[2] == "1 more existed already."
     found = {span.step: (span.acted, span.changed) for span in spans(recorded({}, *waited))}
     assert found == {"cluster": (True, False), "vpc": (False, False)}
 
@@ -115,7 +115,7 @@ def test_what_was_there_and_had_to_be_waited_for_is_drawn() -> None:
 def test_a_run_without_events_has_no_path() -> None:
     record = recorded({})
     assert (spans(record), critical_path(record), total_seconds(record)) == ([], [], 0)
-    assert text_timeline(record) == ["create: nothing to do, 0 steps were there"]
+    assert text_timeline(record) == ["create: nothing to do, 0 steps existed"]
 
 
 def test_a_rehearsed_run_on_the_clouds_clock() -> None:
@@ -140,7 +140,7 @@ def test_the_text_fits_a_terminal_and_marks_the_path(ascii_only: bool) -> None:
     assert ascii_only is "".join(lines).isascii()
 
 
-def test_the_text_says_what_did_not_end_well_and_leaves_out_what_was_there() -> None:
+def test_the_text_names_unsuccessful_steps_and_omits_existing_ones() -> None:
     record = recorded(
         {"vpc": (0.0, 2.0)},
         StepEvent(0.0, EventKind.START, "role"),
@@ -153,17 +153,17 @@ def test_the_text_says_what_did_not_end_well_and_leaves_out_what_was_there() -> 
         ),
     )
     lines = text_timeline(record)
-    said = {line.split()[0]: line for line in lines}
+    by_step = {line.split()[0]: line for line in lines}
     assert max(map(len, lines)) <= 80
-    assert said["subnet"].endswith("failed")
-    assert said["machine"].endswith("not started")
-    assert said["a"].endswith("unfinished")
-    assert "role" not in said
-    assert "1 more were there already." in lines
+    assert by_step["subnet"].endswith("failed")
+    assert by_step["machine"].endswith("not started")
+    assert by_step["a"].endswith("unfinished")
+    assert "role" not in by_step
+    assert "1 more existed already." in lines
 
 
-def test_needs_that_others_bring_along_are_left_out() -> None:
-    whole = {"vpc": {"subnet", "machine", "disk"}, "subnet": {"machine", "disk"}}
-    whole |= {"machine": {"disk"}, "disk": set()}
-    wanted = {"vpc": ["subnet"], "subnet": ["machine"], "machine": ["disk"], "disk": []}
-    assert transitive_reduction(whole) == wanted
+def test_needs_that_follow_from_other_needs_are_omitted() -> None:
+    needs = {"vpc": {"subnet", "machine", "disk"}, "subnet": {"machine", "disk"}}
+    needs |= {"machine": {"disk"}, "disk": set()}
+    expected = {"vpc": ["subnet"], "subnet": ["machine"], "machine": ["disk"], "disk": []}
+    assert transitive_reduction(needs) == expected
