@@ -103,68 +103,68 @@ def auto_scaling_steps(config: Config) -> list[Step]:
 
 
 def software_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
-    """Return the steps over SSH that the configuration switches on; none contacts no machine.
+    """Return the steps over SSH that the configuration switches on; without any, SSH is not used.
 
     Args:
         config: the configuration.
         ask: asks for the private key's passphrase; None when there is no terminal.
     """
-    hosts = MachinePool(config, ask=ask)
+    pool = MachinePool(config, ask=ask)
     return [
-        *zookeeper_steps(config, hosts),
-        *ndb_steps(config, hosts),
-        *client_steps(config, hosts),
+        *zookeeper_steps(config, pool),
+        *ndb_steps(config, pool),
+        *client_steps(config, pool),
     ]
 
 
-def zookeeper_steps(config: Config, hosts: MachinePool) -> list[Step]:
+def zookeeper_steps(config: Config, pool: MachinePool) -> list[Step]:
     """Return the SSH step, the ensemble and its znodes, as far as they are switched on."""
-    wanted: list[Step] = []
-    there = config.create_zookeeper_vms or config.zk_node_public_IPs
-    made = machine_steps(config)
-    if needs_ssh(config) and (made or there):
-        wanted.append(ssh_access.SshAccess(hosts, needs=made))
-    if config.start_zookeeper_cluster and there:
-        wanted.append(Ensemble(hosts))
-    if config.populate_zookeeper_cluster and there:
-        before = (ENSEMBLE,) if config.start_zookeeper_cluster else ()
-        wanted.append(Znodes(hosts, needs=(ssh_access.NAME, *before)))
-    return wanted
+    steps: list[Step] = []
+    has_zookeeper = config.create_zookeeper_vms or config.zk_node_public_IPs
+    machines = machine_steps(config)
+    if needs_ssh(config) and (machines or has_zookeeper):
+        steps.append(ssh_access.SshAccess(pool, needs=machines))
+    if config.start_zookeeper_cluster and has_zookeeper:
+        steps.append(Ensemble(pool))
+    if config.populate_zookeeper_cluster and has_zookeeper:
+        ensemble = (ENSEMBLE,) if config.start_zookeeper_cluster else ()
+        steps.append(Znodes(pool, needs=(ssh_access.NAME, *ensemble)))
+    return steps
 
 
-def ndb_steps(config: Config, hosts: MachinePool) -> list[Step]:
+def ndb_steps(config: Config, pool: MachinePool) -> list[Step]:
     """Return the steps of MySQL NDB that the configuration switches on, in their order."""
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
         return []
-    return [ManagementServer(hosts), DataNodes(hosts), MysqlServer(hosts)]
+    return [ManagementServer(pool), DataNodes(pool), MysqlServer(pool)]
 
 
-def client_steps(config: Config, hosts: MachinePool) -> list[Step]:
-    """Return the steps that link the machines by SSH, make the tables and format."""
-    there = machine_steps(config)
-    clients = tuple(step for step in CLIENTS if step in there)
-    wanted: list[Step] = []
+def client_steps(config: Config, pool: MachinePool) -> list[Step]:
+    """Return the steps of the SSH keys between machines, the tables and the formatting."""
+    machines = machine_steps(config)
+    clients = tuple(step for step in CLIENTS if step in machines)
+    steps: list[Step] = []
     if config.sftp_ssh_key and clients:
-        wanted.append(ClusterSshKeys(hosts, clients=clients, needs=(ssh_access.NAME, *there)))
+        steps.append(ClusterSshKeys(pool, clients=clients, needs=(ssh_access.NAME, *machines)))
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
-        return wanted
+        return steps
     if config.populate_mysql_ndb_tables:
-        wanted.append(schema_step.SchemaStep(hosts))
+        steps.append(schema_step.SchemaStep(pool))
     if config.format_filesystem:
-        wanted += _formats(config, hosts, clients)
-    return wanted
+        steps += _format_steps(config, pool, clients)
+    return steps
 
 
-def _formats(config: Config, hosts: MachinePool, clients: tuple[str, ...]) -> list[Step]:
-    """Return the formatting of both file systems, one after the other: they share the tables."""
-    before = (schema_step.NAME,) if config.populate_mysql_ndb_tables else ()
-    found: list[Step] = []
+def _format_steps(config: Config, pool: MachinePool, clients: tuple[str, ...]) -> list[Step]:
+    """Return the formatting of both file systems in sequence, because they share the tables."""
+    tables = (schema_step.NAME,) if config.populate_mysql_ndb_tables else ()
+    steps: list[Step] = []
     for system in (LAMBDA_FS, HOPS_FS):
         if system.client in clients:
-            earlier = tuple(step.name for step in found)
-            needs = (ssh_access.NAME, system.client, "mysqld", *before, *earlier)
-            found.append(FormatFileSystem(hosts, system, needs=needs))
-    return found
+            earlier = tuple(step.name for step in steps)
+            needs = (ssh_access.NAME, system.client, "mysqld", *tables, *earlier)
+            steps.append(FormatFileSystem(pool, system, needs=needs))
+    return steps
 
 
 def cluster_steps(config: Config) -> list[Step]:

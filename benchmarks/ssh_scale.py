@@ -61,7 +61,7 @@ def measure(folder: Path, count: int, seconds: float) -> str:
     process = multiprocessing.Process(target=crowd, args=arguments, daemon=True)
     process.start()
     ours.recv()
-    hosts = MachinePool(
+    pool = MachinePool(
         Config(
             ssh_keypair_name="k",
             ssh_key_path=str(folder / "key"),
@@ -69,13 +69,13 @@ def measure(folder: Path, count: int, seconds: float) -> str:
             infrastructure_json_path=str(folder / "receipts"),
         )
     )
-    machines = [hosts.machine(f"i-{i}", address(i, public=True)) for i in range(count)]
+    machines = [pool.machine(f"i-{i}", address(i, public=True)) for i in range(count)]
     started = time.monotonic()
-    hosts.wait_for_ssh(machines)
+    pool.wait_for_ssh(machines)
     reached = time.monotonic()
-    hosts.each(machines, configure)
+    pool.each(machines, configure)
     done = time.monotonic()
-    hosts.close()
+    pool.close()
     ours.send("done")
     process.join()
     return (

@@ -1,4 +1,4 @@
-"""The step that lets the client VMs reach the other machines over SSH."""
+"""The step that gives the client VMs SSH access to the other machines."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
-from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines, scaled_machines
+from aws_setup.software.machines import (
+    SERVICES_STOPPED,
+    any_stopped,
+    auto_scaled_machines,
+    machines_of,
+)
 from aws_setup.ssh import Machine, MachinePool
 
 SSH = "/home/ubuntu/.ssh"
 PRIVATE, PUBLIC, AUTHORIZED = f"{SSH}/id_rsa", f"{SSH}/id_rsa.pub", f"{SSH}/authorized_keys"
 
 CLIENTS = ("lambda-fs client", "hopsfs client")
-"""The steps of the VMs from which experiments are driven."""
+"""The steps of the VMs that run the experiments."""
 
-_MAKE = """\
+_GENERATE_KEY = """\
 set -eu
 umask 077
 mkdir -p "$1"
@@ -30,83 +35,83 @@ if [ -e "$key" ] && ! grep -qsF -- "$2" "$key.pub"; then
 fi
 [ -e "$key" ] || ssh-keygen -q -t rsa -b 3072 -N '' -C "$2" -f "$key" < /dev/null
 """
-"""Arguments: folder, the key's comment. A key of the image is public: it is put aside, not used."""
+"""Arguments: folder, comment of the key. A key from the image is public, so it is renamed."""
 
 
 @dataclass(frozen=True)
 class ClusterSshKeys(Step):
-    """A key pair on each client VM, made there and authorised on every machine.
+    """A key pair on each client VM, generated on that VM and authorised on every machine.
 
-    Machines that an auto-scaling group started since are let in by the next run.
-    With copy_operator_key the operator's own private key is on the client VMs instead.
+    Machines that an auto-scaling group launches later get the keys in the next run. With
+    copy_operator_key the client VMs have the operator's private key instead. There is nothing to
+    delete: the keys are on the machines' disks.
     """
 
-    hosts: MachinePool
+    pool: MachinePool
     clients: tuple[str, ...]
     needs: tuple[str, ...]
     name: str = "ssh between machines"
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Ask the clients for their keys and every machine for those that it lets in."""
-        clients = machines(ctx, self.hosts, *self.clients)
+        """Read the clients' public keys and every machine's authorized_keys."""
+        clients = machines_of(ctx, self.pool, *self.clients)
         if not clients:
             return None
-        everyone = self._all(ctx)
-        if any_stopped(everyone):
-            return Found(_ids(clients), "stopped", drift=(SERVICES_DOWN,))
+        machines = self._machines(ctx)
+        if any_stopped(machines):
+            return Found(_ids(clients), "stopped", drift=(SERVICES_STOPPED,))
         if ctx.config.copy_operator_key:
             return self._find_copies(ctx, clients)
-        keys = self.hosts.each(clients, lambda client: _machine_key(ctx, client))
-        if not any(keys):
+        keys = [key for key in self.pool.each(clients, lambda m: _machine_key(ctx, m)) if key]
+        if not keys:
             return None
-        wanted = [key for key in keys if key]
-        everyone += self._scaled(ctx)
-        missing = self.hosts.each(everyone, lambda m: _authorised(ctx, m, wanted) is not None)
-        late = [machine.name for machine, lacks in zip(everyone, missing, strict=True) if lacks]
-        drift = [Drift("authorized_keys", "without them", ", ".join(late))] if late else []
-        if len(wanted) < len(clients):
-            drift.append(Drift("key pairs", str(len(wanted)), str(len(clients))))
-        return Found(_ids(clients), "authorised" if not drift else "incomplete", drift=tuple(drift))
+        machines += self._auto_scaled(ctx)
+        changes = self.pool.each(machines, lambda m: _with_keys(ctx, m, keys) is not None)
+        lacking = [machine.name for machine, lacks in zip(machines, changes, strict=True) if lacks]
+        drift = [Drift("authorized_keys", "keys missing", ", ".join(lacking))] if lacking else []
+        if len(keys) < len(clients):
+            drift.append(Drift("key pairs", str(len(keys)), str(len(clients))))
+        return Found(_ids(clients), "incomplete" if drift else "authorised", drift=tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Make the keys on the clients and authorise them on every machine; safe to repeat."""
-        clients = machines(ctx, self.hosts, *self.clients)
+        """Generate the keys on the clients and authorise them everywhere; safe to repeat."""
+        clients = machines_of(ctx, self.pool, *self.clients)
         if ctx.config.copy_operator_key:
             return self._copy(ctx, clients)
-        keys = self.hosts.each(clients, lambda client: _make_key(ctx, client))
-        everyone = self._all(ctx) + self._scaled(ctx)
-        self.hosts.each(everyone, lambda machine: _authorise(ctx, machine, keys))
+        keys = self.pool.each(clients, lambda client: _generate_key(ctx, client))
+        machines = self._machines(ctx) + self._auto_scaled(ctx)
+        self.pool.each(machines, lambda machine: _authorise(ctx, machine, keys))
         return Found(_ids(clients), "authorised")
 
-    def _all(self, ctx: Context) -> list[Machine]:
+    def _machines(self, ctx: Context) -> list[Machine]:
         steps = [need for need in self.needs if need in ctx.found and need != ssh_access.NAME]
-        return machines(ctx, self.hosts, *steps)
+        return machines_of(ctx, self.pool, *steps)
 
-    def _scaled(self, ctx: Context) -> list[Machine]:
-        """Return the auto-scaled machines that answer; such a machine may boot or end any time."""
-        running = scaled_machines(ctx, self.hosts)
-        answers = self.hosts.each(running, ssh_access.is_reachable)
+    def _auto_scaled(self, ctx: Context) -> list[Machine]:
+        """Return the reachable auto-scaled machines; others may be booting or terminating."""
+        running = auto_scaled_machines(ctx, self.pool)
+        answers = self.pool.each(running, ssh_access.is_reachable)
         for machine, answer in zip(running, answers, strict=True):
             if not answer:
-                ctx.note(f"{machine.name} does not answer yet: run this again to let clients in")
+                ctx.note(f"{machine.name} does not answer yet: run this again to authorise clients")
         return [machine for machine, answer in zip(running, answers, strict=True) if answer]
 
     def _find_copies(self, ctx: Context, clients: list[Machine]) -> Found | None:
-        own = _operator_key(ctx)
-        there = self.hosts.each(clients, lambda client: client.read(PRIVATE) == own)
-        if not any(there):
+        key = _operator_key(ctx)
+        copied = self.pool.each(clients, lambda client: client.read(PRIVATE) == key)
+        if not any(copied):
             return None
-        drift = () if all(there) else (Drift("operator's key", "on some clients", "on all"),)
+        drift = () if all(copied) else (Drift("operator's key", "on some clients", "on all"),)
         return Found(_ids(clients), "operator's key copied", drift=drift)
 
     def _copy(self, ctx: Context, clients: list[Machine]) -> Found:
         ctx.note(
-            "copy_operator_key: your private key goes onto the client VMs, where everybody with "
+            "copy_operator_key: copying your private key to the client VMs, where every user with "
             "access to them can read it"
         )
         key = _operator_key(ctx)
-        self.hosts.each(clients, lambda client: client.write(PRIVATE, key, mode=0o600))
+        self.pool.each(clients, lambda client: client.write(PRIVATE, key, mode=0o600))
         return Found(_ids(clients), "operator's key copied")
 
 
@@ -130,42 +135,43 @@ def _comment(ctx: Context, client_id: str) -> str:
 
 
 def _machine_key(ctx: Context, client: Machine) -> str | None:
-    """Return the public key that this setup made on a client; None when it made none."""
+    """Return the public key that this setup generated on a client; None without one."""
     text = (client.read(PUBLIC) or "").strip()
     return text if text.endswith(" " + _comment(ctx, client.id)) else None
 
 
-def _make_key(ctx: Context, client: Machine) -> str:
-    command = ["sh", "-c", _MAKE, "lambda-fs", SSH, _comment(ctx, client.id)]
+def _generate_key(ctx: Context, client: Machine) -> str:
+    command = ["sh", "-c", _GENERATE_KEY, "lambda-fs", SSH, _comment(ctx, client.id)]
     client.run(command, timeout=120, repeatable=True)
     key = _machine_key(ctx, client)
     if key is None:
         raise SetupError(
             f"{client} has no public key after ssh-keygen",
-            f"{PUBLIC} does not carry this deployment's mark",
-            f"look at {SSH} on that machine, then run this again",
+            f"{PUBLIC} does not end with this deployment's comment",
+            f"check {SSH} on that machine, then run the same command again",
         )
     return key
 
 
-def authorized_text(before: str, prefix: str, keys: Sequence[str]) -> str | None:
-    """Return authorized_keys with exactly these keys of ours; None when it is so already.
+def authorized_text(current: str, prefix: str, keys: Sequence[str]) -> str | None:
+    """Return authorized_keys with exactly these keys of this deployment; None if unchanged.
 
-    Other lines stay as they are; ours, told by their comment, go when their client is gone.
+    A key is the deployment's if its comment starts with `prefix`: those of deleted clients are
+    removed. All other lines are kept.
     """
-    lines = before.splitlines()
+    lines = current.splitlines()
     kept = [line for line in lines if not line.split(" ")[-1].startswith(prefix)]
-    ours = [line for line in lines if line not in kept]
-    if set(ours) == set(keys) and len(ours) == len(keys):
+    owned = [line for line in lines if line not in kept]
+    if set(owned) == set(keys) and len(owned) == len(keys):
         return None
     return "".join(f"{line}\n" for line in [*kept, *keys])
 
 
-def _authorised(ctx: Context, machine: Machine, keys: Sequence[str]) -> str | None:
+def _with_keys(ctx: Context, machine: Machine, keys: Sequence[str]) -> str | None:
     return authorized_text(machine.read(AUTHORIZED) or "", _comment(ctx, ""), keys)
 
 
 def _authorise(ctx: Context, machine: Machine, keys: Sequence[str]) -> None:
-    text = _authorised(ctx, machine, keys)
+    text = _with_keys(ctx, machine, keys)
     if text is not None:
         machine.write(AUTHORIZED, text, mode=0o600)

@@ -1,4 +1,4 @@
-"""The steps that format the file system, once: formatting destroys its metadata."""
+"""The steps that format the file systems, once each: formatting destroys all metadata."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import format_log_path
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
-from aws_setup.software.machines import machines
+from aws_setup.software.machines import machines_of
 from aws_setup.software.sql import migrations
 from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
-from aws_setup.software.sql.schema_step import root_client
+from aws_setup.software.sql.migrations import AppliedScript, MigrationState
+from aws_setup.software.sql.schema_step import mysqld_down, root_client
 from aws_setup.ssh import Machine, MachinePool
 
 HADOOP = "/home/ubuntu/repos/hops/hadoop-dist/target"
+
 TIMEOUT = 1800.0
-SEEN = 12
-"""Lines of the log's end in which the error is looked for."""
+"""Time limit of `hdfs namenode -format`, in seconds."""
+
+LOG_TAIL_LINES = 12
+"""Lines at the end of the log that are searched for the error."""
 
 
 @dataclass(frozen=True)
 class FileSystem:
-    """What differs between λFS and HopsFS: the client's step, the release, and how to call it."""
+    """What differs between λFS and HopsFS: the format step, the client's step, the release."""
 
-    title: str
+    step: str
     client: str
     release: str
 
@@ -35,80 +39,80 @@ class FileSystem:
         return f"{HADOOP}/{self.release}/bin/hdfs"
 
 
-LAMBDA_FS = FileSystem("λFS", "lambda-fs client", "hadoop-3.2.0.3-SNAPSHOT")
-HOPS_FS = FileSystem("HopsFS", "hopsfs client", "hadoop-3.2.0.2-RC0")
+LAMBDA_FS = FileSystem("lambda-fs format", "lambda-fs client", "hadoop-3.2.0.3-SNAPSHOT")
+HOPS_FS = FileSystem("hopsfs format", "hopsfs client", "hadoop-3.2.0.2-RC0")
 
 
 @dataclass(frozen=True)
 class FormatFileSystem(Step):
-    """The file system formatted by one of its clients; never again over one that is in use."""
+    """A file system formatted by one of its clients; one that is in use is never formatted.
 
-    hosts: MachinePool
+    There is nothing to delete: the metadata is in the database.
+    """
+
+    pool: MachinePool
     system: FileSystem
     needs: tuple[str, ...]
     part: str = "software"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """The step's name, after the client's."""
-        return f"{self.system.client.removesuffix(' client')} format"
+        """The step's name."""
+        return self.system.step
 
     def find(self, ctx: Context) -> Found | None:
-        """Ask the database: formatted before, or in use; None when it may be formatted."""
+        """Query the database; None when the file system is neither formatted nor in use."""
         if ctx.config.ndb_sql_scripts_dir is None and ctx.config.populate_mysql_ndb_tables:
             return Found("", skipped="there are no tables without ndb_sql_scripts_dir")
         if "mysqld" not in ctx.found:
             return None
-        root = root_client(ctx, self.hosts)
+        root = root_client(ctx, self.pool)
         if root is None:
             return Found("", "unknown", drift=(Drift("mysqld", "down", "running"),))
         return self._formatted(ctx, root)
 
     def _formatted(self, ctx: Context, root: Mysql) -> Found | None:
-        entry = migrations.read_applied(root).get(self.name)
-        inodes = _inodes(ctx, root)
-        done = entry is not None and entry.state is migrations.MigrationState.DONE
+        applied = migrations.read_applied(root).get(self.name)
+        inodes = _count_inodes(ctx, root)
+        done = applied is not None and applied.state is MigrationState.DONE
         if not done and (inodes is None or inodes <= 1):
             return None
-        state = "formatted" if done else "in use, formatted by somebody else"
-        drift = (Drift("file system", state, "formatted anew"),) if ctx.reformat else ()
+        state = "formatted" if done else "in use, not formatted by this deployment"
+        drift = (Drift("file system", state, "reformatted"),) if ctx.reformat else ()
         return Found(self.system.client, f"{state}, {inodes or 0} inodes", {}, drift)
 
     def create(self, ctx: Context) -> Found:
-        """Format, unless the database says that the file system is in use.
+        """Format, unless the database shows that the file system is in use.
 
         Raises:
-            SetupError: there are no tables yet, or hdfs failed; its log is named.
+            SetupError: there are no tables yet, or hdfs failed; the error names its log.
         """
-        root = root_client(ctx, self.hosts)
+        root = root_client(ctx, self.pool)
         if root is None:
-            raise SetupError("mysqld does not run", "its step has not ended well", "run it again")
+            raise mysqld_down()
         formatted = self._formatted(ctx, root)
         if formatted and not ctx.reformat:
             return formatted
-        if _inodes(ctx, root) is None:
+        if _count_inodes(ctx, root) is None:
             raise SetupError(
                 f"{self.name}: there is no table hdfs_inodes in {ctx.config.ndb_database}",
-                "the tables must be there before the file system is formatted",
+                "the tables must exist before the file system is formatted",
                 "set ndb_sql_scripts_dir and populate_mysql_ndb_tables: True",
             )
         return self._format(ctx, root)
 
     def _format(self, ctx: Context, root: Mysql) -> Found:
-        client = machines(ctx, self.hosts, self.system.client)[0]
+        client = machines_of(ctx, self.pool, self.system.client)[0]
         migrations.create_table(root)
-        migrations.record(
-            root,
-            self.name,
-            migrations.AppliedScript(migrations.MigrationState.RUNNING, 0, "0" * 64),
-        )
+        self._record(root, MigrationState.RUNNING, statements=0)
         log = format_log_path(ctx.config, self.name)
         ctx.note(f"hdfs writes to {log}")
         self._run(client, log)
-        migrations.record(
-            root, self.name, migrations.AppliedScript(migrations.MigrationState.DONE, 1, "0" * 64)
-        )
+        self._record(root, MigrationState.DONE, statements=1)
         return Found(self.system.client, "formatted", {"log": str(log)})
+
+    def _record(self, root: Mysql, state: MigrationState, *, statements: int) -> None:
+        migrations.record(root, self.name, AppliedScript(state, statements, "0" * 64))
 
     def _run(self, client: Machine, log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -124,13 +128,13 @@ class FormatFileSystem(Step):
         if result.code:
             raise SetupError(
                 f"{client}: hdfs namenode -format ended with exit code {result.code}",
-                _cause(log.read_text(encoding="utf-8", errors="replace")),
-                f"see {log}, mend the cause, then run the same command again",
+                error_line(log.read_text(encoding="utf-8", errors="replace")),
+                f"fix the cause (see {log}), then run the same command again",
             )
 
 
-def _inodes(ctx: Context, root: Mysql) -> int | None:
-    """Return how many files and folders there are, the root included; None without the tables."""
+def _count_inodes(ctx: Context, root: Mysql) -> int | None:
+    """Return the number of files and folders, including the root; None without the tables."""
     try:
         rows = root.run(f"SELECT COUNT(*) FROM `{ctx.config.ndb_database}`.hdfs_inodes;")
     except SqlError as error:
@@ -140,8 +144,8 @@ def _inodes(ctx: Context, root: Mysql) -> int | None:
     return int(rows[0][0])
 
 
-def _cause(log: str) -> str:
-    """Return the line of the log's end that says why, else its last line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()][-SEEN:]
-    told = [line for line in lines if "Exception" in line or "ERROR" in line or "FATAL" in line]
-    return (told or lines or ["it printed nothing"])[-1]
+def error_line(log: str) -> str:
+    """Return the last line of a log's end that reports an error, else its last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()][-LOG_TAIL_LINES:]
+    errors = [line for line in lines if "Exception" in line or "ERROR" in line or "FATAL" in line]
+    return (errors or lines or ["it printed nothing"])[-1]

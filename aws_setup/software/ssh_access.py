@@ -1,4 +1,4 @@
-"""The step that gets into every machine over SSH, before anything is done on one."""
+"""The step that connects to every machine over SSH, before any software step uses one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
-from aws_setup.software import machines as groups
+from aws_setup.software.machines import machines_of, zookeeper_machines
 from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
 
@@ -16,64 +16,67 @@ NAME = "ssh"
 
 @dataclass(frozen=True)
 class SshAccess(Step):
-    """Every machine lets us in; the deployment's known hosts are kept beside its receipt."""
+    """SSH works on every machine; their host keys are stored beside the receipt."""
 
-    hosts: MachinePool
+    pool: MachinePool
     needs: tuple[str, ...]
     name: str = NAME
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return how many machines let us in at once; None before there are any.
+        """Return how many machines answer now; None before any exists.
 
         Raises:
             SetupError: the private key or the OpenSSH configuration cannot be used.
         """
-        self.hosts.check()
+        self.pool.check()
         machines = self._machines(ctx)
         if not machines:
             return None
-        answers = self.hosts.each(machines, is_reachable)
-        return self._found(machines, reached=sum(answers))
+        answers = self.pool.each(machines, is_reachable)
+        return self._found(machines, reachable=sum(answers))
 
     def create(self, ctx: Context) -> Found:
-        """Say that the machines are to be waited for."""
-        return self._found(self._machines(ctx), reached=0)
+        """Return the machines as not reachable yet; `wait` connects to them."""
+        return self._found(self._machines(ctx), reachable=0)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when every machine lets us in; raises SetupError with the layer that failed."""
+        """Return when SSH works everywhere; raises SetupError with the stage that failed."""
         machines = self._machines(ctx)
-        self.hosts.wait_for_ssh(machines, note=ctx.note)
-        for alias, key in sorted(self.hosts.first_use.items()):
+        self.pool.wait_for_ssh(machines, note=ctx.note)
+        for alias, key in sorted(self.pool.first_use.items()):
             ctx.note(f"{alias}: host key {key} trusted on first use")
-        return self._found(machines, reached=len(machines))
+        return self._found(machines, reachable=len(machines))
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Forget the host keys."""
-        self.hosts.known_hosts.remove()
+        """Delete the host keys."""
+        self.pool.known_hosts.remove()
 
     def _machines(self, ctx: Context) -> list[Machine]:
+        existing: list[Machine] = []
         if not ctx.config.create_zookeeper_vms and ctx.config.zk_node_public_IPs:
-            adopted = list(groups.zookeeper_machines(ctx, self.hosts))
-        else:
-            adopted = []
-        return [*groups.machines(ctx, self.hosts, *self.needs), *adopted]
+            existing = zookeeper_machines(ctx, self.pool)
+        return [*machines_of(ctx, self.pool, *self.needs), *existing]
 
-    def _found(self, machines: list[Machine], *, reached: int) -> Found:
-        known = self.hosts.known_hosts
+    def _found(self, machines: list[Machine], *, reachable: int) -> Found:
+        known = self.pool.known_hosts
         keys = {machine.id: [str(key) for key in known.keys(machine.id)] for machine in machines}
-        new = len(self.hosts.first_use)
-        said = f"; host keys of {new} trusted on first use" if new else ""
+        new = len(self.pool.first_use)
+        remark = f"; host keys of {new} trusted on first use" if new else ""
         return Found(
             str(known.path),
-            f"{reached} of {len(machines)} machines answer{said}",
+            f"{reachable} of {len(machines)} machines answer{remark}",
             {"known_hosts": str(known.path), "host_keys": keys},
-            ready=reached == len(machines),
+            ready=reachable == len(machines),
         )
 
 
 def is_reachable(machine: Machine) -> bool:
-    """Tell whether a machine lets us in now; a changed host key is never taken for 'not yet'."""
+    """Tell whether SSH works on a machine now.
+
+    Raises:
+        HostKeyError: its host key has changed, which is no transient failure.
+    """
     try:
         machine.connect()
     except HostKeyError:
@@ -85,13 +88,13 @@ def is_reachable(machine: Machine) -> bool:
 
 @dataclass(frozen=True)
 class KnownHostsFile(Step):
-    """The deployment's known hosts on this computer, which go when the machines go."""
+    """The deployment's known hosts on this computer; destroy deletes them with the machines."""
 
     name: str = "known hosts"
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the file, None when there is none."""
+        """Return the file, None when it does not exist."""
         path = known_hosts_path(ctx.config)
         return Found(str(path)) if path.exists() else None
 
@@ -100,5 +103,5 @@ class KnownHostsFile(Step):
         return Found(str(known_hosts_path(ctx.config)))
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Remove the file."""
+        """Delete the file."""
         KnownHosts(known_hosts_path(ctx.config)).remove()

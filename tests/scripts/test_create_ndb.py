@@ -114,7 +114,7 @@ def test_missing_scripts_and_unknown_types_are_refused_before_anything_is_made(
     refused = laptop.run("create", code=2)
     said = " ".join(problem["what"] for problem in refused["problems"])
     assert "schema.sql cannot be read" in said
-    assert "i3.xlarge is not known" in said
+    assert "i3.xlarge is unknown" in said
     mine = [{"Name": "tag-key", "Values": ["Project"]}]
     assert not client("ec2").describe_vpcs(Filters=mine)["Vpcs"]
 

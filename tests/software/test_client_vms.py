@@ -45,59 +45,59 @@ def clients(tmp_path: Path, template: Path) -> Iterator[World]:
 
 @pytest.fixture
 def tables(clients: World) -> World:
-    _, hosts = clients.context()
-    machine = hosts.machine("i-0a", clients.public["i-0a"])
+    _, pool = clients.context()
+    machine = pool.machine("i-0a", clients.public["i-0a"])
     machine.run(["/home/ubuntu/mysql.server", "start"])
-    hosts.close()
+    pool.close()
     sql(clients, INODES)
     return clients
 
 
 def sql(clients: World, text: str) -> list[list[str]]:
-    _, hosts = clients.context()
+    _, pool = clients.context()
     try:
-        return Mysql(hosts.machine("i-0a", clients.public["i-0a"]), "root").run(text)
+        return Mysql(pool.machine("i-0a", clients.public["i-0a"]), "root").run(text)
     finally:
-        hosts.close()
+        pool.close()
 
 
 def link(clients: World, **keys: Any) -> Row:
-    ctx, hosts = clients.context(**keys)
+    ctx, pool = clients.context(**keys)
     needs = ("ndb manager", *CLIENTS)
     try:
-        return run(ctx, [ClusterSshKeys(hosts, clients=CLIENTS, needs=needs)])[
+        return run(ctx, [ClusterSshKeys(pool, clients=CLIENTS, needs=needs)])[
             "ssh between machines"
         ]
     finally:
-        hosts.close()
+        pool.close()
 
 
 def reformat(clients: World, *, wanted: bool = False) -> list[Row]:
     """Run both formatting steps; `wanted` is --reformat."""
-    ctx, hosts = clients.context(ndb_sql_scripts_dir=str(clients.folder))
+    ctx, pool = clients.context(ndb_sql_scripts_dir=str(clients.folder))
     ctx.found["mysqld"] = Found("i-0a", "running")
     ctx = replace(ctx, reformat=wanted)
     try:
         rows = run(
             ctx,
             [
-                FormatFileSystem(hosts, LAMBDA_FS, needs=()),
-                FormatFileSystem(hosts, HOPS_FS, needs=()),
+                FormatFileSystem(pool, LAMBDA_FS, needs=()),
+                FormatFileSystem(pool, HOPS_FS, needs=()),
             ],
         )
     finally:
-        hosts.close()
+        pool.close()
     return list(rows.values())
 
 
 def test_a_client_reaches_another_machine_with_a_key_that_never_left_it(clients: World) -> None:
     assert link(clients).action is Action.CREATE
-    _, hosts = clients.context()
-    client = hosts.machine("i-3a", clients.public["i-3a"])
+    _, pool = clients.context()
+    client = pool.machine("i-3a", clients.public["i-3a"])
     answer = client.run(
         ["ssh", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes", "10.0.6.227", "hostname"]
     )
-    hosts.close()
+    pool.close()
     assert answer.stdout.strip() == "ip-10-0-6-227"
     assert link(clients).action is Action.EXISTS
     assert len(clients.tree(0).read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
@@ -128,7 +128,7 @@ def test_the_operators_key_is_copied_only_on_request_and_with_a_warning(clients:
     path = clients.tree(1).path("/home/ubuntu/.ssh/id_rsa")
     assert path.read_text() == clients.key.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert any("your private key goes onto the client VMs" in note for note in clients.notes)
+    assert any("copying your private key to the client VMs" in note for note in clients.notes)
 
 
 def test_other_peoples_keys_stay_and_a_lost_clients_key_goes() -> None:
@@ -151,7 +151,7 @@ def test_a_file_system_in_use_is_never_formatted_by_another_client(tables: World
     rows = reformat(tables)
     assert [row.action for row in rows] == [Action.EXISTS, Action.EXISTS]
     assert rows[0].found
-    assert rows[0].found.state == "in use, formatted by somebody else, 2 inodes"
+    assert rows[0].found.state == "in use, not formatted by this deployment, 2 inodes"
     assert tables.started(1) == tables.started(2) == []
 
 

@@ -31,11 +31,11 @@ def ndb(tmp_path: Path) -> Iterator[World]:
 
 
 def create(ndb: World, **keys: Any) -> dict[str, Row]:
-    ctx, hosts = ndb.context(**keys)
+    ctx, pool = ndb.context(**keys)
     try:
-        return run(ctx, tables.ndb_steps(ctx.config, hosts))
+        return run(ctx, tables.ndb_steps(ctx.config, pool))
     finally:
-        hosts.close()
+        pool.close()
 
 
 def data(ndb: World, index: int) -> str:
@@ -101,7 +101,7 @@ def test_a_reboot_in_the_middle_of_the_first_start_does_not_wipe_twice(ndb: Worl
 
 def test_data_of_unknown_origin_is_refused_and_kept(ndb: World) -> None:
     ndb.tree(1).write("/usr/local/mysql/data/ndb_2_fs/generation", "precious")
-    with pytest.raises(SetupError, match="holds NDB data that this setup did not make"):
+    with pytest.raises(SetupError, match="holds NDB data that this deployment did not create"):
         create(ndb)
     assert ndb.started(0) == []
     assert data(ndb, 1) == "precious"
@@ -137,9 +137,9 @@ def test_more_memory_restarts_the_data_nodes_in_turn_and_keeps_the_data(ndb: Wor
 
 def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
     create(ndb)
-    ctx, hosts = ndb.context(ndb_num_cpus=8)
-    found = tables.ndb_steps(ctx.config, hosts)[0].find(ctx)
-    hosts.close()
+    ctx, pool = ndb.context(ndb_num_cpus=8)
+    found = tables.ndb_steps(ctx.config, pool)[0].find(ctx)
+    pool.close()
     assert found
     assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [("NumCPUs", True)]
 
@@ -168,7 +168,7 @@ def test_a_data_node_that_hangs_is_named_at_the_deadline(
     ndb: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images.set_faults(ndb.tree(2), "ndbmtd hangs")
-    monkeypatch.setattr("aws_setup.software.ndb.data_nodes.START", 3.0)
+    monkeypatch.setattr("aws_setup.software.ndb.data_nodes.START_TIMEOUT", 3.0)
     with pytest.raises(SetupError) as caught:
         create(ndb)
     assert "every NDB data node is started: not within 3 s" in caught.value.problems[0].what
@@ -195,11 +195,11 @@ def test_files_that_came_with_the_image_do_not_stop_a_new_cluster(ndb: World) ->
 
 def test_mysqld_that_was_stopped_is_started_again(ndb: World) -> None:
     create(ndb)
-    _, hosts = ndb.context()
-    hosts.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER).run(
+    _, pool = ndb.context()
+    pool.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER).run(
         ["/home/ubuntu/mysql.server", "stop"]
     )
-    hosts.close()
+    pool.close()
     rows = create(ndb)
     assert rows["mysqld"].action is Action.UPDATE
     assert rows["ndb storage"].action is Action.EXISTS
@@ -207,8 +207,8 @@ def test_mysqld_that_was_stopped_is_started_again(ndb: World) -> None:
 
 def test_a_manager_that_went_away_is_started_again_and_nothing_else(ndb: World) -> None:
     create(ndb)
-    _, hosts = ndb.context()
-    manager = hosts.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER)
+    _, pool = ndb.context()
+    manager = pool.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER)
     manager.run(["/usr/local/bin/ndb_mgm", "-e", "1 stop"])
     manager.close()
     rows = create(ndb)
@@ -220,11 +220,11 @@ def test_a_manager_that_went_away_is_started_again_and_nothing_else(ndb: World) 
 
 def test_one_data_node_that_ended_is_started_alone_and_without_initial(ndb: World) -> None:
     create(ndb)
-    _, hosts = ndb.context()
+    _, pool = ndb.context()
     vm = VMS[2]
-    node = hosts.machine(vm.id, ndb.public[vm.id], name=vm.name, private_ip=vm.private_ip)
+    node = pool.machine(vm.id, ndb.public[vm.id], name=vm.name, private_ip=vm.private_ip)
     node.run("kill $(cat /usr/local/mysql/data/ndb_3.pid)", sudo=True)
-    hosts.close()
+    pool.close()
     rows = create(ndb)
     drift = rows["ndb storage"].found.drift if rows["ndb storage"].found else ()
     assert [one.what for one in drift] == ["data node ndb-datanode-type2-0"]

@@ -161,9 +161,9 @@ def test_initial_only_where_nothing_can_be_lost(
 @pytest.mark.parametrize(
     ("manager", "found", "says"),
     [
-        (None, node(files=DataFiles.OWN), "did not make"),
-        (None, node(running=True), "did not make"),
-        (BEGUN, node(files=DataFiles.OWN), "did not make"),
+        (None, node(files=DataFiles.OWN), "did not create"),
+        (None, node(running=True), "did not create"),
+        (BEGUN, node(files=DataFiles.OWN), "did not create"),
         (COMPLETE, node(), "never been part"),
         (COMPLETE, node(files=DataFiles.IMAGE), "never been part"),
         (COMPLETE, node(InitMarker("c", "i-9", InitStage.BEGUN), DataFiles.OWN), "another machine"),

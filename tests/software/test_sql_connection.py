@@ -39,30 +39,30 @@ CREATE TABLE last_one (id INT PRIMARY KEY);
 def manager(tmp_path: Path) -> Iterator[World]:
     template = create_mariadb_template(tmp_path / "mariadb")
     with world(tmp_path, VMS[:1], template) as made:
-        _ctx, hosts = made.context()
-        hosts.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
-        hosts.close()
+        _ctx, pool = made.context()
+        pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
+        pool.close()
         (write_scripts(tmp_path / "sql", user="lambdafs") / "serverless.sql").write_text(SLOW)
         yield made
 
 
 def root(manager: World, sql: str) -> list[list[str]]:
-    _ctx, hosts = manager.context()
+    _ctx, pool = manager.context()
     try:
-        return Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
+        return Mysql(pool.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
     finally:
-        hosts.close()
+        pool.close()
 
 
 def create(manager: World, breaking: list[MachinePool] | None = None) -> Row:
-    ctx, hosts = manager.context(ndb_sql_scripts_dir=str(manager.folder / "sql"))
+    ctx, pool = manager.context(ndb_sql_scripts_dir=str(manager.folder / "sql"))
     ctx.found["mysqld"] = Found("i-0a", "running")
     if breaking is not None:
-        breaking.append(hosts)
+        breaking.append(pool)
     try:
-        return run(ctx, [SchemaStep(hosts)])["ndb tables"]
+        return run(ctx, [SchemaStep(pool)])["ndb tables"]
     finally:
-        hosts.close()
+        pool.close()
 
 
 def break_in_the_middle(manager: World, reached: list[MachinePool]) -> None:

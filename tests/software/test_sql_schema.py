@@ -36,9 +36,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def manager(tmp_path: Path, template: Path) -> Iterator[World]:
     with world(tmp_path, VMS[:1], template) as made:
-        _ctx, hosts = made.context()
-        hosts.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
-        hosts.close()
+        _ctx, pool = made.context()
+        pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
+        pool.close()
         yield made
 
 
@@ -48,20 +48,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 def create(manager: World, folder: Path, **keys: Any) -> tuple[Row, Context]:
-    ctx, hosts = manager.context(ndb_sql_scripts_dir=str(folder), **keys)
+    ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder), **keys)
     ctx.found["mysqld"] = Found("i-0a", "running")
     try:
-        return run(ctx, [SchemaStep(hosts)])["ndb tables"], ctx
+        return run(ctx, [SchemaStep(pool)])["ndb tables"], ctx
     finally:
-        hosts.close()
+        pool.close()
 
 
 def root(manager: World, sql: str) -> list[list[str]]:
-    _ctx, hosts = manager.context()
+    _ctx, pool = manager.context()
     try:
-        return Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
+        return Mysql(pool.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
     finally:
-        hosts.close()
+        pool.close()
 
 
 def tables(manager: World) -> set[str]:
@@ -87,12 +87,12 @@ def test_the_password_is_generated_and_replaces_the_scripts_own(
 ) -> None:
     _, ctx = create(manager, folder)
     kept = ndb_password_path(ctx.config).read_text().strip()
-    _, hosts = manager.context()
-    machine = hosts.machine("i-0a", manager.public["i-0a"])
+    _, pool = manager.context()
+    machine = pool.machine("i-0a", manager.public["i-0a"])
     assert Mysql(machine, "lambdafs", kept).run("SELECT 1;", database="vanilla_hopsfs") == [["1"]]
     with pytest.raises(SqlError) as caught:
         Mysql(machine, "lambdafs", "from-the-script").run("SELECT 1;")
-    hosts.close()
+    pool.close()
     assert caught.value.code == 1045
 
 
@@ -127,10 +127,10 @@ def test_a_script_that_ran_and_was_changed_since_is_refused(manager: World, fold
     create(manager, folder)
     with (folder / "schema.sql").open("a") as file:
         file.write("\nDROP TABLE hdfs_inodes$$\n")
-    ctx, hosts = manager.context(ndb_sql_scripts_dir=str(folder))
+    ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder))
     ctx.found["mysqld"] = Found("i-0a", "running")
-    found = SchemaStep(hosts).find(ctx)
-    hosts.close()
+    found = SchemaStep(pool).find(ctx)
+    pool.close()
     assert found
     assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [("schema.sql", True)]
 
@@ -139,12 +139,12 @@ def test_a_run_killed_between_a_statement_and_its_entry_goes_on_after_it(
     manager: World, folder: Path
 ) -> None:
     create(manager, folder)
-    _ctx, hosts = manager.context()
-    client = Mysql(hosts.machine("i-0a", manager.public["i-0a"]), "root")
+    _ctx, pool = manager.context()
+    client = Mysql(pool.machine("i-0a", manager.public["i-0a"]), "root")
     schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
     record(client, "schema.sql", schema.entry(1, MigrationState.RUNNING))
     client.run("DROP PROCEDURE vanilla_hopsfs.simpleproc;")
-    hosts.close()
+    pool.close()
     row, _ = create(manager, folder)
     assert row.action is Action.UPDATE
     assert create(manager, folder)[0].action is Action.EXISTS
@@ -166,8 +166,8 @@ def test_books_that_nobody_can_read_are_no_empty_books(manager: World, folder: P
 
 def test_without_a_folder_the_step_says_that_it_is_skipped(tmp_path: Path) -> None:
     with world(tmp_path, ()) as nobody:
-        ctx, hosts = nobody.context()
-        found = SchemaStep(hosts).find(ctx)
+        ctx, pool = nobody.context()
+        found = SchemaStep(pool).find(ctx)
     assert found
     assert found.skipped.startswith("ndb_sql_scripts_dir")
 
@@ -176,14 +176,14 @@ def test_missing_scripts_are_all_named(tmp_path: Path, folder: Path) -> None:
     (folder / "schema.sql").unlink()
     (folder / "serverless.sql").unlink()
     with world(tmp_path, ()) as nobody:
-        ctx, hosts = nobody.context(ndb_sql_scripts_dir=str(folder))
+        ctx, pool = nobody.context(ndb_sql_scripts_dir=str(folder))
         with pytest.raises(Refused) as caught:
-            SchemaStep(hosts).find(ctx)
+            SchemaStep(pool).find(ctx)
     assert len(caught.value.problems) == 2
 
 
 def test_an_entry_is_compared_with_the_statements_that_ran(folder: Path) -> None:
     schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
-    assert schema.agrees(schema.entry(2, MigrationState.FAILED))
-    assert not schema.agrees(schema.entry(2, MigrationState.DONE))
-    assert not schema.agrees(AppliedScript(MigrationState.FAILED, 2, "0" * 64))
+    assert schema.matches(schema.entry(2, MigrationState.FAILED))
+    assert not schema.matches(schema.entry(2, MigrationState.DONE))
+    assert not schema.matches(AppliedScript(MigrationState.FAILED, 2, "0" * 64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.software.zookeeper.servers import complete
+from aws_setup.software.zookeeper.servers import is_complete
 
 
 def test_zoo_cfg_names_every_member_from_0() -> None:
@@ -82,18 +82,22 @@ def test_the_answer_to_srvr(answer: bytes | None, role: zk.ServerRole | None) ->
 
 
 @pytest.mark.parametrize(
-    ("modes", "whole"),
+    ("modes", "complete"),
     [
         (["standalone"], True),
         (["leader", "follower", "follower"], True),
         (["leader", "leader", "follower"], False),
-        (["leader", "follower", "down"], False),
-        (["leader", "follower", "no leader"], False),
+        (["leader", "follower", None], False),
+        (["leader", "follower", ""], False),
         (["standalone", "standalone", "standalone"], False),
         ([], False),
     ],
 )
-def test_an_ensemble_is_whole_with_one_leader_and_only_followers(
-    modes: list[str], whole: bool
+def test_an_ensemble_is_complete_with_one_leader_and_only_followers(
+    modes: list[str | None], complete: bool
 ) -> None:
-    assert complete({str(index): mode for index, mode in enumerate(modes)}) is whole
+    roles = {
+        str(index): zk.ServerRole(mode) if mode is not None else None
+        for index, mode in enumerate(modes)
+    }
+    assert is_complete(roles) is complete

@@ -113,8 +113,8 @@ class Watch:
     """Asks all servers again and again from its own connections while something is done."""
 
     def __init__(self, made: World) -> None:
-        hosts = made.hosts()
-        self.machines = [hosts.machine(f"i-{i}", f"203.0.113.{10 + i}") for i in range(3)]
+        pool = made.pool()
+        self.machines = [pool.machine(f"i-{i}", f"203.0.113.{10 + i}") for i in range(3)]
         for machine in self.machines:
             machine.connect()
         self.fewest_listening, self.looks = 3, 0
@@ -249,7 +249,7 @@ def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
         "format_filesystem": False,
         "sftp_ssh_key": False,
     }
-    assert tables.zookeeper_steps(three.config(**off), three.hosts()) == []
+    assert tables.zookeeper_steps(three.config(**off), three.pool()) == []
 
 
 def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_addresses(

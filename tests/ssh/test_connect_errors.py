@@ -48,25 +48,25 @@ def _hang_up(server: socket.socket) -> None:
     server.accept()[0].close()
 
 
-def connect_error(hosts: MachinePool, address: str = "203.0.113.10") -> Unreachable:
+def connect_error(pool: MachinePool, address: str = "203.0.113.10") -> Unreachable:
     with pytest.raises(Unreachable) as caught:
-        hosts.machine("i-0", address).connect()
+        pool.machine("i-0", address).connect()
     return caught.value
 
 
 def test_no_address(one: World) -> None:
-    assert connect_error(one.hosts(), "").stage is ConnectStage.ADDRESS
+    assert connect_error(one.pool(), "").stage is ConnectStage.ADDRESS
 
 
 def test_a_name_without_an_address(one: World, tmp_path: Path) -> None:
     text = "Host *\n  HostName no-such-host.invalid\n"
-    error = connect_error(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    error = connect_error(one.pool(ssh_config_path=ssh_config(tmp_path, text)))
     assert error.stage is ConnectStage.ADDRESS
     assert not error.transient
 
 
 def test_a_closed_port(one: World) -> None:
-    error = connect_error(one.hosts(), "203.0.113.99")
+    error = connect_error(one.pool(), "203.0.113.99")
     assert error.stage is ConnectStage.PORT
     assert error.transient
 
@@ -82,8 +82,8 @@ def test_a_port_that_does_not_answer(
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         text = f"Host *\n  HostName 127.0.0.1\n  Port {port}\n"
-        hosts = one.hosts(ssh_config_path=ssh_config(tmp_path, text))
-        error = connect_error(hosts)
+        pool = one.pool(ssh_config_path=ssh_config(tmp_path, text))
+        error = connect_error(pool)
         for filler in fillers:
             filler.close()
     assert error.stage is ConnectStage.PORT
@@ -97,13 +97,13 @@ def test_a_port_without_an_ssh_server(
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
         text = f"Host *\n  HostName 127.0.0.1\n  Port {server.getsockname()[1]}\n"
-        error = connect_error(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+        error = connect_error(one.pool(ssh_config_path=ssh_config(tmp_path, text)))
     assert error.stage is ConnectStage.SSHD
     assert capfd.readouterr().err == "", "paramiko's traceback must not reach the user"
 
 
 def test_a_wrong_key(one: World, tmp_path: Path) -> None:
-    error = connect_error(one.hosts(ssh_key_path=str(make_key(tmp_path / "other"))))
+    error = connect_error(one.pool(ssh_key_path=str(make_key(tmp_path / "other"))))
     assert error.stage is ConnectStage.KEY
     assert not error.transient, "waiting does not help"
     assert "ssh_key_path" in error.problems[0].hint
@@ -112,37 +112,37 @@ def test_a_wrong_key(one: World, tmp_path: Path) -> None:
 def test_a_wrong_user(one: World, tmp_path: Path) -> None:
     text = f"Host *\n  User alice\n{one.room.ssh_config.read_text()}"
     text = text.replace("  User ubuntu\n", "")
-    error = connect_error(one.hosts(ssh_config_path=ssh_config(tmp_path, text)))
+    error = connect_error(one.pool(ssh_config_path=ssh_config(tmp_path, text)))
     assert error.stage is ConnectStage.USER
     assert "alice" in error.problems[0].why
 
 
 def test_the_deadline_names_the_last_layer(one: World) -> None:
-    hosts = one.hosts()
+    pool = one.pool()
     with pytest.raises(SetupError) as caught:
-        hosts.wait_for_ssh([hosts.machine("i-9", "203.0.113.99")], deadline=0.2)
+        pool.wait_for_ssh([pool.machine("i-9", "203.0.113.99")], deadline=0.2)
     (problem,) = caught.value.problems
     assert "203.0.113.99" in problem.what
     assert "refuses connections" in problem.why
 
 
 def test_every_failing_machine_is_named(one: World) -> None:
-    hosts = one.hosts()
-    machines = [hosts.machine(f"i-{i}", public_ip(i)) for i in range(4)]
+    pool = one.pool()
+    machines = [pool.machine(f"i-{i}", public_ip(i)) for i in range(4)]
     with pytest.raises(SetupError) as caught:
-        hosts.wait_for_ssh(machines, deadline=0.2)
+        pool.wait_for_ssh(machines, deadline=0.2)
     assert [problem.what.split(" ")[0] for problem in caught.value.problems][1:] == ["i-2", "i-3"]
 
 
 def test_first_use_is_said_and_remembered(
     one: World, receipts: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = one.hosts(**receipts)
+    first = one.pool(**receipts)
     with caplog.at_level(logging.INFO):
         first.machine("i-0", public_ip(0)).connect()
     assert "trusted on first use" in caplog.text
     assert first.known_hosts.path.stat().st_mode & 0o777 == 0o600
-    second = one.hosts(**receipts)
+    second = one.pool(**receipts)
     second.machine("i-0", public_ip(0)).connect()
     assert not second.first_use
 
@@ -150,11 +150,11 @@ def test_first_use_is_said_and_remembered(
 def test_the_console_output_is_believed_before_first_use(
     one: World, receipts: dict[str, Any]
 ) -> None:
-    hosts = one.hosts(**receipts)
-    hosts.use(clock=SystemClock(), console=one.room.console)
-    hosts.machine("i-0", public_ip(0)).connect()
-    assert not hosts.first_use
-    assert len(hosts.known_hosts.keys("i-0")) == 1
+    pool = one.pool(**receipts)
+    pool.use(clock=SystemClock(), console=one.room.console)
+    pool.machine("i-0", public_ip(0)).connect()
+    assert not pool.first_use
+    assert len(pool.known_hosts.keys("i-0")) == 1
 
 
 def test_another_key_than_the_console_shows_is_refused(
@@ -163,42 +163,42 @@ def test_another_key_than_the_console_shows_is_refused(
     public = make_key(tmp_path / "host", kind="ed25519").with_suffix(".pub").read_text()
     shown = one.room.console("i-0")
     other = shown[: shown.index("ssh-ed25519")] + public + "-----END SSH HOST KEY KEYS-----\n"
-    hosts = one.hosts(**receipts)
-    hosts.use(clock=SystemClock(), console=lambda _: other)
+    pool = one.pool(**receipts)
+    pool.use(clock=SystemClock(), console=lambda _: other)
     with pytest.raises(HostKeyError):
-        hosts.machine("i-0", public_ip(0)).connect()
-    assert not hosts.known_hosts.path.exists()
+        pool.machine("i-0", public_ip(0)).connect()
+    assert not pool.known_hosts.path.exists()
 
 
 def test_a_changed_host_key_stops_with_both_fingerprints(
     one: World, receipts: dict[str, Any]
 ) -> None:
-    before = one.hosts(**receipts)
+    before = one.pool(**receipts)
     before.machine("i-0", public_ip(0)).connect()
     (known,) = before.known_hosts.keys("i-0")
     one.room.power_off("i-0")
     one.room.disk("i-0").make_host_key()
     one.room.power_on("i-0")
-    hosts = one.hosts(**receipts)
+    pool = one.pool(**receipts)
     with pytest.raises(SetupError) as caught:
-        hosts.wait_for_ssh([hosts.machine("i-0", public_ip(0))], deadline=60)
+        pool.wait_for_ssh([pool.machine("i-0", public_ip(0))], deadline=60)
     (problem,) = caught.value.problems
     assert str(known) in problem.why
     assert problem.why.count("SHA256:") == 2
     assert "i-0" in problem.hint
-    assert str(hosts.known_hosts.path) in problem.hint
+    assert str(pool.known_hosts.path) in problem.hint
 
 
 def test_an_address_used_again_by_a_new_instance_is_no_alarm(
     one: World, receipts: dict[str, Any]
 ) -> None:
-    one.hosts(**receipts).machine("i-old", public_ip(0)).connect()
+    one.pool(**receipts).machine("i-old", public_ip(0)).connect()
     one.room.power_off("i-0")
     one.room.disk("i-0").make_host_key()
     one.room.power_on("i-0")
-    hosts = one.hosts(**receipts)
-    machine = hosts.machine("i-new", public_ip(0))
-    hosts.wait_for_ssh([machine], deadline=30)
+    pool = one.pool(**receipts)
+    machine = pool.machine("i-new", public_ip(0))
+    pool.wait_for_ssh([machine], deadline=30)
     assert machine.run(["true"]).code == 0
 
 

@@ -140,9 +140,9 @@ def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
     before = settings.read_text()
     settings.write_text(before + "AllowTcpForwarding no\n")
     one.room.reboot("i-1")
-    hosts = one.hosts()
-    machine = hosts.machine("i-1", public_ip(1))
-    hosts.wait_for_ssh([machine])
+    pool = one.pool()
+    machine = pool.machine("i-1", public_ip(1))
+    pool.wait_for_ssh([machine])
     with pytest.raises(RemoteError, match="forbids TCP forwarding"):
         machine.query_port(23, b"hello")
     settings.write_text(before)
@@ -151,13 +151,13 @@ def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
 
 def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
     clock = SystemClock()
-    hosts = MachinePool(one.config(), clock)
-    machines = [hosts.machine("i-0", public_ip(0))]
-    hosts.wait_for_ssh(machines)
+    pool = MachinePool(one.config(), clock)
+    machines = [pool.machine("i-0", public_ip(0))]
+    pool.wait_for_ssh(machines)
     threading.Timer(0.5, clock.stop).start()
     started = time.monotonic()
     with pytest.raises(Interrupted):
-        hosts.each(machines, lambda machine: machine.run(["sleep", "60"], timeout=120))
+        pool.each(machines, lambda machine: machine.run(["sleep", "60"], timeout=120))
     assert time.monotonic() - started < 5
 
 

@@ -49,16 +49,16 @@ def test_200_machines_take_little_longer_than_one(crowd: InProcessVmPool, config
     for index in range(COUNT):
         own = f"10.0.{index // 200}.{index % 200 + 1}"
         crowd.launch(f"i-{index}", private_ip=own, public_ip=address(index), seconds=SECONDS)
-    hosts = MachinePool(config)
-    machines = [hosts.machine(f"i-{index}", address(index)) for index in range(COUNT)]
+    pool = MachinePool(config)
+    machines = [pool.machine(f"i-{index}", address(index)) for index in range(COUNT)]
     before = threading.active_count()
-    hosts.wait_for_ssh(machines, deadline=60)
-    written = hosts.each(machines, lambda machine: machine.write("/etc/x.conf", "x", sudo=True))
+    pool.wait_for_ssh(machines, deadline=60)
+    written = pool.each(machines, lambda machine: machine.write("/etc/x.conf", "x", sudo=True))
     assert all(written)
     assert crowd.busy.peak > COUNT / 10, "two cores also do the work of all 200 servers"
     assert all(member.machine.disk.read("/etc/x.conf") == "x" for member in crowd.vms.values())
     assert threading.active_count() - before < 6 * COUNT
-    hosts.close()
+    pool.close()
 
 
 def test_one_slow_machine_holds_up_no_other(crowd: InProcessVmPool, config: Config) -> None:
@@ -70,13 +70,13 @@ def test_one_slow_machine_holds_up_no_other(crowd: InProcessVmPool, config: Conf
             public_ip=public_ip(index),
             boot=3 if index == 0 else 0,
         )
-    hosts = MachinePool(config, SystemClock(pace=0.1))
+    pool = MachinePool(config, SystemClock(pace=0.1))
 
     def reach(machine: Machine) -> None:
-        hosts.wait_for_ssh([machine])
+        pool.wait_for_ssh([machine])
         done[machine.id] = time.monotonic()
 
-    hosts.each([hosts.machine(f"i-{index}", public_ip(index)) for index in range(10)], reach)
+    pool.each([pool.machine(f"i-{index}", public_ip(index)) for index in range(10)], reach)
     assert max(done, key=lambda own: done[own]) == "i-0"
 
 

@@ -62,13 +62,13 @@ class World:
                 installers=lay,
             )
 
-    def hosts(self, **keys: Any) -> MachinePool:
-        """Return the hosts of a new run, without console outputs."""
+    def pool(self, **keys: Any) -> MachinePool:
+        """Return the pool of a new run, without console outputs."""
         return MachinePool(self.config(**keys), SystemClock(pace=0.1))
 
     def machine(self, index: int = 0, **keys: Any) -> Machine:
         """Return one machine in a new run."""
-        return self.hosts(**keys).machine(f"i-{index}", public_ip(index))
+        return self.pool(**keys).machine(f"i-{index}", public_ip(index))
 
     def context(self, count: int, *, shift: int = 0, **keys: Any) -> tuple[Context, list[str]]:
         """Return a context in which the ZooKeeper machines were found, and its notes.

@@ -20,7 +20,7 @@ from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
-from aws_setup.software.machines import machines
+from aws_setup.software.machines import machines_of
 from aws_setup.ssh import MachinePool
 
 MANAGER = "10.0.6.227"
@@ -107,7 +107,7 @@ class World:
         return Config(**defaults | keys)
 
     def context(self, **keys: Any) -> tuple[Context, MachinePool]:
-        """Return the context and the hosts of a new run in which the VMs were found."""
+        """Return the context and the pool of a new run in which the VMs were found."""
         config = self.config(**keys)
         clock = SystemClock(pace=0.05)
         ec2 = SimpleNamespace(
@@ -125,9 +125,9 @@ class World:
         for step in dict.fromkeys(vm.step for vm in self.vms):
             there = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": there})
-        hosts = MachinePool(config, clock)
-        hosts.wait_for_ssh(machines(ctx, hosts, *dict.fromkeys(vm.step for vm in self.vms)))
-        return ctx, hosts
+        pool = MachinePool(config, clock)
+        pool.wait_for_ssh(machines_of(ctx, pool, *dict.fromkeys(vm.step for vm in self.vms)))
+        return ctx, pool
 
     def _described(self, vm: Vm) -> dict[str, str]:
         return {

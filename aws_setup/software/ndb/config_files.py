@@ -1,4 +1,4 @@
-"""config.ini and my.cnf: the pure text of MySQL NDB's configuration, and reading it back."""
+"""config.ini and my.cnf: writing, parsing and comparing MySQL NDB's configuration, as text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ MANAGER_DATA = "/var/lib/mysql-cluster"
 NODE_DATA = "/usr/local/mysql/data"
 
 MANAGER_ID = 1
+MANAGER_LOG = f"{MANAGER_DATA}/ndb_{MANAGER_ID}_cluster.log"
 FIRST_NODE_ID = 2
 REPLICAS = 2
 
-NODES = 255
-"""Nodes of a cluster in all: NDB 8.0's greatest node id."""
+MAX_NODES = 255
+"""Nodes of a cluster in total: NDB 8.0's highest node id."""
 
 FIXED = {
     "NoOfReplicas": str(REPLICAS),
@@ -39,10 +40,10 @@ FIXED = {
     "MaxNoOfTriggers": "768",
     "LockPagesInMainMemory": "1",
 }
-"""λFS's own figures for every data node, whatever its size."""
+"""λFS's settings for every data node, independent of its size."""
 
-IN_PLACE = frozenset({"DataMemory", "SharedGlobalMemory"})
-"""Figures that a rolling restart changes; any other wants the data nodes' files made anew."""
+CHANGEABLE = frozenset({"DataMemory", "SharedGlobalMemory"})
+"""Settings that a rolling restart changes; others need re-created data node files."""
 
 _HEAD = "# Written by the λFS AWS setup, which writes it again when the configuration changes.\n"
 
@@ -60,15 +61,15 @@ def nodes(addresses: Sequence[str]) -> list[NdbNode]:
     return [NdbNode(FIRST_NODE_ID + index, address) for index, address in enumerate(addresses)]
 
 
-def config_ini(manager: str, members: Sequence[NdbNode], figures: NdbSizing) -> str:
+def config_ini(manager: str, data_nodes: Sequence[NdbNode], sizes: NdbSizing) -> str:
     """Return config.ini of a cluster: one manager, its data nodes, and API nodes up to 255."""
-    sizes = {
-        "NumCPUs": str(figures.cpus),
-        "DataMemory": figures.data_memory,
-        "SharedGlobalMemory": figures.shared_global_memory,
+    sizing_values = {
+        "NumCPUs": str(sizes.cpus),
+        "DataMemory": sizes.data_memory,
+        "SharedGlobalMemory": sizes.shared_global_memory,
     }
     parts = [
-        _section("ndbd default", FIXED | sizes),
+        _section("ndbd default", FIXED | sizing_values),
         _section(
             "ndb_mgmd",
             {"NodeId": str(MANAGER_ID), "HostName": manager, "DataDir": MANAGER_DATA},
@@ -76,14 +77,14 @@ def config_ini(manager: str, members: Sequence[NdbNode], figures: NdbSizing) -> 
     ]
     parts += [
         _section("ndbd", {"NodeId": str(node.id), "HostName": node.address, "DataDir": NODE_DATA})
-        for node in members
+        for node in data_nodes
     ]
-    applications = NODES - 1 - len(members)
+    applications = MAX_NODES - 1 - len(data_nodes)
     return _HEAD + "\n".join(parts) + "\n" + "[api]\n" * applications
 
 
 def my_cnf(manager: str) -> str:
-    """Return my.cnf, the same on the manager and on every data node."""
+    """Return my.cnf, which is the same on the manager and on every data node."""
     return (
         _HEAD
         + "[mysqld]\nndbcluster\n\n"
@@ -97,7 +98,7 @@ def _section(name: str, values: dict[str, str]) -> str:
 
 
 def parse(text: str) -> list[tuple[str, dict[str, str]]]:
-    """Return config.ini's sections in their order, each a name and its values."""
+    """Return the sections of config.ini in their order, each a name and its values."""
     sections: list[tuple[str, dict[str, str]]] = []
     for raw in text.splitlines():
         line = raw.split("#")[0].strip()
@@ -110,7 +111,7 @@ def parse(text: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def differences(has: str, wants: str) -> dict[str, tuple[str, str]]:
-    """Return what differs between two config.ini: name -> (value now, value wanted).
+    """Return what differs between two config.ini: name -> (current value, desired value).
 
     The data nodes' addresses count as one value named "data nodes".
     """
@@ -125,15 +126,15 @@ def differences(has: str, wants: str) -> dict[str, tuple[str, str]]:
 
 def _values(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    members = []
+    data_nodes = []
     for name, values in parse(text):
         if name == "ndbd default":
             found |= values
         elif name == "ndb_mgmd":
             found["manager"] = values.get("HostName", "")
         elif name == "ndbd":
-            members.append(values.get("HostName", ""))
-    return found | {"data nodes": ", ".join(members)}
+            data_nodes.append(values.get("HostName", ""))
+    return found | {"data nodes": ", ".join(data_nodes)}
 
 
 GIB_PER_CPU = {"c": 2, "m": 4, "r": 8}
@@ -145,7 +146,7 @@ _CPUS = {"medium": 1, "large": 2, "xlarge": 4}
 
 @dataclass(frozen=True)
 class NdbSizing:
-    """What a data node may use; memory as config.ini writes it."""
+    """The CPUs and memory that a data node uses; memory in config.ini's notation."""
 
     cpus: int
     data_memory: str
@@ -153,15 +154,18 @@ class NdbSizing:
 
 
 def sizing(config: Config) -> NdbSizing:
-    """Return the figures of the data nodes: those of the configuration, else the type's share.
+    """Return the sizes of the data nodes: as configured, else a share of the instance type's.
 
-    An r5.4xlarge (16 vCPUs, 128 GiB) comes to λFS's own 16, 8G and 512M.
+    For an r5.4xlarge (16 vCPUs, 128 GiB) they are those of λFS: 16, 8G and 512M.
 
     Raises:
-        Refused: the type's size is not known from its name and some figure is not set.
+        Refused: the memory of the type is unknown and some size is not configured.
     """
-    chosen = (config.ndb_num_cpus, config.ndb_data_memory, config.ndb_shared_global_memory)
-    cpus, data, shared = chosen
+    cpus, data, shared = (
+        config.ndb_num_cpus,
+        config.ndb_data_memory,
+        config.ndb_shared_global_memory,
+    )
     if cpus and data and shared:
         return NdbSizing(cpus, data, shared)
     type_cpus, memory = _capacity(config.ndb_datanode_instance_type)
@@ -177,8 +181,8 @@ def _capacity(instance_type: str) -> tuple[int, float]:
     found = _TYPE.match(instance_type)
     if not found:
         raise Refused(
-            f"the memory of {instance_type} is not known",
-            "MySQL NDB's figures follow the instance type, and its name does not tell its size",
+            f"the memory of {instance_type} is unknown",
+            "MySQL NDB's sizes depend on the instance type, and its name does not show it",
             "set ndb_num_cpus, ndb_data_memory and ndb_shared_global_memory",
         )
     family, size, multiple = found.groups()

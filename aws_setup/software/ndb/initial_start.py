@@ -1,8 +1,8 @@
-"""Whether `--initial` may be used: the evidence on the machines, and the decision, which is pure.
+"""Whether `--initial` may be used: the evidence on the machines, and the decision from it.
 
-Each machine of a cluster carries a marker. The manager's is written before the first start
-(`begun`) and says `complete` once every data node was seen started; before that the cluster never
-held data. A data node's marker is written just before its own first start.
+Each machine of a cluster has a marker file. The manager's is written before the first start
+(`begun`) and says `complete` once all data nodes have been started; before that the cluster has
+never held data. A data node's marker is written just before its own first start.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NODE_MARKER = f"{NODE_DATA}/{MARKER}"
 
 
 class InitStage(StrEnum):
-    """How far a cluster came in its first start, as its manager's marker says."""
+    """The progress of a cluster's first start, from its manager's marker."""
 
     NEW = "new"
     BEGUN = "begun"
@@ -30,9 +30,9 @@ class InitStage(StrEnum):
 
 @dataclass(frozen=True)
 class InitMarker:
-    """A marker's content: the cluster's own id, the machine it was written on, and the stage.
+    """A marker's content: the cluster's id, the machine it was written on, and the stage.
 
-    A marker made by hand is empty: it says `complete`, for any cluster and any machine.
+    An empty marker, created by hand, means `complete` for any cluster and any machine.
     """
 
     cluster: str = ""
@@ -46,10 +46,10 @@ class InitMarker:
 
 
 def read_marker(text: str | None) -> InitMarker | None:
-    """Return a marker from its file's text; None when there is no file.
+    """Return a marker from its file's text; None when the file does not exist.
 
     Raises:
-        SetupError: the file is there and cannot be read as a marker.
+        SetupError: the file exists and is not a marker.
     """
     if text is None:
         return None
@@ -61,13 +61,13 @@ def read_marker(text: str | None) -> InitMarker | None:
     except (ValueError, KeyError, TypeError):
         raise SetupError(
             f"an NDB machine's marker {MARKER} is damaged",
-            f"it reads {text[:60]!r}, so nobody can say whether the cluster holds data",
-            f"if it holds data, empty the file with `sudo truncate -s 0 …/{MARKER}`",
+            f"it contains {text[:60]!r}: whether the cluster holds data is unknown",
+            f"empty the file if the cluster holds data: `sudo truncate -s 0 …/{MARKER}`",
         ) from None
 
 
 class DataFiles(StrEnum):
-    """What a data node's disk holds: nothing, files as old as its image, or files of its own."""
+    """The data files on a data node's disk: none, as old as its image, or written since."""
 
     NONE = "none"
     IMAGE = "image"
@@ -76,7 +76,7 @@ class DataFiles(StrEnum):
 
 @dataclass(frozen=True)
 class NodeEvidence:
-    """What a data node's machine shows: marker, files, and whether ndbmtd runs."""
+    """The evidence on a data node's machine: marker, data files, and whether ndbmtd runs."""
 
     machine: str
     name: str
@@ -86,7 +86,7 @@ class NodeEvidence:
 
 
 def stage_of(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence]) -> InitStage:
-    """Return how far the cluster came; a lost manager marker is made up for by the data nodes'."""
+    """Return the cluster's stage; the data nodes' markers replace a lost manager marker."""
     if manager:
         return manager.stage
     return InitStage.COMPLETE if any(node.marker for node in nodes.values()) else InitStage.NEW
@@ -96,13 +96,15 @@ def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence])
     """Return the ids of the data nodes whose next start must be with --initial.
 
     Raises:
-        SetupError: it cannot be told for certain that nothing would be lost.
+        SetupError: it is not certain that no data would be lost.
     """
     stage = stage_of(manager, nodes)
-    doubts = [doubt for node in nodes.values() for doubt in _doubts(stage, manager, node)]
-    if doubts:
-        error = SetupError(doubts[0].what, doubts[0].why, doubts[0].hint)
-        error.problems = tuple(doubts)
+    conflicts = [
+        conflict for node in nodes.values() for conflict in _conflicts(stage, manager, node)
+    ]
+    if conflicts:
+        error = SetupError(conflicts[0].what, conflicts[0].why, conflicts[0].hint)
+        error.problems = tuple(conflicts)
         raise error
     if stage is InitStage.COMPLETE:
         return frozenset()
@@ -110,46 +112,46 @@ def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence])
 
 
 def _initialised(node: NodeEvidence) -> bool:
-    """Tell whether the first start took place: marked, and files written or the process up."""
+    """Tell whether the first start happened: a marker, and data files or a running process."""
     return node.marker is not None and (node.files is DataFiles.OWN or node.running)
 
 
-def _doubts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
+def _conflicts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
     if node.marker:
-        return _foreign(manager, node)
+        return _marker_conflicts(manager, node)
     if stage is InitStage.COMPLETE:
         return [
             Problem(
                 f"{node.name} has never been part of this NDB cluster, which holds data",
-                "it replaces another machine, and only `ndbmtd --initial` lets it copy its peer",
-                "while its peer runs: start it once by hand with `sudo /usr/local/bin/ndbmtd "
-                f"--initial`, then `sudo touch {NODE_MARKER}`, and run this again",
+                "it replaces another machine, and only `ndbmtd --initial` copies its peer's data",
+                "run `sudo /usr/local/bin/ndbmtd --initial` on it once while its peer is running, "
+                f"then `sudo touch {NODE_MARKER}`, then the same command again",
             )
         ]
     if node.files is DataFiles.OWN or node.running:
         return [
             Problem(
-                f"{node.name} holds NDB data that this setup did not make",
-                "starting the cluster anew with --initial would destroy it",
-                f"to keep it: `sudo touch {NODE_MARKER}` on every data node and {MANAGER_MARKER} "
-                f"on the manager; to lose it: stop ndbmtd and remove {NODE_DATA}/ndb_*_fs",
+                f"{node.name} holds NDB data that this deployment did not create",
+                "a first start of the cluster with --initial would destroy it",
+                f"run `sudo touch {NODE_MARKER}` on every data node and {MANAGER_MARKER} on the "
+                f"manager to keep it; or stop ndbmtd and remove {NODE_DATA}/ndb_*_fs to lose it",
             )
         ]
     return []
 
 
-def _foreign(manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
+def _marker_conflicts(manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
     marker = node.marker or InitMarker()
-    mine = marker.machine in {"", node.machine}
-    same = not manager or not manager.cluster or marker.cluster in {"", manager.cluster}
-    if mine and same:
+    same_machine = marker.machine in {"", node.machine}
+    same_cluster = not manager or not manager.cluster or marker.cluster in {"", manager.cluster}
+    if same_machine and same_cluster:
         return []
-    what = "another machine" if not mine else "another NDB cluster"
+    what = "another machine" if not same_machine else "another NDB cluster"
     return [
         Problem(
-            f"{node.name} carries the marker of {what}",
-            "its image was made from a machine that held data, or its disk was moved here",
-            f"if that data may go, remove {NODE_MARKER} and {NODE_DATA}/ndb_*_fs on it; "
-            f"if not, `sudo truncate -s 0 {NODE_MARKER}`",
+            f"{node.name} has the marker of {what}",
+            "its image was created from a machine that held data, or its disk was moved here",
+            f"remove {NODE_MARKER} and {NODE_DATA}/ndb_*_fs on it to lose that data; "
+            f"or run `sudo truncate -s 0 {NODE_MARKER}` to keep it",
         )
     ]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
-from aws_setup.software.machines import SERVICES_DOWN, any_stopped, machines_exist
+from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
+from aws_setup.software.ndb.config_files import NODE_DATA
 from aws_setup.software.ndb.initial_start import InitStage
 from aws_setup.ssh import MachinePool
 
@@ -18,65 +19,68 @@ MYSQLADMIN = "/usr/local/mysql/bin/mysqladmin"
 
 @dataclass(frozen=True)
 class MysqlServer(Step):
-    """mysqld on the manager, answering and connected to the cluster."""
+    """mysqld on the manager, answering and connected to the cluster.
 
-    hosts: MachinePool
+    There is nothing to delete: it is on the manager's disk.
+    """
+
+    pool: MachinePool
     name: str = "mysqld"
     needs: tuple[str, ...] = ("ndb storage",)
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Ask the manager; None when the cluster never came up, so that mysqld had no use."""
+        """Inspect mysqld; None when the cluster has never started, so that it has not either."""
         if "ndb storage" not in ctx.found or not machines_exist(ctx, MACHINES):
             return None
-        members = NdbCluster(ctx, self.hosts)
-        if any_stopped(members.all):
-            return Found(members.manager.id, "stopped", drift=(SERVICES_DOWN,))
-        marker = members.marker()
+        cluster = NdbCluster(ctx, self.pool)
+        if any_stopped(cluster.all):
+            return Found(cluster.manager.id, "stopped", drift=(SERVICES_STOPPED,))
+        marker = cluster.marker()
         if marker is None or marker.stage is not InitStage.COMPLETE:
             return None
-        return _found(members)
+        return _found(cluster)
 
     def create(self, ctx: Context) -> Found:
-        """Start mysqld where it does not run."""
-        members = NdbCluster(ctx, self.hosts)
-        if not _answers(members):
-            members.manager.run([MYSQL_SERVER, "start"], sudo=True, timeout=300)
-        return Found(members.manager.id, "starting", ready=False)
+        """Start mysqld unless it is running."""
+        cluster = NdbCluster(ctx, self.pool)
+        if not _answers(cluster):
+            cluster.manager.run([MYSQL_SERVER, "start"], sudo=True, timeout=300)
+        return Found(cluster.manager.id, "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when mysqld answers and is connected to the cluster."""
-        members = NdbCluster(ctx, self.hosts)
+        cluster = NdbCluster(ctx, self.pool)
         return wait_until(
-            f"mysqld on {members.manager.name} is connected to NDB",
-            lambda: _probe(members),
+            f"mysqld on {cluster.manager.name} is connected to NDB",
+            lambda: _probe(cluster),
             clock=ctx.clock,
             deadline=300,
             pause=3,
             note=ctx.note,
-            hint="look into /usr/local/mysql/data/*.err on the NDB manager",
+            hint=f"check {NODE_DATA}/*.err on the NDB manager, then run the same command again",
         )
 
 
-def _answers(members: NdbCluster) -> bool:
-    """Tell whether mysqld runs: `mysqladmin ping` ends with 0 even when it denies access."""
+def _answers(cluster: NdbCluster) -> bool:
+    """Tell whether mysqld is running: `mysqladmin ping` exits with 0 even if access is denied."""
     ping = [MYSQLADMIN, "--no-defaults", "--connect-timeout=5", "ping"]
-    return members.manager.run(ping, check=False, repeatable=True).code == 0
+    return cluster.manager.run(ping, check=False, repeatable=True).code == 0
 
 
-def _connected(members: NdbCluster) -> bool:
-    shown = members.show()
-    return shown is not None and shown.application_at(members.manager.private_ip)
+def _connected(cluster: NdbCluster) -> bool:
+    status = cluster.status()
+    return status is not None and status.application_at(cluster.manager.private_ip)
 
 
-def _found(members: NdbCluster) -> Found:
-    up = _answers(members)
-    joined = up and _connected(members)
-    state = "running" if joined else "not connected to NDB" if up else "down"
-    drift = () if up else (Drift("mysqld", "down", "running"),)
-    return Found(members.manager.id, state, {"mysqld": state}, drift, ready=joined)
+def _found(cluster: NdbCluster) -> Found:
+    running = _answers(cluster)
+    connected = running and _connected(cluster)
+    state = "running" if connected else "not connected to NDB" if running else "down"
+    drift = () if running else (Drift("mysqld", "down", "running"),)
+    return Found(cluster.manager.id, state, {"mysqld": state}, drift, ready=connected)
 
 
-def _probe(members: NdbCluster) -> Found | Pending:
-    found = _found(members)
+def _probe(cluster: NdbCluster) -> Found | Pending:
+    found = _found(cluster)
     return found if found.ready else Pending(found.state)

@@ -1,4 +1,4 @@
-"""What `ndb_mgm -e show` prints, read: which nodes are there, and how far each has come."""
+"""The parser of `ndb_mgm -e show`: the nodes of the cluster and their states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NODE = re.compile(r"^id=(\d+)\s*(?:@(\S+))?\s*\((.*)\)\s*$")
 
 
 class NodeState(StrEnum):
-    """How far a data node has come."""
+    """The state of a data node."""
 
     STARTED = "started"
     STARTING = "starting"
@@ -32,13 +32,13 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """What `show` says: the data nodes, and the applications that are connected (mysqld too)."""
+    """The output of `show`: data nodes, and connected applications (mysqld is one)."""
 
     data_nodes: tuple[NodeStatus, ...]
     applications: tuple[NodeStatus, ...]
 
     def state(self, node_id: int) -> NodeState:
-        """Return a data node's state; one that the manager does not know is not connected."""
+        """Return a data node's state; one that the manager does not list is not connected."""
         states = {node.id: node.state for node in self.data_nodes}
         return states.get(node_id, NodeState.ABSENT)
 
@@ -48,30 +48,30 @@ class ClusterStatus:
 
 
 def parse_show(text: str) -> ClusterStatus:
-    """Return what `ndb_mgm -e show` printed.
+    """Parse the output of `ndb_mgm -e show`.
 
     Raises:
-        SetupError: the text is not its output.
+        SetupError: the text is not such an output.
     """
     sections: dict[str, list[NodeStatus]] = {}
     current: list[NodeStatus] | None = None
     for line in text.splitlines():
-        if head := _SECTION.match(line):
-            current = sections.setdefault(head[1], [])
+        if header := _SECTION.match(line):
+            current = sections.setdefault(header[1], [])
         elif (node := _NODE.match(line)) and current is not None:
-            current.append(_shown(node))
+            current.append(_node_status(node))
     if "ndbd(NDB)" not in sections:
         raise SetupError(
             "ndb_mgm -e show printed no list of data nodes",
             text.strip().splitlines()[-1] if text.strip() else "it printed nothing",
-            "run `/usr/local/bin/ndb_mgm -e show` on the NDB manager and look what it says",
+            "run `/usr/local/bin/ndb_mgm -e show` on the NDB manager and check its output",
         )
     api = sections.get("mysqld(API)", [])
     connected = tuple(node for node in api if node.state is not NodeState.ABSENT)
     return ClusterStatus(tuple(sections["ndbd(NDB)"]), connected)
 
 
-def _shown(found: re.Match[str]) -> NodeStatus:
+def _node_status(found: re.Match[str]) -> NodeStatus:
     words = [word.strip() for word in found[3].split(",")]
     if "not connected" in words:
         return NodeStatus(int(found[1]), "", NodeState.ABSENT)

@@ -1,4 +1,4 @@
-"""The database user of HopsFS and λFS, and its password: given, kept in a file, or made."""
+"""The database user of HopsFS and λFS, and its password: configured, stored or generated."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aws_setup.software.sql.client import DENIED, Mysql, SqlError, literal
 
 PASSWORD_KEY = "database user"
 PASSWORD_HOSTS = ("%", "localhost")
-"""From where the user may come; an anonymous user of the image would stand before '%' alone."""
+"""The user's hosts; with '%' alone an anonymous user of the image would take precedence."""
 
 
 def known_password(config: Config) -> str | None:
-    """Return the configured password, else the kept one, else None."""
+    """Return the configured password, else the stored one, else None."""
     if config.ndb_password:
         return config.ndb_password.get_secret_value()
     try:
@@ -29,28 +29,27 @@ def known_password(config: Config) -> str | None:
         return None
 
 
-def ensure_account(config: Config, root: Mysql, *, foreign: bool) -> Mysql:
-    """Return the client as the database user, which is made or given its password.
+def ensure_account(config: Config, root: Mysql, *, preexisting: bool) -> Mysql:
+    """Create the database user or set its password, and return its client.
 
     Args:
-        config: the user's name, its password, and the database that it gets.
-        root: the client as root.
-        foreign: the user was there before this setup first ran.
+        config: the user's name, password and database.
+        root: the client of root.
+        preexisting: the user existed before the first run of this setup.
 
     Raises:
-        SetupError: the user has a password that nobody told us.
+        SetupError: the user has a password that is neither configured nor stored.
     """
     password = known_password(config)
     entry = migrations.read_applied(root).get(PASSWORD_KEY)
-    ours = entry is not None and entry.state is migrations.MigrationState.DONE
+    created_here = entry is not None and entry.state is migrations.MigrationState.DONE
     if password is not None and _authenticates(Mysql(root.machine, config.ndb_user, password)):
         _grant(config, root)
-    elif exists(config, root) and (ours or (foreign and not config.ndb_password)):
+    elif user_exists(config, root) and (created_here or (preexisting and not config.ndb_password)):
         raise SetupError(
             f"the database user {config.ndb_user} has another password",
-            "it was given one before, and neither the configuration nor "
-            f"{ndb_password_path(config)} has it",
-            "set LAMBDA_FS_NDB_PASSWORD to it, or change it there with ALTER USER",
+            f"it is neither configured nor in {ndb_password_path(config)}",
+            "set LAMBDA_FS_NDB_PASSWORD to it, or change it in the database with ALTER USER",
         )
     else:
         password = password or _new_password(config)
@@ -61,8 +60,8 @@ def ensure_account(config: Config, root: Mysql, *, foreign: bool) -> Mysql:
     return Mysql(root.machine, config.ndb_user, password or "")
 
 
-def exists(config: Config, root: Mysql) -> bool:
-    """Tell whether the database user is there."""
+def user_exists(config: Config, root: Mysql) -> bool:
+    """Tell whether the database user exists."""
     return bool(root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};"))
 
 
@@ -77,8 +76,8 @@ def _authenticates(user: Mysql) -> bool:
 
 
 def _new_password(config: Config) -> str:
-    """Make a password and keep it before anything uses it."""
-    # MySQL's default policy wants each kind of character.
+    """Generate a password and store it before it is used."""
+    # MySQL's default policy requires each class of characters.
     password = secrets.token_urlsafe(24) + "-Aa1"
     write_private(ndb_password_path(config), password + "\n")
     return password
@@ -97,12 +96,12 @@ def _set_password(config: Config, root: Mysql, password: str) -> None:
 
 
 def _grant(config: Config, root: Mysql) -> None:
-    names = [f"{literal(config.ndb_user)}@{literal(place)}" for place in PASSWORD_HOSTS]
-    there = {
+    names = [f"{literal(config.ndb_user)}@{literal(host)}" for host in PASSWORD_HOSTS]
+    existing = {
         row[0]
         for row in root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};")
     }
-    wanted = [name for name, place in zip(names, PASSWORD_HOSTS, strict=True) if place in there]
+    wanted = [name for name, host in zip(names, PASSWORD_HOSTS, strict=True) if host in existing]
     root.run(
         "".join(
             f"GRANT ALL PRIVILEGES ON `{database}`.* TO {name};\n"
@@ -114,13 +113,13 @@ def _grant(config: Config, root: Mysql) -> None:
 
 @dataclass(frozen=True)
 class PasswordFile(Step):
-    """The generated password on this computer, which goes when the database goes."""
+    """The generated password on this computer; destroy deletes it with the database."""
 
     name: str = "database password"
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the file, None when there is none."""
+        """Return the file, None when it does not exist."""
         path = ndb_password_path(ctx.config)
         return Found(str(path)) if path.exists() else None
 
@@ -129,5 +128,5 @@ class PasswordFile(Step):
         return Found(str(ndb_password_path(ctx.config)))
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Remove the file."""
+        """Delete the file."""
         ndb_password_path(ctx.config).unlink(missing_ok=True)

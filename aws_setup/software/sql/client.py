@@ -1,4 +1,4 @@
-"""The mysql client on the NDB manager: its password in an option file that lives as long as it."""
+"""The mysql client on the NDB manager, with its password in a temporary option file."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ program=$2
 shift 2
 "$program" --defaults-file="$file" "$@"
 """
-"""Arguments: length of the option file, program, its arguments. Takes option file and SQL on stdin.
+"""Arguments: length of the option file, program, its arguments. Stdin: option file, then SQL.
 
-The option file has mode 0600 and goes however this ends, also when the connection breaks.
+The option file has mode 0600 and is deleted in any case, also when the connection is lost.
 """
 
 _ERROR = re.compile(r"^ERROR (\d+)[^:]*: (.*)$", re.MULTILINE)
 
 
 class SqlError(SetupError):
-    """The server refused a statement; `code` is MySQL's error number, 0 when it gave none."""
+    """A statement failed; `code` is MySQL's error number, 0 when there is none."""
 
     def __init__(self, machine: str, *, code: int, message: str) -> None:
         super().__init__(f"{machine}: mysql ended with an error", message, _fix(code))
@@ -43,25 +43,25 @@ class SqlError(SetupError):
 
 def _fix(code: int) -> str:
     if code == DENIED:
-        return "set ndb_root_password or ndb_password (LAMBDA_FS_NDB_…) to the password it has"
+        return "set ndb_root_password or ndb_password (LAMBDA_FS_NDB_…) to the user's password"
     if code in {1005, 1114, 1297, 1028}:
-        return "look at `ndb_mgm -e show` and at the disks of the data nodes, then run it again"
-    return "mend the cause on the NDB manager, then run the same command again"
+        return "check `ndb_mgm -e show` and the data nodes' disks, then run the same command again"
+    return "fix the cause on the NDB manager, then run the same command again"
 
 
 @dataclass(frozen=True)
 class Mysql:
-    """The client as one database user; the password is in no command line and in no log."""
+    """The client for one database user; the password is in no command line and in no log."""
 
     machine: Machine
     user: str
     password: str = field(default="", repr=False)
 
     def run(self, sql: str, *, database: str = "", timeout: float = 120) -> list[list[str]]:
-        """Run statements up to the first error and return the rows they gave.
+        """Run statements up to the first error and return their rows.
 
         Raises:
-            SqlError: the server refused one, or is not there.
+            SqlError: a statement failed, or the server does not answer.
         """
         options = self.options()
         names = [database] if database else []
@@ -70,7 +70,7 @@ class Mysql:
                 *("sh", "-c", _SCRIPT, "lambda-fs", str(len(options.encode())), MYSQL),
                 *("--batch", "--skip-column-names", "--default-character-set=utf8mb4", *names),
             ],
-            # Images whose root is let in by the system's user, without a password, want that user.
+            # Some images authenticate MySQL's root by the system's root user, without a password.
             sudo=self.user == ROOT,
             stdin=options + sql,
             timeout=timeout,
@@ -89,10 +89,10 @@ class Mysql:
 
 
 def _quoted(text: str) -> str:
-    """Return a value as an option file has it."""
+    """Return a value quoted for an option file."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL writes it."""
+    """Return a text as an SQL string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

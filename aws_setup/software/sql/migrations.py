@@ -1,4 +1,4 @@
-"""The books: a table in the database that says which scripts ran, how far, and with which text."""
+"""The table of applied scripts in the database: which ones, how many statements, which text."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
   changed TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
 ) ENGINE=NDBCLUSTER;
 """
-"""In the cluster and not on the manager's disk, so that it lives exactly as long as the data."""
+"""An NDB table, not one on the manager's disk, so that it exists exactly as long as the data."""
 
 HOLD_LOCK = f"DO GET_LOCK('{DATABASE}', 60)"
-"""The statement with which a session that runs a script says so, until it ends.
+"""The statement that locks until the session that runs a script ends.
 
-mysql goes on with what it was sent when its SSH connection breaks, for as long as that takes.
+When its SSH connection is lost, mysql still executes all statements that it has received.
 """
 
 LOCK_TIMEOUT_SECONDS = 3000
-"""Seconds that a run waits for the session of an earlier one."""
+"""Seconds that a run waits for the session of an earlier run."""
 
 
 class MigrationState(StrEnum):
-    """How far a script came; a running one was interrupted when nobody runs it."""
+    """The state of a script; `running` without a session means that it was interrupted."""
 
     RUNNING = "running"
     FAILED = "failed"
@@ -44,7 +44,7 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True)
 class AppliedScript:
-    """How many of a script's statements have run, and the SHA-256 of those."""
+    """The number of a script's statements that have been executed, and their SHA-256."""
 
     state: MigrationState
     statements: int
@@ -52,33 +52,33 @@ class AppliedScript:
 
 
 def create_table(root: Mysql) -> dict[str, AppliedScript]:
-    """Make the books when there are none, and return what they say."""
+    """Create the table unless it exists, and return its entries."""
     root.run(_CREATE)
     return read_applied(root)
 
 
 def wait_for_earlier(root: Mysql, *, note: Callable[[str], None]) -> None:
-    """Return when no session of an earlier run, whose connection broke, runs a script any more.
+    """Return when no session of an earlier run, which lost its connection, runs a script any more.
 
     Raises:
-        SetupError: one still does after 50 minutes.
+        SetupError: one is still running after 50 minutes.
     """
     if root.run(f"SELECT IS_FREE_LOCK('{DATABASE}');") == [["1"]]:
         return
     note("waiting for the statements that an earlier run has sent")
-    got = root.run(
+    answer = root.run(
         f"SELECT GET_LOCK('{DATABASE}', {LOCK_TIMEOUT_SECONDS});", timeout=LOCK_TIMEOUT_SECONDS + 60
     )
-    if got != [["1"]]:
+    if answer != [["1"]]:
         raise SetupError(
             f"{root.machine}: an earlier run's SQL script is still being executed",
             f"its session did not end in {LOCK_TIMEOUT_SECONDS // 60} minutes",
-            "see SHOW PROCESSLIST on the NDB manager; when it has ended, run the same command",
+            "wait until SHOW PROCESSLIST on the NDB manager no longer has it, then run this again",
         )
 
 
 def read_applied(root: Mysql) -> dict[str, AppliedScript]:
-    """Return what the books say; nothing when there are none."""
+    """Return the entries of the table; none when it does not exist."""
     try:
         rows = root.run(f"SELECT name, state, statements, sha256 FROM {TABLE};")
     except SqlError as error:
@@ -92,7 +92,7 @@ def read_applied(root: Mysql) -> dict[str, AppliedScript]:
 
 
 def record_sql(name: str, entry: AppliedScript) -> str:
-    """Return the statement that writes an entry, without its delimiter."""
+    """Return the statement that writes an entry, without delimiter."""
     values = (literal(name), literal(entry.state), str(entry.statements), literal(entry.sha256))
     return f"REPLACE INTO {TABLE} (name, state, statements, sha256) VALUES ({', '.join(values)})"
 

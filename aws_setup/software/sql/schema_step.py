@@ -1,4 +1,4 @@
-"""The step that makes the database user and runs HopsFS's and λFS's scripts, each once."""
+"""The step that creates the database user and runs HopsFS's and λFS's scripts, each once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
-from aws_setup.software.machines import machines
-from aws_setup.software.sql.account import PASSWORD_KEY, ensure_account, exists
+from aws_setup.software.machines import machines_of
+from aws_setup.software.sql.account import PASSWORD_KEY, ensure_account, user_exists
 from aws_setup.software.sql.client import ROOT, Mysql
 from aws_setup.software.sql.migrations import (
     AppliedScript,
@@ -23,57 +23,69 @@ from aws_setup.software.sql.scripts import CREATE_USER, Script, execute, load
 from aws_setup.ssh import MachinePool
 
 NAME = "ndb tables"
-SKIPPED_WITHOUT_SCRIPTS = "ndb_sql_scripts_dir names no folder with HopsFS's and λFS's SQL scripts"
+SKIPPED_WITHOUT_SCRIPTS = "ndb_sql_scripts_dir is not set (HopsFS's and λFS's SQL scripts)"
 
 
-def root_client(ctx: Context, hosts: MachinePool) -> Mysql | None:
-    """Return the mysql client as root on the NDB manager; None while mysqld is not usable."""
+def root_client(ctx: Context, pool: MachinePool) -> Mysql | None:
+    """Return the mysql client of root on the NDB manager; None while mysqld is not usable."""
     server = ctx.found.get("mysqld")
-    managers = machines(ctx, hosts, "ndb manager")
+    managers = machines_of(ctx, pool, "ndb manager")
     if server is None or server.drift or not server.ready or not managers:
         return None
     secret = ctx.config.ndb_root_password
     return Mysql(managers[0], ROOT, secret.get_secret_value() if secret else "")
 
 
+def mysqld_down() -> SetupError:
+    """Return the error of a database that cannot be used yet."""
+    return SetupError(
+        "mysqld is not running",
+        "the step mysqld has not succeeded",
+        "run `create` again: it starts mysqld",
+    )
+
+
 @dataclass(frozen=True)
 class SchemaStep(Step):
-    """The database user and every table, made by the scripts of ndb_sql_scripts_dir."""
+    """The database user and all tables, created by the scripts in ndb_sql_scripts_dir.
 
-    hosts: MachinePool
+    There is nothing to delete: the tables are in the cluster.
+    """
+
+    pool: MachinePool
     name: str = NAME
     needs: tuple[str, ...] = (ssh_access.NAME, "mysqld")
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Ask the books which scripts have run; a changed one that has is a conflict."""
+        """Read which scripts have been applied; one that has changed since is a conflict."""
         if not ctx.config.ndb_sql_scripts_dir:
             return Found("", skipped=SKIPPED_WITHOUT_SCRIPTS)
         scripts = load(ctx.config.ndb_sql_scripts_dir)
         if "mysqld" not in ctx.found:
             return None
-        root = root_client(ctx, self.hosts)
+        root = root_client(ctx, self.pool)
         if root is None:
             return Found("", "unknown", drift=(Drift("mysqld", "down", "running"),))
         entries = read_applied(root)
         return _found(ctx, scripts, entries) if entries else None
 
     def create(self, ctx: Context) -> Found:
-        """Make the database and its user, then run every script that has not run to its end."""
+        """Create the database and its user, then run every script that is not complete."""
         config = ctx.config
         scripts = load(config.ndb_sql_scripts_dir or "")
-        root = root_client(ctx, self.hosts)
+        root = root_client(ctx, self.pool)
         if root is None:
-            raise SetupError("mysqld does not run", "its step has not ended well", "run it again")
+            raise mysqld_down()
         wait_for_earlier(root, note=ctx.note)
         entries = create_table(root)
-        foreign = (
-            PASSWORD_KEY not in entries and CREATE_USER not in entries and exists(config, root)
+        preexisting = (
+            PASSWORD_KEY not in entries and CREATE_USER not in entries and user_exists(config, root)
         )
-        users = [script for script in scripts if script.name == CREATE_USER and not foreign]
+        users = [script for script in scripts if script.name == CREATE_USER and not preexisting]
         self._run(ctx, users, root, root)
         root.run(f"CREATE DATABASE IF NOT EXISTS `{config.ndb_database}`;")
-        user = ensure_account(config, root, foreign=foreign)
+        user = ensure_account(config, root, preexisting=preexisting)
         self._run(ctx, [script for script in scripts if script.name != CREATE_USER], user, root)
         return _found(ctx, scripts, read_applied(root))
 
@@ -89,31 +101,35 @@ class SchemaStep(Step):
 
 def _found(ctx: Context, scripts: list[Script], entries: dict[str, AppliedScript]) -> Found:
     drift: list[Drift] = []
-    wanted = [script for script in scripts if script.name != CREATE_USER or script.name in entries]
-    for script in wanted:
+    expected = [
+        script for script in scripts if script.name != CREATE_USER or script.name in entries
+    ]
+    for script in expected:
         drift += _differences(script, entries.get(script.name))
     if PASSWORD_KEY not in entries:
         drift.append(Drift(PASSWORD_KEY, "missing", ctx.config.ndb_user))
     done = sum(
         1
-        for script in wanted
+        for script in expected
         if script.name in entries and not _differences(script, entries[script.name])
     )
     facts = {"database": ctx.config.ndb_database, "user": ctx.config.ndb_user}
     if ndb_password_path(ctx.config).exists():
         facts["password_file"] = str(ndb_password_path(ctx.config))
-    return Found(ctx.config.ndb_database, f"{done} of {len(wanted)} scripts", facts, tuple(drift))
+    return Found(ctx.config.ndb_database, f"{done} of {len(expected)} scripts", facts, tuple(drift))
 
 
 def _differences(script: Script, entry: AppliedScript | None) -> list[Drift]:
     if entry is None:
-        return [Drift(script.name, "not run", "run")]
-    if not script.agrees(entry):
-        mend = (
-            f"put {script.path} back as it was when it ran; a change to the tables belongs into "
-            "a script of its own, run by hand"
+        return [Drift(script.name, "not applied", "applied")]
+    if not script.matches(entry):
+        fix = (
+            f"restore {script.path} as it was when it ran, and put changes to the tables into "
+            "a separate script that you run by hand"
         )
-        return [Drift(script.name, "run with another text", "the file's text", mend)]
+        return [Drift(script.name, "applied with another text", "the file's text", fix)]
     if entry.state is not MigrationState.DONE:
-        return [Drift(script.name, f"{entry.statements} statements run", str(len(script.work)))]
+        return [
+            Drift(script.name, f"{entry.statements} statements executed", str(len(script.counted)))
+        ]
     return []

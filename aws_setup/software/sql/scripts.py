@@ -1,4 +1,4 @@
-"""HopsFS's and λFS's scripts: their documented order, and running one from where it stands."""
+"""HopsFS's and λFS's SQL scripts: their documented order, and running or resuming one."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ ORDER = (
 )
 """The scripts that the database user runs, in HopsFS's and λFS's documented order."""
 
-ALREADY = frozenset({1007, 1050, 1060, 1061, 1396})
-"""MySQL's error numbers of a database, table, column, index or user that is there already."""
+ALREADY_EXISTS = frozenset({1007, 1050, 1060, 1061, 1396})
+"""MySQL's error numbers of a database, table, column, index or user that exists already."""
 
 TIMEOUT = 3600.0
-"""Seconds for one script; NDB takes a second or so for each table."""
+"""Time limit of one script, in seconds; NDB takes about a second for each table."""
 
-_NEXT = "%%next%%"
-"""The delimiter between the statements that are sent; no script holds it."""
+_DELIMITER = "%%next%%"
+"""The delimiter between the statements that are sent; no script contains it."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script of the folder, cut into statements; context statements are not counted."""
+    """A script as statements; context statements are not counted."""
 
     path: Path
     statements: tuple[Statement, ...]
@@ -50,41 +50,43 @@ class Script:
         return self.path.name
 
     @property
-    def work(self) -> list[Statement]:
-        """The statements that count."""
+    def counted(self) -> list[Statement]:
+        """The statements that are counted."""
         return [statement for statement in self.statements if not statement.context]
 
     def entry(self, count: int, state: MigrationState) -> AppliedScript:
-        """Return the books' entry after `count` statements."""
-        return AppliedScript(state, count, digest(self.work[:count]))
+        """Return the table's entry after `count` statements."""
+        return AppliedScript(state, count, digest(self.counted[:count]))
 
-    def agrees(self, entry: AppliedScript) -> bool:
-        """Tell whether what has run is what the file says today."""
-        whole = entry.state is not MigrationState.DONE or entry.statements == len(self.work)
-        return whole and entry.sha256 == digest(self.work[: entry.statements])
+    def matches(self, entry: AppliedScript) -> bool:
+        """Tell whether the executed statements are those in the file now."""
+        complete = entry.state is not MigrationState.DONE or entry.statements == len(self.counted)
+        return complete and entry.sha256 == digest(self.counted[: entry.statements])
 
 
 def load(folder: str) -> list[Script]:
-    """Return the scripts of a folder in their order, create_user.sql first where it is there.
+    """Return the scripts of a folder in their order, create_user.sql first if it exists.
 
     Raises:
-        Refused: the folder or some of the scripts cannot be read; every one is named.
+        Refused: the folder or some of the scripts cannot be read; it names each of them.
     """
     root = Path(folder)
     if not root.is_dir():
         raise Refused(
-            f"ndb_sql_scripts_dir: there is no folder {root}",
+            f"ndb_sql_scripts_dir: the folder {root} does not exist",
             "HopsFS's and λFS's SQL scripts are read from it",
-            "name the folder that holds schema.sql, or leave the key out",
+            "set it to the folder that contains schema.sql, or remove the key",
         )
-    wanted = [*([CREATE_USER] if (root / CREATE_USER).exists() else []), *ORDER]
+    names = [*([CREATE_USER] if (root / CREATE_USER).exists() else []), *ORDER]
     problems, scripts = [], []
-    for name in wanted:
+    for name in names:
         try:
             text = (root / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            problems.append(Problem(f"{root / name} cannot be read", why, "put the script there"))
+            problems.append(
+                Problem(f"{root / name} cannot be read", why, "add the script to the folder")
+            )
             continue
         scripts.append(Script(root / name, tuple(split(text))))
     if problems:
@@ -95,17 +97,17 @@ def load(folder: str) -> list[Script]:
 def execute(
     script: Script, entry: AppliedScript | None, as_user: Mysql, root: Mysql, *, database: str
 ) -> None:
-    """Run what is left of a script; the books follow statement by statement.
+    """Run the remaining statements of a script; each one is recorded in the table.
 
     Args:
         script: the script.
-        entry: what the books say of it.
-        as_user: who runs it.
-        root: who reads the books after an error.
-        database: where it runs.
+        entry: its entry in the table; None before its first run.
+        as_user: the client that runs it.
+        root: the client that reads the table after an error.
+        database: the database in which it runs.
 
     Raises:
-        SetupError: a statement failed; it names the line. A re-run goes on with that statement.
+        SetupError: a statement failed; it names the line. The next run resumes there.
     """
     before = entry or script.entry(0, MigrationState.FAILED)
     interrupted = before.state is MigrationState.RUNNING
@@ -115,7 +117,7 @@ def execute(
             as_user.run(_feed(script, done), database=database, timeout=TIMEOUT)
         except SqlError as error:
             now = read_applied(root).get(script.name, before)
-            if interrupted and now.statements == done and error.code in ALREADY:
+            if interrupted and now.statements == done and error.code in ALREADY_EXISTS:
                 done, interrupted = done + 1, False
                 continue
             if error.code:
@@ -125,7 +127,7 @@ def execute(
 
 
 def _feed(script: Script, done: int) -> str:
-    """Return the statements after the first `done`, each followed by its entry in the books."""
+    """Return the statements after the first `done`, each followed by the update of its entry."""
     parts = [HOLD_LOCK, record_sql(script.name, script.entry(done, MigrationState.RUNNING))]
     count = 0
     for statement in script.statements:
@@ -136,18 +138,18 @@ def _feed(script: Script, done: int) -> str:
         if count > done:
             parts.append(statement.text)
             parts.append(record_sql(script.name, script.entry(count, MigrationState.RUNNING)))
-    parts.append(record_sql(script.name, script.entry(len(script.work), MigrationState.DONE)))
-    return f"DELIMITER {_NEXT}\n" + "".join(f"{part}\n{_NEXT}\n" for part in parts)
+    parts.append(record_sql(script.name, script.entry(len(script.counted), MigrationState.DONE)))
+    return f"DELIMITER {_DELIMITER}\n" + "".join(f"{part}\n{_DELIMITER}\n" for part in parts)
 
 
 def _message(script: Script, done: int, error: SqlError) -> SetupError:
-    if not error.code or done >= len(script.work):
+    if not error.code or done >= len(script.counted):
         return error
-    statement = script.work[done]
+    statement = script.counted[done]
     # The server's message quotes the statement, which may hold a password.
     message = error.message.split(" near ")[0] if statement.secret else error.message
     return SetupError(
         f"{script.path}, line {statement.line}: {statement.start}",
         message,
-        "correct the script from that line on and run this again: it goes on with that statement",
+        "correct the script from that line on and run this again: it resumes with that statement",
     )

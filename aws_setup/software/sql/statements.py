@@ -1,4 +1,4 @@
-"""An SQL script cut into its statements, as the mysql client cuts it."""
+"""Splitting an SQL script into statements, as the mysql client does."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SECRET = re.compile(r"\b(IDENTIFIED|PASSWORD)\b.*", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement without its delimiter, and the line of the script where it begins.
+    """One statement without its delimiter, and the line of the script where it starts.
 
-    A `context` statement (USE, SET) changes nothing but the session: every session needs it.
+    A `context` statement (USE, SET) changes only the session, so that every session needs it.
     """
 
     text: str
@@ -32,64 +32,66 @@ class Statement:
 
     @property
     def context(self) -> bool:
-        """Tell whether it changes nothing but the session."""
+        """Tell whether it changes only the session."""
         return _CONTEXT.match(self.text) is not None
 
     @property
     def secret(self) -> bool:
-        """Tell whether it may hold a password."""
+        """Tell whether it may contain a password."""
         return _SECRET.search(self.text) is not None
 
     @property
     def start(self) -> str:
-        """The statement's first words, for people; a password is never among them."""
+        """The first 60 characters, for messages; never a password."""
         words = " ".join(_SECRET.sub(r"\1 …", self.text).split())
         return words if len(words) <= 60 else f"{words[:60]}…"
 
 
 def split(script: str) -> list[Statement]:
-    """Return the statements of a script in their order; comments between them are dropped."""
+    """Return the statements of a script in their order, without comments between them."""
     return list(_statements(script.replace("\r\n", "\n")))
 
 
 def digest(statements: Sequence[Statement]) -> str:
-    """Return the SHA-256 of some statements, in hexadecimal; comments do not count."""
+    """Return the SHA-256 of some statements, in hexadecimal; comments have no effect."""
     text = "\0".join(statement.text for statement in statements)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _statements(script: str) -> Iterator[Statement]:
-    delimiter, place, begin = ";", 0, 0
+    delimiter, position, start = ";", 0, 0
     text: list[str] = []
-    while place < len(script):
+    while position < len(script):
         blank = not "".join(text).strip()
         command = (
-            _DELIMITER.match(script, place) if blank and _at_line_start(script, place) else None
+            _DELIMITER.match(script, position)
+            if blank and _at_line_start(script, position)
+            else None
         )
         if command:
-            delimiter, place, text = command[1], command.end(), []
-        elif token := _TOKEN.match(script, place):
+            delimiter, position, text = command[1], command.end(), []
+        elif token := _TOKEN.match(script, position):
             if token["comment"] is None:
-                begin = place if blank else begin
+                start = position if blank else start
                 text.append(token[0])
             else:
                 text.append(" ")
-            place = token.end()
-        elif script.startswith(delimiter, place):
+            position = token.end()
+        elif script.startswith(delimiter, position):
             if not blank:
-                yield _statement(script, text, begin)
-            text, place = [], place + len(delimiter)
+                yield _statement(script, text, start)
+            text, position = [], position + len(delimiter)
         else:
-            begin = place if blank else begin
-            text.append(script[place])
-            place += 1
+            start = position if blank else start
+            text.append(script[position])
+            position += 1
     if "".join(text).strip():
-        yield _statement(script, text, begin)
+        yield _statement(script, text, start)
 
 
-def _at_line_start(script: str, place: int) -> bool:
-    return place == 0 or script[place - 1] == "\n"
+def _at_line_start(script: str, position: int) -> bool:
+    return position == 0 or script[position - 1] == "\n"
 
 
-def _statement(script: str, text: list[str], begin: int) -> Statement:
-    return Statement("".join(text).strip(), script.count("\n", 0, begin) + 1)
+def _statement(script: str, text: list[str], start: int) -> Statement:
+    return Statement("".join(text).strip(), script.count("\n", 0, start) + 1)

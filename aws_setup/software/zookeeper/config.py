@@ -1,4 +1,4 @@
-"""ZooKeeper's files, scripts and answers as text; facts from λFS's ZooKeeper AMI."""
+"""ZooKeeper's files, scripts and answers as text; paths as on λFS's ZooKeeper AMI."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ ENVIRONMENT = f"{HOME}/conf/zookeeper-env.sh"
 MY_ID = f"{DATA}/myid"
 
 CHILDREN = ("permanent", "guest", "ACK", "INV")
-"""What λFS keeps below each deployment's znode."""
+"""The znodes of λFS below each deployment's znode."""
 
 FORGET_OLD_PID = f"""\
 pid=$(cat {PID_FILE} 2>/dev/null) || exit 0
 ps -o args= -p "$pid" | grep -q QuorumPeerMain || rm -f {PID_FILE}
 """
-"""Removes the file with the process id when that process is not ZooKeeper."""
+"""Deletes the PID file unless its process is ZooKeeper."""
 
 _PATH = re.compile(r"^/[A-Za-z0-9/]*$")
 
 
 @dataclass(frozen=True)
 class ServerRole:
-    """What a server answers to `srvr`: its mode and last transaction; mode '' while it has none."""
+    """A server's answer to `srvr`: mode and last transaction; mode '' while it has no leader."""
 
     mode: str = ""
     zxid: str = ""
 
     @property
     def serving(self) -> bool:
-        """Whether it is a working member of an ensemble, or one by itself."""
+        """Whether it is a working member of an ensemble, or standalone."""
         return self.mode in {"leader", "follower", "standalone"}
 
 
 def zoo_cfg(addresses: Sequence[str]) -> str:
-    """Return zoo.cfg with every member; one member alone gets no server line."""
+    """Return zoo.cfg with every member; a single member gets no server line."""
     lines = [
         "tickTime=1000",
         f"dataDir={DATA}",
@@ -62,7 +62,7 @@ def zoo_cfg(addresses: Sequence[str]) -> str:
 
 
 def environment(heap: int) -> str:
-    """Return zookeeper-env.sh for a heap in MB, of server and client alike."""
+    """Return zookeeper-env.sh for a heap size in MB, for server and client."""
     return (
         f"export ZK_SERVER_HEAP={heap}\n"
         f"export ZK_CLIENT_HEAP={heap}\n"
@@ -92,17 +92,17 @@ def znodes(deployments: int) -> list[str]:
 
 
 def client_script(missing: Iterable[str]) -> str:
-    """Return what zkCli.sh reads: make these znodes, then list all that there are."""
+    """Return the input of zkCli.sh: create these znodes, then list all."""
     return "".join(f'create {path} ""\n' for path in missing) + "ls -R /\n"
 
 
 def listed(output: str) -> set[str]:
-    """Return the znodes that `ls -R /` listed among all that zkCli.sh printed."""
+    """Return the znodes that `ls -R /` listed in the output of zkCli.sh."""
     return {line.strip() for line in output.splitlines() if _PATH.match(line.strip())}
 
 
 def parse_role(answer: bytes | None) -> ServerRole | None:
-    """Return a server's role from its answer to `srvr`; None when no server listens."""
+    """Return a server's role from its answer to `srvr`; None when the port is closed."""
     if answer is None:
         return None
     pairs = (line.partition(":") for line in answer.decode(errors="replace").splitlines())

@@ -1,23 +1,28 @@
-"""What is done to ZooKeeper servers: survey, configure, start, stop, and restart in turn."""
+"""The ZooKeeper servers of an ensemble: status, configuration, start, stop, rolling restart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import Machine, MachinePool, RemoteError, digest_of
 
-START = 120.0
-"""Seconds that a server gets from its start until it serves; 5 are usual."""
+START_TIMEOUT = 120.0
+"""Deadline from a server's start until it serves, in seconds; 5 are usual."""
 
-_PAUSE = 1.0
+_POLL_INTERVAL = 1.0
+
+_HINT = f"check the newest file in {zk.HOME}/logs on that machine, then run the same command again"
+
+Roles = Mapping[str, zk.ServerRole | None]
+"""Machine name -> the role of its server, None while its port is closed."""
 
 
 @dataclass(frozen=True)
 class MemberSpec:
-    """One member as it shall be: its machine and the files it needs."""
+    """The desired state of one member: its machine and the content of its files."""
 
     machine: Machine
     files: dict[str, str]
@@ -25,15 +30,15 @@ class MemberSpec:
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """One member as it is.
+    """The current state of one member.
 
-    `wrong` are the files that are missing or different; `role` is None when no server listens;
-    `stale` tells that the server started before its files were last changed; `has_data` that it
-    was a member before.
+    `outdated` are the files that are missing or different; `role` is None while the port is
+    closed; `stale` is True if the server started before its files last changed; `has_data` is
+    True if it has been a member before.
     """
 
-    server: MemberSpec
-    wrong: tuple[str, ...]
+    spec: MemberSpec
+    outdated: tuple[str, ...]
     role: zk.ServerRole | None
     stale: bool
     has_data: bool
@@ -44,186 +49,201 @@ class MemberStatus:
         return self.role is not None and self.role.serving
 
 
-def member_status(server: MemberSpec) -> MemberStatus:
-    """Ask a machine how its server is; nothing is changed."""
-    marker = f"{zk.DATA}/version-2/currentEpoch"
-    facts = server.machine.facts(*server.files, zk.PID_FILE, marker, sudo=True)
-    wrong = tuple(
+def member_status(member: MemberSpec) -> MemberStatus:
+    """Inspect a machine's server; changes nothing."""
+    epoch = f"{zk.DATA}/version-2/currentEpoch"
+    facts = member.machine.facts(*member.files, zk.PID_FILE, epoch, sudo=True)
+    outdated = tuple(
         path
-        for path, content in server.files.items()
+        for path, content in member.files.items()
         if path not in facts or facts[path].digest != digest_of(content)
     )
     started = facts[zk.PID_FILE].changed if zk.PID_FILE in facts else 0.0
-    stale = any(facts[path].changed > started for path in server.files if path in facts)
-    was_member = marker in facts or zk.PID_FILE in facts
-    return MemberStatus(server, wrong, role(server), stale or bool(wrong), was_member)
+    stale = any(facts[path].changed > started for path in member.files if path in facts)
+    has_data = epoch in facts or zk.PID_FILE in facts
+    role = server_role(member.machine)
+    return MemberStatus(member, outdated, role, stale or bool(outdated), has_data)
 
 
-def role(server: MemberSpec) -> zk.ServerRole | None:
-    """Return what the server says about itself; None when none listens."""
-    return zk.parse_role(server.machine.query_port(zk.CLIENT_PORT, b"srvr"))
+def server_role(machine: Machine) -> zk.ServerRole | None:
+    """Return the role that a machine's server reports; None while its port is closed."""
+    return zk.parse_role(machine.query_port(zk.CLIENT_PORT, b"srvr"))
 
 
-def configure(server: MemberSpec) -> bool:
-    """Make folders and files right; tells whether a file had to be written."""
-    server.machine.run(["mkdir", "-p", zk.DATA, zk.LOGS], sudo=True, repeatable=True)
+def _role(member: MemberSpec) -> zk.ServerRole | None:
+    return server_role(member.machine)
+
+
+def configure(member: MemberSpec) -> bool:
+    """Create the folders and write the files that differ; True when a file was written."""
+    member.machine.run(["mkdir", "-p", zk.DATA, zk.LOGS], sudo=True, repeatable=True)
     written = [
-        server.machine.write(path, content, sudo=True) for path, content in server.files.items()
+        member.machine.write(path, content, sudo=True) for path, content in member.files.items()
     ]
     return any(written)
 
 
-def start(server: MemberSpec) -> None:
-    """Start a server; one that runs already is fine.
+def start(member: MemberSpec) -> None:
+    """Start a server; one that is running already is fine.
 
-    The process id in the file may be another process's since a reboot, and zkServer.sh would then
-    believe that ZooKeeper runs.
+    After a reboot the process id in the PID file may belong to another process, from which
+    zkServer.sh would conclude that ZooKeeper is running.
     """
-    server.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
+    member.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
     try:
-        server.machine.run([zk.SERVER, "start"], sudo=True)
+        member.machine.run([zk.SERVER, "start"], sudo=True)
     except RemoteError as error:
         if not any("already running" in line for line in error.lines):
             raise
 
 
-def restart(server: MemberSpec) -> None:
+def restart(member: MemberSpec) -> None:
     """Stop a server, wait until its port is closed, and start it."""
-    server.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
-    server.machine.run([zk.SERVER, "stop"], sudo=True)
+    member.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
+    member.machine.run([zk.SERVER, "stop"], sudo=True)
     wait_until(
-        f"ZooKeeper stops on {server.machine}",
-        lambda: True if role(server) is None else Pending("still listening"),
-        clock=server.machine.clock,
-        deadline=START,
-        pause=_PAUSE,
+        f"ZooKeeper stops on {member.machine}",
+        lambda: True if _role(member) is None else Pending("port still open"),
+        clock=member.machine.clock,
+        deadline=START_TIMEOUT,
+        pause=_POLL_INTERVAL,
     )
-    start(server)
+    start(member)
 
 
-def wait_listening(server: MemberSpec) -> None:
-    """Return when the server answers at all, a member of an ensemble or not yet."""
+def wait_listening(member: MemberSpec) -> None:
+    """Return when the server answers, whether or not it has joined an ensemble."""
     wait_until(
-        f"ZooKeeper answers on {server.machine}",
-        lambda: Pending("nothing listens") if role(server) is None else True,
-        clock=server.machine.clock,
-        deadline=START,
-        pause=_PAUSE,
-        hint=f"look at the newest file in {zk.HOME}/logs on that machine",
+        f"ZooKeeper answers on {member.machine}",
+        lambda: Pending("port closed") if _role(member) is None else True,
+        clock=member.machine.clock,
+        deadline=START_TIMEOUT,
+        pause=_POLL_INTERVAL,
+        hint=_HINT,
     )
 
 
-def wait_serving(server: MemberSpec) -> None:
+def wait_serving(member: MemberSpec) -> None:
     """Return when the server is a working member."""
 
     def probe() -> bool | Pending:
-        now = role(server)
-        if now is None:
-            return Pending("nothing listens")
-        return True if now.serving else Pending("no leader")
+        role = _role(member)
+        if role is None:
+            return Pending("port closed")
+        return True if role.serving else Pending("no leader")
 
     wait_until(
-        f"ZooKeeper serves on {server.machine}",
+        f"ZooKeeper serves on {member.machine}",
         probe,
-        clock=server.machine.clock,
-        deadline=START,
-        pause=_PAUSE,
-        hint=f"look at the newest file in {zk.HOME}/logs on that machine",
+        clock=member.machine.clock,
+        deadline=START_TIMEOUT,
+        pause=_POLL_INTERVAL,
+        hint=_HINT,
     )
 
 
-def roles(hosts: MachinePool, servers: Sequence[MemberSpec]) -> dict[str, str]:
-    """Return machine name -> role, 'down' where no server listens."""
-    answers = hosts.each(servers, role)
+def roles(pool: MachinePool, members: Sequence[MemberSpec]) -> dict[str, zk.ServerRole | None]:
+    """Return the role of every member's server by machine name."""
+    answers = pool.each(members, _role)
+    return {member.machine.name: role for member, role in zip(members, answers, strict=True)}
+
+
+def role_texts(found: Roles) -> dict[str, str]:
+    """Return machine name -> role as text: 'down' while the port is closed."""
     return {
-        server.machine.name: "down" if now is None else now.mode or "no leader"
-        for server, now in zip(servers, answers, strict=True)
+        name: "down" if role is None else role.mode or "no leader" for name, role in found.items()
     }
 
 
-def complete(found: dict[str, str]) -> bool:
-    """Tell whether roles are those of a whole ensemble: one leader and all others follow."""
-    modes = sorted(found.values())
+def is_complete(found: Roles) -> bool:
+    """Tell whether there is one leader that all others follow, or one standalone server."""
+    modes = sorted(role.mode if role else "" for role in found.values())
     return modes in (["standalone"], ["follower"] * (len(modes) - 1) + ["leader"])
 
 
 def wait_complete(
-    hosts: MachinePool, servers: Sequence[MemberSpec], *, clock: Clock, note: Callable[[str], None]
-) -> dict[str, str]:
+    pool: MachinePool, members: Sequence[MemberSpec], *, clock: Clock, note: Callable[[str], None]
+) -> Roles:
     """Return the roles when there is one leader and every other member follows it."""
 
-    def probe() -> dict[str, str] | Pending:
-        found = roles(hosts, servers)
-        said = ", ".join(f"{name} {mode}" for name, mode in found.items())
-        return found if complete(found) else Pending(said)
+    def probe() -> Roles | Pending:
+        found = roles(pool, members)
+        text = ", ".join(f"{name} {role}" for name, role in role_texts(found).items())
+        return found if is_complete(found) else Pending(text)
 
     return wait_until(
         "the ZooKeeper ensemble has one leader and all others follow",
         probe,
         clock=clock,
-        deadline=START,
-        pause=_PAUSE,
+        deadline=START_TIMEOUT,
+        pause=_POLL_INTERVAL,
         note=note,
-        hint=f"look at the newest file in {zk.HOME}/logs on the machine that does not follow",
+        hint=f"check the newest file in {zk.HOME}/logs on the machine that does not follow",
     )
 
 
-def bring_up(
-    hosts: MachinePool, servers: Sequence[MemberSpec], *, note: Callable[[str], None]
+def start_and_restart(
+    pool: MachinePool, members: Sequence[MemberSpec], *, note: Callable[[str], None]
 ) -> None:
-    """Make every server run with its present files, keeping the quorum where there is one.
+    """Start the servers that are down and restart those with older files.
 
-    Members that hold data come first, so that new and empty ones never elect a leader without
-    them. With a quorum, members with older files restart one by one, the leader last.
+    Members with data start first, so that new, empty members never elect a leader without them.
+    With a quorum, stale members restart one at a time, the leader last.
     """
-    found = hosts.each(servers, member_status)
-    majority = len(servers) // 2 + 1
-    with_quorum = sum(one.serving for one in found) >= min(majority, _members(found))
-    down = [one for one in found if one.role is None]
-    stale = [one for one in found if one.role is not None and one.stale]
-    old = [one.server for one in down if one.has_data]
+    found = pool.each(members, member_status)
+    majority = len(members) // 2 + 1
+    with_quorum = sum(status.serving for status in found) >= min(majority, _earlier_quorum(found))
+    down = [status for status in found if status.role is None]
+    stale = [status for status in found if status.role is not None and status.stale]
+    with_data = [status.spec for status in down if status.has_data]
     if with_quorum:
-        hosts.each(old, start)
-        hosts.each(old, wait_serving)
-        _in_turn(hosts, stale, found, note=note)
+        pool.each(with_data, start)
+        pool.each(with_data, wait_serving)
+        _rolling_restart(pool, stale, found, note=note)
     else:
-        hosts.each([one.server for one in stale], restart)
-        hosts.each(old, start)
-        hosts.each([*old, *(one.server for one in stale)], wait_listening)
-    hosts.each([one.server for one in down if not one.has_data], start)
+        pool.each([status.spec for status in stale], restart)
+        pool.each(with_data, start)
+        pool.each([*with_data, *(status.spec for status in stale)], wait_listening)
+    pool.each([status.spec for status in down if not status.has_data], start)
 
 
-def _members(found: Sequence[MemberStatus]) -> int:
-    """Return how many serving members make a quorum of those that were members before."""
-    before = sum(one.has_data for one in found)
-    return max(1, before // 2 + 1)
+def _earlier_quorum(found: Sequence[MemberStatus]) -> int:
+    """Return the quorum of those that were members before."""
+    return max(1, sum(status.has_data for status in found) // 2 + 1)
 
 
-def _in_turn(
-    hosts: MachinePool,
+def _rolling_restart(
+    pool: MachinePool,
     stale: Sequence[MemberStatus],
     found: Sequence[MemberStatus],
     *,
     note: Callable[[str], None],
 ) -> None:
-    """Restart members one by one, the leader last, each only while the others are a quorum."""
-    for one in sorted(stale, key=lambda one: one.role is not None and one.role.mode == "leader"):
-        others = [each.server for each in found if each is not one and each.has_data]
+    """Restart members one at a time, the leader last, each only while the others are a quorum."""
+    for status in sorted(stale, key=lambda s: s.role is not None and s.role.mode == "leader"):
+        machine = status.spec.machine
+        others = [other.spec for other in found if other is not status and other.has_data]
         if others:
-            _wait_quorum(hosts, others, members=len(others) + 1, clock=one.server.machine.clock)
-        note(f"restarting {one.server.machine.name}")
-        restart(one.server)
-        (wait_serving if others else wait_listening)(one.server)
+            _wait_quorum(pool, others, size=len(others) + 1, clock=machine.clock)
+        note(f"restarting {machine.name}")
+        restart(status.spec)
+        (wait_serving if others else wait_listening)(status.spec)
 
 
 def _wait_quorum(
-    hosts: MachinePool, others: Sequence[MemberSpec], *, members: int, clock: Clock
+    pool: MachinePool, others: Sequence[MemberSpec], *, size: int, clock: Clock
 ) -> None:
+    """Return when enough of the others serve for a quorum of an ensemble of `size` servers."""
+
     def probe() -> bool | Pending:
-        serving = sum(now is not None and now.serving for now in hosts.each(others, role))
-        enough = serving >= members // 2 + 1
+        serving = sum(role is not None and role.serving for role in pool.each(others, _role))
+        enough = serving >= size // 2 + 1
         return True if enough else Pending(f"{serving} of the {len(others)} others serve")
 
     wait_until(
-        "the other ZooKeeper servers are a quorum", probe, clock=clock, deadline=START, pause=_PAUSE
+        "the other ZooKeeper servers form a quorum",
+        probe,
+        clock=clock,
+        deadline=START_TIMEOUT,
+        pause=_POLL_INTERVAL,
     )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
-from aws_setup.software import machines as groups
 from aws_setup.software import ssh_access
+from aws_setup.software.machines import zookeeper_machines
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import (
     MemberSpec,
     MemberStatus,
-    bring_up,
-    complete,
+    Roles,
     configure,
+    is_complete,
     member_status,
+    role_texts,
     roles,
+    server_role,
+    start_and_restart,
     wait_complete,
 )
 from aws_setup.ssh import Machine, MachinePool
@@ -29,46 +33,48 @@ ZNODES = "zookeeper znodes"
 
 @dataclass(frozen=True)
 class Ensemble(Step):
-    """Every ZooKeeper server configured and running, one leader, all others following."""
+    """Every ZooKeeper server configured and running, one leader, all others following.
 
-    hosts: MachinePool
+    There is nothing to delete: the servers are on the machines' disks.
+    """
+
+    pool: MachinePool
     needs: tuple[str, ...] = (ssh_access.NAME,)
     name: str = ENSEMBLE
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the roles, with a difference for each file, server or start that is not right."""
-        servers = self._servers(ctx)
-        if not servers:
+        """Return the roles, with a drift for each outdated file and each server to start."""
+        members = self._members(ctx)
+        if not members:
             return None
-        surveys = self.hosts.each(servers, member_status)
-        if not any(one.role or one.has_data for one in surveys):
+        statuses = self.pool.each(members, member_status)
+        if not any(status.role or status.has_data for status in statuses):
             return None
-        found = roles(self.hosts, servers)
-        drift = [difference for one in surveys for difference in _differences(one)]
-        if not drift and not complete(found):
+        found = roles(self.pool, members)
+        drift = [item for status in statuses for item in member_drift(status)]
+        if not drift and not is_complete(found):
             drift = [Drift("ensemble", _joined(found), "one leader, all others following")]
-        return _ensemble(servers, found, drift)
+        return _ensemble(members, found, drift)
 
     def create(self, ctx: Context) -> Found:
-        """Write the files that differ, then start and restart what has to be, quorum kept."""
-        servers = self._servers(ctx)
-        if len(servers) % 2 == 0:
-            ctx.note(f"{len(servers)} servers survive no more failures than {len(servers) - 1}")
-        self.hosts.each(servers, configure)
-        bring_up(self.hosts, servers, note=ctx.note)
-        return _ensemble(servers, {}, [], ready=False)
+        """Write the files that differ, then start and restart servers; the quorum is kept."""
+        members = self._members(ctx)
+        if len(members) % 2 == 0:
+            ctx.note(f"{len(members)} servers survive no more failures than {len(members) - 1}")
+        self.pool.each(members, configure)
+        start_and_restart(self.pool, members, note=ctx.note)
+        return _ensemble(members, {}, [], ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when there is one leader and every other server follows it."""
-        servers = self._servers(ctx)
-        return _ensemble(
-            servers, wait_complete(self.hosts, servers, clock=ctx.clock, note=ctx.note), []
-        )
+        members = self._members(ctx)
+        now = wait_complete(self.pool, members, clock=ctx.clock, note=ctx.note)
+        return _ensemble(members, now, [])
 
-    def _servers(self, ctx: Context) -> list[MemberSpec]:
-        machines = groups.zookeeper_machines(ctx, self.hosts)
-        addresses = self.hosts.each(machines, private_address)
+    def _members(self, ctx: Context) -> list[MemberSpec]:
+        machines = zookeeper_machines(ctx, self.pool)
+        addresses = self.pool.each(machines, private_address)
         heap = ctx.config.zookeeper_jvm_heap_size
         return [
             MemberSpec(machine, zk.files(addresses, index, heap=heap))
@@ -78,27 +84,29 @@ class Ensemble(Step):
 
 @dataclass(frozen=True)
 class Znodes(Step):
-    """The znodes of every NameNode deployment; existing ones are never touched."""
+    """The znodes of every NameNode deployment; existing ones are never changed.
 
-    hosts: MachinePool
+    There is nothing to delete: the znodes are in the ensemble.
+    """
+
+    pool: MachinePool
     needs: tuple[str, ...] = (ssh_access.NAME, ENSEMBLE)
     name: str = ZNODES
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return how many of the znodes there are; None when there is none, or no server.
+        """Return how many of the znodes exist; None when none does, or no server runs.
 
-        While the servers have no leader nobody can tell: `wait` then makes what is missing.
+        Without a leader their number is unknown: `wait` then creates what is missing.
         """
-        machines = groups.zookeeper_machines(ctx, self.hosts)
-        answers = self.hosts.each(machines, zookeeper_role)
-        serving = [m for m, now in zip(machines, answers, strict=True) if now and now.serving]
+        machines = zookeeper_machines(ctx, self.pool)
+        answers = self.pool.each(machines, server_role)
         if not any(answers):
             return None
+        serving = _serving(machines, answers)
         if not serving:
             return Found("znodes", "unknown: the servers have no leader", ready=False)
-        there = _session(serving[0], [])
-        missing = self._missing(ctx.config, there)
+        missing = _missing(ctx.config, list_znodes(serving[0], create=[]))
         total = len(zk.znodes(ctx.config.num_namenode_deployments))
         if len(missing) == total:
             return None
@@ -106,87 +114,94 @@ class Znodes(Step):
         return _znodes(total, drift)
 
     def create(self, ctx: Context) -> Found:
-        """Make the missing znodes in one session and check that all are there."""
-        machines = groups.zookeeper_machines(ctx, self.hosts)
-        answers = zip(machines, self.hosts.each(machines, zookeeper_role), strict=True)
-        machine = next((one for one, now in answers if now and now.serving), machines[0])
-        wanted = zk.znodes(ctx.config.num_namenode_deployments)
-        missing = self._missing(ctx.config, _session(machine, wanted))
+        """Create the missing znodes in one session and check that all exist."""
+        machines = zookeeper_machines(ctx, self.pool)
+        serving = _serving(machines, self.pool.each(machines, server_role))
+        machine = serving[0] if serving else machines[0]
+        desired = zk.znodes(ctx.config.num_namenode_deployments)
+        missing = _missing(ctx.config, list_znodes(machine, create=desired))
         if missing:
             raise SetupError(
-                f"{len(missing)} of {len(wanted)} znodes could not be made",
-                f"{missing[0]} is not there after `create {missing[0]}` on {machine}",
-                "run the same command again; `status` shows whether the ensemble is whole",
+                f"{len(missing)} of {len(desired)} znodes could not be created",
+                f"{missing[0]} does not exist after `create {missing[0]}` on {machine}",
+                "run the same command again (`status` shows whether the ensemble is complete)",
             )
-        return _znodes(len(wanted), [])
+        return _znodes(len(desired), [])
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Make the missing znodes where it could not be told whether they are there."""
+        """Create the missing znodes if their number was unknown."""
         return found if found.ready else self.create(ctx)
 
-    @staticmethod
-    def _missing(config: Config, there: set[str]) -> list[str]:
-        return [path for path in zk.znodes(config.num_namenode_deployments) if path not in there]
+
+def _serving(machines: Sequence[Machine], answers: Sequence[zk.ServerRole | None]) -> list[Machine]:
+    pairs = zip(machines, answers, strict=True)
+    return [machine for machine, role in pairs if role and role.serving]
 
 
-def _session(machine: Machine, wanted: list[str]) -> set[str]:
-    """Make znodes, those that are there are fine, and return all that there are then."""
+def _missing(config: Config, existing: set[str]) -> list[str]:
+    return [path for path in zk.znodes(config.num_namenode_deployments) if path not in existing]
+
+
+def list_znodes(machine: Machine, *, create: Sequence[str]) -> set[str]:
+    """Create znodes unless they exist, and return all that exist afterwards.
+
+    Raises:
+        SetupError: the client could not list them.
+    """
     result = machine.run(
         [zk.CLIENT, "-server", f"127.0.0.1:{zk.CLIENT_PORT}"],
         sudo=True,
-        stdin=zk.client_script(wanted),
+        stdin=zk.client_script(create),
         timeout=180,
         check=False,
         repeatable=True,
     )
-    there = zk.listed(result.stdout)
-    if "/" not in there:
+    existing = zk.listed(result.stdout)
+    if "/" not in existing:
         lines = (result.stderr or result.stdout).strip().splitlines() or ["it printed nothing"]
         raise SetupError(
             f"{machine}: zkCli.sh could not list the znodes",
             f"exit code {result.code}: {lines[-1].strip()}",
-            "run `create`: it starts ZooKeeper where it is down",
+            "run `create`: it starts ZooKeeper servers that are down",
         )
-    return there
-
-
-def zookeeper_role(machine: Machine) -> zk.ServerRole | None:
-    """Return what a machine's server says about itself; None when none listens."""
-    return zk.parse_role(machine.query_port(zk.CLIENT_PORT, b"srvr"))
+    return existing
 
 
 def private_address(machine: Machine) -> str:
-    """Return a machine's address in its VPC; machines that are not ours are asked for it."""
+    """Return a machine's address in its VPC; an existing machine is asked for it."""
     if not machine.private_ip:
         machine.private_ip = machine.run(["hostname", "-I"], repeatable=True).stdout.split()[0]
     return machine.private_ip
 
 
-def _differences(one: MemberStatus) -> list[Drift]:
-    name = one.server.machine.name
-    drift = [Drift(f"{path} on {name}", "different or missing", "right") for path in one.wrong]
-    if one.role is None:
+def member_drift(status: MemberStatus) -> list[Drift]:
+    """Return what differs between one member's current and desired state."""
+    name = status.spec.machine.name
+    drift = [
+        Drift(f"{path} on {name}", "different or missing", "up to date") for path in status.outdated
+    ]
+    if status.role is None:
         drift.append(Drift(f"server on {name}", "down", "running"))
-    elif one.stale and not one.wrong:
+    elif status.stale and not status.outdated:
         drift.append(Drift(f"server on {name}", "started before its files changed", "restarted"))
     return drift
 
 
 def _ensemble(
-    servers: list[MemberSpec], found: dict[str, str], drift: list[Drift], *, ready: bool = True
+    members: Sequence[MemberSpec], found: Roles, drift: list[Drift], *, ready: bool = True
 ) -> Found:
     return Found(
-        ", ".join(server.machine.id for server in servers),
+        ", ".join(member.machine.id for member in members),
         _joined(found) or "starting",
-        {"roles": found},
+        {"roles": role_texts(found)},
         tuple(drift),
         ready,
     )
 
 
 def _znodes(total: int, drift: list[Drift]) -> Found:
-    return Found(f"{total} znodes", "there" if not drift else "incomplete", drift=tuple(drift))
+    return Found(f"{total} znodes", "complete" if not drift else "incomplete", drift=tuple(drift))
 
 
-def _joined(found: dict[str, str]) -> str:
-    return ", ".join(f"{name} {mode}" for name, mode in found.items())
+def _joined(found: Roles) -> str:
+    return ", ".join(f"{name} {role}" for name, role in role_texts(found).items())

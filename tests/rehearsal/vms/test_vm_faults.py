@@ -87,7 +87,7 @@ def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: Worl
     with socket.create_server(("127.0.0.1", port)):
         place.room.power_on("i-0")
         assert place.room.port("i-0") != port
-        hosts = place.hosts()
+        hosts = place.pool()
         machine = hosts.machine("i-0", public_ip(0))
         hosts.wait_for_ssh([machine])
         assert connections(machine) == 1
