@@ -1,4 +1,4 @@
-"""What the steps of this project work with: the configuration, AWS and its inventory."""
+"""The context of this project's steps: the configuration, AWS and its inventory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Defaults:
-    """What preflight chose by asking AWS, where the configuration is silent.
+    """What preflight determined by asking AWS, for keys that the configuration does not set.
 
-    `operator_cidr` is the caller's own address as a /32, '' when it could not be determined.
+    `operator_cidr` is the caller's public address as a /32, '' when it could not be determined.
     """
 
     zones: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Puts the errors of AWS and botocore into words: one line of cause, one line of mend."""
+"""Translates the errors of AWS and botocore into messages with cause and fix."""
 
 from __future__ import annotations
 
@@ -11,19 +11,34 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.errors import SetupError
 
-HINT_RERUN = "run the same command again: it goes on from here"
+HINT_RERUN = "run the same command again: it resumes from here"
 HINT_LOG_IN = (
-    "log in again (`aws sso login`, `aws login` or new keys in your profile), then run it again"
+    "log in again (`aws sso login`, `aws login` or new keys in your profile), then run the same "
+    "command again"
 )
-HINT_QUOTA = "ask for more in the Service Quotas console, or make fewer or smaller machines"
+HINT_QUOTA = (
+    "request an increase in the Service Quotas console, or configure fewer or smaller instances"
+)
 HINT_PERMISSION = (
     "ask the account's administrator for this permission; docs/permissions.md lists them all"
 )
 
 
+THROTTLING_CODES = frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "EC2ThrottledException",
+    }
+)
+"""Error codes that mean: nothing was done, try again later."""
+
+
 @dataclass(frozen=True)
 class ErrorMessage:
-    """How a fault reads: its cause and its mend; '{message}' stands for AWS's own words."""
+    """Cause and fix of an error; '{message}' in the cause stands for AWS's message."""
 
     why: str
     hint: str
@@ -31,24 +46,24 @@ class ErrorMessage:
 
 _EXPIRED = ErrorMessage("your AWS session has expired", HINT_LOG_IN)
 _DENIED = ErrorMessage("{denied}", HINT_PERMISSION)
-_QUOTA = ErrorMessage("a quota of this account is used up: {message}", HINT_QUOTA)
+_QUOTA = ErrorMessage("a quota of this account is exhausted: {message}", HINT_QUOTA)
 _BUSY = ErrorMessage(
-    "AWS throttles this account's calls, even after many tries", f"wait a minute; {HINT_RERUN}"
+    "AWS is still throttling this account after {attempts}",
+    f"wait a minute; {HINT_RERUN}",
 )
 _CAPACITY = ErrorMessage(
-    "AWS has no such machine free in this zone right now",
-    f"wait and run it again, or set another instance type or other "
-    f"availability_zones; {HINT_RERUN}",
+    "AWS has no capacity for this instance type in the zone at present",
+    "wait and run the same command again, or set another instance type or other availability_zones",
 )
 _IMAGE = ErrorMessage(
     "this AMI does not exist in this region, or is not shared with this account",
-    "set the matching *_ami key; docs/troubleshooting.md tells how to copy AMIs",
+    "set the matching *_ami key; docs/troubleshooting.md describes how to copy AMIs",
 )
 _ACCOUNT = ErrorMessage(
-    "AWS has not opened this service to the account: {message}",
-    "finish the account's sign-up, or ask AWS Support; new accounts may take a day",
+    "AWS has not activated this service for the account: {message}",
+    "complete the account's sign-up, or contact AWS Support; activation may take a day",
 )
-_GONE = ErrorMessage("AWS does not know it (any more): {message}", HINT_RERUN)
+_GONE = ErrorMessage("the resource does not exist (any more): {message}", HINT_RERUN)
 _DEPENDS = ErrorMessage("something else still uses it: {message}", f"wait a minute; {HINT_RERUN}")
 
 MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
@@ -56,9 +71,9 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
     **dict.fromkeys(
         ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
         ErrorMessage(
-            "AWS does not know these credentials",
-            "check `aws sts get-caller-identity`: the key was deleted, or the account has not "
+            "AWS does not know these credentials: the key was deleted, or the account has not "
             "enabled this region",
+            "check them with `aws sts get-caller-identity`",
         ),
     ),
     **dict.fromkeys(
@@ -97,7 +112,7 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
         _CAPACITY,
     ),
     "Unsupported": ErrorMessage(
-        "this instance type is not offered there: {message}",
+        "this instance type is not offered in the zone: {message}",
         "set another instance type, or other availability_zones",
     ),
     "UnsupportedAvailabilityZoneException": ErrorMessage(
@@ -110,49 +125,41 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
     **dict.fromkeys(
         ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"), _IMAGE
     ),
-    **dict.fromkeys(
-        (
-            "RequestLimitExceeded",
-            "Throttling",
-            "ThrottlingException",
-            "TooManyRequestsException",
-            "EC2ThrottledException",
-        ),
-        _BUSY,
-    ),
+    **dict.fromkeys(sorted(THROTTLING_CODES), _BUSY),
     **dict.fromkeys(
         ("ResourceContention", "ScalingActivityInProgress", "ConcurrentModification"),
-        ErrorMessage(
-            "something else changes it at this moment: {message}", f"wait a minute; {HINT_RERUN}"
-        ),
+        ErrorMessage("another operation is changing it: {message}", f"wait a minute; {HINT_RERUN}"),
     ),
     **dict.fromkeys(
         ("DependencyViolation", "ResourceInUse", "DeleteConflict", "InvalidIPAddress.InUse"),
         _DEPENDS,
     ),
     "IdempotentParameterMismatch": ErrorMessage(
-        "the same thing was asked for a while ago with other values",
-        "wait until the earlier one is gone, or put the configuration back as it was",
+        "the same request was sent some time ago with other values",
+        "wait until the earlier resource is gone, or restore the configuration",
     ),
     **dict.fromkeys(
         ("InternalError", "InternalFailure", "ServiceUnavailable", "ServerException"),
-        ErrorMessage("AWS itself had a fault: {message}", HINT_RERUN),
+        ErrorMessage("AWS reports an internal error: {message}", HINT_RERUN),
     ),
 }
-"""AWS's error codes -> words."""
+"""AWS's error code -> message."""
 
 _UNREACHABLE = ErrorMessage(
     "AWS cannot be reached: {message}",
-    "check this computer's network, proxy and the region's name, then run it again",
+    "check this computer's network and proxy, and the region's name, then run the same command "
+    "again",
 )
-_NO_SESSION = ErrorMessage("your AWS session has ended or was never opened: {message}", HINT_LOG_IN)
+_NO_SESSION = ErrorMessage(
+    "your AWS session has ended or was never started: {message}", HINT_LOG_IN
+)
 
 MESSAGES_BY_CLASS: tuple[tuple[type[Exception], ErrorMessage], ...] = (
     (
         botocore_errors.NoCredentialsError,
         ErrorMessage(
             "no AWS credentials were found on this computer",
-            "run `aws configure` or `aws sso login`, or name a profile with --profile",
+            "run `aws configure` or `aws sso login`, or select a profile with --profile",
         ),
     ),
     (
@@ -163,13 +170,13 @@ MESSAGES_BY_CLASS: tuple[tuple[type[Exception], ErrorMessage], ...] = (
     ),
     (
         botocore_errors.NoRegionError,
-        ErrorMessage("no AWS region is configured", "set aws_region, or give --region us-east-1"),
+        ErrorMessage("no AWS region is configured", "set aws_region, or add --region us-east-1"),
     ),
     (
         botocore_errors.ProfileNotFound,
         ErrorMessage(
             "{message}",
-            "`aws configure list-profiles` lists yours; set aws_profile or give --profile",
+            "choose one that `aws configure list-profiles` lists: set aws_profile or add --profile",
         ),
     ),
     (botocore_errors.UnauthorizedSSOTokenError, _NO_SESSION),
@@ -179,28 +186,28 @@ MESSAGES_BY_CLASS: tuple[tuple[type[Exception], ErrorMessage], ...] = (
     (botocore_errors.LoginError, _NO_SESSION),
     (
         botocore_errors.MissingDependencyException,
-        ErrorMessage("{message}", 'install it: `pip install "botocore[crt]"`'),
+        ErrorMessage("{message}", 'run `pip install "botocore[crt]"`'),
     ),
     (
         botocore_errors.CredentialRetrievalError,
         ErrorMessage(
             "the credentials could not be fetched: {message}",
-            "run the credential_process of your profile by hand and see what it says",
+            "run the credential_process of your profile by hand and check its output",
         ),
     ),
     (
         botocore_errors.ConfigParseError,
-        ErrorMessage("your AWS configuration cannot be read: {message}", "mend ~/.aws/config"),
+        ErrorMessage("your AWS configuration cannot be read: {message}", "fix ~/.aws/config"),
     ),
     (
         botocore_errors.InvalidConfigError,
-        ErrorMessage("your AWS configuration is wrong: {message}", "mend ~/.aws/config"),
+        ErrorMessage("your AWS configuration is invalid: {message}", "fix ~/.aws/config"),
     ),
     (
         botocore_errors.SSLError,
         ErrorMessage(
             "the secure connection to AWS failed: {message}",
-            "behind an inspecting proxy set AWS_CA_BUNDLE to its certificate",
+            "set AWS_CA_BUNDLE to the certificate of your proxy, if it inspects traffic",
         ),
     ),
     (botocore_errors.ConnectionError, _UNREACHABLE),
@@ -211,10 +218,10 @@ MESSAGES_BY_CLASS: tuple[tuple[type[Exception], ErrorMessage], ...] = (
     ),
     (
         botocore_errors.ParamValidationError,
-        ErrorMessage("a request was not well formed: {message}", "report this with the debug log"),
+        ErrorMessage("a request was malformed: {message}", "report this with the debug log"),
     ),
 )
-"""botocore's own exceptions -> words; the first class that fits counts."""
+"""botocore's exception -> message; the first class that matches applies."""
 
 _ACTION = re.compile(r"perform:? ([a-z0-9-]+:\w+)(?: on resource:? (\S+))?")
 
@@ -232,22 +239,27 @@ def _from_client_error(error: ClientError) -> SetupError:
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), _one_line(details.get("Message", ""))
     operation = error.operation_name
-    words = MESSAGES_BY_CODE.get(code)
-    if words is None and code.endswith((".NotFound", "NotFoundException", "NotFound")):
-        words = _GONE
-    if words is None:
-        words = ErrorMessage(
+    template = MESSAGES_BY_CODE.get(code)
+    if template is None and code.endswith((".NotFound", "NotFoundException", "NotFound")):
+        template = _GONE
+    if template is None:
+        template = ErrorMessage(
             "{message}", "see docs/troubleshooting.md; the debug log has the request id"
         )
-    why = words.why.format(message=message or code, denied=_denied(message, operation))
-    return SetupError(f"{operation} failed ({code})", why, words.hint)
+    tries = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) + 1
+    why = template.why.format(
+        message=message or code,
+        denied=_denied(message, operation),
+        attempts=f"{tries} attempts" if tries > 1 else "1 attempt",
+    )
+    return SetupError(f"{operation} failed ({code})", why, template.hint)
 
 
 def _from_botocore_error(error: BotoCoreError) -> SetupError:
-    for kind, words in MESSAGES_BY_CLASS:
+    for kind, template in MESSAGES_BY_CLASS:
         if isinstance(error, kind):
             return SetupError(
-                type(error).__name__, words.why.format(message=_one_line(error)), words.hint
+                type(error).__name__, template.why.format(message=_one_line(error)), template.hint
             )
     return SetupError(type(error).__name__, _one_line(error), "see docs/troubleshooting.md")
 
@@ -257,11 +269,11 @@ def _denied(message: str, operation: str) -> str:
     found = _ACTION.search(message)
     if found is None:
         return f"your credentials may not call {operation}"
-    # A denial of some resources only is a policy with conditions: say which resource it was.
+    # A policy with conditions denies some resources only: name the resource.
     on = f" on {found[2]}" if found[2] and found[2] != "*" else ""
     return f"your credentials lack the permission {found[1]}{on}"
 
 
 def _one_line(text: object) -> str:
-    """Return a message without line breaks and without EC2's long encoded part."""
+    """Return a message without line breaks and without EC2's encoded part."""
     return " ".join(str(text).split()).partition(" Encoded authorization failure message")[0]

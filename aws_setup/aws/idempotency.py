@@ -1,4 +1,4 @@
-"""Creating exactly once where AWS takes no client token, and deleting until it is gone."""
+"""Creation exactly once where AWS takes no client token, and deletion until it succeeds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, HTTPClientError
 
+from aws_setup.aws.errors import THROTTLING_CODES
 from aws_setup.aws.session import error_code
+from aws_setup.engine.retry import CREATE_ONCE, VISIBLE, Attempts, RetryPolicy, retry
 from aws_setup.engine.step import RunContext
 from aws_setup.engine.wait import Clock, Pending, wait_until
 
 T = TypeVar("T")
-
-
-ATTEMPTS = 6
-"""Creates in all, before a fault of the network or of AWS becomes an error."""
 
 IN_USE_CODES = frozenset(
     {
@@ -33,56 +31,50 @@ IN_USE_CODES = frozenset(
         "OperationNotPermitted",
     }
 )
-"""Error codes of a deletion that something else still stands against."""
+"""Error codes of a deletion that something else still prevents."""
 
-THROTTLING_CODES = frozenset(
-    {
-        "RequestLimitExceeded",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "EC2ThrottledException",
-    }
-)
-"""Error codes that mean: not done, come back later."""
+NOT_FOUND_SUFFIXES = (".NotFound", ".NotFoundException", "NotFoundException")
+NOT_FOUND_CODES = frozenset({"NatGatewayNotFound", "NoSuchEntity"})
+NEVER_CREATED_CODES = frozenset({"InvalidAMIID.NotFound", "InvalidKeyPair.NotFound"})
+"""Not-found codes of resources that no run creates: waiting does not help."""
 
 
-def create_once(ctx: RunContext, *, there: Callable[[], T | None], create: Callable[[], T]) -> T:
-    """Create something that takes no client token, without ever making a second one.
+def create_once(ctx: RunContext, *, find: Callable[[], T | None], create: Callable[[], T]) -> T:
+    """Create a resource whose API takes no client token, without ever creating a second one.
 
-    It is looked up before every try, so that a create whose answer was lost, by this process or
-    an earlier one, is found again. `create` must use `aws.ec2_once`: botocore's own repeats do
-    not look.
+    `find` is called before every attempt, so that a create whose answer was lost, in this process
+    or an earlier one, is found again. `create` must use `aws.ec2_once`: botocore's own retries do
+    not search first.
 
     Raises:
-        botocore.exceptions.ClientError: AWS refused, or was still throttling at the last try.
-        botocore.exceptions.HTTPClientError: no answer came at the last try.
+        botocore.exceptions.ClientError: AWS refused, or was still throttling at the last attempt.
+        botocore.exceptions.HTTPClientError: no answer came at the last attempt.
     """
-    for attempt in range(1, ATTEMPTS + 1):
-        found = there()
-        if found is not None:
-            return found
+    attempts = Attempts(ctx.clock)
+    while True:
+        existing = find()
+        if existing is not None:
+            return existing
         try:
             return create()
         except (ClientError, HTTPClientError) as error:
-            if attempt == ATTEMPTS or not is_retryable(error):
+            if CREATE_ONCE.pause_after(attempts.made) is None or not is_retryable(error):
                 raise
             if not was_rejected(error):
-                # It may have been made: it must have shown in the lists before a second is made.
-                found = wait_visible(there, clock=ctx.clock)
-                if found is not None:
-                    return found
-            ctx.clock.sleep(2.0 * attempt)
-    raise AssertionError("the last attempt returns or raises")
+                # It may exist: it would have become visible before a second one is created.
+                existing = wait_visible(find, clock=ctx.clock)
+                if existing is not None:
+                    return existing
+            attempts.again(CREATE_ONCE)
 
 
 def was_rejected(error: ClientError | HTTPClientError) -> bool:
-    """Say whether AWS certainly did nothing."""
+    """Return whether AWS certainly changed nothing."""
     return isinstance(error, ClientError) and error_code(error) in THROTTLING_CODES
 
 
 def is_retryable(error: ClientError | HTTPClientError) -> bool:
-    """Say whether the same call may succeed later: no answer, AWS's own fault, or throttling."""
+    """Return whether the same call may succeed later: no answer, a server error, or throttling."""
     if isinstance(error, HTTPClientError):
         return True
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -99,19 +91,19 @@ def delete_with_retry(
     deadline: float = 900.0,
     pause: float = 5.0,
 ) -> None:
-    """Call `delete` until AWS takes it or says that the thing is gone.
+    """Call `delete` until AWS accepts it or answers that the resource does not exist.
 
     Args:
         ctx: the step's context.
         what: what is deleted, for the message.
         delete: the call.
-        gone: error codes that mean that the thing does not exist.
+        gone: error codes that mean that the resource does not exist.
         busy: error codes that mean that something else still uses it.
-        deadline: seconds after which it is given up.
-        pause: seconds between two tries.
+        deadline: seconds after which the deletion fails.
+        pause: seconds between two attempts.
 
     Raises:
-        SetupError: something still used it at the deadline; it carries AWS's words.
+        SetupError: something still used it at the deadline; the error contains AWS's message.
         botocore.exceptions.ClientError: AWS refused for another reason.
     """
 
@@ -140,53 +132,45 @@ def delete_with_retry(
 def client_token(*parts: Any) -> str:
     """Return a client token of 64 ASCII characters, EC2's limit, made from all parts.
 
-    The parts are the deployment, the step and everything that makes this life of the resource
-    unique (such as the VPC's id), so that a re-creation after destroy sends another token.
+    The parts are the deployment, the step and everything that distinguishes this resource from an
+    earlier one (such as the VPC's id), so that a create after destroy sends another token.
     """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-"""Seconds between two looks at something that must be there: seconds are usual, minutes are not."""
-
-_ENDINGS = (".NotFound", ".NotFoundException", "NotFoundException")
-_CODES = frozenset({"NatGatewayNotFound", "NoSuchEntity"})
-_NEVER_OURS = frozenset({"InvalidAMIID.NotFound", "InvalidKeyPair.NotFound"})
-"""Codes about what no run makes: waiting would not help."""
-
-
-def is_not_found(error: ClientError) -> bool:
-    """Say whether AWS does not know something that a request names."""
+def is_not_found(error: Exception) -> bool:
+    """Return whether a request names something that AWS does not know, and a run may create."""
     code = error_code(error)
-    return code in _CODES or (code.endswith(_ENDINGS) and code not in _NEVER_OURS)
+    if code in NEVER_CREATED_CODES:
+        return False
+    return code in NOT_FOUND_CODES or code.endswith(NOT_FOUND_SUFFIXES)
 
 
 def retry_not_found(
     act: Callable[[], T], *, clock: Clock, note: Callable[[str], None] = lambda _: None
 ) -> T:
-    """Do something that names what this run has made, again while AWS does not know that yet.
+    """Do something that names what this run has created, again while AWS does not know that yet.
 
     Raises:
-        botocore.exceptions.ClientError: AWS still does not know it after half a minute, or
-            refused for another reason.
+        botocore.exceptions.ClientError: AWS still does not know it after 31 seconds, or refused
+            for another reason.
     """
-    for pause in PAUSES:
-        try:
-            return act()
-        except ClientError as error:
-            if not is_not_found(error):
-                raise
-            note("AWS does not show it everywhere yet")
-            clock.sleep(pause)
-    return act()
+    return retry(
+        act,
+        VISIBLE,
+        clock=clock,
+        should_retry=is_not_found,
+        note=lambda _: note("waiting for AWS to become consistent"),
+    )
 
 
-def wait_visible(look: Callable[[], T | None], *, clock: Clock) -> T | None:
-    """Look for something that must be there, for half a minute; None when it never showed."""
-    for pause in PAUSES:
-        found = look()
-        if found is not None:
+def wait_visible(
+    find: Callable[[], T | None], *, clock: Clock, policy: RetryPolicy = VISIBLE
+) -> T | None:
+    """Search for something that must exist; None when it stays invisible, by default for 31 s."""
+    attempts = Attempts(clock)
+    while True:
+        found = find()
+        if found is not None or not attempts.again(policy):
             return found
-        clock.sleep(pause)
-    return look()

@@ -1,7 +1,7 @@
-"""One look at the cloud: everything of this deployment, read in parallel with few list calls.
+"""What AWS lists for a deployment: every kind of resource, read in parallel with few list calls.
 
-The number of calls is constant, however many machines there are: one filtered list call for each
-kind of resource. A kind that AWS refuses to list raises at its first use, not before.
+The number of calls is constant, however many instances exist: one filtered list call for each
+kind of resource. The error of a kind that AWS refuses to list is raised at its first use.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from aws_setup.aws.session import Aws, pages
@@ -19,6 +21,31 @@ Item = Mapping[str, Any]
 Reader = Callable[[Aws, Config], list[Item]]
 
 ACTIVE_STATES = ["pending", "running", "stopping", "stopped", "shutting-down"]
+"""States of an instance that still exists."""
+
+
+@dataclass(frozen=True)
+class ResourceKind:
+    """A kind of AWS resource: how it is listed, identified, deleted by hand and priced.
+
+    `read` lists the resources of a deployment; None when the inventory does not read the kind.
+    `id_field` is the field of the id in a list that is filtered by the deployment's tag; '' for
+    kinds that are listed otherwise. `id_prefix` is what an id begins with, up to the hyphen.
+    `delete` is the aws command to which the id is appended. `price` is the key of the hourly
+    price; instances are priced by their type.
+    """
+
+    name: str
+    read: Reader | None = None
+    id_field: str = ""
+    id_prefix: str = ""
+    delete: str = ""
+    price: str = ""
+
+    @property
+    def title(self) -> str:
+        """What one resource of the kind is called."""
+        return self.name.removesuffix("es" if self.name.endswith("sses") else "s")
 
 
 def _owned(config: Config) -> list[dict[str, Any]]:
@@ -26,7 +53,7 @@ def _owned(config: Config) -> list[dict[str, Any]]:
 
 
 def _ec2(operation: str, key: str, argument: str = "Filters") -> Reader:
-    """Return the reader of one paginated EC2 list call, filtered by the ownership tag."""
+    """Return the reader of one paginated EC2 list call, filtered by the deployment's tag."""
 
     def read(aws: Aws, config: Config) -> list[Item]:
         return pages(aws.ec2, operation, key, **{argument: _owned(config)})
@@ -68,7 +95,7 @@ def _cluster_role(aws: Aws, config: Config) -> list[Item]:
 
 
 def _images(aws: Aws, config: Config) -> list[Item]:
-    """Read the AMIs of the configuration; λFS's own are deprecated and still launch.
+    """Read the AMIs of the configuration; λFS's AMIs are deprecated and can still be launched.
 
     A filter and not ImageIds: one missing AMI must not hide the others.
     """
@@ -77,44 +104,125 @@ def _images(aws: Aws, config: Config) -> list[Item]:
     return list(aws.ec2.describe_images(Filters=filters, IncludeDeprecated=True)["Images"])
 
 
-READERS: Mapping[str, Reader] = {
-    "vpcs": _ec2("describe_vpcs", "Vpcs"),
-    "subnets": _ec2("describe_subnets", "Subnets"),
-    "internet gateways": _ec2("describe_internet_gateways", "InternetGateways"),
-    "route tables": _ec2("describe_route_tables", "RouteTables"),
-    "addresses": _addresses,
-    "nat gateways": _ec2("describe_nat_gateways", "NatGateways", "Filter"),
-    "security groups": _ec2("describe_security_groups", "SecurityGroups"),
-    "instances": _instances,
-    "images": _images,
-    "launch templates": _ec2("describe_launch_templates", "LaunchTemplates"),
-    "auto-scaling groups": _groups,
-    "eks cluster": _cluster,
-    "eks cluster role": _cluster_role,
-}
-"""Kind of resource -> how its list is read; images are those of the configuration."""
+KINDS = (
+    ResourceKind(
+        "vpcs",
+        _ec2("describe_vpcs", "Vpcs"),
+        id_field="VpcId",
+        id_prefix="vpc",
+        delete="aws ec2 delete-vpc --vpc-id",
+    ),
+    ResourceKind(
+        "subnets",
+        _ec2("describe_subnets", "Subnets"),
+        id_field="SubnetId",
+        id_prefix="subnet",
+        delete="aws ec2 delete-subnet --subnet-id",
+    ),
+    ResourceKind(
+        "internet gateways",
+        _ec2("describe_internet_gateways", "InternetGateways"),
+        id_field="InternetGatewayId",
+        id_prefix="igw",
+        delete="aws ec2 delete-internet-gateway --internet-gateway-id",
+    ),
+    ResourceKind(
+        "route tables",
+        _ec2("describe_route_tables", "RouteTables"),
+        id_field="RouteTableId",
+        id_prefix="rtb",
+        delete="aws ec2 delete-route-table --route-table-id",
+    ),
+    ResourceKind(
+        "addresses",
+        _addresses,
+        id_field="AllocationId",
+        id_prefix="eipalloc",
+        delete="aws ec2 release-address --allocation-id",
+        price="ipv4",
+    ),
+    ResourceKind(
+        "nat gateways",
+        _ec2("describe_nat_gateways", "NatGateways", "Filter"),
+        id_field="NatGatewayId",
+        id_prefix="nat",
+        delete="aws ec2 delete-nat-gateway --nat-gateway-id",
+        price="nat",
+    ),
+    ResourceKind(
+        "security groups",
+        _ec2("describe_security_groups", "SecurityGroups"),
+        id_field="GroupId",
+        id_prefix="sg",
+        delete="aws ec2 delete-security-group --group-id",
+    ),
+    ResourceKind(
+        "instances",
+        _instances,
+        id_field="InstanceId",
+        id_prefix="i",
+        delete="aws ec2 terminate-instances --instance-ids",
+    ),
+    ResourceKind("images", _images),
+    ResourceKind(
+        "launch templates",
+        _ec2("describe_launch_templates", "LaunchTemplates"),
+        id_field="LaunchTemplateId",
+        id_prefix="lt",
+        delete="aws ec2 delete-launch-template --launch-template-id",
+    ),
+    ResourceKind(
+        "auto-scaling groups",
+        _groups,
+        id_field="AutoScalingGroupName",
+        delete="aws autoscaling delete-auto-scaling-group --force-delete --auto-scaling-group-name",
+    ),
+    ResourceKind("eks cluster", _cluster, delete="aws eks delete-cluster --name", price="eks"),
+    ResourceKind("eks cluster role", _cluster_role, delete="aws iam delete-role --role-name"),
+    ResourceKind("volumes", id_prefix="vol", delete="aws ec2 delete-volume --volume-id"),
+)
+"""The kinds that a deployment has; images are those of the configuration. EKS clusters and roles
+have the name of their step, because they are found by name and not by tag."""
+
+_READERS: Mapping[str, Reader] = MappingProxyType(
+    {kind.name: kind.read for kind in KINDS if kind.read}
+)
+
+
+def delete_command(resource_id: str, *, kind: str = "") -> str:
+    """Return the aws command that deletes a resource, chosen by its kind, else by its id.
+
+    Without a command that deletes such a resource the answer is to run destroy again.
+    """
+    prefix = resource_id.split("-", maxsplit=1)[0]
+    named = [each for each in KINDS if each.name == kind]
+    prefixed = [each for each in KINDS if each.id_prefix == prefix]
+    for each in (*named, *prefixed):
+        if each.delete:
+            return f"{each.delete} {resource_id}"
+    return "run destroy again"
 
 
 class Inventory:
-    """What AWS says exists; each kind is read once, when the run begins or when first asked for."""
+    """What exists in AWS; each kind is read once, when the run begins or at its first use."""
 
-    def __init__(self, aws: Aws, config: Config, readers: Mapping[str, Reader] = READERS) -> None:
-        self._aws, self._config, self._readers = aws, config, readers
+    def __init__(self, aws: Aws, config: Config) -> None:
+        self._aws, self._config = aws, config
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=max(1, len(readers)), thread_name_prefix="look")
+        self._pool = ThreadPoolExecutor(max_workers=len(_READERS), thread_name_prefix="inventory")
         self._kinds: dict[str, Future[list[Item]]] = {}
 
     def load(self) -> None:
-        """Begin to read every kind at once; answers and errors wait for whoever asks."""
-        for kind in self._readers:
+        """Start to read every kind at once; results and errors are kept for the first use."""
+        for kind in _READERS:
             self._future(kind)
 
     def all(self, kind: str, *, fresh: bool = False) -> list[Item]:
-        """Return every resource of a kind that carries this deployment's tag.
+        """Return every resource of a kind that has this deployment's tag.
 
         Args:
-            kind: a key of READERS.
-            fresh: ask AWS again instead of answering from the first look.
+            kind: the name of one of KINDS that the inventory reads.
+            fresh: ask AWS again instead of answering from the first list call.
 
         Raises:
             botocore.exceptions.ClientError: AWS refused the list call.
@@ -125,7 +233,7 @@ class Inventory:
         return self._future(kind).result()
 
     def of_step(self, kind: str, step: str, *, fresh: bool = False) -> list[Item]:
-        """Return the resources of a kind that carry a step's tag."""
+        """Return the resources of a kind that have a step's tag."""
         return [item for item in self.all(kind, fresh=fresh) if tag_of(item, STEP_TAG) == step]
 
     def close(self) -> None:
@@ -135,7 +243,7 @@ class Inventory:
     def _future(self, kind: str) -> Future[list[Item]]:
         with self._lock:
             if kind not in self._kinds:
-                self._kinds[kind] = self._pool.submit(self._readers[kind], self._aws, self._config)
+                self._kinds[kind] = self._pool.submit(_READERS[kind], self._aws, self._config)
             return self._kinds[kind]
 
 

@@ -1,4 +1,4 @@
-"""What a deployment costs: AWS's price list, and a small dated table where it does not answer."""
+"""What a deployment costs: by AWS's price list, else by a small dated table."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ TABLE: Mapping[str, float] = MappingProxyType(
 https://aws.amazon.com/ec2/pricing/on-demand/ and https://aws.amazon.com/ebs/pricing/"""
 
 PRICE_LIST_REGION = "us-east-1"
-"""Where AWS serves its price list, and the region of the table."""
+"""The region whose endpoint serves AWS's price list, and the region of the table."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """How the price list knows something: service, filters, and the end of its usage type."""
+    """How the price list names a product: service, filters, and the end of its usage type."""
 
     service: str
     usage: str
@@ -75,7 +75,7 @@ QUERIES: Mapping[str, Query] = MappingProxyType(
         "elb": Query("AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"}),
     }
 )
-"""Key of a charge -> its place in the price list; instance types have a query of their own."""
+"""Key of a charge -> its query of the price list; instance types have a query of their own."""
 
 INSTANCE_PREFIX = {
     "operatingSystem": "Linux",
@@ -95,7 +95,7 @@ class Prices:
     each: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, charges: Sequence[CostItem]) -> float:
-        """Return what some charges cost an hour; one whose price is unknown counts nothing."""
+        """Return US dollars an hour of some charges; one whose price is unknown counts 0."""
         return sum(charge.count * self.each.get(charge.key, 0.0) for charge in charges)
 
     @property
@@ -119,18 +119,18 @@ class Prices:
         }
 
     def lines(self) -> list[str]:
-        """Return the prices as people read them, the dearest part first."""
+        """Return the prices as text, the most expensive part first."""
         ordered = sorted(self.parts.items(), key=lambda item: -item[1])
         lines = [f"{part:<14} ${hourly:8.3f}/h" for part, hourly in ordered]
-        lines.append(f"{'in all':<14} ${self.hourly:8.3f}/h, ${self.daily:.2f} a day")
+        lines.append(f"{'total':<14} ${self.hourly:8.3f}/h, ${self.daily:.2f} a day")
         if self.unknown:
-            lines.append(f"not in it, for want of a price: {', '.join(self.unknown)}")
-        lines.append(f"(on demand, {self.source}; traffic and taxes come on top)")
+            lines.append(f"not included (price unknown): {', '.join(self.unknown)}")
+        lines.append(f"(on demand, {self.source}; traffic and taxes are not included)")
         return lines
 
 
 def price(aws: Aws, charges: Sequence[CostItem]) -> Prices:
-    """Return what some charges cost, from AWS's price list as far as it answers."""
+    """Return what some charges cost: by AWS's price list, else by the dated table."""
     keys = sorted({charge.key for charge in charges})
     listed = _listed(aws, keys)
     missing = [key for key in keys if listed.get(key) is None]
@@ -149,12 +149,12 @@ def _source(region: str, keys: Sequence[str], missing: Sequence[str]) -> str:
     if not missing:
         return f"AWS's price list for {region}"
     if len(missing) == len(keys):
-        return f"{table}, as AWS's price list did not answer"
+        return f"{table}, because AWS's price list did not answer"
     return f"AWS's price list for {region}; for {', '.join(missing)} {table}"
 
 
 def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, float | None]:
-    """Ask for every key at once; None where the price list does not answer."""
+    """Return the listed price of each key, queried in parallel; None where there is no answer."""
     if not keys:
         return {}
     with ThreadPoolExecutor(max_workers=len(keys), thread_name_prefix="price") as pool:
@@ -168,13 +168,13 @@ def _ask(aws: Aws, key: str) -> float | None:
         query = Query("AmazonEC2", f"BoxUsage:{kind}", {**INSTANCE_PREFIX, "instanceType": kind})
     if query is None:
         return None
-    wanted = {**query.filters, "regionCode": aws.region}
+    filters = {**query.filters, "regionCode": aws.region}
     try:
         answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(
             ServiceCode=query.service,
             Filters=[
                 {"Type": "TERM_MATCH", "Field": field, "Value": value}
-                for field, value in wanted.items()
+                for field, value in filters.items()
             ],
         )
     except (ClientError, BotoCoreError):
@@ -185,7 +185,7 @@ def _ask(aws: Aws, key: str) -> float | None:
 def hourly_price(products: Iterable[str], usage: str) -> float | None:
     """Return the hourly US dollars of the product with a usage type, from the list's documents.
 
-    Usage types carry the region's short name in front, but not in us-east-1.
+    Usage types begin with the region's short name, except in us-east-1.
     """
     for text in products:
         product = json.loads(text)

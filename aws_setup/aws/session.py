@@ -1,4 +1,4 @@
-"""The door to AWS: one boto3 session, its clients, who is calling, and AWS's error codes."""
+"""The boto3 session: its clients, the caller's identity, and AWS's error codes."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 9
-"""Calls in all, first one included, before throttling or a lost connection becomes an error."""
+"""Attempts, the first one included, before throttling or a lost connection is an error."""
 
 TIMEOUT_SECONDS = 5.0
-"""Seconds for a connection, and for an answer, to a question that a run can do without."""
+"""Seconds for a connection, and for an answer, of a request that is not essential."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who AWS says is calling."""
+    """The caller, as AWS identifies it."""
 
     account: str
     arn: str
 
 
 class Aws:
-    """One boto3 session and its clients, made once each; safe to use from many threads."""
+    """One boto3 session and its clients, created once each; safe to use from many threads."""
 
     def __init__(self, *, profile: str | None = None, region: str | None = None) -> None:
         """Open the session.
 
         Args:
-            profile: a profile of the user's AWS configuration; None leaves botocore's own chain.
-            region: the AWS region; None takes AWS_REGION, as AWS's other tools do, else botocore's
-                own chain, which knows AWS_DEFAULT_REGION only.
+            profile: a profile of the user's AWS configuration; None for botocore's own chain.
+            region: the AWS region; None for AWS_REGION, as in AWS's other tools, else
+                botocore's own chain, which knows AWS_DEFAULT_REGION only.
 
         Raises:
             botocore.exceptions.ProfileNotFound: the user's configuration has no such profile.
@@ -60,11 +60,11 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """The region that every regional client talks to; empty when none is configured."""
+        """The region of every regional client; empty when none is configured."""
         return str(self._session.region_name or "")
 
     def known_regions(self) -> list[str]:
-        """Return the regions that the installed boto3 knows; nothing is asked."""
+        """Return the regions that the installed boto3 knows, without a request."""
         core = self._session._session
         partitions: list[str] = core.get_available_partitions()
         return [
@@ -99,28 +99,28 @@ class Aws:
 
     @property
     def elb(self) -> ElasticLoadBalancingClient:
-        """The client of the Classic Load Balancers, which Kubernetes makes for its Services."""
+        """The client of the Classic Load Balancers, which Kubernetes creates for its Services."""
         client: ElasticLoadBalancingClient = self.client("elb")
         return client
 
     @cached_property
     def identity(self) -> Identity:
-        """The account and ARN behind the credentials, asked once."""
+        """The account and ARN of the credentials, requested once."""
         answer = self.client("sts").get_caller_identity()
         return Identity(account=answer["Account"], arn=answer["Arn"])
 
     @property
     def ec2_once(self) -> EC2Client:
-        """The EC2 client that never repeats a call: for creates that take no client token."""
-        client: EC2Client = self.client("ec2", repeat=False)
+        """The EC2 client that never retries: for creates that take no client token."""
+        client: EC2Client = self.client("ec2", retries=False)
         return client
 
     def brief(self, service: str, *, region: str | None = None) -> Any:
-        """Return a client for questions that a run can do without: it gives up within seconds."""
-        return self.client(service, region=region, patience=TIMEOUT_SECONDS)
+        """Return a client for requests that are not essential: it fails within seconds."""
+        return self.client(service, region=region, timeout=TIMEOUT_SECONDS)
 
     def close(self) -> None:
-        """Close the connections that the clients keep open; the session opens new ones if used."""
+        """Close the connections of the clients; a session that is used again opens new ones."""
         with self._lock:
             clients, self._clients = list(self._clients.values()), {}
         for client in clients:
@@ -131,34 +131,34 @@ class Aws:
         service: str,
         *,
         region: str | None = None,
-        repeat: bool = True,
-        patience: float | None = None,
+        retries: bool = True,
+        timeout: float | None = None,
     ) -> Any:
-        """Return the client of a service, made at the first call.
+        """Return the client of a service, created at the first call.
 
         The retry mode is botocore's `standard` with 9 attempts, unless the user's environment or
-        AWS configuration file says otherwise: a Config of ours would hide both. With `repeat`
-        off a call is sent once, whatever they say. `patience` is how many seconds it waits for
-        a connection, and then for an answer, in each of two attempts; None: botocore's minute.
+        AWS configuration file sets another: a Config would override both. Without `retries` a
+        call is sent once in any case. `timeout` is the seconds to wait for a connection, and then
+        for an answer, in each of two attempts; None for botocore's minute.
         """
         with self._lock:
-            key = (service, region, repeat, patience)
+            key = (service, region, retries, timeout)
             if key not in self._clients:
                 client = self._session.client(
                     service,  # type: ignore[call-overload]
                     region_name=region,
-                    config=self._settings(repeat=repeat, patience=patience),
+                    config=self._settings(retries=retries, timeout=timeout),
                 )
                 client.meta.events.register("after-call.*", self._after_call)
                 self._clients[key] = client
             return self._clients[key]
 
-    def _settings(self, *, repeat: bool, patience: float | None) -> BotocoreConfig:
+    def _settings(self, *, retries: bool, timeout: float | None) -> BotocoreConfig:
         settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
-        if patience:
-            settings |= {"connect_timeout": patience, "read_timeout": patience}
+        if timeout:
+            settings |= {"connect_timeout": timeout, "read_timeout": timeout}
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 2})
-        if not repeat:
+        if not retries:
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 1})
         core = self._session._session
         chosen = any(
@@ -172,7 +172,7 @@ class Aws:
     def _after_call(
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
     ) -> None:
-        """Count the call and note its request id for the debug log."""
+        """Count the call and write its request id to the debug log."""
         with self._lock:
             self.calls += 1
         meta = parsed.get("ResponseMetadata", {})
@@ -194,7 +194,7 @@ def error_code(error: BaseException) -> str:
 
 
 def pages(client: Any, operation: str, key: str, **arguments: Any) -> list[Any]:
-    """Return every item that a paginated list call answers below `key`."""
+    """Return every item that a paginated list call returns under `key`."""
     found: list[Any] = []
     for page in client.get_paginator(operation).paginate(**arguments):
         found.extend(page.get(key, []))

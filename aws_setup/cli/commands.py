@@ -255,7 +255,7 @@ def _report_leftovers(run: CommandRun, name: str, chosen: Collection[str]) -> No
     if run.result.result == "interrupted":
         return
     table = list(run.script.removal(run.ctx.config))
-    left = leftovers(run.ctx, table, whole=run.script.whole and not run.only)
+    left = leftovers(run.ctx, table, owns_deployment=run.script.whole and not run.only)
     if run.only:
         left = [thing for thing in left if thing.what in chosen]
     run.result.more["leftovers"] = [asdict(thing) for thing in left]

@@ -132,3 +132,6 @@ CONFLICT = RetryPolicy(first=0.5, step=0.5, attempts=10)
 
 LOCAL_PROGRAM = RetryPolicy(first=2.0, step=2.0, attempts=5)
 """A local program that lost its connection to the server: restarted once the server answers."""
+
+DECIDED = RetryPolicy(first=2.0, attempts=7)
+"""Which of several creates with one client token won: it is visible soon, or not at all. 12 s."""

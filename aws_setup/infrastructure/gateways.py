@@ -63,7 +63,7 @@ class InternetGateway(Step):
 
     def create(self, ctx: Context) -> Found:
         """Make the gateway and attach it; of two runs at once the first to attach wins."""
-        create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
+        create_once(ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx))
         # Not again from the start, as another step would: a second gateway would be made.
         return retry_not_found(lambda: self._settle(ctx), clock=ctx.clock, note=ctx.note)
 
@@ -76,7 +76,7 @@ class InternetGateway(Step):
         for gateway in ctx.inventory.of_step("internet gateways", self.name, fresh=True):
             self._delete(ctx, gateway)
 
-    def _there(self, ctx: Context) -> Item | None:
+    def _current(self, ctx: Context) -> Item | None:
         items = ctx.inventory.of_step("internet gateways", self.name, fresh=True)
         return _attached_first(items)[0] if items else None
 
@@ -89,7 +89,7 @@ class InternetGateway(Step):
         return gateway
 
     def _settle(self, ctx: Context) -> Found:
-        gateway = wait_visible(lambda: self._there(ctx), clock=ctx.clock)
+        gateway = wait_visible(lambda: self._current(ctx), clock=ctx.clock)
         if gateway and not gateway["Attachments"]:
             self._attach(ctx, gateway["InternetGatewayId"])
         return self._keep_one(ctx)
@@ -161,7 +161,7 @@ class ElasticIp(Step):
     def create(self, ctx: Context) -> Found:
         """Allocate the address."""
         return _address(
-            create_once(ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx))
+            create_once(ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx))
         )
 
     def update(self, ctx: Context, found: Found) -> Found:
@@ -180,7 +180,7 @@ class ElasticIp(Step):
         """A public IPv4 address."""
         return (CostItem(self.part, "ipv4"),)
 
-    def _there(self, ctx: Context) -> Item | None:
+    def _current(self, ctx: Context) -> Item | None:
         items = ctx.inventory.of_step("addresses", self.name, fresh=True)
         return _used_first(items)[0] if items else None
 

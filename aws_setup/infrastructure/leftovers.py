@@ -1,4 +1,4 @@
-"""The second look after destroy: what of the deployment is still there, and how to remove it."""
+"""The audit after destroy: which resources of the deployment remain, and how to delete them."""
 
 from __future__ import annotations
 
@@ -6,57 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.inventory import READERS, Inventory, Item
+from aws_setup.aws.inventory import KINDS, Inventory, Item, ResourceKind, delete_command
 from aws_setup.aws.pricing import TABLE
 from aws_setup.engine.plan import inspect_all
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 
-COMMANDS: Mapping[str, str] = {
-    "vpc": "aws ec2 delete-vpc --vpc-id",
-    "subnet": "aws ec2 delete-subnet --subnet-id",
-    "igw": "aws ec2 delete-internet-gateway --internet-gateway-id",
-    "rtb": "aws ec2 delete-route-table --route-table-id",
-    "rtbassoc": "aws ec2 disassociate-route-table --association-id",
-    "eipalloc": "aws ec2 release-address --allocation-id",
-    "nat": "aws ec2 delete-nat-gateway --nat-gateway-id",
-    "sg": "aws ec2 delete-security-group --group-id",
-    "i": "aws ec2 terminate-instances --instance-ids",
-    "lt": "aws ec2 delete-launch-template --launch-template-id",
-    "vol": "aws ec2 delete-volume --volume-id",
-}
-"""Prefix of an id -> the command that deletes such a thing; the id follows."""
+LISTED_PARTS = frozenset({"network", "machines", "auto scaling", "others"})
+"""Parts whose resources have their tag in a list call, or that only search."""
 
-BY_STEP: Mapping[str, str] = {
-    "eks cluster": "aws eks delete-cluster --name",
-    "eks cluster role": "aws iam delete-role --role-name",
-}
-
-IDS: Mapping[str, str] = {
-    "vpcs": "VpcId",
-    "subnets": "SubnetId",
-    "internet gateways": "InternetGatewayId",
-    "route tables": "RouteTableId",
-    "addresses": "AllocationId",
-    "nat gateways": "NatGatewayId",
-    "security groups": "GroupId",
-    "instances": "InstanceId",
-    "launch templates": "LaunchTemplateId",
-    "auto-scaling groups": "AutoScalingGroupName",
-}
-"""Kind of the inventory -> the field of its id."""
-
-PRICES: Mapping[str, str] = {"nat gateways": "nat", "addresses": "ipv4", "eks cluster": "eks"}
-"""Kind or step -> its key in the price table."""
-
-
-LISTED = frozenset({"network", "machines", "auto scaling", "others"})
-"""Parts whose things carry their tag in a list call, or that are only a look around."""
+GONE_STATES = TERMINATED_STATES | {"deleted", "deleting", "failed"}
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that destroy could not delete."""
+    """A resource that destroy could not delete."""
 
     what: str
     id: str
@@ -65,76 +29,70 @@ class Leftover:
 
     @property
     def price(self) -> str:
-        """What it costs, in words."""
+        """What it costs, as text."""
         return f"${self.hourly_usd:.3f}/h" if self.hourly_usd else "free of charge"
 
 
-def leftovers(ctx: Context, table: Sequence[Step], *, whole: bool = True) -> list[Leftover]:
-    """Return everything of the deployment that AWS still shows: by step, by tag, by cluster.
+def leftovers(
+    ctx: Context, table: Sequence[Step], *, owns_deployment: bool = True
+) -> list[Leftover]:
+    """Return every resource of the deployment that AWS still lists: by tag, by step, by cluster.
 
-    Without `whole` only the steps are asked: the rest of the deployment is another script's.
+    Without `owns_deployment` only the steps are inspected: another script owns the rest.
 
     Raises:
-        botocore.exceptions.ClientError: AWS refused a list call, so nobody can tell.
+        botocore.exceptions.ClientError: AWS refused a list call, so the answer is unknown.
     """
-    inventory = Inventory(ctx.aws, ctx.config, READERS)
+    inventory = Inventory(ctx.aws, ctx.config)
     try:
         fresh = replace(ctx, inventory=inventory, found={})
-        tagged = _by_tag(fresh) if whole else []
+        tagged = _by_tag(fresh) if owns_deployment else []
         found = {left.id: left for left in (*tagged, *_by_step(fresh, table))}
         for volume in cluster_volumes(fresh):
-            own = volume["VolumeId"]
+            volume_id = volume["VolumeId"]
             hourly = volume["Size"] * TABLE["gp3-gib"]
-            found[own] = Leftover("volume", own, command_for(own), hourly)
+            found[volume_id] = Leftover("volume", volume_id, delete_command(volume_id), hourly)
         return list(found.values())
     finally:
         inventory.close()
 
 
 def _by_tag(ctx: Context) -> list[Leftover]:
+    """Return the resources that still have the deployment's tag."""
     found = []
-    for kind, field in IDS.items():
-        for item in ctx.inventory.all(kind):
-            if _lives(item):
-                own = str(item[field])
-                hourly = _hourly(kind, item)
-                found.append(Leftover(kind.removesuffix("s"), own, command_for(own), hourly))
+    for kind in KINDS:
+        for item in ctx.inventory.all(kind.name) if kind.id_field else ():
+            if _exists(item):
+                resource_id = str(item[kind.id_field])
+                command = delete_command(resource_id, kind=kind.name)
+                found.append(Leftover(kind.title, resource_id, command, _hourly(kind, item)))
     return found
 
 
 def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
-    """Return what the steps find, for things that carry no tag in a list call (IAM, EKS)."""
+    """Return what the steps find, for resources without a tag in a list call (IAM, EKS)."""
+    prices = {kind.name: kind.price for kind in KINDS}
     found = []
     for row in inspect_all(table, ctx, stop=lambda: None):
-        if row.step.adopted or row.step.part in LISTED:
+        if row.step.adopted or row.step.part in LISTED_PARTS:
             continue
         if row.error:
             raise row.error
         if row.found and not row.unowned:
-            command = BY_STEP.get(row.step.name, "")
-            own = row.found.facts.get("role_name", row.found.id)
-            text = f"{command} {own}" if command else command_for(row.found.id)
-            hourly = TABLE.get(PRICES.get(row.step.name, ""), 0.0)
-            found.append(Leftover(row.step.name, row.found.id, text, hourly))
+            name = row.step.name
+            command = delete_command(row.found.facts.get("role_name", row.found.id), kind=name)
+            hourly = TABLE.get(prices.get(name, ""), 0.0)
+            found.append(Leftover(name, row.found.id, command, hourly))
     return found
 
 
-def _hourly(kind: str, item: Item) -> float:
+def _hourly(kind: ResourceKind, item: Item) -> float:
     """Return US dollars an hour from the dated table; 0 for what is free or not in it."""
-    key = f"ec2:{item['InstanceType']}" if "InstanceType" in item else PRICES.get(kind, "")
+    key = f"ec2:{item['InstanceType']}" if "InstanceType" in item else kind.price
     return TABLE.get(key, 0.0)
 
 
-def command_for(own: str) -> str:
-    """Return the aws command that deletes a thing, by the prefix of its id."""
-    if own.endswith("_ags"):
-        delete = "aws autoscaling delete-auto-scaling-group --force-delete"
-        return f"{delete} --auto-scaling-group-name {own}"
-    command = COMMANDS.get(own.split("-", maxsplit=1)[0], "")
-    return f"{command} {own}" if command else "run destroy again"
-
-
-def _lives(item: Item) -> bool:
+def _exists(item: Item) -> bool:
     state = item.get("State", "")
     name = state.get("Name", "") if isinstance(state, Mapping) else state
-    return name not in TERMINATED_STATES | {"deleted", "deleting", "failed"}
+    return name not in GONE_STATES

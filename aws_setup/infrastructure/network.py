@@ -70,7 +70,7 @@ class Vpc(Step):
     def create(self, ctx: Context) -> Found:
         """Make the VPC, claim it, and switch DNS on."""
         vpc: Item = create_once(
-            ctx, there=lambda: self._there(ctx), create=lambda: self._create(ctx)
+            ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx)
         )
         # Not again from the start, as another step would: a second VPC would be made.
         return retry_not_found(
@@ -86,7 +86,7 @@ class Vpc(Step):
         for vpc in ctx.inventory.of_step("vpcs", self.name, fresh=True):
             _delete(ctx, vpc["VpcId"])
 
-    def _there(self, ctx: Context) -> Item | None:
+    def _current(self, ctx: Context) -> Item | None:
         vpcs = ctx.inventory.of_step("vpcs", self.name, fresh=True)
         return min(vpcs, key=lambda vpc: str(vpc["VpcId"])) if vpcs else None
 

@@ -1,4 +1,4 @@
-"""AWS's and botocore's errors in the user's words."""
+"""Errors of AWS and botocore become messages with cause and fix."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from aws_setup.aws.session import Aws
 from aws_setup.errors import Problem, SetupError
 
 
-def told(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
     answer = to_setup_error(error)
     assert isinstance(answer, SetupError)
     return answer.problems[0]
 
 
-def of_code(
-    code: str, message: str = "the words of AWS", operation: str = "RunInstances"
-) -> Problem:
-    return told(ClientError({"Error": {"Code": code, "Message": message}}, operation))
+def of_code(code: str, message: str = "AWS's message", operation: str = "RunInstances") -> Problem:
+    return problem_of(ClientError({"Error": {"Code": code, "Message": message}}, operation))
 
 
 @pytest.mark.parametrize(
@@ -33,22 +31,22 @@ def of_code(
         ("ExpiredToken", "session has expired", "log in again"),
         ("RequestExpired", "session has expired", "log in again"),
         ("InvalidClientTokenId", "does not know these credentials", "get-caller-identity"),
-        ("AuthFailure", "the words of AWS", "clock"),
+        ("AuthFailure", "AWS's message", "clock"),
         ("UnauthorizedOperation", "may not call RunInstances", "docs/permissions.md"),
-        ("OptInRequired", "the words of AWS", "sign-up"),
+        ("OptInRequired", "AWS's message", "sign-up"),
         ("VcpuLimitExceeded", "quota", "Service Quotas"),
         ("AddressLimitExceeded", "quota", "Service Quotas"),
-        ("InsufficientInstanceCapacity", "no such machine free", "availability_zones"),
-        ("Unsupported", "not offered there", "instance type"),
+        ("InsufficientInstanceCapacity", "no capacity", "availability_zones"),
+        ("Unsupported", "not offered in the zone", "instance type"),
         ("InvalidKeyPair.NotFound", "not registered in this region", "ssh_keypair_name"),
         ("InvalidAMIID.NotFound", "does not exist in this region", "*_ami"),
-        ("RequestLimitExceeded", "throttles", "goes on from here"),
+        ("RequestLimitExceeded", "still throttling this account after 1 attempt", "resumes"),
         ("DependencyViolation", "still uses it", "wait a minute"),
-        ("InvalidVpcID.NotFound", "does not know it", "goes on from here"),
-        ("NoSuchThing", "the words of AWS", "docs/troubleshooting.md"),
+        ("InvalidVpcID.NotFound", "does not exist (any more)", "resumes from here"),
+        ("NoSuchThing", "AWS's message", "docs/troubleshooting.md"),
     ],
 )
-def test_a_code_has_a_cause_and_a_mend(code: str, why: str, hint: str) -> None:
+def test_a_code_has_a_cause_and_a_fix(code: str, why: str, hint: str) -> None:
     problem = of_code(code)
     assert problem.what == f"RunInstances failed ({code})"
     assert why in problem.why
@@ -65,9 +63,9 @@ def test_every_known_code_has_both_lines() -> None:
 
 def test_a_denial_names_action_and_resource_and_drops_the_encoded_part() -> None:
     arn = "arn:aws:iam::123456789012:role/lambda-fs-eks-cluster-role"
-    said = f"User: u is not authorized to perform: iam:CreateRole on resource: {arn} because …"
+    message = f"User: u is not authorized to perform: iam:CreateRole on resource: {arn} because …"
     assert (
-        of_code("AccessDenied", said).why
+        of_code("AccessDenied", message).why
         == f"your credentials lack the permission iam:CreateRole on {arn}"
     )
     secret = "Encoded authorization failure message: abc"
@@ -102,17 +100,15 @@ def test_a_denial_names_action_and_resource_and_drops_the_encoded_part() -> None
         (e.InvalidRegionError(region_name="us east"), "us east", "aws_region"),
     ],
 )
-def test_botocores_own_errors_have_a_cause_and_a_mend(
-    error: Exception, why: str, hint: str
-) -> None:
-    problem = told(error)
+def test_botocores_errors_have_a_cause_and_a_fix(error: Exception, why: str, hint: str) -> None:
+    problem = problem_of(error)
     assert why in problem.why
     assert hint in problem.hint
 
 
 def test_other_errors_pass_through() -> None:
-    fault = KeyError("x")
-    assert to_setup_error(fault) is fault
+    unknown = KeyError("x")
+    assert to_setup_error(unknown) is unknown
     known = SetupError("a", "b", "c")
     assert to_setup_error(known) is known
 
@@ -123,8 +119,8 @@ def _raised(call: Callable[[], object]) -> Exception:
     return caught.value
 
 
-def test_a_profile_that_is_not_there_is_explained() -> None:
-    problem = told(_raised(lambda: Aws(profile="mars", region="us-east-1")))
+def test_a_missing_profile_is_explained() -> None:
+    problem = problem_of(_raised(lambda: Aws(profile="mars", region="us-east-1")))
     assert "mars" in problem.why
 
 
@@ -133,11 +129,11 @@ def test_an_unreachable_cloud_is_explained() -> None:
     far = boto3.client(
         "sts", endpoint_url="http://127.0.0.1:9", region_name="us-east-1", config=once
     )
-    assert "cannot be reached" in told(_raised(far.get_caller_identity)).why
+    assert "cannot be reached" in problem_of(_raised(far.get_caller_identity)).why
 
 
 @pytest.mark.usefixtures("cloud")
-def test_the_words_of_the_rehearsal_cloud_are_understood() -> None:
+def test_an_error_of_the_rehearsal_cloud_is_translated() -> None:
     aws = Aws(region="us-east-1")
-    problem = told(_raised(lambda: aws.ec2.describe_vpcs(VpcIds=["vpc-0123456789abcdef0"])))
+    problem = problem_of(_raised(lambda: aws.ec2.describe_vpcs(VpcIds=["vpc-0123456789abcdef0"])))
     assert problem.what == "DescribeVpcs failed (InvalidVpcID.NotFound)"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.idempotency import PAUSES, retry_not_found, wait_visible
+from aws_setup.aws.idempotency import retry_not_found, wait_visible
+from aws_setup.engine.retry import VISIBLE
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
@@ -112,7 +113,7 @@ def test_waiting_ends_when_it_shows_and_not_for_another_error() -> None:
 
     clock = Sleeper()
     assert retry_not_found(act, clock=clock) == "done"
-    assert clock.slept == list(PAUSES[:2])
+    assert clock.slept == list(VISIBLE.pauses())[:2]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_waiting_gives_up_with_awss_own_words() -> None:
     clock = Sleeper()
     with pytest.raises(ClientError, match="InvalidVpcID"):
         retry_not_found(act, clock=clock)
-    assert clock.slept == list(PAUSES)
+    assert clock.slept == list(VISIBLE.pauses())
     looks = iter([None, None, "there"])
     assert wait_visible(lambda: next(looks), clock=clock) == "there"
     assert wait_visible(lambda: None, clock=clock) is None
