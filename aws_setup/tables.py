@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
-from aws_setup.eks.access_entries import AccessEntries, AwsAuth
+from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
 from aws_setup.eks.addons import EBS_CSI, Addon
+from aws_setup.eks.aws_auth import AwsAuth
 from aws_setup.eks.kubeconfig import Kubeconfig
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.node_labels import NodeLabels

@@ -10,8 +10,8 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of
-from aws_setup.kube.client import KubeError
 from aws_setup.kube.connect import cluster_of
+from aws_setup.kube.errors import NO_ACCESS, KubeUnreachable
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,8 @@ class SkipIfUnreachable(CleanupStep):
         """Return the thing; None also when the API server does not answer or does not let in."""
         try:
             return self.inner.find(ctx)
-        except KubeError as error:
-            if error.status in (0, 401, 403):
-                return None
-            raise
+        except (KubeUnreachable, *NO_ACCESS):
+            return None
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the thing."""

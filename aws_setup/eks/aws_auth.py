@@ -1,55 +1,105 @@
-"""Who administers the cluster, and the aws-auth ConfigMap as pure functions."""
+"""The aws-auth ConfigMap, which clusters still read unless their authentication mode is API."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from aws_setup.aws.context import Context, Step
+from aws_setup.config.paths import aws_auth_backup_path
+from aws_setup.eks.access_entries import admins, mode_of
+from aws_setup.engine.receipt import write_private
+from aws_setup.engine.retry import CONFLICT, retry
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.errors import KubeConflict
+from aws_setup.kube.objects import CONFIG_MAP, Json
 
+NAME, NAMESPACE = "aws-auth", "kube-system"
 ADMIN_GROUP = "system:masters"
 NODE_GROUPS = ["system:bootstrappers", "system:nodes"]
 NODE_USER = "system:node:{{EC2PrivateDNSName}}"
 """https://docs.aws.amazon.com/eks/latest/userguide/auth-configmap.html"""
 
-_ASSUMED = re.compile(r"^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+$")
-_SSO = "AWSReservedSSO_"
+
+@dataclass(frozen=True)
+class AwsAuth(Step):
+    """The administrators and the nodes' role in aws-auth."""
+
+    name: str = "aws-auth"
+    needs: tuple[str, ...] = ("cluster access", "node role", "invoker-nodes", "core-nodes")
+    part: str = "eks"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the ConfigMap, compared with the desired entries; None when it does not exist."""
+        if active_cluster(ctx) is None:
+            return None
+        if mode_of(ctx) == "API":
+            return Found("not read", "the cluster's mode is API")
+        config_map = kube_client(ctx).get(CONFIG_MAP, NAME, NAMESPACE)
+        if config_map is None:
+            return None
+        data = dict(config_map.get("data") or {})
+        missing = self._desired(ctx, data) != data
+        drift = (Drift("entries", "incomplete", "every administrator"),) if missing else ()
+        return Found(f"{NAMESPACE}/{NAME}", "available", {}, drift)
+
+    def _desired(self, ctx: Context, data: dict[str, str]) -> dict[str, str]:
+        role = ctx.found.get("node role")
+        return merge_entries(data, admins=admins(ctx), node_roles=[role.id] if role else [])
+
+    def create(self, ctx: Context) -> Found:
+        """Read, merge and replace; repeated when another client replaced it in between."""
+        retry(
+            lambda: self._merge(ctx),
+            CONFLICT,
+            clock=ctx.clock,
+            should_retry=lambda error: isinstance(error, KubeConflict),
+            note=lambda _: ctx.note("aws-auth was changed at the same time: reading it again"),
+        )
+        return Found(f"{NAMESPACE}/{NAME}", "available")
+
+    def _merge(self, ctx: Context) -> None:
+        client = kube_client(ctx)
+        config_map = client.get(CONFIG_MAP, NAME, NAMESPACE)
+        if config_map is None:
+            client.create(CONFIG_MAP, _new(self._desired(ctx, {})), NAMESPACE)
+            return
+        data = dict(config_map.get("data") or {})
+        desired = self._desired(ctx, data)
+        if desired != data:
+            back_up(ctx, config_map)
+            client.replace(CONFIG_MAP, config_map | {"data": desired}, NAMESPACE)
 
 
-def principal_of(arn: str) -> str:
-    """Return the IAM principal behind a caller's ARN: an assumed-role session is its role.
-
-    Raises:
-        SetupError: the caller is nobody to whom a cluster can give access.
-    """
-    session = _ASSUMED.match(arn)
-    if session:
-        partition, account, role = session.groups()
-        return f"arn:{partition}:iam::{account}:role/{role}"
-    if ":iam::" in arn and (":user/" in arn or ":role/" in arn):
-        return arn
-    raise SetupError(
-        f"{arn} cannot administer the cluster",
-        "EKS gives access to IAM users and roles only",
-        "name users or roles in cluster_admins, or use the credentials of one",
-    )
+def _new(data: dict[str, str]) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "data": data,
+    }
 
 
-def needs_path(principal: str) -> bool:
-    """Say whether a role's ARN may lack its path, which a session's ARN does not show."""
-    return f":role/{_SSO}" in principal
+def back_up(ctx: Context, config_map: Json) -> None:
+    """Write the ConfigMap as it is to a private file beside the receipt."""
+    version = config_map["metadata"].get("resourceVersion", "0")
+    path = aws_auth_backup_path(ctx.config, version)
+    write_private(path, yaml.safe_dump(config_map, sort_keys=False))
+    ctx.note(f"backed up aws-auth to {path}")
 
 
-def merged(
+def merge_entries(
     data: dict[str, str], *, admins: Sequence[str], node_roles: Sequence[str]
 ) -> dict[str, str]:
     """Return aws-auth's data with the administrators and node roles in it.
 
-    Every entry that is there stays as it is, whoever wrote it; an administrator who has an entry
-    without `system:masters` gets that group beside the others.
+    Existing entries stay, whoever wrote them; an administrator whose entry lacks `system:masters`
+    gets that group beside the others.
 
     Raises:
         SetupError: mapRoles or mapUsers does not parse; nothing may be written then.
@@ -57,24 +107,24 @@ def merged(
     roles = _entries(data, "mapRoles", "rolearn")
     users = _entries(data, "mapUsers", "userarn")
     for arn in node_roles:
-        _put(roles, "rolearn", arn, NODE_USER, NODE_GROUPS)
+        _add(roles, "rolearn", arn, NODE_USER, NODE_GROUPS)
     for arn in admins:
         name = arn.rsplit("/", 1)[-1]
         if ":role/" in arn:
-            # aws-auth knows roles without their path only.
+            # aws-auth matches roles without their path only.
             bare = f"{arn.split(':role/', 1)[0]}:role/{name}"
-            _put(roles, "rolearn", bare, name, [ADMIN_GROUP])
+            _add(roles, "rolearn", bare, name, [ADMIN_GROUP])
         else:
-            _put(users, "userarn", arn, name, [ADMIN_GROUP])
-    changed = dict(data)
+            _add(users, "userarn", arn, name, [ADMIN_GROUP])
+    merged = dict(data)
     if roles != _entries(data, "mapRoles", "rolearn"):
-        changed["mapRoles"] = _text(roles)
+        merged["mapRoles"] = _text(roles)
     if users != _entries(data, "mapUsers", "userarn"):
-        changed["mapUsers"] = _text(users)
-    return changed
+        merged["mapUsers"] = _text(users)
+    return merged
 
 
-def _put(
+def _add(
     entries: list[dict[str, Any]], key: str, arn: str, username: str, groups: Sequence[str]
 ) -> None:
     for entry in entries:
@@ -94,19 +144,19 @@ def _entries(data: dict[str, str], field: str, key: str) -> list[dict[str, Any]]
     except yaml.YAMLError as error:
         raise _malformed(field, " ".join(str(error).split())) from error
     loaded = [] if loaded is None else loaded
-    sound = isinstance(loaded, list) and all(
-        isinstance(one, dict) and isinstance(one.get(key), str) for one in loaded
+    valid = isinstance(loaded, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get(key), str) for entry in loaded
     )
-    if not sound:
+    if not valid:
         raise _malformed(field, f"it is not a list of entries with {key}")
     return list(loaded)
 
 
 def _malformed(field: str, why: str) -> SetupError:
     return SetupError(
-        f"{field} of aws-auth cannot be read, so it is left alone",
+        f"cannot parse {field} of aws-auth; it was not modified",
         why,
-        "mend it with `kubectl -n kube-system edit configmap aws-auth`, or set "
+        "correct it with `kubectl -n kube-system edit configmap aws-auth`, or set "
         "manage_aws_auth: False",
     )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
-from aws_setup.kube.client import NODE, Json
 from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.objects import NODE, Json
 
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"
 """Node label in which EKS names the node's group."""

@@ -9,8 +9,8 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
+from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 PROVISIONER = "ebs.csi.aws.com"

@@ -124,6 +124,9 @@ SERVER_UNREACHABLE = RetryPolicy(first=1.0, step=1.0, longest=5.0, attempts=8)
 SERVER_RESTARTING = RetryPolicy(first=1.0, step=1.0, longest=5.0, deadline=300.0)
 """A server that answered before: it is restarting, or the network is down."""
 
+SERVER_ERROR = RetryPolicy(first=1.0, step=1.0, longest=5.0, attempts=8, deadline=300.0)
+"""A server that answers, but fails at this request: about 25 s, longer where it asks for more."""
+
 REQUEST = RetryPolicy(first=0.5, factor=2.0, longest=20.0, jitter=True)
 """One request to a busy HTTP server; its deadline is the user's --timeout."""
 

@@ -1,22 +1,18 @@
-"""The door to the Kubernetes API: a client that signs its own tokens, and thin typed calls.
-
-Objects travel as the API's own JSON: what others put into them comes back unchanged.
-"""
+"""A client of the Kubernetes API that signs its own tokens, with thin typed calls."""
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client as kubernetes_client
@@ -24,65 +20,69 @@ from kubernetes import config as kubernetes_config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream.ws_client import portforward_call
 
-from aws_setup.engine.wait import Clock
+from aws_setup.engine.retry import (
+    SERVER_ERROR,
+    SERVER_RESTARTING,
+    SERVER_UNREACHABLE,
+    Attempts,
+    RetryPolicy,
+    retry_after,
+)
+from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.errors import SetupError
 from aws_setup.kube.eks_token import Tokens
-from aws_setup.kube.retry import Patience
-
-Json = dict[str, Any]
+from aws_setup.kube.errors import (
+    HINT_ENDPOINT,
+    KubeBadRequest,
+    KubeConflict,
+    KubeError,
+    KubeNotFound,
+    to_kube_error,
+)
+from aws_setup.kube.objects import POD, Json, ResourceType
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to read."""
 
-NO_SUCH_HOST = "nobody knows the host name of its endpoint"
-
-
-@dataclass(frozen=True)
-class ResourceType:
-    """A kind of object: where the API keeps it."""
-
-    version: str
-    plural: str
-    namespaced: bool = True
-
-    def path(self, name: str = "", namespace: str = "") -> str:
-        """Return the path of one object, or of the whole list."""
-        root = "/api/" if "/" not in self.version else "/apis/"
-        spaced = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
-        named = f"/{quote(name)}" if name else ""
-        return f"{root}{self.version}{spaced}/{self.plural}{named}"
-
-
-NAMESPACE = ResourceType("v1", "namespaces", namespaced=False)
-NODE = ResourceType("v1", "nodes", namespaced=False)
-VOLUME = ResourceType("v1", "persistentvolumes", namespaced=False)
-CONFIG_MAP = ResourceType("v1", "configmaps")
-SECRET = ResourceType("v1", "secrets")
-SERVICE = ResourceType("v1", "services")
-SERVICE_ACCOUNT = ResourceType("v1", "serviceaccounts")
-POD = ResourceType("v1", "pods")
-CLAIM = ResourceType("v1", "persistentvolumeclaims")
-EVENT = ResourceType("v1", "events")
-DEPLOYMENT = ResourceType("apps/v1", "deployments")
-STATEFUL_SET = ResourceType("apps/v1", "statefulsets")
-JOB = ResourceType("batch/v1", "jobs")
-STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=False)
-
-
-class KubeError(SetupError):
-    """The API server refused a request; `status` is its HTTP status, 0 when it did not answer."""
-
-    def __init__(self, what: str, why: str, hint: str, *, status: int) -> None:
-        super().__init__(what, why, hint)
-        self.status = status
+UNAVAILABLE = frozenset({0, 429, 502, 503, 504})
+"""HTTP statuses of a server that is down or overloaded; 0: it did not answer."""
 
 
 @dataclass(frozen=True)
 class ClusterEndpoint:
-    """How the cluster is reached: its address and the CA (PEM text) that vouches for it."""
+    """The URL of a cluster's API server, and the CA (PEM text) of its certificate."""
 
     server: str
     authority: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The outcome of one try of a request.
+
+    `status` is the HTTP status, 0 when the server did not answer: `text` is then the reason, and
+    `unresolved` says that its host name does not resolve. `retry_after` is in seconds.
+    """
+
+    status: int
+    text: str
+    retry_after: float | None = None
+    unresolved: bool = False
+
+
+def retry_policy(reply: Reply, *, answered: bool) -> RetryPolicy | None:
+    """Return how a failed request is repeated; None when a repeat would not help.
+
+    Args:
+        reply: the outcome of the last try.
+        answered: whether the server has answered any request of this run.
+    """
+    if reply.status == 500:
+        return SERVER_ERROR
+    # The host name of an endpoint is deleted with its cluster: a retry would only take time.
+    if reply.status not in UNAVAILABLE or (reply.unresolved and not answered):
+        return None
+    return SERVER_RESTARTING if answered else SERVER_UNREACHABLE
 
 
 class KubeClient:
@@ -94,34 +94,34 @@ class KubeClient:
         clock: Clock,
         *,
         tokens: Tokens | None = None,
-        reach: ClusterEndpoint | None = None,
+        endpoint: ClusterEndpoint | None = None,
     ) -> None:
         self._api, self._clock, self._tokens = api, clock, tokens
-        self._patience = Patience(clock)
+        self._answered = threading.Event()
         self._note: Callable[[str], None] = lambda _: None
-        self.reach = reach
+        self.endpoint = endpoint
 
-    def telling(self, note: Callable[[str], None]) -> KubeClient:
-        """Return the same door; what its requests wait for is told to `note`."""
-        own = copy.copy(self)
-        own._note = note
-        return own
+    def with_progress(self, note: Callable[[str], None]) -> KubeClient:
+        """Return the same client; `note` is called when one of its requests is repeated."""
+        client = copy.copy(self)
+        client._note = note
+        return client
 
     @classmethod
-    def of_eks(cls, reach: ClusterEndpoint, tokens: Tokens, clock: Clock) -> KubeClient:
-        """Return the door to an EKS cluster; tokens are signed in this process."""
+    def of_eks(cls, endpoint: ClusterEndpoint, tokens: Tokens, clock: Clock) -> KubeClient:
+        """Return the client of an EKS cluster; tokens are signed in this process."""
         settings = kubernetes_client.Configuration(
-            host=reach.server, ca_cert_data=reach.authority, retries=False
+            host=endpoint.server, ca_cert_data=endpoint.authority, retries=False
         )
         api = kubernetes_client.ApiClient(settings)
-        return cls(api, clock, tokens=tokens, reach=reach)
+        return cls(api, clock, tokens=tokens, endpoint=endpoint)
 
     @classmethod
     def of_kubeconfig(cls, path: str | None, context: str | None, clock: Clock) -> KubeClient:
-        """Return the door that an existing kubeconfig opens.
+        """Return the client that an existing kubeconfig describes.
 
         Raises:
-            SetupError: the file or the context does not exist, or says nothing usable.
+            SetupError: the file or the context does not exist, or is not usable.
         """
         try:
             api = kubernetes_config.new_client_from_config(path, context)
@@ -133,17 +133,17 @@ class KubeClient:
             ) from error
         return cls(api, clock)
 
-    def elsewhere(self, reach: ClusterEndpoint) -> str:
-        """Return where this door leads when that is another cluster, '' when it is the right one.
+    def points_to_other_cluster(self, endpoint: ClusterEndpoint) -> str:
+        """Return the client's URL when it is the URL of another cluster, else ''.
 
-        A tunnel has an address of its own and the cluster's own authority.
+        A tunnel has a URL of its own and presents the cluster's CA.
         """
         settings = self._api.configuration
         host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert
-        if host == reach.server.rstrip("/") or not file:
+        if host == endpoint.server.rstrip("/") or not file:
             return ""
         authority = Path(file).read_text(encoding="utf-8")
-        return "" if authority.strip() == reach.authority.strip() else host
+        return "" if authority.strip() == endpoint.authority.strip() else host
 
     def token(self) -> str:
         """Return a new token, for a program that is started with one and cannot renew it."""
@@ -153,30 +153,27 @@ class KubeClient:
         """Return an object; None only when the API says that it does not exist."""
         try:
             return self.request("GET", kind.path(name, namespace))
-        except KubeError as error:
-            if error.status == 404:
-                return None
-            raise
+        except KubeNotFound:
+            return None
 
     def list(self, kind: ResourceType, namespace: str = "", *, labels: str = "") -> list[Json]:
-        """Return every object of a kind in a namespace, of those labels where given."""
+        """Return every object of a type in a namespace, filtered by a label selector."""
         query = {"labelSelector": labels} if labels else {}
         answer = self.request("GET", kind.path(namespace=namespace), query=query)
         return list(answer.get("items") or [])
 
     def create(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
-        """Make an object, or return the one of the same name that is there already."""
+        """Create an object, or return the existing one of the same name."""
         try:
             return self.request("POST", kind.path(namespace=namespace), body=body)
-        except KubeError as error:
-            name = body["metadata"]["name"]
-            there = self.get(kind, name, namespace) if error.status == 409 else None
-            if there is None:
+        except KubeConflict:
+            existing = self.get(kind, body["metadata"]["name"], namespace)
+            if existing is None:
                 raise
-            return there
+            return existing
 
     def replace(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
-        """Replace an object; a stale resourceVersion raises KubeError with status 409."""
+        """Replace an object; a stale resourceVersion raises KubeConflict."""
         path = kind.path(body["metadata"]["name"], namespace)
         return self.request("PUT", path, body=body)
 
@@ -191,23 +188,19 @@ class KubeClient:
 
     def delete(self, kind: ResourceType, name: str, namespace: str = "") -> None:
         """Delete an object and what it owns; already gone is fine."""
+        query = {"propagationPolicy": "Background"}
         try:
-            self.request(
-                "DELETE", kind.path(name, namespace), query={"propagationPolicy": "Background"}
-            )
-        except KubeError as error:
-            if error.status != 404:
-                raise
+            self.request("DELETE", kind.path(name, namespace), query=query)
+        except KubeNotFound:
+            return
 
     def last_line(self, pod: str, namespace: str, *, container: str = "") -> str:
-        """Return the last line that a pod logged, '' when it has none to give."""
+        """Return the last line of a pod's log, '' when it has no log."""
         query = {"tailLines": "1"} | ({"container": container} if container else {})
         try:
             text = self._send("GET", f"{POD.path(pod, namespace)}/log", query=query)
-        except KubeError as error:
-            if error.status in (400, 404):
-                return ""
-            raise
+        except (KubeBadRequest, KubeNotFound):
+            return ""
         return text.strip().splitlines()[-1] if text.strip() else ""
 
     def forward(self, pod: str, namespace: str, port: int) -> socket.socket:
@@ -221,25 +214,25 @@ class KubeClient:
         headers = {name.lower(): value for name, value in self._authorization().items()}
         try:
             with self._settings_with_authority_file() as settings:
-                ways = portforward_call(settings, "GET", url, headers=headers)
+                forwarded = portforward_call(settings, "GET", url, headers=headers)
         except ApiException as error:
             why = " ".join(str(error.reason).split())
             raise KubeError(
-                f"no port of the pod {pod} can be reached", why, REQUEST_FAILED, status=0
+                f"no port of the pod {pod} can be reached", why, HINT_ENDPOINT, status=0
             ) from error
-        connection: socket.socket = ways.socket(port)
+        connection: socket.socket = forwarded.socket(port)
         return connection
 
     @contextmanager
     def _settings_with_authority_file(self) -> Iterator[Any]:
         """Yield the client's settings for a WebSocket, which takes the CA from a file only."""
-        if self.reach is None:
+        if self.endpoint is None:
             yield self._api.configuration
             return
         settings = copy.copy(self._api.configuration)
         with TemporaryDirectory(prefix="lambda-fs-") as folder:
             authority = Path(folder, "ca.pem")
-            authority.write_text(self.reach.authority, encoding="utf-8")
+            authority.write_text(self.endpoint.authority, encoding="utf-8")
             settings.ssl_ca_cert = str(authority)
             yield settings
 
@@ -272,31 +265,44 @@ class KubeClient:
     ) -> str:
         url = self._api.configuration.host.rstrip("/") + path
         url += f"?{urlencode(query)}" if query else ""
-        began = self._clock.now()
-        for attempt in count(1):
-            status, text = self._admitted(method, url, body, content)
-            if status:
-                self._patience.heard()
-            if 200 <= status < 300:
-                return text
-            # The endpoint's name goes with its cluster: to ask again would only take time.
-            lost = NO_SUCH_HOST in text and not self._patience.known
-            if lost or not self._patience.again(attempt, status, began=began, note=self._note):
-                break
-        raise KubeError(*to_kube_error(method, path, status, text), status=status)
+        attempts = Attempts(self._clock)
+        while True:
+            reply = self._send_authorized(method, url, body, content)
+            if 200 <= reply.status < 300:
+                return reply.text
+            if not self._wait_to_retry(attempts, reply):
+                raise to_kube_error(method, path, reply.status, reply.text)
 
-    def _admitted(self, method: str, url: str, body: Json | None, content: str) -> tuple[int, str]:
-        """Return status and text of one try; a token that is refused is signed anew, once."""
-        status, text = self._once(method, url, body, content)
-        if status == 401 and self._tokens:
+    def _wait_to_retry(self, attempts: Attempts, reply: Reply) -> bool:
+        """Pause before the next try and return True; False when there is none."""
+        policy = retry_policy(reply, answered=self._answered.is_set())
+        if policy is None:
+            return False
+        if attempts.made == 1:
+            state = f"answers {reply.status}" if reply.status else "does not answer"
+            limited = policy.deadline is not None and policy.attempts is None
+            limit = f", up to {format_duration(policy.deadline or 0)}" if limited else ""
+            self._note(f"the cluster's API server {state}: waiting for it{limit}")
+        # A server that asks for no pause at all gets the policy's.
+        return attempts.again(policy, after=reply.retry_after or None)
+
+    def _send_authorized(self, method: str, url: str, body: Json | None, content: str) -> Reply:
+        """Return the outcome of one try; a refused token is renewed once.
+
+        Raises:
+            botocore.exceptions.ClientError: the AWS credentials themselves are refused.
+        """
+        reply = self._send_once(method, url, body, content)
+        if reply.status == 401 and self._tokens:
             self._tokens.drop()
-            status, text = self._once(method, url, body, content)
-            if status == 401:
-                self._tokens.prove()
-        return status, text
+            reply = self._send_once(method, url, body, content)
+            if reply.status == 401:
+                self._tokens.check_credentials()
+        if reply.status:
+            self._answered.set()
+        return reply
 
-    def _once(self, method: str, url: str, body: Json | None, content: str) -> tuple[int, str]:
-        """Return status and text of one try; status 0 and the reason when nobody answered."""
+    def _send_once(self, method: str, url: str, body: Json | None, content: str) -> Reply:
         headers = {"Accept": "application/json, */*", "Content-Type": content}
         headers |= self._authorization()
         text = json.dumps(body) if body is not None and "json" in content else None
@@ -310,56 +316,16 @@ class KubeClient:
                 retries=False,
             )
         except urllib3.exceptions.NameResolutionError as error:
-            return 0, f"{NO_SUCH_HOST}: {error}"
+            return Reply(0, f"its host name does not resolve: {error}", unresolved=True)
         except urllib3.exceptions.HTTPError as error:
-            return 0, " ".join(str(error).split())
-        return int(answer.status), answer.data.decode("utf-8", "replace")
+            return Reply(0, " ".join(str(error).split()))
+        text = answer.data.decode("utf-8", "replace")
+        return Reply(int(answer.status), text, retry_after(answer.headers))
 
     def _authorization(self) -> dict[str, str]:
         if self._tokens:
             return {"Authorization": f"Bearer {self._tokens.get()}"}
-        every = self._api.configuration.auth_settings().values()
-        values = [one["value"] for one in every if one.get("in") == "header" and one.get("value")]
-        return {"Authorization": str(values[0])} if values else {}
-
-
-REQUEST_FAILED = (
-    "your address may have changed: `create_aws_infrastructure.py create` opens the public "
-    "endpoint for it again"
-)
-"""The mend when nobody answers."""
-
-HINTS = {
-    401: "have somebody who may add your ARN to cluster_admins and run this again, or use the "
-    "credentials that made the cluster",
-    403: "your access entry lacks AmazonEKSClusterAdminPolicy: add your ARN to cluster_admins",
-}
-"""HTTP status -> mend."""
-
-
-def to_kube_error(method: str, path: str, status: int, text: str) -> tuple[str, str, str]:
-    """Return what was refused, why, and the mend; status 0 means that nobody answered."""
-    if not status:
-        return "the cluster's API server does not answer", text, REQUEST_FAILED
-    try:
-        why = str(json.loads(text).get("message") or text)
-    except (ValueError, AttributeError):
-        why = text
-    if status == 401:
-        why = "your IAM principal has no access to this cluster's Kubernetes objects"
-    what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
-    return what, " ".join(why.split()), HINTS.get(status, HINT_RERUN_HELPFUL)
-
-
-HINT_RERUN_HELPFUL = "run the same command again; -v shows more"
-
-
-def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
-    """Return a Secret's data as text."""
-    data = secret.get("data") or {}
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
-
-
-def encode_secret(data: Mapping[str, str]) -> dict[str, str]:
-    """Return text as a Secret's data."""
-    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        settings = self._api.configuration.auth_settings().values()
+        values = [item["value"] for item in settings if item.get("in") == "header"]
+        header = next((value for value in values if value), None)
+        return {"Authorization": str(header)} if header else {}

@@ -1,4 +1,4 @@
-"""One door to the cluster for each run, shared by every step that needs Kubernetes."""
+"""One Kubernetes client for each run, shared by every step that needs one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens, sign
 
 _LOCK = threading.Lock()
-_DOORS: WeakKeyDictionary[Aws, tuple[str, KubeClient]] = WeakKeyDictionary()
+_CLIENTS: WeakKeyDictionary[Aws, tuple[str, KubeClient]] = WeakKeyDictionary()
 
 
 def cluster_of(ctx: Context, *, fresh: bool = False) -> Item | None:
-    """Return the cluster as EKS describes it; None when EKS knows none of that name."""
+    """Return the cluster as EKS describes it; None when it does not exist."""
     items = ctx.inventory.all("eks cluster", fresh=fresh)
     return items[0] if items else None
 
 
 def active_cluster(ctx: Context) -> Item | None:
-    """Return the cluster when its API server can hold objects; None when it cannot."""
+    """Return the cluster when its API server is running; None when it is not."""
     cluster = cluster_of(ctx)
     return cluster if cluster and cluster.get("endpoint") and is_active(cluster) else None
 
@@ -37,7 +37,7 @@ def is_active(cluster: Item) -> bool:
 
 
 def kube_client(ctx: Context) -> KubeClient:
-    """Return the door to the cluster's API server.
+    """Return the client of the cluster's API server.
 
     Raises:
         Refused: there is no cluster, or it has no API server (yet).
@@ -46,44 +46,46 @@ def kube_client(ctx: Context) -> KubeClient:
     if cluster is None or not cluster.get("endpoint"):
         raise Refused(
             f"the EKS cluster {ctx.config.eks_cluster_name} has no API server",
-            f"its status is {cluster['status']}" if cluster else "EKS knows no such cluster",
+            f"its status is {cluster['status']}" if cluster else "EKS has no cluster of this name",
             "run create_aws_infrastructure.py first",
         )
     with _LOCK:
-        known = _DOORS.get(ctx.aws)
-        if known is None or known[0] != cluster["endpoint"]:
-            known = (str(cluster["endpoint"]), _open(ctx, cluster))
-            _DOORS[ctx.aws] = known
-        return known[1].telling(ctx.note)
+        cached = _CLIENTS.get(ctx.aws)
+        if cached is None or cached[0] != cluster["endpoint"]:
+            cached = (str(cluster["endpoint"]), _connect(ctx, cluster))
+            _CLIENTS[ctx.aws] = cached
+        return cached[1].with_progress(ctx.note)
 
 
-def _open(ctx: Context, cluster: Item) -> KubeClient:
+def _connect(ctx: Context, cluster: Item) -> KubeClient:
     config = ctx.config
     if config.kubeconfig_path or config.kube_context:
         return _from_kubeconfig(ctx, endpoint_of(cluster))
     name = str(cluster["name"])
     sts = ctx.aws.client("sts")
-    # A session that has ended reads as "Unauthorized" in Kubernetes; AWS itself says what it is.
-    tokens = Tokens(lambda: sign(ctx.aws, name), ctx.clock, prove=sts.get_caller_identity)
+    # Kubernetes answers 401 to an expired AWS session, too; the error of AWS names the cause.
+    tokens = Tokens(
+        lambda: sign(ctx.aws, name), ctx.clock, check_credentials=sts.get_caller_identity
+    )
     return KubeClient.of_eks(endpoint_of(cluster), tokens, ctx.clock)
 
 
-def _from_kubeconfig(ctx: Context, reach: ClusterEndpoint) -> KubeClient:
-    """Return the door that the user's kubeconfig opens, which must lead to this very cluster."""
+def _from_kubeconfig(ctx: Context, endpoint: ClusterEndpoint) -> KubeClient:
+    """Return the client that the user's kubeconfig describes; refuses another cluster's."""
     config = ctx.config
-    door = KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
-    other = door.elsewhere(reach)
+    client = KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+    other = client.points_to_other_cluster(endpoint)
     if other:
         raise Refused(
-            f"kubeconfig_path leads to another cluster than {config.eks_cluster_name}",
-            f"it leads to {other}, and EKS has the cluster at {reach.server}",
+            f"kubeconfig_path points to another cluster than {config.eks_cluster_name}",
+            f"it points to {other}, but the endpoint of the cluster is {endpoint.server}",
             "set kube_context to the cluster's own context, or remove both keys",
         )
-    return door
+    return client
 
 
 def endpoint_of(cluster: Item) -> ClusterEndpoint:
-    """Return where a cluster's API server answers and who vouches for it."""
+    """Return the URL of a cluster's API server and the CA of its certificate."""
     pem = base64.b64decode(cluster["certificateAuthority"]["data"]).decode()
     return ClusterEndpoint(str(cluster["endpoint"]), pem)
 
@@ -92,5 +94,5 @@ MANAGED = {"app.kubernetes.io/managed-by": "lambda-fs"}
 
 
 def owner_labels(config: Config) -> dict[str, str]:
-    """Return the labels of what we make in the cluster."""
+    """Return the labels of the objects that this deployment creates in the cluster."""
     return MANAGED | {DEPLOYMENT_TAG.replace(":", "/"): config.deployment_name}

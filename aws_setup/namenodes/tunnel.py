@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import POD, SECRET, SERVICE, KubeClient, decode_secret
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.objects import POD, SECRET, SERVICE, decode_secret
 from aws_setup.namenodes.endpoint import Endpoint, check_auth
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
 

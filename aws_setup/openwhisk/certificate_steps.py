@@ -17,8 +17,8 @@ from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Drift, Found
-from aws_setup.kube.client import SECRET, SERVICE, Json, decode_secret, encode_secret
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
+from aws_setup.kube.objects import SECRET, SERVICE, Json, decode_secret, encode_secret
 from aws_setup.openwhisk import certificate
 from aws_setup.openwhisk.certificate import KeyPair
 from aws_setup.openwhisk.existing_certificate import find_existing_certificate

@@ -19,8 +19,8 @@ import yaml
 
 from aws_setup.aws.context import Context
 from aws_setup.errors import Refused, SetupError
-from aws_setup.kube.client import NAMESPACE
 from aws_setup.kube.connect import kube_client
+from aws_setup.kube.objects import NAMESPACE
 
 OLDEST = (3, 8)
 """Oldest helm that works with every chart feature used here."""

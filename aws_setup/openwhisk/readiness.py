@@ -12,8 +12,9 @@ from aws_setup.engine.receipt import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET, KubeClient
+from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.objects import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET
 from aws_setup.openwhisk import api as probing
 from aws_setup.openwhisk import certificate_steps, release
 from aws_setup.openwhisk.credentials_file import (

@@ -15,8 +15,9 @@ from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import Refused, SetupError
 from aws_setup.infrastructure.load_balancers import load_balancers
-from aws_setup.kube.client import CLAIM, JOB, SERVICE, VOLUME, KubeClient
+from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.objects import CLAIM, JOB, SERVICE, VOLUME
 from aws_setup.openwhisk import certificate_steps, release_records
 from aws_setup.openwhisk.chart import Chart, chart_of, newer
 from aws_setup.openwhisk.helm import (
@@ -75,11 +76,11 @@ def helm_of(ctx: Context) -> Helm:
 
 def private_kubeconfig(door: KubeClient) -> str:
     """Return a kubeconfig with a token, for one start of a program."""
-    if door.reach is None:
+    if door.endpoint is None:
         raise SetupError("no address of the cluster", "kubeconfig_path is in use", "")
     cluster = {
-        "server": door.reach.server,
-        "certificate-authority-data": base64.b64encode(door.reach.authority.encode()).decode(),
+        "server": door.endpoint.server,
+        "certificate-authority-data": base64.b64encode(door.endpoint.authority.encode()).decode(),
     }
     document = {
         "apiVersion": "v1",

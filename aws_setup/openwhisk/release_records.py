@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
-from aws_setup.kube.client import SECRET, Json, KubeClient, KubeError, ResourceType
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.errors import KubeNotFound
+from aws_setup.kube.objects import SECRET, Json, ResourceType
 
 KEEP = "helm.sh/resource-policy"
 """Annotation of what outlives its release."""
@@ -53,10 +55,8 @@ def _kinds(door: KubeClient, version: str) -> Mapping[str, ResourceType]:
     """Return the kinds of an API version by name; none when the API server no longer has it."""
     try:
         listed = door.request("GET", f"/api{'s' if '/' in version else ''}/{version}")
-    except KubeError as error:
-        if error.status == 404:
-            return {}
-        raise
+    except KubeNotFound:
+        return {}
     return {
         str(one["kind"]): ResourceType(version, str(one["name"]), bool(one["namespaced"]))
         for one in listed.get("resources", [])

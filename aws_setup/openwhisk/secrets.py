@@ -19,8 +19,8 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
-from aws_setup.kube.client import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
+from aws_setup.kube.objects import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
 
 ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64

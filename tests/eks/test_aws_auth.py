@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from aws_setup.eks.aws_auth import merged, principal_of
+from aws_setup.eks.access_entries import principal_of
+from aws_setup.eks.aws_auth import merge_entries
 from aws_setup.errors import SetupError
 
 NODE = "arn:aws:iam::123456789012:role/nodes"
@@ -51,7 +52,7 @@ def test_who_cannot_have_access_is_told_so(caller: str) -> None:
 
 def test_entries_of_others_stay_and_ours_are_added() -> None:
     data = {"mapRoles": THEIRS, "mapAccounts": "[]"}
-    after = merged(data, admins=[ADA, TEAM], node_roles=[NODE])
+    after = merge_entries(data, admins=[ADA, TEAM], node_roles=[NODE])
     assert after["mapAccounts"] == "[]"
     roles = yaml.safe_load(after["mapRoles"])
     assert roles[0] == yaml.safe_load(THEIRS)[0]
@@ -68,18 +69,18 @@ def test_entries_of_others_stay_and_ours_are_added() -> None:
 
 
 def test_a_second_merge_changes_nothing() -> None:
-    once = merged({"mapRoles": THEIRS}, admins=[ADA, TEAM], node_roles=[NODE])
-    assert merged(once, admins=[ADA, TEAM], node_roles=[NODE]) == once
+    once = merge_entries({"mapRoles": THEIRS}, admins=[ADA, TEAM], node_roles=[NODE])
+    assert merge_entries(once, admins=[ADA, TEAM], node_roles=[NODE]) == once
 
 
 def test_what_needs_no_change_keeps_its_own_text() -> None:
-    after = merged({"mapRoles": THEIRS}, admins=[ADA], node_roles=[])
+    after = merge_entries({"mapRoles": THEIRS}, admins=[ADA], node_roles=[])
     assert after["mapRoles"] == THEIRS
 
 
 def test_an_administrator_keeps_the_groups_that_others_gave() -> None:
     users = f"- userarn: {ADA}\n  username: me\n  groups: [viewers]\n"
-    after = merged({"mapUsers": users}, admins=[ADA], node_roles=[])
+    after = merge_entries({"mapUsers": users}, admins=[ADA], node_roles=[])
     assert yaml.safe_load(after["mapUsers"]) == [
         {"userarn": ADA, "username": "me", "groups": ["viewers", "system:masters"]}
     ]
@@ -88,6 +89,6 @@ def test_an_administrator_keeps_the_groups_that_others_gave() -> None:
 @pytest.mark.parametrize("text", ["- {unclosed", "just text", "a: map", "- username: nobody"])
 def test_what_does_not_parse_is_refused(text: str) -> None:
     with pytest.raises(SetupError) as caught:
-        merged({"mapRoles": text}, admins=[ADA], node_roles=[])
+        merge_entries({"mapRoles": text}, admins=[ADA], node_roles=[])
     assert "mapRoles" in caught.value.problems[0].what
     assert "manage_aws_auth" in caught.value.problems[0].hint

@@ -1,43 +1,25 @@
-"""EKS tokens: what is signed, and when it is signed anew."""
+"""EKS tokens: what is signed, and when a token is renewed."""
 
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from aws_setup.aws.session import Aws
 from aws_setup.kube.eks_token import PREFIX, REFRESH, Tokens, sign
+from tests.support.kube import StillClock
 
 
-class StillClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.seconds
-
-    def today(self) -> datetime:
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.seconds += seconds
-
-
-def opened(token: str) -> str:
+def decode(token: str) -> str:
     body = token.removeprefix(PREFIX)
     return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
 
 
-def test_the_token_is_a_signed_question_who_i_am_that_names_the_cluster() -> None:
+def test_the_token_is_a_presigned_get_caller_identity_that_names_the_cluster() -> None:
     token = sign(Aws(region="eu-west-1"), "zoo")
     assert token.startswith("k8s-aws-v1.")
     assert "=" not in token
-    url = urlsplit(opened(token))
+    url = urlsplit(decode(token))
     query = {key: values[0] for key, values in parse_qs(url.query).items()}
     assert url.scheme == "https"
     assert url.hostname == "sts.eu-west-1.amazonaws.com"
@@ -49,23 +31,23 @@ def test_the_token_is_a_signed_question_who_i_am_that_names_the_cluster() -> Non
     assert "zoo" not in url.query
 
 
-def test_each_cluster_has_its_own_signature() -> None:
+def test_tokens_of_two_clusters_have_different_signatures() -> None:
     aws = Aws(region="eu-west-1")
 
     def signature(name: str) -> str:
-        return parse_qs(urlsplit(opened(sign(aws, name))).query)["X-Amz-Signature"][0]
+        return parse_qs(urlsplit(decode(sign(aws, name))).query)["X-Amz-Signature"][0]
 
     assert signature("zoo") != signature("other")
 
 
-def test_other_questions_of_the_same_client_stay_as_they_are() -> None:
+def test_other_requests_of_the_same_client_are_unchanged() -> None:
     aws = Aws(region="eu-west-1")
     sign(aws, "zoo")
     url = aws.client("sts").generate_presigned_url("get_caller_identity")
     assert "x-k8s-aws-id" not in url
 
 
-def test_a_token_is_signed_anew_before_its_fifteen_minutes_are_over() -> None:
+def test_a_token_is_renewed_before_it_expires() -> None:
     clock = StillClock()
     signed = iter(["first", "second", "third"])
     tokens = Tokens(lambda: next(signed), clock)

@@ -13,8 +13,10 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import ClusterEndpoint, KubeClient, KubeError, ResourceType
+from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens
+from aws_setup.kube.errors import KubeError
+from aws_setup.kube.objects import ResourceType
 from aws_setup.namenodes.action import action_body
 from aws_setup.namenodes.tunnel import (
     InCluster,

@@ -92,7 +92,7 @@ def test_aws_auth_that_does_not_parse_is_refused_and_left_alone(zoo: Lab) -> Non
     zoo.api.state.put("configmaps", broken)
     told = zoo.run("configure", "--only", "aws-auth", code=1)
     (problem,) = told["problems"]
-    assert "mapRoles of aws-auth cannot be read" in problem["what"]
+    assert "cannot parse mapRoles of aws-auth" in problem["what"]
     assert "manage_aws_auth: False" in problem["hint"]
     now = zoo.api.state.require("configmaps", "aws-auth", "kube-system")
     assert now["data"] == broken["data"]

@@ -7,13 +7,13 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aws_setup.kube import retry
+from aws_setup.engine.retry import SERVER_RESTARTING
 from aws_setup.rehearsal.core import protocol
 from aws_setup.rehearsal.core.faults import ConnectionDropped
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -61,7 +61,8 @@ class Guillotine:
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
-    monkeypatch.setattr(retry, "RESTART", 0.0)
+    impatient = replace(SERVER_RESTARTING, deadline=0.0)
+    monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
         yield made

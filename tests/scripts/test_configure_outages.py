@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import botocore.auth
 import pytest
 
+from aws_setup.engine.retry import SERVER_RESTARTING
 from aws_setup.engine.wait import SystemClock
-from aws_setup.kube import retry
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.scripts.test_configure import release_of, steps_of
@@ -72,7 +73,8 @@ def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> No
 def test_an_api_server_that_stays_away_ends_the_run_and_the_next_goes_on(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "RESTART", 0.5)
+    impatient = replace(SERVER_RESTARTING, deadline=0.5)
+    monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
     zoo.api.faults.add({"fault": "down", "seconds": 3, "verb": "create", "resource": "namespaces"})
     began = time.monotonic()
     told = zoo.run("configure", code=1)

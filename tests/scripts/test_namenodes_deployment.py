@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.kube.client import decode_secret
+from aws_setup.kube.objects import decode_secret
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
 from tests.support.openwhisk import make_jar

@@ -1,9 +1,10 @@
-"""A Kubernetes API server for tests, and what the tests ask of it."""
+"""An emulated Kubernetes API server for tests, its clients, and a clock without time."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ GP3: dict[str, Any] = {
 
 @pytest.fixture
 def kube() -> Iterator[KubeApiServer]:
-    """Serve a cluster with nodes of both roles and gp3, in which nothing takes time."""
+    """Serve a cluster with nodes of both roles and gp3, in which no operation takes time."""
     with KubeApiServer() as api:
         furnish(api)
         yield api
@@ -35,14 +36,14 @@ def kube() -> Iterator[KubeApiServer]:
 
 @pytest.fixture
 def slow_kube() -> Iterator[KubeApiServer]:
-    """Serve such a cluster on a clock that a test moves: `api.clock.advance(seconds)`."""
+    """Serve such a cluster on a clock that a test advances: `api.clock.advance(seconds)`."""
     with KubeApiServer(clock=ManualClock()) as api:
         furnish(api)
         yield api
 
 
 def furnish(api: KubeApiServer) -> None:
-    """Give a cluster one core node, two invoker nodes and the default StorageClass gp3."""
+    """Add one core node, two invoker nodes and the default StorageClass gp3 to a cluster."""
     api.add_node("core-0", openwhisk_role="core")
     api.add_node("invoker-0", openwhisk_role="invoker")
     api.add_node("invoker-1", zone="us-east-1b", openwhisk_role="invoker")
@@ -50,7 +51,7 @@ def furnish(api: KubeApiServer) -> None:
 
 
 def pass_time(api: KubeApiServer, seconds: float) -> None:
-    """Move the clock of a slow cluster and let happen what is due then."""
+    """Advance the clock of a slow cluster and run everything that is due then."""
     assert isinstance(api.clock, ManualClock)
     api.clock.advance(seconds)
     api.tick()
@@ -66,12 +67,30 @@ def core(api: KubeApiServer) -> Any:
     return client.CoreV1Api(connect(api))
 
 
+class StillClock:
+    """A clock that passes in sleeps only; `slept` are their seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.seconds
+
+    def today(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
 HELM = tuple(BINARY_PACKAGES)
-"""The versions of helm that there are."""
+"""The versions of helm on PyPI that the tests use."""
 
 
 def tool(name: str, helm: str = "4.1") -> Path:
-    """Return the path of `helm` or `kubectl`; skips the test when PyPI does not give it.
+    """Return the path of `helm` or `kubectl`; skips the test when PyPI does not provide it.
 
     With the environment variable CI set, that is a failure.
     """

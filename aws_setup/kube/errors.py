@@ -1,0 +1,94 @@
+"""Errors of the Kubernetes API: one class for each answer that callers tell apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from aws_setup.errors import SetupError
+
+HINT_ENDPOINT = (
+    "if your address has changed, run `create_aws_infrastructure.py create`: it opens the public "
+    "endpoint for the new address"
+)
+
+HINTS: Mapping[int, str] = {
+    401: "ask an administrator of the cluster to add your ARN to cluster_admins and to run this "
+    "again, or use the credentials that created the cluster",
+    403: "add your ARN to cluster_admins: your access entry lacks AmazonEKSClusterAdminPolicy",
+}
+"""HTTP status -> how to fix it."""
+
+HINT_RERUN = "run the same command again; -v shows more"
+
+
+class KubeError(SetupError):
+    """A request to the API server failed; `status` is the HTTP status, 0 without an answer."""
+
+    def __init__(self, what: str, why: str, hint: str, *, status: int) -> None:
+        super().__init__(what, why, hint)
+        self.status = status
+
+
+class KubeUnreachable(KubeError):
+    """The API server did not answer (status 0)."""
+
+
+class KubeBadRequest(KubeError):
+    """The API server cannot do this with the object as it is (400)."""
+
+
+class KubeUnauthorized(KubeError):
+    """The API server does not accept the credentials (401)."""
+
+
+class KubeForbidden(KubeError):
+    """The credentials are accepted, but do not allow the request (403)."""
+
+
+class KubeNotFound(KubeError):
+    """The object, its namespace or its type does not exist (404)."""
+
+
+class KubeConflict(KubeError):
+    """The object exists already, or has changed since it was read (409)."""
+
+
+NO_ACCESS = (KubeUnauthorized, KubeForbidden)
+
+_CLASSES: Mapping[int, type[KubeError]] = {
+    0: KubeUnreachable,
+    400: KubeBadRequest,
+    401: KubeUnauthorized,
+    403: KubeForbidden,
+    404: KubeNotFound,
+    409: KubeConflict,
+}
+
+
+def to_kube_error(method: str, path: str, status: int, text: str) -> KubeError:
+    """Return the error of a failed request.
+
+    Args:
+        method: the HTTP method.
+        path: the path of the request.
+        status: the HTTP status, 0 when the server did not answer.
+        text: the body of the answer, or the reason why there is none.
+    """
+    kind = _CLASSES.get(status, KubeError)
+    if not status:
+        what = "the cluster's API server does not answer"
+        return kind(what, text, HINT_ENDPOINT, status=status)
+    what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
+    return kind(what, _reason(status, text), HINTS.get(status, HINT_RERUN), status=status)
+
+
+def _reason(status: int, text: str) -> str:
+    """Return the message of the API's Status object, or the text that came instead of one."""
+    if status == 401:
+        return "your IAM principal has no access to this cluster's Kubernetes objects"
+    try:
+        why = str(json.loads(text).get("message") or text)
+    except (ValueError, AttributeError):
+        why = text
+    return " ".join(why.split())

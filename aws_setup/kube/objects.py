@@ -1,0 +1,55 @@
+"""Types of Kubernetes objects, and the contents of Secrets."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+Json = dict[str, Any]
+"""An object in the API's own JSON: fields that other programs wrote are kept unchanged."""
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A type of object, and its path in the API."""
+
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, name: str = "", namespace: str = "") -> str:
+        """Return the path of one object, or of the list of all objects."""
+        root = "/api/" if "/" not in self.version else "/apis/"
+        spaced = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
+        named = f"/{quote(name)}" if name else ""
+        return f"{root}{self.version}{spaced}/{self.plural}{named}"
+
+
+NAMESPACE = ResourceType("v1", "namespaces", namespaced=False)
+NODE = ResourceType("v1", "nodes", namespaced=False)
+VOLUME = ResourceType("v1", "persistentvolumes", namespaced=False)
+CONFIG_MAP = ResourceType("v1", "configmaps")
+SECRET = ResourceType("v1", "secrets")
+SERVICE = ResourceType("v1", "services")
+SERVICE_ACCOUNT = ResourceType("v1", "serviceaccounts")
+POD = ResourceType("v1", "pods")
+CLAIM = ResourceType("v1", "persistentvolumeclaims")
+EVENT = ResourceType("v1", "events")
+DEPLOYMENT = ResourceType("apps/v1", "deployments")
+STATEFUL_SET = ResourceType("apps/v1", "statefulsets")
+JOB = ResourceType("batch/v1", "jobs")
+STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=False)
+
+
+def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
+    """Return a Secret's data as text."""
+    data = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def encode_secret(data: Mapping[str, str]) -> dict[str, str]:
+    """Return text as a Secret's data."""
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

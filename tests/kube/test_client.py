@@ -1,0 +1,225 @@
+"""The Kubernetes client: which failed requests are repeated, when, and what errors become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import urllib3
+
+from aws_setup.engine.retry import (
+    SERVER_ERROR,
+    SERVER_RESTARTING,
+    SERVER_UNREACHABLE,
+    RetryPolicy,
+)
+from aws_setup.kube.client import ClusterEndpoint, KubeClient, Reply, retry_policy
+from aws_setup.kube.eks_token import Tokens
+from aws_setup.kube.errors import (
+    KubeConflict,
+    KubeError,
+    KubeForbidden,
+    KubeNotFound,
+    KubeUnauthorized,
+    KubeUnreachable,
+    to_kube_error,
+)
+from aws_setup.kube.objects import CONFIG_MAP, NAMESPACE, NODE
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
+from tests.support.kube import StillClock, furnish
+
+PAUSES = [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0]
+"""Seconds between the 8 tries at a server that has not answered yet."""
+
+
+@dataclass
+class Session:
+    """A client of an emulated API server, its clock, and the notes of its requests."""
+
+    api: KubeApiServer
+    clock: StillClock = field(default_factory=StillClock)
+    notes: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=lambda: ["any"])
+
+    def client(self) -> KubeClient:
+        endpoint = ClusterEndpoint(self.api.url, self.api.ca_pem)
+        tokens = Tokens(self.sign, self.clock, check_credentials=self.check_credentials)
+        return KubeClient.of_eks(endpoint, tokens, self.clock).with_progress(self.notes.append)
+
+    def sign(self) -> str:
+        return self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+
+    def check_credentials(self) -> None:
+        self.notes.append("checked the credentials")
+
+    def refuse(self, status: int, **more: Any) -> None:
+        self.api.faults.add({"fault": "status", "status": status, "resource": "nodes"} | more)
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    with KubeApiServer() as api:
+        furnish(api)
+        yield Session(api)
+
+
+@pytest.mark.parametrize(
+    ("status", "answered", "policy"),
+    [
+        (0, False, SERVER_UNREACHABLE),
+        (0, True, SERVER_RESTARTING),
+        (429, True, SERVER_RESTARTING),
+        (503, True, SERVER_RESTARTING),
+        (500, True, SERVER_ERROR),
+        (404, True, None),
+        (409, True, None),
+        (422, True, None),
+    ],
+)
+def test_the_status_selects_the_retry_policy(
+    status: int, answered: bool, policy: RetryPolicy | None
+) -> None:
+    assert retry_policy(Reply(status, ""), answered=answered) is policy
+
+
+def test_a_host_name_that_does_not_resolve_is_retried_only_after_an_answer() -> None:
+    reply = Reply(0, "", unresolved=True)
+    assert retry_policy(reply, answered=False) is None
+    assert retry_policy(reply, answered=True) is SERVER_RESTARTING
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_the_pause_is_the_one_that_retry_after_asks_for(session: Session, status: int) -> None:
+    session.refuse(status, retry_after=7, times=2)
+    assert session.client().list(NODE)
+    assert session.clock.slept == [7.0, 7.0]
+    assert session.notes[0].startswith(f"the cluster's API server answers {status}: waiting for")
+
+
+def test_without_retry_after_the_pauses_grow(session: Session) -> None:
+    session.refuse(503, times=6)
+    assert session.client().list(NODE)
+    assert session.clock.slept == [1.0, 2.0, 3.0, 4.0, 5.0, 5.0]
+    assert session.notes == [
+        "the cluster's API server answers 503: waiting for it, up to 5 min",
+    ]
+
+
+def test_a_retry_after_beyond_the_deadline_ends_the_request(session: Session) -> None:
+    session.refuse(503, retry_after=3600, times=2)
+    with pytest.raises(KubeError) as caught:
+        session.client().list(NODE)
+    assert caught.value.status == 503
+    assert session.clock.slept == []
+
+
+def test_a_server_that_answered_before_is_retried_for_five_minutes(session: Session) -> None:
+    session.refuse(503, times=1000)
+    with pytest.raises(KubeError):
+        session.client().list(NODE)
+    assert SERVER_RESTARTING.deadline == 300
+    assert 290 <= session.clock.seconds <= 300
+
+
+def test_a_request_at_which_the_server_fails_is_tried_eight_times(session: Session) -> None:
+    session.refuse(500, times=8)
+    with pytest.raises(KubeError):
+        session.client().list(NODE)
+    assert session.clock.slept == PAUSES
+    assert session.client().list(NODE)
+
+
+def test_a_server_that_never_answered_is_tried_eight_times(session: Session) -> None:
+    session.api.faults.add({"fault": "restarting", "times": 8})
+    with pytest.raises(KubeUnreachable):
+        session.client().list(NODE)
+    assert session.clock.slept == PAUSES
+    assert session.notes == ["the cluster's API server does not answer: waiting for it"]
+
+
+def test_all_clients_of_a_run_know_that_the_server_has_answered(session: Session) -> None:
+    client = session.client()
+    client.with_progress(lambda _: None).list(NODE)
+    session.api.faults.add({"fault": "restarting", "times": 10})
+    assert client.list(NODE)
+    assert len(session.clock.slept) == 10
+
+
+def test_a_host_name_that_does_not_resolve_fails_at_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = session.client()
+
+    def unresolved(*_: Any, **__: Any) -> Any:
+        pool: Any = None
+        raise urllib3.exceptions.NameResolutionError("zoo", pool, OSError("no such host"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client._api.rest_client.pool_manager, "request", unresolved)
+    with pytest.raises(KubeUnreachable, match="host name does not resolve"):
+        client.list(NODE)
+    assert session.clock.slept == []
+
+
+def test_a_refused_token_is_renewed_once(session: Session) -> None:
+    session.tokens = ["expired", "any"]
+    assert session.client().list(NODE)
+    assert session.notes == []
+
+
+def test_a_second_refusal_checks_the_credentials_of_aws(session: Session) -> None:
+    session.tokens = ["expired", "expired"]
+    with pytest.raises(KubeUnauthorized, match="no access to this cluster"):
+        session.client().list(NODE)
+    assert session.notes == ["checked the credentials"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (0, KubeUnreachable),
+        (401, KubeUnauthorized),
+        (403, KubeForbidden),
+        (404, KubeNotFound),
+        (409, KubeConflict),
+        (422, KubeError),
+    ],
+)
+def test_every_status_that_callers_tell_apart_has_its_class(
+    status: int, kind: type[KubeError]
+) -> None:
+    error = to_kube_error("GET", "/api/v1/nodes", status, '{"message": "the reason"}')
+    assert type(error) is kind
+    assert error.status == status
+    assert error.problems[0].hint
+
+
+def test_the_reason_is_the_message_of_the_status_object_or_else_the_text() -> None:
+    known = to_kube_error("GET", "/api/v1/nodes", 422, '{"message": "the  reason"}')
+    assert known.problems[0].what == "Kubernetes refused GET nodes (422)"
+    assert known.problems[0].why == "the reason"
+    proxied = to_kube_error("GET", "/api/v1/nodes", 502, "<html>\nbad gateway</html>")
+    assert proxied.problems[0].why == "<html> bad gateway</html>"
+
+
+def test_an_object_that_does_not_exist_is_none_and_deleting_it_is_fine(session: Session) -> None:
+    client = session.client()
+    assert client.get(CONFIG_MAP, "absent", "default") is None
+    client.delete(CONFIG_MAP, "absent", "default")
+
+
+def test_creating_what_exists_returns_the_existing_object(session: Session) -> None:
+    client = session.client()
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "openwhisk"}}
+    first = client.create(NAMESPACE, body)
+    assert client.create(NAMESPACE, body)["metadata"]["uid"] == first["metadata"]["uid"]
+
+
+def test_replacing_a_stale_version_is_a_conflict(session: Session) -> None:
+    client = session.client()
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
+    first = client.create(CONFIG_MAP, body, "default")
+    client.replace(CONFIG_MAP, first | {"data": {"x": "2"}}, "default")
+    with pytest.raises(KubeConflict):
+        client.replace(CONFIG_MAP, first | {"data": {"x": "3"}}, "default")
