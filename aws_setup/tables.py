@@ -9,20 +9,20 @@ from aws_setup.aws.context import Step
 from aws_setup.config import Config
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
-from aws_setup.eks.addons import EBS_CSI, Addon
+from aws_setup.eks.addons import ADDONS, addon_step
 from aws_setup.eks.aws_auth import AwsAuth
 from aws_setup.eks.kubeconfig import Kubeconfig
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.node_labels import NodeLabels
 from aws_setup.eks.node_launch_template import node_group_specs, node_template_step
 from aws_setup.eks.oidc import OidcProvider
-from aws_setup.eks.storage import DriverAccount, StorageClass, StorageProbe
+from aws_setup.eks.storage import EbsServiceAccount, StorageClass, StorageProbe
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.existing_network import ExistingSubnet, ExistingVpc
 from aws_setup.infrastructure.gateways import ElasticIp, InternetGateway, NatGateway
-from aws_setup.infrastructure.iam import ClusterRole, EbsRole, NodeRole
+from aws_setup.infrastructure.iam import ClusterRole, NodeRole
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scaling_specs
 from aws_setup.infrastructure.network import Subnet, Vpc
@@ -174,20 +174,19 @@ def cluster_steps(config: Config) -> list[Step]:
     names = tuple(kind.group for kind in groups)
     steps: list[Step] = [
         ActiveCluster(),
-        Addon("vpc-cni"),
-        Addon("kube-proxy"),
+        *(addon_step(spec) for spec in ADDONS if not spec.on_nodes),
         NodeRole(),
         *(node_template_step(config, kind) for kind in groups),
         *(NodeGroup(kind) for kind in groups),
-        Addon("coredns", needs=("eks cluster", *names)),
+        *(addon_step(spec, names) for spec in ADDONS if spec.on_nodes and not spec.role),
         OidcProvider(),
-        EbsRole(),
-        Addon(EBS_CSI, needs=("eks cluster", *names, "ebs csi role"), role="ebs csi role"),
+        *(spec.role for spec in ADDONS if spec.role),
+        *(addon_step(spec, names) for spec in ADDONS if spec.role),
         AccessEntries(),
         *([AwsAuth()] if config.manage_aws_auth else []),
         *([Kubeconfig()] if writes_kubeconfig(config) else []),
         NodeLabels(tuple(groups)),
-        DriverAccount(),
+        EbsServiceAccount(),
         StorageClass(),
         *([StorageProbe()] if config.storage_probe else []),
         SecretsStep(),
@@ -239,7 +238,7 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     given = {"kubeconfig_path": None, "kube_context": None}
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = cluster_steps(config.model_copy(update={**on, **given, **counts}))
-    looks = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, DriverAccount, NodeLabels)
+    looks = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
     kept = [step for step in every if not isinstance(step, looks)]
     return restrict_needs([*kept, OrphanCleanup()])
 

@@ -1,4 +1,4 @@
-"""The EKS cluster as the second script sees it: waited for, used, and gone with the first."""
+"""The existing EKS cluster that configure_eks_cluster.py uses, and its steps without a cluster."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from aws_setup.kube.errors import NO_ACCESS, KubeUnreachable
 
 @dataclass(frozen=True)
 class ActiveCluster(ExistingResource, EksCluster):
-    """The cluster that create_aws_infrastructure.py made: used here, waited for, never changed."""
+    """The cluster of create_aws_infrastructure.py: used and waited for, never changed."""
 
     needs: tuple[str, ...] = ()
     adopted: bool = True
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the cluster is ACTIVE; the steps after it see it as it is then."""
+        """Return when the cluster is ACTIVE; the inventory is refreshed for the steps after it."""
         ready = super().wait(ctx, found)
         ctx.inventory.all("eks cluster", fresh=True)
         return ready
 
     def charges(self, config: Config) -> tuple[Any, ...]:
-        """Nothing: the first script counts it."""
+        """Return nothing: the first script includes its cost."""
         return ()
 
 
 @dataclass(frozen=True)
 class SkipIfUnreachable(CleanupStep):
-    """A step of destroy for what ends with the cluster anyway: not reached means nothing to do.
+    """A step of destroy for a resource that is deleted with the cluster: skipped when unreachable.
 
-    Load balancers and volumes that Kubernetes made are then taken away by the sweep of the VPC.
+    The cleanup of the VPC then deletes the load balancers and volumes that Kubernetes created.
     """
 
     inner: Step
@@ -49,28 +49,28 @@ class SkipIfUnreachable(CleanupStep):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What the step needs, and what goes after it beyond that."""
+        """The needs of the step, and what else must be deleted after it."""
         return (*self.inner.needs, *self.also)
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the thing; None also when the API server does not answer or does not let in."""
+        """Return the resource; None also when the API server does not answer or denies access."""
         try:
             return self.inner.find(ctx)
         except (KubeUnreachable, *NO_ACCESS):
             return None
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the thing."""
+        """Delete the resource."""
         self.inner.delete(ctx, found)
 
 
 def require_cluster(ctx: Context) -> None:
-    """Refuse to begin without a cluster that may become usable, naming the script that makes it."""
+    """Refuse to run without a cluster that is, or may become, usable."""
     cluster, name = cluster_of(ctx), ctx.config.eks_cluster_name
     if cluster is None:
         raise Refused(
-            f"there is no EKS cluster {name} in {ctx.aws.region}",
-            "EKS knows none of this name with these credentials",
+            f"no EKS cluster {name} exists in {ctx.aws.region}",
+            "EKS lists no cluster of this name for these credentials",
             "run python create_aws_infrastructure.py first, or correct eks_cluster_name",
         )
     if cluster["status"] == "FAILED":
@@ -79,5 +79,5 @@ def require_cluster(ctx: Context) -> None:
         raise Refused(
             f"the EKS cluster {name} is being deleted",
             "its status is DELETING",
-            "wait until it is gone, then run python create_aws_infrastructure.py",
+            "wait until it is deleted, then run python create_aws_infrastructure.py",
         )

@@ -1,11 +1,12 @@
-"""EKS add-ons: adopted when they are there, made otherwise, and waited for by our own polling.
+"""EKS add-ons: existing ones are used, missing ones created; the wait polls by itself.
 
-botocore's waiter takes DEGRADED for a failure; an add-on is DEGRADED for a while until its nodes
-and its permissions are there, and recovers.
+botocore's waiter counts DEGRADED as a failure; an add-on is DEGRADED until its nodes and its
+permissions exist, and then recovers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,111 +20,157 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
 
-EBS_CSI = "aws-ebs-csi-driver"
 FAILED = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
 
 
 @dataclass(frozen=True)
-class Addon(Step):
-    """One add-on; `role` names the step of the role that its service account assumes."""
+class AddonSpec:
+    """An add-on of every cluster.
 
-    addon: str
+    An add-on `on_nodes` is created after the node groups: it stays DEGRADED without nodes. One
+    without is created before them: no node is Ready without it. `role` is the role of its service
+    account; `hint` is the fix when the add-on does not become ACTIVE.
+    """
+
+    name: str
+    on_nodes: bool = False
+    role: ServiceAccountRole | None = None
+    hint: str = ""
+
+    @property
+    def step(self) -> str:
+        """The name of its step."""
+        return f"{self.name} add-on"
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The IAM actions that creating it takes."""
+        return ("eks:CreateAddon", "eks:TagResource", *(("iam:PassRole",) if self.role else ()))
+
+
+ADDONS = (
+    AddonSpec("vpc-cni"),
+    AddonSpec("kube-proxy"),
+    AddonSpec("coredns", on_nodes=True),
+    AddonSpec(
+        "aws-ebs-csi-driver",
+        on_nodes=True,
+        role=EBS_CSI_ROLE,
+        hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
+    ),
+)
+"""https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html"""
+
+
+def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
+    """Return the step of an add-on; `node_groups` are the steps of the node groups."""
+    nodes = node_groups if spec.on_nodes else ()
+    role = (spec.role.name,) if spec.role else ()
+    return Addon(spec, needs=("eks cluster", *nodes, *role))
+
+
+@dataclass(frozen=True)
+class Addon(Step):
+    """One add-on of the cluster."""
+
+    spec: AddonSpec
     needs: tuple[str, ...] = ("eks cluster",)
-    role: str = ""
     part: str = "eks"
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """The step's name."""
-        return f"{self.addon} add-on"
+        return self.spec.step
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the add-on, ours or another's: both are used."""
-        addon = describe(ctx, self.addon)
-        found = self._found(ctx, addon) if addon else None
-        return None if found and ctx.owned_only and not found.facts["ours"] else found
+        """Return the add-on; one that this deployment does not own is used as well."""
+        addon = describe(ctx, self.spec.name)
+        if addon is None or (ctx.owned_only and not _is_owned(ctx, addon)):
+            return None
+        return self._found(ctx, addon)
 
     def _found(self, ctx: Context, addon: Item) -> Found:
-        status = addon["status"]
-        ours = tag_of(addon, DEPLOYMENT_TAG) == ctx.config.deployment_name
-        version, notes = addon.get("addonVersion", ""), [_reasons(addon)] if _reasons(addon) else []
-        facts = {"version": version, "ours": ours, "notes": notes}
-        ready, state = status == "ACTIVE", f"{status} {version}".strip()
-        return Found(self.addon, state, facts, self._drift(ctx, addon), ready)
+        status, version, reasons = addon["status"], addon.get("addonVersion", ""), _reasons(addon)
+        facts = {
+            "version": version,
+            "ours": _is_owned(ctx, addon),
+            "notes": [reasons] if reasons else [],
+        }
+        drift = self._drift(ctx, addon)
+        return Found(self.spec.name, f"{status} {version}".strip(), facts, drift, _is_ready(addon))
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
         if addon["status"] in ("CREATE_FAILED", "DELETING"):
-            return (
-                Drift(
-                    "status",
-                    f"{addon['status']} {_reasons(addon)}".strip(),
-                    "ACTIVE",
-                    key=DriftKey.STATUS,
-                ),
-            )
-        role = ctx.found.get(self.role)
+            return (Drift("status", _state(addon), "ACTIVE", key=DriftKey.STATUS),)
+        role = ctx.found.get(self.spec.role.name) if self.spec.role else None
         has = addon.get("serviceAccountRoleArn", "")
         if role and has != role.id:
             return (Drift("role", has or "none", role.id),)
         return ()
 
     def create(self, ctx: Context) -> Found:
-        """Ask for the add-on; what Kubernetes itself installed of it is taken over.
+        """Create the add-on; resources that are in Kubernetes already are overwritten.
 
-        Its name keeps it from being made twice. A token of ours that stayed the same would, after
-        a destroy, be answered with the add-on that is gone; botocore's is new for each call.
+        The name is unique within the cluster, so that a repeat creates no second one. A constant
+        client token would, after a destroy, return the deleted add-on; botocore's is new for each
+        call.
         """
         request: dict[str, Any] = {
             "clusterName": ctx.config.eks_cluster_name,
-            "addonName": self.addon,
+            "addonName": self.spec.name,
             "resolveConflicts": "OVERWRITE",
             "tags": tags(ctx.config, self.name),
         }
-        if self.role:
-            request["serviceAccountRoleArn"] = ctx.of(self.role).id
+        if self.spec.role:
+            request["serviceAccountRoleArn"] = ctx.of(self.spec.role.name).id
 
-        def ask() -> Any:
+        def probe() -> Any:
             try:
                 return ctx.aws.eks.create_addon(**request)["addon"]
             except ClientError as error:
                 if error_code(error) != "ResourceInUseException":
                     raise
-                # Another run made it, or the cluster is busy with an update.
-                return describe(ctx, self.addon) or Pending("the cluster is busy")
+                # Another run created it, or the cluster is being updated.
+                return describe(ctx, self.spec.name) or Pending("the cluster is being updated")
 
-        what = f"EKS accepts the add-on {self.addon}"
-        made = wait_until(what, ask, clock=ctx.clock, deadline=300, pause=5, note=ctx.note)
-        return self._found(ctx, made)
+        what = f"EKS accepts the add-on {self.spec.name}"
+        addon = wait_until(what, probe, clock=ctx.clock, deadline=300, pause=5, note=ctx.note)
+        return self._found(ctx, addon)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Give the add-on its role; one whose creation failed is deleted and made anew."""
+        """Set the role of the add-on; one whose creation failed is deleted and re-created."""
         if any(drift.key is DriftKey.STATUS for drift in found.drift):
-            _delete(ctx, self.addon)
+            _delete(ctx, self.spec.name)
             return self.create(ctx)
+        role = ctx.of(self.spec.role.name).id if self.spec.role else ""
         ctx.aws.eks.update_addon(
             clusterName=ctx.config.eks_cluster_name,
-            addonName=self.addon,
-            serviceAccountRoleArn=ctx.of(self.role).id,
+            addonName=self.spec.name,
+            serviceAccountRoleArn=role,
             resolveConflicts="PRESERVE",
         )
         return Found(found.id, "UPDATING", found.facts, ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the add-on is ACTIVE; CREATING and DEGRADED pass until the deadline."""
+        """Return when the add-on is ACTIVE; CREATING and DEGRADED are waited for."""
 
         def probe() -> Found | Pending:
-            addon = wait_visible(lambda: describe(ctx, self.addon), clock=ctx.clock)
+            addon = wait_visible(lambda: describe(ctx, self.spec.name), clock=ctx.clock)
             if addon is None:
-                raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
+                raise SetupError(
+                    f"the {self.name} no longer exists",
+                    "it was deleted during this run",
+                    "run the same command again",
+                )
             if addon["status"] in FAILED:
                 raise SetupError(
                     f"{self.name} is {addon['status']}",
                     _reasons(addon) or "EKS gives no reason",
-                    "run configure again: it makes the add-on anew",
+                    "run configure again to re-create the add-on",
                 )
-            state = f"{addon['status']} {_reasons(addon)}".strip()
-            return self._found(ctx, addon) if addon["status"] == "ACTIVE" else Pending(state)
+            return self._found(ctx, addon) if _is_ready(addon) else Pending(_state(addon))
 
         return wait_until(
             f"{self.name} becomes ACTIVE",
@@ -132,18 +179,16 @@ class Addon(Step):
             deadline=1200,
             pause=3,
             note=ctx.note,
-            hint="see docs/configure.md, 'The EBS CSI driver is not authorised'"
-            if self.addon == EBS_CSI
-            else "",
+            hint=self.spec.hint,
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the add-on and return when EKS no longer knows it."""
-        _delete(ctx, self.addon)
+        """Delete the add-on and return when it no longer exists."""
+        _delete(ctx, self.spec.name)
 
 
 def describe(ctx: Context, addon: str) -> Item | None:
-    """Return an add-on as EKS describes it; None when the cluster has none of that name."""
+    """Return an add-on as EKS describes it; None when it does not exist."""
     eks = ctx.aws.eks
     try:
         answer: Any = eks.describe_addon(clusterName=ctx.config.eks_cluster_name, addonName=addon)
@@ -163,13 +208,25 @@ def _delete(ctx: Context, addon: str) -> None:
     )
 
     def gone() -> bool | Pending:
-        there = describe(ctx, addon)
-        return Pending(there["status"]) if there else True
+        current = describe(ctx, addon)
+        return Pending(current["status"]) if current else True
 
     what = f"add-on {addon} is deleted"
     wait_until(what, gone, clock=ctx.clock, deadline=900, pause=2, note=ctx.note)
 
 
 def _reasons(addon: Item) -> str:
-    found = addon.get("health", {}).get("issues", [])
-    return "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in found)
+    issues = addon.get("health", {}).get("issues", [])
+    return "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in issues)
+
+
+def _state(addon: Item) -> str:
+    return f"{addon['status']} {_reasons(addon)}".strip()
+
+
+def _is_ready(addon: Item) -> bool:
+    return bool(addon["status"] == "ACTIVE")
+
+
+def _is_owned(ctx: Context, addon: Item) -> bool:
+    return tag_of(addon, DEPLOYMENT_TAG) == ctx.config.deployment_name

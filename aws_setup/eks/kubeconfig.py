@@ -1,4 +1,4 @@
-"""The user's kubeconfig: our entry merged in, and taken out again; everything else stays."""
+"""The user's kubeconfig: an entry for the cluster is inserted and removed, the rest is kept."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ LISTS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
 BACKUP = ".before-lambda-fs"
 
 
-def kubeconfig_file(environment: Mapping[str, str], home: Path) -> Path:
-    """Return the file to write: of KUBECONFIG's list the first that exists, else its last.
+def kubeconfig_file(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the file to write: the first of KUBECONFIG's list that exists, else the last one.
 
-    kubectl itself writes new entries so.
+    kubectl writes new entries to the same file.
     """
-    listed = [Path(one).expanduser() for one in environment.get("KUBECONFIG", "").split(os.pathsep)]
-    listed = [path for path in listed if str(path) != "."]
-    for path in listed:
+    listed = [item for item in environ.get("KUBECONFIG", "").split(os.pathsep) if item]
+    paths = [Path(item).expanduser() for item in listed]
+    for path in paths:
         if path.is_file():
             return path
-    return listed[-1] if listed else home / ".kube" / "config"
+    return paths[-1] if paths else home / ".kube" / "config"
 
 
 def entry(cluster: Item, *, region: str, profile: str | None) -> dict[str, Any]:
-    """Return the three parts of our entry, by the name of their list; its name is the ARN."""
+    """Return the parts of a cluster's entry by list; the entry's name is the cluster's ARN."""
     arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster["name"]]
     user: dict[str, Any] = {
         "apiVersion": "client.authentication.k8s.io/v1beta1",
@@ -61,10 +61,13 @@ def entry(cluster: Item, *, region: str, profile: str | None) -> dict[str, Any]:
 def insert_entry(
     document: Mapping[str, Any], name: str, parts: Mapping[str, Any], *, current: bool
 ) -> dict[str, Any]:
-    """Return a kubeconfig with our entry in it; entries of other names stay as they are."""
+    """Return a kubeconfig with an entry in it; entries of other names are unchanged.
+
+    `current` makes it the current context.
+    """
     merged: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", **document}
     for key, field in LISTS:
-        others = [one for one in merged.get(key) or [] if one.get("name") != name]
+        others = [item for item in merged.get(key) or [] if item.get("name") != name]
         merged[key] = [*others, {"name": name, field: parts[key]}]
     if current:
         merged["current-context"] = name
@@ -72,28 +75,28 @@ def insert_entry(
 
 
 def remove_entry(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a kubeconfig without our entry; a current context of ours is unset."""
-    left = dict(document)
+    """Return a kubeconfig without an entry; if that is the current context, none is set."""
+    remaining = dict(document)
     for key, _ in LISTS:
-        if key in left:
-            left[key] = [one for one in left[key] or [] if one.get("name") != name]
-    if left.get("current-context") == name:
-        left["current-context"] = ""
-    return left
+        if key in remaining:
+            remaining[key] = [item for item in remaining[key] or [] if item.get("name") != name]
+    if remaining.get("current-context") == name:
+        remaining["current-context"] = ""
+    return remaining
 
 
 def contains_entry(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> bool:
-    """Say whether a kubeconfig holds our entry as it should be."""
+    """Say whether a kubeconfig contains an entry with exactly these parts."""
     return all(
         {"name": name, field: parts[key]} in (document.get(key) or []) for key, field in LISTS
     )
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return a kubeconfig, empty when there is no file.
+    """Return a kubeconfig, empty when the file does not exist.
 
     Raises:
-        Refused: the file is no kubeconfig; it is then left alone.
+        Refused: the file is not a kubeconfig.
     """
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -101,16 +104,21 @@ def load(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _malformed(path, " ".join(str(error).split())) from error
-    sound = loaded is None or (
+    valid = loaded is None or (
         isinstance(loaded, dict)
-        and all(isinstance(one, dict) for key, _ in LISTS for one in _listed(loaded.get(key), path))
+        and all(isinstance(item, dict) for key, _ in LISTS for item in _list(loaded.get(key), path))
     )
-    if not sound:
-        raise _malformed(path, "it holds no lists of clusters, users and contexts")
+    if not valid:
+        raise _malformed(path, "it has no lists of clusters, users and contexts")
     return loaded or {}
 
 
-def _listed(value: Any, path: Path) -> list[Any]:
+def save(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a kubeconfig, completely or not at all; a symbolic link is followed."""
+    write_private(path.resolve(), yaml.safe_dump(dict(document), sort_keys=False))
+
+
+def _list(value: Any, path: Path) -> list[Any]:
     if value is not None and not isinstance(value, list):
         raise _malformed(path, "clusters, users or contexts is not a list")
     return value or []
@@ -118,60 +126,63 @@ def _listed(value: Any, path: Path) -> list[Any]:
 
 def _malformed(path: Path, why: str) -> Refused:
     return Refused(
-        f"the kubeconfig {path} cannot be read, so it is left alone",
+        f"cannot parse kubeconfig {path}; it was not modified",
         why,
-        "mend it, set KUBECONFIG to another file, or set write_kubeconfig: False",
+        "correct it, set KUBECONFIG to another file, or set write_kubeconfig: False",
     )
 
 
 @dataclass(frozen=True)
 class Kubeconfig(Step):
-    """Our entry in the user's kubeconfig, for kubectl; we ourselves do not need it."""
+    """The cluster's entry in the user's kubeconfig, for kubectl; the scripts do not read it."""
 
     name: str = "kubeconfig"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the entry, compared with the cluster; without a cluster, by its name."""
+        """Return the entry, compared with the cluster where it exists, else found by its name."""
         path, name = _file(ctx), _arn(ctx)
         try:
             document = load(path)
         except Refused as error:
             if not ctx.owned_only:
                 raise
-            # What cannot be read is left alone, and keeps nothing else from being removed.
+            # A file that cannot be parsed must not keep destroy from deleting everything else.
             ctx.note(str(error))
             return None
-        if not _named(document, name):
+        if not _has_context(document, name):
             return None
         cluster = cluster_of(ctx)
-        here = ("", ctx.config.deployment_name)
-        if ctx.owned_only and cluster and tag_of(cluster, DEPLOYMENT_TAG) not in here:
+        if ctx.owned_only and cluster and _belongs_to_other(ctx, cluster):
             return None
         drift = []
         if cluster and cluster.get("endpoint"):
             if not contains_entry(document, name, _parts(ctx, cluster)):
-                drift.append(Drift("entry", "another", "this cluster's"))
+                drift.append(Drift("entry", "different", "this cluster's"))
             if ctx.config.set_kube_context and document.get("current-context") != name:
                 drift.append(Drift("current context", str(document.get("current-context")), name))
-        return Found(f"{path}: {name}", "there", {"context": name}, tuple(drift))
+        return Found(f"{path}: {name}", "present", {"context": name}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Write the file whole with our entry; as it was before it had one, it stays beside it."""
+        """Write the file with the entry; before the first one, back the file up beside it."""
         path, cluster = _file(ctx), cluster_of(ctx, fresh=True)
         if cluster is None:
-            raise SetupError("the cluster is gone", "EKS knows it no more", "run it again")
+            raise SetupError(
+                "the cluster no longer exists",
+                "it was deleted during this run",
+                "run the same command again",
+            )
         document, name = load(path), str(cluster["arn"])
         current = ctx.config.set_kube_context
         _back_up(path, name)
-        _save(path, insert_entry(document, name, _parts(ctx, cluster), current=current))
-        return Found(f"{path}: {name}", "there", {"context": name})
+        save(path, insert_entry(document, name, _parts(ctx, cluster), current=current))
+        return Found(f"{path}: {name}", "present", {"context": name})
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Take our entry out."""
+        """Remove the entry."""
         path = _file(ctx)
-        _save(path, remove_entry(load(path), _arn(ctx)))
+        save(path, remove_entry(load(path), _arn(ctx)))
 
 
 def _file(ctx: Context) -> Path:
@@ -192,14 +203,15 @@ def _parts(ctx: Context, cluster: Item) -> dict[str, Any]:
 
 
 def _back_up(path: Path, name: str) -> None:
-    """Keep a file as it was before our entry came; one that has the entry is no such file."""
-    if path.is_file() and not _named(load(path), name):
+    """Back a file up unless it has the entry: its backup, without the entry, then exists."""
+    if path.is_file() and not _has_context(load(path), name):
         write_private(path.with_name(path.name + BACKUP), path.read_text(encoding="utf-8"))
 
 
-def _named(document: Mapping[str, Any], name: str) -> bool:
-    return any(one.get("name") == name for one in document.get("contexts") or [])
+def _has_context(document: Mapping[str, Any], name: str) -> bool:
+    return any(item.get("name") == name for item in document.get("contexts") or [])
 
 
-def _save(path: Path, document: Mapping[str, Any]) -> None:
-    write_private(path.resolve(), yaml.safe_dump(dict(document), sort_keys=False))
+def _belongs_to_other(ctx: Context, cluster: Item) -> bool:
+    """Say whether the cluster has the tag of another deployment."""
+    return tag_of(cluster, DEPLOYMENT_TAG) not in ("", ctx.config.deployment_name)

@@ -1,4 +1,4 @@
-"""The node groups: their launch templates, their requests, their wait with EKS's own reasons."""
+"""The node groups: create and update requests, and the waits with the reasons that EKS gives."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
+from aws_setup.eks.addons import ADDONS
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending, wait_until
@@ -21,21 +22,21 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.connect import cluster_of
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
-"""AMIs with Amazon Linux 2 are published no longer (facts of the EKS user guide)."""
+"""EKS no longer publishes AMIs with Amazon Linux 2 (EKS user guide)."""
 
 CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
-"""Words of EKS and EC2 about a failure that another zone or type mends."""
+"""Codes of EKS and EC2 of a failure that another zone or instance type avoids."""
 
-FAILED = "status"
-"""The drift of a group that EKS gave up or is deleting: once it is gone it is made anew."""
+CONFIG, VERSION = "config", "version"
+"""Keys of the drift that UpdateNodegroupConfig and UpdateNodegroupVersion correct."""
 
 ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust relationships")
-"""What CreateNodegroup says while a new role has not spread through IAM yet."""
+"""Texts of CreateNodegroup's error while a new role is not visible to EKS yet."""
 
 
 @dataclass(frozen=True)
 class NodeGroup(Step):
-    """One node group; sizes, labels and template are changed in place, the type cannot be."""
+    """One node group; size, labels and template are updated in place, the type cannot be."""
 
     nodes: NodeGroupSpec
     part: str = "eks"
@@ -48,11 +49,11 @@ class NodeGroup(Step):
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The cluster, the role, the template, and the add-ons without which no node is Ready."""
-        template = f"{self.nodes.group} template"
-        return ("eks cluster", "node role", template, "vpc-cni add-on", "kube-proxy add-on")
+        before = [spec.step for spec in ADDONS if not spec.on_nodes]
+        return ("eks cluster", "node role", f"{self.nodes.group} template", *before)
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the node group, with everything in which it differs."""
+        """Return the node group with its drift."""
         group = describe(ctx, self.nodes.group)
         return self._found(ctx, group) if group else None
 
@@ -70,44 +71,47 @@ class NodeGroup(Step):
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
         if tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
-            owner = tag_of(group, DEPLOYMENT_TAG) or "somebody else"
-            mend = f"delete the node group {group['nodegroupName']} in the EKS console"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
+            owner = tag_of(group, DEPLOYMENT_TAG) or "none"
+            fix = f"delete the node group {group['nodegroupName']} in the EKS console"
+            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         if group["status"] in ("CREATE_FAILED", "DELETING"):
-            return (Drift(FAILED, f"{group['status']} {_reasons(group)}".strip(), "ACTIVE"),)
+            state = f"{group['status']} {_reasons(group)}".strip()
+            return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS),)
         types = group.get("instanceTypes") or []
         drift = []
         if types != [self.nodes.instance_type]:
-            mend = f"delete the node group {self.name} in the EKS console and run configure again"
+            fix = f"delete the node group {self.name} in the EKS console and run configure again"
             has = ", ".join(types) or "none"
-            drift.append(Drift("instance type", has, self.nodes.instance_type, mend))
+            drift.append(Drift("instance type", has, self.nodes.instance_type, fix))
         return (*drift, *self._changes(ctx, group))
 
     def _changes(self, ctx: Context, group: Item) -> Sequence[Drift]:
-        """Return the differences that are changed in place."""
-        found = []
-        has = group["scalingConfig"]
-        if has != _scaling(self.nodes.count):
-            found.append(Drift("nodes", str(has["desiredSize"]), str(self.nodes.count)))
+        """Return the drift that is corrected in place."""
+        drift = []
+        scaling = group["scalingConfig"]
+        if scaling != _scaling(self.nodes.count):
+            has = str(scaling["desiredSize"])
+            drift.append(Drift("nodes", has, str(self.nodes.count), key=CONFIG))
         labels = group.get("labels") or {}
         if any(labels.get(key) != value for key, value in self.nodes.labels.items()):
-            found.append(Drift("labels", str(labels), str(self.nodes.labels)))
+            drift.append(Drift("labels", str(labels), str(self.nodes.labels), key=CONFIG))
         template = ctx.found.get(f"{self.name} template")
         used = str(group.get("launchTemplate", {}).get("version", ""))
         if template and used != str(template.facts["version"]):
-            found.append(Drift("template version", used, str(template.facts["version"])))
-        return found
+            latest = str(template.facts["version"])
+            drift.append(Drift("template version", used, latest, key=VERSION))
+        return drift
 
     def create(self, ctx: Context) -> Found:
-        """Ask for the node group, again while its new role spreads through IAM.
+        """Create the node group; repeated while its new role is not visible to EKS yet.
 
-        Its name keeps it from being made twice, so that no token of ours is needed: one that stayed
-        the same would, after a destroy, be answered with the group that is gone.
+        The name is unique within the cluster, so that a repeat creates no second one. A constant
+        client token would, after a destroy, return the deleted group; botocore's is new for each
+        call.
         """
-        return self._ask(ctx, self._request(ctx))
+        request = self._request(ctx)
 
-    def _ask(self, ctx: Context, request: Any) -> Found:
-        def ask() -> Any:
+        def probe() -> Any:
             try:
                 return ctx.aws.eks.create_nodegroup(**request)["nodegroup"]
             except ClientError as error:
@@ -120,7 +124,7 @@ class NodeGroup(Step):
                 raise
 
         what = f"EKS accepts node group {self.name}"
-        group = wait_until(what, ask, clock=ctx.clock, deadline=120, pause=5, note=ctx.note)
+        group = wait_until(what, probe, clock=ctx.clock, deadline=120, pause=5, note=ctx.note)
         return self._found(ctx, group)
 
     def _request(self, ctx: Context) -> Any:
@@ -140,58 +144,67 @@ class NodeGroup(Step):
         }
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set sizes and labels, then the template's version; EKS takes one update at a time.
+        """Set size and labels, then the template's version: EKS accepts one update at a time.
 
-        A group that EKS gave up is deleted and made anew.
+        A node group whose creation failed is deleted and re-created.
         """
-        eks, cluster = ctx.aws.eks, ctx.config.eks_cluster_name
-        changed = {drift.what for drift in found.drift}
-        if FAILED in changed:
+        keys = {drift.key for drift in found.drift}
+        if DriftKey.STATUS in keys:
             self.delete(ctx, found)
-            return self._ask(ctx, self._request(ctx))
-        if changed & {"nodes", "labels"}:
-            made: Any = eks.update_nodegroup_config(
-                clusterName=cluster,
-                nodegroupName=found.id,
-                labels={"addOrUpdateLabels": self.nodes.labels},
-                scalingConfig=_scaling(self.nodes.count),  # type: ignore[arg-type]
-            )
-            self._follow(ctx, made["update"]["id"])
-        if "template version" in changed:
-            template = ctx.of(f"{self.name} template")
-            version = str(template.facts["version"])
-            made = eks.update_nodegroup_version(
-                clusterName=cluster,
-                nodegroupName=found.id,
-                launchTemplate={"id": template.id, "version": version},
-            )
-            self._follow(ctx, made["update"]["id"])
+            return self.create(ctx)
+        if CONFIG in keys:
+            self._update_config(ctx)
+        if VERSION in keys:
+            self._update_version(ctx)
         group = describe(ctx, self.nodes.group)
         return self._found(ctx, group) if group else found
 
-    def _follow(self, ctx: Context, own: str) -> None:
-        """Wait for an update of the node group; each node is replaced in turn."""
+    def _update_config(self, ctx: Context) -> None:
+        answer: Any = ctx.aws.eks.update_nodegroup_config(
+            clusterName=ctx.config.eks_cluster_name,
+            nodegroupName=self.nodes.group,
+            labels={"addOrUpdateLabels": self.nodes.labels},
+            scalingConfig=_scaling(self.nodes.count),  # type: ignore[arg-type]
+        )
+        self._wait_updated(ctx, answer["update"]["id"])
+
+    def _update_version(self, ctx: Context) -> None:
+        template = ctx.of(f"{self.name} template")
+        answer: Any = ctx.aws.eks.update_nodegroup_version(
+            clusterName=ctx.config.eks_cluster_name,
+            nodegroupName=self.nodes.group,
+            launchTemplate={"id": template.id, "version": str(template.facts["version"])},
+        )
+        self._wait_updated(ctx, answer["update"]["id"])
+
+    def _wait_updated(self, ctx: Context, update_id: str) -> None:
+        """Return when an update has succeeded; EKS replaces one node after the other.
+
+        Raises:
+            SetupError: the update failed, with the reasons that EKS gives.
+        """
 
         def probe() -> bool | Pending:
             answer = ctx.aws.eks.describe_update(
-                name=ctx.config.eks_cluster_name, nodegroupName=self.name, updateId=own
+                name=ctx.config.eks_cluster_name, nodegroupName=self.name, updateId=update_id
             )
             update = answer["update"]
             if update["status"] in ("Failed", "Cancelled"):
                 why = "; ".join(str(error.get("errorMessage")) for error in update["errors"])
-                raise SetupError(f"the update of {self.name} failed", why, "run it again")
+                raise SetupError(f"the update of {self.name} failed", why, HINT_RERUN)
             return update["status"] == "Successful" or Pending(update["status"])
 
         what = f"{self.name} is updated"
         wait_until(what, probe, clock=ctx.clock, deadline=3600, pause=10, note=ctx.note)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when EKS calls the group ACTIVE; its health issues are told as they come."""
+        """Return when the group is ACTIVE; its health issues are shown while it is not."""
 
         def probe() -> Found | Pending:
             group = wait_visible(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
             if group is None:
-                raise SetupError(f"{self.name} is gone", "somebody deleted it", "run it again")
+                why = "it was deleted during this run"
+                raise SetupError(f"{self.name} no longer exists", why, HINT_RERUN)
             if group["status"] in ("CREATE_FAILED", "DELETE_FAILED"):
                 raise failure_of(self.nodes, group)
             reasons = _reasons(group)
@@ -205,11 +218,11 @@ class NodeGroup(Step):
             deadline=2400,
             pause=6,
             note=ctx.note,
-            hint=_fix(self.nodes),
+            hint=_capacity_hint(self.nodes),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the node group and return when EKS no longer knows it."""
+        """Delete the node group and return when it no longer exists."""
         cluster, name = ctx.config.eks_cluster_name, found.id
         delete_with_retry(
             ctx,
@@ -226,14 +239,14 @@ class NodeGroup(Step):
         wait_until(what, gone, clock=ctx.clock, deadline=2400, pause=15, note=ctx.note)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """The machines and their disks."""
+        """The instances and their disks."""
         count = float(self.nodes.count)
-        machines = CostItem(self.part, f"ec2:{self.nodes.instance_type}", count)
-        return (machines, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
+        instances = CostItem(self.part, f"ec2:{self.nodes.instance_type}", count)
+        return (instances, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
 
 
 def describe(ctx: Context, group: str) -> Item | None:
-    """Return a node group as EKS describes it; None when the cluster has none of that name."""
+    """Return a node group as EKS describes it; None when it does not exist."""
     eks = ctx.aws.eks
     try:
         answer: Any = eks.describe_nodegroup(
@@ -246,7 +259,7 @@ def describe(ctx: Context, group: str) -> Item | None:
 
 
 def node_subnets(ctx: Context) -> list[str]:
-    """Return the cluster's subnets for nodes: the private ones unless public nodes are asked for.
+    """Return the cluster's subnets for nodes: private ones unless eks_nodes_public is set.
 
     Raises:
         SetupError: the cluster has no subnet of that kind.
@@ -255,14 +268,14 @@ def node_subnets(ctx: Context) -> list[str]:
     ids = cluster.get("resourcesVpcConfig", {}).get("subnetIds", [])
     subnets = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
     public = ctx.config.eks_nodes_public
-    fitting = [item["SubnetId"] for item in subnets if _is_public(item) == public]
-    if not fitting:
+    matching = [item["SubnetId"] for item in subnets if _is_public(item) == public]
+    if not matching:
         raise SetupError(
             f"the cluster has no {'public' if public else 'private'} subnets",
             f"its subnets are {', '.join(ids) or 'unknown'}",
             f"set eks_nodes_public: {not public}",
         )
-    return sorted(fitting)
+    return sorted(matching)
 
 
 def _is_public(subnet: Any) -> bool:
@@ -274,26 +287,29 @@ def _is_public(subnet: Any) -> bool:
 
 
 def issues(group: Item) -> Sequence[Any]:
-    """Return the health issues that EKS names for a node group."""
+    """Return the health issues that EKS reports for a node group."""
     return list(group.get("health", {}).get("issues", []))
 
 
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
-    """Return why a node group failed, with the mend that fits."""
+    """Return why a node group failed, with the fix for that cause."""
     return SetupError(
         f"node group {nodes.group} is {group['status']}",
         _reasons(group) or "EKS gives no reason",
-        _fix(nodes) if any(code in _reasons(group) for code in CAPACITY) else HINT_RECREATE,
+        _capacity_hint(nodes)
+        if any(code in _reasons(group) for code in CAPACITY)
+        else HINT_RECREATE,
     )
 
 
-HINT_RECREATE = "mend what EKS names and run configure again: it makes the node group anew"
+HINT_RECREATE = "fix the cause that EKS gives and run configure again: it re-creates the node group"
+HINT_RERUN = "run the same command again"
 
 
-def _fix(nodes: NodeGroupSpec) -> str:
+def _capacity_hint(nodes: NodeGroupSpec) -> str:
     return (
         f"set another openwhisk_{nodes.role}_instance_type or other availability_zones, "
-        "and run configure again: it makes the node group anew"
+        "and run configure again: it re-creates the node group"
     )
 
 

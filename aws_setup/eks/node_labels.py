@@ -1,4 +1,4 @@
-"""The nodes in Kubernetes: their OpenWhisk label, put back, and whether they are ready."""
+"""The nodes in Kubernetes: their OpenWhisk label, and how many of them are ready."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import NODE, Json
 
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"
-"""Node label in which EKS names the node's group."""
+"""Node label with the name of the node group, set by EKS."""
 
 
 @dataclass(frozen=True)
 class NodeLabels(Step):
-    """The label by which OpenWhisk's chart places its pods, on every node of our groups.
+    """The label by which OpenWhisk's chart schedules its pods, on every node of both groups.
 
-    EKS sets it when a node joins; one that is changed by hand stays so until it is put back here.
+    EKS sets it when a node joins and never again: a label changed by hand is corrected here.
     """
 
-    kinds: tuple[NodeGroupSpec, ...] = ()
+    specs: tuple[NodeGroupSpec, ...] = ()
     name: str = "node labels"
     needs: tuple[str, ...] = ("cluster access", "core-nodes", "invoker-nodes")
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the nodes by role, those that are not ready by name; None before the groups."""
-        groups = [kind.group for kind in self.kinds]
+        """Return the nodes by role, unready ones by name; None while a group does not exist."""
+        groups = [spec.group for spec in self.specs]
         if active_cluster(ctx) is None or any(group not in ctx.found for group in groups):
             return None
         nodes = kube_client(ctx).list(NODE)
@@ -40,30 +40,30 @@ class NodeLabels(Step):
         return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)}, drift)
 
     def _mislabelled(self, nodes: Sequence[Json]) -> Iterator[tuple[Json, str]]:
-        roles = {kind.group: kind.role for kind in self.kinds}
+        roles = {spec.group: spec.role for spec in self.specs}
         for node in nodes:
             role = roles.get(_labels(node).get(GROUP_LABEL, ""))
             if role and _labels(node).get(ROLE_LABEL) != role:
                 yield node, role
 
     def create(self, ctx: Context) -> Found:
-        """Put the label on the nodes that lack it."""
-        door = kube_client(ctx)
-        for node, role in self._mislabelled(door.list(NODE)):
-            door.patch(NODE, _name(node), {"metadata": {"labels": {ROLE_LABEL: role}}})
-            ctx.note(f"{_name(node)} gets its label {ROLE_LABEL}={role} back")
-        nodes = door.list(NODE)
+        """Set the label on the nodes that lack it."""
+        client = kube_client(ctx)
+        for node, role in self._mislabelled(client.list(NODE)):
+            client.patch(NODE, _name(node), {"metadata": {"labels": {ROLE_LABEL: role}}})
+            ctx.note(f"set label {ROLE_LABEL}={role} on {_name(node)}")
+        nodes = client.list(NODE)
         return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)})
 
 
 def count_ready(nodes: Sequence[Json]) -> str:
-    """Return how many nodes of each role are ready, as in 'core 3 of 3, invoker 7 of 8 ready'."""
+    """Return the number of ready nodes by role, as in 'core 3 of 3, invoker 7 of 8 ready'."""
     ready: dict[str, list[bool]] = {}
     for node in nodes:
         role = _labels(node).get(ROLE_LABEL, "other")
         ready.setdefault(role, []).append(not _unready(node))
-    said = [f"{role} {sum(each)} of {len(each)}" for role, each in sorted(ready.items())]
-    return f"{', '.join(said)} ready" if said else "none"
+    counts = [f"{role} {sum(each)} of {len(each)}" for role, each in sorted(ready.items())]
+    return f"{', '.join(counts)} ready" if counts else "none"
 
 
 def not_ready(nodes: Sequence[Json]) -> list[str]:
@@ -72,12 +72,12 @@ def not_ready(nodes: Sequence[Json]) -> list[str]:
 
 
 def _unready(node: Json) -> str:
-    for one in node.get("status", {}).get("conditions") or []:
-        if one["type"] == "Ready" and one["status"] == "True":
-            return ""
-        if one["type"] == "Ready":
-            return f"{one.get('reason', '')} {one.get('message', '')}".strip()
-    return "it has not reported yet"
+    """Return why a node is not ready, '' when it is."""
+    for condition in node.get("status", {}).get("conditions") or []:
+        if condition["type"] == "Ready":
+            reason = f"{condition.get('reason', '')} {condition.get('message', '')}".strip()
+            return "" if condition["status"] == "True" else reason
+    return "its kubelet has not reported yet"
 
 
 def _name(node: Json) -> str:

@@ -1,4 +1,4 @@
-"""The kinds of nodes, and the launch templates of their node groups."""
+"""The node groups as data, and their launch templates."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from aws_setup.infrastructure.launch_templates import (
 )
 
 ROLE_LABEL = "openwhisk-role"
-"""Node label by which OpenWhisk's chart places its pods."""
+"""Node label by which OpenWhisk's chart schedules its pods."""
 
 
 @dataclass(frozen=True)
 class NodeGroupSpec:
-    """A kind of nodes: the node group's name, its OpenWhisk role, its type and its number."""
+    """A node group: its name, its OpenWhisk role, its instance type and its number of nodes."""
 
     group: str
     role: str
@@ -38,7 +38,7 @@ class NodeGroupSpec:
 
 
 def node_group_specs(config: Config) -> Sequence[NodeGroupSpec]:
-    """Return both kinds of nodes; none where the configuration wants no nodes of a kind."""
+    """Return the node groups for which the configuration sets a number of nodes."""
     both = (
         NodeGroupSpec(
             "core-nodes",
@@ -53,7 +53,7 @@ def node_group_specs(config: Config) -> Sequence[NodeGroupSpec]:
             config.num_openwhisk_invoker_vms,
         ),
     )
-    return [kind for kind in both if kind.count]
+    return [spec for spec in both if spec.count]
 
 
 def node_template_step(config: Config, nodes: NodeGroupSpec) -> NodeTemplate:
@@ -87,9 +87,9 @@ class NodeTemplate(LaunchTemplate):
         return client_token(self._data(ctx))[:32]
 
     def _data(self, ctx: Context) -> Any:
-        """Return the contents; the type is the node group's, so that capacity can be mended."""
+        """Return the contents; the instance type belongs to the node group, not to the template."""
         config = ctx.config
-        mine = tags(
+        instance_tags = tags(
             config, self.kind.group, name=f"{config.eks_cluster_name} {self.kind.group}"
         ) | {"Component": self.kind.component}
         disk = {
@@ -101,11 +101,11 @@ class NodeTemplate(LaunchTemplate):
         return {
             "KeyName": config.ssh_keypair_name,
             "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": disk}],
-            # Two hops: a pod on its own network is one further away than the node.
+            # Two hops: a pod with a network of its own is one hop further away than the node.
             "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
             "TagSpecifications": [
-                *specification("instance", mine),
-                *specification("volume", mine),
-                *specification("network-interface", mine),
+                *specification("instance", instance_tags),
+                *specification("volume", instance_tags),
+                *specification("network-interface", instance_tags),
             ],
         }

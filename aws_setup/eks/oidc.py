@@ -21,22 +21,22 @@ from aws_setup.kube.connect import cluster_of
 
 @dataclass(frozen=True)
 class OidcProvider(Step):
-    """IAM's knowledge of the cluster's OIDC issuer, on which service accounts' roles stand."""
+    """The cluster's OIDC issuer in IAM, which the roles of service accounts trust."""
 
     name: str = "oidc provider"
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the provider of this cluster; when removing, ours, also of clusters long gone."""
+        """Return the provider of this cluster; for destroy, also owned ones of deleted clusters."""
         listed = ctx.aws.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-        eks = [one["Arn"] for one in listed if ":oidc-provider/oidc.eks." in one["Arn"]]
+        arns = [item["Arn"] for item in listed if ":oidc-provider/oidc.eks." in item["Arn"]]
         if ctx.owned_only:
-            ours = [arn for arn in eks if self._ours(ctx, arn)]
-            return Found(ours[0], "available", {"arns": ours}) if ours else None
+            owned = [arn for arn in arns if self._is_owned(ctx, arn)]
+            return Found(owned[0], "available", {"arns": owned}) if owned else None
         issuer = issuer_of(cluster_of(ctx))
-        mine = [arn for arn in eks if issuer and arn.endswith(f":oidc-provider/{issuer}")]
-        return self._found(ctx, mine[0]) if mine else None
+        matching = [arn for arn in arns if issuer and arn.endswith(f":oidc-provider/{issuer}")]
+        return self._found(ctx, matching[0]) if matching else None
 
     def _found(self, ctx: Context, arn: str) -> Found | None:
         try:
@@ -44,10 +44,10 @@ class OidcProvider(Step):
         except ctx.aws.iam.exceptions.NoSuchEntityException:
             return None
         known = AUDIENCE in provider.get("ClientIDList", [])
-        drift = () if known else (Drift("audience", "another", AUDIENCE),)
+        drift = () if known else (Drift("audience", "different", AUDIENCE),)
         return Found(arn, "available", {}, drift)
 
-    def _ours(self, ctx: Context, arn: str) -> bool:
+    def _is_owned(self, ctx: Context, arn: str) -> bool:
         try:
             found = ctx.aws.iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)
         except ctx.aws.iam.exceptions.NoSuchEntityException:
@@ -60,10 +60,12 @@ class OidcProvider(Step):
         url = str(cluster.get("identity", {}).get("oidc", {}).get("issuer", ""))
         if not url:
             raise SetupError(
-                "the cluster has no OIDC issuer yet", "EKS does not name one", "run it again"
+                "the cluster has no OIDC issuer yet",
+                "EKS does not report one",
+                "run the same command again",
             )
         try:
-            made = ctx.aws.iam.create_open_id_connect_provider(
+            created = ctx.aws.iam.create_open_id_connect_provider(
                 Url=url,
                 ClientIDList=[AUDIENCE],
                 Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
@@ -75,17 +77,17 @@ class OidcProvider(Step):
             if found is None:
                 raise
             return found
-        return Found(made["OpenIDConnectProviderArn"], "available")
+        return Found(created["OpenIDConnectProviderArn"], "available")
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Let the provider serve STS."""
+        """Add the audience of STS."""
         ctx.aws.iam.add_client_id_to_open_id_connect_provider(
             OpenIDConnectProviderArn=found.id, ClientID=AUDIENCE
         )
         return Found(found.id, "available", found.facts)
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the deployment's providers; IAM takes one that is gone already as deleted."""
+        """Delete the deployment's providers; deleting one that does not exist succeeds in IAM."""
         for arn in found.facts["arns"]:
             ctx.aws.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
 

@@ -1,4 +1,4 @@
-"""Volumes: the default StorageClass, the driver's permission, and a probe that proves both."""
+"""Volumes: the default StorageClass, the permission of the EBS CSI driver, and a test of both."""
 
 from __future__ import annotations
 
@@ -9,89 +9,89 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.iam import EBS_CSI_ROLE
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 PROVISIONER = "ebs.csi.aws.com"
-ACCOUNT = "ebs-csi-controller-sa"
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 PROBE = "lambda-fs-storage-probe"
 PROVEN = "lambda-fs/storage-proven"
 IMAGE = "registry.k8s.io/pause:3.10"
-"""A container that does nothing, by which Kubernetes itself holds pods open."""
+"""A container that only sleeps; Kubernetes itself uses it for every pod."""
 
 
 @dataclass(frozen=True)
-class DriverAccount(Step):
-    """The role annotation of the driver's service account, put back when it is not there."""
+class EbsServiceAccount(Step):
+    """The role annotation of the driver's service account; a missing or wrong one is corrected."""
 
     name: str = "ebs csi service account"
-    needs: tuple[str, ...] = ("aws-ebs-csi-driver add-on", "ebs csi role", "cluster access")
+    needs: tuple[str, ...] = ("aws-ebs-csi-driver add-on", EBS_CSI_ROLE.name, "cluster access")
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the service account; None while the driver has made none."""
+        """Return the service account; None while the driver has not created it."""
         if active_cluster(ctx) is None:
             return None
-        there = kube_client(ctx).get(SERVICE_ACCOUNT, ACCOUNT, "kube-system")
-        if there is None:
+        account = kube_client(ctx).get(SERVICE_ACCOUNT, EBS_CSI_ROLE.account, "kube-system")
+        if account is None:
             return None
-        has = (there["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION, "none")
-        role = ctx.found.get("ebs csi role")
+        has = (account["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION, "none")
+        role = ctx.found.get(EBS_CSI_ROLE.name)
         drift = (Drift("role", has, role.id),) if role and has != role.id else ()
-        return Found(f"kube-system/{ACCOUNT}", "available", {}, drift)
+        return Found(f"kube-system/{EBS_CSI_ROLE.account}", "available", {}, drift)
 
     def create(self, ctx: Context) -> Found:
-        """Wait until the driver has made the account, then annotate it where that is missing."""
+        """Wait until the driver has created the account, then correct its annotation."""
 
         def probe() -> Found | Pending:
-            return self.find(ctx) or Pending("the driver has not made its service account yet")
+            return self.find(ctx) or Pending("the driver has not created its service account yet")
 
-        what = "the EBS CSI driver makes its service account"
+        what = "the EBS CSI driver creates its service account"
         found = wait_until(what, probe, clock=ctx.clock, deadline=300, pause=3, note=ctx.note)
         return self.update(ctx, found) if found.drift else found
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Annotate the account, and restart the controller's pods: they read it at their start."""
-        door = kube_client(ctx)
-        body: Json = {"metadata": {"annotations": {ROLE_ANNOTATION: ctx.of("ebs csi role").id}}}
-        door.patch(SERVICE_ACCOUNT, ACCOUNT, body, "kube-system")
-        ctx.note("the service account lacked its role: annotated, restarting the driver")
-        for pod in door.list(POD, "kube-system", labels="app=ebs-csi-controller"):
-            door.delete(POD, pod["metadata"]["name"], "kube-system")
+        """Annotate the account and restart the controller's pods, which read it when they start."""
+        client = kube_client(ctx)
+        body: Json = {"metadata": {"annotations": {ROLE_ANNOTATION: ctx.of(EBS_CSI_ROLE.name).id}}}
+        client.patch(SERVICE_ACCOUNT, EBS_CSI_ROLE.account, body, "kube-system")
+        ctx.note("annotated the service account with its role; restarting the driver")
+        for pod in client.list(POD, "kube-system", labels="app=ebs-csi-controller"):
+            client.delete(POD, pod["metadata"]["name"], "kube-system")
         return Found(found.id, "available")
 
 
 @dataclass(frozen=True)
 class StorageClass(Step):
-    """The default StorageClass: gp3 volumes, made where their pod runs."""
+    """The default StorageClass: gp3 volumes, created in the zone of their pod."""
 
     name: str = "gp3 storage class"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the class; one that another driver provisions is a conflict."""
+        """Return the class; one of another provisioner is a conflict."""
         if active_cluster(ctx) is None:
             return None
-        there = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS)
-        if there is None:
+        current = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS)
+        if current is None:
             return None
-        metadata = there["metadata"]
-        ours = owner_labels(ctx.config).items() <= (metadata.get("labels") or {}).items()
-        if ctx.owned_only and not ours:
+        metadata = current["metadata"]
+        owned = owner_labels(ctx.config).items() <= (metadata.get("labels") or {}).items()
+        if ctx.owned_only and not owned:
             return None
         drift = []
-        if there.get("provisioner") != PROVISIONER:
-            mend = f"delete it: kubectl delete storageclass {GP3_CLASS}"
-            drift.append(Drift("provisioner", str(there.get("provisioner")), PROVISIONER, mend))
+        if current.get("provisioner") != PROVISIONER:
+            fix = f"delete it: kubectl delete storageclass {GP3_CLASS}"
+            drift.append(Drift("provisioner", str(current.get("provisioner")), PROVISIONER, fix))
         if (metadata.get("annotations") or {}).get(DEFAULT) != "true":
             drift.append(Drift("default class", "no", "yes"))
         return Found(GP3_CLASS, "available", {}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Make the class; EKS has no default one from 1.30 on."""
+        """Create the class; EKS creates no default one since Kubernetes 1.30."""
         body: Json = {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
@@ -110,15 +110,15 @@ class StorageClass(Step):
         return Found(GP3_CLASS, "available")
 
     def _tags(self, ctx: Context) -> dict[str, str]:
-        """Return the parameters by which the driver tags every volume that it makes."""
-        own = ctx.config.deployment_name
+        """Return the parameters by which the driver tags every volume that it creates."""
+        deployment = ctx.config.deployment_name
         return {
-            "tagSpecification_1": f"{DEPLOYMENT_TAG}={own}",
+            "tagSpecification_1": f"{DEPLOYMENT_TAG}={deployment}",
             "tagSpecification_2": f"{STEP_TAG}={self.name}",
         }
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Make it the default."""
+        """Annotate it as the default."""
         body: Json = {"metadata": {"annotations": {DEFAULT: "true"}}}
         kube_client(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)
         return Found(GP3_CLASS, "available")
@@ -130,7 +130,7 @@ class StorageClass(Step):
 
 @dataclass(frozen=True)
 class StorageProbe(Step):
-    """Proof that volumes work: a 1 GiB claim and a pod that binds it, both removed again."""
+    """A test of volumes: a 1 GiB claim and a pod that binds it, both deleted afterwards."""
 
     name: str = "storage probe"
     needs: tuple[str, ...] = (
@@ -142,29 +142,28 @@ class StorageProbe(Step):
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the proof of an earlier run, which the StorageClass carries."""
+        """Return the result of an earlier run, an annotation of the StorageClass."""
         if active_cluster(ctx) is None:
             return None
         if ctx.owned_only:
-            return (
-                Found(PROBE, "left over") if kube_client(ctx).get(CLAIM, PROBE, "default") else None
-            )
-        there = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS) or {}
-        proven = (there.get("metadata", {}).get("annotations") or {}).get(PROVEN)
-        return Found(PROBE, f"proven on {proven}") if proven else None
+            claim = kube_client(ctx).get(CLAIM, PROBE, "default")
+            return Found(PROBE, "left over") if claim else None
+        current = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS) or {}
+        day = (current.get("metadata", {}).get("annotations") or {}).get(PROVEN)
+        return Found(PROBE, f"passed on {day}") if day else None
 
     def create(self, ctx: Context) -> Found:
-        """Make claim and pod; both may be there from a run that was cut short."""
-        door = kube_client(ctx)
-        door.create(CLAIM, _claim(ctx), "default")
-        door.create(POD, _pod(ctx), "default")
+        """Create claim and pod; both may exist from an interrupted run."""
+        client = kube_client(ctx)
+        client.create(CLAIM, _claim(ctx), "default")
+        client.create(POD, _pod(ctx), "default")
         return Found(PROBE, "binding", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the claim is bound and both are gone again; with the event that blocks."""
+        """Return when the claim was bound and both are deleted; shows the event that blocks it."""
         try:
             wait_until(
-                "a 1 GiB volume is made and bound",
+                "a 1 GiB volume is created and bound",
                 lambda: _bound(ctx),
                 clock=ctx.clock,
                 deadline=600,
@@ -174,13 +173,13 @@ class StorageProbe(Step):
             )
         finally:
             _remove(ctx)
-        today = ctx.clock.today().date().isoformat()
-        body: Json = {"metadata": {"annotations": {PROVEN: today}}}
+        day = ctx.clock.today().date().isoformat()
+        body: Json = {"metadata": {"annotations": {PROVEN: day}}}
         kube_client(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)
-        return Found(PROBE, f"proven on {today}")
+        return Found(PROBE, f"passed on {day}")
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Remove what an interrupted probe left."""
+        """Delete what an interrupted probe left."""
         _remove(ctx)
 
 
@@ -216,16 +215,20 @@ def _pod(ctx: Context) -> Json:
 
 
 def _bound(ctx: Context) -> bool | Pending:
-    door = kube_client(ctx)
-    claim = door.get(CLAIM, PROBE, "default")
+    client = kube_client(ctx)
+    claim = client.get(CLAIM, PROBE, "default")
     if claim is None:
-        raise SetupError("the storage probe is gone", "somebody deleted it", "run it again")
+        raise SetupError(
+            "the storage probe no longer exists",
+            "it was deleted during this run",
+            "run the same command again",
+        )
     phase = claim.get("status", {}).get("phase", "Pending")
     return True if phase == "Bound" else Pending(f"{phase} {last_event(ctx, PROBE)}".strip())
 
 
 def last_event(ctx: Context, name: str, namespace: str = "default") -> str:
-    """Return the newest warning about an object, else its newest event, '' when there is none."""
+    """Return the newest warning about an object, else its newest event, '' without events."""
     about = [
         event
         for event in kube_client(ctx).list(EVENT, namespace)
@@ -241,18 +244,18 @@ def _moment(event: Json) -> str:
 
 
 def _remove(ctx: Context) -> None:
-    """Delete pod and claim and wait until the volume is gone too: it costs money."""
-    door = kube_client(ctx)
-    claim = door.get(CLAIM, PROBE, "default") or {}
-    door.delete(POD, PROBE, "default")
-    door.delete(CLAIM, PROBE, "default")
+    """Delete pod and claim and return when the volume is deleted too: it costs money."""
+    client = kube_client(ctx)
+    claim = client.get(CLAIM, PROBE, "default") or {}
+    client.delete(POD, PROBE, "default")
+    client.delete(CLAIM, PROBE, "default")
     volume = str(claim.get("spec", {}).get("volumeName") or "")
 
     def gone() -> bool | Pending:
-        if door.get(CLAIM, PROBE, "default"):
+        if client.get(CLAIM, PROBE, "default"):
             return Pending("the claim is being deleted")
-        there = door.get(VOLUME, volume) if volume else None
-        return Pending("the volume is being deleted") if there else True
+        exists = volume and client.get(VOLUME, volume)
+        return Pending("the volume is being deleted") if exists else True
 
     what = "the probe's volume is deleted"
     wait_until(what, gone, clock=ctx.clock, deadline=300, pause=2, note=ctx.note)

@@ -40,14 +40,15 @@ class Drift:
     """One difference between a resource and its configuration.
 
     With a `fix` it is a conflict: it cannot be changed in place, and the fix says what to do.
-    `key` OWNER: the resource has the configured name and another owner, so destroy skips it.
+    `key` OWNER: the resource has the configured name and another owner, so destroy skips it. Keys
+    that DriftKey does not list are for the step's own `update`.
     """
 
     what: str
     has: str
     wants: str
     fix: str = ""
-    key: DriftKey = DriftKey.OTHER
+    key: str = DriftKey.OTHER
 
     def __str__(self) -> str:
         return f"{self.what}: {self.has} -> {self.wants}"

@@ -44,8 +44,6 @@ https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html
 NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
 """There is no such entry, or the cluster's mode has none at all."""
 
-EBS_ACCOUNT = "system:serviceaccount:kube-system:ebs-csi-controller-sa"
-
 AUDIENCE = "sts.amazonaws.com"
 """Audience of the tokens that EKS issues to service accounts."""
 
@@ -310,20 +308,34 @@ class NodeRole(ManagedRole):
 
 
 @dataclass(frozen=True)
-class EbsRole(ManagedRole):
-    """The role of the EBS CSI driver; its service account assumes it."""
+class ServiceAccountRole(ManagedRole):
+    """A role that one service account in the namespace kube-system assumes.
 
-    name: str = "ebs csi role"
+    `alternatives` are policies of which the first that exists is attached; `suffix` follows the
+    cluster's name in the name of the role.
+    """
+
+    name: str
+    account: str
+    alternatives: tuple[str, ...]
+    suffix: str
     needs: tuple[str, ...] = ("oidc provider",)
 
     def role_name(self, ctx: Context) -> str:
-        """A name of this cluster's own."""
-        return f"{ctx.config.eks_cluster_name}-ebs-csi"[:64]
+        """Return a name that contains the cluster's."""
+        return f"{ctx.config.eks_cluster_name}-{self.suffix}"[:64]
 
     def trust(self, ctx: Context) -> str:
-        """The driver's service account in this cluster, and nobody else."""
-        return web_identity_trust(ctx.of("oidc provider").id, subject=EBS_ACCOUNT)
+        """Return the trust policy for the service account of this cluster alone."""
+        subject = f"system:serviceaccount:kube-system:{self.account}"
+        return web_identity_trust(ctx.of("oidc provider").id, subject=subject)
 
     def policies(self) -> Sequence[Sequence[str]]:
-        """The driver's policy."""
-        return [EBS_POLICIES]
+        """Return the alternatives."""
+        return [self.alternatives]
+
+
+EBS_CSI_ROLE = ServiceAccountRole(
+    "ebs csi role", "ebs-csi-controller-sa", alternatives=EBS_POLICIES, suffix="ebs-csi"
+)
+"""The role of the EBS CSI driver."""

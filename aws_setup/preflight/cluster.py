@@ -11,12 +11,13 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import price
 from aws_setup.eks.access_entries import AccessEntries
+from aws_setup.eks.addons import Addon
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.oidc import OidcProvider, issuer_of
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.errors import Refused, SetupError
-from aws_setup.infrastructure.iam import EbsRole, ManagedRole, NodeRole
+from aws_setup.infrastructure.iam import ManagedRole, NodeRole
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import cluster_of
 from aws_setup.openwhisk import chart, existing_certificate, helm
@@ -86,7 +87,8 @@ def _resource(ctx: Context, step: Step, action: str) -> str:
         cluster = f"cluster/{ctx.config.eks_cluster_name}"
         return f"{start}:eks:{ctx.aws.region}:{account}:{cluster}"
     if action == "iam:PassRole":
-        step = NodeRole() if isinstance(step, NodeGroup) else EbsRole()
+        role = step.spec.role if isinstance(step, Addon) else None
+        step = role or NodeRole()
     if isinstance(step, ManagedRole):
         return f"{start}:iam::{account}:role/{step.role_name(ctx)}"
     if isinstance(step, ServerCertificate):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from aws_setup.eks.addons import ADDONS
+
 CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "vpc": ("ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:CreateTags"),
     "public subnet": ("ec2:CreateSubnet", "ec2:ModifySubnetAttribute"),
@@ -35,13 +37,9 @@ _ROLE = (
     "iam:UpdateAssumeRolePolicy",
 )
 _NODES = ("eks:CreateNodegroup", "eks:TagResource", "iam:PassRole", "ec2:RunInstances")
-_ADDON = ("eks:CreateAddon", "eks:TagResource")
 
 CONFIGURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
-    "vpc-cni add-on": _ADDON,
-    "kube-proxy add-on": _ADDON,
-    "coredns add-on": _ADDON,
-    "aws-ebs-csi-driver add-on": (*_ADDON, "iam:PassRole"),
+    **{spec.step: spec.actions for spec in ADDONS},
     "node role": _ROLE,
     "core-nodes template": ("ec2:CreateLaunchTemplate", "ec2:CreateTags"),
     "invoker-nodes template": ("ec2:CreateLaunchTemplate", "ec2:CreateTags"),
@@ -198,7 +196,10 @@ CONFIGURE = (
 )
 """What configure_eks_cluster.py and its destroy do."""
 
-CHANGES = tuple(sorted({*INFRASTRUCTURE, *CONFIGURE}))
+ADDON_ACTIONS = tuple(action for spec in ADDONS for action in spec.actions)
+"""What creating the add-ons takes."""
+
+CHANGES = tuple(sorted({*INFRASTRUCTURE, *CONFIGURE, *ADDON_ACTIONS}))
 """What create, configure and destroy do."""
 
 IMPLIED: Mapping[str, tuple[str, ...]] = {

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.eks.addons import EBS_CSI
-from aws_setup.infrastructure.iam import NODE_POLICIES, EbsRole
+from aws_setup.eks.addons import ADDONS
+from aws_setup.infrastructure.iam import EBS_CSI_ROLE, NODE_POLICIES
 from aws_setup.openwhisk.values import user_memory
 from aws_setup.tables import cluster_steps
 from tests.docs.test_infrastructure_manual import check_commands, places, sections
@@ -106,9 +106,9 @@ def test_the_certificate_of_the_manual_is_one_that_openssl_makes(tmp_path: Path)
 
 
 def test_the_values_are_the_products() -> None:
-    wanted = [CONFIG.openwhisk_chart, CONFIG.eks_node_role_name, EBS_CSI]
+    wanted = [CONFIG.openwhisk_chart, CONFIG.eks_node_role_name, *(spec.name for spec in ADDONS)]
     wanted += [policy.rpartition("/")[2] for policy in NODE_POLICIES]
-    wanted += [EbsRole().policies()[0][0], f"{CONFIG.openwhisk_release}-nginx"]
+    wanted += [EBS_CSI_ROLE.policies()[0][0], f"{CONFIG.openwhisk_release}-nginx"]
     wanted.append(
         f"{user_memory(131_072, pods=234):,} MB of an\n{CONFIG.openwhisk_invoker_instance_type}"
     )

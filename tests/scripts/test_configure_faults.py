@@ -155,7 +155,7 @@ def test_an_add_on_that_is_degraded_for_a_while_recovers(
 
     def describe(ctx: Context, addon: str) -> Item | None:
         found = plain(ctx, addon)
-        if found and addon == addons.EBS_CSI:
+        if found and addon == "aws-ebs-csi-driver":
             seen.append(found["status"])
             if found["status"] == "ACTIVE" and len(seen) < 4:
                 return {**found, "status": "DEGRADED", "health": {"issues": [ISSUE]}}
