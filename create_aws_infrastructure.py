@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds, shows and removes λFS's infrastructure on AWS: network, machines, their software, EKS."""
+"""Creates, shows and deletes λFS's infrastructure on AWS: network, VMs, their software, EKS."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
     verbs=("create", "plan", "status", "destroy"),
-    help="""Build λFS's infrastructure on AWS, show it, or remove it.
+    help="""Create λFS's infrastructure on AWS, show it, or delete it.
 
     \b
-    create   make what is missing, after showing it with its price (the default)
+    create   show the plan and its price, then create and update resources (the default)
     plan     show exactly what create would do
-    status   show what exists and how it is
-    destroy  remove everything of the deployment, and look whether anything is left
+    status   show what exists, its state and its costs
+    destroy  delete all resources of the deployment and report any that remain
     """,
     table=lambda config: [
         *infrastructure_steps(config),
