@@ -1,1 +1,1 @@
-"""Every check before the first write: quotas, AMIs, zones, permissions, prices."""
+"""Every check before the first write: key pair, AMIs, zones, quotas, permissions, prices."""

@@ -1,4 +1,4 @@
-"""The fixed private addresses: free in a VPC that exists already."""
+"""Checks that the fixed private addresses are free in an existing VPC."""
 
 from __future__ import annotations
 
@@ -13,57 +13,58 @@ from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse
 
 
-def check(needs: PlannedResources) -> CheckResult:
-    """Check that the addresses of this run's machines are in their subnet, and nobody's."""
-    wanted = {str(one) for launch in needs.launches for one in launch.addresses}
-    vpc = needs.ctx.found.get("vpc")
-    if not wanted or vpc is None:
+def check(planned: PlannedResources) -> CheckResult:
+    """Check that the fixed addresses of planned launches are in their subnet, and free."""
+    fixed = {str(address) for launch in planned.launches for address in launch.addresses}
+    vpc = planned.ctx.found.get("vpc")
+    if not fixed or vpc is None:
         return CheckResult()
-    return CheckResult.of([*_outside(needs, wanted), *_taken(needs, wanted, vpc.id)])
+    return CheckResult.of([*_outside_subnet(planned, fixed), *_in_use(planned, fixed, vpc.id)])
 
 
-def _outside(needs: PlannedResources, wanted: set[str]) -> Iterator[Finding]:
-    """An adopted subnet has the range that it has."""
-    subnet = needs.ctx.found.get("public subnet 1")
+def _outside_subnet(planned: PlannedResources, fixed: set[str]) -> Iterator[Finding]:
+    """An existing subnet may have any range."""
+    subnet = planned.ctx.found.get("public subnet 1")
     cidr = str(subnet.facts.get("cidr") or "") if subnet else ""
-    for address in sorted(wanted) if cidr else ():
+    for address in sorted(fixed) if cidr else ():
         if IPv4Address(address) not in IPv4Network(cidr):
             yield refuse(
-                f"the address {address} ({_keys(needs)[address]}) is not in the public subnet",
+                f"the address {address} ({_keys(planned)[address]}) is not in the public subnet",
                 f"its range is {cidr}",
-                "set an address of that range; the NameNode image expects the default one, so "
-                "it must be built anew for another",
+                "set an address of that range, and rebuild the NameNode image, which expects the "
+                "default address",
             )
 
 
-def _taken(needs: PlannedResources, wanted: set[str], vpc: str) -> Iterator[Finding]:
+def _in_use(planned: PlannedResources, fixed: set[str], vpc_id: str) -> Iterator[Finding]:
     filters: Any = [
-        {"Name": "vpc-id", "Values": [vpc]},
-        {"Name": "addresses.private-ip-address", "Values": sorted(wanted)},
+        {"Name": "vpc-id", "Values": [vpc_id]},
+        {"Name": "addresses.private-ip-address", "Values": sorted(fixed)},
     ]
     for interface in pages(
-        needs.ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters
+        planned.ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters
     ):
-        held = sorted(_held(interface) & wanted)
-        # A machine that shuts down gives its address back: the launch waits for that.
-        for address in [one for one in held if not holder_of_address(needs.ctx, one)]:
-            key = _keys(needs)[address]
+        for address in sorted(_addresses_of(interface) & fixed):
+            # A machine that is shutting down releases its address, and the launch waits for that.
+            if holder_of_address(planned.ctx, address):
+                continue
+            key = _keys(planned)[address]
             yield refuse(
-                f"the address {address} ({key}) is taken",
-                f"{_holder(interface)} in {vpc} has it",
-                f"remove that, or set another {key} (the NameNode image expects the default)",
+                f"the address {address} ({key}) is in use",
+                f"{_owner(interface)} in {vpc_id} has it",
+                f"delete that, or set another {key} (the NameNode image expects the default)",
             )
 
 
-def _keys(needs: PlannedResources) -> dict[str, str]:
-    return {str(address): key for key, address in fixed_addresses(needs.config)}
+def _keys(planned: PlannedResources) -> dict[str, str]:
+    return {str(address): key for key, address in fixed_addresses(planned.config)}
 
 
-def _held(interface: Any) -> set[str]:
-    more = {one["PrivateIpAddress"] for one in interface.get("PrivateIpAddresses", [])}
-    return more | {interface["PrivateIpAddress"]}
+def _addresses_of(interface: Any) -> set[str]:
+    secondary = {item["PrivateIpAddress"] for item in interface.get("PrivateIpAddresses", [])}
+    return secondary | {interface["PrivateIpAddress"]}
 
 
-def _holder(interface: Any) -> str:
+def _owner(interface: Any) -> str:
     instance = interface.get("Attachment", {}).get("InstanceId")
-    return f"the machine {instance}" if instance else str(interface["NetworkInterfaceId"])
+    return f"the instance {instance}" if instance else str(interface["NetworkInterfaceId"])

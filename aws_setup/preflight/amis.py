@@ -73,7 +73,7 @@ def _unusable(
         hint = "ask the account's administrator to allow it"
         why = "the account's Allowed AMIs setting excludes it"
         yield refuse(f"the AMI {launch.ami} ({keys}) cannot be launched", why, hint)
-    instance_type = planned.types().get(launch.instance_type)
+    instance_type = planned.instance_types().get(launch.instance_type)
     supported = instance_type["ProcessorInfo"]["SupportedArchitectures"] if instance_type else []
     if supported and image["Architecture"] not in supported:
         types = keys_of(planned.config, launch.instance_type, suffix="_instance_type")

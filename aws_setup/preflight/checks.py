@@ -1,7 +1,7 @@
 """Preflight: every check before the first write, in parallel, with all findings at once.
 
-`prepare` finds out what the look at the cloud compares with; `run` checks what a plan is going to
-make and chooses what the configuration leaves open. Nothing here writes.
+`prepare` determines values that the plan is compared with; `run` checks what a plan is going to
+create, and chooses values that the configuration does not set. Nothing in this module writes.
 """
 
 from __future__ import annotations
@@ -50,12 +50,16 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the Kubernetes version": kubernetes_versions.choose,
     }
 )
-"""What a check looks at, and the check."""
+"""Subject of a check -> the check."""
+
+
+HINT_UNCHECKED = "grant the permission, or continue: AWS itself refuses what is not possible"
+"""Fix of a check that AWS does not answer for this caller."""
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the checks found, what they chose, and what everything will cost."""
+    """The findings of the checks, the values they chose, and the prices."""
 
     identity: Identity
     zones: tuple[str, ...]
@@ -75,85 +79,90 @@ class Preflight:
         return self._of(Severity.WARN)
 
     def _of(self, severity: Severity) -> tuple[Problem, ...]:
-        return tuple(one.problem for one in self.findings if one.severity is severity)
+        return tuple(finding.problem for finding in self.findings if finding.severity is severity)
 
 
 def prepare(ctx: Context) -> None:
-    """Put the operator's address into the context: the security group is compared with it."""
+    """Put the caller's address into the context: the security group is compared with it."""
     ctx.defaults = replace(ctx.defaults, operator_cidr=public_ip.operator_cidr(ctx.config))
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
-    """Check what a plan is going to make, and put what was chosen into the context.
+    """Check what a plan is going to create, and put the chosen values into the context.
 
     Args:
-        ctx: the run's context, after the look at the cloud.
+        ctx: the run's context, with every step inspected.
         rows: the plan.
 
     Raises:
         SetupError: AWS does not accept the credentials.
     """
     identity = ctx.aws.identity
-    needs = planned_resources(ctx, rows)
+    planned = planned_resources(ctx, rows)
     with ThreadPoolExecutor(max_workers=len(CHECKS) + 1, thread_name_prefix="check") as pool:
         charges = charges_of(ctx, rows)
         prices = pool.submit(price, ctx.aws, charges)
-        answers = [pool.submit(_guarded, about, check, needs) for about, check in CHECKS.items()]
-        done = [answer.result() for answer in answers]
-    chosen = _first(done)
+        checks = [
+            pool.submit(_run_check, subject, check, planned) for subject, check in CHECKS.items()
+        ]
+        results = [future.result() for future in checks]
+    chosen = _combine(results)
     ctx.defaults = replace(
         ctx.defaults,
-        zones=chosen.zones or zones.guess(needs),
+        zones=chosen.zones or zones.guess(planned),
         kubernetes_version=chosen.kubernetes_version or ctx.defaults.kubernetes_version,
     )
-    findings = [finding for answer in done for finding in answer.findings] + _unwise(ctx)
+    findings = [finding for result in results for finding in result.findings]
+    findings += _discouraged(ctx)
     return Preflight(
         identity=identity,
         zones=ctx.defaults.zones,
         operator_cidr=ctx.defaults.operator_cidr,
         kubernetes_version=ctx.defaults.kubernetes_version,
         findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
-        prices=price(ctx.aws, _extended(charges)) if chosen.extended else prices.result(),
+        prices=price(ctx.aws, _extended_support(charges)) if chosen.extended else prices.result(),
     )
 
 
 def charges_of(ctx: Context, rows: Sequence[Row]) -> list[CostItem]:
-    """Return what everything of a plan costs once it is there; adopted things are not ours."""
-    ours = [row.step for row in rows if not row.step.adopted]
-    charges = [charge for step in ours for charge in step.charges(ctx.config)]
+    """Return what all resources of a plan cost once they exist, without existing (adopted) ones."""
+    owned = [row.step for row in rows if not row.step.adopted]
+    charges = [charge for step in owned for charge in step.charges(ctx.config)]
     try:
-        return charges + [charge for step in ours for charge in step.disks(ctx)]
+        return charges + [charge for step in owned for charge in step.disks(ctx)]
     except (ClientError, BotoCoreError):
-        return charges  # The AMIs cannot be looked at: the check of the AMIs says so.
+        return charges  # The AMIs cannot be described: the check of the AMIs reports it.
 
 
-def _guarded(about: str, check: Check, needs: PlannedResources) -> CheckResult:
-    """Turn a question that AWS does not answer for this caller into a warning."""
+def _run_check(subject: str, check: Check, planned: PlannedResources) -> CheckResult:
+    """Run a check; an error of AWS becomes a warning that it could not be done."""
     try:
-        return check(needs)
+        return check(planned)
     except (ClientError, BotoCoreError) as error:
         why = str(to_setup_error(error))
-        hint = "the run may go on; what is wrong there shows only when AWS refuses it"
-        return CheckResult.of([warn(f"{about} could not be checked", why, hint)])
+        return CheckResult.of([warn(f"{subject} could not be checked", why, HINT_UNCHECKED)])
 
 
-def _extended(charges: Sequence[CostItem]) -> list[CostItem]:
-    """Return the charges with the cluster at the price of extended support."""
-    return [replace(one, key="eks-extended") if one.key == "eks" else one for one in charges]
+def _extended_support(charges: Sequence[CostItem]) -> list[CostItem]:
+    """Return the cost items with the cluster at the price of extended support."""
+    return [
+        replace(charge, key="eks-extended") if charge.key == "eks" else charge for charge in charges
+    ]
 
 
-def _first(answers: Sequence[CheckResult]) -> CheckResult:
-    """Return what the checks chose, put together."""
+def _combine(results: Sequence[CheckResult]) -> CheckResult:
+    """Return the values that the checks chose, as one result."""
     return CheckResult(
-        extended=any(one.extended for one in answers),
-        zones=next((one.zones for one in answers if one.zones), ()),
+        extended=any(result.extended for result in results),
+        zones=next((result.zones for result in results if result.zones), ()),
         kubernetes_version=next(
-            (one.kubernetes_version for one in answers if one.kubernetes_version), ""
+            (result.kubernetes_version for result in results if result.kubernetes_version), ""
         ),
     )
 
 
-def _unwise(ctx: Context) -> list[Finding]:
+def _discouraged(ctx: Context) -> list[Finding]:
     return [
-        warn(clash.keys[0], clash.why, clash.hint) for clash in discouraged_settings(ctx.config)
+        warn(conflict.keys[0], conflict.why, conflict.hint)
+        for conflict in discouraged_settings(ctx.config)
     ]

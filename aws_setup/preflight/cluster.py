@@ -1,4 +1,4 @@
-"""Preflight of the second script: what its nodes cost, and whether the account may have them."""
+"""Preflight of the second script: permissions, certificate, memory, nodes and their prices."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
 from aws_setup.openwhisk.release import invoker_memory
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
 from aws_setup.preflight import key_pair, permissions, quotas
-from aws_setup.preflight.checks import Preflight, charges_of
+from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
 from aws_setup.preflight.planned import Launch, PlannedResources
 from aws_setup.preflight.results import Finding, refuse, warn
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
-    """Check what a plan is going to make on the cluster.
+    """Check what a plan is going to create on the cluster.
 
     Raises:
         Refused: helm or git is missing, the chart or the user's certificate cannot be used.
@@ -50,103 +50,103 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
 
 
 def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
-    """Check that the caller may make what is missing, before half of it is there."""
+    """Check that the caller may create what is missing, before the first part is created."""
     arn = ctx.aws.identity.arn
     if arn.endswith(":root"):
         return ()
-    asked: dict[str, dict[str, None]] = {}
+    required: dict[str, dict[str, None]] = {}
     for row in rows:
-        made = row.action is Action.CREATE
-        # Whoever is missing gets an entry, also where others have theirs.
-        made = made or (row.action is Action.UPDATE and isinstance(row.step, AccessEntries))
-        for action in CONFIGURE_ACTIONS.get(row.step.name, ()) if made else ():
-            asked.setdefault(_resource(ctx, row.step, action), {})[action] = None
+        creates = row.action is Action.CREATE
+        # An update of the access entries creates those that are missing.
+        creates = creates or (row.action is Action.UPDATE and isinstance(row.step, AccessEntries))
+        for action in CONFIGURE_ACTIONS.get(row.step.name, ()) if creates else ():
+            required.setdefault(_resource(ctx, row.step, action), {})[action] = None
     try:
-        listed = {resource: list(actions) for resource, actions in asked.items()}
-        return permissions.judged(arn, permissions.simulated(ctx.aws, arn, listed))
+        actions_of = {resource: list(actions) for resource, actions in required.items()}
+        return permissions.findings_of(arn, permissions.simulate(ctx.aws, arn, actions_of))
     except (ClientError, BotoCoreError) as error:
         return [permissions.unchecked(error)]
 
 
 def _certificate(ctx: Context) -> Sequence[Finding]:
-    """Check a certificate that the user keeps in AWS; Refused when it cannot serve."""
+    """Check the user's certificate in ACM or IAM; raises Refused when it cannot be used."""
     if not ctx.config.openwhisk_tls_arn:
         return ()
     try:
         existing_certificate.check_existing_certificate(ctx)
     except (ClientError, BotoCoreError) as error:
-        hint = "if it cannot serve, the load balancer's events say so"
+        hint = "see the events of the load balancer's Service if it has no listener"
         return [warn("openwhisk_tls_arn could not be checked", str(to_setup_error(error)), hint)]
     return ()
 
 
 def _resource(ctx: Context, step: Step, action: str) -> str:
-    """Return the ARN on which an action is simulated; a policy may name roles and clusters."""
-    start, account = f"arn:{ctx.aws.identity.arn.split(':')[1]}", ctx.aws.identity.account
+    """Return the ARN to simulate an action on; a policy may allow single roles and clusters."""
+    prefix, account = f"arn:{ctx.aws.identity.arn.split(':')[1]}", ctx.aws.identity.account
     if action.startswith("eks:"):
         cluster = f"cluster/{ctx.config.eks_cluster_name}"
-        return f"{start}:eks:{ctx.aws.region}:{account}:{cluster}"
+        return f"{prefix}:eks:{ctx.aws.region}:{account}:{cluster}"
     if action == "iam:PassRole":
         role = step.spec.role if isinstance(step, Addon) else None
         step = role or NodeRole()
     if isinstance(step, ManagedRole):
-        return f"{start}:iam::{account}:role/{step.role_name(ctx)}"
+        return f"{prefix}:iam::{account}:role/{step.role_name(ctx)}"
     if isinstance(step, ServerCertificate):
-        return f"{start}:iam::{account}:server-certificate{path_prefix(ctx.config)}openwhisk"
+        return f"{prefix}:iam::{account}:server-certificate{path_prefix(ctx.config)}openwhisk"
     if isinstance(step, OidcProvider):
-        return f"{start}:iam::{account}:oidc-provider/{issuer_of(cluster_of(ctx))}"
+        return f"{prefix}:iam::{account}:oidc-provider/{issuer_of(cluster_of(ctx))}"
     return "*"
 
 
 def _memory(ctx: Context) -> Sequence[Finding]:
-    """Check that a NameNode fits on an invoker node; the user's own values go before ours."""
+    """Check that a NameNode fits on an invoker node; the user's Helm values override it."""
     config = ctx.config
-    own = user_values(config).get("whisk", {}).get("containerPool", {})
-    if not config.num_openwhisk_invoker_vms or "userMemory" in own:
+    pool = user_values(config).get("whisk", {}).get("containerPool", {})
+    if not config.num_openwhisk_invoker_vms or "userMemory" in pool:
         return ()
-    kind, wanted = config.openwhisk_invoker_instance_type, config.openwhisk_action_memory
+    instance_type, needed = config.openwhisk_invoker_instance_type, config.openwhisk_action_memory
     try:
-        room = invoker_memory(ctx)
+        available = invoker_memory(ctx)
     except (ClientError, BotoCoreError) as error:
-        hint = "NameNodes that are too large for their nodes stay pending"
-        return [
-            warn("the memory of the invoker nodes is not known", str(to_setup_error(error)), hint)
-        ]
-    said = f"{kind} leaves {room} MB to actions, by estimate"
-    if room < wanted:
-        what = f"a NameNode of {wanted} MB does not fit on an invoker node"
+        why = f"{to_setup_error(error)}; NameNodes that do not fit on their nodes stay pending"
+        hint = "grant the permission to let the script check it"
+        return [warn("the memory of the invoker nodes is unknown", why, hint)]
+    estimate = f"{instance_type} has an estimated {available} MB for actions"
+    if available < needed:
+        what = f"a NameNode of {needed} MB does not fit on an invoker node"
         hint = "set a larger openwhisk_invoker_instance_type, or a smaller openwhisk_action_memory"
-        return [refuse(what, said, hint)]
-    if room < STEM_CELLS:
+        return [refuse(what, estimate, hint)]
+    if available < STEM_CELLS:
         what = "the containers that λFS keeps warm do not fit on an invoker node"
-        why = f"{said}, and its chart wants two of 40000 MB: NameNodes start cold"
-        return [warn(what, why, "r5.4xlarge is the smallest of its family that holds them")]
+        why = f"{estimate}, and the chart configures two of 40000 MB: NameNodes start cold"
+        hint = "set openwhisk_invoker_instance_type to r5.4xlarge, the smallest r5 that has enough"
+        return [warn(what, why, hint)]
     return ()
 
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
-    """Check the key pair and the vCPU quota for the nodes that are still to be launched."""
+    """Check the key pair and the vCPU quota for the nodes to be launched."""
     groups = [
         row.step.nodes
         for row in rows
         if isinstance(row.step, NodeGroup) and row.action is Action.CREATE
     ]
-    launches = tuple(Launch(one.group, "", one.instance_type, one.count) for one in groups)
+    launches = tuple(Launch(group.group, "", group.instance_type, group.count) for group in groups)
     if not launches:
         return ()
-    needs = PlannedResources(ctx, frozenset(), launches)
-    found: list[Finding] = []
-    for about, look in (("the key pair", key_pair.check), ("the quotas", quotas.check)):
+    planned = PlannedResources(ctx, frozenset(), launches)
+    findings: list[Finding] = []
+    for subject, check_planned in (("the key pair", key_pair.check), ("the quotas", quotas.check)):
         try:
-            found += look(needs).findings
+            findings += check_planned(planned).findings
         except (ClientError, BotoCoreError) as error:
-            hint = "the run may go on; what is wrong there shows when AWS refuses a node"
-            found.append(warn(f"{about} could not be checked", str(to_setup_error(error)), hint))
-    return found
+            what, why = f"{subject} could not be checked", str(to_setup_error(error))
+            findings.append(warn(what, why, HINT_UNCHECKED))
+    return findings
 
 
 def check(ctx: Context) -> None:
-    """Refuse before the first write what would fail after half an hour.
+    """Refuse before the first write what would otherwise fail after half an hour.
 
     Raises:
         Refused: helm or git is missing, the chart, the user's certificate or kubeconfig cannot
@@ -159,7 +159,7 @@ def check(ctx: Context) -> None:
     if bool(config.openwhisk_tls_cert) != bool(config.openwhisk_tls_key):
         raise Refused(
             "only one of openwhisk_tls_cert and openwhisk_tls_key is set",
-            "a certificate serves only with its key",
+            "a certificate cannot be used without its private key",
             "set both, or neither",
         )
     if config.openwhisk_tls_cert and config.openwhisk_tls_key:

@@ -27,7 +27,7 @@ CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "launch template": ("ec2:CreateLaunchTemplate",),
     "auto-scaling group": ("autoscaling:CreateAutoScalingGroup", "ec2:RunInstances"),
 }
-"""Beginning of a step's name -> the actions that making it takes."""
+"""Prefix of a step's name -> the actions that creating it requires."""
 
 
 _ROLE = (
@@ -54,23 +54,23 @@ CONFIGURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
         "iam:DeleteServerCertificate",
     ),
 }
-"""Step of configure_eks_cluster.py -> the actions that making it takes."""
+"""Step of configure_eks_cluster.py -> the actions that creating it requires."""
 
 
 def actions_for(steps: Collection[str]) -> list[str]:
-    """Return the actions that making some steps takes."""
+    """Return the actions that creating some steps requires."""
     return sorted(
         {
             action
-            for beginning, actions in CREATE_ACTIONS.items()
-            if any(step.startswith(beginning) for step in steps)
+            for prefix, actions in CREATE_ACTIONS.items()
+            if any(step.startswith(prefix) for step in steps)
             for action in actions
         }
     )
 
 
 def policy() -> dict[str, Any]:
-    """Return the IAM policy that all three scripts need, also for status and destroy."""
+    """Return the IAM policy that all three scripts need, including status and destroy."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -102,7 +102,7 @@ READ_ACTIONS = (
     "servicequotas:GetServiceQuota",
     "sts:GetCallerIdentity",
 )
-"""What plan, status and the checks ask; what is denied of it is a warning where it can be."""
+"""What plan, status and the checks read; a denied one is a warning where possible."""
 
 INFRASTRUCTURE = (
     "autoscaling:CreateAutoScalingGroup",
@@ -158,7 +158,7 @@ INFRASTRUCTURE = (
     "iam:PassRole",
     "iam:TagRole",
 )
-"""What create_aws_infrastructure.py and its destroy do."""
+"""Actions of create_aws_infrastructure.py, including destroy."""
 
 CONFIGURE = (
     "ec2:CreateLaunchTemplate",
@@ -194,13 +194,13 @@ CONFIGURE = (
     "iam:UpdateAssumeRolePolicy",
     "iam:UploadServerCertificate",
 )
-"""What configure_eks_cluster.py and its destroy do."""
+"""Actions of configure_eks_cluster.py, including destroy."""
 
 ADDON_ACTIONS = tuple(action for spec in ADDONS for action in spec.actions)
-"""What creating the add-ons takes."""
+"""Actions that creating the add-ons requires."""
 
 CHANGES = tuple(sorted({*INFRASTRUCTURE, *CONFIGURE, *ADDON_ACTIONS}))
-"""What create, configure and destroy do."""
+"""Actions of create, configure and destroy."""
 
 IMPLIED: Mapping[str, tuple[str, ...]] = {
     "autoscaling:CreateOrUpdateTags": ("autoscaling:CreateAutoScalingGroup",),
@@ -211,7 +211,7 @@ IMPLIED: Mapping[str, tuple[str, ...]] = {
     "iam:TagRole": ("iam:CreateRole",),
     "iam:TagServerCertificate": ("iam:UploadServerCertificate",),
 }
-"""Permission that AWS asks for beside another -> those others; nobody calls it by its name.
+"""Permission that AWS checks in addition to others -> those others; no call has its name.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """

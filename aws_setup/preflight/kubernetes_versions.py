@@ -1,4 +1,4 @@
-"""The Kubernetes version: the newest in standard support that was checked with λFS."""
+"""Chooses the Kubernetes version: the newest in standard support that was checked with λFS."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from aws_setup.aws.session import pages
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
-CHECKED = ("1.36", "1.35", "1.34", "1.33")
-"""Versions with whose API the OpenWhisk chart of λFS was checked, the newest first."""
+CHECKED_VERSIONS = ("1.36", "1.35", "1.34", "1.33")
+"""Versions against whose API the OpenWhisk chart of λFS was checked, the newest first."""
 
 END_OF_STANDARD = {
     "1.36": date(2027, 8, 2),
@@ -23,82 +23,87 @@ END_OF_STANDARD = {
     "1.34": date(2026, 12, 2),
     "1.33": date(2026, 7, 29),
 }
-"""Ends of standard support, read in November 2026, for when EKS does not answer.
+"""Ends of standard support, as of November 2026, used when EKS does not answer.
 https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html"""
 
 STANDARD, EXTENDED = "STANDARD_SUPPORT", "EXTENDED_SUPPORT"
 
 
-def choose(needs: PlannedResources) -> CheckResult:
-    """Choose the version of a cluster that is still to be made, or refuse the configured one."""
-    if "eks cluster" not in needs.to_make:
+def choose(planned: PlannedResources) -> CheckResult:
+    """Choose the version of a cluster that is to be created, or refuse the configured one."""
+    if "eks cluster" not in planned.to_create:
         return CheckResult()
-    wanted = needs.config.kubernetes_version or ""
+    configured = planned.config.kubernetes_version or ""
     try:
-        offered = _offered(needs)
+        offered = _offered(planned)
     except (ClientError, BotoCoreError) as error:
-        return _unanswered(needs, wanted, error)
-    if wanted:
-        extended = _status(offered.get(wanted, {})) == EXTENDED
-        return CheckResult(_judged(wanted, offered), kubernetes_version=wanted, extended=extended)
+        return _without_eks(planned, configured, error)
+    if configured:
+        extended = _status(offered.get(configured, {})) == EXTENDED
+        findings = _findings(configured, offered)
+        return CheckResult(findings, kubernetes_version=configured, extended=extended)
     return _newest(offered)
 
 
-def _offered(needs: PlannedResources) -> Mapping[str, Any]:
-    """Return the versions that EKS takes for a new cluster, by name."""
-    found = pages(needs.ctx.aws.eks, "describe_cluster_versions", "clusterVersions")
+def _offered(planned: PlannedResources) -> Mapping[str, Any]:
+    """Return the versions that EKS accepts for a new cluster, by name."""
+    found = pages(planned.ctx.aws.eks, "describe_cluster_versions", "clusterVersions")
     return {
-        str(one["clusterVersion"]): one for one in found if _status(one) in (STANDARD, EXTENDED)
+        str(version["clusterVersion"]): version
+        for version in found
+        if _status(version) in (STANDARD, EXTENDED)
     }
 
 
 def _status(version: Mapping[str, Any]) -> str:
-    """Return the support status; older answers spell it in lower case under another key."""
+    """Return the support status; older responses have it in lower case under another key."""
     text = str(version.get("versionStatus") or version.get("status", ""))
     return text.upper().replace("-", "_")
 
 
-def _judged(wanted: str, offered: Mapping[str, Any]) -> tuple[Finding, ...]:
-    if wanted not in offered:
+def _findings(version: str, offered: Mapping[str, Any]) -> tuple[Finding, ...]:
+    if version not in offered:
         return (
             refuse(
-                f"EKS does not offer Kubernetes {wanted}",
+                f"EKS does not offer Kubernetes {version}",
                 f"it offers {_listed(offered)}",
-                "set kubernetes_version to one of these, or leave it out",
+                "set kubernetes_version to one of these, or remove it",
             ),
         )
     findings = []
-    if _status(offered[wanted]) == EXTENDED:
+    if _status(offered[version]) == EXTENDED:
         why = (
             f"the cluster costs ${TABLE['eks-extended']:.2f} an hour instead of "
             f"${TABLE['eks']:.2f}; EKS offers {_listed(offered)}"
         )
-        hint = "leave kubernetes_version out to get one in standard support"
-        findings.append(warn(f"Kubernetes {wanted} is in extended support", why, hint))
-    if wanted not in CHECKED:
-        findings.append(_unchecked(wanted))
+        hint = "remove kubernetes_version to use a version in standard support"
+        findings.append(warn(f"Kubernetes {version} is in extended support", why, hint))
+    if version not in CHECKED_VERSIONS:
+        findings.append(_unchecked(version))
     return tuple(findings)
 
 
 def _unchecked(version: str) -> Finding:
     return warn(
         f"Kubernetes {version} was not checked with λFS",
-        f"checked were {', '.join(CHECKED)}",
+        f"the checked versions are {', '.join(CHECKED_VERSIONS)}",
         "set kubernetes_version to one of these if EKS still offers it",
     )
 
 
 def _newest(offered: Mapping[str, Any]) -> CheckResult:
-    for name in CHECKED:
+    for name in CHECKED_VERSIONS:
         if name in offered and _status(offered[name]) == STANDARD:
             return CheckResult(kubernetes_version=name)
     for status in (STANDARD, EXTENDED):
-        names = [name for name, one in offered.items() if _status(one) == status]
+        names = [name for name, version in offered.items() if _status(version) == status]
         if names:
             newest = max(names, key=_number)
-            findings = _judged(newest, offered)
+            findings = _findings(newest, offered)
             return CheckResult(findings, kubernetes_version=newest, extended=status == EXTENDED)
-    return CheckResult.of([refuse("EKS offers no Kubernetes version", "its list is empty")])
+    return CheckResult.of(
+        [refuse("EKS offers no Kubernetes version", "its list is empty", "use another aws_region")]
+    )
 
 
 def _number(name: str) -> tuple[int, ...]:
@@ -106,7 +111,7 @@ def _number(name: str) -> tuple[int, ...]:
 
 
 def _listed(offered: Mapping[str, Any]) -> str:
-    """Return the versions with what the older ones cost."""
+    """Return the versions, the newest first, with the price of those in extended support."""
     extended = f" (extended support, ${TABLE['eks-extended']:.2f}/h)"
     return ", ".join(
         name + (extended if _status(offered[name]) == EXTENDED else "")
@@ -114,14 +119,14 @@ def _listed(offered: Mapping[str, Any]) -> str:
     )
 
 
-def _unanswered(needs: PlannedResources, wanted: str, error: Exception) -> CheckResult:
-    """Go by the table where EKS does not say what it offers."""
-    today = needs.ctx.clock.today().date()
-    current = [name for name in CHECKED if END_OF_STANDARD[name] >= today]
-    chosen = wanted or (current or list(CHECKED))[0]
+def _without_eks(planned: PlannedResources, configured: str, error: Exception) -> CheckResult:
+    """Choose by the table of this module, as EKS does not answer."""
+    today = planned.ctx.clock.today().date()
+    current = [name for name in CHECKED_VERSIONS if END_OF_STANDARD[name] >= today]
+    chosen = configured or (current or list(CHECKED_VERSIONS))[0]
     finding = warn(
         "the Kubernetes versions of EKS could not be checked",
         str(to_setup_error(error)),
-        f"going on with {chosen}; set kubernetes_version if EKS refuses it",
+        f"set kubernetes_version if EKS refuses {chosen}, which is used now",
     )
     return CheckResult((finding,), kubernetes_version=chosen)

@@ -1,4 +1,4 @@
-"""The caller's permissions: simulated where IAM answers, else tried out with DryRun."""
+"""Checks the caller's permissions with IAM's policy simulator, else with DryRun requests."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assu
 DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 
 
-def check(needs: PlannedResources) -> CheckResult:
-    """Check that the caller may do what this run is going to do."""
-    arn = needs.ctx.aws.identity.arn
-    if not needs.to_make or arn.endswith(":root"):
+def check(planned: PlannedResources) -> CheckResult:
+    """Check that the caller has the permissions that this run needs."""
+    arn = planned.ctx.aws.identity.arn
+    if not planned.to_create or arn.endswith(":root"):
         return CheckResult()
     try:
-        return CheckResult.of(judged(arn, _simulated(needs, arn)))
+        return CheckResult.of(findings_of(arn, _simulate(planned, arn)))
     except (ClientError, BotoCoreError) as error:
-        return CheckResult.of(_tried(needs, error))
+        return CheckResult.of(_dry_run(planned, error))
 
 
-def _simulated(needs: PlannedResources, arn: str) -> list[Any]:
-    """Ask IAM's policy simulator, each service's actions on what they would act on."""
-    actions = actions_for(needs.to_make)
-    asked = {
+def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
+    """Simulate each service's actions on the resource that they would act on."""
+    actions = actions_for(planned.to_create)
+    actions_of = {
         resource: [name for name in actions if name.partition(":")[0] in services]
-        for resource, services in _resources(needs, arn).items()
+        for resource, services in _resources(planned, arn).items()
     }
-    return simulated(needs.ctx.aws, arn, asked)
+    return simulate(planned.ctx.aws, arn, actions_of)
 
 
-def simulated(aws: Aws, arn: str, asked: Mapping[str, Sequence[str]]) -> list[Any]:
-    """Return what IAM's policy simulator says of a caller; `asked` is resource -> actions.
+def simulate(aws: Aws, arn: str, actions_of: Mapping[str, Sequence[str]]) -> list[Any]:
+    """Return the results of IAM's policy simulator; `actions_of` is resource -> actions.
 
-    A policy may name single roles and clusters: on `*` the simulator would deny those.
+    A policy may allow single roles and clusters only: on `*` the simulator would deny those.
     """
     source = policy_source(aws, arn)
     results: list[Any] = []
-    for resource, names in asked.items():
+    for resource, names in actions_of.items():
         marker: dict[str, Any] = {}
         while names:
             page: Any = aws.brief("iam").simulate_principal_policy(
@@ -63,52 +63,54 @@ def simulated(aws: Aws, arn: str, asked: Mapping[str, Sequence[str]]) -> list[An
     return results
 
 
-def _resources(needs: PlannedResources, arn: str) -> dict[str, tuple[str, ...]]:
-    """Return the resource that the actions of some services are simulated on."""
-    partition, account = arn.split(":")[1], needs.ctx.aws.identity.account
-    cluster = f"{needs.ctx.aws.region}:{account}:cluster/{needs.config.eks_cluster_name}"
+def _resources(planned: PlannedResources, arn: str) -> dict[str, tuple[str, ...]]:
+    """Return the resources to simulate actions on, each with the services of the actions."""
+    partition, account = arn.split(":")[1], planned.ctx.aws.identity.account
+    cluster = f"{planned.ctx.aws.region}:{account}:cluster/{planned.config.eks_cluster_name}"
     return {
         "*": ("ec2", "autoscaling"),
-        f"arn:{partition}:iam::{account}:role/{needs.config.eks_iam_role_name}": ("iam",),
+        f"arn:{partition}:iam::{account}:role/{planned.config.eks_iam_role_name}": ("iam",),
         f"arn:{partition}:eks:{cluster}": ("eks",),
     }
 
 
-def judged(arn: str, results: Sequence[Any]) -> list[Finding]:
-    """Refuse what is denied; warn of a denial that hangs on a condition, which nobody knows."""
-    denied = [one for one in results if one["EvalDecision"] != "allowed"]
-    unsure = [one for one in denied if _depends(one)]
-    sure = _names([one for one in denied if one not in unsure])
+def findings_of(arn: str, results: Sequence[Any]) -> list[Finding]:
+    """Refuse denied actions; warn of denials that depend on a condition of unknown value."""
+    denied = [result for result in results if result["EvalDecision"] != "allowed"]
+    conditional = [result for result in denied if _is_conditional(result)]
+    certain = _names([result for result in denied if result not in conditional])
     findings = []
-    if sure:
+    if certain:
         findings.append(
-            refuse("permissions are missing", f"{arn} may not {_joined(sure)}", HINT_PERMISSION)
+            refuse("permissions are missing", f"{arn} may not {_join(certain)}", HINT_PERMISSION)
         )
-    if unsure:
-        why = f"the policies of {arn} have conditions on {_joined(_names(unsure))}"
-        hint = "if the run stops at one of them, docs/permissions.md lists what is needed"
+    if conditional:
+        why = f"the policies of {arn} have conditions on {_join(_names(conditional))}"
+        hint = (
+            "see docs/permissions.md for the required permissions if the run fails at one of them"
+        )
         findings.append(warn("some permissions could not be checked", why, hint))
     return findings
 
 
-def _depends(result: Mapping[str, Any]) -> bool:
-    """Say whether a denial hangs on a condition whose value the simulator was not given."""
+def _is_conditional(result: Mapping[str, Any]) -> bool:
+    """Return whether a denial depends on a condition whose value the simulator does not know."""
     explicit = result["EvalDecision"] == "explicitDeny"
     return bool(result.get("MissingContextValues")) and not explicit
 
 
 def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [str(one["EvalActionName"]) for one in results]
+    return [str(result["EvalActionName"]) for result in results]
 
 
-def _joined(actions: Sequence[str]) -> str:
+def _join(actions: Sequence[str]) -> str:
     return ", ".join(sorted(set(actions)))
 
 
 def policy_source(aws: Aws, arn: str) -> str:
-    """Return the ARN that IAM simulates for a caller: a role for its session, else itself.
+    """Return the ARN to simulate for a caller: the role of a role session, else its own ARN.
 
-    A session's ARN leaves out the role's path, so the role is asked for its own.
+    A session's ARN does not contain the role's path, so the ARN is read from the role.
     """
     session = ROLE_SESSION.match(arn)
     if session is None:
@@ -119,35 +121,35 @@ def policy_source(aws: Aws, arn: str) -> str:
         return f"arn:{session['partition']}:iam::{session['account']}:role/{session[3]}"
 
 
-def _tried(needs: PlannedResources, error: Exception) -> list[Finding]:
-    """Try EC2's creates with DryRun; say that the rest could not be checked."""
+def _dry_run(planned: PlannedResources, error: Exception) -> list[Finding]:
+    """Check some creates of EC2 with DryRun, and warn that the rest could not be checked."""
     denied = [
         action
-        for step, (action, attempt) in DRY_RUNS.items()
-        if step in needs.to_make and _is_denied(attempt, needs.ctx.aws)
+        for step, (action, dry_run) in DRY_RUNS.items()
+        if step in planned.to_create and _is_denied(dry_run, planned.ctx.aws)
     ]
     findings = [unchecked(error)]
     if denied:
-        who = needs.ctx.aws.identity.arn
+        arn = planned.ctx.aws.identity.arn
         findings.append(
-            refuse("permissions are missing", f"{who} may not {_joined(denied)}", HINT_PERMISSION)
+            refuse("permissions are missing", f"{arn} may not {_join(denied)}", HINT_PERMISSION)
         )
     return findings
 
 
 def unchecked(error: Exception) -> Finding:
-    """Return the warning that nobody could say what the caller may do."""
+    """Return the warning that the caller's permissions could not be checked."""
     return warn(
         "the permissions could not be checked in advance",
         str(to_setup_error(error)),
-        "if the run stops at one, docs/permissions.md lists what is needed",
+        "see docs/permissions.md for the required permissions if the run fails at one",
     )
 
 
-def _is_denied(attempt: Callable[[Aws], object], aws: Aws) -> bool:
-    """Say whether AWS denies a call; any other answer, also its own faults, is no denial."""
+def _is_denied(dry_run: Callable[[Aws], object], aws: Aws) -> bool:
+    """Return whether AWS denies a call; any other response, also a failure, is no denial."""
     try:
-        attempt(aws)
+        dry_run(aws)
     except ClientError as error:
         return error_code(error) in DENIED
     except BotoCoreError:
@@ -169,4 +171,4 @@ DRY_RUNS: Mapping[str, tuple[str, Callable[[Aws], object]]] = {
         lambda aws: aws.ec2.allocate_address(Domain="vpc", DryRun=True),
     ),
 }
-"""Step -> its IAM action, and EC2's create as a DryRun that needs nothing else to exist."""
+"""Step -> its IAM action, and a DryRun of EC2's create that requires no other resource."""

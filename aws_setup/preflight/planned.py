@@ -1,13 +1,14 @@
-"""What is still to be made, and what that needs: the checks look at nothing else."""
+"""What a run is going to create and to launch: the checks inspect nothing else."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.session import pages
@@ -17,14 +18,12 @@ from aws_setup.engine.step import Action
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Launch:
     """Machines to be launched: how many, of which AMI and type, and at which addresses.
 
-    `here` says that all of them stand in the first public subnet; others may stand in both.
+    With `in_first_subnet` all of them are launched in the first public subnet, otherwise in both.
     """
 
     step: str
@@ -32,60 +31,53 @@ class Launch:
     instance_type: str
     count: int
     addresses: tuple[IPv4Address, ...] = ()
-    here: bool = False
-
-
-class Once(Generic[T]):
-    """A question that several checks ask and AWS answers once."""
-
-    def __init__(self, ask: Callable[[], T]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._answers: list[T] = []
-
-    def __call__(self) -> T:
-        """Return the answer; the first caller asks, a question that failed is asked again."""
-        with self._lock:
-            if not self._answers:
-                self._answers.append(self._ask())
-            return self._answers[0]
+    in_first_subnet: bool = False
 
 
 @dataclass(frozen=True)
 class PlannedResources:
-    """The run's context and what it is going to make."""
+    """The run's context, the steps that it is going to create, and the machines to launch.
+
+    `later_nodes` are the EKS nodes that configure_eks_cluster.py will launch: type -> number.
+    """
 
     ctx: Context
-    to_make: frozenset[str]
+    to_create: frozenset[str]
     launches: tuple[Launch, ...] = ()
-    later: Mapping[str, int] = field(default_factory=dict)
-    types: Once[Mapping[str, Any]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "types", Once(self._types))
+    later_nodes: Mapping[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def config(self) -> Config:
         """The configuration."""
         return self.ctx.config
 
-    def makes(self, *beginnings: str) -> bool:
-        """Say whether a step whose name begins so is still to be made."""
-        return any(name.startswith(beginnings) for name in self.to_make)
+    def creates(self, *prefixes: str) -> bool:
+        """Return whether a step whose name begins with one of the prefixes is to be created."""
+        return any(name.startswith(prefixes) for name in self.to_create)
 
-    def machines(self) -> Counter[str]:
-        """Return how many machines of each type are launched now."""
-        counted: Counter[str] = Counter()
+    def machine_counts(self) -> Counter[str]:
+        """Return how many machines of each type this run launches."""
+        counts: Counter[str] = Counter()
         for launch in self.launches:
-            counted[launch.instance_type] += launch.count
-        return counted
+            counts[launch.instance_type] += launch.count
+        return counts
 
-    def _types(self) -> Mapping[str, Any]:
-        wanted = {launch.instance_type for launch in self.launches} | self.later.keys()
-        return self.ask_types(wanted)
+    def instance_types(self) -> Mapping[str, Any]:
+        """Return DescribeInstanceTypes of all planned types, without those EC2 does not know.
 
-    def ask_types(self, names: Collection[str]) -> Mapping[str, Any]:
-        """Ask what EC2 knows of instance types; one that it does not know is left out."""
+        Several checks ask at the same time: AWS is asked once, and again only after a failure.
+        """
+        with self._lock:
+            return self._instance_types
+
+    @cached_property
+    def _instance_types(self) -> Mapping[str, Any]:
+        planned = {launch.instance_type for launch in self.launches} | self.later_nodes.keys()
+        return self.describe_types(planned)
+
+    def describe_types(self, names: Collection[str]) -> Mapping[str, Any]:
+        """Return DescribeInstanceTypes of some types, without those that EC2 does not know."""
         if not names:
             return {}
         found = pages(
@@ -98,40 +90,47 @@ class PlannedResources:
 
 
 def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
-    """Return what a run over `rows` is going to make."""
+    """Return what a run over `rows` is going to create."""
     in_aws = [row for row in rows if row.step.part != "software"]
-    to_make = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
-    launches = [*_fleets(ctx.config, to_make), *_scaled(ctx.config, to_make)]
-    later = _node_groups(ctx.config) if "eks cluster" in to_make else {}
-    return PlannedResources(ctx, to_make, tuple(launches), later)
+    to_create = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
+    launches = [*_vm_groups(ctx.config, to_create), *_launch_templates(ctx.config, to_create)]
+    later_nodes = _later_nodes(ctx.config) if "eks cluster" in to_create else {}
+    return PlannedResources(ctx, to_create, tuple(launches), later_nodes)
 
 
 def keys_of(config: Config, value: str, *, suffix: str) -> str:
-    """Return the configuration keys that hold a value, as in 'zookeeper_ami, hopsfs_ami'."""
-    held = config.model_dump(include={key for key in type(config).model_fields if suffix in key})
-    return ", ".join(key for key, has in held.items() if has == value)
+    """Return the configuration keys that have a value, as in 'zookeeper_ami, hopsfs_ami'."""
+    values = config.model_dump(include={key for key in type(config).model_fields if suffix in key})
+    return ", ".join(key for key, other in values.items() if other == value)
 
 
-def _fleets(config: Config, to_make: frozenset[str]) -> list[Launch]:
+def _vm_groups(config: Config, to_create: frozenset[str]) -> list[Launch]:
     return [
-        Launch(fleet.step, fleet.ami, fleet.instance_type, fleet.count, fleet.addresses, here=True)
-        for fleet in vm_groups(config)
-        if fleet.step in to_make
+        Launch(
+            group.step,
+            group.ami,
+            group.instance_type,
+            group.count,
+            group.addresses,
+            in_first_subnet=True,
+        )
+        for group in vm_groups(config)
+        if group.step in to_create
     ]
 
 
-def _scaled(config: Config, to_make: frozenset[str]) -> list[Launch]:
-    """Return what the launch templates need; their groups start with the desired number."""
+def _launch_templates(config: Config, to_create: frozenset[str]) -> list[Launch]:
+    """Return the launches of the auto-scaling groups, which start with the desired capacity."""
     launches = []
-    for kind in auto_scaling_specs(config):
-        template, group = f"launch template {kind.template}", f"auto-scaling group {kind.group}"
-        if {template, group} & to_make:
-            count = config.autoscaling_group_desired_capacity if group in to_make else 0
-            launches.append(Launch(template, kind.ami, kind.instance_type, count))
+    for spec in auto_scaling_specs(config):
+        template, group = f"launch template {spec.template}", f"auto-scaling group {spec.group}"
+        if {template, group} & to_create:
+            count = config.autoscaling_group_desired_capacity if group in to_create else 0
+            launches.append(Launch(template, spec.ami, spec.instance_type, count))
     return launches
 
 
-def _node_groups(config: Config) -> dict[str, int]:
+def _later_nodes(config: Config) -> dict[str, int]:
     """Return the nodes that configure_eks_cluster.py will add to the new cluster."""
     nodes: Counter[str] = Counter()
     nodes[config.openwhisk_core_instance_type] += config.num_openwhisk_core_vms

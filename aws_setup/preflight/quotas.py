@@ -1,4 +1,4 @@
-"""Quotas: what is needed and what runs already, against what the account may have."""
+"""Checks quotas: what the plan needs and what is in use, against the account's limits."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 STANDARD_FAMILIES = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
-"""First letters of the families that L-1216C47A counts.
+"""First letters of the instance families that quota L-1216C47A counts.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html"""
 
 OTHER_FAMILIES = ("dl", "hpc", "inf", "trn", "mac")
-"""Families with those letters that have quotas of their own."""
+"""Families with these first letters that have separate quotas."""
 
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota: its service and code in Service Quotas, and how its usage is counted."""
+    """A quota: its service and code in Service Quotas, and a function that counts its usage."""
 
     what: str
     service: str
@@ -33,19 +33,20 @@ class Quota:
     used: Callable[[PlannedResources], float]
 
 
-def check(needs: PlannedResources) -> CheckResult:
-    """Check every quota that what is still to be made counts against, all at once."""
-    asked = list(_needed(needs))
-    if not asked:
+def check(planned: PlannedResources) -> CheckResult:
+    """Check every quota that planned resources count against, in parallel."""
+    needed = list(needed_quotas(planned))
+    if not needed:
         return CheckResult()
-    with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="quota") as pool:
-        found = pool.map(lambda pair: _one(needs, *pair), asked)
-        return CheckResult.of([finding for findings in found for finding in findings])
+    with ThreadPoolExecutor(max_workers=len(needed), thread_name_prefix="quota") as pool:
+        results = pool.map(lambda pair: _check_quota(planned, *pair), needed)
+        return CheckResult.of([finding for findings in results for finding in findings])
 
 
-def _needed(needs: PlannedResources) -> Iterator[tuple[Quota, float]]:
-    if needs.machines().total():
-        yield VCPUS, _vcpus(needs.machines(), needs.types())
+def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
+    """Yield each quota that planned resources count against, and how much of it they need."""
+    if planned.machine_counts().total():
+        yield VCPUS, count_vcpus(planned.machine_counts(), planned.instance_types())
     for step, quota in (
         ("elastic ip", ELASTIC_IPS),
         ("vpc", VPCS),
@@ -53,16 +54,16 @@ def _needed(needs: PlannedResources) -> Iterator[tuple[Quota, float]]:
         ("nat gateway", NAT_GATEWAYS),
         ("eks cluster", CLUSTERS),
     ):
-        if step in needs.to_make:
+        if step in planned.to_create:
             yield quota, 1
-    groups = sum(step.startswith("auto-scaling group") for step in needs.to_make)
+    groups = sum(step.startswith("auto-scaling group") for step in planned.to_create)
     if groups:
         yield GROUPS, groups
 
 
 @dataclass(frozen=True)
-class Count:
-    """A quota measured: what is allowed, what is in use, and what is needed on top."""
+class QuotaUsage:
+    """A quota's limit, the part in use, and the part that the plan needs in addition."""
 
     what: str
     limit: float
@@ -72,122 +73,118 @@ class Count:
     code: str
 
     @property
-    def short(self) -> bool:
-        """Whether the quota is too small."""
+    def exceeded(self) -> bool:
+        """Whether the plan would exceed the quota."""
         return self.used + self.needed > self.limit
 
-    def words(self, region: str) -> tuple[str, str, str]:
-        """Return what, why and mend."""
-        wanted = round(self.used + self.needed)
+    def message(self, region: str) -> tuple[str, str, str]:
+        """Return what is wrong, the cause and the fix."""
+        desired = round(self.used + self.needed)
         return (
             f"the quota of {self.what} is too small",
             f"{self.needed:g} are needed and {self.used:g} are in use; {region} allows "
             f"{self.limit:g} ({self.code})",
-            f"ask for {wanted}: `aws service-quotas request-service-quota-increase --service-code "
-            f"{self.service} --quota-code {self.code} --desired-value {wanted} --region {region}`"
-            ", or make fewer or smaller things",
+            f"request {desired}: `aws service-quotas request-service-quota-increase --service-code "
+            f"{self.service} --quota-code {self.code} --desired-value {desired} --region {region}`"
+            ", or reduce the number or size of the resources",
         )
 
 
-def _one(needs: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
+def _check_quota(planned: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
     try:
-        count = _measured(needs, quota, needed)
+        usage = _usage(planned, quota, needed)
     except (ClientError, BotoCoreError) as error:
         why = str(to_setup_error(error))
-        hint = "see Service Quotas in the AWS console; a quota that is too small stops the run"
+        hint = "check it under Service Quotas in the AWS console: the run fails if it is too small"
         return [warn(f"the quota of {quota.what} could not be checked", why, hint)]
-    region = needs.ctx.aws.region
-    if count.short:
-        return [refuse(*count.words(region))]
+    region = planned.ctx.aws.region
+    if usage.exceeded:
+        return [refuse(*usage.message(region))]
     if quota is VCPUS:
-        later = _vcpus(Counter(needs.later), needs.types())
-        whole = replace(count, needed=needed + later, what=f"{count.what}, node groups included,")
-        return [warn(*whole.words(region))] if whole.short else []
+        later = count_vcpus(Counter(planned.later_nodes), planned.instance_types())
+        total = replace(usage, needed=needed + later, what=f"{usage.what}, node groups included,")
+        return [warn(*total.message(region))] if total.exceeded else []
     return []
 
 
-def _measured(needs: PlannedResources, quota: Quota, needed: float) -> Count:
-    limit = _limit(needs.ctx.aws, quota)
-    return Count(quota.what, limit, quota.used(needs), needed, quota.service, quota.code)
+def _usage(planned: PlannedResources, quota: Quota, needed: float) -> QuotaUsage:
+    limit = _limit(planned.ctx.aws, quota)
+    return QuotaUsage(quota.what, limit, quota.used(planned), needed, quota.service, quota.code)
 
 
 def _limit(aws: Aws, quota: Quota) -> float:
-    """Return the account's own value, else AWS's default."""
-    client, asked = (
-        aws.brief("service-quotas"),
-        {
-            "ServiceCode": quota.service,
-            "QuotaCode": quota.code,
-        },
-    )
+    """Return the account's applied quota, else AWS's default."""
+    client = aws.brief("service-quotas")
+    names = {"ServiceCode": quota.service, "QuotaCode": quota.code}
     try:
-        return float(client.get_service_quota(**asked)["Quota"]["Value"])
+        return float(client.get_service_quota(**names)["Quota"]["Value"])
     except ClientError as error:
         if error_code(error) != "NoSuchResourceException":
             raise
-    return float(client.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+    return float(client.get_aws_default_service_quota(**names)["Quota"]["Value"])
 
 
-def _vcpus(machines: Counter[str], types: Mapping[str, Any]) -> float:
-    """Return the vCPUs of machines that count; a type that EC2 does not know counts nothing."""
-    counted: float = sum(
+def count_vcpus(machines: Counter[str], types: Mapping[str, Any]) -> float:
+    """Return the vCPUs that count against L-1216C47A; a type that EC2 does not know has none."""
+    vcpus: float = sum(
         types[name]["VCpuInfo"]["DefaultVCpus"] * count
         for name, count in machines.items()
-        if name in types and _counts(name)
+        if name in types and _is_standard(name)
     )
-    return counted
+    return vcpus
 
 
-def _counts(instance_type: str) -> bool:
+def _is_standard(instance_type: str) -> bool:
     return instance_type.startswith(STANDARD_FAMILIES) and not instance_type.startswith(
         OTHER_FAMILIES
     )
 
 
-def _running_vcpus(needs: PlannedResources) -> float:
+def _running_vcpus(planned: PlannedResources) -> float:
     states: Any = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-    found = pages(needs.ctx.aws.ec2, "describe_instances", "Reservations", Filters=states)
+    found = pages(planned.ctx.aws.ec2, "describe_instances", "Reservations", Filters=states)
     on_demand = Counter(
         machine["InstanceType"]
-        for group in found
-        for machine in group["Instances"]
+        for reservation in found
+        for machine in reservation["Instances"]
         if machine.get("InstanceLifecycle") != "spot"
     )
-    known = needs.types()
-    return _vcpus(on_demand, {**known, **needs.ask_types(on_demand.keys() - known.keys())})
+    known = planned.instance_types()
+    others = planned.describe_types(on_demand.keys() - known.keys())
+    return count_vcpus(on_demand, {**known, **others})
 
 
-def _addresses(needs: PlannedResources) -> float:
-    return len(needs.ctx.aws.ec2.describe_addresses()["Addresses"])
+def _addresses(planned: PlannedResources) -> float:
+    return len(planned.ctx.aws.ec2.describe_addresses()["Addresses"])
 
 
-def _vpcs(needs: PlannedResources) -> float:
-    return len(pages(needs.ctx.aws.ec2, "describe_vpcs", "Vpcs"))
+def _vpcs(planned: PlannedResources) -> float:
+    return len(pages(planned.ctx.aws.ec2, "describe_vpcs", "Vpcs"))
 
 
-def _internet_gateways(needs: PlannedResources) -> float:
-    return len(pages(needs.ctx.aws.ec2, "describe_internet_gateways", "InternetGateways"))
+def _internet_gateways(planned: PlannedResources) -> float:
+    return len(pages(planned.ctx.aws.ec2, "describe_internet_gateways", "InternetGateways"))
 
 
-def _nat_gateways(needs: PlannedResources) -> float:
-    """Return the NAT gateways of the fullest zone: the quota is for each zone."""
+def _nat_gateways(planned: PlannedResources) -> float:
+    """Return the number of NAT gateways in the zone with the most: the quota is per zone."""
     states: Any = [{"Name": "state", "Values": ["pending", "available"]}]
-    found = pages(needs.ctx.aws.ec2, "describe_nat_gateways", "NatGateways", Filter=states)
+    found = pages(planned.ctx.aws.ec2, "describe_nat_gateways", "NatGateways", Filter=states)
     subnets = sorted({gateway["SubnetId"] for gateway in found if gateway.get("SubnetId")})
     if not subnets:
         return 0
-    described = pages(needs.ctx.aws.ec2, "describe_subnets", "Subnets", SubnetIds=subnets)
+    described = pages(planned.ctx.aws.ec2, "describe_subnets", "Subnets", SubnetIds=subnets)
     zone_of = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
     zones = Counter(zone_of.get(gateway.get("SubnetId")) for gateway in found)
     return max(zones.values())
 
 
-def _clusters(needs: PlannedResources) -> float:
-    return len(pages(needs.ctx.aws.eks, "list_clusters", "clusters"))
+def _clusters(planned: PlannedResources) -> float:
+    return len(pages(planned.ctx.aws.eks, "list_clusters", "clusters"))
 
 
-def _groups(needs: PlannedResources) -> float:
-    client = needs.ctx.aws.autoscaling
+def _groups(planned: PlannedResources) -> float:
+    client = planned.ctx.aws.autoscaling
     return len(pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"))
 
 

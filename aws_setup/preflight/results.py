@@ -1,4 +1,4 @@
-"""What a check says: a finding that refuses the run or warns, and what it found out on the way."""
+"""Results of checks: findings that refuse the run or warn, and values chosen by a check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_setup.errors import Problem
 
 
 class Severity(StrEnum):
-    """Whether the run may go on."""
+    """Whether a finding refuses the run or is a warning only."""
 
     REFUSE = "refuse"
     WARN = "warn"
@@ -18,7 +18,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding(Problem):
-    """A problem, and whether it refuses the run or is a warning only."""
+    """A problem found by a check, and its severity."""
 
     severity: Severity = Severity.REFUSE
 
@@ -40,15 +40,17 @@ def warn(what: str, why: str = "", hint: str = "") -> Finding:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found, and what it chose where the configuration leaves it open."""
+    """The findings of one check, and its choice where the configuration sets no value.
+
+    `extended` says that the version is in extended support, which costs six times as much.
+    """
 
     findings: tuple[Finding, ...] = ()
     zones: tuple[str, ...] = ()
     kubernetes_version: str = ""
     extended: bool = False
-    """Whether that version is in extended support, which costs six times as much."""
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> CheckResult:
-        """Return an answer that holds findings only."""
+        """Return a result with findings only."""
         return cls(tuple(findings))

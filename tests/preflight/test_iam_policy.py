@@ -20,7 +20,7 @@ from aws_setup.preflight.iam_policy import (
     actions_for,
     policy,
 )
-from aws_setup.preflight.permissions import judged
+from aws_setup.preflight.permissions import findings_of
 from aws_setup.preflight.results import Severity
 from aws_setup.rehearsal.core.dispatch import CallLogEntry
 from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
@@ -116,10 +116,10 @@ def result(decision: str, *missing: str) -> dict[str, object]:
         ([result("implicitDeny", "aws:RequestTag/x")], [Severity.WARN]),
     ],
 )
-def test_a_denial_that_hangs_on_a_condition_is_a_warning(
+def test_a_denial_that_depends_on_a_condition_is_a_warning(
     results: list[dict[str, object]], severities: list[Severity]
 ) -> None:
-    assert [finding.severity for finding in judged("arn", results)] == severities
+    assert [finding.severity for finding in findings_of("arn", results)] == severities
 
 
 def test_roles_and_clusters_are_simulated_by_their_own_names(operator: Operator) -> None:

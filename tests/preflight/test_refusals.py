@@ -1,4 +1,4 @@
-"""Every refusal of preflight: its words, exit code 2, and no write in the cloud's call log."""
+"""Every refusal of preflight: its message, exit code 2, and no write in the cloud's call log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from aws_setup.preflight.key_pair import LocalKey, imported, made_by_ec2, same_key
+from aws_setup.preflight.key_pair import (
+    LocalKey,
+    created_key_fingerprint,
+    imported_key_fingerprint,
+    same_key,
+)
 from aws_setup.rehearsal.core.settings import DeniedPermission, Quotas, Settings
 from tests.preflight.test_checks import cloud_of
 from tests.support.aws import client
@@ -27,7 +32,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
     return Settings(speed=0, quotas=getattr(request, "param", Quotas()))
 
 
-def test_everything_wrong_is_said_at_once(operator: Operator) -> None:
+def test_every_problem_is_reported_at_once(operator: Operator) -> None:
     problems = operator.refused(
         ssh_keypair_name="nobody",
         ssh_key_path="absent.pem",
@@ -37,17 +42,17 @@ def test_everything_wrong_is_said_at_once(operator: Operator) -> None:
         availability_zones=["us-east-1a", "us-east-1z"],
     )
     assert len(problems) == 6
-    told = "\n".join(problems)
+    output = "\n".join(problems)
     for part in ("nobody", "absent.pem", "ami-0123456789abcdef0", "1.24", "address", "us-east-1z"):
-        assert part in told
+        assert part in output
 
 
 @pytest.mark.parametrize(
     ("content", "what", "hint"),
     [
-        (b"ssh-rsa AAAA me@here\n", "names no private key", "the file without .pub"),
-        (b"PuTTY-User-Key-File-3: ssh-rsa\n", "names no private key", "puttygen"),
-        (b"what\n", "names no private key", "PEM or OpenSSH"),
+        (b"ssh-rsa AAAA me@here\n", "is not a private key", "the file without .pub"),
+        (b"PuTTY-User-Key-File-3: ssh-rsa\n", "is not a private key", "puttygen"),
+        (b"what\n", "is not a private key", "PEM or OpenSSH"),
         (ED25519, "is not RSA", "--key-type rsa"),
         (
             pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
@@ -57,7 +62,7 @@ def test_everything_wrong_is_said_at_once(operator: Operator) -> None:
     ],
     ids=["public half", "putty", "no key", "ed25519", "another key"],
 )
-def test_a_local_key_that_does_not_do(
+def test_a_local_key_that_cannot_be_used(
     operator: Operator, content: bytes, what: str, hint: str
 ) -> None:
     (operator.folder / "other.pem").write_bytes(content)
@@ -73,12 +78,12 @@ def test_a_key_pair_that_is_not_registered(operator: Operator) -> None:
 
 
 def test_a_key_in_openssh_format_is_read(operator: Operator) -> None:
-    own = KEY.private_bytes(
+    content = KEY.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
-    (operator.folder / "openssh").write_bytes(own)
+    (operator.folder / "openssh").write_bytes(content)
     operator.warned(ssh_key_path="openssh", **ONE)
 
 
@@ -95,15 +100,15 @@ def test_a_locked_key_is_compared_by_its_public_half(operator: Operator) -> None
     assert "ssh_key_path is not the private key of ssh_keypair_name" in problem
 
 
-def test_both_forms_of_fingerprint_are_known() -> None:
+def test_both_forms_of_fingerprint_match() -> None:
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    for fingerprint in (made_by_ec2, imported):
+    for fingerprint in (created_key_fingerprint, imported_key_fingerprint):
         digits = fingerprint(KEY)
         pairs = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
         assert same_key(LocalKey(KEY), {"KeyFingerprint": pairs})
         assert same_key(LocalKey(other), {"KeyFingerprint": pairs}) is False
-    assert len(made_by_ec2(KEY)) == 40
-    assert len(imported(KEY)) == 32
+    assert len(created_key_fingerprint(KEY)) == 40
+    assert len(imported_key_fingerprint(KEY)) == 32
     assert same_key(LocalKey(), {"KeyFingerprint": "x"}) is None
 
 
@@ -180,16 +185,16 @@ def test_running_machines_count_against_the_quota(operator: Operator) -> None:
     assert "16 are needed and 16 are in use; us-east-1 allows 24" in problem
 
 
-def test_a_fixed_address_that_somebody_else_has(operator: Operator) -> None:
+def test_a_fixed_address_that_is_in_use(operator: Operator) -> None:
     assert operator.run("create", "--yes", **only())["exit_code"] == 0
     subnets = client("ec2").describe_subnets()["Subnets"]
     first = next(s["SubnetId"] for s in subnets if s["CidrBlock"] == "10.0.0.0/20")
     client("ec2").create_network_interface(SubnetId=first, PrivateIpAddress="10.0.4.113")
     (problem,) = operator.refused(**only("create_zookeeper_vms"))
-    assert "the address 10.0.4.113 (zookeeper_private_ips) is taken: eni-" in problem
+    assert "the address 10.0.4.113 (zookeeper_private_ips) is in use: eni-" in problem
 
 
-def test_a_fixed_address_outside_an_adopted_subnet(operator: Operator) -> None:
+def test_a_fixed_address_outside_an_existing_subnet(operator: Operator) -> None:
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -218,7 +223,7 @@ def test_missing_permissions_are_named(operator: Operator) -> None:
     assert "docs/permissions.md" in problem
 
 
-def test_offline_the_address_is_asked_for(operator: Operator) -> None:
+def test_offline_the_address_must_be_configured(operator: Operator) -> None:
     (problem,) = operator.refused(user_public_ip="DEFAULT_VALUE", **only())
     assert "your public address is not known" in problem
     assert "set user_public_ip" in problem
@@ -241,7 +246,7 @@ def test_a_version_that_eks_no_longer_offers(operator: Operator) -> None:
     ("state", "why"),
     [("expired", "session has expired"), ("unknown", "does not know these credentials")],
 )
-def test_credentials_that_do_not_count(operator: Operator, state: str, why: str) -> None:
+def test_credentials_that_aws_rejects(operator: Operator, state: str, why: str) -> None:
     operator.cloud.settings = operator.cloud.settings.model_copy(update={"credentials": state})
     (problem,) = operator.refused(**ONE)
     assert why in problem
@@ -252,7 +257,7 @@ def test_credentials_of_another_account(operator: Operator) -> None:
     assert "belong to another account" in problem
 
 
-def test_a_misspelt_region_is_refused_before_anything_is_asked(operator: Operator) -> None:
+def test_a_misspelt_region_is_refused_before_the_first_call(operator: Operator) -> None:
     calls = len(operator.cloud.calls)
     ended = operator.run("create", "--yes", "--region", "us-esat-1", **ONE)
     assert (ended["exit_code"], ended["result"]) == (2, "refused")

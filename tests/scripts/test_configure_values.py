@@ -62,7 +62,7 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     zoo.save(openwhisk_action_memory=26_000)
     (problem,) = zoo.run("configure", code=2)["problems"]
     assert "26000 MB does not fit" in problem["what"]
-    assert "r5.xlarge leaves 25221 MB" in problem["why"]
+    assert "r5.xlarge has an estimated 25221 MB" in problem["why"]
     assert "openwhisk_invoker_instance_type" in problem["hint"]
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
     zoo.save(openwhisk_action_memory=20_000)
