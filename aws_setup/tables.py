@@ -29,13 +29,11 @@ from aws_setup.infrastructure.network import Subnet, Vpc
 from aws_setup.infrastructure.routing import routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup
 from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.openwhisk.api import OpenWhiskApi
 from aws_setup.openwhisk.certificate_steps import NginxSecret, ServerCertificate
-from aws_setup.openwhisk.readiness import (
-    CredentialsFile,
-    LoadBalancerAddress,
-    OpenWhiskApi,
-    OpenWhiskReady,
-)
+from aws_setup.openwhisk.credentials_file import CredentialsFile
+from aws_setup.openwhisk.load_balancer import LoadBalancerAddress
+from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
 from aws_setup.software import ssh_access

@@ -154,7 +154,7 @@ def apply(
                 raise row.error
         found = _apply_step(row, step_ctx)
         with run.lock:
-            ctx.found[row.step.name] = found
+            ctx.found.update({**found.replaces, row.step.name: found})
         return row.action
 
     return run.drive(needs_of([row.step for row in rows]), act, stop=stop, limits=limits)

@@ -1,4 +1,4 @@
-"""The API host from outside: does its name resolve, in which scheme does it answer, who is well."""
+"""OpenWhisk's HTTP API as seen from this computer: DNS, scheme, healthy invokers; its step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import urllib3
 
-SECONDS = 10.0
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Found
+from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.openwhisk.certificate_steps import load_balancer_host
+
+TIMEOUT_SECONDS = 10.0
+"""Seconds to connect, and to read, for one request."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +27,76 @@ class ApiProbe:
     fingerprint: str = ""
 
 
+@dataclass(frozen=True)
+class OpenWhiskApi(Step):
+    """OpenWhisk's API answers, with as many healthy invokers as there are nodes for them."""
+
+    name: str = "openwhisk api"
+    needs: tuple[str, ...] = ("openwhisk address", "openwhisk ready")
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the API as it answers now; None when it does not answer."""
+        host = load_balancer_host(ctx)
+        if not host or "openwhisk address" not in ctx.found:
+            return None
+        if ctx.config.openwhisk_internal:
+            return _internal(ctx, host)
+        answer = find_scheme(host, ctx.config.openwhisk_api_port)
+        if isinstance(answer, str):
+            return None
+        healthy = healthy_invokers(answer.url)
+        enough = healthy == ctx.config.num_openwhisk_invoker_vms
+        return _answering(answer, healthy, ready=enough)
+
+    def create(self, ctx: Context) -> Found:
+        """Return the API's host; `wait` then polls the API."""
+        host = ctx.of("openwhisk address").id
+        if ctx.config.openwhisk_internal:
+            return _internal(ctx, host)
+        return Found(host, "starting", ready=False)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the name resolves, the API answers and the invokers are healthy."""
+        host = ctx.of("openwhisk address").id
+        port, invokers = ctx.config.openwhisk_api_port, ctx.config.num_openwhisk_invoker_vms
+
+        def probe() -> Found | Pending:
+            if not resolves(host):
+                return Pending(f"DNS does not resolve {host} yet (usually 3, at most 30 minutes)")
+            answer = find_scheme(host, port)
+            if isinstance(answer, str):
+                return Pending(f"the API does not answer yet ({answer})")
+            healthy = healthy_invokers(answer.url)
+            if healthy != invokers:
+                return Pending(f"{healthy} of {invokers} invokers are healthy")
+            return _answering(answer, healthy, ready=True)
+
+        return wait_until(
+            "OpenWhisk's API answers",
+            probe,
+            clock=ctx.clock,
+            deadline=2400,
+            pause=10,
+            note=ctx.note,
+            hint="run `configure` again later; `status` lists the pods that are not ready",
+        )
+
+
+def _answering(answer: ApiProbe, healthy: int | str, *, ready: bool) -> Found:
+    facts = {"api_host": answer.url, "healthy_invokers": healthy, "sha256": answer.fingerprint}
+    return Found(answer.url, f"{healthy} healthy invokers", facts, ready=ready)
+
+
+def _internal(ctx: Context, host: str) -> Found:
+    """Return an API that is reachable only within the VPC: this computer cannot probe it."""
+    scheme = "http" if ctx.config.openwhisk_api_port == 80 else "https"
+    url = f"{scheme}://{host}:{ctx.config.openwhisk_api_port}"
+    return Found(url, "internal: not probed", {"api_host": url, "sha256": ""})
+
+
 def resolves(host: str) -> bool:
-    """Say whether this computer's DNS knows a host name."""
+    """Say whether this computer's DNS resolves a host name."""
     try:
         return bool(socket.getaddrinfo(host, None))
     except socket.gaierror:
@@ -32,22 +106,22 @@ def resolves(host: str) -> bool:
 def find_scheme(host: str, port: int) -> ApiProbe | str:
     """Return how OpenWhisk answers at a host and port, else why it does not.
 
-    Without TLS in the chart its port 443 speaks plain http, so https is tried first, then http.
+    Without TLS in the chart its port 443 serves plain http, so https is tried first, then http.
     """
-    said = ""
+    reason = ""
     for scheme in ("https", "http"):
         url = f"{scheme}://{host}:{port}"
         status, text = _get(f"{url}/ping")
-        # nginx sends plain http to a port with TLS a 400 of its own.
+        # nginx answers plain http on a TLS port with its own status 400.
         if status == 200 or (status and status != 400 and status < 500):
-            seen = _certificate(host, port) if scheme == "https" else ""
-            return ApiProbe(url, seen)
-        said = said or f"{url}: {text or status}"
-    return said
+            sha256 = _certificate_sha256(host, port) if scheme == "https" else ""
+            return ApiProbe(url, sha256)
+        reason = reason or f"{url}: {text or status}"
+    return reason
 
 
 def healthy_invokers(url: str) -> int | str:
-    """Return how many invokers OpenWhisk calls healthy, else why it does not say."""
+    """Return how many invokers OpenWhisk reports as healthy, else why it does not report."""
     status, text = _get(f"{url}/invokers/healthy/count")
     body = text.strip()
     if status == 200 and body.isdigit():
@@ -56,34 +130,36 @@ def healthy_invokers(url: str) -> int | str:
 
 
 def _get(url: str) -> tuple[int, str]:
-    """Return status and text; status 0 and the reason when nobody answered.
+    """Return status and text; status 0 and the reason when there was no answer.
 
-    The certificate is self-signed and pinned later by its fingerprint, so it is not checked here,
-    and nothing secret is sent.
+    The certificate is self-signed and later pinned by its fingerprint, so it is not verified
+    here, and nothing secret is sent.
     """
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
         try:
-            with urllib3.PoolManager(ssl_context=context) as pool:
-                answer = pool.request("GET", url, timeout=SECONDS, retries=False)
+            with urllib3.PoolManager(ssl_context=_unverified_tls()) as pool:
+                answer = pool.request("GET", url, timeout=TIMEOUT_SECONDS, retries=False)
                 return int(answer.status), answer.data[:500].decode("utf-8", "replace")
         except urllib3.exceptions.HTTPError as error:
             return 0, " ".join(str(error).split())[-120:]
 
 
-def _certificate(host: str, port: int) -> str:
+def _certificate_sha256(host: str, port: int) -> str:
+    """Return the fingerprint of the certificate that a server presents, '' when it cannot."""
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT_SECONDS) as plain,
+            _unverified_tls().wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            certificate = secured.getpeercert(binary_form=True)
+    except OSError:
+        return ""
+    return hashlib.sha256(certificate).hexdigest() if certificate else ""
+
+
+def _unverified_tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    try:
-        with (
-            socket.create_connection((host, port), SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            shown = secured.getpeercert(binary_form=True)
-    except OSError:
-        return ""
-    return hashlib.sha256(shown).hexdigest() if shown else ""
+    return context

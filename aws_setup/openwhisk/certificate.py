@@ -1,4 +1,4 @@
-"""Certificates as data: made self-signed, read, compared; nothing here talks to anybody."""
+"""Certificates as data: created self-signed, read and compared, without any network access."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aws_setup.errors import Refused
 
-LONGEST_NAME = 64
-"""Characters of a common name (X.509, ub-common-name); ELB names are longer."""
-
 CURVES = frozenset({"secp256r1", "secp384r1"})
-"""Elliptic curves that Elastic Load Balancing takes, by the names of the TLS standards."""
+"""Elliptic curves that Elastic Load Balancing accepts, as the TLS standards name them."""
 
 ServerKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-"""The kinds of private key that a load balancer takes."""
+"""The types of private key that a load balancer accepts."""
 
 RENEW = timedelta(days=30)
-"""Time before its end at which a certificate is renewed."""
+"""Time before its expiry at which a certificate is renewed."""
+
+
+HINT_ORDER = "put the server's certificate first, then its issuer, then the issuer's issuer"
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,19 @@ class KeyPair:
 
 
 def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -> KeyPair:
-    """Return a fresh RSA key and a self-signed certificate.
+    """Return a new RSA key and a self-signed certificate.
 
     Args:
-        name: the common name, 64 characters at most.
+        name: the common name, at most 64 characters (X.509, ub-common-name); the host names of
+            load balancers are longer.
         others: further host names or addresses, for the subject alternative name; of any length.
-        days: its lifetime.
-        now: the time in UTC; the certificate is valid an hour before, for clocks that differ.
+        days: its lifetime in days.
+        now: the time in UTC; the certificate is valid from an hour earlier, for clocks that
+            differ.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    names = [_general(one) for one in dict.fromkeys([name, *others])]
+    names = [_general(item) for item in dict.fromkeys([name, *others])]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -97,33 +99,35 @@ def names_of(pem: str) -> set[str]:
 
 
 def fingerprint(pem: str) -> str:
-    """Return the SHA-256 of a certificate's first part, in hex."""
+    """Return the SHA-256 of the first certificate of a PEM text, in hex."""
     leaf = x509.load_pem_x509_certificates(pem.encode())[0]
     return leaf.fingerprint(hashes.SHA256()).hex()
 
 
 def expires(pem: str) -> datetime:
-    """Return when a certificate ends, in UTC."""
+    """Return when a certificate expires, in UTC."""
     return x509.load_pem_x509_certificates(pem.encode())[0].not_valid_after_utc
 
 
 def split_chain(pem: str) -> tuple[str, str]:
-    """Return a certificate and its chain as IAM wants them: apart; the chain may be ''."""
+    """Return a certificate and its chain, which IAM takes separately; the chain may be ''."""
     parts = x509.load_pem_x509_certificates(pem.encode())
     texts = [part.public_bytes(serialization.Encoding.PEM).decode() for part in parts]
     return texts[0], "".join(texts[1:])
 
 
 def load_user_pair(certificate: Path, key: Path, *, now: datetime) -> KeyPair:
-    """Return the user's own certificate and key, rewritten as IAM and Kubernetes take them.
+    """Return the user's certificate and key, normalised as IAM and Kubernetes accept them.
 
     Raises:
-        Refused: a file cannot be read, they do not belong together, or it is not valid now.
+        Refused: a file cannot be read, key and certificate do not match, or it is not valid now.
     """
     try:
         chain = x509.load_pem_x509_certificates(_bytes(certificate, "openwhisk_tls_cert"))
     except ValueError as error:
-        raise _invalid("openwhisk_tls_cert", certificate, "it is no certificate in PEM") from error
+        raise _invalid(
+            "openwhisk_tls_cert", certificate, "it is not a certificate in PEM"
+        ) from error
     private = _private_key(key)
     _check_match(chain, certificate, private, key)
     _check_chain(chain, certificate)
@@ -132,9 +136,9 @@ def load_user_pair(certificate: Path, key: Path, *, now: datetime) -> KeyPair:
         why = f"it expired on {leaf.not_valid_after_utc:%Y-%m-%d}"
         raise _invalid("openwhisk_tls_cert", certificate, why)
     if leaf.not_valid_before_utc > now:
-        why = f"it is valid only from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
+        why = f"it is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
         raise _invalid("openwhisk_tls_cert", certificate, why)
-    public = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
+    public = b"".join(item.public_bytes(serialization.Encoding.PEM) for item in chain)
     return KeyPair(public.decode(), _plain(private))
 
 
@@ -147,21 +151,21 @@ def _plain(key: ServerKey) -> str:
 
 
 def _private_key(path: Path) -> ServerKey:
-    """Return a private key of a kind that a load balancer takes: RSA, or EC on P-256 or P-384."""
+    """Return a private key that a load balancer accepts: RSA, or EC on P-256 or P-384."""
     text = _bytes(path, "openwhisk_tls_key")
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except TypeError as error:
-        why = "it is encrypted, and nobody could type its passphrase at a renewal"
-        mend = f"openssl pkey -in {path} -out plain.pem, and name that file"
-        raise _invalid("openwhisk_tls_key", path, why, mend) from error
+        why = "it is encrypted, and its passphrase cannot be entered in an unattended run"
+        hint = f"decrypt it (openssl pkey -in {path} -out plain.pem) and name that file"
+        raise _invalid("openwhisk_tls_key", path, why, hint) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _invalid("openwhisk_tls_key", path, "it is no private key in PEM") from error
+        raise _invalid("openwhisk_tls_key", path, "it is not a private key in PEM") from error
     if isinstance(key, rsa.RSAPrivateKey):
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
         return key
-    why = "it is neither RSA nor EC on P-256 or P-384, which a load balancer takes"
+    why = "a load balancer accepts only RSA, and EC on P-256 or P-384"
     raise _invalid("openwhisk_tls_key", path, why)
 
 
@@ -169,36 +173,34 @@ def _check_match(
     chain: Sequence[x509.Certificate], certificate: Path, private: ServerKey, key: Path
 ) -> None:
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    mine = private.public_key().public_bytes(*form)
-    fitting = [one.public_key().public_bytes(*form) == mine for one in chain]
-    if fitting[0]:
+    public = private.public_key().public_bytes(*form)
+    matches = [item.public_key().public_bytes(*form) == public for item in chain]
+    if matches[0]:
         return
-    if any(fitting):
-        why = f"the key belongs to its certificate {fitting.index(True) + 1}, not to its first"
-        mend = "put the server's certificate first, then its issuer, then theirs"
-        raise _invalid("openwhisk_tls_cert", certificate, why, mend)
+    if any(matches):
+        why = f"the key belongs to its certificate {matches.index(True) + 1}, not to its first"
+        raise _invalid("openwhisk_tls_cert", certificate, why, HINT_ORDER)
     raise _invalid("openwhisk_tls_key", key, f"it is not the key of {certificate}")
 
 
 def _check_chain(chain: Sequence[x509.Certificate], certificate: Path) -> None:
-    for number, (one, issuer) in enumerate(pairwise(chain), start=1):
-        if one.issuer != issuer.subject:
+    for number, (item, issuer) in enumerate(pairwise(chain), start=1):
+        if item.issuer != issuer.subject:
             why = f"certificate {number + 1} is not the issuer of certificate {number}"
-            mend = "put the server's certificate first, then its issuer, then theirs"
-            raise _invalid("openwhisk_tls_cert", certificate, why, mend)
+            raise _invalid("openwhisk_tls_cert", certificate, why, HINT_ORDER)
 
 
 def _bytes(path: Path, key: str) -> bytes:
     try:
-        found = path.read_bytes()
+        text = path.read_bytes()
     except OSError as error:
         raise _invalid(key, path, error.strerror or str(error)) from error
-    if b"-----BEGIN " not in found:
-        raise _invalid(key, path, "it is not PEM, the text form that starts with -----BEGIN")
-    return found
+    if b"-----BEGIN " not in text:
+        raise _invalid(key, path, "it is not PEM, the text format that starts with -----BEGIN")
+    return text
 
 
-def _invalid(key: str, path: Path, why: str, mend: str = "") -> Refused:
+def _invalid(key: str, path: Path, why: str, hint: str = "") -> Refused:
     return Refused(
-        f"{key}: {path} cannot be used", why, mend or f"correct {key}, or remove both keys"
+        f"{key}: {path} cannot be used", why, hint or f"correct {key}, or remove both keys"
     )

@@ -1,4 +1,4 @@
-"""The certificate in its places: a private file, IAM for the load balancer, a Secret for nginx."""
+"""Where the certificate is stored: a private file, IAM (load balancer) and a Secret (nginx)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,103 @@ from aws_setup.openwhisk.existing_certificate import find_existing_certificate
 from aws_setup.openwhisk.secrets import is_owned
 
 TLS = "kubernetes.io/tls"
+"""Type of the Secret."""
+
+
+@dataclass(frozen=True)
+class ServerCertificate(Step):
+    """The load balancer's certificate: uploaded to IAM, or the one of openwhisk_tls_arn."""
+
+    name: str = "server certificate"
+    needs: tuple[str, ...] = ("openwhisk keys",)
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the certificate in IAM that belongs to the key pair in use."""
+        listed = _uploaded(ctx)
+        if ctx.owned_only:
+            arns = [item["Arn"] for item in listed]
+            return Found(arns[0], "available", {"arns": arns}) if arns else None
+        if ctx.config.openwhisk_tls_arn:
+            return _existing(ctx)
+        pair = current_pair(ctx)
+        if pair is None:
+            return None
+        name = upload_name(ctx.config, pair)
+        for item in listed:
+            if item["ServerCertificateName"] == name:
+                return _uploaded_pair(ctx, pair, item["Arn"])
+        return None
+
+    def create(self, ctx: Context) -> Found:
+        """Create a certificate unless a valid one exists, and upload it."""
+        host, pair = load_balancer_host(ctx), current_pair(ctx)
+        if pair is None or renewal_reasons(ctx, pair, host):
+            pair = renew(ctx, host)
+        return upload(ctx, pair)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Renew the certificate under a new name; the old one is deleted once it is not in use."""
+        return upload(ctx, renew(ctx, load_balancer_host(ctx)))
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete every certificate of the deployment, and the private file."""
+        for item in _uploaded(ctx):
+            _delete(ctx, item["ServerCertificateName"])
+        tls_pair_path(ctx.config).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class NginxSecret(Step):
+    """The TLS Secret of OpenWhisk's nginx; where it exists, the chart generates no certificate."""
+
+    name: str = "nginx secret"
+    needs: tuple[str, ...] = ("server certificate",)
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the Secret, compared with the certificate in use."""
+        if active_cluster(ctx) is None or (ctx.owned_only and not is_owned(ctx)):
+            return None
+        config = ctx.config
+        current = _secret_pair(ctx)
+        if current is None:
+            return None
+        resource_id = f"{config.openwhisk_namespace}/{nginx_secret(config)}"
+        if ctx.owned_only:
+            return Found(resource_id, TLS)
+        pair = current_pair(ctx)
+        drift: list[Drift] = []
+        if config.openwhisk_tls_arn:
+            drift = renewal_reasons(ctx, current, load_balancer_host(ctx))
+        if pair and pair.fingerprint != current.fingerprint:
+            drift.append(Drift("certificate", current.fingerprint[:16], pair.fingerprint[:16]))
+        return Found(resource_id, TLS, {}, tuple(drift))
+
+    def create(self, ctx: Context) -> Found:
+        """Create the Secret, or update it with the certificate in use."""
+        host, pair = load_balancer_host(ctx), current_pair(ctx)
+        if pair is None or renewal_reasons(ctx, pair, host):
+            pair = renew(ctx, host)
+        return put_secret(ctx, pair)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the Secret."""
+        kube_client(ctx).delete(SECRET, nginx_secret(ctx.config), ctx.config.openwhisk_namespace)
 
 
 def path_prefix(config: Config) -> str:
-    """Return the IAM path below which this deployment's certificates are."""
+    """Return the IAM path of this deployment's certificates."""
     return f"/lambda-fs/{config.deployment_name}/"
 
 
 def nginx_secret(config: Config) -> str:
-    """Return the name of the Secret that the chart's nginx reads."""
+    """Return the name of nginx's Secret, which is also the name of its Service."""
     return f"{config.openwhisk_release}-nginx"
 
 
 def load_balancer_host(ctx: Context) -> str:
-    """Return the host name of OpenWhisk's load balancer, '' while there is none."""
+    """Return the host name of OpenWhisk's load balancer, '' while it has none."""
     if active_cluster(ctx) is None:
         return ""
     config = ctx.config
@@ -49,10 +132,11 @@ def load_balancer_host(ctx: Context) -> str:
 
 
 def current_pair(ctx: Context) -> KeyPair | None:
-    """Return the certificate in use with its key: the user's, else the newest of ours.
+    """Return the key pair in use: the user's, else the newest self-signed one.
 
-    Ours is in a private file and in the cluster's Secret: another folder or computer goes on with
-    the Secret's, and a renewal that was cut short goes on with the file's.
+    A self-signed pair is stored in a private file and in the cluster's Secret. A run in another
+    folder or on another computer uses the Secret's; a run after an interrupted renewal uses the
+    file's.
     """
     config = ctx.config
     if config.openwhisk_tls_cert and config.openwhisk_tls_key:
@@ -81,90 +165,51 @@ def _secret_pair(ctx: Context) -> KeyPair | None:
     return KeyPair(both[0], both[1]) if both[0] and both[1] else None
 
 
-def wanted_names(ctx: Context, host: str) -> list[str]:
-    """Return the names that the certificate must carry beside its common name."""
-    config = ctx.config
-    inside = f"{nginx_secret(config)}.{config.openwhisk_namespace}.svc.cluster.local"
-    return [inside, *([host] if host else [])]
+def desired_names(config: Config, host: str) -> list[str]:
+    """Return the names that the certificate must contain beside its common name.
+
+    Args:
+        config: the configuration.
+        host: the load balancer's host name, '' while it has none.
+    """
+    in_cluster = f"{nginx_secret(config)}.{config.openwhisk_namespace}.svc.cluster.local"
+    return [in_cluster, *([host] if host else [])]
 
 
-def faults(ctx: Context, pair: KeyPair, host: str) -> list[Drift]:
-    """Return why a certificate has to be renewed; the user's own is taken as it is."""
+def renewal_reasons(ctx: Context, pair: KeyPair, host: str) -> list[Drift]:
+    """Return why a certificate has to be renewed; the user's certificate is never renewed."""
     if ctx.config.openwhisk_tls_cert:
         return []
     found = []
     left = certificate.expires(pair.certificate) - ctx.clock.today()
     if left <= certificate.RENEW:
         found.append(Drift("certificate", f"{left.days} days left", "more than 30"))
-    missing = set(wanted_names(ctx, host)) - certificate.names_of(pair.certificate)
+    missing = set(desired_names(ctx.config, host)) - certificate.names_of(pair.certificate)
     if missing:
         found.append(Drift("certificate's names", "incomplete", ", ".join(sorted(missing))))
     return found
 
 
-@dataclass(frozen=True)
-class ServerCertificate(Step):
-    """The certificate that the load balancer shows: uploaded to IAM, or the user's own ARN."""
-
-    name: str = "server certificate"
-    needs: tuple[str, ...] = ("openwhisk keys",)
-    part: str = "openwhisk"
-
-    def find(self, ctx: Context) -> Found | None:
-        """Return the certificate in IAM that belongs to the one in use."""
-        listed = _uploaded(ctx)
-        if ctx.owned_only:
-            arns = [one["Arn"] for one in listed]
-            return Found(arns[0], "available", {"arns": arns}) if arns else None
-        if ctx.config.openwhisk_tls_arn:
-            return _given(ctx)
-        pair = current_pair(ctx)
-        if pair is None:
-            return None
-        mine = upload_name(ctx.config, pair)
-        for one in listed:
-            if one["ServerCertificateName"] == mine:
-                return _found(ctx, pair, one["Arn"])
-        return None
-
-    def create(self, ctx: Context) -> Found:
-        """Make a certificate where there is none that serves, and upload it."""
-        pair = current_pair(ctx)
-        if pair is None or faults(ctx, pair, load_balancer_host(ctx)):
-            pair = renew(ctx, load_balancer_host(ctx))
-        return upload(ctx, pair)
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Renew the certificate under a new name; the old one goes when nothing uses it."""
-        return upload(ctx, renew(ctx, load_balancer_host(ctx)))
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Delete every certificate of the deployment, and the private file."""
-        for one in _uploaded(ctx):
-            _delete(ctx, one["ServerCertificateName"])
-        tls_pair_path(ctx.config).unlink(missing_ok=True)
-
-
-def _given(ctx: Context) -> Found:
-    """Return the user's certificate in AWS, with its end where AWS says it."""
+def _existing(ctx: Context) -> Found:
+    """Return the certificate of openwhisk_tls_arn, with its expiry where AWS returns it."""
     arn = str(ctx.config.openwhisk_tls_arn)
     try:
         ends = find_existing_certificate(ctx).ends
     except ClientError:
-        # Using it takes no permission to look at it.
+        # A load balancer can use it although the caller may not describe it.
         ends = None
     if ends is None:
-        return Found(arn, "given")
+        return Found(arn, "existing")
     days = (ends - ctx.clock.today()).days
-    return Found(arn, f"given, {days} days left", {"days_left": days})
+    return Found(arn, f"existing, {days} days left", {"days_left": days})
 
 
 def renew(ctx: Context, host: str) -> KeyPair:
-    """Make a new certificate and keep it, with its key, in the private file."""
+    """Create a self-signed certificate and write it, with its key, to the private file."""
     config = ctx.config
     pair = certificate.self_signed(
         config.openwhisk_tls_name,
-        wanted_names(ctx, host),
+        desired_names(config, host),
         days=config.openwhisk_tls_days,
         now=ctx.clock.today(),
     )
@@ -173,12 +218,12 @@ def renew(ctx: Context, host: str) -> KeyPair:
 
 
 def upload_name(config: Config, pair: KeyPair) -> str:
-    """Return the name of a certificate in IAM: the same certificate always has the same."""
+    """Return the name of a certificate in IAM, which depends on its contents only."""
     return f"{config.deployment_name}-openwhisk-{pair.fingerprint[:16]}"
 
 
 def upload(ctx: Context, pair: KeyPair) -> Found:
-    """Give a certificate to IAM; one that is there already is used."""
+    """Upload a certificate to IAM; an existing one of the same name is used."""
     iam, config = ctx.aws.iam, ctx.config
     name = upload_name(config, pair)
     body, chain = certificate.split_chain(pair.certificate)
@@ -190,46 +235,48 @@ def upload(ctx: Context, pair: KeyPair) -> Found:
         "Tags": as_list(tags(config, "server certificate", name=name)),
     } | ({"CertificateChain": chain} if chain else {})
     try:
-        made = iam.upload_server_certificate(**request)["ServerCertificateMetadata"]
+        metadata = iam.upload_server_certificate(**request)["ServerCertificateMetadata"]
     except ClientError as error:
         if error_code(error) != "EntityAlreadyExists":
             raise
         answer = iam.get_server_certificate(ServerCertificateName=name)
-        made = answer["ServerCertificate"]["ServerCertificateMetadata"]
-    return _found(ctx, pair, made["Arn"])
+        metadata = answer["ServerCertificate"]["ServerCertificateMetadata"]
+    return _uploaded_pair(ctx, pair, metadata["Arn"])
 
 
-def _found(ctx: Context, pair: KeyPair, arn: str) -> Found:
+def _uploaded_pair(ctx: Context, pair: KeyPair, arn: str) -> Found:
     ends = certificate.expires(pair.certificate)
     days = (ends - ctx.clock.today()).days
-    facts = {"expires": ends.date().isoformat(), "days_left": days}
-    drift = faults(ctx, pair, load_balancer_host(ctx))
-    return Found(arn, f"{days} days left", facts | {"sha256": pair.fingerprint}, tuple(drift))
+    facts = {"expires": ends.date().isoformat(), "days_left": days, "sha256": pair.fingerprint}
+    drift = renewal_reasons(ctx, pair, load_balancer_host(ctx))
+    return Found(arn, f"{days} days left", facts, tuple(drift))
 
 
 def replaced(ctx: Context, pair: KeyPair) -> list[str]:
-    """Return the deployment's certificates in IAM that a renewal has left behind, by name."""
+    """Return the names of the deployment's certificates in IAM that a renewal has replaced."""
     if ctx.config.openwhisk_tls_arn:
         return []
-    names = [str(one["ServerCertificateName"]) for one in _uploaded(ctx)]
-    mine = upload_name(ctx.config, pair)
-    return [name for name in names if name != mine] if mine in names else []
+    names = [str(item["ServerCertificateName"]) for item in _uploaded(ctx)]
+    current = upload_name(ctx.config, pair)
+    return [name for name in names if name != current] if current in names else []
 
 
 def delete_others(ctx: Context, keep: str) -> None:
-    """Delete the deployment's certificates but one; a load balancer may take a while to let go."""
-    for one in _uploaded(ctx):
-        if one["Arn"] != keep:
-            _delete(ctx, one["ServerCertificateName"])
+    """Delete the deployment's certificates but the one with the ARN `keep`.
+
+    A load balancer may use a replaced one for a while: the deletion is then retried.
+    """
+    for item in _uploaded(ctx):
+        if item["Arn"] != keep:
+            _delete(ctx, item["ServerCertificateName"])
 
 
 def _uploaded(ctx: Context) -> Sequence[Any]:
-    prefix = path_prefix(ctx.config)
     return pages(
         ctx.aws.iam,
         "list_server_certificates",
         "ServerCertificateMetadataList",
-        PathPrefix=prefix,
+        PathPrefix=path_prefix(ctx.config),
     )
 
 
@@ -243,46 +290,9 @@ def _delete(ctx: Context, name: str) -> None:
     )
 
 
-@dataclass(frozen=True)
-class NginxSecret(Step):
-    """The TLS Secret of OpenWhisk's nginx; with it the chart makes no certificate of its own."""
-
-    name: str = "nginx secret"
-    needs: tuple[str, ...] = ("server certificate",)
-    part: str = "openwhisk"
-
-    def find(self, ctx: Context) -> Found | None:
-        """Return the Secret, compared with the certificate in use."""
-        if active_cluster(ctx) is None or (ctx.owned_only and not is_owned(ctx)):
-            return None
-        config = ctx.config
-        there = _secret_pair(ctx)
-        if there is None:
-            return None
-        if ctx.owned_only:
-            return Found(f"{config.openwhisk_namespace}/{nginx_secret(config)}", TLS)
-        pair = current_pair(ctx)
-        drift = faults(ctx, there, load_balancer_host(ctx)) if config.openwhisk_tls_arn else []
-        if pair and pair.fingerprint != there.fingerprint:
-            drift.append(Drift("certificate", there.fingerprint[:16], pair.fingerprint[:16]))
-        own = f"{config.openwhisk_namespace}/{nginx_secret(config)}"
-        return Found(own, TLS, {}, tuple(drift))
-
-    def create(self, ctx: Context) -> Found:
-        """Make the Secret, or put the certificate in use into it."""
-        host, pair = load_balancer_host(ctx), current_pair(ctx)
-        if pair is None or faults(ctx, pair, host):
-            pair = renew(ctx, host)
-        return put_secret(ctx, pair)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the Secret."""
-        kube_client(ctx).delete(SECRET, nginx_secret(ctx.config), ctx.config.openwhisk_namespace)
-
-
 def put_secret(ctx: Context, pair: KeyPair) -> Found:
-    """Write the TLS Secret, whether or not it exists; others' labels on it stay."""
-    config, door = ctx.config, kube_client(ctx)
+    """Create or update the TLS Secret; labels of others on it stay."""
+    config, client = ctx.config, kube_client(ctx)
     name, namespace = nginx_secret(config), config.openwhisk_namespace
     data = encode_secret({"tls.crt": pair.certificate, "tls.key": pair.key})
     body: Json = {
@@ -292,7 +302,7 @@ def put_secret(ctx: Context, pair: KeyPair) -> Found:
         "metadata": {"name": name, "labels": owner_labels(config)},
         "data": data,
     }
-    there = door.create(SECRET, body, namespace)
-    if there.get("data") != data:
-        door.patch(SECRET, name, {"data": data}, namespace)
+    current = client.create(SECRET, body, namespace)
+    if current.get("data") != data:
+        client.patch(SECRET, name, {"data": data}, namespace)
     return Found(f"{namespace}/{name}", TLS)

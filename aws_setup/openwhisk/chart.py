@@ -1,4 +1,4 @@
-"""OpenWhisk's chart: a folder as it is, or a git repository cached by commit."""
+"""OpenWhisk's Helm chart: a local folder, or a git repository, cached by commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REMOTE = re.compile(r"^(https?|ssh|git|file)://|^[\w.-]+@[\w.-]+:")
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart on this computer, and the text that names its source and its exact contents."""
+    """A chart on this computer, and the text that identifies its source and exact contents."""
 
     path: Path
     pin: str
@@ -32,7 +32,7 @@ def is_remote(config: Config) -> bool:
 
 
 def check_source(config: Config) -> None:
-    """Raise Refused when the chart can certainly not be had."""
+    """Raise Refused when the chart certainly cannot be read or fetched."""
     if is_remote(config):
         helm.need_git()
     else:
@@ -43,8 +43,8 @@ def chart_of(config: Config, *, pinned: str = "") -> Chart:
     """Return the chart; a git repository stays at the commit that `pinned` names for it.
 
     Raises:
-        Refused: the folder holds no chart.
-        SetupError: the repository cannot be read, or its folder holds no chart.
+        Refused: the folder contains no chart.
+        SetupError: the repository cannot be read, or its folder contains no chart.
     """
     if not is_remote(config):
         folder = _folder(config)
@@ -58,14 +58,14 @@ def chart_of(config: Config, *, pinned: str = "") -> Chart:
     if not (folder / "Chart.yaml").is_file():
         raise SetupError(
             f"{config.openwhisk_chart} has no chart in {config.openwhisk_chart_folder}",
-            f"there is no Chart.yaml at {config.openwhisk_chart_ref} ({commit[:10]})",
+            f"it contains no Chart.yaml at {config.openwhisk_chart_ref} ({commit[:10]})",
             "correct openwhisk_chart_ref or openwhisk_chart_folder",
         )
     return Chart(folder, f"{source} {commit}")
 
 
 def pinned_commit(config: Config, pinned: str) -> str:
-    """Return the commit at which the release stays, '' when the ref's newest is to be taken."""
+    """Return the commit at which the release stays, '' when it is to use the ref's newest."""
     source = f"{_source(config)} "
     if config.update_openwhisk_chart or not pinned.startswith(source):
         return ""
@@ -73,9 +73,9 @@ def pinned_commit(config: Config, pinned: str) -> str:
 
 
 def newer(config: Config, pinned: str) -> str:
-    """Return the commit to which the ref has moved on from a pinned one, '' when it has not.
+    """Return the newest commit of the ref when it is not the pinned one, else ''.
 
-    Also '' when nobody answers: this is a remark, and the pinned commit serves all the same.
+    Also '' when the repository does not answer: the pinned commit is usable all the same.
     """
     commit = pinned_commit(config, pinned) if is_remote(config) else ""
     if not commit:
@@ -92,7 +92,7 @@ def _source(config: Config) -> str:
 
 
 def cache() -> Path:
-    """Return the folder where fetched charts are kept."""
+    """Return the folder where fetched charts are cached."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "lambda-fs" / "charts"
 
@@ -103,32 +103,32 @@ def _folder(config: Config) -> Path:
         if (folder / "Chart.yaml").is_file():
             return folder
     raise Refused(
-        f"openwhisk_chart: {path} holds no Helm chart",
+        f"openwhisk_chart: {path} contains no Helm chart",
         "there is no Chart.yaml in it",
-        "name the folder helm/openwhisk of the chart, or a git URL",
+        "name the folder helm/openwhisk of the chart's repository, or a git URL",
     )
 
 
 def _digest(folder: Path) -> str:
-    """Return a hash of every file of a chart, so that a changed chart is seen."""
-    whole = hashlib.sha256()
+    """Return a hash of every file of a chart, so that a changed chart is detected."""
+    digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        whole.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
-    return whole.hexdigest()[:40]
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:40]
 
 
 def _git(*command: str) -> str:
-    # Never ask for a password: nobody would see the question.
-    return helm.run(["git", *command], environment={"GIT_TERMINAL_PROMPT": "0"})
+    # Its output is captured, so that a password prompt would not be visible.
+    return helm.run(["git", *command], environ={"GIT_TERMINAL_PROMPT": "0"})
 
 
 def _resolve(config: Config) -> str:
-    """Return the commit that the configured branch, tag or commit means now."""
+    """Return the commit of the configured branch, tag or commit."""
     ref = config.openwhisk_chart_ref
     if COMMIT.match(ref):
         return ref
-    # Whole names: git takes a bare one for the end of any name, as in refs/heads/theirs/aws.
+    # Full names: git matches a bare one with the end of any name, such as refs/heads/other/aws.
     names = (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}")
     try:
         listed = _git("ls-remote", config.openwhisk_chart, *names).splitlines()
@@ -140,8 +140,8 @@ def _resolve(config: Config) -> str:
             return found[name]
     raise SetupError(
         f"{config.openwhisk_chart} has no {ref}",
-        "git knows no such branch or tag there",
-        "correct openwhisk_chart_ref; a commit is named by all its 40 digits",
+        "git lists no such branch or tag; a commit must have all its 40 digits",
+        "correct openwhisk_chart_ref",
     )
 
 
@@ -155,7 +155,7 @@ def _unreachable(error: SetupError) -> SetupError:
 
 
 def _fetch(config: Config, commit: str, root: Path) -> None:
-    """Fetch one commit into the cache, whole or not at all."""
+    """Fetch one commit into the cache, completely or not at all."""
     root.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=root.parent, prefix=".fetch-"))
     try:
@@ -166,7 +166,7 @@ def _fetch(config: Config, commit: str, root: Path) -> None:
     except SetupError as error:
         raise _unreachable(error) from error
     except OSError:
-        # Another run was faster: the same commit is there.
+        # Another run was faster: it has cached the same commit.
         if not root.is_dir():
             raise
     finally:

@@ -1,4 +1,4 @@
-"""The deployment's own file about its OpenWhisk: API host, key, certificate; `wsk` reads it too."""
+"""OpenWhisk's credentials on this computer: API host, key, certificate, in the format of `wsk`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path
 from aws_setup.engine.receipt import write_private
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused
+from aws_setup.openwhisk.secrets import require_secrets
 
 FINGERPRINT = "CERTIFICATE_SHA256"
-"""Our own key in the file; `wsk` passes over keys that it does not know."""
+"""Key of this project in the file; `wsk` ignores keys that it does not know."""
+
+KEYS = ("APIHOST", "AUTH", "APIVERSION", "CERT", "KEY")
+"""Keys that `wsk` reads from its file; NAMESPACE is ignored."""
 
 
 @dataclass(frozen=True)
 class OpenWhiskCredentials:
     """How to reach the OpenWhisk of a deployment.
 
-    `fingerprint` is the SHA-256 of its nginx's certificate in hex, '' when it speaks plain http.
+    `fingerprint` is the SHA-256 of its nginx's certificate in hex, '' when it serves plain http.
     """
 
     apihost: str
@@ -27,22 +33,84 @@ class OpenWhiskCredentials:
     fingerprint: str = ""
 
 
-def write_credentials(config: Config, access: OpenWhiskCredentials) -> Path:
+@dataclass(frozen=True)
+class WskProperty:
+    """A value and where it was read."""
+
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class CredentialsFile(Step):
+    """The file with API host and key that whisk_helper.py and `wsk` read."""
+
+    name: str = "hand-over file"
+    needs: tuple[str, ...] = ("openwhisk address", "openwhisk api", "openwhisk keys")
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the file, compared with the cluster's Secret and the API's address."""
+        current = read_credentials(ctx.config)
+        if current is None:
+            return None
+        path = str(credentials_path(ctx.config))
+        if ctx.owned_only or "openwhisk api" not in ctx.found:
+            return Found(path, "written")
+        if current != self._credentials(ctx):
+            drift = (Drift("API host, key or certificate", "outdated", "current"),)
+            return Found(path, "written", {}, drift)
+        return Found(path, "written", {}, self._home_drift(ctx))
+
+    def _home_drift(self, ctx: Context) -> tuple[Drift, ...]:
+        """Compare ~/.wskprops with the file, where write_wskprops is set."""
+        home_file = Path.home() / ".wskprops"
+        if not ctx.config.write_wskprops:
+            return ()
+        desired = credentials_path(ctx.config).read_text("utf-8")
+        if home_file.is_file() and home_file.read_text("utf-8") == desired:
+            return ()
+        return (Drift("~/.wskprops", "different", "this deployment's"),)
+
+    def _credentials(self, ctx: Context) -> OpenWhiskCredentials:
+        keys = require_secrets(ctx)
+        api = ctx.of("openwhisk api")
+        return OpenWhiskCredentials(api.id, keys.guest, str(api.facts.get("sha256", "")))
+
+    def create(self, ctx: Context) -> Found:
+        """Write the file; write ~/.wskprops only when write_wskprops is set."""
+        path = write_credentials(ctx.config, self._credentials(ctx))
+        if ctx.config.write_wskprops:
+            home_file = Path.home() / ".wskprops"
+            backup = home_file.with_name(".wskprops.before-lambda-fs")
+            if home_file.is_file() and not backup.exists():
+                # Only the first time: from then on ~/.wskprops is this project's file, and a
+                # second backup would overwrite the user's.
+                write_private(backup, home_file.read_text("utf-8"))
+            write_private(home_file, path.read_text("utf-8"))
+        return Found(str(path), "written")
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the file; ~/.wskprops belongs to the user and stays."""
+        credentials_path(ctx.config).unlink(missing_ok=True)
+
+
+def write_credentials(config: Config, credentials: OpenWhiskCredentials) -> Path:
     """Write the file, readable for its owner only, and return its path."""
     path = credentials_path(config)
     lines = [
         f"# The OpenWhisk of {config.deployment_name}, for wsk: WSK_CONFIG_FILE={path.name}",
-        f"APIHOST={access.apihost}",
-        f"AUTH={access.auth}",
+        f"APIHOST={credentials.apihost}",
+        f"AUTH={credentials.auth}",
         "APIVERSION=v1",
-        f"{FINGERPRINT}={access.fingerprint}",
+        f"{FINGERPRINT}={credentials.fingerprint}",
     ]
     write_private(path, "\n".join(lines) + "\n")
     return path
 
 
 def read_credentials(config: Config) -> OpenWhiskCredentials | None:
-    """Return what the file says; None when there is no file, or no API host in it."""
+    """Return the file's contents; None when there is no file, or no API host in it."""
     path = credentials_path(config)
     if not path.is_file():
         return None
@@ -52,22 +120,10 @@ def read_credentials(config: Config) -> OpenWhiskCredentials | None:
     return OpenWhiskCredentials(found["APIHOST"], found.get("AUTH", ""), found.get(FINGERPRINT, ""))
 
 
-KEYS = ("APIHOST", "AUTH", "APIVERSION", "CERT", "KEY")
-"""What `wsk` reads from its file; NAMESPACE is ignored."""
-
-
-@dataclass(frozen=True)
-class WskProperty:
-    """A value and where it came from."""
-
-    value: str
-    source: str
-
-
-def properties_file(environment: Mapping[str, str], home: Path) -> Path:
-    """Return the file that `wsk` would read: WSK_CONFIG_FILE replaces ~/.wskprops."""
-    given = environment.get("WSK_CONFIG_FILE")
-    return Path(given).expanduser() if given else home / ".wskprops"
+def properties_file(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the file that `wsk` would read: WSK_CONFIG_FILE overrides ~/.wskprops."""
+    path = environ.get("WSK_CONFIG_FILE")
+    return Path(path).expanduser() if path else home / ".wskprops"
 
 
 def parse(text: str) -> dict[str, str]:
@@ -80,24 +136,24 @@ def parse(text: str) -> dict[str, str]:
     return found
 
 
-def read(environment: Mapping[str, str], home: Path) -> dict[str, WskProperty]:
-    """Return the properties from the environment (WHISK_…) and, behind it, from the file.
+def read(environ: Mapping[str, str], home: Path) -> dict[str, WskProperty]:
+    """Return the properties of the environment (WHISK_…), which override those of the file.
 
     Raises:
-        Refused: WSK_CONFIG_FILE names a file that cannot be read.
+        Refused: the file cannot be read.
     """
-    path = properties_file(environment, home)
+    path = properties_file(environ, home)
     found: dict[str, WskProperty] = {}
-    for key, value in _file(path, named="WSK_CONFIG_FILE" in environment).items():
+    for key, value in _read_file(path, configured="WSK_CONFIG_FILE" in environ).items():
         if key in KEYS and value:
             found[key] = WskProperty(value, str(path))
     for key in ("APIHOST", "AUTH", "APIVERSION"):
-        if value := environment.get(f"WHISK_{key}", ""):
+        if value := environ.get(f"WHISK_{key}", ""):
             found[key] = WskProperty(value, f"the environment variable WHISK_{key}")
     return found
 
 
-def _file(path: Path, *, named: bool) -> dict[str, str]:
+def _read_file(path: Path, *, configured: bool) -> dict[str, str]:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -106,5 +162,7 @@ def _file(path: Path, *, named: bool) -> dict[str, str]:
         raise Refused(
             f"{path} cannot be read",
             str(error),
-            "correct WSK_CONFIG_FILE, or unset it" if named else "make it readable, or remove it",
+            "correct WSK_CONFIG_FILE, or unset it"
+            if configured
+            else "make the file readable, or remove it",
         ) from error

@@ -1,4 +1,4 @@
-"""A certificate that the user keeps in ACM or IAM: whether it can serve, and until when."""
+"""A certificate that the user has in ACM or IAM: whether it is usable, and until when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ABSENT = ("ResourceNotFoundException", "NoSuchEntity")
 
 @dataclass(frozen=True)
 class ExistingCertificate:
-    """A certificate as AWS describes it: whether it is issued, and when it ends (UTC)."""
+    """A certificate as AWS describes it: whether it is issued, and when it expires (UTC)."""
 
     arn: str
     status: str
@@ -28,42 +28,44 @@ def find_existing_certificate(ctx: Context) -> ExistingCertificate:
     """Return the certificate of openwhisk_tls_arn.
 
     Raises:
-        Refused: it is another region's or account's, or AWS knows none of this ARN.
-        botocore.exceptions.ClientError: AWS does not say, as without the permission.
+        Refused: it is in another region or account, or does not exist.
+        botocore.exceptions.ClientError: AWS does not describe it, as without the permission.
     """
     arn = str(ctx.config.openwhisk_tls_arn)
     _, _, service, region, account, rest = arn.split(":", 5)
     if region and region != ctx.aws.region:
         raise _invalid(
-            f"it is a certificate of {region}, and the cluster is in {ctx.aws.region}",
-            f"import or request it in {ctx.aws.region}: a load balancer takes no other",
+            f"it is in {region}, and a load balancer in {ctx.aws.region} cannot use it",
+            f"import or request a certificate in {ctx.aws.region}",
         )
     if account != ctx.aws.identity.account:
         raise _invalid(
-            f"it belongs to account {account}, and you work in {ctx.aws.identity.account}",
-            "name a certificate of this account, or use a profile of the other",
+            f"it belongs to account {account}, and your account is {ctx.aws.identity.account}",
+            f"name a certificate of your account, or use a profile of account {account}",
         )
     try:
         return _of_acm(ctx, arn) if service == "acm" else _of_iam(ctx, arn, rest)
     except ClientError as error:
         if error_code(error) not in ABSENT:
             raise
-        raise _unknown(arn, service, ctx.aws.region) from error
+        raise _not_found(arn, service, ctx.aws.region) from error
 
 
 def check_existing_certificate(ctx: Context) -> None:
-    """Refuse a certificate that cannot serve.
+    """Refuse a certificate that cannot be used.
 
     Raises:
-        Refused: as `given`, or it is not issued or has expired.
-        botocore.exceptions.ClientError: AWS does not say.
+        Refused: as find_existing_certificate, or it is not issued or has expired.
+        botocore.exceptions.ClientError: AWS does not describe it.
     """
     found = find_existing_certificate(ctx)
     if found.ends and found.ends <= ctx.clock.today():
-        raise _invalid(f"it expired on {found.ends:%Y-%m-%d}", "renew it, or name another")
+        raise _invalid(
+            f"it expired on {found.ends:%Y-%m-%d}", "renew it, or name another certificate"
+        )
     if found.status != "ISSUED":
-        why = f"ACM says that it is {found.status}"
-        raise _invalid(why, "finish its validation in ACM, or name another")
+        why = f"its status in ACM is {found.status}"
+        raise _invalid(why, "complete its validation in ACM, or name another certificate")
 
 
 def _of_acm(ctx: Context, arn: str) -> ExistingCertificate:
@@ -74,19 +76,19 @@ def _of_acm(ctx: Context, arn: str) -> ExistingCertificate:
 def _of_iam(ctx: Context, arn: str, rest: str) -> ExistingCertificate:
     name = rest.rsplit("/", 1)[-1]
     answer: Any = ctx.aws.iam.get_server_certificate(ServerCertificateName=name)
-    about = answer["ServerCertificate"]["ServerCertificateMetadata"]
-    if about["Arn"] != arn:
-        raise _invalid(f"IAM has {about['Arn']}", "correct its path")
-    return ExistingCertificate(arn, "ISSUED", about.get("Expiration"))
+    metadata = answer["ServerCertificate"]["ServerCertificateMetadata"]
+    if metadata["Arn"] != arn:
+        raise _invalid(f"its ARN in IAM is {metadata['Arn']}", "correct the path in the ARN")
+    return ExistingCertificate(arn, "ISSUED", metadata.get("Expiration"))
 
 
-def _unknown(arn: str, service: str, region: str) -> Refused:
-    listing = {
+def _not_found(arn: str, service: str, region: str) -> Refused:
+    commands = {
         "acm": f"aws acm list-certificates --region {region}",
         "iam": "aws iam list-server-certificates",
     }
-    return _invalid(f"AWS knows no {arn}", f"`{listing[service]}` lists yours")
+    return _invalid(f"{arn} does not exist", f"name one that `{commands[service]}` lists")
 
 
-def _invalid(why: str, mend: str) -> Refused:
-    return Refused("openwhisk_tls_arn cannot be used", why, mend)
+def _invalid(why: str, hint: str) -> Refused:
+    return Refused("openwhisk_tls_arn cannot be used", why, hint)

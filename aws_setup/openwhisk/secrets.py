@@ -1,7 +1,7 @@
-"""What must stay the same over every upgrade: OpenWhisk's keys, kept in a Secret of our own.
+"""OpenWhisk's credentials, which every upgrade must keep: a Secret that this deployment owns.
 
-The Secret also pins the chart's commit. It is made before the release and outlives it, so that
-an install that was cut short goes on with the same keys as its database was made with.
+The Secret also pins the commit of the chart. It is created before the release and outlives it, so
+that a run after an interrupted installation uses the keys that the database was created with.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
 
@@ -26,12 +27,13 @@ ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
 """Characters of the secret part of an OpenWhisk key (apache/openwhisk, docs/annotations)."""
 
-PIN = "chart"
+CHART_KEY = "chart"
+"""Key of the Secret that holds the source and the commit of the chart."""
 
 
 @dataclass(frozen=True)
 class OpenWhiskSecrets:
-    """OpenWhisk's own secrets; `chart` is the source and commit that the release was made from."""
+    """OpenWhisk's keys; `chart` is the source and commit that the release was created from."""
 
     system: str = field(repr=False)
     guest: str = field(repr=False)
@@ -53,24 +55,42 @@ def _random(length: int) -> str:
 
 
 def secret_name(config: Config) -> str:
-    """Return the name of our Secret."""
+    """Return the name of the Secret that holds the keys."""
     return f"{config.openwhisk_release}-lambda-fs"
 
 
 def read_secrets(ctx: Context) -> OpenWhiskSecrets | None:
-    """Return the keys that the cluster keeps; None when it keeps none."""
+    """Return the keys that the cluster stores; None when it stores none."""
     config = ctx.config
-    there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
-    if there is None:
+    secret = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+    if secret is None:
         return None
-    data = decode_secret(there)
-    return OpenWhiskSecrets(data["system"], data["guest"], data["database"], data.get(PIN, ""))
+    data = decode_secret(secret)
+    return OpenWhiskSecrets(
+        data["system"], data["guest"], data["database"], data.get(CHART_KEY, "")
+    )
+
+
+def require_secrets(ctx: Context) -> OpenWhiskSecrets:
+    """Return the keys that the cluster stores.
+
+    Raises:
+        SetupError: the Secret does not exist any more.
+    """
+    keys = read_secrets(ctx)
+    if keys is None:
+        raise SetupError(
+            f"the Secret {secret_name(ctx.config)} with OpenWhisk's keys does not exist",
+            "it was deleted during this run",
+            "run the same command again to create it",
+        )
+    return keys
 
 
 def pin_chart(ctx: Context, chart: str) -> None:
-    """Note which chart the release is made from."""
+    """Store in the Secret which chart the release is created from."""
     config = ctx.config
-    data = {"data": encode_secret({PIN: chart})}
+    data = {"data": encode_secret({CHART_KEY: chart})}
     kube_client(ctx).patch(SECRET, secret_name(config), data, config.openwhisk_namespace)
 
 
@@ -83,108 +103,113 @@ class SecretsStep(Step):
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the Secret; when removing ours only, or a namespace of ours without one."""
+        """Return the Secret; for destroy, an owned namespace without a Secret is found too."""
         if active_cluster(ctx) is None:
             return None
         config = ctx.config
-        there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
-        if there is None:
-            left = ctx.owned_only and _own_namespace(ctx) and not _others(ctx)
-            return Found(config.openwhisk_namespace, "namespace") if left else None
+        secret = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+        if secret is None:
+            remains = ctx.owned_only and _owns_namespace(ctx) and not _unowned_contents(ctx)
+            return Found(config.openwhisk_namespace, "namespace") if remains else None
         if ctx.owned_only and not is_owned(ctx):
             return None
-        complete = {"system", "guest", "database"} <= (there.get("data") or {}).keys()
+        complete = {"system", "guest", "database"} <= (secret.get("data") or {}).keys()
         drift = () if complete else (Drift("keys", "incomplete", "three"),)
-        return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available", {}, drift)
+        return Found(_secret_id(config), "available", {}, drift)
 
     def create(self, ctx: Context) -> Found:
-        """Make the namespace and the Secret; of two runs at once the first one's keys stay."""
-        config, door = ctx.config, kube_client(ctx)
+        """Create the namespace and the Secret; of two runs at once the first one's keys stay."""
+        config, client = ctx.config, kube_client(ctx)
         namespace: Json = {
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {"name": config.openwhisk_namespace, "labels": owner_labels(config)},
         }
-        if door.get(NAMESPACE, config.openwhisk_namespace) is None:
-            door.create(NAMESPACE, namespace)
-        keys = generate_secrets()
+        if client.get(NAMESPACE, config.openwhisk_namespace) is None:
+            client.create(NAMESPACE, namespace)
         body: Json = {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "Opaque",
             "metadata": {"name": secret_name(config), "labels": owner_labels(config)},
-            "data": encode_secret(
-                {"system": keys.system, "guest": keys.guest, "database": keys.database}
-            ),
+            "data": _generate_data(),
         }
-        door.create(SECRET, body, config.openwhisk_namespace)
-        return Found(f"{config.openwhisk_namespace}/{secret_name(config)}", "available")
+        client.create(SECRET, body, config.openwhisk_namespace)
+        return Found(_secret_id(config), "available")
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Fill in the keys that are missing; those that are there stay."""
-        config, door = ctx.config, kube_client(ctx)
-        there = door.get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
-        keys = generate_secrets()
-        wanted = {"system": keys.system, "guest": keys.guest, "database": keys.database}
-        data = encode_secret(wanted) | (there.get("data") or {})
-        door.patch(SECRET, secret_name(config), {"data": data}, config.openwhisk_namespace)
+        """Add the keys that are missing; existing keys stay."""
+        config, client = ctx.config, kube_client(ctx)
+        secret = client.get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+        data = _generate_data() | (secret.get("data") or {})
+        client.patch(SECRET, secret_name(config), {"data": data}, config.openwhisk_namespace)
         return Found(found.id, "available")
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the Secret, and the namespace when it is ours and holds nothing of others."""
-        config, door = ctx.config, kube_client(ctx)
-        door.delete(SECRET, secret_name(config), config.openwhisk_namespace)
-        if others := _others(ctx):
-            ctx.note(f"the namespace {config.openwhisk_namespace} stays: {others} is in it")
+        """Delete the Secret, and the namespace when it is owned and holds nothing unowned."""
+        config, client = ctx.config, kube_client(ctx)
+        client.delete(SECRET, secret_name(config), config.openwhisk_namespace)
+        if unowned := _unowned_contents(ctx):
+            ctx.note(f"keeping the namespace {config.openwhisk_namespace}: it contains {unowned}")
             return
-        if _own_namespace(ctx):
-            door.delete(NAMESPACE, config.openwhisk_namespace)
+        if _owns_namespace(ctx):
+            client.delete(NAMESPACE, config.openwhisk_namespace)
         wait_until(
             f"the namespace {config.openwhisk_namespace} is gone",
-            lambda: Pending("what it holds is being deleted") if _own_namespace(ctx) else True,
+            lambda: Pending("its contents are being deleted") if _owns_namespace(ctx) else True,
             clock=ctx.clock,
             deadline=600,
             pause=2,
             note=ctx.note,
-            hint=f"kubectl describe namespace {config.openwhisk_namespace} says what it waits for",
+            hint=f"see its conditions: kubectl describe namespace {config.openwhisk_namespace}",
         )
 
 
-def _others(ctx: Context) -> str:
-    """Name what others keep in the namespace, helm releases and claims of volumes."""
-    config, door = ctx.config, kube_client(ctx)
-    records = door.list(SECRET, config.openwhisk_namespace, labels="owner=helm")
-    releases = {one["metadata"]["labels"].get("name", "") for one in records}
-    listed = door.list(CLAIM, config.openwhisk_namespace)
+def _generate_data() -> dict[str, str]:
+    """Return new keys as the data of the Secret."""
+    keys = generate_secrets()
+    return encode_secret({"system": keys.system, "guest": keys.guest, "database": keys.database})
+
+
+def _secret_id(config: Config) -> str:
+    return f"{config.openwhisk_namespace}/{secret_name(config)}"
+
+
+def _unowned_contents(ctx: Context) -> str:
+    """Name the Helm releases and volume claims in the namespace that are not OpenWhisk's."""
+    config, client = ctx.config, kube_client(ctx)
+    records = client.list(SECRET, config.openwhisk_namespace, labels="owner=helm")
+    releases = {record["metadata"]["labels"].get("name", "") for record in records}
+    listed = client.list(CLAIM, config.openwhisk_namespace)
     claims = [claim for claim in listed if not of_release(claim, config.openwhisk_release)]
     found = [f"release {name}" for name in sorted(releases - {config.openwhisk_release})]
     found += [f"claim {claim['metadata']['name']}" for claim in claims]
     return ", ".join(found)
 
 
-def _own_namespace(ctx: Context) -> bool:
-    """Say whether the namespace is there and this deployment made it."""
-    there = kube_client(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
-    has = there.get("metadata", {}).get("labels") or {}
-    return owner_labels(ctx.config).items() <= has.items()
+def _owns_namespace(ctx: Context) -> bool:
+    """Say whether the namespace exists and this deployment created it."""
+    namespace = kube_client(ctx).get(NAMESPACE, ctx.config.openwhisk_namespace) or {}
+    labels = namespace.get("metadata", {}).get("labels") or {}
+    return owner_labels(ctx.config).items() <= labels.items()
 
 
 def of_release(claim: Mapping[str, Any], release: str) -> bool:
-    """Say whether a claim is a release's: "owdev" must not take the data of "owdev2"."""
+    """Say whether a volume claim is a release's: "owdev" must not delete the data of "owdev2"."""
     metadata = claim["metadata"]
     label = (metadata.get("labels") or {}).get("release")
-    # A StatefulSet names its claims TEMPLATE-RELEASE-… and gives them no label of the chart's.
+    # A StatefulSet names its claims TEMPLATE-RELEASE-… and does not set the chart's label.
     return bool(label == release if label else f"-{release}-" in f"-{metadata['name']}-")
 
 
 def is_owned(ctx: Context) -> bool:
-    """Say whether OpenWhisk in this cluster is the deployment's: the cluster is, or its keys are.
+    """Say whether this deployment owns OpenWhisk: it owns the cluster or the Secret.
 
-    A cluster of somebody else may hold another deployment's OpenWhisk under the same names.
+    A cluster of another owner may run another deployment's OpenWhisk under the same names.
     """
     config = ctx.config
     if tag_of(active_cluster(ctx) or {}, DEPLOYMENT_TAG) == config.deployment_name:
         return True
-    there = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
-    has = there.get("metadata", {}).get("labels") or {}
-    return owner_labels(config).items() <= has.items()
+    secret = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace) or {}
+    labels = secret.get("metadata", {}).get("labels") or {}
+    return owner_labels(config).items() <= labels.items()

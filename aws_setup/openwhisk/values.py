@@ -1,4 +1,4 @@
-"""The Helm values of OpenWhisk: a pure function of the configuration and of what AWS says.
+"""The Helm values of OpenWhisk: a pure function of the configuration and of what AWS reports.
 
 Names and meanings of the values are those of apache/openwhisk-deploy-kube, as changed in the λFS
 branch `aws`.
@@ -23,37 +23,36 @@ from aws_setup.openwhisk.secrets import OpenWhiskSecrets
 
 ELB = "service.beta.kubernetes.io/aws-load-balancer"
 PLACEHOLDER = "openwhisk.example.invalid"
-"""API host until the load balancer's name is known; the second pass puts the name there."""
+"""API host until the load balancer's name is known; the second pass sets the name."""
 
 LEAST_ACTION_MEMORY = 45_000
 """MB: what the chart of λFS allows an action; never made smaller."""
 
-
 HYPERVISOR_SHARE = 0.075
-"""Share of an instance's memory that its operating system does not see, on the safe side.
+"""Share of an instance's memory that its operating system cannot use, estimated conservatively.
 
-Karpenter estimates nodes so before it has one (its setting VM_MEMORY_OVERHEAD_PERCENT).
+The default of Karpenter's setting VM_MEMORY_OVERHEAD_PERCENT.
 """
 
 KUBELET_MIB, POD_MIB, EVICTION_MIB = 255, 11, 100
-"""What EKS's AMIs keep from pods: for the kubelet, for each pod that fits, before eviction.
+"""MiB that EKS's AMIs reserve: for the kubelet, for each possible pod, and as eviction threshold.
 
 https://github.com/awslabs/amazon-eks-ami (nodeadm, kubelet configuration)
 """
 
 INVOKER_MIB = 4_096
-"""For the invoker itself and the pods of the network, proxy and storage add-ons on its node."""
+"""MiB for the invoker and the pods of the network, proxy and storage add-ons on its node."""
 
 STEM_CELLS = 2 * 40_000
-"""MB that the chart of λFS keeps warm on each invoker, where they fit."""
+"""MB of the containers that the chart of λFS keeps warm on each invoker, where they fit."""
 
 
 @dataclass(frozen=True)
 class ValuesInput:
-    """What the values need beside the configuration.
+    """What the values depend on beside the configuration.
 
-    `host` is the load balancer's name, '' before it is known; `user_memory` the MB of an invoker
-    node that its actions may use; `certificate` the ARN that the load balancer shows.
+    `certificate` is the ARN of the load balancer's certificate; `user_memory` the MB of an invoker
+    node that its actions may use; `host` the load balancer's host name, '' while it is not known.
     """
 
     certificate: str
@@ -63,23 +62,23 @@ class ValuesInput:
 
 
 def user_memory(node_mib: int, *, pods: int) -> int:
-    """Return how many MB of an invoker node its actions may use: an estimate on the safe side.
+    """Return how many MB of an invoker node its actions may use, as a conservative estimate.
 
-    Every action is a pod that asks for its memory, so all of them have to fit beside what the
-    hypervisor, the kubelet and the pods of the node itself take.
+    Every action is a pod that requests its memory, so all of them have to fit beside the memory
+    of the hypervisor, the kubelet and the node's other pods.
 
     Args:
         node_mib: the memory of the instance type, in MiB.
-        pods: how many pods the node can hold.
+        pods: how many pods the node can run.
     """
-    seen = int(node_mib * (1 - HYPERVISOR_SHARE))
-    return max(1024, seen - KUBELET_MIB - POD_MIB * pods - EVICTION_MIB - INVOKER_MIB)
+    usable = int(node_mib * (1 - HYPERVISOR_SHARE))
+    return max(1024, usable - KUBELET_MIB - POD_MIB * pods - EVICTION_MIB - INVOKER_MIB)
 
 
 def memory_of(instance_type: Mapping[str, Any]) -> int:
-    """Return the same for an instance type as EC2 describes it.
+    """Return how many MB actions may use on an instance type, as EC2 describes it.
 
-    Each network interface keeps one of its addresses; two pods use the node's own.
+    Each network interface keeps one of its addresses for itself; two pods use the node's address.
     """
     network = instance_type.get("NetworkInfo", {})
     interfaces = int(network.get("MaximumNetworkInterfaces", 8))
@@ -89,7 +88,7 @@ def memory_of(instance_type: Mapping[str, Any]) -> int:
 
 
 def values(config: Config, facts: ValuesInput) -> dict[str, Any]:
-    """Return the values of the release, before the user's own are merged in."""
+    """Return the values of the release, before the user's values are merged in."""
     memory = max(LEAST_ACTION_MEMORY, config.openwhisk_action_memory)
     return {
         "whisk": {
@@ -115,7 +114,7 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
         f"{ELB}-ssl-cert": facts.certificate,
         f"{ELB}-ssl-ports": "https",
         # Any value but "false" makes the load balancer internal. Not null: where a chart does not
-        # have the key, helm passes null on, and Kubernetes then drops every annotation.
+        # have the key, helm keeps null, and Kubernetes then drops every annotation.
         f"{ELB}-internal": "true" if config.openwhisk_internal else "false",
         f"{ELB}-additional-resource-tags": f"{DEPLOYMENT_TAG}={config.deployment_name},"
         f"{STEP_TAG}=openwhisk release,Project=LambdaFS",
@@ -133,38 +132,40 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
 def _invoker(config: Config) -> dict[str, Any]:
     """Return the invoker's values; nodes run containerd, so the Docker factory cannot work."""
     count = config.num_openwhisk_invoker_vms
-    wanted: dict[str, Any] = {
+    invoker: dict[str, Any] = {
         "containerFactory": {"impl": "kubernetes", "kubernetes": {"replicaCount": count}}
     }
     if config.openwhisk_invoker_image_tag:
-        wanted["imageTag"] = config.openwhisk_invoker_image_tag
-    return wanted
+        invoker["imageTag"] = config.openwhisk_invoker_image_tag
+    return invoker
 
 
-def merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both documents merged, as helm merges values: `theirs` goes before `ours`."""
-    merged = dict(ours)
-    for key, value in theirs.items():
-        mine = merged.get(key)
-        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(mine, value) if both else value  # type: ignore[arg-type]
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both documents merged, as helm merges values: `override` overrides `base`."""
+    merged = dict(base)
+    for key, value in override.items():
+        current = merged.get(key)
+        both = isinstance(current, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(current, value) if both else value  # type: ignore[arg-type]
     return merged
 
 
-def changed_keys(has: Mapping[str, Any], wants: Mapping[str, Any], above: str = "") -> list[str]:
+def changed_keys(
+    current: Mapping[str, Any], desired: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
     """Return the dotted names of the values that differ; never the values: some are secret."""
     found = []
-    for key in sorted({*has, *wants}):
-        name, one, other = f"{above}{key}", has.get(key), wants.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += changed_keys(one, other, f"{name}.")
-        elif one != other:
+    for key in sorted({*current, *desired}):
+        name, old, new = f"{prefix}{key}", current.get(key), desired.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changed_keys(old, new, f"{name}.")
+        elif old != new:
             found.append(name)
     return found
 
 
 def user_values(config: Config) -> dict[str, Any]:
-    """Return the user's own values, empty when there is no file.
+    """Return the values of openwhisk_values, empty when the key is not set.
 
     Raises:
         Refused: the file cannot be read, or is not a YAML mapping.
@@ -177,7 +178,7 @@ def user_values(config: Config) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _unusable(path, " ".join(str(error).split())) from error
     if loaded is not None and not isinstance(loaded, dict):
-        raise _unusable(path, "it does not hold keys and values")
+        raise _unusable(path, "it is not a mapping of keys and values")
     return loaded or {}
 
 
@@ -187,7 +188,7 @@ def _unusable(path: Path, why: str) -> Refused:
     )
 
 
-def fingerprint(wanted: Mapping[str, Any], chart: str) -> str:
-    """Return the short text by which a release says from which values and chart it was made."""
-    text = json.dumps([wanted, chart], sort_keys=True, default=str)
+def fingerprint(desired: Mapping[str, Any], chart: str) -> str:
+    """Return the short hash by which a release names the values and chart it was created from."""
+    text = json.dumps([desired, chart], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from aws_setup.aws.context import Context
+from aws_setup.config import Config
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.certificate import (
     expires,
@@ -18,6 +21,7 @@ from aws_setup.openwhisk.certificate import (
     self_signed,
     split_chain,
 )
+from aws_setup.openwhisk.certificate_steps import desired_names, renewal_reasons
 from tests.support.certificates import Key, ec_key, issued, pem
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -32,6 +36,53 @@ def test_a_load_balancers_long_name_is_in_the_names_and_not_in_the_subject() -> 
     assert pair.leaf.subject.rfc4514_string() == "CN=openwhisk"
     assert expires(pair.certificate) == NOW + timedelta(days=90)
     assert pair.leaf.not_valid_before_utc < NOW
+
+
+def test_a_common_name_of_64_characters_is_the_longest() -> None:
+    """X.509, ub-common-name: the reason why a load balancer's name is not the common name."""
+    assert names_of(self_signed("a" * 64, [], days=1, now=NOW).certificate) == {"a" * 64}
+    with pytest.raises(ValueError, match="64"):
+        self_signed("a" * 65, [], days=1, now=NOW)
+
+
+def test_names_hold_wildcards_addresses_and_each_name_once() -> None:
+    names = ["*.example.com", "openwhisk", "::1", "*.example.com"]
+    pair = self_signed("openwhisk", names, days=1, now=NOW)
+    assert names_of(pair.certificate) == {"openwhisk", "*.example.com", "::1"}
+
+
+def test_a_certificate_without_alternative_names_has_no_names() -> None:
+    assert names_of(issued("server", ec_key())) == set()
+
+
+def test_desired_names_are_the_service_and_the_load_balancer_once_it_is_known() -> None:
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem", openwhisk_release="rel")
+    service = "rel-nginx.openwhisk.svc.cluster.local"
+    assert desired_names(config, "") == [service]
+    assert desired_names(config, ELB) == [service, ELB]
+
+
+@pytest.mark.parametrize(
+    ("days", "host", "reasons"),
+    [
+        (365, "", []),
+        (31, "", []),
+        (30, "", ["certificate"]),
+        (365, ELB, ["certificate's names"]),
+        (30, ELB, ["certificate", "certificate's names"]),
+    ],
+)
+def test_a_certificate_is_renewed_30_days_before_its_end_and_for_a_missing_name(
+    days: int, host: str, reasons: list[str]
+) -> None:
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    pair = self_signed("openwhisk", desired_names(config, ""), days=days, now=NOW)
+    clock = SimpleNamespace(today=lambda: NOW)
+    ctx = cast(Context, SimpleNamespace(config=config, clock=clock))
+    assert [drift.what for drift in renewal_reasons(ctx, pair, host)] == reasons
+    users = config.model_copy(update={"openwhisk_tls_cert": "c.pem"})
+    ctx = cast(Context, SimpleNamespace(config=users, clock=clock))
+    assert renewal_reasons(ctx, pair, host) == []
 
 
 def test_the_key_shows_in_no_representation() -> None:
@@ -115,16 +166,16 @@ UNFIT = {
     "chain first": ((AUTHORITY + SERVER, pem(LEAF)), "cert", "certificate 2", "first"),
     "another's chain": ((SERVER + issued("x", ec_key()), pem(LEAF)), "cert", "issuer", "first"),
     "other curve": (self_made(ec_key(ec.SECP521R1())), "key", "P-256", "openwhisk_tls_key"),
-    "other kind": (self_made(ed25519.Ed25519PrivateKey.generate()), "key", "neither RSA", "tls"),
+    "other kind": (self_made(ed25519.Ed25519PrivateKey.generate()), "key", "only RSA", "tls"),
     "DER": (("0\x82\x03", pem(LEAF)), "cert", "-----BEGIN", "openwhisk_tls_cert"),
     "early": (
         (issued("own", LEAF, begins=NOW + timedelta(days=2)), pem(LEAF)),
         "cert",
-        "valid only from",
+        "not valid before",
         "openwhisk_tls_cert",
     ),
 }
-"""Fault -> certificate and key, whose file is named, what is said, what the mend names."""
+"""Fault -> certificate and key, whose file is named, what `why` and `hint` contain."""
 
 
 @pytest.mark.parametrize("fault", UNFIT)

@@ -1,10 +1,11 @@
-"""What blocks OpenWhisk: the first thing in the order of dependence."""
+"""What blocks OpenWhisk: the first object that is not ready, in the order of dependence."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from aws_setup.openwhisk.diagnosis import Blocker, ReleaseStatus, first_blocker, unready_reason
+from aws_setup.openwhisk.readiness import Blocker, ReleaseStatus, first_blocker, unready_reason
 
 
 def pod(name: str, *, phase: str = "Running", waiting: str = "", job: str = "") -> dict[str, Any]:
@@ -25,27 +26,27 @@ def claim(name: str, phase: str) -> dict[str, Any]:
 DONE = job("owdev-install-packages", succeeded=1)
 
 
-def test_a_volume_goes_before_everything() -> None:
-    sight = ReleaseStatus(
+def test_an_unbound_volume_is_reported_first() -> None:
+    status = ReleaseStatus(
         claims=[claim("a", "Bound"), claim("b", "Pending")],
         pods=[pod("owdev-couchdb-0", phase="Pending")],
         jobs=[DONE],
     )
-    assert first_blocker(sight, release="owdev") == Blocker("claim", "b", "volume Pending")
+    assert first_blocker(status, release="owdev") == Blocker("claim", "b", "volume Pending")
 
 
-def test_pods_are_judged_in_the_order_of_dependence() -> None:
+def test_pods_are_reported_in_the_order_of_dependence() -> None:
     broken = [pod(f"owdev-{name}-0", phase="Pending") for name in ("invoker", "kafka", "couchdb")]
     blocked = []
     while broken:
         found = first_blocker(ReleaseStatus(pods=broken, jobs=[DONE]), release="owdev")
         assert found
         blocked.append(found.name)
-        broken = [one for one in broken if one["metadata"]["name"] != found.name]
+        broken = [item for item in broken if item["metadata"]["name"] != found.name]
     assert blocked == ["owdev-couchdb-0", "owdev-kafka-0", "owdev-invoker-0"]
 
 
-def test_a_pod_says_why_in_kubernetes_words() -> None:
+def test_the_reason_of_a_pod_is_what_kubernetes_reports() -> None:
     assert unready_reason(pod("p", waiting="ImagePullBackOff")) == "ImagePullBackOff why"
     assert unready_reason(pod("p", phase="Succeeded")) == ""
     assert unready_reason(pod("p")) == ""
@@ -66,12 +67,12 @@ def test_a_pod_says_why_in_kubernetes_words() -> None:
     assert unready_reason(unplaced) == "Unschedulable 0/3 nodes are available"
 
 
-def test_a_job_that_gave_up_is_hopeless_and_one_that_runs_is_not() -> None:
+def test_a_failed_job_is_failed_and_a_running_one_is_not() -> None:
     failed = [{"type": "Failed", "status": "True", "message": "backoff limit"}]
-    given_up = ReleaseStatus(jobs=[job("owdev-install-packages", conditions=failed)])
-    found = first_blocker(given_up, release="owdev")
+    exhausted = ReleaseStatus(jobs=[job("owdev-install-packages", conditions=failed)])
+    found = first_blocker(exhausted, release="owdev")
     assert found
-    assert found.hopeless
+    assert found.failed
     assert "backoff limit" in found.state
     running = first_blocker(ReleaseStatus(jobs=[job("owdev-install-packages")]), release="owdev")
     assert running == Blocker("job", "owdev-install-packages", "running")
@@ -79,7 +80,7 @@ def test_a_job_that_gave_up_is_hopeless_and_one_that_runs_is_not() -> None:
 
 def test_nothing_is_ready_before_the_charts_last_job_exists() -> None:
     assert first_blocker(ReleaseStatus(), release="owdev") == Blocker(
-        "job", "owdev-install-packages", "not there yet"
+        "job", "owdev-install-packages", "not created yet"
     )
     assert first_blocker(ReleaseStatus(jobs=[DONE]), release="owdev") is None
 
@@ -92,3 +93,25 @@ def test_missing_replicas_block() -> None:
     }
     found = first_blocker(ReleaseStatus(jobs=[DONE], sets=[few]), release="owdev")
     assert found == Blocker("StatefulSet", "owdev-invoker", "2 of 3 ready")
+
+
+def test_jobs_are_reported_before_replicas_and_the_last_job_of_the_chart_last() -> None:
+    few = {"metadata": {"name": "owdev-nginx"}, "spec": {"replicas": 1}, "status": {}}
+    running = [job("owdev-install-packages"), job("owdev-zz-init")]
+    status = ReleaseStatus(jobs=running, deployments=[few], sets=[few])
+    names = []
+    while (found := first_blocker(status, release="owdev")) and found.kind == "job":
+        names.append(found.name)
+        left = [item for item in status.jobs if item["metadata"]["name"] != found.name]
+        status = replace(status, jobs=[*left, job(found.name, succeeded=1)])
+    assert names == ["owdev-zz-init", "owdev-install-packages"]
+    assert found == Blocker("StatefulSet", "owdev-nginx", "0 of 1 ready")
+    found = first_blocker(replace(status, sets=[]), release="owdev")
+    assert found == Blocker("Deployment", "owdev-nginx", "0 of 1 ready")
+
+
+def test_a_running_job_shows_the_reason_of_its_newest_pod() -> None:
+    name = "owdev-install-packages"
+    pods = [pod(f"{name}-1", job=name), pod(f"{name}-2", waiting="ErrImagePull", job=name)]
+    found = first_blocker(ReleaseStatus(jobs=[job(name)], pods=pods), release="owdev")
+    assert found == Blocker("job", name, "running ErrImagePull why")

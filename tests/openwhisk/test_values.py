@@ -11,6 +11,11 @@ from aws_setup.config import Config
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets, generate_secrets
 from aws_setup.openwhisk.values import (
+    EVICTION_MIB,
+    HYPERVISOR_SHARE,
+    INVOKER_MIB,
+    KUBELET_MIB,
+    POD_MIB,
     STEM_CELLS,
     ValuesInput,
     changed_keys,
@@ -122,21 +127,38 @@ def test_the_default_types_hold_what_the_chart_keeps_warm() -> None:
     assert user_memory(2048, pods=11) == 1024
 
 
+@pytest.mark.parametrize("pods", [11, 58, 234])
+def test_user_memory_is_what_hypervisor_kubelet_pods_and_invoker_leave(pods: int) -> None:
+    usable = int(100_000 * (1 - HYPERVISOR_SHARE))
+    reserved = KUBELET_MIB + POD_MIB * pods + EVICTION_MIB + INVOKER_MIB
+    assert user_memory(100_000, pods=pods) == usable - reserved
+    assert user_memory(INVOKER_MIB, pods=pods) == 1024
+
+
+def test_an_instance_type_without_network_data_counts_as_a_large_one() -> None:
+    described = {"MemoryInfo": {"SizeInMiB": 131_072}}
+    assert memory_of(described) == memory_of(instance(128, interfaces=8, addresses=30)) == 114_216
+
+
 def test_values_that_differ_are_named_and_not_shown() -> None:
     has = {"a": {"b": "old secret", "same": 1}, "gone": 1}
     wants = {"a": {"b": "new secret", "same": 1}, "new": {"c": 1}}
     assert changed_keys(has, wants) == ["a.b", "gone", "new"]
     assert changed_keys(wants, wants) == []
+    assert changed_keys({"a": {"b": 1}}, {"a": 1}) == ["a"]
+    assert changed_keys({"a": [1, 2]}, {"a": [2, 1]}) == ["a"]
 
 
-def test_the_users_values_go_before_ours_and_lists_are_replaced() -> None:
-    ours = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
-    assert merge(ours, {"a": {"c": [3]}, "e": None}) == {
+def test_the_users_values_override_the_defaults_and_lists_are_replaced() -> None:
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merge(base, {"a": {"c": [3]}, "e": None}) == {
         "a": {"b": 1, "c": [3]},
         "d": 1,
         "e": None,
     }
-    assert ours == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merge({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
+    assert merge({"a": 2}, {"a": {"b": 1}}) == {"a": {"b": 1}}
 
 
 @pytest.mark.parametrize("text", ["- a list", "{unclosed", "text"])

@@ -32,7 +32,7 @@ def zoo(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Lab]:
-    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    monkeypatch.setattr("aws_setup.openwhisk.upgrade.OTHER_RUN", 0.2)
     with lab(cloud, tmp_path / "laptop", monkeypatch, helm=request.param) as made:
         yield made
 
@@ -68,7 +68,7 @@ def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
     assert release_of(zoo)["status"] == "pending-install"
     keys = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
     zoo.run("configure")
-    assert "the release is pending-install: an earlier helm was cut short, clearing it" in zoo.said
+    assert "found an interrupted helm operation (pending-install); cleaning up" in zoo.said
     assert release_of(zoo)["status"] == "deployed"
     now = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
     assert {name: now[name] for name in keys} == keys
@@ -81,7 +81,7 @@ def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
         zoo.run("configure", code=1)
     assert release_of(zoo)["status"] == "pending-upgrade"
     zoo.run("configure")
-    assert "the release is pending-upgrade: an earlier helm was cut short, clearing it" in zoo.said
+    assert "found an interrupted helm operation (pending-upgrade); cleaning up" in zoo.said
     assert release_of(zoo)["status"] == "deployed"
     job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
@@ -115,7 +115,7 @@ def test_a_release_that_was_half_uninstalled_is_made_anew_by_configure(
         zoo.run("destroy", code=3)
     assert release_of(zoo)["status"] == "uninstalling"
     zoo.run("configure")
-    assert "the release is uninstalling: an earlier helm was cut short" in zoo.said
+    assert "found an interrupted helm operation (uninstalling)" in zoo.said
     assert release_of(zoo)["status"] == "deployed"
 
 
@@ -161,7 +161,7 @@ def without_helm(zoo: Lab) -> None:
     """Destroy without helm, and check that nothing is left."""
     (zoo.folder / "bin" / "helm").unlink()
     assert zoo.run("destroy")["leftovers"] == []
-    assert "helm is missing: removing one by one what it made" in zoo.said
+    assert "helm is missing: deleting the release's objects one by one" in zoo.said
     gone(zoo)
 
 
@@ -178,8 +178,8 @@ def test_a_run_that_is_killed_leaves_its_helm_to_end_and_the_next_run_waits_for_
             slow_helm(zoo, patch, process)
             assert process.wait(timeout=120) == -signal.SIGKILL
             zoo.run("configure")
-        assert "pending-install: waiting whether another run ends it" in zoo.said
-        assert "clearing it" not in zoo.said
+        assert "pending-install: waiting for another run to end" in zoo.said
+        assert "cleaning up" not in zoo.said
         assert release_of(zoo)["status"] == "deployed"
         assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 

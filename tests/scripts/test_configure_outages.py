@@ -61,12 +61,12 @@ def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> No
     down = {"fault": "down", "seconds": 1.0, "verb": "create", "resource": "services"}
     zoo.api.faults.add(down | {"agent": "Helm*"})
     zoo.run("configure")
-    assert "helm lost the cluster's API server" in zoo.said
+    assert "helm lost the connection to the API server" in zoo.said
     zoo.api.faults.clear()
     assert release_of(zoo)["status"] == "deployed"
     zoo.api.faults.add(down | {"agent": "Helm*", "verb": "delete", "resource": "deployments"})
     assert zoo.run("destroy")["leftovers"] == []
-    assert "helm lost the cluster's API server" in zoo.said
+    assert "helm lost the connection to the API server" in zoo.said
     assert zoo.api.state.get("namespaces", "openwhisk") is None
 
 
@@ -151,7 +151,7 @@ def test_a_session_that_ends_is_named_and_the_next_run_goes_on(
     assert whys == {"your AWS session has expired"}, told["problems"]
     assert {problem["hint"].split(" (")[0] for problem in told["problems"]} == {"log in again"}
     cloud.settings.credentials = "valid"
-    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    monkeypatch.setattr("aws_setup.openwhisk.upgrade.OTHER_RUN", 0.2)
     zoo.run("configure")
     assert release_of(zoo)["status"] == "deployed"
 

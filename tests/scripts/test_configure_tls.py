@@ -104,7 +104,7 @@ def test_a_certificate_in_acm_is_used_and_never_touched(
         assert in_iam() == []
         assert "BEGIN CERTIFICATE" in in_cluster(zoo)["tls.crt"]
         state = steps_of(zoo.run("status"))["server certificate"]["state"]
-        assert state.startswith("given, ")
+        assert state.startswith("existing, ")
         assert state.endswith(" days left")
         assert unsettled(zoo) == {}
         zoo.run("destroy")
@@ -116,11 +116,11 @@ def test_a_certificate_in_aws_that_cannot_serve_is_refused(zoo: Lab) -> None:
     mine = client("iam").upload_server_certificate(**body)["ServerCertificateMetadata"]["Arn"]
     old = imported("us-east-1", begins=NOW - timedelta(days=100), days=50)
     refused = {
-        imported("eu-west-1"): "a certificate of eu-west-1",
-        "arn:aws:acm:us-east-1:123456789012:certificate/nowhere": "AWS knows no",
-        "arn:aws:iam::123456789012:server-certificate/nobody": "AWS knows no",
+        imported("eu-west-1"): "it is in eu-west-1",
+        "arn:aws:acm:us-east-1:123456789012:certificate/nowhere": "does not exist",
+        "arn:aws:iam::123456789012:server-certificate/nobody": "does not exist",
         "arn:aws:iam::210987654321:server-certificate/mine": "account 210987654321",
-        mine.replace("/mine", "/below/mine"): f"IAM has {mine}",
+        mine.replace("/mine", "/below/mine"): f"its ARN in IAM is {mine}",
         old: "it expired on",
     }
     before = len(zoo.cloud.calls.writes())
@@ -144,20 +144,20 @@ def test_an_internal_load_balancer_is_said_to_be_so_with_the_way_to_it(zoo: Lab)
     assert balancer["Scheme"] == "internal"
     port = zoo.config["openwhisk_api_port"]
     assert f"internal-{balancer['LoadBalancerName']}" in said
-    assert "Only the VPC reaches it" in said
+    assert "The load balancer is internal. SSH tunnel: ssh -N" in said
     host = steps_of(zoo.run("status"))["openwhisk address"]["id"]
     assert f"-L 8443:{host}:{port} ubuntu@<address of a machine in the VPC>" in said
     assert "--tunnel cluster" in said
     told = steps_of(zoo.run("status"))
     assert told["openwhisk address"]["state"] == "internal"
-    assert told["openwhisk api"]["state"] == "internal: not probed from here"
+    assert told["openwhisk api"]["state"] == "internal: not probed"
     assert unsettled(zoo) == {}
 
     zoo.save(openwhisk_internal=None)
     said = aloud(zoo, "configure")
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     assert balancer["Scheme"] == "internet-facing"
-    assert "Only the VPC" not in said
+    assert "The load balancer is internal" not in said
     assert "2 healthy invokers" in said
     assert unsettled(zoo) == {}
     assert zoo.run("destroy")["leftovers"] == []

@@ -88,8 +88,8 @@ def test_a_chart_from_git_stays_at_its_commit_until_its_update_is_asked_for(
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
     zoo.save(openwhisk_invoker_image_tag="other")
     zoo.run("configure")
-    assert f"has moved on to {second[:10]}" in zoo.said
-    assert f"stays at {first[:10]}" in zoo.said
+    assert f"aws is now at {second[:10]}" in zoo.said
+    assert f"the release stays at {first[:10]}" in zoo.said
     assert "--update-chart" in zoo.said
     assert image(zoo).endswith("part:1")
 

@@ -1,0 +1,92 @@
+"""Removes OpenWhisk's release and what would outlive it: load balancer, volume claims, volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_setup.aws.context import Context
+from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.errors import Refused
+from aws_setup.infrastructure.load_balancers import load_balancers
+from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.objects import CLAIM, SERVICE, VOLUME
+from aws_setup.openwhisk import release_records
+from aws_setup.openwhisk.certificate_steps import nginx_secret
+from aws_setup.openwhisk.helm import find_helm
+from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
+from aws_setup.openwhisk.secrets import of_release
+
+
+def has_records(ctx: Context) -> bool:
+    """Say whether helm's records of the release exist; this works without helm."""
+    config = ctx.config
+    return bool(
+        release_records.records_of(
+            kube_client(ctx), config.openwhisk_release, config.openwhisk_namespace
+        )
+    )
+
+
+def uninstall(ctx: Context) -> None:
+    """Uninstall the release; without helm, delete what its records name."""
+    config = ctx.config
+    try:
+        find_helm()
+    except Refused as missing:
+        ctx.note(f"{missing.problems[0].what}: deleting the release's objects one by one")
+        release_records.remove(
+            kube_client(ctx), config.openwhisk_release, config.openwhisk_namespace
+        )
+        return
+    retry_when_unreachable(ctx, lambda _: helm_of(ctx).uninstall())
+
+
+def delete_service(ctx: Context, host: str) -> None:
+    """Delete nginx's Service, and return when its load balancer is gone too.
+
+    Args:
+        ctx: the step's context.
+        host: the load balancer's host name, '' when it has none.
+    """
+    client, config = kube_client(ctx), ctx.config
+    client.delete(SERVICE, nginx_secret(config), config.openwhisk_namespace)
+
+    def gone() -> bool | Pending:
+        if client.get(SERVICE, nginx_secret(config), config.openwhisk_namespace):
+            return Pending("Kubernetes is deleting the load balancer")
+        # The first label of an ELB's host name is its name and an id.
+        names = _load_balancer_names(ctx)
+        left = [name for name in names if host and host.startswith(name)]
+        left += [name for name in names if host.startswith(f"internal-{name}")]
+        return Pending(f"load balancer {left[0]} is being deleted") if left else True
+
+    what = "the load balancer is deleted"
+    wait_until(what, gone, clock=ctx.clock, deadline=600, pause=4, note=ctx.note)
+
+
+def _load_balancer_names(ctx: Context) -> list[str]:
+    cluster = active_cluster(ctx) or {}
+    return load_balancers(ctx, str(cluster.get("resourcesVpcConfig", {}).get("vpcId", "")))
+
+
+def release_claims(ctx: Context) -> list[Any]:
+    """Return the release's volume claims: by its label, or by the name that a set gives them."""
+    listed = kube_client(ctx).list(CLAIM, ctx.config.openwhisk_namespace)
+    return [claim for claim in listed if of_release(claim, ctx.config.openwhisk_release)]
+
+
+def delete_claims(ctx: Context) -> None:
+    """Delete the volume claims, and return when their volumes are gone: they cost money."""
+    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+    claims = release_claims(ctx)
+    volumes = [str(claim.get("spec", {}).get("volumeName") or "") for claim in claims]
+    for claim in claims:
+        client.delete(CLAIM, claim["metadata"]["name"], namespace)
+
+    def gone() -> bool | Pending:
+        left = len(release_claims(ctx))
+        left += sum(1 for volume in volumes if volume and client.get(VOLUME, volume))
+        return Pending(f"{left} volumes and claims are being deleted") if left else True
+
+    what = "OpenWhisk's volumes are deleted"
+    wait_until(what, gone, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)

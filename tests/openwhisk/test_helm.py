@@ -1,0 +1,243 @@
+"""helm without helm: its output as data, its errors, its versions, and when it is retried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from aws_setup.aws.context import Context
+from aws_setup.errors import Refused, SetupError
+from aws_setup.openwhisk import helm, helm_connection
+from aws_setup.openwhisk.helm import (
+    Helm,
+    ProgramFailed,
+    Release,
+    find_helm,
+    jobs_that_change,
+    parse_documents,
+    parse_status,
+)
+from aws_setup.openwhisk.helm_connection import retry_when_unreachable
+from tests.support.openwhisk import QuickClock
+
+STATUS_3 = """{"name":"owdev","info":{"first_deployed":"2026-11-23T12:00:00Z","deleted":"",
+"description":"lambda-fs 0123","status":"deployed","notes":"..."},"manifest":"","version":2,
+"namespace":"openwhisk"}"""
+STATUS_4 = """{"name":"owdev","info":{"description":"lambda-fs 0123","status":"pending-upgrade"},
+"apply_method":"ssa","config":{"a":1},"version":3}"""
+
+
+def failure(output: str) -> ProgramFailed:
+    return ProgramFailed("helm upgrade failed", output, "", output=output)
+
+
+@dataclass
+class FakeRun:
+    """Stands in for `helm.run`: records the commands; answers, or raises the errors in turn."""
+
+    answers: list[str | Exception] = field(default_factory=list)
+    commands: list[list[str]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, command: Sequence[str], **_: Any) -> str:
+        self.commands.append(list(command))
+        for flag in ("--values", "--kubeconfig"):
+            if flag in command:
+                path = Path(command[list(command).index(flag) + 1])
+                self.files[flag] = path.read_text(encoding="utf-8")
+                self.files["mode"] = oct(path.stat().st_mode & 0o777)
+        answer = self.answers.pop(0) if self.answers else ""
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    run = FakeRun()
+    monkeypatch.setattr(helm, "run", run)
+    return run
+
+
+OWDEV = Helm("/bin/helm", "owdev", "openwhisk", kubeconfig=lambda: "kind: Config\n")
+
+
+def test_status_is_read_from_helm_3_and_4() -> None:
+    assert parse_status(STATUS_3) == Release("deployed", 2, "lambda-fs 0123")
+    assert parse_status(STATUS_4) == Release("pending-upgrade", 3, "lambda-fs 0123")
+    assert parse_status("{}") == Release("", 0, "")
+
+
+def test_a_missing_release_is_none_and_another_error_is_raised(fake: FakeRun) -> None:
+    fake.answers = [failure("Error: release: not found"), failure("Error: Unauthorized"), STATUS_3]
+    assert OWDEV.status() is None
+    with pytest.raises(ProgramFailed):
+        OWDEV.status()
+    assert OWDEV.status() == Release("deployed", 2, "lambda-fs 0123")
+
+
+def test_uninstalling_a_missing_release_is_fine(fake: FakeRun) -> None:
+    fake.answers = [failure("Error: uninstall: Release not loaded: owdev: release: not found")]
+    OWDEV.uninstall()
+    fake.answers = [failure("Error: failed to delete release: owdev")]
+    with pytest.raises(ProgramFailed):
+        OWDEV.uninstall()
+
+
+def test_values_are_passed_in_a_private_file_that_is_deleted_afterwards(fake: FakeRun) -> None:
+    OWDEV.upgrade(Path("chart"), {"auth": "secret"}, description="lambda-fs 0123")
+    (command,) = fake.commands
+    assert command[1:5] == ["upgrade", "owdev", "chart", "--install"]
+    assert command[command.index("--namespace") + 1] == "openwhisk"
+    assert command[command.index("--description") + 1] == "lambda-fs 0123"
+    assert not any("secret" in word for word in command)
+    assert yaml.safe_load(fake.files["--values"]) == {"auth": "secret"}
+    assert fake.files["--kubeconfig"] == "kind: Config\n"
+    assert fake.files["mode"] == "0o600"
+    assert not Path(command[command.index("--values") + 1]).exists()
+    assert not Path(command[command.index("--kubeconfig") + 1]).exists()
+
+
+def test_conflicts_with_edits_by_hand_are_overwritten_and_other_errors_are_not(
+    fake: FakeRun,
+) -> None:
+    fake.answers = [failure("Error: Apply failed with 1 conflict: .data.user_memory"), ""]
+    OWDEV.rollback()
+    assert ["--force-conflicts" in command for command in fake.commands] == [False, True]
+    fake.answers = [failure("Error: field is immutable")]
+    with pytest.raises(ProgramFailed):
+        OWDEV.rollback()
+    assert len(fake.commands) == 3
+
+
+def test_values_without_any_are_empty_and_a_revision_is_named(fake: FakeRun) -> None:
+    fake.answers = ["null", '{"a": 1}', "kind: Job\n---\n---\nkind: Service\n"]
+    assert OWDEV.values() == {}
+    assert OWDEV.values() == {"a": 1}
+    assert [item["kind"] for item in OWDEV.manifest(3)] == ["Job", "Service"]
+    assert fake.commands[-1][fake.commands[-1].index("--revision") + 1] == "3"
+    assert parse_documents("# only a comment\n---\n") == []
+
+
+def job(name: str, image: str) -> dict[str, Any]:
+    return {"kind": "Job", "metadata": {"name": name}, "spec": {"template": {"image": image}}}
+
+
+def test_only_jobs_in_both_revisions_with_another_template_change() -> None:
+    service = {"kind": "Service", "metadata": {"name": "changed"}, "spec": {}}
+    before = [job("same", "1"), job("changed", "1"), job("old", "1"), service]
+    after = [job("same", "1"), job("changed", "2"), job("new", "1"), service]
+    assert jobs_that_change(before, after) == ["changed"]
+    assert jobs_that_change([], after) == []
+
+
+@pytest.mark.parametrize("version", ["v3.8.0", "v3.17.3", "v4.0.0", "v4.3.1+g1a2b"])
+def test_supported_versions(fake: FakeRun, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    fake.answers = [version]
+    assert find_helm() == "/bin/helm"
+
+
+@pytest.mark.parametrize("version", ["v3.7.9", "v2.17.0", "no version\n"])
+def test_an_old_helm_is_refused_with_its_version(
+    fake: FakeRun, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    fake.answers = [version]
+    with pytest.raises(Refused) as caught:
+        find_helm()
+    assert version.strip() in caught.value.problems[0].why
+
+
+def test_the_failure_of_a_program_names_signal_output_or_exit_code() -> None:
+    for script, why in (
+        ("kill -9 $$", "killed by signal 9"),
+        ("echo '  no \n such  thing' >&2; exit 3", "no such thing"),
+        ("exit 3", "exit code 3"),
+    ):
+        with pytest.raises(ProgramFailed) as caught:
+            helm.run(["sh", "-c", script])
+        assert why in caught.value.problems[0].why
+    with pytest.raises(SetupError) as missing:
+        helm.run(["/no/such/program"])
+    assert missing.value.problems[0].what == "cannot start /no/such/program"
+    assert helm.run(["sh", "-c", "echo $A"], environ={"A": "b"}) == "b\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "unreachable"),
+    [
+        ("Error: Kubernetes cluster unreachable: Get https://x/version: net/http", True),
+        ("Error: query: failed to query with labels: dial tcp: connection refused", True),
+        ('Get "https://x/api": EOF', True),
+        ("etcdserver: request timed out", True),
+        ("the server has asked for the client to provide credentials", True),
+        ("Error: UPGRADE FAILED: field is immutable", False),
+        ("Error: release: not found", False),
+    ],
+)
+def test_which_failures_mean_that_the_api_server_is_unreachable(
+    output: str, unreachable: bool
+) -> None:
+    assert failure(output).unreachable is unreachable
+
+
+@dataclass
+class Attempted:
+    """What one call of retry_when_unreachable did."""
+
+    clock: QuickClock = field(default_factory=QuickClock)
+    retried: list[bool] = field(default_factory=list)
+    requests: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> str:
+        """Call it with an operation that raises the errors in turn and then returns 'done'."""
+        pending = list(errors)
+
+        def act(retried: bool) -> str:
+            self.retried.append(retried)
+            if pending:
+                raise pending.pop(0)
+            return "done"
+
+        def get(*_: Any) -> None:
+            self.requests += 1
+
+        client: Callable[[Any], Any] = lambda _: SimpleNamespace(get=get)  # noqa: E731
+        monkeypatch.setattr(helm_connection, "kube_client", client)
+        config = SimpleNamespace(openwhisk_namespace="openwhisk")
+        ctx = SimpleNamespace(clock=self.clock, note=self.notes.append, config=config)
+        return retry_when_unreachable(cast(Context, ctx), act)
+
+
+def test_an_unreachable_api_server_is_waited_for_between_five_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempted = Attempted()
+    assert attempted.run(monkeypatch, *[failure("cluster unreachable")] * 4) == "done"
+    assert attempted.retried == [False, True, True, True, True]
+    assert attempted.clock.pauses == [2.0, 4.0, 6.0, 8.0]
+    assert attempted.requests == len(attempted.notes) == 4
+
+
+def test_the_fifth_failure_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempted = Attempted()
+    with pytest.raises(ProgramFailed):
+        attempted.run(monkeypatch, *[failure("i/o timeout")] * 9)
+    assert len(attempted.retried) == 5
+    assert attempted.requests == 4
+
+
+def test_another_failure_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempted = Attempted()
+    with pytest.raises(ProgramFailed):
+        attempted.run(monkeypatch, failure("field is immutable"))
+    assert attempted.clock.pauses == []
+    assert attempted.requests == 0
