@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the EKS cluster ready and puts OpenWhisk on it: nodes, storage, access, Helm release."""
+"""Configures the EKS cluster and installs OpenWhisk: nodes, storage, access, Helm release."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from aws_setup.tables import cluster_steps, cluster_teardown_steps
 SCRIPT = Script(
     name="configure_eks_cluster.py",
     verbs=("configure", "plan", "status", "destroy"),
-    help="""Make the EKS cluster ready and put OpenWhisk on it, show it, or remove it.
+    help="""Configure the EKS cluster and install OpenWhisk, show its status, or remove it.
 
     \b
-    configure  make and change what is missing, after showing it with its price (the default)
+    configure  create and update what is missing, after showing it with its price (the default)
     plan       show exactly what configure would do
-    status     show nodes, add-ons, OpenWhisk, its certificate, and what is not well
-    destroy    remove OpenWhisk, its volumes and load balancer, the nodes; the cluster stays
+    status     show nodes, add-ons, OpenWhisk, its certificate, and what is not ready
+    destroy    delete OpenWhisk, its volumes and load balancer, and the nodes; keep the cluster
     """,
     table=cluster_steps,
     removal=cluster_teardown_steps,
@@ -31,7 +31,7 @@ SCRIPT = Script(
     whole=False,
     flags=(
         ConfigOption(
-            "--skip-storage-probe", "storage_probe", False, "Do not prove that volumes work."
+            "--skip-storage-probe", "storage_probe", False, "Do not test that volumes work."
         ),
         ConfigOption(
             "--kubeconfig",
@@ -44,7 +44,7 @@ SCRIPT = Script(
             "--set-context", "set_kube_context", True, "Make it kubectl's current context."
         ),
         ConfigOption(
-            "--update-chart", "update_openwhisk_chart", True, "Take the chart's newest commit."
+            "--update-chart", "update_openwhisk_chart", True, "Use the newest commit of the chart."
         ),
         ConfigOption("--write-wskprops", "write_wskprops", True, "Also write ~/.wskprops for wsk."),
     ),

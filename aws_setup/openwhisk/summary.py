@@ -1,4 +1,4 @@
-"""The last words of a successful run: the API host, how to reach it, and the next command."""
+"""The last lines of a successful run: the API host, how to reach it, and the next command."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from aws_setup.aws.tags import STEP_TAG
 from aws_setup.engine.step import Found
 
 CLIENT = "lambda-fs client"
-"""The step of the VM that stands in the VPC and has a public address."""
+"""Step of the VM that is in the VPC and has a public address."""
 
 LOCAL_PORT = 8443
+"""Port on this computer for the SSH tunnel."""
 
 
 def summary_lines(ctx: Context) -> list[str]:
     """Return the lines that end a successful run."""
     api, file = ctx.found.get("openwhisk api"), ctx.found.get("hand-over file")
     internal = ctx.config.openwhisk_internal
-    said = [f"OpenWhisk: {api.id} ({api.state})"] if api else []
+    lines = [f"OpenWhisk: {api.id} ({api.state})"] if api else []
     if api and internal:
-        said.append(f"Only the VPC reaches it. A tunnel: {tunnel(ctx, api)}")
-        said.append(f"Then it answers at {_scheme(api)}://localhost:{LOCAL_PORT}")
+        local = f"{_scheme(api)}://localhost:{LOCAL_PORT}"
+        lines.append(f"The load balancer is internal. SSH tunnel: {tunnel_command(ctx)}")
+        lines.append(f"With the tunnel OpenWhisk answers at {local}")
     if file:
-        said.append(f"Its key is in {file.id} (for wsk: WSK_CONFIG_FILE={shlex.quote(file.id)})")
-    through = " --tunnel cluster" if internal else ""
-    return [*said, f"Next: python whisk_helper.py --create{through}"]
+        lines.append(f"Its key is in {file.id} (for wsk: WSK_CONFIG_FILE={shlex.quote(file.id)})")
+    option = " --tunnel cluster" if internal else ""
+    return [*lines, f"Next: python whisk_helper.py --create{option}"]
 
 
-def tunnel(ctx: Context, api: Found) -> str:
-    """Return the ssh command that leads a local port to an internal load balancer."""
+def tunnel_command(ctx: Context) -> str:
+    """Return the ssh command that forwards a local port to an internal load balancer."""
     host, port = ctx.of("openwhisk address").id, ctx.config.openwhisk_api_port
     key = shlex.quote(str(ctx.config.ssh_key_path))
-    return f"ssh -N -i {key} -L {LOCAL_PORT}:{host}:{port} ubuntu@{_client(ctx)}"
+    return f"ssh -N -i {key} -L {LOCAL_PORT}:{host}:{port} ubuntu@{_client_address(ctx)}"
 
 
-def _client(ctx: Context) -> str:
-    """Return the public address of the client VM, in words where there is none."""
+def _client_address(ctx: Context) -> str:
+    """Return the public address of the client VM, a placeholder where there is none."""
     for instance in ctx.inventory.all("instances"):
         if tag_of(instance, STEP_TAG) == CLIENT and instance.get("PublicIpAddress"):
             return str(instance["PublicIpAddress"])
