@@ -1,4 +1,4 @@
-"""The certificate: names, lifetime, renewal, and the user's own."""
+"""The certificate: names, lifetime, renewal, and the user's certificate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ELB = "a" * 32 + "-1234567890.ap-southeast-1.elb.amazonaws.com"
 
 
-def test_a_load_balancers_long_name_is_in_the_names_and_not_in_the_subject() -> None:
+def test_a_load_balancers_long_name_is_an_alternative_name_and_not_the_subject() -> None:
     """Over 64 characters do not fit a common name: the failure of the original gen-certs job."""
     assert len("*." + ELB) > 64
     pair = self_signed("openwhisk", [ELB, "10.0.0.1"], days=90, now=NOW)
@@ -85,13 +85,13 @@ def test_a_certificate_is_renewed_30_days_before_its_end_and_for_a_missing_name(
     assert renewal_reasons(ctx, pair, host) == []
 
 
-def test_the_key_shows_in_no_representation() -> None:
+def test_the_key_is_not_in_the_representation() -> None:
     pair = self_signed("openwhisk", [], days=90, now=NOW)
     assert "PRIVATE" in pair.key
     assert "PRIVATE" not in repr(pair)
 
 
-def test_a_chain_is_split_as_iam_wants_it() -> None:
+def test_a_chain_is_split_as_iam_expects_it() -> None:
     one, two = (self_signed(name, [], days=90, now=NOW) for name in ("leaf", "issuer"))
     body, chain = split_chain(one.certificate + two.certificate)
     assert (body, chain) == (one.certificate, two.certificate)
@@ -105,13 +105,13 @@ def write(folder: Path, certificate: str, key: str) -> tuple[Path, Path]:
     return both
 
 
-def test_the_users_own_pair_is_taken(tmp_path: Path) -> None:
+def test_the_users_pair_is_accepted(tmp_path: Path) -> None:
     pair = self_signed("mine", [], days=90, now=NOW)
     assert load_user_pair(*write(tmp_path, pair.certificate, pair.key), now=NOW) == pair
 
 
 @pytest.mark.parametrize("fault", ["no certificate", "no key", "another key", "expired", "missing"])
-def test_a_pair_that_cannot_serve_is_refused_by_its_key_of_the_configuration(
+def test_the_refusal_of_an_unusable_pair_names_the_configuration_key(
     tmp_path: Path, fault: str
 ) -> None:
     pair = self_signed("mine", [], days=90, now=NOW)
@@ -137,7 +137,7 @@ AUTHORITY = issued("authority", ROOT, begins=BEGINS)
 SERVER = issued("server", LEAF, by=("authority", ROOT), begins=BEGINS)
 
 
-def test_an_ec_pair_with_its_chain_is_taken_and_its_key_is_plain(tmp_path: Path) -> None:
+def test_an_ec_pair_with_its_chain_is_accepted_and_its_key_normalised(tmp_path: Path) -> None:
     pair = load_user_pair(*write(tmp_path, "a remark\n" + SERVER + AUTHORITY, pem(LEAF)), now=NOW)
     assert split_chain(pair.certificate) == (SERVER, AUTHORITY)
     assert pair.key.startswith("-----BEGIN EC PRIVATE KEY-----")
@@ -145,8 +145,8 @@ def test_an_ec_pair_with_its_chain_is_taken_and_its_key_is_plain(tmp_path: Path)
     assert key.public_key() == LEAF.public_key()
 
 
-def test_a_key_as_openssl_writes_it_with_its_parameters_is_taken(tmp_path: Path) -> None:
-    """`openssl ecparam -genkey` puts a block before the key that IAM does not want."""
+def test_a_key_with_openssls_parameters_is_accepted(tmp_path: Path) -> None:
+    """`openssl ecparam -genkey` writes a block before the key, which IAM does not accept."""
     parameters = "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n"
     plain = LEAF.private_bytes(
         serialization.Encoding.PEM,
@@ -161,7 +161,7 @@ def self_made(key: Key, **more: Any) -> tuple[str, str]:
     return issued("own", key, begins=BEGINS, **more), pem(key)
 
 
-UNFIT = {
+UNUSABLE = {
     "encrypted": ((SERVER, pem(LEAF, secret=b"s3cret")), "key", "encrypted", "openssl pkey"),
     "chain first": ((AUTHORITY + SERVER, pem(LEAF)), "cert", "certificate 2", "first"),
     "another's chain": ((SERVER + issued("x", ec_key()), pem(LEAF)), "cert", "issuer", "first"),
@@ -178,11 +178,11 @@ UNFIT = {
 """Fault -> certificate and key, whose file is named, what `why` and `hint` contain."""
 
 
-@pytest.mark.parametrize("fault", UNFIT)
+@pytest.mark.parametrize("fault", UNUSABLE)
 def test_a_pair_that_aws_would_refuse_is_refused_with_its_reason(
     tmp_path: Path, fault: str
 ) -> None:
-    both, wrong, why, hint = UNFIT[fault]
+    both, wrong, why, hint = UNUSABLE[fault]
     with pytest.raises(Refused) as caught:
         load_user_pair(*write(tmp_path, *both), now=NOW)
     problem = caught.value.problems[0]

@@ -1,4 +1,4 @@
-"""Where OpenWhisk's chart comes from: a folder, or a git repository pinned by commit."""
+"""OpenWhisk's chart: a local folder, or a git repository pinned by commit."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.chart import cache, chart_of, check_source, newer
 
-NOBODY = {
-    **{f"GIT_{who}_NAME": "n" for who in ("AUTHOR", "COMMITTER")},
-    **{f"GIT_{who}_EMAIL": "n@example.com" for who in ("AUTHOR", "COMMITTER")},
+GIT_IDENTITY = {
+    **{f"GIT_{role}_NAME": "n" for role in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{role}_EMAIL": "n@example.com" for role in ("AUTHOR", "COMMITTER")},
 }
 
 
 @dataclass
 class Repository:
-    """A git repository on this computer, reached as one on the network is."""
+    """A local git repository with a URL, as a remote one has."""
 
     path: Path
 
@@ -33,7 +33,7 @@ class Repository:
     def git(self, *words: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(self.path), *words],
-            env={**os.environ, **NOBODY},
+            env={**os.environ, **GIT_IDENTITY},
             check=True,
             capture_output=True,
             text=True,
@@ -51,7 +51,7 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def config(self, **keys: Any) -> Config:
-        """Return a configuration whose chart comes from here."""
+        """Return a configuration whose chart is in this repository."""
         return config(**{"openwhisk_chart": self.url, **keys})
 
 
@@ -62,10 +62,10 @@ def config(**keys: Any) -> Config:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = Repository(tmp_path / "charts")
-    made.path.mkdir()
-    made.git("init", "--quiet", "--initial-branch", "aws")
-    return made
+    result = Repository(tmp_path / "charts")
+    result.path.mkdir()
+    result.git("init", "--quiet", "--initial-branch", "aws")
+    return result
 
 
 def text_of(chart: Any) -> str:
@@ -81,7 +81,7 @@ def test_a_branch_is_fetched_once_and_pinned_by_its_commit(repository: Repositor
     assert [path for path in cache().iterdir() if path.name.startswith(".fetch")] == []
 
 
-def test_a_moved_branch_changes_nothing_until_it_is_asked_for(repository: Repository) -> None:
+def test_the_chart_stays_pinned_until_its_update_is_requested(repository: Repository) -> None:
     first = repository.commit("1.0.0")
     pin = chart_of(repository.config()).pin
     assert newer(repository.config(), pin) == ""
@@ -90,10 +90,10 @@ def test_a_moved_branch_changes_nothing_until_it_is_asked_for(repository: Reposi
     assert kept.pin.endswith(first)
     assert "1.0.0" in text_of(kept)
     assert newer(repository.config(), pin) == second
-    asked = repository.config(update_openwhisk_chart=True)
-    taken = chart_of(asked, pinned=pin)
-    assert taken.pin.endswith(second)
-    assert "2.0.0" in text_of(taken)
+    updating = repository.config(update_openwhisk_chart=True)
+    updated = chart_of(updating, pinned=pin)
+    assert updated.pin.endswith(second)
+    assert "2.0.0" in text_of(updated)
 
 
 def test_another_ref_or_repository_unpins(repository: Repository) -> None:
@@ -105,14 +105,14 @@ def test_another_ref_or_repository_unpins(repository: Repository) -> None:
     assert chart_of(repository.config(openwhisk_chart_ref=first), pinned=pin).pin.endswith(first)
 
 
-def test_a_branch_is_not_taken_for_another_that_ends_like_it(repository: Repository) -> None:
-    ours = repository.commit("1.0.0")
+def test_a_branch_is_not_confused_with_another_of_the_same_ending(repository: Repository) -> None:
+    commit = repository.commit("1.0.0")
     repository.git("checkout", "--quiet", "-b", "zz/aws")
     repository.commit("9.0.0")
-    assert chart_of(repository.config()).pin.endswith(ours)
+    assert chart_of(repository.config()).pin.endswith(commit)
 
 
-def test_a_tag_means_the_commit_that_it_names(repository: Repository) -> None:
+def test_an_annotated_tag_is_resolved_to_its_commit(repository: Repository) -> None:
     commit = repository.commit("1.0.0")
     repository.git("tag", "--annotate", "v1", "--message", "v1")
     repository.commit("2.0.0")
@@ -138,15 +138,15 @@ def test_a_commit_that_does_not_exist_leaves_nothing_in_the_cache(repository: Re
     assert list(cache().iterdir()) == []
 
 
-def test_without_the_network_only_a_cached_chart_serves(repository: Repository) -> None:
+def test_without_the_network_only_a_cached_chart_is_usable(repository: Repository) -> None:
     repository.commit("1.0.0")
     chart = chart_of(repository.config())
     repository.path.rename(repository.path.with_name("gone"))
     assert chart_of(repository.config(), pinned=chart.pin) == chart
     assert newer(repository.config(), chart.pin) == ""
-    for asked in (repository.config(), repository.config(openwhisk_chart_ref="0" * 40)):
+    for uncached in (repository.config(), repository.config(openwhisk_chart_ref="0" * 40)):
         with pytest.raises(SetupError) as caught:
-            chart_of(asked)
+            chart_of(uncached)
         assert "check the network" in caught.value.problems[0].hint
 
 
@@ -159,7 +159,7 @@ def test_a_repository_without_the_charts_folder_is_named(repository: Repository)
     assert "1.0.0" in text_of(found)
 
 
-def test_without_git_a_repository_is_refused_and_a_folder_serves(
+def test_without_git_a_repository_is_refused_and_a_folder_is_usable(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.commit("1.0.0")
@@ -175,16 +175,16 @@ def test_a_folder_is_the_chart_or_the_repository_around_it(
     repository: Repository, below: str
 ) -> None:
     repository.commit("1.0.0")
-    given = config(openwhisk_chart=str(repository.path / below))
+    local = config(openwhisk_chart=str(repository.path / below))
     if below == "helm":
         with pytest.raises(Refused) as caught:
-            chart_of(given)
+            chart_of(local)
         assert "Chart.yaml" in caught.value.problems[0].why
         return
-    chart = chart_of(given)
+    chart = chart_of(local)
     assert chart.path == repository.path / "helm" / "openwhisk"
     (chart.path / "values.yaml").write_text("changed: true\n")
-    assert chart_of(given).pin != chart.pin
+    assert chart_of(local).pin != chart.pin
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -193,12 +193,12 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert "openwhisk_chart" in caught.value.problems[0].what
 
 
-def test_two_at_once_leave_one_whole_chart(repository: Repository) -> None:
+def test_concurrent_fetches_leave_one_complete_chart(repository: Repository) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     repository.commit("1.0.0")
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: chart_of(repository.config()), range(4)))
-    assert len({chart.path for chart in made}) == 1
-    assert "1.0.0" in text_of(made[0])
-    assert [path.name for path in cache().iterdir()] == [made[0].path.parents[1].name]
+        charts = list(pool.map(lambda _: chart_of(repository.config()), range(4)))
+    assert len({chart.path for chart in charts}) == 1
+    assert "1.0.0" in text_of(charts[0])
+    assert [path.name for path in cache().iterdir()] == [charts[0].path.parents[1].name]

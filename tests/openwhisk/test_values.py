@@ -1,4 +1,4 @@
-"""Helm values: what becomes of the configuration, exactly."""
+"""Helm values: the exact values for a configuration."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def config(**keys: Any) -> Config:
     return Config(ssh_keypair_name="key", ssh_key_path="key.pem", **keys)
 
 
-def made(host: str = "", **keys: Any) -> dict[str, Any]:
+def generated(host: str = "", **keys: Any) -> dict[str, Any]:
     return values(config(**keys), ValuesInput(ARN, 100_000, KEYS, host))
 
 
-def test_the_defaults_make_a_public_address_with_tls() -> None:
-    ingress = made("elb.example.com")["whisk"]["ingress"]
+def test_the_defaults_give_a_public_address_with_tls() -> None:
+    ingress = generated("elb.example.com")["whisk"]["ingress"]
     assert ingress == {
         "type": "LoadBalancer",
         "apiHostName": "elb.example.com",
@@ -62,25 +62,25 @@ def test_the_defaults_make_a_public_address_with_tls() -> None:
 def test_no_annotation_is_null() -> None:
     """A null annotation makes Kubernetes drop every annotation of the Service."""
     for internal in (True, False):
-        ingress = made(openwhisk_internal=internal)["whisk"]["ingress"]
+        ingress = generated(openwhisk_internal=internal)["whisk"]["ingress"]
         assert all(isinstance(value, str) for value in ingress["annotations"].values())
 
 
 def test_an_internal_load_balancer_and_plain_http() -> None:
-    ingress = made(openwhisk_internal=True, openwhisk_api_port=80)["whisk"]["ingress"]
+    ingress = generated(openwhisk_internal=True, openwhisk_api_port=80)["whisk"]["ingress"]
     assert ingress["annotations"][f"{ELB}-internal"] == "true"
     assert ingress["apiHostProto"] == "http"
 
 
 def test_secrets_storage_and_invokers() -> None:
-    whole = made(num_openwhisk_invoker_vms=3, openwhisk_invoker_image_tag="tag")
-    assert whole["whisk"]["auth"] == {"system": "system:s", "guest": "guest:g"}
-    assert whole["db"]["auth"]["password"] == "password"
-    assert whole["k8s"]["persistence"] == {
+    document = generated(num_openwhisk_invoker_vms=3, openwhisk_invoker_image_tag="tag")
+    assert document["whisk"]["auth"] == {"system": "system:s", "guest": "guest:g"}
+    assert document["db"]["auth"]["password"] == "password"
+    assert document["k8s"]["persistence"] == {
         "hasDefaultStorageClass": False,
         "explicitStorageClass": "gp3",
     }
-    assert whole["invoker"] == {
+    assert document["invoker"] == {
         "containerFactory": {"impl": "kubernetes", "kubernetes": {"replicaCount": 3}},
         "imageTag": "tag",
     }
@@ -88,8 +88,8 @@ def test_secrets_storage_and_invokers() -> None:
 
 @pytest.mark.parametrize(("memory", "limit"), [(20_000, "45000m"), (60_000, "60000m")])
 def test_the_memory_limit_is_never_below_the_name_nodes(memory: int, limit: str) -> None:
-    whole = made(openwhisk_action_memory=memory)
-    assert whole["whisk"]["limits"]["actions"]["memory"]["max"] == limit
+    document = generated(openwhisk_action_memory=memory)
+    assert document["whisk"]["limits"]["actions"]["memory"]["max"] == limit
 
 
 def instance(gib: int, *, interfaces: int, addresses: int) -> dict[str, Any]:
@@ -108,17 +108,17 @@ TYPES = {
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_what_the_config_s_instance_types_hold(name: str) -> None:
+def test_what_fits_on_the_instance_types_of_the_configuration(name: str) -> None:
     gib, interfaces, addresses, cells, name_nodes = TYPES[name]
     memory = memory_of(instance(gib, interfaces=interfaces, addresses=addresses))
     assert memory // 40_000 == cells
     assert memory // 20_000 == name_nodes
-    # What Kubernetes can hand out at most: the kubelet's share is taken off the whole.
+    # What Kubernetes can allocate at most: the kubelet's share is subtracted from the total.
     pods = interfaces * (addresses - 1) + 2
     assert memory <= gib * 1024 - 255 - 11 * pods - 100
 
 
-def test_the_default_types_hold_what_the_chart_keeps_warm() -> None:
+def test_what_the_chart_keeps_warm_fits_on_the_default_types() -> None:
     kind = config().openwhisk_invoker_instance_type
     assert kind == "r5.4xlarge"
     gib, interfaces, addresses, *_ = TYPES[kind]
@@ -162,7 +162,7 @@ def test_the_users_values_override_the_defaults_and_lists_are_replaced() -> None
 
 
 @pytest.mark.parametrize("text", ["- a list", "{unclosed", "text"])
-def test_a_values_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_values_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(text)
     with pytest.raises(Refused):
@@ -171,7 +171,7 @@ def test_a_values_file_that_is_none_is_refused(tmp_path: Path, text: str) -> Non
         user_values(config(openwhisk_values=str(tmp_path / "missing.yaml")))
 
 
-def test_the_mark_changes_with_values_and_chart() -> None:
+def test_the_fingerprint_changes_with_values_and_chart() -> None:
     assert fingerprint({"a": 1}, "x") == fingerprint({"a": 1}, "x")
     assert (
         len({fingerprint({"a": 1}, "x"), fingerprint({"a": 2}, "x"), fingerprint({"a": 1}, "y")})
@@ -179,7 +179,7 @@ def test_the_mark_changes_with_values_and_chart() -> None:
     )
 
 
-def test_keys_are_never_the_well_known_ones_nor_twice_the_same() -> None:
+def test_keys_are_random() -> None:
     one, two = generate_secrets(), generate_secrets()
     assert len({one.system, one.guest, two.system, two.guest}) == 4
     user, _, secret = one.guest.partition(":")

@@ -1,4 +1,4 @@
-"""Whole runs of the second script: configure, again, upgrade, recovery, destroy."""
+"""Complete runs of the second script: configure, configure again, upgrade, destroy."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
-def steps_of(told: Any) -> dict[str, Any]:
-    return {step["name"]: step for step in told["steps"]}
+def steps_of(result: Any) -> dict[str, Any]:
+    return {step["name"]: step for step in result["steps"]}
 
 
 def release_of(zoo: Lab) -> dict[str, str]:
@@ -37,9 +37,9 @@ def release_of(zoo: Lab) -> dict[str, str]:
     return dict(newest["metadata"]["labels"])
 
 
-def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: Lab) -> None:
-    told = zoo.run("configure")
-    steps = steps_of(told)
+def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(zoo: Lab) -> None:
+    result = zoo.run("configure")
+    steps = steps_of(result)
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     port = zoo.config["openwhisk_api_port"]
     assert steps["openwhisk api"]["id"] == f"http://{balancer['DNSName']}:{port}"
@@ -60,10 +60,10 @@ def test_configure_ends_with_openwhisk_answering_and_changes_nothing_again(zoo: 
     assert zoo.writes() == before
 
 
-def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
+def test_no_secret_is_printed_or_logged(zoo: Lab) -> None:
     page = zoo.folder / "page.html"
     steps = zoo.run("configure", "--html", str(page))
-    told = json.dumps(steps)
+    result = json.dumps(steps)
     shown = page.read_text(encoding="utf-8")
     assert [name for name in steps_of(steps) if f">{name}<" not in shown] == []
     assert ACCOUNT not in shown
@@ -74,7 +74,7 @@ def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
     folder = zoo.folder / "infrastructure_json"
     assert private(folder / "lambda-fs.tls.pem")
     for text in (
-        told,
+        result,
         shown,
         *(
             (folder / f"lambda-fs.{ending}").read_text(encoding="utf-8")
@@ -85,10 +85,10 @@ def test_secrets_stay_out_of_what_is_printed_and_logged(zoo: Lab) -> None:
         assert key not in text
 
 
-def test_the_certificate_carries_the_load_balancers_name_and_only_one_is_left(zoo: Lab) -> None:
-    zoo.run("configure")
+def test_the_load_balancer_uses_the_only_certificate_that_remains(zoo: Lab) -> None:
+    result = zoo.run("configure")
     listed = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
-    assert len(listed) == 1
+    assert [item["Arn"] for item in listed] == [steps_of(result)["server certificate"]["id"]]
     service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
     notes = service["metadata"]["annotations"]
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
@@ -100,11 +100,11 @@ def test_the_certificate_carries_the_load_balancers_name_and_only_one_is_left(zo
 def test_changed_values_upgrade_the_release_and_keep_the_keys(zoo: Lab) -> None:
     zoo.run("configure")
     auth = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")["data"]
-    mine = zoo.folder / "mine.yaml"
-    mine.write_text(yaml.safe_dump({"image": "rehearsal/part:2"}))
-    zoo.save(openwhisk_values=str(mine))
-    told = steps_of(zoo.run("configure"))
-    assert told["openwhisk release"]["action"] == "update"
+    file = zoo.folder / "mine.yaml"
+    file.write_text(yaml.safe_dump({"image": "rehearsal/part:2"}))
+    zoo.save(openwhisk_values=str(file))
+    result = steps_of(zoo.run("configure"))
+    assert result["openwhisk release"]["action"] == "update"
     job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "rehearsal/part:2"
     assert zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")["data"] == auth
@@ -114,16 +114,16 @@ def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
     zoo.run("configure")
     zoo.whisk.healthy = NODES + 1
     zoo.save(num_openwhisk_invoker_vms=NODES + 1)
-    told = steps_of(zoo.run("configure"))
-    assert told["invoker-nodes"]["action"] == "update"
+    result = steps_of(zoo.run("configure"))
+    assert result["invoker-nodes"]["action"] == "update"
     invoker = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
     assert invoker["spec"]["replicas"] == NODES + 1
 
 
-def test_destroy_leaves_the_cluster_and_nothing_else(zoo: Lab) -> None:
+def test_destroy_deletes_everything_but_the_cluster(zoo: Lab) -> None:
     zoo.run("configure")
-    told = zoo.run("destroy")
-    assert told["leftovers"] == []
+    result = zoo.run("destroy")
+    assert result["leftovers"] == []
     eks = client("eks")
     assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == []
     assert eks.list_addons(clusterName="zoo")["addons"] == []
@@ -137,14 +137,14 @@ def test_destroy_leaves_the_cluster_and_nothing_else(zoo: Lab) -> None:
     assert zoo.run("destroy")["leftovers"] == []
 
 
-def test_the_first_scripts_destroy_takes_it_all(zoo: Lab) -> None:
+def test_the_first_scripts_destroy_deletes_everything(zoo: Lab) -> None:
     zoo.run("configure")
-    told = zoo.destroy_everything()
-    assert told["leftovers"] == []
+    result = zoo.destroy_everything()
+    assert result["leftovers"] == []
     assert client("eks").list_clusters()["clusters"] == []
 
 
-def test_destroy_works_when_the_cluster_is_gone(zoo: Lab) -> None:
+def test_destroy_works_after_the_cluster_is_deleted(zoo: Lab) -> None:
     zoo.run("configure")
     eks = client("eks")
     for group in eks.list_nodegroups(clusterName="zoo")["nodegroups"]:
@@ -157,15 +157,15 @@ def test_destroy_works_when_the_cluster_is_gone(zoo: Lab) -> None:
     assert not roles & {"zoo-ebs-csi", "lambda-fs-eks-node-role"}
 
 
-def test_without_a_cluster_the_first_script_is_named(zoo: Lab) -> None:
+def test_without_a_cluster_the_hint_names_the_first_script(zoo: Lab) -> None:
     zoo.save(eks_cluster_name="other")
-    told = zoo.run("configure", code=2)
-    assert "create_aws_infrastructure.py" in told["problems"][0]["hint"]
+    result = zoo.run("configure", code=2)
+    assert "create_aws_infrastructure.py" in result["problems"][0]["hint"]
 
 
 def test_without_helm_nothing_is_written(zoo: Lab) -> None:
     (zoo.folder / "bin" / "helm").unlink()
-    told = zoo.run("configure", code=2)
-    assert "helm" in told["problems"][0]["what"]
+    result = zoo.run("configure", code=2)
+    assert "helm" in result["problems"][0]["what"]
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
     assert zoo.writes() == 0

@@ -25,7 +25,7 @@ TEAM = f"{ACCOUNT}:role/team"
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         client("iam").create_user(UserName="ada")
         eks_world.role("team", "ec2.amazonaws.com")
         yield made

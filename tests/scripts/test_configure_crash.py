@@ -1,4 +1,4 @@
-"""The second script killed between any two of its writes: run again, or destroyed from there."""
+"""The second script killed between two of its writes, then run again or destroyed."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tests.support.cluster import Lab, helms, lab
 pytestmark = pytest.mark.timeout(500)
 
 ENDLESS = 10_000
-FLEETING = ("events", "pods", "replicasets", "endpoints", "secrets")
+VARYING = ("events", "pods", "replicasets", "endpoints", "secrets")
 """Objects whose names or numbers differ from run to run; helm's records are among the Secrets."""
 
-OF_ITSELF = ("kube-root-ca.crt", "default")
-"""What Kubernetes puts into every namespace."""
+DEFAULT_OBJECTS = ("kube-root-ca.crt", "default")
+"""Objects that Kubernetes creates in every namespace."""
 
 
 @dataclass
-class Guillotine:
-    """Lets so many writes to AWS and to Kubernetes pass; then nothing reaches anybody any more.
+class Killer:
+    """Passes so many writes to AWS and to Kubernetes; then every request fails.
 
-    The writes of helm do not count: what a killed helm leaves has tests of its own.
+    The writes of helm do not count: a killed helm has tests of its own.
     """
 
     left: int = ENDLESS
@@ -64,67 +64,67 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     impatient = replace(SERVER_RESTARTING, deadline=0.0)
     monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
 @pytest.fixture
-def blade(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Guillotine:
-    made, in_aws, in_kubernetes = Guillotine(), zoo.cloud.handle, zoo.api.answer
+def killer(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Killer:
+    killer, in_aws, in_kubernetes = Killer(), zoo.cloud.handle, zoo.api.answer
 
     def handle(request: Any) -> Any:
         try:
-            made.passes(write=not protocol.decode(request).reads)
+            killer.passes(write=not protocol.decode(request).reads)
         except ConnectionResetError:
             raise ConnectionDropped from None
         return in_aws(request)
 
     def answer(request: Any) -> Any:
-        made.passes(write=request.method != "GET" and not request.agent.startswith("Helm"))
+        killer.passes(write=request.method != "GET" and not request.agent.startswith("Helm"))
         return in_kubernetes(request)
 
     monkeypatch.setattr(zoo.cloud, "handle", handle)
     monkeypatch.setattr(zoo.api, "answer", answer)
-    return made
+    return killer
 
 
 def shape(zoo: Lab) -> Counter[tuple[str, str]]:
-    """Return how many things of each kind exist in AWS and, beside its own, in Kubernetes."""
-    things = ((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in zoo.cloud.snapshot())
+    """Return how many resources of each kind exist in AWS and how many objects in Kubernetes."""
+    resources = ((item.kind, item.tags.get("lambda-fs:step", "")) for item in zoo.cloud.snapshot())
     objects = [
         (plural, "")
         for plural, namespace, name in (() if zoo.api.closing else zoo.api.state.objects)
-        if plural not in FLEETING and name not in OF_ITSELF and "kube-" not in namespace + name
+        if plural not in VARYING and name not in DEFAULT_OBJECTS and "kube-" not in namespace + name
     ]
     certificates = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
-    return Counter([*things, *objects, *(("server certificate", "") for _ in certificates)])
+    return Counter([*resources, *objects, *(("server certificate", "") for _ in certificates)])
 
 
-def cut(zoo: Lab, blade: Guillotine, *words: str, left: int) -> bool:
-    """Run the script, killed after some writes; say whether it came to its end before."""
-    blade.reset(left)
-    told = zoo.run(*words, code=None)
-    blade.reset()
-    return bool(told["result"] == "ok")
+def cut(zoo: Lab, killer: Killer, *words: str, left: int) -> bool:
+    """Run the script, killed after some writes; say whether it ended before that."""
+    killer.reset(left)
+    result = zoo.run(*words, code=None)
+    killer.reset()
+    return bool(result["result"] == "ok")
 
 
-def in_pieces(zoo: Lab, blade: Guillotine, verb: str) -> int:
+def in_pieces(zoo: Lab, killer: Killer, verb: str) -> int:
     """Run the script again and again, each time killed two writes later; returns how often."""
     for runs in range(1, 20):
-        if cut(zoo, blade, verb, left=2 * runs - 1):
+        if cut(zoo, killer, verb, left=2 * runs - 1):
             return runs
-    raise AssertionError(f"it does not come to an end: {zoo.said}")
+    raise AssertionError(f"the script does not end: {zoo.stderr}")
 
 
-def test_a_deployment_made_in_pieces_is_the_same_and_goes_in_pieces(
-    zoo: Lab, blade: Guillotine
+def test_a_deployment_created_in_pieces_is_the_same_and_is_deleted_in_pieces(
+    zoo: Lab, killer: Killer
 ) -> None:
     empty = shape(zoo)
-    assert in_pieces(zoo, blade, "configure") > 3
+    assert in_pieces(zoo, killer, "configure") > 3
     made = shape(zoo)
     assert release_of(zoo)["status"] == "deployed"
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
-    assert in_pieces(zoo, blade, "destroy") > 2
+    assert in_pieces(zoo, killer, "destroy") > 2
     assert shape(zoo) - empty == Counter(), dict(shape(zoo) - empty)
     zoo.run("configure")
     assert shape(zoo) == made
@@ -132,21 +132,21 @@ def test_a_deployment_made_in_pieces_is_the_same_and_goes_in_pieces(
 
 @pytest.mark.parametrize("last", [5, 15, 26])
 @pytest.mark.parametrize("how", ["alive", "without its cluster", "with its cluster"])
-def test_a_half_made_deployment_is_destroyed_from_where_it_is(
-    zoo: Lab, blade: Guillotine, how: str, last: int
+def test_an_incomplete_deployment_is_destroyed(
+    zoo: Lab, killer: Killer, how: str, last: int
 ) -> None:
     before = shape(zoo)
-    assert not cut(zoo, blade, "configure", left=last)
+    assert not cut(zoo, killer, "configure", left=last)
     if how == "without its cluster":
         end_cluster()
-    told = zoo.destroy_everything() if how == "with its cluster" else zoo.run("destroy")
-    assert told["leftovers"] == []
+    result = zoo.destroy_everything() if how == "with its cluster" else zoo.run("destroy")
+    assert result["leftovers"] == []
     assert shape(zoo) - before == Counter()
 
 
-def test_a_namespace_without_its_secret_goes_too(zoo: Lab) -> None:
-    no = {"fault": "status", "status": 409, "verb": "create", "resource": "secrets", "times": 9}
-    zoo.api.faults.add(no)
+def test_a_namespace_without_its_secret_is_deleted_too(zoo: Lab) -> None:
+    fault = {"fault": "status", "status": 409, "verb": "create", "resource": "secrets", "times": 9}
+    zoo.api.faults.add(fault)
     zoo.run("configure", code=1)
     assert zoo.api.state.get("namespaces", "openwhisk") is not None
     zoo.api.faults.clear()
@@ -155,7 +155,7 @@ def test_a_namespace_without_its_secret_goes_too(zoo: Lab) -> None:
 
 
 def end_cluster() -> None:
-    """Delete the cluster as somebody does in the console who does not know what is in it."""
+    """Delete node groups and cluster without what Kubernetes created, as in the console."""
     eks = client("eks")
     for group in eks.list_nodegroups(clusterName="zoo")["nodegroups"]:
         eks.delete_nodegroup(clusterName="zoo", nodegroupName=group)

@@ -1,4 +1,4 @@
-"""Whole runs against a cluster that checks tokens, with load balancers and volumes in AWS."""
+"""Complete runs with a cluster that checks tokens, and load balancers and volumes in AWS."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
-def test_the_whole_way_up_again_and_down(zoo: Lab) -> None:
-    told = steps_of(zoo.run("configure"))
-    assert f".elb.{DNS_SUFFIX}:" in told["openwhisk api"]["id"]
+def test_configure_twice_and_destroy(zoo: Lab) -> None:
+    result = steps_of(zoo.run("configure"))
+    assert f".elb.{DNS_SUFFIX}:" in result["openwhisk api"]["id"]
     assert isinstance(zoo.hooks, EksApiServers)
     assert zoo.hooks.refusals == []
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     (certificate,) = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
-    shown = [one["Listener"] for one in balancer["ListenerDescriptions"]]
-    assert certificate["Arn"] in {one.get("SSLCertificateId") for one in shown}
+    listeners = [item["Listener"] for item in balancer["ListenerDescriptions"]]
+    assert certificate["Arn"] in {item.get("SSLCertificateId") for item in listeners}
     volumes = client("ec2").describe_volumes(
         Filters=[{"Name": "tag:ebs.csi.aws.com/cluster", "Values": ["true"]}]
     )["Volumes"]

@@ -102,7 +102,7 @@ def test_a_node_group_that_fails_is_named_with_what_eks_says(
     cloud.clock.speed = 200  # So that there is time between the first issue and the end.
     problem = zoo.run("configure", code=1)["problems"][0]
     for group in ("core", "invoker"):
-        assert f"{group}-nodes: CREATING: AsgInstanceLaunchFailures: Could not launch" in zoo.said
+        assert f"{group}-nodes: CREATING: AsgInstanceLaunchFailures: Could not launch" in zoo.stderr
     assert "-nodes" in problem["what"]
     assert "CREATE_FAILED" in problem["what"] + problem["why"]
     assert "Capacity" in problem["what"] + problem["why"]

@@ -1,4 +1,4 @@
-"""The second script's own steps with real helm 3 and 4: killed half-way, missing, and contested."""
+"""The second script with real helm 3 and 4: killed, missing, with edits by hand and other runs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def zoo(
 
 
 def kill_helm(zoo: Lab, patch: pytest.MonkeyPatch, methods: str, resource: str) -> None:
-    """Kill helm for good at its first request of that kind, before it has its answer.
+    """Kill helm at its first request of that kind, before it receives the answer.
 
-    helm 3 makes things with POST, helm 4 with PATCH.
+    helm 3 creates objects with POST, helm 4 with PATCH.
     """
     plain = zoo.api.answer
 
@@ -57,7 +57,7 @@ def kill_helm(zoo: Lab, patch: pytest.MonkeyPatch, methods: str, resource: str) 
     patch.setattr(zoo.api, "answer", answer)
 
 
-def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
+def test_the_next_run_cleans_up_after_a_killed_helm_operation(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -68,20 +68,20 @@ def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
     assert release_of(zoo)["status"] == "pending-install"
     keys = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
     zoo.run("configure")
-    assert "found an interrupted helm operation (pending-install); cleaning up" in zoo.said
+    assert "found an interrupted helm operation (pending-install); cleaning up" in zoo.stderr
     assert release_of(zoo)["status"] == "deployed"
     now = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
     assert {name: now[name] for name in keys} == keys
 
-    mine = zoo.folder / "mine.yaml"
-    mine.write_text(yaml.safe_dump({"installer": "installer:2"}))
-    zoo.save(openwhisk_values=str(mine))
+    file = zoo.folder / "mine.yaml"
+    file.write_text(yaml.safe_dump({"installer": "installer:2"}))
+    zoo.save(openwhisk_values=str(file))
     with monkeypatch.context() as patch:
         kill_helm(zoo, patch, "POST PATCH", "jobs")
         zoo.run("configure", code=1)
     assert release_of(zoo)["status"] == "pending-upgrade"
     zoo.run("configure")
-    assert "found an interrupted helm operation (pending-upgrade); cleaning up" in zoo.said
+    assert "found an interrupted helm operation (pending-upgrade); cleaning up" in zoo.stderr
     assert release_of(zoo)["status"] == "deployed"
     job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
@@ -89,15 +89,15 @@ def test_a_helm_that_is_killed_in_any_of_its_works_is_cleared_by_the_next_run(
 
     with monkeypatch.context() as patch:
         kill_helm(zoo, patch, "DELETE", "statefulsets")
-        told = zoo.run("destroy", code=3)
-    assert any("killed by signal 9" in one["why"] for one in told["problems"])
+        result = zoo.run("destroy", code=3)
+    assert any("killed by signal 9" in item["why"] for item in result["problems"])
     assert release_of(zoo)["status"] == "uninstalling"
     assert zoo.run("destroy")["leftovers"] == []
     gone(zoo)
 
 
 def gone(zoo: Lab) -> None:
-    """Check that Kubernetes holds nothing of OpenWhisk any more."""
+    """Check that Kubernetes contains nothing of OpenWhisk any more."""
     assert zoo.api.state.get("namespaces", "openwhisk") is None
     kinds = ("deployments", "statefulsets", "jobs", "services", "secrets", "configmaps")
     for plural in (*kinds, "pods", "persistentvolumeclaims"):
@@ -106,7 +106,7 @@ def gone(zoo: Lab) -> None:
 
 
 @pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
-def test_a_release_that_was_half_uninstalled_is_made_anew_by_configure(
+def test_configure_reinstalls_a_partly_uninstalled_release(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo.run("configure")
@@ -115,19 +115,19 @@ def test_a_release_that_was_half_uninstalled_is_made_anew_by_configure(
         zoo.run("destroy", code=3)
     assert release_of(zoo)["status"] == "uninstalling"
     zoo.run("configure")
-    assert "found an interrupted helm operation (uninstalling)" in zoo.said
+    assert "found an interrupted helm operation (uninstalling)" in zoo.stderr
     assert release_of(zoo)["status"] == "deployed"
 
 
 @pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
-def test_what_somebody_edited_by_hand_does_not_stop_an_upgrade(zoo: Lab) -> None:
+def test_an_upgrade_overwrites_fields_that_were_edited_by_hand(zoo: Lab) -> None:
     zoo.run("configure")
     v1 = CoreV1Api(connect(zoo.api, token=f"{PREFIX}any"))
     edit = {"data": {"whisk_api_host_name": "by-hand.example.com", "user_memory": "1m"}}
     v1.patch_namespaced_config_map("owdev-whisk.config", "openwhisk", edit)
-    mine = zoo.folder / "mine.yaml"
-    mine.write_text(yaml.safe_dump({"whisk": {"containerPool": {"userMemory": "9000m"}}}))
-    zoo.save(openwhisk_values=str(mine))
+    file = zoo.folder / "mine.yaml"
+    file.write_text(yaml.safe_dump({"whisk": {"containerPool": {"userMemory": "9000m"}}}))
+    zoo.save(openwhisk_values=str(file))
     zoo.run("configure")
     data = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert data["user_memory"] == "9000m"
@@ -135,7 +135,7 @@ def test_what_somebody_edited_by_hand_does_not_stop_an_upgrade(zoo: Lab) -> None
 
 
 @pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
-def test_destroy_without_helm_finishes_what_helm_had_begun(
+def test_destroy_without_helm_completes_an_interrupted_uninstallation(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo.run("configure")
@@ -145,10 +145,10 @@ def test_destroy_without_helm_finishes_what_helm_had_begun(
     without_helm(zoo)
 
 
-def test_destroy_without_helm_removes_every_kind_of_the_chart(
+def test_destroy_without_helm_deletes_every_kind_of_the_chart(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as zoo:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as zoo:
         empty = {kind: zoo.objects(kind, "") for kind in ("clusterroles", "clusterrolebindings")}
         zoo.run("configure")
         without_helm(zoo)
@@ -158,14 +158,14 @@ def test_destroy_without_helm_removes_every_kind_of_the_chart(
 
 
 def without_helm(zoo: Lab) -> None:
-    """Destroy without helm, and check that nothing is left."""
+    """Destroy without helm, and check that nothing remains."""
     (zoo.folder / "bin" / "helm").unlink()
     assert zoo.run("destroy")["leftovers"] == []
-    assert "helm is missing: deleting the release's objects one by one" in zoo.said
+    assert "helm is missing: deleting the release's objects one by one" in zoo.stderr
     gone(zoo)
 
 
-def test_a_run_that_is_killed_leaves_its_helm_to_end_and_the_next_run_waits_for_it(
+def test_the_helm_of_a_killed_run_continues_and_the_next_run_waits_for_it(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
@@ -178,19 +178,19 @@ def test_a_run_that_is_killed_leaves_its_helm_to_end_and_the_next_run_waits_for_
             slow_helm(zoo, patch, process)
             assert process.wait(timeout=120) == -signal.SIGKILL
             zoo.run("configure")
-        assert "pending-install: waiting for another run to end" in zoo.said
-        assert "cleaning up" not in zoo.said
+        assert "pending-install: waiting for another run to end" in zoo.stderr
+        assert "cleaning up" not in zoo.stderr
         assert release_of(zoo)["status"] == "deployed"
         assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
 
 def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[bytes]) -> None:
-    """Kill the script for good once its helm makes things, and let that helm take its time."""
+    """Kill the script once its helm creates objects, and delay the answers to that helm."""
     plain = zoo.api.answer
 
     def answer(request: Any) -> Any:
-        making = request.agent.startswith("Helm") and request.method != "GET"
-        if making and request.asks[1] != "secrets":
+        writes = request.agent.startswith("Helm") and request.method != "GET"
+        if writes and request.asks[1] != "secrets":
             process.kill()
             time.sleep(0.5)
         return plain(request)

@@ -27,7 +27,7 @@ WAITS = "the cluster's API server does not answer: waiting for it"
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
@@ -51,8 +51,8 @@ def test_an_api_server_that_restarts_in_waits_and_in_writes_is_waited_for(zoo: L
     told = steps_of(zoo.run("configure"))
     assert "openwhisk api" in told
     for step in ("openwhisk keys", "storage probe", "openwhisk ready"):
-        assert re.search(f"{step}: {WAITS}", zoo.said), (step, zoo.said)
-    assert "API server answers 503: waiting for it" in zoo.said
+        assert re.search(f"{step}: {WAITS}", zoo.stderr), (step, zoo.stderr)
+    assert "API server answers 503: waiting for it" in zoo.stderr
     zoo.api.faults.clear()
     well(zoo)
 
@@ -61,12 +61,12 @@ def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> No
     down = {"fault": "down", "seconds": 1.0, "verb": "create", "resource": "services"}
     zoo.api.faults.add(down | {"agent": "Helm*"})
     zoo.run("configure")
-    assert "helm lost the connection to the API server" in zoo.said
+    assert "helm lost the connection to the API server" in zoo.stderr
     zoo.api.faults.clear()
     assert release_of(zoo)["status"] == "deployed"
     zoo.api.faults.add(down | {"agent": "Helm*", "verb": "delete", "resource": "deployments"})
     assert zoo.run("destroy")["leftovers"] == []
-    assert "helm lost the connection to the API server" in zoo.said
+    assert "helm lost the connection to the API server" in zoo.stderr
     assert zoo.api.state.get("namespaces", "openwhisk") is None
 
 

@@ -168,7 +168,7 @@ def test_somebody_whom_the_cluster_does_not_let_in_is_told_so(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another user than the cluster's maker, who may not give himself access either."""
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as zoo:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as zoo:
         client("iam").create_user(UserName="bob")
         cloud.settings.principal = "arn:aws:iam::123456789012:user/bob"
         deny(zoo, ["eks:CreateAccessEntry", SIMULATE])

@@ -1,4 +1,4 @@
-"""What `status` tells of a cluster that is not well; what configure does about changed nodes."""
+"""What `status` shows of a cluster with problems; how configure handles changed nodes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """A cluster that is configured already."""
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    """Yield a cluster that is configured already."""
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         made.run("configure")
         yield made
 
 
 def shown(zoo: Lab) -> str:
-    """Return what `status` prints for a person, its wrapped lines put together."""
+    """Return what `status` prints without --json."""
     command = script_command(configure_eks_cluster.SCRIPT, beside=zoo.folder)
     where = ["-y", str(zoo.folder / "config_aws.yaml")]
     done = CliRunner(env={"COLUMNS": "400"}).invoke(command, ["status", *where])
@@ -42,34 +42,34 @@ def shown(zoo: Lab) -> str:
 
 
 def nodes_of(zoo: Lab, group: str) -> list[Any]:
-    every = zoo.api.state.all("nodes")
-    return [one for one in every if one["metadata"]["labels"].get(GROUP_LABEL) == group]
+    nodes = zoo.api.state.all("nodes")
+    return [node for node in nodes if node["metadata"]["labels"].get(GROUP_LABEL) == group]
 
 
-def test_a_cluster_that_is_well_is_told_in_numbers(zoo: Lab) -> None:
+def test_a_healthy_cluster_is_shown_in_numbers(zoo: Lab) -> None:
     text = shown(zoo)
-    for told in (
+    for expected in (
         "(core 1 of 1, invoker 2 of 2 ready)",
         "aws-ebs-csi-driver (ACTIVE v",
         "openwhisk/owdev (deployed, revision 2)",
         "days left)",
         "(2 healthy invokers)",
     ):
-        assert told in text, told
+        assert expected in text, expected
     steps = steps_of(zoo.run("status"))
     assert {step["action"] for step in steps.values()} == {"exists"}
     assert steps["openwhisk ready"]["notes"] == []
 
 
-def test_nodes_pods_and_values_that_are_not_well_are_named_with_their_reasons(zoo: Lab) -> None:
+def test_unready_nodes_and_pods_and_changed_values_are_named_with_their_reasons(zoo: Lab) -> None:
     (core,) = nodes_of(zoo, "core-nodes")
     name = core["metadata"]["name"]
     zoo.api.faults.add({"fault": "node-not-ready", "node": name, "message": "cni broke"})
     for pod, kind in (("owdev-kafka*", "pod-not-ready"), ("owdev-controller*", "image-pull")):
         zoo.api.faults.add({"fault": kind, "pod": pod})
-        for held in zoo.api.state.all("pods", "openwhisk"):
-            if held["metadata"]["name"].startswith(pod.rstrip("*")):
-                zoo.api.state.remove("pods", held)
+        for item in zoo.api.state.all("pods", "openwhisk"):
+            if item["metadata"]["name"].startswith(pod.rstrip("*")):
+                zoo.api.state.remove("pods", item)
     zoo.save(openwhisk_action_memory=21_000, num_openwhisk_invoker_vms=1)
     zoo.api.controllers.run()
     steps = steps_of(zoo.run("status"))
@@ -87,7 +87,7 @@ def test_nodes_pods_and_values_that_are_not_well_are_named_with_their_reasons(zo
     assert "pod owdev-kafka-0: not ready" in shown(zoo)
 
 
-def test_values_that_somebody_changed_with_helm_are_named_and_brought_back(zoo: Lab) -> None:
+def test_values_that_were_changed_with_helm_are_named_and_changed_back(zoo: Lab) -> None:
     kubeconfig = zoo.folder / "admin.kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(zoo.api.kubeconfig(token=eks_token())))
     helm(zoo, kubeconfig, "--set", "whisk.containerPool.userMemory=1m")
@@ -98,12 +98,12 @@ def test_values_that_somebody_changed_with_helm_are_named_and_brought_back(zoo: 
     zoo.run("configure")
     invoker = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
     (container,) = invoker["spec"]["template"]["spec"]["containers"]
-    assert "1m" not in [one.get("value") for one in container["env"]]
+    assert "1m" not in [item.get("value") for item in container["env"]]
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
 
 def eks_token() -> str:
-    """Return a token with which the cluster's maker comes in."""
+    """Return a token of the cluster's creator."""
     from aws_setup.aws.session import Aws
     from aws_setup.kube.eks_token import sign
 
@@ -111,7 +111,7 @@ def eks_token() -> str:
 
 
 def helm(zoo: Lab, kubeconfig: Path, *words: str) -> None:
-    """Upgrade the release as somebody at a shell would."""
+    """Upgrade the release as a user would in a shell."""
     import subprocess
 
     program = str(zoo.folder / "bin" / "helm")
@@ -126,7 +126,7 @@ def helm(zoo: Lab, kubeconfig: Path, *words: str) -> None:
     )
 
 
-def test_labels_changed_in_kubernetes_or_in_eks_are_put_back(zoo: Lab) -> None:
+def test_labels_changed_in_kubernetes_or_in_eks_are_changed_back(zoo: Lab) -> None:
     first, second = nodes_of(zoo, "invoker-nodes")
     for node, label in ((first, {}), (second, {ROLE_LABEL: "core"})):
         held = dict(node["metadata"]["labels"])
@@ -137,8 +137,8 @@ def test_labels_changed_in_kubernetes_or_in_eks_are_put_back(zoo: Lab) -> None:
         clusterName="zoo", nodegroupName="core-nodes", labels={"removeLabels": [ROLE_LABEL]}
     )
     steps = steps_of(zoo.run("status"))
-    assert sorted(one["has"] for one in steps["node labels"]["drift"]) == ["core", "none"]
-    assert [one["what"] for one in steps["core-nodes"]["drift"]] == ["labels"]
+    assert sorted(item["has"] for item in steps["node labels"]["drift"]) == ["core", "none"]
+    assert [item["what"] for item in steps["core-nodes"]["drift"]] == ["labels"]
     done = steps_of(zoo.run("configure"))
     assert done["node labels"]["action"] == "update"
     assert done["core-nodes"]["action"] == "update"
@@ -149,13 +149,13 @@ def test_labels_changed_in_kubernetes_or_in_eks_are_put_back(zoo: Lab) -> None:
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
 
-def machines() -> set[str]:
-    """Return the ids of the nodes' machines."""
-    return {one["InstanceId"] for one in instances(Component="EKSNode")}
+def node_ids() -> set[str]:
+    """Return the ids of the nodes' instances."""
+    return {item["InstanceId"] for item in instances(Component="EKSNode")}
 
 
-def test_another_disk_rolls_the_nodes_and_another_type_is_a_conflict(zoo: Lab) -> None:
-    before = machines()
+def test_another_disk_replaces_the_nodes_and_another_type_is_a_conflict(zoo: Lab) -> None:
+    before = node_ids()
     zoo.save(eks_node_disk_size=60)
     planned = steps_of(zoo.run("plan"))
     assert planned["core-nodes template"]["action"] == "update"
@@ -168,8 +168,8 @@ def test_another_disk_rolls_the_nodes_and_another_type_is_a_conflict(zoo: Lab) -
     )["LaunchTemplateVersions"]
     disk = version["LaunchTemplateData"]["BlockDeviceMappings"][0]["Ebs"]
     assert disk["VolumeSize"] == 60
-    assert len(machines()) == len(before) == len(zoo.api.state.all("nodes"))
-    assert not before & machines()
+    assert len(node_ids()) == len(before) == len(zoo.api.state.all("nodes"))
+    assert not before & node_ids()
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
     writes = len(zoo.cloud.calls.writes())
     zoo.save(openwhisk_core_instance_type="r5.2xlarge")

@@ -1,4 +1,4 @@
-"""Whole runs with a certificate of the user's own, and with a load balancer inside the VPC."""
+"""Complete runs with a certificate of the user, and with an internal load balancer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CERT_NOTE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
@@ -41,24 +41,24 @@ def in_cluster(zoo: Lab) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def shown_by_balancer() -> set[str]:
-    """Return the ARNs of the certificates that the load balancer shows."""
+def balancer_certificates() -> set[str]:
+    """Return the ARNs of the load balancer's certificates."""
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
-    listeners = [one["Listener"] for one in balancer["ListenerDescriptions"]]
-    return {one["SSLCertificateId"] for one in listeners if one.get("SSLCertificateId")}
+    listeners = [item["Listener"] for item in balancer["ListenerDescriptions"]]
+    return {item["SSLCertificateId"] for item in listeners if item.get("SSLCertificateId")}
 
 
 def in_iam() -> list[Any]:
     return list(client("iam").list_server_certificates()["ServerCertificateMetadataList"])
 
 
-def test_the_users_own_ec_certificate_serves_everywhere_and_stays_the_users(zoo: Lab) -> None:
+def test_the_users_ec_certificate_is_used_everywhere_and_never_changed(zoo: Lab) -> None:
     cert, key = write(zoo.folder, SERVER + AUTHORITY, pem(LEAF))
     zoo.save(openwhisk_tls_cert=str(cert), openwhisk_tls_key=str(key))
     zoo.run("configure")
-    (held,) = in_iam()
-    assert shown_by_balancer() == {held["Arn"]}
-    name = held["ServerCertificateName"]
+    (uploaded,) = in_iam()
+    assert balancer_certificates() == {uploaded["Arn"]}
+    name = uploaded["ServerCertificateName"]
     found = client("iam").get_server_certificate(ServerCertificateName=name)["ServerCertificate"]
     assert (found["CertificateBody"], found["CertificateChain"]) == (SERVER, AUTHORITY)
     assert in_cluster(zoo)["tls.crt"] == SERVER + AUTHORITY
@@ -70,13 +70,13 @@ def test_the_users_own_ec_certificate_serves_everywhere_and_stays_the_users(zoo:
     write(zoo.folder, issued("whisk.example.com", replaced), pem(replaced))
     zoo.run("configure")
     (new,) = in_iam()
-    assert new["Arn"] != held["Arn"]
-    assert shown_by_balancer() == {new["Arn"]}
+    assert new["Arn"] != uploaded["Arn"]
+    assert balancer_certificates() == {new["Arn"]}
 
     write(zoo.folder, issued("whisk.example.com", LEAF), pem(ec_key()))
     (problem,) = zoo.run("configure", code=2)["problems"]
     assert "openwhisk_tls_key" in problem["what"]
-    assert shown_by_balancer() == {new["Arn"]}
+    assert balancer_certificates() == {new["Arn"]}
 
     zoo.run("destroy")
     assert in_iam() == []
@@ -91,14 +91,14 @@ def imported(region: str, **more: Any) -> str:
     return str(client("acm", region).import_certificate(**request)["CertificateArn"])
 
 
-def test_a_certificate_in_acm_is_used_and_never_touched(
+def test_a_certificate_in_acm_is_used_and_never_changed(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
         arn = imported("us-east-1")
         zoo.save(openwhisk_tls_arn=arn)
-        told = steps_of(zoo.run("configure"))
-        assert told["server certificate"]["id"] == arn
+        result = steps_of(zoo.run("configure"))
+        assert result["server certificate"]["id"] == arn
         service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
         assert service["metadata"]["annotations"][CERT_NOTE] == arn
         assert in_iam() == []
@@ -106,12 +106,12 @@ def test_a_certificate_in_acm_is_used_and_never_touched(
         state = steps_of(zoo.run("status"))["server certificate"]["state"]
         assert state.startswith("existing, ")
         assert state.endswith(" days left")
-        assert unsettled(zoo) == {}
+        assert pending_changes(zoo) == {}
         zoo.run("destroy")
         assert client("acm").describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
 
 
-def test_a_certificate_in_aws_that_cannot_serve_is_refused(zoo: Lab) -> None:
+def test_a_certificate_in_aws_that_cannot_be_used_is_refused(zoo: Lab) -> None:
     body = {"ServerCertificateName": "mine", "CertificateBody": SERVER, "PrivateKey": pem(LEAF)}
     mine = client("iam").upload_server_certificate(**body)["ServerCertificateMetadata"]["Arn"]
     old = imported("us-east-1", begins=NOW - timedelta(days=100), days=50)
@@ -127,48 +127,48 @@ def test_a_certificate_in_aws_that_cannot_serve_is_refused(zoo: Lab) -> None:
     for arn, why in refused.items():
         zoo.save(openwhisk_tls_arn=arn)
         problems = zoo.run("configure", code=2)["problems"]
-        (problem,) = [one for one in problems if "openwhisk_tls_arn" in one["what"]]
+        (problem,) = [item for item in problems if "openwhisk_tls_arn" in item["what"]]
         assert why in problem["why"], problem
         assert problem["hint"]
     assert len(zoo.cloud.calls.writes()) == before
     zoo.save(openwhisk_tls_arn=mine)
     zoo.cloud.settings.deny.append(DeniedPermission(action="iam:GetServerCertificate"))
-    warnings = [one["what"] for one in zoo.run("plan")["warnings"]]
+    warnings = [item["what"] for item in zoo.run("plan")["warnings"]]
     assert "openwhisk_tls_arn could not be checked" in warnings
 
 
-def test_an_internal_load_balancer_is_said_to_be_so_with_the_way_to_it(zoo: Lab) -> None:
+def test_an_internal_load_balancer_is_named_so_with_a_tunnel_command(zoo: Lab) -> None:
     zoo.save(openwhisk_internal=True)
-    said = aloud(zoo, "configure")
+    text = printed(zoo, "configure")
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     assert balancer["Scheme"] == "internal"
     port = zoo.config["openwhisk_api_port"]
-    assert f"internal-{balancer['LoadBalancerName']}" in said
-    assert "The load balancer is internal. SSH tunnel: ssh -N" in said
+    assert f"internal-{balancer['LoadBalancerName']}" in text
+    assert "The load balancer is internal. SSH tunnel: ssh -N" in text
     host = steps_of(zoo.run("status"))["openwhisk address"]["id"]
-    assert f"-L 8443:{host}:{port} ubuntu@<address of a machine in the VPC>" in said
-    assert "--tunnel cluster" in said
-    told = steps_of(zoo.run("status"))
-    assert told["openwhisk address"]["state"] == "internal"
-    assert told["openwhisk api"]["state"] == "internal: not probed"
-    assert unsettled(zoo) == {}
+    assert f"-L 8443:{host}:{port} ubuntu@<address of a machine in the VPC>" in text
+    assert "--tunnel cluster" in text
+    result = steps_of(zoo.run("status"))
+    assert result["openwhisk address"]["state"] == "internal"
+    assert result["openwhisk api"]["state"] == "internal: not probed"
+    assert pending_changes(zoo) == {}
 
     zoo.save(openwhisk_internal=None)
-    said = aloud(zoo, "configure")
+    text = printed(zoo, "configure")
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     assert balancer["Scheme"] == "internet-facing"
-    assert "The load balancer is internal" not in said
-    assert "2 healthy invokers" in said
-    assert unsettled(zoo) == {}
+    assert "The load balancer is internal" not in text
+    assert "2 healthy invokers" in text
+    assert pending_changes(zoo) == {}
     assert zoo.run("destroy")["leftovers"] == []
     assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
 
 
-def test_the_tunnel_goes_over_the_client_vm_where_there_is_one(zoo: Lab) -> None:
+def test_the_tunnel_command_names_the_client_vm_where_it_exists(zoo: Lab) -> None:
     subnet = client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
     tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "lambda-fs client"}
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-    (made,) = client("ec2").run_instances(
+    (vm,) = client("ec2").run_instances(
         ImageId="ami-079ac4c46055b2bdf",
         InstanceType="r5.xlarge",
         MinCount=1,
@@ -177,19 +177,19 @@ def test_the_tunnel_goes_over_the_client_vm_where_there_is_one(zoo: Lab) -> None
         TagSpecifications=[{"ResourceType": "instance", "Tags": listed}],
     )["Instances"]
     zoo.save(openwhisk_internal=True)
-    ids = [made["InstanceId"]]
+    ids = [vm["InstanceId"]]
     (found,) = client("ec2").describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
-    assert f"ubuntu@{found['PublicIpAddress']}" in aloud(zoo, "configure")
+    assert f"ubuntu@{found['PublicIpAddress']}" in printed(zoo, "configure")
 
 
-def unsettled(zoo: Lab) -> dict[str, Any]:
+def pending_changes(zoo: Lab) -> dict[str, Any]:
     """Return what another configure would still change, with its drift."""
     steps = zoo.run("plan")["steps"]
     return {step["name"]: step["drift"] for step in steps if step["action"] != "exists"}
 
 
-def aloud(zoo: Lab, verb: str) -> str:
-    """Return what a run prints for a person, as one line."""
+def printed(zoo: Lab, verb: str) -> str:
+    """Return what a run prints without --json, as one line."""
     command = script_command(configure_eks_cluster.SCRIPT, beside=zoo.folder)
     where = ["-y", str(zoo.folder / "config_aws.yaml"), "--yes"]
     done = CliRunner(env={"COLUMNS": "500"}).invoke(command, [verb, *where])

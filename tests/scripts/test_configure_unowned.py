@@ -1,4 +1,4 @@
-"""OpenWhisk of another deployment, in a cluster of the configured name: destroy leaves it alone."""
+"""OpenWhisk of another deployment, in a cluster of the configured name: destroy skips it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield made
 
 
-def test_a_deployment_of_another_name_removes_nothing_of_this_ones_cluster(zoo: Lab) -> None:
+def test_a_deployment_of_another_name_deletes_nothing_of_this_ones_cluster(zoo: Lab) -> None:
     zoo.run("configure")
-    before = {thing.id for thing in zoo.cloud.snapshot()}
+    before = {item.id for item in zoo.cloud.snapshot()}
     kinds = ("secrets", "deployments", "services", "persistentvolumeclaims")
     objects = {kind: zoo.objects(kind) for kind in kinds}
     zoo.save(deployment_name="other")
-    told = zoo.run("destroy")
-    assert told["leftovers"] == []
-    assert {thing.id for thing in zoo.cloud.snapshot()} == before
+    result = zoo.run("destroy")
+    assert result["leftovers"] == []
+    assert {item.id for item in zoo.cloud.snapshot()} == before
     assert {kind: zoo.objects(kind) for kind in kinds} == objects
-    assert "core-nodes core-nodes is left alone" in {one["what"] for one in told["warnings"]}
+    assert "core-nodes core-nodes is left alone" in {one["what"] for one in result["warnings"]}
 
 
-def test_a_namespace_of_ours_stays_while_others_keep_something_in_it(zoo: Lab) -> None:
+def test_an_owned_namespace_stays_while_it_contains_another_release(zoo: Lab) -> None:
     zoo.run("configure")
     namespace = "openwhisk"
     labels = {"owner": "helm", "name": "theirs"}
@@ -46,7 +46,7 @@ def test_a_namespace_of_ours_stays_while_others_keep_something_in_it(zoo: Lab) -
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "mine"),
+    ("name", "label", "owned"),
     [
         ("owdev-couchdb-pvc", "owdev", True),
         ("data-owdev-kafka-0", "", True),
@@ -56,8 +56,8 @@ def test_a_namespace_of_ours_stays_while_others_keep_something_in_it(zoo: Lab) -
         ("data-owdev-of-another-0", "another", False),
     ],
 )
-def test_claims_of_a_release_whose_name_begins_alike_are_not_its_own(
-    name: str, label: str, mine: bool
+def test_claims_of_a_release_with_a_similar_name_are_not_deleted(
+    name: str, label: str, owned: bool
 ) -> None:
     metadata = {"name": name, "labels": {"release": label} if label else None}
-    assert of_release({"metadata": metadata}, "owdev") is mine
+    assert of_release({"metadata": metadata}, "owdev") is owned

@@ -1,4 +1,4 @@
-"""What the release is made from, in whole runs: chart, image tag, memory, the user's values."""
+"""What the release is created from, in complete runs: chart, image tag, memory, values."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
 def container(zoo: Lab) -> Any:
     """Return the invoker's container."""
-    held = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
-    return held["spec"]["template"]["spec"]["containers"][0]
+    invoker = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
+    return invoker["spec"]["template"]["spec"]["containers"][0]
 
 
 def environment(zoo: Lab) -> dict[str, str]:
-    return {one["name"]: one.get("value", "") for one in container(zoo)["env"]}
+    return {item["name"]: item.get("value", "") for item in container(zoo)["env"]}
 
 
-def test_memory_and_tag_reach_the_invoker_and_the_users_values_go_last(zoo: Lab) -> None:
+def test_memory_and_tag_are_set_on_the_invoker_and_the_users_values_override_them(zoo: Lab) -> None:
     zoo.save(openwhisk_invoker_image_tag="mine", openwhisk_action_memory=25_000)
     zoo.run("configure")
     assert container(zoo)["image"].endswith(":mine")
@@ -45,12 +45,12 @@ def test_memory_and_tag_reach_the_invoker_and_the_users_values_go_last(zoo: Lab)
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert config["whisk_action_memory_max"] == "45000m"
 
-    own = zoo.folder / "own.yaml"
-    theirs = {"whisk": {"containerPool": {"userMemory": "90000m"}}, "invoker": {"imageTag": "last"}}
-    own.write_text(yaml.safe_dump(theirs))
-    zoo.save(openwhisk_values=str(own), openwhisk_action_memory=60_000)
-    told = steps_of(zoo.run("configure"))
-    assert told["openwhisk release"]["action"] == "update"
+    file = zoo.folder / "own.yaml"
+    values = {"whisk": {"containerPool": {"userMemory": "90000m"}}, "invoker": {"imageTag": "last"}}
+    file.write_text(yaml.safe_dump(values))
+    zoo.save(openwhisk_values=str(file), openwhisk_action_memory=60_000)
+    result = steps_of(zoo.run("configure"))
+    assert result["openwhisk release"]["action"] == "update"
     assert environment(zoo)[memory] == "90000m"
     assert container(zoo)["image"].endswith(":last")
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
@@ -67,14 +67,12 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
     zoo.save(openwhisk_action_memory=20_000)
     warned = zoo.run("plan")["warnings"]
-    assert any("keeps warm" in one["what"] for one in warned)
+    assert any("keeps warm" in item["what"] for item in warned)
     zoo.save(openwhisk_invoker_instance_type="r5.4xlarge")
-    assert not any("keeps warm" in one["what"] for one in zoo.run("plan")["warnings"])
+    assert not any("keeps warm" in item["what"] for item in zoo.run("plan")["warnings"])
 
 
-def test_a_chart_from_git_stays_at_its_commit_until_its_update_is_asked_for(
-    zoo: Lab, tmp_path: Path
-) -> None:
+def test_a_chart_from_git_stays_at_its_commit_until_update_chart(zoo: Lab, tmp_path: Path) -> None:
     made = Repository(tmp_path / "charts")
     made.path.mkdir()
     made.git("init", "--quiet", "--initial-branch", "aws")
@@ -88,9 +86,9 @@ def test_a_chart_from_git_stays_at_its_commit_until_its_update_is_asked_for(
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
     zoo.save(openwhisk_invoker_image_tag="other")
     zoo.run("configure")
-    assert f"aws is now at {second[:10]}" in zoo.said
-    assert f"the release stays at {first[:10]}" in zoo.said
-    assert "--update-chart" in zoo.said
+    assert f"aws is now at {second[:10]}" in zoo.stderr
+    assert f"the release stays at {first[:10]}" in zoo.stderr
+    assert "--update-chart" in zoo.stderr
     assert image(zoo).endswith("part:1")
 
     (drift,) = steps_of(zoo.run("plan", "--update-chart"))["openwhisk release"]["drift"]
@@ -113,5 +111,5 @@ def commit(made: Repository, *, image: str) -> str:
 
 
 def image(zoo: Lab) -> str:
-    held = zoo.api.state.require("deployments", "owdev-redis", "openwhisk")
-    return str(held["spec"]["template"]["spec"]["containers"][0]["image"])
+    redis = zoo.api.state.require("deployments", "owdev-redis", "openwhisk")
+    return str(redis["spec"]["template"]["spec"]["containers"][0]["image"])

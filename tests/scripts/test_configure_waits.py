@@ -24,7 +24,7 @@ ROLE = "zoo-ebs-csi"
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch, whole=True) as made:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made
 
 
@@ -55,7 +55,7 @@ def test_a_cluster_that_is_on_its_way_is_waited_for(
 ) -> None:
     creating(zoo, monkeypatch, end={"status": "ACTIVE"})
     assert "openwhisk api" in steps_of(zoo.run("configure"))
-    assert "eks cluster: CREATING" in zoo.said
+    assert "eks cluster: CREATING" in zoo.stderr
 
 
 def test_a_cluster_that_fails_on_its_way_is_named_with_ekss_reason(
@@ -129,7 +129,7 @@ def test_the_first_thing_that_blocks_is_told_with_its_event_or_its_last_log_line
     zoo.run("configure")
     assert len(lifted) == len(FAULTS), lifted
     for where, words in TOLD.items():
-        lines = [line for line in zoo.said.splitlines() if where in line]
+        lines = [line for line in zoo.stderr.splitlines() if where in line]
         assert any(words.replace("\\", "") in line for line in lines), (where, lines)
 
 
@@ -161,6 +161,6 @@ def test_what_is_being_deleted_is_made_anew_once_it_is_gone(zoo: Lab) -> None:
     assert eks.describe_nodegroup(**names)["nodegroup"]["status"] == "DELETING"
     steps = steps_of(zoo.run("configure"))
     assert steps["core-nodes"]["action"] == "update"
-    assert "core-nodes: DELETING" in zoo.said
+    assert "core-nodes: DELETING" in zoo.stderr
     assert eks.describe_nodegroup(**names)["nodegroup"]["status"] == "ACTIVE"
     assert eks.list_addons(clusterName="zoo")["addons"].count("coredns") == 1

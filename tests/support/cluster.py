@@ -1,4 +1,4 @@
-"""A laptop, an emulated AWS with a cluster, a Kubernetes API behind it, real helm, a chart."""
+"""A working folder, an emulated AWS with a cluster and its Kubernetes API, real helm, a chart."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class LocalBalancer(CloudProvider):
-    """A cloud whose load balancers are this computer."""
+class LocalLoadBalancer(CloudProvider):
+    """A cloud provider whose load balancers are this computer."""
 
     def ensure_load_balancer(self, service: KubeObject) -> str:
         return "localhost"
 
 
-def admitted(header: str) -> User:
-    """Let in whoever brings a token that EKS would look at."""
+def authenticate(header: str) -> User:
+    """Accept every token of the format that EKS accepts."""
     if not header.startswith(f"Bearer {PREFIX}"):
         raise ApiError(401, "Unauthorized", "Unauthorized")
     return User("ada", admin=True, groups=(ADMINS,))
@@ -66,7 +66,7 @@ def admitted(header: str) -> User:
 
 @dataclass
 class OneCluster:
-    """Plays the API server of the only cluster: nodes join it, its service account appears."""
+    """Emulates the API server of one cluster: nodes join it, its service account is created."""
 
     api: KubeApiServer
     entries: list[str] = field(default_factory=list)
@@ -98,18 +98,18 @@ class OneCluster:
         self.api.closing = True
 
 
-_LOOK_UP = socket.getaddrinfo
+_GETADDRINFO = socket.getaddrinfo
 
 
-def local_balancers(host: Any, *arguments: Any, **more: Any) -> Any:
-    """Let the names of emulated load balancers lead to this computer."""
+def resolve_load_balancers(host: Any, *arguments: Any, **more: Any) -> Any:
+    """Resolve the names of emulated load balancers to this computer."""
     local = str(host).endswith(f".elb.{DNS_SUFFIX}")
-    return _LOOK_UP("127.0.0.1" if local else host, *arguments, **more)
+    return _GETADDRINFO("127.0.0.1" if local else host, *arguments, **more)
 
 
 @dataclass
 class Lab:
-    """Everything that a test of the second script touches."""
+    """Everything that a test of the second script uses."""
 
     cloud: RehearsalCloud
     api: KubeApiServer
@@ -117,21 +117,21 @@ class Lab:
     folder: Path
     hooks: OneCluster | EksApiServers
     config: dict[str, Any]
-    said: str = ""
-    """What the last run told on stderr."""
+    stderr: str = ""
+    """What the last run printed on stderr."""
 
     def save(self, **changes: Any) -> None:
         """Change the configuration file."""
         self.config |= changes
-        kept = {key: value for key, value in self.config.items() if value is not None}
-        (self.folder / "config_aws.yaml").write_text(yaml.safe_dump(kept))
+        values = {key: value for key, value in self.config.items() if value is not None}
+        (self.folder / "config_aws.yaml").write_text(yaml.safe_dump(values))
 
     def run(self, *words: str, code: int | None = 0, script: Any = configure_eks_cluster) -> Any:
         """Run a script to its end, which must be `code` unless that is None; return its JSON."""
         command = script_command(script.SCRIPT, beside=self.folder)
-        where = ["-y", str(self.folder / "config_aws.yaml"), "--yes", "--json"]
-        done = CliRunner().invoke(command, [*words, *where])
-        self.said = done.stderr
+        options = ["-y", str(self.folder / "config_aws.yaml"), "--yes", "--json"]
+        done = CliRunner().invoke(command, [*words, *options])
+        self.stderr = done.stderr
         assert code in (None, done.exit_code), f"{words}: {done.output}\n{done.exception!r}"
         return json.loads(done.stdout)
 
@@ -140,12 +140,12 @@ class Lab:
         return self.run("destroy", script=create_aws_infrastructure)
 
     def writes(self) -> int:
-        """Return how many requests to Kubernetes wrote something."""
+        """Return how many requests to Kubernetes were writes."""
         return sum(method != "GET" for method, _, _ in self.api.requests)
 
     def objects(self, plural: str, namespace: str = "openwhisk") -> list[str]:
         """Return the names of the objects of a kind."""
-        return sorted(one["metadata"]["name"] for one in self.api.state.all(plural, namespace))
+        return sorted(item["metadata"]["name"] for item in self.api.state.all(plural, namespace))
 
 
 @contextmanager
@@ -154,23 +154,24 @@ def lab(
     folder: Path,
     patch: pytest.MonkeyPatch,
     *,
-    whole: bool = False,
+    full: bool = False,
     helm: str = "3.17",
 ) -> Iterator[Lab]:
-    """Bring up a cluster without nodes and a laptop that has a helm of this version.
+    """Yield a cluster without nodes and a working folder with a helm of this version.
 
-    A `whole` one checks tokens and access, has load balancers and volumes in the emulated AWS,
-    and a chart with all objects of OpenWhisk's; the other has as little as serves most tests.
+    With `full` the cluster checks tokens and access, its load balancers and volumes are in
+    the emulated AWS, and the chart has all objects of OpenWhisk's; without, it has only what most
+    tests need.
     """
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         hooks: OneCluster | EksApiServers
-        if whole:
+        if full:
             hooks = stack.enter_context(EksApiServers(cloud))
-            patch.setattr(socket, "getaddrinfo", local_balancers)
+            patch.setattr(socket, "getaddrinfo", resolve_load_balancers)
         else:
             api = stack.enter_context(
-                KubeApiServer(cloud_provider=LocalBalancer(), authenticate=admitted)
+                KubeApiServer(cloud_provider=LocalLoadBalancer(), authenticate=authenticate)
             )
             hooks = OneCluster(api)
             install_hooks(cloud, hooks)
@@ -188,11 +189,11 @@ def lab(
         (programs / "helm").symlink_to(tool("helm", helm))
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
         patch.chdir(folder)
-        own = folder / "chart"
-        chart = Path(shutil.copytree(CHART, own)) if whole else write_chart(own)
-        made = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
-        made.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
-        yield made
+        path = folder / "chart"
+        chart = Path(shutil.copytree(CHART, path)) if full else write_chart(path)
+        result = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
+        result.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
+        yield result
 
 
 def helms() -> list[int]:
@@ -211,7 +212,7 @@ def helms() -> list[int]:
 
 
 def private(path: Path) -> bool:
-    """Say whether only its owner may read a file."""
+    """Say whether a file is readable for its owner only."""
     return stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -301,15 +302,15 @@ spec:
         image: {{ .Values.installer | default "installer:1" }}
 """,
 }
-"""Objects of OpenWhisk's chart, as few as its way up needs, with its names."""
+"""The objects of OpenWhisk's chart that its installation needs, with their names."""
 
 
 def write_chart(folder: Path) -> Path:
-    """Write a chart that has the names of OpenWhisk's."""
+    """Write a chart whose objects have the names of OpenWhisk's chart."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "templates").mkdir(parents=True)
-    about = {"apiVersion": "v2", "name": "openwhisk", "version": "1.0.0"}
-    (folder / "Chart.yaml").write_text(yaml.safe_dump(about))
+    metadata = {"apiVersion": "v2", "name": "openwhisk", "version": "1.0.0"}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(metadata))
     (folder / "values.yaml").write_text("whisk: {ingress: {annotations: {}}}\n")
     for name, text in TEMPLATES.items():
         (folder / "templates" / name).write_text(text.lstrip())
