@@ -27,9 +27,9 @@ CONFIG = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
 KNOWN = {
     "Your current IAM principal doesn't have access to Kubernetes objects": "cluster_admins",
     "The gen-certs job fails": "-nginx",
-    "The EBS CSI driver is not authorised": "puts them right",
+    "The EBS CSI driver is not authorised": "corrects them",
     "Pods stay Pending": "openwhisk_action_memory",
-    "Nodes do not come": "openwhisk_core_instance_type",
+    "Nodes do not join": "openwhisk_core_instance_type",
     "helm says that another operation is in progress": "rolled",
     "field is immutable": "removes the jobs",
     "The address does not resolve": "40 minutes",

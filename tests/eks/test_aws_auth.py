@@ -1,61 +1,38 @@
-"""Who administers the cluster, and what becomes of aws-auth."""
+"""The aws-auth ConfigMap: what is merged, what is kept, and what happens when others write it."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
-from aws_setup.eks.access_entries import principal_of
-from aws_setup.eks.aws_auth import merge_entries
+from aws_setup.eks import aws_auth
+from aws_setup.eks.aws_auth import AwsAuth, merge_entries
 from aws_setup.errors import SetupError
+from aws_setup.kube.errors import KubeConflict
+from aws_setup.kube.objects import Json
+from tests.support.kube import StillClock
 
 NODE = "arn:aws:iam::123456789012:role/nodes"
 ADA = "arn:aws:iam::123456789012:user/ada"
 TEAM = "arn:aws:iam::123456789012:role/lab/team"
 
-THEIRS = """\
+EXISTING = """\
 # written by hand
-- rolearn: arn:aws:iam::123456789012:role/theirs
-  username: theirs
+- rolearn: arn:aws:iam::123456789012:role/existing
+  username: existing
   groups: [viewers]
 """
 
 
-@pytest.mark.parametrize(
-    ("caller", "principal"),
-    [
-        (ADA, ADA),
-        (TEAM, TEAM),
-        (
-            "arn:aws:sts::123456789012:assumed-role/team/ada@lab",
-            "arn:aws:iam::123456789012:role/team",
-        ),
-        (
-            "arn:aws-cn:sts::123456789012:assumed-role/team/s",
-            "arn:aws-cn:iam::123456789012:role/team",
-        ),
-    ],
-)
-def test_a_session_is_reduced_to_its_role(caller: str, principal: str) -> None:
-    assert principal_of(caller) == principal
-
-
-@pytest.mark.parametrize(
-    "caller",
-    ["arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:federated-user/ada"],
-)
-def test_who_cannot_have_access_is_told_so(caller: str) -> None:
-    with pytest.raises(SetupError) as caught:
-        principal_of(caller)
-    assert "cluster_admins" in caught.value.problems[0].hint
-
-
-def test_entries_of_others_stay_and_ours_are_added() -> None:
-    data = {"mapRoles": THEIRS, "mapAccounts": "[]"}
+def test_existing_entries_are_kept_and_missing_ones_are_added() -> None:
+    data = {"mapRoles": EXISTING, "mapAccounts": "[]"}
     after = merge_entries(data, admins=[ADA, TEAM], node_roles=[NODE])
     assert after["mapAccounts"] == "[]"
     roles = yaml.safe_load(after["mapRoles"])
-    assert roles[0] == yaml.safe_load(THEIRS)[0]
+    assert roles[0] == yaml.safe_load(EXISTING)[0]
     assert roles[1] == {
         "rolearn": NODE,
         "username": "system:node:{{EC2PrivateDNSName}}",
@@ -69,16 +46,16 @@ def test_entries_of_others_stay_and_ours_are_added() -> None:
 
 
 def test_a_second_merge_changes_nothing() -> None:
-    once = merge_entries({"mapRoles": THEIRS}, admins=[ADA, TEAM], node_roles=[NODE])
+    once = merge_entries({"mapRoles": EXISTING}, admins=[ADA, TEAM], node_roles=[NODE])
     assert merge_entries(once, admins=[ADA, TEAM], node_roles=[NODE]) == once
 
 
-def test_what_needs_no_change_keeps_its_own_text() -> None:
-    after = merge_entries({"mapRoles": THEIRS}, admins=[ADA], node_roles=[])
-    assert after["mapRoles"] == THEIRS
+def test_a_list_that_needs_no_change_keeps_its_text() -> None:
+    after = merge_entries({"mapRoles": EXISTING}, admins=[ADA], node_roles=[])
+    assert after["mapRoles"] == EXISTING
 
 
-def test_an_administrator_keeps_the_groups_that_others_gave() -> None:
+def test_an_administrator_keeps_existing_groups() -> None:
     users = f"- userarn: {ADA}\n  username: me\n  groups: [viewers]\n"
     after = merge_entries({"mapUsers": users}, admins=[ADA], node_roles=[])
     assert yaml.safe_load(after["mapUsers"]) == [
@@ -92,3 +69,69 @@ def test_what_does_not_parse_is_refused(text: str) -> None:
         merge_entries({"mapRoles": text}, admins=[ADA], node_roles=[])
     assert "mapRoles" in caught.value.problems[0].what
     assert "manage_aws_auth" in caught.value.problems[0].hint
+
+
+class Contended:
+    """A client of a cluster in which another client replaces aws-auth before ours does."""
+
+    def __init__(self, conflicts: int, data: dict[str, str] | None) -> None:
+        self.conflicts, self.data = conflicts, data
+        self.reads = 0
+
+    def get(self, *_: object) -> Json | None:
+        self.reads += 1
+        metadata = {"name": "aws-auth", "resourceVersion": str(self.reads)}
+        return None if self.data is None else {"metadata": metadata, "data": dict(self.data)}
+
+    def create(self, _: object, body: Json, __: str) -> None:
+        self.data = body["data"]
+
+    def replace(self, _: object, body: Json, __: str) -> None:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise KubeConflict("refused", "it was modified", "run again", status=409)
+        self.data = body["data"]
+
+
+def create(monkeypatch: pytest.MonkeyPatch, client: Contended) -> tuple[StillClock, list[str]]:
+    """Run the step's create over a client; return its clock and what it backed up."""
+    clock, backups = StillClock(), list[str]()
+    monkeypatch.setattr(aws_auth, "kube_client", lambda _: client)
+    monkeypatch.setattr(aws_auth, "admins", lambda _: [ADA])
+    monkeypatch.setattr(
+        aws_auth, "back_up", lambda _, item: backups.append(item["metadata"]["resourceVersion"])
+    )
+    ctx: Any = SimpleNamespace(found={}, clock=clock, note=lambda _: None)
+    AwsAuth().create(ctx)
+    return clock, backups
+
+
+def test_a_conflict_is_resolved_by_reading_and_merging_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Contended(3, {"mapAccounts": "[]"})
+    clock, backups = create(monkeypatch, client)
+    assert clock.slept == [0.5, 1.0, 1.5]
+    assert backups == ["1", "2", "3", "4"]
+    assert client.data is not None
+    assert client.data["mapAccounts"] == "[]"
+    assert ADA in client.data["mapUsers"]
+
+
+def test_after_ten_conflicts_the_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Contended(100, {})
+    with pytest.raises(KubeConflict):
+        create(monkeypatch, client)
+    assert client.reads == 10
+
+
+def test_a_missing_config_map_is_created_and_a_complete_one_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Contended(0, None)
+    create(monkeypatch, client)
+    assert client.data is not None
+    assert ADA in client.data["mapUsers"]
+    client.conflicts = 100
+    _, backups = create(monkeypatch, client)
+    assert backups == []

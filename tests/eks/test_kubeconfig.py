@@ -1,4 +1,4 @@
-"""The user's kubeconfig: which file, what goes in, what stays, what is refused."""
+"""The user's kubeconfig: which file is written, what is inserted, kept, removed and refused."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CLUSTER: dict[str, Any] = {
     "certificateAuthority": {"data": "Q0E="},
 }
 PARTS = entry(CLUSTER, region="us-east-1", profile="research")
-THEIRS: dict[str, Any] = {
+EXISTING: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Config",
     "preferences": {"colors": True},
-    "clusters": [{"name": "theirs", "cluster": {"server": "https://theirs"}}],
-    "users": [{"name": "theirs", "user": {"token": "t"}}],
-    "contexts": [{"name": "theirs", "context": {"cluster": "theirs", "user": "theirs"}}],
-    "current-context": "theirs",
+    "clusters": [{"name": "existing", "cluster": {"server": "https://existing"}}],
+    "users": [{"name": "existing", "user": {"token": "t"}}],
+    "contexts": [{"name": "existing", "context": {"cluster": "existing", "user": "existing"}}],
+    "current-context": "existing",
 }
 
 
@@ -41,7 +41,7 @@ def test_the_first_file_of_the_list_that_exists_is_written(tmp_path: Path) -> No
     assert kubeconfig_file({}, tmp_path) == tmp_path / ".kube" / "config"
 
 
-def test_our_entry_fetches_tokens_with_the_aws_command() -> None:
+def test_the_entry_gets_tokens_from_the_aws_command() -> None:
     user = PARTS["users"]["exec"]
     assert user["command"] == "aws"
     assert user["args"][:6] == [
@@ -55,25 +55,27 @@ def test_our_entry_fetches_tokens_with_the_aws_command() -> None:
     assert user["env"] == [{"name": "AWS_PROFILE", "value": "research"}]
 
 
-def test_everything_of_others_stays_and_the_context_is_changed_only_when_asked() -> None:
-    after = insert_entry(THEIRS, ARN, PARTS, current=False)
-    assert after["current-context"] == "theirs"
+def test_other_entries_are_kept_and_the_current_context_changes_only_on_request() -> None:
+    after = insert_entry(EXISTING, ARN, PARTS, current=False)
+    assert after["current-context"] == "existing"
     assert after["preferences"] == {"colors": True}
-    assert after["clusters"][0] == THEIRS["clusters"][0]
+    assert after["clusters"][0] == EXISTING["clusters"][0]
     assert contains_entry(after, ARN, PARTS)
-    assert insert_entry(THEIRS, ARN, PARTS, current=True)["current-context"] == ARN
+    assert insert_entry(EXISTING, ARN, PARTS, current=True)["current-context"] == ARN
     assert insert_entry(after, ARN, PARTS, current=False) == after
 
 
-def test_taking_our_entry_out_brings_back_what_was_there() -> None:
-    after = insert_entry(THEIRS, ARN, PARTS, current=False)
-    assert kubeconfig.remove_entry(after, ARN) == THEIRS
-    current = insert_entry(THEIRS, ARN, PARTS, current=True)
+def test_removing_the_entry_restores_the_document() -> None:
+    after = insert_entry(EXISTING, ARN, PARTS, current=False)
+    assert kubeconfig.remove_entry(after, ARN) == EXISTING
+    current = insert_entry(EXISTING, ARN, PARTS, current=True)
     assert kubeconfig.remove_entry(current, ARN)["current-context"] == ""
 
 
 @pytest.mark.parametrize("text", ["- a list", "{unclosed", "clusters: text", "users: [text]"])
-def test_a_file_that_is_no_kubeconfig_is_left_alone(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_kubeconfig_is_refused_and_not_modified(
+    tmp_path: Path, text: str
+) -> None:
     file = tmp_path / "config"
     file.write_text(text)
     with pytest.raises(SetupError) as caught:
@@ -82,7 +84,33 @@ def test_a_file_that_is_no_kubeconfig_is_left_alone(tmp_path: Path, text: str) -
     assert file.read_text() == text
 
 
-def test_no_file_is_an_empty_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_empty_kubeconfig(tmp_path: Path) -> None:
     assert kubeconfig.load(tmp_path / "none") == {}
     made = insert_entry({}, ARN, PARTS, current=False)
     assert yaml.safe_load(yaml.safe_dump(made))["kind"] == "Config"
+
+
+def test_an_outdated_entry_is_not_the_clusters_and_is_replaced() -> None:
+    old = entry(CLUSTER | {"endpoint": "https://old"}, region="us-east-1", profile="research")
+    document = insert_entry(EXISTING, ARN, old, current=False)
+    assert not contains_entry(document, ARN, PARTS)
+    renewed = insert_entry(document, ARN, PARTS, current=False)
+    assert contains_entry(renewed, ARN, PARTS)
+    assert [item["name"] for item in renewed["clusters"]] == ["existing", ARN]
+
+
+def test_lists_that_are_null_are_empty() -> None:
+    document = {"clusters": None, "users": None, "contexts": None}
+    assert not contains_entry(document, ARN, PARTS)
+    assert kubeconfig.remove_entry(document, ARN) == {"clusters": [], "users": [], "contexts": []}
+    assert contains_entry(insert_entry(document, ARN, PARTS, current=False), ARN, PARTS)
+
+
+def test_saving_follows_a_link_and_makes_the_file_private(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("{}")
+    link.symlink_to(file)
+    kubeconfig.save(link, EXISTING)
+    assert link.is_symlink()
+    assert kubeconfig.load(file) == EXISTING
+    assert file.stat().st_mode & 0o077 == 0

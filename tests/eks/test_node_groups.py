@@ -1,0 +1,141 @@
+"""Node groups: what differs from the configuration, what is fixed in place, and what failed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.eks.addons import ADDONS, addon_step
+from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of, node_subnets
+from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.engine.step import DriftKey, Found
+from aws_setup.errors import SetupError
+
+SPEC = NodeGroupSpec("core-nodes", "core", "r5.xlarge", 3)
+STEP = NodeGroup(SPEC)
+
+
+def context(**more: Any) -> Any:
+    template = Found("lt-1", facts={"version": 2})
+    found = {"core-nodes template": template}
+    config = SimpleNamespace(deployment_name="lambda-fs", eks_nodes_public=False)
+    return SimpleNamespace(found=found, config=config, **more)
+
+
+def group(**more: Any) -> dict[str, Any]:
+    return {
+        "nodegroupName": "core-nodes",
+        "status": "ACTIVE",
+        "tags": {DEPLOYMENT_TAG: "lambda-fs"},
+        "instanceTypes": ["r5.xlarge"],
+        "scalingConfig": {"minSize": 3, "maxSize": 3, "desiredSize": 3},
+        "labels": {"openwhisk-role": "core"},
+        "launchTemplate": {"version": "2"},
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("change", "whats", "keys"),
+    [
+        ({}, [], []),
+        ({"labels": {"openwhisk-role": "core", "team": "x"}}, [], []),
+        (
+            {"scalingConfig": {"minSize": 1, "maxSize": 3, "desiredSize": 2}},
+            ["nodes"],
+            [CONFIG],
+        ),
+        ({"labels": {}}, ["labels"], [CONFIG]),
+        ({"launchTemplate": {"version": "1"}}, ["template version"], [VERSION]),
+        ({"status": "CREATE_FAILED"}, ["status"], [DriftKey.STATUS]),
+        ({"status": "DELETING"}, ["status"], [DriftKey.STATUS]),
+    ],
+)
+def test_drift_that_is_corrected_says_by_its_key_how(
+    change: dict[str, Any], whats: list[str], keys: list[str]
+) -> None:
+    drift = STEP._drift(context(), group(**change))
+    assert [item.what for item in drift] == whats
+    assert [item.key for item in drift] == keys
+    assert not any(item.fix for item in drift)
+
+
+def test_another_instance_type_is_a_conflict_with_a_fix() -> None:
+    (drift,) = STEP._drift(context(), group(instanceTypes=["m5.large"]))
+    assert (drift.has, drift.wants) == ("m5.large", "r5.xlarge")
+    assert "core-nodes" in drift.fix
+
+
+@pytest.mark.parametrize(("tags", "owner"), [({}, "none"), ({DEPLOYMENT_TAG: "other"}, "other")])
+def test_a_group_of_another_owner_is_a_conflict(tags: dict[str, str], owner: str) -> None:
+    (drift,) = STEP._drift(context(), group(tags=tags, labels={}))
+    assert drift.key is DriftKey.OWNER
+    assert drift.has == owner
+    assert drift.fix
+
+
+@pytest.mark.parametrize(
+    ("code", "part"),
+    [
+        ("InsufficientInstanceCapacity", "openwhisk_core_instance_type"),
+        ("NodeCreationFailure", "re-creates"),
+    ],
+)
+def test_the_fix_of_a_failed_group_depends_on_the_reason(code: str, part: str) -> None:
+    health = {"issues": [{"code": code, "message": "the reason"}]}
+    failed = failure_of(SPEC, group(status="CREATE_FAILED", health=health))
+    (problem,) = failed.problems
+    assert problem.what == "node group core-nodes is CREATE_FAILED"
+    assert problem.why == f"{code}: the reason"
+    assert part in problem.hint
+
+
+def subnet(name: str, **more: Any) -> dict[str, Any]:
+    return {"SubnetId": name, "Tags": []} | more
+
+
+ELB = [{"Key": "kubernetes.io/role/elb", "Value": "1"}]
+INTERNAL = [{"Key": "kubernetes.io/role/internal-elb", "Value": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("public", "names"), [(False, ["private", "untagged"]), (True, ["mapped", "public"])]
+)
+def test_the_nodes_get_the_private_or_the_public_subnets(
+    monkeypatch: pytest.MonkeyPatch, public: bool, names: list[str]
+) -> None:
+    subnets = [
+        subnet("public", Tags=ELB),
+        subnet("private", Tags=INTERNAL, MapPublicIpOnLaunch=True),
+        subnet("mapped", MapPublicIpOnLaunch=True),
+        subnet("untagged"),
+    ]
+    ctx = with_subnets(monkeypatch, subnets)
+    ctx.config.eks_nodes_public = public
+    assert node_subnets(ctx) == names
+
+
+def test_a_cluster_without_subnets_of_the_kind_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = with_subnets(monkeypatch, [subnet("public", Tags=ELB)])
+    with pytest.raises(SetupError, match="no private subnets") as caught:
+        node_subnets(ctx)
+    assert caught.value.problems[0].hint == "set eks_nodes_public: True"
+
+
+def with_subnets(monkeypatch: pytest.MonkeyPatch, subnets: list[dict[str, Any]]) -> Any:
+    ids = [item["SubnetId"] for item in subnets]
+    cluster = {"resourcesVpcConfig": {"subnetIds": ids}}
+    monkeypatch.setattr("aws_setup.eks.node_groups.cluster_of", lambda _: cluster)
+    ec2 = SimpleNamespace(describe_subnets=lambda **_: {"Subnets": subnets})
+    return context(aws=SimpleNamespace(ec2=ec2))
+
+
+def test_every_add_on_is_before_or_after_the_nodes() -> None:
+    groups = ("core-nodes", "invoker-nodes")
+    for spec in ADDONS:
+        step = addon_step(spec, groups)
+        assert set(groups) <= set(step.needs) if spec.on_nodes else step.name in STEP.needs
+        assert not spec.role or spec.role.name in step.needs
+        assert ("iam:PassRole" in spec.actions) == bool(spec.role)
