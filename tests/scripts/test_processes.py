@@ -1,4 +1,4 @@
-"""The script as a process of its own: two at once, Ctrl-C, another folder, no terminal."""
+"""The script as a separate process: two at once, Ctrl-C, another folder, no terminal."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
-    """Return how many things of each kind and step exist."""
+    """Return how many resources of each kind and step exist."""
     return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
 
 
 @pytest.mark.parametrize("round_", range(3))
-def test_two_runs_at_once_make_one_of_everything(
+def test_two_concurrent_runs_create_each_resource_once(
     cloud: RehearsalCloud, tmp_path: Path, round_: int
 ) -> None:
     first, second = prepare(tmp_path / "a"), prepare(tmp_path / "b")
     alone = start(first, "--yes", "--quiet")
     assert alone.wait(60) == 0
-    wanted = kinds(cloud)
+    expected = kinds(cloud)
     assert start(first, "destroy", "--yes", "--quiet").wait(60) == 0
     both = [start(folder, "--yes", "--json") for folder in (first, second)]
     ended = [process.communicate(timeout=90) for process in both]
     again = start(first, "--yes", "--json")
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, (out, err, ended)
-    assert kinds(cloud) == wanted, ended
+    assert kinds(cloud) == expected, ended
 
 
-def test_ctrl_c_ends_at_once_and_the_next_run_goes_on(
+def test_ctrl_c_ends_at_once_and_the_next_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve(Settings(speed=30)) as cloud:

@@ -1,4 +1,4 @@
-"""Odd surroundings of a run: closed or poor streams, a folder that cannot be, a proxy, a typo."""
+"""Unusual environments: closed or limited streams, an invalid folder, a proxy, a typo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
 def started(
     folder: Path, *words: str, closed: str = "", **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run the script in a process of its own; `closed` is a redirection of the shell's."""
+    """Run the script in a separate process; `closed` is a redirection of the shell."""
     line = f'exec "$@" {closed}'
     return subprocess.run(
         ["sh", "-c", line, "sh", sys.executable, str(SCRIPT), *words],
@@ -44,10 +44,10 @@ def started(
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_pipe_without_the_letters_gets_the_plan_and_json(folder: Path, encoding: str) -> None:
-    told = started(folder, "plan", PYTHONIOENCODING=encoding)
-    assert told.returncode == 0, told.stderr
-    assert b"lambda_fs_clients" in told.stdout
+def test_an_encoding_without_lambda_gets_the_plan_and_json(folder: Path, encoding: str) -> None:
+    ended = started(folder, "plan", PYTHONIOENCODING=encoding)
+    assert ended.returncode == 0, ended.stderr
+    assert b"lambda_fs_clients" in ended.stdout
     document = started(folder, "plan", "--json", PYTHONIOENCODING=encoding)
     assert json.loads(document.stdout.decode("ascii"))["result"] == "ok"
 
@@ -58,23 +58,23 @@ def test_without_a_stdin_nobody_is_asked(folder: Path) -> None:
     assert b"nobody to ask" in told.stderr
 
 
-def test_a_folder_that_cannot_be_is_named_with_its_key(folder: Path) -> None:
+def test_an_invalid_folder_is_named_with_its_key(folder: Path) -> None:
     (folder / "file").write_text("")
     write_config(folder, infrastructure_json_path=str(folder / "file" / "receipts"))
-    told = started(folder, "plan")
-    assert told.returncode == 2
-    assert b"infrastructure_json_path" in told.stderr
-    assert b"Traceback" not in told.stderr
+    ended = started(folder, "plan")
+    assert ended.returncode == 2
+    assert b"infrastructure_json_path" in ended.stderr
+    assert b"Traceback" not in ended.stderr
 
 
-def test_a_typo_in_only_is_answered_with_the_name_that_was_meant(folder: Path) -> None:
+def test_a_typo_in_only_is_answered_with_the_closest_name(folder: Path) -> None:
     config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
     with pytest.raises(Refused) as refused:
         only(TABLE.table(config), ["nat gatway"])
     assert refused.value.problems[0].hint == "use --only 'nat gateway'"
 
 
-def test_no_proxy_stands_between_the_scripts_and_the_rehearsal() -> None:
-    told = script_environment("http://127.0.0.1:1", 1)
-    assert "127.0.0.1" in told["NO_PROXY"]
-    assert told["no_proxy"] == told["NO_PROXY"]
+def test_the_scripts_use_no_proxy_for_the_rehearsal() -> None:
+    environment = script_environment("http://127.0.0.1:1", 1)
+    assert "127.0.0.1" in environment["NO_PROXY"]
+    assert environment["no_proxy"] == environment["NO_PROXY"]
