@@ -1,1 +1,1 @@
-"""The frame: steps, plan, runner, result, waiting, event log and receipt; knows no AWS resource."""
+"""The frame: steps, plan, runner, retries, event log and receipt; knows no resource."""

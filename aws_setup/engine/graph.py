@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from aws_setup.errors import Interrupted
 
 WORKERS = 32
-"""Jobs that run at the same time; waiting for AWS costs a thread and nothing else."""
+"""Jobs that run at the same time; a job that waits costs a thread and nothing else."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A wait has a name, a pause and a deadline; its error names the last state. Pauses are multiplied
 by the environment variable AWS_SETUP_PACE (default 1), for a cloud whose clock runs faster than
-AWS's; deadlines are not.
+the real one; deadlines are not.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def wait_until(
     """Call `probe` every `pause` seconds until it returns something other than Pending.
 
     Args:
-        what: what is waited for, as in "NAT gateway nat-1 becomes available".
+        what: what is waited for, as in "disk d-1 becomes available".
         probe: returns the result, or Pending with the state; an exception ends the wait.
         clock: the clock to sleep on.
         deadline: seconds after which the wait fails.

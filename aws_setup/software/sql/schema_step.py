@@ -19,7 +19,7 @@ from aws_setup.software.sql.migrations import (
     read_applied,
     wait_for_earlier,
 )
-from aws_setup.software.sql.scripts import CREATE_USER, Script, execute, load
+from aws_setup.software.sql.scripts import CREATE_USER, SqlScript, execute, load
 from aws_setup.ssh import MachinePool
 
 NAME = "ndb tables"
@@ -89,7 +89,7 @@ class SchemaStep(Step):
         self._run(ctx, [script for script in scripts if script.name != CREATE_USER], user, root)
         return _found(ctx, scripts, read_applied(root))
 
-    def _run(self, ctx: Context, scripts: list[Script], user: Mysql, root: Mysql) -> None:
+    def _run(self, ctx: Context, scripts: list[SqlScript], user: Mysql, root: Mysql) -> None:
         database = "" if user is root else ctx.config.ndb_database
         entries = read_applied(root)
         for script in scripts:
@@ -99,7 +99,7 @@ class SchemaStep(Step):
                 execute(script, entry, user, root, database=database)
 
 
-def _found(ctx: Context, scripts: list[Script], entries: dict[str, AppliedScript]) -> Found:
+def _found(ctx: Context, scripts: list[SqlScript], entries: dict[str, AppliedScript]) -> Found:
     drift: list[Drift] = []
     expected = [
         script for script in scripts if script.name != CREATE_USER or script.name in entries
@@ -119,7 +119,7 @@ def _found(ctx: Context, scripts: list[Script], entries: dict[str, AppliedScript
     return Found(ctx.config.ndb_database, f"{done} of {len(expected)} scripts", facts, tuple(drift))
 
 
-def _differences(script: Script, entry: AppliedScript | None) -> list[Drift]:
+def _differences(script: SqlScript, entry: AppliedScript | None) -> list[Drift]:
     if entry is None:
         return [Drift(script.name, "not applied", "applied")]
     if not script.matches(entry):

@@ -38,7 +38,7 @@ _DELIMITER = "%%next%%"
 
 
 @dataclass(frozen=True)
-class Script:
+class SqlScript:
     """A script as statements; context statements are not counted."""
 
     path: Path
@@ -64,7 +64,7 @@ class Script:
         return complete and entry.sha256 == digest(self.counted[: entry.statements])
 
 
-def load(folder: str) -> list[Script]:
+def load(folder: str) -> list[SqlScript]:
     """Return the scripts of a folder in their order, create_user.sql first if it exists.
 
     Raises:
@@ -88,14 +88,14 @@ def load(folder: str) -> list[Script]:
                 Problem(f"{root / name} cannot be read", why, "add the script to the folder")
             )
             continue
-        scripts.append(Script(root / name, tuple(split(text))))
+        scripts.append(SqlScript(root / name, tuple(split(text))))
     if problems:
         raise Refused.all(problems)
     return scripts
 
 
 def execute(
-    script: Script, entry: AppliedScript | None, as_user: Mysql, root: Mysql, *, database: str
+    script: SqlScript, entry: AppliedScript | None, as_user: Mysql, root: Mysql, *, database: str
 ) -> None:
     """Run the remaining statements of a script; each one is recorded in the table.
 
@@ -126,7 +126,7 @@ def execute(
         return
 
 
-def _feed(script: Script, done: int) -> str:
+def _feed(script: SqlScript, done: int) -> str:
     """Return the statements after the first `done`, each followed by the update of its entry."""
     parts = [HOLD_LOCK, record_sql(script.name, script.entry(done, MigrationState.RUNNING))]
     count = 0
@@ -142,7 +142,7 @@ def _feed(script: Script, done: int) -> str:
     return f"DELIMITER {_DELIMITER}\n" + "".join(f"{part}\n{_DELIMITER}\n" for part in parts)
 
 
-def _message(script: Script, done: int, error: SqlError) -> SetupError:
+def _message(script: SqlScript, done: int, error: SqlError) -> SetupError:
     if not error.code or done >= len(script.counted):
         return error
     statement = script.counted[done]
