@@ -1,0 +1,53 @@
+"""The SSH step: reachable machines, and the known hosts on this computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from aws_setup.config.paths import known_hosts_path
+from aws_setup.engine.wait import SystemClock
+from aws_setup.software.ssh_access import KnownHostsFile, SshAccess, is_reachable
+from aws_setup.ssh import HostKeyError, Machine, Unreachable
+from aws_setup.ssh.errors import ConnectStage
+from tests.support.fake_machines import FakePool, fake_context
+from tests.support.machines import make_key
+
+
+def machine(error: Exception | None) -> Machine:
+    def connect(_machine: Machine, _reconnect: bool) -> paramiko.Transport:
+        if error:
+            raise error
+        return paramiko.Transport.__new__(paramiko.Transport)
+
+    return Machine("i-0", "203.0.113.1", connect=connect, clock=SystemClock())
+
+
+def test_an_unreachable_machine_is_not_yet_reachable_and_a_changed_host_key_is_an_error() -> None:
+    assert is_reachable(machine(None))
+    assert not is_reachable(machine(Unreachable("vm", ConnectStage.PORT, "it refuses", "wait")))
+    changed = HostKeyError("vm", shown="A", known="B", file="known_hosts", alias="i-0")
+    with pytest.raises(HostKeyError):
+        is_reachable(machine(changed))
+
+
+def test_before_any_machine_exists_the_step_finds_nothing(tmp_path: Path) -> None:
+    make_key(tmp_path / "key")
+    ctx = fake_context(tmp_path, {})
+    assert SshAccess(FakePool(ctx.config, []), needs=("zookeeper",)).find(ctx) is None
+
+
+def test_destroy_deletes_the_known_hosts(tmp_path: Path) -> None:
+    ctx = fake_context(tmp_path, {})
+    step, path = KnownHostsFile(), known_hosts_path(ctx.config)
+    assert step.find(ctx) is None
+    path.parent.mkdir()
+    path.write_text("i-0 ssh-ed25519 AAAA\n")
+    found = step.find(ctx)
+    assert found
+    assert found.id == str(path)
+    step.delete(ctx, found)
+    step.delete(ctx, found)
+    assert not path.exists()

@@ -1,0 +1,78 @@
+"""The first stages of a connection, without an SSH server: address, port, sshd, proxy."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from aws_setup.ssh import Unreachable
+from aws_setup.ssh.connection import SshContext, connect
+from aws_setup.ssh.errors import ConnectStage
+from aws_setup.ssh.keys import KeyRing
+from aws_setup.ssh.known_hosts import KnownHosts
+from aws_setup.ssh.ssh_config import SshRoute, SshSettings
+
+
+def failure(folder: Path, **route: object) -> Unreachable:
+    """Return the error of a connection to a route."""
+    context = SshContext(
+        settings=lambda: SshSettings(folder / "none"),
+        key_ring=KeyRing(folder / "key"),
+        known_hosts=KnownHosts(folder / "known"),
+        on_first_use=lambda _alias, _key: pytest.fail("no host key was received"),
+    )
+    values = {"address": "10.0.0.1", "host": "127.0.0.1", "port": 22, "user": "ubuntu"} | route
+    with pytest.raises(Unreachable) as caught:
+        connect(
+            context,
+            SshRoute(**values),  # type: ignore[arg-type] # a dictionary of its fields
+            alias="i-0",
+            console_keys=list,
+            timeout=5,
+        )
+    assert caught.value.problems[0].hint
+    return caught.value
+
+
+def hang_up(server: socket.socket) -> None:
+    server.accept()[0].close()
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_a_closed_port_is_transient(tmp_path: Path) -> None:
+    error = failure(tmp_path, port=closed_port())
+    assert error.stage is ConnectStage.PORT
+    assert error.transient
+    assert "refuses connections" in error.problems[0].why
+
+
+def test_a_host_name_that_does_not_resolve_is_not(tmp_path: Path) -> None:
+    error = failure(tmp_path, host="no-such-host.invalid")
+    assert error.stage is ConnectStage.ADDRESS
+    assert not error.transient
+
+
+def test_a_server_without_an_ssh_banner(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up, args=(server,))
+        thread.start()
+        error = failure(tmp_path, port=server.getsockname()[1])
+        thread.join()
+    assert error.stage is ConnectStage.SSHD
+    assert "sent no SSH banner" in error.problems[0].why
+
+
+def test_a_proxy_command_that_fails(tmp_path: Path) -> None:
+    assert failure(tmp_path, proxy_command="false").stage is ConnectStage.PROXY
+
+
+def test_a_jump_host_with_a_closed_port(tmp_path: Path) -> None:
+    error = failure(tmp_path, jumps=(f"ubuntu@127.0.0.1:{closed_port()}",))
+    assert error.stage is ConnectStage.PORT

@@ -1,0 +1,43 @@
+"""The errors of remote commands and of many machines at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from aws_setup.errors import SetupError
+from aws_setup.ssh.errors import SHOWN_LINES, ConnectStage, RemoteError, Unreachable
+from aws_setup.ssh.pool import combine_errors
+
+
+def test_a_failed_command_shows_its_last_lines() -> None:
+    output = "\n".join(f"line {number}" for number in range(9))
+    error = RemoteError("vm", "make", code=2, output=output)
+    assert error.lines == tuple(f"line {number}" for number in range(9 - SHOWN_LINES, 9))
+    assert error.problems[0].why.startswith("exit code 2: line 4 | line 5")
+
+
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [
+        ("cat: write error: No space left on device", "free space"),
+        ("sudo: a password is required", "without a password"),
+        ("sudo: a terminal is required to read the password", "without a password"),
+        ("", "fix the cause"),
+    ],
+)
+def test_the_fix_follows_from_the_output(output: str, hint: str) -> None:
+    assert hint in RemoteError("vm", "make", code=1, output=output).problems[0].hint
+
+
+def test_many_errors_become_one_with_all_problems() -> None:
+    errors = [
+        Unreachable(f"vm-{number}", ConnectStage.PORT, "it refuses", "wait") for number in range(3)
+    ]
+    combined = combine_errors(errors)
+    assert combined.problems[0].what == "vm-0 cannot be reached (port) (and 2 more)"
+    assert [problem.what for problem in combined.problems[1:]] == [
+        "vm-1 cannot be reached (port)",
+        "vm-2 cannot be reached (port)",
+    ]
+    only = SetupError("a", "b", "c")
+    assert combine_errors([only]) is only
