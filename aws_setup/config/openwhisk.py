@@ -69,7 +69,7 @@ class OpenWhisk(Section):
     """The kubeconfig to add the cluster to; if omitted, that of KUBECONFIG, else ~/.kube/config."""
 
     set_kube_context: bool = False
-    """Make the cluster the current context of your kubeconfig."""
+    """Set the current context of your kubeconfig to the cluster."""
 
     openwhisk_chart: str = "https://github.com/Scusemua/openwhisk-deploy-kube"
     """OpenWhisk's Helm chart: a folder on this computer, or the URL of a git repository."""

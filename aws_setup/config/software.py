@@ -14,10 +14,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,
 
 
 class Software(Section):
-    """Software on the virtual machines, configured and started over SSH.
-
-    With all switches off, no machine is contacted.
-    """
+    """Software on the virtual machines, over SSH; with all switches off, none is contacted."""
 
     ssh_config_path: str = "~/.ssh/config"
     """Your OpenSSH client configuration; HostName, Port, User, IdentityFile and proxies apply."""
@@ -56,7 +53,7 @@ class Software(Section):
     """SharedGlobalMemory of each data node; if omitted, a 256th of the instance type's memory."""
 
     ndb_sql_scripts_dir: LocalPath | None = Field(default=None, examples=["./sql"])
-    """Folder with the SQL scripts of HopsFS and λFS; if omitted, no tables are created."""
+    """Folder with the SQL scripts of HopsFS and λFS; required for the tables and for formatting."""
 
     ndb_database: Identifier = "vanilla_hopsfs"
     """Database of HopsFS and λFS in MySQL NDB."""

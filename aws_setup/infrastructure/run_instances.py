@@ -12,6 +12,7 @@ from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
+from aws_setup.config.amis import AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
@@ -181,8 +182,8 @@ def disks(ctx: Context, ami: str) -> list[dict[str, Any]]:
     if not images:
         raise SetupError(
             f"there is no AMI {ami} in {ctx.aws.region}",
-            "the λFS AMIs exist in us-east-1 only",
-            "copy it into this region and set its *_ami key, or use us-east-1",
+            f"the λFS AMIs exist in {', '.join(AMIS)} only",
+            f"copy it into this region and set its *_ami key, or use {DEFAULT_REGION}",
         )
     settings = {"Encrypted": True, "DeleteOnTermination": True}
     devices = [disk["DeviceName"] for disk in images[0]["BlockDeviceMappings"] if "Ebs" in disk]

@@ -1,4 +1,4 @@
-"""The table of published AMIs, and what a configuration makes of it in another region."""
+"""The table of published AMIs, and which of them a configuration uses in another region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample configuration and its JSON Schema: every key, and what the loader makes of them."""
+"""The sample configuration and its JSON Schema: they have every key, and they load."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE, SCHEMA = ROOT / "sample_config_aws.yaml", ROOT / "docs" / "config.schema.json"
 
 
-def test_the_sample_names_every_key_and_has_two_blanks() -> None:
+def test_the_sample_names_every_key_and_has_two_placeholders() -> None:
     text = sample_text()
-    written = [line.removeprefix("# ").split(":")[0] for line in text.splitlines()]
-    assert sorted(key for key in written if key in Config.model_fields) == sorted(
-        Config.model_fields
-    )
+    keys = [line.removeprefix("# ").split(":")[0] for line in text.splitlines()]
+    assert sorted(key for key in keys if key in Config.model_fields) == sorted(Config.model_fields)
     assert text.count("<FILL THIS IN>") == 2
     assert all(field.description for field in Config.model_fields.values())
     assert {key for section in SECTIONS for key in section.__annotations__} == set(
@@ -29,7 +27,7 @@ def test_the_sample_names_every_key_and_has_two_blanks() -> None:
     )
 
 
-def test_the_sample_with_its_blanks_filled_in_is_the_default(tmp_path: Path) -> None:
+def test_the_sample_with_its_placeholders_replaced_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "config_aws.yaml"
     path.write_text(sample_text().replace("<FILL THIS IN>", "/k"), encoding="utf-8")
     bare = tmp_path / "bare.yaml"
@@ -37,7 +35,7 @@ def test_the_sample_with_its_blanks_filled_in_is_the_default(tmp_path: Path) -> 
     assert load_config(path) == load_config(bare)
 
 
-def test_the_sample_as_it_is_names_its_two_blanks(tmp_path: Path) -> None:
+def test_the_sample_as_it_is_names_its_two_placeholders(tmp_path: Path) -> None:
     path = tmp_path / "config_aws.yaml"
     path.write_text(sample_text(), encoding="utf-8")
     with pytest.raises(Refused) as caught:

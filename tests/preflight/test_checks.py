@@ -1,4 +1,4 @@
-"""Preflight through the command line: what passes, what is chosen, what only warns."""
+"""Preflight through the command line: what passes, what is chosen, what is a warning."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_an_unchanged_deployment_is_not_checked_again(operator: Operator) -> Non
     assert operator.run("create", "--yes", **small)["exit_code"] == 0
     before = len(operator.cloud.calls)
     assert operator.run("create", "--yes", **small)["warnings"] == []
-    asked = {call.name for call in operator.cloud.calls[before:]}
-    assert not asked & {"iam.SimulatePrincipalPolicy", "ec2.DescribeKeyPairs"}
-    assert not any(name.startswith("service-quotas.") for name in asked)
+    called = {call.name for call in operator.cloud.calls[before:]}
+    assert not called & {"iam.SimulatePrincipalPolicy", "ec2.DescribeKeyPairs"}
+    assert not any(name.startswith("service-quotas.") for name in called)
 
 
 @cloud_of(not_offered={"us-east-1a": ["r5.4xlarge"], "us-east-1c": ["r5.xlarge"]})
@@ -65,7 +65,7 @@ def test_the_newest_checked_version_in_standard_support_is_chosen(operator: Oper
 
 def test_extended_support_is_a_warning_with_its_price(operator: Operator) -> None:
     warnings = operator.warned(kubernetes_version="1.33", **only("create_eks_cluster"))
-    assert any("1.33 is in extended support" in one and "$0.60" in one for one in warnings)
+    assert any("1.33 is in extended support" in line and "$0.60" in line for line in warnings)
 
 
 def test_extended_support_is_in_the_price(operator: Operator) -> None:
@@ -79,10 +79,10 @@ def test_an_even_number_of_zookeeper_nodes_is_a_warning(operator: Operator) -> N
     ips = ["10.0.8.233", "10.0.4.113", "10.0.14.89"]
     keys = only("create_zookeeper_vms")
     warnings = operator.warned(num_lambda_fs_zk_vms=4, zookeeper_private_ips=ips, **keys)
-    assert any("tolerate no more failures than 3" in one for one in warnings)
+    assert any("tolerate no more failures than 3" in line for line in warnings)
 
 
-QUESTIONS = {
+DENIED = {
     "servicequotas:*": "the quota of vCPUs of standard instances could not be checked",
     "ec2:DescribeKeyPairs": "the key pair could not be checked",
     "ec2:DescribeInstanceTypeOfferings": "the zones could not be checked",
@@ -93,18 +93,18 @@ QUESTIONS = {
 
 @pytest.mark.parametrize(
     ("settings", "action"),
-    [(Settings(speed=0, deny=[DeniedPermission(action=action)]), action) for action in QUESTIONS],
-    ids=list(QUESTIONS),
+    [(Settings(speed=0, deny=[DeniedPermission(action=action)]), action) for action in DENIED],
+    ids=list(DENIED),
 )
-def test_a_question_that_is_denied_is_a_warning(operator: Operator, action: str) -> None:
+def test_a_check_that_aws_denies_is_a_warning(operator: Operator, action: str) -> None:
     warnings = operator.warned()
-    (warning,) = [one for one in warnings if QUESTIONS[action] in one]
+    (warning,) = [line for line in warnings if DENIED[action] in line]
     assert "your credentials lack the permission" in warning
     assert "->" in warning
 
 
 @cloud_of(deny=[DeniedPermission(action="pricing:*")])
-def test_without_the_price_list_the_table_says_so(operator: Operator) -> None:
+def test_without_the_price_list_the_source_is_the_table(operator: Operator) -> None:
     ended = operator.run("plan")
     assert ended["hourly_usd"] == pytest.approx(10.3321)
     assert "us-east-1 prices of November 2026" in ended["prices"]["source"]
@@ -112,7 +112,7 @@ def test_without_the_price_list_the_table_says_so(operator: Operator) -> None:
 
 @cloud_of(quotas=Quotas(vcpus=200))
 def test_a_quota_too_small_for_the_node_groups_is_a_warning_in_time(operator: Operator) -> None:
-    (warning,) = [one for one in operator.warned() if "quota" in one]
+    (warning,) = [line for line in operator.warned() if "quota" in line]
     assert "node groups included" in warning
     assert "300 are needed and 0 are in use; us-east-1 allows 200 (L-1216C47A)" in warning
 
@@ -123,7 +123,7 @@ def test_a_quota_too_small_for_the_node_groups_is_a_warning_in_time(operator: Op
         DeniedPermission(action="ec2:AllocateAddress"),
     ]
 )
-def test_without_the_simulator_dry_runs_tell_what_is_missing(operator: Operator) -> None:
+def test_without_the_simulator_dry_runs_find_missing_permissions(operator: Operator) -> None:
     (problem,) = operator.refused(**only())
     assert "may not ec2:AllocateAddress" in problem
 
@@ -143,7 +143,7 @@ def checkip() -> Iterator[str]:
         server.shutdown()
 
 
-def test_the_address_that_the_service_sees_may_log_in(
+def test_the_address_of_the_checkip_service_is_allowed(
     operator: Operator, checkip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SETUP_CHECKIP", checkip)
@@ -156,18 +156,18 @@ def test_the_address_that_the_service_sees_may_log_in(
 
 @pytest.mark.parametrize(
     "settings",
-    [Settings(speed=0, principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/somebody/session")],
+    [Settings(speed=0, principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/researcher/session")],
     ids=["assumed role"],
 )
 def test_a_session_of_a_role_is_simulated_as_the_role(operator: Operator) -> None:
     operator.warned(**only())
     call = operator.cloud.calls.named("SimulatePrincipalPolicy")[0]
-    assert call.params["PolicySourceArn"] == f"arn:aws:iam::{ACCOUNT}:role/somebody"
+    assert call.params["PolicySourceArn"] == f"arn:aws:iam::{ACCOUNT}:role/researcher"
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a service that takes connections and never answers."""
+    """The URL of a service that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -182,6 +182,8 @@ def test_a_service_that_never_answers_is_a_warning_in_time(
     assert ended["exit_code"] == 0
     assert ended["seconds"] < 20
     assert "us-east-1 prices of November 2026" in ended["prices"]["source"]
-    quotas = [one for one in ended["warnings"] if one["what"].startswith("the quota of")]
+    quotas = [
+        problem for problem in ended["warnings"] if problem["what"].startswith("the quota of")
+    ]
     assert len(quotas) == 4
-    assert all("cannot be reached" in one["why"] for one in quotas)
+    assert all("cannot be reached" in item["why"] for item in quotas)

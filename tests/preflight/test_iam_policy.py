@@ -1,4 +1,4 @@
-"""The published policy: equal to the code, and enough for every call that whole runs make."""
+"""The published policy: equal to the code, and sufficient for every call of complete runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SERVICES = (
     "service-quotas",
     "sts",
 )
-"""The services of which the product makes clients."""
+"""The services that the product calls."""
 
 
 def allowed(action: str) -> bool:
@@ -55,19 +55,19 @@ def action_of(call: CallLogEntry) -> str:
     return iam_action(Call(call.service, call.action, {}, call.region, ""))
 
 
-def test_whole_runs_make_no_call_that_the_policy_does_not_allow(operator: Operator) -> None:
+def test_complete_runs_call_only_what_the_policy_allows(operator: Operator) -> None:
     before = len(operator.cloud.calls)
     for verb in ("create", "status", "destroy"):
         ended = operator.run(verb, "--yes")
         assert ended["exit_code"] == 0, ended
-    ours = operator.cloud.calls[before:]
-    called = {action_of(call) for call in ours if call.client != "rehearsal"}
+    calls = operator.cloud.calls[before:]
+    called = {action_of(call) for call in calls if call.client != "rehearsal"}
     assert {"ec2:RunInstances", "eks:CreateCluster", "ec2:DeleteVpc"} <= called
     assert sorted(action for action in called if not allowed(action)) == []
 
 
 def test_the_policy_is_what_the_code_can_call() -> None:
-    """No action is missing, and none is asked for that the product never calls."""
+    """No action is missing, and none is granted that the product never calls."""
     package = Path(__file__).resolve().parents[2] / "aws_setup"
     modules = [path for path in package.rglob("*.py") if "rehearsal" not in path.parts]
     code = "\n".join(path.read_text(encoding="utf-8") for path in modules)

@@ -17,7 +17,7 @@ from aws_setup.preflight.key_pair import (
 from aws_setup.rehearsal.core.settings import DeniedPermission, Quotas, Settings
 from tests.preflight.test_checks import cloud_of
 from tests.support.aws import client
-from tests.support.preflight import KEY, Operator, only, pem, public, told
+from tests.support.preflight import KEY, Operator, one_line, only, pem, public
 
 ONE = only("create_lambda_fs_client_vm")
 
@@ -90,10 +90,10 @@ def test_a_key_in_openssh_format_is_read(operator: Operator) -> None:
 def test_a_locked_key_is_compared_by_its_public_half(operator: Operator) -> None:
     (operator.folder / "locked").write_bytes(pem(KEY, b"secret"))
     warnings = operator.warned(ssh_key_path="locked", **ONE)
-    assert any("passphrase" in one and "could not be compared" in one for one in warnings)
+    assert any("passphrase" in line and "could not be compared" in line for line in warnings)
     (operator.folder / "locked.pub").write_bytes(public(KEY))
     warnings = operator.warned(ssh_key_path="locked", **ONE)
-    assert any("passphrase" in one and "could not" not in one for one in warnings)
+    assert any("passphrase" in line and "could not" not in line for line in warnings)
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (operator.folder / "locked.pub").write_bytes(public(other))
     (problem,) = operator.refused(ssh_key_path="locked", **ONE)
@@ -171,7 +171,7 @@ def test_a_zone_that_eks_does_not_support(operator: Operator) -> None:
     indirect=["settings"],
 )
 def test_a_quota_that_is_too_small(operator: Operator, what: str, code: str) -> None:
-    (problem,) = [one for one in operator.refused() if code in one]
+    (problem,) = [line for line in operator.refused() if code in line]
     assert what in problem
     assert "aws service-quotas request-service-quota-increase" in problem
 
@@ -233,7 +233,7 @@ def test_a_private_address_cannot_reach_the_cluster(operator: Operator) -> None:
     (problem,) = operator.refused(user_public_ip="192.168.1.7", **only("create_eks_cluster"))
     assert "192.168.1.7 is not a public address" in problem
     warnings = operator.warned(user_public_ip="192.168.1.7", **only())
-    assert any("192.168.1.7 is not a public address" in one for one in warnings)
+    assert any("192.168.1.7 is not a public address" in line for line in warnings)
 
 
 def test_a_version_that_eks_no_longer_offers(operator: Operator) -> None:
@@ -261,7 +261,7 @@ def test_a_misspelt_region_is_refused_before_the_first_call(operator: Operator) 
     calls = len(operator.cloud.calls)
     ended = operator.run("create", "--yes", "--region", "us-esat-1", **ONE)
     assert (ended["exit_code"], ended["result"]) == (2, "refused")
-    (problem,) = [told(one) for one in ended["problems"]]
+    (problem,) = [one_line(problem) for problem in ended["problems"]]
     assert "there is no AWS region us-esat-1" in problem
     assert "set aws_region to one of us-east-1, us-east-2" in problem
     assert len(operator.cloud.calls) == calls
@@ -270,5 +270,5 @@ def test_a_misspelt_region_is_refused_before_the_first_call(operator: Operator) 
 @pytest.mark.skipif(os.name != "posix", reason="Windows keeps rights in another way")
 def test_a_key_that_others_may_read_is_a_warning(operator: Operator) -> None:
     (operator.folder / "k.pem").chmod(0o644)
-    (warning,) = [one for one in operator.warned(**ONE) if "others may read" in one]
+    (warning,) = [line for line in operator.warned(**ONE) if "others may read" in line]
     assert "chmod 600" in warning

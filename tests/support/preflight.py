@@ -19,7 +19,7 @@ from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-"""The operator's key; making one takes longer than a test."""
+"""The operator's key; generating one takes longer than a test."""
 
 OFF = (
     "create_eks_cluster",
@@ -52,18 +52,20 @@ def public(key: rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def pem(key: rsa.RSAPrivateKey, secret: bytes = b"") -> bytes:
-    """Return a private key as EC2 hands it out, or locked with a passphrase."""
-    lock = serialization.BestAvailableEncryption(secret) if secret else None
+def pem(key: rsa.RSAPrivateKey, passphrase: bytes = b"") -> bytes:
+    """Return a private key in the format of EC2, encrypted if there is a passphrase."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase)
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
-        lock or serialization.NoEncryption(),
+        encryption,
     )
 
 
 class Operator:
-    """Somebody at a laptop: a folder with key and configuration, and a cloud to talk to."""
+    """A user of the script: a folder with key and configuration, and a rehearsal cloud."""
 
     def __init__(self, cloud: RehearsalCloud, folder: Path) -> None:
         self.cloud, self.folder = cloud, folder
@@ -90,23 +92,23 @@ class Operator:
         assert ended["result"] == "refused", ended
         assert ended["exit_code"] == 2
         assert len(self.cloud.calls.writes()) == self.writes_before
-        return [told(problem) for problem in ended["problems"]]
+        return [one_line(problem) for problem in ended["problems"]]
 
     def warned(self, **keys: Any) -> list[str]:
-        """Run `plan`, which must go well without a write; return the warnings."""
+        """Run `plan`, which must succeed without a write; return the warnings."""
         ended = self.run("plan", **keys)
         assert ended["exit_code"] == 0, ended
         assert len(self.cloud.calls.writes()) == self.writes_before
-        return [told(problem) for problem in ended["warnings"]]
+        return [one_line(problem) for problem in ended["warnings"]]
 
 
-def told(problem: dict[str, str]) -> str:
+def one_line(problem: dict[str, str]) -> str:
     """Return a problem as one line."""
     return f"{problem['what']}: {problem['why']} -> {problem['hint']}"
 
 
 def only(*parts: str) -> dict[str, bool]:
-    """Return the switches that leave out everything but the network and some parts."""
+    """Return the switches that disable everything except the network and some parts."""
     return {key: key in parts for key in OFF}
 
 
@@ -120,7 +122,7 @@ def settings() -> Settings:
 def operator(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Operator]:
-    """An operator with a cloud of the test's own."""
+    """An operator with a separate cloud for each test."""
     with serve(settings) as cloud:
         monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
         monkeypatch.setenv("AWS_SETUP_PACE", "0")
