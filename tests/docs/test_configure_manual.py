@@ -31,7 +31,7 @@ KNOWN = {
     "Pods stay Pending": "openwhisk_action_memory",
     "Nodes do not join": "openwhisk_core_instance_type",
     "helm says that another operation is in progress": "rolled",
-    "field is immutable": "removes the jobs",
+    "field is immutable": "deletes the jobs",
     "The address does not resolve": "40 minutes",
 }
 """What people met with the original instructions, and a word of what the script does about it."""
