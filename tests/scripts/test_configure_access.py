@@ -1,4 +1,4 @@
-"""Who is let into the cluster: administrators, sessions, aws-auth; and the storage probe."""
+"""Access to the cluster: administrators, sessions, aws-auth; and the storage probe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from aws_setup.eks.storage import PROBE, PROVEN
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
-from tests.support import eks as eks_world
+from tests.support import eks
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab
 
@@ -27,19 +27,19 @@ TEAM = f"{ACCOUNT}:role/team"
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         client("iam").create_user(UserName="ada")
-        eks_world.role("team", "ec2.amazonaws.com")
+        eks.role("team", "ec2.amazonaws.com")
         yield made
 
 
 def entries() -> dict[str, list[str]]:
     """Return the access entries of people, each with its policies."""
-    eks = client("eks")
+    api = client("eks")
     found = {}
-    for arn in eks.list_access_entries(clusterName="zoo")["accessEntries"]:
-        entry = eks.describe_access_entry(clusterName="zoo", principalArn=arn)["accessEntry"]
+    for arn in api.list_access_entries(clusterName="zoo")["accessEntries"]:
+        entry = api.describe_access_entry(clusterName="zoo", principalArn=arn)["accessEntry"]
         if entry["type"] == "STANDARD":
-            listed = eks.list_associated_access_policies(clusterName="zoo", principalArn=arn)
-            found[arn] = [one["policyArn"] for one in listed["associatedAccessPolicies"]]
+            listed = api.list_associated_access_policies(clusterName="zoo", principalArn=arn)
+            found[arn] = [item["policyArn"] for item in listed["associatedAccessPolicies"]]
     return found
 
 
@@ -48,7 +48,9 @@ def auth(zoo: Lab) -> Any:
     return {key: yaml.safe_load(text) for key, text in data.items()}
 
 
-def test_every_configured_administrator_gets_in_both_ways_and_goes_with_destroy(zoo: Lab) -> None:
+def test_administrators_get_an_access_entry_and_an_entry_in_aws_auth_until_destroy(
+    zoo: Lab,
+) -> None:
     zoo.save(cluster_admins=[f"{ACCOUNT}:user/ada", TEAM])
     before = entries()
     zoo.run("configure", "--only", "aws-auth")
@@ -68,7 +70,7 @@ def test_every_configured_administrator_gets_in_both_ways_and_goes_with_destroy(
     assert entries() == before
 
 
-def test_a_session_of_a_role_is_let_in_as_its_role(zoo: Lab) -> None:
+def test_a_session_of_a_role_gets_access_as_its_role(zoo: Lab) -> None:
     zoo.cloud.settings.principal = "arn:aws:sts::123456789012:assumed-role/team/ada@lab"
     zoo.run("configure", "--only", "gp3 storage class")
     assert entries()[TEAM] == [ADMIN]
@@ -76,7 +78,7 @@ def test_a_session_of_a_role_is_let_in_as_its_role(zoo: Lab) -> None:
     assert zoo.api.state.get("storageclasses", "gp3") is not None
 
 
-def test_an_administrator_that_does_not_exist_is_named(zoo: Lab) -> None:
+def test_the_error_names_an_administrator_that_does_not_exist(zoo: Lab) -> None:
     zoo.save(cluster_admins=[f"{ACCOUNT}:user/nobody"])
     (problem,) = zoo.run("configure", "--only", "cluster access", code=1)["problems"]
     assert "user/nobody" in problem["what"]
@@ -85,13 +87,13 @@ def test_an_administrator_that_does_not_exist_is_named(zoo: Lab) -> None:
     zoo.run("configure", "--only", "cluster access")
 
 
-def test_aws_auth_that_does_not_parse_is_refused_and_left_alone(zoo: Lab) -> None:
+def test_aws_auth_that_does_not_parse_is_refused_and_not_modified(zoo: Lab) -> None:
     zoo.run("configure", "--only", "core-nodes")
     held = zoo.api.state.require("configmaps", "aws-auth", "kube-system")
     broken = {**held, "data": {"mapRoles": "- {unclosed", "mapUsers": "[]"}}
     zoo.api.state.put("configmaps", broken)
-    told = zoo.run("configure", "--only", "aws-auth", code=1)
-    (problem,) = told["problems"]
+    result = zoo.run("configure", "--only", "aws-auth", code=1)
+    (problem,) = result["problems"]
     assert "cannot parse mapRoles of aws-auth" in problem["what"]
     assert "manage_aws_auth: False" in problem["hint"]
     now = zoo.api.state.require("configmaps", "aws-auth", "kube-system")
@@ -100,9 +102,9 @@ def test_aws_auth_that_does_not_parse_is_refused_and_left_alone(zoo: Lab) -> Non
     zoo.run("configure")
 
 
-def test_the_storage_probe_may_be_left_out_and_is_made_later(zoo: Lab) -> None:
-    told = steps_of(zoo.run("configure", "--skip-storage-probe"))
-    assert "storage probe" not in told
+def test_a_skipped_storage_probe_runs_later(zoo: Lab) -> None:
+    result = steps_of(zoo.run("configure", "--skip-storage-probe"))
+    assert "storage probe" not in result
     asked = [path for method, path, _ in zoo.api.requests if method != "GET" and PROBE in path]
     assert asked == []
     notes = zoo.api.state.require("storageclasses", "gp3")["metadata"]["annotations"]
@@ -115,18 +117,18 @@ def test_the_storage_probe_may_be_left_out_and_is_made_later(zoo: Lab) -> None:
     assert zoo.api.state.get("pods", PROBE, "default") is None
 
 
-def test_the_drivers_annotation_is_put_back_and_the_driver_restarted(zoo: Lab) -> None:
+def test_the_annotation_of_the_driver_is_corrected_and_the_driver_restarted(zoo: Lab) -> None:
     zoo.run("configure", "--only", "ebs csi service account")
     name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
     held = zoo.api.state.require("serviceaccounts", name, "kube-system")
     role = held["metadata"]["annotations"][note]
-    others = {**held["metadata"], "annotations": {note: f"{role}-old", "theirs": "stays"}}
+    others = {**held["metadata"], "annotations": {note: f"{role}-old", "unowned": "stays"}}
     zoo.api.state.put("serviceaccounts", {**held, "metadata": others})
     before = drivers(zoo)
-    told = steps_of(zoo.run("configure", "--only", "ebs csi service account"))
-    assert told["ebs csi service account"]["action"] == "update"
+    result = steps_of(zoo.run("configure", "--only", "ebs csi service account"))
+    assert result["ebs csi service account"]["action"] == "update"
     now = zoo.api.state.require("serviceaccounts", name, "kube-system")["metadata"]["annotations"]
-    assert now == {note: role, "theirs": "stays"}
+    assert now == {note: role, "unowned": "stays"}
     assert drivers(zoo)
     assert not before & drivers(zoo)
 

@@ -1,4 +1,4 @@
-"""The second script when others write too, and when things go wrong."""
+"""configure_eks_cluster.py with concurrent writers, failed resources and user files."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield made
 
 
-def test_a_second_writer_of_aws_auth_loses_nothing_and_the_old_one_is_kept(zoo: Lab) -> None:
-    theirs = "- rolearn: arn:aws:iam::123456789012:role/theirs\n  username: t\n  groups: [g]\n"
+def test_the_changes_of_a_concurrent_writer_of_aws_auth_are_kept_and_backed_up(zoo: Lab) -> None:
+    existing = "- rolearn: arn:aws:iam::123456789012:role/existing\n  username: t\n  groups: [g]\n"
     meta = {"name": "aws-auth", "namespace": "kube-system"}
-    zoo.api.state.put("configmaps", {"metadata": meta, "data": {"mapRoles": theirs}})
+    zoo.api.state.put("configmaps", {"metadata": meta, "data": {"mapRoles": existing}})
     users = {"data": {"mapAccounts": '- "210987654321"\n'}}
     rule = {"fault": "second-writer", "resource": "configmaps", "name": "aws-auth", "change": users}
     zoo.api.faults.add(rule)
     zoo.run("configure")
     data = zoo.api.state.require("configmaps", "aws-auth", "kube-system")["data"]
     roles = {row["rolearn"].rsplit("/")[-1] for row in yaml.safe_load(data["mapRoles"])}
-    assert roles == {"theirs", "lambda-fs-eks-node-role"}
+    assert roles == {"existing", "lambda-fs-eks-node-role"}
     assert yaml.safe_load(data["mapUsers"])[0]["groups"] == ["system:masters"]
     assert data["mapAccounts"] == users["data"]["mapAccounts"]
     kept = sorted((zoo.folder / "infrastructure_json").glob("*.aws-auth.*.yaml"))
     assert all(private(path) for path in kept)
     first, last = (yaml.safe_load(path.read_text())["data"] for path in kept)
-    assert {"mapRoles": theirs} in (first, last)
-    assert {"mapRoles": theirs, **users["data"]} in (first, last)
+    assert {"mapRoles": existing} in (first, last)
+    assert {"mapRoles": existing, **users["data"]} in (first, last)
 
 
-def test_the_drivers_service_account_gets_its_role_back(zoo: Lab) -> None:
+def test_the_role_of_the_drivers_service_account_is_corrected(zoo: Lab) -> None:
     zoo.run("configure")
     name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
     bare = {"metadata": {"name": name, "namespace": "kube-system"}}
@@ -58,21 +58,21 @@ def test_the_drivers_service_account_gets_its_role_back(zoo: Lab) -> None:
     role = held["metadata"]["annotations"][note]
     zoo.api.state.remove("serviceaccounts", held)
     zoo.api.state.put("serviceaccounts", bare)
-    told = steps_of(zoo.run("configure"))
-    assert told["ebs csi service account"]["action"] == "update"
+    result = steps_of(zoo.run("configure"))
+    assert result["ebs csi service account"]["action"] == "update"
     again = zoo.api.state.require("serviceaccounts", name, "kube-system")
     assert again["metadata"]["annotations"][note] == role
 
 
-def test_a_certificate_about_to_expire_is_swapped_everywhere(zoo: Lab) -> None:
+def test_a_certificate_that_expires_soon_is_replaced_everywhere(zoo: Lab) -> None:
     zoo.save(openwhisk_tls_days=40)
     zoo.run("configure")
     iam = client("iam")
     old = iam.list_server_certificates()["ServerCertificateMetadataList"][0]
     secret = zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"]
     shorten(zoo)
-    told = steps_of(zoo.run("configure"))
-    assert told["server certificate"]["action"] in ("create", "update")
+    result = steps_of(zoo.run("configure"))
+    assert result["server certificate"]["action"] in ("create", "update")
     (new,) = iam.list_server_certificates()["ServerCertificateMetadataList"]
     assert new["ServerCertificateName"] != old["ServerCertificateName"]
     assert zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"] != secret
@@ -94,7 +94,7 @@ def shorten(zoo: Lab) -> None:
     path.write_text(pair.certificate + pair.key)
 
 
-def test_a_node_group_that_fails_is_named_with_what_eks_says(
+def test_a_failed_node_group_is_reported_with_the_reason_of_eks(
     zoo: Lab, cloud: RehearsalCloud
 ) -> None:
     for zone in ("us-east-1a", "us-east-1b"):
@@ -111,38 +111,38 @@ def test_a_node_group_that_fails_is_named_with_what_eks_says(
     zoo.run("configure")
 
 
-def test_the_kubeconfig_of_the_command_line_is_written_and_cleared(zoo: Lab) -> None:
-    mine = zoo.folder / "mine.kubeconfig"
-    zoo.run("configure", "--kubeconfig", str(mine), "--set-context")
-    written = yaml.safe_load(mine.read_text())
-    assert private(mine)
+def test_the_entry_is_written_to_the_file_of_the_command_line_and_removed(zoo: Lab) -> None:
+    path = zoo.folder / "user.kubeconfig"
+    zoo.run("configure", "--kubeconfig", str(path), "--set-context")
+    written = yaml.safe_load(path.read_text())
+    assert private(path)
     assert written["current-context"].endswith(":cluster/zoo")
     assert not (zoo.folder.parent / ".kube" / "config").exists()
-    zoo.run("destroy", "--kubeconfig", str(mine))
-    assert yaml.safe_load(mine.read_text())["contexts"] == []
+    zoo.run("destroy", "--kubeconfig", str(path))
+    assert yaml.safe_load(path.read_text())["contexts"] == []
 
 
-def test_the_current_context_stays_unless_asked_for(zoo: Lab) -> None:
+def test_the_current_context_changes_only_on_request(zoo: Lab) -> None:
     file = zoo.folder.parent / ".kube" / "config"
     file.parent.mkdir()
-    file.write_text("{apiVersion: v1, kind: Config, current-context: theirs}\n")
+    file.write_text("{apiVersion: v1, kind: Config, current-context: existing}\n")
     zoo.run("configure")
-    assert yaml.safe_load(file.read_text())["current-context"] == "theirs"
+    assert yaml.safe_load(file.read_text())["current-context"] == "existing"
     zoo.run("configure", "--set-context")
     assert yaml.safe_load(file.read_text())["current-context"].endswith(":cluster/zoo")
 
 
-def test_the_users_own_wskprops_is_written_only_when_asked(zoo: Lab) -> None:
+def test_the_users_wskprops_is_written_only_on_request(zoo: Lab) -> None:
     own = zoo.folder.parent / ".wskprops"
     zoo.run("configure")
     assert not own.exists()
-    own.write_text("APIHOST=theirs\n")
+    own.write_text("APIHOST=existing\n")
     zoo.run("configure", "--write-wskprops")
     written = own.read_text()
     # Changed once more: what is kept beside it stays the user's own, not our earlier file.
     own.write_text(written + "NAMESPACE=other\n")
     zoo.run("configure", "--write-wskprops")
-    assert own.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=theirs\n"
+    assert own.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=existing\n"
     assert private(own)
     assert own.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()
 
@@ -162,23 +162,23 @@ def test_an_add_on_that_is_degraded_for_a_while_recovers(
         return found
 
     monkeypatch.setattr(addons, "describe", describe)
-    told = steps_of(zoo.run("configure"))
+    result = steps_of(zoo.run("configure"))
     assert len(seen) >= 4
-    assert told["aws-ebs-csi-driver add-on"]["action"] == "create"
+    assert result["aws-ebs-csi-driver add-on"]["action"] == "create"
 
 
-def test_a_kubeconfig_of_the_users_is_the_way_in(zoo: Lab) -> None:
-    mine = zoo.folder / "theirs.kubeconfig"
+def test_the_users_kubeconfig_is_used_to_connect(zoo: Lab) -> None:
+    path = zoo.folder / "user.kubeconfig"
     document = zoo.api.kubeconfig(token=f"{PREFIX}any")
-    mine.write_text(yaml.safe_dump(document | {"current-context": ""}))
-    zoo.save(kubeconfig_path=str(mine), kube_context="nowhere")
+    path.write_text(yaml.safe_dump(document | {"current-context": ""}))
+    zoo.save(kubeconfig_path=str(path), kube_context="nowhere")
     problem = zoo.run("configure", code=2)["problems"][0]
     assert "kube_context" in problem["hint"]
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
     zoo.save(kube_context="rehearsal")
-    told = steps_of(zoo.run("configure"))
-    assert "openwhisk api" in told
-    assert "kubeconfig" not in told
+    result = steps_of(zoo.run("configure"))
+    assert "openwhisk api" in result
+    assert "kubeconfig" not in result
     before = zoo.writes()
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
     assert zoo.writes() == before

@@ -1,4 +1,4 @@
-"""The user's own kubeconfig in whole runs: which file, what stays, what is refused."""
+"""The user's kubeconfig in complete runs: which file, what is kept, what is refused."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.cluster import Lab, lab, private
 
 pytestmark = pytest.mark.timeout(240)
 
-THEIRS = """\
+EXISTING = """\
 # written by hand
 apiVersion: v1
 kind: Config
-clusters: [{name: theirs, cluster: {server: "https://theirs"}}]
-users: [{name: theirs, user: {token: t}}]
-contexts: [{name: theirs, context: {cluster: theirs, user: theirs}}]
-current-context: theirs
+clusters: [{name: existing, cluster: {server: "https://existing"}}]
+users: [{name: existing, user: {token: t}}]
+contexts: [{name: existing, context: {cluster: existing, user: existing}}]
+current-context: existing
 """
 
 
@@ -41,14 +41,14 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def configure(zoo: Lab, *words: str, code: int = 0) -> Any:
-    """Run only what leads to the entry in the kubeconfig."""
+    """Run only the steps up to the entry in the kubeconfig."""
     return zoo.run("configure", "--only", "kubeconfig", *words, code=code)
 
 
 def names(path: Path) -> list[str]:
-    """Return the contexts of a kubeconfig, ours by its cluster's name alone."""
+    """Return the contexts of a kubeconfig, the last part of each name."""
     document = yaml.safe_load(path.read_text())
-    return [one["name"].rpartition("/")[2] for one in document["contexts"]]
+    return [item["name"].rpartition("/")[2] for item in document["contexts"]]
 
 
 @pytest.fixture
@@ -56,79 +56,77 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     """Two files of KUBECONFIG, of which only the second exists."""
     both = tmp_path / "first", tmp_path / "second"
     monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, both)))
-    both[1].write_text(THEIRS)
+    both[1].write_text(EXISTING)
     return both
 
 
-def test_of_a_list_the_file_that_exists_is_written_and_kept_beside_it(
+def test_the_existing_file_of_a_list_is_written_and_backed_up(
     zoo: Lab, listed: tuple[Path, Path]
 ) -> None:
-    absent, theirs = listed
+    absent, file = listed
     configure(zoo)
     assert not absent.exists()
-    assert names(theirs) == ["theirs", "zoo"]
-    assert yaml.safe_load(theirs.read_text())["current-context"] == "theirs"
-    kept = theirs.with_name(theirs.name + BACKUP)
-    assert kept.read_text() == THEIRS
-    assert private(theirs)
+    assert names(file) == ["existing", "zoo"]
+    assert yaml.safe_load(file.read_text())["current-context"] == "existing"
+    kept = file.with_name(file.name + BACKUP)
+    assert kept.read_text() == EXISTING
+    assert private(file)
     assert private(kept)
     assert {step["action"] for step in configure(zoo)["steps"]} == {"exists"}
     configure(zoo, "--set-context")
-    assert yaml.safe_load(theirs.read_text())["current-context"].endswith(":cluster/zoo")
-    assert kept.read_text() == THEIRS
+    assert yaml.safe_load(file.read_text())["current-context"].endswith(":cluster/zoo")
+    assert kept.read_text() == EXISTING
 
 
-def test_destroy_takes_the_entry_out_and_leaves_the_rest(
-    zoo: Lab, listed: tuple[Path, Path]
-) -> None:
-    _, theirs = listed
+def test_destroy_removes_the_entry_and_keeps_the_rest(zoo: Lab, listed: tuple[Path, Path]) -> None:
+    _, file = listed
     configure(zoo, "--set-context")
     zoo.run("destroy")
-    left = yaml.safe_load(theirs.read_text())
-    assert left == yaml.safe_load(THEIRS) | {"current-context": ""}
-    assert theirs.with_name(theirs.name + BACKUP).read_text() == THEIRS
+    remaining = yaml.safe_load(file.read_text())
+    assert remaining == yaml.safe_load(EXISTING) | {"current-context": ""}
+    assert file.with_name(file.name + BACKUP).read_text() == EXISTING
 
 
 @pytest.mark.parametrize("text", ["{unclosed", "clusters: text\n", "- a list\n"])
-def test_a_broken_file_refuses_the_run_and_is_left_alone(
+def test_a_malformed_file_refuses_the_run_and_is_not_modified(
     zoo: Lab, listed: tuple[Path, Path], text: str
 ) -> None:
-    _, theirs = listed
-    theirs.write_text(text)
+    _, file = listed
+    file.write_text(text)
     problems = zoo.run("configure", code=2)["problems"]
-    assert str(theirs) in problems[0]["what"]
+    assert str(file) in problems[0]["what"]
     assert "write_kubeconfig" in problems[0]["hint"]
-    assert theirs.read_text() == text
-    assert [path.name for path in theirs.parent.glob("second*")] == ["second"]
+    assert file.read_text() == text
+    assert [path.name for path in file.parent.glob("second*")] == ["second"]
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
     assert zoo.writes() == 0
     zoo.save(write_kubeconfig=False)
     zoo.run("configure", "--only", "cluster access")
     assert zoo.run("destroy")["leftovers"] == []
-    assert theirs.read_text() == text
+    assert file.read_text() == text
 
 
-def test_an_entry_that_somebody_changed_is_put_right(zoo: Lab, listed: tuple[Path, Path]) -> None:
-    _, theirs = listed
+def test_a_changed_entry_is_corrected(zoo: Lab, listed: tuple[Path, Path]) -> None:
+    _, file = listed
     configure(zoo)
-    document = yaml.safe_load(theirs.read_text())
+    document = yaml.safe_load(file.read_text())
     right = document["clusters"][-1]["cluster"]["server"]
-    document["clusters"][-1]["cluster"]["server"] = "https://gone.example.com"
-    theirs.write_text(yaml.safe_dump(document))
+    document["clusters"][-1]["cluster"]["server"] = "https://other.example.com"
+    file.write_text(yaml.safe_dump(document))
     (changed,) = [s for s in configure(zoo)["steps"] if s["action"] != "exists"]
     assert changed["name"] == "kubeconfig"
-    assert yaml.safe_load(theirs.read_text())["clusters"][-1]["cluster"]["server"] == right
+    assert yaml.safe_load(file.read_text())["clusters"][-1]["cluster"]["server"] == right
 
 
-def test_a_kubeconfig_that_leads_to_another_cluster_is_refused(zoo: Lab) -> None:
-    mine = zoo.folder / "mine.kubeconfig"
-    theirs = self_signed("theirs", [], days=90, now=datetime.now(UTC)).certificate
-    authority = base64.b64encode(theirs.encode()).decode()
+def test_a_kubeconfig_that_points_to_another_cluster_is_refused(zoo: Lab) -> None:
+    path = zoo.folder / "user.kubeconfig"
+    certificate = self_signed("other", [], days=90, now=datetime.now(UTC)).certificate
+    authority = base64.b64encode(certificate.encode()).decode()
     with KubeApiServer() as other:
         document = other.kubeconfig(token=f"{PREFIX}any")
         document["clusters"][0]["cluster"]["certificate-authority-data"] = authority
-        mine.write_text(yaml.safe_dump(document))
-        zoo.save(kubeconfig_path=str(mine))
+        path.write_text(yaml.safe_dump(document))
+        zoo.save(kubeconfig_path=str(path))
         for verb in ("configure", "plan", "destroy"):
             problems = zoo.run(verb, code=2)["problems"]
             assert all("another cluster" in problem["what"] for problem in problems)
@@ -137,13 +135,13 @@ def test_a_kubeconfig_that_leads_to_another_cluster_is_refused(zoo: Lab) -> None
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
 
 
-def test_a_tunnel_to_the_cluster_is_none(zoo: Lab) -> None:
-    mine = zoo.folder / "mine.kubeconfig"
+def test_a_tunnel_to_the_cluster_is_not_another_cluster(zoo: Lab) -> None:
+    path = zoo.folder / "user.kubeconfig"
     document = zoo.api.kubeconfig(token=f"{PREFIX}any")
     server = document["clusters"][0]["cluster"]["server"]
     document["clusters"][0]["cluster"]["server"] = server.replace("127.0.0.1", "localhost")
     assert document["clusters"][0]["cluster"]["server"] != server
-    mine.write_text(yaml.safe_dump(document))
-    zoo.save(kubeconfig_path=str(mine))
+    path.write_text(yaml.safe_dump(document))
+    zoo.save(kubeconfig_path=str(path))
     zoo.run("configure", "--only", "gp3 storage class")
     assert zoo.api.state.get("storageclasses", "gp3") is not None

@@ -1,4 +1,4 @@
-"""The second script while the API server restarts, tokens age, and the AWS session ends."""
+"""configure_eks_cluster.py while the API server restarts, tokens expire, and AWS sessions end."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield made
 
 
-def well(zoo: Lab) -> None:
-    """Check that OpenWhisk is up, and that nothing is left to do."""
+def check_deployed(zoo: Lab) -> None:
+    """Check that OpenWhisk is deployed and that nothing remains to be done."""
     assert release_of(zoo)["status"] == "deployed"
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
 
-def test_an_api_server_that_restarts_in_waits_and_in_writes_is_waited_for(zoo: Lab) -> None:
+def test_waits_and_writes_continue_when_the_api_server_restarts(zoo: Lab) -> None:
     for verb, resource in (
         ("create", "namespaces"),
         ("create", "persistentvolumeclaims"),
@@ -48,16 +48,16 @@ def test_an_api_server_that_restarts_in_waits_and_in_writes_is_waited_for(zoo: L
         zoo.api.faults.add(down | {"agent": "python-urllib3*"})
     busy = {"fault": "status", "status": 503, "verb": "list", "resource": "pods", "times": 12}
     zoo.api.faults.add(busy)
-    told = steps_of(zoo.run("configure"))
-    assert "openwhisk api" in told
+    result = steps_of(zoo.run("configure"))
+    assert "openwhisk api" in result
     for step in ("openwhisk keys", "storage probe", "openwhisk ready"):
         assert re.search(f"{step}: {WAITS}", zoo.stderr), (step, zoo.stderr)
     assert "API server answers 503: waiting for it" in zoo.stderr
     zoo.api.faults.clear()
-    well(zoo)
+    check_deployed(zoo)
 
 
-def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> None:
+def test_helm_is_started_again_when_the_api_server_restarts(zoo: Lab) -> None:
     down = {"fault": "down", "seconds": 1.0, "verb": "create", "resource": "services"}
     zoo.api.faults.add(down | {"agent": "Helm*"})
     zoo.run("configure")
@@ -70,23 +70,23 @@ def test_helm_begins_again_when_the_api_server_restarts_under_it(zoo: Lab) -> No
     assert zoo.api.state.get("namespaces", "openwhisk") is None
 
 
-def test_an_api_server_that_stays_away_ends_the_run_and_the_next_goes_on(
+def test_a_run_fails_at_a_lasting_outage_and_the_next_run_resumes(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = replace(SERVER_RESTARTING, deadline=0.5)
     monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
     zoo.api.faults.add({"fault": "down", "seconds": 3, "verb": "create", "resource": "namespaces"})
     began = time.monotonic()
-    told = zoo.run("configure", code=1)
-    what = [problem["what"] for problem in told["problems"]]
-    assert any("openwhisk keys: the cluster's API server does not answer" in one for one in what)
+    result = zoo.run("configure", code=1)
+    what = [problem["what"] for problem in result["problems"]]
+    assert any("openwhisk keys: the cluster's API server does not answer" in text for text in what)
     time.sleep(max(0.0, began + 5 - time.monotonic()))
     zoo.run("configure")
     assert release_of(zoo)["status"] == "deployed"
 
 
 class FastTime:
-    """A calendar that runs faster than this computer's, from now on."""
+    """A clock that is faster than this computer's, from now on."""
 
     def __init__(self, speed: float) -> None:
         self.speed, self.zero = speed, time.monotonic()
@@ -101,14 +101,14 @@ class FastTime:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> FastTime:
-    """Let signatures be dated by a clock on which 15 minutes are over in 4.5 seconds."""
+    """Date signatures by a clock on which 15 minutes pass in 4.5 seconds."""
     made = FastTime(speed=200)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", made.naive)
     return made
 
 
 @pytest.mark.parametrize("renewed", ["when refused", "before its end"])
-def test_a_token_that_ends_in_a_wait_is_renewed(
+def test_a_token_that_expires_in_a_wait_is_renewed(
     zoo: Lab, fast: FastTime, monkeypatch: pytest.MonkeyPatch, renewed: str
 ) -> None:
     assert isinstance(zoo.hooks, EksApiServers)
@@ -125,7 +125,7 @@ def test_a_token_that_ends_in_a_wait_is_renewed(
 
 
 def hold(zoo: Lab, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
-    """Keep the last job of OpenWhisk from its end until some time after it was first seen."""
+    """Keep an invoker from getting ready for some seconds after the script first listed it."""
     zoo.api.faults.add({"fault": "pod-not-ready", "pod": "owdev-invoker-1"})
     plain, seen = zoo.api.answer, [0.0]
 
@@ -140,16 +140,16 @@ def hold(zoo: Lab, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("where", ["in AWS", "in Kubernetes", "under helm"])
-def test_a_session_that_ends_is_named_and_the_next_run_goes_on(
+def test_an_expired_session_is_reported_and_the_next_run_resumes(
     zoo: Lab, cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     with monkeypatch.context() as patch:
         end_session(zoo, cloud, patch, where)
-        told = zoo.run("configure", code=1)
-    assert told["problems"]
-    whys = {problem["why"] for problem in told["problems"]}
-    assert whys == {"your AWS session has expired"}, told["problems"]
-    assert {problem["hint"].split(" (")[0] for problem in told["problems"]} == {"log in again"}
+        result = zoo.run("configure", code=1)
+    assert result["problems"]
+    whys = {problem["why"] for problem in result["problems"]}
+    assert whys == {"your AWS session has expired"}, result["problems"]
+    assert {problem["hint"].split(" (")[0] for problem in result["problems"]} == {"log in again"}
     cloud.settings.credentials = "valid"
     monkeypatch.setattr("aws_setup.openwhisk.upgrade.OTHER_RUN", 0.2)
     zoo.run("configure")

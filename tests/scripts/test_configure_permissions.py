@@ -1,4 +1,4 @@
-"""Every permission taken away from the second script: named, and its return mends the run."""
+"""configure_eks_cluster.py without one of its permissions: errors name it, granting it helps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ READS = {
     "iam:ListOpenIDConnectProviders": "oidc provider",
     "iam:ListServerCertificates": "server certificate",
 }
-"""What configure asks before it can say what is missing, and a step that asks it."""
+"""Read actions of configure, and a step that needs each."""
 
 ADMIN = "arn:aws:iam::123456789012:user/ada"
 
@@ -52,14 +52,14 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def deny(zoo: Lab, actions: Iterable[str]) -> None:
-    """Take exactly these permissions away."""
+    """Deny exactly these permissions."""
     zoo.cloud.settings.deny[:] = [DeniedPermission(action=action) for action in actions]
 
 
-def named(told: Any) -> set[str]:
-    """Return the actions that a run's problems name, each with a mend."""
-    assert all(one["what"] and one["hint"] for one in told["problems"]), told["problems"]
-    text = " ".join(f"{one['what']} {one['why']}" for one in told["problems"])
+def named(result: Any) -> set[str]:
+    """Return the actions that the problems of a run name; each problem has a hint."""
+    assert all(one["what"] and one["hint"] for one in result["problems"]), result["problems"]
+    text = " ".join(f"{one['what']} {one['why']}" for one in result["problems"])
     return {action for found in NAMED.findall(text) for action in re.findall(r"\w+:\w+", found)}
 
 
@@ -69,13 +69,13 @@ def called(calls: Iterable[CallLogEntry], *, reads: bool) -> set[str]:
     return {iam_action(Call(one.service, one.action, {}, one.region, "")) for one in ours}
 
 
-def test_without_the_permissions_nothing_is_written_and_all_are_named_at_once(zoo: Lab) -> None:
+def test_without_the_permissions_nothing_is_written_and_one_run_names_all(zoo: Lab) -> None:
     wanted = {action for actions in CONFIGURE_ACTIONS.values() for action in actions}
     deny(zoo, wanted)
     before = len(zoo.cloud.calls.writes())
-    told = zoo.run("configure", code=2)
-    assert named(told) == wanted
-    assert "docs/permissions.md" in told["problems"][0]["hint"]
+    result = zoo.run("configure", code=2)
+    assert named(result) == wanted
+    assert "docs/permissions.md" in result["problems"][0]["hint"]
     assert len(zoo.cloud.calls.writes()) == before
     assert zoo.writes() == 0
     deny(zoo, ())
@@ -83,22 +83,22 @@ def test_without_the_permissions_nothing_is_written_and_all_are_named_at_once(zo
 
 
 def grant_as_named(zoo: Lab, verb: str, missing: set[str]) -> set[str]:
-    """Run until it ends well, granting after each run what it names; return what was granted."""
+    """Run until it succeeds, granting after each run what it names; return what was granted."""
     granted: set[str] = set()
     while True:
         deny(zoo, missing)
-        told = zoo.run(verb, code=None)
-        if told["result"] == "ok":
+        result = zoo.run(verb, code=None)
+        if result["result"] == "ok":
             return granted
-        assert told["result"] in ("failed", "refused", "leftovers"), told
-        found = named(told) & missing
-        assert found, told["problems"]
+        assert result["result"] in ("failed", "refused", "leftovers"), result
+        found = named(result) & missing
+        assert found, result["problems"]
         missing -= found
         granted |= found
 
 
 def test_permissions_granted_as_they_are_named_end_in_the_same_state(zoo: Lab) -> None:
-    """Where the simulator may not be asked, each run stops at the next one that is missing."""
+    """Without iam:SimulatePrincipalPolicy each run fails at the next missing permission."""
     direct = {*CONFIGURE} - IMPLIED.keys()
     granted = grant_as_named(zoo, "configure", set(direct))
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
@@ -106,30 +106,30 @@ def test_permissions_granted_as_they_are_named_end_in_the_same_state(zoo: Lab) -
     # One certificate is deleted: the second, which names the load balancer, replaces it.
     removing = {action for action in granted if "Delete" in action or "Detach" in action}
     assert removing == {"iam:DeleteServerCertificate"}
-    gone = grant_as_named(zoo, "destroy", direct - granted)
-    assert {action for action in gone if "Delete" not in action} == {"iam:DetachRolePolicy"}
+    for_destroy = grant_as_named(zoo, "destroy", direct - granted)
+    assert {action for action in for_destroy if "Delete" not in action} == {"iam:DetachRolePolicy"}
     deny(zoo, ())
     assert zoo.run("destroy")["leftovers"] == []
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
 
 
-def test_a_question_that_is_denied_never_reads_as_absent(zoo: Lab) -> None:
+def test_a_denied_read_is_never_taken_for_a_missing_resource(zoo: Lab) -> None:
     zoo.run("configure")
     for action, step in READS.items():
         deny(zoo, [action])
         before = len(zoo.cloud.calls.writes()), zoo.writes()
-        told = zoo.run("configure", "--only", step, code=None)
-        assert told["result"] in ("failed", "refused"), (action, told)
-        assert action in named(told)
+        result = zoo.run("configure", "--only", step, code=None)
+        assert result["result"] in ("failed", "refused"), (action, result)
+        assert action in named(result)
         assert (len(zoo.cloud.calls.writes()), zoo.writes()) == before, action
     deny(zoo, ())
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
 
-def test_the_policy_of_the_second_script_is_what_its_runs_call(
+def test_the_policy_contains_exactly_the_actions_that_the_script_calls(
     zoo: Lab, cloud: RehearsalCloud
 ) -> None:
-    """Fresh, changed in every way that is changed in place, repaired, renewed, and removed."""
+    """Create, update in place, correct drift, renew, and destroy."""
     zoo.run("configure")
     spoil(zoo)
     zoo.run("configure")
@@ -145,14 +145,14 @@ def test_the_policy_of_the_second_script_is_what_its_runs_call(
 
 
 def spoil(zoo: Lab) -> None:
-    """Change by hand and by configuration whatever configure puts right."""
+    """Cause every kind of drift that configure corrects, in AWS and in the configuration."""
     iam, eks = client("iam"), client("eks")
     (provider,) = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
     arn = provider["Arn"]
     iam.remove_client_id_from_open_id_connect_provider(
         OpenIDConnectProviderArn=arn, ClientID="sts.amazonaws.com"
     )
-    inline = {"RoleName": "zoo-ebs-csi", "PolicyName": "theirs"}
+    inline = {"RoleName": "zoo-ebs-csi", "PolicyName": "unowned"}
     statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(**inline, PolicyDocument=document)
@@ -164,17 +164,17 @@ def spoil(zoo: Lab) -> None:
     zoo.save(num_openwhisk_core_vms=2, eks_node_disk_size=60)
 
 
-def test_somebody_whom_the_cluster_does_not_let_in_is_told_so(
+def test_a_principal_without_access_to_the_cluster_gets_the_reason_and_the_fix(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another user than the cluster's maker, who may not give himself access either."""
+    """The caller did not create the cluster, and may not create an access entry."""
     with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as zoo:
         client("iam").create_user(UserName="bob")
         cloud.settings.principal = "arn:aws:iam::123456789012:user/bob"
         deny(zoo, ["eks:CreateAccessEntry", SIMULATE])
-        told = zoo.run("configure", code=1)
-        assert "eks:CreateAccessEntry" in named(told)
-        assert told["problems"][0]["what"].startswith("cluster access")
+        result = zoo.run("configure", code=1)
+        assert "eks:CreateAccessEntry" in named(result)
+        assert result["problems"][0]["what"].startswith("cluster access")
         status = zoo.run("status", code=1)
         whys = {one["why"]: one["hint"] for one in status["problems"]}
         (why,) = [why for why in whys if "Kubernetes objects" in why]

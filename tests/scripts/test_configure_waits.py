@@ -1,4 +1,4 @@
-"""What the second script says while it waits, and what when it has waited long enough."""
+"""What configure_eks_cluster.py shows during waits, and at their deadlines."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def cluster_document(zoo: Lab) -> dict[str, Any]:
-    """Return what EKS keeps of the cluster."""
+    """Return the record of the cluster in the emulated EKS."""
     return zoo.cloud.store_of(EksStore).regions["us-east-1"].clusters["zoo"].document
 
 
 def creating(zoo: Lab, patch: pytest.MonkeyPatch, *, end: dict[str, Any]) -> None:
-    """Let the cluster be on its way for some looks at it, then end as told."""
+    """Let the cluster be CREATING for some calls of DescribeCluster, then update it with `end`."""
     document, plain = cluster_document(zoo), zoo.cloud.handle
     known = dict(document)
     for key in ("endpoint", "identity", "certificateAuthority"):
@@ -50,7 +50,7 @@ def creating(zoo: Lab, patch: pytest.MonkeyPatch, *, end: dict[str, Any]) -> Non
     patch.setattr(zoo.cloud, "handle", handle)
 
 
-def test_a_cluster_that_is_on_its_way_is_waited_for(
+def test_a_cluster_that_is_being_created_is_waited_for(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     creating(zoo, monkeypatch, end={"status": "ACTIVE"})
@@ -58,7 +58,7 @@ def test_a_cluster_that_is_on_its_way_is_waited_for(
     assert "eks cluster: CREATING" in zoo.stderr
 
 
-def test_a_cluster_that_fails_on_its_way_is_named_with_ekss_reason(
+def test_a_cluster_that_fails_is_reported_with_the_reason_of_eks(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reason = {"code": "Ec2SubnetNotFound", "message": "subnet-1 is gone", "resourceIds": []}
@@ -89,7 +89,7 @@ FAULTS = (
     {"fault": "pod-not-ready", "pod": "owdev-controller*", "message": "not ready: refused"},
     {"fault": "pod-crashes", "pod": "owdev-nginx*", "log": "nginx: no such host"},
 )
-TOLD = {
+TEXTS = {
     "storage probe": r"Pending \(ProvisioningFailed: no volume: first\)",
     "openwhisk address": r"AWS makes the load balancer (SyncLoadBalancerFailed: no balancer: out",
     "claim owdev-couchdb-pvc": "no volume: second",
@@ -97,11 +97,11 @@ TOLD = {
     "pod owdev-controller": "not ready: refused",
     "pod owdev-nginx": "nginx: no such host",
 }
-"""Where a fault is told, and with which words."""
+"""The step or object that shows a fault, and the text."""
 
 
-def lift_when_told(zoo: Lab, patch: pytest.MonkeyPatch) -> list[str]:
-    """Take the faults away one by one, each once its words were handed out three times."""
+def lift_when_listed(zoo: Lab, patch: pytest.MonkeyPatch) -> list[str]:
+    """Remove one fault after the other, each once the API has returned its text three times."""
     plain, seen = zoo.api.answer, list[str]()
     lifted: list[str] = []
 
@@ -121,19 +121,19 @@ def lift_when_told(zoo: Lab, patch: pytest.MonkeyPatch) -> list[str]:
     return lifted
 
 
-def test_the_first_thing_that_blocks_is_told_with_its_event_or_its_last_log_line(
+def test_the_first_object_that_is_not_ready_is_shown_with_its_event_or_last_log_line(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo.api.faults.add(*FAULTS)
-    lifted = lift_when_told(zoo, monkeypatch)
+    lifted = lift_when_listed(zoo, monkeypatch)
     zoo.run("configure")
     assert len(lifted) == len(FAULTS), lifted
-    for where, words in TOLD.items():
-        lines = [line for line in zoo.stderr.splitlines() if where in line]
-        assert any(words.replace("\\", "") in line for line in lines), (where, lines)
+    for subject, text in TEXTS.items():
+        lines = [line for line in zoo.stderr.splitlines() if subject in line]
+        assert any(text.replace("\\", "") in line for line in lines), (subject, lines)
 
 
-def test_what_never_comes_ends_the_run_with_its_reason_and_the_next_goes_on(
+def test_a_passed_deadline_is_reported_with_the_reason_and_the_next_run_resumes(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo.api.faults.add({"fault": "pod-not-ready", "pod": "owdev-kafka*", "message": "no disk"})
@@ -151,7 +151,7 @@ def test_what_never_comes_ends_the_run_with_its_reason_and_the_next_goes_on(
     assert "openwhisk api" in steps
 
 
-def test_what_is_being_deleted_is_made_anew_once_it_is_gone(zoo: Lab) -> None:
+def test_a_resource_that_is_being_deleted_is_re_created_once_it_is_deleted(zoo: Lab) -> None:
     zoo.run("configure")
     # Deleting the group takes 3.8 seconds now, the add-on a tenth of one.
     zoo.cloud.clock.speed = 100
