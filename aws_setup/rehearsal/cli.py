@@ -112,16 +112,16 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
             f"--speed {settings.speed:g} is too slow: it is 0, or at least {MIN_SPEED}"
         )
     check_port(options.port)
-    with stop_event() as stop, Cleanup() as guard:
-        disks = options.machines or guard.folder / "machines"
+    with stop_event() as stop, Cleanup() as cleanup:
+        disks = options.machines or cleanup.folder / "machines"
         try:
             with run_environment(
                 disks, settings, port=options.port, imitate=options.imitate
             ) as running:
                 _add_faults(running.cloud, faults)
-                kit = Workspace(guard.folder, find_helm())
-                kit.pack(running)
-                _print(connection_instructions(running, kit))
+                workspace = Workspace(cleanup.folder, find_helm())
+                workspace.pack(running)
+                _print(connection_instructions(running, workspace))
                 while not stop.wait(0.5):
                     pass
                 _write_state(options.state_dir, running.cloud)
@@ -133,21 +133,22 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
     return 0
 
 
-def connection_instructions(running: Environment, kit: Workspace) -> str:
+def connection_instructions(running: Environment, workspace: Workspace) -> str:
     """Return what to set in another terminal, and what to try there."""
     pairs = script_environment(running.cloud.url, running.cloud.settings.speed)
-    pairs["KUBECONFIG"] = str(kit.folder / "kubeconfig")
-    ssh = f"ssh -F {running.machines.ssh_config.resolve()} -i {kit.folder / 'key.pem'}"
+    pairs["KUBECONFIG"] = str(workspace.folder / "kubeconfig")
+    ssh = f"ssh -F {running.machines.ssh_config.resolve()} -i {workspace.folder / 'key.pem'}"
     lines = [
         f"The rehearsal cloud listens on {running.cloud.url} (Ctrl-C stops it).",
         *([f"Machines are imitated: {reason_for_inprocess_vms()}."] if running.imitated else []),
         "",
-        shell_commands(pairs, path=str(kit.helm.parent)),
+        shell_commands(pairs, path=str(workspace.helm.parent)),
         "",
         "# then, where the scripts are, with a configuration that has a key pair and all of this:",
-        f"python create_aws_infrastructure.py -y {kit.config}",
-        f"python configure_eks_cluster.py -y {kit.config}",
-        f"python whisk_helper.py -y {kit.config} -n 20 --create -j {kit.folder / 'namenode.jar'}",
+        f"python create_aws_infrastructure.py -y {workspace.config}",
+        f"python configure_eks_cluster.py -y {workspace.config}",
+        f"python whisk_helper.py -y {workspace.config} -n 20 --create "
+        f"-j {workspace.folder / 'namenode.jar'}",
         f"{ssh} 127.0.8.233",
         "kubectl get nodes",
     ]
@@ -155,16 +156,16 @@ def connection_instructions(running: Environment, kit: Workspace) -> str:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    given = _read_json(options.state_dir, "settings.json", {})
-    if not isinstance(given, dict):
+    values = _read_json(options.state_dir, "settings.json", {})
+    if not isinstance(values, dict):
         raise InvalidInput(f"{options.state_dir / 'settings.json'}: it is not an object")
-    given.setdefault("lag", True)
+    values.setdefault("lag", True)
     if options.speed is not None:
-        given["speed"] = options.speed
+        values["speed"] = options.speed
     if options.chaos is not None:
-        given["chaos"] = options.chaos
+        values["chaos"] = options.chaos
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(values)
     except ValidationError as error:
         raise InvalidInput(f"settings: {validation_message(error)}") from error
 
@@ -193,8 +194,8 @@ def _write_state(folder: Path | None, cloud: RehearsalCloud) -> None:
     if folder is None:
         return
     calls = [asdict(call) for call in cloud.calls]
-    things = [asdict(thing) for thing in cloud.snapshot()]
-    files: dict[str, Any] = {"calls.json": calls, "snapshot.json": things}
+    resources = [asdict(resource) for resource in cloud.snapshot()]
+    files: dict[str, Any] = {"calls.json": calls, "snapshot.json": resources}
     if cloud.random_faults:
         files["chaos.json"] = cloud.random_faults.report()
     for name, content in files.items():

@@ -112,7 +112,7 @@ def run_environment(
     with ExitStack() as stack:
         cloud = stack.enter_context(serve(settings, port=port))
         hooks = stack.enter_context(EksApiServers(cloud))
-        behind = stack.enter_context(serve_openwhisk(cloud, hooks))
+        frontend = stack.enter_context(serve_openwhisk(cloud, hooks))
         imitated = imitate or reason_for_inprocess_vms()
         machines: NamespaceVmPool | InProcessVmPool = (
             InProcessVmPool(folder) if imitated else NamespaceVmPool(folder)
@@ -120,7 +120,7 @@ def run_environment(
         stack.enter_context(machines)
         amis = AMI_INSTALLERS if imitated else stack.enter_context(vm_image_contents(folder))
         stack.enter_context(sync_vms(cloud, machines, amis=amis))
-        yield Environment(cloud, hooks, machines, behind)
+        yield Environment(cloud, hooks, machines, frontend)
 
 
 def script_environment(url: str, speed: float) -> dict[str, str]:

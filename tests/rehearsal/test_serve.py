@@ -84,12 +84,12 @@ def test_serves_until_ctrl_c(
     ],
 )
 def test_bad_state_file(
-    state: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, said: str
+    state: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, output: str
 ) -> None:
     (state / name).write_text(content)
     code, end = main(["serve", "--state-dir", str(state)]), capsys.readouterr()
     assert (code, end.err.count("\n")) == (2, 1)
-    assert said in end.err
+    assert output in end.err
     assert not end.out
 
 

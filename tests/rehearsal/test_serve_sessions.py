@@ -56,8 +56,8 @@ class Terminal:
 
     def script(self, name: str, *words: str) -> dict[str, object]:
         """Run a script and return its document."""
-        told = self.do(sys.executable, name, *words, "-y", self.config, "--yes", "--json")
-        document: dict[str, object] = json.loads(told)
+        message = self.do(sys.executable, name, *words, "-y", self.config, "--yes", "--json")
+        document: dict[str, object] = json.loads(message)
         return document
 
     def things(self) -> list[str]:
@@ -75,27 +75,29 @@ def test_scripts_ssh_and_kubectl_work_and_another_serve_does_not_disturb(
         started(tmp_path / "one", "serve", "--speed", "0") as first,
         started(tmp_path / "two", "serve", "--speed", "0", "--imitate-machines") as second,
     ):
-        one, two = Terminal(first, home), Terminal(second, home)
-        made = one.script("create_aws_infrastructure.py", "create")
+        first_terminal, second_terminal = Terminal(first, home), Terminal(second, home)
+        made = first_terminal.script("create_aws_infrastructure.py", "create")
         assert made["result"] == "ok"
-        assert two.things() == ["key-pair"], "what one makes is not in the other"
+        assert second_terminal.things() == ["key-pair"], "what one makes is not in the other"
 
-        assert one.do(*one.ssh, "hostname").strip() == "ip-10-0-8-233"
+        assert first_terminal.do(*first_terminal.ssh, "hostname").strip() == "ip-10-0-8-233"
 
-        configured = one.script("configure_eks_cluster.py", "configure", "--skip-storage-probe")
+        configured = first_terminal.script(
+            "configure_eks_cluster.py", "configure", "--skip-storage-probe"
+        )
         assert configured["result"] == "ok"
         aws = tmp_path / "bin" / "aws"
         aws.parent.mkdir()
-        aws.write_text(f"#!{sys.executable}\nprint({credential(one, monkeypatch)!r})\n")
+        aws.write_text(f"#!{sys.executable}\nprint({credential(first_terminal, monkeypatch)!r})\n")
         aws.chmod(0o755)
-        one.put_first(aws.parent)
-        nodes = one.do(str(tool("kubectl", "4.3")), "get", "nodes", "-o", "name").split()
+        first_terminal.put_first(aws.parent)
+        nodes = first_terminal.do(str(tool("kubectl", "4.3")), "get", "nodes", "-o", "name").split()
         assert len(nodes) == 11
 
         second.press_ctrl_c()
         assert second.rest() == 0, second.text
         assert second.gone(within=10), second.alive()
-        assert one.script("create_aws_infrastructure.py", "status")["result"] == "ok"
+        assert first_terminal.script("create_aws_infrastructure.py", "status")["result"] == "ok"
         os.kill(first.process.pid, signal.SIGTERM)
         assert first.rest() == 0, first.text
         assert first.gone(within=10), first.alive()

@@ -71,10 +71,10 @@ def upload_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UploadServerCertificate: the name is free, certificate and key read and match."""
     params = call.params
     name = params["ServerCertificateName"]
-    held = cloud.store_of(ServerCertificates)
+    certificates = cloud.store_of(ServerCertificates)
     if not NAME.match(name):
         raise AwsError("ValidationError", f"The name {name} is not valid")
-    if name in held:
+    if name in certificates:
         message = f"The Server Certificate with name {name} already exists."
         raise AwsError("EntityAlreadyExists", message, status=409)
     certificate = _parse_certificate(params["CertificateBody"])
@@ -91,14 +91,14 @@ def upload_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
         "UploadDate": cloud.clock.today(),
         "Expiration": certificate.not_valid_after_utc,
     }
-    held[name] = {
+    certificates[name] = {
         "ServerCertificateMetadata": metadata,
         "CertificateBody": params["CertificateBody"],
         "CertificateChain": params.get("CertificateChain"),
         "Tags": list(params.get("Tags") or []),
     }
     cloud.store_of(PrivateKeys)[metadata["Arn"]] = params["PrivateKey"]
-    return {"ServerCertificateMetadata": metadata, "Tags": held[name]["Tags"]}
+    return {"ServerCertificateMetadata": metadata, "Tags": certificates[name]["Tags"]}
 
 
 def _find_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -119,16 +119,19 @@ def get_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
 def list_server_certificates(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListServerCertificates below a path."""
     prefix = call.params.get("PathPrefix", "/")
-    held = [one["ServerCertificateMetadata"] for one in cloud.store_of(ServerCertificates).values()]
-    listed = [one for one in held if one["Path"].startswith(prefix)]
+    metadata = [
+        certificate["ServerCertificateMetadata"]
+        for certificate in cloud.store_of(ServerCertificates).values()
+    ]
+    listed = [item for item in metadata if item["Path"].startswith(prefix)]
     return {"ServerCertificateMetadataList": listed, "IsTruncated": False}
 
 
 def _load_balancer_using(cloud: CloudApi, arn: str) -> str:
     """Return the load balancer of any region that uses a certificate; empty for none."""
-    for where in backends_by_region("elb").values():
-        for balancer in where.load_balancers.values():
-            if any(one.ssl_certificate_id == arn for one in balancer.listeners):
+    for backend in backends_by_region("elb").values():
+        for balancer in backend.load_balancers.values():
+            if any(listener.ssl_certificate_id == arn for listener in balancer.listeners):
                 return str(balancer.name)
     return ""
 
@@ -152,15 +155,15 @@ def delete_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
 def tag_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer TagServerCertificate."""
     found = _find_certificate(cloud, call)
-    keys = {one["Key"] for one in call.params["Tags"]}
-    found["Tags"] = [one for one in found["Tags"] if one["Key"] not in keys] + call.params["Tags"]
+    keys = {tag["Key"] for tag in call.params["Tags"]}
+    found["Tags"] = [tag for tag in found["Tags"] if tag["Key"] not in keys] + call.params["Tags"]
     return {}
 
 
 def untag_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UntagServerCertificate."""
     found = _find_certificate(cloud, call)
-    found["Tags"] = [one for one in found["Tags"] if one["Key"] not in call.params["TagKeys"]]
+    found["Tags"] = [tag for tag in found["Tags"] if tag["Key"] not in call.params["TagKeys"]]
     return {}
 
 
@@ -177,9 +180,9 @@ def list_resources(cloud: CloudApi) -> list[Resource]:
             "server certificate",
             name,
             "",
-            tags={tag["Key"]: tag["Value"] for tag in one["Tags"]},
+            tags={tag["Key"]: tag["Value"] for tag in certificate["Tags"]},
         )
-        for name, one in cloud.store_of(ServerCertificates).items()
+        for name, certificate in cloud.store_of(ServerCertificates).items()
     ]
 
 

@@ -24,11 +24,11 @@ class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
 
 def _create(cloud: CloudApi, call: Call) -> None:
     """CreateLoadBalancer: quota, subnets or zones, groups and certificates are checked."""
-    params, held = call.params, cloud.backend("elb", call.region).load_balancers
+    params, balancers = call.params, cloud.backend("elb", call.region).load_balancers
     name = params["LoadBalancerName"]
-    if name in held:
+    if name in balancers:
         raise AwsError("DuplicateLoadBalancerName", f"The load balancer {name} exists already")
-    if len(held) >= cloud.settings.quotas.classic_load_balancers:
+    if len(balancers) >= cloud.settings.quotas.classic_load_balancers:
         raise AwsError("TooManyLoadBalancers", "The quota of load balancers has been reached")
     if bool(params.get("Subnets")) == bool(params.get("AvailabilityZones")):
         raise AwsError("ValidationError", "Either AvailabilityZones or SubnetIds must be specified")
@@ -56,14 +56,14 @@ def _check_groups(cloud: CloudApi, call: Call) -> None:
 
 def _check_certificates(cloud: CloudApi, call: Call) -> None:
     """CreateLoadBalancer, CreateLoadBalancerListeners: the server certificate must exist."""
-    known = {
-        one["ServerCertificateMetadata"]["Arn"]
-        for one in cloud.store_of(ServerCertificates).values()
+    arns = {
+        certificate["ServerCertificateMetadata"]["Arn"]
+        for certificate in cloud.store_of(ServerCertificates).values()
     }
     for listener in call.params.get("Listeners") or []:
         arn = listener.get("SSLCertificateId")
         secure = listener.get("Protocol", "").upper() in {"HTTPS", "SSL"}
-        if (secure and not arn) or (arn and arn not in known):
+        if (secure and not arn) or (arn and arn not in arns):
             raise AwsError(
                 "CertificateNotFound", f"Server Certificate not found for the key: {arn}"
             )
@@ -82,12 +82,12 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     balancer = cloud.backend("elb", call.region).load_balancers[name]
     number = zlib.crc32(f"{call.region}/{name}".encode())
     inside = "internal-" if balancer.scheme == "internal" else ""
-    nowhere = f"{inside}{name}-{number}.{call.region}.elb.{DNS_SUFFIX}"
-    balancer.dns_name = cloud.settings.load_balancer_host or nowhere
+    unresolvable_name = f"{inside}{name}-{number}.{call.region}.elb.{DNS_SUFFIX}"
+    balancer.dns_name = cloud.settings.load_balancer_host or unresolvable_name
     answer["DNSName"] = balancer.dns_name
-    known = cloud.backend("ec2", call.region)
-    made = []
-    for place, subnet in enumerate(balancer.subnets):
+    ec2 = cloud.backend("ec2", call.region)
+    interface_ids = []
+    for index, subnet in enumerate(balancer.subnets):
         interface = cloud.call(
             "ec2",
             "CreateNetworkInterface",
@@ -96,12 +96,12 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
             Groups=balancer.security_groups,
             Description=f"ELB {name}",
         )["NetworkInterface"]["NetworkInterfaceId"]
-        known.enis[interface].status = "in-use"
-        known.enis[interface].requester_managed = True
+        ec2.enis[interface].status = "in-use"
+        ec2.enis[interface].requester_managed = True
         if balancer.scheme == "internet-facing":
-            known.enis[interface].public_ip = f"203.0.113.{10 + place}"
-        made.append(interface)
-    cloud.store_of(LoadBalancerInterfaces)[call.region, name] = made
+            ec2.enis[interface].public_ip = f"203.0.113.{10 + index}"
+        interface_ids.append(interface)
+    cloud.store_of(LoadBalancerInterfaces)[call.region, name] = interface_ids
 
 
 def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
@@ -109,11 +109,11 @@ def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     ids = cloud.store_of(LoadBalancerInterfaces).pop(
         (call.region, call.params["LoadBalancerName"]), []
     )
-    known = cloud.backend("ec2", call.region)
+    ec2 = cloud.backend("ec2", call.region)
 
     def remove() -> None:
-        for one in ids:
-            known.enis.pop(one, None)
+        for resource_id in ids:
+            ec2.enis.pop(resource_id, None)
 
     cloud.schedule("load balancer interfaces deleted", remove)
 
@@ -121,9 +121,9 @@ def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
     """List the load balancers; every one of them bills."""
     for region, backend in backends_by_region("elb").items():
-        for one in backend.load_balancers.values():
+        for balancer in backend.load_balancers.values():
             yield Resource(
-                "elb", "load balancer", one.name, region, bills=True, tags=dict(one.tags)
+                "elb", "load balancer", balancer.name, region, bills=True, tags=dict(balancer.tags)
             )
 
 

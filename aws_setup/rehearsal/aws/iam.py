@@ -51,8 +51,8 @@ def visible_role(cloud: CloudApi, name: str) -> Any:
 
 def visible_policies(cloud: CloudApi, role: Any) -> set[str]:
     """Return the ARNs of the managed policies that another service sees on a role."""
-    unseen, now = cloud.store_of(PropagationDelay), cloud.clock.now()
-    return {arn for arn in role.managed_policies if not unseen.hides(role.id, arn, now)}
+    delay, now = cloud.store_of(PropagationDelay), cloud.clock.now()
+    return {arn for arn in role.managed_policies if not delay.hides(role.id, arn, now)}
 
 
 def _statements(role: Any, action: str) -> list[dict[str, Any]]:
@@ -60,9 +60,9 @@ def _statements(role: Any, action: str) -> list[dict[str, Any]]:
     held = document.get("Statement", [])
     statements = held if isinstance(held, list) else [held]
     return [
-        one
-        for one in statements
-        if one.get("Effect") == "Allow" and action in _listed(one.get("Action"))
+        statement
+        for statement in statements
+        if statement.get("Effect") == "Allow" and action in _listed(statement.get("Action"))
     ]
 
 
@@ -75,19 +75,19 @@ def _listed(value: Any) -> list[Any]:
 def trusts(role: Any, service: str) -> bool:
     """Say whether a service may assume a role by the role's trust policy."""
     return any(
-        isinstance(one.get("Principal"), dict)
-        and service in _listed(one["Principal"].get("Service"))
-        for one in _statements(role, "sts:AssumeRole")
+        isinstance(statement.get("Principal"), dict)
+        and service in _listed(statement["Principal"].get("Service"))
+        for statement in _statements(role, "sts:AssumeRole")
     )
 
 
 def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) -> bool:
     """Say whether a role can be assumed with a token of an OIDC provider that has these claims."""
-    for one in _statements(role, "sts:AssumeRoleWithWebIdentity"):
-        conditions = one.get("Condition", {})
-        asked = dict(conditions.get("StringEquals", {}))
-        if provider in _listed(one.get("Principal", {}).get("Federated")) and all(
-            claims.get(key) in _listed(value) for key, value in asked.items()
+    for statement in _statements(role, "sts:AssumeRoleWithWebIdentity"):
+        conditions = statement.get("Condition", {})
+        requested = dict(conditions.get("StringEquals", {}))
+        if provider in _listed(statement.get("Principal", {}).get("Federated")) and all(
+            claims.get(key) in _listed(value) for key, value in requested.items()
         ):
             return set(conditions) <= {"StringEquals"}
     return False
@@ -125,12 +125,14 @@ def _in_profile(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 def _check_pass_instance_profile(cloud: CloudApi, call: Call) -> None:
     """RunInstances: the caller may pass the profile's role, and EC2 sees the profile by now."""
-    asked = call.params.get("IamInstanceProfile") or {}
-    if asked and call.client != INTERNAL_CLIENT:
-        check_pass_role(cloud, call, str(asked.get("Arn") or asked.get("Name")))
+    requested = call.params.get("IamInstanceProfile") or {}
+    if requested and call.client != INTERNAL_CLIENT:
+        check_pass_role(cloud, call, str(requested.get("Arn") or requested.get("Name")))
     for profile in cloud.backend("iam").instance_profiles.values():
         hidden = cloud.store_of(PropagationDelay).hides(profile.id, "", cloud.clock.now())
-        if hidden and (asked.get("Arn") == profile.arn or asked.get("Name") == profile.name):
+        if hidden and (
+            requested.get("Arn") == profile.arn or requested.get("Name") == profile.name
+        ):
             message = f"Value ({profile.name}) for parameter iamInstanceProfile.name is invalid. "
             raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile name")
 
@@ -144,15 +146,15 @@ def list_resources(cloud: CloudApi) -> list[Resource]:
     ]
     profiles = [Resource("iam", "instance profile", name, "") for name in backend.instance_profiles]
     providers = [
-        Resource("iam", "oidc provider", arn, "", tags=_resource_tags(one.tag_list_type))
-        for arn, one in backend.open_id_providers.items()
+        Resource("iam", "oidc provider", arn, "", tags=_resource_tags(provider.tag_list_type))
+        for arn, provider in backend.open_id_providers.items()
     ]
-    own = [
+    policies = [
         Resource("iam", "policy", arn, "")
         for arn in backend.managed_policies
         if not arn.startswith("arn:aws:iam::aws:")
     ]
-    return roles + profiles + providers + own
+    return roles + profiles + providers + policies
 
 
 def _resource_tags(tags: Iterable[dict[str, str]] | None) -> dict[str, str]:
@@ -169,11 +171,11 @@ BEFORE = {("ec2", "RunInstances"): _check_pass_instance_profile}
 
 def _client_ids_of(cloud: CloudApi, call: Call) -> list[str]:
     arn = call.params["OpenIDConnectProviderArn"]
-    held = cloud.backend("iam").open_id_providers.get(arn)
-    if held is None:
+    provider = cloud.backend("iam").open_id_providers.get(arn)
+    if provider is None:
         message = f"OpenIDConnect Provider not found for arn {arn}"
         raise AwsError("NoSuchEntity", message, status=404)
-    found: list[str] = held.client_id_list
+    found: list[str] = provider.client_id_list
     return found
 
 
@@ -245,10 +247,10 @@ def unique_id(cloud: CloudApi, arn: str) -> str | None:
     if arn == cloud.settings.principal:
         return arn
     backend = cloud.backend("iam")
-    for held in (backend.roles, backend.users):
-        for one in held.values():
-            if one.arn == arn:
-                return str(one.id)
+    for principals in (backend.roles, backend.users):
+        for item in principals.values():
+            if item.arn == arn:
+                return str(item.id)
     return None
 
 

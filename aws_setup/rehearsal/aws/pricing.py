@@ -51,29 +51,29 @@ class Product:
             "priceDimensions": {rate: price},
         }
         product = {"productFamily": self.family, "attributes": dict(self._shown()), "sku": sku}
-        whole = {
+        item = {
             "product": product,
             "serviceCode": self.service,
             "terms": {"OnDemand": {term: offer}},
             "version": "20261101000000",
             "publicationDate": "2026-11-01T00:00:00Z",
         }
-        return json.dumps(whole)
+        return json.dumps(item)
 
     def _shown(self) -> Mapping[str, str]:
-        place = {
+        location = {
             "servicecode": self.service,
             "location": "US East (N. Virginia)",
             "locationType": "AWS Region",
             "regionCode": "us-east-1",
         }
-        return place | dict(self.attributes)
+        return location | dict(self.attributes)
 
     def matches(self, field: str, value: str) -> bool:
         """Say whether a TERM_MATCH filter accepts the product; names ignore case."""
-        held = {key.lower(): one for key, one in self._shown().items()}
-        held |= {"productfamily": self.family, "servicecode": self.service}
-        return held.get(field.lower()) == value
+        attributes = {key.lower(): item for key, item in self._shown().items()}
+        attributes |= {"productfamily": self.family, "servicecode": self.service}
+        return attributes.get(field.lower()) == value
 
 
 def _machine(kind: str, usd: str, vcpu: int, memory: str) -> Product:
@@ -194,14 +194,20 @@ def get_products(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetProducts: all filters must match; no product is an empty list, not an error."""
     _check_region(call)
     params = call.params
-    known = [one for one in PRODUCTS if one.service == params["ServiceCode"]]
-    for one in params.get("Filters") or []:
-        if one["Type"] not in {"TERM_MATCH", "EQUALS"}:
-            raise AwsError("InvalidParameterException", f"filter type {one['Type']} not covered")
-        known = [product for product in known if product.matches(one["Field"], one["Value"])]
+    known = [item for item in PRODUCTS if item.service == params["ServiceCode"]]
+    for name_filter in params.get("Filters") or []:
+        if name_filter["Type"] not in {"TERM_MATCH", "EQUALS"}:
+            raise AwsError(
+                "InvalidParameterException", f"filter type {name_filter['Type']} not covered"
+            )
+        known = [
+            product
+            for product in known
+            if product.matches(name_filter["Field"], name_filter["Value"])
+        ]
     start = int(params.get("NextToken") or 0)
     end = start + min(int(params.get("MaxResults") or PAGE), PAGE)
-    shown = [one.listed(PRODUCTS.index(one)) for one in known[start:end]]
+    shown = [item.listed(PRODUCTS.index(item)) for item in known[start:end]]
     more = {"NextToken": str(end)} if end < len(known) else {}
     return {"FormatVersion": "aws_v1", "PriceList": shown} | more
 

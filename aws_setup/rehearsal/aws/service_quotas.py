@@ -52,7 +52,7 @@ QUOTAS = (
 
 def _find_quota(call: Call) -> list[Quota]:
     service = call.params["ServiceCode"]
-    found = [one for one in QUOTAS if one.service == service]
+    found = [quota for quota in QUOTAS if quota.service == service]
     if not found:
         raise _missing()
     return found
@@ -63,13 +63,14 @@ def _missing() -> AwsError:
     return AwsError("NoSuchResourceException", message)
 
 
-def _shown(call: Call, one: Quota, value: int) -> dict[str, Any]:
+def _shown(call: Call, quota: Quota, value: int) -> dict[str, Any]:
     return {
-        "ServiceCode": one.service,
-        "ServiceName": one.service,
-        "QuotaArn": f"arn:aws:servicequotas:{call.region}:{call.account}:{one.service}/{one.code}",
-        "QuotaCode": one.code,
-        "QuotaName": one.name,
+        "ServiceCode": quota.service,
+        "ServiceName": quota.service,
+        "QuotaArn": f"arn:aws:servicequotas:{call.region}:{call.account}:"
+        f"{quota.service}/{quota.code}",
+        "QuotaCode": quota.code,
+        "QuotaName": quota.name,
         "Value": float(value),
         "Unit": "None",
         "Adjustable": True,
@@ -77,39 +78,39 @@ def _shown(call: Call, one: Quota, value: int) -> dict[str, Any]:
     }
 
 
-def _value(cloud: CloudApi, one: Quota) -> int:
-    return int(getattr(cloud.settings.quotas, one.setting))
+def _value(cloud: CloudApi, quota: Quota) -> int:
+    return int(getattr(cloud.settings.quotas, quota.setting))
 
 
 def _named(call: Call) -> Quota:
-    for one in _find_quota(call):
-        if one.code == call.params["QuotaCode"]:
-            return one
+    for quota in _find_quota(call):
+        if quota.code == call.params["QuotaCode"]:
+            return quota
     raise _missing()
 
 
 def get(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetServiceQuota: only values that differ from the default are there."""
-    one = _named(call)
-    if _value(cloud, one) == one.default:
+    quota = _named(call)
+    if _value(cloud, quota) == quota.default:
         raise _missing()
-    return {"Quota": _shown(call, one, _value(cloud, one))}
+    return {"Quota": _shown(call, quota, _value(cloud, quota))}
 
 
 def get_default(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetAWSDefaultServiceQuota."""
-    one = _named(call)
-    return {"Quota": _shown(call, one, one.default)}
+    quota = _named(call)
+    return {"Quota": _shown(call, quota, quota.default)}
 
 
 def list_all(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListServiceQuotas with the values in force."""
-    return {"Quotas": [_shown(call, one, _value(cloud, one)) for one in _find_quota(call)]}
+    return {"Quotas": [_shown(call, quota, _value(cloud, quota)) for quota in _find_quota(call)]}
 
 
 def list_defaults(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAWSDefaultServiceQuotas."""
-    return {"Quotas": [_shown(call, one, one.default) for one in _find_quota(call)]}
+    return {"Quotas": [_shown(call, quota, quota.default) for quota in _find_quota(call)]}
 
 
 ANSWERS = {

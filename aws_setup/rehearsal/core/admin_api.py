@@ -40,9 +40,9 @@ def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
 def validation_message(error: ValidationError) -> str:
     """Return what is wrong with faults or settings, in one line."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    location = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg']}{more}"
+    return f"{location}: {first['msg']}{more}"
 
 
 def _json(value: Any, *, status: int = 200) -> HttpAnswer:
@@ -60,7 +60,7 @@ def _forget_calls(cloud: Cloud, _: Any) -> Any:
 
 
 def _snapshot(cloud: Cloud, _: Any) -> Any:
-    return [asdict(thing) for thing in cloud.snapshot()]
+    return [asdict(resource) for resource in cloud.snapshot()]
 
 
 def _faults(cloud: Cloud, _: Any) -> Any:

@@ -98,13 +98,13 @@ def _is_one_of(item: object, hidden: set[str]) -> bool:
     if "ReservationId" in item:
         item["Instances"] = [i for i in item["Instances"] if i.get("InstanceId") not in hidden]
         return not item["Instances"]
-    own = next((v for v in item.values() if isinstance(v, str) and v in hidden), None)
-    return own is not None and id_prefix(own) == _id_prefix_of_item(item)
+    item_id = next((v for v in item.values() if isinstance(v, str) and v in hidden), None)
+    return item_id is not None and id_prefix(item_id) == _id_prefix_of_item(item)
 
 
 def _id_prefix_of_item(item: dict[str, Any]) -> str:
     """Return the id prefix of what an item is: the members that only it carries say it."""
-    marks = {
+    key_by_prefix = {
         "vpc": "DhcpOptionsId",
         "subnet": "AvailableIpAddressCount",
         "igw": "InternetGatewayId",
@@ -117,7 +117,7 @@ def _id_prefix_of_item(item: dict[str, Any]) -> str:
         "eni": "NetworkInterfaceId",
         "ami": "ImageId",
     }
-    return next((prefix for prefix, member in marks.items() if member in item), "")
+    return next((prefix for prefix, member in key_by_prefix.items() if member in item), "")
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _named(kind: NamedResource, call: Call) -> tuple[str, ...]:
     params = call.params
     if call.service == "eks" and "name" in params:
         params = params | {"clusterName": params["name"]}
-    return tuple(str(params.get(one, "")) for one in kind.parameters)
+    return tuple(str(params.get(parameter, "")) for parameter in kind.parameters)
 
 
 def _answered(kind: NamedResource, answer: dict[str, Any]) -> tuple[str, ...]:

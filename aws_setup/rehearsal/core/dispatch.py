@@ -81,9 +81,9 @@ class Cloud:
             AwsError: moto refused.
         """
         merged = call.params | params
-        asked = replace(call, params={k: v for k, v in merged.items() if v is not None})
-        request = protocol.encode_request(asked, _authorization(asked))
-        return protocol.decode_answer(asked, moto.ask_moto(asked, request))
+        moto_call = replace(call, params={k: v for k, v in merged.items() if v is not None})
+        request = protocol.encode_request(moto_call, _authorization(moto_call))
+        return protocol.decode_answer(moto_call, moto.ask_moto(moto_call, request))
 
     def ask_action(self, call: Call, action: str, /, **params: Any) -> dict[str, Any]:
         """Return moto's answer to another action of the call's service, in the same region."""
@@ -97,14 +97,14 @@ class Cloud:
         Raises:
             AwsError: it was refused.
         """
-        made = Call(service, action, params, region, ACCOUNT, client="rehearsal")
+        internal_call = Call(service, action, params, region, ACCOUNT, client="rehearsal")
         with self.lock:
-            for before in self._tables.before.get(made.key, ()):
-                before(self, made)
-            answer = self._tables.answers.get(made.key)
-            result = answer(self, made) if answer else self.ask(made)
-            for after in self._tables.after.get(made.key, ()):
-                after(self, made, result)
+            for before in self._tables.before.get(internal_call.key, ()):
+                before(self, internal_call)
+            answer = self._tables.answers.get(internal_call.key)
+            result = answer(self, internal_call) if answer else self.ask(internal_call)
+            for after in self._tables.after.get(internal_call.key, ()):
+                after(self, internal_call, result)
         return result
 
     def snapshot(self) -> list[Resource]:
@@ -112,9 +112,9 @@ class Cloud:
         with self.lock:
             self.clock.apply_due()
             return [
-                thing
+                resource
                 for list_resources in self._tables.list_resources
-                for thing in list_resources(self)
+                for resource in list_resources(self)
             ]
 
     def handle(self, request: HttpRequest) -> HttpAnswer:

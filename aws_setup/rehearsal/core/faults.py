@@ -119,15 +119,15 @@ class FaultRules:
 
     def loses_answer(self, call: Call) -> bool:
         """Say whether the answer of a call whose work is done gets lost; chaos may fail it."""
-        met = [r for r in self.rules if isinstance(r, LoseResponse) and self._matches(r, call)]
+        matching = [r for r in self.rules if isinstance(r, LoseResponse) and self._matches(r, call)]
         lost = self.random_faults.after(call) if self.random_faults else None
-        return bool(met) or lost is FaultKind.LOST
+        return bool(matching) or lost is FaultKind.LOST
 
     def stale_seconds(self, call: Call) -> float:
         """Return for how long other calls do not see what this call created."""
-        met = [r for r in self.rules if isinstance(r, StaleReads) and self._matches(r, call)]
+        matching = [r for r in self.rules if isinstance(r, StaleReads) and self._matches(r, call)]
         drawn = self.random_faults.stale_seconds(call) if self.random_faults else 0.0
-        return max((rule.seconds for rule in met), default=drawn)
+        return max((rule.seconds for rule in matching), default=drawn)
 
     def may_be_stale(self) -> bool:
         """Say whether something that is created now may stay unseen for a while."""
@@ -157,8 +157,8 @@ class FaultRules:
         if rule.times and self._injected.get(rule_id, 0) >= rule.times:
             return False
         if rule.calls:
-            met = self._matched[rule_id] in rule.calls
+            matches = self._matched[rule_id] in rule.calls
         else:
-            met = self._random.random() * 100 < rule.percent
-        self._injected[rule_id] = self._injected.get(rule_id, 0) + met
-        return met
+            matches = self._random.random() * 100 < rule.percent
+        self._injected[rule_id] = self._injected.get(rule_id, 0) + matches
+        return matches

@@ -42,9 +42,9 @@ def backend(service: str, region: str) -> Any:
     from moto.backends import get_backend
 
     name: Any = service.replace("-", "")
-    where = "aws" if service in GLOBAL else region
+    region_key = "aws" if service in GLOBAL else region
     found: Any = get_backend(name)[ACCOUNT]
-    return found[where]
+    return found[region_key]
 
 
 def backends_by_region(service: str) -> dict[str, Any]:
@@ -58,17 +58,19 @@ def backends_by_region(service: str) -> dict[str, Any]:
 def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAnswer:
     """Return moto's answer to a request; raises AwsError where moto has none."""
     responder = _responder(call.service)
-    asked = to_moto_request(call.service, call.region, request)
+    moto_request = to_moto_request(call.service, call.region, request)
     try:
-        status, headers, body = responder()._dispatch(asked, asked.raw_url, asked.headers)
+        status, headers, body = responder()._dispatch(
+            moto_request, moto_request.raw_url, moto_request.headers
+        )
     except NotImplementedError as error:
         code = "InvalidParameterValue" if "filter" in str(error).lower() else "InvalidAction"
         raise AwsError(code, f"not in the rehearsal cloud: {error}") from error
     raw = body.encode() if isinstance(body, str) else bytes(body)
-    named = {str(key): str(value) for key, value in dict(headers).items()}
+    response_headers = {str(key): str(value) for key, value in dict(headers).items()}
     raw = raw.replace(b">request-id<", f">{request_id}<".encode())
-    named["x-amzn-RequestId"] = request_id
-    return HttpAnswer(status=int(status), body=raw, headers=named)
+    response_headers["x-amzn-RequestId"] = request_id
+    return HttpAnswer(status=int(status), body=raw, headers=response_headers)
 
 
 def reset() -> None:

@@ -64,8 +64,8 @@ def _unknown_credentials(call: Call) -> AwsError:
 
 
 def _access_denied(settings: Settings, call: Call) -> AwsError:
-    who = settings.principal
-    text = f"User: {who} is not authorized to perform: {iam_action(call)}"
+    principal = settings.principal
+    text = f"User: {principal} is not authorized to perform: {iam_action(call)}"
     if call.service == "ec2":
         return AwsError(
             "UnauthorizedOperation",

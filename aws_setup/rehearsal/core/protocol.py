@@ -89,9 +89,9 @@ def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
     elif protocol == "json":
         action = request.headers.get("x-amz-target", "").rpartition(".")[2]
     else:
-        asked = to_moto_request(service, "us-east-1", request)
-        values = asked.values
-        found, matched = get_service_router(service).match(asked)
+        moto_request = to_moto_request(service, "us-east-1", request)
+        values = moto_request.values
+        found, matched = get_service_router(service).match(moto_request)
         action = str(found.name)
     parser = PROTOCOL_PARSERS[protocol](operation_model(service, action))
     fields = {
@@ -183,13 +183,15 @@ def encode_error(call: Call, error: AwsError, request_id: str) -> HttpAnswer:
 
 def _serialize(call: Call, result: object, request_id: str) -> HttpAnswer:
     model = operation_model(call.service, call.action)
-    maker = get_serializer_class(call.service, service_protocol(call.service))
-    made = maker(operation_model=model, context=SerializationContext(request_id)).serialize(result)
-    body = made["body"]
-    headers = {key: str(value) for key, value in made["headers"].items()}
+    serializer_class = get_serializer_class(call.service, service_protocol(call.service))
+    serialized = serializer_class(
+        operation_model=model, context=SerializationContext(request_id)
+    ).serialize(result)
+    body = serialized["body"]
+    headers = {key: str(value) for key, value in serialized["headers"].items()}
     headers["x-amzn-RequestId"] = request_id
     raw = body.encode() if isinstance(body, str) else body
-    return HttpAnswer(status=int(made["status_code"]), body=raw, headers=headers)
+    return HttpAnswer(status=int(serialized["status_code"]), body=raw, headers=headers)
 
 
 @functools.cache

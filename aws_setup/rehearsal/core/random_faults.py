@@ -133,10 +133,12 @@ class SeededFaults:
         text = json.dumps([self.seed, *parts], default=str)
         return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % DRAW_STEPS / DRAW_STEPS
 
-    def fault(self, menu: FaultProbabilities, identity: str, number: int) -> FaultKind | None:
+    def fault(
+        self, probabilities: FaultProbabilities, identity: str, number: int
+    ) -> FaultKind | None:
         """Return what the n-th call (from 1) of those alike meets, if anything."""
-        window, place = divmod(number - 1, BURST_WINDOW_CALLS)
-        chosen = self._chosen(menu, identity, window)
+        window, position = divmod(number - 1, BURST_WINDOW_CALLS)
+        chosen = self._chosen(probabilities, identity, window)
         if chosen is None:
             return None
         # Most things are asked once: bursts begin at the first call more often than later.
@@ -144,14 +146,16 @@ class SeededFaults:
             0, int(self.draw("first", identity, window) * 2 * MAX_BURST_OFFSET) - MAX_BURST_OFFSET
         )
         length = 1 + int(self.draw("length", identity, window) ** 2 * MAX_BURST_LENGTH)
-        return chosen if first <= place < first + length else None
+        return chosen if first <= position < first + length else None
 
-    def _chosen(self, menu: FaultProbabilities, identity: str, window: int) -> FaultKind | None:
-        left = self.draw("kind", *menu, identity, window)
-        for kind, chance in menu.items():
-            if left < chance:
+    def _chosen(
+        self, probabilities: FaultProbabilities, identity: str, window: int
+    ) -> FaultKind | None:
+        remainder = self.draw("kind", *probabilities, identity, window)
+        for kind, chance in probabilities.items():
+            if remainder < chance:
                 return kind
-            left -= chance
+            remainder -= chance
         return None
 
 
@@ -177,10 +181,12 @@ class RandomFaults:
         self._lock = threading.Lock()
 
     def next_fault(
-        self, menu: FaultProbabilities, identity: str, *, what: str = ""
+        self, probabilities: FaultProbabilities, identity: str, *, what: str = ""
     ) -> FaultKind | None:
         """Count one more of what is alike, and return what it meets."""
-        kind = self.plan.fault(menu, identity, self._number(f"{[*menu]} {identity}"))
+        kind = self.plan.fault(
+            probabilities, identity, self._number(f"{[*probabilities]} {identity}")
+        )
         if kind:
             self.record(kind, what or identity)
         return kind
@@ -198,23 +204,23 @@ class RandomFaults:
 
     def before(self, call: Call) -> FaultKind | None:
         """Say what becomes of a call to AWS; throttling and AWS's own faults are raised."""
-        met = self.next_fault(
+        fault = self.next_fault(
             READ_FAULTS if call.reads else WRITE_FAULTS, call_identity(call), what=call_name(call)
         )
-        self._after = met if met in (FaultKind.LOST, FaultKind.FAILED_AFTER) else None
-        if met is FaultKind.THROTTLED:
+        self._after = fault if fault in (FaultKind.LOST, FaultKind.FAILED_AFTER) else None
+        if fault is FaultKind.THROTTLED:
             code, status = THROTTLING_ERRORS.get(call.service, ("Throttling", 400))
             raise AwsError(code, "Rate exceeded (chaos)", status=status)
-        if met is FaultKind.FAILED:
+        if fault is FaultKind.FAILED:
             raise self._broken(call)
-        return met
+        return fault
 
     def after(self, call: Call) -> FaultKind | None:
         """Say what becomes of the answer to a call whose work is done; may raise a 500."""
-        met, self._after = self._after, None
-        if met is FaultKind.FAILED_AFTER:
+        fault, self._after = self._after, None
+        if fault is FaultKind.FAILED_AFTER:
             raise self._broken(call)
-        return met
+        return fault
 
     def _broken(self, call: Call) -> AwsError:
         codes = TRANSIENT_ERRORS.get(
@@ -240,15 +246,15 @@ class RandomFaults:
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
         """Say whether a zone has none of these machines just now: the first tries only."""
-        place = f"{instance_type} in {zone}"
-        number = self._number(f"capacity {place}")
+        location = f"{instance_type} in {zone}"
+        number = self._number(f"capacity {location}")
         if (
             not self.timed
             or number > BURST_WINDOW_CALLS
-            or not self.plan.fault(CAPACITY_FAULTS, place, number)
+            or not self.plan.fault(CAPACITY_FAULTS, location, number)
         ):
             return False
-        self.record(FaultKind.CAPACITY, place)
+        self.record(FaultKind.CAPACITY, location)
         return True
 
     def delay(self, latency: str, seconds: float) -> float:
@@ -264,23 +270,23 @@ class RandomFaults:
     def counts(self) -> dict[str, int]:
         """Return how often each kind has happened; kinds that did not are left out."""
         with self._lock:
-            met = Counter(hit.kind for hit in self.injected)
-        return {kind.value: met[kind] for kind in FaultKind if met[kind]}
+            number_of = Counter(fault.kind for fault in self.injected)
+        return {kind.value: number_of[kind] for kind in FaultKind if number_of[kind]}
 
     def report(self) -> dict[str, Any]:
         """Return seed, counts, summary and every fault in order."""
         with self._lock:
-            hits = [asdict(hit) for hit in self.injected]
+            faults = [asdict(fault) for fault in self.injected]
         seed, counts = self.plan.seed, self.counts()
-        return {"seed": seed, "counts": counts, "summary": self.summary(), "hits": hits}
+        return {"seed": seed, "counts": counts, "summary": self.summary(), "hits": faults}
 
     def summary(self) -> str:
         """Return one line: `chaos (seed 7): 37 faults: 12 throttled, 5 lost answers`."""
         counts = self.counts()
         parts = ", ".join(f"{number} {kind}" for kind, number in counts.items())
         total = sum(counts.values())
-        told = f"{total} fault{'s' * (total != 1)}"
-        return f"chaos (seed {self.plan.seed}): {told}{': ' * bool(parts)}{parts}"
+        total_text = f"{total} fault{'s' * (total != 1)}"
+        return f"chaos (seed {self.plan.seed}): {total_text}{': ' * bool(parts)}{parts}"
 
 
 def call_name(call: Call) -> str:

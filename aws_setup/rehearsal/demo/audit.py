@@ -44,14 +44,18 @@ class Audit:
     def turn(self) -> AuditDelta:
         """Return what happened since the last turn."""
         with self._world.cloud.lock:
-            told = [(one.name, one.reads) for one in self._new("aws", self._world.cloud.calls)]
+            told = [(item.name, item.reads) for item in self._new("aws", self._world.cloud.calls)]
             told += self._of_kubernetes()
         told += self._of_openwhisk()
         return AuditDelta(len(told), tuple(name for name, reads in told if not reads))
 
     def left(self) -> list[Resource]:
         """Return what there is now and was not at the beginning: nothing, after a destroy."""
-        return [one for one in self._world.cloud.snapshot() if _key(one) not in self._before]
+        return [
+            resource
+            for resource in self._world.cloud.snapshot()
+            if _key(resource) not in self._before
+        ]
 
     def _of_kubernetes(self) -> list[tuple[str, bool]]:
         """Return each new request and whether it only reads; clusters that are gone count too."""
@@ -111,7 +115,7 @@ class StepResult:
 
 def find_problems(played: Sequence[StepResult], left: Sequence[Resource]) -> list[str]:
     """Return everything that is not as it should be, one line each."""
-    found = [one.fault for one in played if one.fault]
+    found = [result.fault for result in played if result.fault]
     return found + ([f"{len(left)} things are left"] if left else [])
 
 
@@ -130,10 +134,10 @@ def estimate_cost(played: Sequence[StepResult]) -> CostEstimate:
     """
     rates: dict[str, float] = {}
     session = 0.0
-    for one in played:
-        if one.run and one.run.head.hourly_usd and one.run.head.command != "destroy":
-            rates.setdefault(one.act.script, one.run.head.hourly_usd)
-        session += sum(rates.values()) * one.on_aws / 3600
+    for result in played:
+        if result.run and result.run.head.hourly_usd and result.run.head.command != "destroy":
+            rates.setdefault(result.act.script, result.run.head.hourly_usd)
+        session += sum(rates.values()) * result.on_aws / 3600
     return CostEstimate(sum(rates.values()), session)
 
 
@@ -143,7 +147,11 @@ def write_report(path: Path, played: Sequence[StepResult], config: Path) -> None
     Raises:
         OSError: it cannot be written.
     """
-    runs = [one.run for one in played if one.run and any(span.acted for span in spans(one.run))]
+    runs = [
+        result.run
+        for result in played
+        if result.run and any(span.acted for span in spans(result.run))
+    ]
     total = estimate_cost(played)
     facts = [
         f"A rehearsal, with times as on AWS: {format_duration(_on_aws(played))} in all.",
@@ -153,4 +161,4 @@ def write_report(path: Path, played: Sequence[StepResult], config: Path) -> None
 
 
 def _on_aws(played: Sequence[StepResult]) -> float:
-    return sum(one.on_aws for one in played)
+    return sum(result.on_aws for result in played)

@@ -102,6 +102,6 @@ def long_steps(record: RunRecord) -> tuple[RunRecord, int]:
     least = total_seconds(record) * SHORT_STEP_SHARE
     deciding = {link.span.step for link in critical_path(record)}
     acted = [span for span in spans(record) if span.acted]
-    kept = {one.step for one in acted if one.seconds >= least or one.step in deciding}
+    kept = {item.step for item in acted if item.seconds >= least or item.step in deciding}
     events = tuple(event for event in record.events if event.step in kept)
     return replace(record, events=events), len(acted) - len(kept)

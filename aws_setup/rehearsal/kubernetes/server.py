@@ -129,9 +129,9 @@ class KubeApiServer:
         """Refuse connections for some real seconds; those that are open break."""
         port = self._server.server_port
         self._stop_listening()
-        back = threading.Timer(seconds, self._listen, (port,))
-        back.daemon = True
-        back.start()
+        timer = threading.Timer(seconds, self._listen, (port,))
+        timer.daemon = True
+        timer.start()
 
     def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> KubeObject:
         """Return a kubeconfig for this server."""
@@ -241,11 +241,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         api = self.owner
         try:
-            met = self._random_fault()
-            if api.closing or api.faults.breaks_connection() or met is FaultKind.DROPPED:
+            fault = self._random_fault()
+            if api.closing or api.faults.breaks_connection() or fault is FaultKind.DROPPED:
                 self._break_connection()
                 return
-            request = self._request(body, concurrent_write=met is FaultKind.CONFLICT)
+            request = self._request(body, concurrent_write=fault is FaultKind.CONFLICT)
             if seconds := api.faults.outage_seconds(*request.fault_key):
                 api.restart(seconds)
                 self._break_connection()
@@ -254,12 +254,12 @@ class _Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
-        if met is FaultKind.LOST:
+        if fault is FaultKind.LOST:
             self._break_connection()
         elif isinstance(answer, ApiResponse):
             self._send(answer.status, answer.body, kind=answer.kind)
         else:
-            self._stream(itertools.islice(answer, 1) if met is FaultKind.WATCH else answer)
+            self._stream(itertools.islice(answer, 1) if fault is FaultKind.WATCH else answer)
 
     do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 

@@ -44,8 +44,8 @@ def watch(server: WatchedServer, request: Request, target: RequestTarget) -> Ite
         server.tick()
         initial = [] if since else server.api.listing(request, target)["items"]
         since = since or server.state.version
-    seen = {_uid(one) for one in initial}
-    yield from ({"type": "ADDED", "object": one} for one in initial)
+    seen = {_uid(obj) for obj in initial}
+    yield from ({"type": "ADDED", "object": obj} for obj in initial)
     if query.get("sendInitialEvents") == "true":
         yield _bookmark(target, since)
     while time.monotonic() < end and not server.closing:
@@ -76,11 +76,11 @@ def _event(
     """Return the event a watcher gets: leaving a selection is a DELETED, entering an ADDED."""
     if change.key[0] != target.kind.plural:
         return None
-    uid, wanted = _uid(change.obj), wants(change.obj)
+    uid, matches = _uid(change.obj), wants(change.obj)
     if change.type == "DELETED":
         seen.discard(uid)
-        return {"type": "DELETED", "object": change.obj} if wanted else None
-    if wanted:
+        return {"type": "DELETED", "object": change.obj} if matches else None
+    if matches:
         kind = change.type if uid in seen or change.type == "ADDED" else "MODIFIED"
         seen.add(uid)
         return {"type": kind, "object": change.obj}

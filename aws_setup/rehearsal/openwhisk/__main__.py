@@ -19,11 +19,11 @@ def main() -> None:
     parser.add_argument("--tls", action="store_true", help="speak https, self-signed")
     parser.add_argument("--flaky", type=float, default=0.0, help="share of requests that fail")
     parser.add_argument("--seconds", type=float, default=0.0, help="seconds that each answer takes")
-    chosen = parser.parse_args()
-    whisk = OpenWhiskServer(faults=OpenWhiskFaults(flaky=chosen.flaky, seconds=chosen.seconds))
-    certificate = self_signed() if chosen.tls else None
+    options = parser.parse_args()
+    whisk = OpenWhiskServer(faults=OpenWhiskFaults(flaky=options.flaky, seconds=options.seconds))
+    certificate = self_signed() if options.tls else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with serve(whisk, certificate=certificate, port=chosen.port) as url:
+    with serve(whisk, certificate=certificate, port=options.port) as url:
         print_line(f"export WHISK_APIHOST={url} WHISK_AUTH={AUTH}")
         try:
             signal.pause()

@@ -51,11 +51,11 @@ class OpenWhiskFaults:
                     fault.times -= 1
                     return fault
             if self.random_faults and (
-                met := self.random_faults.next_fault(
+                fault_kind := self.random_faults.next_fault(
                     _probabilities(method), f"whisk {method} {name}"
                 )
             ):
-                return _FAULTS[met]
+                return _FAULTS[fault_kind]
             if self.flaky and self.rng.random() < self.flaky:
                 return Fault(self.rng.choice(list(HttpFaultKind)), method, name, status=502)
         return None

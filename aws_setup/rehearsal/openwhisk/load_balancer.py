@@ -83,8 +83,8 @@ class OpenWhiskFrontend:
     def _release(self) -> Release | None:
         for api in self._hooks.apis.values():
             for service in api.state.all("services"):
-                given = service.get("status", {}).get("loadBalancer", {}).get("ingress")
-                if given and service["metadata"]["name"].endswith("-nginx"):
+                ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress")
+                if ingress and service["metadata"]["name"].endswith("-nginx"):
                     return Release(service, api.state)
         return None
 
@@ -94,15 +94,18 @@ class OpenWhiskFrontend:
         balancer = held.get(load_balancer_name(release.service))
         if balancer is None:
             raise ConnectionRefusedError("the load balancer is gone")
-        arns = {int(one.load_balancer_port): one.ssl_certificate_id for one in balancer.listeners}
+        arns = {
+            int(listener.load_balancer_port): listener.ssl_certificate_id
+            for listener in balancer.listeners
+        }
         arn = arns.get(443)
         if not arn:
             return None
         if arn not in self._contexts:
             body = next(
-                one["CertificateBody"]
-                for one in self._cloud.store_of(ServerCertificates).values()
-                if one["ServerCertificateMetadata"]["Arn"] == arn
+                certificate["CertificateBody"]
+                for certificate in self._cloud.store_of(ServerCertificates).values()
+                if certificate["ServerCertificateMetadata"]["Arn"] == arn
             )
             key = self._cloud.store_of(PrivateKeys)[arn]
             self._contexts[arn] = Certificate(body.encode() + b"\n", key.encode()).context()
@@ -118,7 +121,7 @@ def serve_openwhisk(
     Raises:
         OSError: the port is in use.
     """
-    behind = OpenWhiskFrontend(cloud, hooks)
-    with serve(behind.whisk, port=port, tls_context=behind.tls_context) as url:
-        behind.port = int(url.rpartition(":")[2])
-        yield behind
+    frontend = OpenWhiskFrontend(cloud, hooks)
+    with serve(frontend.whisk, port=port, tls_context=frontend.tls_context) as url:
+        frontend.port = int(url.rpartition(":")[2])
+        yield frontend

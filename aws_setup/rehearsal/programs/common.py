@@ -47,20 +47,20 @@ def connect_string() -> str:
 def connect_manager(address: str) -> socket.socket | None:
     """Connect to the management server at an address; None when none answers."""
     try:
-        line = socket.create_connection((address, MANAGEMENT_PORT), timeout=5)
+        connection = socket.create_connection((address, MANAGEMENT_PORT), timeout=5)
     except OSError:
         return None
-    line.settimeout(None)
-    return line
+    connection.settimeout(None)
+    return connection
 
 
-def send_request(line: socket.socket, question: dict[str, Any]) -> dict[str, Any]:
+def send_request(connection: socket.socket, question: dict[str, Any]) -> dict[str, Any]:
     """Send one question and return its answer; {} when the connection ends instead."""
     try:
-        send(line, question)
+        send(connection, question)
         text = bytearray()
         while not text.endswith(b"\n"):
-            piece = line.recv(1)
+            piece = connection.recv(1)
             if not piece:
                 return {}
             text += piece
@@ -70,9 +70,9 @@ def send_request(line: socket.socket, question: dict[str, Any]) -> dict[str, Any
     return answer
 
 
-def send(line: socket.socket, message: dict[str, Any]) -> None:
+def send(connection: socket.socket, message: dict[str, Any]) -> None:
     """Send one message."""
-    line.sendall(json.dumps(message).encode() + b"\n")
+    connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:

@@ -44,8 +44,8 @@ def start() -> None:
     """Start mysqld and return when it accepts connections."""
     subprocess.run(["/usr/local/mysql/bin/mysqld"], check=True)
     ready = NODE_DATA / "mysqld.ready"
-    ends = time.monotonic() + START
+    deadline = time.monotonic() + START
     while not ready.exists():
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             fail("Starting MySQL. ERROR! The server quit without updating PID file")
         time.sleep(0.05)

@@ -72,9 +72,9 @@ def start_mariadb() -> subprocess.Popen[bytes]:
 
 def stay_connected() -> None:
     """Join the cluster, when there is one, until its manager goes away."""
-    line = connect_manager(connect_string() or "127.0.0.1")
-    if line is None:
+    connection = connect_manager(connect_string() or "127.0.0.1")
+    if connection is None:
         return
-    with line:
-        if "id" in send_request(line, {"op": "join", "kind": "api"}):
-            line.recv(1)
+    with connection:
+        if "id" in send_request(connection, {"op": "join", "kind": "api"}):
+            connection.recv(1)

@@ -17,18 +17,18 @@ def main() -> None:
     """Ask the management server and print what it says."""
     command = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else ""
     address = connect_string() or "127.0.0.1"
-    line = connect_manager(address)
-    if line is None:
+    connection = connect_manager(address)
+    if connection is None:
         fail(f"Unable to connect with connect string: nodeid=0,{address}:1186")
         return
     print_line(f"Connected to Management Server at: {address}:1186")
     words = command.split()
     if command == "show":
-        answer = send_request(line, {"op": "show"})
+        answer = send_request(connection, {"op": "show"})
     elif words[1:] == ["stop"] and words[0] == "1":
-        answer = send_request(line, {"op": "stop"})
+        answer = send_request(connection, {"op": "stop"})
     elif words[1:] == ["restart"]:
-        answer = send_request(line, {"op": "restart", "node": words[0]})
+        answer = send_request(connection, {"op": "restart", "node": words[0]})
     else:
         answer = {"error": f"Invalid command: {command}"}
     if "error" in answer:

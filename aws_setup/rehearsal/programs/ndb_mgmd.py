@@ -34,7 +34,7 @@ class ConnectedNode:
     id: int
     host: str
     kind: str
-    line: socket.socket
+    connection: socket.socket
     files: bool = False
     initial: bool = False
     state: str = "starting"
@@ -65,31 +65,31 @@ class ManagementServer:
         """Return the least id of an application."""
         return max(self.members(), default=1) + 1
 
-    def join(self, line: socket.socket, wish: dict[str, Any]) -> ConnectedNode | str:
+    def join(self, connection: socket.socket, request: dict[str, Any]) -> ConnectedNode | str:
         """Take a node in, or say why not."""
         with self.lock:
-            node_id = self._id_for(wish)
+            node_id = self._id_for(request)
             if node_id is None:
-                return f"No free node id found for {wish['kind']} at {wish['host']}"
-            data = wish["kind"] == "ndbd"
+                return f"No free node id found for {request['kind']} at {request['host']}"
+            data = request["kind"] == "ndbd"
             started = [node for node in self.nodes.values() if node.state == "started"]
             holders = [node for node in started if node.kind == "ndbd"]
-            if data and holders and not wish["files"] and not wish["initial"]:
+            if data and holders and not request["files"] and not request["initial"]:
                 return "Error: no file system on a node of a cluster that holds data"
             node = ConnectedNode(
-                node_id, wish["host"], wish["kind"], line, wish.get("files", False)
+                node_id, request["host"], request["kind"], connection, request.get("files", False)
             )
             node.state = "starting" if data else "started"
             self.nodes[node_id] = node
             return node
 
-    def _id_for(self, wish: dict[str, Any]) -> int | None:
-        if wish["kind"] == "ndbd":
-            fits = [id for id, host in self.members().items() if host == wish["host"]]
+    def _id_for(self, request: dict[str, Any]) -> int | None:
+        if request["kind"] == "ndbd":
+            free_ids = [id for id, host in self.members().items() if host == request["host"]]
         else:
             count = sum(name == "api" for name, _ in self.sections)
-            fits = list(range(self.first_api(), self.first_api() + count))
-        return next((id for id in fits if id not in self.nodes), None)
+            free_ids = list(range(self.first_api(), self.first_api() + count))
+        return next((id for id in free_ids if id not in self.nodes), None)
 
     def leave(self, node: ConnectedNode) -> None:
         """Forget a node whose connection ended."""
@@ -163,42 +163,42 @@ def main() -> None:
     daemonise(MANAGER_DATA / "ndb_1.pid")
     management = ManagementServer(sections)
     while True:
-        line, caller = listener.accept()
-        arguments = (management, line, caller[0])
+        connection, caller = listener.accept()
+        arguments = (management, connection, caller[0])
         threading.Thread(target=serve, args=arguments, daemon=True).start()
 
 
-def serve(management: ManagementServer, line: socket.socket, host: str) -> None:
+def serve(management: ManagementServer, connection: socket.socket, host: str) -> None:
     """Answer one connection: a client's question, or a node for as long as it stays."""
-    with line:
-        text = line.makefile("r", encoding="utf-8").readline()
-        wish = json.loads(text or "{}")
-        if wish.get("op") == "join":
-            keep_node_connected(management, line, wish | {"host": host})
-        elif wish.get("op") == "show":
-            send(line, {"text": management.show()})
-        elif wish.get("op") == "stop":
-            send(line, {"text": "Node 1 has shutdown."})
+    with connection:
+        text = connection.makefile("r", encoding="utf-8").readline()
+        request = json.loads(text or "{}")
+        if request.get("op") == "join":
+            keep_node_connected(management, connection, request | {"host": host})
+        elif request.get("op") == "show":
+            send(connection, {"text": management.show()})
+        elif request.get("op") == "stop":
+            send(connection, {"text": "Node 1 has shutdown."})
             os._exit(0)
-        elif wish.get("op") == "restart":
-            restart(management, line, int(wish["node"]))
+        elif request.get("op") == "restart":
+            restart(management, connection, int(request["node"]))
 
 
 def keep_node_connected(
-    management: ManagementServer, line: socket.socket, wish: dict[str, Any]
+    management: ManagementServer, connection: socket.socket, request: dict[str, Any]
 ) -> None:
     """Keep a node's place until its connection ends."""
-    node = management.join(line, wish)
+    node = management.join(connection, request)
     if isinstance(node, str):
-        send(line, {"error": node})
+        send(connection, {"error": node})
         return
-    send(line, {"id": node.id, "figures": management.figures()})
+    send(connection, {"id": node.id, "figures": management.figures()})
     try:
         while node.kind == "ndbd" and not management.may_start():
             time.sleep(0.05)
         if node.kind == "ndbd":
-            send(line, {"go": True})
-        for text in line.makefile("r", encoding="utf-8"):
+            send(connection, {"go": True})
+        for text in connection.makefile("r", encoding="utf-8"):
             node.state = json.loads(text)["state"]
     except OSError:
         pass
@@ -206,12 +206,12 @@ def keep_node_connected(
         management.leave(node)
 
 
-def restart(management: ManagementServer, line: socket.socket, node_id: int) -> None:
+def restart(management: ManagementServer, connection: socket.socket, node_id: int) -> None:
     """Tell a data node to start anew."""
     node = management.nodes.get(node_id)
     if node is None:
-        send(line, {"error": f"Node {node_id}: not connected"})
+        send(connection, {"error": f"Node {node_id}: not connected"})
         return
-    send(node.line, {"restart": True})
+    send(node.connection, {"restart": True})
     management.leave(node)
-    send(line, {"text": f"Node {node_id} is being restarted"})
+    send(connection, {"text": f"Node {node_id} is being restarted"})

@@ -45,7 +45,7 @@ def main() -> None:
 
 def join(address: str, *, initial: bool) -> None:
     """Join the cluster and live as its data node."""
-    answer, line = request_start(address, initial=initial)
+    answer, connection = request_start(address, initial=initial)
     node_id = answer["id"]
     print_line(
         f"{time.strftime('%Y-%m-%d %H:%M:%S')} [ndbd] INFO     -- Angel allocated nodeid: {node_id}"
@@ -58,9 +58,9 @@ def join(address: str, *, initial: bool) -> None:
         exit_with_error(node_id, "Message: No space left on device (Disk full)")
     while True:
         prepare_files(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
-        run_node(line)
+        run_node(connection)
         initial = False
-        answer, line = request_start(address, initial=False)
+        answer, connection = request_start(address, initial=False)
 
 
 def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
@@ -69,16 +69,16 @@ def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE)
-        line = connect_manager(address)
-        if line is None:
+        connection = connect_manager(address)
+        if connection is None:
             continue
-        wish = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
-        answer = send_request(line, wish)
+        request = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
+        answer = send_request(connection, request)
         if not answer:
             continue
         if "error" in answer:
             fail(answer["error"], 255)
-        return answer, line
+        return answer, connection
     fail(f"Unable to connect with connect string: nodeid=0,{address}:1186", 1)
     raise AssertionError
 
@@ -93,15 +93,15 @@ def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> Non
     (files / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
-def run_node(line: Any) -> None:
+def run_node(connection: Any) -> None:
     """Start when the manager says so, and return when a restart is wanted."""
-    for text in line.makefile("r", encoding="utf-8"):
+    for text in connection.makefile("r", encoding="utf-8"):
         message = json.loads(text)
         if message.get("restart"):
             return
         if message.get("go") and not has_fault("ndbmtd hangs"):
             time.sleep(settings()["start_seconds"])
-            send(line, {"state": "started"})
+            send(connection, {"state": "started"})
 
 
 def exit_with_error(node_id: int, message: str) -> None:

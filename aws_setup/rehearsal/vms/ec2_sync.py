@@ -90,58 +90,58 @@ class Ec2Sync:
         ec2 = self.cloud.backend("ec2")
         return [
             InstanceView(
-                one.id,
-                one.state,
-                private_ip=one.private_ip,
-                public_ip=one.public_ip or "",
-                image=one.image_id,
-                key=_public_key(ec2, one.key_name),
-                step=next((t["value"] for t in one.get_tags() if t["key"] == STEP_TAG), ""),
+                instance.id,
+                instance.state,
+                private_ip=instance.private_ip,
+                public_ip=instance.public_ip or "",
+                image=instance.image_id,
+                key=_public_key(ec2, instance.key_name),
+                step=next((t["value"] for t in instance.get_tags() if t["key"] == STEP_TAG), ""),
             )
-            for one in list(ec2.all_instances())
-            if one.image_id in self.amis
+            for instance in list(ec2.all_instances())
+            if instance.image_id in self.amis
         ]
 
-    def _job(self, seen: InstanceView) -> Callable[[], object] | None:
+    def _job(self, instance: InstanceView) -> Callable[[], object] | None:
         """Return what has to be done about one instance, and note it as done."""
-        own, on = seen.id, self._on.get(seen.id)
-        if seen.state == "running" and on is None:
-            if self.cloud.clock.now() < self._faults_of(seen).boots_at:
+        instance_id, on = instance.id, self._on.get(instance.id)
+        if instance.state == "running" and on is None:
+            if self.cloud.clock.now() < self._faults_of(instance).boots_at:
                 return None
-            self._on[own] = True
-            return lambda: self._launch(seen)
-        if seen.state == "running" and not on:
-            self._on[own] = True
-            return lambda: self.pool.power_on(own, public_ip=seen.public_ip)
-        if seen.state in ("stopping", "stopped") and on:
-            self._on[own] = False
-            return lambda: self.pool.power_off(own)
-        if seen.state == "terminated" and on is not None:
-            del self._on[own]
-            return lambda: self.pool.discard(own)
+            self._on[instance_id] = True
+            return lambda: self._launch(instance)
+        if instance.state == "running" and not on:
+            self._on[instance_id] = True
+            return lambda: self.pool.power_on(instance_id, public_ip=instance.public_ip)
+        if instance.state in ("stopping", "stopped") and on:
+            self._on[instance_id] = False
+            return lambda: self.pool.power_off(instance_id)
+        if instance.state == "terminated" and on is not None:
+            del self._on[instance_id]
+            return lambda: self.pool.discard(instance_id)
         return None
 
-    def _launch(self, seen: InstanceView) -> None:
+    def _launch(self, instance: InstanceView) -> None:
         """Make a machine; when it does not boot, say so, and try again at the next look."""
         try:
             self.pool.launch(
-                seen.id,
-                private_ip=seen.private_ip,
-                public_ip=seen.public_ip,
-                installers=self.amis[seen.image],
-                authorized_key=seen.key,
-                breaks=self._faults_of(seen).breaks,
+                instance.id,
+                private_ip=instance.private_ip,
+                public_ip=instance.public_ip,
+                installers=self.amis[instance.image],
+                authorized_key=instance.key,
+                breaks=self._faults_of(instance).breaks,
             )
         except (SetupError, OSError, SubprocessError) as error:
-            log.warning("%s does not boot and is made anew: %s", seen.id, error)
-            self.pool.discard(seen.id)
-            self._on.pop(seen.id, None)
+            log.warning("%s does not boot and is made anew: %s", instance.id, error)
+            self.pool.discard(instance.id)
+            self._on.pop(instance.id, None)
 
-    def _faults_of(self, seen: InstanceView) -> VmFaults:
+    def _faults_of(self, instance: InstanceView) -> VmFaults:
         """Return what chaos has for a machine, decided when it is first seen running."""
-        if seen.id not in self._faults:
-            self._faults[seen.id] = draw_vm_faults(self.cloud, seen.step)
-        return self._faults[seen.id]
+        if instance.id not in self._faults:
+            self._faults[instance.id] = draw_vm_faults(self.cloud, instance.step)
+        return self._faults[instance.id]
 
     def _console(self, instance_id: str) -> str:
         return self.pool.console(instance_id) if self._on.get(instance_id) else ""

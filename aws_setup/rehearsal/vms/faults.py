@@ -43,8 +43,8 @@ def draw_vm_faults(cloud: Cloud, step: str) -> VmFaults:
     ):
         least, most = LATE_SSHD_SECONDS
         boots_at += least + (most - least) * random_faults.plan.draw("late", step)
-    met = random_faults.next_fault(CONNECTION_FAULTS, f"connection to {step}", what=step)
-    if met is None:
+    fault = random_faults.next_fault(CONNECTION_FAULTS, f"connection to {step}", what=step)
+    if fault is None:
         return VmFaults(boots_at)
-    size = SSH_LOGIN_BYTES + int(FAULT_AFTER_BYTES[met] * random_faults.plan.draw("bytes", step))
-    return VmFaults(boots_at, f"1:{size}{'!' * (met is FaultKind.REBOOT)}")
+    size = SSH_LOGIN_BYTES + int(FAULT_AFTER_BYTES[fault] * random_faults.plan.draw("bytes", step))
+    return VmFaults(boots_at, f"1:{size}{'!' * (fault is FaultKind.REBOOT)}")

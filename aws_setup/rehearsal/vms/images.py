@@ -88,7 +88,7 @@ def create_mariadb_template(folder: Path) -> Path:
     user = getpass.getuser()
     with tempfile.TemporaryDirectory() as scratch:
         # Two servers that start at the same time take the same names for their temporary tables.
-        own = os.environ | {"TMPDIR": scratch}
+        environment = os.environ | {"TMPDIR": scratch}
         subprocess.run(
             [
                 "mariadb-install-db",
@@ -101,7 +101,7 @@ def create_mariadb_template(folder: Path) -> Path:
             ],
             check=True,
             capture_output=True,
-            env=own,
+            env=environment,
         )
         statements = (
             f"CREATE USER '{HDFS_USER}'@'%';\n"
@@ -112,14 +112,14 @@ def create_mariadb_template(folder: Path) -> Path:
             input=f"FLUSH PRIVILEGES;\n{statements}".encode(),
             check=True,
             capture_output=True,
-            env=own,
+            env=environment,
         )
     return folder
 
 
 def _install_programs(disk: Disk, programs: dict[str, str], folders: Sequence[str]) -> None:
-    for place, module in programs.items():
-        disk.executable(place, _PROGRAM.format(module=module))
+    for path, module in programs.items():
+        disk.executable(path, _PROGRAM.format(module=module))
     package = Path(__file__).resolve().parent.parent / "programs"
     for source in package.glob("*.py"):
         name = f"{LIBRARY}/aws_setup/rehearsal/programs/{source.name}"

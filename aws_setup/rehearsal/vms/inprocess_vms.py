@@ -182,8 +182,8 @@ class InProcessVmPool:
             write_ssh_config(
                 self.ssh_config,
                 [
-                    SshHostEntry(own, vm.public_ip, vm.listener.getsockname()[1], key)
-                    for own, vm in self.vms.items()
+                    SshHostEntry(instance_id, vm.public_ip, vm.listener.getsockname()[1], key)
+                    for instance_id, vm in self.vms.items()
                 ],
             )
 
@@ -242,7 +242,7 @@ class _Server(paramiko.ServerInterface):
         while self.transport.is_active():
             channel = self.transport.accept(1)
             if channel is None:
-                sessions = [one for one in sessions if not one.closed]
+                sessions = [session for session in sessions if not session.closed]
             elif channel.chanid in self.tunnels:
                 self._answer(channel)
             else:

@@ -116,7 +116,7 @@ def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None
 
 def parse_broken_connections(breaks: str) -> dict[int, str]:
     """Return which connection, by its number from 1, breaks after how many bytes."""
-    pairs = (one.split(":") for one in breaks.split())
+    pairs = (spec.split(":") for spec in breaks.split())
     return {int(number): ends for number, ends in pairs}
 
 

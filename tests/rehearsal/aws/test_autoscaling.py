@@ -73,16 +73,16 @@ def test_members_are_real_instances(machines: Machines) -> None:
     """Tagging and launch-templates: template's groups and tags, propagating tags, zones."""
     machines.create()
     made = instances(**{"aws:autoscaling:groupName": "clients"})
-    assert {one["InstanceId"] for one in made} == {
-        one["InstanceId"] for one in machines.found()["Instances"]
+    assert {item["InstanceId"] for item in made} == {
+        instance["InstanceId"] for instance in machines.found()["Instances"]
     }
-    assert {one["SubnetId"] for one in made} == set(machines.world.subnets)
-    for one in made:
-        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+    assert {item["SubnetId"] for item in made} == set(machines.world.subnets)
+    for item in made:
+        tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
         assert (tags["owner"], tags["seen"]) == ("me", "1")
         assert "hidden" not in tags
-        assert [group["GroupId"] for group in one["SecurityGroups"]] == [machines.group]
-        assert one["ImageId"] == IMAGE
+        assert [group["GroupId"] for group in item["SecurityGroups"]] == [machines.group]
+        assert item["ImageId"] == IMAGE
     owned = [{"Name": "tag:owner", "Values": ["me"]}]
     assert machines.ec2.describe_volumes(Filters=owned)["Volumes"]
 
@@ -128,9 +128,9 @@ def test_capacity_follows(machines: Machines) -> None:
 def test_a_lost_member_is_replaced(machines: Machines) -> None:
     """ec2-auto-scaling-health-checks: a terminated instance is replaced."""
     machines.create()
-    before = {one["InstanceId"] for one in instances()}
+    before = {instance["InstanceId"] for instance in instances()}
     machines.ec2.terminate_instances(InstanceIds=[min(before)])
-    after = {one["InstanceId"] for one in instances()}
+    after = {instance["InstanceId"] for instance in instances()}
     assert len(after) == 2
     assert len(before & after) == 1
 
@@ -162,7 +162,9 @@ def test_a_failed_launch_says_why_and_is_tried_again(slow_cloud: RehearsalCloud)
     advance(slow_cloud, 20)
     assert len(instances()) == 1
     activities = machines.scaling.describe_scaling_activities(AutoScalingGroupName="clients")
-    failed = [one for one in activities["Activities"] if one["StatusCode"] == "Failed"]
+    failed = [
+        activity for activity in activities["Activities"] if activity["StatusCode"] == "Failed"
+    ]
     assert "VcpuLimitExceeded" in failed[0]["StatusMessage"]
     slow_cloud.settings.quotas.vcpus = 64
     advance(slow_cloud, 61)
@@ -176,7 +178,7 @@ def test_tags_of_groups(machines: Machines) -> None:
     machines.scaling.create_or_update_tags(Tags=[tag | {"Value": "v", "PropagateAtLaunch": True}])
     by_tag = [{"Name": "tag:new", "Values": ["v"]}]
     found = machines.scaling.describe_auto_scaling_groups(Filters=by_tag)["AutoScalingGroups"]
-    assert [one["AutoScalingGroupName"] for one in found] == ["clients"]
+    assert [item["AutoScalingGroupName"] for item in found] == ["clients"]
     machines.scaling.delete_tags(Tags=[tag])
     assert not machines.scaling.describe_auto_scaling_groups(Filters=by_tag)["AutoScalingGroups"]
 
@@ -197,8 +199,8 @@ def test_a_load_balancer_holds_what_it_stands_in(slow_cloud: RehearsalCloud) -> 
     found = elb.describe_load_balancers(LoadBalancerNames=["lb"])["LoadBalancerDescriptions"][0]
     assert (found["VPCId"], found["SecurityGroups"]) == (world.vpc, [group_id])
     named = [{"Name": "description", "Values": ["ELB lb"]}]
-    (one, _) = ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
-    assert refused(ec2.delete_network_interface, NetworkInterfaceId=one["NetworkInterfaceId"])
+    (interface, _) = ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
+    assert refused(ec2.delete_network_interface, NetworkInterfaceId=interface["NetworkInterfaceId"])
     blocked = "DependencyViolation"
     assert refused(ec2.delete_security_group, GroupId=group_id) == blocked
     assert refused(ec2.delete_subnet, SubnetId=world.subnets[0]) == blocked

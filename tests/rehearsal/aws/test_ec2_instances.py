@@ -25,7 +25,9 @@ def net(ec2: Any) -> Network:
 
 def described(ec2: Any, **filters: str) -> list[dict[str, Any]]:
     answer = ec2.describe_instances(Filters=where(**filters))
-    return [one for reservation in answer["Reservations"] for one in reservation["Instances"]]
+    return [
+        instance for reservation in answer["Reservations"] for instance in reservation["Instances"]
+    ]
 
 
 def interface(net: Network, **more: Any) -> list[dict[str, Any]]:
@@ -117,7 +119,7 @@ def test_termination_frees_address_and_disks(ec2: Any, net: Network) -> None:
     made = run(ec2, net, PrivateIpAddress="10.0.8.233")
     change = ec2.terminate_instances(InstanceIds=[made["InstanceId"]])["TerminatingInstances"][0]
     assert change["CurrentState"]["Name"] == "shutting-down"
-    assert [one["State"]["Name"] for one in described(ec2)] == ["terminated"]
+    assert [item["State"]["Name"] for item in described(ec2)] == ["terminated"]
     assert not described(ec2, private_ip_address="10.0.8.233")
     assert not ec2.describe_volumes()["Volumes"]
     assert not ec2.describe_network_interfaces()["NetworkInterfaces"]
@@ -126,10 +128,10 @@ def test_termination_frees_address_and_disks(ec2: Any, net: Network) -> None:
 
 def test_second_disk_stays_unless_told(ec2: Any, net: Network) -> None:
     # EC2 user guide, "Preserve data when an instance is terminated"; facts of the ZooKeeper AMI
-    told = [{"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": True}}]
-    one = run(ec2, net, ImageId=ZOOKEEPER)
-    two = run(ec2, net, ImageId=ZOOKEEPER, BlockDeviceMappings=told)
-    ec2.terminate_instances(InstanceIds=[one["InstanceId"], two["InstanceId"]])
+    mapping = [{"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": True}}]
+    first = run(ec2, net, ImageId=ZOOKEEPER)
+    second = run(ec2, net, ImageId=ZOOKEEPER, BlockDeviceMappings=mapping)
+    ec2.terminate_instances(InstanceIds=[first["InstanceId"], second["InstanceId"]])
     left = ec2.describe_volumes()["Volumes"]
     assert [(disk["Size"], disk["State"]) for disk in left] == [(100, "available")]
 
@@ -207,20 +209,20 @@ def test_stop_and_start(slow_cloud: RehearsalCloud) -> None:
     assert isinstance(slow_cloud.clock, ManualClock)
     ec2 = client("ec2")
     made = run(ec2, network(ec2))
-    one = {"InstanceIds": [made["InstanceId"]]}
+    named = {"InstanceIds": [made["InstanceId"]]}
     slow_cloud.clock.advance(12)
-    assert ec2.stop_instances(**one)["StoppingInstances"][0]["CurrentState"]["Name"] == "stopping"
-    assert refused(ec2.start_instances, **one) == "IncorrectInstanceState"
+    assert ec2.stop_instances(**named)["StoppingInstances"][0]["CurrentState"]["Name"] == "stopping"
+    assert refused(ec2.start_instances, **named) == "IncorrectInstanceState"
     slow_cloud.clock.advance(30)
     shown = described(ec2)[0]
     assert (shown["State"]["Name"], shown.get("PublicIpAddress")) == ("stopped", None)
     assert shown["PrivateIpAddress"] == made["PrivateIpAddress"]
-    ec2.start_instances(**one)
+    ec2.start_instances(**named)
     slow_cloud.clock.advance(12)
     shown = described(ec2)[0]
     assert (shown["State"]["Name"], shown["PublicIpAddress"][:4]) == ("running", "127.")
-    ec2.terminate_instances(**one)
-    assert refused(ec2.stop_instances, **one) == "IncorrectInstanceState"
+    ec2.terminate_instances(**named)
+    assert refused(ec2.stop_instances, **named) == "IncorrectInstanceState"
 
 
 def test_images(ec2: Any) -> None:
@@ -238,17 +240,17 @@ def test_images(ec2: Any) -> None:
 def test_copied_image(slow_cloud: RehearsalCloud) -> None:
     # CopyImage: pending, then available, owned by the account
     assert isinstance(slow_cloud.clock, ManualClock)
-    there = client("ec2", "eu-west-1")
+    other_region = client("ec2", "eu-west-1")
     source = {"SourceImageId": ZOOKEEPER, "SourceRegion": "us-east-1", "Name": "zookeeper"}
-    copied = there.copy_image(**source)["ImageId"]
+    copied = other_region.copy_image(**source)["ImageId"]
     request = {"ImageId": copied, "InstanceType": "r5.xlarge", "MinCount": 1, "MaxCount": 1}
-    assert refused(there.run_instances, **request) == "InvalidAMIID.Unavailable"
+    assert refused(other_region.run_instances, **request) == "InvalidAMIID.Unavailable"
     slow_cloud.clock.advance(300)
-    assert there.describe_images(Owners=["self"])["Images"][0]["State"] == "available"
+    assert other_region.describe_images(Owners=["self"])["Images"][0]["State"] == "available"
     assert [thing.kind for thing in slow_cloud.snapshot()] == ["image"]
-    there.run_instances(**request)
-    there.deregister_image(ImageId=copied)
-    assert not there.describe_images(Owners=["self"])["Images"]
+    other_region.run_instances(**request)
+    other_region.deregister_image(ImageId=copied)
+    assert not other_region.describe_images(Owners=["self"])["Images"]
 
 
 def test_interfaces_made_before_are_not_covered(ec2: Any, net: Network) -> None:

@@ -102,10 +102,12 @@ def test_routes(ec2: Any, net: Network) -> None:
 
 def test_subnet_has_one_route_table(ec2: Any, net: Network) -> None:
     # EC2 error code Resource.AlreadyAssociated
-    one, two = (ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"] for _ in "ab")
-    ec2.associate_route_table(RouteTableId=one, SubnetId=net.subnet)
-    ec2.associate_route_table(RouteTableId=one, SubnetId=net.subnet)
-    wrong = {"RouteTableId": two, "SubnetId": net.subnet}
+    first, second = (
+        ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"] for _ in "ab"
+    )
+    ec2.associate_route_table(RouteTableId=first, SubnetId=net.subnet)
+    ec2.associate_route_table(RouteTableId=first, SubnetId=net.subnet)
+    wrong = {"RouteTableId": second, "SubnetId": net.subnet}
     assert refused(ec2.associate_route_table, **wrong) == "Resource.AlreadyAssociated"
 
 
@@ -166,9 +168,9 @@ def test_route_table_in_use_stays(ec2: Any, net: Network) -> None:
     tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [net.vpc]}])
     main = tables["RouteTables"][0]["RouteTableId"]
     assert refused(ec2.delete_route_table, RouteTableId=main) == "DependencyViolation"
-    own = ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
-    ec2.associate_route_table(RouteTableId=own, SubnetId=net.subnet)
-    assert refused(ec2.delete_route_table, RouteTableId=own) == "DependencyViolation"
+    associated = ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=associated, SubnetId=net.subnet)
+    assert refused(ec2.delete_route_table, RouteTableId=associated) == "DependencyViolation"
 
 
 def test_quotas(cloud: RehearsalCloud, ec2: Any, net: Network) -> None:

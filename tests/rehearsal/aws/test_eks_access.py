@@ -104,18 +104,18 @@ def test_policies_of_entries(world: World, eks: Any) -> None:
     """API_AssociateAccessPolicy: known policies, on STANDARD entries, with a fitting scope."""
     team, scope = role("team", "ec2.amazonaws.com"), {"type": "cluster"}
     eks.create_access_entry(**HERE, principalArn=team)
-    one: dict[str, Any] = {**HERE, "principalArn": team, "accessScope": scope}
-    wrong = refused(eks.associate_access_policy, **one, policyArn=ADMIN + "X")
+    request: dict[str, Any] = {**HERE, "principalArn": team, "accessScope": scope}
+    wrong = refused(eks.associate_access_policy, **request, policyArn=ADMIN + "X")
     assert wrong == "InvalidParameterException"
-    where = one | {"accessScope": {"type": "namespace"}, "policyArn": ADMIN}
+    where = request | {"accessScope": {"type": "namespace"}, "policyArn": ADMIN}
     assert refused(eks.associate_access_policy, **where) == "InvalidParameterException"
-    eks.associate_access_policy(**one, policyArn=ADMIN)
+    eks.associate_access_policy(**request, policyArn=ADMIN)
     listed = eks.list_access_entries(**HERE, associatedPolicyArn=ADMIN)["accessEntries"]
     assert listed == [team, ME]
     eks.disassociate_access_policy(**HERE, principalArn=team, policyArn=ADMIN)
     again = refused(eks.disassociate_access_policy, **HERE, principalArn=team, policyArn=ADMIN)
     assert again == "ResourceNotFoundException"
-    assert ADMIN in {one["arn"] for one in eks.list_access_policies()["accessPolicies"]}
+    assert ADMIN in {request["arn"] for request in eks.list_access_policies()["accessPolicies"]}
 
 
 def test_config_map_clusters_have_no_entries(world: World, eks: Any) -> None:
@@ -132,9 +132,9 @@ def test_addon_versions(world: World, eks: Any) -> None:
     asked = {"addonName": EBS, "kubernetesVersion": "1.35"}
     (found,) = eks.describe_addon_versions(**asked)["addons"]
     defaults = [
-        one["addonVersion"]
-        for one in found["addonVersions"]
-        if one["compatibilities"][0]["defaultVersion"]
+        addon_version["addonVersion"]
+        for addon_version in found["addonVersions"]
+        if addon_version["compatibilities"][0]["defaultVersion"]
     ]
     assert len(defaults) == 1
     eks.create_addon(**HERE, addonName=EBS)
@@ -201,8 +201,8 @@ def test_pod_identity_instead(world: World, eks: Any) -> None:
     assert addon()["status"] == "DEGRADED"
     eks.create_addon(**HERE, addonName="eks-pod-identity-agent")
     assert addon()["status"] == "ACTIVE"
-    (one,) = eks.list_pod_identity_associations(**HERE)["associations"]
-    assert one["ownerArn"] == addon()["addonArn"]
+    (association,) = eks.list_pod_identity_associations(**HERE)["associations"]
+    assert association["ownerArn"] == addon()["addonArn"]
     same = {"namespace": "kube-system", **account}
     assert refused(eks.create_pod_identity_association, **HERE, **same) == "ResourceInUseException"
     plain = role("plain", "ec2.amazonaws.com")

@@ -59,9 +59,9 @@ def test_the_cluster_security_group_and_interfaces_are_real(cloud: RehearsalClou
     assert found["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == group
     named = [{"Name": "description", "Values": ["Amazon EKS zoo"]}]
     interfaces = ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
-    assert {one["SubnetId"] for one in interfaces} == set(world.subnets)
-    assert all(one["Status"] == "in-use" for one in interfaces)
-    assert all([g["GroupId"] for g in one["Groups"]] == [group] for one in interfaces)
+    assert {interface["SubnetId"] for interface in interfaces} == set(world.subnets)
+    assert all(interface["Status"] == "in-use" for interface in interfaces)
+    assert all([g["GroupId"] for g in interface["Groups"]] == [group] for interface in interfaces)
 
 
 def test_a_deleted_cluster_takes_its_interfaces_and_group_with_it(
@@ -80,7 +80,7 @@ def test_a_deleted_cluster_takes_its_interfaces_and_group_with_it(
     assert refused(eks.describe_cluster, name="zoo") == "ResourceNotFoundException"
     assert not ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
     groups = ec2.describe_security_groups()["SecurityGroups"]
-    assert not [one for one in groups if "zoo" in one["GroupName"]]
+    assert not [group for group in groups if "zoo" in group["GroupName"]]
 
 
 def test_a_cluster_whose_network_vanishes_fails(slow_cloud: RehearsalCloud) -> None:
@@ -124,20 +124,20 @@ def test_describe_cluster_versions(cloud: RehearsalCloud) -> None:
     """API_DescribeClusterVersions: one default, filters, pages, unsupported only if asked."""
     eks = client("eks")
     every = eks.describe_cluster_versions()["clusterVersions"]
-    assert [one["clusterVersion"] for one in every][:3] == ["1.36", "1.35", "1.34"]
-    assert [one["clusterVersion"] for one in every if one["defaultVersion"]] == ["1.35"]
-    assert "UNSUPPORTED" not in {one["versionStatus"] for one in every}
+    assert [item["clusterVersion"] for item in every][:3] == ["1.36", "1.35", "1.34"]
+    assert [item["clusterVersion"] for item in every if item["defaultVersion"]] == ["1.35"]
+    assert "UNSUPPORTED" not in {item["versionStatus"] for item in every}
     named = eks.describe_cluster_versions(clusterVersions=["1.24"])["clusterVersions"]
     assert named[0]["versionStatus"] == "UNSUPPORTED"
     extended = eks.describe_cluster_versions(versionStatus="EXTENDED_SUPPORT")["clusterVersions"]
-    assert all(one["endOfStandardSupportDate"].year == 2026 for one in extended[:2])
+    assert all(item["endOfStandardSupportDate"].year == 2026 for item in extended[:2])
     pages = eks.get_paginator("describe_cluster_versions")
     some = [
-        one["clusterVersion"]
+        cluster_version["clusterVersion"]
         for found in pages.paginate(PaginationConfig={"PageSize": 2})
-        for one in found["clusterVersions"]
+        for cluster_version in found["clusterVersions"]
     ]
-    assert some == [one["clusterVersion"] for one in every]
+    assert some == [item["clusterVersion"] for item in every]
 
 
 def test_the_role(cloud: RehearsalCloud) -> None:
@@ -169,8 +169,8 @@ def test_two_zones(cloud: RehearsalCloud) -> None:
 def test_an_unsupported_zone_names_the_valid_ones(cloud: RehearsalCloud) -> None:
     """network-reqs, subnet requirements: no control plane in use1-az3; the error lists others."""
     zones = client("ec2").describe_availability_zones()["AvailabilityZones"]
-    bad = next(one["ZoneName"] for one in zones if one["ZoneId"] == "use1-az3")
-    good = next(one["ZoneName"] for one in zones if one["ZoneName"] != bad)
+    bad = next(zone["ZoneName"] for zone in zones if zone["ZoneId"] == "use1-az3")
+    good = next(zone["ZoneName"] for zone in zones if zone["ZoneName"] != bad)
     world = make((good, bad))
     with pytest.raises(ClientError) as caught:
         world.cluster()
@@ -255,7 +255,7 @@ def test_logging_and_protection(cloud: RehearsalCloud) -> None:
     wanted = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
     eks.update_cluster_config(name="zoo", logging=wanted)
     shown = eks.describe_cluster(name="zoo")["cluster"]["logging"]["clusterLogging"]
-    assert {tuple(one["types"]): one["enabled"] for one in shown} == {
+    assert {tuple(item["types"]): item["enabled"] for item in shown} == {
         ("audit",): True,
         ("api", "authenticator", "controllerManager", "scheduler"): False,
     }

@@ -48,19 +48,19 @@ def test_nodes_are_instances_of_an_auto_scaling_group(world: World) -> None:
     (group,) = groups()
     assert found["resources"]["autoScalingGroups"] == [{"name": group["AutoScalingGroupName"]}]
     machines = instances(**{"eks:cluster-name": "zoo"})
-    assert {one["SubnetId"] for one in machines} == set(world.subnets)
-    assert {one["InstanceId"] for one in machines} == {
-        one["InstanceId"] for one in group["Instances"]
+    assert {machine["SubnetId"] for machine in machines} == set(world.subnets)
+    assert {machine["InstanceId"] for machine in machines} == {
+        instance["InstanceId"] for instance in group["Instances"]
     }
     eks = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
-    for one in machines:
-        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+    for machine in machines:
+        tags = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
         assert tags["eks:nodegroup-name"] == "nodes"
         assert tags["kubernetes.io/cluster/zoo"] == "owned"
         assert tags["aws:autoscaling:groupName"] == group["AutoScalingGroupName"]
         assert "only" not in tags
-        assert [g["GroupId"] for g in one["SecurityGroups"]] == [eks["clusterSecurityGroupId"]]
-        assert one["InstanceType"] == "r5.xlarge"
+        assert [g["GroupId"] for g in machine["SecurityGroups"]] == [eks["clusterSecurityGroupId"]]
+        assert machine["InstanceType"] == "r5.xlarge"
 
 
 def test_a_launch_template_tags_machines_volumes_and_interfaces(world: World) -> None:
@@ -88,7 +88,7 @@ def test_what_a_launch_template_must_not_say(world: World) -> None:
     assert refused(world.nodes, launchTemplate={"id": typed}, diskSize=50) == code
     assert refused(world.nodes, launchTemplate={"name": "other"}) == code
     world.nodes(launchTemplate={"name": "mine"}, instanceTypes=[])
-    assert {one["InstanceType"] for one in instances()} == {"r5.xlarge"}
+    assert {instance["InstanceType"] for instance in instances()} == {"r5.xlarge"}
 
 
 def test_what_is_refused(world: World) -> None:
@@ -175,7 +175,7 @@ def test_one_zone_without_capacity_is_no_failure(slow_cloud: RehearsalCloud, slo
     slow.nodes()
     advance(slow_cloud, 120)
     assert nodegroup()["status"] == "ACTIVE"
-    assert {one["Placement"]["AvailabilityZone"] for one in instances()} == {"us-east-1b"}
+    assert {instance["Placement"]["AvailabilityZone"] for instance in instances()} == {"us-east-1b"}
 
 
 def test_the_vcpu_quota_shows_as_an_issue(slow_cloud: RehearsalCloud, slow: World) -> None:
@@ -297,8 +297,10 @@ def test_a_recreated_role_needs_a_recreated_entry(world: World) -> None:
     assert world.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
     assert world.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
-    for one in iam.list_attached_role_policies(RoleName="node-role")["AttachedPolicies"]:
-        iam.detach_role_policy(RoleName="node-role", PolicyArn=one["PolicyArn"])
+    for attached_policy in iam.list_attached_role_policies(RoleName="node-role")[
+        "AttachedPolicies"
+    ]:
+        iam.detach_role_policy(RoleName="node-role", PolicyArn=attached_policy["PolicyArn"])
     iam.delete_role(RoleName="node-role")
     iam.create_role(RoleName="node-role", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
     iam.attach_role_policy(RoleName="node-role", PolicyArn=POLICY + "AmazonEKSWorkerNodePolicy")
@@ -322,11 +324,11 @@ def test_interfaces_that_the_plug_in_left_hold_the_groups(
     assert eks.list_clusters()["clusters"] == []
     of_zoo = [{"Name": "tag:cluster.k8s.amazonaws.com/name", "Values": ["zoo"]}]
     left = ec2.describe_network_interfaces(Filters=of_zoo)["NetworkInterfaces"]
-    assert [one["Status"] for one in left] == ["available", "available"]
-    assert all(one["Description"].startswith("aws-K8S-i-") for one in left)
+    assert [item["Status"] for item in left] == ["available", "available"]
+    assert all(item["Description"].startswith("aws-K8S-i-") for item in left)
     group = left[0]["Groups"][0]["GroupId"]
     assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
     assert refused(ec2.delete_subnet, SubnetId=left[0]["SubnetId"]) == "DependencyViolation"
-    for one in left:
-        ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
+    for item in left:
+        ec2.delete_network_interface(NetworkInterfaceId=item["NetworkInterfaceId"])
     ec2.delete_security_group(GroupId=group)

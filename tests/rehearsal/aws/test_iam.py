@@ -121,7 +121,7 @@ def test_simulation_knows_the_deny_list(cloud: RehearsalCloud, iam: Any) -> None
     found = iam.simulate_principal_policy(
         PolicySourceArn=ME, ActionNames=["ec2:RunInstances", "eks:CreateCluster"]
     )["EvaluationResults"]
-    assert {one["EvalActionName"]: one["EvalDecision"] for one in found} == {
+    assert {item["EvalActionName"]: item["EvalDecision"] for item in found} == {
         "ec2:RunInstances": "implicitDeny",
         "eks:CreateCluster": "allowed",
     }
@@ -198,7 +198,7 @@ def test_a_server_certificate(iam: Any) -> None:
     assert found["ServerCertificateMetadata"] == made
     assert found["Tags"] == [{"Key": "a", "Value": "b"}]
     listed = iam.list_server_certificates()["ServerCertificateMetadataList"]
-    assert [one["ServerCertificateName"] for one in listed] == ["zoo"]
+    assert [item["ServerCertificateName"] for item in listed] == ["zoo"]
     iam.delete_server_certificate(ServerCertificateName="zoo")
     for call in (iam.delete_server_certificate, iam.get_server_certificate):
         assert refused(call, ServerCertificateName="zoo") == "NoSuchEntity"

@@ -18,7 +18,7 @@ from tests.support.aws import client, refused
 def products(service: str, **filters: str) -> list[dict[str, Any]]:
     asked = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in filters.items()]
     answer = client("pricing").get_products(ServiceCode=service, Filters=asked)
-    return [json.loads(one) for one in answer["PriceList"]]
+    return [json.loads(product) for product in answer["PriceList"]]
 
 
 def price(product: dict[str, Any]) -> float:
@@ -67,17 +67,17 @@ def test_prices_come_in_pages(cloud: RehearsalCloud) -> None:
     """API_pricing_GetProducts: MaxResults and NextToken."""
     pages = client("pricing").get_paginator("get_products")
     found = [
-        one
+        product
         for answer in pages.paginate(ServiceCode="AmazonEC2", PaginationConfig={"PageSize": 2})
-        for one in answer["PriceList"]
+        for product in answer["PriceList"]
     ]
     assert len(found) == len(set(found)) == len(products("AmazonEC2"))
 
 
 def test_prices_are_served_in_three_regions(cloud: RehearsalCloud) -> None:
     """Price list service endpoints: us-east-1, eu-central-1, ap-south-1."""
-    here = client("pricing", "eu-central-1")
-    assert here.get_products(ServiceCode="AmazonEKS", Filters=[])["PriceList"]
+    pricing = client("pricing", "eu-central-1")
+    assert pricing.get_products(ServiceCode="AmazonEKS", Filters=[])["PriceList"]
     assert refused(client("pricing", "us-west-2").get_products, ServiceCode="AmazonEKS")
 
 
@@ -93,6 +93,6 @@ def test_quotas_show_what_is_enforced(cloud: RehearsalCloud) -> None:
     cloud.settings.quotas.vpcs = 7
     assert quotas.get_service_quota(**vpcs)["Quota"]["Value"] == 7
     listed = quotas.list_service_quotas(ServiceCode="vpc")["Quotas"]
-    assert {one["QuotaCode"] for one in listed} == {"L-F678F1CE", "L-A4707A72", "L-FE5A380F"}
+    assert {item["QuotaCode"] for item in listed} == {"L-F678F1CE", "L-A4707A72", "L-FE5A380F"}
     unknown = {"ServiceCode": "vpc", "QuotaCode": "L-00000000"}
     assert refused(quotas.get_service_quota, **unknown) == "NoSuchResourceException"

@@ -61,7 +61,7 @@ def test_iam_names(slow_cloud: RehearsalCloud) -> None:
     assert iam.list_policies(Scope="Local")["Policies"] == []
     advance(slow_cloud, 5)
     iam.add_role_to_instance_profile(RoleName="r", **profile)
-    assert [one["RoleName"] for one in iam.list_roles()["Roles"]] == ["r"]
+    assert [principal["RoleName"] for principal in iam.list_roles()["Roles"]] == ["r"]
     assert iam.get_role(RoleName="r")["Role"]["AssumeRolePolicyDocument"]["Version"]
 
 
@@ -77,4 +77,4 @@ def test_auto_scaling_groups_are_missing_from_the_list(slow_cloud: RehearsalClou
     assert scaling.describe_auto_scaling_groups(**only)["AutoScalingGroups"] == []
     advance(slow_cloud, 5)
     found = scaling.describe_auto_scaling_groups(**only)["AutoScalingGroups"]
-    assert [one["AutoScalingGroupName"] for one in found] == ["g"]
+    assert [item["AutoScalingGroupName"] for item in found] == ["g"]

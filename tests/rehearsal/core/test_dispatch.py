@@ -20,7 +20,7 @@ def test_every_protocol_answers_and_refuses(cloud: RehearsalCloud) -> None:
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tagged("vpc", Name="x"))["Vpc"]
     assert vpc["Tags"] == [{"Key": "Name", "Value": "x"}]
     found = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["x"]}])["Vpcs"]
-    assert [one["VpcId"] for one in found] == [vpc["VpcId"]]
+    assert [item["VpcId"] for item in found] == [vpc["VpcId"]]
     assert refused(ec2.describe_vpcs, VpcIds=["vpc-00000000"]) == "InvalidVpcID.NotFound"
     assert refused(client("eks").describe_cluster, name="x") == "ResourceNotFoundException"
     assert refused(client("iam").get_role, RoleName="x") == "NoSuchEntity"
@@ -63,9 +63,9 @@ def test_token_outlives_the_instance(cloud: RehearsalCloud) -> None:
     # the same page: a token of a terminated instance answers with that instance
     ec2 = client("ec2")
     net = network(ec2)
-    one = run(ec2, net, ClientToken="once")["InstanceId"]
-    ec2.terminate_instances(InstanceIds=[one])
-    assert run(ec2, net, ClientToken="once")["InstanceId"] == one
+    instance_id = run(ec2, net, ClientToken="once")["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[instance_id])
+    assert run(ec2, net, ClientToken="once")["InstanceId"] == instance_id
 
 
 def test_tokens_of_the_network(cloud: RehearsalCloud) -> None:

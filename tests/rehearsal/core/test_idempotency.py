@@ -44,7 +44,7 @@ def test_same_token_same_answer(cloud: RehearsalCloud) -> None:
     for create, request, other in requests:
         with ThreadPoolExecutor(16) as pool:
             again = [pool.submit(create, clientRequestToken="once", **request) for _ in range(16)]
-        answers = [_without_metadata(one.result()) for one in again]
+        answers = [_without_metadata(item.result()) for item in again]
         assert answers == [answers[0]] * 16
         changed = request | other
         code = refused(create, clientRequestToken="once", **changed)

@@ -24,19 +24,19 @@ SPEED = 60.0
 
 def events(step: str, start: float, *notes: tuple[float, str], end: float) -> list[StepEvent]:
     """Return the events of a step that was created."""
-    told = [StepEvent(at, EventKind.NOTE, step, text=text) for at, text in notes]
+    noted = [StepEvent(at, EventKind.NOTE, step, text=text) for at, text in notes]
     return [
         StepEvent(start, EventKind.START, step, Action.CREATE),
-        *told,
+        *noted,
         StepEvent(end, EventKind.DONE, step, Action.CREATE),
     ]
 
 
 def run(*steps: list[StepEvent], **needs: tuple[str, ...]) -> RunRecord:
     named = {step[0].step: needs.get(step[0].step.replace(" ", "_"), ()) for step in steps}
-    told = sorted((event for step in steps for event in step), key=lambda event: event.at)
+    ordered = sorted((event for step in steps for event in step), key=lambda event: event.at)
     head = RunStarted("create", CREATE_SCRIPT, needs=named, hourly_usd=6.0)
-    return RunRecord(head, tuple(told), RunEnded("ok", told[-1].at + 0.5, 10))
+    return RunRecord(head, tuple(ordered), RunEnded("ok", ordered[-1].at + 0.5, 10))
 
 
 def test_waits_are_stretched_and_work_is_not() -> None:
@@ -45,8 +45,8 @@ def test_waits_are_stretched_and_work_is_not() -> None:
         events("ssh", 1.0, (1.1, "sshd"), end=4.0),
         events("openwhisk address", 0.0, (1.0, "AWS makes it"), (2.0, "helm upgrades"), end=5.0),
     )
-    there = {span.step: span.seconds for span in spans(estimate_on_aws(made, SPEED))}
-    assert there == pytest.approx(
+    on_aws = {span.step: span.seconds for span in spans(estimate_on_aws(made, SPEED))}
+    assert on_aws == pytest.approx(
         {"eks cluster": 0.5 + 600, "ssh": 3.0, "openwhisk address": 1 + 60 + 3}
     )
 
@@ -59,19 +59,19 @@ def test_what_needs_another_begins_when_that_has_ended() -> None:
         eks_cluster=("vpc",),
         ssh=("eks cluster",),
     )
-    there = estimate_on_aws(made, SPEED)
-    at = {span.step: (span.start, span.end) for span in spans(there)}
+    on_aws = estimate_on_aws(made, SPEED)
+    at = {span.step: (span.start, span.end) for span in spans(on_aws)}
     assert at == {"vpc": (0, 1), "eks cluster": (1.25, 61.25), "ssh": (61.25, 62.25)}
-    assert [link.span.step for link in critical_path(there)] == ["vpc", "eks cluster", "ssh"]
-    assert there.end
-    assert there.end.seconds == pytest.approx(62.75)
+    assert [link.span.step for link in critical_path(on_aws)] == ["vpc", "eks cluster", "ssh"]
+    assert on_aws.end
+    assert on_aws.end.seconds == pytest.approx(62.75)
 
 
 def test_what_passes_while_helm_works_takes_its_time_on_aws() -> None:
     made = run(events("openwhisk api", 0.0, end=0.1))
     assert total_seconds(estimate_on_aws(made, SPEED)) == MIN_SECONDS["openwhisk api"] == 180
-    there = [StepEvent(0.0, EventKind.DONE, "openwhisk api", Action.EXISTS)]
-    assert total_seconds(estimate_on_aws(run(there), SPEED)) == 0
+    on_aws = [StepEvent(0.0, EventKind.DONE, "openwhisk api", Action.EXISTS)]
+    assert total_seconds(estimate_on_aws(run(on_aws), SPEED)) == 0
 
 
 def test_short_steps_are_left_out_but_not_of_the_critical_path() -> None:
@@ -101,7 +101,7 @@ def test_each_part_costs_from_the_run_that_makes_it() -> None:
         act = DemoStep("", script, (verb,))
         return StepResult(act, 0, 1.0, AuditDelta(0, ()), run=record, on_aws=hours * 3600)
 
-    told = estimate_cost(
+    estimate = estimate_cost(
         [
             played(CREATE_SCRIPT, 1.0, hourly=None, verb="plan"),
             played(CREATE_SCRIPT, 0.5, hourly=10.0),
@@ -110,5 +110,5 @@ def test_each_part_costs_from_the_run_that_makes_it() -> None:
             played(CREATE_SCRIPT, 1.0, hourly=19.0, verb="destroy"),
         ]
     )
-    assert told.hourly == pytest.approx(19.0)
-    assert told.session == pytest.approx(5 + 19 + 9.5 + 19)
+    assert estimate.hourly == pytest.approx(19.0)
+    assert estimate.session == pytest.approx(5 + 19 + 9.5 + 19)

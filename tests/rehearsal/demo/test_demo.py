@@ -39,7 +39,7 @@ def test_it_goes_as_it_should(story: Run) -> None:
 
 
 def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
-    for said in (
+    for output in (
         "41 create",
         "Done: 41 of 41 steps were made or changed.",
         "20 changed, 0 as wanted before.",
@@ -47,7 +47,7 @@ def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
         "Nothing to do: 20 of 20 are as wanted.",
         "Nothing of lambda-fs is left.",
     ):
-        assert said in story.lines, said
+        assert output in story.lines, output
 
 
 def test_the_cloud_counted_the_writes(story: Run) -> None:
@@ -82,8 +82,8 @@ def test_the_picture_shows_the_readmes_run() -> None:
     block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].split()
     drawn = demo_recording.PICTURE.read_text(encoding="utf-8")
     texts = re.findall(r"<text[^>]*>(.*?)</text>", drawn)
-    told = html.unescape(" ".join(texts)).split()
-    assert set(block) <= set(told)
+    message = html.unescape(" ".join(texts)).split()
+    assert set(block) <= set(message)
     assert not re.search(r"(href|url|src)\W+https?:", drawn), "it needs nothing from elsewhere"
 
 

@@ -51,19 +51,19 @@ def test_a_leftover_turns_verdict_and_exit_code(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told(monkeypatch, act(tmp, PLANT)) == 1
-    said = capsys.readouterr().out
-    assert "left: ec2 vpc vpc-" in said
-    assert "WRONG: 1 things are left" in said
-    assert "All went as it should" not in said
+    output = capsys.readouterr().out
+    assert "left: ec2 vpc vpc-" in output
+    assert "WRONG: 1 things are left" in output
+    assert "All went as it should" not in output
 
 
 def test_a_write_where_nothing_was_to_do_is_wrong(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told(monkeypatch, act(tmp, TIDY, unchanged=True)) == 1
-    said = capsys.readouterr().out
-    assert "it should change nothing and wrote (1 ec2.CreateVpc, 1 ec2.DeleteVpc)" in said
-    assert "nothing is left" in said
+    output = capsys.readouterr().out
+    assert "it should change nothing and wrote (1 ec2.CreateVpc, 1 ec2.DeleteVpc)" in output
+    assert "nothing is left" in output
 
 
 def test_a_script_that_fails_is_named_and_ends_the_story(
@@ -71,10 +71,10 @@ def test_a_script_that_fails_is_named_and_ends_the_story(
 ) -> None:
     failing = act(tmp, "print('its own words')\nraise SystemExit(1)")
     assert told(monkeypatch, failing, PLAN) == 1
-    said = capfd.readouterr().out
-    assert "its own words" in said
-    assert f"WRONG: exit code 1 instead of 0: {failing.line}" in said
-    assert "2 of 2" not in said
+    output = capfd.readouterr().out
+    assert "its own words" in output
+    assert f"WRONG: exit code 1 instead of 0: {failing.line}" in output
+    assert "2 of 2" not in output
     assert list(tmp.iterdir()) == []
 
 
@@ -82,9 +82,9 @@ def test_what_it_says_when_all_is_well(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert told(monkeypatch, PLAN) == 0
-    said = capfd.readouterr().out
-    assert "machines  imitated, without MySQL NDB (as you asked)" in said
-    assert "All went as it should." in said
+    output = capfd.readouterr().out
+    assert "machines  imitated, without MySQL NDB (as you asked)" in output
+    assert "All went as it should." in output
 
 
 def test_the_folder_stays_when_asked(

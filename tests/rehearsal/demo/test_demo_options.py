@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize("speed", ["-1", "0", "nan", "inf", "1e-9", "1e9"])
 def test_a_speed_that_is_none(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"--speed={speed}"]) == 2
-    said = capsys.readouterr()
-    assert (said.err.count("\n"), said.out) == (1, "")
-    assert "--speed" in said.err
+    captured = capsys.readouterr()
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert "--speed" in captured.err
 
 
 def test_a_port_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,9 +35,9 @@ def test_a_port_in_use_leaves_nothing_behind(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["--port", str(port)]) == 2
-    said = capsys.readouterr()
-    assert (said.err.count("\n"), said.out) == (1, "")
-    assert str(port) in said.err
+    captured = capsys.readouterr()
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert str(port) in captured.err
     assert list(tmp_path.glob("lambda-fs-rehearsal-*")) == []
 
 
@@ -47,10 +47,10 @@ def test_a_report_that_cannot_be_written(
 ) -> None:
     (tmp_path / "folder").mkdir()
     assert main(["--html", str(tmp_path / where)]) == 2
-    said = capsys.readouterr()
-    assert (said.err.count("\n"), said.out) == (1, "")
-    assert "--html" in said.err
-    assert where in said.err
+    captured = capsys.readouterr()
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert "--html" in captured.err
+    assert where in captured.err
 
 
 def test_words_that_it_does_not_know() -> None:
@@ -85,9 +85,9 @@ def test_no_helm_is_said_in_one_line(
     monkeypatch.setattr("aws_setup.rehearsal.demo.helm.CACHE", tmp_path / "cache")
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert main([]) == 2
-    said = capsys.readouterr()
-    assert (said.err.count("\n"), said.out) == (1, "")
-    assert "https://helm.sh" in said.err
+    captured = capsys.readouterr()
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert "https://helm.sh" in captured.err
 
 
 def test_helm_from_another_package_than_ours_is_refused(

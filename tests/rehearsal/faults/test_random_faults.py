@@ -65,22 +65,22 @@ def test_the_same_seed_draws_the_same_and_another_another(
     menu: random_faults.FaultProbabilities,
 ) -> None:
     asked = [f"thing {number}" for number in range(60)]
-    first = [drawn(5, menu, one) for one in asked]
-    assert first == [drawn(5, menu, one) for one in reversed(asked)][::-1]
-    assert first != [drawn(6, menu, one) for one in asked]
+    first = [drawn(5, menu, item) for item in asked]
+    assert first == [drawn(5, menu, item) for item in reversed(asked)][::-1]
+    assert first != [drawn(6, menu, item) for item in asked]
 
 
 def test_what_a_call_meets_does_not_depend_on_what_else_arrives() -> None:
     asked = [call("CreateSubnet", CidrBlock=f"10.0.{number}.0/24") for number in range(40)]
 
     def run(order: list[Call]) -> dict[str, str]:
-        one, told = RandomFaults(9), {}
+        item, message = RandomFaults(9), {}
         for each in order:
             try:
-                told[str(each.params)] = str(one.before(each))
+                message[str(each.params)] = str(item.before(each))
             except AwsError as error:
-                told[str(each.params)] = error.code
-        return told
+                message[str(each.params)] = error.code
+        return message
 
     assert run(asked) == run(asked[::-1])
     assert len(set(run(asked).values())) > 2
@@ -126,9 +126,11 @@ def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:
         with suppress(BotoCoreError, ClientError):
             ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
     with urllib.request.urlopen(f"{cloud.url}/_rehearsal/chaos") as answer:
-        told = json.load(answer)
-    assert told["summary"].startswith("chaos (seed 4): ")
-    assert told["counts"]["throttled"] == sum(h["kind"] == "throttled" for h in told["hits"]) > 0
+        message = json.load(answer)
+    assert message["summary"].startswith("chaos (seed 4): ")
+    assert (
+        message["counts"]["throttled"] == sum(h["kind"] == "throttled" for h in message["hits"]) > 0
+    )
 
 
 def test_serve_says_at_its_end_what_went_wrong(tmp_path: Path) -> None:
@@ -148,12 +150,12 @@ def test_serve_says_at_its_end_what_went_wrong(tmp_path: Path) -> None:
             with suppress(BotoCoreError, ClientError):
                 ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
         server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=30)
+        _, output = server.communicate(timeout=30)
     assert server.returncode == 0
-    told = json.loads((tmp_path / "chaos.json").read_text())
-    assert told["seed"] == 7
-    assert told["hits"]
-    assert told["summary"] in said.splitlines()
+    message = json.loads((tmp_path / "chaos.json").read_text())
+    assert message["seed"] == 7
+    assert message["hits"]
+    assert message["summary"] in output.splitlines()
 
 
 def test_a_seed_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

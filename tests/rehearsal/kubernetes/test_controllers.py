@@ -45,12 +45,12 @@ def job(name: str, part: str = "", **spec: Any) -> dict[str, Any]:
 
 
 def phases(api: KubeApiServer) -> dict[str, str]:
-    return {one["metadata"]["name"]: one["status"]["phase"] for one in api.state.all("pods")}
+    return {pod["metadata"]["name"]: pod["status"]["phase"] for pod in api.state.all("pods")}
 
 
 def reasons(api: KubeApiServer, name: str) -> set[str]:
     events = api.state.all("events")
-    return {one["reason"] for one in events if one["involvedObject"]["name"].startswith(name)}
+    return {event["reason"] for event in events if event["involvedObject"]["name"].startswith(name)}
 
 
 def test_a_pod_takes_its_time(slow_kube: KubeApiServer) -> None:

@@ -129,8 +129,8 @@ def test_nodes_come_and_go_with_their_group(world: World) -> None:
     world.nodes(labels={"openwhisk-role": "invoker"})
     nodes = core().list_node(label_selector="openwhisk-role=invoker").items
     assert len(nodes) == 2
-    assert {one.metadata.labels["eks.amazonaws.com/nodegroup"] for one in nodes} == {"nodes"}
-    assert all(one.spec.provider_id.startswith("aws:///us-east-1") for one in nodes)
+    assert {node.metadata.labels["eks.amazonaws.com/nodegroup"] for node in nodes} == {"nodes"}
+    assert all(node.spec.provider_id.startswith("aws:///us-east-1") for node in nodes)
     client("eks").delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
     assert core().list_node().items == []
 
@@ -172,7 +172,7 @@ def test_claims_are_bound_to_ebs_volumes_once_the_driver_works(
     claim_and_pod(v1)
     assert phase(v1) == "Pending"
     events = v1.list_namespaced_event("default").items
-    assert any("external provisioner 'ebs.csi.aws.com'" in one.message for one in events)
+    assert any("external provisioner 'ebs.csi.aws.com'" in event.message for event in events)
     eks = client("eks")
     driver = {"clusterName": "zoo", "addonName": "aws-ebs-csi-driver"}
     eks.create_addon(**driver)
@@ -185,15 +185,15 @@ def test_claims_are_bound_to_ebs_volumes_once_the_driver_works(
     assert eks.describe_addon(**driver)["addon"]["status"] == "ACTIVE"
     assert phase(v1) == "Bound"
     (volume,) = [
-        one
-        for one in client("ec2").describe_volumes()["Volumes"]
-        if {"Key": "kubernetes.io/cluster/zoo", "Value": "owned"} in one.get("Tags", [])
+        item
+        for item in client("ec2").describe_volumes()["Volumes"]
+        if {"Key": "kubernetes.io/cluster/zoo", "Value": "owned"} in item.get("Tags", [])
     ]
     assert volume["Size"] == 1
     v1.delete_namespaced_persistent_volume_claim("c", "default")
     assert phase(v1) == "Bound"
     v1.delete_namespaced_pod("p", "default")
-    left = [one["VolumeId"] for one in client("ec2").describe_volumes()["Volumes"]]
+    left = [item["VolumeId"] for item in client("ec2").describe_volumes()["Volumes"]]
     assert volume["VolumeId"] not in left
 
 
@@ -234,8 +234,8 @@ def test_a_certificate_that_is_not_there_keeps_the_balancer_pending(world: World
         },
     )
     assert not v1.read_namespaced_service("s", "default").status.load_balancer.ingress
-    messages = [one.message for one in v1.list_namespaced_event("default").items]
-    assert any("CertificateNotFound" in one for one in messages)
+    messages = [item.message for item in v1.list_namespaced_event("default").items]
+    assert any("CertificateNotFound" in message for message in messages)
     gone = {"metadata": {"annotations": {f"{prefix}ssl-cert": None}}}
     v1.patch_namespaced_service("s", "default", gone)
     assert v1.read_namespaced_service("s", "default").status.load_balancer.ingress
@@ -290,8 +290,8 @@ def test_a_service_goes_only_after_its_group(
     advance(slow_cloud, 11)
     assert v1.read_namespaced_service("s", "default").metadata.deletion_timestamp
     assert elb.describe_load_balancers()["LoadBalancerDescriptions"] == []
-    events = [one.message for one in v1.list_namespaced_event("default").items]
-    assert any("DependencyViolation" in one for one in events)
+    events = [item.message for item in v1.list_namespaced_event("default").items]
+    assert any("DependencyViolation" in event for event in events)
     advance(slow_cloud, 90)
     assert v1.list_namespaced_service("default").items == []
     groups = [{"Name": "group-name", "Values": ["k8s-elb-*"]}]

@@ -77,7 +77,7 @@ def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApiServer
     v1 = core(kube)
     assert len(v1.list_namespaced_persistent_volume_claim(SPACE).items) == 7
     invokers = v1.list_namespaced_pod(SPACE, label_selector="name=owdev-invoker").items
-    assert sorted(one.spec.node_name for one in invokers) == ["invoker-0", "invoker-1"]
+    assert sorted(invoker.spec.node_name for invoker in invokers) == ["invoker-0", "invoker-1"]
     helm.install("--set", "whisk.ingress.apiHostName=real.example.com")
     read = v1.read_namespaced_config_map
     assert read("owdev-whisk.config", SPACE).data["whisk_api_host_name"] == "real.example.com"
@@ -118,7 +118,7 @@ def test_a_changed_job_template_fails_until_the_job_is_gone(
     assert code != 0
     assert "field is immutable" in err
     assert helm.status() == "failed"
-    for job in [one["metadata"]["name"] for one in kube.state.all("jobs", SPACE)]:
+    for job in [item["metadata"]["name"] for item in kube.state.all("jobs", SPACE)]:
         kube.state.remove("jobs", kube.state.require("jobs", job, SPACE))
     helm.ok(*change)
     assert helm.status() == "deployed"

@@ -86,12 +86,12 @@ def test_label_selectors(kube: KubeApiServer, selector: str, names: list[str]) -
         "third", "default", {"metadata": {"labels": {"role": "invoker"}}}
     )
     found = v1.list_namespaced_service_account("default", label_selector=f"all,{selector}").items
-    assert [one.metadata.name for one in found] == names
+    assert [item.metadata.name for item in found] == names
 
 
 def test_field_selectors(kube: KubeApiServer) -> None:
     found = core(kube).list_node(field_selector="metadata.name=invoker-1").items
-    assert [one.metadata.name for one in found] == ["invoker-1"]
+    assert [item.metadata.name for item in found] == ["invoker-1"]
     assert refusal(core(kube).list_node, field_selector="nonsense")[0] == 400
 
 
@@ -125,7 +125,7 @@ def test_a_watch_tells_changes_and_ends_in_time(kube: KubeApiServer) -> None:
     events = watch.Watch().stream(
         core(kube).list_namespaced_config_map, "default", label_selector="w=1", timeout_seconds=1
     )
-    seen = [(one["type"], one["object"].metadata.name) for one in events]
+    seen = [(event["type"], event["object"].metadata.name) for event in events]
     writer.join()
     assert seen == [("ADDED", "first"), ("ADDED", "second"), ("DELETED", "first")]
 
@@ -153,7 +153,7 @@ def test_namespaces_take_their_contents_along(kube: KubeApiServer) -> None:
     v1.create_namespace({"metadata": {"name": "n"}})
     v1.create_namespaced_config_map("n", config_map("c"))
     v1.delete_namespace("n")
-    assert "n" not in [one.metadata.name for one in v1.list_namespace().items]
+    assert "n" not in [item.metadata.name for item in v1.list_namespace().items]
     assert ("configmaps", "n", "c") not in kube.state.objects
 
 

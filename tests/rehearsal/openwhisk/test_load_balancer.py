@@ -42,14 +42,14 @@ def behind(cloud: RehearsalCloud, hooks: EksApiServers) -> Iterator[OpenWhiskFro
 
 def install(state: ObjectStore, *, certificate: str = "", ready: int = 1) -> None:
     """Put a release into a cluster, as far as a load balancer sees it."""
-    where = {"namespace": SPACE}
+    meta = {"namespace": SPACE}
     ingress = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
-    service = state.put("services", {"metadata": {"name": "owdev-nginx", **where}})
+    service = state.put("services", {"metadata": {"name": "owdev-nginx", **meta}})
     state.set_status("services", service, ingress)
     secret = {"guest": base64.b64encode(KEY.encode()).decode()}
-    state.put("secrets", {"metadata": {"name": "owdev-whisk.auth", **where}, "data": secret})
+    state.put("secrets", {"metadata": {"name": "owdev-whisk.auth", **meta}, "data": secret})
     for part, count in (("controller", ready), ("invoker", 8)):
-        held = state.put("statefulsets", {"metadata": {"name": f"owdev-{part}", **where}})
+        held = state.put("statefulsets", {"metadata": {"name": f"owdev-{part}", **meta}})
         state.set_status("statefulsets", held, {"readyReplicas": count})
     listener = {"Protocol": "TCP", "LoadBalancerPort": 443, "InstancePort": 30443}
     if certificate:
@@ -111,36 +111,39 @@ def test_a_new_release_has_no_actions(hooks: EksApiServers, behind: OpenWhiskFro
 def test_it_shows_the_listeners_certificate(
     hooks: EksApiServers, behind: OpenWhiskFrontend
 ) -> None:
-    made = self_signed()
+    certificate_ = self_signed()
     uploaded = client("iam").upload_server_certificate(
         ServerCertificateName="own",
-        CertificateBody=made.pem.decode(),
-        PrivateKey=made.key.decode(),
+        CertificateBody=certificate_.pem.decode(),
+        PrivateKey=certificate_.key.decode(),
     )["ServerCertificateMetadata"]
     install(hooks.apis["zoo"].state, certificate=uploaded["Arn"])
     assert get(behind, "/ping", scheme="https")[0] == 200
     shown = ssl.get_server_certificate(("127.0.0.1", behind.port))
-    own = ssl.PEM_cert_to_DER_cert(made.pem.decode())
-    assert hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown)).digest() == hashlib.sha256(own).digest()
+    expected = ssl.PEM_cert_to_DER_cert(certificate_.pem.decode())
+    assert (
+        hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown)).digest()
+        == hashlib.sha256(expected).digest()
+    )
 
 
 def test_an_imitated_machine_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
-    with InProcessVmPool(tmp_path / "crowd") as crowd:
-        machine = crowd.launch(
+    with InProcessVmPool(tmp_path / "crowd") as pool:
+        machine = pool.launch(
             "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), authorized_key=key
         )
         machine.disk.write("/etc/kept", "still here")
-        crowd.ensemble.running[ADDRESSES[0]] = machine
-        crowd.power_off("i-0")
-        assert crowd.ensemble.running == {}
-        assert not crowd.vms["i-0"].on
-        crowd.power_on("i-0", public_ip=public_ip(7))
+        pool.ensemble.running[ADDRESSES[0]] = machine
+        pool.power_off("i-0")
+        assert pool.ensemble.running == {}
+        assert not pool.vms["i-0"].on
+        pool.power_on("i-0", public_ip=public_ip(7))
         assert machine.disk.read("/etc/kept") == "still here"
-        config = crowd.ssh_config.read_text()
+        config = pool.ssh_config.read_text()
         assert f"Host {public_ip(7)}\n" in config
         assert public_ip(0) not in config.split()
-        crowd.discard("i-0")
-        crowd.discard("i-0")
+        pool.discard("i-0")
+        pool.discard("i-0")
         assert not machine.disk.root.exists()
-        assert "HostKeyAlias" not in crowd.ssh_config.read_text()
+        assert "HostKeyAlias" not in pool.ssh_config.read_text()

@@ -28,19 +28,19 @@ def public_key(tmp_path: Path) -> str:
 
 def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_key: str) -> None:
     with (
-        NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as room,
+        NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as vms,
         ThreadPoolExecutor(5) as pool,
     ):
         for _ in range(3):
 
             def launch(index: int) -> None:
-                room.launch(f"i-{index}", private_ip=ADDRESSES[index], public_ip=public_ip(index))
+                vms.launch(f"i-{index}", private_ip=ADDRESSES[index], public_ip=public_ip(index))
 
             list(pool.map(launch, range(5)))
             known = (tmp_path / "room" / "known_hosts").read_text()
             assert known.count("ssh-ed25519") == 5
-            list(pool.map(room.discard, [f"i-{index}" for index in range(5)]))
-            assert "HostKeyAlias" not in room.ssh_config.read_text()
+            list(pool.map(vms.discard, [f"i-{index}" for index in range(5)]))
+            assert "HostKeyAlias" not in vms.ssh_config.read_text()
 
 
 def test_a_machine_that_does_not_boot_is_made_anew(
@@ -55,15 +55,15 @@ def test_a_machine_that_does_not_boot_is_made_anew(
 
     ec2 = client("ec2")
     ec2.import_key_pair(KeyName="key", PublicKeyMaterial=public_key.encode())
-    own = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
-    with NamespaceVmPool(tmp_path / "room") as room, caplog.at_level(logging.WARNING):
-        keeper = Ec2Sync(cloud, room, amis={IMAGE: (stumble,)})
+    instance_id = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
+    with NamespaceVmPool(tmp_path / "room") as vms, caplog.at_level(logging.WARNING):
+        sync = Ec2Sync(cloud, vms, amis={IMAGE: (stumble,)})
         client("ec2").describe_instances()
-        keeper.sync()
+        sync.sync()
         assert "a stumble" in caplog.text
-        keeper.sync()
+        sync.sync()
         assert len(tries) == 2
-        assert room.console(own).count("ssh-ed25519") == 1
+        assert vms.console(instance_id).count("ssh-ed25519") == 1
 
 
 @pytest.mark.skipif(shutil.which("mariadb-install-db") is None, reason="MariaDB is missing")

@@ -56,8 +56,8 @@ def test_a_connection_breaks_once_and_the_next_one_holds(place: World) -> None:
 
 @needs_machines
 def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
-    own, address = ADDRESSES[0], public_ip(0)
-    tree = place.room.launch("i-0", private_ip=own, public_ip=address, breaks="1:6000!")
+    instance_id, address = ADDRESSES[0], public_ip(0)
+    tree = place.room.launch("i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!")
     machine, over = awake(place), threading.Event()
     revived: list[str] = []
     machine.write("/opt/kept", "on the disk")
@@ -67,15 +67,15 @@ def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
         while not over.wait(0.05):
             revived.extend(place.room.reboot_crashed())
 
-    keeper = threading.Thread(target=revive)
-    keeper.start()
+    sync = threading.Thread(target=revive)
+    sync.start()
     try:
         assert connections(machine) == 2
         assert revived == ["i-0"]
         assert machine.run(["ls", "/run/lost"], check=False).code != 0
     finally:
         over.set()
-        keeper.join()
+        sync.join()
     assert tree.exists("/opt/kept")
 
 
@@ -96,12 +96,12 @@ def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: Worl
 def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
-    with InProcessVmPool(tmp_path / "crowd", authorized_key=public) as crowd:
+    with InProcessVmPool(tmp_path / "crowd", authorized_key=public) as pool:
         for number, breaks in enumerate(("1:5000", "1:5000!")):
-            crowd.launch(
+            pool.launch(
                 f"i-{number}", private_ip="10.0.0.9", public_ip=public_ip(number), breaks=breaks
             )
-        config = World(crowd, tmp_path, key).config()  # type: ignore[arg-type]  # it has the file
+        config = World(pool, tmp_path, key).config()  # type: ignore[arg-type]  # it has the file
         for number in (0, 1):
             machine = MachinePool(config).machine(f"i-{number}", public_ip(number))
             with pytest.raises(ConnectionLost):
@@ -117,12 +117,12 @@ def test_a_seed_gives_each_machine_its_fate() -> None:
             draw_vm_faults(cloud, step) for step in ("zookeeper", "ndb manager") for _ in range(3)
         ]
         now = cloud.clock.now()
-        assert all(one.boots_at <= now + LATE_SSHD_SECONDS[1] for one in drawn)
-        return [(one.boots_at > now + LATE_SSHD_SECONDS[0] - 5, one.breaks) for one in drawn]
+        assert all(item.boots_at <= now + LATE_SSHD_SECONDS[1] for item in drawn)
+        return [(item.boots_at > now + LATE_SSHD_SECONDS[0] - 5, item.breaks) for item in drawn]
 
     every = [fates(seed) for seed in range(12)]
     assert every == [fates(seed) for seed in range(12)]
-    drawn = [one for some in every for one in some]
+    drawn = [item for some in every for item in some]
     assert any(late for late, _ in drawn)
     assert any(breaks.endswith("!") for _, breaks in drawn)
     assert any(breaks and not breaks.endswith("!") for _, breaks in drawn)

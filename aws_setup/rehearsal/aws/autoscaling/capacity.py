@@ -61,11 +61,13 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
 
 def instance_states(cloud: CloudApi, group: Group) -> dict[str, str]:
     """Return the EC2 state of each member that EC2 still knows."""
-    known = cloud.backend("ec2", group.region)
-    held = {
-        one.id: one._state.name for room in known.reservations.values() for one in room.instances
+    ec2 = cloud.backend("ec2", group.region)
+    states = {
+        instance.id: instance._state.name
+        for reservation in ec2.reservations.values()
+        for instance in reservation.instances
     }
-    return {key: held[key] for key in group.instances if key in held}
+    return {key: states[key] for key in group.instances if key in states}
 
 
 def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
@@ -88,16 +90,16 @@ def _launch_one(cloud: CloudApi, group: Group) -> None:
         except AwsError as error:
             refusal = error
             continue
-        made = answer["Instances"][0]
-        _add_reserved_tags(cloud, group, made["InstanceId"], data)
-        group.instances[made["InstanceId"]] = GroupInstance(
-            made["InstanceId"],
-            made["InstanceType"],
-            made["Placement"]["AvailabilityZone"],
+        instance = answer["Instances"][0]
+        _add_reserved_tags(cloud, group, instance["InstanceId"], data)
+        group.instances[instance["InstanceId"]] = GroupInstance(
+            instance["InstanceId"],
+            instance["InstanceType"],
+            instance["Placement"]["AvailabilityZone"],
             _shown_template(data),
         )
         add_activity(
-            cloud, group, f"Launching a new EC2 instance: {made['InstanceId']}", "Successful"
+            cloud, group, f"Launching a new EC2 instance: {instance['InstanceId']}", "Successful"
         )
         return
     raise refusal or AwsError("ValidationError", "The group has no subnet")
@@ -117,12 +119,12 @@ def _add_reserved_tags(
 
 
 def _emptiest_first(cloud: CloudApi, group: Group) -> list[str]:
-    held = Counter(one.zone for one in group.instances.values())
+    counts = Counter(instance.zone for instance in group.instances.values())
     answer = cloud.call("ec2", "DescribeSubnets", region=group.region, SubnetIds=group.subnets)[
         "Subnets"
     ]
-    zones = {one["SubnetId"]: one["AvailabilityZone"] for one in answer}
-    return sorted(group.subnets, key=lambda one: held[zones[one]])
+    zones = {item["SubnetId"]: item["AvailabilityZone"] for item in answer}
+    return sorted(group.subnets, key=lambda item: counts[zones[item]])
 
 
 def template_data(cloud: CloudApi, group: Group) -> dict[str, Any]:
@@ -130,12 +132,14 @@ def template_data(cloud: CloudApi, group: Group) -> dict[str, Any]:
     return find_template(cloud, group.region, group.template)
 
 
-def find_template(cloud: CloudApi, region: str, asked: dict[str, Any]) -> dict[str, Any]:
+def find_template(cloud: CloudApi, region: str, requested: dict[str, Any]) -> dict[str, Any]:
     """Return a launch template version; raises EC2's AwsError when it is not there."""
     named = {
-        key: asked[key] for key in ("LaunchTemplateId", "LaunchTemplateName") if asked.get(key)
+        key: requested[key]
+        for key in ("LaunchTemplateId", "LaunchTemplateName")
+        if requested.get(key)
     }
-    version = str(asked.get("Version") or "$Default")
+    version = str(requested.get("Version") or "$Default")
     answer = cloud.call(
         "ec2", "DescribeLaunchTemplateVersions", region=region, Versions=[version], **named
     )
@@ -166,10 +170,13 @@ def _request(group: Group, version: dict[str, Any], subnet: str) -> dict[str, An
 
 def _tags(group: Group, version: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the tags of instance and volumes: the template's and the group's."""
-    held = version["LaunchTemplateData"].get("TagSpecifications", [])
-    by_kind = {one["ResourceType"]: {t["Key"]: t["Value"] for t in one["Tags"]} for one in held}
-    given = {key: value for key, (value, propagate) in group.tags.items() if propagate}
-    by_kind["instance"] = by_kind.get("instance", {}) | given
+    specifications = version["LaunchTemplateData"].get("TagSpecifications", [])
+    by_kind = {
+        item["ResourceType"]: {t["Key"]: t["Value"] for t in item["Tags"]}
+        for item in specifications
+    }
+    propagated = {key: value for key, (value, propagate) in group.tags.items() if propagate}
+    by_kind["instance"] = by_kind.get("instance", {}) | propagated
     return [
         {"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
         for kind, tags in by_kind.items()

@@ -40,9 +40,9 @@ NOT_COVERED = ("MixedInstancesPolicy", "LaunchConfigurationName", "InstanceId")
 
 def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateAutoScalingGroup; instances follow after the usual delay."""
-    params, held = call.params, cloud.store_of(GroupsByRegion)
+    params, groups = call.params, cloud.store_of(GroupsByRegion)
     name = params["AutoScalingGroupName"]
-    if (call.region, name) in held:
+    if (call.region, name) in groups:
         raise AwsError(
             "AlreadyExists",
             f"AutoScalingGroup by this name already exists - A group with the name {name} "
@@ -65,13 +65,15 @@ def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
     )
     group.check()
     add_tags(group, params.get("Tags", []))
-    held[call.region, name] = group
+    groups[call.region, name] = group
     capacity.schedule_reconcile(cloud, group)
     return {}
 
 
 def _subnets(cloud: CloudApi, call: Call) -> list[str]:
-    ids = [one for one in call.params.get("VPCZoneIdentifier", "").split(",") if one]
+    ids = [
+        subnet_id for subnet_id in call.params.get("VPCZoneIdentifier", "").split(",") if subnet_id
+    ]
     if not ids:
         raise validation_error("At least one Availability Zone or VPC Subnet is required.")
     try:
@@ -86,13 +88,13 @@ def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
     for key in NOT_COVERED:
         if call.params.get(key):
             raise validation_error(f"{key} is not in the rehearsal cloud: use a launch template")
-    asked = call.params.get("LaunchTemplate") or {}
-    if bool(asked.get("LaunchTemplateId")) == bool(asked.get("LaunchTemplateName")):
+    requested = call.params.get("LaunchTemplate") or {}
+    if bool(requested.get("LaunchTemplateId")) == bool(requested.get("LaunchTemplateName")):
         raise validation_error(
             "Valid requests must contain either launchTemplateId or LaunchTemplateName"
         )
     try:
-        found = capacity.find_template(cloud, call.region, asked)
+        found = capacity.find_template(cloud, call.region, requested)
     except AwsError as error:
         raise validation_error(
             "You must use a valid fully-formed launch template. " + error.message
@@ -107,7 +109,7 @@ def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
         raise validation_error(
             "You must use a valid fully-formed launch template. It has no ImageId."
         )
-    return dict(asked) | {
+    return dict(requested) | {
         "LaunchTemplateId": found["LaunchTemplateId"],
         "LaunchTemplateName": found["LaunchTemplateName"],
     }
@@ -128,7 +130,7 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
         "TargetGroupARNs": [],
         "Instances": instances(cloud, group),
         "CreatedTime": group.created,
-        "SuspendedProcesses": [{"ProcessName": one} for one in sorted(group.suspended)],
+        "SuspendedProcesses": [{"ProcessName": process} for process in sorted(group.suspended)],
         "EnabledMetrics": [],
         "Tags": tag_list(group),
         "ServiceLinkedRoleARN": f"arn:aws:iam::{group.arn.split(':')[4]}:role/aws-service-role/"
@@ -139,7 +141,13 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
 
 def _zones(cloud: CloudApi, group: Group) -> list[str]:
     known = cloud.backend("ec2", group.region).subnets
-    return sorted({zone for zone, held in known.items() if set(held) & set(group.subnets)})
+    return sorted(
+        {
+            zone
+            for zone, subnets_of_zone in known.items()
+            if set(subnets_of_zone) & set(group.subnets)
+        }
+    )
 
 
 def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
@@ -147,15 +155,15 @@ def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
     states = capacity.instance_states(cloud, group)
     return [
         {
-            "InstanceId": one.instance_id,
-            "InstanceType": one.instance_type,
-            "AvailabilityZone": one.zone,
-            "LifecycleState": _lifecycle(states.get(one.instance_id, "terminated")),
+            "InstanceId": instance.instance_id,
+            "InstanceType": instance.instance_type,
+            "AvailabilityZone": instance.zone,
+            "LifecycleState": _lifecycle(states.get(instance.instance_id, "terminated")),
             "HealthStatus": "Healthy",
-            "LaunchTemplate": one.template,
+            "LaunchTemplate": instance.template,
             "ProtectedFromScaleIn": False,
         }
-        for one in group.instances.values()
+        for instance in group.instances.values()
     ]
 
 
@@ -184,10 +192,10 @@ def describe_instances(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAutoScalingInstances."""
     ids = call.params.get("InstanceIds") or []
     found = [
-        one | {"AutoScalingGroupName": group.name}
+        instance | {"AutoScalingGroupName": group.name}
         for group in groups_of(cloud, call)
-        for one in instances(cloud, group)
-        if not ids or one["InstanceId"] in ids
+        for instance in instances(cloud, group)
+        if not ids or instance["InstanceId"] in ids
     ]
     return {"AutoScalingInstances": found}
 
@@ -197,13 +205,16 @@ def update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     group, params = group_of(cloud, call), call.params
     if group.deleting:
         raise AwsError("ScalingActivityInProgress", "The group is being deleted")
-    least, most = params.get("MinSize", group.min_size), params.get("MaxSize", group.max_size)
-    desired = params.get("DesiredCapacity")
-    desired = min(max(group.desired, least), most) if desired is None else desired
+    min_size, max_size = (
+        params.get("MinSize", group.min_size),
+        params.get("MaxSize", group.max_size),
+    )
+    item = params.get("DesiredCapacity")
+    item = min(max(group.desired, min_size), max_size) if item is None else item
     subnets = _subnets(cloud, call) if params.get("VPCZoneIdentifier") else group.subnets
     template = _template(cloud, call) if params.get("LaunchTemplate") else group.template
     before = group.min_size, group.max_size, group.desired
-    group.min_size, group.max_size, group.desired = least, most, desired
+    group.min_size, group.max_size, group.desired = min_size, max_size, item
     try:
         group.check()
     except AwsError:
@@ -275,8 +286,8 @@ def _remove_group(cloud: CloudApi, group: Group) -> None:
 def activities(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeScalingActivities of one group or of all, newest first."""
     name = call.params.get("AutoScalingGroupName")
-    held = [one for one in groups_of(cloud, call) if name in (None, one.name)]
-    return {"Activities": [activity for group in held for activity in group.activities]}
+    groups = [item for item in groups_of(cloud, call) if name in (None, item.name)]
+    return {"Activities": [activity for group in groups for activity in group.activities]}
 
 
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:

@@ -116,19 +116,19 @@ def tag_list(group: Group) -> list[dict[str, Any]]:
 
 def matches(group: Group, filters: Iterable[Mapping[str, Any]]) -> bool:
     """Say whether a group matches every filter: tag-key, tag-value or tag:KEY."""
-    for one in filters:
-        name, values = str(one["Name"]), set(one.get("Values", []))
+    for name_filter in filters:
+        name, values = str(name_filter["Name"]), set(name_filter.get("Values", []))
         if name == "tag-key":
-            held = set(group.tags)
+            actual = set(group.tags)
         elif name == "tag-value":
-            held = {value for value, _ in group.tags.values()}
+            actual = {value for value, _ in group.tags.values()}
         elif name.startswith("tag:"):
-            held = {group.tags[name[4:]][0]} if name[4:] in group.tags else set()
+            actual = {group.tags[name[4:]][0]} if name[4:] in group.tags else set()
         else:
             raise validation_error(
                 f"Filter type {name} is not correct. Allowed: tag-key, tag-value, tag:"
             )
-        if not held & values:
+        if not actual & values:
             return False
     return True
 
@@ -158,10 +158,10 @@ def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeTags with the filters auto-scaling-group, key, value."""
     found = [tag for group in groups_of(cloud, call) for tag in tag_list(group)]
     names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
-    for one in call.params.get("Filters") or []:
-        if one["Name"] not in names:
-            raise validation_error(f"Filter type {one['Name']} is not correct")
-        found = [tag for tag in found if tag[names[one["Name"]]] in one["Values"]]
+    for name_filter in call.params.get("Filters") or []:
+        if name_filter["Name"] not in names:
+            raise validation_error(f"Filter type {name_filter['Name']} is not correct")
+        found = [tag for tag in found if tag[names[name_filter["Name"]]] in name_filter["Values"]]
     return {"Tags": found}
 
 

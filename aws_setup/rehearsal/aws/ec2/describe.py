@@ -12,13 +12,13 @@ TERMINATED_STATES = ("PrivateIpAddress", "PublicIpAddress", "SubnetId", "VpcId",
 """What a terminated instance no longer shows."""
 
 
-def describe_reservation(ec2: Any, shelf: Any) -> dict[str, Any]:
+def describe_reservation(ec2: Any, reservation: Any) -> dict[str, Any]:
     """Return a reservation with its instances."""
     return {
-        "ReservationId": shelf.id,
-        "OwnerId": shelf.owner_id,
+        "ReservationId": reservation.id,
+        "OwnerId": reservation.owner_id,
         "Groups": [],
-        "Instances": [describe_instance(ec2, one) for one in shelf.instances],
+        "Instances": [describe_instance(ec2, instance) for instance in reservation.instances],
     }
 
 
@@ -27,32 +27,32 @@ def describe_tags(ec2: Any, name: str) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in ec2.tags.get(name, {}).items()]
 
 
-def describe_instance(ec2: Any, one: Any) -> dict[str, Any]:
+def describe_instance(ec2: Any, instance: Any) -> dict[str, Any]:
     """Return one instance of moto."""
-    options = one.metadata_options
+    options = instance.metadata_options
     shown = {
-        "InstanceId": one.id,
-        "ImageId": one.image_id,
-        "InstanceType": one.instance_type,
-        "State": {"Code": one.state_code, "Name": one.state},
-        "StateTransitionReason": one._reason,
-        "KeyName": one.key_name,
-        "ClientToken": one.client_token or "",
-        "AmiLaunchIndex": one.ami_launch_index,
-        "LaunchTime": one.launch_time,
-        "Placement": {"AvailabilityZone": one.availability_zone, "Tenancy": "default"},
-        "Monitoring": {"State": one.monitoring_state},
-        "SubnetId": one.subnet_id,
-        "VpcId": one.vpc_id,
-        "Architecture": one.architecture,
-        "RootDeviceName": one.root_device_name,
+        "InstanceId": instance.id,
+        "ImageId": instance.image_id,
+        "InstanceType": instance.instance_type,
+        "State": {"Code": instance.state_code, "Name": instance.state},
+        "StateTransitionReason": instance._reason,
+        "KeyName": instance.key_name,
+        "ClientToken": instance.client_token or "",
+        "AmiLaunchIndex": instance.ami_launch_index,
+        "LaunchTime": instance.launch_time,
+        "Placement": {"AvailabilityZone": instance.availability_zone, "Tenancy": "default"},
+        "Monitoring": {"State": instance.monitoring_state},
+        "SubnetId": instance.subnet_id,
+        "VpcId": instance.vpc_id,
+        "Architecture": instance.architecture,
+        "RootDeviceName": instance.root_device_name,
         "RootDeviceType": "ebs",
-        "VirtualizationType": one.virtualization_type,
+        "VirtualizationType": instance.virtualization_type,
         "Hypervisor": "xen",
         "EnaSupport": True,
-        "EbsOptimized": bool(one.ebs_optimized),
+        "EbsOptimized": bool(instance.ebs_optimized),
         "SourceDestCheck": True,
-        "IamInstanceProfile": one.iam_instance_profile,
+        "IamInstanceProfile": instance.iam_instance_profile,
         "MetadataOptions": {
             "State": options.state,
             "HttpTokens": options.http_tokens,
@@ -60,24 +60,24 @@ def describe_instance(ec2: Any, one: Any) -> dict[str, Any]:
             "HttpEndpoint": options.http_endpoint,
             "InstanceMetadataTags": options.instance_metadata_tags,
         },
-        "Tags": describe_tags(ec2, one.id),
+        "Tags": describe_tags(ec2, instance.id),
     }
-    shown |= _network(one) | {"BlockDeviceMappings": _disks(one)}
-    if one.state != "terminated":
+    shown |= _network(instance) | {"BlockDeviceMappings": _disks(instance)}
+    if instance.state != "terminated":
         return shown
-    left = {name: value for name, value in shown.items() if name not in TERMINATED_STATES}
+    kept = {name: value for name, value in shown.items() if name not in TERMINATED_STATES}
     emptied: dict[str, Any] = {"NetworkInterfaces": [], "SecurityGroups": []}
-    return left | emptied | {"BlockDeviceMappings": []}
+    return kept | emptied | {"BlockDeviceMappings": []}
 
 
-def _network(one: Any) -> dict[str, Any]:
+def _network(instance: Any) -> dict[str, Any]:
     return {
-        "PrivateIpAddress": one.private_ip,
-        "PrivateDnsName": one.private_dns_name,
-        "PublicIpAddress": one.public_ip,
-        "PublicDnsName": one.public_dns_name or "",
-        "SecurityGroups": _groups(one.security_groups),
-        "NetworkInterfaces": [_interface(eni) for eni in one.nics.values()],
+        "PrivateIpAddress": instance.private_ip,
+        "PrivateDnsName": instance.private_dns_name,
+        "PublicIpAddress": instance.public_ip,
+        "PublicDnsName": instance.public_dns_name or "",
+        "SecurityGroups": _groups(instance.security_groups),
+        "NetworkInterfaces": [_interface(eni) for eni in instance.nics.values()],
     }
 
 
@@ -109,26 +109,28 @@ def _interface(eni: Any) -> dict[str, Any]:
     }
     public = {"PublicIp": eni.public_ip, "PublicDnsName": "", "IpOwnerId": "amazon"}
     shown |= {"Association": public} if eni.public_ip else {}
-    return shown | {"PrivateIpAddresses": [_address(eni, one) for one in eni.private_ip_addresses]}
+    return shown | {
+        "PrivateIpAddresses": [_address(eni, address) for address in eni.private_ip_addresses]
+    }
 
 
-def _address(eni: Any, one: dict[str, Any]) -> dict[str, Any]:
-    first = one["PrivateIpAddress"] == eni.private_ip_address
-    return {"PrivateIpAddress": one["PrivateIpAddress"], "Primary": first}
+def _address(eni: Any, address: dict[str, Any]) -> dict[str, Any]:
+    first = address["PrivateIpAddress"] == eni.private_ip_address
+    return {"PrivateIpAddress": address["PrivateIpAddress"], "Primary": first}
 
 
-def _disks(one: Any) -> list[dict[str, Any]]:
+def _disks(instance: Any) -> list[dict[str, Any]]:
     return [
         {
             "DeviceName": device,
             "Ebs": {
                 "VolumeId": disk.volume_id,
-                "Status": one.get_block_device_status(disk.status),
+                "Status": instance.get_block_device_status(disk.status),
                 "AttachTime": disk.attach_time,
                 "DeleteOnTermination": bool(disk.delete_on_termination),
             },
         }
-        for device, disk in one.get_block_device_mapping
+        for device, disk in instance.get_block_device_mapping
     ]
 
 
@@ -139,14 +141,14 @@ Paths = Mapping[str, str]
 
 def values_at_path(item: Any, path: str) -> list[str]:
     """Return the texts at the end of a dotted path."""
-    here: list[Any] = [item]
+    values: list[Any] = [item]
     for name in path.split("."):
-        here = [found for one in here for found in _step(one, name)]
-    return [_text(value) for value in here]
+        values = [found for entry in values for found in _step(entry, name)]
+    return [_text(value) for value in values]
 
 
-def _step(one: Any, name: str) -> list[Any]:
-    value = one.get(name) if isinstance(one, dict) else None
+def _step(parent: Any, name: str) -> list[Any]:
+    value = parent.get(name) if isinstance(value_, dict) else None
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
@@ -158,16 +160,18 @@ def _text(value: Any) -> str:
 
 def apply_filters(items: Iterable[Item], filters: Sequence[Item], paths: Paths) -> list[Item]:
     """Return the items that match every filter; raises AwsError for an unknown filter."""
-    wanted = [(one["Name"], _pattern(one.get("Values", []))) for one in filters]
-    for name, _ in wanted:
+    patterns = [
+        (name_filter["Name"], _pattern(name_filter.get("Values", []))) for name_filter in filters
+    ]
+    for name, _ in patterns:
         if not name.startswith("tag:") and name not in paths and name != "tag-key":
             message = f"The filter '{name}' is invalid, or not in the rehearsal cloud"
             raise AwsError("InvalidParameterValue", message)
-    return [item for item in items if all(_matches(item, one, paths) for one in wanted)]
+    return [item for item in items if all(_matches(item, entry, paths) for entry in patterns)]
 
 
-def _matches(item: Item, wanted: tuple[str, re.Pattern[str]], paths: Paths) -> bool:
-    name, pattern = wanted
+def _matches(item: Item, name_and_pattern: tuple[str, re.Pattern[str]], paths: Paths) -> bool:
+    name, pattern = name_and_pattern
     if name.startswith("tag:"):
         key = name.removeprefix("tag:")
         found = [tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == key]

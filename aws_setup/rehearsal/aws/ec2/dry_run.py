@@ -54,10 +54,17 @@ def _check_ids_exist(cloud: CloudApi, call: Call) -> None:
 
 def _check_association_exists(cloud: CloudApi, call: Call) -> None:
     """DisassociateRouteTable: the association must exist."""
-    wanted, tables = call.params["AssociationId"], ec2_backend(cloud, call).route_tables.values()
-    known = {one["RouteTableAssociationId"] for table in tables for one in table.associations}
-    if call.params.get("DryRun") and wanted not in known:
-        message = f"The association ID '{wanted}' does not exist"
+    association_id, tables = (
+        call.params["AssociationId"],
+        ec2_backend(cloud, call).route_tables.values(),
+    )
+    known = {
+        association["RouteTableAssociationId"]
+        for table in tables
+        for association in table.associations
+    }
+    if call.params.get("DryRun") and association_id not in known:
+        message = f"The association ID '{association_id}' does not exist"
         raise AwsError("InvalidAssociationID.NotFound", message)
 
 

@@ -105,9 +105,9 @@ def launchable_image(cloud: CloudApi, region: str, image_id: str) -> dict[str, A
 
 
 def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    asked = call.params.get("ImageIds", [])
-    if asked:
-        items = [find_image(cloud, call.region, image_id) for image_id in asked]
+    image_ids = call.params.get("ImageIds", [])
+    if image_ids:
+        items = [find_image(cloud, call.region, image_id) for image_id in image_ids]
     else:
         items = [
             image for (region, _), image in cloud.store_of(Images).items() if region == call.region

@@ -80,16 +80,16 @@ def _run(cloud: CloudApi, call: Call) -> dict[str, Any]:
     for address in used_addresses(ec2, launch.subnet):
         launch.subnet._subnet_ips.setdefault(address, None)
         launch.subnet._unused_ips.discard(address)
-    asked = cloud.store_of(RequestedAddresses)
-    asked.add(private_address(launch.params))
+    requested_addresses = cloud.store_of(RequestedAddresses)
+    requested_addresses.add(private_address(launch.params))
     # moto gives freed addresses away first: it would be those, of thousands, that were fixed.
-    launch.subnet._unused_ips -= asked
-    made = cloud.ask_action(call, "RunInstances", **_request(launch))
-    ids = [one["InstanceId"] for one in made["Instances"]]
+    launch.subnet._unused_ips -= requested_addresses
+    created = cloud.ask_action(call, "RunInstances", **_request(launch))
+    ids = [item["InstanceId"] for item in created["Instances"]]
     for instance in ec2.get_multi_instances_by_id(ids):
         _complete_instance(instance, launch)
         cloud.schedule("instance running", _launch_instances(instance))
-    return describe.describe_reservation(ec2, ec2.reservations[made["ReservationId"]])
+    return describe.describe_reservation(ec2, ec2.reservations[created["ReservationId"]])
 
 
 def _launch_instances(instance: Any) -> Any:
@@ -103,11 +103,13 @@ def _launch_instances(instance: Any) -> Any:
 def _request(launch: CheckedLaunch) -> dict[str, Any]:
     """Return the request in the one form in which moto does it right: with interfaces."""
     params = launch.params
-    asked = {name: params[name] for name in PASSED_ON if params.get(name)}
-    tagged = [t for t in asked.get("TagSpecifications", []) if t["ResourceType"] in TAGGED_BY_MOTO]
-    if "IamInstanceProfile" in asked:
-        asked["IamInstanceProfile"] = _by_name(asked["IamInstanceProfile"])
-    return asked | {
+    request = {name: params[name] for name in PASSED_ON if params.get(name)}
+    tagged = [
+        t for t in request.get("TagSpecifications", []) if t["ResourceType"] in TAGGED_BY_MOTO
+    ]
+    if "IamInstanceProfile" in request:
+        request["IamInstanceProfile"] = _by_name(request["IamInstanceProfile"])
+    return request | {
         "ImageId": launch.image["ImageId"],
         "InstanceType": params["InstanceType"],
         "MinCount": launch.count,
@@ -126,15 +128,15 @@ def _by_name(profile: dict[str, str]) -> dict[str, str]:
 
 
 def _interface(launch: CheckedLaunch) -> dict[str, Any]:
-    asked = next(iter(requested_interfaces(launch.params)), {})
-    public = asked.get("AssociatePublicIpAddress", launch.subnet.map_public_ip_on_launch)
+    requested = next(iter(requested_interfaces(launch.params)), {})
+    public = requested.get("AssociatePublicIpAddress", launch.subnet.map_public_ip_on_launch)
     interface = {
         "DeviceIndex": 0,
         "SubnetId": launch.subnet.id,
         "Groups": [group.id for group in launch.groups],
         "AssociatePublicIpAddress": public,
-        "DeleteOnTermination": asked.get("DeleteOnTermination", True),
-        "Description": asked.get("Description", ""),
+        "DeleteOnTermination": requested.get("DeleteOnTermination", True),
+        "Description": requested.get("Description", ""),
     }
     address = private_address(launch.params)
     return interface | ({"PrivateIpAddress": address} if address else {})
@@ -143,15 +145,15 @@ def _interface(launch: CheckedLaunch) -> dict[str, Any]:
 def _disks(launch: CheckedLaunch) -> list[dict[str, Any]]:
     """Return the AMI's disks with what the request says of each laid over them."""
     disks = {disk["DeviceName"]: dict(disk["Ebs"]) for disk in launch.image["BlockDeviceMappings"]}
-    own = {name: disk["VolumeSize"] for name, disk in disks.items()}
-    for asked in launch.params.get("BlockDeviceMappings") or []:
-        name = asked["DeviceName"]
-        if "NoDevice" in asked:
+    image_sizes = {name: disk["VolumeSize"] for name, disk in disks.items()}
+    for mapping in launch.params.get("BlockDeviceMappings") or []:
+        name = mapping["DeviceName"]
+        if "NoDevice" in mapping:
             disks.pop(name, None)
             continue
         new = disks.setdefault(name, {"DeleteOnTermination": True, "VolumeType": "gp3"})
-        new.update(asked.get("Ebs", {}))
-        if not new.get("VolumeSize") or new["VolumeSize"] < own.get(name, 0):
+        new.update(mapping.get("Ebs", {}))
+        if not new.get("VolumeSize") or new["VolumeSize"] < image_sizes.get(name, 0):
             message = f"Volume of size {new.get('VolumeSize')}GB is smaller than snapshot, {name}"
             raise AwsError("InvalidBlockDeviceMapping", message)
     return [{"DeviceName": name, "Ebs": disk} for name, disk in disks.items()]
@@ -195,18 +197,24 @@ def _check_run(cloud: CloudApi, call: Call) -> None:
 
 def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2, filters = ec2_backend(cloud, call), call.params.get("Filters", [])
-    wanted = set(call.params.get("InstanceIds", []))
-    if wanted and call.params.get("MaxResults"):
+    requested_ids = set(call.params.get("InstanceIds", []))
+    if requested_ids and call.params.get("MaxResults"):
         message = "The parameter instancesSet cannot be used with the parameter maxResults"
         raise AwsError("InvalidParameterCombination", message)
     kept = []
-    for shelf in ec2.reservations.values():
-        if not wanted or any(one.id in wanted for one in shelf.instances):
-            one = describe.describe_reservation(ec2, shelf)
-            named = [i for i in one["Instances"] if not wanted or i["InstanceId"] in wanted]
-            one["Instances"] = apply_filters(named, filters, FILTERS)
-            kept.append(one)
-    return paginate(call, [one for one in kept if one["Instances"]], "Reservations")
+    for reservation in ec2.reservations.values():
+        if not requested_ids or any(
+            instance.id in requested_ids for instance in reservation.instances
+        ):
+            item = describe.describe_reservation(ec2, reservation)
+            named = [
+                i
+                for i in item["Instances"]
+                if not requested_ids or i["InstanceId"] in requested_ids
+            ]
+            item["Instances"] = apply_filters(named, filters, FILTERS)
+            kept.append(item)
+    return paginate(call, [item for item in kept if item["Instances"]], "Reservations")
 
 
 def _terminate(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -254,7 +262,11 @@ def _finish_termination(cloud: CloudApi, ec2: Any, instance: Any) -> Any:
 def _check_ids(cloud: CloudApi, call: Call) -> None:
     """Refuse ids that do not exist, before a dry run is allowed."""
     known = {i.id for i in ec2_backend(cloud, call).all_instances()}
-    missing = [one for one in call.params.get("InstanceIds", []) if one not in known]
+    missing = [
+        instance_id
+        for instance_id in call.params.get("InstanceIds", [])
+        if instance_id not in known
+    ]
     if missing:
         names = ", ".join(missing)
         message = f"The instance ID '{names}' does not exist"
@@ -286,13 +298,13 @@ class ConsoleOutput:
 
 
 def _output(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    wanted = call.params["InstanceId"]
-    instance = ec2_backend(cloud, call).get_instance_by_id(wanted)
+    instance_id = call.params["InstanceId"]
+    instance = ec2_backend(cloud, call).get_instance_by_id(instance_id)
     if instance is None:
-        message = f"The instance ID '{wanted}' does not exist"
+        message = f"The instance ID '{instance_id}' does not exist"
         raise AwsError("InvalidInstanceID.NotFound", message)
-    printed = "" if instance.state == "pending" else cloud.store_of(ConsoleOutput).read(wanted)
-    answer: dict[str, Any] = {"InstanceId": wanted, "Timestamp": datetime.now(UTC)}
+    printed = "" if instance.state == "pending" else cloud.store_of(ConsoleOutput).read(instance_id)
+    answer: dict[str, Any] = {"InstanceId": instance_id, "Timestamp": datetime.now(UTC)}
     if printed:
         answer["Output"] = base64.b64encode(printed.encode()[-LIMIT:]).decode()
     return answer

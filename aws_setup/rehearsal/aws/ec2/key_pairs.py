@@ -70,12 +70,12 @@ def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
         call, "DescribeKeyPairs", IncludePublicKey=bool(params.get("IncludePublicKey"))
     )
     items = shown["KeyPairs"]
-    for asked, member in (("KeyNames", "KeyName"), ("KeyPairIds", "KeyPairId")):
-        wanted = params.get(asked, [])
-        missing = set(wanted) - {item[member] for item in items}
+    for parameter, member in (("KeyNames", "KeyName"), ("KeyPairIds", "KeyPairId")):
+        requested = params.get(parameter, [])
+        missing = set(requested) - {item[member] for item in items}
         if missing:
             raise _not_found(min(missing))
-        items = [item for item in items if not wanted or item[member] in wanted]
+        items = [item for item in items if not requested or item[member] in requested]
     return paginate(call, apply_filters(items, params.get("Filters", []), FILTERS), "KeyPairs")
 
 
@@ -86,9 +86,9 @@ def _not_found(name: str) -> AwsError:
 def _delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """DeleteKeyPair: by name or id; a key pair that is not there counts as deleted."""
     pairs = ec2_backend(cloud, call).key_pairs
-    wanted = {call.params.get("KeyName"), call.params.get("KeyPairId")}
+    names = {call.params.get("KeyName"), call.params.get("KeyPairId")}
     for name, pair in list(pairs.items()):
-        if name in wanted or pair.id in wanted:
+        if name in names or pair.id in names:
             del pairs[name]
             return {"Return": True, "KeyPairId": pair.id}
     return {"Return": True}

@@ -62,18 +62,18 @@ def check_run_instances(cloud: CloudApi, call: Call) -> CheckedLaunch:
 
 def _template(ec2: Any, params: dict[str, Any]) -> Any:
     """Return the version of the launch template that a request names, or None."""
-    asked = params.get("LaunchTemplate")
-    if not asked:
+    requested = params.get("LaunchTemplate")
+    if not requested:
         return None
-    name = asked.get("LaunchTemplateName", "")
-    wanted = asked.get("LaunchTemplateId") or ec2.launch_template_name_to_ids.get(name)
-    found = ec2.launch_templates.get(wanted)
+    name = requested.get("LaunchTemplateName", "")
+    template_id = requested.get("LaunchTemplateId") or ec2.launch_template_name_to_ids.get(name)
+    found = ec2.launch_templates.get(template_id)
     if found is None:
         code = "InvalidLaunchTemplateName.NotFoundException" if name else "InvalidLaunchTemplateId"
         code = code if name else f"{code}.NotFound"
-        message = f"The specified launch template, {name or wanted}, does not exist."
+        message = f"The specified launch template, {name or template_id}, does not exist."
         raise AwsError(code, message)
-    version = str(asked.get("Version", "$Default"))
+    version = str(requested.get("Version", "$Default"))
     chosen = {"$Latest": found.latest_version_number, "$Default": found.default_version_number}
     return found.get_version(int(chosen.get(version, version)))
 
@@ -138,10 +138,10 @@ def _subnet(ec2: Any, params: dict[str, Any]) -> Any:
         raise _combination("an instance-level subnet ID")
     if nics and (params.get("SecurityGroupIds") or params.get("SecurityGroups")):
         raise _combination("an instance-level security groups")
-    wanted = params.get("SubnetId") or next((n["SubnetId"] for n in nics if "SubnetId" in n), "")
+    subnet_id = params.get("SubnetId") or next((n["SubnetId"] for n in nics if "SubnetId" in n), "")
     zone = params.get("Placement", {}).get("AvailabilityZone", "")
-    if wanted:
-        return find_subnet(ec2, wanted)
+    if subnet_id:
+        return find_subnet(ec2, subnet_id)
     default = ec2.get_default_subnets()
     if not default or (zone and zone not in default):
         raise AwsError("MissingInput", "No subnets found for the default VPC. Specify a subnet.")

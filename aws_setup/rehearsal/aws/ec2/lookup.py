@@ -132,17 +132,17 @@ def list_resources(cloud: CloudApi) -> Iterator[Resource]:
 
 def _kinds(ec2: Any) -> Iterator[tuple[str, list[Any], bool]]:
     """Yield kind, objects of moto, and whether they bill."""
-    own = {vpc.id for vpc in ec2.vpcs.values() if not vpc.is_default}
+    vpc_ids = {vpc.id for vpc in ec2.vpcs.values() if not vpc.is_default}
     subnets = [subnet for zone in ec2.subnets.values() for subnet in zone.values()]
     groups = [group for of_vpc in ec2.groups.values() for group in of_vpc.values()]
-    yield "vpc", [ec2.vpcs[vpc] for vpc in own], False
-    yield "subnet", [subnet for subnet in subnets if subnet.vpc_id in own], False
+    yield "vpc", [ec2.vpcs[vpc] for vpc in vpc_ids], False
+    yield "subnet", [subnet for subnet in subnets if subnet.vpc_id in vpc_ids], False
     yield "security-group", [group for group in groups if group.name != "default"], False
     tables = ec2.route_tables.values()
     yield "route-table", [table for table in tables if not table.main_association_id], False
     yield "internet-gateway", list(ec2.internet_gateways.values()), False
-    gone = ("deleted", "failed")
-    yield "natgateway", [n for n in ec2.nat_gateways.values() if n.state not in gone], True
+    gone_states = ("deleted", "failed")
+    yield "natgateway", [n for n in ec2.nat_gateways.values() if n.state not in gone_states], True
     yield "elastic-ip", list(ec2.addresses), True
     yield "instance", [i for i in ec2.all_instances() if i.state != "terminated"], True
     yield "volume", list(ec2.volumes.values()), True

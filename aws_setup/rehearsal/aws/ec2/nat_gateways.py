@@ -69,13 +69,13 @@ def _check_quota_and_addresses(cloud: CloudApi, ec2: Any, subnet: Any) -> None:
         message = f"There are not enough free addresses in subnet '{subnet.id}'"
         raise AwsError("InsufficientFreeAddressesInSubnet", message)
     zone = subnet.availability_zone
-    here = [
+    in_zone = [
         nat
         for nat in ec2.nat_gateways.values()
         if nat.state in ("pending", "available", "deleting")
         and find_subnet(ec2, nat.subnet_id).availability_zone == zone
     ]
-    if len(here) >= cloud.settings.quotas.nat_gateways_per_zone:
+    if len(in_zone) >= cloud.settings.quotas.nat_gateways_per_zone:
         message = "The maximum number of NAT gateways has been reached."
         raise AwsError("NatGatewayLimitExceeded", message)
 
@@ -136,13 +136,13 @@ def _finish(cloud: CloudApi, ec2: Any, nat: Any) -> None:
     nat.state = "deleted"
     nat.delete_time = utcnow()
     ec2.enis.pop(nat._eni.id, None)
-    leaving = cloud.store_of(ReleasingAddresses)
+    releasing = cloud.store_of(ReleasingAddresses)
     freed = {str(a.allocation_id) for a in ec2.addresses if a.eni is nat._eni}
     for address in ec2.addresses:
         if address.allocation_id in freed:
             address.eni = address.association_id = None
-    leaving.update(freed)
-    cloud.schedule("address free after nat", lambda: leaving.difference_update(freed))
+    releasing.update(freed)
+    cloud.schedule("address free after nat", lambda: releasing.difference_update(freed))
     cloud.clock.after_real(
         LISTED_AFTER_DELETION_SECONDS, lambda: ec2.nat_gateways.pop(nat.id, None)
     )

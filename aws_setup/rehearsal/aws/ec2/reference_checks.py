@@ -57,11 +57,11 @@ def _check_vpc_of_group(cloud: CloudApi, call: Call) -> None:
 def _check_attach_gateway(cloud: CloudApi, call: Call) -> None:
     """AttachInternetGateway: a VPC has one gateway, a gateway one VPC."""
     ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
-    wanted = call.params["InternetGatewayId"]
+    gateway_id = call.params["InternetGatewayId"]
     if vpc not in ec2.vpcs:
         raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
     for gateway in ec2.internet_gateways.values():
-        if gateway.id != wanted and gateway.vpc and gateway.vpc.id == vpc:
+        if gateway.id != gateway_id and gateway.vpc and gateway.vpc.id == vpc:
             message = f"Network {vpc} already has an internet gateway attached"
             raise AwsError("InvalidParameterValue", message)
 
@@ -71,25 +71,29 @@ def _check_launch_template(cloud: CloudApi, call: Call) -> None:
     ec2, params = ec2_backend(cloud, call), call.params
     ids = [params.get("LaunchTemplateId"), *params.get("LaunchTemplateIds", [])]
     names = [params.get("LaunchTemplateName"), *params.get("LaunchTemplateNames", [])]
-    for wanted in filter(None, ids):
-        if wanted not in ec2.launch_templates:
-            message = f"The specified launch template, with template ID {wanted}, does not exist."
+    for name_or_id in filter(None, ids):
+        if name_or_id not in ec2.launch_templates:
+            message = (
+                f"The specified launch template, with template ID {name_or_id}, does not exist."
+            )
             raise AwsError("InvalidLaunchTemplateId.NotFound", message)
-    for wanted in filter(None, names):
-        if wanted not in ec2.launch_template_name_to_ids:
-            message = f"The specified launch template, with template name {wanted}, does not exist."
+    for name_or_id in filter(None, names):
+        if name_or_id not in ec2.launch_template_name_to_ids:
+            message = (
+                f"The specified launch template, with template name {name_or_id}, does not exist."
+            )
             raise AwsError("InvalidLaunchTemplateName.NotFoundException", message)
 
 
 def _check_subnet_zone(cloud: CloudApi, call: Call) -> None:
     """CreateSubnet: the zone must be one of the region."""
     names, ids = _zones(cloud, call)
-    asked = call.params.get("AvailabilityZone", "")
-    asked_id = call.params.get("AvailabilityZoneId", "")
-    if (asked and asked not in names) or (asked_id and asked_id not in ids):
+    zone_name = call.params.get("AvailabilityZone", "")
+    zone_id = call.params.get("AvailabilityZoneId", "")
+    if (zone_name and zone_name not in names) or (zone_id and zone_id not in ids):
         message = (
-            f"Value ({asked or asked_id}) for parameter availabilityZone is invalid. Subnets can "
-            f"currently only be created in the following availability zones: {', '.join(names)}."
+            f"Value ({zone_name or zone_id}) for parameter availabilityZone is invalid. Subnets "
+            f"can currently only be created in the following availability zones: {', '.join(names)}."
         )
         raise AwsError("InvalidParameterValue", message)
 
@@ -97,8 +101,8 @@ def _check_subnet_zone(cloud: CloudApi, call: Call) -> None:
 def _check_zone_names(cloud: CloudApi, call: Call) -> None:
     """DescribeAvailabilityZones: zones that are asked for must exist."""
     names, ids = _zones(cloud, call)
-    asked = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
-    unknown = [zone for zone in asked if zone not in names and zone not in ids]
+    requested = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
+    unknown = [zone for zone in requested if zone not in names and zone not in ids]
     if unknown:
         message = f"Invalid availability zone-id: [{', '.join(unknown)}]"
         raise AwsError("InvalidParameterValue", message)
@@ -112,10 +116,10 @@ def _zones(cloud: CloudApi, call: Call) -> tuple[list[str], list[str]]:
 def _check_not_local_route(cloud: CloudApi, call: Call) -> None:
     """DeleteRoute: the local route stays."""
     table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
-    wanted = call.params.get("DestinationCidrBlock")
+    cidr = call.params.get("DestinationCidrBlock")
     for route in table.routes if table else ():
-        if route.local and route.destination_cidr_block == wanted:
-            message = f"cannot remove local route {wanted} in route table {table.id}"
+        if route.local and route.destination_cidr_block == cidr:
+            message = f"cannot remove local route {cidr} in route table {table.id}"
             raise AwsError("InvalidParameterValue", message)
 
 
@@ -184,22 +188,22 @@ def _check_subnet_unused(cloud: CloudApi, call: Call) -> None:
 
 def _check_group_unused(cloud: CloudApi, call: Call) -> None:
     """DeleteSecurityGroup: not the default one, not while used or referenced."""
-    ec2, wanted = ec2_backend(cloud, call), call.params.get("GroupId", "")
-    if not wanted:
+    ec2, group_id = ec2_backend(cloud, call), call.params.get("GroupId", "")
+    if not group_id:
         return
-    group = find_security_group(ec2, wanted)
+    group = find_security_group(ec2, group_id)
     if group.name == "default":
-        message = f'the specified group: "{wanted}" name: "default" cannot be deleted by a user'
+        message = f'the specified group: "{group_id}" name: "default" cannot be deleted by a user'
         raise AwsError("CannotDelete", message)
     others = [g for groups in ec2.groups.values() for g in groups.values() if g is not group]
-    referenced = any(_references_group(other, wanted) for other in others)
+    referenced = any(_references_group(other, group_id) for other in others)
     if referenced or any(group in eni.group_set for eni in ec2.enis.values()):
-        raise AwsError("DependencyViolation", f"resource {wanted} has a dependent object")
+        raise AwsError("DependencyViolation", f"resource {group_id} has a dependent object")
 
 
-def _references_group(group: Any, wanted: str) -> bool:
+def _references_group(group: Any, group_id: str) -> bool:
     rules = [*group.ingress_rules, *group.egress_rules]
-    return any((rule.source_group or {}).get("GroupId") == wanted for rule in rules)
+    return any((rule.source_group or {}).get("GroupId") == group_id for rule in rules)
 
 
 def _check_route_table_unused(cloud: CloudApi, call: Call) -> None:

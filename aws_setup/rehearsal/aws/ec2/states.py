@@ -22,9 +22,9 @@ def _subnet_pending(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None
     _pending(cloud, subnet, "subnet", answer["Subnet"])
 
 
-def _pending(cloud: CloudApi, made: Any, latency: str, shown: dict[str, Any]) -> None:
-    made.state = shown["State"] = "pending"
-    cloud.schedule(latency, lambda: setattr(made, "state", "available"))
+def _pending(cloud: CloudApi, resource: Any, latency: str, described: dict[str, Any]) -> None:
+    resource.state = described["State"] = "pending"
+    cloud.schedule(latency, lambda: setattr(resource, "state", "available"))
 
 
 def _disassociate_deleted_subnet(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
         before = _state(instance)
         if instance.state in ("pending", "running"):
             set_state(instance, "stopping")
-            cloud.schedule("instance stopped", lambda one=instance: stopped(one))
+            cloud.schedule("instance stopped", lambda item=instance: stopped(item))
         changes.append(_change(instance, before))
     return {"StoppingInstances": changes}
 
@@ -65,7 +65,7 @@ def _start(cloud: CloudApi, call: Call) -> dict[str, Any]:
             for interface in instance.nics.values():
                 interface.public_ip = interface.public_ip and loopback_address(interface)
             set_state(instance, "pending")
-            cloud.schedule("instance running", lambda one=instance: running(one))
+            cloud.schedule("instance running", lambda item=instance: running(item))
         changes.append(_change(instance, before))
     return {"StartingInstances": changes}
 

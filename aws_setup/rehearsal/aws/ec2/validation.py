@@ -41,11 +41,11 @@ def _route(cloud: CloudApi, call: Call) -> None:
 
 def _associate(cloud: CloudApi, call: Call) -> None:
     """AssociateRouteTable: a subnet has one table (EC2 error code Resource.AlreadyAssociated)."""
-    wanted, subnet = call.params["RouteTableId"], call.params.get("SubnetId")
+    table_id, subnet = call.params["RouteTableId"], call.params.get("SubnetId")
     for table in ec2_backend(cloud, call).route_tables.values():
-        if table.id != wanted and subnet and subnet in table._associations.values():
+        if table.id != table_id and subnet and subnet in table._associations.values():
             message = (
-                f"the specified association for route table {wanted} conflicts with an existing "
+                f"the specified association for route table {table_id} conflicts with an existing "
                 "association"
             )
             raise AwsError("Resource.AlreadyAssociated", message)
@@ -54,8 +54,8 @@ def _associate(cloud: CloudApi, call: Call) -> None:
 def _filters(cloud: CloudApi, call: Call) -> None:
     """Refuse unknown filters also where nothing exists that moto could try them on."""
     known = documented_filters(call.action)
-    for one in call.params.get("Filters") or call.params.get("Filter", []):
-        name = str(one["Name"])
+    for name_filter in call.params.get("Filters") or call.params.get("Filter", []):
+        name = str(name_filter["Name"])
         if not name.startswith("tag:") and name not in known:
             raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
 
@@ -68,8 +68,10 @@ def _group_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """CreateLaunchTemplate: the template's own tags are no part of what it launches."""
-    made = ec2_backend(cloud, call).launch_templates[answer["LaunchTemplate"]["LaunchTemplateId"]]
-    data = made.get_version(1).data
+    template = ec2_backend(cloud, call).launch_templates[
+        answer["LaunchTemplate"]["LaunchTemplateId"]
+    ]
+    data = template.get_version(1).data
     data["TagSpecifications"] = call.params["LaunchTemplateData"].get("TagSpecifications", [])
 
 

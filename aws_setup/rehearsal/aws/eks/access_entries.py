@@ -61,8 +61,8 @@ def notify_access_changed(cloud: CloudApi, cluster: Cluster) -> None:
 
     def act() -> None:
         entries: dict[str, dict[str, object]] = {
-            key: {"entry": response_copy(one.document), "policies": response_copy(one.policies)}
-            for key, one in cluster.entries.items()
+            key: {"entry": response_copy(entry.document), "policies": response_copy(entry.policies)}
+            for key, entry in cluster.entries.items()
         }
         cluster_hooks(cloud).access_changed(cluster=cluster.name, entries=entries)
 
@@ -87,11 +87,11 @@ def add_access_entry(
     *,
     principal_id: str,
     kind: str = "STANDARD",
-    **asked: Any,
+    **requested: Any,
 ) -> AccessEntry:
     """Add an access entry; one for nodes gets the groups and user name that nodes need."""
     nodes = kind not in {"STANDARD", "EC2"}
-    groups = ["system:nodes"] if nodes else list(asked.get("kubernetesGroups", []))
+    groups = ["system:nodes"] if nodes else list(requested.get("kubernetesGroups", []))
     user = "system:node:{{EC2PrivateDNSName}}" if nodes else principal
     kind_and_name = "/".join(principal.split(":", 5)[5].split("/", 1))
     document = {
@@ -101,8 +101,8 @@ def add_access_entry(
         "accessEntryArn": eks_arn(call, f"access-entry/{cluster.name}/{kind_and_name}"),
         "createdAt": current_time(cloud),
         "modifiedAt": current_time(cloud),
-        "tags": dict(asked.get("tags", {})),
-        "username": asked.get("username") or user,
+        "tags": dict(requested.get("tags", {})),
+        "username": requested.get("username") or user,
         "type": kind,
     }
     cluster.entries[principal] = AccessEntry(document, principal_id)
@@ -125,9 +125,11 @@ def create_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
         )
     kind = params.get("type", "STANDARD")
     _check(params, kind)
-    asked = {key: params[key] for key in ("kubernetesGroups", "tags", "username") if key in params}
+    requested = {
+        key: params[key] for key in ("kubernetesGroups", "tags", "username") if key in params
+    }
     entry = add_access_entry(
-        cloud, call, cluster, principal, principal_id=principal_id, kind=kind, **asked
+        cloud, call, cluster, principal, principal_id=principal_id, kind=kind, **requested
     )
     notify_access_changed(cloud, cluster)
     return {"accessEntry": response_copy(entry.document)}
@@ -171,7 +173,7 @@ def list_access_entries(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAccessEntries, of one access policy only where that is asked for."""
     policy = call.params.get("associatedPolicyArn")
     entries = _cluster(cloud, call).entries
-    named = [key for key, one in entries.items() if not policy or policy in one.policies]
+    named = [key for key, entry in entries.items() if not policy or policy in entry.policies]
     return paginate("accessEntries", sorted(named), call.params)
 
 

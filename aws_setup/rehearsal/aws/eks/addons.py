@@ -36,12 +36,12 @@ def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     params = call.params
     cluster = region_store(cloud, call).cluster(params["clusterName"])
     name = params["addonName"]
-    one = find_addon_info(name)
+    addon = find_addon_info(name)
     if cluster.status not in {"ACTIVE", "UPDATING"}:
         raise responses.invalid_request(f"Cluster '{cluster.name}' is not in ACTIVE status")
     if name in cluster.addons:
         raise responses.in_use("Addon already exists.", clusterName=cluster.name, addonName=name)
-    document = _document(cloud, call, cluster, one)
+    document = _document(cloud, call, cluster, addon)
     document["podIdentityAssociations"] = _associations(cloud, call, cluster, document)
     cluster.addons[name] = document
 
@@ -54,16 +54,16 @@ def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"addon": response_copy(document)}
 
 
-def _document(cloud: CloudApi, call: Call, cluster: Cluster, one: AddonInfo) -> Document:
+def _document(cloud: CloudApi, call: Call, cluster: Cluster, addon: AddonInfo) -> Document:
     params = call.params
     role = params.get("serviceAccountRoleArn")
     document = {
-        "addonName": one.name,
+        "addonName": addon.name,
         "clusterName": cluster.name,
         "status": "CREATING",
-        "addonVersion": _version(one, params),
+        "addonVersion": _version(addon, params),
         "health": {"issues": []},
-        "addonArn": eks_arn(call, f"addon/{cluster.name}/{one.name}/{uuid.uuid4()}"),
+        "addonArn": eks_arn(call, f"addon/{cluster.name}/{addon.name}/{uuid.uuid4()}"),
         "createdAt": current_time(cloud),
         "modifiedAt": current_time(cloud),
         "tags": dict(params.get("tags") or {}),
@@ -76,11 +76,11 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, one: AddonInfo) -> 
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _version(one: AddonInfo, params: Document) -> str:
-    version = str(params.get("addonVersion") or one.default)
-    if version not in one.versions:
+def _version(addon: AddonInfo, params: Document) -> str:
+    version = str(params.get("addonVersion") or addon.default)
+    if version not in addon.versions:
         raise responses.invalid_parameter(
-            "Addon version specified is not supported", addonName=one.name
+            "Addon version specified is not supported", addonName=addon.name
         )
     return version
 
@@ -101,8 +101,8 @@ def _values(params: Document) -> str | None:
 
 def _associations(cloud: CloudApi, call: Call, cluster: Cluster, document: Document) -> list[str]:
     """Make the Pod Identity associations that a request asks for and return their ARNs."""
-    asked = call.params.get("podIdentityAssociations") or []
-    if asked and call.params.get("serviceAccountRoleArn"):
+    requested = call.params.get("podIdentityAssociations") or []
+    if requested and call.params.get("serviceAccountRoleArn"):
         raise responses.invalid_parameter(
             "Specify either serviceAccountRoleArn or podIdentityAssociations, not both"
         )
@@ -112,11 +112,11 @@ def _associations(cloud: CloudApi, call: Call, cluster: Cluster, document: Docum
             call,
             cluster,
             namespace="kube-system",
-            account=one["serviceAccount"],
-            role_arn=one["roleArn"],
+            account=item["serviceAccount"],
+            role_arn=item["roleArn"],
             owner=document["addonArn"],
         )["associationArn"]
-        for one in asked
+        for item in requested
     ]
 
 
@@ -155,16 +155,20 @@ def _notify_addon_changed(
     )
 
 
-def _issue(cloud: CloudApi, cluster: Cluster, one: AddonInfo, document: Document) -> Document:
+def _issue(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, document: Document) -> Document:
     """Return what is wrong with an add-on: no node to run on, or no permission to work with."""
     nodes = any(
         group.document["status"] in {"ACTIVE", "UPDATING"}
         and group.document["scalingConfig"]["desiredSize"] > 0
         for group in cluster.nodegroups.values()
     )
-    if one.needs_nodes and not nodes:
+    if addon.needs_nodes and not nodes:
         why = "it doesn't have the desired number of replicas"
-    elif one.needs_nodes and one.policy and not has_aws_credentials(cloud, cluster, one, document):
+    elif (
+        addon.needs_nodes
+        and addon.policy
+        and not has_aws_credentials(cloud, cluster, addon, document)
+    ):
         why = "its replicas stop for lack of IAM permissions"
     else:
         return {}
@@ -198,8 +202,10 @@ def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
             addonName=document["addonName"],
         )
     changes = _changes(cloud, call, find_addon_info(document["addonName"]))
-    told = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
-    update = updates.begin_update(cloud, cluster, "AddonUpdate", told, addon=document["addonName"])
+    update_params = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
+    update = updates.begin_update(
+        cloud, cluster, "AddonUpdate", update_params, addon=document["addonName"]
+    )
     document["status"] = "UPDATING"
 
     def finish() -> None:
@@ -212,11 +218,11 @@ def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return answer
 
 
-def _changes(cloud: CloudApi, call: Call, one: AddonInfo) -> Document:
+def _changes(cloud: CloudApi, call: Call, addon: AddonInfo) -> Document:
     params = call.params
     changes: Document = {}
     if params.get("addonVersion"):
-        changes["addonVersion"] = _version(one, params)
+        changes["addonVersion"] = _version(addon, params)
     if params.get("serviceAccountRoleArn"):
         validation.check_role_arn(params["serviceAccountRoleArn"], call.account)
         iam.check_pass_role(cloud, call, params["serviceAccountRoleArn"])
@@ -262,12 +268,12 @@ EBS_POLICIES = {
 
 
 def has_aws_credentials(
-    cloud: CloudApi, cluster: Cluster, one: AddonInfo, document: Document
+    cloud: CloudApi, cluster: Cluster, addon: AddonInfo, document: Document
 ) -> bool:
     """Say whether the driver is allowed to work, by one of the three ways."""
     return (
-        _web_identity(cloud, cluster, one, str(document.get("serviceAccountRoleArn", "")))
-        or _pod_identity(cloud, cluster, one)
+        _web_identity(cloud, cluster, addon, str(document.get("serviceAccountRoleArn", "")))
+        or _pod_identity(cloud, cluster, addon)
         or any(
             _allowed(cloud, str(group.document["nodeRole"]))
             for group in cluster.nodegroups.values()
@@ -280,7 +286,7 @@ def _allowed(cloud: CloudApi, arn: str) -> bool:
     return role is not None and bool(EBS_POLICIES & iam.visible_policies(cloud, role))
 
 
-def _web_identity(cloud: CloudApi, cluster: Cluster, one: AddonInfo, arn: str) -> bool:
+def _web_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, arn: str) -> bool:
     """Check the role's trust, and that IAM knows the cluster's OIDC issuer as a provider."""
     role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1]) if arn else None
     if role is None or not _allowed(cloud, arn):
@@ -289,20 +295,20 @@ def _web_identity(cloud: CloudApi, cluster: Cluster, one: AddonInfo, arn: str) -
     provider = f"arn:aws:iam::{role.account_id}:oidc-provider/{issuer}"
     if provider not in cloud.backend("iam").open_id_providers:
         return False
-    wanted = {
+    claims = {
         f"{issuer}:aud": "sts.amazonaws.com",
-        f"{issuer}:sub": f"system:serviceaccount:kube-system:{one.service_account}",
+        f"{issuer}:sub": f"system:serviceaccount:kube-system:{addon.service_account}",
     }
-    return iam.trusts_web_identity(role, provider=provider, claims=wanted)
+    return iam.trusts_web_identity(role, provider=provider, claims=claims)
 
 
-def _pod_identity(cloud: CloudApi, cluster: Cluster, one: AddonInfo) -> bool:
+def _pod_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo) -> bool:
     """Check the association of the service account; it needs the agent on the nodes."""
     if POD_IDENTITY_AGENT not in cluster.addons:
         return False
     return any(
-        held["serviceAccount"] == one.service_account
-        and held["namespace"] == "kube-system"
-        and _allowed(cloud, held["roleArn"])
-        for held in cluster.associations.values()
+        association["serviceAccount"] == addon.service_account
+        and association["namespace"] == "kube-system"
+        and _allowed(cloud, association["roleArn"])
+        for association in cluster.associations.values()
     )

@@ -71,7 +71,9 @@ def _midnight(day: date) -> datetime:
 
 def supported_versions(day: date) -> tuple[str, ...]:
     """Return the names of the versions that clusters can be created with on a day."""
-    return tuple(one.name for one in KUBERNETES_VERSIONS if one.status(day) != "UNSUPPORTED")
+    return tuple(
+        version.name for version in KUBERNETES_VERSIONS if version.status(day) != "UNSUPPORTED"
+    )
 
 
 def check_version(cloud: CloudApi, version: str | None) -> str:
@@ -84,13 +86,13 @@ def check_version(cloud: CloudApi, version: str | None) -> str:
 
 
 def _wanted(release: KubernetesVersion, params: dict[str, Any], day: date) -> bool:
-    asked = params.get("versionStatus") or params.get("status", "").upper().replace("-", "_")
+    requested = params.get("versionStatus") or params.get("status", "").upper().replace("-", "_")
     if params.get("clusterVersions") and release.name not in params["clusterVersions"]:
         return False
     if params.get("defaultOnly") and release.name != DEFAULT_VERSION:
         return False
-    if asked:
-        return release.status(day) == str(asked)
+    if requested:
+        return release.status(day) == str(requested)
     listed = bool(params.get("includeAll") or params.get("clusterVersions"))
     return listed or release.status(day) != "UNSUPPORTED"
 
@@ -98,7 +100,11 @@ def _wanted(release: KubernetesVersion, params: dict[str, Any], day: date) -> bo
 def describe_cluster_versions(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeClusterVersions; unsupported versions only where they are asked for."""
     day = current_date(cloud)
-    found = [one.described(day) for one in KUBERNETES_VERSIONS if _wanted(one, call.params, day)]
+    found = [
+        version.described(day)
+        for version in KUBERNETES_VERSIONS
+        if _wanted(version, call.params, day)
+    ]
     return paginate("clusterVersions", found, call.params)
 
 
@@ -134,17 +140,17 @@ class AddonInfo:
             "publisher": "eks",
             "owner": "aws",
             "defaultNamespace": "kube-system",
-            "addonVersions": [self._version(one, kubernetes) for one in self.versions],
+            "addonVersions": [self._version(version, kubernetes) for version in self.versions],
         }
 
     def _version(self, version: str, kubernetes: list[str]) -> dict[str, Any]:
         fits = [
             {
-                "clusterVersion": one,
+                "clusterVersion": item,
                 "platformVersions": ["*"],
                 "defaultVersion": version == self.default,
             }
-            for one in kubernetes
+            for item in kubernetes
         ]
         return {
             "addonVersion": version,
@@ -201,30 +207,32 @@ def describe_addon_versions(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonVersions; an unknown name or version yields an empty list."""
     params = call.params
     known = list(supported_versions(current_date(cloud)))
-    asked = params.get("kubernetesVersion")
-    versions = [one for one in known if not asked or one == asked]
+    requested = params.get("kubernetesVersion")
+    versions = [item for item in known if not requested or item == requested]
     found = [
-        one.described(versions)
-        for one in ADDON_CATALOG.values()
+        addon.described(versions)
+        for addon in ADDON_CATALOG.values()
         if versions
-        and one.name == params.get("addonName", one.name)
-        and (not params.get("types") or one.kind in params["types"])
+        and addon.name == params.get("addonName", addon.name)
+        and (not params.get("types") or addon.kind in params["types"])
     ]
     return paginate("addons", found, params)
 
 
 def describe_addon_configuration(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonConfiguration; the schema accepts any object."""
-    one = ADDON_CATALOG.get(call.params["addonName"])
+    addon = ADDON_CATALOG.get(call.params["addonName"])
     version = call.params["addonVersion"]
-    if one is None or version not in one.versions:
+    if addon is None or version not in addon.versions:
         raise responses.not_found(f"Addon version {version} is not found")
-    accounts = [{"serviceAccount": one.service_account, "recommendedManagedPolicies": [one.policy]}]
+    accounts = [
+        {"serviceAccount": addon.service_account, "recommendedManagedPolicies": [addon.policy]}
+    ]
     return {
-        "addonName": one.name,
+        "addonName": addon.name,
         "addonVersion": version,
         "configurationSchema": json.dumps({"type": "object"}),
-        "podIdentityConfiguration": accounts if one.policy else [],
+        "podIdentityConfiguration": accounts if addon.policy else [],
     }
 
 

@@ -32,19 +32,19 @@ def create_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreateCluster: check everything, then CREATING until the latency is over."""
     params = call.params
     validation.check_name(params["name"])
-    here = region_store(cloud, call)
-    if params["name"] in here.clusters:
+    store = region_store(cloud, call)
+    if params["name"] in store.clusters:
         raise responses.in_use(
             f"Cluster already exists with name: {params['name']}", clusterName=params["name"]
         )
-    if len(here.clusters) >= cloud.settings.quotas.eks_clusters:
+    if len(store.clusters) >= cloud.settings.quotas.eks_clusters:
         raise responses.over_limit("Cluster limit exceeded", clusterName=params["name"])
     version = catalog.check_version(cloud, params.get("version"))
     validation.check_cluster_role(cloud, call, params["roleArn"])
     cluster = Cluster(
         _document(cloud, call, version), creator=access_entries.caller_arn(cloud, call)
     )
-    here.clusters[cluster.name] = cluster
+    store.clusters[cluster.name] = cluster
     cloud.schedule("cluster active", lambda: _finish(cloud, call, cluster))
     return {"cluster": response_copy(cluster.document)}
 
@@ -75,18 +75,18 @@ def _document(cloud: CloudApi, call: Call, version: str) -> Document:
 
 def _network(cloud: CloudApi, call: Call) -> Document:
     """Check the resourcesVpcConfig of a request and return the one that is described."""
-    asked = call.params["resourcesVpcConfig"]
-    found = validation.check_subnets(cloud, call, asked.get("subnetIds", []))
+    requested = call.params["resourcesVpcConfig"]
+    found = validation.check_subnets(cloud, call, requested.get("subnetIds", []))
     validation.check_zones(cloud, call, found)
     vpc_id = found[0]["VpcId"]
-    validation.check_security_groups(cloud, call, asked.get("securityGroupIds", []), vpc_id)
-    public = bool(asked.get("endpointPublicAccess", True))
-    private = bool(asked.get("endpointPrivateAccess", False))
-    cidrs = list(asked.get("publicAccessCidrs") or (["0.0.0.0/0"] if public else []))
+    validation.check_security_groups(cloud, call, requested.get("securityGroupIds", []), vpc_id)
+    public = bool(requested.get("endpointPublicAccess", True))
+    private = bool(requested.get("endpointPrivateAccess", False))
+    cidrs = list(requested.get("publicAccessCidrs") or (["0.0.0.0/0"] if public else []))
     validation.check_endpoint(public, private, cidrs)
     return {
-        "subnetIds": list(asked["subnetIds"]),
-        "securityGroupIds": list(asked.get("securityGroupIds", [])),
+        "subnetIds": list(requested["subnetIds"]),
+        "securityGroupIds": list(requested.get("securityGroupIds", [])),
         "vpcId": vpc_id,
         "endpointPublicAccess": public,
         "endpointPrivateAccess": private,
@@ -94,17 +94,17 @@ def _network(cloud: CloudApi, call: Call) -> Document:
     }
 
 
-def _access_config(asked: Document) -> Document:
+def _access_config(requested: Document) -> Document:
     """Return the accessConfig; the API's default mode is CONFIG_MAP, the console's is not."""
     default = {"bootstrapClusterCreatorAdminPermissions": True, "authenticationMode": "CONFIG_MAP"}
-    return default | asked
+    return default | requested
 
 
-def logging_document(asked: Document) -> Document:
+def logging_document(requested: Document) -> Document:
     """Return the logging of a cluster, every type in exactly one of the two lists."""
     on = {
         kind
-        for setup in asked.get("clusterLogging", [])
+        for setup in requested.get("clusterLogging", [])
         if setup.get("enabled")
         for kind in setup.get("types", [])
     }
@@ -202,7 +202,7 @@ INTERFACES = 2
 def create_cluster_security_group(cloud: CloudApi, call: Call, *, name: str, vpc_id: str) -> str:
     """Make the cluster security group, which lets its members talk to each other."""
     number = secrets.randbelow(10**10)
-    made = call_ec2(
+    created = call_ec2(
         cloud,
         call,
         "CreateSecurityGroup",
@@ -212,7 +212,7 @@ def create_cluster_security_group(cloud: CloudApi, call: Call, *, name: str, vpc
         VpcId=vpc_id,
         TagSpecifications=_tags("security-group", name, number),
     )
-    group_id = str(made["GroupId"])
+    group_id = str(created["GroupId"])
     cloud.backend("ec2", call.region).create_tags([group_id], {"aws:eks:cluster-name": name})
     rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}
     call_ec2(
@@ -243,8 +243,8 @@ def create_control_plane_interfaces(
     groups: list[str],
 ) -> list[str]:
     """Make the control plane's network interfaces, each in another zone, and return their ids."""
-    by_zone = {one["AvailabilityZone"]: one["SubnetId"] for one in reversed(subnets)}
-    made = []
+    by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in reversed(subnets)}
+    created = []
     for subnet_id in sorted(by_zone.values())[:INTERFACES]:
         answer = call_ec2(
             cloud,
@@ -254,16 +254,16 @@ def create_control_plane_interfaces(
             Groups=groups,
             Description=f"Amazon EKS {name}",
         )
-        made.append(str(answer["NetworkInterface"]["NetworkInterfaceId"]))
-    _attach(cloud, call, made)
-    return made
+        created.append(str(answer["NetworkInterface"]["NetworkInterfaceId"]))
+    _attach(cloud, call, created)
+    return created
 
 
 def _attach(cloud: CloudApi, call: Call, ids: Sequence[str]) -> None:
     """Mark the interfaces as attached by EKS: the user can neither detach nor delete them."""
     backend = cloud.backend("ec2", call.region)
-    for one in ids:
-        interface = backend.enis[one]
+    for resource_id in ids:
+        interface = backend.enis[resource_id]
         interface.status = "in-use"
         interface.requester_managed = True
 
@@ -271,10 +271,10 @@ def _attach(cloud: CloudApi, call: Call, ids: Sequence[str]) -> None:
 def remove_interfaces(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Delete the control plane's interfaces; those that are gone already are fine."""
     backend = cloud.backend("ec2", call.region)
-    for one in cluster.interfaces:
-        if one in backend.enis:
-            backend.enis[one].status = "available"
-            call_ec2(cloud, call, "DeleteNetworkInterface", NetworkInterfaceId=one)
+    for interface in cluster.interfaces:
+        if interface in backend.enis:
+            backend.enis[interface].status = "available"
+            call_ec2(cloud, call, "DeleteNetworkInterface", NetworkInterfaceId=interface)
     cluster.interfaces.clear()
 
 

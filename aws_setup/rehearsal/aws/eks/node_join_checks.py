@@ -59,7 +59,7 @@ def can_join(
 ) -> bool:
     """Say whether the group's running nodes reach the API server and are let in."""
     subnets = validation.check_subnets(cloud, call, group.document["subnets"])
-    if not all(_default_route(cloud, call, one) for one in subnets):
+    if not all(_default_route(cloud, call, subnet) for subnet in subnets):
         return False
     return _can_reach_api_server(cloud, call, cluster, nodes) and _has_node_permissions(
         cloud, call, cluster, group
@@ -87,7 +87,7 @@ def _can_reach_api_server(
 def _source_addresses(cloud: CloudApi, call: Call, nodes: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the addresses with which the nodes appear on the internet."""
     gateways = call_ec2(cloud, call, "DescribeNatGateways")["NatGateways"]
-    by_id = {one["NatGatewayId"]: one["NatGatewayAddresses"][0] for one in gateways}
+    by_id = {gateway["NatGatewayId"]: gateway["NatGatewayAddresses"][0] for gateway in gateways}
     for node in nodes:
         route = _default_route(cloud, call, node)
         if route.get("NatGatewayId") in by_id:

@@ -86,22 +86,22 @@ def update_config(cloud: CloudApi, call: Call) -> dict[str, Any]:
         _taints(group.document, params.get("taints") or {})
         group.document["updateConfig"] |= params.get("updateConfig") or {}
 
-    told = _notify_labels_and_taints(params)
+    update_params = _notify_labels_and_taints(params)
     return _start_nodegroup_update(
-        cloud, call, of=(cluster, group), kind="ConfigUpdate", params=told, apply=apply
+        cloud, call, of=(cluster, group), kind="ConfigUpdate", params=update_params, apply=apply
     )
 
 
 def _notify_labels_and_taints(params: Document) -> Document:
     sizes = params.get("scalingConfig") or {}
     names = {"minSize": "MinSize", "maxSize": "MaxSize", "desiredSize": "DesiredSize"}
-    told: Document = {names[key]: str(value) for key, value in sizes.items()}
+    update_params: Document = {names[key]: str(value) for key, value in sizes.items()}
     labels = params.get("labels") or {}
     if labels.get("addOrUpdateLabels"):
-        told["LabelsToAdd"] = labels["addOrUpdateLabels"]
+        update_params["LabelsToAdd"] = labels["addOrUpdateLabels"]
     if labels.get("removeLabels"):
-        told["LabelsToRemove"] = labels["removeLabels"]
-    return told
+        update_params["LabelsToRemove"] = labels["removeLabels"]
+    return update_params
 
 
 def _labels(document: Document, change: Document) -> None:
@@ -115,44 +115,44 @@ def _taints(document: Document, change: Document) -> None:
         return taint.get("key"), taint.get("effect")
 
     added = change.get("addOrUpdateTaints") or []
-    dropped = {named(one) for one in [*added, *(change.get("removeTaints") or [])]}
-    kept = [one for one in document["taints"] if named(one) not in dropped]
+    dropped = {named(item) for item in [*added, *(change.get("removeTaints") or [])]}
+    kept = [item for item in document["taints"] if named(item) not in dropped]
     document["taints"] = kept + list(added)
 
 
 def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateNodegroupVersion: to the cluster's Kubernetes version."""
     cluster, group = _group(cloud, call)
-    wants = call.params.get("version") or cluster.document["version"]
-    if wants != cluster.document["version"]:
+    version = call.params.get("version") or cluster.document["version"]
+    if version != cluster.document["version"]:
         raise responses.invalid_parameter(
-            f"Nodegroup version {wants} must be the cluster's {cluster.document['version']}"
+            f"Nodegroup version {version} must be the cluster's {cluster.document['version']}"
         )
-    released = f"{wants}.4-{nodegroups.RELEASE_DATE}"
+    released = f"{version}.4-{nodegroups.RELEASE_DATE}"
     template = _next_template(cloud, call, group)
     if template:
         nodes.replace_nodes(cloud, call, cluster, group, template["LaunchTemplateData"])
 
     def apply() -> None:
-        group.document |= {"version": wants, "releaseVersion": released}
+        group.document |= {"version": version, "releaseVersion": released}
         if template:
             group.document["launchTemplate"]["version"] = str(template["VersionNumber"])
 
-    told = {"Version": wants, "ReleaseVersion": released}
+    update_params = {"Version": version, "ReleaseVersion": released}
     return _start_nodegroup_update(
-        cloud, call, of=(cluster, group), kind="VersionUpdate", params=told, apply=apply
+        cloud, call, of=(cluster, group), kind="VersionUpdate", params=update_params, apply=apply
     )
 
 
 def _next_template(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
     """Return the template version to go to: of the group's own template, empty for none."""
     found = groupchecks.check_launch_template(cloud, call)
-    has = group.document.get("launchTemplate", {})
-    if found and found["LaunchTemplateId"] != has.get("id"):
+    current = group.document.get("launchTemplate", {})
+    if found and found["LaunchTemplateId"] != current.get("id"):
         raise responses.invalid_parameter(
             "You cannot change the launch template of a nodegroup, only its version"
         )
-    same = found and str(found["VersionNumber"]) == has.get("version")
+    same = found and str(found["VersionNumber"]) == current.get("version")
     return {} if same else found
 
 

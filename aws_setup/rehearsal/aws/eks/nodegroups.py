@@ -59,8 +59,10 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, template: Document)
     params = call.params
     check_nodegroup_subnets(cloud, call, cluster)
     check_node_role(cloud, call, params["nodeRole"])
-    inside = template.get("LaunchTemplateData", {}).get("InstanceType")
-    types = list(params.get("instanceTypes") or ([inside] if inside else ["t3.medium"]))
+    template_type = template.get("LaunchTemplateData", {}).get("InstanceType")
+    types = list(
+        params.get("instanceTypes") or ([template_type] if template_type else ["t3.medium"])
+    )
     check_instance_types(cloud, call, types)
     name = params["nodegroupName"]
     document = {
@@ -96,8 +98,8 @@ def _hardware(params: Document, template: Document, types: list[str]) -> Documen
         "name": template["LaunchTemplateName"],
         "version": str(template["VersionNumber"]),
     }
-    given = {"instanceTypes": types} if params.get("instanceTypes") else {}
-    return given | {"launchTemplate": named}
+    instance_types = {"instanceTypes": types} if params.get("instanceTypes") else {}
+    return instance_types | {"launchTemplate": named}
 
 
 def _launch(
@@ -235,17 +237,17 @@ def check_node_role(cloud: CloudApi, call: Call, arn: str) -> None:
         )
 
 
-def check_scaling_config(asked: Document) -> Document:
+def check_scaling_config(requested: Document) -> Document:
     """Return the scalingConfig of a group; refuses sizes that do not fit each other."""
-    sizes = {"minSize": 1, "maxSize": 2, "desiredSize": 2} | asked
-    least, most, wanted = sizes["minSize"], sizes["maxSize"], sizes["desiredSize"]
+    sizes = {"minSize": 1, "maxSize": 2, "desiredSize": 2} | requested
+    least, most, desired = sizes["minSize"], sizes["maxSize"], sizes["desiredSize"]
     if least < 0 or most < 1 or most > LARGEST_GROUP:
         raise responses.invalid_parameter(f"minSize 0 or more, maxSize 1 to {LARGEST_GROUP}")
     if least > most:
         raise responses.invalid_parameter(f"Minimum capacity {least} can't be greater than {most}")
-    if not least <= wanted <= most:
+    if not least <= desired <= most:
         raise responses.invalid_parameter(
-            f"desired capacity {wanted} can't be less than minSize {least} or greater than "
+            f"desired capacity {desired} can't be less than minSize {least} or greater than "
             f"maxSize {most}"
         )
     return sizes
@@ -288,17 +290,19 @@ def check_launch_template(cloud: CloudApi, call: Call) -> Document:
     EKS refuses what it sets itself: instance profile and subnets in the template, and disk size
     and SSH access beside it.
     """
-    asked = call.params.get("launchTemplate")
-    if not asked:
+    requested = call.params.get("launchTemplate")
+    if not requested:
         return {}
     for key in ("diskSize", "remoteAccess"):
         if call.params.get(key):
             raise responses.invalid_parameter(f"{key} cannot be used with a launch template")
-    found = _version(cloud, call, asked)
+    found = _version(cloud, call, requested)
     data = found["LaunchTemplateData"]
     if data.get("IamInstanceProfile"):
         raise responses.invalid_parameter("Launch template must not specify IamInstanceProfile")
-    if any(one.get("SubnetId") for one in data.get("NetworkInterfaces", [])):
+    if any(
+        network_interface.get("SubnetId") for network_interface in data.get("NetworkInterfaces", [])
+    ):
         raise responses.invalid_parameter("Launch template must not specify a subnet")
     if data.get("InstanceType") and call.params.get("instanceTypes"):
         raise responses.invalid_parameter(
@@ -307,14 +311,14 @@ def check_launch_template(cloud: CloudApi, call: Call) -> Document:
     return found
 
 
-def _version(cloud: CloudApi, call: Call, asked: Document) -> Document:
-    if bool(asked.get("id")) == bool(asked.get("name")):
+def _version(cloud: CloudApi, call: Call, requested: Document) -> Document:
+    if bool(requested.get("id")) == bool(requested.get("name")):
         raise responses.invalid_parameter(
             "Either the id or the name of a launch template is needed"
         )
-    named = {"LaunchTemplateId": asked["id"]} if asked.get("id") else {}
-    named = named or {"LaunchTemplateName": asked["name"]}
-    version = str(asked.get("version") or "$Default")
+    named = {"LaunchTemplateId": requested["id"]} if requested.get("id") else {}
+    named = named or {"LaunchTemplateName": requested["name"]}
+    version = str(requested.get("version") or "$Default")
     try:
         answer = call_ec2(
             cloud, call, "DescribeLaunchTemplateVersions", Versions=[version], **named

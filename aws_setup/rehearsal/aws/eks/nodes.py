@@ -30,7 +30,7 @@ def create_autoscaling_group(
     """
     name = group.document["nodegroupName"]
     unique = uuid.uuid4()
-    made = call_ec2(
+    created = call_ec2(
         cloud,
         call,
         "CreateLaunchTemplate",
@@ -40,7 +40,7 @@ def create_autoscaling_group(
             {"ResourceType": "launch-template", "Tags": _listed(_tags(cluster, name))}
         ],
     )
-    group.template_id = made["LaunchTemplate"]["LaunchTemplateId"]
+    group.template_id = created["LaunchTemplate"]["LaunchTemplateId"]
     sizes = group.document["scalingConfig"]
     cloud.call(
         "autoscaling",
@@ -52,7 +52,7 @@ def create_autoscaling_group(
         MaxSize=sizes["maxSize"],
         DesiredCapacity=sizes["desiredSize"],
         VPCZoneIdentifier=",".join(group.document["subnets"]),
-        Tags=[one | {"PropagateAtLaunch": True} for one in _listed(_tags(cluster, name))],
+        Tags=[tag | {"PropagateAtLaunch": True} for tag in _listed(_tags(cluster, name))],
     )
     group.document["resources"]["autoScalingGroups"] = [{"name": f"eks-{name}-{unique}"}]
 
@@ -62,17 +62,19 @@ def replace_nodes(
 ) -> None:
     """Replace every machine by one of a new version of EKS's own template."""
     full = _template(cloud, call, cluster, group, data)
-    own = {"LaunchTemplateId": group.template_id}
-    made = call_ec2(cloud, call, "CreateLaunchTemplateVersion", LaunchTemplateData=full, **own)
-    version = str(made["LaunchTemplateVersion"]["VersionNumber"])
+    template = {"LaunchTemplateId": group.template_id}
+    created = call_ec2(
+        cloud, call, "CreateLaunchTemplateVersion", LaunchTemplateData=full, **template
+    )
+    version = str(created["LaunchTemplateVersion"]["VersionNumber"])
     cloud.call(
         "autoscaling",
         "UpdateAutoScalingGroup",
         region=call.region,
         AutoScalingGroupName=group.group_name,
-        LaunchTemplate=own | {"Version": version},
+        LaunchTemplate=template | {"Version": version},
     )
-    ids = [one["InstanceId"] for one in all_instances(cloud, call, group)]
+    ids = [instance["InstanceId"] for instance in all_instances(cloud, call, group)]
     if ids:
         call_ec2(cloud, call, "TerminateInstances", InstanceIds=ids)
 
@@ -100,7 +102,11 @@ def _template(
     disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": size, "DeleteOnTermination": True}}
     full: Document = {"ImageId": node_image(cloud, call), "BlockDeviceMappings": [disk]} | data
     full.setdefault("InstanceType", (document.get("instanceTypes") or ["t3.medium"])[0])
-    inner = [one for one in full.get("NetworkInterfaces", []) if one.get("Groups")]
+    inner = [
+        network_interface
+        for network_interface in full.get("NetworkInterfaces", [])
+        if network_interface.get("Groups")
+    ]
     if not full.get("SecurityGroupIds") and not inner:
         full["SecurityGroupIds"] = [cluster.vpc["clusterSecurityGroupId"]]
     return full
@@ -122,7 +128,9 @@ def describe_autoscaling_group(cloud: CloudApi, call: Call, group: Nodegroup) ->
 
 def when_started(cloud: CloudApi, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
     """Do `then` once no instance of the group is starting any more."""
-    if any(one["State"]["Name"] == "pending" for one in all_instances(cloud, call, group)):
+    if any(
+        instance["State"]["Name"] == "pending" for instance in all_instances(cloud, call, group)
+    ):
         cloud.clock.after(
             START_CHECK_INTERVAL_SECONDS, lambda: when_started(cloud, call, group, then)
         )
@@ -132,19 +140,25 @@ def when_started(cloud: CloudApi, call: Call, group: Nodegroup, then: Callable[[
 
 def running_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the running instances of a node group, as EC2 describes them."""
-    return [one for one in all_instances(cloud, call, group) if one["State"]["Name"] == "running"]
+    return [
+        instance
+        for instance in all_instances(cloud, call, group)
+        if instance["State"]["Name"] == "running"
+    ]
 
 
 def all_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
     """Return the instances of a node group in whatever state, as EC2 describes them."""
     ids = [
-        one["InstanceId"]
-        for one in describe_autoscaling_group(cloud, call, group).get("Instances", [])
+        instance["InstanceId"]
+        for instance in describe_autoscaling_group(cloud, call, group).get("Instances", [])
     ]
     if not ids:
         return []
     answer = call_ec2(cloud, call, "DescribeInstances", InstanceIds=ids)
-    return [one for held in answer["Reservations"] for one in held["Instances"]]
+    return [
+        instance for reservation in answer["Reservations"] for instance in reservation["Instances"]
+    ]
 
 
 def node_health_issue(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
@@ -160,15 +174,17 @@ def node_health_issue(cloud: CloudApi, call: Call, cluster: Cluster, group: Node
             "subnet.",
             [subnet],
         )
-    wanted = group.document["scalingConfig"]["desiredSize"]
+    desired = group.document["scalingConfig"]["desiredSize"]
     running = running_instances(cloud, call, group)
-    up = [one["InstanceId"] for one in running]
-    if len(up) < wanted:
+    instance_ids = [instance["InstanceId"] for instance in running]
+    if len(instance_ids) < desired:
         return _launch_issue(cloud, call, group)
-    if up and not node_join_checks.can_join(
+    if instance_ids and not node_join_checks.can_join(
         cloud, call, cluster=cluster, group=group, nodes=running
     ):
-        return _issue("NodeCreationFailure", "Instances failed to join the kubernetes cluster", up)
+        return _issue(
+            "NodeCreationFailure", "Instances failed to join the kubernetes cluster", instance_ids
+        )
     return {}
 
 
@@ -183,7 +199,9 @@ def _launch_issue(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
         region=call.region,
         AutoScalingGroupName=group.group_name,
     )["Activities"]
-    failed = [one["StatusMessage"] for one in activities if one["StatusCode"] == "Failed"]
+    failed = [
+        activity["StatusMessage"] for activity in activities if activity["StatusCode"] == "Failed"
+    ]
     reason = failed[0] if failed else "Instances are not running yet"
     limit = "VcpuLimitExceeded" in reason or "vCPU capacity" in reason
     code = "InstanceLimitExceeded" if limit else "AsgInstanceLaunchFailures"
@@ -210,13 +228,13 @@ def notify_nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: N
     """Tell the API server's player which nodes the group has now."""
     nodes = tuple(
         NodeInfo(
-            instance_id=one["InstanceId"],
-            private_ip=one["PrivateIpAddress"],
-            private_dns=one["PrivateDnsName"],
-            instance_type=one["InstanceType"],
-            zone=one["Placement"]["AvailabilityZone"],
+            instance_id=instance["InstanceId"],
+            private_ip=instance["PrivateIpAddress"],
+            private_dns=instance["PrivateDnsName"],
+            instance_type=instance["InstanceType"],
+            zone=instance["Placement"]["AvailabilityZone"],
         )
-        for one in running_instances(cloud, call, group)
+        for instance in running_instances(cloud, call, group)
     )
     view = NodegroupInfo(
         cluster=cluster.name,
@@ -247,20 +265,20 @@ def _leave_cni_interfaces(cloud: CloudApi, call: Call, group: Nodegroup) -> None
 
     https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
     """
-    for one in all_instances(cloud, call, group):
-        if one["State"]["Name"] != "running":
+    for instance in all_instances(cloud, call, group):
+        if instance["State"]["Name"] != "running":
             continue
         tags = {
             "cluster.k8s.amazonaws.com/name": group.document["clusterName"],
-            "node.k8s.amazonaws.com/instance_id": one["InstanceId"],
+            "node.k8s.amazonaws.com/instance_id": instance["InstanceId"],
         }
         call_ec2(
             cloud,
             call,
             "CreateNetworkInterface",
-            SubnetId=one["SubnetId"],
-            Groups=[held["GroupId"] for held in one["SecurityGroups"]],
-            Description=f"aws-K8S-{one['InstanceId']}",
+            SubnetId=instance["SubnetId"],
+            Groups=[security_group["GroupId"] for security_group in instance["SecurityGroups"]],
+            Description=f"aws-K8S-{instance['InstanceId']}",
             TagSpecifications=[{"ResourceType": "network-interface", "Tags": _listed(tags)}],
         )
 

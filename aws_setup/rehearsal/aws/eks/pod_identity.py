@@ -48,9 +48,9 @@ def add_association(
     tags: dict[str, str] | None = None,
 ) -> Document:
     """Add an association for a service account; each has at most one."""
-    for one in cluster.associations.values():
-        if (one["namespace"], one["serviceAccount"]) == (namespace, account):
-            raise responses.in_use(f"Association already exists: {one['associationId']}")
+    for association in cluster.associations.values():
+        if (association["namespace"], association["serviceAccount"]) == (namespace, account):
+            raise responses.in_use(f"Association already exists: {association['associationId']}")
     _role(cloud, call, role_arn)
     number = "a-" + secrets.token_hex(9)[:17]
     document = {
@@ -71,7 +71,7 @@ def add_association(
 def create_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer CreatePodIdentityAssociation."""
     params = call.params
-    made = add_association(
+    created = add_association(
         cloud,
         call,
         region_store(cloud, call).cluster(params["clusterName"]),
@@ -80,7 +80,7 @@ def create_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
         role_arn=params["roleArn"],
         tags=params.get("tags"),
     )
-    return {"association": response_copy(made)}
+    return {"association": response_copy(created)}
 
 
 def _find_association(cloud: CloudApi, call: Call) -> tuple[Cluster, Document]:
@@ -98,34 +98,34 @@ def describe_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 def list_associations(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListPodIdentityAssociations, of one namespace or service account where asked."""
-    asked = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
+    requested = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     found = [
-        {key: one[key] for key in (*SUMMARY, "ownerArn") if key in one}
-        for one in cluster.associations.values()
-        if all(one[key] == value for key, value in asked.items())
+        {key: association[key] for key in (*SUMMARY, "ownerArn") if key in association}
+        for association in cluster.associations.values()
+        if all(association[key] == value for key, value in requested.items())
     ]
     return paginate("associations", found, call.params)
 
 
 def update_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdatePodIdentityAssociation: another role."""
-    _, one = _find_association(cloud, call)
+    _, association = _find_association(cloud, call)
     if "roleArn" in call.params:
         _role(cloud, call, call.params["roleArn"])
-        one |= {"roleArn": call.params["roleArn"], "modifiedAt": current_time(cloud)}
-    return {"association": response_copy(one)}
+        association |= {"roleArn": call.params["roleArn"], "modifiedAt": current_time(cloud)}
+    return {"association": response_copy(association)}
 
 
 def delete_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeletePodIdentityAssociation; one that an add-on owns goes with the add-on."""
-    cluster, one = _find_association(cloud, call)
-    if "ownerArn" in one:
+    cluster, association = _find_association(cloud, call)
+    if "ownerArn" in association:
         raise responses.invalid_request(
-            f"The association {one['associationId']} is owned by {one['ownerArn']}"
+            f"The association {association['associationId']} is owned by {association['ownerArn']}"
         )
-    del cluster.associations[one["associationId"]]
-    return {"association": response_copy(one)}
+    del cluster.associations[association["associationId"]]
+    return {"association": response_copy(association)}
 
 
 ANSWERS = {

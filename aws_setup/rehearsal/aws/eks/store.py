@@ -168,9 +168,9 @@ def list_resources(cloud: CloudApi) -> Iterable[Resource]:
 
 def _parts(cluster: Cluster, region: str) -> Iterable[Resource]:
     held = {
-        "node group": {key: one.document for key, one in cluster.nodegroups.items()},
+        "node group": {key: group.document for key, group in cluster.nodegroups.items()},
         "add-on": cluster.addons,
-        "access entry": {key: one.document for key, one in cluster.entries.items()},
+        "access entry": {key: entry.document for key, entry in cluster.entries.items()},
         "pod identity association": cluster.associations,
     }
     for kind, documents in held.items():
@@ -185,9 +185,9 @@ MAX_TAGS = 50
 """Tags of a resource."""
 
 
-def taggable_documents(here: RegionStore) -> Iterator[tuple[str, Document]]:
+def taggable_documents(store: RegionStore) -> Iterator[tuple[str, Document]]:
     """Yield every taggable document of a region with its ARN."""
-    for cluster in here.clusters.values():
+    for cluster in store.clusters.values():
         yield cluster.document["arn"], cluster.document
         for group in cluster.nodegroups.values():
             yield group.document["nodegroupArn"], group.document

@@ -52,67 +52,69 @@ def update_cluster_config(cloud: CloudApi, call: Call) -> UpdateDocument:
 
 
 def _update_network(
-    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, requested: Document
 ) -> UpdateDocument:
-    if any(key in asked for key in ENDPOINT_KEYS) and any(key in asked for key in VPC_KEYS):
+    if any(key in requested for key in ENDPOINT_KEYS) and any(key in requested for key in VPC_KEYS):
         raise responses.invalid_parameter("Only one type of update can be allowed.")
-    if any(key in asked for key in VPC_KEYS):
-        return _subnets(cloud, call, cluster, asked)
-    return _endpoint(cloud, cluster, asked)
+    if any(key in requested for key in VPC_KEYS):
+        return _subnets(cloud, call, cluster, requested)
+    return _endpoint(cloud, cluster, requested)
 
 
-def _endpoint(cloud: CloudApi, cluster: Cluster, asked: Document) -> UpdateDocument:
-    has = {key: cluster.vpc[key] for key in ENDPOINT_KEYS}
-    wants = has | {key: asked[key] for key in ENDPOINT_KEYS if key in asked}
-    if wants["endpointPublicAccess"] and not wants["publicAccessCidrs"]:
-        wants["publicAccessCidrs"] = ["0.0.0.0/0"]
+def _endpoint(cloud: CloudApi, cluster: Cluster, requested: Document) -> UpdateDocument:
+    current = {key: cluster.vpc[key] for key in ENDPOINT_KEYS}
+    desired = current | {key: requested[key] for key in ENDPOINT_KEYS if key in requested}
+    if desired["endpointPublicAccess"] and not desired["publicAccessCidrs"]:
+        desired["publicAccessCidrs"] = ["0.0.0.0/0"]
     validation.check_endpoint(
-        wants["endpointPublicAccess"], wants["endpointPrivateAccess"], wants["publicAccessCidrs"]
+        desired["endpointPublicAccess"],
+        desired["endpointPrivateAccess"],
+        desired["publicAccessCidrs"],
     )
-    if has | {"publicAccessCidrs": sorted(has["publicAccessCidrs"])} == wants | {
-        "publicAccessCidrs": sorted(wants["publicAccessCidrs"])
+    if current | {"publicAccessCidrs": sorted(current["publicAccessCidrs"])} == desired | {
+        "publicAccessCidrs": sorted(desired["publicAccessCidrs"])
     }:
         raise responses.invalid_parameter(
             "Cluster is already at the desired configuration with endpointPrivateAccess: "
-            f"{has['endpointPrivateAccess']}, endpointPublicAccess: "
-            f"{has['endpointPublicAccess']}, and Public Endpoint Restrictions: "
-            f"{has['publicAccessCidrs']}",
+            f"{current['endpointPrivateAccess']}, endpointPublicAccess: "
+            f"{current['endpointPublicAccess']}, and Public Endpoint Restrictions: "
+            f"{current['publicAccessCidrs']}",
             clusterName=cluster.name,
         )
     shown = {
-        "EndpointPublicAccess": wants["endpointPublicAccess"],
-        "EndpointPrivateAccess": wants["endpointPrivateAccess"],
-        "PublicAccessCidrs": wants["publicAccessCidrs"],
+        "EndpointPublicAccess": desired["endpointPublicAccess"],
+        "EndpointPrivateAccess": desired["endpointPrivateAccess"],
+        "PublicAccessCidrs": desired["publicAccessCidrs"],
     }
     return start_cluster_update(
-        cloud, cluster, "EndpointAccessUpdate", shown, lambda: cluster.vpc.update(wants)
+        cloud, cluster, "EndpointAccessUpdate", shown, lambda: cluster.vpc.update(desired)
     )
 
 
-def _subnets(cloud: CloudApi, call: Call, cluster: Cluster, asked: Document) -> UpdateDocument:
-    wants = {key: list(asked[key]) for key in VPC_KEYS if key in asked}
-    subnets = wants.get("subnetIds") or list(cluster.vpc["subnetIds"])
+def _subnets(cloud: CloudApi, call: Call, cluster: Cluster, requested: Document) -> UpdateDocument:
+    desired = {key: list(requested[key]) for key in VPC_KEYS if key in requested}
+    subnets = desired.get("subnetIds") or list(cluster.vpc["subnetIds"])
     found = validation.check_subnets(cloud, call, subnets)
     validation.check_zones(cloud, call, found)
     if found[0]["VpcId"] != cluster.vpc["vpcId"]:
         raise responses.invalid_parameter("Subnets must be in the VPC of the cluster")
     validation.check_security_groups(
-        cloud, call, wants.get("securityGroupIds", []), cluster.vpc["vpcId"]
+        cloud, call, desired.get("securityGroupIds", []), cluster.vpc["vpcId"]
     )
     shown = {
-        "Subnets": wants.get("subnetIds", []),
-        "SecurityGroups": wants.get("securityGroupIds", []),
+        "Subnets": desired.get("subnetIds", []),
+        "SecurityGroups": desired.get("securityGroupIds", []),
     }
     return start_cluster_update(
-        cloud, cluster, "VpcConfigUpdate", shown, lambda: cluster.vpc.update(wants)
+        cloud, cluster, "VpcConfigUpdate", shown, lambda: cluster.vpc.update(desired)
     )
 
 
 def _update_logging(
-    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, requested: Document
 ) -> UpdateDocument:
-    wants = _merged_logging(cluster.document["logging"], asked)
-    if wants == cluster.document["logging"]:
+    desired = _merged_logging(cluster.document["logging"], requested)
+    if desired == cluster.document["logging"]:
         raise responses.invalid_parameter(
             "No changes needed for the logging config provided", clusterName=cluster.name
         )
@@ -120,59 +122,69 @@ def _update_logging(
         cloud,
         cluster,
         "LoggingUpdate",
-        {"ClusterLogging": asked},
-        lambda: cluster.document.update(logging=wants),
+        {"ClusterLogging": requested},
+        lambda: cluster.document.update(logging=desired),
     )
 
 
-def _merged_logging(has: Document, asked: Document) -> Document:
-    on = {kind for one in has["clusterLogging"] if one["enabled"] for kind in one["types"]}
-    for one in asked.get("clusterLogging", []):
-        on = on | set(one["types"]) if one["enabled"] else on - set(one["types"])
+def _merged_logging(current: Document, requested: Document) -> Document:
+    on = {
+        kind
+        for log_setup in current["clusterLogging"]
+        if log_setup["enabled"]
+        for kind in log_setup["types"]
+    }
+    for log_setup in requested.get("clusterLogging", []):
+        on = on | set(log_setup["types"]) if log_setup["enabled"] else on - set(log_setup["types"])
     return clusters.logging_document({"clusterLogging": [{"types": sorted(on), "enabled": True}]})
 
 
 def _update_access(
-    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, requested: Document
 ) -> UpdateDocument:
-    has, wants = cluster.document["accessConfig"]["authenticationMode"], asked["authenticationMode"]
-    if MODES.index(wants) <= MODES.index(has):
+    current, desired = (
+        cluster.document["accessConfig"]["authenticationMode"],
+        requested["authenticationMode"],
+    )
+    if MODES.index(desired) <= MODES.index(current):
         raise responses.invalid_parameter(
-            f"Unsupported authentication mode update from {has} to {wants}",
+            f"Unsupported authentication mode update from {current} to {desired}",
             clusterName=cluster.name,
         )
 
     def apply() -> None:
-        cluster.document["accessConfig"]["authenticationMode"] = wants
+        cluster.document["accessConfig"]["authenticationMode"] = desired
         access_entries.create_bootstrap_entry(cloud, call, cluster)
 
-    shown = {"AuthenticationMode": wants}
+    shown = {"AuthenticationMode": desired}
     return start_cluster_update(cloud, cluster, "AccessConfigUpdate", shown, apply)
 
 
 def _update_support(
-    cloud: CloudApi, call: Call, cluster: Cluster, asked: Document
+    cloud: CloudApi, call: Call, cluster: Cluster, requested: Document
 ) -> UpdateDocument:
-    if cluster.document["upgradePolicy"] == asked:
+    if cluster.document["upgradePolicy"] == requested:
         raise responses.invalid_parameter("No changes needed for the upgrade policy provided")
     return start_cluster_update(
         cloud,
         cluster,
         "UpgradePolicyUpdate",
-        {"UpgradePolicy": asked},
-        lambda: cluster.document.update(upgradePolicy=dict(asked)),
+        {"UpgradePolicy": requested},
+        lambda: cluster.document.update(upgradePolicy=dict(requested)),
     )
 
 
-def _update_protection(cloud: CloudApi, call: Call, cluster: Cluster, asked: Any) -> UpdateDocument:
-    if cluster.document["deletionProtection"] == asked:
+def _update_protection(
+    cloud: CloudApi, call: Call, cluster: Cluster, requested: Any
+) -> UpdateDocument:
+    if cluster.document["deletionProtection"] == requested:
         raise responses.invalid_parameter("Deletion protection is already set to this value")
     return start_cluster_update(
         cloud,
         cluster,
         "DeletionProtectionUpdate",
-        {"DeletionProtection": asked},
-        lambda: cluster.document.update(deletionProtection=asked),
+        {"DeletionProtection": requested},
+        lambda: cluster.document.update(deletionProtection=requested),
     )
 
 
@@ -188,16 +200,16 @@ CHANGES: dict[str, Callable[[CloudApi, Call, Cluster, Any], UpdateDocument]] = {
 def update_cluster_version(cloud: CloudApi, call: Call) -> UpdateDocument:
     """Answer UpdateClusterVersion: to the next minor version only."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
-    wants = catalog.check_version(cloud, call.params["version"])
-    has = cluster.document["version"]
-    if int(wants.split(".")[1]) - int(has.split(".")[1]) != 1:
+    desired = catalog.check_version(cloud, call.params["version"])
+    current = cluster.document["version"]
+    if int(desired.split(".")[1]) - int(current.split(".")[1]) != 1:
         raise responses.invalid_parameter(
-            f"Unsupported Kubernetes minor version update from {has} to {wants}",
+            f"Unsupported Kubernetes minor version update from {current} to {desired}",
             clusterName=cluster.name,
         )
-    shown = {"Version": wants, "PlatformVersion": "eks.7"}
+    shown = {"Version": desired, "PlatformVersion": "eks.7"}
     return start_cluster_update(
-        cloud, cluster, "VersionUpdate", shown, lambda: cluster.document.update(version=wants)
+        cloud, cluster, "VersionUpdate", shown, lambda: cluster.document.update(version=desired)
     )
 
 
@@ -287,7 +299,9 @@ def list_updates(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListUpdates for the cluster, or for one node group or add-on."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     named = (call.params.get("nodegroupName", ""), call.params.get("addonName", ""))
-    ids = [key for key, one in cluster.updates.items() if (one.nodegroup, one.addon) == named]
+    ids = [
+        key for key, update in cluster.updates.items() if (update.nodegroup, update.addon) == named
+    ]
     return paginate("updateIds", ids, call.params)
 
 

@@ -76,24 +76,24 @@ def check_subnets(cloud: CloudApi, call: Call, ids: Sequence[str]) -> list[dict[
         raise responses.invalid_parameter(
             f"{error.message} (Service: AmazonEC2; Status Code: 400; Error Code: {error.code})"
         ) from error
-    if len({one["VpcId"] for one in found}) > 1:
+    if len({item["VpcId"] for item in found}) > 1:
         raise responses.invalid_parameter("Subnets specified must be in the same VPC")
     return list(found)
 
 
 def check_zones(cloud: CloudApi, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
     """Check that a cluster's subnets lie in two zones or more, all of which EKS supports."""
-    names = {one["AvailabilityZone"] for one in found}
-    for one in found:
-        if one["AvailabilityZoneId"] in UNSUPPORTED_ZONE_IDS:
-            raise _unsupported(call, one["AvailabilityZone"], _valid_zones(cloud, call))
+    names = {item["AvailabilityZone"] for item in found}
+    for item in found:
+        if item["AvailabilityZoneId"] in UNSUPPORTED_ZONE_IDS:
+            raise _unsupported(call, item["AvailabilityZone"], _valid_zones(cloud, call))
     if len(names) < 2:
         raise responses.invalid_parameter("Subnets specified must be in at least two different AZs")
 
 
 def _valid_zones(cloud: CloudApi, call: Call) -> list[str]:
     zones = call_ec2(cloud, call, "DescribeAvailabilityZones")["AvailabilityZones"]
-    return [one["ZoneName"] for one in zones if one["ZoneId"] not in UNSUPPORTED_ZONE_IDS]
+    return [zone["ZoneName"] for zone in zones if zone["ZoneId"] not in UNSUPPORTED_ZONE_IDS]
 
 
 def _unsupported(call: Call, zone: str, valid: list[str]) -> AwsError:
@@ -116,10 +116,10 @@ def check_security_groups(cloud: CloudApi, call: Call, ids: Sequence[str], vpc_i
         groups = call_ec2(cloud, call, "DescribeSecurityGroups", GroupIds=list(ids))
     except AwsError as error:
         raise responses.invalid_parameter(error.message) from error
-    strays = [one["GroupId"] for one in groups["SecurityGroups"] if one["VpcId"] != vpc_id]
-    if strays:
+    others = [group["GroupId"] for group in groups["SecurityGroups"] if group["VpcId"] != vpc_id]
+    if others:
         raise responses.invalid_parameter(
-            f"Security group(s) {strays} are not in the same VPC as the subnets"
+            f"Security group(s) {others} are not in the same VPC as the subnets"
         )
 
 
@@ -143,7 +143,7 @@ def _cidr(cidr: str) -> None:
         raise responses.invalid_parameter(
             f"The following CIDRs are not valid in publicAccessCidrs: {cidr}"
         ) from error
-    if any(network.version == 4 and network.subnet_of(one) for one in PRIVATE):
+    if any(network.version == 4 and network.subnet_of(item) for item in PRIVATE):
         raise responses.invalid_parameter(
             f"The following CIDRs are reserved and not allowed in publicAccessCidrs: {cidr}"
         )

@@ -195,8 +195,8 @@ def user_of_access_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> 
     entry = held["entry"]
     groups = tuple(entry.get("kubernetesGroups") or ())
     admin = ADMINS in groups or any(
-        policy.rpartition("/")[2] in ADMIN_POLICIES and one["accessScope"]["type"] == "cluster"
-        for policy, one in held["policies"].items()
+        policy.rpartition("/")[2] in ADMIN_POLICIES and item["accessScope"]["type"] == "cluster"
+        for policy, item in held["policies"].items()
     )
     return User(str(entry["username"]), admin=admin, groups=groups)
 
@@ -242,7 +242,7 @@ def certificate_authority() -> CertificateAuthority:
         .add_extension(_usage(signs=True), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names: list[x509.GeneralName] = [x509.DNSName(one) for one in NAMES]
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in NAMES]
     served = (
         _builder(_name("kube-apiserver"), ca_name, key)
         .add_extension(

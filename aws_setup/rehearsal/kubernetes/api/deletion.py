@@ -17,7 +17,7 @@ CLAIM_IN_USE = "kubernetes.io/pvc-protection"
 GRACE = 30
 """Seconds that a pod has to stop when nobody says otherwise."""
 
-PLURALS = {one.name: one.plural for one in KINDS.values()}
+PLURALS = {kind.name: kind.plural for kind in KINDS.values()}
 
 
 def delete_object(
@@ -49,19 +49,19 @@ def _grace(plural: str, obj: KubeObject, options: KubeObject) -> int:
     spec = obj.get("spec") or {}
     if plural != "pods" or not spec.get("nodeName"):
         return 0
-    asked = options.get("gracePeriodSeconds")
+    requested = options.get("gracePeriodSeconds")
     if obj.get("status", {}).get("phase") in {"Succeeded", "Failed"}:
         return 0
-    return int(spec.get("terminationGracePeriodSeconds", GRACE) if asked is None else asked)
+    return int(spec.get("terminationGracePeriodSeconds", GRACE) if requested is None else requested)
 
 
 def _orphan_dependents(state: ObjectStore, owner: KubeObject) -> None:
     uid = owner["metadata"]["uid"]
-    for one in state.owned(uid):
-        kept = copy.deepcopy(one)
+    for item in state.owned(uid):
+        kept = copy.deepcopy(item)
         references = kept["metadata"]["ownerReferences"]
         kept["metadata"]["ownerReferences"] = [ref for ref in references if ref["uid"] != uid]
-        state.put(PLURALS[one["kind"]], kept)
+        state.put(PLURALS[item["kind"]], kept)
 
 
 def collect_garbage(state: ObjectStore) -> None:
@@ -69,7 +69,7 @@ def collect_garbage(state: ObjectStore) -> None:
     alive = {obj["metadata"]["uid"] for obj in state.objects.values()}
     for (plural, _, _), obj in list(state.objects.items()):
         meta = obj["metadata"]
-        owners = [one["uid"] for one in meta.get("ownerReferences", [])]
+        owners = [reference["uid"] for reference in meta.get("ownerReferences", [])]
         if owners and not alive & set(owners) and "deletionTimestamp" not in meta:
             delete_object(state, plural, obj)
         elif "deletionTimestamp" in meta:
@@ -84,9 +84,9 @@ def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
     meta = obj["metadata"]
     if FOREGROUND in meta.get("finalizers", []):
         dependants = state.owned(meta["uid"])
-        for one in dependants:
-            if "deletionTimestamp" not in one["metadata"]:
-                delete_object(state, PLURALS[one["kind"]], one)
+        for dependant in dependants:
+            if "deletionTimestamp" not in dependant["metadata"]:
+                delete_object(state, PLURALS[dependant["kind"]], dependant)
         if not dependants:
             remove_finalizer(state, plural, obj, FOREGROUND)
     elif not meta.get("finalizers") and plural not in {"pods", "namespaces"}:
@@ -96,7 +96,7 @@ def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
 def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer: str) -> None:
     """Take one finalizer off an object, which goes when it was the last of a marked one."""
     kept = copy.deepcopy(obj)
-    rest = [one for one in kept["metadata"].get("finalizers", []) if one != finalizer]
+    rest = [item for item in kept["metadata"].get("finalizers", []) if item != finalizer]
     kept["metadata"]["finalizers"] = rest
     state.put(plural, kept)
     if not rest and "deletionTimestamp" in kept["metadata"] and plural != "pods":

@@ -144,7 +144,7 @@ class KubernetesFaults:
 
     def add(self, *rules: Fault | dict[str, Any]) -> None:
         """Put faults in force, given as objects or as their JSON."""
-        self.rules += [FAULTS.validate_python(one) for one in rules]
+        self.rules += [FAULTS.validate_python(rule) for rule in rules]
         self.version += 1
 
     def clear(self) -> None:
@@ -154,65 +154,65 @@ class KubernetesFaults:
 
     def pod(self, name: str) -> PodNotReady | PodCrashes | ImagePullFails | None:
         """Return what is wrong with a pod."""
-        for one in self.rules:
-            if isinstance(one, PodNotReady | PodCrashes | ImagePullFails) and fnmatchcase(
-                name, one.pod
+        for rule in self.rules:
+            if isinstance(rule, PodNotReady | PodCrashes | ImagePullFails) and fnmatchcase(
+                name, rule.pod
             ):
-                return one
+                return rule
         return None
 
     def claim(self, name: str) -> str:
         """Return why a claim is not bound; empty when nothing is wrong."""
-        found = (one for one in self.rules if isinstance(one, ClaimUnbound))
-        return next((one.message for one in found if fnmatchcase(name, one.claim)), "")
+        found = (rule for rule in self.rules if isinstance(rule, ClaimUnbound))
+        return next((item.message for item in found if fnmatchcase(name, item.claim)), "")
 
     def balancer(self, service: str) -> str:
         """Return why a Service gets no load balancer; empty when nothing is wrong."""
-        found = (one for one in self.rules if isinstance(one, LoadBalancerPending))
-        return next((one.message for one in found if fnmatchcase(service, one.service)), "")
+        found = (rule for rule in self.rules if isinstance(rule, LoadBalancerPending))
+        return next((item.message for item in found if fnmatchcase(service, item.service)), "")
 
     def node(self, name: str) -> str:
         """Return why a node is not ready; empty when nothing is wrong."""
-        found = (one for one in self.rules if isinstance(one, NodeNotReady))
-        return next((one.message for one in found if fnmatchcase(name, one.node)), "")
+        found = (rule for rule in self.rules if isinstance(rule, NodeNotReady))
+        return next((item.message for item in found if fnmatchcase(name, item.node)), "")
 
     def breaks_connection(self) -> bool:
         """Say whether this connection breaks because the server restarts; counts."""
-        for one in self.rules:
-            if isinstance(one, ApiServerRestarting) and one.times > 0:
-                one.times -= 1
+        for rule in self.rules:
+            if isinstance(rule, ApiServerRestarting) and rule.times > 0:
+                rule.times -= 1
                 return True
         return False
 
     def outage_seconds(self, verb: str, resource: str, agent: str) -> float:
         """Return for how many seconds a request takes the server down; 0 for not; counts."""
-        for one in self.rules:
-            if not isinstance(one, ApiServerDown) or one.times <= 0:
+        for rule in self.rules:
+            if not isinstance(rule, ApiServerDown) or rule.times <= 0:
                 continue
-            asked = ((verb, one.verb), (resource, one.resource), (agent, one.agent))
-            if all(fnmatchcase(value, pattern) for value, pattern in asked):
-                one.times -= 1
-                return one.seconds
+            requested = ((verb, rule.verb), (resource, rule.resource), (agent, rule.agent))
+            if all(fnmatchcase(value, pattern) for value, pattern in requested):
+                rule.times -= 1
+                return rule.seconds
         return 0.0
 
     def status(self, verb: str, resource: str) -> ErrorStatus | None:
         """Return the error that a request gets instead of its answer; counts."""
-        for one in self.rules:
-            if not isinstance(one, ErrorStatus) or one.times <= 0:
+        for rule in self.rules:
+            if not isinstance(rule, ErrorStatus) or rule.times <= 0:
                 continue
-            if fnmatchcase(verb, one.verb) and fnmatchcase(resource, one.resource):
-                one.times -= 1
-                return one
+            if fnmatchcase(verb, rule.verb) and fnmatchcase(resource, rule.resource):
+                rule.times -= 1
+                return rule
         return None
 
     def second_writer(self, resource: str, name: str) -> dict[str, Any]:
         """Return what somebody else writes to an object now; empty for nothing; counts."""
-        for one in self.rules:
-            if not isinstance(one, ConcurrentWriter) or one.times <= 0:
+        for rule in self.rules:
+            if not isinstance(rule, ConcurrentWriter) or rule.times <= 0:
                 continue
-            if one.resource == resource and fnmatchcase(name, one.name):
-                one.times -= 1
-                return one.change
+            if rule.resource == resource and fnmatchcase(name, rule.name):
+                rule.times -= 1
+                return rule.change
         return {}
 
 
@@ -268,9 +268,9 @@ class RandomApiFaults:
         if self._clock.now() < self._down_until:
             return FaultKind.DROPPED
         path, _, query = target.partition("?")
-        alike = f"{method} {_SUFFIX.sub('*', path)}"
+        identity = f"{method} {_SUFFIX.sub('*', path)}"
         watches = method == "GET" and "watch=" in query
-        menu = (
+        probabilities = (
             API_WATCH_FAULTS
             if watches
             else API_READ_FAULTS
@@ -278,26 +278,32 @@ class RandomApiFaults:
             else API_WRITE_FAULTS
         )
         if agent.startswith("Helm/"):
-            alike = f"helm {alike}"
-            menu = {kind: chance * HELM_FAULT_FACTOR for kind, chance in menu.items()}
+            identity = f"helm {identity}"
+            probabilities = {
+                kind: chance * HELM_FAULT_FACTOR for kind, chance in probabilities.items()
+            }
         if not self._random_faults.timed:
-            menu = {kind: chance for kind, chance in menu.items() if kind is not FaultKind.OUTAGE}
-        met = self._random_faults.next_fault(menu, alike)
-        if met is FaultKind.OUTAGE:
+            probabilities = {
+                kind: chance
+                for kind, chance in probabilities.items()
+                if kind is not FaultKind.OUTAGE
+            }
+        fault = self._random_faults.next_fault(probabilities, identity)
+        if fault is FaultKind.OUTAGE:
             least, most = OUTAGE_SECONDS
-            lasts = least + (most - least) * self._random_faults.plan.draw("outage", alike)
+            lasts = least + (most - least) * self._random_faults.plan.draw("outage", identity)
             self._down_until = self._clock.now() + lasts
             return FaultKind.DROPPED
-        if met is FaultKind.THROTTLED:
+        if fault is FaultKind.THROTTLED:
             raise ApiError(
                 429,
                 "TooManyRequests",
                 "the server has received too many requests (chaos)",
                 details={"retryAfterSeconds": RETRY_AFTER},
             )
-        if met is FaultKind.FAILED:
+        if fault is FaultKind.FAILED:
             code, reason, text = FAILURES[
-                int(self._random_faults.plan.draw("status", alike) * len(FAILURES))
+                int(self._random_faults.plan.draw("status", identity) * len(FAILURES))
             ]
             raise ApiError(code, reason, f"{text} (chaos)")
-        return met
+        return fault

@@ -83,8 +83,8 @@ class Request:
             return "watch" if self.watches else "get" if parse_path(self.path).name else "list"
         verbs = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
         verb = verbs.get(self.method, "get")
-        one = verb != "delete" or bool(parse_path(self.path).name)
-        return verb if one else "deletecollection"
+        is_single = verb != "delete" or bool(parse_path(self.path).name)
+        return verb if is_single else "deletecollection"
 
     @property
     def fault_key(self) -> tuple[str, str, str]:
@@ -150,13 +150,13 @@ def parse_path(path: str) -> RequestTarget:
 
 def forbidden(request: Request, target: RequestTarget) -> ApiError:
     """Return the refusal that a user without rights gets, in Kubernetes' words."""
-    where = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
+    scope = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
     what = f"{target.kind.qualified} " + (f'"{target.name}" ' if target.name else "")
     return ApiError(
         403,
         "Forbidden",
         f'{what}is forbidden: User "{request.user.name}" cannot {request.verb} resource '
-        f'"{target.kind.plural}" in API group "{target.kind.group}" {where}',
+        f'"{target.kind.plural}" in API group "{target.kind.group}" {scope}',
         details={"name": target.name, "group": target.kind.group, "kind": target.kind.plural},
     )
 
@@ -223,7 +223,7 @@ def _delete_options(message: Fields) -> KubeObject:
 
 def _map(message: Fields, number: int, convert: Callable[[bytes], str]) -> dict[str, str]:
     entries = [dict(read_fields(raw)) for n, raw in message if n == number]
-    return {one[1].decode(): convert(one.get(2, b"")) for one in entries}
+    return {entry[1].decode(): convert(entry.get(2, b"")) for entry in entries}
 
 
 def read_fields(raw: bytes) -> Fields:

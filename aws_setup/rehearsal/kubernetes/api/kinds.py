@@ -70,10 +70,10 @@ _ALL = (
     ResourceKind("coordination.k8s.io/v1", "leases", "Lease"),
 )
 
-KINDS: dict[str, ResourceKind] = {one.plural: one for one in _ALL}
+KINDS: dict[str, ResourceKind] = {item.plural: item for item in _ALL}
 """All kinds by plural; no plural is served by two groups."""
 
-GROUP_VERSIONS: tuple[str, ...] = tuple(dict.fromkeys(one.group_version for one in _ALL))
+GROUP_VERSIONS: tuple[str, ...] = tuple(dict.fromkeys(item.group_version for item in _ALL))
 
 REVIEWS = "authorization.k8s.io/v1"
 """Group of the access reviews, which are answered and not kept."""
@@ -81,8 +81,8 @@ REVIEWS = "authorization.k8s.io/v1"
 
 def groups() -> KubeObject:
     """Return the answer to /apis."""
-    names = [one for one in (*GROUP_VERSIONS, REVIEWS) if "/" in one]
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(one) for one in names]}
+    names = [group_version for group_version in (*GROUP_VERSIONS, REVIEWS) if "/" in group_version]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in names]}
 
 
 def _group(group_version: str) -> KubeObject:
@@ -93,15 +93,15 @@ def _group(group_version: str) -> KubeObject:
 
 def group(name: str) -> KubeObject | None:
     """Return the answer to /apis/GROUP; None when it is not served."""
-    for one in (*GROUP_VERSIONS, REVIEWS):
-        if one.partition("/")[0] == name and "/" in one:
-            return {"kind": "APIGroup", "apiVersion": "v1"} | _group(one)
+    for group_version in (*GROUP_VERSIONS, REVIEWS):
+        if group_version.partition("/")[0] == name and "/" in group_version:
+            return {"kind": "APIGroup", "apiVersion": "v1"} | _group(group_version)
     return None
 
 
 def resources(group_version: str) -> KubeObject | None:
     """Return the list of resources of a group and version; None when it is not served."""
-    found = [row for one in _ALL if one.group_version == group_version for row in _rows(one)]
+    found = [row for kind in _ALL if kind.group_version == group_version for row in _rows(kind)]
     if group_version == REVIEWS:
         found = [
             {

@@ -32,7 +32,7 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
 def list_key(field: str, items: list[Any]) -> str:
     """Return the merge key of a list below `field`; empty when it is replaced whole."""
     for key in LIST_KEYS.get(field, ()):
-        if items and all(isinstance(one, dict) and key in one for one in items):
+        if items and all(isinstance(item, dict) and key in item for item in items):
             return key
     return ""
 
@@ -60,7 +60,7 @@ def strategic_merge(target: Any, patch: Any) -> Any:
     for key, value in patch.items():
         if key.startswith("$deleteFromPrimitiveList/"):
             field = key.partition("/")[2]
-            result[field] = [one for one in result.get(field, []) if one not in value]
+            result[field] = [item for item in result.get(field, []) if item not in value]
         elif key.startswith("$"):
             continue
         elif value is None:
@@ -73,20 +73,22 @@ def strategic_merge(target: Any, patch: Any) -> Any:
 
 
 def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
-    replace = any(isinstance(one, dict) and one.get("$patch") == "replace" for one in patch)
-    entries = [one for one in patch if not (isinstance(one, dict) and one == {"$patch": "replace"})]
+    replace = any(isinstance(item, dict) and item.get("$patch") == "replace" for item in patch)
+    entries = [
+        item for item in patch if not (isinstance(item, dict) and item == {"$patch": "replace"})
+    ]
     key = list_key(field, entries)
     if field == "finalizers" and isinstance(target, list) and not replace:
         return list(dict.fromkeys([*target, *patch]))
     if not key or not isinstance(target, list) or replace:
-        kept = [one for one in entries if not isinstance(one, dict) or "$patch" not in one]
+        kept = [entry for entry in entries if not isinstance(entry, dict) or "$patch" not in entry]
         return copy.deepcopy(kept)
-    merged = {one.get(key): one for one in target}
-    for one in entries:
-        if one.get("$patch") == "delete":
-            merged.pop(one[key], None)
+    merged = {item.get(key): item for item in target}
+    for entry in entries:
+        if entry.get("$patch") == "delete":
+            merged.pop(entry[key], None)
         else:
-            merged[one[key]] = strategic_merge(merged.get(one[key], {}), one)
+            merged[entry[key]] = strategic_merge(merged.get(entry[key], {}), entry)
     return list(merged.values())
 
 
@@ -97,9 +99,9 @@ def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
         ApiError: 422 when a path is not there or a test fails, 400 for an unknown operation.
     """
     result = copy.deepcopy(target)
-    for one in operations:
+    for operation in operations:
         try:
-            _operate(result, one)
+            _operate(result, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             message = f"the server rejected our request due to an error in our request: {error!r}"
             raise ApiError(422, "Invalid", message) from error
@@ -116,26 +118,26 @@ def _holder(root: Any, path: list[str]) -> Any:
     return root
 
 
-def _operate(root: KubeObject, one: KubeObject) -> None:
-    action, path = one["op"], _pointer(one["path"])
+def _operate(root: KubeObject, operation: KubeObject) -> None:
+    action, path = operation["op"], _pointer(operation["path"])
     holder, last = _holder(root, path), path[-1]
     if action in {"move", "copy"}:
-        source = _pointer(one["from"])
+        source = _pointer(operation["from"])
         held = _holder(root, source)
         value = copy.deepcopy(_read(held, source[-1]))
         if action == "move":
             _drop(held, source[-1])
         _add(_holder(root, path), last, value)
     elif action == "add":
-        _add(holder, last, one["value"])
+        _add(holder, last, operation["value"])
     elif action == "remove":
         _drop(holder, last)
     elif action == "replace":
         _drop(holder, last)
-        _add(holder, last, one["value"])
+        _add(holder, last, operation["value"])
     elif action == "test":
-        if _read(holder, last) != one["value"]:
-            raise ValueError(f"testing value {one['path']} failed")
+        if _read(holder, last) != operation["value"]:
+            raise ValueError(f"testing value {operation['path']} failed")
     else:
         raise bad_request(f"unknown JSON patch operation {action!r}")
 
@@ -180,8 +182,8 @@ def leaf_fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
                 continue
             yield from leaf_fields(inner, (*path, key))
     elif isinstance(value, list) and (key := list_key(path[-1] if path else "", value)):
-        for one in value:
-            yield from leaf_fields(one, (*path, f"[{key}={one[key]}]"))
+        for item in value:
+            yield from leaf_fields(item, (*path, f"[{key}={item[key]}]"))
     else:
         yield path, value
 
@@ -208,12 +210,12 @@ class FieldManagers:
         self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool
     ) -> None:
         """Note an apply: the configuration's leaves are the manager's, and only those."""
-        mine = {path for path, _ in leaf_fields(config)}
+        applied_fields = {path for path, _ in leaf_fields(config)}
         managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
         if force:
             for held in managers.values():
-                held.difference_update(mine)
-        managers[manager] = mine
+                held.difference_update(applied_fields)
+        managers[manager] = applied_fields
 
     def check(self, current: KubeObject, config: KubeObject, manager: str) -> None:
         """Refuse an apply that changes another manager's field.
@@ -222,15 +224,15 @@ class FieldManagers:
             ApiError: 409, with one cause for each field.
         """
         now = dict(leaf_fields(current))
-        wanted = dict(leaf_fields(config))
+        desired = dict(leaf_fields(config))
         causes = []
         for other, held in self._by_uid.get(current["metadata"]["uid"], {}).items():
-            for path in sorted(held & wanted.keys()):
-                if other != manager and path in now and now[path] != wanted[path]:
+            for path in sorted(held & desired.keys()):
+                if other != manager and path in now and now[path] != desired[path]:
                     causes.append(_cause(other, path))
         if causes:
             plural = "conflicts" if len(causes) > 1 else "conflict"
-            fields = "; ".join(f"{one['message']}: {one['field']}" for one in causes)
+            fields = "; ".join(f"{cause['message']}: {cause['field']}" for cause in causes)
             raise ApiError(
                 409,
                 "Conflict",
@@ -272,9 +274,9 @@ def _merge_value(target: Any, config: Any, field: str) -> Any:
             result[key] = _merge_value(target.get(key), value, key)
         return result
     if isinstance(config, list) and isinstance(target, list) and (key := list_key(field, config)):
-        named = {one.get(key): one for one in target}
-        for one in config:
-            named[one[key]] = _merge_value(named.get(one[key]), one, "")
+        named = {item.get(key): item for item in target}
+        for item in config:
+            named[item[key]] = _merge_value(named.get(item[key]), item, "")
         return list(named.values())
     return copy.deepcopy(config)
 
@@ -299,9 +301,9 @@ def _index(value: Any, part: str) -> Any:
     if isinstance(value, dict):
         return part if part in value else None
     if isinstance(value, list) and part.startswith("["):
-        key, _, wanted = part[1:-1].partition("=")
-        places = (n for n, one in enumerate(value) if str(one.get(key)) == wanted)
-        return next(places, None)
+        key, _, expected = part[1:-1].partition("=")
+        indexes = (n for n, item in enumerate(value) if str(item.get(key)) == expected)
+        return next(indexes, None)
     return None
 
 

@@ -31,14 +31,14 @@ def by_labels(text: str) -> Test:
 
 def _term(term: str) -> Test:
     if found := _SET.match(term):
-        key, values = found["key"], {one.strip() for one in found["values"].split(",")}
+        key, values = found["key"], {value.strip() for value in found["values"].split(",")}
         inside = found["op"] == "in"
         if inside:
             return lambda labels: labels.get(key) in values
         return lambda labels: labels.get(key) not in values
     if found := _EQUAL.match(term):
-        name, wanted, same = found["key"], found["value"], found["op"] != "!="
-        return lambda labels: (labels.get(name) == wanted) == same
+        name, expected, same = found["key"], found["value"], found["op"] != "!="
+        return lambda labels: (labels.get(name) == expected) == same
     if found := _KEY.match(term):
         held, no = found["key"], bool(found["no"])
         return lambda labels: (held in labels) != no
@@ -57,7 +57,7 @@ def by_fields(text: str) -> Callable[[KubeObject], bool]:
         if not found:
             raise bad_request(f"invalid field selector: {term!r}")
         terms.append((found["key"].split("."), found["value"], found["op"] != "!="))
-    return lambda obj: all((_text(obj, path) == want) == same for path, want, same in terms)
+    return lambda obj: all((_text(obj, path) == expected) == same for path, expected, same in terms)
 
 
 def _text(obj: KubeObject, path: list[str]) -> str:
@@ -71,15 +71,17 @@ def matches(selector: KubeObject, labels: dict[str, str]) -> bool:
     """Say whether labels meet a LabelSelector object; an empty one meets everything."""
     if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
         return False
-    return all(expression(one, labels) for one in selector.get("matchExpressions", []))
+    return all(
+        expression(requirement, labels) for requirement in selector.get("matchExpressions", [])
+    )
 
 
-def expression(one: KubeObject, labels: dict[str, str]) -> bool:
+def expression(requirement: KubeObject, labels: dict[str, str]) -> bool:
     """Say whether labels meet one match expression (In, NotIn, Exists, DoesNotExist)."""
-    value, values = labels.get(one["key"]), one.get("values", [])
+    value, values = labels.get(requirement["key"]), requirement.get("values", [])
     return {
         "In": value in values,
         "NotIn": value not in values,
         "Exists": value is not None,
         "DoesNotExist": value is None,
-    }.get(one["operator"], False)
+    }.get(requirement["operator"], False)

@@ -65,8 +65,8 @@ class ObjectStore:
         """Return the objects of a kind, not copied; of all namespaces when none is named."""
         return [
             obj
-            for (held, where, _), obj in sorted(self.objects.items())
-            if held == plural and (not namespace or where == namespace)
+            for (held, object_namespace, _), obj in sorted(self.objects.items())
+            if held == plural and (not namespace or object_namespace == namespace)
         ]
 
     def owned(self, uid: str, plural: str = "") -> list[KubeObject]:
@@ -75,7 +75,9 @@ class ObjectStore:
             obj
             for (held, _, _), obj in sorted(self.objects.items())
             if (not plural or held == plural)
-            and any(one["uid"] == uid for one in obj["metadata"].get("ownerReferences", []))
+            and any(
+                reference["uid"] == uid for reference in obj["metadata"].get("ownerReferences", [])
+            )
         ]
 
     def put(self, plural: str, obj: KubeObject) -> KubeObject:
@@ -120,7 +122,7 @@ class ObjectStore:
         """Return the changes after a version; raises ApiError 410 when they are forgotten."""
         if self.changes and version < self.changes[0].version - 1:
             raise errors.ApiError(410, "Expired", f"too old resource version: {version}")
-        return [one for one in self.changes if one.version > version]
+        return [change for change in self.changes if change.version > version]
 
     def address(self) -> str:
         """Return the next free cluster address."""
@@ -138,8 +140,8 @@ class ObjectStore:
             "uid": meta["uid"],
         }
         namespace = meta.get("namespace") or "default"
-        for one in self.all("events", namespace):
-            same = (one["involvedObject"]["uid"], one["reason"], one["message"])
+        for item in self.all("events", namespace):
+            same = (item["involvedObject"]["uid"], item["reason"], item["message"])
             if same == (meta["uid"], reason, message):
                 return
         name = f"{meta['name']}.{secrets.token_hex(8)}"

@@ -50,10 +50,10 @@ def check_shape(kind: ResourceKind, obj: Any, *, namespace: str) -> KubeObject:
     """
     if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
         raise bad_request("the body is not an object")
-    given = (obj.get("apiVersion"), obj.get("kind"))
-    if given not in ((kind.group_version, kind.name), (None, None)):
+    version, name = obj.get("apiVersion"), obj.get("kind")
+    if (version, name) not in ((kind.group_version, kind.name), (None, None)):
         raise bad_request(
-            f"the API version and kind in the data ({given[0]}, {given[1]}) do not match the "
+            f"the API version and kind in the data ({version}, {name}) do not match the "
             f"expected ones ({kind.group_version}, {kind.name})"
         )
     meta = obj.setdefault("metadata", {})
@@ -197,18 +197,20 @@ def _pod(obj: KubeObject) -> None:
     _containers("Pod", obj["metadata"]["name"], obj.get("spec") or {}, "spec")
 
 
-def _containers(kind: str, name: str, spec: KubeObject, where: str) -> None:
+def _containers(kind: str, name: str, spec: KubeObject, field_path: str) -> None:
     containers = spec.get("containers")
     if not containers:
-        raise invalid(kind, name, f"{where}.containers", "Required value")
-    volumes = {one.get("name") for one in spec.get("volumes") or []}
-    for at, one in enumerate(containers):
+        raise invalid(kind, name, f"{field_path}.containers", "Required value")
+    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
+    for at, container in enumerate(containers):
         for field in ("name", "image"):
-            if not one.get(field):
-                raise invalid(kind, name, f"{where}.containers[{at}].{field}", "Required value")
-        for mount in one.get("volumeMounts") or []:
+            if not container.get(field):
+                raise invalid(
+                    kind, name, f"{field_path}.containers[{at}].{field}", "Required value"
+                )
+        for mount in container.get("volumeMounts") or []:
             if kind != "StatefulSet" and mount.get("name") not in volumes:
-                field = f"{where}.containers[{at}].volumeMounts"
+                field = f"{field_path}.containers[{at}].volumeMounts"
                 raise invalid(kind, name, field, f'Not found: "{mount.get("name")}"')
 
 
@@ -217,11 +219,11 @@ def _service(obj: KubeObject) -> None:
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
         raise invalid("Service", name, "spec.ports", "Required value")
-    for at, one in enumerate(ports):
-        number = one.get("port")
+    for at, port in enumerate(ports):
+        number = port.get("port")
         if not isinstance(number, int) or not 1 <= number <= 65535:
             raise invalid("Service", name, f"spec.ports[{at}].port", f"Invalid value: {number!r}")
-        if len(ports) > 1 and not one.get("name"):
+        if len(ports) > 1 and not port.get("name"):
             raise invalid("Service", name, f"spec.ports[{at}].name", "Required value")
 
 
@@ -239,7 +241,7 @@ def check_immutable_fields(kind: ResourceKind, before: KubeObject, after: KubeOb
         if old != new and not (new is None and path == "spec.selector"):
             raise invalid(group, name, path, f"Invalid value: {new!r:.200}: {IMMUTABLE}")
     if kind.name == "StatefulSet" and _fixed(before) != _fixed(after):
-        allowed = ", ".join(f"'{one}'" for one in SET_MAY_CHANGE)
+        allowed = ", ".join(f"'{item}'" for item in SET_MAY_CHANGE)
         raise invalid(
             group,
             name,

@@ -50,9 +50,14 @@ class ObjectApi:
         """
         if target.subresource:
             return self._subresource(request, target)
-        one = {"GET": self._get, "PUT": self._update, "PATCH": self._patch, "DELETE": self._delete}
-        many = {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
-        work = (one if target.name else many).get(request.method)
+        object_verbs = {
+            "GET": self._get,
+            "PUT": self._update,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }
+        collection_verbs = {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
+        work = (object_verbs if target.name else collection_verbs).get(request.method)
         if work is None:
             raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
         return work(request, target)
@@ -82,7 +87,7 @@ class ObjectApi:
         """Return the list object that a GET on a collection answers."""
         wants = self.matcher(request, target)
         kind = target.kind
-        found = [one for one in self.state.all(kind.plural, target.namespace) if wants(one)]
+        found = [item for item in self.state.all(kind.plural, target.namespace) if wants(item)]
         return {
             "kind": f"{kind.name}List",
             "apiVersion": kind.group_version,
@@ -159,11 +164,11 @@ class ObjectApi:
         before = self.state.get(target.kind.plural, target.name, target.namespace)
         manager = request.manager
         if before is None:
-            made = self._add(request, target.kind, copy.deepcopy(config))
-            if not request.dry_run and isinstance(made.body, dict):
-                self.field_managers.record_write(None, made.body, "")
-                self.field_managers.record_apply(made.body, config, manager, force=True)
-            return made
+            created = self._add(request, target.kind, copy.deepcopy(config))
+            if not request.dry_run and isinstance(created.body, dict):
+                self.field_managers.record_write(None, created.body, "")
+                self.field_managers.record_apply(created.body, config, manager, force=True)
+            return created
         force = request.query.get("force", "").lower() == "true"
         if not force:
             self.field_managers.check(before, config, manager)
@@ -185,8 +190,8 @@ class ObjectApi:
     ) -> ApiResponse:
         """Keep a changed object, unless it rests on an old version or breaks a rule."""
         kind, meta, old = target.kind, after["metadata"], before["metadata"]
-        given = meta.get("resourceVersion")
-        if given and given != old["resourceVersion"]:
+        resource_version = meta.get("resourceVersion")
+        if resource_version and resource_version != old["resourceVersion"]:
             raise errors.conflict(kind.qualified, target.name)
         if meta.get("uid") not in {None, old["uid"]}:
             raise errors.conflict(kind.qualified, target.name)
@@ -216,9 +221,9 @@ class ObjectApi:
 
     def _delete(self, request: Request, target: RequestTarget) -> ApiResponse:
         held, options = self._require(target), request.options()
-        wanted = options.get("preconditions") or {}
+        preconditions = options.get("preconditions") or {}
         for key in ("uid", "resourceVersion"):
-            if wanted.get(key) and wanted[key] != held["metadata"][key]:
+            if preconditions.get(key) and preconditions[key] != held["metadata"][key]:
                 raise errors.conflict(target.kind.qualified, target.name)
         if request.dry_run:
             return ApiResponse(200, held)
@@ -230,10 +235,10 @@ class ObjectApi:
 
     def _delete_all(self, request: Request, target: RequestTarget) -> ApiResponse:
         found = self.listing(request, target)
-        for one in found["items"]:
+        for item in found["items"]:
             if not request.dry_run:
                 deletion.delete_object(
-                    self.state, target.kind.plural, one, options=request.options()
+                    self.state, target.kind.plural, item, options=request.options()
                 )
         return ApiResponse(200, found)
 
@@ -260,10 +265,10 @@ class ObjectApi:
         if request.method == "GET":
             return ApiResponse(200, scale)
         body = request.document()
-        asked = body if request.method == "PUT" else merging.json_merge(scale, body)
-        after = held | {"spec": held["spec"] | {"replicas": int(asked["spec"]["replicas"])}}
-        whole = RequestTarget(target.kind, target.namespace, target.name)
-        kept = self._write(request, whole, held, after).body
+        requested = body if request.method == "PUT" else merging.json_merge(scale, body)
+        after = held | {"spec": held["spec"] | {"replicas": int(requested["spec"]["replicas"])}}
+        parent = RequestTarget(target.kind, target.namespace, target.name)
+        kept = self._write(request, parent, held, after).body
         return ApiResponse(200, _scale_of(kept) if isinstance(kept, dict) else scale)
 
 
@@ -294,6 +299,6 @@ def access_review(request: Request) -> ApiResponse:
 
     What is asked does not matter, so a protobuf body, as kubectl sends one, is not read.
     """
-    asked = {} if "protobuf" in request.content_type else request.document()
+    requested = {} if "protobuf" in request.content_type else request.document()
     named = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-    return ApiResponse(201, asked | named | {"status": {"allowed": request.user.admin}})
+    return ApiResponse(201, requested | named | {"status": {"allowed": request.user.admin}})

@@ -99,27 +99,29 @@ class ControllerContext:
         return self.clock.now() >= self._ends[key]
 
 
-def conditions(before: KubeObject, now: str, **wanted: tuple[bool, str, str]) -> list[KubeObject]:
+def conditions(before: KubeObject, now: str, **desired: tuple[bool, str, str]) -> list[KubeObject]:
     """Return status conditions by type: (true?, reason, message); the time moves on a change."""
-    old = {one["type"]: one for one in before.get("status", {}).get("conditions", [])}
+    old = {
+        condition["type"]: condition for condition in before.get("status", {}).get("conditions", [])
+    }
     found = []
-    for kind, (true, reason, message) in wanted.items():
-        one: KubeObject = {"type": kind, "status": "True" if true else "False"}
+    for kind, (true, reason, message) in desired.items():
+        condition: KubeObject = {"type": kind, "status": "True" if true else "False"}
         if reason:
-            one["reason"] = reason
+            condition["reason"] = reason
         if message:
-            one["message"] = message
+            condition["message"] = message
         earlier = old.get(kind, {})
-        same = earlier.get("status") == one["status"]
-        one["lastTransitionTime"] = earlier["lastTransitionTime"] if same else now
-        found.append(one)
+        same = earlier.get("status") == condition["status"]
+        condition["lastTransitionTime"] = earlier["lastTransitionTime"] if same else now
+        found.append(condition)
     return found
 
 
 def is_ready(obj: KubeObject) -> bool:
     """Say whether a pod or node has the condition Ready."""
     found = obj.get("status", {}).get("conditions", [])
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in found)
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in found)
 
 
 def is_being_deleted(obj: KubeObject) -> bool:

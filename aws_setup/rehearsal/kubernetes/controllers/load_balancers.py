@@ -18,13 +18,13 @@ CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
 def reconcile_load_balancers(context: ControllerContext) -> None:
     """Move load balancers on."""
     for service in context.state.all("services"):
-        wanted = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(service)
-        held = CLEANUP in service["metadata"].get("finalizers", [])
-        if wanted and not held:
+        desired = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(service)
+        has_finalizer = CLEANUP in service["metadata"].get("finalizers", [])
+        if desired and not has_finalizer:
             _start_creation(context, service)
-        elif wanted:
+        elif desired:
             _create(context, service)
-        elif held:
+        elif has_finalizer:
             _delete(context, service)
 
 
@@ -37,20 +37,23 @@ def _start_creation(context: ControllerContext, service: KubeObject) -> None:
 
 
 def _create(context: ControllerContext, service: KubeObject) -> None:
-    there = service["status"].get("loadBalancer", {}).get("ingress")
-    wish = template_hash([service["metadata"].get("annotations"), service["spec"]["ports"]])
-    if there and context.applied_load_balancers.get(service["metadata"]["uid"]) == wish:
+    current_ingress = service["status"].get("loadBalancer", {}).get("ingress")
+    desired_hash = template_hash([service["metadata"].get("annotations"), service["spec"]["ports"]])
+    if (
+        current_ingress
+        and context.applied_load_balancers.get(service["metadata"]["uid"]) == desired_hash
+    ):
         return
     if fault := context.faults.balancer(service["metadata"]["name"]):
         _failed(context, service, fault)
-    elif there or context.due(service, "load balancer created"):
+    elif current_ingress or context.due(service, "load balancer created"):
         try:
             hostname = context.cloud_provider.ensure_load_balancer(service)
         except CloudProviderError as error:
             _failed(context, service, f"Error syncing load balancer: {error}")
             context.retry()
             return
-        context.applied_load_balancers[service["metadata"]["uid"]] = wish
+        context.applied_load_balancers[service["metadata"]["uid"]] = desired_hash
         ingress = [{"hostname": hostname}]
         context.state.set_status("services", service, {"loadBalancer": {"ingress": ingress}})
         message = "Ensured load balancer"

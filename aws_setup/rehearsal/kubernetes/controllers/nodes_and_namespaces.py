@@ -36,13 +36,13 @@ def node(
 
 def reconcile_nodes(context: ControllerContext) -> None:
     """Set the condition Ready of every node."""
-    for one in context.state.all("nodes"):
-        fault = context.faults.node(one["metadata"]["name"])
-        ready = context.due(one, "node ready") and not fault
+    for item in context.state.all("nodes"):
+        fault = context.faults.node(item["metadata"]["name"])
+        ready = context.due(item, "node ready") and not fault
         reason = "KubeletReady" if ready else "KubeletNotReady"
         message = "kubelet is posting ready status" if ready else fault or "starting"
-        found = conditions(one, context.state.now(), Ready=(ready, reason, message))
-        context.state.set_status("nodes", one, {"conditions": found})
+        found = conditions(item, context.state.now(), Ready=(ready, reason, message))
+        context.state.set_status("nodes", item, {"conditions": found})
 
 
 def reconcile_namespaces(context: ControllerContext) -> None:

@@ -44,9 +44,9 @@ def create_pod(
 def active_pods(context: ControllerContext, owner: KubeObject) -> list[KubeObject]:
     """Return an owner's pods that are neither ended nor on their way out."""
     return [
-        one
-        for one in context.state.owned(owner["metadata"]["uid"], "pods")
-        if not is_being_deleted(one) and one["status"].get("phase") not in {"Succeeded", "Failed"}
+        pod
+        for pod in context.state.owned(owner["metadata"]["uid"], "pods")
+        if not is_being_deleted(pod) and pod["status"].get("phase") not in {"Succeeded", "Failed"}
     ]
 
 
@@ -57,4 +57,4 @@ def delete_pod(context: ControllerContext, pod: KubeObject) -> None:
 
 def count_ready(pods: list[KubeObject]) -> int:
     """Return how many pods are ready."""
-    return sum(is_ready(one) for one in pods)
+    return sum(is_ready(pod) for pod in pods)

@@ -55,9 +55,9 @@ def _schedule(context: ControllerContext, pod: KubeObject) -> None:
         )
         context.state.put("pods", placed)
         meta = pod["metadata"]
-        where = f"{meta['namespace']}/{meta['name']}"
+        full_name = f"{meta['namespace']}/{meta['name']}"
         context.state.event(
-            pod, reason="Scheduled", message=f"Successfully assigned {where} to {node}"
+            pod, reason="Scheduled", message=f"Successfully assigned {full_name} to {node}"
         )
 
 
@@ -70,11 +70,13 @@ def _unschedulable(context: ControllerContext, pod: KubeObject, reason: str) -> 
 
 def _missing_claim(context: ControllerContext, pod: KubeObject) -> str:
     """Return what is wrong with a pod's claims that no node can mend."""
-    there = {one["metadata"]["name"]: one for one in scheduling.existing_claims(context, pod)}
+    claims = {
+        claim["metadata"]["name"]: claim for claim in scheduling.existing_claims(context, pod)
+    }
     for name in scheduling.claim_names(pod):
-        if name not in there:
+        if name not in claims:
             return f'persistentvolumeclaim "{name}" not found'
-        held = there[name]
+        held = claims[name]
         if held["status"].get("phase") != "Bound" and not _waits_for_consumer(context, held):
             return "pod has unbound immediate PersistentVolumeClaims"
     return ""
@@ -132,8 +134,8 @@ def _blocker(context: ControllerContext, pod: KubeObject) -> str:
         if not part or wait.part != part:
             continue
         others = context.state.all("pods", pod["metadata"]["namespace"])
-        found = [one for one in others if part_of(one) == (release, wait.on)]
-        if not any(is_ready(one) for one in found):
+        found = [item for item in others if part_of(item) == (release, wait.on)]
+        if not any(is_ready(item) for item in found):
             return wait.on
     return ""
 
@@ -143,8 +145,8 @@ def _missing_secret(context: ControllerContext, pod: KubeObject) -> PodCrashes |
     release, part = part_of(pod)
     for need in context.secret_dependencies:
         name = f"{release}-{need.secret}"
-        there = context.state.get("secrets", name, pod["metadata"]["namespace"])
-        if part and need.part == part and there is None:
+        secret = context.state.get("secrets", name, pod["metadata"]["namespace"])
+        if part and need.part == part and secret is None:
             return PodCrashes(pod=pod["metadata"]["name"], log=need.log)
     return None
 
@@ -192,8 +194,8 @@ def _started(
 
 def _ended(context: ControllerContext, pod: KubeObject, phase: str, code: int) -> None:
     reason = "Completed" if code == 0 else "Error"
-    over = {"exitCode": code, "reason": reason, "finishedAt": context.state.now()}
-    _set(context, pod, phase, {"terminated": over}, ready=False)
+    terminated = {"exitCode": code, "reason": reason, "finishedAt": context.state.now()}
+    _set(context, pod, phase, {"terminated": terminated}, ready=False)
 
 
 def _set(
@@ -201,23 +203,23 @@ def _set(
 ) -> None:
     spec, now = pod["spec"], context.state.now()
     crashing = container.get("waiting", {}).get("reason") == "CrashLoopBackOff"
-    over: KubeObject = {
+    terminated: KubeObject = {
         "exitCode": 1,
         "reason": "Error",
         "finishedAt": pod["status"].get("startTime", now),
     }
     statuses = [
         {
-            "name": one["name"],
-            "image": one["image"],
+            "name": item["name"],
+            "image": item["image"],
             "imageID": "",
             "ready": ready,
             "started": ready,
             "restartCount": 3 if crashing else 0,
             "state": container,
-            "lastState": {"terminated": over} if crashing else {},
+            "lastState": {"terminated": terminated} if crashing else {},
         }
-        for one in spec["containers"]
+        for item in spec["containers"]
     ]
     reason = "" if ready else "ContainersNotReady"
     found = conditions(

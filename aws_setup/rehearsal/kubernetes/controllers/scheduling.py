@@ -35,7 +35,7 @@ def find_node(context: ControllerContext, pod: KubeObject) -> tuple[str, str]:
         else:
             good.append(node)
     if good:
-        best = max(good, key=lambda one: (_score(pod, one), -_count_similar_pods(context, one)))
+        best = max(good, key=lambda item: (_score(pod, item), -_count_similar_pods(context, item)))
         return str(best["metadata"]["name"]), ""
     listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     return "", f"0/{len(nodes)} nodes are available: {listed}."
@@ -51,7 +51,7 @@ def _rejection_reason(context: ControllerContext, pod: KubeObject, node: KubeObj
     selector = spec.get("nodeSelector") or {}
     terms = (_affinity(spec, "nodeAffinity").get(REQUIRED) or {}).get("nodeSelectorTerms")
     if any(labels.get(key) != value for key, value in selector.items()) or (
-        terms and not any(_term(one, labels) for one in terms)
+        terms and not any(_term(item, labels) for item in terms)
     ):
         return "node(s) didn't match Pod's node affinity/selector"
     for term in _affinity(spec, "podAntiAffinity").get(REQUIRED, []):
@@ -68,17 +68,17 @@ def _affinity(spec: KubeObject, kind: str) -> KubeObject:
 
 
 def _term(term: KubeObject, labels: dict[str, str]) -> bool:
-    return all(expression(one, labels) for one in term.get("matchExpressions", []))
+    return all(expression(requirement, labels) for requirement in term.get("matchExpressions", []))
 
 
 def _tolerates(spec: KubeObject, node: KubeObject) -> bool:
     taints = [
-        one
-        for one in node["spec"].get("taints", [])
-        if one.get("effect") in {"NoSchedule", "NoExecute"}
+        item
+        for item in node["spec"].get("taints", [])
+        if item.get("effect") in {"NoSchedule", "NoExecute"}
     ]
-    given = spec.get("tolerations") or []
-    return all(any(_tolerated(taint, one) for one in given) for taint in taints)
+    tolerations = spec.get("tolerations") or []
+    return all(any(_tolerated(taint, item) for item in tolerations) for taint in taints)
 
 
 def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
@@ -86,8 +86,8 @@ def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
         return False
     if toleration.get("operator") == "Exists":
         return toleration.get("key") in {None, "", taint["key"]}
-    wanted = (toleration.get("key"), toleration.get("value", ""))
-    return wanted == (taint["key"], taint.get("value", ""))
+    desired = (toleration.get("key"), toleration.get("value", ""))
+    return desired == (taint["key"], taint.get("value", ""))
 
 
 def _violates_anti_affinity(
@@ -95,12 +95,12 @@ def _violates_anti_affinity(
 ) -> bool:
     """Say whether a pod like the term's is on a node of the same topology."""
     key = term.get("topologyKey", HOST)
-    here = node["metadata"]["labels"].get(key)
+    topology_value = node["metadata"]["labels"].get(key)
     for other in context.state.all("pods", pod["metadata"]["namespace"]):
         if other["metadata"]["uid"] == pod["metadata"]["uid"] or is_being_deleted(other):
             continue
         at = context.state.get("nodes", other["spec"].get("nodeName", ""))
-        same = at is not None and at["metadata"]["labels"].get(key) == here
+        same = at is not None and at["metadata"]["labels"].get(key) == topology_value
         if same and matches(term.get("labelSelector", {}), other["metadata"].get("labels", {})):
             return True
     return False
@@ -118,8 +118,8 @@ def _matches_volume_zones(context: ControllerContext, pod: KubeObject, zone: str
 def claim_names(pod: KubeObject) -> list[str]:
     """Return the names of the claims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or []
-    found = [one.get("persistentVolumeClaim") for one in volumes]
-    return [str(one["claimName"]) for one in found if one]
+    found = [volume.get("persistentVolumeClaim") for volume in volumes]
+    return [str(item["claimName"]) for item in found if item]
 
 
 def existing_claims(context: ControllerContext, pod: KubeObject) -> list[KubeObject]:
@@ -128,15 +128,19 @@ def existing_claims(context: ControllerContext, pod: KubeObject) -> list[KubeObj
         context.state.get("persistentvolumeclaims", name, pod["metadata"]["namespace"])
         for name in claim_names(pod)
     ]
-    return [one for one in found if one is not None]
+    return [item for item in found if item is not None]
 
 
 def _score(pod: KubeObject, node: KubeObject) -> int:
-    wishes = _affinity(pod["spec"], "nodeAffinity").get(PREFERRED) or []
+    preferences = _affinity(pod["spec"], "nodeAffinity").get(PREFERRED) or []
     labels = node["metadata"]["labels"]
-    return sum(one["weight"] for one in wishes if _term(one["preference"], labels))
+    return sum(
+        preference["weight"]
+        for preference in preferences
+        if _term(preference["preference"], labels)
+    )
 
 
 def _count_similar_pods(context: ControllerContext, node: KubeObject) -> int:
     name = node["metadata"]["name"]
-    return sum(one["spec"].get("nodeName") == name for one in context.state.all("pods"))
+    return sum(pod["spec"].get("nodeName") == name for pod in context.state.all("pods"))

@@ -49,7 +49,7 @@ def reconcile_claims(context: ControllerContext) -> None:
 def _release_unused(context: ControllerContext, claim: KubeObject) -> None:
     meta = claim["metadata"]
     users = context.state.all("pods", meta["namespace"])
-    if not any(meta["name"] in scheduling.claim_names(one) for one in users):
+    if not any(meta["name"] in scheduling.claim_names(user) for user in users):
         deletion.remove_finalizer(
             context.state, "persistentvolumeclaims", claim, deletion.CLAIM_IN_USE
         )
@@ -86,9 +86,9 @@ def _report_unbound(context: ControllerContext, claim: KubeObject, name: str) ->
 
 
 def _default(context: ControllerContext) -> str:
-    for one in context.state.all("storageclasses"):
-        if (one["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
-            return str(one["metadata"]["name"])
+    for storageclass in context.state.all("storageclasses"):
+        if (storageclass["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
+            return str(storageclass["metadata"]["name"])
     return ""
 
 
@@ -168,11 +168,11 @@ def _bound(context: ControllerContext, claim: KubeObject, volume: KubeObject) ->
 
 def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
     """Delete or release a volume whose claim is gone."""
-    wanted = volume["spec"].get("claimRef")
-    if not wanted or volume["status"].get("phase") != "Bound":
+    desired = volume["spec"].get("claimRef")
+    if not desired or volume["status"].get("phase") != "Bound":
         return
-    claim = context.state.get("persistentvolumeclaims", wanted["name"], wanted["namespace"])
-    if claim is not None and claim["metadata"]["uid"] == wanted.get("uid"):
+    claim = context.state.get("persistentvolumeclaims", desired["name"], desired["namespace"])
+    if claim is not None and claim["metadata"]["uid"] == desired.get("uid"):
         return
     if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
         context.state.set_status("persistentvolumes", volume, {"phase": "Released"})

@@ -22,50 +22,57 @@ REVISION = "deployment.kubernetes.io/revision"
 
 def reconcile_deployments(context: ControllerContext) -> None:
     """Move Deployments and ReplicaSets on."""
-    for one in context.state.all("deployments"):
-        if not is_being_deleted(one):
-            _deployment(context, one)
-    for one in context.state.all("replicasets"):
-        if not is_being_deleted(one):
-            _replica_set(context, one)
+    for deployment in context.state.all("deployments"):
+        if not is_being_deleted(deployment):
+            _deployment(context, deployment)
+    for replica_set in context.state.all("replicasets"):
+        if not is_being_deleted(replica_set):
+            _replica_set(context, replica_set)
 
 
-def _deployment(context: ControllerContext, one: KubeObject) -> None:
-    wanted = one["spec"].get("replicas", 1)
-    own = template_hash(one["spec"]["template"])
-    sets = context.state.owned(one["metadata"]["uid"], "replicasets")
+def _deployment(context: ControllerContext, deployment: KubeObject) -> None:
+    desired = deployment["spec"].get("replicas", 1)
+    revision_hash = template_hash(deployment["spec"]["template"])
+    sets = context.state.owned(deployment["metadata"]["uid"], "replicasets")
     new = next(
-        (held for held in sets if held["metadata"]["labels"][DEPLOYMENT_HASH_LABEL] == own), None
+        (
+            held
+            for held in sets
+            if held["metadata"]["labels"][DEPLOYMENT_HASH_LABEL] == revision_hash
+        ),
+        None,
     )
     old = [held for held in sets if held is not new]
-    recreate = (one["spec"].get("strategy") or {}).get("type") == "Recreate"
+    recreate = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"
     if recreate and any(pod_set.active_pods(context, held) for held in old):
         _scale(context, old, 0)
         return
     if new is None:
-        new = _new_set(context, one, own, revision=len(sets) + 1)
-    _scale(context, [new], wanted)
-    if new.get("status", {}).get("readyReplicas", 0) >= wanted:
+        new = _new_set(context, deployment, revision_hash, revision=len(sets) + 1)
+    _scale(context, [new], desired)
+    if new.get("status", {}).get("readyReplicas", 0) >= desired:
         _scale(context, old, 0)
-    _update_deployment_status(context, one, new, old, wanted)
+    _update_deployment_status(context, deployment, new, old, desired)
 
 
-def _new_set(context: ControllerContext, one: KubeObject, own: str, *, revision: int) -> KubeObject:
-    template = copy.deepcopy(one["spec"]["template"])
+def _new_set(
+    context: ControllerContext, deployment: KubeObject, revision_hash: str, *, revision: int
+) -> KubeObject:
+    template = copy.deepcopy(deployment["spec"]["template"])
     labels = template.setdefault("metadata", {}).setdefault("labels", {})
-    labels[DEPLOYMENT_HASH_LABEL] = own
-    selector = copy.deepcopy(one["spec"]["selector"])
-    selector.setdefault("matchLabels", {})[DEPLOYMENT_HASH_LABEL] = own
-    meta = one["metadata"]
+    labels[DEPLOYMENT_HASH_LABEL] = revision_hash
+    selector = copy.deepcopy(deployment["spec"]["selector"])
+    selector.setdefault("matchLabels", {})[DEPLOYMENT_HASH_LABEL] = revision_hash
+    meta = deployment["metadata"]
     return context.state.put(
         "replicasets",
         {
             "metadata": {
-                "name": f"{meta['name']}-{own}",
+                "name": f"{meta['name']}-{revision_hash}",
                 "namespace": meta["namespace"],
                 "labels": dict(labels),
                 "annotations": {REVISION: str(revision)},
-                "ownerReferences": [owner_reference(one)],
+                "ownerReferences": [owner_reference(deployment)],
             },
             "spec": {"replicas": 0, "selector": selector, "template": template},
             "status": {"replicas": 0},
@@ -73,54 +80,63 @@ def _new_set(context: ControllerContext, one: KubeObject, own: str, *, revision:
     )
 
 
-def _scale(context: ControllerContext, sets: list[KubeObject], wanted: int) -> None:
-    for one in sets:
-        if one["spec"]["replicas"] != wanted:
-            context.state.put("replicasets", one | {"spec": one["spec"] | {"replicas": wanted}})
+def _scale(context: ControllerContext, sets: list[KubeObject], desired: int) -> None:
+    for replica_set in sets:
+        if replica_set["spec"]["replicas"] != desired:
+            context.state.put(
+                "replicasets", replica_set | {"spec": replica_set["spec"] | {"replicas": desired}}
+            )
 
 
 def _update_deployment_status(
-    context: ControllerContext, one: KubeObject, new: KubeObject, old: list[KubeObject], wanted: int
+    context: ControllerContext,
+    deployment: KubeObject,
+    new: KubeObject,
+    old: list[KubeObject],
+    desired: int,
 ) -> None:
     fresh = pod_set.active_pods(context, new)
     pods = fresh + [pod for held in old for pod in pod_set.active_pods(context, held)]
-    ready, meta = pod_set.count_ready(pods), one["metadata"]
-    enough = ready >= wanted
-    done = pod_set.count_ready(fresh) >= wanted and len(pods) == len(fresh)
+    ready, meta = pod_set.count_ready(pods), deployment["metadata"]
+    enough = ready >= desired
+    done = pod_set.count_ready(fresh) >= desired and len(pods) == len(fresh)
     found = conditions(
-        one,
+        deployment,
         context.state.now(),
         Available=(enough, "MinimumReplicas" + ("Available" if enough else "Unavailable"), ""),
         Progressing=(True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated", ""),
     )
     context.state.set_status(
         "deployments",
-        one,
+        deployment,
         {
             "observedGeneration": meta["generation"],
             "replicas": len(pods),
             "updatedReplicas": len(fresh),
             "readyReplicas": ready or None,
             "availableReplicas": ready or None,
-            "unavailableReplicas": max(0, wanted - ready) or None,
+            "unavailableReplicas": max(0, desired - ready) or None,
             "conditions": found,
         },
     )
 
 
-def _replica_set(context: ControllerContext, one: KubeObject) -> None:
-    pods, wanted = pod_set.active_pods(context, one), one["spec"].get("replicas", 1)
-    for _ in range(wanted - len(pods)):
-        pod_set.create_pod(context, one)
-    for pod in pods[wanted:]:
+def _replica_set(context: ControllerContext, replica_set: KubeObject) -> None:
+    pods, desired = (
+        pod_set.active_pods(context, replica_set),
+        replica_set["spec"].get("replicas", 1),
+    )
+    for _ in range(desired - len(pods)):
+        pod_set.create_pod(context, replica_set)
+    for pod in pods[desired:]:
         pod_set.delete_pod(context, pod)
-    pods = pod_set.active_pods(context, one)
+    pods = pod_set.active_pods(context, replica_set)
     ready = pod_set.count_ready(pods)
     context.state.set_status(
         "replicasets",
-        one,
+        replica_set,
         {
-            "observedGeneration": one["metadata"]["generation"],
+            "observedGeneration": replica_set["metadata"]["generation"],
             "replicas": len(pods),
             "fullyLabeledReplicas": len(pods),
             "readyReplicas": ready,
@@ -134,60 +150,62 @@ STATEFULSET_HASH_LABEL = "controller-revision-hash"
 
 def reconcile_statefulsets(context: ControllerContext) -> None:
     """Move StatefulSets on."""
-    for one in context.state.all("statefulsets"):
-        if not is_being_deleted(one):
-            _numbered(context, one)
-            _update_statefulset_status(context, one)
+    for statefulset in context.state.all("statefulsets"):
+        if not is_being_deleted(statefulset):
+            _numbered(context, statefulset)
+            _update_statefulset_status(context, statefulset)
 
 
-def _numbered(context: ControllerContext, one: KubeObject) -> None:
-    wanted, meta = one["spec"].get("replicas", 1), one["metadata"]
-    own = _revision(one)
-    ordered = one["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
-    for pod in pod_set.active_pods(context, one):
+def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
+    desired, meta = statefulset["spec"].get("replicas", 1), statefulset["metadata"]
+    revision_hash = _revision(statefulset)
+    ordered = statefulset["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
+    for pod in pod_set.active_pods(context, statefulset):
         number = int(pod["metadata"]["name"].rpartition("-")[2])
-        if number >= wanted:
+        if number >= desired:
             pod_set.delete_pod(context, pod)
-    for number in range(wanted):
+    for number in range(desired):
         name = f"{meta['name']}-{number}"
-        there = context.state.get("pods", name, meta["namespace"])
-        pod = there or _new_statefulset_pod(context, one, name, number, own)
-        if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) != own and not is_being_deleted(
-            pod
-        ):
+        current = context.state.get("pods", name, meta["namespace"])
+        pod = current or _new_statefulset_pod(context, statefulset, name, number, revision_hash)
+        if pod["metadata"]["labels"].get(
+            STATEFULSET_HASH_LABEL
+        ) != revision_hash and not is_being_deleted(pod):
             pod_set.delete_pod(context, pod)
             return
         if ordered and not is_ready(pod):
             return
 
 
-def _revision(one: KubeObject) -> str:
-    return f"{one['metadata']['name']}-{template_hash(one['spec']['template'])}"
+def _revision(statefulset: KubeObject) -> str:
+    return f"{statefulset['metadata']['name']}-{template_hash(statefulset['spec']['template'])}"
 
 
 def _new_statefulset_pod(
-    context: ControllerContext, one: KubeObject, name: str, number: int, own: str
+    context: ControllerContext, statefulset: KubeObject, name: str, number: int, revision_hash: str
 ) -> KubeObject:
-    volumes = list(one["spec"]["template"]["spec"].get("volumes") or [])
-    for template in one["spec"].get("volumeClaimTemplates") or []:
+    volumes = list(statefulset["spec"]["template"]["spec"].get("volumes") or [])
+    for template in statefulset["spec"].get("volumeClaimTemplates") or []:
         title = template["metadata"]["name"]
         claim = f"{title}-{name}"
         volumes.append({"name": title, "persistentVolumeClaim": {"claimName": claim}})
-        _claim(context, one, template, claim)
+        _claim(context, statefulset, template, claim)
     labels = {
         "statefulset.kubernetes.io/pod-name": name,
         "apps.kubernetes.io/pod-index": str(number),
-        STATEFULSET_HASH_LABEL: own,
+        STATEFULSET_HASH_LABEL: revision_hash,
     }
     return pod_set.create_pod(
-        context, one, name=name, labels=labels, volumes=volumes, hostname=name
+        context, statefulset, name=name, labels=labels, volumes=volumes, hostname=name
     )
 
 
-def _claim(context: ControllerContext, one: KubeObject, template: KubeObject, name: str) -> None:
-    namespace = one["metadata"]["namespace"]
+def _claim(
+    context: ControllerContext, statefulset: KubeObject, template: KubeObject, name: str
+) -> None:
+    namespace = statefulset["metadata"]["namespace"]
     if context.state.get("persistentvolumeclaims", name, namespace) is None:
-        labels = one["spec"]["selector"].get("matchLabels", {})
+        labels = statefulset["spec"]["selector"].get("matchLabels", {})
         context.state.put(
             "persistentvolumeclaims",
             {
@@ -203,24 +221,28 @@ def _claim(context: ControllerContext, one: KubeObject, template: KubeObject, na
         )
 
 
-def _update_statefulset_status(context: ControllerContext, one: KubeObject) -> None:
-    pods, own = pod_set.active_pods(context, one), _revision(one)
-    fresh = [pod for pod in pods if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) == own]
+def _update_statefulset_status(context: ControllerContext, statefulset: KubeObject) -> None:
+    pods, revision_hash = pod_set.active_pods(context, statefulset), _revision(statefulset)
+    fresh = [
+        pod
+        for pod in pods
+        if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) == revision_hash
+    ]
     ready = pod_set.count_ready(pods)
-    done = pod_set.count_ready(fresh) >= one["spec"].get("replicas", 1)
-    current = own if done else one["status"].get("currentRevision", own)
+    done = pod_set.count_ready(fresh) >= statefulset["spec"].get("replicas", 1)
+    current = revision_hash if done else statefulset["status"].get("currentRevision", revision_hash)
     context.state.set_status(
         "statefulsets",
-        one,
+        statefulset,
         {
-            "observedGeneration": one["metadata"]["generation"],
+            "observedGeneration": statefulset["metadata"]["generation"],
             "replicas": len(pods),
             "readyReplicas": ready,
             "availableReplicas": ready,
             "currentReplicas": len(fresh),
             "updatedReplicas": len(fresh),
             "currentRevision": current,
-            "updateRevision": own,
+            "updateRevision": revision_hash,
         },
     )
 
@@ -230,40 +252,47 @@ DAEMONSET_HASH_LABEL = "controller-revision-hash"
 
 def reconcile_daemonsets(context: ControllerContext) -> None:
     """Move DaemonSets on."""
-    for one in context.state.all("daemonsets"):
-        if not is_being_deleted(one):
-            _daemon(context, one)
+    for daemonset in context.state.all("daemonsets"):
+        if not is_being_deleted(daemonset):
+            _daemon(context, daemonset)
 
 
-def _daemon(context: ControllerContext, one: KubeObject) -> None:
-    selector = one["spec"]["template"]["spec"].get("nodeSelector") or {}
-    wanted = {
+def _daemon(context: ControllerContext, daemonset: KubeObject) -> None:
+    selector = daemonset["spec"]["template"]["spec"].get("nodeSelector") or {}
+    desired = {
         node["metadata"]["name"]
         for node in context.state.all("nodes")
         if is_ready(node) and selector.items() <= node["metadata"]["labels"].items()
     }
-    own = template_hash(one["spec"]["template"])
-    for pod in pod_set.active_pods(context, one):
+    revision_hash = template_hash(daemonset["spec"]["template"])
+    for pod in pod_set.active_pods(context, daemonset):
         at = pod["spec"].get("nodeName")
-        if at not in wanted or pod["metadata"]["labels"].get(DAEMONSET_HASH_LABEL) != own:
+        if (
+            at not in desired
+            or pod["metadata"]["labels"].get(DAEMONSET_HASH_LABEL) != revision_hash
+        ):
             pod_set.delete_pod(context, pod)
-    there = {pod["spec"].get("nodeName") for pod in pod_set.active_pods(context, one)}
-    for node in sorted(wanted - there):
-        pod_set.create_pod(context, one, labels={DAEMONSET_HASH_LABEL: own}, nodeName=node)
-    pods = pod_set.active_pods(context, one)
+    nodes_with_pod = {
+        pod["spec"].get("nodeName") for pod in pod_set.active_pods(context, daemonset)
+    }
+    for node in sorted(desired - nodes_with_pod):
+        pod_set.create_pod(
+            context, daemonset, labels={DAEMONSET_HASH_LABEL: revision_hash}, nodeName=node
+        )
+    pods = pod_set.active_pods(context, daemonset)
     ready = pod_set.count_ready(pods)
     context.state.set_status(
         "daemonsets",
-        one,
+        daemonset,
         {
-            "observedGeneration": one["metadata"]["generation"],
-            "desiredNumberScheduled": len(wanted),
+            "observedGeneration": daemonset["metadata"]["generation"],
+            "desiredNumberScheduled": len(desired),
             "currentNumberScheduled": len(pods),
             "updatedNumberScheduled": len(pods),
             "numberReady": ready,
             "numberAvailable": ready,
             "numberMisscheduled": 0,
-            "numberUnavailable": len(wanted) - ready or None,
+            "numberUnavailable": len(desired) - ready or None,
         },
     )
 
