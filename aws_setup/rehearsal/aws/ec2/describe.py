@@ -148,7 +148,7 @@ def values_at_path(item: Any, path: str) -> list[str]:
 
 
 def _step(parent: Any, name: str) -> list[Any]:
-    value = parent.get(name) if isinstance(value_, dict) else None
+    value = parent.get(name) if isinstance(parent, dict) else None
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]

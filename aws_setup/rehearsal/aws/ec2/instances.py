@@ -201,20 +201,20 @@ def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     if requested_ids and call.params.get("MaxResults"):
         message = "The parameter instancesSet cannot be used with the parameter maxResults"
         raise AwsError("InvalidParameterCombination", message)
-    kept = []
+    found = []
     for reservation in ec2.reservations.values():
-        if not requested_ids or any(
-            instance.id in requested_ids for instance in reservation.instances
-        ):
-            item = describe.describe_reservation(ec2, reservation)
-            named = [
-                i
-                for i in item["Instances"]
-                if not requested_ids or i["InstanceId"] in requested_ids
-            ]
-            item["Instances"] = apply_filters(named, filters, FILTERS)
-            kept.append(item)
-    return paginate(call, [item for item in kept if item["Instances"]], "Reservations")
+        ids = {instance.id for instance in reservation.instances}
+        if requested_ids and not ids & requested_ids:
+            continue
+        described = describe.describe_reservation(ec2, reservation)
+        chosen = [
+            instance
+            for instance in described["Instances"]
+            if not requested_ids or instance["InstanceId"] in requested_ids
+        ]
+        described["Instances"] = apply_filters(chosen, filters, FILTERS)
+        found.append(described)
+    return paginate(call, [item for item in found if item["Instances"]], "Reservations")
 
 
 def _terminate(cloud: CloudApi, call: Call) -> dict[str, Any]:

@@ -93,7 +93,8 @@ def _check_subnet_zone(cloud: CloudApi, call: Call) -> None:
     if (zone_name and zone_name not in names) or (zone_id and zone_id not in ids):
         message = (
             f"Value ({zone_name or zone_id}) for parameter availabilityZone is invalid. Subnets "
-            f"can currently only be created in the following availability zones: {', '.join(names)}."
+            "can currently only be created in the following availability zones: "
+            f"{', '.join(names)}."
         )
         raise AwsError("InvalidParameterValue", message)
 
