@@ -1,4 +1,4 @@
-"""`python -m aws_setup.rehearsal`: the whole story; with `serve`, the rehearsal cloud alone."""
+"""`python -m aws_setup.rehearsal`: the demo; with `serve`, only the emulated cloud."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 
 
 def run() -> int:
-    """Run the command; say in one line what to install when a package is missing."""
+    """Run the command; a missing package is one line that names what to install."""
     try:
         from aws_setup.rehearsal.cli import main
     except ModuleNotFoundError as error:
         if str(error.name).startswith("aws_setup"):
             raise
         sys.stderr.write(
-            f"error: the package {error.name} is missing: "
+            f"error: the package {error.name} is not installed; run: "
             f"{sys.executable} -m pip install -r requirements-dev.txt\n"
         )
         return 2
@@ -22,7 +22,7 @@ def run() -> int:
         return 130
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal or file that has no λ and no lines gets ? for them.
+            # An encoding without λ and box characters gets ? for them.
             stream.reconfigure(errors="replace")
     return main()
 

@@ -1,4 +1,4 @@
-"""The command line of the rehearsal: the whole story, or with `serve` the cloud alone."""
+"""The command line of the rehearsal: the demo, or with `serve` only the emulated cloud."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from aws_setup.rehearsal.core.admin_api import validation_message
 from aws_setup.rehearsal.core.cleanup import Cleanup, stop_event
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import Settings
-from aws_setup.rehearsal.demo import options
-from aws_setup.rehearsal.demo.options import MIN_SPEED, InvalidInput, check_port
+from aws_setup.rehearsal.demo import scenario
 from aws_setup.rehearsal.demo.runner import run_demo
+from aws_setup.rehearsal.demo.scenario import MIN_SPEED, InvalidInput, check_port
 from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
 from aws_setup.rehearsal.environment import (
     Environment,
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["serve"]:
             return serve_until_stopped(_serve_argument_parser().parse_args(words[1:]))
-        return run_demo(options.check_options(_demo_argument_parser().parse_args(words)))
+        return run_demo(scenario.check_options(_demo_argument_parser().parse_args(words)))
     except InvalidInput as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -47,21 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demo_argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Rehearse the whole deployment on this computer: the three scripts do all "
-        "their work against an emulated AWS, from nothing to nothing, and nothing costs anything.",
-        epilog=f"{PROGRAM} serve: the emulated AWS alone, to try the scripts yourself "
-        "(serve --help). Exit codes: 0 all went as it should; 1 something did not; "
-        "2 it could not begin; 130 stopped.",
+        description="Rehearse the complete deployment on this computer: the three scripts create, "
+        "configure and delete everything in an emulated AWS, without any cost.",
+        epilog=f"{PROGRAM} serve: only the emulated AWS, to run the scripts yourself "
+        "(serve --help). Exit codes: 0 success; 1 a step failed or resources remain; "
+        "2 invalid input; 130 stopped.",
     )
-    options.add_demo_arguments(parser)
+    scenario.add_demo_arguments(parser)
     return parser
 
 
 def _serve_argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} serve",
-        description="Run the emulated AWS, with machines, Kubernetes and OpenWhisk, until Ctrl-C; "
-        "it prints what to set in another terminal.",
+        description="Run the emulated AWS, with machines, Kubernetes and OpenWhisk, until Ctrl-C. "
+        "It prints the variables to set in another terminal.",
     )
     add_serve_arguments(parser)
     return parser
@@ -70,26 +70,31 @@ def _serve_argument_parser() -> argparse.ArgumentParser:
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `serve` to a command line."""
     add = parser.add_argument
-    add("--port", type=int, default=0, help="port on loopback (default: a free one)")
+    add("--port", type=int, default=0, help="port on loopback (default: any free port)")
     add(
         "--state-dir",
         type=Path,
         metavar="DIR",
-        help="directory whose settings.json and faults.json are read at the start, "
-        "and to which calls.json and snapshot.json are written at the end",
+        help="directory: settings.json and faults.json are read at the start, "
+        "calls.json and snapshot.json are written at the end",
     )
     add(
         "--speed",
         type=float,
         metavar="X",
-        help="how many times faster than real (default 1); 0: instantly",
+        help="how many times faster than real time (default 1); 0: no delays",
     )
-    add("--chaos", type=int, metavar="SEED", help="let faults of every kind happen, by this number")
+    add(
+        "--chaos",
+        type=int,
+        metavar="SEED",
+        help="inject random faults of every kind, drawn from this seed",
+    )
     add(
         "--machines",
         type=Path,
         metavar="DIR",
-        help="keep the machines' disks in this directory (default: a temporary one)",
+        help="directory of the machines' disks (default: a temporary directory)",
     )
     add(
         "--imitate-machines",
@@ -103,14 +108,12 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
     """Serve; returns 0 after Ctrl-C.
 
     Raises:
-        BadInput: the options or the files in the state directory cannot be.
+        InvalidInput: an option or a file in the state directory is invalid.
     """
     settings = _settings(options)
     faults = _read_json(options.state_dir, "faults.json", [])
     if 0 < settings.speed < MIN_SPEED:
-        raise InvalidInput(
-            f"--speed {settings.speed:g} is too slow: it is 0, or at least {MIN_SPEED}"
-        )
+        raise InvalidInput(f"--speed {settings.speed:g}: must be 0, or at least {MIN_SPEED}")
     check_port(options.port)
     with stop_event() as stop, Cleanup() as cleanup:
         disks = options.machines or cleanup.folder / "machines"
@@ -120,7 +123,7 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
             ) as running:
                 _add_faults(running.cloud, faults)
                 workspace = Workspace(cleanup.folder, find_helm())
-                workspace.pack(running)
+                workspace.prepare(running)
                 _print(connection_instructions(running, workspace))
                 while not stop.wait(0.5):
                     pass
@@ -129,22 +132,26 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
             raise InvalidInput(f"port {options.port}: {error.strerror or error}") from error
         except SetupError as error:
             raise InvalidInput(f"--machines: {error}") from error
-    _print("the rehearsal cloud has stopped", to=sys.stderr)
+    _print("the emulated AWS has stopped", to=sys.stderr)
     return 0
 
 
 def connection_instructions(running: Environment, workspace: Workspace) -> str:
-    """Return what to set in another terminal, and what to try there."""
+    """Return the variables to set in another terminal, and commands to try there."""
     pairs = script_environment(running.cloud.url, running.cloud.settings.speed)
     pairs["KUBECONFIG"] = str(workspace.folder / "kubeconfig")
     ssh = f"ssh -F {running.machines.ssh_config.resolve()} -i {workspace.folder / 'key.pem'}"
     lines = [
-        f"The rehearsal cloud listens on {running.cloud.url} (Ctrl-C stops it).",
-        *([f"Machines are imitated: {reason_for_inprocess_vms()}."] if running.imitated else []),
+        f"The emulated AWS listens on {running.cloud.url} (Ctrl-C stops it).",
+        *(
+            [f"The machines are imitated: {reason_for_inprocess_vms()}."]
+            if running.imitated
+            else []
+        ),
         "",
         shell_commands(pairs, path=str(workspace.helm.parent)),
         "",
-        "# then, where the scripts are, with a configuration that has a key pair and all of this:",
+        "# then, in the folder of the scripts, with a configuration for this rehearsal:",
         f"python create_aws_infrastructure.py -y {workspace.config}",
         f"python configure_eks_cluster.py -y {workspace.config}",
         f"python whisk_helper.py -y {workspace.config} -n 20 --create "
@@ -158,7 +165,7 @@ def connection_instructions(running: Environment, workspace: Workspace) -> str:
 def _settings(options: argparse.Namespace) -> Settings:
     values = _read_json(options.state_dir, "settings.json", {})
     if not isinstance(values, dict):
-        raise InvalidInput(f"{options.state_dir / 'settings.json'}: it is not an object")
+        raise InvalidInput(f"{options.state_dir / 'settings.json'}: must be a JSON object")
     values.setdefault("lag", True)
     if options.speed is not None:
         values["speed"] = options.speed

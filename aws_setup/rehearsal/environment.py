@@ -1,4 +1,4 @@
-"""All of a rehearsal, in one process on loopback: AWS, machines, Kubernetes, OpenWhisk."""
+"""A complete rehearsal in one process on loopback: AWS, machines, Kubernetes, OpenWhisk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aws_setup.software.sql.scripts import ORDER
 
 @dataclass(frozen=True)
 class Environment:
-    """A running rehearsal, and what a configuration must say to use all of it."""
+    """A running rehearsal, and the configuration keys that use all of it."""
 
     cloud: RehearsalCloud
     hooks: EksApiServers
@@ -39,11 +39,11 @@ class Environment:
 
     @property
     def imitated(self) -> bool:
-        """Whether the machines are imitations, which have ZooKeeper and no other software."""
+        """Whether the machines are imitated; those have ZooKeeper and no other software."""
         return isinstance(self.machines, InProcessVmPool)
 
     def config(self) -> dict[str, object]:
-        """Return the keys of config_aws.yaml that lead to this rehearsal."""
+        """Return the keys of config_aws.yaml for this rehearsal."""
         keys: dict[str, object] = {
             "ssh_config_path": str(self.machines.ssh_config.resolve()),
             "openwhisk_api_port": self.openwhisk.port,
@@ -65,13 +65,13 @@ MARIADB_PROGRAMS = ("mariadb-install-db", "mariadbd")
 
 
 def lacks_mariadb() -> bool:
-    """Say whether the NDB manager's mysqld has no real database behind it here."""
+    """Return whether MariaDB, the real database of the emulated mysqld, is not installed."""
     return any(shutil.which(name) is None for name in MARIADB_PROGRAMS)
 
 
 @contextmanager
 def vm_image_contents(folder: Path) -> Iterator[Mapping[str, tuple[ImageInstaller, ...]]]:
-    """Yield what the AMIs hold: the NDB manager's a real database, which is made meanwhile."""
+    """Yield each AMI's installers; the NDB manager's database is created in the background."""
     if lacks_mariadb():
         yield AMI_INSTALLERS
         return
@@ -85,7 +85,7 @@ def vm_image_contents(folder: Path) -> Iterator[Mapping[str, tuple[ImageInstalle
 
 
 def reason_for_inprocess_vms() -> str:
-    """Return '' when real machines can run on this computer, else what they would need."""
+    """Return '' when real machines can run on this computer, else what is missing."""
     if reason := missing_requirement():
         return reason
     if not Path(ZOOKEEPER_JARS).exists() or shutil.which("java") is None:
@@ -100,9 +100,9 @@ def run_environment(
     """Run a rehearsal until the block ends.
 
     Args:
-        folder: where the machines' disks are kept.
-        settings: the cloud's.
-        port: the cloud's port; 0 is any free one.
+        folder: the folder of the machines' disks.
+        settings: the cloud's settings.
+        port: the cloud's port; 0 is any free port.
         imitate: imitate the machines also where real ones can run.
 
     Raises:
@@ -124,7 +124,7 @@ def run_environment(
 
 
 def script_environment(url: str, speed: float) -> dict[str, str]:
-    """Return the environment in which the scripts talk to the rehearsal cloud."""
+    """Return the environment variables that point the scripts to the emulated cloud."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000",
@@ -139,7 +139,7 @@ def script_environment(url: str, speed: float) -> dict[str, str]:
 
 
 def shell_commands(pairs: dict[str, str], *, path: str = "") -> str:
-    """Return the lines which set variables and put a folder before PATH, for each kind of shell."""
+    """Return the lines that set variables and prepend a folder to PATH, for each shell."""
     posix = [f"export {name}={value}" for name, value in pairs.items()]
     fish = [f"set -gx {name} {value}" for name, value in pairs.items()]
     power = [f'$env:{name} = "{value}"' for name, value in pairs.items()]
@@ -171,7 +171,7 @@ END$$
 
 
 def write_scripts(folder: Path, *, user: str = "") -> Path:
-    """Write every script; with `user` a create_user.sql too; returns the folder."""
+    """Write every SQL script, with `user` also create_user.sql; returns the folder."""
     folder.mkdir()
     for index, name in enumerate(ORDER):
         (folder / name).write_text(f"CREATE TABLE t{index} (id INT PRIMARY KEY) ENGINE=NDB;\n")

@@ -1,4 +1,4 @@
-"""Runs the rehearsal as a user does, in a session of its own, and looks for what it leaves."""
+"""Runs the rehearsal as a user does, in a new session, and finds its remaining processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "aws_setup.rehearsal"]
 
 @dataclass
 class Run:
-    """A rehearsal under way; `tmp` is its folder for temporary files."""
+    """A running rehearsal; `tmp` is its folder for temporary files."""
 
     process: subprocess.Popen[str]
     tmp: Path
@@ -43,29 +43,29 @@ class Run:
 
     @property
     def text(self) -> str:
-        """Everything that was read."""
+        """All output so far."""
         return "\n".join(self.lines)
 
     @property
     def url(self) -> str:
-        """The cloud's address, once it was printed."""
+        """The cloud's URL, after it was printed."""
         found = re.search(r"http://127\.0\.0\.1:\d+", self.text)
         assert found, self.text
         return found[0]
 
     def press_ctrl_c(self) -> None:
-        """Do what a terminal does: everything in the foreground gets the signal."""
+        """Send SIGINT to the foreground process group, like a terminal."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def alive(self) -> list[str]:
-        """Return the processes that are left of it, machines included."""
-        return [told for told in map(_described, _processes()) if self._is_mine(told)]
+        """Return its remaining processes, machines included."""
+        return [text for text in map(_described, _processes()) if self._is_owned(text)]
 
-    def _is_mine(self, told: str) -> bool:
-        return told.startswith(f"{self.process.pid} ") or str(self.tmp) in told
+    def _is_owned(self, text: str) -> bool:
+        return text.startswith(f"{self.process.pid} ") or str(self.tmp) in text
 
     def gone(self, *, within: float = 30) -> bool:
-        """Say whether every process and the temporary folder are gone in time."""
+        """Return whether all processes and the folder are gone within some seconds."""
         deadline = time.monotonic() + within
         while self.alive() or any(self.tmp.iterdir()):
             if time.monotonic() > deadline:
@@ -79,20 +79,20 @@ def _processes() -> list[Path]:
 
 
 def _described(path: Path) -> str:
-    """Return session, command line and environment of a process that is no zombie; '' of others."""
+    """Return session, command line and environment of a process; '' for a zombie."""
     try:
         stat = (path / "stat").read_text().rpartition(")")[2].split()
         if stat[0] == "Z":
             return ""
-        told = (path / "cmdline").read_bytes() + b" " + (path / "environ").read_bytes()
+        text = (path / "cmdline").read_bytes() + b" " + (path / "environ").read_bytes()
     except OSError:
         return ""
-    return f"{stat[3]} {path.name} {told.replace(bytes(1), b' ').decode(errors='replace')}"
+    return f"{stat[3]} {path.name} {text.replace(bytes(1), b' ').decode(errors='replace')}"
 
 
 @contextmanager
 def started(tmp: Path, *words: str, **environment: str) -> Iterator[Run]:
-    """Start a rehearsal in a session of its own; kill what is left of it at the end."""
+    """Start a rehearsal in a new session; kill its remaining processes at the end."""
     tmp.mkdir(exist_ok=True)
     with subprocess.Popen(
         [*COMMAND, *words],

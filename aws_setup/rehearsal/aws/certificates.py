@@ -1,4 +1,4 @@
-"""Server certificates of IAM: checked on upload, kept until no load balancer uses them.
+"""Server certificates of IAM and imported certificates of ACM.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_UploadServerCertificate.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteServerCertificate.html
@@ -27,7 +27,7 @@ class ServerCertificates(dict[str, dict[str, Any]]):
 
 
 class PrivateKeys(dict[str, str]):
-    """Private keys of the certificates by ARN: load balancers get them, no call shows them."""
+    """Private keys of the certificates by ARN: only load balancers read them, no call does."""
 
 
 def _missing(name: str) -> AwsError:
@@ -49,7 +49,7 @@ def _parse_certificate(body: str) -> x509.Certificate:
 
 
 def _check_key(certificate: x509.Certificate, text: str) -> None:
-    """Refuse a private key that cannot be read or that belongs to another certificate."""
+    """Reject a private key that is unreadable or does not match the certificate."""
     try:
         key = serialization.load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -68,7 +68,7 @@ def _check_dates(cloud: CloudApi, certificate: x509.Certificate) -> None:
 
 
 def upload_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer UploadServerCertificate: the name is free, certificate and key read and match."""
+    """Answer UploadServerCertificate; checks the name, the certificate and its key."""
     params = call.params
     name = params["ServerCertificateName"]
     certificates = cloud.store_of(ServerCertificates)
@@ -128,7 +128,7 @@ def list_server_certificates(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def _load_balancer_using(cloud: CloudApi, arn: str) -> str:
-    """Return the load balancer of any region that uses a certificate; empty for none."""
+    """Return the load balancer, in any region, that uses a certificate; empty for none."""
     for backend in backends_by_region("elb").values():
         for balancer in backend.load_balancers.values():
             if any(listener.ssl_certificate_id == arn for listener in balancer.listeners):
@@ -137,7 +137,7 @@ def _load_balancer_using(cloud: CloudApi, arn: str) -> str:
 
 
 def delete_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DeleteServerCertificate: refused while a load balancer uses it."""
+    """Answer DeleteServerCertificate: rejected while a load balancer uses it."""
     found = _find_certificate(cloud, call)["ServerCertificateMetadata"]
     if balancer := _load_balancer_using(cloud, found["Arn"]):
         raise AwsError(
@@ -173,7 +173,7 @@ def list_server_certificate_tags(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_resources(cloud: CloudApi) -> list[Resource]:
-    """List the server certificates; they cost nothing."""
+    """List the server certificates; they are not billed."""
     return [
         Resource(
             "iam",
@@ -202,7 +202,7 @@ class ImportedCertificates(dict[str, dict[str, Any]]):
 
 
 def import_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ImportCertificate: a certificate in PEM, kept in the region of the call."""
+    """Answer ImportCertificate: a certificate in PEM, stored in the region of the call."""
     try:
         leaf = x509.load_pem_x509_certificate(call.params["Certificate"])
     except ValueError as error:
@@ -221,7 +221,7 @@ def import_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def describe_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeCertificate: ACM of one region knows none of another."""
+    """Answer DescribeCertificate, for certificates of the call's region only."""
     arn = call.params["CertificateArn"]
     found = cloud.store_of(ImportedCertificates).get(arn)
     if found is None or arn.split(":")[3] != call.region:

@@ -1,4 +1,4 @@
-"""Classic load balancers: their network interfaces block what they stand in, as on AWS.
+"""Classic load balancers, with network interfaces that block deletions as on AWS.
 
 https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_CreateLoadBalancer.html
 https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-internet-facing-load-balancers.html
@@ -15,7 +15,7 @@ from aws_setup.rehearsal.core.moto import backends_by_region
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 DNS_SUFFIX = "rehearsal.invalid"
-"""Domain that never resolves (RFC 2606), so that nobody talks to a stranger's load balancer."""
+"""Domain that never resolves (RFC 2606): no client reaches a foreign load balancer."""
 
 
 class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
@@ -23,11 +23,11 @@ class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
 
 
 def _create(cloud: CloudApi, call: Call) -> None:
-    """CreateLoadBalancer: quota, subnets or zones, groups and certificates are checked."""
+    """CreateLoadBalancer: checks quota, subnets or zones, groups and certificates."""
     params, balancers = call.params, cloud.backend("elb", call.region).load_balancers
     name = params["LoadBalancerName"]
     if name in balancers:
-        raise AwsError("DuplicateLoadBalancerName", f"The load balancer {name} exists already")
+        raise AwsError("DuplicateLoadBalancerName", f"The load balancer {name} already exists")
     if len(balancers) >= cloud.settings.quotas.classic_load_balancers:
         raise AwsError("TooManyLoadBalancers", "The quota of load balancers has been reached")
     if bool(params.get("Subnets")) == bool(params.get("AvailabilityZones")):
@@ -77,7 +77,7 @@ def _listeners(cloud: CloudApi, call: Call) -> None:
 
 
 def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """Give a load balancer its name on the internet and an interface in each subnet."""
+    """Set a load balancer's DNS name and create an interface in each subnet."""
     name = call.params["LoadBalancerName"]
     balancer = cloud.backend("elb", call.region).load_balancers[name]
     number = zlib.crc32(f"{call.region}/{name}".encode())
@@ -105,7 +105,7 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """Remove the interfaces of a deleted load balancer; that takes AWS a while."""
+    """Remove the interfaces of a deleted load balancer, after a delay as on AWS."""
     ids = cloud.store_of(LoadBalancerInterfaces).pop(
         (call.region, call.params["LoadBalancerName"]), []
     )
@@ -119,7 +119,7 @@ def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
-    """List the load balancers; every one of them bills."""
+    """List the load balancers, which are billed."""
     for region, backend in backends_by_region("elb").items():
         for balancer in backend.load_balancers.values():
             yield Resource(

@@ -1,4 +1,4 @@
-"""IAM roles as other services see them: some seconds late, as IAM is eventually consistent.
+"""IAM: visibility of roles with a delay, OIDC providers, policy simulation; STS identity.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 """
@@ -13,18 +13,18 @@ from aws_setup.rehearsal.core.permissions import is_denied
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 INTERNAL_CLIENT = "rehearsal"
-"""Client of the calls that one service does for another, which need no permission."""
+"""Client of the calls that one service makes for another; they need no permission."""
 
 
 class PropagationDelay:
-    """Which roles and attachments other services do not see yet, by the second they will."""
+    """The roles and attachments that are hidden from other services, and until when."""
 
     def __init__(self) -> None:
-        """Start with everything seen."""
+        """Start with everything visible."""
         self.until: dict[tuple[str, str], float] = {}
 
     def hides(self, role_id: str, what: str, now: float) -> bool:
-        """Say whether a role (`what` is empty) or a thing on it is still unseen."""
+        """Return whether a role (`what` is empty) or its policy `what` is still hidden."""
         return now < self.until.get((role_id, what), 0.0)
 
 
@@ -42,7 +42,7 @@ def _delay_visibility(cloud: CloudApi, role_id: str, what: str) -> None:
 
 
 def visible_role(cloud: CloudApi, name: str) -> Any:
-    """Return moto's role of a name as another service sees it; None while it does not."""
+    """Return moto's role of a name; None while it is hidden from other services."""
     role = _find_role(cloud, name)
     if role is None or cloud.store_of(PropagationDelay).hides(role.id, "", cloud.clock.now()):
         return None
@@ -50,7 +50,7 @@ def visible_role(cloud: CloudApi, name: str) -> Any:
 
 
 def visible_policies(cloud: CloudApi, role: Any) -> set[str]:
-    """Return the ARNs of the managed policies that another service sees on a role."""
+    """Return the ARNs of a role's managed policies that other services see."""
     delay, now = cloud.store_of(PropagationDelay), cloud.clock.now()
     return {arn for arn in role.managed_policies if not delay.hides(role.id, arn, now)}
 
@@ -73,7 +73,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def trusts(role: Any, service: str) -> bool:
-    """Say whether a service may assume a role by the role's trust policy."""
+    """Return whether a service may assume a role by the role's trust policy."""
     return any(
         isinstance(statement.get("Principal"), dict)
         and service in _listed(statement["Principal"].get("Service"))
@@ -82,7 +82,7 @@ def trusts(role: Any, service: str) -> bool:
 
 
 def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) -> bool:
-    """Say whether a role can be assumed with a token of an OIDC provider that has these claims."""
+    """Return whether a role trusts a token of an OIDC provider with these claims."""
     for statement in _statements(role, "sts:AssumeRoleWithWebIdentity"):
         conditions = statement.get("Condition", {})
         requested = dict(conditions.get("StringEquals", {}))
@@ -94,7 +94,7 @@ def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) 
 
 
 def check_pass_role(cloud: CloudApi, call: Call, arn: str) -> None:
-    """Refuse a role that the caller may not hand to a service (iam:PassRole).
+    """Reject a role that the caller may not pass to a service (iam:PassRole).
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
@@ -124,7 +124,7 @@ def _in_profile(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _check_pass_instance_profile(cloud: CloudApi, call: Call) -> None:
-    """RunInstances: the caller may pass the profile's role, and EC2 sees the profile by now."""
+    """RunInstances: the caller may pass the profile's role, and EC2 sees the profile."""
     requested = call.params.get("IamInstanceProfile") or {}
     if requested and call.client != INTERNAL_CLIENT:
         check_pass_role(cloud, call, str(requested.get("Arn") or requested.get("Name")))
@@ -138,7 +138,7 @@ def _check_pass_instance_profile(cloud: CloudApi, call: Call) -> None:
 
 
 def list_resources(cloud: CloudApi) -> list[Resource]:
-    """List roles, instance profiles, OIDC providers and own policies; none of them bills."""
+    """List roles, instance profiles, OIDC providers and customer policies; none is billed."""
     backend = cloud.backend("iam")
     roles = [
         Resource("iam", "role", role.name, "", tags=_resource_tags(role.tags))
@@ -180,7 +180,7 @@ def _client_ids_of(cloud: CloudApi, call: Call) -> list[str]:
 
 
 def add_client_id(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer AddClientIDToOpenIDConnectProvider; an id that is there already is no error."""
+    """Answer AddClientIDToOpenIDConnectProvider; an existing id is no error."""
     ids = _client_ids_of(cloud, call)
     if call.params["ClientID"] not in ids:
         ids.append(call.params["ClientID"])
@@ -188,7 +188,7 @@ def add_client_id(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def remove_client_id(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer RemoveClientIDFromOpenIDConnectProvider; an id that is not there is no error."""
+    """Answer RemoveClientIDFromOpenIDConnectProvider; an unknown id is no error."""
     ids = _client_ids_of(cloud, call)
     if call.params["ClientID"] in ids:
         ids.remove(call.params["ClientID"])
@@ -202,11 +202,11 @@ OIDC_PROVIDER_ANSWERS = {
 
 
 PAGE = 100
-"""Results of a page unless MaxItems asks for fewer."""
+"""Results on a page without MaxItems."""
 
 
 def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer SimulatePrincipalPolicy: allowed, or implicitDeny for what the deny list names.
+    """Answer SimulatePrincipalPolicy: allowed, or implicitDeny for the deny list.
 
     The source must be a user or a role of the account: IAM does not simulate assumed-role
     sessions or the root user.
@@ -243,7 +243,7 @@ SIMULATE_ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}
 
 
 def unique_id(cloud: CloudApi, arn: str) -> str | None:
-    """Return the unique id of a user or role; None when IAM has no such principal."""
+    """Return the unique id of a user or role; None for an unknown principal."""
     if arn == cloud.settings.principal:
         return arn
     backend = cloud.backend("iam")

@@ -1,4 +1,4 @@
-"""The Price List API: prices of what λFS's set-up uses, in us-east-1.
+"""The Price List API: the prices of λFS's resources, in us-east-1.
 
 https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-changes.html
@@ -17,7 +17,7 @@ SERVED_IN = ("us-east-1", "eu-central-1", "ap-south-1")
 """Regions in which the Price List API has an endpoint."""
 
 PAGE = 100
-"""Products of a page at most."""
+"""Maximum number of products on a page."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Product:
     usd: str
 
     def listed(self, number: int) -> str:
-        """Return the product as a JSON string, as an item of PriceList is."""
+        """Return the product as a JSON string, like an item of PriceList."""
         sku = f"REHEARSAL{number:07d}"
         term, rate = f"{sku}.JRTCKXETXF", f"{sku}.JRTCKXETXF.6YS6EN2CT7"
         price = {
@@ -70,7 +70,7 @@ class Product:
         return location | dict(self.attributes)
 
     def matches(self, field: str, value: str) -> bool:
-        """Say whether a TERM_MATCH filter accepts the product; names ignore case."""
+        """Return whether a TERM_MATCH filter accepts the product; names ignore case."""
         attributes = {key.lower(): item for key, item in self._shown().items()}
         attributes |= {"productfamily": self.family, "servicecode": self.service}
         return attributes.get(field.lower()) == value
@@ -181,17 +181,17 @@ PRODUCTS = (
         "0.0250000000",
     ),
 )
-"""Every product that this cloud has a price for."""
+"""Every product with a price."""
 
 
 def _check_region(call: Call) -> None:
     if call.region not in SERVED_IN:
-        message = f"The Price List API has no endpoint in {call.region}: ask in {SERVED_IN}"
+        message = f"The Price List API has no endpoint in {call.region}: use one of {SERVED_IN}"
         raise AwsError("NotFoundException", message)
 
 
 def get_products(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer GetProducts: all filters must match; no product is an empty list, not an error."""
+    """Answer GetProducts: all filters must match; without a match the list is empty."""
     _check_region(call)
     params = call.params
     known = [item for item in PRODUCTS if item.service == params["ServiceCode"]]

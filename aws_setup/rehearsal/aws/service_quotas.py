@@ -1,4 +1,4 @@
-"""Service Quotas: shows the values that the other services enforce.
+"""Service Quotas: returns the quotas that the other services enforce.
 
 https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 """
@@ -13,14 +13,14 @@ from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota: where it stands in Service Quotas and in this cloud's settings."""
+    """One quota: its code in Service Quotas and its name in the cloud's settings."""
 
     service: str
     code: str
     name: str
     setting: str
     default: int
-    """AWS's default; an account that still has it has no applied value of its own."""
+    """AWS's default; an account with the default has no applied value."""
 
 
 QUOTAS = (
@@ -47,7 +47,7 @@ QUOTAS = (
         20,
     ),
 )
-"""Every quota that this cloud knows."""
+"""Every emulated quota."""
 
 
 def _find_quota(call: Call) -> list[Quota]:
@@ -90,7 +90,7 @@ def _named(call: Call) -> Quota:
 
 
 def get(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer GetServiceQuota: only values that differ from the default are there."""
+    """Answer GetServiceQuota: only quotas that differ from their default exist."""
     quota = _named(call)
     if _value(cloud, quota) == quota.default:
         raise _missing()
@@ -104,7 +104,7 @@ def get_default(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_all(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ListServiceQuotas with the values in force."""
+    """Answer ListServiceQuotas with the applied values."""
     return {"Quotas": [_shown(call, quota, _value(cloud, quota)) for quota in _find_quota(call)]}
 
 

@@ -1,1 +1,1 @@
-"""The emulator's core: dispatch, protocol, permissions, faults, clock; knows no single service."""
+"""The emulator's core: dispatch, protocol, permissions, faults, clock; without any service."""

@@ -1,4 +1,4 @@
-"""The control endpoint below /_rehearsal: call log, snapshot, faults, permissions, clock."""
+"""The admin API below /_rehearsal: call log, snapshot, faults, permissions, clock."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DENIES: TypeAdapter[list[DeniedPermission]] = TypeAdapter(list[DeniedPermission]
 
 
 def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
-    """Answer a request to the control endpoint, in JSON."""
+    """Answer a request to the admin API, in JSON."""
     path = request.target.partition("?")[0].removeprefix(PREFIX).strip("/")
     routes = ROUTES | cloud.admin_routes
     route = routes.get((request.method, path))
     if route is None:
         known = ", ".join(f"{method} {PREFIX}{name}" for method, name in routes)
-        return _json({"error": f"no such control; there are: {known}"}, status=404)
+        return _json({"error": f"no such route; the routes are: {known}"}, status=404)
     try:
         body = json.loads(request.body) if request.body else None
         with cloud.lock:
@@ -38,7 +38,7 @@ def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
 
 
 def validation_message(error: ValidationError) -> str:
-    """Return what is wrong with faults or settings, in one line."""
+    """Return the first problem of faults or settings, in one line."""
     first = error.errors()[0]
     location = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -82,7 +82,7 @@ def _settings(cloud: Cloud, _: Any) -> Any:
 
 
 def _change_settings(cloud: Cloud, body: Any) -> Any:
-    """Replace some settings: permissions, credentials, quotas, …; the clock's speed stays."""
+    """Replace some settings: permissions, credentials, quotas, …; not the clock's speed."""
     changed = Settings.model_validate(cloud.settings.model_dump() | (body or {}))
     for name in body or {}:
         setattr(cloud.settings, name, getattr(changed, name))
@@ -91,7 +91,7 @@ def _change_settings(cloud: Cloud, body: Any) -> Any:
 
 def _chaos(cloud: Cloud, _: Any) -> Any:
     if cloud.random_faults is None:
-        raise ValueError("there is no chaos: start the cloud with --chaos SEED")
+        raise ValueError("random faults are off: start the cloud with --chaos SEED")
     return cloud.random_faults.report()
 
 
@@ -114,4 +114,4 @@ ROUTES: dict[tuple[str, str], Callable[[Cloud, Any], Any]] = {
     ("GET", "clock"): _clock,
     ("POST", "clock"): _clock,
 }
-"""What the control endpoint answers, by method and path."""
+"""The handlers of the admin API, by method and path."""

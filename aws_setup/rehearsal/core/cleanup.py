@@ -1,4 +1,4 @@
-"""A temporary folder and processes that do not outlive the rehearsal, however it ends."""
+"""Removes the temporary folder and ends the processes, however the rehearsal ends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from aws_setup.rehearsal.core import reaper
 
 
 class Cleanup:
-    """Has a warden, a process of its own, clean up when this one ends or is killed."""
+    """A temporary folder, and a reaper process that cleans up when this process ends."""
 
     def __init__(self, *, keep: bool = False) -> None:
-        """Make the folder, which stays with `keep`, and start the warden."""
+        """Create the folder, which is kept with `keep`, and start the reaper."""
         self.folder = Path(tempfile.mkdtemp(prefix="lambda-fs-rehearsal-")).resolve()
         command = [sys.executable, "-I", reaper.__file__, *([] if keep else [str(self.folder)])]
         self._reaper = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
@@ -28,7 +28,7 @@ class Cleanup:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the warden go, which removes the folder."""
+        """End the reaper, which removes the folder."""
         if self._reaper.stdin:
             with contextlib.suppress(OSError):
                 self._reaper.stdin.close()
@@ -36,7 +36,7 @@ class Cleanup:
 
     @contextmanager
     def watch(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
-        """End a process should this one be killed within the block."""
+        """Have the reaper end a process if this process is killed within the block."""
         self._send(f"+{process.pid}")
         try:
             yield
@@ -51,7 +51,7 @@ class Cleanup:
 
 @contextmanager
 def stop_event() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, to be looked at between steps."""
+    """Turn Ctrl-C, SIGTERM and a closed terminal into an event that is checked between steps."""
     stop = threading.Event()
     names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, n)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}

@@ -1,4 +1,4 @@
-"""The cloud's time: runs faster than real time, and applies what becomes due."""
+"""The cloud's clock: runs faster than real time and applies scheduled transitions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 
 class CloudClock:
-    """Seconds since the cloud started, in the cloud's own time.
+    """Seconds since the cloud started, in the cloud's time.
 
-    `speed` 1 is real time, 20 is twenty times faster; at 0 every delay is nothing (and `now`
+    `speed` 1 is real time, 20 is twenty times faster; at 0 there are no delays (and `now`
     runs in real time). Used under the cloud's lock only.
     """
 
@@ -26,7 +26,7 @@ class CloudClock:
         self._at: float | None = None
 
     def now(self) -> float:
-        """Return the cloud's seconds; while a transition is applied, the moment it was due."""
+        """Return the cloud's seconds; while a transition is applied, its due time."""
         return self._at if self._at is not None else self._seconds()
 
     def today(self) -> datetime:
@@ -39,11 +39,11 @@ class CloudClock:
         heapq.heappush(self._due, (at, next(self._numbers), transition))
 
     def after_real(self, seconds: float, transition: Callable[[], object]) -> None:
-        """Apply `transition` after `seconds`, also in a cloud whose delays are nothing."""
+        """Apply `transition` after `seconds`, also in a cloud without delays."""
         heapq.heappush(self._due, (self.now() + seconds, next(self._numbers), transition))
 
     def apply_due(self) -> None:
-        """Apply in order what has become due; a transition may schedule the next one."""
+        """Apply the due transitions in order; a transition may schedule the next."""
         now = self._seconds()
         while self._due and self._due[0][0] <= now:
             self._at, _, transition = heapq.heappop(self._due)
@@ -57,15 +57,15 @@ class CloudClock:
 
 
 class ManualClock(CloudClock):
-    """A cloud clock that stands still until a test moves it."""
+    """A clock that only moves when a test advances it."""
 
     def __init__(self) -> None:
-        """Start at zero and stay there."""
+        """Start at zero."""
         super().__init__(speed=1.0)
         self._manual = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` of the cloud's time pass."""
+        """Advance the clock by `seconds`."""
         self._manual += seconds
 
     def _seconds(self) -> float:

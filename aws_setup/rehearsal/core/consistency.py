@@ -1,4 +1,4 @@
-"""Stale reads: what was just created is not seen yet, as in an eventually consistent cloud."""
+"""Stale reads: new resources are not visible yet, as in an eventually consistent cloud."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NOT_FOUND_BY_ID_PREFIX = {
     "eni": "InvalidNetworkInterfaceID.NotFound",
     "ami": "InvalidAMIID.NotFound",
 }
-"""EC2's not-found code by the beginning of the id (EC2 API reference, error codes)."""
+"""EC2's not-found code by the prefix of the id (EC2 API reference, error codes)."""
 
 _ID = re.compile(r"^([a-z]+)-[0-9a-f]{8,17}$")
 
 
 def id_prefix(value: str) -> str:
-    """Return the beginning of an EC2 id ("vpc" of "vpc-0a1b…"), or an empty string."""
+    """Return the prefix of an EC2 id ("vpc" of "vpc-0a1b…"), or an empty string."""
     found = _ID.match(value)
     return found.group(1) if found and found.group(1) in NOT_FOUND_BY_ID_PREFIX else ""
 
@@ -48,30 +48,30 @@ def ec2_ids_in(value: object) -> Iterator[str]:
 
 
 class ConsistencyDelays:
-    """The ids and names that are not seen yet, and until when."""
+    """The ids and names that are not visible yet, and until when."""
 
     def __init__(self) -> None:
-        """Start with nothing unseen."""
+        """Start with everything visible."""
         self._until: dict[str, float] = {}
         self._names = NamedResourceDelays()
 
     def hide(self, request: Call, answer: dict[str, Any], *, until: float) -> None:
-        """Hide the new names, and what an answer names and its request does not: the new ids."""
+        """Hide the new names and ids: those of an answer that its request does not have."""
         self._names.hide(request, answer, until=until)
         for new in set(ec2_ids_in(answer)) - set(ec2_ids_in(request.params)):
             self._until[new] = until
 
     def hidden(self, now: float) -> set[str]:
-        """Return the ids that are not seen now."""
+        """Return the ids that are not visible now."""
         self._until = {key: until for key, until in self._until.items() if until > now}
         return set(self._until)
 
     def any_hidden(self, now: float) -> bool:
-        """Say whether something is not seen now."""
+        """Return whether anything is not visible now."""
         return bool(self.hidden(now) or self._names.hidden(now))
 
     def check(self, call: Call, now: float) -> None:
-        """Raise the not-found error of the first unseen name or id that a call has."""
+        """Raise the not-found error of the first hidden name or id in a call."""
         self._names.check(call, now)
         hidden = self.hidden(now) if self._until and call.service == "ec2" else set()
         for named in ec2_ids_in(call.params) if hidden else ():
@@ -81,7 +81,7 @@ class ConsistencyDelays:
                 )
 
     def strip(self, call: Call, answer: dict[str, Any], now: float) -> None:
-        """Take what is not seen out of the lists of an answer."""
+        """Remove hidden resources from the lists of an answer."""
         self._names.strip(call, answer, now)
         hidden = self.hidden(now)
         if not hidden:
@@ -92,7 +92,7 @@ class ConsistencyDelays:
 
 
 def _is_one_of(item: object, hidden: set[str]) -> bool:
-    """Say whether an item of a list is, by its own id, one of the hidden."""
+    """Return whether the id of a list item is hidden."""
     if not isinstance(item, dict):
         return False
     if "ReservationId" in item:
@@ -103,7 +103,7 @@ def _is_one_of(item: object, hidden: set[str]) -> bool:
 
 
 def _id_prefix_of_item(item: dict[str, Any]) -> str:
-    """Return the id prefix of what an item is: the members that only it carries say it."""
+    """Return the id prefix of an item, by the key that only its kind has."""
     key_by_prefix = {
         "vpc": "DhcpOptionsId",
         "subnet": "AvailableIpAddressCount",
@@ -127,13 +127,13 @@ class NamedResource:
     service: str
     create: str
     parameters: tuple[str, ...]
-    """The parameters that name it, its own name last."""
+    """The parameters that name it; the last is its name, the others its parents'."""
     listed: str
-    """The member of a list's answer in which it stands."""
+    """The key of the list in a list call's answer."""
     member: str = ""
-    """The member of a listed item that is its name; empty: the item is the name."""
+    """The key of the name in a listed item; empty: the item is the name."""
     answered: tuple[str, ...] = ()
-    """Where the create's answer has the name; empty: the request has it."""
+    """The path of the name in the create call's answer; empty: the request has it."""
 
 
 NAMED_RESOURCES = (
@@ -173,35 +173,35 @@ NAMED_RESOURCES = (
         "AutoScalingGroupName",
     ),
 )
-"""What can be unseen by its name."""
+"""The kinds that can be hidden by name."""
 
 NOT_FOUND_BY_SERVICE = {"eks": "ResourceNotFoundException", "iam": "NoSuchEntity"}
-"""Not-found code by service (EKS and IAM API references); Auto Scaling only lists less."""
+"""Not-found code by service (EKS and IAM API references); Auto Scaling lists fewer groups."""
 
 Key = tuple[NamedResource, tuple[str, ...]]
 
 
 class NamedResourceDelays:
-    """The names that are not seen yet, and until when."""
+    """The names that are not visible yet, and until when."""
 
     def __init__(self) -> None:
-        """Start with nothing unseen."""
+        """Start with everything visible."""
         self._until: dict[Key, float] = {}
 
     def hide(self, call: Call, answer: dict[str, Any], *, until: float) -> None:
-        """Hide what a call created, if it has a name."""
+        """Hide the resource that a call created, if it has a name."""
         for kind in NAMED_RESOURCES:
             if call.key == (kind.service, kind.create):
                 found = _answered(kind, answer) if kind.answered else _named(kind, call)
                 self._until[kind, found] = until
 
     def hidden(self, now: float) -> set[Key]:
-        """Return what is not seen now."""
+        """Return the names that are not visible now."""
         self._until = {key: until for key, until in self._until.items() if until > now}
         return set(self._until)
 
     def check(self, call: Call, now: float) -> None:
-        """Raise the not-found error when a call names what is not seen; its create may."""
+        """Raise the not-found error when a call names a hidden resource, except its create call."""
         code = NOT_FOUND_BY_SERVICE.get(call.service, "")
         for kind, name in self.hidden(now) if code else ():
             other = kind.service == call.service and kind.create != call.action
@@ -209,7 +209,7 @@ class NamedResourceDelays:
                 raise AwsError(code, f"{name[-1]} cannot be found.", status=404)
 
     def strip(self, call: Call, answer: dict[str, Any], now: float) -> None:
-        """Take what is not seen out of a list."""
+        """Remove hidden resources from a list."""
         for kind, name in self.hidden(now):
             items = answer.get(kind.listed) if kind.service == call.service else None
             if isinstance(items, list) and _named(kind, call)[:-1] == name[:-1]:
@@ -219,7 +219,7 @@ class NamedResourceDelays:
 
 
 def _named(kind: NamedResource, call: Call) -> tuple[str, ...]:
-    """Return the names in a request; EKS calls a cluster "name" where it is the subject."""
+    """Return the names in a request; in calls about a cluster, EKS calls it "name"."""
     params = call.params
     if call.service == "eks" and "name" in params:
         params = params | {"clusterName": params["name"]}

@@ -1,4 +1,4 @@
-"""The cloud: takes one call at a time through the rules and moto, and keeps the books."""
+"""The cloud: passes one call at a time through the rules and moto, and logs it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cloud:
     def __init__(
         self, settings: Settings | None = None, *, clock: CloudClock | None = None
     ) -> None:
-        """Start an empty cloud; moto's state is one per process, so the former cloud ends."""
+        """Start an empty cloud; it replaces an earlier one, as moto has one state per process."""
         self.settings = settings or Settings()
         self.clock = clock or CloudClock(self.settings.speed)
         self.latencies = LATENCIES | self.settings.latencies
@@ -53,7 +53,7 @@ class Cloud:
 
     @property
     def admin_routes(self) -> dict[tuple[str, str], Any]:
-        """Method and path below /_rehearsal -> the handler that a service module brings."""
+        """Method and path below /_rehearsal -> the handler of a service module."""
         return self._tables.admin_routes
 
     def backend(self, service: str, region: str = "us-east-1") -> Any:
@@ -75,10 +75,10 @@ class Cloud:
         self.clock.after(seconds, transition)
 
     def ask(self, call: Call, /, **params: Any) -> dict[str, Any]:
-        """Return moto's answer to a call, with some parameters replaced (None: taken out).
+        """Return moto's answer to a call, with some parameters replaced (None: removed).
 
         Raises:
-            AwsError: moto refused.
+            AwsError: moto rejected the call.
         """
         merged = call.params | params
         moto_call = replace(call, params={k: v for k, v in merged.items() if v is not None})
@@ -92,10 +92,10 @@ class Cloud:
     def call(
         self, service: str, action: str, /, *, region: str = "us-east-1", **params: Any
     ) -> Any:
-        """Do a call from inside the cloud, all rules applied, as a service does for another.
+        """Make a call from inside the cloud, all rules applied, as a service does for another.
 
         Raises:
-            AwsError: it was refused.
+            AwsError: the call was rejected.
         """
         internal_call = Call(service, action, params, region, ACCOUNT, client="rehearsal")
         with self.lock:
@@ -108,7 +108,7 @@ class Cloud:
         return result
 
     def snapshot(self) -> list[Resource]:
-        """Return everything that exists, in every service and region."""
+        """Return every resource that exists, in every service and region."""
         with self.lock:
             self.clock.apply_due()
             return [
@@ -121,7 +121,7 @@ class Cloud:
         """Answer one request.
 
         Raises:
-            ConnectionBreaks: a fault says that there is no answer.
+            ConnectionDropped: a fault replaces the answer.
         """
         request_id = str(uuid.uuid4())
         try:
@@ -149,7 +149,7 @@ class Cloud:
         except Exception as error:
             log.exception("%s.%s", call.service, call.action)
             status, code = 500, "InternalFailure"
-            fault = AwsError(code, f"the rehearsal cloud has a fault: {error!r}", status=500)
+            fault = AwsError(code, f"internal error of the rehearsal cloud: {error!r}", status=500)
             answer = protocol.encode_error(call, fault, request_id)
         finally:
             self.calls.record(call, at=at, status=status, code=code)
@@ -173,7 +173,7 @@ class Cloud:
         return answer
 
     def _execute(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:
-        """Let a rule or moto do the work; raises AwsError when either refuses."""
+        """Execute a call by a rule or by moto; raises AwsError when either rejects it."""
         afters = self._tables.after.get(call.key, ())
         if rule := self._tables.answers.get(call.key):
             result = rule(self, call)
@@ -191,7 +191,7 @@ class Cloud:
         return protocol.encode_answer(call, result, request_id)
 
     def _needs_parsed_answer(self, call: Call) -> bool:
-        """Say whether the parsed answer is needed: a stale read is in force."""
+        """Return whether the parsed answer is needed: a stale read is active."""
         if call.reads:
             return self._delays.any_hidden(self.clock.now())
         return self.faults.may_be_stale()
@@ -204,7 +204,7 @@ def _authorization(call: Call) -> str:
 
 @dataclass(frozen=True)
 class CallLogEntry:
-    """One call in the log."""
+    """One call of the log."""
 
     number: int
     at: float
@@ -213,9 +213,9 @@ class CallLogEntry:
     action: str
     reads: bool
     status: int
-    """The HTTP status; 0 when the connection was broken instead of an answer."""
+    """The HTTP status; 0 when the connection was dropped instead of an answer."""
     code: str
-    """AWS's error code, empty when it went well."""
+    """AWS's error code; empty after success."""
     client: str
     region: str
     params: dict[str, Any]
@@ -247,7 +247,7 @@ class CallLog(list[CallLogEntry]):
         )
 
     def writes(self) -> list[CallLogEntry]:
-        """Return the calls that were meant to change something."""
+        """Return the calls that are not read-only."""
         return [call for call in self if not call.reads]
 
     def named(self, action: str) -> list[CallLogEntry]:

@@ -1,4 +1,4 @@
-"""Faults, as data: which calls fail, which answers get lost, what is not seen yet."""
+"""Fault rules as data: calls that fail, answers that are lost, reads that are stale."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from aws_setup.rehearsal.core.types import AwsError, Call
 
 
 class CallMatcher(StrictModel):
-    """Which calls a fault meets: an action, and its n-th call, or a share of its calls."""
+    """The calls that a fault affects: an action, and its n-th call, or a share of its calls."""
 
     action: str = "*"
     """The action, alone or with its service, `*` and `?` allowed: "RunInstances", "ec2.Create*"."""
     calls: list[int] = Field(default_factory=list)
-    """Numbers of the calls of this action that are met, from 1; empty: by `percent`."""
+    """Numbers of the affected calls of this action, from 1; empty: by `percent`."""
     percent: float = Field(default=100, ge=0, le=100)
-    """Share of the calls that are met, drawn with the cloud's seed."""
+    """Share of the affected calls, drawn with the cloud's seed."""
     times: int = 0
-    """How often the fault happens at most; 0: no limit."""
+    """Maximum number of injections; 0: no limit."""
 
 
 class FailCalls(CallMatcher):
@@ -36,13 +36,13 @@ class FailCalls(CallMatcher):
 
 
 class LoseResponse(CallMatcher):
-    """Calls that do their work and then break the connection instead of answering."""
+    """Calls that are executed, but drop the connection instead of answering."""
 
     fault: Literal["lose-answer"]
 
 
 class StaleReads(CallMatcher):
-    """Creates whose resource is not seen by other calls for some seconds."""
+    """Create calls whose resource is not visible to other calls for some seconds."""
 
     fault: Literal["stale-read"]
     seconds: float = Field(ge=0)
@@ -57,13 +57,13 @@ class NoCapacity(StrictModel):
 
 
 class LeaveInterfaces(StrictModel):
-    """Node groups whose deletion leaves network interfaces of the CNI plug-in behind."""
+    """Node groups whose deletion leaves network interfaces of the CNI plug-in."""
 
     fault: Literal["leave-interfaces"]
 
 
 class DropConnections(StrictModel):
-    """Everything from call N on: the connection breaks, nothing is done."""
+    """All calls from call N on: the connection drops, nothing is executed."""
 
     fault: Literal["drop"]
     from_call: int = Field(ge=1)
@@ -82,10 +82,10 @@ class ConnectionDropped(Exception):
 
 
 class FaultRules:
-    """The faults in force, and what they have done so far."""
+    """The active fault rules, and how often each was injected."""
 
     def __init__(self, seed: int = 1, random_faults: RandomFaults | None = None) -> None:
-        """Start without rules; `chaos` adds faults of its own, drawn from a seed."""
+        """Start without rules; `random_faults` adds faults drawn from a seed."""
         self.rules: list[Fault] = []
         self.random_faults = random_faults
         self._seed = seed
@@ -95,11 +95,11 @@ class FaultRules:
         self._calls = 0
 
     def add(self, *rules: dict[str, Any]) -> None:
-        """Put faults in force; raises pydantic's ValidationError for an unknown one."""
+        """Activate fault rules; raises pydantic's ValidationError for an unknown rule."""
         self.rules.extend(FAULT_RULES.validate_python(list(rules)))
 
     def clear(self) -> None:
-        """Take all faults away; counts and random numbers start anew."""
+        """Remove all rules; resets the counts and the random numbers."""
         self.rules.clear()
         self._random = random.Random(self._seed)
         self._calls = 0
@@ -107,7 +107,7 @@ class FaultRules:
         self._injected.clear()
 
     def before(self, call: Call) -> None:
-        """Raise what a fault does to a call before its work is done."""
+        """Raise the error that a fault injects before a call is executed."""
         self._calls += 1
         for rule in self.rules:
             if isinstance(rule, DropConnections) and self._calls >= rule.from_call:
@@ -118,23 +118,23 @@ class FaultRules:
             raise ConnectionDropped
 
     def loses_answer(self, call: Call) -> bool:
-        """Say whether the answer of a call whose work is done gets lost; chaos may fail it."""
+        """Return whether the answer of an executed call is lost; may raise a random fault."""
         matching = [r for r in self.rules if isinstance(r, LoseResponse) and self._matches(r, call)]
         lost = self.random_faults.after(call) if self.random_faults else None
         return bool(matching) or lost is FaultKind.LOST
 
     def stale_seconds(self, call: Call) -> float:
-        """Return for how long other calls do not see what this call created."""
+        """Return for how many seconds the new resource is not visible to other calls."""
         matching = [r for r in self.rules if isinstance(r, StaleReads) and self._matches(r, call)]
         drawn = self.random_faults.stale_seconds(call) if self.random_faults else 0.0
         return max((rule.seconds for rule in matching), default=drawn)
 
     def may_be_stale(self) -> bool:
-        """Say whether something that is created now may stay unseen for a while."""
+        """Return whether a resource that is created now may be hidden for a while."""
         return bool(self.random_faults) or any(isinstance(rule, StaleReads) for rule in self.rules)
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
-        """Say whether a zone has no capacity for an instance type."""
+        """Return whether a zone has no capacity for an instance type."""
         if self.random_faults and self.random_faults.no_capacity(zone, instance_type):
             return True
         return any(
@@ -145,7 +145,7 @@ class FaultRules:
         )
 
     def leaves_interfaces(self) -> bool:
-        """Say whether deleted node groups leave network interfaces behind."""
+        """Return whether deleted node groups leave network interfaces."""
         return any(isinstance(rule, LeaveInterfaces) for rule in self.rules)
 
     def _matches(self, rule: CallMatcher, call: Call) -> bool:

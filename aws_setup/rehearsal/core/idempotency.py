@@ -1,4 +1,4 @@
-"""Client tokens: the same token and request give the same answer, another request is refused."""
+"""Client tokens: the same token and request give the same answer, another request an error."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aws_setup.rehearsal.core.protocol import HttpAnswer, operation_model
 from aws_setup.rehearsal.core.types import AwsError, Call, Key
 
 NAMES = ("ClientToken", "clientRequestToken", "clientToken")
-"""What the services call their token."""
+"""The names of the token parameter."""
 
 MISMATCH = "IdempotentParameterMismatch"
-"""Code that refuses a token which came with another request before (EC2 API, idempotency)."""
+"""Error code for a token that was used with another request (EC2 API, idempotency)."""
 
 
 @functools.cache
@@ -23,17 +23,17 @@ def token_name(service: str, action: str) -> str:
 
 
 class ClientTokens:
-    """The tokens that were used, each with its request and its answer."""
+    """The used tokens, each with its request and its answer."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start empty."""
         self._used: dict[tuple[Key, str, str], tuple[dict[str, Any], HttpAnswer]] = {}
 
     def earlier_answer(self, call: Call) -> HttpAnswer | None:
-        """Return the answer that this token got before; None when it is new or there is none.
+        """Return the earlier answer to this token; None without a token or for a new one.
 
         Raises:
-            AwsError: the token came with another request before.
+            AwsError: the token was used with another request.
         """
         key, request = self._of(call)
         if key is None or key not in self._used:
@@ -45,7 +45,7 @@ class ClientTokens:
         return answer
 
     def remember(self, call: Call, answer: HttpAnswer) -> None:
-        """Remember the answer of a call that went well, if it has a token."""
+        """Store the answer of a successful call, if it has a token."""
         key, request = self._of(call)
         if key is not None:
             self._used[key] = request, answer

@@ -1,4 +1,4 @@
-"""The listening side that every stand-in shares: loopback, a thread a connection, a clean end."""
+"""The HTTP server that every emulated service shares: loopback, one thread per connection."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TLS_TIMEOUT_SECONDS = 60
 
 
 ConnectionTls = Callable[[], ssl.SSLContext | None]
-"""Says how each new connection is secured; raises OSError to hang up."""
+"""Returns the TLS context of a new connection (None: no TLS); raises OSError to reject it."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """An HTTP or HTTPS server on loopback that takes its open connections with it when it ends.
+    """An HTTP or HTTPS server on loopback that closes its open connections when it stops.
 
-    A client keeps connections for later; each holds a thread and a file descriptor of the server,
-    which would otherwise stay as long as the process.
+    Clients keep idle connections; each holds a thread and a file descriptor of the server, which
+    would otherwise exist as long as the process.
     """
 
     daemon_threads = True
@@ -39,7 +39,7 @@ class LoopbackServer(ThreadingHTTPServer):
         *,
         tls_context: ConnectionTls = lambda: None,
     ) -> None:
-        """Bind a port (0: any free one) and start to listen.
+        """Bind a port (0: any free port) and listen.
 
         Raises:
             OSError: the port is in use.
@@ -50,12 +50,12 @@ class LoopbackServer(ThreadingHTTPServer):
         super().__init__((LOOPBACK, port), handler)
 
     def start(self) -> None:
-        """Serve in a thread of its own until `stop`."""
+        """Serve in a separate thread until `stop`."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop to listen and end every connection."""
+        """Stop listening and close every connection."""
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -65,7 +65,7 @@ class LoopbackServer(ThreadingHTTPServer):
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; the TLS handshake waits for the connection's own thread."""
+        """Accept a connection; the TLS handshake runs in the connection's thread."""
         connection, address = super().get_request()
         try:
             context = self._tls_context()
@@ -82,7 +82,7 @@ class LoopbackServer(ThreadingHTTPServer):
         return connection, address
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection to its end."""
+        """Serve one connection until it ends."""
         if isinstance(request, ssl.SSLSocket):
             request.do_handshake()
         super().finish_request(request, client_address)
@@ -94,6 +94,6 @@ class LoopbackServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that break off or do not trust the CA; show what is ours."""
+        """Ignore clients that disconnect or do not trust the CA; print every other error."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)

@@ -23,16 +23,16 @@ RESPONSES = {
     "ssm": "moto.ssm.responses:SimpleSystemManagerResponse",
     "sts": "moto.sts.responses:TokenResponse",
 }
-"""moto's class that answers each service; a service that is not here is answered by rules."""
+"""moto's class for each service; other services are answered by rules."""
 
 GLOBAL = {"iam", "sts"}
-"""Services of which moto keeps one backend for all regions."""
+"""Services with one backend of moto for all regions."""
 
 
 @functools.cache
 def _responder(service: str) -> Any:
     if service not in RESPONSES:
-        raise AwsError("InvalidAction", f"the rehearsal cloud has no {service} of this kind")
+        raise AwsError("InvalidAction", f"the rehearsal cloud does not emulate {service}")
     module, _, name = RESPONSES[service].partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -48,7 +48,7 @@ def backend(service: str, region: str) -> Any:
 
 
 def backends_by_region(service: str) -> dict[str, Any]:
-    """Return moto's backends of a service, by region, as far as they have been used."""
+    """Return moto's backends of a service by region, of the regions used so far."""
     from moto.backends import get_backend
 
     name: Any = service.replace("-", "")
@@ -56,7 +56,7 @@ def backends_by_region(service: str) -> dict[str, Any]:
 
 
 def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAnswer:
-    """Return moto's answer to a request; raises AwsError where moto has none."""
+    """Return moto's answer to a request; raises AwsError where moto does not implement it."""
     responder = _responder(call.service)
     moto_request = to_moto_request(call.service, call.region, request)
     try:
@@ -65,7 +65,7 @@ def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAns
         )
     except NotImplementedError as error:
         code = "InvalidParameterValue" if "filter" in str(error).lower() else "InvalidAction"
-        raise AwsError(code, f"not in the rehearsal cloud: {error}") from error
+        raise AwsError(code, f"not emulated: {error}") from error
     raw = body.encode() if isinstance(body, str) else bytes(body)
     response_headers = {str(key): str(value) for key, value in dict(headers).items()}
     raw = raw.replace(b">request-id<", f">{request_id}<".encode())
@@ -74,21 +74,21 @@ def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAns
 
 
 def reset() -> None:
-    """Empty every backend of moto: the cloud starts with nothing in it."""
+    """Empty every backend of moto: the cloud starts without resources."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     from moto.core.base_backend import BackendDict
     from moto.core.model_instances import reset_model_data
 
     for backends in BackendDict._instances:
-        backends.clear()  # its own reset would first build every backend anew
+        backends.clear()  # moto's reset would first build every backend again
     BackendDict._instances.clear()
     reset_model_data()
     _keep_managed_policies()
 
 
 def _keep_managed_policies() -> None:
-    """Let moto read AWS's managed policies once per process: it takes a quarter of a second."""
+    """Have moto read AWS's managed policies once per process: it takes a quarter of a second."""
     from moto.iam.models import IAMBackend
 
     if getattr(IAMBackend, "_read_once", False):

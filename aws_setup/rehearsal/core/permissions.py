@@ -1,4 +1,4 @@
-"""Who may do what: the state of the credentials and the deny list, with each service's codes."""
+"""Permissions: the state of the credentials and the deny list, with each service's codes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ IAM_PREFIX = {
     "elbv2": "elasticloadbalancing",
     "service-quotas": "servicequotas",
 }
-"""How IAM names services that botocore names otherwise."""
+"""IAM's prefix of the services that botocore names differently."""
 
 ALWAYS_ALLOWED = {("sts", "GetCallerIdentity")}
-"""AWS answers it whatever the policies say (STS API reference, GetCallerIdentity)."""
+"""Allowed regardless of policies (STS API reference, GetCallerIdentity)."""
 
 
 def iam_action(call: Call) -> str:
@@ -25,7 +25,7 @@ def iam_action(call: Call) -> str:
 
 
 def check_permission(settings: Settings, call: Call) -> None:
-    """Raise AwsError when the credentials do not count or the deny list names the action."""
+    """Raise AwsError when the credentials are invalid or the deny list has the action."""
     if settings.credentials == "expired":
         raise _expired_credentials(call)
     if settings.credentials == "unknown":
@@ -35,7 +35,7 @@ def check_permission(settings: Settings, call: Call) -> None:
 
 
 def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
-    """Say whether the deny list takes an IAM action away from the caller."""
+    """Return whether the deny list denies an IAM action to the caller."""
     return any(
         fnmatch.fnmatchcase(action.lower(), rule.action.lower())
         and any(fnmatch.fnmatchcase(w, rule.principal) for w in (settings.principal, access_key))

@@ -1,4 +1,4 @@
-"""The wire: HTTP requests to calls, dictionaries and errors to the service's own protocol."""
+"""Decodes HTTP requests to calls; encodes answers and errors in the service's protocol."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as it arrived."""
+    """An HTTP request."""
 
     method: str
     target: str
@@ -50,7 +50,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What goes back."""
+    """An HTTP response."""
 
     status: int
     body: bytes
@@ -58,7 +58,7 @@ class HttpAnswer:
 
 
 def decode(request: HttpRequest) -> Call:
-    """Return the call that a request carries; raises AwsError when it carries none."""
+    """Return the call of a request; raises AwsError when it has none."""
     scope = _SCOPE.search(request.headers.get("authorization", ""))
     if scope is None:
         raise AwsError("MissingAuthenticationToken", "Missing Authentication Token", status=403)
@@ -106,7 +106,7 @@ def _parse(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
 
 
 def to_moto_request(service: str, region: str, request: HttpRequest) -> MotoRequest:
-    """Return the request as moto takes it, addressed to AWS's own host name."""
+    """Return the request in moto's form, addressed to AWS's host name."""
     host = "elasticloadbalancing" if service in ("elb", "elbv2") else service
     return MotoRequest.from_primitives(
         request.method,
@@ -117,7 +117,7 @@ def to_moto_request(service: str, region: str, request: HttpRequest) -> MotoRequ
 
 
 def encode_request(call: Call, authorization: str) -> HttpRequest:
-    """Return a call as the HTTP request that botocore would send, but unsigned."""
+    """Return a call as the HTTP request that botocore would send, unsigned."""
     model = operation_model(call.service, call.action)
     sent = create_serializer(service_protocol(call.service)).serialize_to_request(
         call.params, model
@@ -136,7 +136,7 @@ def encode_request(call: Call, authorization: str) -> HttpRequest:
 
 
 def decode_answer(call: Call, answer: HttpAnswer) -> dict[str, Any]:
-    """Return an answer as boto3 would show it; raises AwsError when it is an error."""
+    """Return an answer as boto3 would return it; raises AwsError when it is an error."""
     parser = create_parser(service_protocol(call.service))
     shape = operation_model(call.service, call.action).output_shape
     parsed = parser.parse(
@@ -171,11 +171,11 @@ def encode_answer(call: Call, result: Mapping[str, Any], request_id: str) -> Htt
 
 
 def encode_error(call: Call, error: AwsError, request_id: str) -> HttpAnswer:
-    """Return an error in the protocol of its service, with the error shape's own members."""
+    """Return an error in the protocol of its service, with the members of its error shape."""
     for name, value in error.extra.items():
         setattr(error, name, value)
     if error.code not in COMMON_ERROR_CODES:
-        COMMON_ERROR_CODES.append(error.code)  # else moto warns of codes that no model lists
+        COMMON_ERROR_CODES.append(error.code)  # else moto warns about codes that no model lists
     answer = _serialize(call, error, request_id)
     status = error.status if error.status != 400 else answer.status
     return HttpAnswer(status=status, body=answer.body, headers=answer.headers)
@@ -211,7 +211,7 @@ def operation_model(service: str, action: str) -> Any:
 
 @functools.cache
 def service_protocol(service: str) -> str:
-    """Return the protocol in which a service speaks."""
+    """Return the protocol of a service."""
     return str(service_model(service).protocol)
 
 

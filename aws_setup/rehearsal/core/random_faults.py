@@ -1,9 +1,9 @@
-"""Chaos: faults of every kind that the cloud knows, drawn from a seed.
+"""Random faults of every kind, drawn from a seed.
 
-What a call meets is decided by the seed, the call's identity (what is asked, without the ids that
-AWS makes up) and how often that was asked before: not by when it arrives, so that threads may
-race. The same seed meets the same calls with the same faults. Each fault is bounded: of any
-`WINDOW` calls alike at most `LONGEST` in a row go wrong, so a client that tries again gets through.
+The fault of a call depends on the seed, the call's identity (its parameters without generated
+ids) and the number of identical calls before it, not on its time: threads may race, and the same
+seed injects the same faults into the same calls. Faults are bounded: of `BURST_WINDOW_CALLS`
+identical calls at most `MAX_BURST_LENGTH` in a row fail, so a client that retries succeeds.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from typing import Any
 from aws_setup.rehearsal.core.types import AwsError, Call
 
 BURST_WINDOW_CALLS = 8
-"""Calls alike, in order, that meet at most one burst of faults."""
+"""Consecutive identical calls that have at most one burst of faults."""
 
 MAX_BURST_LENGTH = 3
-"""Calls of a burst at most."""
+"""Maximum number of calls in a burst."""
 
 MAX_BURST_OFFSET = 3
-"""A burst begins within so many calls of its window."""
+"""A burst begins within this many calls of its window."""
 
 DRAW_STEPS = 3600
-"""Draws are spread over so many whole steps; all that is drawn is a multiple of 1/SPAN."""
+"""Every draw is a multiple of 1/DRAW_STEPS."""
 
 
 class FaultKind(StrEnum):
-    """What can go wrong, in the words of the summary."""
+    """The kinds of faults; the values are their names in the summary, and part of every draw."""
 
     THROTTLED = "throttled"
     FAILED = "failed with 500 or 503"
@@ -53,14 +53,14 @@ class FaultKind(StrEnum):
 
 
 FaultProbabilities = Mapping[FaultKind, float]
-"""The chance of each kind in a window of calls alike."""
+"""The probability of each kind in a window of identical calls."""
 
 READ_FAULTS: FaultProbabilities = {
     FaultKind.THROTTLED: 0.05,
     FaultKind.FAILED: 0.04,
     FaultKind.DROPPED: 0.03,
 }
-"""What calls to AWS that change nothing meet."""
+"""Faults of AWS calls that change nothing."""
 
 WRITE_FAULTS: FaultProbabilities = {
     FaultKind.THROTTLED: 0.10,
@@ -69,7 +69,7 @@ WRITE_FAULTS: FaultProbabilities = {
     FaultKind.LOST: 0.08,
     FaultKind.DROPPED: 0.04,
 }
-"""What calls to AWS that change something meet."""
+"""Faults of AWS calls that change something."""
 
 STALE_READ_FAULTS: FaultProbabilities = {FaultKind.STALE: 0.3}
 CAPACITY_FAULTS: FaultProbabilities = {FaultKind.CAPACITY: 0.35}
@@ -77,10 +77,10 @@ SLOW_FAULTS: FaultProbabilities = {FaultKind.SLOW: 0.25}
 
 CREATE_PREFIXES = ("Create", "Run", "Allocate", "Upload")
 NO_NEW_RESOURCE_ACTIONS = ("CreateTags", "CreateRoute", "CreateLaunchTemplateVersion")
-"""Beginnings of the names of actions that make something, and those that do not all the same."""
+"""Prefixes of the actions that create a resource, and exceptions that do not."""
 
 STALE_SECONDS = (0.5, 5.0)
-"""How long a new thing stays unseen, in the cloud's time: EC2 says seconds, as a rule."""
+"""For how long a new resource is hidden, in the cloud's seconds: on EC2, usually seconds."""
 
 DELAY_FACTORS: Mapping[str, float] = {
     "instance running": 6,
@@ -89,14 +89,14 @@ DELAY_FACTORS: Mapping[str, float] = {
     "addon active": 4,
     "load balancer interfaces deleted": 3,
 }
-"""By how much a slow transition is prolonged at most; the others, by half."""
+"""Maximum factor by which a slow transition takes longer; 1.5 for the others."""
 
 TRANSIENT_ERRORS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "ec2": (("InternalError", 500), ("Unavailable", 503), ("ServiceUnavailable", 503)),
     "eks": (("ServerException", 500), ("ServiceUnavailableException", 503)),
     "iam": (("ServiceFailure", 500), ("InternalFailure", 500)),
 }
-"""Codes of AWS's own faults by service (API references, "Common errors"); else InternalFailure."""
+"""Codes of server errors by service (API references, "Common errors"); else InternalFailure."""
 
 THROTTLING_ERRORS: Mapping[str, tuple[str, int]] = {
     "ec2": ("RequestLimitExceeded", 503),
@@ -110,12 +110,12 @@ THROTTLING_ERRORS: Mapping[str, tuple[str, int]] = {
 _GENERATED_ID = re.compile(r"[0-9A-Fa-f]{8,}")
 _TOKEN_PARAMETERS = {"clientToken", "ClientToken", "clientRequestToken"}
 _MAX_VALUE_LENGTH = 300
-"""Characters of a value that identify a call; certificates and user data are longer."""
+"""Longest value that identifies a call; certificates and user data are longer."""
 
 
 @dataclass(frozen=True)
 class InjectedFault:
-    """A fault that happened."""
+    """A fault that was injected."""
 
     at: float
     kind: FaultKind
@@ -124,7 +124,7 @@ class InjectedFault:
 
 @dataclass(frozen=True)
 class SeededFaults:
-    """What a seed decides; nothing here remembers anything."""
+    """The draws of a seed; without state."""
 
     seed: int
 
@@ -136,12 +136,12 @@ class SeededFaults:
     def fault(
         self, probabilities: FaultProbabilities, identity: str, number: int
     ) -> FaultKind | None:
-        """Return what the n-th call (from 1) of those alike meets, if anything."""
+        """Return the fault of the n-th identical call (from 1), if any."""
         window, position = divmod(number - 1, BURST_WINDOW_CALLS)
         chosen = self._chosen(probabilities, identity, window)
         if chosen is None:
             return None
-        # Most things are asked once: bursts begin at the first call more often than later.
+        # Most calls are made once: bursts begin at the first call more often than later.
         first = max(
             0, int(self.draw("first", identity, window) * 2 * MAX_BURST_OFFSET) - MAX_BURST_OFFSET
         )
@@ -160,7 +160,7 @@ class SeededFaults:
 
 
 class RandomFaults:
-    """The faults of one run of the cloud: what happens to whom, and what has happened."""
+    """The random faults of one run of the cloud, and the log of injected faults."""
 
     def __init__(
         self, seed: int, now: Callable[[], float] = lambda: 0.0, *, timed: bool = True
@@ -168,9 +168,9 @@ class RandomFaults:
         """Draw from a seed.
 
         Args:
-            seed: what decides everything.
+            seed: determines every fault.
             now: the clock of the log.
-            timed: whether the cloud has delays; without them what passes with time is left out.
+            timed: whether the cloud has delays; without them, faults that end with time are off.
         """
         self.plan = SeededFaults(seed)
         self.timed = timed
@@ -183,7 +183,7 @@ class RandomFaults:
     def next_fault(
         self, probabilities: FaultProbabilities, identity: str, *, what: str = ""
     ) -> FaultKind | None:
-        """Count one more of what is alike, and return what it meets."""
+        """Count one more call with this identity, and return its fault, if any."""
         kind = self.plan.fault(
             probabilities, identity, self._number(f"{[*probabilities]} {identity}")
         )
@@ -192,31 +192,31 @@ class RandomFaults:
         return kind
 
     def _number(self, alike: str) -> int:
-        """Return which one this is of those alike, from 1."""
+        """Return the number of this call among the identical ones, from 1."""
         with self._lock:
             self._numbers[alike] += 1
             return self._numbers[alike]
 
     def record(self, kind: FaultKind, what: str) -> None:
-        """Keep in mind that a fault happened."""
+        """Log an injected fault."""
         with self._lock:
             self.injected.append(InjectedFault(round(self._now(), 1), kind, what))
 
     def before(self, call: Call) -> FaultKind | None:
-        """Say what becomes of a call to AWS; throttling and AWS's own faults are raised."""
+        """Return the fault of an AWS call; throttling and server errors are raised."""
         fault = self.next_fault(
             READ_FAULTS if call.reads else WRITE_FAULTS, call_identity(call), what=call_name(call)
         )
         self._after = fault if fault in (FaultKind.LOST, FaultKind.FAILED_AFTER) else None
         if fault is FaultKind.THROTTLED:
             code, status = THROTTLING_ERRORS.get(call.service, ("Throttling", 400))
-            raise AwsError(code, "Rate exceeded (chaos)", status=status)
+            raise AwsError(code, "Rate exceeded (injected)", status=status)
         if fault is FaultKind.FAILED:
             raise self._broken(call)
         return fault
 
     def after(self, call: Call) -> FaultKind | None:
-        """Say what becomes of the answer to a call whose work is done; may raise a 500."""
+        """Return the fault of the answer to an executed call; may raise a 500."""
         fault, self._after = self._after, None
         if fault is FaultKind.FAILED_AFTER:
             raise self._broken(call)
@@ -227,10 +227,10 @@ class RandomFaults:
             call.service, (("InternalFailure", 500), ("ServiceUnavailable", 503))
         )
         code, status = codes[int(self.plan.draw("code", call_identity(call)) * len(codes))]
-        return AwsError(code, "An internal error has occurred (chaos)", status=status)
+        return AwsError(code, "An internal error has occurred (injected)", status=status)
 
     def stale_seconds(self, call: Call) -> float:
-        """Return for how long other calls do not see what this call created."""
+        """Return for how many seconds the new resource is not visible to other calls."""
         if (
             not self.timed
             or call.action in NO_NEW_RESOURCE_ACTIONS
@@ -245,7 +245,7 @@ class RandomFaults:
         return least + (most - least) * self.plan.draw("seconds", call_identity(call))
 
     def no_capacity(self, zone: str, instance_type: str) -> bool:
-        """Say whether a zone has none of these machines just now: the first tries only."""
+        """Return whether a zone lacks capacity for the type; only for the first attempts."""
         location = f"{instance_type} in {zone}"
         number = self._number(f"capacity {location}")
         if (
@@ -258,7 +258,7 @@ class RandomFaults:
         return True
 
     def delay(self, latency: str, seconds: float) -> float:
-        """Return how long a transition takes, which has a name in the table of latencies."""
+        """Return the delay of a transition; `latency` is its name in the table of latencies."""
         number = self._number(f"slow {latency}")
         if not self.plan.fault(SLOW_FAULTS, latency, number):
             return seconds
@@ -268,7 +268,7 @@ class RandomFaults:
         )
 
     def counts(self) -> dict[str, int]:
-        """Return how often each kind has happened; kinds that did not are left out."""
+        """Return the number of faults by kind, of the kinds that occurred."""
         with self._lock:
             number_of = Counter(fault.kind for fault in self.injected)
         return {kind.value: number_of[kind] for kind in FaultKind if number_of[kind]}
@@ -281,21 +281,20 @@ class RandomFaults:
         return {"seed": seed, "counts": counts, "summary": self.summary(), "hits": faults}
 
     def summary(self) -> str:
-        """Return one line: `chaos (seed 7): 37 faults: 12 throttled, 5 lost answers`."""
+        """Return one line: `random faults (seed 7): 37: 12 throttled, 5 lost answers`."""
         counts = self.counts()
-        parts = ", ".join(f"{number} {kind}" for kind, number in counts.items())
-        total = sum(counts.values())
-        total_text = f"{total} fault{'s' * (total != 1)}"
-        return f"chaos (seed {self.plan.seed}): {total_text}{': ' * bool(parts)}{parts}"
+        parts = [f"{number} {kind}" for kind, number in counts.items()]
+        total = f"random faults (seed {self.plan.seed}): {sum(counts.values())}"
+        return f"{total}: {', '.join(parts)}" if parts else total
 
 
 def call_name(call: Call) -> str:
-    """Return service and action, as the call log has them."""
+    """Return service and action, as in the call log."""
     return f"{call.service}.{call.action}"
 
 
 def call_identity(call: Call) -> str:
-    """Return what a call asks for, without what differs from run to run: made-up ids, tokens."""
+    """Return a call's action and parameters, without those that differ by run: ids, tokens."""
     params = json.dumps(_without_generated_ids(call.params), sort_keys=True, default=str)
     return f"{call_name(call)} {call.region} {params}"
 

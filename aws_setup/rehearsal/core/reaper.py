@@ -1,7 +1,7 @@
-"""Run as a program beside a rehearsal: ends what it started, should it be killed.
+"""Runs as a program beside a rehearsal, and ends its processes if the rehearsal is killed.
 
-Argument: the folder to remove. On stdin it is told each process that starts (`+pid`) and ends
-(`-pid`); when stdin ends, the rehearsal is over. Imports nothing of this project, to start at once.
+Argument: the folder to remove. Stdin names each process that starts (`+pid`) and ends (`-pid`);
+when stdin ends, the rehearsal has ended. Imports nothing of this project, to start fast.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 
 TERMINATE_TIMEOUT_SECONDS = 10.0
-"""Seconds that a process gets to end by itself, and that the folder may be busy."""
+"""Seconds until a process that does not end is killed, and until the folder must be removed."""
 
 
 def main() -> None:
-    """Listen until stdin ends, then clean up."""
+    """Read stdin until it ends, then clean up."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -34,11 +34,11 @@ def main() -> None:
 
 
 def terminate_process(number: int) -> None:
-    """Ask a process to end, wait, and kill it."""
+    """Terminate a process, wait, and kill it."""
     with contextlib.suppress(OSError):
         os.kill(number, signal.SIGTERM)
         if os.name == "nt":
-            return  # there, SIGTERM kills, and 0 is no question but Ctrl-C
+            return  # on Windows SIGTERM kills, and signal 0 is Ctrl-C
         deadline = time.monotonic() + TERMINATE_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(0.1)
@@ -47,7 +47,7 @@ def terminate_process(number: int) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder; machines that are just going down may still write into it."""
+    """Remove a folder; machines that are stopping may still write into it."""
     deadline = time.monotonic() + TERMINATE_TIMEOUT_SECONDS
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)

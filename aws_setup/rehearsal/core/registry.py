@@ -1,4 +1,4 @@
-"""The explicit list of the modules that hold rules; their order is the order of rules."""
+"""The list of the service modules; their order is the order of their rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SERVICE_MODULES = (
 
 @dataclass
 class RuleTables:
-    """All modules' tables, put together."""
+    """The combined tables of all service modules."""
 
     answers: dict[Key, Answer] = field(default_factory=dict)
     before: dict[Key, list[Before]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class RuleTables:
     admin_routes: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def add(self, module: Any) -> None:
-        """Take in the tables of one module; two modules answering the same call is a mistake."""
+        """Add the tables of one module; raises ValueError when two modules answer the same call."""
         for key, answer in getattr(module, "ANSWERS", {}).items():
             if key in self.answers:
                 raise ValueError(f"{module.__name__} answers {key}, which another module answers")

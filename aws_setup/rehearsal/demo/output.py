@@ -1,4 +1,4 @@
-"""What the story prints itself: headings between the output of the scripts, and the end."""
+"""What the demo prints: headings between the output of the scripts, and the summary."""
 
 from __future__ import annotations
 
@@ -18,98 +18,99 @@ from aws_setup.rehearsal.demo.scenario import DemoStep
 from aws_setup.report.timeline import critical_path, text_timeline, worth_drawing
 
 ESTIMATE_NOTE = """\
-Waits for AWS count by its published medians; work on machines, helm and the
-scripts' own looks as long as here; uploads of a real NameNode come on top.
-Prices: on demand, us-east-1; traffic and taxes come on top."""
+Waits for AWS take its published medians; work on machines, helm and the scripts'
+polling take the time measured here; uploading a real NameNode jar takes longer.
+Prices: on demand, us-east-1, without traffic and taxes."""
 
 MAX_WIDTH = 100
 """Columns that are used at most."""
 
 
 class Output:
-    """Prints on stdout, between what the scripts print there."""
+    """Prints on stdout, between the output of the scripts."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stdout, highlight=False)
         self.console.width = min(self.console.width, MAX_WIDTH)
 
-    def begin(self, facts: Sequence[tuple[str, str]]) -> None:
-        """Say what is about to happen, and where."""
-        self.line("λFS in rehearsal: the three scripts against an AWS on this computer", bold=True)
+    def introduction(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Print what the demo does and its environment."""
+        self.line(
+            "λFS rehearsal: the three scripts with an emulated AWS, on this computer", bold=True
+        )
         self.pairs(facts)
 
-    def act(self, act: DemoStep, *, number: int, of: int) -> None:
-        """Head an act."""
-        self.heading(f"{number} of {of}: {act.title}")
-        self.line(f"$ {act.line}", bold=True)
+    def step(self, step: DemoStep, *, number: int, of: int) -> None:
+        """Print the heading and the command of a step."""
+        self.heading(f"{number} of {of}: {step.title}")
+        self.line(f"$ {step.command_line}", bold=True)
 
     def heading(self, title: str) -> None:
-        """Head what follows."""
+        """Print a heading."""
         self.console.print()
         self.console.print(Rule(title, align="left", style="cyan", characters="─"))
 
     def line(self, text: str, *, style: str = "", bold: bool = False, wrap: bool = False) -> None:
-        """Print a line of the story's own, before whatever a script prints next."""
+        """Print a line at once, before the next output of a script."""
         self.console.print(Text(text, style="bold" if bold else style), soft_wrap=not wrap)
         sys.stdout.flush()
 
-    def timelines(self, played: Sequence[StepResult]) -> None:
-        """Draw each run that did something, on AWS's clock: what ran when, what took the time."""
-        for result in played:
+    def timelines(self, results: Sequence[StepResult]) -> None:
+        """Draw each run that changed anything, with times on AWS, and its critical path."""
+        for result in results:
             if result.run is None or not worth_drawing(result.run):
                 continue
             long, short = long_steps(result.run)
-            self.heading(f"{result.act.short}, as on AWS")
-            for line in text_timeline(long, ascii_only=not self._draws):
+            self.heading(f"{result.step.short_name}, as on AWS")
+            for line in text_timeline(long, ascii_only=not self._has_bars):
                 self.line(line)
             path = [link.span.step for link in critical_path(result.run)]
-            self.line(f"Each waited for the one before: {', '.join(path)}.", wrap=True)
+            self.line(f"Critical path, each step after the previous: {', '.join(path)}.", wrap=True)
             if short:
-                self.line(f"{short} steps of less than a hundredth of the time are left out.")
+                self.line(f"{short} steps of less than 1 % of the total time are not shown.")
 
     @property
-    def _draws(self) -> bool:
-        """Whether the output's encoding has the bars."""
+    def _has_bars(self) -> bool:
+        """Whether the output's encoding has the characters of the bars."""
         return "utf" in (self.console.encoding or "").lower()
 
-    def runs(self, played: Sequence[StepResult]) -> None:
-        """Print each command with its time, its requests and its writes."""
+    def runs(self, results: Sequence[StepResult]) -> None:
+        """Print each command with its time, its requests and its writes, and the totals."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("", no_wrap=True)
         for name in ("here", "on AWS", "requests", "writes"):
             table.add_column(name, justify="right", no_wrap=True)
-        for result in played:
-            counts = str(result.page.calls), str(len(result.page.writes))
-            row = (
-                result.act.short,
+        for result in results:
+            table.add_row(
+                result.step.short_name,
                 f"{result.seconds:.1f} s",
                 format_duration(result.on_aws),
-                *counts,
+                str(result.delta.calls),
+                str(len(result.delta.writes)),
+                style="bold red" if result.problem else "",
             )
-            table.add_row(*row, style="bold red" if result.fault else "")
-        here, there = (
-            sum(getattr(result, key) for result in played) for key in ("seconds", "on_aws")
-        )
-        calls, writes = (
-            str(sum(result.page.calls for result in played)),
-            str(sum(len(result.page.writes) for result in played)),
-        )
         table.add_row(
-            "in all", f"{here:.1f} s", format_duration(there), calls, writes, style="bold"
+            "total",
+            f"{sum(result.seconds for result in results):.1f} s",
+            format_duration(sum(result.on_aws for result in results)),
+            str(sum(result.delta.calls for result in results)),
+            str(sum(len(result.delta.writes) for result in results)),
+            style="bold",
         )
         self.console.print(table)
 
-    def costs(self, bill: CostEstimate) -> None:
-        """Say what the same would cost, and how time and money are reckoned."""
+    def costs(self, estimate: CostEstimate) -> None:
+        """Print what the same would cost on AWS, and how time and money are estimated."""
         self.console.print()
         self.line(
-            f"On AWS: ${bill.hourly:.2f} an hour, about ${bill.session:.2f} for this session."
+            f"On AWS: ${estimate.hourly:.2f} an hour, about ${estimate.session:.2f} "
+            "for this session."
         )
         self.line(ESTIMATE_NOTE, style="dim")
         self.console.print()
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Print names and what they stand for."""
+        """Print names with their values."""
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
@@ -118,14 +119,15 @@ class Output:
         self.console.print(grid)
         sys.stdout.flush()
 
-    def verdict(self, left: Sequence[Resource], faults: Sequence[str]) -> None:
-        """Say what the audit found and whether all went as it should, else what did not."""
-        if not left:
-            self.line("The cloud's own inventory is as it was before: nothing is left.")
-        for thing in left:
-            bills = ", and it costs money" if thing.bills else ""
-            self.line(f"left: {thing.service} {thing.kind} {thing.id} {thing.region}{bills}")
-        for fault in faults:
-            self.line(f"WRONG: {fault}", style="bold red")
-        if not faults:
-            self.line("All went as it should.", style="bold green")
+    def verdict(self, remaining: Sequence[Resource], problems: Sequence[str]) -> None:
+        """Print the remaining resources and the problems, or that there are none."""
+        if not remaining:
+            self.line("The emulated AWS has the same resources as before: nothing remains.")
+        for resource in remaining:
+            bills = ", billed" if resource.bills else ""
+            named = f"{resource.service} {resource.kind} {resource.id} {resource.region}"
+            self.line(f"remaining: {named}{bills}")
+        for problem in problems:
+            self.line(f"FAILED: {problem}", style="bold red")
+        if not problems:
+            self.line("All steps succeeded.", style="bold green")

@@ -1,4 +1,4 @@
-"""The researcher's folder: key pair, configuration, a NameNode's jar, and an environment."""
+"""The folder in which the scripts run: key pair, configuration, NameNode jar, environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from aws_setup.engine.history import RunRecord, read_events
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.demo.helm import CHART, helm_or_kubectl_path
-from aws_setup.rehearsal.demo.options import InvalidInput
+from aws_setup.rehearsal.demo.scenario import InvalidInput
 from aws_setup.rehearsal.environment import Environment, script_environment
 
 KEY_PAIR_NAME = "rehearsal"
@@ -25,19 +25,19 @@ MAIN_CLASS_FILE = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
 JAR_BYTES = 200_000
 
 REMOVED_ENV_PREFIXES = ("AWS_", "WHISK_", "WSK_", "KUBE", "HELM_", "LAMBDA_FS_", "SSH_A")
-"""Beginnings of variables that would lead the scripts out of the rehearsal."""
+"""Prefixes of variables that could point the scripts to something outside the rehearsal."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder that the scripts can start from."""
+    """The folder in which the scripts run."""
 
     folder: Path
     helm: Path
 
-    def pack(self, world: Environment) -> None:
-        """Write everything, and tell the cloud the key pair."""
-        self._make_key_pair(world)
+    def prepare(self, environment: Environment) -> None:
+        """Write all files, and import the key pair into the cloud."""
+        self._create_key_pair(environment)
         self.build_jar(1)
         config = {
             "ssh_keypair_name": KEY_PAIR_NAME,
@@ -48,7 +48,7 @@ class Workspace:
             "zookeeper_jvm_heap_size": 256,
             "openwhisk_chart": str(CHART),
         }
-        text = yaml.safe_dump(config | world.config(), sort_keys=False)
+        text = yaml.safe_dump(config | environment.config(), sort_keys=False)
         self.config.write_text(text, encoding="utf-8")
 
     @property
@@ -57,17 +57,17 @@ class Workspace:
         return self.folder / "config_aws.yaml"
 
     def build_jar(self, number: int) -> None:
-        """Write a jar with the class that NameNode actions start; each number is another build."""
+        """Write a jar with the main class of NameNode actions; each number is a different build."""
         with zipfile.ZipFile(self.folder / "namenode.jar", "w") as jar:
             jar.writestr(MAIN_CLASS_FILE, b"\xca\xfe\xba\xbe")
             jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
 
     def runs(self) -> list[RunRecord]:
-        """Return the runs that the scripts have kept in their event log so far."""
+        """Return the runs in the scripts' event log."""
         log = self.folder / "infrastructure_json" / "lambda-fs.events.jsonl"
         return read_events(log) if log.exists() else []
 
-    def _make_key_pair(self, world: Environment) -> None:
+    def _create_key_pair(self, environment: Environment) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private = key.private_bytes(
             serialization.Encoding.PEM,
@@ -79,28 +79,31 @@ class Workspace:
         )
         (self.folder / "key.pem").write_bytes(private)
         (self.folder / "key.pem").chmod(0o600)
-        world.cloud.call("ec2", "ImportKeyPair", KeyName=KEY_PAIR_NAME, PublicKeyMaterial=public)
+        environment.cloud.call(
+            "ec2", "ImportKeyPair", KeyName=KEY_PAIR_NAME, PublicKeyMaterial=public
+        )
 
-    def environment(self, world: Environment, given: Mapping[str, str]) -> dict[str, str]:
-        """Return an environment with a home and a helm of its own, and no way to a real cloud."""
+    def environment(self, environment: Environment, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return variables with a temporary home and the helm of this demo, without real clouds."""
         (self.folder / "home").mkdir(exist_ok=True)
         home = str(self.folder / "home")
         kept = {
             name: value
-            for name, value in given.items()
+            for name, value in variables.items()
             if not name.upper().startswith(REMOVED_ENV_PREFIXES)
             and not name.lower().endswith("_proxy")
         }
-        path = f"{self.helm.parent}{os.pathsep}{given.get('PATH', '')}"
-        own = {"HOME": home, "USERPROFILE": home, "PATH": path}
-        return kept | own | script_environment(world.cloud.url, world.cloud.settings.speed)
+        path = f"{self.helm.parent}{os.pathsep}{variables.get('PATH', '')}"
+        cloud = environment.cloud
+        overrides = {"HOME": home, "USERPROFILE": home, "PATH": path}
+        return kept | overrides | script_environment(cloud.url, cloud.settings.speed)
 
 
 def find_helm() -> Path:
-    """Return helm from the PATH, else out of its package.
+    """Return helm from the PATH, else from its package.
 
     Raises:
-        BadInput: there is none for this system.
+        InvalidInput: no helm for this system.
     """
     found = shutil.which("helm")
     if found:

@@ -27,7 +27,7 @@ def settings() -> dict[str, Any]:
 
 
 def has_fault(name: str) -> bool:
-    """Tell whether a fault is switched on here."""
+    """Return whether a fault is switched on here."""
     return name in settings()["faults"]
 
 
@@ -99,7 +99,7 @@ def daemonise(pid_file: Path) -> None:
 
 
 def is_running(pid_file: Path, name: str) -> bool:
-    """Tell whether the process of a PID file runs under this name."""
+    """Return whether the process of a PID file runs under this name."""
     try:
         pid = pid_file.read_text(encoding="utf-8").strip()
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name

@@ -98,7 +98,7 @@ class ManagementServer:
                 del self.nodes[node.id]
 
     def may_start(self) -> bool:
-        """Tell whether data nodes may go on: all are there, or the cluster is up already."""
+        """Return whether data nodes may go on: all are there, or the cluster is up already."""
         with self.lock:
             data = [node for node in self.nodes.values() if node.kind == "ndbd"]
             up = any(node.state == "started" for node in data)

@@ -84,7 +84,7 @@ class Disk:
         return self.path(name).read_text(encoding="utf-8")
 
     def exists(self, name: str) -> bool:
-        """Tell whether the machine has this path."""
+        """Return whether the machine has this path."""
         return self.path(name).exists()
 
     def create_filesystem(self, *, authorized_key: str) -> None:

@@ -1,4 +1,4 @@
-"""From the rehearsal's times to those of AWS, and from there to dollars."""
+"""The estimate of times on AWS from those of the rehearsal, and of costs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(*steps: list[StepEvent], **needs: tuple[str, ...]) -> RunRecord:
     return RunRecord(head, tuple(ordered), RunEnded("ok", ordered[-1].at + 0.5, 10))
 
 
-def test_waits_are_stretched_and_work_is_not() -> None:
+def test_waits_are_multiplied_and_work_is_not() -> None:
     made = run(
         events("eks cluster", 0.0, (0.5, "CREATING"), end=10.5),
         events("ssh", 1.0, (1.1, "sshd"), end=4.0),
@@ -51,7 +51,7 @@ def test_waits_are_stretched_and_work_is_not() -> None:
     )
 
 
-def test_what_needs_another_begins_when_that_has_ended() -> None:
+def test_a_step_begins_when_its_needs_have_ended() -> None:
     made = run(
         events("vpc", 0.0, end=1.0),
         events("eks cluster", 1.25, (1.25, "CREATING"), end=2.25),
@@ -67,14 +67,14 @@ def test_what_needs_another_begins_when_that_has_ended() -> None:
     assert on_aws.end.seconds == pytest.approx(62.75)
 
 
-def test_what_passes_while_helm_works_takes_its_time_on_aws() -> None:
+def test_waits_that_pass_while_helm_runs_have_a_minimum() -> None:
     made = run(events("openwhisk api", 0.0, end=0.1))
     assert total_seconds(estimate_on_aws(made, SPEED)) == MIN_SECONDS["openwhisk api"] == 180
     on_aws = [StepEvent(0.0, EventKind.DONE, "openwhisk api", Action.EXISTS)]
     assert total_seconds(estimate_on_aws(run(on_aws), SPEED)) == 0
 
 
-def test_short_steps_are_left_out_but_not_of_the_critical_path() -> None:
+def test_short_steps_off_the_critical_path_are_removed() -> None:
     made = run(
         events("vpc", 0.0, end=0.01),
         events("eks cluster", 0.01, end=100.0),
@@ -86,28 +86,28 @@ def test_short_steps_are_left_out_but_not_of_the_critical_path() -> None:
     assert ({span.step for span in spans(long)}, short) == ({"vpc", "eks cluster"}, 1)
 
 
-def test_the_steps_that_work_by_themselves_are_those_of_the_software() -> None:
+def test_the_steps_without_waits_are_those_of_the_software() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k", ndb_sql_scripts_dir="sql")
     table = create_aws_infrastructure.SCRIPT.table(config)
     software = {step.name for step in table if getattr(step, "part", "") == "software"}
     assert software - {"known hosts"} == WORK_STEPS - {"openwhisk release"}
 
 
-def test_each_part_costs_from_the_run_that_makes_it() -> None:
-    def played(
+def test_each_part_costs_from_the_run_that_creates_it() -> None:
+    def result(
         script: str, hours: float, *, hourly: float | None, verb: str = "create"
     ) -> StepResult:
         record = RunRecord(RunStarted(verb, script, hourly_usd=hourly)) if hourly else None
-        act = DemoStep("", script, (verb,))
-        return StepResult(act, 0, 1.0, AuditDelta(0, ()), run=record, on_aws=hours * 3600)
+        step = DemoStep("", script, (verb,))
+        return StepResult(step, 0, 1.0, AuditDelta(0, ()), run=record, on_aws=hours * 3600)
 
     estimate = estimate_cost(
         [
-            played(CREATE_SCRIPT, 1.0, hourly=None, verb="plan"),
-            played(CREATE_SCRIPT, 0.5, hourly=10.0),
-            played(CONFIGURE_SCRIPT, 1.0, hourly=9.0, verb="configure"),
-            played(CREATE_SCRIPT, 0.5, hourly=10.0),
-            played(CREATE_SCRIPT, 1.0, hourly=19.0, verb="destroy"),
+            result(CREATE_SCRIPT, 1.0, hourly=None, verb="plan"),
+            result(CREATE_SCRIPT, 0.5, hourly=10.0),
+            result(CONFIGURE_SCRIPT, 1.0, hourly=9.0, verb="configure"),
+            result(CREATE_SCRIPT, 0.5, hourly=10.0),
+            result(CREATE_SCRIPT, 1.0, hourly=19.0, verb="destroy"),
         ]
     )
     assert estimate.hourly == pytest.approx(19.0)

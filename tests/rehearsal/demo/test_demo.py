@@ -1,4 +1,4 @@
-"""The whole story, as `python -m aws_setup.rehearsal` plays it, from nothing to nothing."""
+"""The complete demo, as `python -m aws_setup.rehearsal` runs it."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     page = tmp_path_factory.mktemp("page") / "report.html"
-    with started(tmp_path_factory.mktemp("story"), "--speed", "100", "--html", str(page)) as run:
+    with started(tmp_path_factory.mktemp("demo"), "--speed", "100", "--html", str(page)) as run:
         run.rest()
     run.report = page
     return run
 
 
-def test_it_writes_a_page(story: Run) -> None:
-    page = story.report.read_text(encoding="utf-8")
+def test_it_writes_a_page(demo: Run) -> None:
+    page = demo.report.read_text(encoding="utf-8")
     for word in ("create", "configure", "destroy", "Critical path", "as they would be on AWS"):
         assert word in page
 
 
-def test_it_goes_as_it_should(story: Run) -> None:
-    assert story.process.returncode == 0, story.text
-    assert "All went as it should." in story.lines
-    assert "Traceback" not in story.text
-    for number, act in enumerate(DEMO_STEPS, 1):
-        assert f"{number} of {len(DEMO_STEPS)}: {act.title}" in story.text
-        assert f"$ {act.line}" in story.lines
+def test_every_step_succeeds(demo: Run) -> None:
+    assert demo.process.returncode == 0, demo.text
+    assert "All steps succeeded." in demo.lines
+    assert "Traceback" not in demo.text
+    for number, step in enumerate(DEMO_STEPS, 1):
+        assert f"{number} of {len(DEMO_STEPS)}: {step.title}" in demo.text
+        assert f"$ {step.command_line}" in demo.lines
 
 
-def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
+def test_the_output_of_the_scripts_is_shown(demo: Run) -> None:
     for output in (
         "41 create",
         "Done: 41 of 41 steps were made or changed.",
@@ -47,19 +47,19 @@ def test_the_scripts_say_it_in_their_own_words(story: Run) -> None:
         "Nothing to do: 20 of 20 are as wanted.",
         "Nothing of lambda-fs is left.",
     ):
-        assert output in story.lines, output
+        assert output in demo.lines, output
 
 
-def test_the_cloud_counted_the_writes(story: Run) -> None:
-    rows = re.findall(r"^(\w+\.py \S+) .+ (\d+) +(\d+)$", story.text, re.MULTILINE)
-    assert [name for name, _, _ in rows] == [act.short for act in DEMO_STEPS]
-    for (_, requests, writes), act in zip(rows, DEMO_STEPS, strict=True):
-        assert (int(writes) == 0) == act.unchanged
+def test_the_audit_counts_the_writes(demo: Run) -> None:
+    rows = re.findall(r"^(\w+\.py \S+) .+ (\d+) +(\d+)$", demo.text, re.MULTILINE)
+    assert [name for name, _, _ in rows] == [step.short_name for step in DEMO_STEPS]
+    for (_, requests, writes), step in zip(rows, DEMO_STEPS, strict=True):
+        assert (int(writes) == 0) == step.unchanged
         assert int(requests) > 0
 
 
-def test_its_own_lines_fit_into_80_columns(story: Run) -> None:
-    own = [line for line in story.lines if "──" in line or re.match(r"\w+\.py ", line)]
+def test_the_demos_lines_fit_into_80_columns(demo: Run) -> None:
+    own = [line for line in demo.lines if "──" in line or re.match(r"\w+\.py ", line)]
     assert len(own) > 2 * len(DEMO_STEPS)
     assert max(map(len, own)) <= 80
 
@@ -70,22 +70,22 @@ def words(lines: list[str]) -> str:
     return re.sub(r"(N min )?N s|N min", "T", re.sub(r"\d[\d.]*", "N", text))
 
 
-def test_the_readme_shows_a_real_run(story: Run) -> None:
+def test_the_readme_shows_a_real_run(demo: Run) -> None:
     readme = demo_recording.README.read_text(encoding="utf-8")
     block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].splitlines()
-    lines = [line for line in story.lines if not line.startswith("The page about it")]
+    lines = [line for line in demo.lines if not line.startswith("HTML report")]
     assert words(block) == words(demo_recording.excerpt(lines))
 
 
-def test_the_picture_shows_the_readmes_run() -> None:
+def test_the_picture_shows_the_run_of_the_readme() -> None:
     readme = demo_recording.README.read_text(encoding="utf-8")
     block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].split()
     drawn = demo_recording.PICTURE.read_text(encoding="utf-8")
     texts = re.findall(r"<text[^>]*>(.*?)</text>", drawn)
     message = html.unescape(" ".join(texts)).split()
     assert set(block) <= set(message)
-    assert not re.search(r"(href|url|src)\W+https?:", drawn), "it needs nothing from elsewhere"
+    assert not re.search(r"(href|url|src)\W+https?:", drawn), "it loads nothing from other hosts"
 
 
-def test_it_leaves_nothing_running(story: Run) -> None:
-    assert story.gone(within=5), story.alive()
+def test_it_leaves_nothing_running(demo: Run) -> None:
+    assert demo.gone(within=5), demo.alive()

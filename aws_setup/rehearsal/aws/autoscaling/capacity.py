@@ -14,7 +14,7 @@ from aws_setup.rehearsal.aws.autoscaling.store import Group, GroupInstance, Grou
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 RETRY_SECONDS = 60.0
-"""Pause before a failed launch is tried again."""
+"""Seconds until a failed launch is retried."""
 
 TERMINATED_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 """States of instances that a group replaces (health checks page)."""
@@ -32,16 +32,16 @@ COPIED_TEMPLATE_KEYS = (
     "InstanceInitiatedShutdownBehavior",
     "IamInstanceProfile",
 )
-"""What a launch template and RunInstances call alike."""
+"""Keys that a launch template and RunInstances share."""
 
 
 def schedule_reconcile(cloud: CloudApi, group: Group) -> None:
-    """Bring the group to its capacity after the usual delay."""
+    """Reconcile the group with its desired capacity after the usual delay."""
     cloud.schedule("auto scaling instances", lambda: reconcile_group(cloud, group))
 
 
 def reconcile_group(cloud: CloudApi, group: Group) -> None:
-    """Forget members that are gone, then launch or terminate what the capacity asks for."""
+    """Remove terminated instances, then launch or terminate to reach the desired capacity."""
     if group.deleting:
         return
     states = instance_states(cloud, group)
@@ -60,7 +60,7 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
 
 
 def instance_states(cloud: CloudApi, group: Group) -> dict[str, str]:
-    """Return the EC2 state of each member that EC2 still knows."""
+    """Return the EC2 state of each instance of the group that EC2 still lists."""
     ec2 = cloud.backend("ec2", group.region)
     states = {
         instance.id: instance._state.name
@@ -71,7 +71,7 @@ def instance_states(cloud: CloudApi, group: Group) -> dict[str, str]:
 
 
 def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
-    """Terminate members; they are no longer the group's."""
+    """Terminate instances and remove them from the group."""
     for key in ids:
         del group.instances[key]
         add_activity(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
@@ -79,7 +79,7 @@ def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
 
 
 def _launch_one(cloud: CloudApi, group: Group) -> None:
-    """Launch one instance in the emptiest zone; raises AwsError where every subnet refuses."""
+    """Launch one instance in the emptiest zone; raises AwsError when every subnet fails."""
     data = template_data(cloud, group)
     refusal: AwsError | None = None
     for subnet in _emptiest_first(cloud, group):
@@ -133,7 +133,7 @@ def template_data(cloud: CloudApi, group: Group) -> dict[str, Any]:
 
 
 def find_template(cloud: CloudApi, region: str, requested: dict[str, Any]) -> dict[str, Any]:
-    """Return a launch template version; raises EC2's AwsError when it is not there."""
+    """Return a launch template version; raises EC2's AwsError when it does not exist."""
     named = {
         key: requested[key]
         for key in ("LaunchTemplateId", "LaunchTemplateName")
@@ -204,7 +204,7 @@ def add_activity(cloud: CloudApi, group: Group, text: str, status: str, why: str
 
 
 def _failed(cloud: CloudApi, group: Group, error: AwsError) -> None:
-    """Note a failed launch and try again later; where time does not count, on the next change."""
+    """Record a failed launch and retry later; in a cloud without delays, on the next change."""
     why = f"{error.message} ({error.code}). Launching EC2 instance failed."
     add_activity(cloud, group, "Launching a new EC2 instance", "Failed", why)
     if cloud.clock.speed and not group.retrying:
@@ -218,7 +218,7 @@ def _retry_later(cloud: CloudApi, group: Group) -> None:
 
 
 def _replace_terminated(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """After TerminateInstances: groups whose members went replace them."""
+    """After TerminateInstances: groups replace their terminated instances."""
     ids = set(call.params.get("InstanceIds", []))
     for group in cloud.store_of(GroupsByRegion).values():
         if ids & set(group.instances) and not group.deleting:

@@ -1,4 +1,4 @@
-"""Auto Scaling groups: made, described, changed and deleted.
+"""Auto Scaling groups: create, describe, update and delete.
 
 https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html
 https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteAutoScalingGroup.html
@@ -26,7 +26,7 @@ from aws_setup.rehearsal.core.permissions import is_denied
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 MAX_GROUPS_PER_PAGE = 50
-"""Groups of a page unless MaxRecords asks otherwise; 100 at most."""
+"""Groups on a page without MaxRecords; at most 100."""
 KEPT = {
     "DefaultCooldown": 300,
     "HealthCheckType": "EC2",
@@ -34,12 +34,12 @@ KEPT = {
     "NewInstancesProtectedFromScaleIn": False,
     "TerminationPolicies": ["Default"],
 }
-"""Settings that are kept and shown, with their defaults."""
+"""Settings that are stored and returned without effect, with their defaults."""
 NOT_COVERED = ("MixedInstancesPolicy", "LaunchConfigurationName", "InstanceId")
 
 
 def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer CreateAutoScalingGroup; instances follow after the usual delay."""
+    """Answer CreateAutoScalingGroup; instances are launched after the usual delay."""
     params, groups = call.params, cloud.store_of(GroupsByRegion)
     name = params["AutoScalingGroupName"]
     if (call.region, name) in groups:
@@ -87,7 +87,7 @@ def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Return the launch template of a request; it and its version must exist."""
     for key in NOT_COVERED:
         if call.params.get(key):
-            raise validation_error(f"{key} is not in the rehearsal cloud: use a launch template")
+            raise validation_error(f"{key} is not emulated: use a launch template")
     requested = call.params.get("LaunchTemplate") or {}
     if bool(requested.get("LaunchTemplateId")) == bool(requested.get("LaunchTemplateName")):
         raise validation_error(
@@ -151,7 +151,7 @@ def _zones(cloud: CloudApi, group: Group) -> list[str]:
 
 
 def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
-    """Return the members of a group: in service once EC2 says that they run."""
+    """Return the instances of a group: InService once they are running."""
     states = capacity.instance_states(cloud, group)
     return [
         {
@@ -174,7 +174,7 @@ def _lifecycle(state: str) -> str:
 
 
 def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeAutoScalingGroups; unknown names are simply not in the answer."""
+    """Answer DescribeAutoScalingGroups; unknown names are left out."""
     names = call.params.get("AutoScalingGroupNames") or []
     found = [
         group
@@ -201,7 +201,7 @@ def describe_instances(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def update(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer UpdateAutoScalingGroup; a smaller maximum needs a smaller desired capacity."""
+    """Answer UpdateAutoScalingGroup; the desired capacity follows a new minimum or maximum."""
     group, params = group_of(cloud, call), call.params
     if group.deleting:
         raise AwsError("ScalingActivityInProgress", "The group is being deleted")
@@ -291,7 +291,7 @@ def activities(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
-    """List the groups; their instances bill, they do not."""
+    """List the groups; their instances are billed, groups are not."""
     for group in cloud.store_of(GroupsByRegion).values():
         tags = {key: value for key, (value, _) in group.tags.items()}
         state = "Delete in progress" if group.deleting else ""

@@ -1,4 +1,4 @@
-"""What Auto Scaling remembers: groups, their members and their activities."""
+"""The state of Auto Scaling: groups, their instances, tags and activities."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Group:
     template: dict[str, Any]
     """The LaunchTemplate of the request: id or name, and version."""
     settings: dict[str, Any]
-    """What is only kept and shown: health check, cooldown, termination policies."""
+    """Stored and returned without effect: health check, cooldown, termination policies."""
     tags: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    """Tag key to its value and whether new instances get it."""
+    """Tag key -> its value, and whether new instances get it."""
     instances: dict[str, GroupInstance] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)
     suspended: set[str] = field(default_factory=set)
     deleting: bool = False
     retrying: bool = False
-    """Whether a failed launch is already going to be tried again."""
+    """Whether a retry of a failed launch is scheduled."""
 
     def check(self) -> None:
-        """Refuse sizes that do not fit each other."""
+        """Reject inconsistent sizes."""
         if self.min_size < 0 or self.max_size < 0:
             raise validation_error("Sizes must not be negative")
         if self.min_size > self.max_size:
@@ -66,7 +66,7 @@ class GroupsByRegion(dict[tuple[str, str], Group]):
 
 
 def validation_error(message: str) -> AwsError:
-    """Return Auto Scaling's answer for a request that it does not take."""
+    """Return Auto Scaling's error for an invalid request."""
     return AwsError("ValidationError", message)
 
 
@@ -101,7 +101,7 @@ def add_tags(group: Group, tags: Iterable[Mapping[str, Any]]) -> None:
 
 
 def tag_list(group: Group) -> list[dict[str, Any]]:
-    """Return a group's tags as Auto Scaling shows them."""
+    """Return a group's tags as Auto Scaling describes them."""
     return [
         {
             "ResourceId": group.name,
@@ -115,7 +115,7 @@ def tag_list(group: Group) -> list[dict[str, Any]]:
 
 
 def matches(group: Group, filters: Iterable[Mapping[str, Any]]) -> bool:
-    """Say whether a group matches every filter: tag-key, tag-value or tag:KEY."""
+    """Return whether a group matches every filter: tag-key, tag-value or tag:KEY."""
     for name_filter in filters:
         name, values = str(name_filter["Name"]), set(name_filter.get("Values", []))
         if name == "tag-key":

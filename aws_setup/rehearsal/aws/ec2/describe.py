@@ -1,4 +1,4 @@
-"""An instance as DescribeInstances shows it (EC2 API reference, data type Instance)."""
+"""Instances as DescribeInstances returns them (data type Instance); filters and pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from aws_setup.rehearsal.core.types import AwsError, Call
 
 TERMINATED_STATES = ("PrivateIpAddress", "PublicIpAddress", "SubnetId", "VpcId", "PrivateDnsName")
-"""What a terminated instance no longer shows."""
+"""Keys that a terminated instance no longer has."""
 
 
 def describe_reservation(ec2: Any, reservation: Any) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _disks(instance: Any) -> list[dict[str, Any]]:
 
 Item = dict[str, Any]
 Paths = Mapping[str, str]
-"""Filter name to the path of its values in an item; lists on the way are walked through."""
+"""Filter name -> the path of its values in an item; a path continues in each list entry."""
 
 
 def values_at_path(item: Any, path: str) -> list[str]:
@@ -165,7 +165,7 @@ def apply_filters(items: Iterable[Item], filters: Sequence[Item], paths: Paths) 
     ]
     for name, _ in patterns:
         if not name.startswith("tag:") and name not in paths and name != "tag-key":
-            message = f"The filter '{name}' is invalid, or not in the rehearsal cloud"
+            message = f"The filter '{name}' is invalid, or not emulated"
             raise AwsError("InvalidParameterValue", message)
     return [item for item in items if all(_matches(item, entry, paths) for entry in patterns)]
 
@@ -186,7 +186,7 @@ def _pattern(values: Sequence[str]) -> re.Pattern[str]:
 
 
 def paginate(call: Call, items: list[Item], key: str) -> dict[str, Any]:
-    """Return the page that a call asks for, with the token of the next one."""
+    """Return the page of a call, with the token of the next page."""
     start = int(call.params.get("NextToken") or 0)
     size = call.params.get("MaxResults")
     end = start + int(size) if size else len(items)

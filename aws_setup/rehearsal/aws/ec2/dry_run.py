@@ -1,4 +1,4 @@
-"""Dry runs that name what does not exist: refused before DryRunOperation.
+"""Dry runs with ids that do not exist: rejected before DryRunOperation.
 
 EC2 API reference, "Error codes for the Amazon EC2 API", client errors.
 """
@@ -37,11 +37,11 @@ ACTIONS = (
     "StartInstances",
     "TerminateInstances",
 )
-"""EC2's actions that the scripts use, that have DryRun and whose ids only moto checks."""
+"""EC2 actions of the scripts that have DryRun and whose ids only moto checks."""
 
 
 def _check_ids_exist(cloud: CloudApi, call: Call) -> None:
-    """Let a dry run be refused for the first id that does not exist."""
+    """Reject a dry run for the first id that does not exist."""
     if not call.params.get("DryRun"):
         return
     known = known_ids(cloud, call)

@@ -1,4 +1,4 @@
-"""AMIs: the λFS ones and those that are configured; copies; deprecation.
+"""AMIs: the configured AMIs, by default those of λFS; copies; deprecation.
 
 EC2 user guide, "Deprecate an Amazon EC2 AMI": a deprecated AMI is listed by id, or with
 IncludeDeprecated, or to its owner, and can still be launched.
@@ -20,7 +20,7 @@ PUBLISHER = "111122223333"
 """Account that owns the configured AMIs (an example number of AWS's documentation)."""
 
 ROOT_GB = 8
-"""Size of every AMI's root disk: what the real ones have is not known here."""
+"""Size of every AMI's root disk; the size of the real AMIs is unknown."""
 
 FILTERS = {
     "image-id": "ImageId",
@@ -35,7 +35,7 @@ FILTERS = {
 
 
 class Images(dict[tuple[str, str], dict[str, Any]]):
-    """The AMIs by region and id, as DescribeImages shows them."""
+    """The AMIs by region and id, as DescribeImages returns them."""
 
     numbers = itertools.count(1)
 
@@ -155,7 +155,7 @@ def _deregister(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_resources(cloud: CloudApi) -> list[Resource]:
-    """List the account's own AMIs, whose snapshots are billed."""
+    """List the AMIs that the account owns; their snapshots are billed."""
     return [
         Resource("ec2", "image", image_id, region, str(image["State"]), bills=True)
         for (region, image_id), image in cloud.store_of(Images).items()

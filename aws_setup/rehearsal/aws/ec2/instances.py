@@ -1,4 +1,4 @@
-"""Instances: started, described, stopped and terminated as EC2 does it.
+"""Instances: run, describe and terminate; console output.
 
 EC2 user guide, "Amazon EC2 instance state changes".
 """
@@ -22,7 +22,7 @@ from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, tags_for, used_addre
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LISTED_AFTER_TERMINATION_SECONDS = 3600
-"""Seconds for which a terminated instance stays listed."""
+"""Seconds for which a terminated instance is listed."""
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
 CODES |= {"stopping": 64, "stopped": 80}
@@ -39,7 +39,7 @@ PASSED_ON = (
     "TagSpecifications",
     "ClientToken",
 )
-"""Parameters that moto takes as they are."""
+"""Parameters that are passed to moto unchanged."""
 
 FILTERS = {
     "availability-zone": "Placement.AvailabilityZone",
@@ -67,11 +67,11 @@ FILTERS = {
 
 
 class RequestedAddresses(set[str]):
-    """The private addresses that launches named; no other launch gets them by chance."""
+    """The private addresses that launches requested; no other launch gets them by chance."""
 
 
 def set_state(instance: Any, name: str) -> None:
-    """Put an instance of moto in a state."""
+    """Set the state of an instance of moto."""
     instance._state.name, instance._state.code = name, CODES[name]
 
 
@@ -82,7 +82,7 @@ def _run(cloud: CloudApi, call: Call) -> dict[str, Any]:
         launch.subnet._unused_ips.discard(address)
     requested_addresses = cloud.store_of(RequestedAddresses)
     requested_addresses.add(private_address(launch.params))
-    # moto gives freed addresses away first: it would be those, of thousands, that were fixed.
+    # moto assigns freed addresses first, which may be the fixed ones.
     launch.subnet._unused_ips -= requested_addresses
     created = cloud.ask_action(call, "RunInstances", **_request(launch))
     ids = [item["InstanceId"] for item in created["Instances"]]
@@ -101,7 +101,7 @@ def _launch_instances(instance: Any) -> Any:
 
 
 def _request(launch: CheckedLaunch) -> dict[str, Any]:
-    """Return the request in the one form in which moto does it right: with interfaces."""
+    """Return the request with network interfaces: the form that moto handles correctly."""
     params = launch.params
     request = {name: params[name] for name in PASSED_ON if params.get(name)}
     tagged = [
@@ -143,7 +143,7 @@ def _interface(launch: CheckedLaunch) -> dict[str, Any]:
 
 
 def _disks(launch: CheckedLaunch) -> list[dict[str, Any]]:
-    """Return the AMI's disks with what the request says of each laid over them."""
+    """Return the AMI's disks, overridden by those of the request."""
     disks = {disk["DeviceName"]: dict(disk["Ebs"]) for disk in launch.image["BlockDeviceMappings"]}
     image_sizes = {name: disk["VolumeSize"] for name, disk in disks.items()}
     for mapping in launch.params.get("BlockDeviceMappings") or []:
@@ -160,7 +160,7 @@ def _disks(launch: CheckedLaunch) -> list[dict[str, Any]]:
 
 
 def _complete_instance(instance: Any, launch: CheckedLaunch) -> None:
-    """Give the instance what moto leaves out: groups, interface tags, the template's tags."""
+    """Set what moto leaves out: groups, interface tags, the template's tags."""
     set_state(instance, "pending")
     instance.security_groups = list(launch.groups)
     instance.virtualization_type = "hvm"
@@ -181,16 +181,15 @@ def _complete_instance(instance: Any, launch: CheckedLaunch) -> None:
 
 
 def loopback_address(interface: Any) -> str:
-    """Return a public address that leads nowhere but to this machine.
+    """Return a public address on loopback, so that no connection reaches a real machine.
 
-    It is 127 and the last three numbers of the private address: whoever connects to an
-    emulated instance must not reach a stranger's machine.
+    It is 127 and the last three numbers of the private address.
     """
     return "127." + str(interface.private_ip_address).partition(".")[2]
 
 
 def _check_run(cloud: CloudApi, call: Call) -> None:
-    """Let a dry run be refused for what the real one would be refused for."""
+    """Reject a dry run for the same reasons as a real run."""
     if call.params.get("DryRun"):
         _disks(check_run_instances(cloud, call))
 
@@ -260,7 +259,7 @@ def _finish_termination(cloud: CloudApi, ec2: Any, instance: Any) -> Any:
 
 
 def _check_ids(cloud: CloudApi, call: Call) -> None:
-    """Refuse ids that do not exist, before a dry run is allowed."""
+    """Reject ids that do not exist, also in a dry run."""
     known = {i.id for i in ec2_backend(cloud, call).all_instances()}
     missing = [
         instance_id
@@ -288,11 +287,11 @@ BEFORE = {
 
 
 LIMIT = 64 * 1024
-"""Bytes of the output that EC2 keeps."""
+"""Bytes of the output that EC2 stores."""
 
 
 class ConsoleOutput:
-    """Where console output comes from: `read` answers the text of an instance, "" for none."""
+    """The source of console output: `read` returns the text of an instance, "" for none."""
 
     read: Callable[[str], str] = staticmethod(lambda instance_id: "")
 

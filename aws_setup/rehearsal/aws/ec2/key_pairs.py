@@ -1,4 +1,4 @@
-"""Key pairs, with the fingerprints that EC2 gives them.
+"""Key pairs, with EC2's fingerprints.
 
 EC2 user guide, "Verify the fingerprint of your key pair".
 """
@@ -41,7 +41,7 @@ def imported_fingerprint(public_key: bytes) -> str:
 
 
 def created_fingerprint(private_key: bytes) -> str:
-    """Return the fingerprint of an RSA key that EC2 made: SHA-1 of the private key in PKCS#8."""
+    """Return the fingerprint of an RSA key created by EC2: SHA-1 of the private key in PKCS#8."""
     key = load_pem_private_key(private_key, None)
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return hashlib.sha1(der, usedforsecurity=False).digest().hex(":")
@@ -84,7 +84,7 @@ def _not_found(name: str) -> AwsError:
 
 
 def _delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """DeleteKeyPair: by name or id; a key pair that is not there counts as deleted."""
+    """DeleteKeyPair: by name or id; deleting an unknown key pair succeeds."""
     pairs = ec2_backend(cloud, call).key_pairs
     names = {call.params.get("KeyName"), call.params.get("KeyPairId")}
     for name, pair in list(pairs.items()):

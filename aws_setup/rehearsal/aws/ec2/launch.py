@@ -1,4 +1,4 @@
-"""What RunInstances checks before it starts anything.
+"""The checks of RunInstances.
 
 EC2 API reference, RunInstances, and its error codes.
 """
@@ -29,10 +29,10 @@ TAGGABLE = {"instance", "volume", "network-interface", "spot-instances-request",
 
 @dataclass(frozen=True)
 class CheckedLaunch:
-    """A launch that was found to be in order."""
+    """A launch that passed all checks."""
 
     params: dict[str, Any]
-    """The request, with the launch template's data where the request is silent."""
+    """The request, completed with the launch template's data."""
     image: dict[str, Any]
     subnet: Any
     groups: list[Any]
@@ -41,7 +41,7 @@ class CheckedLaunch:
 
 
 def check_run_instances(cloud: CloudApi, call: Call) -> CheckedLaunch:
-    """Check a RunInstances request; raises AwsError with AWS's code for what is wrong."""
+    """Check a RunInstances request; raises AwsError with AWS's code for the first problem."""
     ec2 = ec2_backend(cloud, call)
     template = _template(ec2, call.params)
     params = _merged(template.data if template else {}, call.params)
@@ -79,7 +79,7 @@ def _template(ec2: Any, params: dict[str, Any]) -> Any:
 
 
 def _merged(template: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request laid over a template's data (RunInstances, LaunchTemplate)."""
+    """Return a template's data overridden by a request (RunInstances, LaunchTemplate)."""
     merged = {**template, **request}
     kinds = sorted(TAGGABLE)
     both = {kind: tags_for(template, kind) | tags_for(request, kind) for kind in kinds}
@@ -105,7 +105,7 @@ def _check_extras(cloud: CloudApi, ec2: Any, params: dict[str, Any]) -> None:
 
 
 def check_tag(key: str, value: str) -> None:
-    """Refuse a tag that AWS refuses (EC2 user guide, "Tag restrictions")."""
+    """Reject an invalid tag (EC2 user guide, "Tag restrictions")."""
     if key.lower().startswith("aws:"):
         message = "Tag keys starting with 'aws:' are reserved for internal use"
         raise AwsError("InvalidParameterValue", message)
@@ -125,14 +125,14 @@ def _check_profile(cloud: CloudApi, profile: dict[str, str]) -> None:
 
 
 def requested_interfaces(params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the request's network interfaces, empty when it names subnet and groups itself."""
+    """Return the request's network interfaces; empty when it has its own subnet and groups."""
     return list(params.get("NetworkInterfaces") or [])
 
 
 def _subnet(ec2: Any, params: dict[str, Any]) -> Any:
     nics = requested_interfaces(params)
     if len(nics) > 1 or any("NetworkInterfaceId" in nic for nic in nics):
-        message = "not in the rehearsal cloud: more interfaces than one, or one made before"
+        message = "not emulated: several network interfaces, or an existing one"
         raise AwsError("InvalidParameterValue", message)
     if nics and (params.get("SubnetId") or params.get("PrivateIpAddress")):
         raise _combination("an instance-level subnet ID")
@@ -170,7 +170,7 @@ def _groups(ec2: Any, params: dict[str, Any], subnet: Any) -> list[Any]:
 
 
 def _count(cloud: CloudApi, call: Call, ec2: Any, params: dict[str, Any], subnet: Any) -> int:
-    """Return how many are started: as many as fit, from MinCount to MaxCount."""
+    """Return the number of instances to start: as many as fit, from MinCount to MaxCount."""
     least, most = int(call.params.get("MinCount", 1)), int(call.params.get("MaxCount", 1))
     if not 1 <= least <= most:
         message = f"Invalid value '{most}' for maxCount: it is below minCount {least}"
@@ -186,7 +186,7 @@ def _count(cloud: CloudApi, call: Call, ec2: Any, params: dict[str, Any], subnet
 
 
 def private_address(params: dict[str, Any]) -> str:
-    """Return the private address that a request fixes, or an empty string."""
+    """Return the private address of a request, or an empty string."""
     named = [params.get("PrivateIpAddress", "")]
     for nic in requested_interfaces(params):
         named.append(nic.get("PrivateIpAddress", ""))
@@ -197,7 +197,7 @@ def private_address(params: dict[str, Any]) -> str:
 def _check_private_address(ec2: Any, params: dict[str, Any], subnet: Any, count: int) -> None:
     address = private_address(params)
     if address and count > 1:
-        message = "A private IP address cannot be given to more than one instance"
+        message = "A private IP address cannot be assigned to more than one instance"
         raise AwsError("InvalidParameterCombination", message)
     if address:
         check_address(ec2, subnet, address)

@@ -1,4 +1,4 @@
-"""EC2's quotas, enforced: vCPUs, elastic addresses, VPCs, internet gateways.
+"""EC2's quotas, offerings and capacity: vCPUs, elastic IPs, VPCs, internet gateways.
 
 Service quotas user guide; EC2 error codes VcpuLimitExceeded, AddressLimitExceeded,
 VpcLimitExceeded, InternetGatewayLimitExceeded.
@@ -20,7 +20,7 @@ COUNTED_STATES = ("pending", "running")
 
 
 def vcpus_used(cloud: CloudApi, region: str) -> int:
-    """Return the vCPUs of the standard instances that run or start in a region."""
+    """Return the vCPUs of the running and pending standard instances of a region."""
     return sum(
         vcpus(instance.instance_type)
         for instance in cloud.backend("ec2", region).all_instances()
@@ -79,7 +79,7 @@ def vcpus(instance_type: str) -> int:
 
 
 def is_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -> bool:
-    """Say whether a zone offers an instance type."""
+    """Return whether a zone offers an instance type."""
     if instance_type in cloud.settings.not_offered.get(zone, []):
         return False
     return (zone, instance_type) in _offered(region)
@@ -94,7 +94,7 @@ def _offered(region: str) -> frozenset[tuple[str, str]]:
 
 
 def check_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -> None:
-    """Refuse a type that the zone does not offer; raises Unsupported."""
+    """Reject a type that the zone does not offer; raises Unsupported."""
     if not is_offered(cloud, region, zone, instance_type):
         message = (
             f"Your requested instance type ({instance_type}) is not supported in your requested "
@@ -104,7 +104,7 @@ def check_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -
 
 
 def check_capacity(cloud: CloudApi, zone: str, instance_type: str) -> None:
-    """Refuse where a fault says that there is no capacity."""
+    """Reject a launch for which a fault removes the capacity."""
     if cloud.faults.no_capacity(zone, instance_type):
         message = (
             f"We currently do not have sufficient {instance_type} capacity in the Availability "
@@ -114,7 +114,7 @@ def check_capacity(cloud: CloudApi, zone: str, instance_type: str) -> None:
 
 
 def _offerings(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """Take out what the settings say a zone does not offer."""
+    """Remove the types that a zone does not offer by the settings."""
     answer["InstanceTypeOfferings"] = [
         offer
         for offer in answer.get("InstanceTypeOfferings", [])

@@ -1,4 +1,4 @@
-"""Finds moto's EC2 objects, with AWS's own codes for what does not exist."""
+"""Finds moto's EC2 objects, with AWS's codes for those that do not exist; addresses; tags."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def used_addresses(ec2: Any, subnet: Any) -> set[str]:
 
 
 def reserved_addresses(subnet: Any) -> set[str]:
-    """Return the five addresses that AWS keeps: the first four and the last.
+    """Return the five addresses that AWS reserves: the first four and the last.
 
     VPC user guide, "Subnet CIDR reservations": Subnet sizing for IPv4.
     """
@@ -70,7 +70,7 @@ def reserved_addresses(subnet: Any) -> set[str]:
 
 
 def free_addresses(ec2: Any, subnet: Any) -> Iterator[str]:
-    """Yield the subnet's addresses that can be given, lowest first."""
+    """Yield the subnet's free addresses, lowest first."""
     taken = used_addresses(ec2, subnet) | reserved_addresses(subnet)
     for address in ipaddress.ip_network(subnet.cidr_block):
         if str(address) not in taken:
@@ -84,7 +84,7 @@ def count_free_addresses(ec2: Any, subnet: Any) -> int:
 
 
 def check_address(ec2: Any, subnet: Any, address: str) -> None:
-    """Refuse a private address that cannot be given; raises AwsError.
+    """Reject a private address that cannot be assigned; raises AwsError.
 
     EC2 API reference, error codes: InvalidIPAddress.InUse, InvalidParameterValue.
     """
@@ -99,13 +99,13 @@ def check_address(ec2: Any, subnet: Any, address: str) -> None:
 
 
 def set_address(eni: Any, address: str) -> None:
-    """Give a network interface another primary private address."""
+    """Set the primary private address of a network interface."""
     eni.private_ip_address = address
     eni.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
 
 
 def tags_for(params: dict[str, Any], kind: str) -> dict[str, str]:
-    """Return the tags that a request gives to one type of resource."""
+    """Return the tags of a request for one type of resource."""
     return {
         tag["Key"]: tag.get("Value", "")
         for specification in params.get("TagSpecifications", [])
@@ -115,7 +115,7 @@ def tags_for(params: dict[str, Any], kind: str) -> dict[str, str]:
 
 
 def has_internet_gateway(ec2: Any, vpc_id: str) -> bool:
-    """Say whether a VPC has an internet gateway."""
+    """Return whether a VPC has an internet gateway."""
     return any(gw.vpc and gw.vpc.id == vpc_id for gw in ec2.internet_gateways.values())
 
 
@@ -131,7 +131,7 @@ def list_resources(cloud: CloudApi) -> Iterator[Resource]:
 
 
 def _kinds(ec2: Any) -> Iterator[tuple[str, list[Any], bool]]:
-    """Yield kind, objects of moto, and whether they bill."""
+    """Yield kind, objects of moto, and whether they are billed."""
     vpc_ids = {vpc.id for vpc in ec2.vpcs.values() if not vpc.is_default}
     subnets = [subnet for zone in ec2.subnets.values() for subnet in zone.values()]
     groups = [group for of_vpc in ec2.groups.values() for group in of_vpc.values()]

@@ -1,4 +1,4 @@
-"""NAT gateways: their states, their address, and what is left of them.
+"""NAT gateways: their states and addresses, and routes to deleted ones.
 
 VPC user guide, "Work with NAT gateways" and "Troubleshoot NAT gateways".
 """
@@ -23,7 +23,7 @@ from aws_setup.rehearsal.aws.ec2.lookup import (
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LISTED_AFTER_DELETION_SECONDS = 3600
-"""Seconds for which a deleted or failed gateway stays listed."""
+"""Seconds for which a deleted or failed gateway is listed."""
 
 FILTERS = {
     "nat-gateway-id": "NatGatewayId",
@@ -34,7 +34,7 @@ FILTERS = {
 
 
 class ReleasingAddresses(set[str]):
-    """Allocation ids whose gateway is gone but which are not free yet."""
+    """Allocation ids of deleted gateways that cannot be released yet."""
 
 
 def _create(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def _finish(cloud: CloudApi, ec2: Any, nat: Any) -> None:
-    """Let the gateway be deleted: its interface goes, its address comes free a little later."""
+    """Finish a deletion: removes the interface; the address is free a few seconds later."""
     nat.state = "deleted"
     nat.delete_time = utcnow()
     ec2.enis.pop(nat._eni.id, None)
@@ -164,7 +164,7 @@ def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def _mark_blackhole_routes(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """Show routes whose target is gone as blackholes (VPC user guide, route table concepts)."""
+    """Mark routes with a deleted target as blackholes (VPC user guide, route table concepts)."""
     ec2 = ec2_backend(cloud, call)
     for table in answer["RouteTables"]:
         for route in table.get("Routes", []):

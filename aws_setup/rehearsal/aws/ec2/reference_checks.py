@@ -1,4 +1,4 @@
-"""Requests that name what does not exist, or what does not belong together.
+"""Rejects references to resources that do not exist, and deletions of resources in use.
 
 EC2 API reference, "Error codes for the Amazon EC2 API", client errors.
 """
@@ -20,7 +20,7 @@ from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
 def known_ids(cloud: CloudApi, call: Call) -> dict[str, set[str]]:
-    """Return the ids that exist, by the beginning of the id."""
+    """Return the ids that exist, by id prefix."""
     ec2 = ec2_backend(cloud, call)
     return {
         "vpc": set(ec2.vpcs),
@@ -55,7 +55,7 @@ def _check_vpc_of_group(cloud: CloudApi, call: Call) -> None:
 
 
 def _check_attach_gateway(cloud: CloudApi, call: Call) -> None:
-    """AttachInternetGateway: a VPC has one gateway, a gateway one VPC."""
+    """AttachInternetGateway: one gateway for each VPC."""
     ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
     gateway_id = call.params["InternetGatewayId"]
     if vpc not in ec2.vpcs:
@@ -86,7 +86,7 @@ def _check_launch_template(cloud: CloudApi, call: Call) -> None:
 
 
 def _check_subnet_zone(cloud: CloudApi, call: Call) -> None:
-    """CreateSubnet: the zone must be one of the region."""
+    """CreateSubnet: the zone must be in the region."""
     names, ids = _zones(cloud, call)
     zone_name = call.params.get("AvailabilityZone", "")
     zone_id = call.params.get("AvailabilityZoneId", "")
@@ -100,7 +100,7 @@ def _check_subnet_zone(cloud: CloudApi, call: Call) -> None:
 
 
 def _check_zone_names(cloud: CloudApi, call: Call) -> None:
-    """DescribeAvailabilityZones: zones that are asked for must exist."""
+    """DescribeAvailabilityZones: requested zones must exist."""
     names, ids = _zones(cloud, call)
     requested = [*call.params.get("ZoneNames", []), *call.params.get("ZoneIds", [])]
     unknown = [zone for zone in requested if zone not in names and zone not in ids]
@@ -115,7 +115,7 @@ def _zones(cloud: CloudApi, call: Call) -> tuple[list[str], list[str]]:
 
 
 def _check_not_local_route(cloud: CloudApi, call: Call) -> None:
-    """DeleteRoute: the local route stays."""
+    """DeleteRoute: the local route cannot be deleted."""
     table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
     cidr = call.params.get("DestinationCidrBlock")
     for route in table.routes if table else ():
@@ -125,7 +125,7 @@ def _check_not_local_route(cloud: CloudApi, call: Call) -> None:
 
 
 def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """CreateTags, DeleteTags: moto's launch templates keep the tags that they were made with."""
+    """CreateTags, DeleteTags: moto's launch templates keep the tags of their creation."""
     for template in ec2_backend(cloud, call).launch_templates.values():
         template.tags = template.get_tags()
 
@@ -151,7 +151,7 @@ def _dependency_violation(kind: str, name: str) -> AwsError:
 
 
 def _check_vpc_unused(cloud: CloudApi, call: Call) -> None:
-    """DeleteVpc: only the default group, the main route table and the default ACL go with it."""
+    """DeleteVpc: only the default group, main route table and default ACL may remain in it."""
     ec2, vpc = ec2_backend(cloud, call), call.params["VpcId"]
     if vpc not in ec2.vpcs:
         raise AwsError("InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
@@ -168,11 +168,11 @@ def _is_main(table: Any) -> bool:
 
 
 def _check_gateway_unused(cloud: CloudApi, call: Call) -> None:
-    """DetachInternetGateway: not while public addresses are mapped."""
+    """DetachInternetGateway: rejected while public addresses are mapped."""
     vpc, gateway_id = call.params["VpcId"], call.params["InternetGatewayId"]
     gateway = ec2_backend(cloud, call).internet_gateways.get(gateway_id)
     if gateway is None or not gateway.vpc or gateway.vpc.id != vpc:
-        return  # moto refuses it with the right code
+        return  # moto rejects it with the right code
     if any(eni.public_ip for eni in network_interfaces_in(ec2_backend(cloud, call), vpc=vpc)):
         message = (
             f"Network {vpc} has some mapped public address(es). "
@@ -182,13 +182,13 @@ def _check_gateway_unused(cloud: CloudApi, call: Call) -> None:
 
 
 def _check_subnet_unused(cloud: CloudApi, call: Call) -> None:
-    """DeleteSubnet: not while it holds network interfaces, NAT gateways' included."""
+    """DeleteSubnet: rejected while it has network interfaces, including those of NAT gateways."""
     if network_interfaces_in(ec2_backend(cloud, call), subnet=call.params["SubnetId"]):
         raise _dependency_violation("subnet", call.params["SubnetId"])
 
 
 def _check_group_unused(cloud: CloudApi, call: Call) -> None:
-    """DeleteSecurityGroup: not the default one, not while used or referenced."""
+    """DeleteSecurityGroup: rejected for the default group, and while used or referenced."""
     ec2, group_id = ec2_backend(cloud, call), call.params.get("GroupId", "")
     if not group_id:
         return
@@ -208,14 +208,14 @@ def _references_group(group: Any, group_id: str) -> bool:
 
 
 def _check_route_table_unused(cloud: CloudApi, call: Call) -> None:
-    """DeleteRouteTable: neither the main one nor one that is associated."""
+    """DeleteRouteTable: rejected for the main table and for associated tables."""
     table = ec2_backend(cloud, call).route_tables.get(call.params["RouteTableId"])
     if table is not None and (_is_main(table) or table._associations):
         raise _dependency_violation("routeTable", table.id)
 
 
 def _check_address_unused(cloud: CloudApi, call: Call) -> None:
-    """ReleaseAddress: not while associated, and not in the first seconds after its NAT's end."""
+    """ReleaseAddress: rejected while associated and shortly after its NAT gateway's deletion."""
     allocation = call.params.get("AllocationId", "")
     if not allocation:
         return
@@ -229,7 +229,7 @@ def _check_address_unused(cloud: CloudApi, call: Call) -> None:
 
 
 def _check_interface_detached(cloud: CloudApi, call: Call) -> None:
-    """DeleteNetworkInterface: not while it is attached."""
+    """DeleteNetworkInterface: rejected while it is attached."""
     eni = ec2_backend(cloud, call).enis.get(call.params["NetworkInterfaceId"])
     if eni is not None and eni.status == "in-use":
         message = f"Network interface '{eni.id}' is currently in use."

@@ -1,4 +1,4 @@
-"""States of networks, and of instances that are stopped and started again.
+"""States of networks, and of instances that are stopped and started.
 
 EC2 user guide, "Stop and start Amazon EC2 instances"; data types Vpc and Subnet.
 """
@@ -77,7 +77,7 @@ def _named_instances(cloud: CloudApi, call: Call, *, allowed: tuple[str, ...]) -
     )
     for instance in chosen:
         if instance.state not in allowed:
-            message = f"The instance '{instance.id}' is not in a state from which it can do that."
+            message = f"The instance '{instance.id}' is not in a state in which this is possible."
             raise AwsError("IncorrectInstanceState", message)
     return chosen
 

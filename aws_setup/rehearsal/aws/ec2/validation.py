@@ -1,4 +1,4 @@
-"""Single requests that moto lets through, or answers with less than EC2 does."""
+"""Checks of single requests that moto accepts, and answers that moto leaves incomplete."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _associate(cloud: CloudApi, call: Call) -> None:
 
 
 def _filters(cloud: CloudApi, call: Call) -> None:
-    """Refuse unknown filters also where nothing exists that moto could try them on."""
+    """Reject unknown filters, also when no resource exists that moto could apply them to."""
     known = documented_filters(call.action)
     for name_filter in call.params.get("Filters") or call.params.get("Filter", []):
         name = str(name_filter["Name"])
@@ -61,13 +61,13 @@ def _filters(cloud: CloudApi, call: Call) -> None:
 
 
 def _group_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """CreateSecurityGroup answers with the tags it was given."""
+    """CreateSecurityGroup answers with the requested tags."""
     group = ec2_backend(cloud, call).get_security_group_from_id(answer["GroupId"])
     answer["Tags"] = [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()]
 
 
 def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """CreateLaunchTemplate: the template's own tags are no part of what it launches."""
+    """CreateLaunchTemplate: the template's tags are not those of its instances."""
     template = ec2_backend(cloud, call).launch_templates[
         answer["LaunchTemplate"]["LaunchTemplateId"]
     ]
@@ -76,7 +76,7 @@ def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _tags(cloud: CloudApi, call: Call) -> None:
-    """Tags of create calls and CreateTags: reserved, too long and misplaced ones are refused."""
+    """Tags of create calls and CreateTags: rejects reserved, too long and misplaced tags."""
     specifications = call.params.get("TagSpecifications", [])
     for specification in specifications:
         kind = specification.get("ResourceType", "")
@@ -108,7 +108,7 @@ TAGGED = {
     "RunInstances": ("instance", "volume", "network-interface"),
     "CreateTags": (),
 }
-"""Types of resources that the TagSpecifications of an action may name."""
+"""Resource types that the TagSpecifications of an action may have."""
 
 FILTERED = (
     "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "

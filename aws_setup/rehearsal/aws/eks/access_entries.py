@@ -32,11 +32,11 @@ POLICIES = (
     "AmazonEKSSecretReaderPolicy",
     "AmazonEKSViewPolicy",
 )
-"""Access policies that EKS has for users (access policy permissions page)."""
+"""Access policies of EKS for users (access policy permissions page)."""
 
 TYPES = ("STANDARD", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "EC2", "HYBRID_LINUX")
 RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
-"""Beginnings that EKS keeps for itself in user and group names."""
+"""Prefixes of user and group names that EKS reserves."""
 
 
 def caller_arn(cloud: CloudApi, call: Call) -> str:
@@ -45,7 +45,7 @@ def caller_arn(cloud: CloudApi, call: Call) -> str:
 
 
 def create_bootstrap_entry(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
-    """Give the creator of a cluster the access entry that bootstrapping promises."""
+    """Create the access entry of a cluster's creator, if the cluster is configured so."""
     setup = cluster.document["accessConfig"]
     if setup["authenticationMode"] == "CONFIG_MAP":
         return
@@ -57,7 +57,7 @@ def create_bootstrap_entry(cloud: CloudApi, call: Call, cluster: Cluster) -> Non
 
 
 def notify_access_changed(cloud: CloudApi, cluster: Cluster) -> None:
-    """Tell the API server's player who may come in, several seconds later as on EKS."""
+    """Pass the access entries to the API server, several seconds later as on EKS."""
 
     def act() -> None:
         entries: dict[str, dict[str, object]] = {
@@ -70,7 +70,7 @@ def notify_access_changed(cloud: CloudApi, cluster: Cluster) -> None:
 
 
 def check_api_mode(cluster: Cluster) -> None:
-    """Refuse access entries on a cluster that only reads aws-auth."""
+    """Reject access entries of a cluster that only reads aws-auth."""
     if cluster.document["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
         raise responses.invalid_request(
             "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] "
@@ -89,7 +89,7 @@ def add_access_entry(
     kind: str = "STANDARD",
     **requested: Any,
 ) -> AccessEntry:
-    """Add an access entry; one for nodes gets the groups and user name that nodes need."""
+    """Add an access entry; an entry for nodes gets the groups and user name of nodes."""
     nodes = kind not in {"STANDARD", "EC2"}
     groups = ["system:nodes"] if nodes else list(requested.get("kubernetesGroups", []))
     user = "system:node:{{EC2PrivateDNSName}}" if nodes else principal
@@ -170,7 +170,7 @@ def describe_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_access_entries(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ListAccessEntries, of one access policy only where that is asked for."""
+    """Answer ListAccessEntries, of all entries or those with one access policy."""
     policy = call.params.get("associatedPolicyArn")
     entries = _cluster(cloud, call).entries
     named = [key for key, entry in entries.items() if not policy or policy in entry.policies]
@@ -196,7 +196,7 @@ def delete_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def associate_access_policy(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer AssociateAccessPolicy; only STANDARD entries take policies."""
+    """Answer AssociateAccessPolicy; only STANDARD entries have policies."""
     cluster, entry = _entry(cloud, call)
     policy, scope = call.params["policyArn"], call.params["accessScope"]
     if not policy.startswith(POLICY_PREFIX) or policy.removeprefix(POLICY_PREFIX) not in POLICIES:
@@ -206,7 +206,7 @@ def associate_access_policy(cloud: CloudApi, call: Call) -> dict[str, Any]:
             f"Access entries of type {entry.document['type']} can't have access policies"
         )
     if (scope.get("type") == "namespace") != bool(scope.get("namespaces")):
-        raise responses.invalid_parameter("namespaces go with an access scope of type namespace")
+        raise responses.invalid_parameter("namespaces require an access scope of type namespace")
     associated = _associate(cloud, entry, policy, scope)
     notify_access_changed(cloud, cluster)
     return {

@@ -1,4 +1,4 @@
-"""Add-ons of a cluster: made, described, updated, deleted; ACTIVE or DEGRADED as nodes allow.
+"""Add-ons of a cluster: create, describe, update and delete; ACTIVE or DEGRADED by the nodes.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAddon.html
 https://docs.aws.amazon.com/eks/latest/userguide/managing-ebs-csi.html
@@ -28,11 +28,11 @@ from aws_setup.rehearsal.core.types import Call, CloudApi
 
 SETTLED_STATES = ("ACTIVE", "DEGRADED")
 UNCHECKED_HEALTH: Document = {"status": "ACTIVE", "health": {}}
-"""What an add-on is between its change and the first look at its health."""
+"""The state of an add-on between a change and the next health check."""
 
 
 def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer CreateAddon: CREATING until the latency is over, then ACTIVE or DEGRADED."""
+    """Answer CreateAddon: CREATING for its delay, then ACTIVE or DEGRADED."""
     params = call.params
     cluster = region_store(cloud, call).cluster(params["clusterName"])
     name = params["addonName"]
@@ -45,12 +45,12 @@ def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     document["podIdentityAssociations"] = _associations(cloud, call, cluster, document)
     cluster.addons[name] = document
 
-    def settle() -> None:
+    def finish() -> None:
         if document["status"] == "CREATING":
             document.update(UNCHECKED_HEALTH)
             refresh_addons(cloud, cluster)
 
-    cloud.schedule("addon active", settle)
+    cloud.schedule("addon active", finish)
     return {"addon": response_copy(document)}
 
 
@@ -100,7 +100,7 @@ def _values(params: Document) -> str | None:
 
 
 def _associations(cloud: CloudApi, call: Call, cluster: Cluster, document: Document) -> list[str]:
-    """Make the Pod Identity associations that a request asks for and return their ARNs."""
+    """Create the Pod Identity associations of a request and return their ARNs."""
     requested = call.params.get("podIdentityAssociations") or []
     if requested and call.params.get("serviceAccountRoleArn"):
         raise responses.invalid_parameter(
@@ -133,7 +133,7 @@ def _find_addon(cloud: CloudApi, call: Call) -> tuple[Cluster, Document]:
 
 
 def refresh_addons(cloud: CloudApi, cluster: Cluster) -> None:
-    """Judge anew every add-on that is not on its way somewhere, and tell who plays Kubernetes."""
+    """Check the health of every add-on that is not in transition, and notify the API server."""
     for document in cluster.addons.values():
         if document["status"] not in SETTLED_STATES:
             continue
@@ -156,7 +156,7 @@ def _notify_addon_changed(
 
 
 def _issue(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, document: Document) -> Document:
-    """Return what is wrong with an add-on: no node to run on, or no permission to work with."""
+    """Return the health issue of an add-on: no node, or no permissions; empty for none."""
     nodes = any(
         group.document["status"] in {"ACTIVE", "UPDATING"}
         and group.document["scalingConfig"]["desiredSize"] > 0
@@ -169,7 +169,7 @@ def _issue(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, document: Docume
         and addon.policy
         and not has_aws_credentials(cloud, cluster, addon, document)
     ):
-        why = "its replicas stop for lack of IAM permissions"
+        why = "its replicas lack IAM permissions"
     else:
         return {}
     return {
@@ -180,7 +180,7 @@ def _issue(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, document: Docume
 
 
 def describe_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeAddon with its present health."""
+    """Answer DescribeAddon with its current health."""
     cluster, document = _find_addon(cloud, call)
     refresh_addons(cloud, cluster)
     return {"addon": response_copy(document)}
@@ -233,7 +233,7 @@ def _changes(cloud: CloudApi, call: Call, addon: AddonInfo) -> Document:
 
 
 def delete_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DeleteAddon; its Pod Identity associations go with it."""
+    """Answer DeleteAddon; its Pod Identity associations are deleted too."""
     cluster, document = _find_addon(cloud, call)
     if document["status"] != "DELETING":
         document["status"] = "DELETING"
@@ -264,13 +264,13 @@ EBS_POLICIES = {
     "arn:aws:iam::aws:policy/AmazonEBSCSIDriverPolicyV2",
     "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy",
 }
-"""Either of them lets the EBS CSI driver work (EBS CSI page)."""
+"""Each of them has the permissions of the EBS CSI driver (EBS CSI page)."""
 
 
 def has_aws_credentials(
     cloud: CloudApi, cluster: Cluster, addon: AddonInfo, document: Document
 ) -> bool:
-    """Say whether the driver is allowed to work, by one of the three ways."""
+    """Return whether the driver has credentials: by IRSA, Pod Identity or the node role."""
     return (
         _web_identity(cloud, cluster, addon, str(document.get("serviceAccountRoleArn", "")))
         or _pod_identity(cloud, cluster, addon)
@@ -287,7 +287,7 @@ def _allowed(cloud: CloudApi, arn: str) -> bool:
 
 
 def _web_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, arn: str) -> bool:
-    """Check the role's trust, and that IAM knows the cluster's OIDC issuer as a provider."""
+    """Check the role's trust policy, and that IAM has the cluster's OIDC provider."""
     role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1]) if arn else None
     if role is None or not _allowed(cloud, arn):
         return False
@@ -303,7 +303,7 @@ def _web_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, arn: str)
 
 
 def _pod_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo) -> bool:
-    """Check the association of the service account; it needs the agent on the nodes."""
+    """Check the association of the service account; it requires the agent add-on."""
     if POD_IDENTITY_AGENT not in cluster.addons:
         return False
     return any(

@@ -1,4 +1,4 @@
-"""Kubernetes versions of EKS: which exist, until when they are supported, which one is default.
+"""The Kubernetes versions of EKS with their support dates, and the add-ons.
 
 https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
 https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeClusterVersions.html
@@ -17,7 +17,7 @@ from aws_setup.rehearsal.aws.eks.store import current_date
 from aws_setup.rehearsal.core.types import Call, CloudApi
 
 DEFAULT_VERSION = "1.35"
-"""What CreateCluster takes without a version."""
+"""The version of CreateCluster without a version."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class KubernetesVersion:
     end_of_extended: date
 
     def status(self, day: date) -> str:
-        """Return the support status on a day, in the API's words."""
+        """Return the support status on a day, as the API spells it."""
         if day <= self.end_of_standard:
             return "STANDARD_SUPPORT"
         return "EXTENDED_SUPPORT" if day <= self.end_of_extended else "UNSUPPORTED"
@@ -62,7 +62,7 @@ KUBERNETES_VERSIONS = (
     KubernetesVersion("1.30", date(2024, 5, 23), date(2025, 7, 23), date(2026, 7, 23)),
     KubernetesVersion("1.24", date(2022, 11, 15), date(2024, 1, 31), date(2025, 1, 31)),
 )
-"""Every release that this emulator knows, newest first."""
+"""Every emulated version, newest first."""
 
 
 def _midnight(day: date) -> datetime:
@@ -77,7 +77,7 @@ def supported_versions(day: date) -> tuple[str, ...]:
 
 
 def check_version(cloud: CloudApi, version: str | None) -> str:
-    """Return the version of a new cluster; raises InvalidParameterException when EKS refuses it."""
+    """Return the version of a new cluster; raises InvalidParameterException when unsupported."""
     if version is None:
         return DEFAULT_VERSION
     if version not in supported_versions(current_date(cloud)):
@@ -98,7 +98,7 @@ def _wanted(release: KubernetesVersion, params: dict[str, Any], day: date) -> bo
 
 
 def describe_cluster_versions(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeClusterVersions; unsupported versions only where they are asked for."""
+    """Answer DescribeClusterVersions; unsupported versions only on request."""
     day = current_date(cloud)
     found = [
         version.described(day)
@@ -117,19 +117,19 @@ POD_IDENTITY_AGENT = "eks-pod-identity-agent"
 
 @dataclass(frozen=True)
 class AddonInfo:
-    """One add-on; `versions` newest first, of which the first but one is the default."""
+    """One add-on; `versions` newest first, the second is the default."""
 
     name: str
     kind: str
     versions: tuple[str, ...]
     needs_nodes: bool
-    """Whether it runs replicas that need a node; a DaemonSet is content without."""
+    """Whether it needs a node for its replicas; a DaemonSet is healthy without nodes."""
     service_account: str = ""
     policy: str = ""
 
     @property
     def default(self) -> str:
-        """The version that CreateAddon takes when it is given none."""
+        """The version of CreateAddon without a version."""
         return self.versions[1]
 
     def described(self, kubernetes: list[str]) -> dict[str, Any]:
@@ -191,11 +191,11 @@ ADDON_CATALOG = {
         ),
     )
 }
-"""Add-ons by name; others that AWS offers are not in this emulator."""
+"""The emulated add-ons by name; AWS offers more."""
 
 
 def find_addon_info(name: str) -> AddonInfo:
-    """Return an add-on; raises InvalidParameterException when there is none of that name."""
+    """Return an add-on; raises InvalidParameterException for an unknown name."""
     if name not in ADDON_CATALOG:
         raise responses.invalid_parameter(
             f"Addon {name} specified is not supported", addonName=name

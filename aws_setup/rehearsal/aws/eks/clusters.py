@@ -1,4 +1,4 @@
-"""EKS clusters: made, described, listed and deleted.
+"""EKS clusters: create, describe, list and delete; their network interfaces.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
 https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteCluster.html
@@ -29,7 +29,7 @@ LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
 def create_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer CreateCluster: check everything, then CREATING until the latency is over."""
+    """Answer CreateCluster: check the request, then CREATING for its delay."""
     params = call.params
     validation.check_name(params["name"])
     store = region_store(cloud, call)
@@ -74,7 +74,7 @@ def _document(cloud: CloudApi, call: Call, version: str) -> Document:
 
 
 def _network(cloud: CloudApi, call: Call) -> Document:
-    """Check the resourcesVpcConfig of a request and return the one that is described."""
+    """Check the resourcesVpcConfig of a request and return that of the cluster."""
     requested = call.params["resourcesVpcConfig"]
     found = validation.check_subnets(cloud, call, requested.get("subnetIds", []))
     validation.check_zones(cloud, call, found)
@@ -95,13 +95,13 @@ def _network(cloud: CloudApi, call: Call) -> Document:
 
 
 def _access_config(requested: Document) -> Document:
-    """Return the accessConfig; the API's default mode is CONFIG_MAP, the console's is not."""
+    """Return the accessConfig; the API's default mode is CONFIG_MAP, unlike the console's."""
     default = {"bootstrapClusterCreatorAdminPermissions": True, "authenticationMode": "CONFIG_MAP"}
     return default | requested
 
 
 def logging_document(requested: Document) -> Document:
-    """Return the logging of a cluster, every type in exactly one of the two lists."""
+    """Return the logging of a cluster, every type in one of the two lists."""
     on = {
         kind
         for setup in requested.get("clusterLogging", [])
@@ -114,7 +114,7 @@ def logging_document(requested: Document) -> Document:
 
 
 def _finish(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
-    """Make a cluster ACTIVE, or FAILED when its network went away meanwhile (API_ClusterIssue)."""
+    """Make a cluster ACTIVE, or FAILED if its network was deleted meanwhile (API_ClusterIssue)."""
     try:
         _activate(cloud, call, cluster)
     except AwsError as error:
@@ -123,7 +123,7 @@ def _finish(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
 
 
 def _activate(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
-    """Bring a cluster up: security group, interfaces, endpoint, CA and OIDC issuer appear."""
+    """Create the cluster's security group, interfaces, endpoint, CA and OIDC issuer."""
     network = cluster.vpc
     group = create_cluster_security_group(cloud, call, name=cluster.name, vpc_id=network["vpcId"])
     network["clusterSecurityGroupId"] = group
@@ -160,7 +160,7 @@ def list_clusters(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def delete_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DeleteCluster: refused while it has node groups, is protected or busy."""
+    """Answer DeleteCluster: rejected while it has node groups, is protected or busy."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     if cluster.document["deletionProtection"]:
         raise responses.invalid_request(
@@ -196,11 +196,11 @@ ANSWERS = {
 
 
 INTERFACES = 2
-"""Network interfaces of a control plane; EKS makes two to four of them, in different zones."""
+"""Network interfaces of a control plane; EKS creates two to four, in different zones."""
 
 
 def create_cluster_security_group(cloud: CloudApi, call: Call, *, name: str, vpc_id: str) -> str:
-    """Make the cluster security group, which lets its members talk to each other."""
+    """Create the cluster security group, which allows traffic within the group."""
     number = secrets.randbelow(10**10)
     created = call_ec2(
         cloud,
@@ -242,7 +242,7 @@ def create_control_plane_interfaces(
     subnets: Sequence[Mapping[str, Any]],
     groups: list[str],
 ) -> list[str]:
-    """Make the control plane's network interfaces, each in another zone, and return their ids."""
+    """Create the control plane's network interfaces in different zones and return their ids."""
     by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in reversed(subnets)}
     created = []
     for subnet_id in sorted(by_zone.values())[:INTERFACES]:
@@ -260,7 +260,7 @@ def create_control_plane_interfaces(
 
 
 def _attach(cloud: CloudApi, call: Call, ids: Sequence[str]) -> None:
-    """Mark the interfaces as attached by EKS: the user can neither detach nor delete them."""
+    """Mark the interfaces as attached by EKS: a user can neither detach nor delete them."""
     backend = cloud.backend("ec2", call.region)
     for resource_id in ids:
         interface = backend.enis[resource_id]
@@ -269,7 +269,7 @@ def _attach(cloud: CloudApi, call: Call, ids: Sequence[str]) -> None:
 
 
 def remove_interfaces(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
-    """Delete the control plane's interfaces; those that are gone already are fine."""
+    """Delete the control plane's interfaces; an already deleted interface is no error."""
     backend = cloud.backend("ec2", call.region)
     for interface in cluster.interfaces:
         if interface in backend.enis:
@@ -279,7 +279,7 @@ def remove_interfaces(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
 
 
 def remove_security_group(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
-    """Delete the cluster security group; EKS leaves it behind when something still uses it."""
+    """Delete the cluster security group; like EKS, leave it if it is still in use."""
     group_id = cluster.vpc.get("clusterSecurityGroupId")
     try:
         if group_id:

@@ -1,6 +1,6 @@
-"""What stands behind a cluster's endpoint: by default an address where nobody answers.
+"""The interface between the emulated EKS and the API servers of its clusters.
 
-A rehearsal that also wants a Kubernetes API server gives the cloud an object of its own.
+Without an API server, an endpoint is an address that does not resolve.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a cluster's API server answers, and the base64 text of the PEM CA that vouches."""
+    """The URL of a cluster's API server, and its CA: PEM, encoded in base64."""
 
     url: str
     authority: str
@@ -27,7 +27,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """One node as the cluster sees it."""
+    """One node of a cluster."""
 
     instance_id: str
     private_ip: str
@@ -38,7 +38,7 @@ class NodeInfo:
 
 @dataclass(frozen=True)
 class NodegroupInfo:
-    """The nodes of one node group, with the labels and taints that Kubernetes shows on them."""
+    """The nodes of one node group, with their Kubernetes labels and taints."""
 
     cluster: str
     name: str
@@ -48,31 +48,31 @@ class NodegroupInfo:
 
 
 class ClusterHooks(Protocol):
-    """What the emulated EKS tells and asks the thing that plays the API servers."""
+    """The calls of the emulated EKS to whatever emulates the API servers."""
 
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
         """Return the endpoint of a new cluster; called once, when the cluster is ACTIVE."""
 
     def nodegroup_changed(self, group: NodegroupInfo) -> None:
-        """Note that nodes joined or left a group; no nodes are left when it was deleted."""
+        """Update the nodes of a group; a deleted group has none."""
 
     def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
-        """Note the access entries of a cluster, by principal ARN, with their policies."""
+        """Update the access entries of a cluster, by principal ARN, with their policies."""
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
-        """Note the state of an add-on; status is empty when it is gone."""
+        """Update the state of an add-on; an empty status means deleted."""
 
     def deleted(self, *, name: str, region: str) -> None:
-        """Note that the cluster is gone."""
+        """Remove a deleted cluster."""
 
 
 class NoApiServer:
-    """Made-up endpoints: a real name and a real CA, and nothing that answers."""
+    """Endpoints without API servers: a name that does not resolve, and a valid CA."""
 
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
-        """Return an address in the manner of EKS, and a CA made for this process.
+        """Return an address like those of EKS, and the CA of this process.
 
-        The domain never resolves (RFC 2606): no token may reach a stranger's server.
+        The domain never resolves (RFC 2606): no token reaches a foreign server.
         """
         identifier = name.encode().hex().upper()[:32].ljust(32, "0")
         return Endpoint(
@@ -80,16 +80,16 @@ class NoApiServer:
         )
 
     def nodegroup_changed(self, group: NodegroupInfo) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
     def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
     def deleted(self, *, name: str, region: str) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
 
 @lru_cache(maxsize=1)

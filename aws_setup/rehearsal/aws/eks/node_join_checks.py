@@ -1,4 +1,4 @@
-"""Whether nodes can join their cluster: a way out, a way to the API server, and the rights.
+"""Whether nodes can join their cluster: routes, access to the API server, and permissions.
 
 https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html ("Nodes fail to join")
 https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
@@ -19,11 +19,11 @@ NODE_POLICIES = {
     "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
     "arn:aws:iam::aws:policy/AmazonEKSWorkerNodeMinimalPolicy",
 }
-"""Either of them lets a node join (create-node-role page)."""
+"""A node needs one of them to join (create-node-role page)."""
 
 
 def _routes(cloud: CloudApi, call: Call, subnet_id: str, vpc_id: str) -> list[dict[str, Any]]:
-    """Return the routes of a subnet: of its own table, else of the VPC's main one."""
+    """Return the routes of a subnet: of its route table, else of the VPC's main table."""
     for name, value in (("association.subnet-id", subnet_id), ("association.main", "true")):
         filters = [{"Name": name, "Values": [value]}, {"Name": "vpc-id", "Values": [vpc_id]}]
         tables = call_ec2(cloud, call, "DescribeRouteTables", Filters=filters)["RouteTables"]
@@ -33,7 +33,7 @@ def _routes(cloud: CloudApi, call: Call, subnet_id: str, vpc_id: str) -> list[di
 
 
 def _default_route(cloud: CloudApi, call: Call, subnet: dict[str, Any]) -> dict[str, Any]:
-    """Return the subnet's working route to the internet; empty for none."""
+    """Return the subnet's active default route; empty for none."""
     for route in _routes(cloud, call, subnet["SubnetId"], subnet["VpcId"]):
         if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
             return route
@@ -57,7 +57,7 @@ def can_join(
     group: Nodegroup,
     nodes: list[dict[str, Any]],
 ) -> bool:
-    """Say whether the group's running nodes reach the API server and are let in."""
+    """Return whether the group's nodes reach the API server and are authorized."""
     subnets = validation.check_subnets(cloud, call, group.document["subnets"])
     if not all(_default_route(cloud, call, subnet) for subnet in subnets):
         return False
@@ -85,7 +85,7 @@ def _can_reach_api_server(
 
 
 def _source_addresses(cloud: CloudApi, call: Call, nodes: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the addresses with which the nodes appear on the internet."""
+    """Yield the public source addresses of the nodes."""
     gateways = call_ec2(cloud, call, "DescribeNatGateways")["NatGateways"]
     by_id = {gateway["NatGatewayId"]: gateway["NatGatewayAddresses"][0] for gateway in gateways}
     for node in nodes:
@@ -97,7 +97,7 @@ def _source_addresses(cloud: CloudApi, call: Call, nodes: list[dict[str, Any]]) 
 
 
 def _has_node_permissions(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> bool:
-    """Check the node role: the worker policy, and an access entry for this very role."""
+    """Check the node role: the worker policy, and an access entry of its unique id."""
     arn = group.document["nodeRole"]
     role = iam.visible_role(cloud, validation.check_role_arn(arn, call.account))
     if role is None or not NODE_POLICIES & iam.visible_policies(cloud, role):

@@ -1,4 +1,4 @@
-"""Changes of a node group in place: UpdateNodegroupConfig and UpdateNodegroupVersion.
+"""Updates of a node group: UpdateNodegroupConfig and UpdateNodegroupVersion.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
 """
@@ -21,7 +21,7 @@ from aws_setup.rehearsal.core.types import Call, CloudApi
 
 
 def _group(cloud: CloudApi, call: Call) -> tuple[Cluster, Nodegroup]:
-    """Return the group of a call; refused while it is not ACTIVE or another update runs."""
+    """Return the group of a call; rejected while it is not ACTIVE or another update runs."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     group = cluster.nodegroup(call.params["nodegroupName"])
     if group.busy or group.document["status"] not in {"ACTIVE", "DEGRADED"}:
@@ -63,7 +63,7 @@ def _start_nodegroup_update(
 
 
 def update_config(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer UpdateNodegroupConfig: sizes at once in the Auto Scaling group, labels and taints."""
+    """Answer UpdateNodegroupConfig: sizes (at once in the Auto Scaling group), labels, taints."""
     cluster, group = _group(cloud, call)
     params = call.params
     sizes = groupchecks.check_scaling_config(
@@ -145,7 +145,7 @@ def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def _next_template(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
-    """Return the template version to go to: of the group's own template, empty for none."""
+    """Return the new version of the group's launch template; empty for none."""
     found = groupchecks.check_launch_template(cloud, call)
     current = group.document.get("launchTemplate", {})
     if found and found["LaunchTemplateId"] != current.get("id"):

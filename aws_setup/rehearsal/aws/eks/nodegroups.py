@@ -1,4 +1,4 @@
-"""Managed node groups: made, described, listed and deleted.
+"""Managed node groups: create, describe, list and delete, with their checks.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html
 https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteNodegroup.html
@@ -28,11 +28,11 @@ from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 RELEASE_DATE = "20261105"
 """Date in the releaseVersion of the nodes' AMI."""
 JOIN_CHECK_INTERVAL_SECONDS = 60.0
-"""Pause between two looks at a group whose nodes do not join."""
+"""Seconds between two checks of a group whose nodes do not join."""
 
 
 def create_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer CreateNodegroup: check everything, then CREATING until the nodes have joined."""
+    """Answer CreateNodegroup: check the request, then CREATING until the nodes have joined."""
     params = call.params
     cluster = region_store(cloud, call).cluster(params["clusterName"])
     validation.check_name(params["nodegroupName"])
@@ -90,7 +90,7 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, template: Document)
 
 
 def _hardware(params: Document, template: Document, types: list[str]) -> Document:
-    """Return what a launch template decides or, without one, the request."""
+    """Return the hardware keys, by the launch template or, without one, by the request."""
     if not template:
         return {"instanceTypes": types, "diskSize": params.get("diskSize", 20)}
     named = {
@@ -105,7 +105,7 @@ def _hardware(params: Document, template: Document, types: list[str]) -> Documen
 def _launch(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> None:
-    """Make the machines and look whether they joined when nodes usually have."""
+    """Launch the instances and check after the usual delay whether they joined."""
     if group.document["status"] != "CREATING":
         return
     nodes.create_node_access_entry(cloud, call, cluster, group)
@@ -121,18 +121,18 @@ def _launch(
 def _schedule_join_check(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
 ) -> None:
-    """Look at the group when nodes usually have joined, but not while machines still start."""
+    """Check the group after the usual delay, but not while instances are still starting."""
 
-    def look() -> None:
+    def check() -> None:
         _check_joined(cloud, call, cluster, group, deadline)
 
-    cloud.schedule("node group active", lambda: nodes.when_started(cloud, call, group, look))
+    cloud.schedule("node group active", lambda: nodes.when_started(cloud, call, group, check))
 
 
 def _check_joined(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, deadline: float
 ) -> None:
-    """Make the group ACTIVE; while nodes are missing say why, and give up at the deadline."""
+    """Make the group ACTIVE; while nodes are missing record why, and fail at the deadline."""
     document = group.document
     if document["status"] != "CREATING":
         return
@@ -155,18 +155,18 @@ def _check_joined(
 
 
 def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
-    """Give a group up for what another service refuses (API_Issue)."""
+    """Fail a group for an error of another service (API_Issue)."""
     issue = {"code": code, "message": f"{error.message} ({error.code})", "resourceIds": []}
     group.document |= {"status": "CREATE_FAILED", "health": {"issues": [issue]}}
 
 
 def _cannot_recover(cloud: CloudApi, issue: Document) -> bool:
-    """Say whether EKS does not wait: wrong subnets, or a cloud in which time does not count."""
+    """Return whether EKS fails at once: wrong subnets, or a cloud without delays."""
     return issue["code"] == "Ec2SubnetInvalidConfiguration" or not cloud.clock.speed
 
 
 def nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> None:
-    """Note that a group has other nodes than before: add-ons may run or starve."""
+    """Publish the changed nodes of a group, and check the health of the add-ons."""
     group.document["modifiedAt"] = current_time(cloud)
     nodes.notify_nodes_changed(cloud, call, cluster, group)
     addons.refresh_addons(cloud, cluster)
@@ -185,7 +185,7 @@ def list_nodegroups(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def delete_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DeleteNodegroup: EKS drains the nodes, then removes the machines."""
+    """Answer DeleteNodegroup: EKS drains the nodes, then terminates the instances."""
     cluster = region_store(cloud, call).cluster(call.params["clusterName"])
     group = cluster.nodegroup(call.params["nodegroupName"])
     if group.busy:
@@ -238,7 +238,7 @@ def check_node_role(cloud: CloudApi, call: Call, arn: str) -> None:
 
 
 def check_scaling_config(requested: Document) -> Document:
-    """Return the scalingConfig of a group; refuses sizes that do not fit each other."""
+    """Return the scalingConfig of a group; rejects inconsistent sizes."""
     sizes = {"minSize": 1, "maxSize": 2, "desiredSize": 2} | requested
     least, most, desired = sizes["minSize"], sizes["maxSize"], sizes["desiredSize"]
     if least < 0 or most < 1 or most > LARGEST_GROUP:
@@ -264,7 +264,7 @@ def check_nodegroup_subnets(cloud: CloudApi, call: Call, cluster: Cluster) -> li
 
 
 def check_ami_type(params: Document, cluster: Cluster) -> str:
-    """Return the amiType of a group; Amazon Linux 2 ended with Kubernetes 1.32."""
+    """Return the amiType of a group; Amazon Linux 2 is supported up to Kubernetes 1.32."""
     kind = str(params.get("amiType", "AL2023_x86_64_STANDARD"))
     version = tuple(int(part) for part in cluster.document["version"].split("."))
     if kind.startswith("AL2_") and version > AL2_LAST:
@@ -285,10 +285,10 @@ def check_instance_types(cloud: CloudApi, call: Call, types: Sequence[str]) -> N
 
 
 def check_launch_template(cloud: CloudApi, call: Call) -> Document:
-    """Return the launch template version of a request; empty when it names none.
+    """Return the launch template version of a request; empty without one.
 
-    EKS refuses what it sets itself: instance profile and subnets in the template, and disk size
-    and SSH access beside it.
+    EKS rejects what it sets itself: instance profile and subnets in the template, and disk size
+    and SSH access together with a template.
     """
     requested = call.params.get("launchTemplate")
     if not requested:
@@ -326,6 +326,6 @@ def _version(cloud: CloudApi, call: Call, requested: Document) -> Document:
     except AwsError as error:
         raise responses.invalid_parameter(error.message) from error
     if not answer["LaunchTemplateVersions"]:
-        raise responses.invalid_parameter(f"Launch template version {version} is not there")
+        raise responses.invalid_parameter(f"Launch template version {version} does not exist")
     found: Document = answer["LaunchTemplateVersions"][0]
     return found

@@ -1,4 +1,4 @@
-"""The nodes of a node group: launch template, Auto Scaling group, and whether they can join.
+"""The nodes of a node group: launch template, Auto Scaling group, instances and AMI.
 
 https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html
 https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
@@ -18,15 +18,15 @@ from aws_setup.rehearsal.aws.eks.store import Cluster, Document, Nodegroup, call
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 START_CHECK_INTERVAL_SECONDS = 5.0
-"""Pause between two looks at instances that are starting."""
+"""Seconds between two checks of instances that are starting."""
 
 
 def create_autoscaling_group(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> None:
-    """Make the launch template and the Auto Scaling group of a node group.
+    """Create the launch template and the Auto Scaling group of a node group.
 
-    `data` is the launch template that the user gave, which EKS copies; empty for none.
+    `data` is the user's launch template, which EKS copies; empty for none.
     """
     name = group.document["nodegroupName"]
     unique = uuid.uuid4()
@@ -60,7 +60,7 @@ def create_autoscaling_group(
 def replace_nodes(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> None:
-    """Replace every machine by one of a new version of EKS's own template."""
+    """Replace every instance, with a new version of EKS's launch template."""
     full = _template(cloud, call, cluster, group, data)
     template = {"LaunchTemplateId": group.template_id}
     created = call_ec2(
@@ -96,7 +96,7 @@ def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
 def _template(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup, data: Document
 ) -> Document:
-    """Return the data of EKS's own launch template: the user's, completed."""
+    """Return the data of EKS's launch template: the user's, completed."""
     document = group.document
     size = document.get("diskSize", 20)
     disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": size, "DeleteOnTermination": True}}
@@ -113,7 +113,7 @@ def _template(
 
 
 def describe_autoscaling_group(cloud: CloudApi, call: Call, group: Nodegroup) -> dict[str, Any]:
-    """Return the Auto Scaling group of a node group as described; empty when it is not there."""
+    """Return the Auto Scaling group of a node group as described; empty for none."""
     if not group.group_name:
         return {}
     answer = cloud.call(
@@ -127,7 +127,7 @@ def describe_autoscaling_group(cloud: CloudApi, call: Call, group: Nodegroup) ->
 
 
 def when_started(cloud: CloudApi, call: Call, group: Nodegroup, then: Callable[[], None]) -> None:
-    """Do `then` once no instance of the group is starting any more."""
+    """Call `then` when no instance of the group is pending any more."""
     if any(
         instance["State"]["Name"] == "pending" for instance in all_instances(cloud, call, group)
     ):
@@ -148,7 +148,7 @@ def running_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dic
 
 
 def all_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[str, Any]]:
-    """Return the instances of a node group in whatever state, as EC2 describes them."""
+    """Return the instances of a node group in any state, as EC2 describes them."""
     ids = [
         instance["InstanceId"]
         for instance in describe_autoscaling_group(cloud, call, group).get("Instances", [])
@@ -162,7 +162,7 @@ def all_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[st
 
 
 def node_health_issue(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
-    """Return the health issue that keeps the nodes from joining; empty when all have joined."""
+    """Return the health issue that prevents the nodes from joining; empty for none."""
     subnet = node_join_checks.public_subnet_without_addresses(cloud, call, group)
     if subnet:
         return _issue(
@@ -211,7 +211,7 @@ def _launch_issue(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
 def create_node_access_entry(
     cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup
 ) -> None:
-    """Give the node role its access entry, as EKS does; one that is there stays as it is."""
+    """Create the access entry of the node role, as EKS does; an existing entry is unchanged."""
     arn = group.document["nodeRole"]
     setup = cluster.document["accessConfig"]
     if setup["authenticationMode"] == "CONFIG_MAP" or arn in cluster.entries:
@@ -225,7 +225,7 @@ def create_node_access_entry(
 
 
 def notify_nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> None:
-    """Tell the API server's player which nodes the group has now."""
+    """Pass the current nodes of the group to the API server."""
     nodes = tuple(
         NodeInfo(
             instance_id=instance["InstanceId"],
@@ -247,7 +247,7 @@ def notify_nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: N
 
 
 def remove_group(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
-    """Delete the Auto Scaling group with its instances; already gone is fine."""
+    """Delete the Auto Scaling group with its instances; already deleted is no error."""
     if cloud.faults.leaves_interfaces():
         _leave_cni_interfaces(cloud, call, group)
     if describe_autoscaling_group(cloud, call, group):
@@ -261,7 +261,7 @@ def remove_group(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
 
 
 def _leave_cni_interfaces(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
-    """Leave a CNI interface of each node behind, as the plug-in does when it is cut off.
+    """Leave one CNI interface of each node, as the plug-in does when it is interrupted.
 
     https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
     """
@@ -284,7 +284,7 @@ def _leave_cni_interfaces(cloud: CloudApi, call: Call, group: Nodegroup) -> None
 
 
 def remove_template(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
-    """Delete EKS's launch template; already gone is fine."""
+    """Delete EKS's launch template; already deleted is no error."""
     try:
         if group.template_id:
             call_ec2(cloud, call, "DeleteLaunchTemplate", LaunchTemplateId=group.template_id)
@@ -294,13 +294,13 @@ def remove_template(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
 
 
 NODE_IMAGE = "ami-0e4500000000a2023"
-"""Stands for the EKS-optimised Amazon Linux 2023 AMI, whose id AWS changes with each release."""
+"""Id of the EKS-optimised Amazon Linux 2023 AMI; AWS changes the id with each release."""
 AMAZON = "602401143452"
 """Account that publishes the EKS-optimised AMIs."""
 
 
 def node_image(cloud: CloudApi, call: Call) -> str:
-    """Return the AMI that EKS launches nodes with; it is in the call's region from then on."""
+    """Return the AMI of nodes; creates it in the call's region."""
     cloud.store_of(Images).setdefault(
         (call.region, NODE_IMAGE),
         {

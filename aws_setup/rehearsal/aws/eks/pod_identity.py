@@ -1,4 +1,4 @@
-"""Pod Identity associations: which role a service account of a cluster gets.
+"""Pod Identity associations of add-ons: the role of a service account of a cluster.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_CreatePodIdentityAssociation.html
 https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html
@@ -47,7 +47,7 @@ def add_association(
     owner: str = "",
     tags: dict[str, str] | None = None,
 ) -> Document:
-    """Add an association for a service account; each has at most one."""
+    """Add the association of a service account, which has at most one."""
     for association in cluster.associations.values():
         if (association["namespace"], association["serviceAccount"]) == (namespace, account):
             raise responses.in_use(f"Association already exists: {association['associationId']}")

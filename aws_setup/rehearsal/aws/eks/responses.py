@@ -9,32 +9,32 @@ from aws_setup.rehearsal.core.types import AwsError
 
 
 def not_found(message: str, **names: Any) -> AwsError:
-    """Return EKS's answer for a thing that is not there."""
+    """Return EKS's error for a resource that does not exist."""
     return AwsError("ResourceNotFoundException", message, status=404, extra=names)
 
 
 def invalid_parameter(message: str, **names: Any) -> AwsError:
-    """Return EKS's answer for a value that it does not take."""
+    """Return EKS's error for an invalid value."""
     return AwsError("InvalidParameterException", message, status=400, extra=names)
 
 
 def invalid_request(message: str, **names: Any) -> AwsError:
-    """Return EKS's answer for a request that does not fit the state of the cluster."""
+    """Return EKS's error for a request that is not possible in the cluster's state."""
     return AwsError("InvalidRequestException", message, status=400, extra=names)
 
 
 def in_use(message: str, **names: Any) -> AwsError:
-    """Return EKS's answer for a name that is taken or a thing that is busy."""
+    """Return EKS's error for a name that exists or a resource that is busy."""
     return AwsError("ResourceInUseException", message, status=409, extra=names)
 
 
 def over_limit(message: str, **names: Any) -> AwsError:
-    """Return EKS's answer for a quota that is used up."""
+    """Return EKS's error for an exhausted quota."""
     return AwsError("ResourceLimitExceededException", message, status=400, extra=names)
 
 
 MAX_RESULTS = 100
-"""Items of a page unless maxResults asks for fewer; also the most that it may ask for."""
+"""Items on a page without maxResults, and the maximum of maxResults."""
 
 
 def paginate(key: str, items: Sequence[Any], params: Mapping[str, Any]) -> dict[str, Any]:

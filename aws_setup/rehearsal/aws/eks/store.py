@@ -1,7 +1,6 @@
-"""What EKS remembers: clusters and everything that hangs on them, in plain dictionaries.
+"""The state of EKS: clusters and their parts, as the documents that AWS returns.
 
-Each record holds the document that AWS answers (`document`), and beside it only what AWS knows
-but does not show.
+Each record has the returned document (`document`) and what AWS knows but does not return.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Document = dict[str, Any]
 
 @dataclass
 class Nodegroup:
-    """A managed node group and the launch template that EKS made for it."""
+    """A managed node group and the launch template that EKS created for it."""
 
     document: Document
     template_id: str = ""
@@ -29,14 +28,14 @@ class Nodegroup:
 
     @property
     def group_name(self) -> str:
-        """Name of the Auto Scaling group that holds the nodes; empty before it is made."""
+        """Name of the Auto Scaling group of the nodes; empty before it is created."""
         groups = self.document["resources"]["autoScalingGroups"]
         return str(groups[0]["name"]) if groups else ""
 
 
 @dataclass
 class AccessEntry:
-    """An access entry; `principal_id` is the unique id that it is bound to."""
+    """An access entry; `principal_id` is the unique id of its principal."""
 
     document: Document
     principal_id: str
@@ -45,7 +44,7 @@ class AccessEntry:
 
 @dataclass
 class Update:
-    """One update, with what it belongs to."""
+    """One update of a cluster, or of its node group or add-on."""
 
     document: Document
     nodegroup: str = ""
@@ -73,7 +72,7 @@ class Cluster:
 
     @property
     def status(self) -> str:
-        """The cluster's state in AWS's words."""
+        """The cluster's status."""
         return str(self.document["status"])
 
     @property
@@ -112,21 +111,21 @@ def response_copy(document: Document) -> Document:
 
 
 class EksStore:
-    """All clusters by region, and what stands behind their endpoints."""
+    """All clusters by region, and the hooks of their API servers."""
 
     def __init__(self) -> None:
-        """Start without clusters, with endpoints where nobody answers."""
+        """Start without clusters and without API servers."""
         self.regions: dict[str, RegionStore] = {}
         self.hooks: ClusterHooks = NoApiServer()
 
 
 def install_hooks(cloud: CloudApi, hooks: ClusterHooks) -> None:
-    """Let `hooks` play the API servers of this cloud's clusters from now on."""
+    """Have `hooks` emulate the API servers of this cloud's clusters."""
     cloud.store_of(EksStore).hooks = hooks
 
 
 def cluster_hooks(cloud: CloudApi) -> ClusterHooks:
-    """Return what plays the API servers."""
+    """Return the hooks of the API servers."""
     return cloud.store_of(EksStore).hooks
 
 
@@ -136,12 +135,12 @@ def region_store(cloud: CloudApi, call: Call) -> RegionStore:
 
 
 def current_time(cloud: CloudApi) -> datetime:
-    """Return the cloud's present time."""
+    """Return the cloud's current time."""
     return cloud.clock.today()
 
 
 def current_date(cloud: CloudApi) -> date:
-    """Return the cloud's present day."""
+    """Return the cloud's current date."""
     return cloud.clock.today().date()
 
 
@@ -151,13 +150,13 @@ def eks_arn(call: Call, resource: str) -> str:
 
 
 def call_ec2(cloud: CloudApi, call: Call, action: str, **params: Any) -> dict[str, Any]:
-    """Do an EC2 call in the call's region, as EKS does it for its user."""
+    """Make an EC2 call in the call's region, as EKS does for its user."""
     found: dict[str, Any] = cloud.call("ec2", action, region=call.region, **params)
     return found
 
 
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
-    """List clusters, which bill by the hour, and what hangs on them."""
+    """List clusters, which are billed by the hour, and their parts."""
     for name, region in cloud.store_of(EksStore).regions.items():
         for cluster in region.clusters.values():
             tags = cluster.document["tags"]

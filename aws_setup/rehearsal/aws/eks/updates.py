@@ -1,4 +1,4 @@
-"""Changes of a cluster in place: UpdateClusterConfig and UpdateClusterVersion.
+"""Updates of a cluster: UpdateClusterConfig and UpdateClusterVersion.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterConfig.html
 https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterVersion.html
@@ -27,11 +27,11 @@ UpdateDocument = dict[str, Any]
 ENDPOINT_KEYS = ("endpointPublicAccess", "endpointPrivateAccess", "publicAccessCidrs")
 VPC_KEYS = ("subnetIds", "securityGroupIds")
 MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
-"""Authentication modes in the only direction in which a cluster can change."""
+"""Authentication modes in the only order in which a cluster can change them."""
 
 
 def update_cluster_config(cloud: CloudApi, call: Call) -> UpdateDocument:
-    """Answer UpdateClusterConfig: exactly one kind of change in a request."""
+    """Answer UpdateClusterConfig: exactly one type of update in a request."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     kinds = [
         (kind, change)
@@ -40,7 +40,7 @@ def update_cluster_config(cloud: CloudApi, call: Call) -> UpdateDocument:
     ]
     if not kinds:
         raise responses.invalid_parameter(
-            "No update parameters were given", clusterName=cluster.name
+            "No update parameters were specified", clusterName=cluster.name
         )
     if len(kinds) > 1:
         raise responses.invalid_parameter(
@@ -220,7 +220,7 @@ CLUSTER_UPDATE_ANSWERS = {
 
 
 def check_no_update_in_progress(cluster: Cluster, kind: str) -> None:
-    """Refuse a change while the cluster is not ACTIVE or another update runs."""
+    """Reject an update while the cluster is not ACTIVE or another update runs."""
     if cluster.busy:
         raise responses.in_use(
             f"Cannot {kind} because cluster {cluster.name} currently has update "
@@ -286,7 +286,7 @@ def _text(value: Any) -> str:
 
 
 def describe_update(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeUpdate; a node group's or add-on's update needs its name too."""
+    """Answer DescribeUpdate; updates of a node group or add-on require its name."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     update = cluster.updates.get(call.params["updateId"])
     named = (call.params.get("nodegroupName", ""), call.params.get("addonName", ""))

@@ -1,4 +1,4 @@
-"""What EKS refuses in a CreateCluster request.
+"""Checks of a CreateCluster request.
 
 https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
 https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
@@ -19,12 +19,12 @@ from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 NAME = re.compile(r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")
 ROLE_ARN = re.compile(r"^arn:aws[\w-]*:iam::(\d{12}):role/(.+)$")
 UNSUPPORTED_ZONE_IDS = ("use1-az3", "usw1-az2", "cac1-az3")
-"""Zones where EKS places no control plane (network requirements page)."""
+"""Zones without control planes of EKS (network requirements page)."""
 MAX_CIDRS = 40
 PRIVATE = tuple(
     ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 )
-"""Ranges that reach no public endpoint."""
+"""Private ranges, which are not public source addresses."""
 CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
 
 
@@ -50,7 +50,7 @@ def check_role_arn(arn: str, account: str) -> str:
 
 
 def check_cluster_role(cloud: CloudApi, call: Call, arn: str) -> None:
-    """Check that EKS can assume the cluster's role and that it carries the cluster policy."""
+    """Check that EKS can assume the cluster's role and that it has the cluster policy."""
     name = check_role_arn(arn, call.account)
     iam.check_pass_role(cloud, call, arn)
     role = iam.visible_role(cloud, name)
@@ -67,7 +67,7 @@ def check_cluster_role(cloud: CloudApi, call: Call, arn: str) -> None:
 
 
 def check_subnets(cloud: CloudApi, call: Call, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the subnets of a request; refuses unknown ones and those of several VPCs."""
+    """Return the subnets of a request; rejects unknown subnets and several VPCs."""
     if not ids:
         raise responses.invalid_parameter("subnets can not be empty")
     try:
@@ -82,7 +82,7 @@ def check_subnets(cloud: CloudApi, call: Call, ids: Sequence[str]) -> list[dict[
 
 
 def check_zones(cloud: CloudApi, call: Call, found: Sequence[Mapping[str, Any]]) -> None:
-    """Check that a cluster's subnets lie in two zones or more, all of which EKS supports."""
+    """Check that a cluster's subnets are in two or more zones, all supported by EKS."""
     names = {item["AvailabilityZone"] for item in found}
     for item in found:
         if item["AvailabilityZoneId"] in UNSUPPORTED_ZONE_IDS:
@@ -124,7 +124,7 @@ def check_security_groups(cloud: CloudApi, call: Call, ids: Sequence[str], vpc_i
 
 
 def check_endpoint(public: bool, private: bool, cidrs: Sequence[str]) -> None:
-    """Check who may reach the API server: one endpoint at least, at most 40 public CIDRs.
+    """Check the endpoint access: at least one endpoint, at most 40 public CIDRs.
 
     https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
     """

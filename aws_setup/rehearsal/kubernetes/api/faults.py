@@ -137,7 +137,7 @@ class KubernetesFaults:
     """The faults in force."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start empty."""
         self.rules: list[Fault] = []
         self.version = 0
         self.random_faults: RandomApiFaults | None = None
@@ -177,7 +177,7 @@ class KubernetesFaults:
         return next((item.message for item in found if fnmatchcase(name, item.node)), "")
 
     def breaks_connection(self) -> bool:
-        """Say whether this connection breaks because the server restarts; counts."""
+        """Return whether this connection breaks because the server restarts; counts."""
         for rule in self.rules:
             if isinstance(rule, ApiServerRestarting) and rule.times > 0:
                 rule.times -= 1
@@ -298,12 +298,12 @@ class RandomApiFaults:
             raise ApiError(
                 429,
                 "TooManyRequests",
-                "the server has received too many requests (chaos)",
+                "the server has received too many requests (injected)",
                 details={"retryAfterSeconds": RETRY_AFTER},
             )
         if fault is FaultKind.FAILED:
             code, reason, text = FAILURES[
                 int(self._random_faults.plan.draw("status", identity) * len(FAILURES))
             ]
-            raise ApiError(code, reason, f"{text} (chaos)")
+            raise ApiError(code, reason, f"{text} (injected)")
         return fault

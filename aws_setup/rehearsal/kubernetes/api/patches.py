@@ -192,7 +192,7 @@ class FieldManagers:
     """Which manager owns which leaves, by the uid of the object."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start empty."""
         self._by_uid: dict[str, dict[str, set[Path]]] = {}
 
     def record_write(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:

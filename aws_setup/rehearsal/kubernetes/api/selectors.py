@@ -68,7 +68,7 @@ def _text(obj: KubeObject, path: list[str]) -> str:
 
 
 def matches(selector: KubeObject, labels: dict[str, str]) -> bool:
-    """Say whether labels meet a LabelSelector object; an empty one meets everything."""
+    """Return whether labels meet a LabelSelector object; an empty one meets everything."""
     if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
         return False
     return all(
@@ -77,7 +77,7 @@ def matches(selector: KubeObject, labels: dict[str, str]) -> bool:
 
 
 def expression(requirement: KubeObject, labels: dict[str, str]) -> bool:
-    """Say whether labels meet one match expression (In, NotIn, Exists, DoesNotExist)."""
+    """Return whether labels meet one match expression (In, NotIn, Exists, DoesNotExist)."""
     value, values = labels.get(requirement["key"]), requirement.get("values", [])
     return {
         "In": value in values,

@@ -89,7 +89,7 @@ class ControllerContext:
             self.clock.after(self.delays["retry"], self._wake)
 
     def due(self, obj: KubeObject, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
-        """Say whether a delay is over that began when this was first asked for the object."""
+        """Return whether a delay is over that began when this was first asked for the object."""
         key = (obj["metadata"]["uid"], stage or delay)
         seconds = self.delays[delay] * times if self.clock.speed else 0.0
         if key not in self._ends:
@@ -119,13 +119,13 @@ def conditions(before: KubeObject, now: str, **desired: tuple[bool, str, str]) -
 
 
 def is_ready(obj: KubeObject) -> bool:
-    """Say whether a pod or node has the condition Ready."""
+    """Return whether a pod or node has the condition Ready."""
     found = obj.get("status", {}).get("conditions", [])
     return any(item["type"] == "Ready" and item["status"] == "True" for item in found)
 
 
 def is_being_deleted(obj: KubeObject) -> bool:
-    """Say whether an object is being deleted."""
+    """Return whether an object is being deleted."""
     return "deletionTimestamp" in obj["metadata"]
 
 
@@ -170,6 +170,6 @@ def load_balancer_name(service: KubeObject) -> str:
 
 
 def is_internal(service: KubeObject) -> bool:
-    """Say whether a Service wants an internal balancer: any value but empty and "false"."""
+    """Return whether a Service wants an internal balancer: any value but empty and "false"."""
     annotations = service["metadata"].get("annotations") or {}
     return annotations.get(INTERNAL, "false") not in {"", "false"}

@@ -93,7 +93,7 @@ def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
 def _violates_anti_affinity(
     context: ControllerContext, pod: KubeObject, node: KubeObject, term: KubeObject
 ) -> bool:
-    """Say whether a pod like the term's is on a node of the same topology."""
+    """Return whether a pod like the term's is on a node of the same topology."""
     key = term.get("topologyKey", HOST)
     topology_value = node["metadata"]["labels"].get(key)
     for other in context.state.all("pods", pod["metadata"]["namespace"]):
@@ -107,7 +107,7 @@ def _violates_anti_affinity(
 
 
 def _matches_volume_zones(context: ControllerContext, pod: KubeObject, zone: str) -> bool:
-    """Say whether the volumes that the pod's claims have are in the zone."""
+    """Return whether the volumes that the pod's claims have are in the zone."""
     for claim in existing_claims(context, pod):
         volume = context.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
         if volume and volume["metadata"].get("labels", {}).get(ZONE, zone) != zone:

@@ -127,7 +127,7 @@ def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:
             ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
     with urllib.request.urlopen(f"{cloud.url}/_rehearsal/chaos") as answer:
         message = json.load(answer)
-    assert message["summary"].startswith("chaos (seed 4): ")
+    assert message["summary"].startswith("random faults (seed 4): ")
     assert (
         message["counts"]["throttled"] == sum(h["kind"] == "throttled" for h in message["hits"]) > 0
     )

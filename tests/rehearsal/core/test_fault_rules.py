@@ -119,7 +119,7 @@ def test_no_capacity_in_a_zone(cloud: RehearsalCloud, ec2: Any) -> None:
         run(ec2, net, InstanceType="r5.4xlarge")
 
 
-def test_control_endpoint(cloud: RehearsalCloud, ec2: Any) -> None:
+def test_admin_api(cloud: RehearsalCloud, ec2: Any) -> None:
     rule = {"fault": "fail", "action": "CreateVpc", "code": "InternalError"}
     assert ask(cloud, "POST", "/_rehearsal/faults", rule)[0] == 200
     assert refused(ec2.create_vpc, CidrBlock="10.0.0.0/16") == "InternalError"
@@ -140,10 +140,10 @@ def test_control_endpoint(cloud: RehearsalCloud, ec2: Any) -> None:
         ("/_rehearsal/faults", {"fault": "fail"}, 400, "code"),
         ("/_rehearsal/faults", {"fault": "drop", "from_call": 0}, 400, "from_call"),
         ("/_rehearsal/settings", {"denied": []}, 400, "denied"),
-        ("/_rehearsal/nothing", None, 404, "no such control"),
+        ("/_rehearsal/nothing", None, 404, "no such route"),
     ],
 )
-def test_control_refuses_in_one_line(
+def test_the_admin_api_rejects_in_one_line(
     cloud: RehearsalCloud, path: str, body: Any, status: int, text: str
 ) -> None:
     got, error = ask(cloud, "POST", path, body)

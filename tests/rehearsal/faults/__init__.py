@@ -1,1 +1,0 @@
-"""Tests of aws_setup/rehearsal/faults."""
