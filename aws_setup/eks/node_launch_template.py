@@ -76,7 +76,7 @@ class NodeTemplate(LaunchTemplate):
         return f"{self.kind.group} template"
 
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
-        if tag_of(template, CONTENT_TAG) == self._mark(ctx, template["DefaultVersionNumber"]):
+        if tag_of(template, CONTENT_TAG) == self._content(ctx, template["DefaultVersionNumber"]):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 

@@ -1,4 +1,4 @@
-"""The auto-scaling groups."""
+"""The auto-scaling groups of clients and NameNodes."""
 
 from __future__ import annotations
 
@@ -40,18 +40,17 @@ class AutoScalingGroup(Step):
         return (f"launch template {self.kind.template}", *PUBLIC_SUBNETS)
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the group, with its sizes compared; the desired number is the user's to move."""
+        """Return the group, with its sizes compared; its desired capacity is not managed."""
         items = ctx.inventory.of_step("auto-scaling groups", self.name)
         return self._found(ctx, items[0]) if items else None
 
     def _found(self, ctx: Context, group: Item) -> Found:
         config = ctx.config
-        has = (group["MinSize"], group["MaxSize"])
-        wants = (config.autoscaling_group_min_size, config.autoscaling_group_max_size)
+        has = f"{group['MinSize']}-{group['MaxSize']}"
+        wants = f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
         drift = []
         if has != wants:
-            said = ("-".join(map(str, has)), "-".join(map(str, wants)))
-            drift.append(Drift("sizes (min-max)", *said))
+            drift.append(Drift("sizes (min-max)", has, wants))
         deleting = str(group.get("Status") or "")
         if deleting:
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
@@ -60,30 +59,30 @@ class AutoScalingGroup(Step):
         return Found(group["AutoScalingGroupName"], state, facts, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Make the group; its name is unique in the region, so a repeat finds the first."""
+        """Create the group; its name is unique in the region, so a retry finds the first."""
         try:
             ctx.aws.autoscaling.create_auto_scaling_group(**self._request(ctx))
         except ClientError as error:
             if error_code(error) != "AlreadyExists":
                 raise
-            found = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
+            found = wait_visible(lambda: self._refreshed(ctx), clock=ctx.clock)
             if found is None:
                 raise
-            return self._anew(ctx, found) if _leaves(found) else found
+            return self._recreate(ctx, found) if _is_being_deleted(found) else found
         return Found(self._group_name(ctx.config), "available")
 
-    def _anew(self, ctx: Context, found: Found) -> Found:
-        """Make the group once the one of its name is gone."""
+    def _recreate(self, ctx: Context, found: Found) -> Found:
+        """Create the group when the one of its name is deleted."""
         self._await_gone(ctx, found.id)
         return self.create(ctx)
 
-    def _again(self, ctx: Context) -> Found | None:
+    def _refreshed(self, ctx: Context) -> Found | None:
         ctx.inventory.all("auto-scaling groups", fresh=True)
         return self.find(ctx)
 
     def _request(self, ctx: Context) -> Any:
         config = ctx.config
-        mine = tags(config, self.name, Component=self.kind.component)
+        group_tags = tags(config, self.name, Component=self.kind.component)
         return {
             "AutoScalingGroupName": self._group_name(config),
             "LaunchTemplate": {
@@ -96,14 +95,14 @@ class AutoScalingGroup(Step):
             "VPCZoneIdentifier": ",".join(ctx.of(subnet).id for subnet in PUBLIC_SUBNETS),
             "Tags": [
                 {"Key": key, "Value": value, "PropagateAtLaunch": key != STEP_TAG}
-                for key, value in mine.items()
+                for key, value in group_tags.items()
             ],
         }
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set the sizes; a group that is being deleted is waited for and made anew."""
-        if _leaves(found):
-            return self._anew(ctx, found)
+        """Set the sizes; a group that is being deleted is re-created afterwards."""
+        if _is_being_deleted(found):
+            return self._recreate(ctx, found)
         ctx.aws.autoscaling.update_auto_scaling_group(
             AutoScalingGroupName=found.id,
             MinSize=ctx.config.autoscaling_group_min_size,
@@ -112,7 +111,7 @@ class AutoScalingGroup(Step):
         return Found(found.id, "available", found.facts)
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the group with its machines and return when both are gone."""
+        """Delete the group with its instances and return when both are gone."""
         delete_with_retry(
             ctx,
             f"auto-scaling group {found.id}",
@@ -128,7 +127,7 @@ class AutoScalingGroup(Step):
         def gone() -> bool | Pending:
             answer = ctx.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
             groups = answer["AutoScalingGroups"]
-            return Pending(f"{len(groups[0]['Instances'])} machines left") if groups else True
+            return Pending(f"{len(groups[0]['Instances'])} instances left") if groups else True
 
         wait_until(
             f"auto-scaling group {name} is deleted",
@@ -140,15 +139,15 @@ class AutoScalingGroup(Step):
         )
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """The hours of the machines that the group starts with."""
+        """The hours of the instances that the group starts with."""
         count = float(config.autoscaling_group_desired_capacity)
         if not count:
             return ()
-        machines = CostItem(self.part, f"ec2:{self.kind.instance_type}", count)
-        return (machines, CostItem(self.part, "ipv4", count))
+        instances = CostItem(self.part, f"ec2:{self.kind.instance_type}", count)
+        return (instances, CostItem(self.part, "ipv4", count))
 
     def disks(self, ctx: Context) -> Sequence[CostItem]:
-        """The disks of the machines that the group starts with."""
+        """The disks of the instances that the group starts with."""
         count = float(ctx.config.autoscaling_group_desired_capacity)
         return disk_charges(ctx, self.kind.ami, count=count, part="disks") if count else ()
 
@@ -156,5 +155,5 @@ class AutoScalingGroup(Step):
         return regional_name(config, self.kind.group, "_")
 
 
-def _leaves(found: Found) -> bool:
+def _is_being_deleted(found: Found) -> bool:
     return any(drift.key is DriftKey.DELETION for drift in found.drift)

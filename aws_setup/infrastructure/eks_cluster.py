@@ -1,4 +1,4 @@
-"""The EKS cluster: its request, its wait, its drift and its end."""
+"""The EKS cluster: its request, its drift and its states."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ ROLE_LAG = (
     "doesn't have the Amazon EKS Managed Policies",
     "IAM role's policy must include",
 )
-"""What CreateCluster says while a new role has not spread yet (facts of AWS's messages)."""
+"""Parts of CreateCluster's messages while a new role is not visible to EKS yet."""
 
 SUBNETS = ("public subnet 1", "public subnet 2", "private subnet 1", "private subnet 2")
 
 ENDPOINTS = ("endpointPublicAccess", "endpointPrivateAccess")
-"""Public for the operator, private for the nodes, which the operator's range shuts out."""
+"""Public for the operator, private for the nodes, which are outside the operator's range."""
 
 
 @dataclass(frozen=True)
 class EksCluster(Step):
-    """The EKS cluster; it takes about ten minutes, so it starts as soon as its needs are there."""
+    """The EKS cluster; its creation takes about ten minutes, so it starts as early as possible."""
 
     name: str = "eks cluster"
     needs: tuple[str, ...] = (*SUBNETS, "security group", "eks cluster role")
@@ -43,7 +43,7 @@ class EksCluster(Step):
     slow: bool = True
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the cluster; one of the same name without our tag is not ours to change."""
+        """Return the cluster; one of the same name without this deployment's tag is a conflict."""
         items = ctx.inventory.all("eks cluster")
         return self._found(ctx, items[0]) if items else None
 
@@ -60,45 +60,28 @@ class EksCluster(Step):
 
     def _drift(self, ctx: Context, cluster: Item) -> tuple[Drift, ...]:
         if tag_of(cluster, DEPLOYMENT_TAG) != ctx.config.deployment_name:
-            owner = tag_of(cluster, DEPLOYMENT_TAG) or "somebody else"
-            mend = "choose another eks_cluster_name, or set create_eks_cluster: False"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
+            owner = tag_of(cluster, DEPLOYMENT_TAG) or "no deployment"
+            fix = "choose another eks_cluster_name, or set create_eks_cluster: False"
+            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         if cluster["status"] != "ACTIVE":
             return ()
-        return (*self._version_drift(ctx, cluster), *self._access_drift(ctx, cluster))
-
-    def _version_drift(self, ctx: Context, cluster: Item) -> Sequence[Drift]:
-        wanted = ctx.config.kubernetes_version
-        if not wanted or wanted == cluster["version"]:
-            return ()
-        mend = f"set kubernetes_version: {cluster['version']}, or upgrade it in the EKS console"
-        return (Drift("Kubernetes version", cluster["version"], wanted, mend),)
-
-    def _access_drift(self, ctx: Context, cluster: Item) -> Sequence[Drift]:
-        drift = []
-        network = cluster["resourcesVpcConfig"]
-        has, wanted = set(network.get("publicAccessCidrs", [])), set(access_cidrs(ctx))
-        if wanted and has != wanted:
-            drift.append(Drift("public access", _or_none(has), _or_none(wanted)))
-        closed = [key for key in ENDPOINTS if not network.get(key)]
-        if closed:
-            drift.append(Drift("endpoints switched off", ", ".join(closed), "none"))
-        logs = enabled_logs(cluster)
-        if logs != set(ctx.config.eks_log_types):
-            drift.append(Drift("logging", _or_none(logs), _or_none(set(ctx.config.eks_log_types))))
-        return drift
+        return (
+            *_version_drift(ctx, cluster),
+            *_access_drift(ctx, cluster),
+            *_log_drift(ctx, cluster),
+        )
 
     def create(self, ctx: Context) -> Found:
-        """Ask for the cluster, again while its new role spreads through IAM (up to 2 minutes)."""
+        """Request the cluster, again while its new role is not visible to EKS (up to 2 minutes)."""
         request = cluster_request(ctx)
 
-        def ask() -> Any:
+        def request_cluster() -> Any:
             try:
                 return ctx.aws.eks.create_cluster(**request)["cluster"]
             except ClientError as error:
                 message = str(error.response["Error"].get("Message", ""))
-                lag = error_code(error) == "InvalidParameterException"
-                if lag and any(text in message for text in ROLE_LAG):
+                invalid = error_code(error) == "InvalidParameterException"
+                if invalid and any(text in message for text in ROLE_LAG):
                     return Pending(f"IAM: {message}")
                 if error_code(error) == "ResourceInUseException":
                     return ctx.aws.eks.describe_cluster(name=request["name"])["cluster"]
@@ -106,7 +89,7 @@ class EksCluster(Step):
 
         cluster = wait_until(
             f"EKS accepts cluster {request['name']}",
-            ask,
+            request_cluster,
             clock=ctx.clock,
             deadline=120,
             pause=5,
@@ -115,27 +98,30 @@ class EksCluster(Step):
         return self._found(ctx, cluster)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Bring public access and logging up to date; EKS takes one update at a time."""
+        """Update public access and logging; EKS accepts one update at a time."""
         cluster = ctx.aws.eks.describe_cluster(name=found.id)["cluster"]
-        drifted = {drift.what for drift in self._drift(ctx, dict(cluster))}
-        if drifted & {"public access", "endpoints switched off"}:
+        stable = cluster["status"] == "ACTIVE"
+        if stable and _access_drift(ctx, dict(cluster)):
             network: Any = dict.fromkeys(ENDPOINTS, True)
             if access_cidrs(ctx):
                 network["publicAccessCidrs"] = access_cidrs(ctx)
             self._change(ctx, found.id, resourcesVpcConfig=network)
-        if "logging" in drifted:
+        if stable and _log_drift(ctx, dict(cluster)):
             self._change(ctx, found.id, logging=logging(ctx.config))
         return self.wait(ctx, found)
 
     def _change(self, ctx: Context, name: str, **change: Any) -> None:
         answer = ctx.aws.eks.update_cluster_config(name=name, **change)
-        own = answer["update"]["id"]
+        update_id = answer["update"]["id"]
 
         def probe() -> bool | Pending:
-            update = ctx.aws.eks.describe_update(name=name, updateId=own)["update"]
+            update = ctx.aws.eks.describe_update(name=name, updateId=update_id)["update"]
             if update["status"] in ("Failed", "Cancelled"):
                 reasons = [str(error.get("errorMessage")) for error in update.get("errors", [])]
-                raise SetupError(f"the update of cluster {name} failed", "; ".join(reasons))
+                raise SetupError(
+                    f"the update of cluster {name} failed",
+                    "; ".join(reasons) or "EKS gives no reason",
+                )
             return update["status"] == "Successful" or Pending(update["status"])
 
         wait_until(
@@ -148,7 +134,7 @@ class EksCluster(Step):
         )
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the cluster is ACTIVE; what EKS says of its health when it fails."""
+        """Return when the cluster is ACTIVE; raises SetupError with EKS's reasons if it fails."""
         return wait_until(
             f"EKS cluster {found.id} becomes ACTIVE",
             lambda: self._probe(ctx, found.id),
@@ -198,14 +184,40 @@ class EksCluster(Step):
 
 
 def failure_of(cluster: Item) -> SetupError:
-    """Return why EKS gave a cluster up, in its own words, with the mend."""
+    """Return the error of a FAILED cluster, with EKS's health issues as its cause."""
     issues = [str(issue.get("message")) for issue in cluster.get("health", {}).get("issues", [])]
     return SetupError(
-        f"EKS cluster {cluster['name']} FAILED",
+        f"EKS cluster {cluster['name']} is FAILED",
         "; ".join(issues) or "EKS gives no reason",
-        "run create_aws_infrastructure.py destroy --only 'eks cluster', then "
-        "create_aws_infrastructure.py create again",
+        "run `create_aws_infrastructure.py destroy --only 'eks cluster'`, then "
+        "`create_aws_infrastructure.py create` again",
     )
+
+
+def _version_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
+    version = ctx.config.kubernetes_version
+    if not version or version == cluster["version"]:
+        return ()
+    fix = f"set kubernetes_version: {cluster['version']}, or upgrade it in the EKS console"
+    return (Drift("Kubernetes version", cluster["version"], version, fix),)
+
+
+def _access_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
+    """Return how the access to the API server differs: its address ranges and its endpoints."""
+    drift = []
+    network = cluster["resourcesVpcConfig"]
+    has, desired = set(network.get("publicAccessCidrs", [])), set(access_cidrs(ctx))
+    if desired and has != desired:
+        drift.append(Drift("public access", _or_none(has), _or_none(desired)))
+    disabled = [key for key in ENDPOINTS if not network.get(key)]
+    if disabled:
+        drift.append(Drift("disabled endpoints", ", ".join(disabled), "none"))
+    return drift
+
+
+def _log_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
+    has, desired = enabled_logs(cluster), set[str](ctx.config.eks_log_types)
+    return (Drift("logging", _or_none(has), _or_none(desired)),) if has != desired else ()
 
 
 def cluster_request(ctx: Context) -> dict[str, Any]:
@@ -221,8 +233,8 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     } | dict.fromkeys(ENDPOINTS, True)
     if access_cidrs(ctx):
         network["publicAccessCidrs"] = access_cidrs(ctx)
-    # The name keeps it from being made twice. A token of ours would be the same after a destroy in
-    # an adopted VPC, and be answered with the cluster that is gone; botocore's is always new.
+    # The name prevents a second cluster. A token made from the VPC would be the same after a
+    # destroy in an adopted VPC, and AWS would answer with the deleted cluster; botocore's is new.
     request: dict[str, Any] = {
         "name": config.eks_cluster_name,
         "version": config.kubernetes_version or ctx.defaults.kubernetes_version,
@@ -240,7 +252,7 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
 
 
 def logging(config: Config) -> dict[str, Any]:
-    """Return EKS's logging setting: every type, switched on or off."""
+    """Return EKS's logging setting: every type, enabled or disabled."""
     every = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
     on = [kind for kind in every if kind in config.eks_log_types]
     off = [kind for kind in every if kind not in config.eks_log_types]
@@ -249,13 +261,13 @@ def logging(config: Config) -> dict[str, Any]:
 
 
 def enabled_logs(cluster: Item) -> set[str]:
-    """Return the control-plane logs that are switched on."""
+    """Return the control-plane logs that are enabled."""
     settings = cluster.get("logging", {}).get("clusterLogging", [])
     return {kind for setting in settings if setting["enabled"] for kind in setting["types"]}
 
 
 def access_cidrs(ctx: Context) -> list[str]:
-    """Return who may reach the public endpoint: as configured, else the operator alone."""
+    """Return the ranges that may use the public endpoint: as configured, else the operator's."""
     if ctx.config.eks_public_access_cidrs:
         return sorted(ctx.config.eks_public_access_cidrs)
     return [ctx.defaults.operator_cidr] if ctx.defaults.operator_cidr else []

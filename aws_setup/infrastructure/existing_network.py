@@ -1,4 +1,4 @@
-"""A network that exists already: the VPC by id or name, and its subnets. Used, never changed."""
+"""An existing network: the VPC by id or name, and its subnets; used and never changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aws_setup.errors import SetupError
 
 @dataclass(frozen=True)
 class ExistingVpc(ExistingResource):
-    """The VPC of vpc_id, else the only one with the name vpc_name."""
+    """The VPC with the id vpc_id, else the only one with the name vpc_name."""
 
     name: str = "vpc"
     part: str = "network"
@@ -24,21 +24,23 @@ class ExistingVpc(ExistingResource):
         vpcs = named_vpcs(ctx)
         if len(vpcs) == 1:
             return Found(vpcs[0]["VpcId"], vpcs[0]["State"], {"cidr": vpcs[0]["CidrBlock"]})
-        wanted = ctx.config.vpc_id or ctx.config.vpc_name
+        configured = ctx.config.vpc_id or ctx.config.vpc_name
         if not vpcs:
             raise SetupError(
-                f"there is no VPC {wanted} in {ctx.aws.region}",
-                "create_vpc is False, so it has to exist",
+                f"the VPC {configured} does not exist in {ctx.aws.region}",
+                "create_vpc is False, so it must exist",
                 "set create_vpc: True, or correct vpc_id or vpc_name",
             )
         listed = ", ".join(f"{vpc['VpcId']} ({vpc['CidrBlock']})" for vpc in vpcs)
         raise SetupError(
-            f"{len(vpcs)} VPCs are named {wanted}", listed, "set vpc_id to the one you mean"
+            f"{len(vpcs)} VPCs are named {configured}",
+            listed,
+            "set vpc_id to the id of one of them",
         )
 
 
 def named_vpcs(ctx: Context) -> list[Any]:
-    """Return the VPCs that vpc_id, or else vpc_name, means."""
+    """Return the VPCs with the id vpc_id, or else with the name vpc_name."""
     config = ctx.config
     chosen = ("vpc-id", config.vpc_id) if config.vpc_id else ("tag:Name", config.vpc_name)
     filters = [{"Name": chosen[0], "Values": [chosen[1]]}]
@@ -47,7 +49,7 @@ def named_vpcs(ctx: Context) -> list[Any]:
 
 @dataclass(frozen=True)
 class ExistingSubnet(ExistingResource):
-    """A public or private subnet of an adopted VPC; number 1 and 2 stand in different zones."""
+    """A public or private subnet of an adopted VPC; numbers 1 and 2 are in different zones."""
 
     name: str
     public: bool
@@ -59,15 +61,17 @@ class ExistingSubnet(ExistingResource):
         """Return the subnet; raises SetupError when the VPC has too few of its kind."""
         vpc = ctx.found.get("vpc")
         if vpc is None:
-            raise SetupError(f"no {self.name}", "the VPC was not found", "mend that first")
+            raise SetupError(
+                f"the {self.name} was not found", "the VPC was not found", "fix that first"
+            )
         filters = [{"Name": "vpc-id", "Values": [vpc.id]}]
         subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
         chosen = one_per_zone([item for item in subnets if is_public(item) == self.public])
         if len(chosen) <= self.index:
             kind = "public" if self.public else "private"
             raise SetupError(
-                f"VPC {vpc.id} has {len(chosen)} zones with a {kind} subnet, two are needed",
-                "EKS wants two zones, and machines a public subnet in the first",
+                f"VPC {vpc.id} has {len(chosen)} zones with a {kind} subnet, two are required",
+                "EKS requires two zones, and VMs a public subnet in the first",
                 f"add a {kind} subnet in another zone (tag PrivacyType={kind})",
             )
         subnet = chosen[self.index]
@@ -76,13 +80,13 @@ class ExistingSubnet(ExistingResource):
 
 
 def is_public(subnet: Item) -> bool:
-    """Say whether a subnet is public: by its PrivacyType tag, else by its launch setting."""
+    """Return whether a subnet is public: by its PrivacyType tag, else by its launch setting."""
     kind = tag_of(subnet, "PrivacyType")
     return kind == "public" if kind else bool(subnet["MapPublicIpOnLaunch"])
 
 
 def one_per_zone(subnets: list[Any]) -> list[Any]:
-    """Return the first subnet of each zone, by address range, zones in their order."""
+    """Return the first subnet by address range of each zone, zones in alphabetical order."""
     ordered = sorted(subnets, key=lambda item: (item["AvailabilityZone"], item["CidrBlock"]))
     by_zone: dict[str, Any] = {}
     for subnet in ordered:

@@ -1,4 +1,4 @@
-"""The ways out of the VPC: internet gateway, elastic IP and NAT gateway."""
+"""Outbound traffic of the VPC: internet gateway, elastic IP and NAT gateway."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from aws_setup.errors import SetupError
 LIVE_NAT = ("pending", "available")
 
 MAX_POLLS = 10
-"""Looks, 3 seconds apart, after which a NAT gateway that AWS does not list is taken as gone."""
+"""Polls, 3 seconds apart, after which a NAT gateway that AWS does not list counts as deleted."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class InternetGateway(Step):
     part: str = "network"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the gateway; one that is not attached, or a second one, is drift."""
+        """Return the gateway; a missing attachment or a second gateway is drift."""
         items = _attached_first(ctx.inventory.of_step("internet gateways", self.name))
         if not items:
             return None
@@ -52,24 +52,26 @@ class InternetGateway(Step):
 
     def _attachment(self, ctx: Context, gateway: Item) -> list[Drift]:
         vpcs = {attachment["VpcId"] for attachment in gateway["Attachments"]}
-        wanted = ctx.found.get("vpc")
+        vpc = ctx.found.get("vpc")
         if not vpcs:
             return [Drift("attachment", "none", "the VPC")]
-        if wanted is None or wanted.id in vpcs:
+        if vpc is None or vpc.id in vpcs:
             return []
-        own = gateway["InternetGatewayId"]
-        mend = f"detach {own} from that VPC in the VPC console, and run it again"
-        return [Drift("attachment", ", ".join(sorted(vpcs)), wanted.id, mend)]
+        fix = (
+            f"detach {gateway['InternetGatewayId']} from that VPC in the VPC console, "
+            "and run the same command again"
+        )
+        return [Drift("attachment", ", ".join(sorted(vpcs)), vpc.id, fix)]
 
     def create(self, ctx: Context) -> Found:
-        """Make the gateway and attach it; of two runs at once the first to attach wins."""
+        """Create and attach the gateway; of two simultaneous runs the first to attach wins."""
         create_once(ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx))
-        # Not again from the start, as another step would: a second gateway would be made.
-        return retry_not_found(lambda: self._settle(ctx), clock=ctx.clock, note=ctx.note)
+        # Only this part is retried: a retry from the start would create a second gateway.
+        return retry_not_found(lambda: self._ensure_attached(ctx), clock=ctx.clock, note=ctx.note)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Attach what an earlier run left detached."""
-        return self._settle(ctx)
+        """Attach a gateway that an earlier run did not attach."""
+        return self._ensure_attached(ctx)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Detach and delete every gateway of the deployment."""
@@ -81,23 +83,23 @@ class InternetGateway(Step):
         return _attached_first(items)[0] if items else None
 
     def _create(self, ctx: Context) -> Item:
-        mine = tags(ctx.config, self.name, name="Lambda-FS-InternetGateway")
-        made: Any = ctx.aws.ec2_once.create_internet_gateway(
-            TagSpecifications=specification("internet-gateway", mine)
+        gateway_tags = tags(ctx.config, self.name, name="Lambda-FS-InternetGateway")
+        answer: Any = ctx.aws.ec2_once.create_internet_gateway(
+            TagSpecifications=specification("internet-gateway", gateway_tags)
         )
-        gateway: Item = made["InternetGateway"]
+        gateway: Item = answer["InternetGateway"]
         return gateway
 
-    def _settle(self, ctx: Context) -> Found:
+    def _ensure_attached(self, ctx: Context) -> Found:
         gateway = wait_visible(lambda: self._current(ctx), clock=ctx.clock)
         if gateway and not gateway["Attachments"]:
             self._attach(ctx, gateway["InternetGatewayId"])
         return self._keep_one(ctx)
 
-    def _attach(self, ctx: Context, own: str) -> None:
+    def _attach(self, ctx: Context, gateway_id: str) -> None:
         vpc = ctx.of("vpc").id
         try:
-            ctx.aws.ec2.attach_internet_gateway(InternetGatewayId=own, VpcId=vpc)
+            ctx.aws.ec2.attach_internet_gateway(InternetGatewayId=gateway_id, VpcId=vpc)
         except ClientError as error:
             if error_code(error) not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
@@ -110,30 +112,30 @@ class InternetGateway(Step):
         items = wait_visible(lambda: self._attached(ctx), clock=ctx.clock)
         if items is None:
             raise SetupError(
-                "the VPC has an internet gateway of somebody else",
-                "a VPC can have one only",
-                "detach it, or adopt the VPC with create_vpc: False",
+                "the VPC has an internet gateway that is not managed by this deployment",
+                "a VPC can have only one",
+                "detach it, or use the existing VPC with create_vpc: False",
             )
         for gateway in items[1:]:
             self._delete(ctx, gateway)
         return Found(items[0]["InternetGatewayId"], "attached")
 
     def _delete(self, ctx: Context, gateway: Item) -> None:
-        own = gateway["InternetGatewayId"]
+        gateway_id = gateway["InternetGatewayId"]
         for attachment in gateway["Attachments"]:
             vpc = attachment["VpcId"]
             delete_with_retry(
                 ctx,
-                f"attachment of internet gateway {own}",
+                f"attachment of internet gateway {gateway_id}",
                 lambda vpc=vpc: ctx.aws.ec2.detach_internet_gateway(  # type: ignore[misc]
-                    InternetGatewayId=own, VpcId=vpc
+                    InternetGatewayId=gateway_id, VpcId=vpc
                 ),
                 gone={"Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"},
             )
         delete_with_retry(
             ctx,
-            f"internet gateway {own}",
-            lambda: ctx.aws.ec2.delete_internet_gateway(InternetGatewayId=own),
+            f"internet gateway {gateway_id}",
+            lambda: ctx.aws.ec2.delete_internet_gateway(InternetGatewayId=gateway_id),
             gone={"InvalidInternetGatewayID.NotFound"},
         )
 
@@ -144,7 +146,7 @@ def _attached_first(gateways: list[Item]) -> list[Item]:
 
 @dataclass(frozen=True)
 class ElasticIp(Step):
-    """The NAT gateway's public address; a second one, left by a race or a crash, is released."""
+    """The NAT gateway's public address; a second one, after a race or a crash, is released."""
 
     name: str = "elastic ip"
     needs: tuple[str, ...] = ("vpc",)
@@ -185,11 +187,11 @@ class ElasticIp(Step):
         return _used_first(items)[0] if items else None
 
     def _create(self, ctx: Context) -> Item:
-        mine = tags(ctx.config, self.name, name="lambda-fs-nat-gateway-ip")
-        made: Any = ctx.aws.ec2_once.allocate_address(
-            Domain="vpc", TagSpecifications=specification("elastic-ip", mine)
+        address_tags = tags(ctx.config, self.name, name="lambda-fs-nat-gateway-ip")
+        answer: Any = ctx.aws.ec2_once.allocate_address(
+            Domain="vpc", TagSpecifications=specification("elastic-ip", address_tags)
         )
-        address: Item = made
+        address: Item = answer
         return address
 
 
@@ -202,7 +204,7 @@ def _address(item: Item, drift: tuple[Drift, ...] = ()) -> Found:
 
 
 def release(ctx: Context, allocation: str) -> None:
-    """Release an elastic IP; just after its NAT gateway is gone AWS answers AuthFailure."""
+    """Release an elastic IP; just after its NAT gateway's deletion AWS answers AuthFailure."""
     delete_with_retry(
         ctx,
         f"elastic IP {allocation}",
@@ -221,16 +223,16 @@ class NatGateway(Step):
     part: str = "network"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the gateway that is, or becomes, available."""
+        """Return the gateway that is available or pending."""
         live = _live(ctx.inventory.of_step("nat gateways", self.name))
         return _nat(live[0]) if live else None
 
     def create(self, ctx: Context) -> Found:
-        """Make the gateway; of two runs at once the first one's gateway and elastic IP are used."""
-        looks = itertools.count()
+        """Create the gateway; two simultaneous runs use the gateway and elastic IP of the first."""
+        polls = itertools.count()
         return wait_until(
             "NAT gateway is created",
-            lambda: self._another_runs(ctx) or self._made(ctx, next(looks)),
+            lambda: self._of_another_run(ctx) or self._request(ctx, next(polls)),
             clock=ctx.clock,
             deadline=180,
             pause=3,
@@ -238,7 +240,7 @@ class NatGateway(Step):
             hint="run the same command again",
         )
 
-    def _another_runs(self, ctx: Context) -> Found | None:
+    def _of_another_run(self, ctx: Context) -> Found | None:
         live = _live(ctx.inventory.of_step("nat gateways", self.name, fresh=True))
         if not live:
             return None
@@ -247,35 +249,35 @@ class NatGateway(Step):
             release(ctx, ctx.of("elastic ip").id)
         return _nat(live[0])
 
-    def _made(self, ctx: Context, look: int) -> Found | Pending:
-        """Make it with a token that both of two runs send and no gateway that is gone has.
+    def _request(self, ctx: Context, poll: int) -> Found | Pending:
+        """Send the request, with a token that two runs share and no deleted gateway has.
 
-        AWS lists gone gateways for an hour and knows tokens longer: one that is in use while no
-        gateway shows up for many looks is a gone one's.
+        AWS lists deleted gateways for an hour and remembers tokens longer: a token that is in use
+        while no gateway becomes visible for many polls belongs to a deleted gateway.
         """
-        gone = len(ctx.inventory.of_step("nat gateways", self.name))
-        life = gone + max(0, look - MAX_POLLS)
-        mine = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
+        deleted = len(ctx.inventory.of_step("nat gateways", self.name))
+        generation = deleted + max(0, poll - MAX_POLLS)
+        nat_tags = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
         subnet = ctx.of("public subnet 1").id
         try:
-            made: Any = ctx.aws.ec2.create_nat_gateway(
+            answer: Any = ctx.aws.ec2.create_nat_gateway(
                 SubnetId=subnet,
                 AllocationId=ctx.of("elastic ip").id,
-                ClientToken=client_token(ctx.config.deployment_name, self.name, subnet, life),
-                TagSpecifications=specification("natgateway", mine),
+                ClientToken=client_token(ctx.config.deployment_name, self.name, subnet, generation),
+                TagSpecifications=specification("natgateway", nat_tags),
             )
         except ClientError as error:
             if error_code(error) in ("IdempotentParameterMismatch", "Resource.AlreadyAssociated"):
-                return Pending("another run makes it, and AWS does not list it yet")
+                return Pending("another run creates it, and AWS does not list it yet")
             raise
-        # AWS may repeat the answer of a gateway that is gone by now.
-        seen = _described(ctx, made["NatGateway"]["NatGatewayId"])
-        if not seen or seen["State"] not in LIVE_NAT:
-            return Pending("AWS does not show it yet")
-        return _nat(seen)
+        # AWS may repeat the answer for a gateway that has been deleted since.
+        current = _described(ctx, answer["NatGateway"]["NatGatewayId"])
+        if not current or current["State"] not in LIVE_NAT:
+            return Pending("not visible yet")
+        return _nat(current)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the gateway is available; its failure message when it is not."""
+        """Return when the gateway is available; raises SetupError with AWS's reason if it fails."""
         return wait_until(
             f"NAT gateway {found.id} becomes available",
             lambda: self._probe(ctx, found.id),
@@ -285,8 +287,8 @@ class NatGateway(Step):
             note=ctx.note,
         )
 
-    def _probe(self, ctx: Context, own: str) -> Found | Pending:
-        nat = _described(ctx, own)
+    def _probe(self, ctx: Context, nat_id: str) -> Found | Pending:
+        nat = _described(ctx, nat_id)
         if nat is None:
             return Pending("not visible yet")
         if nat["State"] == "available":
@@ -294,13 +296,13 @@ class NatGateway(Step):
         if nat["State"] == "pending":
             return Pending("pending")
         raise SetupError(
-            f"NAT gateway {own} is {nat['State']}",
+            f"NAT gateway {nat_id} is {nat['State']}",
             nat.get("FailureMessage", "AWS gives no reason"),
-            "run the same command again: a new one is made",
+            "run the same command again to create a new one",
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the gateway and return when AWS says deleted, so that its address is free."""
+        """Delete the gateway and return when its state is deleted, so that its address is free."""
         delete_with_retry(
             ctx,
             f"NAT gateway {found.id}",
@@ -322,13 +324,13 @@ class NatGateway(Step):
         )
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """The gateway's hours; its traffic comes on top."""
+        """The gateway's hours, without its traffic."""
         return (CostItem(self.part, "nat"),)
 
 
-def _described(ctx: Context, own: str) -> Item | None:
+def _described(ctx: Context, nat_id: str) -> Item | None:
     try:
-        answer: Any = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[own])
+        answer: Any = ctx.aws.ec2.describe_nat_gateways(NatGatewayIds=[nat_id])
     except ClientError as error:
         if error_code(error) != "NatGatewayNotFound":
             raise

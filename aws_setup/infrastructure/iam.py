@@ -1,4 +1,4 @@
-"""The IAM role of the EKS cluster: trust policy, managed policy, and IAM's slow spreading."""
+"""The IAM roles of the EKS cluster, of its nodes and of the EBS CSI driver."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html
 """
 
 NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
-"""There is no such entry, or the cluster's mode has none at all."""
+"""No such access entry exists, or the cluster's authentication mode has none."""
 
 AUDIENCE = "sts.amazonaws.com"
 """Audience of the tokens that EKS issues to service accounts."""
@@ -82,7 +82,7 @@ class ClusterRole(Step):
     adopted: bool = False
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the role; one of the same name without our tag is not ours to change."""
+        """Return the role; one of the same name without this deployment's tag is a conflict."""
         items = ctx.inventory.all("eks cluster role")
         if not items:
             self._refuse_missing(ctx)
@@ -94,16 +94,16 @@ class ClusterRole(Step):
     def _refuse_missing(self, ctx: Context) -> None:
         if self.adopted:
             raise SetupError(
-                f"there is no IAM role {ctx.config.eks_iam_role_name}",
-                "create_eks_iam_role is False, so it has to exist",
+                f"the IAM role {ctx.config.eks_iam_role_name} does not exist",
+                "create_eks_iam_role is False, so it must exist",
                 "set create_eks_iam_role: True, or correct eks_iam_role_name",
             )
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
         if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
-            owner = tag_of(role, DEPLOYMENT_TAG) or "somebody else"
-            mend = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
+            owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
+            fix = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
+            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
         arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
         if CLUSTER_POLICY not in arns:
@@ -111,7 +111,7 @@ class ClusterRole(Step):
         return ()
 
     def create(self, ctx: Context) -> Found:
-        """Make the role and attach its policy."""
+        """Create the role and attach its policy."""
         name = ctx.config.eks_iam_role_name
         try:
             role: Any = ctx.aws.iam.create_role(
@@ -142,20 +142,20 @@ class ClusterRole(Step):
 
 
 def delete_role(ctx: Context, name: str) -> None:
-    """Detach and delete the policies of a role, and the role; gone already is fine."""
+    """Delete a role and its policies; a role that does not exist is fine."""
     iam = ctx.aws.iam
     try:
         attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
         inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
     except iam.exceptions.NoSuchEntityException:
         return
-    # A repeat after a lost answer finds a policy gone: that says nothing about the role.
+    # After a lost answer a policy may be gone already, while the role still exists.
     for policy in attached:
         with suppress(iam.exceptions.NoSuchEntityException):
             iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
-    for own in inline:
+    for policy_name in inline:
         with suppress(iam.exceptions.NoSuchEntityException):
-            iam.delete_role_policy(RoleName=name, PolicyName=own)
+            iam.delete_role_policy(RoleName=name, PolicyName=policy_name)
     delete_with_retry(
         ctx,
         f"IAM role {name}",
@@ -165,7 +165,7 @@ def delete_role(ctx: Context, name: str) -> None:
 
 
 class ManagedRole(Step):
-    """A role with a trust policy and managed policies; both are put back when they drift."""
+    """A role with a trust policy and managed policies; both are restored when they drift."""
 
     part = "eks"
 
@@ -179,10 +179,10 @@ class ManagedRole(Step):
 
     @abstractmethod
     def policies(self) -> Sequence[Sequence[str]]:
-        """Return the policies to attach: of each group the first that exists."""
+        """Return groups of policies; the first of each group that exists is attached."""
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the role; one of the same name without our tag is not ours to change."""
+        """Return the role; one of the same name without this deployment's tag is a conflict."""
         name = self.role_name(ctx)
         try:
             role: Any = ctx.aws.iam.get_role(RoleName=name)["Role"]
@@ -192,14 +192,14 @@ class ManagedRole(Step):
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
         if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
-            owner = tag_of(role, DEPLOYMENT_TAG) or "somebody else"
-            mend = f"delete the role {role['RoleName']}, or choose another name for it"
-            return (Drift("owner", owner, ctx.config.deployment_name, mend, DriftKey.OWNER),)
+            owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
+            fix = f"delete the role {role['RoleName']}, or choose another name for it"
+            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         drift = []
         if any(not set(group) & self._attached(ctx) for group in self.policies()):
-            drift.append(Drift("policies", "incomplete", "as AWS asks for"))
+            drift.append(Drift("policies", "incomplete", "as AWS requires"))
         if not self._trusts(ctx, role):
-            drift.append(Drift("trust policy", "another", "this cluster's"))
+            drift.append(Drift("trust policy", "different", "this cluster's"))
         return tuple(drift)
 
     def _trusts(self, ctx: Context, role: Item) -> bool:
@@ -212,7 +212,7 @@ class ManagedRole(Step):
         return {policy["PolicyArn"] for policy in listed["AttachedPolicies"]}
 
     def create(self, ctx: Context) -> Found:
-        """Make the role and attach its policies."""
+        """Create the role and attach its policies."""
         iam, name = ctx.aws.iam, self.role_name(ctx)
         try:
             iam.create_role(
@@ -227,14 +227,14 @@ class ManagedRole(Step):
         found = wait_visible(lambda: self.find(ctx), clock=ctx.clock)
         if found is None or any(drift.fix for drift in found.drift):
             raise SetupError(
-                f"the IAM role {name} is somebody else's",
-                "it appeared while this run was under way",
+                f"the IAM role {name} is not managed by this deployment",
+                "it was created by another owner during this run",
                 "run the same command again",
             )
         return self.update(ctx, found)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Attach what is missing and put the trust policy right."""
+        """Attach missing policies and set the trust policy."""
         iam, name = ctx.aws.iam, self.role_name(ctx)
         attached = self._attached(ctx)
         for group in self.policies():
@@ -259,12 +259,12 @@ def attach_first(ctx: Context, role: str, policies: Sequence[str]) -> None:
             ctx.aws.iam.attach_role_policy(RoleName=role, PolicyArn=arn)
         except ctx.aws.iam.exceptions.NoSuchEntityException as error:
             if "policy" not in str(error.response["Error"].get("Message", "")).lower():
-                raise  # It is the role that IAM does not show yet.
-            ctx.note(f"there is no policy {arn}")
+                raise  # The role is not visible yet.
+            ctx.note(f"the policy {arn} does not exist")
             continue
         return
     raise SetupError(
-        f"no policy for {role} exists",
+        f"no policy was attached to {role}",
         f"AWS knows none of {', '.join(policies)}",
         "see docs/configure.md for the policy's text",
     )
@@ -272,29 +272,29 @@ def attach_first(ctx: Context, role: str, policies: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class NodeRole(ManagedRole):
-    """The role of the nodes; EC2 assumes it."""
+    """The role of the nodes, which EC2 assumes."""
 
     name: str = "node role"
 
     def role_name(self, ctx: Context) -> str:
-        """The configured name."""
+        """Return the configured name; the default is unique in the region."""
         default = type(ctx.config).model_fields["eks_node_role_name"].default
-        given = ctx.config.eks_node_role_name
-        return regional_name(ctx.config, given, "-") if given == default else given
+        name = ctx.config.eks_node_role_name
+        return regional_name(ctx.config, name, "-") if name == default else name
 
     def trust(self, ctx: Context) -> str:
-        """EC2 assumes it."""
+        """Return the policy that lets EC2 assume it."""
         return trust_policy("ec2.amazonaws.com")
 
     def policies(self) -> Sequence[Sequence[str]]:
-        """What a node needs, the network plug-in included."""
+        """Return what a node needs, the network plug-in included."""
         return [[policy] for policy in NODE_POLICIES]
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the role, and the access entry that EKS made for its nodes.
+        """Delete the role, and the access entry that EKS created for its nodes.
 
-        The entry outlives the nodes and holds the role's unique id: nodes of a later role of the
-        same name could not join.
+        The entry remains after the nodes and contains the role's unique id: nodes of a later role
+        with the same name could not join.
         """
         if cluster_of(ctx):
             try:

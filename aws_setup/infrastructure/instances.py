@@ -1,4 +1,4 @@
-"""VMs: a step for each fleet, which finds, starts, completes, restarts and terminates it."""
+"""VMs: a step for each group, which finds, launches, completes, restarts and terminates it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
     count_terminated,
     disk_charges,
-    launch,
+    launch_instances,
     missing_launches,
 )
 from aws_setup.infrastructure.vm_groups import VmGroup
@@ -28,112 +28,112 @@ from aws_setup.infrastructure.vm_groups import VmGroup
 
 @dataclass(frozen=True)
 class VmGroupStep(Step):
-    """The VMs of one fleet, running; `facts["instances"]` lists them sorted by name."""
+    """The VMs of one group, running; `facts["instances"]` lists them sorted by name."""
 
-    fleet: VmGroup
+    group: VmGroup
     needs: tuple[str, ...] = ("public subnet 1", "security group")
     part: str = "machines"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """The fleet's step name."""
-        return self.fleet.step
+        """The group's step name."""
+        return self.group.step
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the fleet with what is missing, too many, stopped or of another type."""
-        living = self._living(ctx)
-        return self._found(living) if living else None
+        """Return the group's instances; missing, surplus, stopped or different ones are drift."""
+        active = self._active(ctx)
+        return self._found(active) if active else None
 
-    def _living(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
+    def _active(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
         items = ctx.inventory.of_step("instances", self.name, fresh=fresh)
         return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
 
-    def _found(self, living: list[Item]) -> Found:
-        states = {machine["State"]["Name"] for machine in living}
+    def _found(self, active: list[Item]) -> Found:
+        states = {instance["State"]["Name"] for instance in active}
         state = "running" if states == {"running"} else ", ".join(sorted(states))
-        described = sorted((_described(machine) for machine in living), key=_by_name)
-        ids = tuple(machine["id"] for machine in described)
-        drift = (*self._count_drift(living), *self._type_drift(living), *self._state_drift(living))
-        since = min(machine["LaunchTime"] for machine in living)
+        described = sorted((_described(instance) for instance in active), key=_by_name)
+        ids = tuple(instance["id"] for instance in described)
+        drift = (*self._count_drift(active), *self._type_drift(active), *self._state_drift(active))
+        since = min(instance["LaunchTime"] for instance in active)
         ready = states == {"running"}
         return Found(
             ", ".join(ids), state, {"instances": described}, drift, ready, since=since, ids=ids
         )
 
-    def _count_drift(self, living: list[Item]) -> list[Drift]:
-        has, wants = len(living), self.fleet.count
-        if has == wants and self._named(living):
+    def _count_drift(self, active: list[Item]) -> list[Drift]:
+        has, wants = len(active), self.group.count
+        if has == wants and self._named(active):
             return []
         if has == wants:
-            return [Drift("names", "not all set", "one each")]
+            return [Drift("names", "incomplete", "one each")]
         if has > wants:
-            mend = "put the count back, or terminate the surplus machines yourself"
-            return [Drift("machines", str(has), str(wants), mend)]
+            fix = "restore the count, or terminate the surplus instances yourself"
+            return [Drift("machines", str(has), str(wants), fix)]
         return [Drift("machines", str(has), str(wants))]
 
-    def _type_drift(self, living: list[Item]) -> list[Drift]:
+    def _type_drift(self, active: list[Item]) -> list[Drift]:
         drift = []
-        for what, field, wanted, key in (
-            ("instance type", "InstanceType", self.fleet.instance_type, self.fleet.type_key),
-            ("AMI", "ImageId", self.fleet.ami, self.fleet.ami_key),
+        for what, field, desired, key in (
+            ("instance type", "InstanceType", self.group.instance_type, self.group.type_key),
+            ("AMI", "ImageId", self.group.ami, self.group.ami_key),
         ):
-            has = {machine[field] for machine in living}
-            if has != {wanted}:
-                mend = f"put {key} back, or run destroy --only '{self.name}' first"
-                drift.append(Drift(what, ", ".join(sorted(has)), wanted, mend))
+            has = {instance[field] for instance in active}
+            if has != {desired}:
+                fix = f"restore {key}, or run destroy --only '{self.name}' first"
+                drift.append(Drift(what, ", ".join(sorted(has)), desired, fix))
         return drift
 
-    def _state_drift(self, living: list[Item]) -> list[Drift]:
-        down = [m["InstanceId"] for m in living if m["State"]["Name"] in ("stopped", "stopping")]
-        return [Drift("stopped machines", ", ".join(down), "running")] if down else []
+    def _state_drift(self, active: list[Item]) -> list[Drift]:
+        stopped = _stopped(active)
+        return [Drift("stopped machines", ", ".join(stopped), "running")] if stopped else []
 
-    def _named(self, living: list[Item]) -> bool:
-        names = {tag_of(machine, "Name") for machine in living}
-        return names == {self.fleet.name(index) for index in range(len(living))}
+    def _named(self, active: list[Item]) -> bool:
+        names = {tag_of(instance, "Name") for instance in active}
+        return names == {self.group.name(index) for index in range(len(active))}
 
     def create(self, ctx: Context) -> Found:
-        """Start every machine of the fleet that is not there."""
+        """Launch every instance of the group that does not exist."""
         return self._complete(ctx, [])
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Start what is stopped and what is missing."""
-        living = self._living(ctx, fresh=True)
-        self._restart(ctx, living)
-        return self._complete(ctx, living)
+        """Start stopped instances and launch missing ones."""
+        active = self._active(ctx, fresh=True)
+        self._restart(ctx, active)
+        return self._complete(ctx, active)
 
-    def _restart(self, ctx: Context, living: list[Item]) -> None:
-        down = [m["InstanceId"] for m in living if m["State"]["Name"] in ("stopped", "stopping")]
-        if not down:
+    def _restart(self, ctx: Context, active: list[Item]) -> None:
+        stopped = _stopped(active)
+        if not stopped:
             return
         wait_until(
             f"{self.name}: stopped machines start",
-            lambda: self._start(ctx, down),
+            lambda: self._start(ctx, stopped),
             clock=ctx.clock,
             deadline=600,
             pause=5,
             note=ctx.note,
         )
 
-    def _start(self, ctx: Context, down: list[str]) -> bool | Pending:
+    def _start(self, ctx: Context, ids: list[str]) -> bool | Pending:
         try:
-            ctx.aws.ec2.start_instances(InstanceIds=down)
+            ctx.aws.ec2.start_instances(InstanceIds=ids)
         except ClientError as error:
             if error_code(error) == "IncorrectInstanceState":
                 return Pending("stopping")
             raise
         return True
 
-    def _complete(self, ctx: Context, living: list[Item]) -> Found:
-        started, missing = list(living), missing_launches(self.fleet, living)
-        lives = (len(living), count_terminated(ctx, self.name) if missing else 0)
-        for batch in missing:
-            started += launch(ctx, self.fleet, batch, lives=lives)
-        ids = tuple(machine["InstanceId"] for machine in started)
+    def _complete(self, ctx: Context, active: list[Item]) -> Found:
+        instances, missing = list(active), missing_launches(self.group, active)
+        counts = (len(active), count_terminated(ctx, self.name) if missing else 0)
+        for launch in missing:
+            instances += launch_instances(ctx, self.group, launch, counts=counts)
+        ids = tuple(instance["InstanceId"] for instance in instances)
         return Found(", ".join(ids), "pending", ready=False, ids=ids)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when every machine runs and has its name; sshd may still be starting."""
-        living: list[Item] = wait_until(
+        """Return when every instance runs and has its name; sshd may still be starting."""
+        active: list[Item] = wait_until(
             f"{self.name} run",
             lambda: self._probe(ctx, found.ids),
             clock=ctx.clock,
@@ -141,7 +141,7 @@ class VmGroupStep(Step):
             pause=3,
             note=ctx.note,
         )
-        return self._found(self._name_all(ctx, living))
+        return self._found(self._name_all(ctx, active))
 
     def _probe(self, ctx: Context, ids: Sequence[str]) -> list[Item] | Pending:
         try:
@@ -150,57 +150,62 @@ class VmGroupStep(Step):
             if error_code(error) != "InvalidInstanceID.NotFound":
                 raise
             return Pending("not visible yet")
-        living = [item for group in answer["Reservations"] for item in group["Instances"]]
-        dead = [item for item in living if item["State"]["Name"] in TERMINATED_STATES]
-        if dead:
-            reason = dead[0].get("StateReason", {}).get("Message", "AWS gives no reason")
+        active = [item for group in answer["Reservations"] for item in group["Instances"]]
+        terminated = [item for item in active if item["State"]["Name"] in TERMINATED_STATES]
+        if terminated:
+            first = terminated[0]
+            reason = first.get("StateReason", {}).get("Message", "AWS gives no reason")
             raise SetupError(
-                f"{self.name}: {dead[0]['InstanceId']} is {dead[0]['State']['Name']}",
+                f"{self.name}: {first['InstanceId']} is {first['State']['Name']}",
                 str(reason),
-                "run the same command again: it is replaced",
+                "run the same command again to replace it",
             )
-        states = sorted({item["State"]["Name"] for item in living})
-        return living if states == ["running"] else Pending(", ".join(states))
+        states = sorted({item["State"]["Name"] for item in active})
+        return active if states == ["running"] else Pending(", ".join(states))
 
-    def _name_all(self, ctx: Context, living: list[Item]) -> list[Item]:
-        """Give each machine its own Name tag; those that have theirs keep it."""
-        wanted = [self.fleet.name(index) for index in range(len(living))]
-        has = {machine["InstanceId"]: tag_of(machine, "Name") for machine in living}
-        free = [name for name in wanted if name not in has.values()]
-        for machine in sorted(living, key=self._order):
-            if has[machine["InstanceId"]] not in wanted and free:
-                name = free.pop(0)
+    def _name_all(self, ctx: Context, active: list[Item]) -> list[Item]:
+        """Set the Name tag of each instance that has none of the group's names."""
+        names = [self.group.name(index) for index in range(len(active))]
+        has = {instance["InstanceId"]: tag_of(instance, "Name") for instance in active}
+        free = [name for name in names if name not in has.values()]
+        for instance in sorted(active, key=self._order):
+            instance_id = instance["InstanceId"]
+            if has[instance_id] not in names and free:
+                has[instance_id] = free.pop(0)
                 ctx.aws.ec2.create_tags(
-                    Resources=[machine["InstanceId"]], Tags=[{"Key": "Name", "Value": name}]
+                    Resources=[instance_id], Tags=[{"Key": "Name", "Value": has[instance_id]}]
                 )
-                has[machine["InstanceId"]] = name
-        return [_renamed(machine, has[machine["InstanceId"]]) for machine in living]
+        return [_renamed(instance, has[instance["InstanceId"]]) for instance in active]
 
-    def _order(self, machine: Item) -> tuple[Any, ...]:
-        """Return the sort key: the fixed addresses in their order, then the order of launch."""
-        fixed = [str(address) for address in self.fleet.addresses]
-        address = machine["PrivateIpAddress"]
-        place = fixed.index(address) if address in fixed else len(fixed)
-        return (place, machine["LaunchTime"], machine.get("AmiLaunchIndex", 0))
+    def _order(self, instance: Item) -> tuple[Any, ...]:
+        """Return the sort key: fixed addresses in their order, then the order of launch."""
+        fixed = [str(address) for address in self.group.addresses]
+        address = instance["PrivateIpAddress"]
+        position = fixed.index(address) if address in fixed else len(fixed)
+        return (position, instance["LaunchTime"], instance.get("AmiLaunchIndex", 0))
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Terminate the machines and return when their addresses are free again."""
+        """Terminate the instances and return when their addresses are free."""
         ids = [item["InstanceId"] for item in ctx.inventory.of_step("instances", self.name)]
         terminate(ctx, self.name, ids)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """The machines' hours and their public addresses."""
-        count = float(self.fleet.count)
-        machines = CostItem(self.part, f"ec2:{self.fleet.instance_type}", count)
-        return (machines, CostItem(self.part, "ipv4", count))
+        """The instances' hours and their public addresses."""
+        count = float(self.group.count)
+        instances = CostItem(self.part, f"ec2:{self.group.instance_type}", count)
+        return (instances, CostItem(self.part, "ipv4", count))
 
     def disks(self, ctx: Context) -> list[CostItem]:
-        """The disks that the AMI has."""
-        return disk_charges(ctx, self.fleet.ami, count=float(self.fleet.count), part="disks")
+        """The disks of the AMI, for each instance."""
+        return disk_charges(ctx, self.group.ami, count=float(self.group.count), part="disks")
 
 
 def terminate(ctx: Context, what: str, ids: list[str]) -> None:
-    """Terminate machines and return when AWS says so; a protected one is named, not forced."""
+    """Terminate instances and return when they are terminated.
+
+    Raises:
+        SetupError: an instance has termination protection, which is never overridden.
+    """
     if not ids:
         return
     try:
@@ -217,7 +222,7 @@ def terminate(ctx: Context, what: str, ids: list[str]) -> None:
         raise SetupError(
             f"{what}: termination protection is on",
             str(error.response["Error"].get("Message", "")),
-            "switch it off in the EC2 console if the machine may go",
+            "disable it in the EC2 console, if the instance may be deleted",
         ) from error
 
     def gone() -> bool | Pending:
@@ -233,19 +238,25 @@ def terminate(ctx: Context, what: str, ids: list[str]) -> None:
     )
 
 
-def _described(machine: Item) -> dict[str, Any]:
+def _described(instance: Item) -> dict[str, Any]:
     return {
-        "id": machine["InstanceId"],
-        "name": tag_of(machine, "Name"),
-        "private_ip": machine.get("PrivateIpAddress"),
-        "public_ip": machine.get("PublicIpAddress"),
+        "id": instance["InstanceId"],
+        "name": tag_of(instance, "Name"),
+        "private_ip": instance.get("PrivateIpAddress"),
+        "public_ip": instance.get("PublicIpAddress"),
     }
 
 
-def _by_name(machine: dict[str, Any]) -> tuple[int, str]:
-    return (len(machine["name"]), machine["name"])
+def _by_name(described: dict[str, Any]) -> tuple[int, str]:
+    return (len(described["name"]), described["name"])
 
 
-def _renamed(machine: Item, name: str) -> Item:
-    tags = [tag for tag in machine.get("Tags", []) if tag["Key"] != "Name"]
-    return {**machine, "Tags": [*tags, {"Key": "Name", "Value": name}]}
+def _stopped(active: list[Item]) -> list[str]:
+    """Return the ids of the instances that are stopped or stopping."""
+    states = ("stopped", "stopping")
+    return [item["InstanceId"] for item in active if item["State"]["Name"] in states]
+
+
+def _renamed(instance: Item, name: str) -> Item:
+    tags = [tag for tag in instance.get("Tags", []) if tag["Key"] != "Name"]
+    return {**instance, "Tags": [*tags, {"Key": "Name", "Value": name}]}

@@ -18,12 +18,12 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.run_instances import disks, metadata_options
 
 CONTENT_TAG = "lambda-fs:fingerprint"
-"""Tag key of a launch template: what its default version holds, and that version's number."""
+"""Tag key of a launch template: fingerprint and number of its default version."""
 
 
 @dataclass(frozen=True)
 class AutoScalingSpec:
-    """Machines of an auto-scaling group: the template's name, AMI and type, the group's name."""
+    """VMs of an auto-scaling group: names of template and group, Component tag, AMI and type."""
 
     template: str
     group: str
@@ -33,7 +33,7 @@ class AutoScalingSpec:
 
 
 def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
-    """Return the three kinds of machines that scale, with λFS's own names."""
+    """Return the three kinds of VMs that scale, with λFS's names."""
     return (
         AutoScalingSpec(
             "lambda_fs_clients",
@@ -73,7 +73,7 @@ class LaunchTemplate(Step):
         return f"launch template {self.kind.template}"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the template; its tag says what our version holds, and which one that is."""
+        """Return the template; its tag is compared with the fingerprint of the configuration."""
         items = ctx.inventory.of_step("launch templates", self.name)
         if not items:
             return None
@@ -84,52 +84,53 @@ class LaunchTemplate(Step):
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
         if "security group" not in ctx.found:
             return ()
-        if tag_of(template, CONTENT_TAG) == self._mark(ctx, template["DefaultVersionNumber"]):
+        if tag_of(template, CONTENT_TAG) == self._content(ctx, template["DefaultVersionNumber"]):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 
     def create(self, ctx: Context) -> Found:
-        """Make the template.
+        """Create the template.
 
-        Its name keeps it from being made twice. A token that stayed the same would, for a day after
-        a destroy, be answered with the id of the template that is gone.
+        Its name prevents a second template. For a token that stayed the same AWS would, for a day
+        after a destroy, answer with the id of the deleted template.
         """
         name = self._template_name(ctx)
-        mine = tags(ctx.config, self.name, name=name)
-        marked = mine | {CONTENT_TAG: self._mark(ctx, 1)}
+        template_tags = tags(ctx.config, self.name, name=name)
+        template_tags[CONTENT_TAG] = self._content(ctx, 1)
         try:
-            made: Any = ctx.aws.ec2.create_launch_template(
+            answer: Any = ctx.aws.ec2.create_launch_template(
                 LaunchTemplateName=name,
                 LaunchTemplateData=self._data(ctx),
-                TagSpecifications=specification("launch-template", marked),
+                TagSpecifications=specification("launch-template", template_tags),
             )
         except ClientError as error:
             if error_code(error) != "InvalidLaunchTemplateName.AlreadyExistsException":
                 raise
-            found = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
+            found = wait_visible(lambda: self._refreshed(ctx), clock=ctx.clock)
             if found is None:
                 raise
             return found
-        return Found(made["LaunchTemplate"]["LaunchTemplateId"], "available", {"version": 1})
+        return Found(answer["LaunchTemplate"]["LaunchTemplateId"], "available", {"version": 1})
 
-    def _again(self, ctx: Context) -> Found | None:
+    def _refreshed(self, ctx: Context) -> Found | None:
         ctx.inventory.all("launch templates", fresh=True)
         return self.find(ctx)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Add a version with the wanted contents and make it the default."""
-        ec2, own = ctx.aws.ec2, found.id
-        made = ec2.create_launch_template_version(
-            LaunchTemplateId=own,
+        """Create a version with the configured contents and make it the default."""
+        ec2, template_id = ctx.aws.ec2, found.id
+        answer = ec2.create_launch_template_version(
+            LaunchTemplateId=template_id,
             LaunchTemplateData=self._data(ctx),
-            ClientToken=client_token(own, self._fingerprint(ctx), found.facts["version"]),
+            ClientToken=client_token(template_id, self._fingerprint(ctx), found.facts["version"]),
         )
-        version = made["LaunchTemplateVersion"]["VersionNumber"]
-        ec2.modify_launch_template(LaunchTemplateId=own, DefaultVersion=str(version))
+        version = answer["LaunchTemplateVersion"]["VersionNumber"]
+        ec2.modify_launch_template(LaunchTemplateId=template_id, DefaultVersion=str(version))
         ec2.create_tags(
-            Resources=[own], Tags=[{"Key": CONTENT_TAG, "Value": self._mark(ctx, version)}]
+            Resources=[template_id],
+            Tags=[{"Key": CONTENT_TAG, "Value": self._content(ctx, version)}],
         )
-        return Found(own, "available", {"version": version})
+        return Found(template_id, "available", {"version": version})
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the template with all its versions."""
@@ -151,13 +152,15 @@ class LaunchTemplate(Step):
         kind = (self.kind.ami, self.kind.instance_type, self.kind.component)
         return client_token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
 
-    def _mark(self, ctx: Context, version: int) -> str:
-        """Return the mark of a default version; another one, chosen by hand, has another."""
+    def _content(self, ctx: Context, version: int) -> str:
+        """Return the content tag for a default version; one chosen by hand has another number."""
         return f"{self._fingerprint(ctx)}.{version}"
 
     def _data(self, ctx: Context) -> Any:
-        """Return the contents; the groups stand in the interface, never beside it."""
-        mine = tags(ctx.config, self.name, name=self.kind.template, Component=self.kind.component)
+        """Return the contents; EC2 accepts the security groups only in the network interface."""
+        vm_tags = tags(
+            ctx.config, self.name, name=self.kind.template, Component=self.kind.component
+        )
         interface = {
             "DeviceIndex": 0,
             "AssociatePublicIpAddress": True,
@@ -172,8 +175,8 @@ class LaunchTemplate(Step):
             "BlockDeviceMappings": disks(ctx, self.kind.ami),
             "MetadataOptions": metadata_options(),
             "TagSpecifications": [
-                *specification("instance", mine),
-                *specification("volume", mine),
-                *specification("network-interface", mine),
+                *specification("instance", vm_tags),
+                *specification("volume", vm_tags),
+                *specification("network-interface", vm_tags),
             ],
         }

@@ -1,8 +1,8 @@
-"""The VPC: one for the deployment even when two runs start at the same moment.
+"""The VPC and its subnets: one VPC for the deployment even when two runs start simultaneously.
 
-CreateVpc takes no client token, CreateRouteTable does. So the private route table is the claim:
-its token is the same for every run of the deployment, and the VPC in which AWS made it is *the*
-VPC. A run that loses deletes the VPC that it had made and goes on with the winner's.
+CreateVpc takes no client token, CreateRouteTable does. So the private route table is the marker:
+its token is the same for every run of the deployment, and the VPC in which AWS creates it is *the*
+VPC. A run that loses deletes the VPC that it created and continues with the winner's.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
@@ -24,15 +24,15 @@ from aws_setup.aws.idempotency import (
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
+from aws_setup.engine.retry import DECIDED
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 
 MARKER_GROUP = "private route table"
-"""Name of the step whose route table claims the VPC."""
+"""Name of the step whose route table marks the deployment's VPC."""
 
 MAX_TOKEN_GENERATIONS = 20
-"""Most creations and destructions of one deployment within the life of a client token."""
+"""Most creations and deletions of one deployment within the lifetime of a client token."""
 
 
 @dataclass(frozen=True)
@@ -43,43 +43,43 @@ class Vpc(Step):
     part: str = "network"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the VPC that the claim says, else the only one of this deployment."""
+        """Return the VPC with the marker, else the first of this deployment."""
         vpcs = ctx.inventory.of_step("vpcs", self.name)
         if not vpcs:
             return None
-        claims = ctx.inventory.of_step("route tables", MARKER_GROUP)
-        claimed = {table["VpcId"] for table in claims}
-        ordered = sorted(vpcs, key=lambda vpc: (vpc["VpcId"] not in claimed, vpc["VpcId"]))
-        return self._found(ctx, ordered[0], strays=ordered[1:], claimed=bool(claimed))
+        markers = ctx.inventory.of_step("route tables", MARKER_GROUP)
+        marked = {table["VpcId"] for table in markers}
+        ordered = sorted(vpcs, key=lambda vpc: (vpc["VpcId"] not in marked, vpc["VpcId"]))
+        return self._found(ctx, ordered[0], surplus=ordered[1:], marked=bool(marked))
 
-    def _found(self, ctx: Context, vpc: Item, *, strays: list[Item], claimed: bool) -> Found:
+    def _found(self, ctx: Context, vpc: Item, *, surplus: list[Item], marked: bool) -> Found:
         config = ctx.config
         drift: list[Drift] = []
         if vpc["CidrBlock"] != config.vpc_cidr:
-            mend = f"set vpc_cidr: {vpc['CidrBlock']}, or destroy and create again"
-            drift.append(Drift("address range", vpc["CidrBlock"], config.vpc_cidr, mend))
-        if not claimed:
-            drift.append(Drift("claim", "none", f"a {MARKER_GROUP}"))
-        if strays:
-            ids = ", ".join(stray["VpcId"] for stray in strays)
+            fix = f"set vpc_cidr: {vpc['CidrBlock']}, or run destroy and then create again"
+            drift.append(Drift("address range", vpc["CidrBlock"], config.vpc_cidr, fix))
+        if not marked:
+            drift.append(Drift("marker", "none", f"a {MARKER_GROUP}"))
+        if surplus:
+            ids = ", ".join(other["VpcId"] for other in surplus)
             drift.append(Drift("VPCs of this deployment", f"also {ids}", "one"))
         if not _dns(ctx, vpc["VpcId"]):
             drift.append(Drift("DNS support and host names", "off", "on"))
         return Found(vpc["VpcId"], vpc["State"], {"cidr": vpc["CidrBlock"]}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Make the VPC, claim it, and switch DNS on."""
+        """Create the VPC and its marker, and enable DNS."""
         vpc: Item = create_once(
             ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx)
         )
-        # Not again from the start, as another step would: a second VPC would be made.
+        # Only this part is retried: a retry from the start would create a second VPC.
         return retry_not_found(
-            lambda: self._settle(ctx, vpc["VpcId"]), clock=ctx.clock, note=ctx.note
+            lambda: self._ensure_single(ctx, vpc["VpcId"]), clock=ctx.clock, note=ctx.note
         )
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Finish a VPC that an earlier run left half-made."""
-        return self._settle(ctx, found.id)
+        """Complete a VPC that an earlier run did not complete."""
+        return self._ensure_single(ctx, found.id)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete every VPC of the deployment."""
@@ -91,16 +91,16 @@ class Vpc(Step):
         return min(vpcs, key=lambda vpc: str(vpc["VpcId"])) if vpcs else None
 
     def _create(self, ctx: Context) -> Any:
-        mine = tags(ctx.config, self.name, name=ctx.config.vpc_name)
+        vpc_tags = tags(ctx.config, self.name, name=ctx.config.vpc_name)
         return ctx.aws.ec2_once.create_vpc(
-            CidrBlock=ctx.config.vpc_cidr, TagSpecifications=specification("vpc", mine)
+            CidrBlock=ctx.config.vpc_cidr, TagSpecifications=specification("vpc", vpc_tags)
         )["Vpc"]
 
-    def _settle(self, ctx: Context, mine: str) -> Found:
-        winner = create_marker(ctx, mine)
+    def _ensure_single(self, ctx: Context, vpc_id: str) -> Found:
+        winner = ensure_marker(ctx, vpc_id)
         for vpc in ctx.inventory.of_step("vpcs", self.name, fresh=True):
             if vpc["VpcId"] != winner:
-                ctx.note(f"deleting {vpc['VpcId']}: {winner} was first")
+                ctx.note(f"deleting {vpc['VpcId']}: another run created {winner} first")
                 _delete(ctx, vpc["VpcId"])
         for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
             change: Any = {attribute: {"Value": True}}
@@ -108,29 +108,29 @@ class Vpc(Step):
         return Found(winner, "available", {"cidr": ctx.config.vpc_cidr})
 
 
-def create_marker(ctx: Context, mine: str) -> str:
-    """Return the VPC in which the deployment's private route table is, making it if need be.
+def ensure_marker(ctx: Context, vpc_id: str) -> str:
+    """Return the VPC that has the deployment's private route table; create it if necessary.
 
-    A token may still be remembered from a VPC that is gone: then no table of ours can be seen
-    after a while, and the next token of the series decides.
+    AWS may still remember a token from a VPC that has been deleted: then no owned table becomes
+    visible, and the next token of the series decides.
     """
-    for life in range(MAX_TOKEN_GENERATIONS):
+    for generation in range(MAX_TOKEN_GENERATIONS):
         for table in _markers(ctx):
             return str(table["VpcId"])
-        _create_marker_with(ctx, mine, life=life)
+        _create_marker(ctx, vpc_id, generation=generation)
         visible = _visible_marker(ctx)
         if visible:
             return visible
-    raise RuntimeError("every client token of this deployment was used up today")
+    raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {MARKER_GROUP} within one day")
 
 
-def _create_marker_with(ctx: Context, mine: str, *, life: int) -> None:
-    """Ask for the claim; afterwards it is decided, one way or the other."""
+def _create_marker(ctx: Context, vpc_id: str, *, generation: int) -> None:
+    """Request the marker; afterwards it is decided which VPC has it."""
     table_tags = tags(ctx.config, MARKER_GROUP, name="LambdaFS-PrivateRouteTable")
     try:
         ctx.aws.ec2.create_route_table(
-            VpcId=mine,
-            ClientToken=client_token(ctx.config.deployment_name, MARKER_GROUP, life),
+            VpcId=vpc_id,
+            ClientToken=client_token(ctx.config.deployment_name, MARKER_GROUP, generation),
             TagSpecifications=specification("route-table", table_tags),
         )
     except ClientError as error:
@@ -139,15 +139,9 @@ def _create_marker_with(ctx: Context, mine: str, *, life: int) -> None:
 
 
 def _visible_marker(ctx: Context) -> str:
-    """Return the VPC of the claim as soon as it can be seen; '' when it stays invisible."""
-    tries = iter(range(6))
-
-    def probe() -> str | Pending:
-        for table in _markers(ctx):
-            return str(table["VpcId"])
-        return "" if next(tries, None) is None else Pending("not visible yet")
-
-    return wait_until(f"the {MARKER_GROUP} shows", probe, clock=ctx.clock, deadline=60, pause=2.0)
+    """Return the VPC of the marker as soon as it is visible; '' when it stays invisible."""
+    markers = wait_visible(lambda: _markers(ctx) or None, clock=ctx.clock, policy=DECIDED)
+    return str(markers[0]["VpcId"]) if markers else ""
 
 
 def _markers(ctx: Context) -> list[Item]:
@@ -174,7 +168,7 @@ def _delete(ctx: Context, vpc: str) -> None:
 class Subnet(Step):
     """One subnet; `index` 0 or 1 chooses the zone and the address range of the configuration.
 
-    The role tags tell EKS where load balancers belong:
+    By the role tags EKS chooses the subnets of load balancers:
     https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
     """
 
@@ -191,21 +185,21 @@ class Subnet(Step):
 
     def _found(self, ctx: Context, subnet: Item) -> Found:
         drift = []
-        wanted = self._cidr(ctx)
-        if subnet["CidrBlock"] != wanted:
-            mend = f"put {subnet['CidrBlock']} back into the configuration, or destroy first"
-            drift.append(Drift("address range", subnet["CidrBlock"], wanted, mend))
+        cidr = self._cidr(ctx)
+        if subnet["CidrBlock"] != cidr:
+            fix = f"restore {subnet['CidrBlock']} in the configuration, or run destroy first"
+            drift.append(Drift("address range", subnet["CidrBlock"], cidr, fix))
         zones = ctx.config.availability_zones
         if zones and subnet["AvailabilityZone"] != zones[self.index]:
-            mend = "put the zone back into availability_zones, or destroy first"
-            drift.append(Drift("zone", subnet["AvailabilityZone"], zones[self.index], mend))
+            fix = "restore the zone in availability_zones, or run destroy first"
+            drift.append(Drift("zone", subnet["AvailabilityZone"], zones[self.index], fix))
         if self.public and not subnet["MapPublicIpOnLaunch"]:
             drift.append(Drift("public addresses at launch", "off", "on"))
         facts = {"zone": subnet["AvailabilityZone"], "cidr": subnet["CidrBlock"]}
         return Found(subnet["SubnetId"], subnet["State"], facts, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Make the subnet; an earlier create whose answer was lost shows as a conflict."""
+        """Create the subnet; after a create whose answer was lost AWS reports a conflict."""
         zone = (ctx.config.availability_zones or ctx.defaults.zones)[self.index]
         try:
             subnet: Item = ctx.aws.ec2.create_subnet(
@@ -217,15 +211,15 @@ class Subnet(Step):
         except ClientError as error:
             if error_code(error) != "InvalidSubnet.Conflict":
                 raise
-            subnet = self._made_before(ctx, error)
-        return self._settle(ctx, subnet)
+            subnet = self._created_before(ctx, error)
+        return self._ensure_public(ctx, subnet)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Switch public addresses on where they are off."""
-        return self._settle(ctx, ctx.inventory.of_step("subnets", self.name)[0])
+        """Enable public addresses at launch where they are off."""
+        return self._ensure_public(ctx, ctx.inventory.of_step("subnets", self.name)[0])
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the subnet once nothing stands in it."""
+        """Delete the subnet once nothing uses it."""
         delete_with_retry(
             ctx,
             f"subnet {found.id}",
@@ -233,21 +227,21 @@ class Subnet(Step):
             gone={"InvalidSubnetID.NotFound"},
         )
 
-    def _made_before(self, ctx: Context, error: ClientError) -> Item:
-        made = wait_visible(lambda: self._again(ctx), clock=ctx.clock)
-        if made is None:
+    def _created_before(self, ctx: Context, error: ClientError) -> Item:
+        subnet = wait_visible(lambda: self._owned_subnet(ctx), clock=ctx.clock)
+        if subnet is None:
             raise SetupError(
-                f"the address range {self._cidr(ctx)} of {self.name} is taken",
+                f"the address range {self._cidr(ctx)} of {self.name} is in use",
                 str(error.response["Error"].get("Message", "")),
                 "choose other ranges in public_subnet_cidrs and private_subnet_cidrs",
             ) from error
-        return made
+        return subnet
 
-    def _again(self, ctx: Context) -> Item | None:
+    def _owned_subnet(self, ctx: Context) -> Item | None:
         items = ctx.inventory.of_step("subnets", self.name, fresh=True)
         return items[0] if items else None
 
-    def _settle(self, ctx: Context, subnet: Item) -> Found:
+    def _ensure_public(self, ctx: Context, subnet: Item) -> Found:
         if self.public and not subnet["MapPublicIpOnLaunch"]:
             ctx.aws.ec2.modify_subnet_attribute(
                 SubnetId=subnet["SubnetId"], MapPublicIpOnLaunch={"Value": True}

@@ -21,7 +21,7 @@ PUBLIC = "public route table"
 
 @dataclass(frozen=True)
 class RouteTable(Step):
-    """A route table; the private one is also the VPC's claim (see vpc.py)."""
+    """A route table; the private one is also the VPC's marker (see network.py)."""
 
     name: str
     title: str
@@ -34,34 +34,34 @@ class RouteTable(Step):
         return Found(items[0]["RouteTableId"], "available") if items else None
 
     def create(self, ctx: Context) -> Found:
-        """Make the table, unless the VPC's claim made it already.
+        """Create the table, unless the VPC step has created it as its marker.
 
-        A token of a table that was deleted since is answered with that one, which nobody sees:
-        the next token of the series is tried.
+        For the token of a table that has been deleted since, AWS answers with that table, which
+        never becomes visible: the next token of the series is tried.
         """
-        found = self._there(ctx)
-        for life in range(MAX_TOKEN_GENERATIONS):
+        found = self._current(ctx)
+        for generation in range(MAX_TOKEN_GENERATIONS):
             if found is not None:
                 return found
-            self._ask(ctx, life=life)
-            found = wait_visible(lambda: self._there(ctx), clock=ctx.clock)
+            self._request(ctx, generation=generation)
+            found = wait_visible(lambda: self._current(ctx), clock=ctx.clock)
         raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {self.name} within one day")
 
-    def _there(self, ctx: Context) -> Found | None:
+    def _current(self, ctx: Context) -> Found | None:
         items = ctx.inventory.of_step("route tables", self.name, fresh=True)
         return Found(items[0]["RouteTableId"], "available") if items else None
 
-    def _ask(self, ctx: Context, *, life: int) -> None:
+    def _request(self, ctx: Context, *, generation: int) -> None:
         vpc = ctx.of("vpc").id
-        mine = tags(ctx.config, self.name, name=self.title)
+        table_tags = tags(ctx.config, self.name, name=self.title)
         ctx.aws.ec2.create_route_table(
             VpcId=vpc,
-            ClientToken=client_token(ctx.config.deployment_name, self.name, vpc, life),
-            TagSpecifications=specification("route-table", mine),
+            ClientToken=client_token(ctx.config.deployment_name, self.name, vpc, generation),
+            TagSpecifications=specification("route-table", table_tags),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Take its subnets away and delete it."""
+        """Remove its associations and delete it."""
         for table in ctx.inventory.of_step("route tables", self.name, fresh=True):
             for association in table["Associations"]:
                 if not association.get("Main"):
@@ -85,7 +85,7 @@ def _disassociate(ctx: Context, association: str) -> None:
 
 @dataclass(frozen=True)
 class DefaultRoute(Step):
-    """The default route of a table, through a gateway; goes away with the table."""
+    """The default route of a table, through a gateway; deleted with the table."""
 
     name: str
     table: str
@@ -103,11 +103,11 @@ class DefaultRoute(Step):
         if route is None:
             return None
         target = route.get("NatGatewayId") or route.get("GatewayId") or "nothing"
-        wanted = ctx.found.get(self.gateway)
+        gateway = ctx.found.get(self.gateway)
         drift: tuple[Drift, ...] = ()
-        if wanted is None or target != wanted.id or route.get("State") == "blackhole":
+        if gateway is None or target != gateway.id or route.get("State") == "blackhole":
             has = f"{target} ({route.get('State')})"
-            drift = (Drift("target", has, wanted.id if wanted else f"the {self.gateway}"),)
+            drift = (Drift("target", has, gateway.id if gateway else f"the {self.gateway}"),)
         return Found(f"{EVERYWHERE} -> {target}", str(route.get("State")), drift=drift)
 
     def create(self, ctx: Context) -> Found:
@@ -121,7 +121,7 @@ class DefaultRoute(Step):
         return Found(f"{EVERYWHERE} -> {ctx.of(self.gateway).id}", "active")
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Point the route to the gateway."""
+        """Replace the route's target by the gateway."""
         ctx.aws.ec2.replace_route(**self._request(ctx))
         return Found(f"{EVERYWHERE} -> {ctx.of(self.gateway).id}", "active")
 
@@ -141,7 +141,7 @@ class DefaultRoute(Step):
 
 @dataclass(frozen=True)
 class Association(Step):
-    """A subnet's use of a route table; goes away with the table."""
+    """A subnet's association with a route table; deleted with the table."""
 
     name: str
     table: str
@@ -165,7 +165,7 @@ class Association(Step):
     def create(self, ctx: Context) -> Found:
         """Associate the subnet with the table."""
         try:
-            made = ctx.aws.ec2.associate_route_table(
+            answer = ctx.aws.ec2.associate_route_table(
                 RouteTableId=ctx.of(self.table).id, SubnetId=ctx.of(self.subnet).id
             )
         except ClientError as error:
@@ -173,31 +173,31 @@ class Association(Step):
                 raise
             ctx.inventory.all("route tables", fresh=True)
             return self.find(ctx) or self._move(ctx)
-        return Found(made["AssociationId"], "associated")
+        return Found(answer["AssociationId"], "associated")
 
     def _move(self, ctx: Context) -> Found:
-        """Take the subnet from a table that somebody gave it by hand."""
+        """Move the subnet from the table with which it was associated by hand."""
         ec2, subnet = ctx.aws.ec2, ctx.of(self.subnet).id
         filters: Any = [{"Name": "association.subnet-id", "Values": [subnet]}]
         others = ec2.describe_route_tables(Filters=filters)["RouteTables"]
-        has = next(
-            each["RouteTableAssociationId"]
+        association_id = next(
+            association["RouteTableAssociationId"]
             for other in others
-            for each in other["Associations"]
-            if each.get("SubnetId") == subnet
+            for association in other["Associations"]
+            if association.get("SubnetId") == subnet
         )
-        made = ec2.replace_route_table_association(
-            AssociationId=has, RouteTableId=ctx.of(self.table).id
+        answer = ec2.replace_route_table_association(
+            AssociationId=association_id, RouteTableId=ctx.of(self.table).id
         )
-        return Found(made["NewAssociationId"], "associated")
+        return Found(answer["NewAssociationId"], "associated")
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Take the subnet away from the table."""
+        """Disassociate the subnet from the table."""
         _disassociate(ctx, found.id)
 
 
 def routing_steps() -> list[Step]:
-    """Return the steps of both tables: table, default route, the two subnets that use it."""
+    """Return the steps of both tables: table, default route, and two associations each."""
     steps: list[Step] = [
         RouteTable(PUBLIC, "LambdaFS-PublicRouteTable"),
         DefaultRoute("public route", PUBLIC, "internet gateway"),

@@ -1,4 +1,4 @@
-"""The RunInstances requests of a fleet: one for all machines alike, one for each fixed address."""
+"""RunInstances requests of a VM group: one for equal instances, one for each fixed address."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.vm_groups import VmGroup
 
-CAPACITY = frozenset(
+CAPACITY_CODES = frozenset(
     {"InsufficientInstanceCapacity", "Unsupported", "InsufficientFreeAddressesInSubnet"}
 )
-"""Error codes that another zone, type or subnet mends."""
+"""Error codes that another zone, instance type or subnet avoids."""
 
 TERMINATED_STATES = frozenset({"shutting-down", "terminated"})
 
 MAX_TOKEN_GENERATIONS = 50
-"""Most times that machines of one fleet can be replaced within the life of a client token."""
+"""Most replacements of one group's instances within the lifetime of a client token."""
 
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """One RunInstances call: how many machines, at which fixed address if any."""
+    """One RunInstances call: the number of instances, and the fixed address if there is one."""
 
     count: int
     address: str = ""
 
 
-def missing_launches(fleet: VmGroup, living: list[Item]) -> list[LaunchRequest]:
-    """Return the calls that bring a fleet with its `living` machines to its full count.
+def missing_launches(group: VmGroup, active: list[Item]) -> list[LaunchRequest]:
+    """Return the calls that complete a group with its `active` instances to its full count.
 
-    RunInstances takes a fixed private address for a single machine only.
+    RunInstances accepts a fixed private address for a single instance only.
     """
-    taken = {machine["PrivateIpAddress"] for machine in living}
-    fixed = [str(address) for address in fleet.addresses]
-    calls = [LaunchRequest(1, address) for address in fixed if address not in taken]
-    free = sum(machine["PrivateIpAddress"] not in fixed for machine in living)
-    missing = fleet.count - len(fixed) - free
+    used = {instance["PrivateIpAddress"] for instance in active}
+    fixed = [str(address) for address in group.addresses]
+    calls = [LaunchRequest(1, address) for address in fixed if address not in used]
+    others = sum(instance["PrivateIpAddress"] not in fixed for instance in active)
+    missing = group.count - len(fixed) - others
     return [*calls, LaunchRequest(missing)] if missing > 0 else calls
 
 
 def count_terminated(ctx: Context, step: str) -> int:
-    """Return how many machines of a step are gone; AWS shows them for about an hour."""
+    """Return how many instances of a step are terminated; AWS lists them for about an hour."""
     filters: list[Any] = [
         {"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [ctx.config.deployment_name]},
         {"Name": f"tag:{STEP_TAG}", "Values": [step]},
@@ -61,76 +61,77 @@ def count_terminated(ctx: Context, step: str) -> int:
     return sum(len(reservation["Instances"]) for reservation in found)
 
 
-def launch(
-    ctx: Context, fleet: VmGroup, batch: LaunchRequest, *, lives: tuple[int, int]
+def launch_instances(
+    ctx: Context, group: VmGroup, launch: LaunchRequest, *, counts: tuple[int, int]
 ) -> list[Item]:
-    """Start the machines of a batch and return them as RunInstances answers.
+    """Launch instances and return them as RunInstances answers.
 
-    `lives` says how many machines of the fleet live and how many are gone. It makes the token:
-    with the token of machines that were terminated since, AWS would answer with those again.
+    `counts` are the numbers of active and of terminated instances of the group. They are part of
+    the token: for the token of instances that have been terminated since, AWS would answer with
+    those again.
 
     Raises:
-        SetupError: no capacity; it names the configuration key of the type.
+        SetupError: no capacity; the hint names the configuration key of the type.
         botocore.exceptions.ClientError: AWS refused for another reason.
     """
-    request = run_request(ctx, fleet, batch)
-    for life in range(MAX_TOKEN_GENERATIONS):
-        own = client_token(ctx.config.deployment_name, fleet.step, request, lives, life)
+    request = run_request(ctx, group, launch)
+    for generation in range(MAX_TOKEN_GENERATIONS):
+        token = client_token(ctx.config.deployment_name, group.step, request, counts, generation)
         try:
-            machines = _run(ctx, batch, request | {"ClientToken": own})
+            instances = _run(ctx, launch, request | {"ClientToken": token})
         except ClientError as error:
-            raise _translate_error(fleet, error) from error
-        if not any(machine["State"]["Name"] in TERMINATED_STATES for machine in machines):
-            return machines
-    raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {fleet.step} within one day")
+            raise _translate_error(group, error) from error
+        if not any(item["State"]["Name"] in TERMINATED_STATES for item in instances):
+            return instances
+    raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {group.step} within one day")
 
 
-def _run(ctx: Context, batch: LaunchRequest, request: Any) -> list[Item]:
-    """Send the request, again while a machine that goes away still has the fixed address."""
+def _run(ctx: Context, launch: LaunchRequest, request: Any) -> list[Item]:
+    """Send the request, again while an instance that shuts down still has the fixed address."""
 
-    def ask() -> list[Item] | Pending:
+    def probe() -> list[Item] | Pending:
         try:
             answer: Any = ctx.aws.ec2.run_instances(**request)
         except ClientError as error:
-            held = error_code(error) == "InvalidIPAddress.InUse"
-            leaving = holder_of_address(ctx, batch.address) if held else ""
-            if not leaving:
+            in_use = error_code(error) == "InvalidIPAddress.InUse"
+            holder = holder_of_address(ctx, launch.address) if in_use else ""
+            if not holder:
                 raise
-            return Pending(f"{leaving}, which is shutting down, still has {batch.address}")
-        machines: list[Item] = answer["Instances"]
-        return machines
+            return Pending(f"{holder}, which is shutting down, still has {launch.address}")
+        instances: list[Item] = answer["Instances"]
+        return instances
 
-    what = f"{batch.address or 'an address'} is free"
-    return wait_until(what, ask, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)
+    what = f"{launch.address or 'an address'} is free"
+    return wait_until(what, probe, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)
 
 
 def holder_of_address(ctx: Context, address: str) -> str:
-    """Return the machine in our VPC that is shutting down and has an address; '' for none."""
+    """Return the id of the VPC's instance that shuts down and has an address; '' for none."""
     filters: list[Any] = [
         {"Name": "private-ip-address", "Values": [address]},
         {"Name": "vpc-id", "Values": [ctx.of("vpc").id]},
         {"Name": "instance-state-name", "Values": ["shutting-down"]},
     ]
     found = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
-    return next((one["InstanceId"] for group in found for one in group["Instances"]), "")
+    return next((item["InstanceId"] for group in found for item in group["Instances"]), "")
 
 
-def _translate_error(fleet: VmGroup, error: ClientError) -> Exception:
-    if error_code(error) not in CAPACITY:
+def _translate_error(group: VmGroup, error: ClientError) -> Exception:
+    if error_code(error) not in CAPACITY_CODES:
         return error
     return SetupError(
-        f"AWS has no {fleet.instance_type} for {fleet.step} in this zone now",
+        f"AWS has no {group.instance_type} for {group.step} in this zone now",
         str(error.response["Error"].get("Message", "")),
-        f"run it again later, or set another {fleet.type_key} or other availability_zones",
+        f"run the same command later, or set another {group.type_key} or other availability_zones",
     )
 
 
-def run_request(ctx: Context, fleet: VmGroup, batch: LaunchRequest) -> dict[str, Any]:
-    """Return the RunInstances request of a batch, without its token.
+def run_request(ctx: Context, group: VmGroup, launch: LaunchRequest) -> dict[str, Any]:
+    """Return a RunInstances request without its token.
 
-    IMDSv2 is required, volumes are encrypted, and every disk goes with its machine.
+    IMDSv2 is required, volumes are encrypted, and every disk is deleted with its instance.
     """
-    mine = tags(ctx.config, fleet.step, name=fleet.title, Component=fleet.component)
+    vm_tags = tags(ctx.config, group.step, name=group.title, Component=group.component)
     interface: dict[str, Any] = {
         "DeviceIndex": 0,
         "SubnetId": ctx.of("public subnet 1").id,
@@ -138,21 +139,21 @@ def run_request(ctx: Context, fleet: VmGroup, batch: LaunchRequest) -> dict[str,
         "AssociatePublicIpAddress": True,
         "DeleteOnTermination": True,
     }
-    if batch.address:
-        interface["PrivateIpAddress"] = batch.address
+    if launch.address:
+        interface["PrivateIpAddress"] = launch.address
     return {
-        "ImageId": fleet.ami,
-        "InstanceType": fleet.instance_type,
+        "ImageId": group.ami,
+        "InstanceType": group.instance_type,
         "KeyName": ctx.config.ssh_keypair_name,
-        "MinCount": batch.count,
-        "MaxCount": batch.count,
+        "MinCount": launch.count,
+        "MaxCount": launch.count,
         "NetworkInterfaces": [interface],
-        "BlockDeviceMappings": disks(ctx, fleet.ami),
+        "BlockDeviceMappings": disks(ctx, group.ami),
         "MetadataOptions": metadata_options(),
         "TagSpecifications": [
-            *specification("instance", mine),
-            *specification("volume", mine),
-            *specification("network-interface", mine),
+            *specification("instance", vm_tags),
+            *specification("volume", vm_tags),
+            *specification("network-interface", vm_tags),
         ],
     }
 
@@ -163,7 +164,7 @@ def metadata_options() -> dict[str, Any]:
 
 
 def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[CostItem]:
-    """Return what the disks of machines of an AMI cost; nothing where AWS does not show it."""
+    """Return what the disks of an AMI's instances cost; nothing where AWS does not list the AMI."""
     images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
     return [
         CostItem(part, f"{disk['Ebs']['VolumeType']}-gib", count * disk["Ebs"]["VolumeSize"])
@@ -174,14 +175,14 @@ def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[Cos
 
 
 def disks(ctx: Context, ami: str) -> list[dict[str, Any]]:
-    """Return the settings of every disk of an AMI: encrypted, and deleted with its machine.
+    """Return the settings of every disk of an AMI: encrypted, and deleted with its instance.
 
-    The ZooKeeper AMI's second disk would otherwise stay, and bill, after termination.
+    The ZooKeeper AMI's second disk would otherwise exist, and be billed, after termination.
     """
     images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
     if not images:
         raise SetupError(
-            f"there is no AMI {ami} in {ctx.aws.region}",
+            f"the AMI {ami} does not exist in {ctx.aws.region}",
             f"the λFS AMIs exist in {', '.join(AMIS)} only",
             f"copy it into this region and set its *_ami key, or use {DEFAULT_REGION}",
         )

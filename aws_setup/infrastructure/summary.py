@@ -1,4 +1,4 @@
-"""What a person needs after a run: the machines, how to reach them, and what to run next."""
+"""The summary after a run: the machines and the ssh command for each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SSH_USER = "ubuntu"
 def machines(found: Mapping[str, Found]) -> list[Mapping[str, Any]]:
     """Return every VM that the steps found, sorted by name: id, name, private_ip and public_ip."""
     listed: list[Mapping[str, Any]] = []
-    for thing in found.values():
-        listed.extend(thing.facts.get("instances", ()))
+    for resource in found.values():
+        listed.extend(resource.facts.get("instances", ()))
     return sorted(listed, key=lambda machine: str(machine["name"]))
 
 
@@ -29,16 +29,16 @@ def ssh_command(config: Config, machine: Mapping[str, Any]) -> str:
 
 
 def summary_lines(config: Config, found: Mapping[str, Found]) -> Sequence[str]:
-    """Return the lines that end a successful create: each machine with its ssh command."""
+    """Return the last lines of a successful create: each machine with its ssh command."""
     listed = machines(found)
     width = max((len(str(machine["name"])) for machine in listed), default=0)
-    said = [
+    lines = [
         f"{machine['name']:<{width}}  {machine['private_ip']:<15}  {ssh_command(config, machine)}"
         for machine in listed
     ]
-    return ["", "Machines (name, private address, how to reach it):", *said, ""] if said else []
+    return ["", "Machines (name, private address, ssh command):", *lines, ""] if lines else []
 
 
 def hours_since(found: Found, now: datetime) -> float:
-    """Return for how many hours a thing has existed; 0 when AWS does not say."""
+    """Return the hours since a resource was created; 0 when AWS does not report it."""
     return max(0.0, (now - found.since).total_seconds() / 3600) if found.since else 0.0

@@ -1,4 +1,4 @@
-"""Which machines there are: each group of alike VMs as data, from the configuration."""
+"""The VM groups of the configuration, as data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aws_setup.config import Config
 
 @dataclass(frozen=True)
 class VmGroup:
-    """A group of VMs that are alike but for their index and, for some, a fixed address.
+    """A group of VMs that differ only by their index and, in some groups, by a fixed address.
 
-    `title` is the Name tag; with `numbered` each machine's index follows it. `component` is the
-    tag by which λFS's own scripts on the machines select. `ami_key` and `type_key` are the
+    `title` is the Name tag; with `numbered` each VM's index is appended. `component` is the
+    tag by which λFS's scripts on the VMs select. `ami_key` and `type_key` are the
     configuration keys to change when AWS refuses the AMI or the type.
     """
 
@@ -30,18 +30,18 @@ class VmGroup:
     type_key: str = ""
 
     def name(self, index: int) -> str:
-        """Return the Name tag of one machine."""
+        """Return the Name tag of one VM."""
         return f"{self.title}-{index}" if self.numbered else self.title
 
 
 def vm_groups(config: Config) -> Sequence[VmGroup]:
-    """Return the groups that the configuration switches on, with λFS's own names and tags."""
-    wanted: list[VmGroup] = []
+    """Return the groups that the configuration enables, with λFS's names and tags."""
+    groups: list[VmGroup] = []
     if config.create_ndb_cluster:
-        wanted += _ndb(config)
+        groups += _ndb(config)
     if config.create_zookeeper_vms:
-        wanted.append(_zookeeper(config))
-    return [*wanted, *_clients(config)]
+        groups.append(_zookeeper(config))
+    return [*groups, *_clients(config)]
 
 
 def _ndb(config: Config) -> list[VmGroup]:
@@ -91,9 +91,9 @@ def _zookeeper(config: Config) -> VmGroup:
 
 
 def _clients(config: Config) -> list[VmGroup]:
-    wanted = []
+    groups = []
     if config.create_lambda_fs_client_vm:
-        wanted.append(
+        groups.append(
             VmGroup(
                 step="lambda-fs client",
                 title="lambda-fs-client-driver",
@@ -107,7 +107,7 @@ def _clients(config: Config) -> list[VmGroup]:
             )
         )
     if config.create_hops_fs_client_vm:
-        wanted.append(
+        groups.append(
             VmGroup(
                 step="hopsfs client",
                 title="hops-fs-client-driver",
@@ -120,4 +120,4 @@ def _clients(config: Config) -> list[VmGroup]:
                 type_key="hopsfs_client_vm_instance_type",
             )
         )
-    return wanted
+    return groups

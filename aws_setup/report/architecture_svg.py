@@ -118,7 +118,7 @@ def architecture(config: Config, marks: Marks = NO_MARKS) -> str:
     With `marks` every rectangle shows the state of its step.
     """
     steps = {step.name: step for step in infrastructure_steps(config)}
-    vm_groups = [step.fleet for step in steps.values() if isinstance(step, VmGroupStep)]
+    vm_groups = [step.group for step in steps.values() if isinstance(step, VmGroupStep)]
     scaling_groups = [step for step in steps.values() if isinstance(step, AutoScalingGroup)]
     public_height = 70 + max(ROW * len(vm_groups), 20 + ROW * len(scaling_groups))
     private_top = 150 + public_height + 16
