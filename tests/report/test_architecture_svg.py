@@ -71,9 +71,9 @@ def test_every_box_stays_on_the_page_and_within_its_height() -> None:
 
 def test_many_fixed_addresses_do_not_leave_their_box() -> None:
     addresses = [f"10.0.1.{last}" for last in range(10, 17)]
-    said = texts(drawn(num_lambda_fs_zk_vms=7, zookeeper_private_ips=addresses))
-    assert "10.0.1.13, …" in said
-    assert "10.0.1.14" not in said
+    shown = texts(drawn(num_lambda_fs_zk_vms=7, zookeeper_private_ips=addresses))
+    assert "10.0.1.13, …" in shown
+    assert "10.0.1.14" not in shown
 
 
 def test_dark_and_light_colours() -> None:

@@ -33,7 +33,8 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
     """Return how many resources of each kind and step exist."""
-    return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
+    resources = cloud.snapshot()
+    return Counter((found.kind, found.tags.get("lambda-fs:step", "")) for found in resources)
 
 
 @pytest.mark.parametrize("round_", range(3))

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def typed(folder: Path, answer: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the script with a terminal on which a line was typed."""
+def run_with_input(folder: Path, answer: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the script with a terminal as stdin, on which a line was typed."""
     keyboard, terminal = os.openpty()
     os.write(keyboard, f"{answer}\n".encode())
     try:
@@ -52,9 +52,9 @@ def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
     return prepare(tmp_path / "work", **more)
 
 
-def test_the_vpc_that_is_typed_is_used(cloud: RehearsalCloud, folder: Path) -> None:
+def test_the_entered_vpc_is_used(cloud: RehearsalCloud, folder: Path) -> None:
     _, second = users_vpc(), users_vpc()
-    ended = typed(folder, second, "--yes", "--json", "--only", "security group")
+    ended = run_with_input(folder, second, "--yes", "--json", "--only", "security group")
     assert ended.returncode == 0, ended.stderr
     asked = " ".join(ended.stderr.split())
     assert re.search(r"Several VPCs are named mine: vpc-\w+ \(10\.0\.0\.0/16\), vpc-", asked)
@@ -69,10 +69,10 @@ def test_another_answer_refuses_and_lists_them(
 ) -> None:
     both = {users_vpc(), users_vpc()}
     writes = len(cloud.calls.writes())
-    ended = typed(folder, answer, "--yes", "--json", "--only", "security group")
+    ended = run_with_input(folder, answer, "--yes", "--json", "--only", "security group")
     assert ended.returncode == 2, ended.stdout
-    said = " ".join(problem["why"] for problem in json.loads(ended.stdout)["problems"])
-    assert all(vpc in said for vpc in both)
+    causes = " ".join(problem["why"] for problem in json.loads(ended.stdout)["problems"])
+    assert all(vpc in causes for vpc in both)
     assert len(cloud.calls.writes()) == writes
 
 
@@ -122,8 +122,8 @@ def test_names_are_whole_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) ->
 
 def test_in_a_pipe_no_row_is_folded(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work")
-    assert typed(folder, "", "create", "--yes").returncode == 0
-    ended = typed(folder, "", "status")
+    assert run_with_input(folder, "", "create", "--yes").returncode == 0
+    ended = run_with_input(folder, "", "status")
     rows = [line for line in ended.stdout.splitlines() if not re.search(r"\$|^\(", line)]
     assert len(rows) == len(step_names(folder)), ended.stdout
     assert all(row.startswith("= exists") for row in rows), rows
