@@ -1,6 +1,6 @@
-"""How long it takes to reach and configure 20 and 200 machines: `python -m benchmarks.ssh_scale`.
+"""The time to connect to and configure 20 and 200 machines: `python -m benchmarks.ssh_scale`.
 
-The machines run in a process of their own and take `--seconds` for each command; every fiftieth
+The machines run in a separate process and take `--seconds` for each command; every 50th
 takes ten times as long to boot. Times are wall-clock, memory is this process's peak alone.
 """
 
@@ -28,11 +28,11 @@ def address(index: int, *, public: bool) -> str:
     return f"{'203.0' if public else '10.0'}.{index // 250}.{index % 250 + 1}"
 
 
-def crowd(folder: Path, key: str, count: int, seconds: float, ready: Connection) -> None:
-    """Run the machines until the other end says so."""
-    with InProcessVmPool(folder, authorized_key=key) as made:
+def run_machines(folder: Path, key: str, count: int, seconds: float, ready: Connection) -> None:
+    """Run the machines until the other end sends a message."""
+    with InProcessVmPool(folder, authorized_key=key) as vms:
         for index in range(count):
-            made.launch(
+            vms.launch(
                 f"i-{index}",
                 private_ip=address(index, public=False),
                 public_ip=address(index, public=True),
@@ -56,30 +56,31 @@ def measure(folder: Path, count: int, seconds: float) -> str:
         ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(folder / "key")],
         check=True,
     )
-    ours, theirs = multiprocessing.Pipe()
-    arguments = (folder / "crowd", (folder / "key.pub").read_text(), count, seconds, theirs)
-    process = multiprocessing.Process(target=crowd, args=arguments, daemon=True)
+    local, remote = multiprocessing.Pipe()
+    arguments = (folder / "vms", (folder / "key.pub").read_text(), count, seconds, remote)
+    process = multiprocessing.Process(target=run_machines, args=arguments, daemon=True)
     process.start()
-    ours.recv()
+    local.recv()
     pool = MachinePool(
         Config(
             ssh_keypair_name="k",
             ssh_key_path=str(folder / "key"),
-            ssh_config_path=str(folder / "crowd" / "ssh_config"),
+            ssh_config_path=str(folder / "vms" / "ssh_config"),
             infrastructure_json_path=str(folder / "receipts"),
         )
     )
     machines = [pool.machine(f"i-{i}", address(i, public=True)) for i in range(count)]
     started = time.monotonic()
     pool.wait_for_ssh(machines)
-    reached = time.monotonic()
+    connected = time.monotonic()
     pool.each(machines, configure)
     done = time.monotonic()
     pool.close()
-    ours.send("done")
+    local.send("done")
     process.join()
+    seconds_connect, seconds_configure = connected - started, done - connected
     return (
-        f"{count:>8}  {reached - started:>9.1f} s  {done - reached:>11.1f} s  {peak_mib():>8} MiB"
+        f"{count:>8}  {seconds_connect:>9.1f} s  {seconds_configure:>11.1f} s  {peak_mib():>8} MiB"
     )
 
 
@@ -94,10 +95,10 @@ def peak_mib() -> int:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=0.5, help="what each command takes")
+    parser.add_argument("--seconds", type=float, default=0.5, help="the duration of each command")
     parser.add_argument("--machines", type=int, nargs="+", default=[20, 200])
     options = parser.parse_args()
-    lines = ["machines  reached in  configured in  peak memory"]
+    lines = ["machines    connected     configured  peak memory"]
     for count in options.machines:
         with tempfile.TemporaryDirectory() as folder:
             lines.append(measure(Path(folder), count, options.seconds))

@@ -18,21 +18,21 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.openwhisk.server import AUTH
 from aws_setup.ssh import Machine, RemoteError
 from tests.support.aws import IMAGE, client, network
-from tests.support.machines import World, needs_machines, world
+from tests.support.machines import VmEnvironment, needs_machines, vm_environment
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar
 
 PORT = 18093
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("ssh")) as made:
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path_factory.mktemp("ssh")) as made:
         made.launch(1)
         yield made
 
 
 @pytest.fixture
-def machine(one: World) -> Iterator[Machine]:
+def machine(one: VmEnvironment) -> Iterator[Machine]:
     found = one.machine()
     yield found
     found.close()

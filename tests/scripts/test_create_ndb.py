@@ -79,13 +79,13 @@ def laptop(
     write_scripts(tmp_path / "sql")
     monkeypatch.setenv("AWS_SETUP_PACE", "0.1")
     with (
-        NamespaceVmPool(tmp_path / "room", authorized_key=public) as room,
-        sync_vms(cloud, room, amis=amis),
+        NamespaceVmPool(tmp_path / "vms", authorized_key=public) as vm_pool,
+        sync_vms(cloud, vm_pool, amis=amis),
     ):
         document = {
             "ssh_keypair_name": "researcher",
             "ssh_key_path": str(key),
-            "ssh_config_path": str(room.ssh_config),
+            "ssh_config_path": str(vm_pool.ssh_config),
             "user_public_ip": "52.94.76.7",
             "availability_zones": ["us-east-1a", "us-east-1b"],
             "infrastructure_json_path": str(tmp_path / "receipts"),
@@ -104,7 +104,7 @@ def actions(document: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["action"] for step in document["steps"]}
 
 
-def test_missing_scripts_and_unknown_types_are_refused_before_anything_is_made(
+def test_missing_scripts_and_unknown_types_are_refused_before_anything_is_created(
     laptop: Laptop,
 ) -> None:
     (laptop.folder / "sql" / "schema.sql").unlink()
@@ -112,11 +112,11 @@ def test_missing_scripts_and_unknown_types_are_refused_before_anything_is_made(
     document = yaml.safe_load(path.read_text()) | {"ndb_datanode_instance_type": "i3.xlarge"}
     path.write_text(yaml.safe_dump(document))
     refused = laptop.run("create", code=2)
-    said = " ".join(problem["what"] for problem in refused["problems"])
-    assert "schema.sql cannot be read" in said
-    assert "i3.xlarge is unknown" in said
-    mine = [{"Name": "tag-key", "Values": ["Project"]}]
-    assert not client("ec2").describe_vpcs(Filters=mine)["Vpcs"]
+    text = " ".join(problem["what"] for problem in refused["problems"])
+    assert "schema.sql cannot be read" in text
+    assert "i3.xlarge is unknown" in text
+    owned = [{"Name": "tag-key", "Values": ["Project"]}]
+    assert not client("ec2").describe_vpcs(Filters=owned)["Vpcs"]
 
 
 def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
@@ -134,7 +134,7 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
 
     ec2 = client("ec2")
     found = ec2.describe_instances()["Reservations"]
-    ids = [one["InstanceId"] for group in found for one in group["Instances"]]
+    ids = [instance["InstanceId"] for group in found for instance in group["Instances"]]
     ec2.stop_instances(InstanceIds=ids)
     started = actions(laptop.run("create"))
     assert {name for name, action in started.items() if action == "update"} >= {
@@ -146,8 +146,8 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     assert set(actions(laptop.run("create")).values()) == {"exists"}
     assert laptop.run("create", "--reformat", code=2)["result"] == "refused"
     assert laptop.run("create", "--reformat", code=2, typed="y")["result"] == "refused"
-    anew = actions(laptop.run("create", "--reformat", typed="lambda-fs"))
-    assert {name for name, action in anew.items() if action != "exists"} == {
+    reformatted = actions(laptop.run("create", "--reformat", typed="lambda-fs"))
+    assert {name for name, action in reformatted.items() if action != "exists"} == {
         "lambda-fs format",
         "hopsfs format",
     }

@@ -1,4 +1,4 @@
-"""The whole of `create` against the emulated cloud, down to real ZooKeeper on its machines."""
+"""`create` against the emulated cloud, down to real ZooKeeper on its machines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Laptop:
     """The researcher's folder: key, configuration, receipts."""
 
     folder: Path
-    room: NamespaceVmPool
+    vm_pool: NamespaceVmPool
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the script and return its JSON document."""
@@ -54,11 +54,11 @@ class Laptop:
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
-    def switch_everything_on(self) -> None:
-        """Leave out every key that makes the deployment smaller than λFS's own."""
+    def switch_all_on(self) -> None:
+        """Leave out every key that makes the deployment smaller than the original."""
         path = self.folder / "config_aws.yaml"
-        given = yaml.safe_load(path.read_text())
-        path.write_text(yaml.safe_dump({k: v for k, v in given.items() if v is not False}))
+        document = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not False}))
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
-    with NamespaceVmPool(tmp_path / "room") as room, sync_vms(cloud, room):
+    with NamespaceVmPool(tmp_path / "vms") as vm_pool, sync_vms(cloud, vm_pool):
         document = {
             "ssh_keypair_name": "researcher",
             "ssh_key_path": str(key),
-            "ssh_config_path": str(room.ssh_config),
+            "ssh_config_path": str(vm_pool.ssh_config),
             "user_public_ip": "52.94.76.7",
             "availability_zones": ["us-east-1a", "us-east-1b"],
             "infrastructure_json_path": str(tmp_path / "receipts"),
@@ -85,7 +85,7 @@ def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
             "format_filesystem": False,
         }
         (tmp_path / "config_aws.yaml").write_text(yaml.safe_dump(document))
-        yield Laptop(tmp_path, room)
+        yield Laptop(tmp_path, vm_pool)
 
 
 def actions(document: dict[str, Any]) -> dict[str, str]:
@@ -104,7 +104,7 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     ec2 = client("ec2")
     filters = [{"Name": "tag:Component", "Values": ["ZooKeeperVM"]}]
     found = ec2.describe_instances(Filters=filters)["Reservations"]
-    ids = [one["InstanceId"] for group in found for one in group["Instances"]]
+    ids = [instance["InstanceId"] for group in found for instance in group["Instances"]]
     ec2.stop_instances(InstanceIds=ids)
     started = laptop.run("create")
     assert started["result"] == "ok"
@@ -120,8 +120,8 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     assert not known.exists()
 
 
-def test_the_whole_deployment_on_nine_machines(laptop: Laptop) -> None:
-    laptop.switch_everything_on()
+def test_the_complete_deployment_on_nine_machines(laptop: Laptop) -> None:
+    laptop.switch_all_on()
     made = laptop.run("create")
     assert made["result"] == "ok"
     software = {"ssh", "zookeeper ensemble", "zookeeper znodes", "ndb storage", "mysqld"}

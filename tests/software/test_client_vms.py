@@ -18,7 +18,7 @@ from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys, authori
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.client import Mysql
 from tests.support import ndb
-from tests.support.ndb import VMS, World, run, world
+from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
 
 pytestmark = pytest.mark.skipif(
     missing_requirement() != "", reason=missing_requirement() or "machines run here"
@@ -38,13 +38,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def clients(tmp_path: Path, template: Path) -> Iterator[World]:
-    with world(tmp_path, (VMS[0], *ndb.CLIENTS), template) as made:
+def clients(tmp_path: Path, template: Path) -> Iterator[NdbEnvironment]:
+    with ndb_environment(tmp_path, (VMS[0], *ndb.CLIENTS), template) as made:
         yield made
 
 
 @pytest.fixture
-def tables(clients: World) -> World:
+def tables(clients: NdbEnvironment) -> NdbEnvironment:
     _, pool = clients.context()
     machine = pool.machine("i-0a", clients.public["i-0a"])
     machine.run(["/home/ubuntu/mysql.server", "start"])
@@ -53,7 +53,7 @@ def tables(clients: World) -> World:
     return clients
 
 
-def sql(clients: World, text: str) -> list[list[str]]:
+def sql(clients: NdbEnvironment, text: str) -> list[list[str]]:
     _, pool = clients.context()
     try:
         return Mysql(pool.machine("i-0a", clients.public["i-0a"]), "root").run(text)
@@ -61,7 +61,7 @@ def sql(clients: World, text: str) -> list[list[str]]:
         pool.close()
 
 
-def link(clients: World, **keys: Any) -> Row:
+def link(clients: NdbEnvironment, **keys: Any) -> Row:
     ctx, pool = clients.context(**keys)
     needs = ("ndb manager", *CLIENTS)
     try:
@@ -72,11 +72,11 @@ def link(clients: World, **keys: Any) -> Row:
         pool.close()
 
 
-def reformat(clients: World, *, wanted: bool = False) -> list[Row]:
-    """Run both formatting steps; `wanted` is --reformat."""
+def reformat(clients: NdbEnvironment, *, confirmed: bool = False) -> list[Row]:
+    """Run both formatting steps; `confirmed` is --reformat."""
     ctx, pool = clients.context(ndb_sql_scripts_dir=str(clients.folder))
     ctx.found["mysqld"] = Found("i-0a", "running")
-    ctx = replace(ctx, reformat=wanted)
+    ctx = replace(ctx, reformat=confirmed)
     try:
         rows = run(
             ctx,
@@ -90,7 +90,9 @@ def reformat(clients: World, *, wanted: bool = False) -> list[Row]:
     return list(rows.values())
 
 
-def test_a_client_reaches_another_machine_with_a_key_that_never_left_it(clients: World) -> None:
+def test_a_client_reaches_another_machine_with_a_key_that_never_left_it(
+    clients: NdbEnvironment,
+) -> None:
     assert link(clients).action is Action.CREATE
     _, pool = clients.context()
     client = pool.machine("i-3a", clients.public["i-3a"])
@@ -100,14 +102,14 @@ def test_a_client_reaches_another_machine_with_a_key_that_never_left_it(clients:
     pool.close()
     assert answer.stdout.strip() == "ip-10-0-6-227"
     assert link(clients).action is Action.EXISTS
-    assert len(clients.tree(0).read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
+    assert len(clients.disk(0).read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
 
 
-def test_an_auto_scaled_machine_is_let_in_by_the_next_run_and_one_that_boots_stops_nothing(
-    clients: World,
+def test_the_next_run_authorises_an_auto_scaled_machine_and_skips_one_that_boots(
+    clients: NdbEnvironment,
 ) -> None:
     link(clients)
-    new = clients.room.disk(clients.scale(0, answers=True))
+    new = clients.vm_pool.disk(clients.scale(0, answers=True))
     clients.scale(1, answers=False)
     assert link(clients).action is Action.UPDATE
     assert len(new.read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
@@ -115,30 +117,32 @@ def test_an_auto_scaled_machine_is_let_in_by_the_next_run_and_one_that_boots_sto
     assert link(clients).action is Action.EXISTS
 
 
-def test_a_key_of_the_image_is_put_aside_and_never_authorised(clients: World) -> None:
+def test_a_key_of_the_image_is_renamed_and_never_authorised(clients: NdbEnvironment) -> None:
     for name in ("id_rsa", "id_rsa.pub"):
-        clients.tree(1).write(f"/home/ubuntu/.ssh/{name}", "ssh-rsa PUBLIC of-the-image\n")
+        clients.disk(1).write(f"/home/ubuntu/.ssh/{name}", "ssh-rsa PUBLIC of-the-image\n")
     link(clients)
-    assert "PUBLIC" in clients.tree(1).read("/home/ubuntu/.ssh/id_rsa.of-the-image")
-    assert "PUBLIC" not in clients.tree(0).read("/home/ubuntu/.ssh/authorized_keys")
+    assert "PUBLIC" in clients.disk(1).read("/home/ubuntu/.ssh/id_rsa.of-the-image")
+    assert "PUBLIC" not in clients.disk(0).read("/home/ubuntu/.ssh/authorized_keys")
 
 
-def test_the_operators_key_is_copied_only_on_request_and_with_a_warning(clients: World) -> None:
+def test_the_operators_key_is_copied_only_on_request_and_with_a_warning(
+    clients: NdbEnvironment,
+) -> None:
     link(clients, copy_operator_key=True)
-    path = clients.tree(1).path("/home/ubuntu/.ssh/id_rsa")
+    path = clients.disk(1).path("/home/ubuntu/.ssh/id_rsa")
     assert path.read_text() == clients.key.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
     assert any("copying your private key to the client VMs" in note for note in clients.notes)
 
 
-def test_other_peoples_keys_stay_and_a_lost_clients_key_goes() -> None:
+def test_other_keys_stay_and_a_lost_clients_key_goes() -> None:
     before = "ssh-rsa A me@laptop\nssh-rsa B lambda-fs:x:i-old\n"
     after = authorized_text(before, "lambda-fs:x:", ["ssh-rsa C lambda-fs:x:i-new"])
     assert after == "ssh-rsa A me@laptop\nssh-rsa C lambda-fs:x:i-new\n"
     assert authorized_text(after, "lambda-fs:x:", ["ssh-rsa C lambda-fs:x:i-new"]) is None
 
 
-def test_formatting_happens_once_and_its_words_go_to_a_file(tables: World) -> None:
+def test_formatting_happens_once_and_its_output_goes_to_a_file(tables: NdbEnvironment) -> None:
     assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
     log = (tables.folder / "receipts" / "lambda-fs.lambda-fs-format.log").read_text()
     assert "successfully formatted" in log
@@ -146,7 +150,7 @@ def test_formatting_happens_once_and_its_words_go_to_a_file(tables: World) -> No
     assert len(tables.started(1)) == len(tables.started(2)) == 1
 
 
-def test_a_file_system_in_use_is_never_formatted_by_another_client(tables: World) -> None:
+def test_a_file_system_in_use_is_never_formatted_by_another_client(tables: NdbEnvironment) -> None:
     sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (1, 0, ''), (2, 1, 'thesis');")
     rows = reformat(tables)
     assert [row.action for row in rows] == [Action.EXISTS, Action.EXISTS]
@@ -155,24 +159,24 @@ def test_a_file_system_in_use_is_never_formatted_by_another_client(tables: World
     assert tables.started(1) == tables.started(2) == []
 
 
-def test_reformat_formats_what_is_in_use(tables: World) -> None:
+def test_reformat_formats_what_is_in_use(tables: NdbEnvironment) -> None:
     reformat(tables)
     sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (2, 1, 'thesis');")
-    assert [row.action for row in reformat(tables, wanted=True)] == [Action.UPDATE] * 2
+    assert [row.action for row in reformat(tables, confirmed=True)] == [Action.UPDATE] * 2
     assert sql(tables, "SELECT COUNT(*) FROM vanilla_hopsfs.hdfs_inodes;") == [["1"]]
 
 
-def test_a_failed_format_shows_its_exception_and_a_rerun_finishes(tables: World) -> None:
-    images.set_faults(tables.tree(1), "hdfs fails")
+def test_a_failed_format_shows_its_exception_and_a_rerun_finishes(tables: NdbEnvironment) -> None:
+    images.set_faults(tables.disk(1), "hdfs fails")
     with pytest.raises(SetupError) as caught:
         reformat(tables)
     assert caught.value.problems[0].why == "java.io.IOException: no storage"
     assert ".log" in caught.value.problems[0].hint
-    images.set_faults(tables.tree(1))
+    images.set_faults(tables.disk(1))
     assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
 
 
-def test_without_tables_nothing_is_formatted(tables: World) -> None:
+def test_without_tables_nothing_is_formatted(tables: NdbEnvironment) -> None:
     sql(tables, "DROP TABLE vanilla_hopsfs.hdfs_inodes;")
     with pytest.raises(SetupError, match="there is no table hdfs_inodes"):
         reformat(tables)

@@ -15,7 +15,7 @@ from aws_setup.engine.step import Action
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
-from tests.support.ndb import MANAGER, VMS, World, run, world
+from tests.support.ndb import MANAGER, VMS, NdbEnvironment, ndb_environment, run
 
 pytestmark = pytest.mark.skipif(
     missing_requirement() != "", reason=missing_requirement() or "machines run here"
@@ -25,12 +25,12 @@ MARKER = "/usr/local/mysql/data/lambda-fs-initialised"
 
 
 @pytest.fixture
-def ndb(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as made:
+def ndb(tmp_path: Path) -> Iterator[NdbEnvironment]:
+    with ndb_environment(tmp_path) as made:
         yield made
 
 
-def create(ndb: World, **keys: Any) -> dict[str, Row]:
+def create(ndb: NdbEnvironment, **keys: Any) -> dict[str, Row]:
     ctx, pool = ndb.context(**keys)
     try:
         return run(ctx, tables.ndb_steps(ctx.config, pool))
@@ -38,12 +38,14 @@ def create(ndb: World, **keys: Any) -> dict[str, Row]:
         pool.close()
 
 
-def data(ndb: World, index: int) -> str:
+def data(ndb: NdbEnvironment, index: int) -> str:
     """Return what a data node's files hold; --initial would change it."""
-    return ndb.tree(index).read(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation")
+    return ndb.disk(index).read(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation")
 
 
-def test_a_new_cluster_starts_once_with_initial_and_a_second_run_does_nothing(ndb: World) -> None:
+def test_a_new_cluster_starts_once_with_initial_and_a_second_run_does_nothing(
+    ndb: NdbEnvironment,
+) -> None:
     create(ndb)
     assert ndb.started(0) == [
         "ndb_mgmd --initial --skip-config-cache -f /var/lib/mysql-cluster/config.ini",
@@ -59,7 +61,9 @@ def test_a_new_cluster_starts_once_with_initial_and_a_second_run_does_nothing(nd
     assert len(ndb.started(0)) == 2
 
 
-def test_after_a_stop_everything_starts_in_order_and_never_with_initial(ndb: World) -> None:
+def test_after_a_stop_everything_starts_in_order_and_never_with_initial(
+    ndb: NdbEnvironment,
+) -> None:
     create(ndb)
     held = [data(ndb, 1), data(ndb, 2)]
     ndb.restart()
@@ -75,67 +79,69 @@ def test_after_a_stop_everything_starts_in_order_and_never_with_initial(ndb: Wor
     assert ndb.started(1) == ["ndbmtd --initial", "ndbmtd"]
 
 
-def test_a_data_node_that_dies_is_named_with_its_own_words_and_a_rerun_finishes(
-    ndb: World,
+def test_a_data_node_that_dies_is_named_with_its_log_and_a_rerun_finishes(
+    ndb: NdbEnvironment,
 ) -> None:
-    images.set_faults(ndb.tree(2), "ndbmtd dies")
+    images.set_faults(ndb.disk(2), "ndbmtd dies")
     with pytest.raises(SetupError) as caught:
         create(ndb)
     problem = caught.value.problems[0]
     assert "ndb-datanode-type2-0 (id 3)" in problem.what
     assert "Unable to lock memory" in problem.why
-    images.set_faults(ndb.tree(2))
+    images.set_faults(ndb.disk(2))
     create(ndb)
     assert ndb.started(1) == ["ndbmtd --initial"]
 
 
-def test_a_reboot_in_the_middle_of_the_first_start_does_not_wipe_twice(ndb: World) -> None:
-    images.set_faults(ndb.tree(2), "ndbmtd dies")
+def test_a_reboot_in_the_middle_of_the_first_start_does_not_wipe_twice(ndb: NdbEnvironment) -> None:
+    images.set_faults(ndb.disk(2), "ndbmtd dies")
     with pytest.raises(SetupError):
         create(ndb)
-    images.set_faults(ndb.tree(2))
+    images.set_faults(ndb.disk(2))
     ndb.restart(new_addresses=False)
     create(ndb)
     assert [line for line in ndb.started(0) if "--initial" in line] == ndb.started(0)[:1]
 
 
-def test_data_of_unknown_origin_is_refused_and_kept(ndb: World) -> None:
-    ndb.tree(1).write("/usr/local/mysql/data/ndb_2_fs/generation", "precious")
+def test_data_of_unknown_origin_is_refused_and_kept(ndb: NdbEnvironment) -> None:
+    ndb.disk(1).write("/usr/local/mysql/data/ndb_2_fs/generation", "precious")
     with pytest.raises(SetupError, match="holds NDB data that this deployment did not create"):
         create(ndb)
     assert ndb.started(0) == []
     assert data(ndb, 1) == "precious"
 
 
-def test_a_replaced_data_node_of_a_cluster_with_data_is_refused_with_the_way_out(
-    ndb: World,
+def test_a_replaced_data_node_of_a_cluster_with_data_is_refused_with_a_fix(
+    ndb: NdbEnvironment,
 ) -> None:
     create(ndb)
     ndb.restart()
-    tree = ndb.tree(2)
+    disk = ndb.disk(2)
     for name in ("ndb_3_fs/generation", "ndb_3_fs/figures.json", "lambda-fs-initialised"):
-        tree.path(f"/usr/local/mysql/data/{name}").unlink()
-    tree.path("/usr/local/mysql/data/ndb_3_fs").rmdir()
+        disk.path(f"/usr/local/mysql/data/{name}").unlink()
+    disk.path("/usr/local/mysql/data/ndb_3_fs").rmdir()
     with pytest.raises(SetupError) as caught:
         create(ndb)
     assert "never been part of this NDB cluster" in caught.value.problems[0].what
     assert "ndbmtd --initial" in caught.value.problems[0].hint
 
 
-def test_more_memory_restarts_the_data_nodes_in_turn_and_keeps_the_data(ndb: World) -> None:
+def test_more_memory_restarts_the_data_nodes_one_at_a_time_and_keeps_the_data(
+    ndb: NdbEnvironment,
+) -> None:
     create(ndb)
     held = [data(ndb, 1), data(ndb, 2)]
     rows = create(ndb, ndb_data_memory="12G")
     assert rows["ndb management server"].action is Action.UPDATE
     assert held == [data(ndb, 1), data(ndb, 2)]
     for index in (1, 2):
-        figures = f"/usr/local/mysql/data/ndb_{index + 1}_fs/figures.json"
-        assert '"DataMemory": "12G"' in ndb.tree(index).read(figures)
-    assert not ndb.tree(0).exists("/var/lib/mysql-cluster/lambda-fs-restarts")
+        path = f"/usr/local/mysql/data/ndb_{index + 1}_fs/figures.json"
+        assert '"DataMemory": "12G"' in ndb.disk(index).read(path)
+    assert not ndb.disk(0).exists("/var/lib/mysql-cluster/lambda-fs-restarts")
     assert {row.action for row in create(ndb, ndb_data_memory="12G").values()} == {Action.EXISTS}
 
 
-def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
+def test_a_setting_that_ndb_cannot_change_is_a_conflict(ndb: NdbEnvironment) -> None:
     create(ndb)
     ctx, pool = ndb.context(ndb_num_cpus=8)
     found = tables.ndb_steps(ctx.config, pool)[0].find(ctx)
@@ -144,9 +150,9 @@ def test_a_figure_that_ndb_cannot_change_is_a_conflict(ndb: World) -> None:
     assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [("NumCPUs", True)]
 
 
-def test_a_full_disk_leaves_nothing_half_written_and_a_rerun_finishes(ndb: World) -> None:
+def test_a_full_disk_leaves_nothing_half_written_and_a_rerun_finishes(ndb: NdbEnvironment) -> None:
     folder = "/var/lib/mysql-cluster"
-    ndb.room.small_disk("i-0a", folder, kib=4)
+    ndb.vm_pool.small_disk("i-0a", folder, kib=4)
     with pytest.raises(SetupError) as caught:
         create(ndb)
     problem = caught.value.problems[0]
@@ -158,16 +164,16 @@ def test_a_full_disk_leaves_nothing_half_written_and_a_rerun_finishes(ndb: World
     assert ndb.started(1) == ["ndbmtd --initial"]
 
 
-def test_a_data_node_with_a_full_disk_says_so(ndb: World) -> None:
-    images.set_faults(ndb.tree(1), "disk full")
+def test_a_data_node_with_a_full_disk_says_so(ndb: NdbEnvironment) -> None:
+    images.set_faults(ndb.disk(1), "disk full")
     with pytest.raises(SetupError, match="No space left on device"):
         create(ndb)
 
 
 def test_a_data_node_that_hangs_is_named_at_the_deadline(
-    ndb: World, monkeypatch: pytest.MonkeyPatch
+    ndb: NdbEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images.set_faults(ndb.tree(2), "ndbmtd hangs")
+    images.set_faults(ndb.disk(2), "ndbmtd hangs")
     monkeypatch.setattr("aws_setup.software.ndb.data_nodes.START_TIMEOUT", 3.0)
     with pytest.raises(SetupError) as caught:
         create(ndb)
@@ -175,25 +181,25 @@ def test_a_data_node_that_hangs_is_named_at_the_deadline(
     assert "ndb-datanode-type2-0 starting" in caught.value.problems[0].why
 
 
-def test_a_cluster_of_another_making_is_taken_over_by_empty_markers(ndb: World) -> None:
+def test_a_cluster_set_up_otherwise_is_adopted_by_empty_markers(ndb: NdbEnvironment) -> None:
     for index in (1, 2):
-        ndb.tree(index).write(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation", "precious")
-        ndb.tree(index).write(MARKER, "")
-    ndb.tree(0).write("/var/lib/mysql-cluster/lambda-fs-initialised", "")
+        ndb.disk(index).write(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation", "precious")
+        ndb.disk(index).write(MARKER, "")
+    ndb.disk(0).write("/var/lib/mysql-cluster/lambda-fs-initialised", "")
     create(ndb)
     assert [data(ndb, 1), data(ndb, 2)] == ["precious", "precious"]
     assert not any("--initial" in line for index in range(3) for line in ndb.started(index))
 
 
-def test_files_that_came_with_the_image_do_not_stop_a_new_cluster(ndb: World) -> None:
+def test_files_that_came_with_the_image_do_not_stop_a_new_cluster(ndb: NdbEnvironment) -> None:
     old = "/usr/local/mysql/data/ndb_2_fs/generation"
-    ndb.tree(1).write(old, "of the image")
-    os.utime(ndb.tree(1).path(old), (1, 1))
+    ndb.disk(1).write(old, "of the image")
+    os.utime(ndb.disk(1).path(old), (1, 1))
     create(ndb)
     assert data(ndb, 1) != "of the image"
 
 
-def test_mysqld_that_was_stopped_is_started_again(ndb: World) -> None:
+def test_mysqld_that_was_stopped_is_started_again(ndb: NdbEnvironment) -> None:
     create(ndb)
     _, pool = ndb.context()
     pool.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER).run(
@@ -205,7 +211,7 @@ def test_mysqld_that_was_stopped_is_started_again(ndb: World) -> None:
     assert rows["ndb storage"].action is Action.EXISTS
 
 
-def test_a_manager_that_went_away_is_started_again_and_nothing_else(ndb: World) -> None:
+def test_a_manager_that_stopped_is_started_again_and_nothing_else(ndb: NdbEnvironment) -> None:
     create(ndb)
     _, pool = ndb.context()
     manager = pool.machine("i-0a", ndb.public["i-0a"], name=VMS[0].name, private_ip=MANAGER)
@@ -218,7 +224,7 @@ def test_a_manager_that_went_away_is_started_again_and_nothing_else(ndb: World) 
     ]
 
 
-def test_one_data_node_that_ended_is_started_alone_and_without_initial(ndb: World) -> None:
+def test_one_data_node_that_ended_is_started_alone_and_without_initial(ndb: NdbEnvironment) -> None:
     create(ndb)
     _, pool = ndb.context()
     vm = VMS[2]

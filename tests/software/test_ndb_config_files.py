@@ -1,4 +1,4 @@
-"""NDB's documents, the figures that follow the instance type, `show`, and the evidence."""
+"""NDB's files, the sizes that depend on the instance type, `show`, and the evidence."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def configured(**keys: Any) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "figures"),
+    ("instance_type", "sizes"),
     [
         ("r5.4xlarge", ORIGINAL),
         ("r6i.8xlarge", NdbSizing(32, "16G", "1G")),
@@ -63,11 +63,11 @@ def configured(**keys: Any) -> Config:
         ("r5.xlarge", NdbSizing(4, "2G", "128M")),
     ],
 )
-def test_figures_follow_the_instance_type(instance_type: str, figures: NdbSizing) -> None:
-    assert sizing(configured(ndb_datanode_instance_type=instance_type)) == figures
+def test_sizes_follow_the_instance_type(instance_type: str, sizes: NdbSizing) -> None:
+    assert sizing(configured(ndb_datanode_instance_type=instance_type)) == sizes
 
 
-def test_figures_that_are_set_win_and_suffice_for_any_type() -> None:
+def test_sizes_that_are_configured_override_and_suffice_for_any_type() -> None:
     keys = {"ndb_num_cpus": 4, "ndb_data_memory": "3G", "ndb_shared_global_memory": "300M"}
     chosen = sizing(configured(ndb_datanode_instance_type="x2iezn.metal", **keys))
     assert chosen == NdbSizing(4, "3G", "300M")
@@ -75,9 +75,9 @@ def test_figures_that_are_set_win_and_suffice_for_any_type() -> None:
         sizing(configured(ndb_datanode_instance_type="x2iezn.metal", ndb_num_cpus=4))
 
 
-def test_config_ini_has_every_node_and_255_in_all() -> None:
-    members = nodes(["10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"])
-    sections = parse(config_ini("10.0.6.227", members, ORIGINAL))
+def test_config_ini_has_every_node_and_255_in_total() -> None:
+    data_nodes = nodes(["10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"])
+    sections = parse(config_ini("10.0.6.227", data_nodes, ORIGINAL))
     names = [name for name, _ in sections]
     assert names.count("api") == 250
     assert len(names) - 1 == 255
@@ -174,7 +174,7 @@ def test_initial_only_where_nothing_can_be_lost(
         ),
     ],
 )
-def test_every_doubt_is_refused_with_a_way_out(
+def test_every_doubt_is_refused_with_a_fix(
     manager: InitMarker | None, found: NodeEvidence, says: str
 ) -> None:
     with pytest.raises(SetupError, match=says) as caught:
@@ -182,7 +182,7 @@ def test_every_doubt_is_refused_with_a_way_out(
     assert "sudo" in caught.value.problems[0].hint
 
 
-def test_a_lost_manager_marker_is_made_up_for_by_the_data_nodes() -> None:
+def test_a_lost_manager_marker_is_replaced_by_those_of_the_data_nodes() -> None:
     assert stage_of(None, {2: node(MINE, DataFiles.OWN)}) is InitStage.COMPLETE
     assert stage_of(None, {2: node()}) is InitStage.NEW
 

@@ -1,4 +1,4 @@
-"""A connection that breaks in the middle of a script, against a real MariaDB over real SSH."""
+"""A connection that is lost in the middle of a script, against a real MariaDB over real SSH."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.ssh import MachinePool
-from tests.support.ndb import VMS, World, run, world
+from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -36,9 +36,9 @@ CREATE TABLE last_one (id INT PRIMARY KEY);
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[World]:
+def manager(tmp_path: Path) -> Iterator[NdbEnvironment]:
     template = create_mariadb_template(tmp_path / "mariadb")
-    with world(tmp_path, VMS[:1], template) as made:
+    with ndb_environment(tmp_path, VMS[:1], template) as made:
         _ctx, pool = made.context()
         pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
         pool.close()
@@ -46,7 +46,7 @@ def manager(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def root(manager: World, sql: str) -> list[list[str]]:
+def root(manager: NdbEnvironment, sql: str) -> list[list[str]]:
     _ctx, pool = manager.context()
     try:
         return Mysql(pool.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
@@ -54,7 +54,7 @@ def root(manager: World, sql: str) -> list[list[str]]:
         pool.close()
 
 
-def create(manager: World, breaking: list[MachinePool] | None = None) -> Row:
+def create(manager: NdbEnvironment, breaking: list[MachinePool] | None = None) -> Row:
     ctx, pool = manager.context(ndb_sql_scripts_dir=str(manager.folder / "sql"))
     ctx.found["mysqld"] = Found("i-0a", "running")
     if breaking is not None:
@@ -65,7 +65,7 @@ def create(manager: World, breaking: list[MachinePool] | None = None) -> Row:
         pool.close()
 
 
-def break_in_the_middle(manager: World, reached: list[MachinePool]) -> None:
+def break_in_the_middle(manager: NdbEnvironment, reached: list[MachinePool]) -> None:
     """Close the run's connections while the server works on the slow statement."""
     working = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%';"
     for _ in range(200):
@@ -76,7 +76,7 @@ def break_in_the_middle(manager: World, reached: list[MachinePool]) -> None:
 
 
 def test_a_run_right_after_a_broken_connection_waits_for_the_old_session_and_finishes(
-    manager: World,
+    manager: NdbEnvironment,
 ) -> None:
     reached: list[MachinePool] = []
     breaker = threading.Thread(target=break_in_the_middle, args=(manager, reached))
@@ -88,5 +88,5 @@ def test_a_run_right_after_a_broken_connection_waits_for_the_old_session_and_fin
     assert create(manager).action is Action.UPDATE
     assert "waiting for the statements that an earlier run has sent" in manager.notes
     assert create(manager).action is Action.EXISTS
-    there = {row[0] for row in root(manager, "SHOW TABLES FROM vanilla_hopsfs;")}
-    assert {"before_it", "after_it", "last_one"} <= there
+    existing = {row[0] for row in root(manager, "SHOW TABLES FROM vanilla_hopsfs;")}
+    assert {"before_it", "after_it", "last_one"} <= existing

@@ -21,7 +21,7 @@ from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
 from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.software.sql.scripts import ORDER, load
-from tests.support.ndb import VMS, World, run, world
+from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
 
 pytestmark = pytest.mark.skipif(
     missing_requirement() != "", reason=missing_requirement() or "machines run here"
@@ -34,8 +34,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def manager(tmp_path: Path, template: Path) -> Iterator[World]:
-    with world(tmp_path, VMS[:1], template) as made:
+def manager(tmp_path: Path, template: Path) -> Iterator[NdbEnvironment]:
+    with ndb_environment(tmp_path, VMS[:1], template) as made:
         _ctx, pool = made.context()
         pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
         pool.close()
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return write_scripts(tmp_path / "sql", user="lambdafs")
 
 
-def create(manager: World, folder: Path, **keys: Any) -> tuple[Row, Context]:
+def create(manager: NdbEnvironment, folder: Path, **keys: Any) -> tuple[Row, Context]:
     ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder), **keys)
     ctx.found["mysqld"] = Found("i-0a", "running")
     try:
@@ -56,7 +56,7 @@ def create(manager: World, folder: Path, **keys: Any) -> tuple[Row, Context]:
         pool.close()
 
 
-def root(manager: World, sql: str) -> list[list[str]]:
+def root(manager: NdbEnvironment, sql: str) -> list[list[str]]:
     _ctx, pool = manager.context()
     try:
         return Mysql(pool.machine("i-0a", manager.public["i-0a"]), "root").run(sql)
@@ -64,12 +64,14 @@ def root(manager: World, sql: str) -> list[list[str]]:
         pool.close()
 
 
-def tables(manager: World) -> set[str]:
+def tables(manager: NdbEnvironment) -> set[str]:
     rows = root(manager, "SHOW TABLES FROM vanilla_hopsfs;")
     return {row[0] for row in rows}
 
 
-def test_every_script_runs_once_and_a_second_run_does_nothing(manager: World, folder: Path) -> None:
+def test_every_script_runs_once_and_a_second_run_does_nothing(
+    manager: NdbEnvironment, folder: Path
+) -> None:
     row, ctx = create(manager, folder)
     assert row.action is Action.CREATE
     expected = {f"t{index}" for index in range(1, len(ORDER))}
@@ -79,11 +81,11 @@ def test_every_script_runs_once_and_a_second_run_does_nothing(manager: World, fo
     path = ndb_password_path(ctx.config)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert ctx.found["ndb tables"].facts["password_file"] == str(path)
-    assert not list(manager.tree(0).path("/tmp").glob("tmp.*"))
+    assert not list(manager.disk(0).path("/tmp").glob("tmp.*"))
 
 
-def test_the_password_is_generated_and_replaces_the_scripts_own(
-    manager: World, folder: Path
+def test_the_password_is_generated_and_replaces_that_of_the_script(
+    manager: NdbEnvironment, folder: Path
 ) -> None:
     _, ctx = create(manager, folder)
     kept = ndb_password_path(ctx.config).read_text().strip()
@@ -97,7 +99,7 @@ def test_the_password_is_generated_and_replaces_the_scripts_own(
 
 
 def test_a_configured_password_with_every_quote_works_and_is_in_no_file(
-    manager: World, folder: Path
+    manager: NdbEnvironment, folder: Path
 ) -> None:
     password = "a'b\"c\\d#e; $f"
     create(manager, folder, ndb_password=password)
@@ -106,8 +108,8 @@ def test_a_configured_password_with_every_quote_works_and_is_in_no_file(
     assert not ndb_password_path(ctx.config).exists()
 
 
-def test_an_sql_error_names_file_and_line_and_a_corrected_script_goes_on_there(
-    manager: World, folder: Path
+def test_an_sql_error_names_file_and_line_and_a_corrected_script_resumes_there(
+    manager: NdbEnvironment, folder: Path
 ) -> None:
     script = folder / "serverless.sql"
     script.write_text("CREATE TABLE good (id INT PRIMARY KEY);\n\nCREATE TABEL bad (id INT);\n")
@@ -123,7 +125,9 @@ def test_an_sql_error_names_file_and_line_and_a_corrected_script_goes_on_there(
     assert "bad" in tables(manager)
 
 
-def test_a_script_that_ran_and_was_changed_since_is_refused(manager: World, folder: Path) -> None:
+def test_a_script_that_ran_and_was_changed_since_is_refused(
+    manager: NdbEnvironment, folder: Path
+) -> None:
     create(manager, folder)
     with (folder / "schema.sql").open("a") as file:
         file.write("\nDROP TABLE hdfs_inodes$$\n")
@@ -135,8 +139,8 @@ def test_a_script_that_ran_and_was_changed_since_is_refused(manager: World, fold
     assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [("schema.sql", True)]
 
 
-def test_a_run_killed_between_a_statement_and_its_entry_goes_on_after_it(
-    manager: World, folder: Path
+def test_a_run_killed_between_a_statement_and_its_entry_resumes_after_it(
+    manager: NdbEnvironment, folder: Path
 ) -> None:
     create(manager, folder)
     _ctx, pool = manager.context()
@@ -150,14 +154,18 @@ def test_a_run_killed_between_a_statement_and_its_entry_goes_on_after_it(
     assert create(manager, folder)[0].action is Action.EXISTS
 
 
-def test_a_user_whose_password_nobody_told_is_left_alone(manager: World, folder: Path) -> None:
+def test_a_user_with_an_unknown_password_is_not_changed(
+    manager: NdbEnvironment, folder: Path
+) -> None:
     root(manager, "CREATE USER 'lambdafs'@'%' IDENTIFIED BY 'theirs';")
     with pytest.raises(SetupError, match="has another password"):
         create(manager, folder)
     create(manager, folder, ndb_password="theirs")
 
 
-def test_books_that_nobody_can_read_are_no_empty_books(manager: World, folder: Path) -> None:
+def test_a_table_that_cannot_be_read_is_not_an_empty_one(
+    manager: NdbEnvironment, folder: Path
+) -> None:
     root(manager, "ALTER USER root@localhost IDENTIFIED BY 'set';")
     with pytest.raises(SqlError) as caught:
         create(manager, folder)
@@ -165,8 +173,8 @@ def test_books_that_nobody_can_read_are_no_empty_books(manager: World, folder: P
 
 
 def test_without_a_folder_the_step_says_that_it_is_skipped(tmp_path: Path) -> None:
-    with world(tmp_path, ()) as nobody:
-        ctx, pool = nobody.context()
+    with ndb_environment(tmp_path, ()) as env:
+        ctx, pool = env.context()
         found = SchemaStep(pool).find(ctx)
     assert found
     assert found.skipped.startswith("ndb_sql_scripts_dir")
@@ -175,8 +183,8 @@ def test_without_a_folder_the_step_says_that_it_is_skipped(tmp_path: Path) -> No
 def test_missing_scripts_are_all_named(tmp_path: Path, folder: Path) -> None:
     (folder / "schema.sql").unlink()
     (folder / "serverless.sql").unlink()
-    with world(tmp_path, ()) as nobody:
-        ctx, pool = nobody.context(ndb_sql_scripts_dir=str(folder))
+    with ndb_environment(tmp_path, ()) as env:
+        ctx, pool = env.context(ndb_sql_scripts_dir=str(folder))
         with pytest.raises(Refused) as caught:
             SchemaStep(pool).find(ctx)
     assert len(caught.value.problems) == 2

@@ -1,4 +1,4 @@
-"""SQL scripts are cut as the mysql client cuts them."""
+"""SQL scripts are split as by the mysql client."""
 
 from __future__ import annotations
 

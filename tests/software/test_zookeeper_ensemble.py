@@ -1,4 +1,4 @@
-"""Real ZooKeeper servers on real machines: elections, restarts in turn, znodes, a stop."""
+"""Real ZooKeeper servers on real machines: elections, rolling restarts, znodes, a stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aws_setup.rehearsal.vms import images
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh import MachinePool
-from tests.support.machines import World, needs_machines, world
+from tests.support.machines import VmEnvironment, needs_machines, vm_environment
 
 pytestmark = [
     needs_machines,
@@ -33,14 +33,14 @@ MACHINES = ("ssh", steps.ENSEMBLE, steps.ZNODES)
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as made:
+def three(tmp_path: Path) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path) as made:
         made.launch(3, lay=[images.install_zookeeper])
         yield made
 
 
 def table(ctx: Context) -> list[Step]:
-    """Return the steps of a new run, without those that make the machines."""
+    """Return the steps of a new run, without those that create the machines."""
     config = ctx.config.model_copy(
         update={
             "create_ndb_cluster": False,
@@ -52,9 +52,9 @@ def table(ctx: Context) -> list[Step]:
 
 
 def run(
-    made: World, count: int = 3, **keys: Any
+    made: VmEnvironment, count: int = 3, **keys: Any
 ) -> tuple[dict[str, Action], dict[str, Found], list[str]]:
-    """Bring everything up as the runner does; returns what was done, found and noted."""
+    """Run the steps as the runner does; returns actions, results and notes."""
     ctx, notes = made.context(count, **keys)
     actions: dict[str, Action] = {}
     for step in table(ctx):
@@ -73,14 +73,14 @@ def roles(found: dict[str, Found]) -> list[str]:
     return sorted(found[steps.ENSEMBLE].facts["roles"].values())
 
 
-def mtimes(made: World, count: int = 3) -> list[float]:
+def mtimes(made: VmEnvironment, count: int = 3) -> list[float]:
     """Return when each file and each server was last touched."""
     paths = (zk.ZOO_CFG, zk.ENVIRONMENT, zk.MY_ID, zk.PID_FILE)
-    trees = [made.room.disk(f"i-{index}") for index in range(count)]
+    trees = [made.vm_pool.disk(f"i-{index}") for index in range(count)]
     return [tree.path(path).stat().st_mtime_ns for tree in trees for path in paths]
 
 
-def test_from_nothing_to_an_ensemble_and_nothing_to_do_after(three: World) -> None:
+def test_from_nothing_to_an_ensemble_and_nothing_to_do_after(three: VmEnvironment) -> None:
     actions, found, _ = run(three)
     assert [actions[name] for name in MACHINES[1:]] == [Action.CREATE, Action.CREATE]
     assert roles(found) == ["follower", "follower", "leader"]
@@ -91,7 +91,9 @@ def test_from_nothing_to_an_ensemble_and_nothing_to_do_after(three: World) -> No
     assert mtimes(three) == before, "nothing was written and no server restarted"
 
 
-def test_a_changed_heap_restarts_in_turn_leader_last_quorum_kept(three: World) -> None:
+def test_a_changed_heap_restarts_one_at_a_time_leader_last_quorum_kept(
+    three: VmEnvironment,
+) -> None:
     _, found, _ = run(three)
     before = found[steps.ENSEMBLE].facts["roles"]
     (leader,) = (name for name, mode in before.items() if mode == "leader")
@@ -103,31 +105,31 @@ def test_a_changed_heap_restarts_in_turn_leader_last_quorum_kept(three: World) -
     assert len(restarted) == 3
     assert restarted[-1] == leader
     assert roles(found) == ["follower", "follower", "leader"]
-    assert watch.looks > 10
+    assert watch.polls > 10
     assert watch.fewest_listening >= 2, "two of three servers were up all the time"
-    pids = [three.room.disk(f"i-{i}").read(zk.PID_FILE) for i in range(3)]
+    pids = [three.vm_pool.disk(f"i-{i}").read(zk.PID_FILE) for i in range(3)]
     assert len(pids) == 3
 
 
 class Watch:
-    """Asks all servers again and again from its own connections while something is done."""
+    """Polls all servers over separate connections in the background."""
 
-    def __init__(self, made: World) -> None:
+    def __init__(self, made: VmEnvironment) -> None:
         pool = made.pool()
         self.machines = [pool.machine(f"i-{i}", f"203.0.113.{10 + i}") for i in range(3)]
         for machine in self.machines:
             machine.connect()
-        self.fewest_listening, self.looks = 3, 0
+        self.fewest_listening, self.polls = 3, 0
         self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._look)
+        self.thread = threading.Thread(target=self._poll)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self.stopped.wait(0.05):
             up = sum(
                 machine.query_port(zk.CLIENT_PORT, b"srvr") is not None for machine in self.machines
             )
             self.fewest_listening = min(self.fewest_listening, up)
-            self.looks += 1
+            self.polls += 1
 
     def __enter__(self) -> None:
         self.thread.start()
@@ -137,40 +139,40 @@ class Watch:
         self.thread.join()
 
 
-def test_after_a_stop_services_start_again_at_new_addresses(three: World) -> None:
+def test_after_a_stop_services_start_again_at_new_addresses(three: VmEnvironment) -> None:
     run(three)
     for index in range(3):
-        three.room.power_off(f"i-{index}")
+        three.vm_pool.power_off(f"i-{index}")
     for index in range(3):
-        three.room.power_on(f"i-{index}", public_ip=f"203.0.113.{60 + index}")
+        three.vm_pool.power_on(f"i-{index}", public_ip=f"203.0.113.{60 + index}")
     actions, found, _ = run(three, shift=50)
     assert actions[steps.ENSEMBLE] is Action.UPDATE
     assert actions[steps.ZNODES] is Action.EXISTS, "the data survived"
     assert roles(found) == ["follower", "follower", "leader"]
 
 
-def test_a_pid_file_of_another_process_does_not_keep_a_server_down(three: World) -> None:
+def test_a_pid_file_of_another_process_does_not_keep_a_server_down(three: VmEnvironment) -> None:
     run(three)
-    three.room.reboot("i-1")
-    three.room.disk("i-1").path(zk.PID_FILE).write_text("1")
+    three.vm_pool.reboot("i-1")
+    three.vm_pool.disk("i-1").path(zk.PID_FILE).write_text("1")
     _, found, _ = run(three)
     assert roles(found) == ["follower", "follower", "leader"]
 
 
-def test_missing_znodes_are_added_and_others_left_alone(three: World) -> None:
+def test_missing_znodes_are_added_and_others_not_changed(three: VmEnvironment) -> None:
     run(three, num_namenode_deployments=1)
     machine = three.machine()
-    say = [zk.CLIENT, "-server", "127.0.0.1:2181"]
-    machine.run(say, stdin="set /namenode0/guest kept\ndelete /namenode0/INV\n", check=False)
+    command = [zk.CLIENT, "-server", "127.0.0.1:2181"]
+    machine.run(command, stdin="set /namenode0/guest kept\ndelete /namenode0/INV\n", check=False)
     actions, found, _ = run(three, num_namenode_deployments=2)
     assert actions[steps.ZNODES] is Action.UPDATE
     assert found[steps.ZNODES].id == "10 znodes"
-    there = machine.run(say, stdin="get /namenode0/guest\nls -R /\n", check=False).stdout
-    assert "kept" in there.splitlines()
-    assert "/namenode0/INV" in there.splitlines()
+    output = machine.run(command, stdin="get /namenode0/guest\nls -R /\n", check=False).stdout
+    assert "kept" in output.splitlines()
+    assert "/namenode0/INV" in output.splitlines()
 
 
-def test_one_server_grows_to_three_without_losing_its_znodes(three: World) -> None:
+def test_one_server_grows_to_three_without_losing_its_znodes(three: VmEnvironment) -> None:
     _, found, _ = run(three, 1)
     assert roles(found) == ["standalone"]
     actions, found, _ = run(three, 3)
@@ -179,12 +181,12 @@ def test_one_server_grows_to_three_without_losing_its_znodes(three: World) -> No
     assert roles(found) == ["follower", "follower", "leader"]
 
 
-def test_a_reboot_in_the_middle_is_mended_by_running_again(three: World) -> None:
+def test_a_reboot_in_the_middle_is_repaired_by_running_again(three: VmEnvironment) -> None:
     stop = threading.Thread(
         target=_when,
         args=(
-            lambda: three.room.disk("i-2").exists(zk.PID_FILE),
-            lambda: three.room.reboot("i-2"),
+            lambda: three.vm_pool.disk("i-2").exists(zk.PID_FILE),
+            lambda: three.vm_pool.reboot("i-2"),
         ),
     )
     stop.start()
@@ -204,8 +206,8 @@ def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:
     act()
 
 
-def test_a_server_that_cannot_start_is_named(three: World) -> None:
-    start = three.room.disk("i-2").path("/opt/zookeeper/bin/zkEnv.sh")
+def test_a_server_that_cannot_start_is_named(three: VmEnvironment) -> None:
+    start = three.vm_pool.disk("i-2").path("/opt/zookeeper/bin/zkEnv.sh")
     good = start.read_text()
     start.write_text(good + "JAVA=/bin/false\n")
     with pytest.raises(SetupError) as caught:
@@ -218,10 +220,10 @@ def test_a_server_that_cannot_start_is_named(three: World) -> None:
     assert roles(found) == ["follower", "follower", "leader"]
 
 
-def test_without_a_quorum_the_znodes_are_unknown_and_not_missing(three: World) -> None:
+def test_without_a_quorum_the_znodes_are_unknown_and_not_missing(three: VmEnvironment) -> None:
     run(three)
-    three.room.power_off("i-1")
-    three.room.power_off("i-2")
+    three.vm_pool.power_off("i-1")
+    three.vm_pool.power_off("i-2")
     ctx, _ = three.context(1)
     found = table(ctx)[-1].find(ctx)
     for _ in range(100):
@@ -234,13 +236,13 @@ def test_without_a_quorum_the_znodes_are_unknown_and_not_missing(three: World) -
     assert "no leader" in found.state
 
 
-def test_an_even_number_is_warned_about(three: World) -> None:
+def test_an_even_number_is_warned_about(three: VmEnvironment) -> None:
     _, found, notes = run(three, 2)
     assert roles(found) == ["follower", "leader"]
     assert "2 servers survive no more failures than 1" in notes
 
 
-def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
+def test_with_every_switch_off_no_machine_is_contacted(three: VmEnvironment) -> None:
     off = {
         "start_zookeeper_cluster": False,
         "populate_zookeeper_cluster": False,
@@ -252,8 +254,8 @@ def test_with_every_switch_off_no_machine_is_contacted(three: World) -> None:
     assert tables.zookeeper_steps(three.config(**off), three.pool()) == []
 
 
-def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_addresses(
-    three: World,
+def test_existing_machines_are_set_up_like_created_ones_and_their_names_are_their_addresses(
+    three: VmEnvironment,
 ) -> None:
     keys = {
         "create_zookeeper_vms": False,
@@ -264,7 +266,7 @@ def test_existing_machines_are_set_up_like_our_own_and_their_names_are_their_add
     assert sorted(found[steps.ENSEMBLE].facts["roles"]) == keys["zk_node_public_IPs"]
     assert roles(found) == ["follower", "follower", "leader"]
     assert found[steps.ZNODES].id == "10 znodes"
-    assert "server.2=10.0.14.89:2888:3888" in three.room.disk("i-0").read(zk.ZOO_CFG)
+    assert "server.2=10.0.14.89:2888:3888" in three.vm_pool.disk("i-0").read(zk.ZOO_CFG)
     before = mtimes(three)
     actions, _, _ = run(three, 0, **keys)
     assert set(actions.values()) == {Action.EXISTS}

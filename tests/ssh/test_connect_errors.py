@@ -1,4 +1,4 @@
-"""What fails on the way to a machine: each fault names its layer, its cause and its mend."""
+"""Failing connections: each error names its stage, its cause and its fix."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
 from aws_setup.ssh import HostKeyError, MachinePool, RemoteError, Unreachable
 from aws_setup.ssh.errors import ConnectStage
-from tests.support.machines import World, make_key, needs_machines, public_ip, world
+from tests.support.machines import (
+    VmEnvironment,
+    make_key,
+    needs_machines,
+    public_ip,
+    vm_environment,
+)
 
 pytestmark = needs_machines
 
 CARRY = f"{sys.executable} {Path(__file__).parents[1] / 'data' / 'carry.py'}"
-"""A ProxyCommand: carries its standard streams to a port of 127.0.0.1."""
+"""A ProxyCommand: connects its standard streams to a port of 127.0.0.1."""
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("ssh")) as made:
+def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path_factory.mktemp("ssh")) as made:
         made.launch(1)
         yield made
 
 
 @pytest.fixture
 def receipts(tmp_path: Path) -> dict[str, Any]:
-    """Keys of a deployment that knows no host yet."""
+    """Return the configuration of a deployment without known hosts."""
     return {"infrastructure_json_path": str(tmp_path / "receipts")}
 
 
@@ -54,25 +60,25 @@ def connect_error(pool: MachinePool, address: str = "203.0.113.10") -> Unreachab
     return caught.value
 
 
-def test_no_address(one: World) -> None:
-    assert connect_error(one.pool(), "").stage is ConnectStage.ADDRESS
+def test_no_address(env: VmEnvironment) -> None:
+    assert connect_error(env.pool(), "").stage is ConnectStage.ADDRESS
 
 
-def test_a_name_without_an_address(one: World, tmp_path: Path) -> None:
+def test_a_name_without_an_address(env: VmEnvironment, tmp_path: Path) -> None:
     text = "Host *\n  HostName no-such-host.invalid\n"
-    error = connect_error(one.pool(ssh_config_path=ssh_config(tmp_path, text)))
+    error = connect_error(env.pool(ssh_config_path=ssh_config(tmp_path, text)))
     assert error.stage is ConnectStage.ADDRESS
     assert not error.transient
 
 
-def test_a_closed_port(one: World) -> None:
-    error = connect_error(one.pool(), "203.0.113.99")
+def test_a_closed_port(env: VmEnvironment) -> None:
+    error = connect_error(env.pool(), "203.0.113.99")
     assert error.stage is ConnectStage.PORT
     assert error.transient
 
 
 def test_a_port_that_does_not_answer(
-    one: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    env: VmEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aws_setup.ssh.pool.STAGE_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
@@ -82,7 +88,7 @@ def test_a_port_that_does_not_answer(
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         text = f"Host *\n  HostName 127.0.0.1\n  Port {port}\n"
-        pool = one.pool(ssh_config_path=ssh_config(tmp_path, text))
+        pool = env.pool(ssh_config_path=ssh_config(tmp_path, text))
         error = connect_error(pool)
         for filler in fillers:
             filler.close()
@@ -92,33 +98,33 @@ def test_a_port_that_does_not_answer(
 
 
 def test_a_port_without_an_ssh_server(
-    one: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    env: VmEnvironment, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
         text = f"Host *\n  HostName 127.0.0.1\n  Port {server.getsockname()[1]}\n"
-        error = connect_error(one.pool(ssh_config_path=ssh_config(tmp_path, text)))
+        error = connect_error(env.pool(ssh_config_path=ssh_config(tmp_path, text)))
     assert error.stage is ConnectStage.SSHD
     assert capfd.readouterr().err == "", "paramiko's traceback must not reach the user"
 
 
-def test_a_wrong_key(one: World, tmp_path: Path) -> None:
-    error = connect_error(one.pool(ssh_key_path=str(make_key(tmp_path / "other"))))
+def test_a_wrong_key(env: VmEnvironment, tmp_path: Path) -> None:
+    error = connect_error(env.pool(ssh_key_path=str(make_key(tmp_path / "other"))))
     assert error.stage is ConnectStage.KEY
     assert not error.transient, "waiting does not help"
     assert "ssh_key_path" in error.problems[0].hint
 
 
-def test_a_wrong_user(one: World, tmp_path: Path) -> None:
-    text = f"Host *\n  User alice\n{one.room.ssh_config.read_text()}"
+def test_a_wrong_user(env: VmEnvironment, tmp_path: Path) -> None:
+    text = f"Host *\n  User alice\n{env.vm_pool.ssh_config.read_text()}"
     text = text.replace("  User ubuntu\n", "")
-    error = connect_error(one.pool(ssh_config_path=ssh_config(tmp_path, text)))
+    error = connect_error(env.pool(ssh_config_path=ssh_config(tmp_path, text)))
     assert error.stage is ConnectStage.USER
     assert "alice" in error.problems[0].why
 
 
-def test_the_deadline_names_the_last_layer(one: World) -> None:
-    pool = one.pool()
+def test_the_deadline_names_the_last_stage(env: VmEnvironment) -> None:
+    pool = env.pool()
     with pytest.raises(SetupError) as caught:
         pool.wait_for_ssh([pool.machine("i-9", "203.0.113.99")], deadline=0.2)
     (problem,) = caught.value.problems
@@ -126,44 +132,44 @@ def test_the_deadline_names_the_last_layer(one: World) -> None:
     assert "refuses connections" in problem.why
 
 
-def test_every_failing_machine_is_named(one: World) -> None:
-    pool = one.pool()
+def test_every_failing_machine_is_named(env: VmEnvironment) -> None:
+    pool = env.pool()
     machines = [pool.machine(f"i-{i}", public_ip(i)) for i in range(4)]
     with pytest.raises(SetupError) as caught:
         pool.wait_for_ssh(machines, deadline=0.2)
     assert [problem.what.split(" ")[0] for problem in caught.value.problems][1:] == ["i-2", "i-3"]
 
 
-def test_first_use_is_said_and_remembered(
-    one: World, receipts: dict[str, Any], caplog: pytest.LogCaptureFixture
+def test_first_use_is_logged_and_stored(
+    env: VmEnvironment, receipts: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = one.pool(**receipts)
+    first = env.pool(**receipts)
     with caplog.at_level(logging.INFO):
         first.machine("i-0", public_ip(0)).connect()
     assert "trusted on first use" in caplog.text
     assert first.known_hosts.path.stat().st_mode & 0o777 == 0o600
-    second = one.pool(**receipts)
+    second = env.pool(**receipts)
     second.machine("i-0", public_ip(0)).connect()
     assert not second.first_use
 
 
-def test_the_console_output_is_believed_before_first_use(
-    one: World, receipts: dict[str, Any]
+def test_a_key_on_the_console_is_not_a_first_use(
+    env: VmEnvironment, receipts: dict[str, Any]
 ) -> None:
-    pool = one.pool(**receipts)
-    pool.use(clock=SystemClock(), console=one.room.console)
+    pool = env.pool(**receipts)
+    pool.use(clock=SystemClock(), console=env.vm_pool.console)
     pool.machine("i-0", public_ip(0)).connect()
     assert not pool.first_use
     assert len(pool.known_hosts.keys("i-0")) == 1
 
 
 def test_another_key_than_the_console_shows_is_refused(
-    one: World, receipts: dict[str, Any], tmp_path: Path
+    env: VmEnvironment, receipts: dict[str, Any], tmp_path: Path
 ) -> None:
     public = make_key(tmp_path / "host", kind="ed25519").with_suffix(".pub").read_text()
-    shown = one.room.console("i-0")
+    shown = env.vm_pool.console("i-0")
     other = shown[: shown.index("ssh-ed25519")] + public + "-----END SSH HOST KEY KEYS-----\n"
-    pool = one.pool(**receipts)
+    pool = env.pool(**receipts)
     pool.use(clock=SystemClock(), console=lambda _: other)
     with pytest.raises(HostKeyError):
         pool.machine("i-0", public_ip(0)).connect()
@@ -171,15 +177,15 @@ def test_another_key_than_the_console_shows_is_refused(
 
 
 def test_a_changed_host_key_stops_with_both_fingerprints(
-    one: World, receipts: dict[str, Any]
+    env: VmEnvironment, receipts: dict[str, Any]
 ) -> None:
-    before = one.pool(**receipts)
+    before = env.pool(**receipts)
     before.machine("i-0", public_ip(0)).connect()
     (known,) = before.known_hosts.keys("i-0")
-    one.room.power_off("i-0")
-    one.room.disk("i-0").make_host_key()
-    one.room.power_on("i-0")
-    pool = one.pool(**receipts)
+    env.vm_pool.power_off("i-0")
+    env.vm_pool.disk("i-0").make_host_key()
+    env.vm_pool.power_on("i-0")
+    pool = env.pool(**receipts)
     with pytest.raises(SetupError) as caught:
         pool.wait_for_ssh([pool.machine("i-0", public_ip(0))], deadline=60)
     (problem,) = caught.value.problems
@@ -190,33 +196,33 @@ def test_a_changed_host_key_stops_with_both_fingerprints(
 
 
 def test_an_address_used_again_by_a_new_instance_is_no_alarm(
-    one: World, receipts: dict[str, Any]
+    env: VmEnvironment, receipts: dict[str, Any]
 ) -> None:
-    one.pool(**receipts).machine("i-old", public_ip(0)).connect()
-    one.room.power_off("i-0")
-    one.room.disk("i-0").make_host_key()
-    one.room.power_on("i-0")
-    pool = one.pool(**receipts)
+    env.pool(**receipts).machine("i-old", public_ip(0)).connect()
+    env.vm_pool.power_off("i-0")
+    env.vm_pool.disk("i-0").make_host_key()
+    env.vm_pool.power_on("i-0")
+    pool = env.pool(**receipts)
     machine = pool.machine("i-new", public_ip(0))
     pool.wait_for_ssh([machine], deadline=30)
     assert machine.run(["true"]).code == 0
 
 
 def test_a_jump_host_and_a_proxy_command(
-    one: World, receipts: dict[str, Any], tmp_path: Path
+    env: VmEnvironment, receipts: dict[str, Any], tmp_path: Path
 ) -> None:
-    port = one.room.port("i-0")
+    port = env.vm_pool.port("i-0")
     jump = f"Host jump\n  HostName 127.0.0.1\n  Port {port}\n  User ubuntu\n"
     inside = "Host 203.0.113.10\n  HostName 10.0.8.233\n  User ubuntu\n"
     for way in ("  ProxyJump jump\n", f"  ProxyCommand {CARRY} {port}\n"):
         path = ssh_config(tmp_path, jump + inside + way)
-        machine = one.machine(ssh_config_path=path, **receipts)
+        machine = env.machine(ssh_config_path=path, **receipts)
         assert "ip-10-0-8-233" in machine.run(["hostname"]).stdout
 
 
-def test_a_full_disk_leaves_the_old_file(one: World, receipts: dict[str, Any]) -> None:
-    machine = one.machine(**receipts)
-    one.room.small_disk("i-0", "/opt/small", kib=64)
+def test_a_full_disk_leaves_the_old_file(env: VmEnvironment, receipts: dict[str, Any]) -> None:
+    machine = env.machine(**receipts)
+    env.vm_pool.small_disk("i-0", "/opt/small", kib=64)
     machine.write("/opt/small/file", "old", sudo=True)
     with pytest.raises(RemoteError) as caught:
         machine.write("/opt/small/file", "new" * 100_000, sudo=True)
@@ -227,9 +233,9 @@ def test_a_full_disk_leaves_the_old_file(one: World, receipts: dict[str, Any]) -
 
 
 def test_a_connection_that_drops_while_a_file_is_written(
-    one: World, receipts: dict[str, Any]
+    env: VmEnvironment, receipts: dict[str, Any]
 ) -> None:
-    machine, tree = one.machine(**receipts), one.room.disk("i-0")
+    machine, tree = env.machine(**receipts), env.vm_pool.disk("i-0")
     machine.write("/home/ubuntu/file", "old")
     halfway = tree.path("/home/ubuntu/.file.lambda-fs-new")
     seen: list[str] = []
@@ -237,15 +243,15 @@ def test_a_connection_that_drops_while_a_file_is_written(
     def cut() -> None:
         while not halfway.exists():
             time.sleep(0.001)
-        one.room.power_off("i-0")
+        env.vm_pool.power_off("i-0")
         seen.append(tree.read("/home/ubuntu/file"))
-        one.room.power_on("i-0")
+        env.vm_pool.power_on("i-0")
 
     cutter = threading.Thread(target=cut)
     cutter.start()
     content = "new" * 5_000_000
     machine.write("/home/ubuntu/file", content)
     cutter.join()
-    assert seen == ["old"], "what was there stays until the new content is complete"
+    assert seen == ["old"], "the old content stays until the new one is complete"
     assert tree.read("/home/ubuntu/file") == content
     assert not halfway.exists()

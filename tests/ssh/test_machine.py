@@ -14,21 +14,21 @@ from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted
 from aws_setup.ssh import ConnectionLost, Machine, MachinePool, RemoteError
 from aws_setup.ssh.machine import command_line
-from tests.support.machines import World, needs_machines, public_ip, world
+from tests.support.machines import VmEnvironment, needs_machines, public_ip, vm_environment
 
 pytestmark = needs_machines
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("ssh")) as made:
+def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path_factory.mktemp("ssh")) as made:
         made.launch(2)
         yield made
 
 
 @pytest.fixture
-def machine(one: World) -> Iterator[Machine]:
-    found = one.machine()
+def machine(env: VmEnvironment) -> Iterator[Machine]:
+    found = env.machine()
     yield found
     found.close()
 
@@ -64,7 +64,7 @@ def test_a_failure_carries_command_code_and_last_lines(machine: Machine) -> None
     assert "exit code 9" in str(caught.value)
 
 
-def test_a_command_that_does_not_end_is_given_up(machine: Machine) -> None:
+def test_a_command_that_exceeds_its_timeout_is_an_error(machine: Machine) -> None:
     with pytest.raises(RemoteError, match="did not end within 1 s"):
         machine.run(["sleep", "30"], timeout=1)
     assert machine.run(["echo", "still here"]).stdout == "still here\n"
@@ -77,19 +77,19 @@ def test_much_input_and_output_at_once_does_not_block(machine: Machine) -> None:
     assert result.stderr == text
 
 
-def test_output_can_be_listened_to(machine: Machine) -> None:
-    heard = bytearray()
-    result = machine.run("echo one; echo two >&2", output=heard.extend)
-    assert sorted(heard.decode().split()) == ["one", "two"]
+def test_output_is_passed_on_as_it_arrives(machine: Machine) -> None:
+    received = bytearray()
+    result = machine.run("echo one; echo two >&2", output=received.extend)
+    assert sorted(received.decode().split()) == ["one", "two"]
     assert result.stdout == result.stderr == ""
 
 
-def test_a_file_is_written_once(one: World, machine: Machine) -> None:
+def test_a_file_is_written_once(env: VmEnvironment, machine: Machine) -> None:
     path = "/opt/some where/it's.conf"
     assert machine.read(path) is None
     assert machine.write(path, "x = 1\n", mode=0o640, owner="root:root", sudo=True)
     assert not machine.write(path, "x = 1\n", mode=0o640, owner="root:root", sudo=True)
-    on_disk = one.room.disk("i-0").path(path)
+    on_disk = env.vm_pool.disk("i-0").path(path)
     assert on_disk.read_text() == "x = 1\n"
     assert on_disk.stat().st_mode & 0o777 == 0o640
     assert [other.name for other in on_disk.parent.iterdir()] == ["it's.conf"]
@@ -107,7 +107,7 @@ def test_an_unreadable_file_is_not_an_absent_one(machine: Machine) -> None:
         machine.read("/etc/passwd/nothing")
 
 
-def test_facts_name_only_what_is_there(machine: Machine) -> None:
+def test_facts_list_only_existing_files(machine: Machine) -> None:
     machine.write("/tmp/a b", "one")
     facts = machine.facts("/tmp/a b", "/tmp/none")
     assert list(facts) == ["/tmp/a b"]
@@ -123,35 +123,35 @@ def test_a_download_streams(machine: Machine) -> None:
         pass
 
 
-def test_a_tunnel_reaches_what_only_the_machine_reaches(machine: Machine) -> None:
+def test_a_tunnel_reaches_an_address_inside_the_vpc(machine: Machine) -> None:
     with machine.forward("10.0.4.113", 22) as port:
         for _ in range(2):
             with socket.create_connection(("127.0.0.1", port)) as through:
                 assert through.recv(8) == b"SSH-2.0-"
 
 
-def test_asking_a_closed_port_is_no_error(machine: Machine) -> None:
+def test_querying_a_closed_port_is_no_error(machine: Machine) -> None:
     assert machine.query_port(22, b"", timeout=0.5)[:8] == b"SSH-2.0-"  # type: ignore[index]
     assert machine.query_port(23, b"hello") is None
 
 
-def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(one: World) -> None:
-    settings = one.room.disk("i-1").path("/etc/ssh/sshd_config")
+def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(env: VmEnvironment) -> None:
+    settings = env.vm_pool.disk("i-1").path("/etc/ssh/sshd_config")
     before = settings.read_text()
     settings.write_text(before + "AllowTcpForwarding no\n")
-    one.room.reboot("i-1")
-    pool = one.pool()
+    env.vm_pool.reboot("i-1")
+    pool = env.pool()
     machine = pool.machine("i-1", public_ip(1))
     pool.wait_for_ssh([machine])
     with pytest.raises(RemoteError, match="forbids TCP forwarding"):
         machine.query_port(23, b"hello")
     settings.write_text(before)
-    one.room.reboot("i-1")
+    env.vm_pool.reboot("i-1")
 
 
-def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
+def test_ctrl_c_ends_the_wait_for_a_long_command(env: VmEnvironment) -> None:
     clock = SystemClock()
-    pool = MachinePool(one.config(), clock)
+    pool = MachinePool(env.config(), clock)
     machines = [pool.machine("i-0", public_ip(0))]
     pool.wait_for_ssh(machines)
     threading.Timer(0.5, clock.stop).start()
@@ -161,8 +161,8 @@ def test_ctrl_c_ends_the_wait_for_a_long_command(one: World) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_one_connection_serves_every_command(one: World, machine: Machine) -> None:
-    log = one.room.disk("i-0").path("/var/log/sshd.log")
+def test_one_connection_serves_every_command(env: VmEnvironment, machine: Machine) -> None:
+    log = env.vm_pool.disk("i-0").path("/var/log/sshd.log")
     machine.run(["true"])
     before = log.read_text().count("Accepted publickey")
     for _ in range(20):
@@ -170,35 +170,37 @@ def test_one_connection_serves_every_command(one: World, machine: Machine) -> No
     assert log.read_text().count("Accepted publickey") == before
 
 
-def test_a_reboot_is_waited_for(one: World) -> None:
-    machine = one.machine()
+def test_a_reboot_is_waited_for(env: VmEnvironment) -> None:
+    machine = env.machine()
     machine.write("/home/ubuntu/kept", "before")
-    one.room.reboot("i-0")
+    env.vm_pool.reboot("i-0")
     assert machine.read("/home/ubuntu/kept") == "before"
 
 
-def test_a_command_under_way_at_a_reboot_is_not_repeated_unasked(one: World) -> None:
-    machine = one.machine()
+def test_a_command_under_way_at_a_reboot_is_not_repeated_unless_repeatable(
+    env: VmEnvironment,
+) -> None:
+    machine = env.machine()
     count = "echo x >> /home/ubuntu/count; sleep 5"
     for repeatable, runs in ((False, 1), (True, 2)):
         machine.run(["rm", "-f", "/home/ubuntu/count"])
-        heard = _cut_power_when(one, "/home/ubuntu/count")
+        received = _cut_power_when(env, "/home/ubuntu/count")
         if repeatable:
             machine.run(count, repeatable=True)
         else:
             with pytest.raises(ConnectionLost):
                 machine.run(count)
-        heard.join()
+        received.join()
         assert machine.read("/home/ubuntu/count") == "x\n" * runs
 
 
-def _cut_power_when(one: World, path: str) -> threading.Thread:
-    on_disk: Path = one.room.disk("i-0").path(path)
+def _cut_power_when(env: VmEnvironment, path: str) -> threading.Thread:
+    on_disk: Path = env.vm_pool.disk("i-0").path(path)
 
     def watch() -> None:
         while not on_disk.exists():
             time.sleep(0.02)
-        one.room.reboot("i-0")
+        env.vm_pool.reboot("i-0")
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -33,19 +33,19 @@ needs_machines = pytest.mark.skipif(
 
 
 @dataclass
-class World:
-    """A room, the operator's key, and a folder for the deployment's files."""
+class VmEnvironment:
+    """VMs, the operator's key, and a folder for the deployment's files."""
 
-    room: NamespaceVmPool
+    vm_pool: NamespaceVmPool
     folder: Path
     key: Path
 
     def config(self, **keys: Any) -> Config:
-        """Return a configuration that reaches the room's machines."""
+        """Return a configuration that reaches the VMs."""
         defaults: dict[str, Any] = {
             "ssh_keypair_name": "rehearsal",
             "ssh_key_path": str(self.key),
-            "ssh_config_path": str(self.room.ssh_config),
+            "ssh_config_path": str(self.vm_pool.ssh_config),
             "infrastructure_json_path": str(self.folder / "receipts"),
             "zookeeper_jvm_heap_size": 256,
             "num_namenode_deployments": 2,
@@ -53,9 +53,9 @@ class World:
         return Config(**defaults | keys)
 
     def launch(self, count: int, *, lay: Sequence[ImageInstaller] = ()) -> None:
-        """Make machines i-0, i-1, … with the addresses of ADDRESSES."""
+        """Launch machines i-0, i-1, … with the addresses of ADDRESSES."""
         for index in range(count):
-            self.room.launch(
+            self.vm_pool.launch(
                 f"i-{index}",
                 private_ip=ADDRESSES[index],
                 public_ip=public_ip(index),
@@ -77,7 +77,7 @@ class World:
         """
         notes: list[str] = []
         ec2 = SimpleNamespace(
-            get_console_output=lambda InstanceId, **_: {"Output": self.room.console(InstanceId)}
+            get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)}
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2))
         inventory = cast(Inventory, None)
@@ -96,7 +96,7 @@ class World:
 
 
 def described(index: int, *, shift: int = 0) -> dict[str, str]:
-    """Return a machine as the step of the VMs describes it."""
+    """Return a machine as the VMs' step describes it."""
     return {
         "id": f"i-{index}",
         "name": f"zk-{index}",
@@ -106,12 +106,12 @@ def described(index: int, *, shift: int = 0) -> dict[str, str]:
 
 
 def public_ip(index: int, *, shift: int = 0) -> str:
-    """Return a public address of the range that is for documents."""
+    """Return a public address of the documentation range."""
     return f"203.0.113.{10 + index + shift}"
 
 
 def make_key(path: Path, *, kind: str = "rsa", passphrase: str = "") -> Path:
-    """Make a private key file as a user would."""
+    """Create a private key file as a user would."""
     size = ["-b", "2048"] if kind == "rsa" else []
     command = ["ssh-keygen", "-q", "-t", kind, *size, "-N", passphrase, "-f", str(path)]
     subprocess.run(command, check=True)
@@ -119,10 +119,10 @@ def make_key(path: Path, *, kind: str = "rsa", passphrase: str = "") -> Path:
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
-    """Open a room without machines, and close it."""
+def vm_environment(folder: Path) -> Iterator[VmEnvironment]:
+    """Yield an environment without VMs, and close it."""
     folder.mkdir(parents=True, exist_ok=True)
     key = make_key(folder / "key")
     public = key.with_suffix(".pub").read_text()
-    with NamespaceVmPool(folder / "room", authorized_key=public) as room:
-        yield World(room, folder, key)
+    with NamespaceVmPool(folder / "vms", authorized_key=public) as vm_pool:
+        yield VmEnvironment(vm_pool, folder, key)

@@ -1,4 +1,4 @@
-"""An NDB cluster's machines in a room: real OpenSSH, the stand-ins on the disks, real steps."""
+"""An NDB cluster's VMs: real OpenSSH and real steps, stand-ins for NDB's programs."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ CLIENTS = (
 
 
 @dataclass
-class World:
-    """The room, the operator's key, and what the VMs' public addresses are now."""
+class NdbEnvironment:
+    """VMs, the operator's key, and the VMs' current public addresses."""
 
-    room: NamespaceVmPool
+    vm_pool: NamespaceVmPool
     folder: Path
     key: Path
     vms: tuple[Vm, ...] = VMS
@@ -60,10 +60,10 @@ class World:
     instances: list[Item] = field(default_factory=list)
 
     def launch(self, template: Path | None = None) -> None:
-        """Make and boot every machine; with a template the manager has a real database."""
+        """Launch every machine; with a template the manager has a real database."""
         for index, vm in enumerate(self.vms):
             self.public[vm.id] = f"203.0.113.{10 + index}"
-            self.room.launch(
+            self.vm_pool.launch(
                 vm.id,
                 private_ip=vm.private_ip,
                 public_ip=self.public[vm.id],
@@ -71,36 +71,36 @@ class World:
             )
 
     def _lay(self, vm: Vm, template: Path | None) -> Any:
-        def lay(tree: Disk) -> None:
+        def lay(disk: Disk) -> None:
             if vm.step == "ndb manager":
-                images.install_ndb_manager(tree)
+                images.install_ndb_manager(disk)
                 if template:
-                    images.install_database(tree, template)
+                    images.install_database(disk, template)
             elif vm.step.startswith("ndb"):
-                images.install_ndb_data_node(tree)
+                images.install_ndb_data_node(disk)
             else:
-                images.install_client(tree)
+                images.install_client(disk)
 
         return lay
 
-    def tree(self, index: int) -> Disk:
+    def disk(self, index: int) -> Disk:
         """Return the disk of a machine."""
-        return self.room.disk(self.vms[index].id)
+        return self.vm_pool.disk(self.vms[index].id)
 
     def restart(self, *, new_addresses: bool = True) -> None:
         """Stop and start every machine; they get other public addresses, as on EC2."""
         for index, vm in enumerate(self.vms):
-            self.room.power_off(vm.id)
+            self.vm_pool.power_off(vm.id)
             if new_addresses:
                 self.public[vm.id] = f"203.0.113.{110 + index}"
-            self.room.power_on(vm.id, public_ip=self.public[vm.id])
+            self.vm_pool.power_on(vm.id, public_ip=self.public[vm.id])
 
     def config(self, **keys: Any) -> Config:
-        """Return a configuration that reaches the room's machines."""
+        """Return a configuration that reaches the VMs."""
         defaults: dict[str, Any] = {
             "ssh_keypair_name": "rehearsal",
             "ssh_key_path": str(self.key),
-            "ssh_config_path": str(self.room.ssh_config),
+            "ssh_config_path": str(self.vm_pool.ssh_config),
             "infrastructure_json_path": str(self.folder / "receipts"),
             "num_ndb_datanodes": 2,
         }
@@ -111,7 +111,7 @@ class World:
         config = self.config(**keys)
         clock = SystemClock(pace=0.05)
         ec2 = SimpleNamespace(
-            get_console_output=lambda InstanceId, **_: {"Output": self.room.console(InstanceId)}
+            get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)}
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1"))
         listed = SimpleNamespace(all=lambda kind: self.instances if kind == "instances" else [])
@@ -123,8 +123,8 @@ class World:
             note=self.notes.append,
         )
         for step in dict.fromkeys(vm.step for vm in self.vms):
-            there = [self._described(vm) for vm in self.vms if vm.step == step]
-            ctx.found[step] = Found(step, "running", {"instances": there})
+            instances = [self._described(vm) for vm in self.vms if vm.step == step]
+            ctx.found[step] = Found(step, "running", {"instances": instances})
         pool = MachinePool(config, clock)
         pool.wait_for_ssh(machines_of(ctx, pool, *dict.fromkeys(vm.step for vm in self.vms)))
         return ctx, pool
@@ -138,12 +138,15 @@ class World:
         }
 
     def scale(self, index: int, *, answers: bool) -> str:
-        """Let an auto-scaling group start a λFS client, which answers or boots; returns its id."""
-        own, address = f"i-9{index}", f"203.0.113.{90 + index}"
+        """Launch a client in an auto-scaling group, reachable or booting; returns its id."""
+        instance_id, address = f"i-9{index}", f"203.0.113.{90 + index}"
         private = f"10.0.9.{1 + index}"
         if answers:
-            self.room.launch(
-                own, private_ip=private, public_ip=address, installers=[images.install_client]
+            self.vm_pool.launch(
+                instance_id,
+                private_ip=private,
+                public_ip=address,
+                installers=[images.install_client],
             )
         tags = {
             "Component": "LambdaFSClientVM",
@@ -151,30 +154,32 @@ class World:
         }
         self.instances.append(
             {
-                "InstanceId": own,
+                "InstanceId": instance_id,
                 "PublicIpAddress": address,
                 "PrivateIpAddress": private,
                 "State": {"Name": "running"},
                 "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             }
         )
-        return own
+        return instance_id
 
     def started(self, index: int) -> list[str]:
         """Return every start of a program on a machine, with its arguments."""
-        tree = self.tree(index)
-        return tree.read("/var/log/started").splitlines() if tree.exists("/var/log/started") else []
+        disk = self.disk(index)
+        return disk.read("/var/log/started").splitlines() if disk.exists("/var/log/started") else []
 
 
 @contextmanager
-def world(folder: Path, vms: tuple[Vm, ...] = VMS, template: Path | None = None) -> Iterator[World]:
-    """Open a room with the machines, and close it."""
+def ndb_environment(
+    folder: Path, vms: tuple[Vm, ...] = VMS, template: Path | None = None
+) -> Iterator[NdbEnvironment]:
+    """Yield an environment with running VMs, and close it."""
     key = folder / "key"
     command = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)]
     subprocess.run(command, check=True)
     public = key.with_suffix(".pub").read_text()
-    with NamespaceVmPool(folder / "room", authorized_key=public) as room:
-        made = World(room, folder, key, vms)
+    with NamespaceVmPool(folder / "vms", authorized_key=public) as vm_pool:
+        made = NdbEnvironment(vm_pool, folder, key, vms)
         made.launch(template)
         yield made
 

@@ -17,20 +17,27 @@ from aws_setup.rehearsal.vms.faults import LATE_SSHD_SECONDS, draw_vm_faults
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.errors import ConnectionLost
-from tests.support.machines import ADDRESSES, World, make_key, needs_machines, public_ip, world
+from tests.support.machines import (
+    ADDRESSES,
+    VmEnvironment,
+    make_key,
+    needs_machines,
+    public_ip,
+    vm_environment,
+)
 
 COMMANDS = 100
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as made:
+def place(tmp_path: Path) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path) as made:
         yield made
 
 
-def awake(place: World) -> Machine:
+def awake(place: VmEnvironment) -> Machine:
     """Return the machine once it has booted; a connection before that would count."""
-    while "Server listening" not in place.room.disk("i-0").read("/var/log/sshd.log"):
+    while "Server listening" not in place.vm_pool.disk("i-0").read("/var/log/sshd.log"):
         pass
     return place.machine()
 
@@ -46,18 +53,18 @@ def connections(machine: Machine) -> int:
 
 
 @needs_machines
-def test_a_connection_breaks_once_and_the_next_one_holds(place: World) -> None:
-    place.room.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), breaks="1:5000")
+def test_a_connection_breaks_once_and_the_next_one_holds(place: VmEnvironment) -> None:
+    place.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), breaks="1:5000")
     machine = awake(place)
     assert connections(machine) == 2
     assert connections(machine) == 1
-    assert place.room.reboot_crashed() == []
+    assert place.vm_pool.reboot_crashed() == []
 
 
 @needs_machines
-def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
+def test_a_machine_goes_down_once_and_boots_again(place: VmEnvironment) -> None:
     instance_id, address = ADDRESSES[0], public_ip(0)
-    tree = place.room.launch("i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!")
+    tree = place.vm_pool.launch("i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!")
     machine, over = awake(place), threading.Event()
     revived: list[str] = []
     machine.write("/opt/kept", "on the disk")
@@ -65,7 +72,7 @@ def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
 
     def revive() -> None:
         while not over.wait(0.05):
-            revived.extend(place.room.reboot_crashed())
+            revived.extend(place.vm_pool.reboot_crashed())
 
     sync = threading.Thread(target=revive)
     sync.start()
@@ -80,13 +87,13 @@ def test_a_machine_goes_down_once_and_boots_again(place: World) -> None:
 
 
 @needs_machines
-def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: World) -> None:
-    place.room.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
-    port = place.room.port("i-0")
-    place.room.power_off("i-0")
+def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: VmEnvironment) -> None:
+    place.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
+    port = place.vm_pool.port("i-0")
+    place.vm_pool.power_off("i-0")
     with socket.create_server(("127.0.0.1", port)):
-        place.room.power_on("i-0")
-        assert place.room.port("i-0") != port
+        place.vm_pool.power_on("i-0")
+        assert place.vm_pool.port("i-0") != port
         hosts = place.pool()
         machine = hosts.machine("i-0", public_ip(0))
         hosts.wait_for_ssh([machine])
@@ -101,7 +108,7 @@ def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
             pool.launch(
                 f"i-{number}", private_ip="10.0.0.9", public_ip=public_ip(number), breaks=breaks
             )
-        config = World(pool, tmp_path, key).config()  # type: ignore[arg-type]  # it has the file
+        config = VmEnvironment(pool, tmp_path, key).config()  # type: ignore[arg-type]  # it has the file
         for number in (0, 1):
             machine = MachinePool(config).machine(f"i-{number}", public_ip(number))
             with pytest.raises(ConnectionLost):
