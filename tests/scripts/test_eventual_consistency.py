@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,10 @@ from aws_setup.engine.retry import VISIBLE
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
+from tests.support.clock import RecordingClock
 from tests.support.scripts import prepare, run
 
 SPEED = 60.0
-
-
-class Sleeper:
-    """A clock whose pauses take no time and are remembered."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return sum(self.slept)
-
-    def today(self) -> datetime:
-        raise AssertionError
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
 
 
 def refusal(code: str) -> ClientError:
@@ -111,7 +95,7 @@ def test_waiting_ends_when_it_shows_and_not_for_another_error() -> None:
             raise error
         return "done"
 
-    clock = Sleeper()
+    clock = RecordingClock()
     assert retry_not_found(act, clock=clock) == "done"
     assert clock.slept == list(VISIBLE.pauses())[:2]
 
@@ -127,7 +111,7 @@ def test_what_waiting_does_not_mend_is_said_at_once(code: str) -> None:
         raise refusal(code)
 
     with pytest.raises(ClientError):
-        retry_not_found(act, clock=Sleeper())
+        retry_not_found(act, clock=RecordingClock())
     assert calls == [code]
 
 
@@ -135,7 +119,7 @@ def test_waiting_gives_up_with_awss_own_words() -> None:
     def act() -> None:
         raise refusal("InvalidVpcID.NotFound")
 
-    clock = Sleeper()
+    clock = RecordingClock()
     with pytest.raises(ClientError, match="InvalidVpcID"):
         retry_not_found(act, clock=clock)
     assert clock.slept == list(VISIBLE.pauses())
