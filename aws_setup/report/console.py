@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -33,8 +34,8 @@ SIGNS: Mapping[Action, tuple[str, str]] = {
 REMARK_WIDTH = 16
 """Columns that the remark of a plan keeps; in a terminal too narrow for that, names wrap too."""
 
-UNLIMITED = 1_000_000
-"""Columns of an output that is not a terminal: no line of a table is ever folded."""
+GAP = 2
+"""Columns between two columns of a table."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,8 @@ class Report:
         if self._folds:
             self.out.print(table)
             return
-        options = self.out.options.update(width=UNLIMITED)
-        for line in self.out.render_lines(table, options, pad=False):
-            self.out.print(Text("".join(segment.text for segment in line).rstrip()))
+        if table.row_count or table.show_header:
+            self.out.print(Text("\n".join(_plain_lines(table))))
 
     def plan(self, rows: Sequence[Row], *, deleting: bool = False, states: bool = False) -> None:
         """Print a plan: one line for each step with what a run would do about it.
@@ -165,10 +165,24 @@ class Report:
             self.out.print(text, markup=False)
 
 
+def _plain_lines(table: Table) -> Iterator[str]:
+    """Yield the rows of a table as lines of any length, without rich's layout, which is slow."""
+    columns = [
+        [str(column.header)] * table.show_header + [str(cell) for cell in column.cells]
+        for column in table.columns
+    ]
+    widths = [max(map(cell_len, cells), default=0) for cells in columns]
+    for row in zip(*columns, strict=True):
+        cells = (
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        yield (" " * GAP).join(cells).rstrip()
+
+
 def _plan_table(lines: Sequence[PlanLine], *, width: int) -> Table:
     """Return the table of a plan; names are not cut, and fold only where nothing else is left."""
     cells = [[column(line) for column in PLAN_COLUMNS] for line in lines]
-    others = sum(max((row[n].cell_len for row in cells), default=0) + 1 for n in range(2))
+    others = sum(max((row[n].cell_len for row in cells), default=0) + GAP for n in range(2))
     table = Table(box=None, pad_edge=False, show_header=False)
     for number in range(len(PLAN_COLUMNS)):
         fixed = number == 0 or (number == 1 and others + REMARK_WIDTH <= width)

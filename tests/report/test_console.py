@@ -167,6 +167,21 @@ def test_in_a_pipe_one_row_is_one_line(monkeypatch: pytest.MonkeyPatch, columns:
     assert lines[1].endswith("vol-1")
 
 
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_a_plan_without_steps_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO]
+) -> None:
+    assert printed(monkeypatch, stream=stream()) == []
+
+
+def test_columns_are_aligned_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [row(Action.CREATE), Row(Disk("vpc of λFS"), Action.EXISTS, Found("vpc-1"))]
+    assert printed(monkeypatch, *rows, stream=io.StringIO()) == [
+        "+ create  disk",
+        "= exists  vpc of λFS  vpc-1",
+    ]
+
+
 def test_an_error_has_its_cause_behind_it_and_its_fix_below(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
