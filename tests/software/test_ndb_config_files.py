@@ -143,13 +143,13 @@ MINE = InitMarker("c", "i-1", InitStage.BEGUN)
         (BEGUN, node(), True),
         (BEGUN, node(MINE), True),
         (BEGUN, node(MINE, DataFiles.IMAGE), True),
-        (BEGUN, node(MINE, DataFiles.OWN), False),
+        (BEGUN, node(MINE, DataFiles.WRITTEN), False),
         (BEGUN, node(MINE, running=True), False),
-        (COMPLETE, node(MINE, DataFiles.OWN), False),
+        (COMPLETE, node(MINE, DataFiles.WRITTEN), False),
         (COMPLETE, node(MINE), False),
-        (COMPLETE, node(InitMarker(), DataFiles.OWN), False),
-        (None, node(MINE, DataFiles.OWN), False),
-        (InitMarker(), node(InitMarker(), DataFiles.OWN), False),
+        (COMPLETE, node(InitMarker(), DataFiles.WRITTEN), False),
+        (None, node(MINE, DataFiles.WRITTEN), False),
+        (InitMarker(), node(InitMarker(), DataFiles.WRITTEN), False),
     ],
 )
 def test_initial_only_where_nothing_can_be_lost(
@@ -161,15 +161,19 @@ def test_initial_only_where_nothing_can_be_lost(
 @pytest.mark.parametrize(
     ("manager", "found", "says"),
     [
-        (None, node(files=DataFiles.OWN), "did not create"),
+        (None, node(files=DataFiles.WRITTEN), "did not create"),
         (None, node(running=True), "did not create"),
-        (BEGUN, node(files=DataFiles.OWN), "did not create"),
+        (BEGUN, node(files=DataFiles.WRITTEN), "did not create"),
         (COMPLETE, node(), "never been part"),
         (COMPLETE, node(files=DataFiles.IMAGE), "never been part"),
-        (COMPLETE, node(InitMarker("c", "i-9", InitStage.BEGUN), DataFiles.OWN), "another machine"),
         (
             COMPLETE,
-            node(InitMarker("d", "i-1", InitStage.BEGUN), DataFiles.OWN),
+            node(InitMarker("c", "i-9", InitStage.BEGUN), DataFiles.WRITTEN),
+            "another machine",
+        ),
+        (
+            COMPLETE,
+            node(InitMarker("d", "i-1", InitStage.BEGUN), DataFiles.WRITTEN),
             "another NDB cluster",
         ),
     ],
@@ -183,7 +187,7 @@ def test_every_doubt_is_refused_with_a_fix(
 
 
 def test_a_lost_manager_marker_is_replaced_by_those_of_the_data_nodes() -> None:
-    assert stage_of(None, {2: node(MINE, DataFiles.OWN)}) is InitStage.COMPLETE
+    assert stage_of(None, {2: node(MINE, DataFiles.WRITTEN)}) is InitStage.COMPLETE
     assert stage_of(None, {2: node()}) is InitStage.NEW
 
 

@@ -50,9 +50,9 @@ boot=$1
 shift
 [ -e "$1" ] || { echo none; exit 0; }
 first=$(ls -tr -- "$boot" 2>/dev/null | head -n 1)
-[ -n "$first" ] || { echo own; exit 0; }
+[ -n "$first" ] || { echo written; exit 0; }
 newer=$(find "$@" -type f -newer "$boot/$first" -print -quit) || exit 1
-if [ -n "$newer" ]; then echo own; else echo image; fi
+if [ -n "$newer" ]; then echo written; else echo image; fi
 """
 """Arguments: data folder, cloud-init's records. Prints a value of DataFiles."""
 

@@ -191,5 +191,5 @@ def _capacity(instance_type: str) -> tuple[int, float]:
 
 
 def _megabytes(mebibytes: float) -> str:
-    whole = int(mebibytes)
-    return f"{whole // 1024}G" if whole % 1024 == 0 else f"{whole}M"
+    rounded = int(mebibytes)
+    return f"{rounded // 1024}G" if rounded % 1024 == 0 else f"{rounded}M"

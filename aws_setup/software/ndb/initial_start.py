@@ -71,7 +71,7 @@ class DataFiles(StrEnum):
 
     NONE = "none"
     IMAGE = "image"
-    OWN = "own"
+    WRITTEN = "written"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence])
 
 def _initialised(node: NodeEvidence) -> bool:
     """Tell whether the first start happened: a marker, and data files or a running process."""
-    return node.marker is not None and (node.files is DataFiles.OWN or node.running)
+    return node.marker is not None and (node.files is DataFiles.WRITTEN or node.running)
 
 
 def _conflicts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
@@ -128,7 +128,7 @@ def _conflicts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence)
                 f"then `sudo touch {NODE_MARKER}`, then the same command again",
             )
         ]
-    if node.files is DataFiles.OWN or node.running:
+    if node.files is DataFiles.WRITTEN or node.running:
         return [
             Problem(
                 f"{node.name} holds NDB data that this deployment did not create",

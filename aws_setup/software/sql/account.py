@@ -101,11 +101,11 @@ def _grant(config: Config, root: Mysql) -> None:
         row[0]
         for row in root.run(f"SELECT host FROM mysql.user WHERE user={literal(config.ndb_user)};")
     }
-    wanted = [name for name, host in zip(names, PASSWORD_HOSTS, strict=True) if host in existing]
+    grantees = [name for name, host in zip(names, PASSWORD_HOSTS, strict=True) if host in existing]
     root.run(
         "".join(
             f"GRANT ALL PRIVILEGES ON `{database}`.* TO {name};\n"
-            for name in wanted
+            for name in grantees
             for database in (config.ndb_database, migrations.DATABASE)
         )
     )
