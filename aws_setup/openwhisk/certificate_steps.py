@@ -55,9 +55,9 @@ class ServerCertificate(Step):
 
     def create(self, ctx: Context) -> Found:
         """Create a certificate unless a valid one exists, and upload it."""
-        host, pair = load_balancer_host(ctx), current_pair(ctx)
-        if pair is None or renewal_reasons(ctx, pair, host):
-            pair = renew(ctx, host)
+        pair = current_pair(ctx)
+        if pair is None or renewal_reasons(ctx, pair, load_balancer_host(ctx)):
+            pair = renew(ctx, load_balancer_host(ctx))
         return upload(ctx, pair)
 
     def update(self, ctx: Context, found: Found) -> Found:

@@ -55,9 +55,8 @@ def delete_service(ctx: Context, host: str) -> None:
         if client.get(SERVICE, nginx_secret(config), config.openwhisk_namespace):
             return Pending("Kubernetes is deleting the load balancer")
         # The first label of an ELB's host name is its name and an id.
-        names = _load_balancer_names(ctx)
-        left = [name for name in names if host and host.startswith(name)]
-        left += [name for name in names if host.startswith(f"internal-{name}")]
+        left = [name for name in _load_balancer_names(ctx) if host and host.startswith(name)]
+        left += [name for name in _load_balancer_names(ctx) if host.startswith(f"internal-{name}")]
         return Pending(f"load balancer {left[0]} is being deleted") if left else True
 
     what = "the load balancer is deleted"

@@ -1,4 +1,4 @@
-"""Certificates of a user's own for tests: an authority, what it issues, and their keys."""
+"""Certificates for tests: an authority, the certificates that it issues, and their keys."""
 
 from __future__ import annotations
 
