@@ -91,7 +91,7 @@ FAULTS = (
 )
 TEXTS = {
     "storage probe": r"Pending \(ProvisioningFailed: no volume: first\)",
-    "openwhisk address": r"AWS makes the load balancer (SyncLoadBalancerFailed: no balancer: out",
+    "openwhisk address": "AWS is creating the load balancer (SyncLoadBalancerFailed: no balancer:",
     "claim owdev-couchdb-pvc": "no volume: second",
     "pod owdev-zookeeper": "no image: pull limit",
     "pod owdev-controller": "not ready: refused",
@@ -141,7 +141,7 @@ def test_a_passed_deadline_is_reported_with_the_reason_and_the_next_run_resumes(
         plain = SystemClock.now
         patch.setattr(SystemClock, "now", lambda clock: plain(clock) * 600)
         problem = zoo.run("configure", code=1)["problems"][0]
-    assert problem["what"] == "openwhisk ready: OpenWhisk comes up: not within 40 min"
+    assert problem["what"] == "openwhisk ready: OpenWhisk becomes ready: not within 40 min"
     assert "pod owdev-kafka" in problem["why"]
     assert "no disk" in problem["why"]
     assert "docs/configure.md" in problem["hint"]
