@@ -1,4 +1,4 @@
-"""What an EKS cluster needs around it, made with plain boto3 calls for tests of the emulator."""
+"""The prerequisites of an EKS cluster, created with plain boto3 calls for tests of the emulator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def trust(*services: str) -> str:
 
 
 def role(name: str, service: str, *policies: str) -> str:
-    """Make a role and return its ARN."""
+    """Create a role and return its ARN."""
     iam = client("iam")
     made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))
     for policy in policies:
@@ -50,7 +50,7 @@ class World:
     table: str
 
     def cluster(self, name: str = "zoo", **more: Any) -> dict[str, Any]:
-        """Make a cluster in the two subnets."""
+        """Create a cluster in the two subnets."""
         network = {"subnetIds": self.subnets} | more.pop("resourcesVpcConfig", {})
         request = {
             "name": name,
@@ -62,7 +62,7 @@ class World:
         return dict(made["cluster"])
 
     def nodes(self, name: str = "nodes", **more: Any) -> dict[str, Any]:
-        """Make a node group of the cluster "zoo"."""
+        """Create a node group of the cluster "zoo"."""
         request = {
             "clusterName": "zoo",
             "nodegroupName": name,
@@ -76,7 +76,7 @@ class World:
 
 
 def make(zones: tuple[str, ...] = ("us-east-1a", "us-east-1b")) -> World:
-    """Make the world in us-east-1."""
+    """Create the VPC, its subnets and the roles in us-east-1."""
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
@@ -102,7 +102,7 @@ def make(zones: tuple[str, ...] = ("us-east-1a", "us-east-1b")) -> World:
 
 
 def advance(cloud: RehearsalCloud, seconds: float) -> None:
-    """Let seconds of a slow cloud's time pass."""
+    """Advance the clock of a slow cloud by some seconds."""
     assert isinstance(cloud.clock, ManualClock)
     cloud.clock.advance(seconds)
 
