@@ -152,26 +152,6 @@ def delete_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {}
 
 
-def tag_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer TagServerCertificate."""
-    found = _find_certificate(cloud, call)
-    keys = {tag["Key"] for tag in call.params["Tags"]}
-    found["Tags"] = [tag for tag in found["Tags"] if tag["Key"] not in keys] + call.params["Tags"]
-    return {}
-
-
-def untag_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer UntagServerCertificate."""
-    found = _find_certificate(cloud, call)
-    found["Tags"] = [tag for tag in found["Tags"] if tag["Key"] not in call.params["TagKeys"]]
-    return {}
-
-
-def list_server_certificate_tags(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ListServerCertificateTags."""
-    return {"Tags": _find_certificate(cloud, call)["Tags"], "IsTruncated": False}
-
-
 def list_resources(cloud: CloudApi) -> list[Resource]:
     """List the server certificates; they are not billed."""
     return [
@@ -191,9 +171,6 @@ SERVER_CERTIFICATE_ANSWERS = {
     ("iam", "GetServerCertificate"): get_server_certificate,
     ("iam", "ListServerCertificates"): list_server_certificates,
     ("iam", "DeleteServerCertificate"): delete_server_certificate,
-    ("iam", "TagServerCertificate"): tag_server_certificate,
-    ("iam", "UntagServerCertificate"): untag_server_certificate,
-    ("iam", "ListServerCertificateTags"): list_server_certificate_tags,
 }
 
 

@@ -108,14 +108,8 @@ def list_all(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"Quotas": [_shown(call, quota, _value(cloud, quota)) for quota in _find_quota(call)]}
 
 
-def list_defaults(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ListAWSDefaultServiceQuotas."""
-    return {"Quotas": [_shown(call, quota, quota.default) for quota in _find_quota(call)]}
-
-
 ANSWERS = {
     ("service-quotas", "GetServiceQuota"): get,
     ("service-quotas", "GetAWSDefaultServiceQuota"): get_default,
     ("service-quotas", "ListServiceQuotas"): list_all,
-    ("service-quotas", "ListAWSDefaultServiceQuotas"): list_defaults,
 }

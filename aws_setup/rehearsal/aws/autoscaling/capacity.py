@@ -53,7 +53,7 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
     if surplus:
         terminate(cloud, group, surplus)
     try:
-        while len(group.instances) < group.desired and "Launch" not in group.suspended:
+        while len(group.instances) < group.desired:
             _launch_one(cloud, group)
     except AwsError as error:
         _failed(cloud, group, error)

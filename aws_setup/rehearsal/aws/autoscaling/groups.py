@@ -130,7 +130,7 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
         "TargetGroupARNs": [],
         "Instances": instances(cloud, group),
         "CreatedTime": group.created,
-        "SuspendedProcesses": [{"ProcessName": process} for process in sorted(group.suspended)],
+        "SuspendedProcesses": [],
         "EnabledMetrics": [],
         "Tags": tag_list(group),
         "ServiceLinkedRoleARN": f"arn:aws:iam::{group.arn.split(':')[4]}:role/aws-service-role/"
@@ -188,18 +188,6 @@ def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"AutoScalingGroups": shown} | more
 
 
-def describe_instances(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeAutoScalingInstances."""
-    ids = call.params.get("InstanceIds") or []
-    found = [
-        instance | {"AutoScalingGroupName": group.name}
-        for group in groups_of(cloud, call)
-        for instance in instances(cloud, group)
-        if not ids or instance["InstanceId"] in ids
-    ]
-    return {"AutoScalingInstances": found}
-
-
 def update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateAutoScalingGroup; the desired capacity follows a new minimum or maximum."""
     group, params = group_of(cloud, call), call.params
@@ -237,21 +225,6 @@ def set_desired(cloud: CloudApi, call: Call) -> dict[str, Any]:
     group.desired = desired
     capacity.schedule_reconcile(cloud, group)
     return {}
-
-
-def terminate_instance(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer TerminateInstanceInAutoScalingGroup."""
-    key = call.params["InstanceId"]
-    for group in groups_of(cloud, call):
-        if key in group.instances:
-            if call.params.get("ShouldDecrementDesiredCapacity"):
-                group.desired = max(group.min_size, group.desired - 1)
-            capacity.terminate(cloud, group, [key])
-            capacity.schedule_reconcile(cloud, group)
-            return {"Activity": group.activities[0]}
-    raise validation_error(
-        f"Instance Id not found - No managed instance found for instance ID: {key}"
-    )
 
 
 def delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -301,10 +274,8 @@ def list_resources(cloud: CloudApi) -> Iterable[Resource]:
 ANSWERS = {
     ("autoscaling", "CreateAutoScalingGroup"): create,
     ("autoscaling", "DescribeAutoScalingGroups"): describe,
-    ("autoscaling", "DescribeAutoScalingInstances"): describe_instances,
     ("autoscaling", "UpdateAutoScalingGroup"): update,
     ("autoscaling", "SetDesiredCapacity"): set_desired,
-    ("autoscaling", "TerminateInstanceInAutoScalingGroup"): terminate_instance,
     ("autoscaling", "DeleteAutoScalingGroup"): delete,
     ("autoscaling", "DescribeScalingActivities"): activities,
 }

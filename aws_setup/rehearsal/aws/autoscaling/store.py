@@ -40,7 +40,6 @@ class Group:
     """Tag key -> its value, and whether new instances get it."""
     instances: dict[str, GroupInstance] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)
-    suspended: set[str] = field(default_factory=set)
     deleting: bool = False
     retrying: bool = False
     """Whether a retry of a failed launch is scheduled."""
@@ -165,23 +164,8 @@ def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"Tags": found}
 
 
-def suspend(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer SuspendProcesses; only Launch has an effect here."""
-    group_of(cloud, call).suspended |= set(call.params.get("ScalingProcesses") or ["Launch"])
-    return {}
-
-
-def resume(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ResumeProcesses."""
-    group = group_of(cloud, call)
-    group.suspended -= set(call.params.get("ScalingProcesses") or group.suspended)
-    return {}
-
-
 ANSWERS = {
     ("autoscaling", "CreateOrUpdateTags"): create_or_update,
     ("autoscaling", "DeleteTags"): delete,
     ("autoscaling", "DescribeTags"): describe,
-    ("autoscaling", "SuspendProcesses"): suspend,
-    ("autoscaling", "ResumeProcesses"): resume,
 }

@@ -83,19 +83,6 @@ def create_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"association": response_copy(created)}
 
 
-def _find_association(cloud: CloudApi, call: Call) -> tuple[Cluster, Document]:
-    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
-    number = call.params["associationId"]
-    if number not in cluster.associations:
-        raise responses.not_found(f"No association found with associationId: {number}")
-    return cluster, cluster.associations[number]
-
-
-def describe_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribePodIdentityAssociation."""
-    return {"association": response_copy(_find_association(cloud, call)[1])}
-
-
 def list_associations(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListPodIdentityAssociations, of one namespace or service account where asked."""
     requested = {k: call.params[k] for k in ("namespace", "serviceAccount") if k in call.params}
@@ -108,30 +95,7 @@ def list_associations(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return paginate("associations", found, call.params)
 
 
-def update_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer UpdatePodIdentityAssociation: another role."""
-    _, association = _find_association(cloud, call)
-    if "roleArn" in call.params:
-        _role(cloud, call, call.params["roleArn"])
-        association |= {"roleArn": call.params["roleArn"], "modifiedAt": current_time(cloud)}
-    return {"association": response_copy(association)}
-
-
-def delete_association(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DeletePodIdentityAssociation; one that an add-on owns goes with the add-on."""
-    cluster, association = _find_association(cloud, call)
-    if "ownerArn" in association:
-        raise responses.invalid_request(
-            f"The association {association['associationId']} is owned by {association['ownerArn']}"
-        )
-    del cluster.associations[association["associationId"]]
-    return {"association": response_copy(association)}
-
-
 ANSWERS = {
     ("eks", "CreatePodIdentityAssociation"): create_association,
-    ("eks", "DescribePodIdentityAssociation"): describe_association,
     ("eks", "ListPodIdentityAssociations"): list_associations,
-    ("eks", "UpdatePodIdentityAssociation"): update_association,
-    ("eks", "DeletePodIdentityAssociation"): delete_association,
 }
