@@ -25,8 +25,7 @@ from aws_setup.namenodes.tunnel import (
     scheme_and_port,
     via_cluster,
 )
-from aws_setup.rehearsal.openwhisk.certificate import Certificate, self_signed
-from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer
+from aws_setup.rehearsal.openwhisk.server import AUTH, Certificate, OpenWhiskServer, self_signed
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
 from tests.support.port_forward import PortForwards, api_server
 

@@ -21,9 +21,14 @@ from aws_setup.namenodes.endpoint import (
 )
 from aws_setup.openwhisk import credentials_file
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
-from aws_setup.rehearsal.openwhisk.certificate import Certificate, self_signed
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.server import (
+    AUTH,
+    Certificate,
+    OpenWhiskServer,
+    self_signed,
+    serve,
+)
 from tests.support.openwhisk import client_of
 
 KEY = "u:k"

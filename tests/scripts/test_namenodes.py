@@ -13,9 +13,8 @@ from click.testing import CliRunner, Result
 from aws_setup.config import load_config
 from aws_setup.namenodes.tunnel import fingerprint
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, write_credentials
-from aws_setup.rehearsal.openwhisk.certificate import self_signed
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
-from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, self_signed, serve
 from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main
 

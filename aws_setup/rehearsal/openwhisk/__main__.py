@@ -7,9 +7,8 @@ import json
 import signal
 import sys
 
-from aws_setup.rehearsal.openwhisk.certificate import self_signed
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
-from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, self_signed, serve
 
 
 def main() -> None:

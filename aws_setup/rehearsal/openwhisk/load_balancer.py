@@ -18,9 +18,8 @@ from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from aws_setup.rehearsal.openwhisk.certificate import Certificate
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
-from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.server import Certificate, OpenWhiskServer, serve
 from aws_setup.rehearsal.openwhisk.store import Store
 
 

@@ -6,18 +6,26 @@ import base64
 import hmac
 import json
 import socket
+import ssl
+import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
 from aws_setup.rehearsal.core.loopback import LOOPBACK, ConnectionTls, LoopbackServer
-from aws_setup.rehearsal.openwhisk.certificate import Certificate
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind, OpenWhiskFaults
 from aws_setup.rehearsal.openwhisk.put_body import MalformedError, PutBody, blocks, read_put
 from aws_setup.rehearsal.openwhisk.store import MEGABYTE, OpenWhiskError, Store
@@ -230,3 +238,46 @@ def _record(name: str, query: dict[str, list[str]], put: PutBody) -> dict[str, A
 def _echoed(action: dict[str, Any], put: PutBody) -> dict[str, Any]:
     """Return the action with code as long as the one that was sent, as some versions answer."""
     return action | {"exec": action["exec"] | {"code": "A" * put.code_length}}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate and its key, as PEM."""
+
+    pem: bytes
+    key: bytes
+
+    def context(self) -> ssl.SSLContext:
+        """Return a server's TLS context that shows this certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "both.pem"
+            path.write_bytes(self.pem + self.key)
+            context.load_cert_chain(path)
+        return context
+
+
+def self_signed(common_name: str = "openwhisk") -> Certificate:
+    """Return a new self-signed certificate for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Certificate(
+        pem=certificate.public_bytes(serialization.Encoding.PEM),
+        key=key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )

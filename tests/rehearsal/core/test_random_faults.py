@@ -22,9 +22,9 @@ from aws_setup.rehearsal.core.random_faults import FaultKind, RandomFaults, Seed
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT, Settings
 from aws_setup.rehearsal.core.types import AwsError, Call
-from aws_setup.rehearsal.kubernetes.api import faults as kube_chaos
-from aws_setup.rehearsal.openwhisk import faults as whisk_faults
-from aws_setup.rehearsal.vms import faults as machine_chaos
+from aws_setup.rehearsal.kubernetes.api import faults as kubernetes_faults
+from aws_setup.rehearsal.openwhisk import faults as openwhisk_faults
+from aws_setup.rehearsal.vms import ec2_sync
 from tests.support.aws import client
 
 MENUS = (
@@ -33,13 +33,13 @@ MENUS = (
     random_faults.STALE_READ_FAULTS,
     random_faults.CAPACITY_FAULTS,
     random_faults.SLOW_FAULTS,
-    kube_chaos.API_READ_FAULTS,
-    kube_chaos.API_WRITE_FAULTS,
-    kube_chaos.API_WATCH_FAULTS,
-    machine_chaos.LATE_SSHD_FAULTS,
-    machine_chaos.CONNECTION_FAULTS,
-    whisk_faults.READS,
-    whisk_faults.WRITES,
+    kubernetes_faults.API_READ_FAULTS,
+    kubernetes_faults.API_WRITE_FAULTS,
+    kubernetes_faults.API_WATCH_FAULTS,
+    ec2_sync.LATE_SSHD_FAULTS,
+    ec2_sync.CONNECTION_FAULTS,
+    openwhisk_faults.READS,
+    openwhisk_faults.WRITES,
 )
 
 

@@ -15,8 +15,8 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from aws_setup.rehearsal.openwhisk.certificate import self_signed
 from aws_setup.rehearsal.openwhisk.load_balancer import OpenWhiskFrontend, serve_openwhisk
+from aws_setup.rehearsal.openwhisk.server import self_signed
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support import eks
 from tests.support.aws import client

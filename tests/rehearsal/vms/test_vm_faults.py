@@ -13,7 +13,7 @@ import pytest
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.random_faults import FaultKind
 from aws_setup.rehearsal.core.settings import Settings
-from aws_setup.rehearsal.vms.faults import LATE_SSHD_SECONDS, draw_vm_faults
+from aws_setup.rehearsal.vms.ec2_sync import LATE_SSHD_SECONDS, draw_vm_faults
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.errors import ConnectionLost

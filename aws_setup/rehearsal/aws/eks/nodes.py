@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws import iam
 from aws_setup.rehearsal.aws.ec2.images import Images
-from aws_setup.rehearsal.aws.eks import access_entries, node_join_checks, validation
+from aws_setup.rehearsal.aws.eks import access_entries, validation
 from aws_setup.rehearsal.aws.eks.hooks import NodegroupInfo, NodeInfo
 from aws_setup.rehearsal.aws.eks.store import Cluster, Document, Nodegroup, call_ec2, cluster_hooks
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
@@ -163,7 +163,7 @@ def all_instances(cloud: CloudApi, call: Call, group: Nodegroup) -> list[dict[st
 
 def node_health_issue(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> Document:
     """Return the health issue that prevents the nodes from joining; empty for none."""
-    subnet = node_join_checks.public_subnet_without_addresses(cloud, call, group)
+    subnet = validation.public_subnet_without_addresses(cloud, call, group)
     if subnet:
         return _issue(
             "Ec2SubnetInvalidConfiguration",
@@ -179,7 +179,7 @@ def node_health_issue(cloud: CloudApi, call: Call, cluster: Cluster, group: Node
     instance_ids = [instance["InstanceId"] for instance in running]
     if len(instance_ids) < desired:
         return _launch_issue(cloud, call, group)
-    if instance_ids and not node_join_checks.can_join(
+    if instance_ids and not validation.can_join(
         cloud, call, cluster=cluster, group=group, nodes=running
     ):
         return _issue(
