@@ -1,4 +1,4 @@
-"""`serve` from another terminal: scripts, ssh and kubectl; two side by side do not meet."""
+"""`serve` from another terminal: scripts, ssh and kubectl; two servers are independent."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Terminal:
         self.ssh = shlex.split(next(line for line in run.lines if line.startswith("ssh -F")))
 
     def put_first(self, folder: Path) -> None:
-        """Look for programs in a folder before all others."""
+        """Prepend a folder to PATH."""
         self.environment["PATH"] = f"{folder}{os.pathsep}{self.environment['PATH']}"
 
     def do(self, *command: str) -> str:
-        """Run a command and return what it prints; it must end well."""
+        """Run a command and return its output; it must succeed."""
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -60,14 +60,14 @@ class Terminal:
         document: dict[str, object] = json.loads(message)
         return document
 
-    def things(self) -> list[str]:
-        """Return what there is in this terminal's cloud."""
+    def resources(self) -> list[str]:
+        """Return the kinds of the resources in this terminal's cloud."""
         url = f"{self.set['AWS_ENDPOINT_URL']}/_rehearsal/snapshot"
         with urllib.request.urlopen(url, timeout=30) as answer:
             return [thing["kind"] for thing in json.load(answer)]
 
 
-def test_scripts_ssh_and_kubectl_work_and_another_serve_does_not_disturb(
+def test_scripts_ssh_and_kubectl_work_beside_another_serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
@@ -78,7 +78,7 @@ def test_scripts_ssh_and_kubectl_work_and_another_serve_does_not_disturb(
         first_terminal, second_terminal = Terminal(first, home), Terminal(second, home)
         made = first_terminal.script("create_aws_infrastructure.py", "create")
         assert made["result"] == "ok"
-        assert second_terminal.things() == ["key-pair"], "what one makes is not in the other"
+        assert second_terminal.resources() == ["key-pair"], "the clouds are independent"
 
         assert first_terminal.do(*first_terminal.ssh, "hostname").strip() == "ip-10-0-8-233"
 

@@ -101,7 +101,7 @@ class CloudApi(Protocol):
 
     @property
     def faults(self) -> ServiceFaults:
-        """The faults in force."""
+        """The active faults."""
 
     def backend(self, service: str, region: str = "us-east-1") -> Any:
         """Return moto's backend of a service in a region."""

@@ -1,5 +1,5 @@
-"""An emulated Kubernetes API server: what the official client and real helm 3 and 4 need.
+"""An emulated Kubernetes API server for the official client and for real helm 3 and 4.
 
-`server` listens, `api` holds and validates the objects, `controllers` moves them along,
+`server` serves HTTP, `api` stores and validates the objects, `controllers` reconciles them,
 `eks_bridge` runs one server for each cluster of the emulated EKS.
 """

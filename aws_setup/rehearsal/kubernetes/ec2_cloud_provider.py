@@ -1,4 +1,4 @@
-"""Volumes and Classic Load Balancers in the emulated AWS, as a cluster makes them.
+"""The cloud provider of a cluster: volumes and Classic Load Balancers in the emulated AWS.
 
 https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support (annotations)
 https://github.com/kubernetes-sigs/aws-ebs-csi-driver (docs/tagging.md)
@@ -23,7 +23,7 @@ ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 
 
 class Ec2CloudProvider(CloudProvider):
-    """Asks the emulated EC2 and Elastic Load Balancing, in the name of one cluster."""
+    """Calls the emulated EC2 and Elastic Load Balancing for one cluster."""
 
     def __init__(self, cloud: Cloud, *, cluster: str, region: str) -> None:
         """Act for a cluster; used under the cloud's lock."""
@@ -32,7 +32,7 @@ class Ec2CloudProvider(CloudProvider):
     def create_volume(
         self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]
     ) -> str:
-        """Make an EBS volume with the driver's tags and those of the StorageClass."""
+        """Create an EBS volume with the driver's tags and those of the StorageClass."""
         meta = claim["metadata"]
         name = f"pvc-{meta['uid']}"
         tags = self._cluster_tag() | {
@@ -59,11 +59,11 @@ class Ec2CloudProvider(CloudProvider):
         return str(created["VolumeId"])
 
     def delete_volume(self, volume_id: str) -> None:
-        """Delete a volume; already gone is fine."""
+        """Delete a volume; already deleted is no error."""
         self._call_if_exists("ec2", "DeleteVolume", "InvalidVolume.NotFound", VolumeId=volume_id)
 
     def ensure_load_balancer(self, service: KubeObject) -> str:
-        """Make a Service's balancer and security group, or bring them up to its annotations."""
+        """Create a Service's load balancer and security group, or update its listeners."""
         name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
         current = self._load_balancer(name)
         if current and (current["Scheme"] == "internal") != bool(scheme):
@@ -87,7 +87,7 @@ class Ec2CloudProvider(CloudProvider):
         return ("internal-" if scheme else "") + str(created["DNSName"]).removeprefix("internal-")
 
     def delete_load_balancer(self, service: KubeObject) -> None:
-        """Delete the balancer, then its group, which its interfaces keep for a while."""
+        """Delete the load balancer, then its group, which its interfaces block for a while."""
         self._call("elb", "DeleteLoadBalancer", LoadBalancerName=load_balancer_name(service))
         group = self._group_id(service)
         if not group:
@@ -134,7 +134,7 @@ class Ec2CloudProvider(CloudProvider):
     def _network(self) -> dict[str, Any]:
         clusters = self._cloud.store_of(EksStore).regions[self._region].clusters
         if self._cluster not in clusters:
-            raise CloudProviderError("the cluster is gone")
+            raise CloudProviderError("the cluster is deleted")
         return clusters[self._cluster].vpc
 
     def _load_balancer(self, name: str) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Ec2CloudProvider(CloudProvider):
         return dict(found["LoadBalancerDescriptions"][0])
 
     def _update_listeners(self, current: dict[str, Any], service: KubeObject) -> None:
-        """Replace the listeners that are not as the Service wants them."""
+        """Replace the listeners that differ from the Service."""
         desired = {listener["LoadBalancerPort"]: listener for listener in _listeners(service)}
         held = {
             description["Listener"]["LoadBalancerPort"]: description["Listener"]
@@ -176,7 +176,7 @@ class Ec2CloudProvider(CloudProvider):
             )
 
     def _subnets(self, *, internal: bool) -> list[str]:
-        """Return one subnet of the VPC in each zone: by role tag, else public ones or any."""
+        """Return one subnet of the VPC in each zone: with the role tag, else public or any."""
         vpc = [{"Name": "vpc-id", "Values": [self._network()["vpcId"]]}]
         found = self._call("ec2", "DescribeSubnets", Filters=vpc)["Subnets"]
         role = f"kubernetes.io/role/{'internal-elb' if internal else 'elb'}"
@@ -209,7 +209,7 @@ class Ec2CloudProvider(CloudProvider):
         return str(found[0]["GroupId"]) if found else ""
 
     def _group(self, service: KubeObject) -> str:
-        """Return the balancer's security group; makes it, with the rule that lets it to nodes."""
+        """Return the load balancer's security group; creates it, with access to the nodes."""
         if held := self._group_id(service):
             return held
         meta, network = service["metadata"], self._network()
@@ -258,7 +258,7 @@ def _annotation(service: KubeObject, name: str) -> str:
 
 
 def _listeners(service: KubeObject) -> list[dict[str, Any]]:
-    """Return the listeners that the annotations ask for; a port name that matches none is void."""
+    """Return the listeners by the annotations; port names that match no port are ignored."""
     certificate = _annotation(service, "ssl-cert")
     secured = set((_annotation(service, "ssl-ports") or "*").split(","))
     http = _annotation(service, "backend-protocol") in {"http", "https"}

@@ -1,6 +1,6 @@
-"""Plays the API servers of an emulated EKS: each cluster gets one, with its nodes and add-ons.
+"""The API servers of an emulated EKS: one for each cluster, with its nodes and add-ons.
 
-`with KubeHooks(cloud) as hooks:` installs it; `hooks.apis["name"]` is a cluster's server.
+`with EksApiServers(cloud) as hooks:` installs them; `hooks.apis["name"]` is a cluster's server.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EFFECTS = {
     "PREFER_NO_SCHEDULE": "PreferNoSchedule",
 }
 TEST_SECRET_KEYS = ("made-up", "not-a-secret")
-"""Secret keys that the rehearsal gives to its users and its tests."""
+"""Secret keys of the rehearsal's users and of its tests."""
 
 
 class EksApiServers:
@@ -49,12 +49,12 @@ class EksApiServers:
         secrets: Sequence[str] = (),
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """Play for a cloud.
+        """Serve the clusters of a cloud.
 
         Args:
             cloud: the emulated AWS.
-            secrets: more secret keys whose signatures are good, beside the environment's.
-            now: the time by which tokens expire; the machine's by default.
+            secrets: additional valid secret keys, beside the environment's.
+            now: returns the time for the expiry of tokens; by default the computer's clock.
         """
         self.apis: dict[str, KubeApiServer] = {}
         self.faults = KubernetesFaults()
@@ -68,7 +68,7 @@ class EksApiServers:
         self._entries: dict[str, dict[str, dict[str, object]]] = {}
 
     def __enter__(self) -> EksApiServers:
-        """Let the cloud's clusters be played from now on."""
+        """Install the hooks in the cloud."""
         install_hooks(self._cloud, self)
         return self
 
@@ -100,17 +100,17 @@ class EksApiServers:
         return Endpoint(api.url, base64.b64encode(api.ca_pem.encode()).decode())
 
     def deleted(self, *, name: str, region: str) -> None:
-        """Stop the server of a cluster that is gone."""
+        """Stop the server of a deleted cluster."""
         api = self.apis.pop(name, None)
         if api is not None:
             api.__exit__()
 
     def access_changed(self, *, cluster: str, entries: dict[str, dict[str, object]]) -> None:
-        """Note who may come in."""
+        """Store the access entries of a cluster."""
         self._entries[cluster] = entries
 
     def nodegroup_changed(self, group: NodegroupInfo) -> None:
-        """Let nodes join and leave."""
+        """Add and remove nodes."""
         api = self.apis.get(group.cluster)
         if api is None:
             return
@@ -126,7 +126,7 @@ class EksApiServers:
         _run_controllers(api)
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
-        """Let an add-on's workloads and driver come and go."""
+        """Add or remove an add-on's workloads and driver."""
         api = self.apis.get(cluster)
         if api is None:
             return
@@ -154,7 +154,7 @@ class EksApiServers:
             state.put(plural, addon_workload(plural, name, account))
 
     def _map_node_role(self, api: KubeApiServer, group: NodegroupInfo) -> None:
-        """Write the node role into aws-auth, as EKS does for managed nodes when it is read."""
+        """Add the node role to aws-auth, as EKS does for managed nodes if the cluster reads it."""
         cluster = self._cluster(group.cluster)
         if cluster is None or not _reads_aws_auth(cluster) or group.name not in cluster.nodegroups:
             return
@@ -174,7 +174,7 @@ class EksApiServers:
         return region.clusters.get(name) if region else None
 
     def _user(self, name: str, header: str) -> User:
-        """Return who a token stands for; raises ApiError 401 for nobody."""
+        """Return the user of a token; raises ApiError 401 without one."""
         try:
             tokens.check_token(
                 tokens.bearer_token(header), cluster=name, secrets=self._secrets, now=self._now
@@ -186,7 +186,7 @@ class EksApiServers:
             self._cloud.clock.apply_due()
             user = self._mapped(name) if self._cloud.settings.credentials == "valid" else None
         if user is None:
-            self.refusals.append(f"{self._cloud.settings.principal} is nobody in this cluster")
+            self.refusals.append(f"{self._cloud.settings.principal} has no access to this cluster")
             raise tokens.unauthorized()
         return user
 
@@ -214,7 +214,7 @@ def _reads_aws_auth(cluster: Cluster) -> bool:
 
 
 def _run_controllers(api: KubeApiServer) -> None:
-    """Let the controllers work; the clock is in the cloud's hands here."""
+    """Run the controllers without advancing the clock, which the cloud does."""
     api.controllers.invalidate()
     api.controllers.run()
     with api.changed:
@@ -251,7 +251,7 @@ OPENWHISK_WAITS = (
     PodDependency("invoker", on="controller"),
     PodDependency("install-packages", on="invoker"),
 )
-"""Which part of OpenWhisk does not come up before which other."""
+"""The start order of OpenWhisk's parts."""
 
 OPENWHISK_NEEDS = (
     SecretDependency(
@@ -260,7 +260,7 @@ OPENWHISK_NEEDS = (
         log="problems making Certificate Request: string too long:maxsize=64",
     ),
 )
-"""Without the Secret <release>-nginx the chart makes a certificate, and fails on an ELB's name."""
+"""Without the Secret <release>-nginx the chart creates a certificate; ELB names are too long."""
 
 GP2_STORAGE_CLASS: KubeObject = {
     "metadata": {"name": "gp2"},
@@ -268,7 +268,7 @@ GP2_STORAGE_CLASS: KubeObject = {
     "parameters": {"type": "gp2", "fsType": "ext4"},
     "volumeBindingMode": "WaitForFirstConsumer",
 }
-"""The StorageClass that EKS makes; since Kubernetes 1.30 it is not the default."""
+"""The StorageClass that EKS creates; since Kubernetes 1.30 it is not the default."""
 
 ADDON_WORKLOADS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "vpc-cni": (("daemonsets", "aws-node", "aws-node"),),
@@ -284,7 +284,7 @@ ADDON_WORKLOADS: dict[str, tuple[tuple[str, str, str], ...]] = {
 
 def addon_workload(plural: str, name: str, account: str) -> KubeObject:
     """Return a workload of an add-on."""
-    # The driver's own chart names its controller by `app`, and so do those who restart it.
+    # The driver's chart labels its controller with `app`, by which it is restarted.
     labels = {"app": name, "app.kubernetes.io/name": name}
     spec = {
         "serviceAccountName": account,
@@ -309,7 +309,7 @@ def _list_faults(cloud: Cloud, _: Any) -> Any:
 
 
 def _add_faults(cloud: Cloud, body: Any) -> Any:
-    """Put faults in force in every cluster; ValueError when they are none."""
+    """Activate faults in every cluster; raises ValueError for invalid ones."""
     _kubernetes_faults(cloud).add(*(body if isinstance(body, list) else [body]))
     return _list_faults(cloud, None)
 

@@ -1,4 +1,4 @@
-"""The listening side: TLS, who calls, faults, and the way to the right answer."""
+"""The API server: TLS, authentication, faults, and routing."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from aws_setup.rehearsal.kubernetes.controllers.controller_manager import Contro
 from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
 
 Authenticate = Callable[[str], User]
-"""Turns the Authorization header into a user; raises ApiError 401."""
+"""Returns the user of an Authorization header; raises ApiError 401."""
 
 VERSION = "v1.33.1-eks-1de2ab1"
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-"""Type of the schema's answer; an empty one makes clients skip their own validation."""
+"""Media type of the schema; with an empty schema clients skip their validation."""
 
 
 def token_authenticator(*tokens: str) -> Authenticate:
-    """Return a check that lets bearers of these tokens in as administrators."""
+    """Return an authenticator that accepts these tokens, as an administrator."""
 
     def check(header: str) -> User:
         if header.removeprefix("Bearer ") not in tokens:
@@ -65,15 +65,15 @@ class KubeApiServer:
         faults: KubernetesFaults | None = None,
         version: str = VERSION,
     ) -> None:
-        """Make a cluster without nodes; it listens once the block is entered.
+        """Create a cluster without nodes; it listens within the `with` block.
 
         Args:
-            clock: what its controllers wait on; by default every delay is nothing.
-            lock: the lock of whoever else uses that clock.
-            authenticate: who may come in; by default the bearers of the token `any`.
+            clock: the clock of its controllers; by default without delays.
+            lock: the lock of that clock.
+            authenticate: the authenticator; by default it accepts the token `any`.
             cloud_provider: creates volumes and load balancers; by default it only names them.
-            faults: faults that other clusters share.
-            version: what /version says.
+            faults: faults that several clusters share.
+            version: the version of /version.
         """
         self.clock = clock or CloudClock(speed=0)
         self.lock = lock or threading.RLock()
@@ -96,13 +96,13 @@ class KubeApiServer:
             )
 
     def __enter__(self) -> KubeApiServer:
-        """Start to listen."""
+        """Start listening."""
         self._listen(0)
         self.url = f"https://127.0.0.1:{self._server.server_port}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; watches that are under way end."""
+        """Stop; open watches end."""
         self._ended = True
         self._stop_listening()
 
@@ -126,7 +126,7 @@ class KubeApiServer:
         self._server.stop()
 
     def restart(self, seconds: float) -> None:
-        """Refuse connections for some real seconds; those that are open break."""
+        """Refuse connections for some real seconds; open connections are dropped."""
         port = self._server.server_port
         self._stop_listening()
         timer = threading.Timer(seconds, self._listen, (port,))
@@ -138,13 +138,13 @@ class KubeApiServer:
         return kubeconfig_document(self.url, self.ca_pem, token=token, namespace=namespace)
 
     def add_node(self, name: str, *, zone: str = "us-east-1a", **labels: str) -> None:
-        """Let a node join; `openwhisk_role="core"` becomes the label openwhisk-role."""
+        """Add a node; `openwhisk_role="core"` becomes the label openwhisk-role."""
         named = {key.replace("_", "-"): value for key, value in labels.items()}
         with self.lock:
             self.state.put("nodes", node(name, labels=named, zone=zone, taints=[]))
 
     def tick(self) -> None:
-        """Let what has become due happen; called at every request, and by tests."""
+        """Apply due transitions; called at every request, and by tests."""
         with self.changed:
             before = self.state.version
             self.clock.apply_due()
@@ -154,10 +154,10 @@ class KubeApiServer:
                 self.changed.notify_all()
 
     def answer(self, request: Request) -> ApiResponse | Iterator[KubeObject]:
-        """Answer a request; a watch is answered by an iterator of its events.
+        """Answer a request; the answer to a watch is an iterator of its events.
 
         Raises:
-            ApiError: the request is refused.
+            ApiError: the request is rejected.
         """
         if fixed := self._fixed(request):
             return fixed
@@ -234,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
     owner: ClassVar[KubeApiServer]
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: `requests` holds what was asked."""
+        """Log nothing: `requests` has every request."""
 
     def do_GET(self) -> None:
         """Answer a request of any method."""
@@ -264,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
     def _random_fault(self) -> FaultKind | None:
-        """Return what chaos has for this request."""
+        """Return the random fault of this request, if any."""
         random_faults = self.owner.faults.random_faults
         agent = self.headers.get("User-Agent") or ""
         return random_faults.before(self.command, self.path, agent) if random_faults else None

@@ -1,4 +1,4 @@
-"""Watches: what changed since a version, until the time is up.
+"""Watches: the changes since a version, until a timeout.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -16,7 +16,7 @@ from aws_setup.rehearsal.kubernetes.api.state import ObjectStore, WatchEvent
 from aws_setup.rehearsal.kubernetes.api.verbs import ObjectApi
 
 POLL_SECONDS = 0.1
-"""Seconds of real time after which a watch lets the clock's transitions happen."""
+"""Real seconds after which a watch applies due transitions."""
 
 DEFAULT_TIMEOUT = 1800.0
 INITIAL_END = "k8s.io/initial-events-end"
@@ -73,7 +73,7 @@ def _next(server: WatchedServer, since: int, end: float) -> list[WatchEvent]:
 def _event(
     change: WatchEvent, target: RequestTarget, wants: Callable[[KubeObject], bool], seen: set[str]
 ) -> KubeObject | None:
-    """Return the event a watcher gets: leaving a selection is a DELETED, entering an ADDED."""
+    """Return the event of a watch: DELETED also for leaving its selection, ADDED for entering."""
     if change.key[0] != target.kind.plural:
         return None
     uid, matches = _uid(change.obj), wants(change.obj)

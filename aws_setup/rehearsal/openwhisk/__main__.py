@@ -1,4 +1,4 @@
-"""Runs a stand-in OpenWhisk until Ctrl-C: `python -m aws_setup.rehearsal.openwhisk [--tls]`."""
+"""Runs an emulated OpenWhisk until Ctrl-C: `python -m aws_setup.rehearsal.openwhisk [--tls]`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, self_sig
 
 
 def main() -> None:
-    """Serve, and say on stdout how to reach it and, at the end, what it was asked."""
+    """Serve; prints the variables to set and, at the end, the number of requests."""
     parser = argparse.ArgumentParser(prog="python -m aws_setup.rehearsal.openwhisk")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; any by default")
-    parser.add_argument("--tls", action="store_true", help="speak https, self-signed")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port on 127.0.0.1 (default: any free port)"
+    )
+    parser.add_argument(
+        "--tls", action="store_true", help="serve HTTPS with a self-signed certificate"
+    )
     parser.add_argument("--flaky", type=float, default=0.0, help="share of requests that fail")
-    parser.add_argument("--seconds", type=float, default=0.0, help="seconds that each answer takes")
+    parser.add_argument("--seconds", type=float, default=0.0, help="seconds of each answer")
     options = parser.parse_args()
     whisk = OpenWhiskServer(faults=OpenWhiskFaults(flaky=options.flaky, seconds=options.seconds))
     certificate = self_signed() if options.tls else None
@@ -31,7 +35,7 @@ def main() -> None:
 
 
 def print_line(line: str) -> None:
-    """Write a line at once, for whoever reads through a pipe."""
+    """Write a line at once, also to a pipe."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

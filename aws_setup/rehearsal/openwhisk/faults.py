@@ -1,4 +1,4 @@
-"""What can go wrong on the way: scripted and random faults, and how slow the stand-in is."""
+"""Faults of the emulated OpenWhisk: scripted and random ones, and its response time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aws_setup.rehearsal.core.random_faults import FaultKind, FaultProbabilities
 
 
 class HttpFaultKind(StrEnum):
-    """A fault: an answer of nginx or the controller, or a broken connection."""
+    """The kinds of faults: an answer of nginx or the controller, or a dropped connection."""
 
     STATUS = "status"
     RESET_BEFORE = "reset before the request is taken"
@@ -34,7 +34,7 @@ class Fault:
 
 @dataclass
 class OpenWhiskFaults:
-    """The faults in store; `flaky` is the share of requests that fail by chance."""
+    """The pending faults; `flaky` is the share of requests that fail by chance."""
 
     pending: list[Fault] = field(default_factory=list)
     flaky: float = 0.0
@@ -44,7 +44,7 @@ class OpenWhiskFaults:
     random_faults: RandomFaults | None = None
 
     def next_fault(self, method: str, name: str) -> Fault | None:
-        """Return the fault that this request meets, if any."""
+        """Return the fault of this request, if any."""
         with self.lock:
             for fault in self.pending:
                 if fault.method == method and fault.name in {"", name} and fault.times > 0:
@@ -74,7 +74,7 @@ WRITES: FaultProbabilities = {
     FaultKind.DROPPED: 0.08,
     FaultKind.CONFLICT: 0.05,
 }
-"""What chaos has for requests that change nothing, and for the others."""
+"""Random faults of requests that change something; READS are those of the others."""
 
 _FAULTS: dict[FaultKind, Fault] = {
     FaultKind.THROTTLED: Fault(HttpFaultKind.STATUS, status=429, retry_after=1),
@@ -84,7 +84,7 @@ _FAULTS: dict[FaultKind, Fault] = {
     FaultKind.DROPPED: Fault(HttpFaultKind.RESET_BEFORE),
     FaultKind.CONFLICT: Fault(HttpFaultKind.CONCURRENT),
 }
-"""How nginx and the controller show each; 504 is nginx's own timeout, the work goes on."""
+"""The form of each fault; 504 is nginx's timeout, the controller still executes the request."""
 
 
 def _probabilities(method: str) -> FaultProbabilities:

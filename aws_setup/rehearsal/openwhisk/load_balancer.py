@@ -1,7 +1,7 @@
-"""OpenWhisk behind the load balancer that a chart asked for: one port of loopback leads to it.
+"""Serves OpenWhisk behind the load balancer of its chart, on one port of loopback.
 
-It answers while the release in an emulated cluster does, with the certificate of the balancer's
-listener, and lets in whoever has the key of the release's Secret.
+It answers while the release in an emulated cluster is ready, with the certificate of the load
+balancer's listener, and authenticates with the key of the release's Secret.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aws_setup.rehearsal.openwhisk.store import Store
 
 @dataclass(frozen=True)
 class Release:
-    """An OpenWhisk that has a load balancer: the Service of its nginx, and its cluster."""
+    """A release of OpenWhisk with a load balancer: the Service of its nginx, and its cluster."""
 
     service: KubeObject
     state: ObjectStore
@@ -36,7 +36,7 @@ class Release:
         return str(self.service["metadata"]["name"]).removesuffix("-nginx")
 
     def secret(self, part: str, key: str) -> str:
-        """Return a value of one of its Secrets; '' when there is none."""
+        """Return a value of one of its Secrets; '' without it."""
         held = self.state.get("secrets", f"{self.name}-{part}", self._namespace)
         return base64.b64decode((held or {}).get("data", {}).get(key, "")).decode()
 
@@ -51,10 +51,10 @@ class Release:
 
 
 class OpenWhiskFrontend:
-    """The OpenWhisk of a cloud's clusters: the first that has a load balancer answers."""
+    """The OpenWhisk of a cloud's clusters: the first release with a load balancer answers."""
 
     def __init__(self, cloud: Cloud, hooks: EksApiServers) -> None:
-        """Stand behind the load balancers of one cloud."""
+        """Serve the load balancers of one cloud."""
         self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(random_faults=cloud.random_faults))
         self.port = 0
         self._cloud, self._hooks = cloud, hooks
@@ -62,16 +62,16 @@ class OpenWhiskFrontend:
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Say how the balancer speaks now, after looking at what stands behind it.
+        """Return the TLS context of the load balancer's listener, after checking the release.
 
         Raises:
-            ConnectionRefusedError: there is no balancer, or nothing behind it is up.
+            ConnectionRefusedError: there is no load balancer, or its release is not ready.
         """
         with self._cloud.lock:
             self._cloud.clock.apply_due()
             release = self._release()
             if release is None or not release.ready("controller"):
-                raise ConnectionRefusedError("no OpenWhisk answers here")
+                raise ConnectionRefusedError("no OpenWhisk release is ready")
             uid = str(release.service["metadata"]["uid"])
             if uid != self._uid:
                 self._uid, self.whisk.store = uid, Store()
@@ -88,11 +88,11 @@ class OpenWhiskFrontend:
         return None
 
     def _context(self, release: Release) -> ssl.SSLContext | None:
-        """Return the TLS of the balancer's listener on 443; None when it has no certificate."""
+        """Return the TLS context of the listener on 443; None without a certificate."""
         held = self._cloud.backend("elb").load_balancers
         balancer = held.get(load_balancer_name(release.service))
         if balancer is None:
-            raise ConnectionRefusedError("the load balancer is gone")
+            raise ConnectionRefusedError("the load balancer is deleted")
         arns = {
             int(listener.load_balancer_port): listener.ssl_certificate_id
             for listener in balancer.listeners
@@ -115,7 +115,7 @@ class OpenWhiskFrontend:
 def serve_openwhisk(
     cloud: Cloud, hooks: EksApiServers, *, port: int = 0
 ) -> Iterator[OpenWhiskFrontend]:
-    """Serve the OpenWhisk of a cloud's clusters until the block ends; its `port` says where.
+    """Serve the OpenWhisk of a cloud's clusters on `port` until the block ends.
 
     Raises:
         OSError: the port is in use.

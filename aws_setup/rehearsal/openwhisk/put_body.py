@@ -1,4 +1,4 @@
-"""Reads the body of a PUT without keeping its code: the rest is JSON, the code becomes a hash."""
+"""Reads the body of a PUT without storing its code: returns its JSON and a hash of the code."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 BLOCK = 256 * 1024
 HEAD_LIMIT = 64 * 1024
-"""Bytes within which the code must begin; a body without code must end within four times that."""
+"""Bytes within which the code must begin, with one block more."""
 
 CODE = re.compile(rb'"code"\s*:\s*"')
 
 
 class MalformedError(Exception):
-    """The body is not the JSON that a PUT needs."""
+    """The body is not the JSON of a PUT."""
 
 
 class ReadableStream(Protocol):
-    """Where a body comes from."""
+    """The source of a body."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, b'' at the end."""
@@ -30,7 +30,7 @@ class ReadableStream(Protocol):
 
 @dataclass(frozen=True)
 class PutBody:
-    """A PUT's JSON with an empty code, and length and SHA-256 (of the jar) of the code."""
+    """The JSON of a PUT with empty code, the length of the code, and the SHA-256 of the jar."""
 
     document: dict[str, Any]
     code_length: int = 0
@@ -38,7 +38,7 @@ class PutBody:
 
 
 def blocks(source: ReadableStream, length: int) -> Iterator[bytes]:
-    """Yield `length` bytes of `source` block by block; raises MalformedError when it ends early."""
+    """Yield `length` bytes of `source` in blocks; raises MalformedError when it ends early."""
     while length:
         block = source.read(min(BLOCK, length))
         if not block:
@@ -48,7 +48,7 @@ def blocks(source: ReadableStream, length: int) -> Iterator[bytes]:
 
 
 def read_put(source: ReadableStream, length: int) -> PutBody:
-    """Return the PUT whose body of `length` bytes comes from `source`."""
+    """Return the PUT of a body of `length` bytes."""
     incoming = blocks(source, length)
     head, rest = _head(incoming)
     code = _Code()
@@ -69,7 +69,7 @@ def read_put(source: ReadableStream, length: int) -> PutBody:
 
 
 def _head(incoming: Iterator[bytes]) -> tuple[bytes, bytes | None]:
-    """Return what stands before the code, and the code's beginning; None when there is no code."""
+    """Return the text before the code, and the beginning of the code; None without code."""
     head = b""
     for block in incoming:
         head += block
@@ -81,13 +81,13 @@ def _head(incoming: Iterator[bytes]) -> tuple[bytes, bytes | None]:
 
 
 class _Code:
-    """Decodes base64 as it comes, four characters at a time, into a hash."""
+    """Hashes base64 code block by block, four characters at a time."""
 
     def __init__(self) -> None:
         self.length, self.digest, self._left = 0, hashlib.sha256(), b""
 
     def feed(self, block: bytes) -> bytes | None:
-        """Take a block; return what follows the code once its closing quote came."""
+        """Hash a block; returns the text after the code's closing quote, None before it."""
         if not block:
             raise MalformedError("the code has no end")
         end = block.find(b'"')

@@ -1,4 +1,4 @@
-"""The HTTP side of the stand-in: nginx's limits in front, the controller's routes behind."""
+"""The HTTP server of the emulated OpenWhisk: nginx's limits and the controller's routes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BASE = "/api/v1/namespaces/_/"
 
 @dataclass
 class OpenWhiskServer:
-    """A stand-in OpenWhisk: what it holds, what goes wrong, and what it was asked."""
+    """An emulated OpenWhisk: its store, its faults, and its log of requests."""
 
     store: Store = field(default_factory=Store)
     faults: OpenWhiskFaults = field(default_factory=OpenWhiskFaults)
@@ -58,7 +58,7 @@ PUBLIC_ROUTES: dict[str, Callable[[OpenWhiskServer], Any]] = {
     "/invokers/healthy/count": lambda whisk: whisk.healthy,
     "/rehearsal/requests": lambda whisk: dict(whisk.requests),
 }
-"""Paths that need no key; the last one, how many requests came, is no part of OpenWhisk."""
+"""Paths without authentication; the last one, the request counts, is not part of OpenWhisk."""
 
 
 @contextmanager
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> tuple[int, Any]:
         whisk = self.owner
         if "Transfer-Encoding" in self.headers:
-            raise OpenWhiskError(411, "this stand-in takes bodies of announced length only")
+            raise OpenWhiskError(411, "a Content-Length is required")
         if length > BODY_LIMIT:
             self.close_connection = True
             return 413, None
@@ -236,7 +236,7 @@ def _record(name: str, query: dict[str, list[str]], put: PutBody) -> dict[str, A
 
 
 def _echoed(action: dict[str, Any], put: PutBody) -> dict[str, Any]:
-    """Return the action with code as long as the one that was sent, as some versions answer."""
+    """Return the action with code as long as that of the request, as some versions answer."""
     return action | {"exec": action["exec"] | {"code": "A" * put.code_length}}
 
 
@@ -248,7 +248,7 @@ class Certificate:
     key: bytes
 
     def context(self) -> ssl.SSLContext:
-        """Return a server's TLS context that shows this certificate."""
+        """Return the TLS context of a server with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "both.pem"

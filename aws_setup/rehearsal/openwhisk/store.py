@@ -1,6 +1,6 @@
-"""The actions that the stand-in holds, and the controller's rules for changing them.
+"""The stored actions, and the controller's rules for changing them.
 
-Code is not kept, only its length and hash: a thousand jars cost a thousand lines.
+Of the code only its hash is stored, so a thousand jars need little memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class OpenWhiskError(Exception):
 
 @dataclass
 class Limits:
-    """What the controller allows; memory in MB."""
+    """Limits of the controller; memory in MB."""
 
     min_memory: int = 128
     max_memory: int = 45000
@@ -117,14 +117,14 @@ class Store:
         }
 
     def get(self, name: str) -> dict[str, Any]:
-        """Return an action; raises Refusal 404."""
+        """Return an action; raises OpenWhiskError 404."""
         with self.lock:
             if name not in self.actions:
                 raise OpenWhiskError(404, "The requested resource does not exist.")
             return self.actions[name]
 
     def delete(self, name: str) -> dict[str, Any]:
-        """Delete an action and return it; raises Refusal 404."""
+        """Delete an action and return it; raises OpenWhiskError 404."""
         found = self.get(name)
         with self.lock:
             self.actions.pop(name, None)
@@ -151,7 +151,7 @@ class Store:
         ]
 
     def info(self) -> dict[str, Any]:
-        """Return what `GET /` says; like the controller, no word about concurrency per action."""
+        """Return the answer of `GET /`; like the controller's, without the concurrency limit."""
         families: dict[str, list[dict[str, Any]]] = {}
         for kind in self.limits.kinds:
             entry = {"kind": kind, "deprecated": False, "requireMain": True, "attached": True}

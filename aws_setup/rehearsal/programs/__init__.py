@@ -1,5 +1,5 @@
-"""The programs that stand in for MySQL NDB's and for hdfs; they run on the rehearsal machines.
+"""Stand-ins for the programs of MySQL NDB and hdfs, which run on the rehearsal's VMs.
 
-They are real processes with their state on disk and their own names, so that PID files, power
-cuts and lost connections act as they do on the λFS machines. They use the standard library only.
+They are real processes with the real names and with state on disk, so PID files, power cuts and
+lost connections behave as on the λFS VMs. They use the standard library only.
 """

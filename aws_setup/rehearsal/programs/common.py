@@ -1,4 +1,4 @@
-"""What every stand-in shares: the machine's settings, the manager's line, and daemons."""
+"""What the stand-ins share: the VM's settings, connections to the manager, and daemons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TextIO
 MANAGEMENT_PORT = 1186
 SETTINGS = Path("/etc/lambda-fs-rehearsal.json")
 STARTED = Path("/var/log/started")
-"""Every start of a program, with its arguments, one a line."""
+"""Log of started programs with their arguments, one per line."""
 
 NODE_DATA = Path("/usr/local/mysql/data")
 MANAGER_DATA = Path("/var/lib/mysql-cluster")
@@ -21,31 +21,31 @@ NAME = Path(sys.argv[0]).name
 
 
 def settings() -> dict[str, Any]:
-    """Return the machine's settings, read at each use."""
+    """Return the VM's settings, read at each use."""
     found: dict[str, Any] = json.loads(SETTINGS.read_text(encoding="utf-8"))
     return found
 
 
 def has_fault(name: str) -> bool:
-    """Return whether a fault is switched on here."""
+    """Return whether a fault is active on this VM."""
     return name in settings()["faults"]
 
 
 def record_start() -> None:
-    """Write down that this program was started, and how."""
+    """Log the start of this program."""
     with STARTED.open("a", encoding="utf-8") as file:
         file.write(" ".join([NAME, *sys.argv[1:]]) + "\n")
 
 
 def connect_string() -> str:
-    """Return the manager's address as my.cnf has it; '' when it has none."""
+    """Return the manager's address in my.cnf; '' without one."""
     parser = configparser.ConfigParser(allow_no_value=True, strict=False)
     parser.read("/etc/my.cnf", encoding="utf-8")
     return parser.get("mysql_cluster", "ndb-connectstring", fallback="")
 
 
 def connect_manager(address: str) -> socket.socket | None:
-    """Connect to the management server at an address; None when none answers."""
+    """Connect to the management server at an address; None when it does not answer."""
     try:
         connection = socket.create_connection((address, MANAGEMENT_PORT), timeout=5)
     except OSError:
@@ -55,7 +55,7 @@ def connect_manager(address: str) -> socket.socket | None:
 
 
 def send_request(connection: socket.socket, question: dict[str, Any]) -> dict[str, Any]:
-    """Send one question and return its answer; {} when the connection ends instead."""
+    """Send one request and return its answer; {} when the connection ends."""
     try:
         send(connection, question)
         text = bytearray()
@@ -81,13 +81,13 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
 
 
 def fail(text: str, code: int = 1) -> None:
-    """Print why and end with an exit code."""
+    """Print the reason and exit with a code."""
     print_line(text, sys.stderr)
     raise SystemExit(code)
 
 
 def daemonise(pid_file: Path) -> None:
-    """Go on in the background; the caller's shell gets exit code 0."""
+    """Continue in the background; the caller gets exit code 0."""
     sys.stdout.flush()
     if os.fork():
         os._exit(0)
@@ -99,7 +99,7 @@ def daemonise(pid_file: Path) -> None:
 
 
 def is_running(pid_file: Path, name: str) -> bool:
-    """Return whether the process of a PID file runs under this name."""
+    """Return whether the process of a PID file runs and has this name."""
     try:
         pid = pid_file.read_text(encoding="utf-8").strip()
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name

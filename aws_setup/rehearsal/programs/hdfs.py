@@ -1,4 +1,4 @@
-"""Stands in for `hdfs namenode -format -nonInteractive`: empties the inodes and makes the root."""
+"""Stands in for `hdfs namenode -format -nonInteractive`: replaces all inodes by the root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from aws_setup.rehearsal.programs.common import fail, has_fault, print_line, record_start
 
 DATABASE = ["--host=10.0.6.227", "--user=rehearsal_hdfs", "--connect-timeout=5", "vanilla_hopsfs"]
-"""The address that is baked into the images, and the user of the rehearsal's database."""
+"""The address that the images contain, and the user of the rehearsal's database."""
 
 SQL = """\
 DELETE FROM hdfs_inodes;
@@ -17,7 +17,7 @@ INSERT INTO hdfs_inodes (id, parent_id, name) VALUES (1, 0, '');
 
 
 def main() -> None:
-    """Format the file system in the deployment's database, with the real one's many words."""
+    """Format the file system in the deployment's database, with output as long as the real one."""
     record_start()
     if sys.argv[1:3] != ["namenode", "-format"]:
         fail("Usage: hdfs namenode -format [-nonInteractive]")

@@ -1,6 +1,6 @@
-"""Stands in for mysql and mysqladmin: MariaDB's own clients, on the machine's MariaDB.
+"""Stands in for mysql and mysqladmin: runs MariaDB's clients on the VM's MariaDB.
 
-NDB's storage engine cannot be had: `ENGINE=NDBCLUSTER` becomes InnoDB on the way.
+MariaDB has no NDB storage engine: `ENGINE=NDBCLUSTER` is replaced by InnoDB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROGRAMS = {"mysql": "mariadb", "mysqladmin": "mariadb-admin"}
 
 
 def main() -> None:
-    """Run the real client with the same arguments and the same input."""
+    """Run the real client with the same arguments and input."""
     if not DATABASE.exists():
         ping_without_database()
     command = [PROGRAMS[NAME], *sys.argv[1:], f"--socket={SOCKET}"]
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def ping_without_database() -> None:
-    """Answer a ping for a machine that has no MariaDB; anything else is refused."""
+    """Answer a ping on a VM without MariaDB; fail for anything else."""
     if sys.argv[-1] == "ping" and is_running(NODE_DATA / "mysqld.pid", "mysqld"):
         print_line("mysqld is alive")
         raise SystemExit(0)

@@ -20,7 +20,7 @@ START = 60.0
 
 
 def main() -> None:
-    """Do what the first argument says."""
+    """Execute the verb of the first argument."""
     record_start()
     pid_file = NODE_DATA / "mysqld.pid"
     verb = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -1,4 +1,4 @@
-"""Stands in for mysqld: runs a real MariaDB where there is one, and joins the NDB cluster."""
+"""Stands in for mysqld: runs MariaDB if it is installed, and joins the NDB cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOCKET = Path("/run/mysqld.sock")
 
 
 def main() -> None:
-    """Go into the background, start MariaDB, and be in the cluster for as long as it runs."""
+    """Continue in the background, start MariaDB, and stay in the cluster while it runs."""
     ready = NODE_DATA / "mysqld.ready"
     ready.unlink(missing_ok=True)
     SOCKET.unlink(missing_ok=True)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def start_mariadb() -> subprocess.Popen[bytes]:
-    """Start MariaDB on its data folder, for the machine's socket and for the other machines."""
+    """Start MariaDB on its data folder; it listens on the VM's socket and for other VMs."""
     return subprocess.Popen(
         [
             "mariadbd",
@@ -71,7 +71,7 @@ def start_mariadb() -> subprocess.Popen[bytes]:
 
 
 def stay_connected() -> None:
-    """Join the cluster, when there is one, until its manager goes away."""
+    """Join the cluster, if it exists, until the connection to its manager ends."""
     connection = connect_manager(connect_string() or "127.0.0.1")
     if connection is None:
         return

@@ -14,7 +14,7 @@ from aws_setup.rehearsal.programs.common import (
 
 
 def main() -> None:
-    """Ask the management server and print what it says."""
+    """Send the command to the management server and print the answer."""
     command = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else ""
     address = connect_string() or "127.0.0.1"
     connection = connect_manager(address)

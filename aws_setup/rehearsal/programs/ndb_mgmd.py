@@ -1,4 +1,4 @@
-"""Stands in for ndb_mgmd: reads config.ini once at its start and keeps track of the nodes."""
+"""Stands in for ndb_mgmd: reads config.ini once at its start and tracks the nodes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERSION = "mysql-8.0.26 ndb-8.0.26"
 
 @dataclass
 class ConnectedNode:
-    """A node that is connected."""
+    """A connected node."""
 
     id: int
     host: str
@@ -42,7 +42,7 @@ class ConnectedNode:
 
 @dataclass
 class ManagementServer:
-    """The cluster as its management server knows it."""
+    """The cluster: its configuration and its connected nodes."""
 
     sections: list[tuple[str, dict[str, str]]]
     nodes: dict[int, ConnectedNode] = field(default_factory=dict)
@@ -54,19 +54,19 @@ class ManagementServer:
         return {int(values["NodeId"]): values["HostName"] for values in found}
 
     def address(self) -> str:
-        """Return the manager's own address."""
+        """Return the manager's address."""
         return next(values["HostName"] for name, values in self.sections if name == "ndb_mgmd")
 
     def figures(self) -> dict[str, str]:
-        """Return the figures of every data node."""
+        """Return the parameters of all data nodes."""
         return dict(next(values for name, values in self.sections if name == "ndbd default"))
 
     def first_api(self) -> int:
-        """Return the least id of an application."""
+        """Return the lowest id of an API node."""
         return max(self.members(), default=1) + 1
 
     def join(self, connection: socket.socket, request: dict[str, Any]) -> ConnectedNode | str:
-        """Take a node in, or say why not."""
+        """Add a node, or return the error message."""
         with self.lock:
             node_id = self._id_for(request)
             if node_id is None:
@@ -92,13 +92,13 @@ class ManagementServer:
         return next((id for id in free_ids if id not in self.nodes), None)
 
     def leave(self, node: ConnectedNode) -> None:
-        """Forget a node whose connection ended."""
+        """Remove a node whose connection ended."""
         with self.lock:
             if self.nodes.get(node.id) is node:
                 del self.nodes[node.id]
 
     def may_start(self) -> bool:
-        """Return whether data nodes may go on: all are there, or the cluster is up already."""
+        """Return whether data nodes may start: all are connected, or the cluster has started."""
         with self.lock:
             data = [node for node in self.nodes.values() if node.kind == "ndbd"]
             up = any(node.state == "started" for node in data)
@@ -133,7 +133,7 @@ class ManagementServer:
 
 
 def parse(text: str) -> list[tuple[str, dict[str, str]]]:
-    """Return config.ini's sections; sections of one name may come many times."""
+    """Return config.ini's sections; several may have the same name."""
     sections: list[tuple[str, dict[str, str]]] = []
     for raw in text.splitlines():
         line = raw.split("#")[0].strip()
@@ -146,7 +146,7 @@ def parse(text: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def main() -> None:
-    """Start the server in the background, or end with an exit code other than 0."""
+    """Start the server in the background, or exit with a code other than 0."""
     record_start()
     if "-f" not in sys.argv:
         fail("Error: no configuration file named (-f)")
@@ -169,7 +169,7 @@ def main() -> None:
 
 
 def serve(management: ManagementServer, connection: socket.socket, host: str) -> None:
-    """Answer one connection: a client's question, or a node for as long as it stays."""
+    """Answer one connection: a client's request, or a node until it disconnects."""
     with connection:
         text = connection.makefile("r", encoding="utf-8").readline()
         request = json.loads(text or "{}")
@@ -187,7 +187,7 @@ def serve(management: ManagementServer, connection: socket.socket, host: str) ->
 def keep_node_connected(
     management: ManagementServer, connection: socket.socket, request: dict[str, Any]
 ) -> None:
-    """Keep a node's place until its connection ends."""
+    """Keep a node in the cluster until its connection ends."""
     node = management.join(connection, request)
     if isinstance(node, str):
         send(connection, {"error": node})
@@ -207,7 +207,7 @@ def keep_node_connected(
 
 
 def restart(management: ManagementServer, connection: socket.socket, node_id: int) -> None:
-    """Tell a data node to start anew."""
+    """Restart a data node."""
     node = management.nodes.get(node_id)
     if node is None:
         send(connection, {"error": f"Node {node_id}: not connected"})

@@ -1,4 +1,4 @@
-"""Stands in for ndbmtd: waits for the manager, keeps its files, and wipes them with --initial."""
+"""Stands in for ndbmtd: waits for the manager, keeps its files, and deletes them with --initial."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PAUSE = 0.25
 
 
 def main() -> None:
-    """Reach the manager, go into the background, and start; a second start is refused."""
+    """Connect to the manager, continue in the background, and start; a second start fails."""
     record_start()
     if any(is_running(file, NAME) for file in NODE_DATA.glob("ndb_*.pid")):
         fail("Error: Another process holds this node's id", 255)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def join(address: str, *, initial: bool) -> None:
-    """Join the cluster and live as its data node."""
+    """Join the cluster and run as its data node."""
     answer, connection = request_start(address, initial=initial)
     node_id = answer["id"]
     print_line(
@@ -64,7 +64,7 @@ def join(address: str, *, initial: bool) -> None:
 
 
 def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
-    """Return the manager's answer and the connection; ends when it refuses or is not there."""
+    """Return the manager's answer and the connection; exits when it rejects or does not answer."""
     files = any(NODE_DATA.glob("ndb_*_fs"))
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -84,7 +84,7 @@ def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
 
 
 def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> None:
-    """Wipe the files with --initial, make them when there are none, and leave them otherwise."""
+    """Delete the files with --initial, create missing ones, and keep existing ones."""
     if initial:
         shutil.rmtree(files, ignore_errors=True)
     if not files.exists():
@@ -94,7 +94,7 @@ def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> Non
 
 
 def run_node(connection: Any) -> None:
-    """Start when the manager says so, and return when a restart is wanted."""
+    """Start on the manager's message, and return for a restart."""
     for text in connection.makefile("r", encoding="utf-8"):
         message = json.loads(text)
         if message.get("restart"):
@@ -105,7 +105,7 @@ def run_node(connection: Any) -> None:
 
 
 def exit_with_error(node_id: int, message: str) -> None:
-    """Leave the reason in the error log and end, as the angel does."""
+    """Write the reason to the error log and exit, as the angel process does."""
     log = NODE_DATA / f"ndb_{node_id}_error.log"
     log.write_text(f"Time: {time.ctime()}\nStatus: Permanent error\n{message}\n", encoding="utf-8")
     os._exit(1)

@@ -1,4 +1,4 @@
-"""A machine's disk: a folder that holds its root file system, kept over stops and reboots."""
+"""The disk of a VM: a folder with its root file system, kept over stops and reboots."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FOLDERS = (
 )
 
 SUDO = '#!/bin/sh\n[ "$1" = -n ] && shift\n[ "$1" = -- ] && shift\nexec unshare -r -- "$@"\n'
-"""Stands in for sudo: the same user, shown as root, as one user id is all a laptop may map."""
+"""Replaces sudo: the same user, mapped to root, as an ordinary user may map one user id only."""
 
 SSHD = """\
 Port 22
@@ -52,9 +52,9 @@ SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin USER=ub
 
 
 class Disk:
-    """The disk of one machine; paths are the machine's own, as in /opt/zookeeper/conf/zoo.cfg.
+    """The disk of one VM; paths are those of the VM, such as /opt/zookeeper/conf/zoo.cfg.
 
-    `modes` holds mode and owner of files where this computer cannot: path -> (octal, user:group).
+    `modes` has the mode and owner of files of imitated VMs: path -> (octal, user:group).
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,33 +62,33 @@ class Disk:
         self.modes: dict[str, tuple[str, str]] = {}
 
     def path(self, name: str) -> Path:
-        """Return where a path of the machine is on this computer; /usr/local is `local` there."""
+        """Return the path on this computer of a VM's path; /usr/local is the folder `local`."""
         inside = name.removeprefix("/")
         if inside.startswith("usr/local/"):
             inside = inside.removeprefix("usr/")
         return self.root / inside
 
     def write(self, name: str, text: str, *, mode: int = 0o644) -> None:
-        """Write a file of the machine."""
+        """Write a file of the VM."""
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         path.chmod(mode)
 
     def executable(self, name: str, text: str) -> None:
-        """Write a program of the machine, such as a stand-in of /usr/local/bin/ndbmtd."""
+        """Write a program of the VM, such as a stand-in for /usr/local/bin/ndbmtd."""
         self.write(name, text, mode=0o755)
 
     def read(self, name: str) -> str:
-        """Return the text of a file of the machine."""
+        """Return the text of a file of the VM."""
         return self.path(name).read_text(encoding="utf-8")
 
     def exists(self, name: str) -> bool:
-        """Return whether the machine has this path."""
+        """Return whether the VM has this path."""
         return self.path(name).exists()
 
     def create_filesystem(self, *, authorized_key: str) -> None:
-        """Make what every λFS machine has: accounts, sudo, sshd's configuration and host key."""
+        """Create what every λFS VM has: accounts, sudo, sshd's configuration and host key."""
         for folder in FOLDERS:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         for link in ("bin", "lib", "lib64", "sbin"):
@@ -103,7 +103,7 @@ class Disk:
         self.make_host_key()
 
     def make_host_key(self) -> None:
-        """Make the machine's host key, anew when it has one."""
+        """Create the VM's host key; replaces an existing key."""
         key = self.path("/etc/ssh/ssh_host_ed25519_key")
         key.unlink(missing_ok=True)
         subprocess.run(
@@ -112,11 +112,11 @@ class Disk:
         )
 
     def host_key(self) -> str:
-        """Return the line of the machine's public host key."""
+        """Return the line of the VM's public host key."""
         return self.read("/etc/ssh/ssh_host_ed25519_key.pub")
 
     def console(self) -> str:
-        """Return what cloud-init prints on the console at the end of a boot: the host keys."""
+        """Return the console output of cloud-init at the end of a boot, with the host key."""
         return (
             "[    9.41] cloud-init[812]: Cloud-init finished\n"
             "-----BEGIN SSH HOST KEY KEYS-----\n"

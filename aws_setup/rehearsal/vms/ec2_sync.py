@@ -1,4 +1,4 @@
-"""Keeps a machine behind every emulated VM: what EC2 starts, stops and terminates, it does too."""
+"""Synchronises the VMs with the emulated EC2: launches, stops and terminates; faults of VMs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller, NamespaceVmPoo
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-"""Seconds between two looks at the cloud."""
+"""Seconds between two polls of the cloud."""
 
 _INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = {
     "zookeeper_ami": (images.install_zookeeper,),
@@ -39,12 +39,12 @@ _INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = {
 AMI_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = MappingProxyType(
     {ami.id: _INSTALLERS[key] for row in AMIS.values() for key, ami in row.items()}
 )
-"""What each AMI holds; instances of other AMIs, such as EKS nodes, get no machine."""
+"""The installers of each AMI; instances of other AMIs, such as EKS nodes, have no VM."""
 
 
 @dataclass(frozen=True)
 class InstanceView:
-    """An instance as the cloud has it now; `key` is its key pair's public key."""
+    """The current state of an instance; `key` is the public key of its key pair."""
 
     id: str
     state: str
@@ -62,7 +62,7 @@ def _public_key(ec2: Any, name: str | None) -> str:
 
 
 class Ec2Sync:
-    """Follows one cloud's instances with the machines of a pool."""
+    """Synchronises the VMs of a pool with the instances of a cloud."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Ec2Sync:
         cloud.store_of(ConsoleOutput).read = self._console
 
     def sync(self) -> None:
-        """Bring the pool to what the cloud says now; machines change in parallel."""
+        """Update the pool to the current instances; VMs change in parallel."""
         with self.cloud.lock:
             work = [job for job in map(self._job, self._instances()) if job]
         self.pool.reboot_crashed()
@@ -103,7 +103,7 @@ class Ec2Sync:
         ]
 
     def _job(self, instance: InstanceView) -> Callable[[], object] | None:
-        """Return what has to be done about one instance, and note it as done."""
+        """Return the pending change of one instance, if any, and record it as done."""
         instance_id, on = instance.id, self._on.get(instance.id)
         if instance.state == "running" and on is None:
             if self.cloud.clock.now() < self._faults_of(instance).boots_at:
@@ -122,7 +122,7 @@ class Ec2Sync:
         return None
 
     def _launch(self, instance: InstanceView) -> None:
-        """Make a machine; when it does not boot, say so, and try again at the next look."""
+        """Launch a VM; when it does not boot, log it, and retry at the next poll."""
         try:
             self.pool.launch(
                 instance.id,
@@ -133,12 +133,12 @@ class Ec2Sync:
                 breaks=self._faults_of(instance).breaks,
             )
         except (SetupError, OSError, SubprocessError) as error:
-            log.warning("%s does not boot and is made anew: %s", instance.id, error)
+            log.warning("%s does not boot and is re-created: %s", instance.id, error)
             self.pool.discard(instance.id)
             self._on.pop(instance.id, None)
 
     def _faults_of(self, instance: InstanceView) -> VmFaults:
-        """Return what chaos has for a machine, decided when it is first seen running."""
+        """Return the faults of a VM, drawn when it is first running."""
         if instance.id not in self._faults:
             self._faults[instance.id] = draw_vm_faults(self.cloud, instance.step)
         return self._faults[instance.id]
@@ -154,7 +154,7 @@ def sync_vms(
     *,
     amis: Mapping[str, tuple[ImageInstaller, ...]] = AMI_INSTALLERS,
 ) -> Iterator[Ec2Sync]:
-    """Follow the cloud in the background until the block ends."""
+    """Synchronise in the background until the block ends."""
     sync, stopped = Ec2Sync(cloud, pool, amis=amis), threading.Event()
 
     def follow() -> None:
@@ -172,31 +172,31 @@ def sync_vms(
 
 LATE_SSHD_FAULTS: FaultProbabilities = {FaultKind.LATE: 0.3}
 CONNECTION_FAULTS: FaultProbabilities = {FaultKind.CUT: 0.5, FaultKind.REBOOT: 0.25}
-"""The chance of each for a machine."""
+"""The probability of each for a VM."""
 
 LATE_SSHD_SECONDS = (20.0, 120.0)
-"""From EC2's "running" until the machine boots, in the cloud's time."""
+"""Seconds from EC2's "running" until the VM boots, in the cloud's time."""
 
 SSH_LOGIN_BYTES = 2_500
-"""Bytes that sshd has sent when a user is let in, about; less breaks the connection before."""
+"""About the bytes that sshd sends until a login; fewer drop the connection before it."""
 
 FAULT_AFTER_BYTES = {FaultKind.CUT: 5_000, FaultKind.REBOOT: 1_500}
-"""Bytes of answers to commands within which a connection breaks.
+"""Bytes of answers to commands within which a connection drops.
 
-Machines that reboot by themselves do so soon after they boot: for a new kernel, say.
+VMs that reboot by themselves do so soon after they boot: for example for a new kernel.
 """
 
 
 @dataclass(frozen=True)
 class VmFaults:
-    """When a machine boots (the cloud's seconds), and which of its connections break."""
+    """When a VM boots (the cloud's seconds), and which of its connections drop."""
 
     boots_at: float = 0.0
     breaks: str = ""
 
 
 def draw_vm_faults(cloud: Cloud, step: str) -> VmFaults:
-    """Return what becomes of the next machine of a step."""
+    """Return the faults of the next VM of a step."""
     random_faults = cloud.random_faults
     if random_faults is None:
         return VmFaults()

@@ -1,7 +1,7 @@
-"""What an in-process machine does with a command: files in a folder, and a few programs in Python.
+"""The shell of an in-process VM: files in a folder, and a few programs in Python.
 
-For computers that cannot run real machines (macOS, Windows), and for hundreds of machines at once.
-Commands that it does not know fail with exit code 127, as a shell's do.
+For computers that cannot run real VMs (macOS, Windows), and for hundreds of VMs at once. Unknown
+commands fail with exit code 127, as in a shell.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aws_setup.ssh import files
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended."""
+    """The exit code and output of a command."""
 
     code: int = 0
     out: bytes = b""
@@ -27,12 +27,12 @@ class CommandResult:
 
 
 Program = Callable[["FakeShell", list[str], bytes], CommandResult]
-"""Gets the machine, the arguments and what stands on standard input."""
+"""Takes the machine, the arguments and the standard input."""
 
 
 @dataclass
 class FakeShell:
-    """One imitated machine: its disk, its address, and its programs by path."""
+    """The shell of one VM: its disk, its address, and its programs by path."""
 
     disk: Disk
     private_ip: str
@@ -52,12 +52,12 @@ class FakeShell:
         return program(self, words[1:], stdin) if program else _unknown(words[0])
 
     def srvr(self) -> bytes | None:
-        """Return what ZooKeeper answers to `srvr`; None when it does not run."""
+        """Return ZooKeeper's answer to `srvr`; None when it is not running."""
         return self.ensemble.srvr(self)
 
 
 class FakeZooKeeperEnsemble:
-    """ZooKeeper of all imitated machines: who runs, who leads, and the znodes."""
+    """ZooKeeper of all imitated VMs: the running servers, the leader, and the znodes."""
 
     def __init__(self) -> None:
         self.running: dict[str, FakeShell] = {}
@@ -65,7 +65,7 @@ class FakeZooKeeperEnsemble:
         self.lock = threading.Lock()
 
     def stop(self, machine: FakeShell) -> None:
-        """End a machine's server, as a power cut does."""
+        """Stop a VM's server, as a power cut does."""
         with self.lock:
             self.running.pop(machine.private_ip, None)
 
@@ -112,7 +112,7 @@ def _digest(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandRe
 def _write(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
     name, mode, owner, digest = arguments
     if _sha(stdin) != digest:
-        return CommandResult(74, err=b"the content arrived cut short\n")
+        return CommandResult(74, err=b"the content is truncated\n")
     path = machine.disk.path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.lambda-fs-new")

@@ -1,4 +1,4 @@
-"""Puts the stand-ins of MySQL NDB and hdfs on a rehearsal machine's disk, as the AMIs have them."""
+"""Installs the software of the AMIs on the disk of a VM: ZooKeeper, and stand-ins for the rest."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ HDFS_PROGRAMS = {
     f"{HADOOP}/hadoop-3.2.0.3-SNAPSHOT/bin/hdfs": "hdfs",
     f"{HADOOP}/hadoop-3.2.0.2-RC0/bin/hdfs": "hdfs",
 }
-"""Where each program stands on the machines -> the module that stands in for it."""
+"""Path of each program on the VMs -> the module that stands in for it."""
 
 LIBRARY = "/usr/local/lib/lambda-fs-rehearsal"
 SETTINGS = "/etc/lambda-fs-rehearsal.json"
 DATABASE = "/usr/local/mysql/mariadb"
-"""Where a MariaDB's data folder is on the NDB manager."""
+"""The data folder of MariaDB on the NDB manager."""
 
 HDFS_USER = "rehearsal_hdfs"
 """The database user of the stand-in for hdfs; it has no password."""
@@ -51,27 +51,27 @@ from aws_setup.rehearsal.programs import {{module}}
 
 
 def install_ndb_manager(disk: Disk) -> None:
-    """Lay out the NDB manager: management server and client, and mysqld."""
+    """Install the NDB manager: management server and client, and mysqld."""
     _install_programs(disk, {**NDB_PROGRAMS, **SQL_PROGRAMS}, ["/var/lib/mysql-cluster"])
 
 
 def install_ndb_data_node(disk: Disk) -> None:
-    """Lay out an NDB data node."""
+    """Install an NDB data node."""
     _install_programs(disk, NDB_PROGRAMS, [])
 
 
 def install_client(disk: Disk) -> None:
-    """Lay out a client of λFS or HopsFS: hdfs."""
+    """Install a client of λFS or HopsFS: hdfs."""
     _install_programs(disk, HDFS_PROGRAMS, [])
 
 
 def install_database(disk: Disk, template: Path) -> None:
-    """Give the NDB manager's mysqld a real database, from a fresh data folder of MariaDB."""
+    """Install the NDB manager's database, from a new data folder of MariaDB."""
     shutil.copytree(template, disk.path(DATABASE))
 
 
 def set_faults(disk: Disk, *names: str, start_seconds: float = 0.2) -> None:
-    """Set what goes wrong on a machine, and how long its data node takes to start.
+    """Set the faults of a VM, and the seconds until its data node has started.
 
     Faults are `ndbmtd dies`, `ndbmtd hangs`, `disk full` and `hdfs fails`.
     """
@@ -80,14 +80,14 @@ def set_faults(disk: Disk, *names: str, start_seconds: float = 0.2) -> None:
 
 
 def create_mariadb_template(folder: Path) -> Path:
-    """Make a fresh data folder of MariaDB, root without a password; takes a few seconds.
+    """Create a new data folder of MariaDB, root without a password; takes a few seconds.
 
     Raises:
-        subprocess.CalledProcessError: MariaDB cannot make one here.
+        subprocess.CalledProcessError: MariaDB failed.
     """
     user = getpass.getuser()
     with tempfile.TemporaryDirectory() as scratch:
-        # Two servers that start at the same time take the same names for their temporary tables.
+        # Two servers that start at the same time use the same names of temporary tables.
         environment = os.environ | {"TMPDIR": scratch}
         subprocess.run(
             [
@@ -126,7 +126,7 @@ def _install_programs(disk: Disk, programs: dict[str, str], folders: Sequence[st
         disk.write(name, source.read_text(encoding="utf-8"))
     for folder in (*folders, "/usr/local/mysql/data"):
         disk.path(folder).mkdir(parents=True, exist_ok=True)
-    # cloud-init's record of the first boot: files older than it came with the image.
+    # cloud-init's record of the first boot: older files are part of the image.
     disk.write("/var/lib/cloud/instance/sem/config_ssh", "")
     set_faults(disk)
 
@@ -148,7 +148,7 @@ CLIENT_JVMFLAGS="-Xmx${{ZK_CLIENT_HEAP:-256}}m $CLIENT_JVMFLAGS"
 
 
 def install_zookeeper(disk: Disk) -> None:
-    """Put ZooKeeper where its AMI has it; Debian's scripts read the environment beside them."""
+    """Install ZooKeeper as in its AMI; Debian's scripts read the environment file beside them."""
     disk.write("/opt/zookeeper/bin/zkEnv.sh", _ENVIRONMENT)
     disk.path("/opt/zookeeper/conf").mkdir(parents=True)
     for script in ("zkServer.sh", "zkCli.sh"):

@@ -1,4 +1,4 @@
-"""Many machines in one process: SSH servers of paramiko's, each on a port of loopback."""
+"""Imitated VMs in one process: SSH servers of paramiko, each on a port of loopback."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from aws_setup.rehearsal.vms.vm_init import parse_broken_connections
 from aws_setup.software.zookeeper import config as zk
 
 _COMMAND = 1_500
-"""Bytes that stand for one command, of what a broken connection may still carry."""
+"""Bytes that count as one command, for connections that drop after some bytes."""
 
 _REBOOT = 0.5
-"""Seconds that an imitation takes to boot again."""
+"""Seconds that an imitated VM takes to reboot."""
 
 log = logging.getLogger(__name__)
-log.setLevel(logging.CRITICAL)  # a client that hangs up is no event for a server
+log.setLevel(logging.CRITICAL)  # disconnecting clients are not logged
 
 
 @dataclass
 class InProcessVm:
-    """One machine of the pool: what it imitates, its entry, and how slow it is."""
+    """One VM of the pool: its shell, its listening socket, and the seconds of each command."""
 
     machine: FakeShell
     listener: socket.socket
@@ -53,13 +53,13 @@ class InProcessVm:
     breaks: str = ""
 
     def cut(self) -> bool:
-        """Count a command, and say whether the connection breaks under it."""
+        """Count a command, and return whether the connection drops during it."""
         self.commands += 1
         return bool(self.breaks) and self.commands == 1 + int(self.breaks.rstrip("!")) // _COMMAND
 
 
 class ConcurrencyGauge:
-    """How many are in a block at once, and the most that ever were."""
+    """The current and the maximum number of threads in a block."""
 
     def __init__(self) -> None:
         self.now = self.peak = 0
@@ -76,7 +76,7 @@ class ConcurrencyGauge:
 
 
 class InProcessVmPool:
-    """Imitated machines; `seconds` is what each command takes, `boot` what comes before sshd."""
+    """Imitated VMs by instance id."""
 
     def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
         self.folder = folder
@@ -108,10 +108,10 @@ class InProcessVmPool:
         installers: Iterable[ImageInstaller] = (),
         breaks: str = "",
     ) -> FakeShell:
-        """Make a machine that lets the authorised key in after `boot` seconds.
+        """Launch a VM that accepts the authorised key after `boot` seconds.
 
-        `lay` is what a real machine gets on its disk; the imitation brings its own programs.
-        `breaks` is read as `init` reads it, for the first connection; bytes count as commands.
+        `seconds` is the duration of each command. `installers` is ignored: imitated VMs have their
+        own programs. `breaks` is as in `vm_init`, for the first connection; bytes count as commands.
         """
         disk = Disk(self.folder / instance_id)
         disk.root.mkdir(parents=True, exist_ok=True)
@@ -127,30 +127,30 @@ class InProcessVmPool:
         return machine
 
     def power_off(self, instance_id: str) -> None:
-        """Let a machine answer nobody and forget what ran; its disk stays."""
+        """Stop a VM and its programs; its disk is kept."""
         vm = self.vms[instance_id]
         vm.on = False
         self.ensemble.stop(vm.machine)
 
     def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
-        """Let a machine answer again, under the new public address or the old one."""
+        """Start a VM, with the new public address or the old one."""
         vm = self.vms[instance_id]
         vm.public_ip, vm.on = public_ip or vm.public_ip, True
         self._write_ssh_config()
 
     def reboot_crashed(self) -> list[str]:
-        """Return the machines that had to be booted again: imitations do so by themselves."""
+        """Return no ids: imitated VMs reboot by themselves."""
         return []
 
     def cut(self, vm: InProcessVm, transport: paramiko.Transport) -> None:
-        """Break a connection, and where that is asked for let the machine boot again."""
+        """Drop a connection, and reboot the VM if its fault says so."""
         transport.close()
         if vm.breaks.endswith("!"):
             self.ensemble.stop(vm.machine)
             vm.boots_at = time.monotonic() + _REBOOT
 
     def discard(self, instance_id: str) -> None:
-        """Remove a machine and its disk; unknown ones are fine."""
+        """Remove a VM and its disk; an unknown id is no error."""
         with self._lock:
             vm = self.vms.pop(instance_id, None)
         if vm:
@@ -160,17 +160,17 @@ class InProcessVmPool:
             self._write_ssh_config()
 
     def console(self, instance_id: str) -> str:
-        """Return a machine's console output, with the host key that all share."""
+        """Return a VM's console output, with the host key that all share."""
         shown = f"{self.host_key.get_name()} {self.host_key.get_base64()} {instance_id}"
         return f"-----BEGIN SSH HOST KEY KEYS-----\n{shown}\n-----END SSH HOST KEY KEYS-----\n"
 
     @property
     def ssh_config(self) -> Path:
-        """The OpenSSH configuration that leads public addresses to the machines."""
+        """The OpenSSH configuration that maps public addresses to the VMs."""
         return self.folder / "ssh_config"
 
     def close(self) -> None:
-        """Stop listening and end every connection."""
+        """Stop listening and close every connection."""
         for vm in self.vms.values():
             _close_listener(vm.listener)
         for transport in self.transports:
@@ -207,7 +207,7 @@ class InProcessVmPool:
 
 
 class _Server(paramiko.ServerInterface):
-    """Lets the authorised key in as ubuntu, and starts commands and tunnels."""
+    """Accepts the authorised key for the user ubuntu, and runs commands and tunnels."""
 
     def __init__(
         self, pool: InProcessVmPool, vm: InProcessVm, transport: paramiko.Transport
@@ -237,7 +237,7 @@ class _Server(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def serve_channels(self) -> None:
-        """Answer tunnels until the connection ends; sessions are kept, else they would close."""
+        """Answer tunnels until the connection ends; sessions are kept, or they would close."""
         sessions: list[paramiko.Channel] = []
         while self.transport.is_active():
             channel = self.transport.accept(1)

@@ -1,7 +1,7 @@
-"""The pool with the machines: a network of its own, power switches, and the ssh configuration.
+"""VMs made of Linux namespaces: their network, their power state, and the ssh configuration.
 
-A machine is a set of Linux namespaces with its own disk, network card, process table and a real
-OpenSSH server; no root is needed. `available` tells whether this computer can do that.
+A VM is a set of namespaces with its own disk, network interface, process table and a real OpenSSH
+server; it needs no root. `missing_requirement` checks whether this computer can run them.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ssh_config import SshHostEntry, write_ssh_config
 
 REQUIRED_PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
-"""What a pool needs on this computer (Debian: util-linux, iproute2, openssh-server)."""
+"""Programs that the pool needs (Debian: util-linux, iproute2, openssh-server)."""
 
 _IGNORE_SIGNALS = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
-"""Goes before a command that Ctrl-C and a closed terminal are not meant for: `close` ends it."""
+"""Prefix of commands that ignore Ctrl-C and a closed terminal; `close` ends them."""
 
 ImageInstaller = Callable[[Disk], None]
-"""Puts software on a new disk, as an AMI does."""
+"""Installs software on a new disk, as an AMI has it."""
 
 
 @dataclass
 class NamespaceVm:
-    """One machine as the pool keeps it; `process` is there while the power is on."""
+    """One VM of the pool; `process` is set while it is running."""
 
     id: str
     private_ip: str
@@ -49,31 +49,31 @@ class NamespaceVm:
 
 
 def missing_requirement() -> str:
-    """Return '' when machines can run here, else the reason why not."""
+    """Return '' when VMs can run on this computer, else the reason why not."""
     missing = [name for name in REQUIRED_PROGRAMS if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     probe = subprocess.run(["unshare", "-Urmn", "true"], capture_output=True, check=False)
-    return "" if probe.returncode == 0 else "user namespaces are not allowed here"
+    return "" if probe.returncode == 0 else "user namespaces are not allowed on this computer"
 
 
 class NamespaceVmPool:
-    """Machines by instance id; all power goes off with `close`, or when this process ends."""
+    """VMs by instance id; they stop with `close`, or when this process ends."""
 
     def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
-        """Set up the pool's network.
+        """Create the pool's network.
 
         Args:
-            folder: where the disks are kept.
-            authorized_key: the public key of the EC2 key pair, in OpenSSH's format, for machines
-                that are launched without one of their own.
+            folder: the folder of the disks.
+            authorized_key: the public key of the EC2 key pair, in OpenSSH's format, for VMs that
+                are launched without a key.
 
         Raises:
-            SetupError: this computer cannot run machines.
+            SetupError: this computer cannot run VMs.
         """
         reason = missing_requirement()
         if reason:
-            raise SetupError("machines cannot run here", reason, "use in-process machines")
+            raise SetupError("cannot run VMs on this computer", reason, "use imitated machines")
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authorized_key = authorized_key
@@ -106,9 +106,9 @@ class NamespaceVmPool:
         authorized_key: str = "",
         breaks: str = "",
     ) -> Disk:
-        """Make a machine with a new disk and switch it on; returns its disk.
+        """Launch a VM with a new disk; returns its disk.
 
-        `breaks` says which connections break until its first reboot, as `init` reads it.
+        `breaks` are the connections that drop until its first reboot, as in `vm_init`.
         """
         disk = Disk(self.folder / instance_id)
         key = authorized_key or self.authorized_key
@@ -123,7 +123,7 @@ class NamespaceVmPool:
         return disk
 
     def power_on(self, instance_id: str, *, public_ip: str = "") -> None:
-        """Boot a machine; it has the new public address, or keeps the old one."""
+        """Boot a VM, with the new public address or the old one."""
         vm = self._vms[instance_id]
         with vm.lock:
             vm.public_ip = public_ip or vm.public_ip
@@ -132,7 +132,7 @@ class NamespaceVmPool:
         self._write_ssh_config()
 
     def power_off(self, instance_id: str) -> None:
-        """Cut the power: every process of the machine ends at once, the disk stays."""
+        """Cut the power: every process of the VM ends at once, the disk is kept."""
         vm = self._vms[instance_id]
         with vm.lock:
             process, vm.process = vm.process, None
@@ -145,7 +145,7 @@ class NamespaceVmPool:
         self.power_on(instance_id)
 
     def reboot_crashed(self) -> list[str]:
-        """Boot the machines that went down by themselves; returns their ids."""
+        """Reboot the VMs that went down by themselves; returns their ids."""
         down = [vm.id for vm in list(self._vms.values()) if vm.process and _ended(vm)]
         for instance_id in down:
             self._vms[instance_id].breaks = ""
@@ -153,7 +153,7 @@ class NamespaceVmPool:
         return down
 
     def discard(self, instance_id: str) -> None:
-        """Switch a machine off and remove its disk; unknown ones are fine."""
+        """Stop a VM and remove its disk; an unknown id is no error."""
         if instance_id in self._vms:
             self.power_off(instance_id)
             with self._lock:
@@ -162,34 +162,34 @@ class NamespaceVmPool:
             self._write_ssh_config()
 
     def disk(self, instance_id: str) -> Disk:
-        """Return a machine's disk."""
+        """Return a VM's disk."""
         return self._vms[instance_id].disk
 
     def console(self, instance_id: str) -> str:
-        """Return a machine's console output."""
+        """Return a VM's console output."""
         return self._vms[instance_id].disk.console()
 
     def port(self, instance_id: str) -> int:
-        """Return the port of 127.0.0.1 at which a machine's sshd is reached."""
+        """Return the port on 127.0.0.1 of a VM's sshd."""
         return self._vms[instance_id].port
 
     def small_disk(self, instance_id: str, path: str, *, kib: int) -> None:
-        """Mount a small disk at a path of a running machine, until its power goes off."""
+        """Mount a small disk at a path of a running VM, until it stops."""
         vm = self._vms[instance_id]
         vm.disk.path(path).mkdir(parents=True, exist_ok=True)
         if vm.process is None:
-            raise SetupError(f"{instance_id} is off", "a disk is mounted on a running machine", "")
+            raise SetupError(f"cannot mount a disk on {instance_id}", "the machine is stopped", "")
         target = ["--target", str(vm.process.pid), "--user", "--mount", "--preserve-credentials"]
         disk = ["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=777", "tmpfs", path]
         subprocess.run(["nsenter", *target, "--", *disk], check=True)
 
     @property
     def ssh_config(self) -> Path:
-        """The OpenSSH configuration that leads public addresses to the machines."""
+        """The OpenSSH configuration that maps public addresses to the VMs."""
         return self.folder / "ssh_config"
 
     def close(self) -> None:
-        """Switch everything off; the disks stay."""
+        """Stop all VMs; the disks are kept."""
         for instance_id in list(self._vms):
             self.power_off(instance_id)
         _terminate(self._switch)
@@ -217,7 +217,7 @@ class NamespaceVmPool:
                 pass_fds=[listener.fileno()],
             )
         self._expect(vm, process, b"mounted\n")
-        # A new cable each time: the kernel takes the old one away when it gets round to it.
+        # A new name each time: the kernel removes the old interface asynchronously.
         cable = f"cable{next(self._cable_numbers)}"
         peer = ("peer", "name", "eth0", "netns", str(process.pid))
         self._in_switch("ip", "link", "add", cable, "type", "veth", *peer)
@@ -232,7 +232,7 @@ class NamespaceVmPool:
         assert process.stdout
         if process.stdout.readline() != word:
             _terminate(process)
-            raise SetupError(f"{vm.id} does not boot", "see the lines above", "")
+            raise SetupError(f"{vm.id} does not boot", "the lines above have the reason", "")
 
     def _enter(self) -> list[str]:
         target = ["--target", str(self._switch.pid)]
@@ -250,7 +250,7 @@ class NamespaceVmPool:
         subprocess.run([*self._enter(), *command], check=True)
 
     def _await_switch(self) -> None:
-        """Return when the switch's namespaces are there: `cat` then answers."""
+        """Wait until the switch's namespaces exist: `cat` then answers."""
         assert self._switch.stdin
         assert self._switch.stdout
         self._switch.stdin.write(b"\n")
@@ -259,7 +259,7 @@ class NamespaceVmPool:
 
 
 def _listener(port: int) -> socket.socket:
-    """Listen on a port, or on any free one: for 0, and where another program took it meanwhile."""
+    """Listen on a port, or on any free port: for 0, and if another program uses the port."""
     try:
         server = socket.create_server(("127.0.0.1", port))
     except OSError:
@@ -273,7 +273,7 @@ def _ended(vm: NamespaceVm) -> bool:
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:
-    """End a process by closing its stdin, and wait until it is gone."""
+    """End a process by closing its stdin, and wait for its end."""
     with contextlib.suppress(OSError):
         if process.stdin:
             process.stdin.close()

@@ -1,4 +1,4 @@
-"""The OpenSSH configuration that leads public addresses to a rehearsal's machines."""
+"""The OpenSSH configuration that maps public addresses to a rehearsal's VMs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UNREACHABLE_HOST = "Host *\n  HostName 127.0.0.1\n  Port 1\n"
-"""Every other address leads to a closed port: a rehearsal never reaches a real machine."""
+"""Every other address maps to a closed port: a rehearsal never reaches a real machine."""
 
 
 @dataclass(frozen=True)
 class SshHostEntry:
-    """Where a machine is reached, and the host key that it shows, as in a .pub file."""
+    """The address and port of a VM, and its host key, as in a .pub file."""
 
     id: str
     public_ip: str
@@ -21,7 +21,7 @@ class SshHostEntry:
 
 
 def write_ssh_config(path: Path, entries: Iterable[SshHostEntry]) -> None:
-    """Write the configuration, and beside it the host keys, so that `ssh -F` asks nothing."""
+    """Write the configuration, and known_hosts beside it, so that `ssh -F` does not ask."""
     entries = list(entries)
     known = path.with_name("known_hosts")
     keys = [f"{entry.id} {' '.join(entry.host_key.split()[:2])}\n" for entry in entries]

@@ -1,11 +1,11 @@
-"""The first process of a rehearsal machine, run as a program inside its new namespaces.
+"""The first process of a VM, run as a program inside its new namespaces.
 
-Arguments: folder of the disk, private address, number of the listening socket. It mounts the
-disk, waits on stdin for its network card, starts sshd, carries connections from the listening
-socket (which belongs to the computer's own network) to it, and ends when stdin does: then the
-kernel ends every process of the machine, as a power cut would. A fourth argument says which
-connections break: "2:4000 5:6000!" is the second after 4000 bytes of sshd's, and the fifth, with
-which the whole machine goes down.
+Arguments: folder of the disk, private address, number of the listening socket, faults. It mounts
+the disk, waits on stdin for its network interface, starts sshd, and forwards connections from the
+listening socket (in the computer's network) to sshd. It ends with stdin: then the kernel ends
+every process of the VM, like a power cut. The faults are connections that drop:
+"2:4000 5:6000!" drops the second after 4000 bytes from sshd, and the fifth, which also reboots
+the VM.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import threading
 from pathlib import Path
 
 SHARED = ("/usr", "/etc/alternatives", "/etc/java-17-openjdk", "/etc/ld.so.cache", "/etc/ssl")
-"""What a machine has of this computer, read-only where it is a folder."""
+"""Paths of this computer that a VM has, folders read-only."""
 
 SSHD = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "/usr/sbin/sshd", "-D", "-e"]
 
 
 def call(*command: str) -> None:
-    """Run a program; its failure ends the machine with the program's own words."""
+    """Run a program; its failure ends the VM, with the program's output."""
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 def mount_disk(root: str) -> None:
-    """Make the disk the root file system."""
+    """Mount the disk as the root file system."""
     call("mount", "--rbind", root, root)
     for name in SHARED:
         if not Path(name).exists():
@@ -50,7 +50,7 @@ def mount_disk(root: str) -> None:
     call("mount", "-t", "proc", "proc", f"{root}/proc")
     call("mount", "-t", "tmpfs", "tmpfs", f"{root}/tmp")
     call("mount", "-t", "tmpfs", "tmpfs", f"{root}/run")
-    # Not chroot: the kernel makes no user namespace for a process in one.
+    # Not chroot: inside one, the kernel creates no user namespaces.
     os.chdir(root)
     call("pivot_root", ".", "old")
     os.chdir("/")
@@ -58,7 +58,7 @@ def mount_disk(root: str) -> None:
 
 
 def configure_network(address: str) -> None:
-    """Set up the host name and the network card, and let an ordinary user listen on port 22."""
+    """Configure the host name and the network interface, and allow port 22 to ordinary users."""
     socket.sethostname("ip-" + address.replace(".", "-"))
     call("ip", "link", "set", "lo", "up")
     call("ip", "address", "add", f"{address}/16", "dev", "eth0")
@@ -69,10 +69,10 @@ def configure_network(address: str) -> None:
 def copy_stream(
     source: socket.socket, target: socket.socket, allowed: float = float("inf")
 ) -> bool:
-    """Copy one direction of a connection until it ends, or until so many bytes have passed.
+    """Copy one direction of a connection until it ends, or after `allowed` bytes.
 
     Returns:
-        Whether the bytes were used up.
+        Whether the limit was reached.
     """
     with contextlib.suppress(OSError):
         while data := source.recv(min(65536, int(min(allowed, 65536)))):
@@ -86,7 +86,7 @@ def copy_stream(
 
 
 def forward_connection(outside: socket.socket, breaks: str) -> None:
-    """Carry one connection from outside to sshd; sshd down means: hang up."""
+    """Forward one connection to sshd; closes it when sshd is not running."""
     allowed = float(breaks.rstrip("!") or "inf")
 
     def back() -> None:
@@ -107,7 +107,7 @@ def forward_connection(outside: socket.socket, breaks: str) -> None:
 
 
 def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None:
-    """Carry every connection from outside."""
+    """Forward every connection."""
     for number in itertools.count(1):
         outside, _ = listener.accept()
         ends = breaks.get(number, "")
@@ -115,27 +115,27 @@ def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None
 
 
 def parse_broken_connections(breaks: str) -> dict[int, str]:
-    """Return which connection, by its number from 1, breaks after how many bytes."""
+    """Return the connections that drop: number from 1 -> bytes, with ! for a reboot."""
     pairs = (spec.split(":") for spec in breaks.split())
     return {int(number): ends for number, ends in pairs}
 
 
 def reap_children(*_: object) -> None:
-    """Bury the dead, as the first process must."""
+    """Reap ended child processes, as the first process must."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def main() -> None:
-    """Boot, say so on stdout, and live until stdin ends."""
+    """Boot, report it on stdout, and run until stdin ends."""
     root, address, listening, broken = sys.argv[1:]
     mount_disk(root)
     os.write(1, b"mounted\n")
     os.read(0, 1)
     configure_network(address)
     signal.signal(signal.SIGCHLD, reap_children)
-    with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- nothing more may be imported
+    with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- only few modules are imported
         subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     listener = socket.socket(fileno=int(listening))
     threading.Thread(

@@ -69,7 +69,7 @@ def machines(cloud: RehearsalCloud) -> Machines:
     return Machines()
 
 
-def test_members_are_real_instances(machines: Machines) -> None:
+def test_a_group_launches_instances(machines: Machines) -> None:
     """Tagging and launch-templates: template's groups and tags, propagating tags, zones."""
     machines.create()
     made = instances(**{"aws:autoscaling:groupName": "clients"})
@@ -87,7 +87,7 @@ def test_members_are_real_instances(machines: Machines) -> None:
     assert machines.ec2.describe_volumes(Filters=owned)["Volumes"]
 
 
-def test_what_is_refused(machines: Machines) -> None:
+def test_rejected_requests(machines: Machines) -> None:
     """API_CreateAutoScalingGroup: AlreadyExists; ValidationError for sizes and references."""
     assert refused(machines.create, DesiredCapacity=5) == "ValidationError"
     assert refused(machines.create, MinSize=3, MaxSize=2) == "ValidationError"
@@ -108,7 +108,7 @@ def test_the_quota_of_groups(cloud: RehearsalCloud, machines: Machines) -> None:
     assert refused(machines.create, AutoScalingGroupName="two") == "LimitExceeded"
 
 
-def test_capacity_follows(machines: Machines) -> None:
+def test_the_capacity_is_reached(machines: Machines) -> None:
     """API_SetDesiredCapacity, API_UpdateAutoScalingGroup: up, down, within the bounds."""
     machines.create(DesiredCapacity=0)
     named = {"AutoScalingGroupName": "clients"}
@@ -125,7 +125,7 @@ def test_capacity_follows(machines: Machines) -> None:
     assert refused(machines.scaling.set_desired_capacity, **other) == "ValidationError"
 
 
-def test_a_lost_member_is_replaced(machines: Machines) -> None:
+def test_a_terminated_instance_is_replaced(machines: Machines) -> None:
     """ec2-auto-scaling-health-checks: a terminated instance is replaced."""
     machines.create()
     before = {instance["InstanceId"] for instance in instances()}
@@ -154,7 +154,7 @@ def test_deletion(slow_cloud: RehearsalCloud) -> None:
     assert [t for t in slow_cloud.snapshot() if t.service == "autoscaling"] == []
 
 
-def test_a_failed_launch_says_why_and_is_tried_again(slow_cloud: RehearsalCloud) -> None:
+def test_a_failed_launch_is_recorded_and_retried(slow_cloud: RehearsalCloud) -> None:
     """ts-as-instancelaunchfailure: a Failed activity with EC2's message, then another try."""
     machines = Machines()
     slow_cloud.settings.quotas.vcpus = 4
@@ -188,7 +188,7 @@ def balance(world: World, **more: Any) -> dict[str, Any]:
     return dict(client("elb").create_load_balancer(**(request | more)))
 
 
-def test_a_load_balancer_holds_what_it_stands_in(slow_cloud: RehearsalCloud) -> None:
+def test_a_load_balancer_blocks_deletions(slow_cloud: RehearsalCloud) -> None:
     """elb-internet-facing: interfaces "ELB NAME" in its subnets; they go after it is deleted."""
     world, ec2, elb = make(), client("ec2"), client("elb")
     group = ec2.create_security_group(GroupName="k8s-elb-x", Description="x", VpcId=world.vpc)
@@ -216,7 +216,7 @@ def test_a_load_balancer_holds_what_it_stands_in(slow_cloud: RehearsalCloud) -> 
     elb.delete_load_balancer(LoadBalancerName="lb")
 
 
-def test_load_balancers_that_are_refused(cloud: RehearsalCloud) -> None:
+def test_rejected_load_balancers(cloud: RehearsalCloud) -> None:
     """API_CreateLoadBalancer, Errors."""
     world = make()
     assert refused(lambda: balance(world, Subnets=["subnet-0123"])) == "SubnetNotFound"

@@ -126,7 +126,7 @@ def test_termination_frees_address_and_disks(ec2: Any, net: Network) -> None:
     assert run(ec2, net, PrivateIpAddress="10.0.8.233")["PrivateIpAddress"] == "10.0.8.233"
 
 
-def test_second_disk_stays_unless_told(ec2: Any, net: Network) -> None:
+def test_the_second_disk_is_kept_by_default(ec2: Any, net: Network) -> None:
     # EC2 user guide, "Preserve data when an instance is terminated"; facts of the ZooKeeper AMI
     mapping = [{"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": True}}]
     first = run(ec2, net, ImageId=ZOOKEEPER)
@@ -173,7 +173,7 @@ def test_launch_template_keeps_its_image(ec2: Any, net: Network) -> None:
     assert made["InstanceType"] == "r5.2xlarge"
 
 
-def test_states_take_their_time(slow_cloud: RehearsalCloud) -> None:
+def test_states_have_delays(slow_cloud: RehearsalCloud) -> None:
     # EC2 user guide, "Amazon EC2 instance state changes"
     assert isinstance(slow_cloud.clock, ManualClock)
     ec2 = client("ec2")
@@ -253,7 +253,7 @@ def test_copied_image(slow_cloud: RehearsalCloud) -> None:
     assert not other_region.describe_images(Owners=["self"])["Images"]
 
 
-def test_interfaces_made_before_are_not_covered(ec2: Any, net: Network) -> None:
+def test_existing_interfaces_are_not_emulated(ec2: Any, net: Network) -> None:
     nics = [{"DeviceIndex": 0, "NetworkInterfaceId": "eni-00000000"}]
     request = {"ImageId": IMAGE, "InstanceType": "r5.xlarge", "MinCount": 1, "MaxCount": 1}
     assert refused(ec2.run_instances, NetworkInterfaces=nics, **request) == "InvalidParameterValue"

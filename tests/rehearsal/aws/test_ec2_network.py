@@ -111,7 +111,7 @@ def test_subnet_has_one_route_table(ec2: Any, net: Network) -> None:
     assert refused(ec2.associate_route_table, **wrong) == "Resource.AlreadyAssociated"
 
 
-def test_vpc_with_anything_in_it_stays(ec2: Any, net: Network) -> None:
+def test_a_vpc_with_resources_is_not_deleted(ec2: Any, net: Network) -> None:
     # DeleteVpc page: all gateways and resources must be detached or deleted before
     delete = ec2.delete_vpc
     table = ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
@@ -128,7 +128,7 @@ def test_vpc_with_anything_in_it_stays(ec2: Any, net: Network) -> None:
     assert refused(delete, VpcId=net.vpc) == "InvalidVpcID.NotFound"
 
 
-def test_gateway_stays_while_used(ec2: Any, net: Network) -> None:
+def test_a_gateway_in_use_is_not_deleted(ec2: Any, net: Network) -> None:
     # DeleteInternetGateway, DetachInternetGateway
     made = run(ec2, net)
     assert made["PublicIpAddress"].startswith("127.")
@@ -163,7 +163,7 @@ def test_group_references(ec2: Any, net: Network) -> None:
     assert refused(ec2.delete_security_group, GroupId=default) == "CannotDelete"
 
 
-def test_route_table_in_use_stays(ec2: Any, net: Network) -> None:
+def test_a_route_table_in_use_is_not_deleted(ec2: Any, net: Network) -> None:
     # DeleteRouteTable: neither the main one nor an associated one
     tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [net.vpc]}])
     main = tables["RouteTables"][0]["RouteTableId"]
@@ -199,7 +199,7 @@ def test_network_is_pending_at_first(slow_cloud: RehearsalCloud) -> None:
     assert shown["State"] == "available"
 
 
-def test_deleted_subnet_leaves_its_route_table(ec2: Any, net: Network) -> None:
+def test_a_deleted_subnet_is_disassociated(ec2: Any, net: Network) -> None:
     # DeleteRouteTable is refused for associated tables only; the association went with the subnet
     table = ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
     ec2.associate_route_table(RouteTableId=table, SubnetId=net.subnet)

@@ -1,4 +1,4 @@
-"""Requests that name what does not exist: the codes of the EC2 API reference's error page."""
+"""References to resources that do not exist: the codes of EC2's error page."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-def test_what_does_not_exist(cloud: RehearsalCloud) -> None:
+def test_unknown_references(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     answers = [(action, refused(getattr(ec2, action), **params)) for action, params, _ in CASES]
     assert answers == [(action, code) for action, _, code in CASES]
 
 
-def test_what_does_not_belong_together(cloud: RehearsalCloud) -> None:
+def test_references_to_other_networks(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     net: Network = network(ec2)
     other = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -119,7 +119,7 @@ def test_template_versions(cloud: RehearsalCloud) -> None:
     assert code == "InvalidLaunchTemplateId.VersionNotFound"
 
 
-def test_tags_of_a_template_are_not_what_it_launches(cloud: RehearsalCloud) -> None:
+def test_tags_of_a_template_are_not_those_of_its_instances(cloud: RehearsalCloud) -> None:
     # CreateLaunchTemplate: TagSpecifications beside those inside LaunchTemplateData
     ec2 = client("ec2")
     inner = {"ImageId": IMAGE, "TagSpecifications": tagged("instance", what="machine")}

@@ -41,7 +41,7 @@ def addon(name: str = EBS) -> dict[str, Any]:
 
 
 def oidc_role(name: str, *, provider: bool = True, subject: str = "ebs-csi-controller-sa") -> str:
-    """Make the OIDC provider of the cluster and a role that trusts a service account of it."""
+    """Create the cluster's OIDC provider and a role that trusts one of its service accounts."""
     iam = client("iam")
     issuer = client("eks").describe_cluster(name="zoo")["cluster"]["identity"]["oidc"]["issuer"]
     host = issuer.removeprefix("https://")
@@ -144,7 +144,7 @@ def test_addon_versions(world: World, eks: Any) -> None:
     assert json.loads(config["configurationSchema"])["type"] == "object"
 
 
-def test_what_addons_are_refused(world: World, eks: Any) -> None:
+def test_rejected_addons(world: World, eks: Any) -> None:
     """API_CreateAddon, Errors and parameters."""
     invalid = "InvalidParameterException"
     assert refused(eks.create_addon, **HERE, addonName="none") == invalid
@@ -213,7 +213,7 @@ def test_pod_identity_instead(world: World, eks: Any) -> None:
     assert eks.list_pod_identity_associations(**HERE)["associations"] == []
 
 
-def test_addons_take_their_time(slow_cloud: RehearsalCloud) -> None:
+def test_addons_have_delays(slow_cloud: RehearsalCloud) -> None:
     """API_Addon, status: CREATING, ACTIVE, DELETING, gone."""
     world, eks = make(), client("eks")
     world.cluster()
@@ -230,23 +230,23 @@ def test_addons_take_their_time(slow_cloud: RehearsalCloud) -> None:
 
 
 class Listener(NoApiServer):
-    """Plays the API servers: gives an endpoint and writes down what it is told."""
+    """Hooks that return an endpoint and record their calls."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.calls: list[Any] = []
 
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
         return Endpoint("https://127.0.0.1:6443", "Y2E=")
 
     def nodegroup_changed(self, group: NodegroupInfo) -> None:
-        self.told.append((group.name, len(group.nodes), group.labels))
+        self.calls.append((group.name, len(group.nodes), group.labels))
 
     def deleted(self, *, name: str, region: str) -> None:
-        self.told.append(name)
+        self.calls.append(name)
 
 
-def test_hooks_supply_the_endpoint_and_hear_of_nodes(cloud: RehearsalCloud, eks: Any) -> None:
-    """Whoever plays the API servers hears of nodes that come and go."""
+def test_hooks_return_the_endpoint_and_get_the_nodes(cloud: RehearsalCloud, eks: Any) -> None:
+    """The hooks get the nodes that join and leave."""
     listener, world = Listener(), make()
     install_hooks(cloud, listener)
     world.cluster()
@@ -257,4 +257,4 @@ def test_hooks_supply_the_endpoint_and_hear_of_nodes(cloud: RehearsalCloud, eks:
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
     eks.delete_cluster(name="zoo")
     eks.list_clusters()
-    assert listener.told == [("nodes", 2, {"a": "b"}), ("nodes", 0, {"a": "b"}), "zoo"]
+    assert listener.calls == [("nodes", 2, {"a": "b"}), ("nodes", 0, {"a": "b"}), "zoo"]

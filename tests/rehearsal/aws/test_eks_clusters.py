@@ -26,7 +26,7 @@ def message(call: Any, **params: Any) -> tuple[str, str]:
     return str(error["Code"]), str(error["Message"])
 
 
-def test_a_cluster_is_creating_until_its_time_has_come(slow_cloud: RehearsalCloud) -> None:
+def test_a_cluster_is_creating_for_its_delay(slow_cloud: RehearsalCloud) -> None:
     """API_Cluster: endpoint, CA, issuer and group are there when the cluster is ACTIVE."""
     world = make()
     made = world.cluster()
@@ -64,7 +64,7 @@ def test_the_cluster_security_group_and_interfaces_are_real(cloud: RehearsalClou
     assert all([g["GroupId"] for g in interface["Groups"]] == [group] for interface in interfaces)
 
 
-def test_a_deleted_cluster_takes_its_interfaces_and_group_with_it(
+def test_a_deleted_cluster_deletes_its_interfaces_and_group(
     slow_cloud: RehearsalCloud,
 ) -> None:
     """API_DeleteCluster: DELETING, then gone; until then its interfaces hold the subnets."""
@@ -83,7 +83,7 @@ def test_a_deleted_cluster_takes_its_interfaces_and_group_with_it(
     assert not [group for group in groups if "zoo" in group["GroupName"]]
 
 
-def test_a_cluster_whose_network_vanishes_fails(slow_cloud: RehearsalCloud) -> None:
+def test_a_cluster_whose_network_is_deleted_fails(slow_cloud: RehearsalCloud) -> None:
     """API_ClusterIssue: FAILED with Ec2SubnetNotFound, and it can be deleted."""
     world, eks = make(), client("eks")
     world.cluster()
@@ -227,7 +227,7 @@ def test_endpoint_update_is_one_at_a_time(slow_cloud: RehearsalCloud) -> None:
     assert eks.list_updates(name="zoo")["updateIds"] == [update["id"]]
 
 
-def test_what_cannot_be_updated(cloud: RehearsalCloud) -> None:
+def test_rejected_updates(cloud: RehearsalCloud) -> None:
     """cluster-endpoint and API_UpdateClusterConfig: bounds of a change."""
     world, eks = make(), client("eks")
     world.cluster()
@@ -287,7 +287,7 @@ def test_tags(cloud: RehearsalCloud) -> None:
     assert refused(eks.list_tags_for_resource, resourceArn=arn + "x") == "ResourceNotFoundException"
 
 
-def test_a_token_makes_one_cluster(cloud: RehearsalCloud) -> None:
+def test_a_token_creates_one_cluster(cloud: RehearsalCloud) -> None:
     """API_CreateCluster, clientRequestToken: the same request again answers the same."""
     world = make()
     first = world.cluster(clientRequestToken="t")

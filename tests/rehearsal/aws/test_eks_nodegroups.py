@@ -77,7 +77,7 @@ def test_a_launch_template_tags_machines_volumes_and_interfaces(world: World) ->
     assert len(ec2.describe_network_interfaces(Filters=tagged)["NetworkInterfaces"]) == 2
 
 
-def test_what_a_launch_template_must_not_say(world: World) -> None:
+def test_rejected_launch_templates(world: World) -> None:
     """launch-templates, "Launch template configuration basics"."""
     profile = template(IamInstanceProfile={"Name": "x"})
     code = "InvalidParameterException"
@@ -91,7 +91,7 @@ def test_what_a_launch_template_must_not_say(world: World) -> None:
     assert {instance["InstanceType"] for instance in instances()} == {"r5.xlarge"}
 
 
-def test_what_is_refused(world: World) -> None:
+def test_rejected_requests(world: World) -> None:
     """API_CreateNodegroup, Errors and parameters."""
     eks, code = client("eks"), "InvalidParameterException"
     assert refused(world.nodes, clusterName="other") == "ResourceNotFoundException"
@@ -130,7 +130,7 @@ def test_a_group_is_creating_until_its_nodes_have_joined(
     assert nodegroup()["status"] == "ACTIVE"
 
 
-def test_deletion_takes_the_machines_and_the_template(
+def test_deletion_terminates_the_instances_and_deletes_the_template(
     slow_cloud: RehearsalCloud, slow: World
 ) -> None:
     """API_DeleteNodegroup: EKS deletes the Auto Scaling group and terminates its instances."""
@@ -152,7 +152,9 @@ def test_deletion_takes_the_machines_and_the_template(
     assert left == []
 
 
-def test_missing_capacity_shows_live_and_heals(slow_cloud: RehearsalCloud, slow: World) -> None:
+def test_missing_capacity_is_an_issue_until_it_is_available(
+    slow_cloud: RehearsalCloud, slow: World
+) -> None:
     """API_Issue: AsgInstanceLaunchFailures while the group tries; ACTIVE once it succeeds."""
     for zone in ("us-east-1a", "us-east-1b"):
         slow_cloud.faults.add({"fault": "no-capacity", "zone": zone})
@@ -178,7 +180,7 @@ def test_one_zone_without_capacity_is_no_failure(slow_cloud: RehearsalCloud, slo
     assert {instance["Placement"]["AvailabilityZone"] for instance in instances()} == {"us-east-1b"}
 
 
-def test_the_vcpu_quota_shows_as_an_issue(slow_cloud: RehearsalCloud, slow: World) -> None:
+def test_the_vcpu_quota_is_an_issue(slow_cloud: RehearsalCloud, slow: World) -> None:
     """API_Issue: InstanceLimitExceeded; quota L-1216C47A is enforced on nodes too."""
     slow_cloud.settings.quotas.vcpus = 4
     slow.nodes()
@@ -188,7 +190,7 @@ def test_the_vcpu_quota_shows_as_an_issue(slow_cloud: RehearsalCloud, slow: Worl
     assert len(instances()) == 1
 
 
-def test_nodes_that_cannot_join_give_up_after_half_an_hour(
+def test_nodes_that_cannot_join_fail_after_half_an_hour(
     slow_cloud: RehearsalCloud, slow: World
 ) -> None:
     """troubleshooting, "Instances failed to join": node role without AmazonEKSWorkerNodePolicy."""
@@ -206,7 +208,7 @@ def test_nodes_that_cannot_join_give_up_after_half_an_hour(
     assert status == "CREATE_FAILED"
 
 
-def test_nodes_without_a_way_out_do_not_join(cloud: RehearsalCloud, world: World) -> None:
+def test_nodes_without_a_default_route_do_not_join(cloud: RehearsalCloud, world: World) -> None:
     """private-clusters and troubleshooting: no route to the API server, no node."""
     ec2 = client("ec2")
     ec2.delete_route(RouteTableId=world.table, DestinationCidrBlock="0.0.0.0/0")
@@ -312,9 +314,7 @@ def test_a_recreated_role_needs_a_recreated_entry(world: World) -> None:
     assert nodegroup("third")["status"] == "ACTIVE"
 
 
-def test_interfaces_that_the_plug_in_left_hold_the_groups(
-    cloud: RehearsalCloud, world: World
-) -> None:
+def test_remaining_cni_interfaces_block_the_groups(cloud: RehearsalCloud, world: World) -> None:
     """Troubleshooting, "VPC CNI": leaked aws-K8S-* interfaces; EKS then leaves its group too."""
     cloud.faults.add({"fault": "leave-interfaces"})
     eks, ec2 = client("eks"), client("ec2")

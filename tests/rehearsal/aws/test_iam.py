@@ -38,7 +38,7 @@ def iam(cloud: RehearsalCloud) -> Any:
 
 @pytest.fixture
 def lagging(monkeypatch: pytest.MonkeyPatch) -> Iterator[RehearsalCloud]:
-    """A cloud in which IAM is as slow as it can be, on a clock that the test moves."""
+    """A cloud with delayed IAM, on a manual clock."""
     with serve(Settings(lag=True), clock=ManualClock()) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         yield running
@@ -115,7 +115,7 @@ def test_a_role_in_use_is_not_deleted(iam: Any) -> None:
     assert refused(iam.delete_role, RoleName="r") == "NoSuchEntity"
 
 
-def test_simulation_knows_the_deny_list(cloud: RehearsalCloud, iam: Any) -> None:
+def test_simulation_uses_the_deny_list(cloud: RehearsalCloud, iam: Any) -> None:
     """API_SimulatePrincipalPolicy: EvalDecision per action; sessions are no valid source."""
     cloud.settings.deny.append(DeniedPermission(action="ec2:Run*"))
     found = iam.simulate_principal_policy(
@@ -187,7 +187,7 @@ def test_oidc_providers(iam: Any) -> None:
 
 
 def test_a_server_certificate(iam: Any) -> None:
-    """API_UploadServerCertificate and its relatives."""
+    """API_UploadServerCertificate, get, list and delete."""
     made = upload(iam, Tags=[{"Key": "a", "Value": "b"}])
     assert made["Arn"] == "arn:aws:iam::123456789012:server-certificate/zoo"
     assert made["Expiration"] > datetime.datetime.now(datetime.UTC)
@@ -215,7 +215,7 @@ def test_a_server_certificate(iam: Any) -> None:
         ({"PrivateKey": pem(ec.generate_private_key(ec.SECP256R1()))}, "KeyPairMismatch"),
     ],
 )
-def test_certificates_that_are_refused(iam: Any, change: dict[str, str], code: str) -> None:
+def test_rejected_certificates(iam: Any, change: dict[str, str], code: str) -> None:
     """API_UploadServerCertificate, Errors: MalformedCertificate, KeyPairMismatch."""
     with pytest.raises(ClientError) as caught:
         upload(iam, **change)

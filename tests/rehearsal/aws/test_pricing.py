@@ -63,7 +63,7 @@ def test_no_product_is_an_empty_list(cloud: RehearsalCloud) -> None:
     assert products("AmazonEC2", instanceType="z9.huge") == []
 
 
-def test_prices_come_in_pages(cloud: RehearsalCloud) -> None:
+def test_prices_are_paginated(cloud: RehearsalCloud) -> None:
     """API_pricing_GetProducts: MaxResults and NextToken."""
     pages = client("pricing").get_paginator("get_products")
     found = [
@@ -81,7 +81,7 @@ def test_prices_are_served_in_three_regions(cloud: RehearsalCloud) -> None:
     assert refused(client("pricing", "us-west-2").get_products, ServiceCode="AmazonEKS")
 
 
-def test_quotas_show_what_is_enforced(cloud: RehearsalCloud) -> None:
+def test_quotas_are_the_enforced_values(cloud: RehearsalCloud) -> None:
     """API_GetServiceQuota: applied values; the default where none was applied."""
     quotas = client("service-quotas")
     vcpu = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}

@@ -31,7 +31,7 @@ def test_every_protocol_answers_and_refuses(cloud: RehearsalCloud) -> None:
     assert refused(client("s3").list_buckets).startswith("Invalid")
 
 
-def test_log_tells_reads_from_writes(cloud: RehearsalCloud) -> None:
+def test_the_log_distinguishes_reads_and_writes(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     ec2.create_vpc(CidrBlock="10.0.0.0/16")
     ec2.describe_vpcs()
@@ -59,7 +59,7 @@ def test_same_token_same_answer(cloud: RehearsalCloud) -> None:
     assert run(ec2, net, ClientToken="twice")["InstanceId"] not in ids
 
 
-def test_token_outlives_the_instance(cloud: RehearsalCloud) -> None:
+def test_a_token_is_kept_after_the_instance(cloud: RehearsalCloud) -> None:
     # the same page: a token of a terminated instance answers with that instance
     ec2 = client("ec2")
     net = network(ec2)
@@ -91,7 +91,7 @@ def test_tokens_of_the_network(cloud: RehearsalCloud) -> None:
         assert refused(create, ClientToken="once", **other) == "IdempotentParameterMismatch"
 
 
-def test_failed_call_leaves_its_token_free(cloud: RehearsalCloud) -> None:
+def test_a_failed_call_does_not_use_its_token(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     net = network(ec2)
     with pytest.raises(ClientError, match="InvalidGroup"):
@@ -146,7 +146,7 @@ def test_expired_and_unknown_credentials(cloud: RehearsalCloud) -> None:
         assert refused(client("sts").get_caller_identity) == sts
 
 
-def test_snapshot_says_what_is_left(cloud: RehearsalCloud) -> None:
+def test_the_snapshot_lists_the_resources(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     assert cloud.snapshot() == []
     net = network(ec2)

@@ -1,4 +1,4 @@
-"""Faults as data, the control endpoint, and the server that carries both."""
+"""Fault rules, the admin API, and the HTTP server."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_share_of_calls_fails_the_same_each_time(cloud: RehearsalCloud, ec2: Any
     assert 5 < sum(first) < 25
 
 
-def test_answer_lost_after_the_work(cloud: RehearsalCloud, ec2: Any) -> None:
+def test_answer_lost_after_the_execution(cloud: RehearsalCloud, ec2: Any) -> None:
     cloud.faults.add({"fault": "lose-answer", "action": "CreateVpc", "times": 1})
     with pytest.raises(ConnectionClosedError):
         ec2.create_vpc(CidrBlock="10.0.0.0/16")
@@ -63,7 +63,7 @@ def test_answer_lost_after_the_work(cloud: RehearsalCloud, ec2: Any) -> None:
     assert cloud.calls[0].status == 0
 
 
-def test_drop_everything_from_a_call_on(cloud: RehearsalCloud, ec2: Any) -> None:
+def test_drop_all_calls_from_one_on(cloud: RehearsalCloud, ec2: Any) -> None:
     cloud.faults.add({"fault": "drop", "from_call": 2})
     ec2.describe_vpcs()
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_the_admin_api_rejects_in_one_line(
     assert "\n" not in error
 
 
-def test_foreign_host_names_are_refused(cloud: RehearsalCloud) -> None:
+def test_other_host_names_are_rejected(cloud: RehearsalCloud) -> None:
     # a web page that resolves its own name to 127.0.0.1 must not reach the cloud
     assert ask(cloud, "GET", "/_rehearsal/calls", host="evil.example")[0] == 403
     assert ask(cloud, "GET", "/_rehearsal/calls", host="localhost:1234")[0] == 200

@@ -1,4 +1,4 @@
-"""Permissions taken away one at a time, and client tokens of EKS from many threads.
+"""Denied permissions of each service, and client tokens of EKS from many threads.
 
 Pages: "Common errors" of each service's API reference; IAM user guide (id_roles_use_passrole);
 EKS API reference, clientRequestToken.
@@ -82,7 +82,7 @@ def test_groups_need_the_right_to_launch(cloud: RehearsalCloud) -> None:
     assert len(instances(**{"eks:cluster-name": "zoo"})) == 2
 
 
-def test_a_node_group_that_finds_no_room_for_its_group_fails(cloud: RehearsalCloud) -> None:
+def test_a_node_group_fails_at_the_quota_of_auto_scaling_groups(cloud: RehearsalCloud) -> None:
     """API_Issue: what Auto Scaling refuses shows on the node group."""
     world = make()
     world.cluster()
@@ -99,7 +99,7 @@ def test_a_node_group_that_finds_no_room_for_its_group_fails(cloud: RehearsalClo
     assert client("ec2").describe_launch_templates()["LaunchTemplates"] == []
 
 
-def test_sixteen_requests_with_one_token_make_one_thing(cloud: RehearsalCloud) -> None:
+def test_sixteen_requests_with_one_token_create_one_resource(cloud: RehearsalCloud) -> None:
     """API_CreateCluster, API_CreateNodegroup, API_CreateAddon, API_CreateAccessEntry."""
     world, eks = make(), client("eks")
     entry = {"clusterName": "zoo", "principalArn": world.cluster_role}

@@ -1,4 +1,4 @@
-"""Chaos: the same seed does the same, every kind happens, and nothing happens without end."""
+"""Random faults: a seed is reproducible, every kind occurs, and faults are bounded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MENUS = (
 
 @pytest.fixture
 def settings() -> Settings:
-    """A cloud with chaos in it."""
+    """A cloud with random faults."""
     return Settings(speed=0, chaos=4)
 
 
@@ -61,7 +61,7 @@ def drawn(
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_the_same_seed_draws_the_same_and_another_another(
+def test_draws_depend_on_the_seed_only(
     menu: random_faults.FaultProbabilities,
 ) -> None:
     asked = [f"thing {number}" for number in range(60)]
@@ -70,7 +70,7 @@ def test_the_same_seed_draws_the_same_and_another_another(
     assert first != [drawn(6, menu, item) for item in asked]
 
 
-def test_what_a_call_meets_does_not_depend_on_what_else_arrives() -> None:
+def test_the_fault_of_a_call_does_not_depend_on_other_calls() -> None:
     asked = [call("CreateSubnet", CidrBlock=f"10.0.{number}.0/24") for number in range(40)]
 
     def run(order: list[Call]) -> dict[str, str]:
@@ -86,7 +86,7 @@ def test_what_a_call_meets_does_not_depend_on_what_else_arrives() -> None:
     assert len(set(run(asked).values())) > 2
 
 
-def test_made_up_ids_and_tokens_do_not_identify_a_call() -> None:
+def test_generated_ids_and_tokens_do_not_identify_a_call() -> None:
     first = call("CreateTags", Resources=["i-0123456789abcdef0"], ClientToken="a")
     second = call("CreateTags", Resources=["i-0fedcba9876543210"], ClientToken="b")
     other = call("CreateTags", Resources=["vpc-0fedcba9876543210"], ClientToken="b")
@@ -98,7 +98,7 @@ def test_made_up_ids_and_tokens_do_not_identify_a_call() -> None:
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_a_client_that_tries_again_gets_through(menu: random_faults.FaultProbabilities) -> None:
+def test_a_client_that_retries_succeeds(menu: random_faults.FaultProbabilities) -> None:
     for seed in range(40):
         for number in range(20):
             runs = [
@@ -109,7 +109,7 @@ def test_a_client_that_tries_again_gets_through(menu: random_faults.FaultProbabi
             assert max(runs, default=0) <= random_faults.MAX_BURST_LENGTH
 
 
-def test_every_kind_is_on_some_menu_and_happens_within_a_few_seeds() -> None:
+def test_every_kind_has_a_probability_and_occurs_within_a_few_seeds() -> None:
     met = {
         kind
         for menu in MENUS
@@ -120,7 +120,7 @@ def test_every_kind_is_on_some_menu_and_happens_within_a_few_seeds() -> None:
     assert met - {None} == set(FaultKind)
 
 
-def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:
+def test_the_admin_api_reports_the_faults(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     for number in range(40):
         with suppress(BotoCoreError, ClientError):
@@ -133,7 +133,7 @@ def test_the_cloud_tells_what_it_did(cloud: RehearsalCloud) -> None:
     )
 
 
-def test_serve_says_at_its_end_what_went_wrong(tmp_path: Path) -> None:
+def test_serve_prints_the_faults_at_its_end(tmp_path: Path) -> None:
     words = ["serve", "--speed", "0", "--chaos", "7", "--state-dir", str(tmp_path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -158,7 +158,7 @@ def test_serve_says_at_its_end_what_went_wrong(tmp_path: Path) -> None:
     assert message["summary"] in output.splitlines()
 
 
-def test_a_seed_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_seed_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--chaos", "monkey"])
     assert ended.value.code == 2

@@ -1,4 +1,4 @@
-"""Pods, workloads, Jobs, claims, nodes and balancers move as in a cluster, or say why not."""
+"""The controllers: pods, workloads, Jobs, claims, nodes and load balancers, and their faults."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def reasons(api: KubeApiServer, name: str) -> set[str]:
     return {event["reason"] for event in events if event["involvedObject"]["name"].startswith(name)}
 
 
-def test_a_pod_takes_its_time(slow_kube: KubeApiServer) -> None:
+def test_the_states_of_a_pod(slow_kube: KubeApiServer) -> None:
     v1 = core(slow_kube)
     v1.create_namespaced_pod("default", {"metadata": {"name": "p"}, "spec": pod_spec()})
     pod = v1.read_namespaced_pod("p", "default")
@@ -75,7 +75,7 @@ def test_a_pod_takes_its_time(slow_kube: KubeApiServer) -> None:
     assert phases(slow_kube) == {}
 
 
-def test_a_chain_of_delays_does_not_depend_on_who_looks(slow_kube: KubeApiServer) -> None:
+def test_a_chain_of_delays_does_not_depend_on_requests(slow_kube: KubeApiServer) -> None:
     core(slow_kube).create_namespaced_pod(
         "default", {"metadata": {"name": "p"}, "spec": pod_spec(restartPolicy="Never")}
     )
@@ -110,7 +110,7 @@ def test_a_deployment_rolls_and_scales(kube: KubeApiServer) -> None:
     assert len(phases(kube)) == 1
 
 
-def test_what_an_owner_made_goes_with_it_or_stays(kube: KubeApiServer) -> None:
+def test_dependants_are_deleted_or_orphaned(kube: KubeApiServer) -> None:
     apps = client.AppsV1Api(connect(kube))
     for name, policy in (("orphan", "Orphan"), ("gone", "Foreground")):
         apps.create_namespaced_stateful_set("default", workload(name, replicas=1))
@@ -120,7 +120,7 @@ def test_what_an_owner_made_goes_with_it_or_stays(kube: KubeApiServer) -> None:
         apps.read_namespaced_stateful_set("gone", "default")
 
 
-def test_an_evicted_pod_comes_back_elsewhere(kube: KubeApiServer) -> None:
+def test_an_evicted_pod_is_replaced(kube: KubeApiServer) -> None:
     apps, v1 = client.AppsV1Api(connect(kube)), core(kube)
     apps.create_namespaced_stateful_set("default", workload("s", replicas=1))
     uid = v1.read_namespaced_pod("s-0", "default").metadata.uid
@@ -150,7 +150,7 @@ def test_a_crashing_job_fails_at_its_limit_with_a_log(kube: KubeApiServer) -> No
     assert log.strip() == "no such host"
 
 
-def test_gen_certs_needs_the_secret(kube: KubeApiServer) -> None:
+def test_gen_certs_fails_without_the_secret(kube: KubeApiServer) -> None:
     kube.controllers.context.secret_dependencies += OPENWHISK_NEEDS
     batch, v1 = client.BatchV1Api(connect(kube)), core(kube)
     batch.create_namespaced_job("default", job("first", "gen-certs", backoffLimit=0))
@@ -189,7 +189,7 @@ def test_install_packages_waits_for_an_invoker(kube: KubeApiServer) -> None:
         ("image-pull", "Failed", "Pending", "ImagePullBackOff"),
     ],
 )
-def test_faults_of_pods_show_and_end(
+def test_faults_of_pods(
     kube: KubeApiServer, fault: str, reason: str, phase: str, waiting: str | None
 ) -> None:
     kube.faults.add({"fault": fault, "pod": "p*"})
@@ -204,7 +204,7 @@ def test_faults_of_pods_show_and_end(
     assert v1.read_namespaced_pod("p", "default").status.container_statuses[0].ready
 
 
-def test_faults_of_claims_balancers_and_nodes_show_and_end(kube: KubeApiServer) -> None:
+def test_faults_of_claims_load_balancers_and_nodes(kube: KubeApiServer) -> None:
     kube.faults.add(
         {"fault": "claim-unbound"},
         {"fault": "balancer-pending"},
@@ -238,7 +238,7 @@ def test_faults_of_claims_balancers_and_nodes_show_and_end(kube: KubeApiServer) 
     assert v1.read_node("core-0").status.conditions[0].status == "True"
 
 
-def test_a_volume_holds_its_pod_in_its_zone(kube: KubeApiServer) -> None:
+def test_a_pod_runs_in_the_zone_of_its_volume(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_persistent_volume_claim(
         "default",

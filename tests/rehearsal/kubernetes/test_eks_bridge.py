@@ -1,4 +1,4 @@
-"""Clusters of the emulated EKS answer: tokens, access, nodes, add-ons, volumes, balancers."""
+"""API servers of the emulated EKS: tokens, access, nodes, add-ons, volumes, load balancers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def status_of(call: Any, *arguments: Any) -> int:
     return caught.value.status
 
 
-def test_the_creator_comes_in_with_a_token_for_this_cluster_only(world: World) -> None:
+def test_the_creator_has_access_with_a_token_for_this_cluster_only(world: World) -> None:
     assert core().list_namespace().items
     assert status_of(connect("zoo", sign("another")).list_namespace) == 401
     assert status_of(connect("zoo", "any").list_namespace) == 401
@@ -69,7 +69,7 @@ def test_the_creator_comes_in_with_a_token_for_this_cluster_only(world: World) -
         (lambda: encode(decode(sign("zoo"))[:-4] + "0000"), "not one for cluster"),
     ],
 )
-def test_bad_tokens_are_refused_for_their_reason(token: Any, why: str) -> None:
+def test_invalid_tokens_are_rejected_with_a_reason(token: Any, why: str) -> None:
     with pytest.raises(InvalidToken, match=why):
         check_token(token(), cluster="zoo", secrets=SECRETS)
 
@@ -101,7 +101,7 @@ def test_an_access_entry_without_policy_is_403_and_none_is_401(
     assert core().list_namespace().items
 
 
-def test_aws_auth_lets_in_whom_it_maps(
+def test_aws_auth_grants_access_to_its_users(
     world: World, cloud: RehearsalCloud, hooks: EksApiServers
 ) -> None:
     world.nodes()
@@ -116,7 +116,7 @@ def test_aws_auth_lets_in_whom_it_maps(
     assert core().list_namespace().items
     cloud.settings.principal = other + "s"
     assert status_of(core().list_namespace) == 401
-    assert hooks.refusals[-1].endswith("is nobody in this cluster")
+    assert hooks.refusals[-1].endswith("has no access to this cluster")
 
 
 def test_expired_credentials_are_refused(world: World, cloud: RehearsalCloud) -> None:
@@ -125,7 +125,7 @@ def test_expired_credentials_are_refused(world: World, cloud: RehearsalCloud) ->
     assert status_of(v1.list_namespace) == 401
 
 
-def test_nodes_come_and_go_with_their_group(world: World) -> None:
+def test_nodes_are_added_and_removed_with_their_group(world: World) -> None:
     world.nodes(labels={"openwhisk-role": "invoker"})
     nodes = core().list_node(label_selector="openwhisk-role=invoker").items
     assert len(nodes) == 2
@@ -163,7 +163,7 @@ def phase(v1: Any) -> str:
     return str(v1.read_namespaced_persistent_volume_claim("c", "default").status.phase)
 
 
-def test_claims_are_bound_to_ebs_volumes_once_the_driver_works(
+def test_claims_are_bound_to_ebs_volumes_when_the_driver_is_active(
     world: World, hooks: EksApiServers
 ) -> None:
     world.nodes()
@@ -197,7 +197,7 @@ def test_claims_are_bound_to_ebs_volumes_once_the_driver_works(
     assert volume["VolumeId"] not in left
 
 
-def test_a_service_has_a_classic_balancer_and_a_group_until_it_goes(world: World) -> None:
+def test_a_service_has_a_classic_load_balancer_and_a_group(world: World) -> None:
     v1, elb, ec2 = core(), client("elb"), client("ec2")
     v1.create_namespaced_service(
         "default",
@@ -218,7 +218,7 @@ def test_a_service_has_a_classic_balancer_and_a_group_until_it_goes(world: World
     assert ec2.describe_security_groups(Filters=groups)["SecurityGroups"] == []
 
 
-def test_a_certificate_that_is_not_there_keeps_the_balancer_pending(world: World) -> None:
+def test_a_missing_certificate_keeps_the_load_balancer_pending(world: World) -> None:
     v1 = core()
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     v1.create_namespaced_service(
@@ -241,15 +241,13 @@ def test_a_certificate_that_is_not_there_keeps_the_balancer_pending(world: World
     assert v1.read_namespaced_service("s", "default").status.load_balancer.ingress
 
 
-def test_no_server_answers_for_a_deleted_cluster(world: World, hooks: EksApiServers) -> None:
+def test_a_deleted_cluster_has_no_server(world: World, hooks: EksApiServers) -> None:
     client("eks").delete_cluster(name="zoo")
     assert client("eks").list_clusters()["clusters"] == []
     assert hooks.apis == {}
 
 
-def test_faults_are_put_in_force_over_the_control_endpoint(
-    world: World, cloud: RehearsalCloud
-) -> None:
+def test_faults_are_activated_over_the_admin_api(world: World, cloud: RehearsalCloud) -> None:
     def ask(method: str, body: Any = None) -> tuple[int, Any]:
         raw = json.dumps(body).encode() if body is not None else None
         answer = urllib3.request(method, f"{cloud.url}/_rehearsal/kube/faults", body=raw)
@@ -272,7 +270,7 @@ def zoo(slow_cloud: RehearsalCloud) -> Iterator[EksApiServers]:
         yield hooks
 
 
-def test_a_service_goes_only_after_its_group(
+def test_a_service_is_deleted_after_its_group(
     zoo: EksApiServers, slow_cloud: RehearsalCloud
 ) -> None:
     v1, elb = connect("zoo", sign("zoo")), client("elb")

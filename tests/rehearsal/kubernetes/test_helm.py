@@ -1,4 +1,4 @@
-"""Real helm 3 and 4 install, upgrade, roll back and remove a chart on the stand-in."""
+"""Real helm 3 and 4 install, upgrade, roll back and remove a chart on the emulated API server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPLICAS = "invoker.containerFactory.kubernetes.replicaCount=2"
 
 @dataclass(frozen=True)
 class Helm:
-    """One helm program, talking to one stand-in."""
+    """One helm program with one API server."""
 
     program: Path
     config: Path
@@ -90,7 +90,7 @@ def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApiServer
     assert v1.list_persistent_volume().items == []
 
 
-def test_a_null_value_takes_an_annotation_away(helm: Helm, kube: KubeApiServer) -> None:
+def test_a_null_value_removes_an_annotation(helm: Helm, kube: KubeApiServer) -> None:
     key = "service.beta.kubernetes.io/aws-load-balancer-internal"
     helm.install()
     service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
@@ -101,7 +101,7 @@ def test_a_null_value_takes_an_annotation_away(helm: Helm, kube: KubeApiServer) 
     assert key not in service.metadata.annotations
 
 
-def test_a_changed_job_template_fails_until_the_job_is_gone(
+def test_a_changed_job_template_fails_until_the_job_is_deleted(
     helm: Helm, kube: KubeApiServer
 ) -> None:
     helm.install()
@@ -124,9 +124,7 @@ def test_a_changed_job_template_fails_until_the_job_is_gone(
     assert helm.status() == "deployed"
 
 
-def test_a_killed_install_stays_pending_until_it_is_removed(
-    helm: Helm, kube: KubeApiServer
-) -> None:
+def test_a_killed_install_is_pending_until_it_is_removed(helm: Helm, kube: KubeApiServer) -> None:
     kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
     process = helm.start(
         "install",

@@ -1,4 +1,4 @@
-"""The stand-in answers the official client as a Kubernetes API server does."""
+"""The emulated API server answers the official client as Kubernetes does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_unchanged_write_keeps_the_version(kube: KubeApiServer) -> None:
     assert again.metadata.resource_version == first.metadata.resource_version
 
 
-def test_creating_twice_in_no_namespace_or_under_a_bad_name_is_refused(kube: KubeApiServer) -> None:
+def test_invalid_creations_are_rejected(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_config_map("default", config_map("c"))
     create = v1.create_namespaced_config_map
@@ -111,7 +111,7 @@ def test_tls_secrets_need_both_parts_and_valid_base64(kube: KubeApiServer) -> No
     assert refusal(v1.replace_namespaced_secret, "s", "default", kept)[0] == 422
 
 
-def test_a_watch_tells_changes_and_ends_in_time(kube: KubeApiServer) -> None:
+def test_a_watch_has_the_changes_and_ends_after_its_timeout(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_config_map("default", config_map("first", labels={"w": "1"}))
 
@@ -130,7 +130,7 @@ def test_a_watch_tells_changes_and_ends_in_time(kube: KubeApiServer) -> None:
     assert seen == [("ADDED", "first"), ("ADDED", "second"), ("DELETED", "first")]
 
 
-def test_a_watch_from_a_forgotten_version_is_gone(kube: KubeApiServer) -> None:
+def test_a_watch_from_a_version_out_of_the_history_is_410(kube: KubeApiServer) -> None:
     del kube.state.changes[:5]
     stream = watch.Watch().stream(
         core(kube).list_namespaced_config_map, "default", resource_version="1", timeout_seconds=1
@@ -148,7 +148,7 @@ def test_a_status_is_written_by_its_subresource_only(kube: KubeApiServer) -> Non
     assert after.status.load_balancer.ingress[0].hostname == "h"
 
 
-def test_namespaces_take_their_contents_along(kube: KubeApiServer) -> None:
+def test_a_deleted_namespace_deletes_its_objects(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespace({"metadata": {"name": "n"}})
     v1.create_namespaced_config_map("n", config_map("c"))

@@ -36,7 +36,7 @@ def apply(
     return answer.status, found.get("data", found.get("message"))
 
 
-def test_apply_creates_changes_and_gives_up_its_own_fields(kube: KubeApiServer) -> None:
+def test_apply_creates_changes_and_drops_its_fields(kube: KubeApiServer) -> None:
     assert apply(kube, "one", {"a": "1", "b": "1"}) == (201, {"a": "1", "b": "1"})
     core(kube).patch_namespaced_config_map("c", "default", {"data": {"other": "x"}})
     assert apply(kube, "one", {"a": "2"}) == (200, {"a": "2", "other": "x"})
@@ -51,7 +51,7 @@ def test_apply_conflicts_over_another_managers_field_unless_forced(kube: KubeApi
     assert apply(kube, "one", {}) == (200, {"a": "2"})
 
 
-def test_strategic_merges_go_by_the_lists_key() -> None:
+def test_strategic_merges_use_the_merge_key() -> None:
     before = {
         "containers": [{"name": "a", "image": "1", "args": ["x"]}, {"name": "b", "image": "1"}],
         "tolerations": [{"key": "old"}],
@@ -104,13 +104,13 @@ def test_protobuf_secrets_are_read() -> None:
         (envelope("Secret", b"")[:-3], 400),
     ],
 )
-def test_protobuf_that_cannot_be_read_is_refused(body: bytes, code: int) -> None:
+def test_unreadable_protobuf_is_rejected(body: bytes, code: int) -> None:
     with pytest.raises(ApiError) as caught:
         http_requests.decode_protobuf(body)
     assert caught.value.code == code
 
 
-def test_kubectl_applies_shows_and_deletes(kube: KubeApiServer, tmp_path: Path) -> None:
+def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) -> None:
     settings = tmp_path / "kubeconfig"
     settings.write_text(json.dumps(kube.kubeconfig()))
 

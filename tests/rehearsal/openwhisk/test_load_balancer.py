@@ -1,4 +1,4 @@
-"""OpenWhisk behind an emulated load balancer: when it answers, how it speaks, whom it lets in."""
+"""OpenWhisk behind an emulated load balancer: availability, TLS and authentication."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ KEY = "uuid:key"
 
 @pytest.fixture
 def hooks(cloud: RehearsalCloud) -> Iterator[EksApiServers]:
-    with EksApiServers(cloud) as playing:
+    with EksApiServers(cloud) as running:
         eks.make().cluster("zoo")
         client("eks").describe_cluster(name="zoo")
-        yield playing
+        yield running
 
 
 @pytest.fixture
 def behind(cloud: RehearsalCloud, hooks: EksApiServers) -> Iterator[OpenWhiskFrontend]:
-    with serve_openwhisk(cloud, hooks) as standing:
-        yield standing
+    with serve_openwhisk(cloud, hooks) as running:
+        yield running
 
 
 def install(state: ObjectStore, *, certificate: str = "", ready: int = 1) -> None:
-    """Put a release into a cluster, as far as a load balancer sees it."""
+    """Create the objects of a release that the load balancer reads."""
     meta = {"namespace": SPACE}
     ingress = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
     service = state.put("services", {"metadata": {"name": "owdev-nginx", **meta}})
@@ -74,9 +74,7 @@ def get(
 ACTIONS = "/api/v1/namespaces/_/actions"
 
 
-def test_nobody_answers_without_a_release_or_before_its_controller(
-    hooks: EksApiServers, behind: OpenWhiskFrontend
-) -> None:
+def test_no_answer_without_a_ready_release(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
     with pytest.raises(urllib3.exceptions.ProtocolError):
         get(behind, "/ping")
     install(hooks.apis["zoo"].state, ready=0)
@@ -84,7 +82,7 @@ def test_nobody_answers_without_a_release_or_before_its_controller(
         get(behind, "/ping")
 
 
-def test_it_lets_in_whoever_has_the_releases_key(
+def test_the_key_of_the_release_authenticates(
     hooks: EksApiServers, behind: OpenWhiskFrontend
 ) -> None:
     install(hooks.apis["zoo"].state)
@@ -108,9 +106,7 @@ def test_a_new_release_has_no_actions(hooks: EksApiServers, behind: OpenWhiskFro
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_it_shows_the_listeners_certificate(
-    hooks: EksApiServers, behind: OpenWhiskFrontend
-) -> None:
+def test_the_certificate_of_the_listener(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:
     certificate_ = self_signed()
     uploaded = client("iam").upload_server_certificate(
         ServerCertificateName="own",
@@ -127,9 +123,9 @@ def test_it_shows_the_listeners_certificate(
     )
 
 
-def test_an_imitated_machine_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> None:
+def test_an_imitated_vm_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
-    with InProcessVmPool(tmp_path / "crowd") as pool:
+    with InProcessVmPool(tmp_path / "vms") as pool:
         machine = pool.launch(
             "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), authorized_key=key
         )

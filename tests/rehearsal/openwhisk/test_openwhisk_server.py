@@ -1,4 +1,4 @@
-"""The stand-in OpenWhisk, status by status, as `wsk` and a plain HTTP client see it."""
+"""The emulated OpenWhisk, by HTTP status."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_limits_and_annotations_merge_and_parameters_replace(whisk: OpenWhiskSer
         ({"exec": {"kind": KIND, "code": "this is no base64!", "main": MAIN}}, 400),
     ],
 )
-def test_what_the_controller_and_nginx_refuse(
+def test_what_the_controller_and_nginx_reject(
     whisk: OpenWhiskServer, more: dict[str, Any], status: int
 ) -> None:
     assert put(whisk, **more)[0] == status
@@ -121,7 +121,7 @@ def test_a_wrong_or_missing_key_is_401(whisk: OpenWhiskServer) -> None:
     assert urllib3.request("GET", whisk.url + "/").status == 200
 
 
-def test_what_is_not_there_is_404(whisk: OpenWhiskServer) -> None:
+def test_unknown_names_are_404(whisk: OpenWhiskServer) -> None:
     assert ask(whisk, "GET", f"{ACTIONS}/none?code=false")[0] == 404
     assert ask(whisk, "DELETE", f"{ACTIONS}/none")[0] == 404
     assert ask(whisk, "POST", f"{ACTIONS}/none?blocking=true", {})[0] == 404
@@ -152,7 +152,7 @@ def test_names_are_shared_with_triggers(whisk: OpenWhiskServer) -> None:
     assert "not in this collection" in answer["error"]
 
 
-def test_faults_come_as_often_as_they_were_ordered(whisk: OpenWhiskServer) -> None:
+def test_faults_are_injected_as_often_as_requested(whisk: OpenWhiskServer) -> None:
     whisk.faults.pending.append(Fault(HttpFaultKind.CONCURRENT, times=1))
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=504, times=1))
     assert "Concurrent modification" in put(whisk)[1]["error"]
@@ -160,7 +160,7 @@ def test_faults_come_as_often_as_they_were_ordered(whisk: OpenWhiskServer) -> No
     assert put(whisk)[0] == 200
 
 
-def test_a_body_without_announced_length_is_not_taken(whisk: OpenWhiskServer) -> None:
+def test_a_body_without_content_length_is_rejected(whisk: OpenWhiskServer) -> None:
     answer = urllib3.request(
         "PUT",
         f"{whisk.url}{ACTIONS}/a?overwrite=true",
@@ -172,7 +172,7 @@ def test_a_body_without_announced_length_is_not_taken(whisk: OpenWhiskServer) ->
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_code_is_hashed_however_the_body_comes_in_pieces(size: int) -> None:
+def test_the_code_is_hashed_in_pieces_of_any_size(size: int) -> None:
     body = json.dumps(action()).encode()
 
     class Pieces:
@@ -191,7 +191,7 @@ def test_the_code_is_hashed_however_the_body_comes_in_pieces(size: int) -> None:
         read_put(Pieces(), len(body) + 1)
 
 
-def test_half_a_request_disturbs_nobody(whisk: OpenWhiskServer) -> None:
+def test_a_truncated_request_does_not_affect_others(whisk: OpenWhiskServer) -> None:
     parts = urlsplit(whisk.url)
     with socket.create_connection((parts.hostname or "", parts.port or 0)) as rude:
         rude.sendall(b"PUT /api/v1/namespaces/_/actions/a HTTP/1.1\r\nContent-Length: 99\r\n\r\n{")

@@ -1,4 +1,4 @@
-"""The keeper of machines: many go at once, and one that does not boot is made anew."""
+"""VMs of instances: parallel changes, and a VM that does not boot is re-created."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def public_key(tmp_path: Path) -> str:
     return make_key(tmp_path / "key").with_suffix(".pub").read_text()
 
 
-def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_key: str) -> None:
+def test_vms_are_removed_in_parallel(tmp_path: Path, public_key: str) -> None:
     with (
         NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as vms,
         ThreadPoolExecutor(5) as pool,
@@ -43,31 +43,31 @@ def test_machines_that_go_at_the_same_time_do_not_meet(tmp_path: Path, public_ke
             assert "HostKeyAlias" not in vms.ssh_config.read_text()
 
 
-def test_a_machine_that_does_not_boot_is_made_anew(
+def test_a_vm_that_does_not_boot_is_re_created(
     cloud: RehearsalCloud, tmp_path: Path, public_key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries: list[Disk] = []
 
-    def stumble(tree: Disk) -> None:
-        tries.append(tree)
+    def fail_once(disk: Disk) -> None:
+        tries.append(disk)
         if len(tries) == 1:
-            raise SetupError("a stumble", "the first time")
+            raise SetupError("the first launch fails", "by this test")
 
     ec2 = client("ec2")
     ec2.import_key_pair(KeyName="key", PublicKeyMaterial=public_key.encode())
     instance_id = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
     with NamespaceVmPool(tmp_path / "room") as vms, caplog.at_level(logging.WARNING):
-        sync = Ec2Sync(cloud, vms, amis={IMAGE: (stumble,)})
+        sync = Ec2Sync(cloud, vms, amis={IMAGE: (fail_once,)})
         client("ec2").describe_instances()
         sync.sync()
-        assert "a stumble" in caplog.text
+        assert "the first launch fails" in caplog.text
         sync.sync()
         assert len(tries) == 2
         assert vms.console(instance_id).count("ssh-ed25519") == 1
 
 
 @pytest.mark.skipif(shutil.which("mariadb-install-db") is None, reason="MariaDB is missing")
-def test_a_fresh_database_does_not_use_the_temporary_folder_of_others(
+def test_a_new_database_uses_its_own_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Chaos on machines: a connection that breaks, a reboot, an sshd that comes late."""
+"""Random faults of VMs: a dropped connection, a reboot, a late sshd."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ COMMANDS = 100
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[VmEnvironment]:
-    with vm_environment(tmp_path) as made:
-        yield made
+def environment(tmp_path: Path) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path) as created:
+        yield created
 
 
-def awake(place: VmEnvironment) -> Machine:
+def awake(environment: VmEnvironment) -> Machine:
     """Return the machine once it has booted; a connection before that would count."""
-    while "Server listening" not in place.vm_pool.disk("i-0").read("/var/log/sshd.log"):
+    while "Server listening" not in environment.vm_pool.disk("i-0").read("/var/log/sshd.log"):
         pass
-    return place.machine()
+    return environment.machine()
 
 
 def connections(machine: Machine) -> int:
@@ -53,32 +53,32 @@ def connections(machine: Machine) -> int:
 
 
 @needs_machines
-def test_a_connection_breaks_once_and_the_next_one_holds(place: VmEnvironment) -> None:
-    place.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), breaks="1:5000")
-    machine = awake(place)
+def test_one_connection_drops_and_the_next_does_not(environment: VmEnvironment) -> None:
+    environment.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), breaks="1:5000")
+    machine = awake(environment)
     assert connections(machine) == 2
     assert connections(machine) == 1
-    assert place.vm_pool.reboot_crashed() == []
+    assert environment.vm_pool.reboot_crashed() == []
 
 
 @needs_machines
-def test_a_machine_goes_down_once_and_boots_again(place: VmEnvironment) -> None:
+def test_a_vm_reboots_once(environment: VmEnvironment) -> None:
     instance_id, address = ADDRESSES[0], public_ip(0)
-    tree = place.vm_pool.launch("i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!")
-    machine, over = awake(place), threading.Event()
-    revived: list[str] = []
+    tree = environment.vm_pool.launch("i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!")
+    machine, over = awake(environment), threading.Event()
+    rebooted: list[str] = []
     machine.write("/opt/kept", "on the disk")
     machine.run("touch /run/lost")
 
-    def revive() -> None:
+    def reboot() -> None:
         while not over.wait(0.05):
-            revived.extend(place.vm_pool.reboot_crashed())
+            rebooted.extend(environment.vm_pool.reboot_crashed())
 
-    sync = threading.Thread(target=revive)
+    sync = threading.Thread(target=reboot)
     sync.start()
     try:
         assert connections(machine) == 2
-        assert revived == ["i-0"]
+        assert rebooted == ["i-0"]
         assert machine.run(["ls", "/run/lost"], check=False).code != 0
     finally:
         over.set()
@@ -87,23 +87,23 @@ def test_a_machine_goes_down_once_and_boots_again(place: VmEnvironment) -> None:
 
 
 @needs_machines
-def test_a_port_that_was_taken_while_the_machine_was_off_is_replaced(place: VmEnvironment) -> None:
-    place.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
-    port = place.vm_pool.port("i-0")
-    place.vm_pool.power_off("i-0")
+def test_a_port_that_is_used_by_another_program_is_replaced(environment: VmEnvironment) -> None:
+    environment.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
+    port = environment.vm_pool.port("i-0")
+    environment.vm_pool.power_off("i-0")
     with socket.create_server(("127.0.0.1", port)):
-        place.vm_pool.power_on("i-0")
-        assert place.vm_pool.port("i-0") != port
-        hosts = place.pool()
+        environment.vm_pool.power_on("i-0")
+        assert environment.vm_pool.port("i-0") != port
+        hosts = environment.pool()
         machine = hosts.machine("i-0", public_ip(0))
         hosts.wait_for_ssh([machine])
         assert connections(machine) == 1
 
 
-def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
+def test_imitated_vms_have_the_same_faults(tmp_path: Path) -> None:
     key = make_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
-    with InProcessVmPool(tmp_path / "crowd", authorized_key=public) as pool:
+    with InProcessVmPool(tmp_path / "vms", authorized_key=public) as pool:
         for number, breaks in enumerate(("1:5000", "1:5000!")):
             pool.launch(
                 f"i-{number}", private_ip="10.0.0.9", public_ip=public_ip(number), breaks=breaks
@@ -117,7 +117,7 @@ def test_imitated_machines_do_the_same(tmp_path: Path) -> None:
             assert machine.run(["echo", "hello"]).stdout == "hello\n"
 
 
-def test_a_seed_gives_each_machine_its_fate() -> None:
+def test_a_seed_determines_the_faults_of_each_vm() -> None:
     def fates(seed: int) -> list[tuple[bool, str]]:
         cloud = Cloud(Settings(speed=100, chaos=seed))
         drawn = [
@@ -136,7 +136,7 @@ def test_a_seed_gives_each_machine_its_fate() -> None:
     assert draw_vm_faults(Cloud(Settings(speed=100)), "zookeeper").breaks == ""
 
 
-def test_late_and_cut_are_counted() -> None:
+def test_faults_of_vms_are_counted() -> None:
     cloud = Cloud(Settings(speed=100, chaos=1))
     for step in range(30):
         draw_vm_faults(cloud, f"step {step}")

@@ -35,7 +35,7 @@ from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
 PREFIX = "k8s-aws-v1."
 CLUSTER_HEADER = "x-k8s-aws-id"
 LIFETIME = timedelta(minutes=15)
-"""A token is taken this long after it was signed, whatever X-Amz-Expires says."""
+"""Lifetime of a token after its signing, regardless of X-Amz-Expires."""
 
 PARAMETERS = {
     "Action",
@@ -48,18 +48,18 @@ PARAMETERS = {
     "X-Amz-Signature",
     "X-Amz-SignedHeaders",
 }
-"""The query parameters that the authenticator lets through; any other refuses the token."""
+"""The allowed query parameters; any other makes the token invalid."""
 
 HOST = re.compile(r"^(sts(-fips)?(\.[a-z0-9-]+)?\.amazonaws\.com|127\.0\.0\.1|localhost)$")
 
 
 class InvalidToken(Exception):
-    """The token is not one; the text says why, for the log of the test."""
+    """The token is invalid; the text has the reason, for the log of the test."""
 
 
 @dataclass(frozen=True)
 class SignedToken:
-    """What a good token says: who signed it, and when."""
+    """A valid token: the access key of its signer, and its time."""
 
     access_key: str
     at: datetime
@@ -68,16 +68,16 @@ class SignedToken:
 def check_token(
     token: str, *, cluster: str, secrets: Iterable[str], now: Callable[[], datetime] | None = None
 ) -> SignedToken:
-    """Return who signed a token for this cluster.
+    """Return the signer of a token for this cluster.
 
     Args:
-        token: what follows "Bearer ".
+        token: the text after "Bearer ".
         cluster: the cluster's name, which the signature must cover.
-        secrets: the secret keys with one of which it must have been signed.
-        now: the time; the machine's by default, as signers have no other.
+        secrets: the valid secret keys.
+        now: returns the time; by default the computer's clock, which signers use too.
 
     Raises:
-        BadToken: it is malformed, expired, or signed for another cluster or with another key.
+        InvalidToken: it is malformed, expired, or signed for another cluster or with another key.
     """
     url = _url(token)
     query = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -140,7 +140,7 @@ def _when(query: dict[str, str]) -> datetime:
 
 
 def _signature(url: SplitResult, query: dict[str, str], cluster: str, secret: str) -> str:
-    """Return the signature that this request has when `secret` signs it for `cluster`."""
+    """Return the signature of a request for `cluster` by `secret`."""
     values = {"host": url.netloc, CLUSTER_HEADER: cluster}
     headers = query["X-Amz-SignedHeaders"].split(";")
     pairs = sorted((k, v) for k, v in query.items() if k != "X-Amz-Signature")
@@ -165,7 +165,7 @@ def _signature(url: SplitResult, query: dict[str, str], cluster: str, secret: st
 
 
 def bearer_token(header: str) -> str:
-    """Return the token of an Authorization header; raises ApiError 401 when it has none."""
+    """Return the token of an Authorization header; raises ApiError 401 without one."""
     kind, _, token = header.partition(" ")
     if kind.lower() != "bearer" or not token:
         raise unauthorized()
@@ -173,7 +173,7 @@ def bearer_token(header: str) -> str:
 
 
 def unauthorized() -> ApiError:
-    """Return the refusal of a caller who is nobody to the cluster."""
+    """Return the error for a caller without access to the cluster."""
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
@@ -182,13 +182,13 @@ _SESSION = re.compile(r"^arn:(aws[\w-]*):sts::(\d+):assumed-role/([^/]+)/[^/]+$"
 
 
 def principal_of_session(arn: str) -> str:
-    """Return the ARN that access goes by: the role's for a session of an assumed role."""
+    """Return the ARN of an access entry: for a session of an assumed role, the role's."""
     found = _SESSION.match(arn)
     return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else arn
 
 
 def user_of_access_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> User | None:
-    """Return the user of an access entry; an administrator by policy for the whole cluster."""
+    """Return the user of an access entry; an administrator by a cluster-wide policy."""
     held = entries.get(principal_of_session(arn))
     if held is None:
         return None
@@ -202,7 +202,7 @@ def user_of_access_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def user_of_aws_auth(arn: str, config_map: KubeObject | None) -> User | None:
-    """Return the user that aws-auth maps a principal to; None also when it does not parse."""
+    """Return the user of a principal by aws-auth; None without one or if it is invalid."""
     data = (config_map or {}).get("data") or {}
     for key, field in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
         for row in _rows(data.get(key, "")):
@@ -225,7 +225,7 @@ NAMES = ("localhost", "kubernetes", "kubernetes.default.svc")
 
 @dataclass(frozen=True)
 class CertificateAuthority:
-    """A CA: what clients must trust, and the server side that they then talk to."""
+    """A CA: its certificate, and the TLS context of a server with a certificate by it."""
 
     pem: str
     context: ssl.SSLContext

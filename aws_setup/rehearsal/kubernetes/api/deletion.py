@@ -1,4 +1,4 @@
-"""How objects go: finalizers, grace, propagation to what they own, namespaces.
+"""Deletion of objects: finalizers, grace period, propagation to dependants, namespaces.
 
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
@@ -15,7 +15,7 @@ from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 FOREGROUND = "foregroundDeletion"
 CLAIM_IN_USE = "kubernetes.io/pvc-protection"
 GRACE = 30
-"""Seconds that a pod has to stop when nobody says otherwise."""
+"""Default grace period of a pod, in seconds."""
 
 PLURALS = {kind.name: kind.plural for kind in KINDS.values()}
 
@@ -23,7 +23,7 @@ PLURALS = {kind.name: kind.plural for kind in KINDS.values()}
 def delete_object(
     state: ObjectStore, plural: str, obj: KubeObject, *, options: KubeObject | None = None
 ) -> KubeObject:
-    """Delete an object, or mark it when finalizers or grace keep it; returns it as it then is."""
+    """Delete an object, or mark it while finalizers or grace keep it; returns its new state."""
     options = options or {}
     policy = options.get("propagationPolicy", "Background")
     if policy == "Orphan":
@@ -45,7 +45,7 @@ def delete_object(
 
 
 def _grace(plural: str, obj: KubeObject, options: KubeObject) -> int:
-    """Return the seconds of grace; only a pod on a node has any."""
+    """Return the grace period in seconds; 0 for all but pods on a node."""
     spec = obj.get("spec") or {}
     if plural != "pods" or not spec.get("nodeName"):
         return 0
@@ -65,7 +65,7 @@ def _orphan_dependents(state: ObjectStore, owner: KubeObject) -> None:
 
 
 def collect_garbage(state: ObjectStore) -> None:
-    """Do what the garbage collector does: dependants of the dead, the marked, namespaces."""
+    """Collect garbage: dependants of deleted owners, marked objects, terminating namespaces."""
     alive = {obj["metadata"]["uid"] for obj in state.objects.values()}
     for (plural, _, _), obj in list(state.objects.items()):
         meta = obj["metadata"]
@@ -80,7 +80,7 @@ def collect_garbage(state: ObjectStore) -> None:
 
 
 def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
-    """Remove a marked object when nothing keeps it any more."""
+    """Remove a marked object without finalizers and dependants."""
     meta = obj["metadata"]
     if FOREGROUND in meta.get("finalizers", []):
         dependants = state.owned(meta["uid"])
@@ -94,7 +94,7 @@ def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
 
 
 def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer: str) -> None:
-    """Take one finalizer off an object, which goes when it was the last of a marked one."""
+    """Remove a finalizer; a marked object without finalizers is deleted."""
     kept = copy.deepcopy(obj)
     rest = [item for item in kept["metadata"].get("finalizers", []) if item != finalizer]
     kept["metadata"]["finalizers"] = rest
@@ -104,7 +104,7 @@ def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer
 
 
 def _empty_namespace(state: ObjectStore, namespace: KubeObject) -> None:
-    """Delete what a namespace holds; when it is empty it goes."""
+    """Delete the objects of a namespace, or the namespace itself when it is empty."""
     name = namespace["metadata"]["name"]
     inside = [(key, obj) for key, obj in state.objects.items() if key[1] == name]
     if not inside:

@@ -1,4 +1,4 @@
-"""Refusals in the shape of Kubernetes' Status object.
+"""Errors in the form of Kubernetes' Status object.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
 """
@@ -12,7 +12,7 @@ KubeObject = dict[str, Any]
 
 
 class ApiError(Exception):
-    """A request was refused: HTTP code, Kubernetes' reason, message."""
+    """A rejected request: HTTP code, Kubernetes' reason, message."""
 
     def __init__(
         self, code: int, reason: str, message: str, *, details: KubeObject | None = None
@@ -35,19 +35,19 @@ class ApiError(Exception):
 
 
 def not_found(plural: str, name: str) -> ApiError:
-    """Return the refusal for an object that is not there."""
+    """Return the error for an object that does not exist."""
     return ApiError(
         404, "NotFound", f'{plural} "{name}" not found', details={"name": name, "kind": plural}
     )
 
 
 def no_such_path() -> ApiError:
-    """Return the refusal for a path that no API group serves."""
+    """Return the error for a path that no API group serves."""
     return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
 def already_exists(plural: str, name: str) -> ApiError:
-    """Return the refusal to create an object twice."""
+    """Return the error for creating an existing object."""
     return ApiError(
         409,
         "AlreadyExists",
@@ -57,7 +57,7 @@ def already_exists(plural: str, name: str) -> ApiError:
 
 
 def conflict(plural: str, name: str) -> ApiError:
-    """Return the refusal of a write that is based on an old version."""
+    """Return the error for a write that is based on an old version."""
     return ApiError(
         409,
         "Conflict",
@@ -68,7 +68,7 @@ def conflict(plural: str, name: str) -> ApiError:
 
 
 def invalid(kind: str, name: str, field: str, why: str) -> ApiError:
-    """Return the refusal of an object whose field is not acceptable."""
+    """Return the error for an object with an invalid field."""
     cause = {"reason": "FieldValueInvalid", "message": why, "field": field}
     return ApiError(
         422,
@@ -79,5 +79,5 @@ def invalid(kind: str, name: str, field: str, why: str) -> ApiError:
 
 
 def bad_request(message: str) -> ApiError:
-    """Return the refusal of a request that makes no sense."""
+    """Return the error for a malformed request."""
     return ApiError(400, "BadRequest", message)

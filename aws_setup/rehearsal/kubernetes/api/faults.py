@@ -1,7 +1,7 @@
-"""What can go wrong, as data.
+"""Faults of the Kubernetes API and its objects, as data, and random faults.
 
-Names are shell patterns (`owdev-invoker*`). A fault lasts until it is cleared, or for `times`
-requests where it says so.
+Names are shell patterns (`owdev-invoker*`). A fault is active until it is cleared, or for `times`
+requests if it has that field.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Fault(BaseModel):
 
 
 class PodNotReady(_Fault):
-    """Pods run and never become ready; a warning event says why."""
+    """Pods run and never become ready; a warning event has the reason."""
 
     fault: Literal["pod-not-ready"] = "pod-not-ready"
     pod: str
@@ -32,7 +32,7 @@ class PodNotReady(_Fault):
 
 
 class PodCrashes(_Fault):
-    """Containers end with exit code 1 again and again; a Job's pod fails."""
+    """Containers exit with code 1 repeatedly; a Job's pod fails."""
 
     fault: Literal["pod-crashes"] = "pod-crashes"
     pod: str
@@ -49,7 +49,7 @@ class ImagePullFails(_Fault):
 
 
 class ClaimUnbound(_Fault):
-    """The driver cannot make the volume of a claim."""
+    """The driver cannot create the volume of a claim."""
 
     fault: Literal["claim-unbound"] = "claim-unbound"
     claim: str = "*"
@@ -61,7 +61,7 @@ class ClaimUnbound(_Fault):
 
 
 class LoadBalancerPending(_Fault):
-    """The load balancer of a Service is not made."""
+    """The load balancer of a Service is not created."""
 
     fault: Literal["balancer-pending"] = "balancer-pending"
     service: str = "*"
@@ -69,7 +69,7 @@ class LoadBalancerPending(_Fault):
 
 
 class NodeNotReady(_Fault):
-    """A node does not become ready, or stops being so."""
+    """A node does not become ready, or becomes not ready."""
 
     fault: Literal["node-not-ready"] = "node-not-ready"
     node: str = "*"
@@ -77,14 +77,14 @@ class NodeNotReady(_Fault):
 
 
 class ApiServerRestarting(_Fault):
-    """The API server breaks connections before it answers, for some requests."""
+    """The API server drops connections before it answers, for some requests."""
 
     fault: Literal["restarting"] = "restarting"
     times: int = 5
 
 
 class ApiServerDown(_Fault):
-    """The API server stops listening for some real seconds when it gets such a request."""
+    """The API server stops listening for some real seconds at a matching request."""
 
     fault: Literal["down"] = "down"
     seconds: float = Field(default=2.0, ge=0, le=600)
@@ -95,7 +95,7 @@ class ApiServerDown(_Fault):
 
 
 class ErrorStatus(_Fault):
-    """Some requests get an error status instead of their answer."""
+    """Some requests are answered with an error status."""
 
     fault: Literal["status"] = "status"
     status: int
@@ -106,7 +106,7 @@ class ErrorStatus(_Fault):
 
 
 class ConcurrentWriter(_Fault):
-    """Somebody else changes the object right before a write arrives, which then conflicts."""
+    """Another client changes the object just before a write, which then conflicts."""
 
     fault: Literal["second-writer"] = "second-writer"
     resource: str
@@ -134,7 +134,7 @@ FAULTS: TypeAdapter[Fault] = TypeAdapter(Fault)
 
 
 class KubernetesFaults:
-    """The faults in force."""
+    """The active faults."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -143,17 +143,17 @@ class KubernetesFaults:
         self.random_faults: RandomApiFaults | None = None
 
     def add(self, *rules: Fault | dict[str, Any]) -> None:
-        """Put faults in force, given as objects or as their JSON."""
+        """Activate faults, as objects or as JSON."""
         self.rules += [FAULTS.validate_python(rule) for rule in rules]
         self.version += 1
 
     def clear(self) -> None:
-        """Let everything go well from now on."""
+        """Remove all faults."""
         self.rules.clear()
         self.version += 1
 
     def pod(self, name: str) -> PodNotReady | PodCrashes | ImagePullFails | None:
-        """Return what is wrong with a pod."""
+        """Return the fault of a pod, if any."""
         for rule in self.rules:
             if isinstance(rule, PodNotReady | PodCrashes | ImagePullFails) and fnmatchcase(
                 name, rule.pod
@@ -162,22 +162,22 @@ class KubernetesFaults:
         return None
 
     def claim(self, name: str) -> str:
-        """Return why a claim is not bound; empty when nothing is wrong."""
+        """Return why a claim is not bound; empty without a fault."""
         found = (rule for rule in self.rules if isinstance(rule, ClaimUnbound))
         return next((item.message for item in found if fnmatchcase(name, item.claim)), "")
 
     def balancer(self, service: str) -> str:
-        """Return why a Service gets no load balancer; empty when nothing is wrong."""
+        """Return why a Service gets no load balancer; empty without a fault."""
         found = (rule for rule in self.rules if isinstance(rule, LoadBalancerPending))
         return next((item.message for item in found if fnmatchcase(service, item.service)), "")
 
     def node(self, name: str) -> str:
-        """Return why a node is not ready; empty when nothing is wrong."""
+        """Return why a node is not ready; empty without a fault."""
         found = (rule for rule in self.rules if isinstance(rule, NodeNotReady))
         return next((item.message for item in found if fnmatchcase(name, item.node)), "")
 
     def breaks_connection(self) -> bool:
-        """Return whether this connection breaks because the server restarts; counts."""
+        """Return whether this connection is dropped for a restart; counts it."""
         for rule in self.rules:
             if isinstance(rule, ApiServerRestarting) and rule.times > 0:
                 rule.times -= 1
@@ -185,7 +185,7 @@ class KubernetesFaults:
         return False
 
     def outage_seconds(self, verb: str, resource: str, agent: str) -> float:
-        """Return for how many seconds a request takes the server down; 0 for not; counts."""
+        """Return for how many seconds a request stops the server (0: it does not); counts it."""
         for rule in self.rules:
             if not isinstance(rule, ApiServerDown) or rule.times <= 0:
                 continue
@@ -196,7 +196,7 @@ class KubernetesFaults:
         return 0.0
 
     def status(self, verb: str, resource: str) -> ErrorStatus | None:
-        """Return the error that a request gets instead of its answer; counts."""
+        """Return the error status of a request, if any; counts it."""
         for rule in self.rules:
             if not isinstance(rule, ErrorStatus) or rule.times <= 0:
                 continue
@@ -206,7 +206,7 @@ class KubernetesFaults:
         return None
 
     def second_writer(self, resource: str, name: str) -> dict[str, Any]:
-        """Return what somebody else writes to an object now; empty for nothing; counts."""
+        """Return the change that another client makes to an object; empty for none; counts it."""
         for rule in self.rules:
             if not isinstance(rule, ConcurrentWriter) or rule.times <= 0:
                 continue
@@ -236,13 +236,13 @@ API_WATCH_FAULTS: FaultProbabilities = {
     FaultKind.WATCH: 0.4,
 }
 HELM_FAULT_FACTOR = 0.1
-"""Helm asks for so much more than the scripts do that each of its requests meets less."""
+"""Factor of all probabilities for helm, which makes many more requests than the scripts."""
 
 OUTAGE_SECONDS = (2.0, 12.0)
-"""How long nobody answers, in the cloud's time: EKS replaces one of its API servers."""
+"""Duration of an outage, in the cloud's seconds: EKS replaces an API server."""
 
 RETRY_AFTER = 1
-"""Seconds that a 429 asks for, as the API server's priority and fairness does."""
+"""Retry-After of a 429 in seconds, as the API server's priority and fairness sends it."""
 
 FAILURES = (
     (500, "InternalError", "etcdserver: leader changed"),
@@ -252,18 +252,18 @@ _SUFFIX = re.compile(r"-[0-9a-f]{8,10}-[a-z0-9]{5}\b|[0-9a-f]{8,}")
 
 
 class RandomApiFaults:
-    """The faults of the API servers of one cloud."""
+    """The random faults of the API servers of one cloud."""
 
     def __init__(self, chaos: RandomFaults, clock: CloudClock) -> None:
-        """Draw from the cloud's chaos; outages last on its clock."""
+        """Draw from the cloud's random faults; outages use its clock."""
         self._random_faults, self._clock = chaos, clock
         self._down_until = 0.0
 
     def before(self, method: str, target: str, agent: str) -> FaultKind | None:
-        """Return what a request meets: DROPPED breaks it now, LOST after its work.
+        """Return the fault of a request: DROPPED before it is executed, LOST after.
 
         Raises:
-            ApiError: it is throttled, or the server fails.
+            ApiError: the request is throttled or fails.
         """
         if self._clock.now() < self._down_until:
             return FaultKind.DROPPED

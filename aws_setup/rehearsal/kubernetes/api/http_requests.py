@@ -1,4 +1,4 @@
-"""A request as the API server sees it: whose, what it is about, and its body."""
+"""Decodes HTTP requests: the user, the target of the path, and the body."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADMINS = "system:masters"
 
 @dataclass(frozen=True)
 class User:
-    """Who calls, and whether everything is allowed to them; else nothing is."""
+    """The caller: an admin may do everything, any other user nothing."""
 
     name: str
     admin: bool = False
@@ -33,7 +33,7 @@ class User:
 
 @dataclass(frozen=True)
 class RequestTarget:
-    """What a path names: a kind, and where given a namespace, an object and a subresource."""
+    """The target of a path: a kind and, optionally, namespace, object and subresource."""
 
     kind: ResourceKind
     namespace: str = ""
@@ -43,7 +43,7 @@ class RequestTarget:
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, with the user that its credentials stand for."""
+    """One HTTP request with its authenticated user."""
 
     method: str
     target: str
@@ -52,7 +52,7 @@ class Request:
     agent: str = ""
     user: User = User("system:anonymous")
     concurrent_write: bool = False
-    """Whether somebody else writes to the same object right before."""
+    """Whether another client writes to the same object just before."""
     query: dict[str, str] = field(init=False)
     path: str = field(init=False)
 
@@ -63,22 +63,22 @@ class Request:
 
     @property
     def manager(self) -> str:
-        """The field manager: the one named, else the program that calls."""
+        """The field manager: the parameter, else the calling program."""
         return self.query.get("fieldManager") or self.agent.partition("/")[0] or "unknown"
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing is to be kept."""
+        """Whether nothing is stored."""
         return bool(self.query.get("dryRun"))
 
     @property
     def watches(self) -> bool:
-        """Whether the caller wants to follow changes."""
+        """Whether the request is a watch."""
         return self.query.get("watch", "").lower() in {"true", "1"}
 
     @property
     def verb(self) -> str:
-        """Kubernetes' verb for it, as authorization has it."""
+        """Kubernetes' verb of the request, as in authorization."""
         if self.method == "GET":
             return "watch" if self.watches else "get" if parse_path(self.path).name else "list"
         verbs = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -88,7 +88,7 @@ class Request:
 
     @property
     def fault_key(self) -> tuple[str, str, str]:
-        """The verb, the plural of the resource ('' outside of the groups), and the program."""
+        """The verb, the plural of the resource ('' outside of the groups), and the user agent."""
         try:
             return self.verb, parse_path(self.path).kind.plural, self.agent
         except ApiError:
@@ -98,7 +98,7 @@ class Request:
         """Return the body, decoded; an empty one is an empty object.
 
         Raises:
-            ApiError: 400 when it cannot be read, 415 for a protobuf kind unknown here.
+            ApiError: 400 when it is unreadable, 415 for an unsupported protobuf kind.
         """
         if not self.body:
             return {}
@@ -124,10 +124,10 @@ class Request:
 
 
 def parse_path(path: str) -> RequestTarget:
-    """Return what a path names.
+    """Return the target of a path.
 
     Raises:
-        ApiError: 404, no group serves it.
+        ApiError: 404, no API group serves it.
     """
     parts = [part for part in path.split("/") if part]
     skip = {"api": 2, "apis": 3}.get(parts[0] if parts else "", 0)
@@ -149,7 +149,7 @@ def parse_path(path: str) -> RequestTarget:
 
 
 def forbidden(request: Request, target: RequestTarget) -> ApiError:
-    """Return the refusal that a user without rights gets, in Kubernetes' words."""
+    """Return the error for a user without permission, with Kubernetes' message."""
     scope = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
     what = f"{target.kind.qualified} " + (f'"{target.name}" ' if target.name else "")
     return ApiError(
@@ -172,7 +172,7 @@ def decode_protobuf(body: bytes) -> KubeObject:
     """Return the object in a protobuf body.
 
     Raises:
-        ApiError: 415 for a kind that is not known here, 400 for a body that ends too early.
+        ApiError: 415 for an unsupported kind, 400 for a truncated body.
     """
     if body[:4] != MAGIC:
         raise ApiError(415, "UnsupportedMediaType", "the body has no protobuf envelope")
@@ -188,7 +188,7 @@ def _object(envelope: dict[int, Any]) -> KubeObject:
     if kind == "DeleteOptions":
         return _delete_options(message)
     if kind not in {"Secret", "Namespace"}:
-        raise ApiError(415, "UnsupportedMediaType", f"no protobuf for {kind} here")
+        raise ApiError(415, "UnsupportedMediaType", f"protobuf is not supported for {kind}")
     found: KubeObject = {
         "apiVersion": "v1",
         "kind": kind,

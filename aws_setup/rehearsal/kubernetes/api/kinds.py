@@ -1,4 +1,4 @@
-"""The kinds that the stand-in serves, and the discovery documents that name them."""
+"""The served kinds, and the discovery documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """One kind of object: where it is served, its subresources and kubectl's short names."""
+    """One kind of object: its group and version, subresources and kubectl's short names."""
 
     group_version: str
     plural: str
@@ -71,12 +71,12 @@ _ALL = (
 )
 
 KINDS: dict[str, ResourceKind] = {item.plural: item for item in _ALL}
-"""All kinds by plural; no plural is served by two groups."""
+"""All kinds by plural; each plural is in one group."""
 
 GROUP_VERSIONS: tuple[str, ...] = tuple(dict.fromkeys(item.group_version for item in _ALL))
 
 REVIEWS = "authorization.k8s.io/v1"
-"""Group of the access reviews, which are answered and not kept."""
+"""Group of the access reviews, which are answered and not stored."""
 
 
 def groups() -> KubeObject:

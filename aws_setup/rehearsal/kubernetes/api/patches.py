@@ -26,11 +26,11 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
     "hostAliases": ("ip",),
     "topologySpreadConstraints": ("topologyKey",),
 }
-"""Lists that merge by a key, by field name; all others are replaced whole."""
+"""Field name -> merge keys of its list; lists of other fields are replaced."""
 
 
 def list_key(field: str, items: list[Any]) -> str:
-    """Return the merge key of a list below `field`; empty when it is replaced whole."""
+    """Return the merge key of the list of `field`; empty when it is replaced."""
     for key in LIST_KEYS.get(field, ()):
         if items and all(isinstance(item, dict) and key in item for item in items):
             return key
@@ -96,7 +96,7 @@ def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
     """Return `target` with RFC 6902 operations applied.
 
     Raises:
-        ApiError: 422 when a path is not there or a test fails, 400 for an unknown operation.
+        ApiError: 422 when a path does not exist or a test fails, 400 for an unknown operation.
     """
     result = copy.deepcopy(target)
     for operation in operations:
@@ -158,7 +158,7 @@ def _add(holder: Any, last: str, value: Any) -> None:
 
 
 Path = tuple[str, ...]
-"""Where a value is; an entry of a list with a merge key is named `[key=value]`."""
+"""The path of a value; an entry of a list with a merge key is `[key=value]`."""
 
 SERVER_FIELDS = {"apiVersion", "kind", "status"}
 SERVER_METADATA_FIELDS = {
@@ -173,7 +173,7 @@ SERVER_METADATA_FIELDS = {
 
 
 def leaf_fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield every leaf of an object with its path; what the server owns is left out."""
+    """Yield every leaf of an object with its path, without the server's fields."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             if (not path and key in SERVER_FIELDS) or (
@@ -189,14 +189,14 @@ def leaf_fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 class FieldManagers:
-    """Which manager owns which leaves, by the uid of the object."""
+    """The leaves that each field manager owns, by the uid of the object."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._by_uid: dict[str, dict[str, set[Path]]] = {}
 
     def record_write(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:
-        """Note a plain write: what it changed is the writer's, and nobody else's."""
+        """Record a write: the changed leaves belong to the writer only."""
         old = dict(leaf_fields(before)) if before else {}
         new = dict(leaf_fields(after))
         changed = {path for path, value in new.items() if path not in old or old[path] != value}
@@ -209,7 +209,7 @@ class FieldManagers:
     def record_apply(
         self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool
     ) -> None:
-        """Note an apply: the configuration's leaves are the manager's, and only those."""
+        """Record an apply: the manager owns the leaves of the configuration, and no others."""
         applied_fields = {path for path, _ in leaf_fields(config)}
         managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
         if force:
@@ -218,7 +218,7 @@ class FieldManagers:
         managers[manager] = applied_fields
 
     def check(self, current: KubeObject, config: KubeObject, manager: str) -> None:
-        """Refuse an apply that changes another manager's field.
+        """Reject an apply that changes another manager's field.
 
         Raises:
             ApiError: 409, with one cause for each field.
@@ -241,7 +241,7 @@ class FieldManagers:
             )
 
     def dropped_fields(self, current: KubeObject, config: KubeObject, manager: str) -> set[Path]:
-        """Return what this manager applied before, leaves out now, and no other owns."""
+        """Return the fields that the manager applied before but not now, and no other owns."""
         managers = self._by_uid.get(current["metadata"]["uid"], {})
         others: set[Path] = set()
         for name, held in managers.items():
@@ -260,7 +260,7 @@ def _cause(manager: str, path: Path) -> KubeObject:
 
 
 def apply_configuration(current: KubeObject, config: KubeObject, drop: set[Path]) -> KubeObject:
-    """Return `current` with the applied configuration put in and `drop` taken out."""
+    """Return `current` with the applied configuration merged and `drop` removed."""
     result: KubeObject = _merge_value(current, config, "")
     for path in drop:
         _remove_leaf(result, path)
@@ -282,7 +282,7 @@ def _merge_value(target: Any, config: Any, field: str) -> Any:
 
 
 def _remove_leaf(root: KubeObject, path: Path) -> None:
-    """Remove a leaf, and the containers that it leaves empty."""
+    """Remove a leaf, and containers that are empty afterwards."""
     holders: list[tuple[Any, Any]] = []
     value: Any = root
     for part in path:

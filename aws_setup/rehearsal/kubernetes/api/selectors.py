@@ -23,7 +23,7 @@ def by_labels(text: str) -> Test:
     """Return the test of a label selector such as `a=b,c in (d, e),!f`.
 
     Raises:
-        ApiError: 400, the selector is not one.
+        ApiError: 400, the selector is malformed.
     """
     tests = [_term(term.strip()) for term in re.split(r",(?![^(]*\))", text) if term.strip()]
     return lambda labels: all(test(labels) for test in tests)
@@ -49,7 +49,7 @@ def by_fields(text: str) -> Callable[[KubeObject], bool]:
     """Return the test of a field selector such as `metadata.name=x,status.phase!=Running`.
 
     Raises:
-        ApiError: 400, the selector is not one.
+        ApiError: 400, the selector is malformed.
     """
     terms = []
     for term in filter(None, text.split(",")):

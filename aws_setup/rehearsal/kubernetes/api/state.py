@@ -1,6 +1,6 @@
-"""The objects, their versions, and the history that watches follow.
+"""The stored objects, their versions, and the history for watches.
 
-Objects in the state are never changed in place: every write stores a new copy.
+Stored objects are never changed in place: every write stores a new copy.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Key = tuple[str, str, str]
 """(plural, namespace or '', name)."""
 
 HISTORY = 5000
-"""Changes kept for watches; one that asks for older ones gets 410 Gone, as with etcd."""
+"""Changes kept for watches; a watch from an older version gets 410 Gone, as with etcd."""
 
 
 @dataclass(frozen=True)
 class WatchEvent:
-    """One line of the history: version, ADDED / MODIFIED / DELETED, and the object then."""
+    """One entry of the history: version, ADDED / MODIFIED / DELETED, and the object."""
 
     version: int
     type: str
@@ -35,10 +35,10 @@ class WatchEvent:
 
 
 class ObjectStore:
-    """What a cluster holds."""
+    """The objects of a cluster."""
 
     def __init__(self, today: Callable[[], datetime]) -> None:
-        """Start with nothing; `today` gives the time that new objects carry."""
+        """Start empty; `today` returns the time of new objects."""
         self.objects: dict[Key, KubeObject] = {}
         self.changes: list[WatchEvent] = []
         self.version = 1
@@ -46,7 +46,7 @@ class ObjectStore:
         self._address = 0
 
     def now(self) -> str:
-        """Return the present time as Kubernetes writes it."""
+        """Return the current time in Kubernetes' format."""
         return self._today().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def get(self, plural: str, name: str, namespace: str = "") -> KubeObject | None:
@@ -55,14 +55,14 @@ class ObjectStore:
         return copy.deepcopy(found) if found is not None else None
 
     def require(self, plural: str, name: str, namespace: str = "") -> KubeObject:
-        """Return a copy of an object that must be there; raises ApiError 404."""
+        """Return a copy of an object; raises ApiError 404 without it."""
         found = self.get(plural, name, namespace)
         if found is None:
             raise errors.not_found(KINDS[plural].qualified, name)
         return found
 
     def all(self, plural: str, namespace: str = "") -> list[KubeObject]:
-        """Return the objects of a kind, not copied; of all namespaces when none is named."""
+        """Return the objects of a kind, not copied, of one namespace or of all."""
         return [
             obj
             for (held, object_namespace, _), obj in sorted(self.objects.items())
@@ -81,7 +81,7 @@ class ObjectStore:
         ]
 
     def put(self, plural: str, obj: KubeObject) -> KubeObject:
-        """Create or overwrite an object without any check; returns what is kept."""
+        """Create or overwrite an object without validation; returns the stored object."""
         kind, kept = KINDS[plural], copy.deepcopy(obj)
         meta = kept.setdefault("metadata", {})
         key = (plural, meta.get("namespace", "") if kind.namespaced else "", meta["name"])
@@ -96,7 +96,7 @@ class ObjectStore:
         return kept
 
     def set_status(self, plural: str, obj: KubeObject, status: KubeObject) -> KubeObject:
-        """Merge fields into the status of the object as it is now; a None takes one out."""
+        """Merge fields into the status of the stored object; None removes a field."""
         meta = obj["metadata"]
         now = self.require(plural, meta["name"], meta.get("namespace", ""))
         now["status"] = {
@@ -107,7 +107,7 @@ class ObjectStore:
         return self.put(plural, now)
 
     def remove(self, plural: str, obj: KubeObject) -> None:
-        """Take an object out; already gone is fine."""
+        """Remove an object; already removed is no error."""
         meta = obj["metadata"]
         key = (plural, meta.get("namespace", ""), meta["name"])
         gone = self.objects.pop(key, None)
@@ -119,7 +119,7 @@ class ObjectStore:
         self._record("DELETED", key, last)
 
     def since(self, version: int) -> list[WatchEvent]:
-        """Return the changes after a version; raises ApiError 410 when they are forgotten."""
+        """Return the changes after a version; raises ApiError 410 when they are not kept."""
         if self.changes and version < self.changes[0].version - 1:
             raise errors.ApiError(410, "Expired", f"too old resource version: {version}")
         return [change for change in self.changes if change.version > version]
@@ -130,7 +130,7 @@ class ObjectStore:
         return f"10.100.{self._address // 250}.{self._address % 250 + 1}"
 
     def event(self, obj: KubeObject, *, reason: str, message: str, warning: bool = False) -> None:
-        """Record an event about an object, once for each object, reason and message."""
+        """Record an event of an object, once for each object, reason and message."""
         meta = obj["metadata"]
         about = {
             "apiVersion": obj["apiVersion"],
@@ -163,7 +163,7 @@ class ObjectStore:
     def _set_server_fields(
         self, kind: ResourceKind, obj: KubeObject, before: KubeObject | None
     ) -> None:
-        """Give an object what the server owns: uid, times, generation."""
+        """Set the fields that the server owns: uid, times, generation."""
         obj["apiVersion"], obj["kind"] = kind.group_version, kind.name
         meta, old = obj["metadata"], (before or {}).get("metadata", {})
         meta["uid"] = old.get("uid") or str(uuid.uuid4())
@@ -185,7 +185,7 @@ def _same(before: KubeObject, after: KubeObject) -> bool:
 
 
 def owner_reference(owner: KubeObject) -> dict[str, Any]:
-    """Return the owner reference to put into what an object brings forth."""
+    """Return the owner reference for the dependants of an object."""
     return {
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],

@@ -1,4 +1,4 @@
-"""What Kubernetes refuses or fills in when an object is created or changed."""
+"""Validation and defaults of objects that are created or changed."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ FROZEN: dict[str, tuple[str, ...]] = {
     "RoleBinding": ("roleRef",),
     "ClusterRoleBinding": ("roleRef",),
 }
-"""Fields that never change once the object is there, by kind."""
+"""Immutable fields by kind."""
 
 
 def check_shape(kind: ResourceKind, obj: Any, *, namespace: str) -> KubeObject:
-    """Check that a body is an object of the kind and namespace that the URL names.
+    """Check that a body is an object of the kind and namespace of the URL.
 
     Raises:
-        ApiError: 400 when it is not, 422 when its name or a label is not acceptable.
+        ApiError: 400 when it is not, 422 for an invalid name or label.
     """
     if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
         raise bad_request("the body is not an object")
@@ -87,7 +87,7 @@ def set_defaults(
     address: Callable[[], str],
     before: KubeObject | None = None,
 ) -> None:
-    """Put in what the server decides: secret data, cluster addresses, defaults, empty status."""
+    """Set the server's defaults: secret data, cluster address, default fields, empty status."""
     if kind.name == "Secret":
         texts = obj.pop("stringData", None) or {}
         encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
@@ -128,7 +128,7 @@ def _first_status(kind: ResourceKind) -> KubeObject:
 
 
 def validate(kind: ResourceKind, obj: KubeObject) -> None:
-    """Check the parts of an object that its kind requires; raises ApiError 400 or 422."""
+    """Check the required fields of an object's kind; raises ApiError 400 or 422."""
     check_names(kind, obj)
     check = {
         "Secret": _secret,
@@ -233,7 +233,7 @@ def _storage_class(obj: KubeObject) -> None:
 
 
 def check_immutable_fields(kind: ResourceKind, before: KubeObject, after: KubeObject) -> None:
-    """Check that what may not change has not changed; raises ApiError 422 or 403."""
+    """Check that immutable fields have not changed; raises ApiError 422 or 403."""
     name = before["metadata"]["name"]
     group = f"{kind.name}.{kind.group}" if kind.group else kind.name
     for path in FROZEN.get(kind.name, ()):

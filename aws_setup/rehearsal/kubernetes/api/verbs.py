@@ -26,7 +26,7 @@ APPLY = "application/apply-patch+yaml"
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """A complete answer: an object, or text as the pod log has it, and its media type."""
+    """A complete response: an object, or text such as a pod log, and its media type."""
 
     status: int
     body: KubeObject | str
@@ -37,16 +37,16 @@ class ObjectApi:
     """Answers requests about objects; used under the server's lock."""
 
     def __init__(self, state: ObjectStore, *, log_of: Callable[[KubeObject, Request], str]) -> None:
-        """Answer from `state`; `log_of` gives a pod's log."""
+        """Answer from `state`; `log_of` returns a pod's log."""
         self.state = state
         self.field_managers = patches.FieldManagers()
         self._log_of = log_of
 
     def answer(self, request: Request, target: RequestTarget) -> ApiResponse:
-        """Answer everything but watches.
+        """Answer any request but watches.
 
         Raises:
-            ApiError: the request is refused.
+            ApiError: the request is rejected.
         """
         if target.subresource:
             return self._subresource(request, target)
@@ -69,7 +69,7 @@ class ObjectApi:
         return ApiResponse(200, self.listing(request, target))
 
     def matcher(self, request: Request, target: RequestTarget) -> Callable[[KubeObject], bool]:
-        """Return the test of whether a list or watch wants an object."""
+        """Return the predicate of the objects that a list or watch selects."""
         labels = by_labels(request.query.get("labelSelector", ""))
         fields = by_fields(request.query.get("fieldSelector", ""))
 
@@ -84,7 +84,7 @@ class ObjectApi:
         return wants
 
     def listing(self, request: Request, target: RequestTarget) -> KubeObject:
-        """Return the list object that a GET on a collection answers."""
+        """Return the list object of a GET of a collection."""
         wants = self.matcher(request, target)
         kind = target.kind
         found = [item for item in self.state.all(kind.plural, target.namespace) if wants(item)]
@@ -128,7 +128,7 @@ class ObjectApi:
         return ApiResponse(201, kept)
 
     def _check_namespace_open(self, kind: ResourceKind, namespace: str) -> None:
-        """Refuse to create in a namespace that is not there or on its way out."""
+        """Reject the creation in a namespace that does not exist or is terminating."""
         if not kind.namespaced:
             return
         held = self.state.require("namespaces", namespace)
@@ -188,7 +188,7 @@ class ObjectApi:
         *,
         plain: bool = True,
     ) -> ApiResponse:
-        """Keep a changed object, unless it rests on an old version or breaks a rule."""
+        """Store a changed object, unless it is based on an old version or invalid."""
         kind, meta, old = target.kind, after["metadata"], before["metadata"]
         resource_version = meta.get("resourceVersion")
         if resource_version and resource_version != old["resourceVersion"]:
@@ -209,7 +209,7 @@ class ObjectApi:
     def _writable_part(
         self, target: RequestTarget, before: KubeObject, after: KubeObject
     ) -> KubeObject:
-        """Take over what this request may write: the status, or all but the status."""
+        """Return the object with the part that this request may write: the status, or the rest."""
         after = copy.deepcopy(after)
         if target.subresource == "status":
             return before | {"status": after.get("status", {})}
@@ -297,7 +297,7 @@ def _success(details: KubeObject) -> KubeObject:
 def access_review(request: Request) -> ApiResponse:
     """Answer a SelfSubjectAccessReview: everything for an admin, nothing for others.
 
-    What is asked does not matter, so a protobuf body, as kubectl sends one, is not read.
+    The answer does not depend on the body, so kubectl's protobuf body is not read.
     """
     requested = {} if "protobuf" in request.content_type else request.document()
     named = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}

@@ -1,4 +1,4 @@
-"""What every controller works with: state, clock, faults, the outside, and how long things take."""
+"""The context of the controllers: state, clock, faults, delays, and the cloud provider."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DELAYS: dict[str, float] = {
 
 @dataclass(frozen=True)
 class PodDependency:
-    """A part of a release whose pods do not get ready (Jobs: do not end) before another's."""
+    """A part of a release whose pods are not ready (Jobs: do not end) before another's pods."""
 
     part: str
     on: str
@@ -40,7 +40,7 @@ class PodDependency:
 
 @dataclass(frozen=True)
 class SecretDependency:
-    """A part of a release that fails, with this log, without the Secret <release>-<secret>."""
+    """A part of a release that fails with this log without the Secret <release>-<secret>."""
 
     part: str
     secret: str
@@ -55,7 +55,7 @@ def part_of(pod: KubeObject) -> tuple[str, str]:
 
 
 class ControllerContext:
-    """The shared workplace of the controllers of one cluster."""
+    """What the controllers of one cluster share."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class ControllerContext:
         *,
         wake: Callable[[], None],
     ) -> None:
-        """Gather the parts; `wake` is called when a delay is over."""
+        """Share these parts; `wake` is called when a delay is over."""
         self.state, self.clock, self.faults, self.cloud_provider = (
             state,
             clock,
@@ -83,13 +83,13 @@ class ControllerContext:
         self._ends: dict[tuple[str, str], float] = {}
 
     def retry(self) -> None:
-        """Have everything looked at again soon: something outside did not work."""
+        """Schedule another reconciliation: a call of the cloud provider failed."""
         self.retry_pending = True
         if self.clock.speed:
             self.clock.after(self.delays["retry"], self._wake)
 
     def due(self, obj: KubeObject, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
-        """Return whether a delay is over that began when this was first asked for the object."""
+        """Return whether a delay is over that began with the first call for the object."""
         key = (obj["metadata"]["uid"], stage or delay)
         seconds = self.delays[delay] * times if self.clock.speed else 0.0
         if key not in self._ends:
@@ -130,7 +130,7 @@ def is_being_deleted(obj: KubeObject) -> bool:
 
 
 def template_hash(value: Any) -> str:
-    """Return ten characters that stand for a template."""
+    """Return a hash of a template, ten characters."""
     raw = json.dumps(value, sort_keys=True).encode()
     return hashlib.sha256(raw).hexdigest()[:10]
 
@@ -139,28 +139,28 @@ INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
 
 
 class CloudProviderError(Exception):
-    """The cloud refused; the text becomes an event."""
+    """An error of the cloud; the text becomes an event."""
 
 
 class CloudProvider:
-    """A cloud that always delivers and keeps no books."""
+    """A cloud provider whose calls always succeed and have no effect."""
 
     def create_volume(
         self, claim: KubeObject, *, size: int, zone: str, parameters: dict[str, str]
     ) -> str:
-        """Make a volume of `size` GiB for a claim by its class's parameters; returns its id."""
+        """Create a volume of `size` GiB for a claim with its class's parameters; returns its id."""
         return "vol-" + str(claim["metadata"]["uid"]).replace("-", "")[:17]
 
     def delete_volume(self, volume_id: str) -> None:
-        """Delete a volume; already gone is fine."""
+        """Delete a volume; already deleted is no error."""
 
     def ensure_load_balancer(self, service: KubeObject) -> str:
-        """Make or change the load balancer of a Service; returns its host name."""
+        """Create or update the load balancer of a Service; returns its host name."""
         prefix = "internal-" if is_internal(service) else ""
         return f"{prefix}{load_balancer_name(service)}-1234567890.us-east-1.elb.amazonaws.com"
 
     def delete_load_balancer(self, service: KubeObject) -> None:
-        """Delete the load balancer of a Service; already gone is fine."""
+        """Delete the load balancer of a Service; already deleted is no error."""
 
 
 def load_balancer_name(service: KubeObject) -> str:
@@ -170,6 +170,6 @@ def load_balancer_name(service: KubeObject) -> str:
 
 
 def is_internal(service: KubeObject) -> bool:
-    """Return whether a Service wants an internal balancer: any value but empty and "false"."""
+    """Return whether a Service's balancer is internal: any value but empty and "false"."""
     annotations = service["metadata"].get("annotations") or {}
     return annotations.get(INTERNAL, "false") not in {"", "false"}

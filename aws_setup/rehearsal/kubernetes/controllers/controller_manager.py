@@ -1,7 +1,7 @@
-"""Moves what the cluster holds through its states, whenever something changed or became due.
+"""Runs the controllers after every change and every due delay.
 
-Each controller looks at the state as it is and does what is missing; none remembers anything but
-the moment at which a delay ends.
+Each controller compares the actual with the desired state and applies the difference; the only
+other state is the end of each delay.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.http_requests import Request
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers import (
+    jobs,
     load_balancers,
     nodes_and_namespaces,
     pods,
@@ -22,7 +23,7 @@ from aws_setup.rehearsal.kubernetes.controllers import (
 from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider, ControllerContext
 
 MAX_PASSES = 100
-"""Passes after which controllers that never agree are a fault of the stand-in."""
+"""Maximum number of passes; more are an error of the emulator."""
 
 RECONCILERS = (
     nodes_and_namespaces.reconcile_namespaces,
@@ -30,7 +31,7 @@ RECONCILERS = (
     workloads.reconcile_deployments,
     workloads.reconcile_statefulsets,
     workloads.reconcile_daemonsets,
-    workloads.reconcile_jobs,
+    jobs.reconcile_jobs,
     volumes.reconcile_claims,
     pods.reconcile_pods,
     load_balancers.reconcile_load_balancers,
@@ -47,17 +48,17 @@ class ControllerManager:
         faults: KubernetesFaults,
         cloud_provider: CloudProvider,
     ) -> None:
-        """Work on `state` with the delays of `clock`."""
+        """Reconcile `state` with the delays of `clock`."""
         self.context = ControllerContext(state, clock, faults, cloud_provider, wake=self._wake)
         self._seen: tuple[int, int] | None = None
 
     @property
     def drivers(self) -> set[str]:
-        """The storage drivers that work; a claim of another one is not bound."""
+        """The available storage drivers; a claim of another driver is not bound."""
         return self.context.drivers
 
     def run(self) -> None:
-        """Work until nothing changes any more."""
+        """Reconcile until nothing changes."""
         for _ in range(MAX_PASSES):
             now = (self.context.state.version, self.context.faults.version)
             if now == self._seen:
@@ -68,10 +69,10 @@ class ControllerManager:
             for reconcile in RECONCILERS:
                 reconcile(self.context)
             deletion.collect_garbage(self.context.state)
-        raise RuntimeError("the controllers of the rehearsal's cluster do not agree")
+        raise RuntimeError("the controllers of the emulated cluster do not converge")
 
     def invalidate(self) -> None:
-        """Have everything looked at again, after a change outside the state."""
+        """Reconcile everything in the next run, after a change outside the state."""
         self._seen = None
 
     def _wake(self) -> None:

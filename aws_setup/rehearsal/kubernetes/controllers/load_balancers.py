@@ -1,4 +1,4 @@
-"""Services of type LoadBalancer: a Classic Load Balancer each, made and deleted with a delay."""
+"""Services of type LoadBalancer: a Classic Load Balancer each, created and deleted with a delay."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 )
 
 CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
-"""Finalizer that keeps a Service until its load balancer is gone."""
+"""Finalizer that keeps a Service until its load balancer is deleted."""
 
 
 def reconcile_load_balancers(context: ControllerContext) -> None:
-    """Move load balancers on."""
+    """Reconcile the load balancers of all Services."""
     for service in context.state.all("services"):
         desired = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(service)
         has_finalizer = CLEANUP in service["metadata"].get("finalizers", [])

@@ -1,4 +1,4 @@
-"""Nodes: they register, and are ready a little later."""
+"""Nodes, which are ready after a delay, and the default objects of namespaces."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reconcile_nodes(context: ControllerContext) -> None:
 
 
 def reconcile_namespaces(context: ControllerContext) -> None:
-    """Give every namespace what it starts with."""
+    """Create the default objects of every namespace."""
     state = context.state
     for namespace in state.all("namespaces"):
         name = namespace["metadata"]["name"]

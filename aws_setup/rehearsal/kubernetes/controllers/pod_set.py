@@ -1,4 +1,4 @@
-"""Pods made from a template for an owner."""
+"""The pods of an owner, created from its template."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def create_pod(
     labels: dict[str, str] | None = None,
     **spec: object,
 ) -> KubeObject:
-    """Make a pod from the owner's template; without a name it gets one of its own."""
+    """Create a pod from the owner's template; without `name` the name is generated."""
     template = copy.deepcopy(owner["spec"]["template"])
     meta = template.get("metadata") or {}
     owner_meta = owner["metadata"]
@@ -42,7 +42,7 @@ def create_pod(
 
 
 def active_pods(context: ControllerContext, owner: KubeObject) -> list[KubeObject]:
-    """Return an owner's pods that are neither ended nor on their way out."""
+    """Return an owner's pods that have not ended and are not being deleted."""
     return [
         pod
         for pod in context.state.owned(owner["metadata"]["uid"], "pods")
@@ -51,7 +51,7 @@ def active_pods(context: ControllerContext, owner: KubeObject) -> list[KubeObjec
 
 
 def delete_pod(context: ControllerContext, pod: KubeObject) -> None:
-    """Delete a pod, with its grace."""
+    """Delete a pod with its grace period."""
     deletion.delete_object(context.state, "pods", pod)
 
 

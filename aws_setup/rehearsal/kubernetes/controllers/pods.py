@@ -1,4 +1,4 @@
-"""Pods: scheduled, pulled, started, ready, ended, gone."""
+"""Pods: scheduled, pulled, started, ready, ended, deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDED = {"Succeeded", "Failed"}
 
 
 def reconcile_pods(context: ControllerContext) -> None:
-    """Move every pod on."""
+    """Reconcile every pod."""
     for pod in context.state.all("pods"):
         if is_being_deleted(pod):
             _stop(context, pod)
@@ -69,7 +69,7 @@ def _unschedulable(context: ControllerContext, pod: KubeObject, reason: str) -> 
 
 
 def _missing_claim(context: ControllerContext, pod: KubeObject) -> str:
-    """Return what is wrong with a pod's claims that no node can mend."""
+    """Return the problem of a pod's claims that no node can resolve; empty for none."""
     claims = {
         claim["metadata"]["name"]: claim for claim in scheduling.existing_claims(context, pod)
     }
@@ -88,7 +88,7 @@ def _waits_for_consumer(context: ControllerContext, claim: KubeObject) -> bool:
 
 
 def _volumes_bound(context: ControllerContext, pod: KubeObject, node: str) -> bool:
-    """Name the node on the claims that wait for it; true when all claims are bound."""
+    """Set the node on the claims that wait for one; returns whether all claims are bound."""
     bound = True
     for claim in scheduling.existing_claims(context, pod):
         if claim["status"].get("phase") == "Bound":
@@ -128,7 +128,7 @@ def _runs_to_completion(pod: KubeObject) -> bool:
 
 
 def _blocker(context: ControllerContext, pod: KubeObject) -> str:
-    """Return a part of its release that a pod waits for; empty when it waits for none."""
+    """Return the part of its release that a pod waits for; empty for none."""
     release, part = part_of(pod)
     for wait in context.pod_dependencies:
         if not part or wait.part != part:
@@ -141,7 +141,7 @@ def _blocker(context: ControllerContext, pod: KubeObject) -> str:
 
 
 def _missing_secret(context: ControllerContext, pod: KubeObject) -> PodCrashes | None:
-    """Return how a pod fails for lack of a Secret; None when it lacks none."""
+    """Return the crash of a pod for a missing Secret; None without one."""
     release, part = part_of(pod)
     for need in context.secret_dependencies:
         name = f"{release}-{need.secret}"
@@ -245,7 +245,7 @@ def _set(
 
 
 def pod_log(context: ControllerContext, pod: KubeObject, *, tail: int) -> str:
-    """Return the log of a pod: what a fault says, else a line that it runs."""
+    """Return the log of a pod: that of its fault, else a line that it is running."""
     fault = context.faults.pod(pod["metadata"]["name"]) or _missing_secret(context, pod)
     text = fault.log if isinstance(fault, PodNotReady | PodCrashes) else ""
     lines = (text or f"{pod['metadata']['name']}: running").splitlines()

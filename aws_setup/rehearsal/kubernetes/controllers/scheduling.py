@@ -1,4 +1,4 @@
-"""Where a pod may run: selectors, affinity, taints, volumes' zones.
+"""Schedules pods: node selectors, affinity, taints, zones of volumes.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
 """
@@ -22,7 +22,7 @@ SELECTED = "volume.kubernetes.io/selected-node"
 
 
 def find_node(context: ControllerContext, pod: KubeObject) -> tuple[str, str]:
-    """Return (node, '') for a pod that can run there, or ('', why it cannot run anywhere)."""
+    """Return (node, '') for a pod, or ('', the reason why no node fits)."""
     nodes = context.state.all("nodes")
     if not nodes:
         return "", "no nodes available to schedule pods"
@@ -42,7 +42,7 @@ def find_node(context: ControllerContext, pod: KubeObject) -> tuple[str, str]:
 
 
 def _rejection_reason(context: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
-    """Return what speaks against a node; empty when the pod fits."""
+    """Return why a node does not fit the pod; empty when it fits."""
     spec, labels = pod["spec"], node["metadata"]["labels"]
     if not is_ready(node):
         return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
@@ -93,7 +93,7 @@ def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:
 def _violates_anti_affinity(
     context: ControllerContext, pod: KubeObject, node: KubeObject, term: KubeObject
 ) -> bool:
-    """Return whether a pod like the term's is on a node of the same topology."""
+    """Return whether a pod that matches the term is on a node of the same topology."""
     key = term.get("topologyKey", HOST)
     topology_value = node["metadata"]["labels"].get(key)
     for other in context.state.all("pods", pod["metadata"]["namespace"]):
@@ -107,7 +107,7 @@ def _violates_anti_affinity(
 
 
 def _matches_volume_zones(context: ControllerContext, pod: KubeObject, zone: str) -> bool:
-    """Return whether the volumes that the pod's claims have are in the zone."""
+    """Return whether the volumes of the pod's claims are in the zone."""
     for claim in existing_claims(context, pod):
         volume = context.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
         if volume and volume["metadata"].get("labels", {}).get(ZONE, zone) != zone:
@@ -123,7 +123,7 @@ def claim_names(pod: KubeObject) -> list[str]:
 
 
 def existing_claims(context: ControllerContext, pod: KubeObject) -> list[KubeObject]:
-    """Return the claims of a pod that are there."""
+    """Return the existing claims of a pod."""
     found = [
         context.state.get("persistentvolumeclaims", name, pod["metadata"]["namespace"])
         for name in claim_names(pod)

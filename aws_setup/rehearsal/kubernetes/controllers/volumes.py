@@ -1,4 +1,4 @@
-"""PersistentVolumeClaims: bound to a volume of their class's driver, and what deletion keeps.
+"""PersistentVolumeClaims: bound to a volume of their class's driver; reclaim policies.
 
 https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 """
@@ -20,7 +20,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 IN_TREE = "kubernetes.io/aws-ebs"
-"""The old name in StorageClasses; the CSI driver does its work since Kubernetes 1.23."""
+"""The in-tree provisioner; since Kubernetes 1.23 the CSI driver handles it."""
 
 UNITS = {
     "": 1,
@@ -36,7 +36,7 @@ UNITS = {
 
 
 def reconcile_claims(context: ControllerContext) -> None:
-    """Bind what can be bound; let go of what nobody uses."""
+    """Bind pending claims, release unused ones, and reclaim volumes."""
     for claim in context.state.all("persistentvolumeclaims"):
         if is_being_deleted(claim):
             _release_unused(context, claim)
@@ -167,7 +167,7 @@ def _bound(context: ControllerContext, claim: KubeObject, volume: KubeObject) ->
 
 
 def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
-    """Delete or release a volume whose claim is gone."""
+    """Delete or release a volume without its claim."""
     desired = volume["spec"].get("claimRef")
     if not desired or volume["status"].get("phase") != "Bound":
         return

@@ -1,10 +1,9 @@
-"""Deployments and their ReplicaSets; a new template brings a new ReplicaSet."""
+"""Deployments and their ReplicaSets, StatefulSets and DaemonSets."""
 
 from __future__ import annotations
 
 import copy
 
-from aws_setup.rehearsal.kubernetes.api import deletion
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import owner_reference
 from aws_setup.rehearsal.kubernetes.controllers import pod_set
@@ -21,7 +20,7 @@ REVISION = "deployment.kubernetes.io/revision"
 
 
 def reconcile_deployments(context: ControllerContext) -> None:
-    """Move Deployments and ReplicaSets on."""
+    """Reconcile Deployments and ReplicaSets."""
     for deployment in context.state.all("deployments"):
         if not is_being_deleted(deployment):
             _deployment(context, deployment)
@@ -149,7 +148,7 @@ STATEFULSET_HASH_LABEL = "controller-revision-hash"
 
 
 def reconcile_statefulsets(context: ControllerContext) -> None:
-    """Move StatefulSets on."""
+    """Reconcile StatefulSets."""
     for statefulset in context.state.all("statefulsets"):
         if not is_being_deleted(statefulset):
             _numbered(context, statefulset)
@@ -251,7 +250,7 @@ DAEMONSET_HASH_LABEL = "controller-revision-hash"
 
 
 def reconcile_daemonsets(context: ControllerContext) -> None:
-    """Move DaemonSets on."""
+    """Reconcile DaemonSets."""
     for daemonset in context.state.all("daemonsets"):
         if not is_being_deleted(daemonset):
             _daemon(context, daemonset)
@@ -295,79 +294,3 @@ def _daemon(context: ControllerContext, daemonset: KubeObject) -> None:
             "numberUnavailable": len(desired) - ready or None,
         },
     )
-
-
-BACKOFF_LIMIT = 6
-
-
-def reconcile_jobs(context: ControllerContext) -> None:
-    """Move Jobs on."""
-    for job in context.state.all("jobs"):
-        if is_being_deleted(job):
-            continue
-        if job["status"].get("conditions"):
-            _expire(context, job)
-        else:
-            _sync_job(context, job)
-
-
-def _sync_job(context: ControllerContext, job: KubeObject) -> None:
-    spec, state = job["spec"], context.state
-    pods = state.owned(job["metadata"]["uid"], "pods")
-    phases = [pod["status"].get("phase") for pod in pods]
-    succeeded, failed = phases.count("Succeeded"), phases.count("Failed")
-    missing = spec.get("completions", 1) - succeeded
-    active = pod_set.active_pods(context, job)
-    if failed > spec.get("backoffLimit", BACKOFF_LIMIT):
-        message = "Job has reached the specified backoff limit"
-        _finish_job(context, job, "Failed", "BackoffLimitExceeded", message)
-    elif missing <= 0:
-        _finish_job(context, job, "Complete", "CompletionsReached", "")
-    elif not failed or context.due(job, "job pod retry", stage=f"again {failed}", times=2**failed):
-        for _ in range(min(missing, spec.get("parallelism", 1)) - len(active)):
-            _new_job_pod(context, job)
-    active = pod_set.active_pods(context, job)
-    state.set_status(
-        "jobs",
-        job,
-        {
-            "startTime": job["status"].get("startTime", state.now()),
-            "active": len(active) or None,
-            "ready": pod_set.count_ready(active),
-            "succeeded": succeeded or None,
-            "failed": failed or None,
-            "uncountedTerminatedPods": {},
-        },
-    )
-
-
-def _new_job_pod(context: ControllerContext, job: KubeObject) -> None:
-    meta = job["metadata"]
-    labels = {
-        "job-name": meta["name"],
-        "batch.kubernetes.io/job-name": meta["name"],
-        "controller-uid": meta["uid"],
-        "batch.kubernetes.io/controller-uid": meta["uid"],
-    }
-    pod_set.create_pod(context, job, labels=labels)
-
-
-def _finish_job(
-    context: ControllerContext, job: KubeObject, kind: str, reason: str, message: str
-) -> None:
-    found = conditions(job, context.state.now(), **{kind: (True, reason, message)})
-    status: KubeObject = {"conditions": found}
-    if kind == "Complete":
-        status["completionTime"] = context.state.now()
-    context.state.set_status("jobs", job, status)
-    if kind == "Failed":
-        context.state.event(job, reason=reason, message=message, warning=True)
-
-
-def _expire(context: ControllerContext, job: KubeObject) -> None:
-    """Delete a finished Job whose ttlSecondsAfterFinished are over."""
-    ttl = job["spec"].get("ttlSecondsAfterFinished")
-    if ttl is None:
-        return
-    if context.due(job, "job pod retry", stage="ttl", times=ttl / context.delays["job pod retry"]):
-        deletion.delete_object(context.state, "jobs", job)
