@@ -72,7 +72,7 @@ def test_serves_until_ctrl_c(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "output"),
     [
         ("faults.json", '[{"fault": "explode"}]', "explode"),
         ("faults.json", "[{", "faults.json"),

@@ -110,8 +110,9 @@ class InProcessVmPool:
     ) -> FakeShell:
         """Launch a VM that accepts the authorised key after `boot` seconds.
 
-        `seconds` is the duration of each command. `installers` is ignored: imitated VMs have their
-        own programs. `breaks` is as in `vm_init`, for the first connection; bytes count as commands.
+        `seconds` is the duration of each command. `installers` is ignored: imitated VMs have
+        their own programs. `breaks` is as in `vm_init`, for the first connection; bytes count as
+        commands.
         """
         disk = Disk(self.folder / instance_id)
         disk.root.mkdir(parents=True, exist_ok=True)
