@@ -54,7 +54,9 @@ def connections(machine: Machine) -> int:
 
 @needs_machines
 def test_one_connection_drops_and_the_next_does_not(environment: VmEnvironment) -> None:
-    environment.vm_pool.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), breaks="1:5000")
+    environment.vm_pool.launch(
+        "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), breaks="1:5000"
+    )
     machine = awake(environment)
     assert connections(machine) == 2
     assert connections(machine) == 1
@@ -64,7 +66,9 @@ def test_one_connection_drops_and_the_next_does_not(environment: VmEnvironment) 
 @needs_machines
 def test_a_vm_reboots_once(environment: VmEnvironment) -> None:
     instance_id, address = ADDRESSES[0], public_ip(0)
-    tree = environment.vm_pool.launch("i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!")
+    tree = environment.vm_pool.launch(
+        "i-0", private_ip=instance_id, public_ip=address, breaks="1:6000!"
+    )
     machine, over = awake(environment), threading.Event()
     rebooted: list[str] = []
     machine.write("/opt/kept", "on the disk")
