@@ -1,4 +1,4 @@
-"""Every step of the infrastructure: absent, made, found, left alone, deleted, absent again."""
+"""Every step of the infrastructure: absent, created, found, unchanged, deleted, absent again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.scripts import prepare
 
 @contextmanager
 def context(folder: Path) -> Iterator[Context]:
-    """Open AWS as a run of the script does, and look at it anew."""
+    """Open AWS as a run of the script does, with a new inventory."""
     config = load_config(folder / "config_aws.yaml", environ=os.environ)
     aws = open_aws(config)
     ctx = Context(config=config, aws=aws, clock=SystemClock(), inventory=Inventory(aws, config))
@@ -43,7 +43,7 @@ def table(folder: Path) -> list[Step]:
 
 
 def layers(steps: Sequence[Step]) -> Iterator[list[str]]:
-    """Yield the names of the steps whose needs are made, again and again until all are."""
+    """Yield the names of the steps whose needs exist, layer by layer."""
     sorter = TopologicalSorter(needs_of(steps))
     sorter.prepare()
     while sorter.is_active():
@@ -52,8 +52,8 @@ def layers(steps: Sequence[Step]) -> Iterator[list[str]]:
         sorter.done(*ready)
 
 
-def brought(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Row], Outcome]:
-    """Make steps and what they need; return what was there before, and what was done."""
+def create_steps(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Row], Outcome]:
+    """Create steps and what they need; return the plan before, and the outcome."""
     with context(folder) as ctx:
         rows = inspect_all(only(infrastructure_steps(ctx.config), names), ctx, stop=lambda: None)
         if any(row.action is Action.CREATE for row in rows):
@@ -69,15 +69,15 @@ def test_every_step_from_absent_to_absent(cloud: RehearsalCloud, tmp_path: Path)
     folder = prepare(tmp_path / "work")
     empty = cloud.snapshot()
     for names in layers(table(folder)):
-        before, made = brought(folder, names)
-        # The VPC's claim is made with the VPC.
+        before, made = create_steps(folder, names)
+        # The VPC's marker is created with the VPC.
         first = {name: Action.EXISTS if name == MARKER_GROUP else Action.CREATE for name in names}
         assert {name: before[name].action for name in names} == first
         others = {row.action for name, row in before.items() if name not in names}
         assert others <= {Action.EXISTS}, names
         writes = len(cloud.calls.writes())
-        there, again = brought(folder, names)
-        for name, row in there.items():
+        found, again = create_steps(folder, names)
+        for name, row in found.items():
             assert row.found is not None, name
             assert row.found.drift == (), name
             assert row.found.ready, name
@@ -85,14 +85,14 @@ def test_every_step_from_absent_to_absent(cloud: RehearsalCloud, tmp_path: Path)
         assert set(again.done) == set(made.done)
         assert set(again.done.values()) == {Action.EXISTS}, names
         assert len(cloud.calls.writes()) == writes, f"{names}: a second create writes nothing"
-    taken_away(folder)
+    delete_all(folder)
     with context(folder) as ctx:
         rows = inspect_all(infrastructure_teardown_steps(ctx.config), ctx, stop=lambda: None)
     assert {row.step.name for row in rows if row.action is not Action.CREATE} == set()
     assert cloud.snapshot() == empty
 
 
-def taken_away(folder: Path) -> None:
+def delete_all(folder: Path) -> None:
     """Delete everything; every step that exists must be deleted."""
     with context(folder) as ctx:
         rows = inspect_all(infrastructure_teardown_steps(ctx.config), ctx, stop=lambda: None)

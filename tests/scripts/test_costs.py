@@ -1,4 +1,4 @@
-"""What a run says of its price: disks are in it, and it stands in the last lines too."""
+"""The price of a run: it includes disks, and the last line repeats it."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def test_disks_that_cannot_be_looked_at_leave_the_rest_of_the_price(
 
 def test_status_counts_the_disks(folder: Path) -> None:
     assert run(SCRIPT, folder, "--yes").exit_code == 0
-    told = run(SCRIPT, folder, "status", "--json").document
-    assert told["hourly_usd"] == pytest.approx(10.332, abs=1e-3)
+    result = run(SCRIPT, folder, "status", "--json").document
+    assert result["hourly_usd"] == pytest.approx(10.332, abs=1e-3)

@@ -16,13 +16,15 @@ PARTS = 4
 
 
 def shape(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
-    """Return how many things of each kind and step exist."""
-    return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
+    """Return how many resources of each kind and step exist."""
+    return Counter(
+        (resource.kind, resource.tags.get("lambda-fs:step", "")) for resource in cloud.snapshot()
+    )
 
 
 @pytest.fixture
 def folder(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder to start from; botocore's own repeats, and their pauses, are off."""
+    """Return a folder to start from; botocore's retries and their pauses are off."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     return prepare(tmp_path / "work")
 

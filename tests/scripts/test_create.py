@@ -24,9 +24,9 @@ def writes(cloud: RehearsalCloud) -> list[str]:
     return [call.name for call in cloud.calls.writes()]
 
 
-def things(cloud: RehearsalCloud) -> Any:
+def resources(cloud: RehearsalCloud) -> Any:
     """Return what exists, without the key pair that the user registered."""
-    return [thing for thing in cloud.snapshot() if thing.kind != "key-pair"]
+    return [resource for resource in cloud.snapshot() if resource.kind != "key-pair"]
 
 
 def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     assert shown.exit_code == 0
     gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert gone.exit_code == 0, gone.stdout
-    assert things(cloud) == []
+    assert resources(cloud) == []
     assert not list((folder / "receipts").glob("*.json"))
     idle = run(SCRIPT, folder, "destroy", "--yes")
     assert idle.exit_code == 0
@@ -144,7 +144,7 @@ def test_a_part_that_is_switched_off_is_not_made(
     }[part]
     assert word not in names
     assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
-    assert things(cloud) == []
+    assert resources(cloud) == []
 
 
 def test_only_makes_the_named_steps_and_their_needs(cloud: RehearsalCloud, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run in a cloud in which everything goes wrong now and then ends well all the same."""
+"""A run against a cloud with random faults succeeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
-    return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
+    return Counter(
+        (resource.kind, resource.tags.get("lambda-fs:step", "")) for resource in cloud.snapshot()
+    )
 
 
 def quiet(cloud: RehearsalCloud) -> Any:

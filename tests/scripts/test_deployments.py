@@ -22,17 +22,17 @@ def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
 
 
 def of_deployment(cloud: RehearsalCloud, name: str) -> Counter[tuple[str, str]]:
-    """Return how many things of each kind and step carry a deployment's tag."""
+    """Return how many resources of each kind and step carry a deployment's tag."""
     return Counter(
-        (thing.kind, thing.tags.get("lambda-fs:step", ""))
-        for thing in cloud.snapshot()
-        if thing.tags.get("lambda-fs:deployment") == name
+        (resource.kind, resource.tags.get("lambda-fs:step", ""))
+        for resource in cloud.snapshot()
+        if resource.tags.get("lambda-fs:deployment") == name
     )
 
 
 def ids(cloud: RehearsalCloud) -> set[tuple[str, str]]:
     """Return kind and id of everything that exists."""
-    return {(thing.kind, thing.id) for thing in cloud.snapshot()}
+    return {(resource.kind, resource.id) for resource in cloud.snapshot()}
 
 
 def users_vpc(name: str = "mine") -> str:
@@ -107,8 +107,8 @@ def test_several_vpcs_of_one_name_are_listed_and_refused(
     write_config(folder, create_vpc=False, vpc_name="mine")
     ended = run(SCRIPT, folder, "--yes", "--json")
     assert ended.exit_code == 2, ended.stdout
-    said = " ".join(problem["why"] for problem in ended.document["problems"])
-    assert all(vpc in said for vpc in both)
+    message = " ".join(problem["why"] for problem in ended.document["problems"])
+    assert all(vpc in message for vpc in both)
     assert len(cloud.calls.writes()) == writes
 
 
@@ -164,12 +164,12 @@ def test_another_region_needs_its_own_amis(
     folder = prepare(tmp_path / "work", aws_region="eu-west-1")
     refused = run(SCRIPT, folder, "--yes", "--json")
     assert refused.exit_code == 2
-    said = str(refused.document["problems"])
-    assert all(key in said for key in AMIS)
+    message = str(refused.document["problems"])
+    assert all(key in message for key in AMIS)
 
 
 @pytest.mark.parametrize(
-    ("change", "mend"),
+    ("change", "fix"),
     [
         ({"private_subnet_cidrs": ["10.0.128.0/20", "10.0.160.0/20"]}, "10.0.144.0/20"),
         ({"lfs_client_vm_instance_type": "r5.2xlarge"}, "lfs_client_vm_instance_type"),
@@ -178,14 +178,14 @@ def test_another_region_needs_its_own_amis(
     ],
 )
 def test_what_cannot_be_changed_is_refused_with_its_mend(
-    cloud: RehearsalCloud, folder: Path, change: dict[str, Any], mend: str
+    cloud: RehearsalCloud, folder: Path, change: dict[str, Any], fix: str
 ) -> None:
     assert run(SCRIPT, folder, "--yes").exit_code == 0
     writes = len(cloud.calls.writes())
     write_config(folder, **change)
     ended = run(SCRIPT, folder, "--yes", "--json")
     assert ended.exit_code == 2, ended.document["problems"]
-    assert mend in " ".join(problem["hint"] for problem in ended.document["problems"])
+    assert fix in " ".join(problem["hint"] for problem in ended.document["problems"])
     assert len(cloud.calls.writes()) == writes
 
 
@@ -194,7 +194,7 @@ class TestEurope:
 
     @pytest.fixture
     def settings(self) -> Any:
-        """Return settings with an image of ours for every role in eu-west-1."""
+        """Return settings with a copied image for every role in eu-west-1."""
         from aws_setup.rehearsal.core.settings import Settings
 
         copies = [Image(id=ami, name=key, region="eu-west-1") for key, ami in AMIS.items()]

@@ -1,4 +1,4 @@
-"""destroy --only: what is named and what stands on it goes; the rest stays and still works."""
+"""destroy --only deletes the named steps and what needs them; the rest is unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("lambda_fs_clients", "hopsfs_clients", "hopsfs_namenodes")
 TEMPLATES = {f"launch template {kind}" for kind in KINDS}
 GROUPS = {f"auto-scaling group {kind}_ags" for kind in KINDS}
 
-GOES: dict[tuple[str, ...], set[str]] = {
+DELETED: dict[tuple[str, ...], set[str]] = {
     ("zookeeper",): {"zookeeper"},
     ("ndb manager", "zookeeper"): {"ndb manager", "zookeeper"},
     ("lambda-fs client",): {"lambda-fs client"},
@@ -39,7 +39,7 @@ GOES: dict[tuple[str, ...], set[str]] = {
     ("security group",): {"security group", "eks cluster", *MACHINES, *CLIENTS, *TEMPLATES}
     | GROUPS,
 }
-"""What --only names -> every step that goes with it."""
+"""Steps named by --only -> every step that is deleted with them."""
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +71,18 @@ def missing(folder: Path) -> set[str]:
     return {step["name"] for step in steps if step["action"] == "create"}
 
 
-@pytest.mark.parametrize(("named", "goes"), GOES.items(), ids=[", ".join(one) for one in GOES])
+@pytest.mark.parametrize(
+    ("named", "expected"), DELETED.items(), ids=[", ".join(names) for names in DELETED]
+)
 def test_what_is_named_goes_with_what_stands_on_it(
-    folder: Path, named: tuple[str, ...], goes: set[str]
+    folder: Path, named: tuple[str, ...], expected: set[str]
 ) -> None:
     words = [word for name in named for word in ("--only", name)]
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json", *words)
     assert ended.exit_code == 0, ended.document["problems"]
     deleted = {step["name"] for step in ended.document["steps"] if step["action"] == "delete"}
-    assert deleted - {"ssh", "nat gateway"} >= goes - {"private route", "nat gateway"}
-    assert missing(folder) == goes - {"private route"}
+    assert deleted - {"ssh", "nat gateway"} >= expected - {"private route", "nat gateway"}
+    assert missing(folder) == expected - {"private route"}
     assert ended.document["leftovers"] == []
 
 

@@ -1,4 +1,4 @@
-"""What somebody changed by hand: the plan says so, create mends it, and nothing else is touched."""
+"""Drift after changes by hand: plan reports it, create corrects it, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -72,19 +72,19 @@ def no_dns_names() -> None:
 
 
 def other_rules() -> None:
-    own, ec2 = group(), client("ec2")
-    inner = [rule for rule in own["IpPermissions"] if rule["IpProtocol"] == "-1"]
-    ec2.revoke_security_group_ingress(GroupId=own["GroupId"], IpPermissions=inner)
+    changed, ec2 = group(), client("ec2")
+    inner = [rule for rule in changed["IpPermissions"] if rule["IpProtocol"] == "-1"]
+    ec2.revoke_security_group_ingress(GroupId=changed["GroupId"], IpPermissions=inner)
     world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
     ec2.authorize_security_group_ingress(
-        GroupId=own["GroupId"],
+        GroupId=changed["GroupId"],
         IpPermissions=[{**world, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
     )
 
 
 def no_private_route() -> None:
-    own = table("private route table")["RouteTableId"]
-    client("ec2").delete_route(RouteTableId=own, DestinationCidrBlock="0.0.0.0/0")
+    table_id = table("private route table")["RouteTableId"]
+    client("ec2").delete_route(RouteTableId=table_id, DestinationCidrBlock="0.0.0.0/0")
 
 
 def public_route_through_nat() -> None:
@@ -97,15 +97,15 @@ def public_route_through_nat() -> None:
 
 
 def disassociated() -> None:
-    own = association("private route table", "private subnet 1")
-    client("ec2").disassociate_route_table(AssociationId=own)
+    association_id = association("private route table", "private subnet 1")
+    client("ec2").disassociate_route_table(AssociationId=association_id)
 
 
 def moved_to_another_table() -> None:
-    own = association("public route table", "public subnet 2")
+    association_id = association("public route table", "public subnet 2")
     vpc = of_step("describe_vpcs", "Vpcs", "vpc")["VpcId"]
     other = client("ec2").create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
-    client("ec2").replace_route_table_association(AssociationId=own, RouteTableId=other)
+    client("ec2").replace_route_table_association(AssociationId=association_id, RouteTableId=other)
 
 
 def second_address() -> None:
@@ -162,8 +162,8 @@ def other_default_version() -> None:
 
 def no_fingerprint() -> None:
     template = client("ec2").describe_launch_templates(LaunchTemplateNames=["hopsfs_clients"])
-    own = template["LaunchTemplates"][0]["LaunchTemplateId"]
-    client("ec2").delete_tags(Resources=[own], Tags=[{"Key": "lambda-fs:fingerprint"}])
+    template_id = template["LaunchTemplates"][0]["LaunchTemplateId"]
+    client("ec2").delete_tags(Resources=[template_id], Tags=[{"Key": "lambda-fs:fingerprint"}])
 
 
 DRIFTS: Mapping[str, tuple[str, Callable[[], None]]] = {
@@ -196,26 +196,26 @@ def planned(folder: Path) -> dict[str, str]:
     return {step["name"]: step["action"] for step in steps if step["action"] != "exists"}
 
 
-def things(cloud: RehearsalCloud) -> list[tuple[str, str]]:
+def resources(cloud: RehearsalCloud) -> list[tuple[str, str]]:
     """Return kind and step of what exists, but for the table and key pair that the user made."""
-    mine = [thing for thing in cloud.snapshot() if thing.tags]
-    return sorted((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in mine)
+    tagged = [resource for resource in cloud.snapshot() if resource.tags]
+    return sorted((resource.kind, resource.tags.get("lambda-fs:step", "")) for resource in tagged)
 
 
-def test_what_was_changed_by_hand_is_mended(cloud: RehearsalCloud, folder: Path) -> None:
+def test_what_was_changed_by_hand_is_corrected(cloud: RehearsalCloud, folder: Path) -> None:
     assert run(SCRIPT, folder, "--yes").exit_code == 0
-    made = things(cloud)
+    made = resources(cloud)
     for _, change in DRIFTS.values():
         change()
     assert planned(folder) == {name: action for name, (action, _) in DRIFTS.items()}
-    mended = run(SCRIPT, folder, "--yes", "--json")
-    assert mended.exit_code == 0, mended.document["problems"]
-    done = {step["name"]: step["action"] for step in mended.document["steps"]}
+    corrected = run(SCRIPT, folder, "--yes", "--json")
+    assert corrected.exit_code == 0, corrected.document["problems"]
+    done = {step["name"]: step["action"] for step in corrected.document["steps"]}
     assert {name: done[name] for name in DRIFTS} == {
         name: action for name, (action, _) in DRIFTS.items()
     }
     assert planned(folder) == {}
-    assert things(cloud) == made
+    assert resources(cloud) == made
     writes = len(cloud.calls.writes())
     assert run(SCRIPT, folder, "--yes").exit_code == 0
     assert len(cloud.calls.writes()) == writes
@@ -226,7 +226,7 @@ def test_destroy_of_one_step_leaves_the_rest(cloud: RehearsalCloud, folder: Path
     assert run(SCRIPT, folder, "--yes", *parts).exit_code == 0
     ended = run(SCRIPT, folder, "destroy", "--yes", "--only", "public route table")
     assert ended.exit_code == 0, ended.stdout
-    steps = {step for kind, step in things(cloud) if kind != "key-pair"}
+    steps = {step for kind, step in resources(cloud) if kind != "key-pair"}
     assert "public route table" not in steps
     assert {"vpc", "public subnet 2", "security group"} <= steps
     wrong = run(SCRIPT, folder, "destroy", "--yes", "--only", "moon")

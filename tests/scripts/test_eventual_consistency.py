@@ -1,4 +1,4 @@
-"""What AWS shows late: a run goes on, makes nothing twice, and blames nobody else for its own."""
+"""Resources that become visible late: a run waits, and creates nothing twice."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ def folder(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
-    return Counter((thing.kind, thing.tags.get("lambda-fs:step", "")) for thing in cloud.snapshot())
+    return Counter(
+        (resource.kind, resource.tags.get("lambda-fs:step", "")) for resource in cloud.snapshot()
+    )
 
 
-def test_everything_may_show_late(cloud: RehearsalCloud, folder: Path) -> None:
+def test_every_resource_may_become_visible_late(cloud: RehearsalCloud, folder: Path) -> None:
     empty = kinds(cloud)
     cloud.faults.add({"fault": "stale-read", "action": "*", "seconds": 4})
     ended = run(SCRIPT, folder, "--yes", "--json")
@@ -60,7 +62,7 @@ def test_everything_may_show_late(cloud: RehearsalCloud, folder: Path) -> None:
         {"fault": "fail", "code": "InternalError", "status": 500},
     ],
 )
-def test_a_lost_answer_and_a_late_show_make_nothing_twice(
+def test_a_lost_answer_and_late_visibility_create_nothing_twice(
     cloud: RehearsalCloud, folder: Path, fault: dict[str, object]
 ) -> None:
     cloud.faults.add(
@@ -86,7 +88,7 @@ def test_a_lost_answer_and_a_late_show_make_nothing_twice(
     assert {step: made[step] for step in once} == dict.fromkeys(once, 1)
 
 
-def test_waiting_ends_when_it_shows_and_not_for_another_error() -> None:
+def test_a_retry_ends_when_the_resource_is_visible() -> None:
     answers = iter([refusal("InvalidVpcID.NotFound"), refusal("NatGatewayNotFound"), None])
 
     def act() -> str:
@@ -103,7 +105,7 @@ def test_waiting_ends_when_it_shows_and_not_for_another_error() -> None:
 @pytest.mark.parametrize(
     "code", ["UnauthorizedOperation", "InvalidKeyPair.NotFound", "VpcLimitExceeded"]
 )
-def test_what_waiting_does_not_mend_is_said_at_once(code: str) -> None:
+def test_an_error_that_waiting_does_not_fix_is_raised_at_once(code: str) -> None:
     calls: list[str] = []
 
     def act() -> None:
@@ -115,7 +117,7 @@ def test_what_waiting_does_not_mend_is_said_at_once(code: str) -> None:
     assert calls == [code]
 
 
-def test_waiting_gives_up_with_awss_own_words() -> None:
+def test_a_retry_ends_with_awss_message() -> None:
     def act() -> None:
         raise refusal("InvalidVpcID.NotFound")
 
@@ -123,6 +125,6 @@ def test_waiting_gives_up_with_awss_own_words() -> None:
     with pytest.raises(ClientError, match="InvalidVpcID"):
         retry_not_found(act, clock=clock)
     assert clock.slept == list(VISIBLE.pauses())
-    looks = iter([None, None, "there"])
-    assert wait_visible(lambda: next(looks), clock=clock) == "there"
+    results = iter([None, None, "vpc-1"])
+    assert wait_visible(lambda: next(results), clock=clock) == "vpc-1"
     assert wait_visible(lambda: None, clock=clock) is None

@@ -1,4 +1,4 @@
-"""What happens in the console while nobody runs a script: seen, waited for, mended."""
+"""Changes in the AWS console between two runs: reported, waited for, corrected."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def gateway() -> Any:
 def test_a_detached_internet_gateway_is_attached_again(folder: Path) -> None:
     only = ("--only", "public route")
     actions(folder, "--yes", *only)
-    (own,) = gateway()
-    vpc = own["Attachments"][0]["VpcId"]
-    client("ec2").detach_internet_gateway(InternetGatewayId=own["InternetGatewayId"], VpcId=vpc)
+    (current,) = gateway()
+    vpc = current["Attachments"][0]["VpcId"]
+    client("ec2").detach_internet_gateway(InternetGatewayId=current["InternetGatewayId"], VpcId=vpc)
     assert actions(folder, "plan", *only)["internet gateway"] == "update"
     actions(folder, "--yes", *only)
     assert gateway()[0]["Attachments"][0]["VpcId"] == vpc
@@ -113,9 +113,9 @@ def test_a_detached_internet_gateway_is_attached_again(folder: Path) -> None:
 def test_a_deleted_internet_gateway_is_made_anew_with_its_route(folder: Path) -> None:
     only = ("--only", "public route")
     actions(folder, "--yes", *only)
-    (own,) = gateway()
-    named = {"InternetGatewayId": own["InternetGatewayId"]}
-    client("ec2").detach_internet_gateway(**named, VpcId=own["Attachments"][0]["VpcId"])
+    (current,) = gateway()
+    named = {"InternetGatewayId": current["InternetGatewayId"]}
+    client("ec2").detach_internet_gateway(**named, VpcId=current["Attachments"][0]["VpcId"])
     client("ec2").delete_internet_gateway(**named)
     done = actions(folder, "--yes", *only)
     assert done == {"internet gateway": "create", "public route": "update"}
@@ -125,9 +125,9 @@ def test_a_deleted_internet_gateway_is_made_anew_with_its_route(folder: Path) ->
 def test_a_gateway_in_another_vpc_is_named_and_not_taken_from_there(folder: Path) -> None:
     only = ("--only", "public route")
     actions(folder, "--yes", *only)
-    (own,) = gateway()
-    ec2, named = client("ec2"), {"InternetGatewayId": own["InternetGatewayId"]}
-    ec2.detach_internet_gateway(**named, VpcId=own["Attachments"][0]["VpcId"])
+    (current,) = gateway()
+    ec2, named = client("ec2"), {"InternetGatewayId": current["InternetGatewayId"]}
+    ec2.detach_internet_gateway(**named, VpcId=current["Attachments"][0]["VpcId"])
     other = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     ec2.attach_internet_gateway(**named, VpcId=other)
     ended = run(SCRIPT, folder, "--yes", "--json", *only)
@@ -147,7 +147,7 @@ def test_a_deleted_nat_gateway_is_made_anew_with_its_route(folder: Path) -> None
     done = actions(folder, "--yes", *only)
     assert done == {"nat gateway": "create", "private route": "update"}
     states = {one["NatGatewayId"]: one["State"] for one in _gateways(ec2)}
-    (new,) = (own for own, state in states.items() if state == "available")
+    (new,) = (nat_id for nat_id, state in states.items() if state == "available")
     assert new != old["NatGatewayId"]
     assert actions(folder, "plan", *only) == {}
     assert len(ec2.describe_addresses()["Addresses"]) == 1
@@ -157,8 +157,8 @@ def _gateways(ec2: Any) -> Any:
     return ec2.describe_nat_gateways()["NatGateways"]
 
 
-def permit(**rule: Any) -> None:
-    """Let somebody in by hand."""
+def authorize(**rule: Any) -> None:
+    """Authorize ingress by hand."""
     ec2 = client("ec2")
     ec2.authorize_security_group_ingress(GroupId=own_group()["GroupId"], IpPermissions=[rule])
 
@@ -173,15 +173,15 @@ TCP22 = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
 OPERATOR = "52.94.76.7/32"
 
 
-def forbid_operator() -> None:
+def revoke_operator() -> None:
     client("ec2").revoke_security_group_ingress(
         GroupId=own_group()["GroupId"], IpPermissions=[TCP22 | {"IpRanges": [{"CidrIp": OPERATOR}]}]
     )
 
 
-def test_ssh_for_another_ipv6_address_is_drift_and_taken_away(folder: Path) -> None:
+def test_ssh_for_another_ipv6_address_is_drift_and_revoked(folder: Path) -> None:
     actions(folder, "--yes", *GROUP)
-    permit(**TCP22, Ipv6Ranges=[{"CidrIpv6": "::/0"}])
+    authorize(**TCP22, Ipv6Ranges=[{"CidrIpv6": "::/0"}])
     assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
     (ssh,) = [rule for rule in own_group()["IpPermissions"] if rule.get("FromPort") == 22]
     assert [one["CidrIp"] for one in ssh["IpRanges"]] == [OPERATOR]
@@ -196,10 +196,12 @@ def test_ssh_for_another_ipv6_address_is_drift_and_taken_away(folder: Path) -> N
     ],
     ids=["all ports", "all protocols of a wider range"],
 )
-def test_a_wider_rule_of_the_users_is_enough_and_stays(folder: Path, rule: dict[str, Any]) -> None:
+def test_a_wider_rule_of_the_user_is_sufficient_and_kept(
+    folder: Path, rule: dict[str, Any]
+) -> None:
     actions(folder, "--yes", *GROUP)
-    permit(**rule)
-    forbid_operator()
+    authorize(**rule)
+    revoke_operator()
     assert actions(folder, "--yes", *GROUP) == {}
     permitted = own_group()["IpPermissions"]
     assert not [one for one in permitted if one.get("FromPort") == 22]
@@ -214,10 +216,12 @@ def test_a_wider_rule_of_the_users_is_enough_and_stays(folder: Path, rule: dict[
     ],
     ids=["another protocol", "other ports", "another address"],
 )
-def test_a_rule_that_does_not_cover_ours_is_not_enough(folder: Path, rule: dict[str, Any]) -> None:
+def test_a_rule_that_does_not_cover_ssh_is_not_sufficient(
+    folder: Path, rule: dict[str, Any]
+) -> None:
     actions(folder, "--yes", *GROUP)
-    permit(**rule)
-    forbid_operator()
+    authorize(**rule)
+    revoke_operator()
     assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
     (ssh,) = [one for one in own_group()["IpPermissions"] if one.get("FromPort") == 22]
     assert [one["CidrIp"] for one in ssh["IpRanges"]] == [OPERATOR]

@@ -1,4 +1,4 @@
-"""Who comes first: two runs at once, and what must outlive what when everything goes."""
+"""Two simultaneous runs, and the order in which destroy deletes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from aws_setup.infrastructure.cleanup import NodeGroupCleanup
 from aws_setup.infrastructure.gateways import ElasticIp, NatGateway
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
-from tests.infrastructure.test_step_contract import brought, context
+from tests.infrastructure.test_step_contract import context, create_steps
 from tests.support.aws import client
 from tests.support.eks import NODE_POLICIES, role
 from tests.support.scripts import prepare
 
 
 def looked(ctx: Context) -> Context:
-    """Fill in what the NAT gateway needs, as a run's look does."""
+    """Fill in what the NAT gateway needs, as a run's inspection does."""
     rows = inspect_all(
         only(infrastructure_steps(ctx.config), ["nat gateway"]), ctx, stop=lambda: None
     )
@@ -30,8 +30,8 @@ def looked(ctx: Context) -> Context:
     return ctx
 
 
-def own_address(ctx: Context) -> None:
-    """Give a run an elastic IP of its own, as two that allocate in the same second have."""
+def second_address(ctx: Context) -> None:
+    """Allocate a second elastic IP for a run, as two simultaneous runs do."""
     ctx.found["elastic ip"] = ElasticIp().find(ctx) or ElasticIp().create(ctx)
     made = client("ec2").allocate_address(Domain="vpc")
     client("ec2").create_tags(
@@ -44,18 +44,18 @@ def own_address(ctx: Context) -> None:
     ctx.found["elastic ip"] = type(ctx.of("elastic ip"))(made["AllocationId"])
 
 
-@pytest.mark.parametrize("gone", [0, 1], ids=["first life", "one was deleted before"])
-def test_the_first_runs_nat_gateway_is_taken_and_the_second_address_released(
+@pytest.mark.parametrize("gone", [0, 1], ids=["first gateway", "one was deleted before"])
+def test_the_first_runs_nat_gateway_is_used_and_the_second_address_released(
     cloud: RehearsalCloud, tmp_path: Path, gone: int
 ) -> None:
     folder = prepare(tmp_path / "work")
-    brought(folder, ["internet gateway", "public subnet 1", "elastic ip"])
+    create_steps(folder, ["internet gateway", "public subnet 1", "elastic ip"])
     for _ in range(gone):
         with context(folder) as ctx:
             NatGateway().delete(ctx, NatGateway().create(looked(ctx)))
     with context(folder) as first, context(folder) as second:
         looked(first), looked(second)
-        own_address(second)
+        second_address(second)
         made = NatGateway().create(first)
         assert NatGateway().create(second).id == made.id
         assert NatGateway().wait(second, made).ready
@@ -69,34 +69,32 @@ def test_the_first_runs_nat_gateway_is_taken_and_the_second_address_released(
     assert [address["AllocationId"] for address in addresses] == [first.of("elastic ip").id]
 
 
-def test_a_token_that_a_gone_gateway_took_with_it_is_passed_over(
-    cloud: RehearsalCloud, tmp_path: Path
-) -> None:
+def test_a_token_of_a_deleted_gateway_is_skipped(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work")
-    brought(folder, ["nat gateway"])
+    create_steps(folder, ["nat gateway"])
     with context(folder) as ctx:
         looked(ctx)
         NatGateway().delete(ctx, ctx.of("nat gateway"))
         old = ctx.of("nat gateway").id
-        # AWS lists a gone gateway for an hour and knows its token for longer.
+        # AWS lists a deleted gateway for an hour and remembers its token for longer.
         client("ec2").delete_tags(Resources=[old], Tags=[{"Key": "lambda-fs:step"}])
         assert NatGateway().create(ctx).id != old
 
 
-def test_kubernetes_has_nodes_until_its_volumes_and_load_balancer_are_gone() -> None:
+def test_nodes_are_deleted_after_kubernetes_volumes_and_load_balancer() -> None:
     config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
     rows = [Row(step, Action.DELETE) for step in infrastructure_teardown_steps(config)]
     before = {name: needed_by(rows, name) for name in ("openwhisk release", "core-nodes")}
     assert {"core-nodes", "invoker-nodes", "other node groups"} <= before["openwhisk release"]
-    assert "other node groups" in before["core-nodes"], "what is needed goes last"
+    assert "other node groups" in before["core-nodes"], "what is needed is deleted last"
     assert "eks cluster" in needed_by(rows, "other node groups")
 
 
-def test_only_node_groups_that_no_step_knows_are_others(
+def test_other_node_groups_are_those_that_no_step_manages(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     folder = prepare(tmp_path / "work")
-    brought(folder, ["eks cluster", "public subnet 1"])
+    create_steps(folder, ["eks cluster", "public subnet 1"])
     nodes = role("node-role", "ec2.amazonaws.com", *NODE_POLICIES)
     with context(folder) as ctx:
         cluster = client("eks").describe_cluster(name=ctx.config.eks_cluster_name)["cluster"]

@@ -1,4 +1,4 @@
-"""What has our names and is somebody else's: destroy names it and leaves it alone."""
+"""Resources with the deployment's names and another owner: destroy reports and skips them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
 
 def ids(cloud: RehearsalCloud) -> set[tuple[str, str]]:
     """Return kind and id of everything that exists."""
-    return {(thing.kind, thing.id) for thing in cloud.snapshot()}
+    return {(resource.kind, resource.id) for resource in cloud.snapshot()}
 
 
 def volume(**tags: str) -> str:
-    """Make a volume that nothing is attached to."""
+    """Create a volume that is attached to nothing."""
     listed = [{"Key": key.replace("__", "/"), "Value": value} for key, value in tags.items()]
     made = client("ec2").create_volume(
         AvailabilityZone="us-east-1a",
@@ -57,12 +57,12 @@ def test_a_volume_of_another_deployment_stays_when_no_cluster_is_left(
 ) -> None:
     assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
     cluster = {"kubernetes.io__cluster__lambda-fs-eks-cluster": "owned"}
-    theirs = volume(**cluster, **{"lambda-fs:deployment": "other"})
-    ours = volume(**cluster)
+    unowned = volume(**cluster, **{"lambda-fs:deployment": "other"})
+    owned = volume(**cluster)
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
-    left = {own for kind, own in ids(cloud) if kind == "volume"}
-    assert theirs in left
-    assert ours not in left
+    left = {volume_id for kind, volume_id in ids(cloud) if kind == "volume"}
+    assert unowned in left
+    assert owned not in left
 
 
 def test_a_protected_load_balancer_is_named_and_not_forced(
@@ -72,10 +72,10 @@ def test_a_protected_load_balancer_is_named_and_not_forced(
     assert run(SCRIPT, folder, "--yes", "--json", *parts).exit_code == 0
     tagged = [{"Name": "tag:lambda-fs:step", "Values": ["public subnet 1", "public subnet 2"]}]
     subnets = client("ec2").describe_subnets(Filters=tagged)["Subnets"]
-    brought = [subnet["SubnetId"] for subnet in subnets]
+    subnet_ids = [subnet["SubnetId"] for subnet in subnets]
     elb = client("elbv2")
-    elb.create_load_balancer(Name="theirs", Subnets=brought)
-    # What AWS answers while deletion_protection.enabled is true; the emulator does not look at it.
+    elb.create_load_balancer(Name="theirs", Subnets=subnet_ids)
+    # What AWS answers while deletion_protection.enabled is true; the emulator ignores it.
     code = "OperationNotPermitted"
     cloud.faults.add({"fault": "fail", "action": "DeleteLoadBalancer", "code": code})
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")

@@ -1,4 +1,4 @@
-"""Fixtures of the rehearsal cloud; a test module imports those that it wants."""
+"""Fixtures and helpers of the rehearsal cloud."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from aws_setup.rehearsal.core.settings import Settings
 
 @pytest.fixture
 def settings() -> Settings:
-    """The settings of the test's cloud; a module or a test overrides it."""
+    """The settings of the test's cloud; modules and tests override it."""
     return Settings(speed=0)
 
 
 @pytest.fixture
 def cloud(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[RehearsalCloud]:
-    """A cloud of the test's own, in which every delay is nothing; boto3 talks to it."""
+    """A cloud for one test, without delays; boto3's endpoint is set to it."""
     with serve(settings) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         monkeypatch.setenv("AWS_SETUP_PACE", "0")
@@ -33,7 +33,7 @@ def cloud(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehea
 
 @pytest.fixture
 def slow_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[RehearsalCloud]:
-    """A cloud with real delays, whose clock the test moves by `slow_cloud.clock.advance`."""
+    """A cloud with AWS's delays, whose clock the test moves by `slow_cloud.clock.advance`."""
     with serve(Settings(), clock=ManualClock()) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         yield running
@@ -67,7 +67,7 @@ class Network:
 
 
 def network(ec2: Any) -> Network:
-    """Make a VPC with a public subnet, an internet gateway and a security group."""
+    """Create a VPC with a public subnet, an internet gateway and a security group."""
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/20", AvailabilityZone="us-east-1a")[
         "Subnet"
@@ -81,7 +81,7 @@ def network(ec2: Any) -> Network:
 
 
 def run(ec2: Any, net: Network, **more: Any) -> dict[str, Any]:
-    """Start one instance in the network and return it as RunInstances answers."""
+    """Launch one instance in the network and return it as RunInstances answers."""
     request: dict[str, Any] = {
         "ImageId": IMAGE,
         "InstanceType": "r5.xlarge",
@@ -101,5 +101,5 @@ def tagged(kind: str, **tags: str) -> list[dict[str, Any]]:
 
 
 def where(**values: str) -> list[dict[str, Any]]:
-    """Return Filters; underscores in names stand for hyphens."""
+    """Return Filters; underscores in names become hyphens."""
     return [{"Name": k.replace("_", "-"), "Values": [v]} for k, v in values.items()]

@@ -1,4 +1,4 @@
-"""Runs a script as its user would, in process: its command line, its output, its exit code."""
+"""Runs a script in process: its command line, its output, its exit code."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def run(script: Script, folder: Path, *arguments: str, answer: str | None = None
 
 
 def operator_key() -> rsa.RSAPrivateKey:
-    """Return a new RSA key, as small as AWS takes it."""
+    """Return a new RSA key of the smallest size that AWS accepts."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 KEY = operator_key()
-"""One key for all tests of a process: making one takes longer than most tests."""
+"""One key for all tests of a process: generating one takes longer than most tests."""
 
 
 def prepare(folder: Path, **settings: Any) -> Path:
-    """Make a folder that a run can start from: key, registered key pair, configuration."""
+    """Create a folder for a run: key, registered key pair, configuration."""
     private = KEY.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -81,7 +81,7 @@ NO_SOFTWARE = {
     "format_filesystem": False,
     "sftp_ssh_key": False,
 }
-"""The switches with which no machine is contacted."""
+"""The settings with which no machine is contacted."""
 
 
 def write_config(folder: Path, **settings: Any) -> None:
