@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_setup.cli.app import script_command
-from aws_setup.cli.commands import ConfigOption, Script
+from aws_setup.cli.commands import Script
+from aws_setup.cli.options import ConfigOption
 from aws_setup.eks.active_cluster import require_cluster
 from aws_setup.openwhisk.summary import summary_lines
 from aws_setup.preflight import cluster
@@ -28,7 +29,7 @@ SCRIPT = Script(
     prepare=require_cluster,
     preflight=cluster.run,
     epilogue=summary_lines,
-    whole=False,
+    owns_deployment=False,
     flags=(
         ConfigOption(
             "--skip-storage-probe", "storage_probe", False, "Do not test that volumes work."
@@ -51,4 +52,4 @@ SCRIPT = Script(
 )
 
 if __name__ == "__main__":
-    script_command(SCRIPT, beside=Path(__file__).resolve().parent)()
+    script_command(SCRIPT, folder=Path(__file__).resolve().parent)()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup.cli.app import script_command, secret_prompt_function
+from aws_setup.cli.app import script_command
 from aws_setup.cli.commands import Script
+from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.config.cross_checks import skipped_features
 from aws_setup.infrastructure import summary
 from aws_setup.preflight import checks
@@ -37,7 +38,7 @@ SCRIPT = Script(
     infrastructure=True,
     prepare=checks.prepare,
     preflight=checks.run,
-    left_out=skipped_features,
+    skipped_features=skipped_features,
     epilogue=lambda ctx: (
         *summary.summary_lines(ctx.config, ctx.found),
         "Next: python configure_eks_cluster.py",
@@ -45,4 +46,4 @@ SCRIPT = Script(
 )
 
 if __name__ == "__main__":
-    script_command(SCRIPT, beside=Path(__file__).resolve().parent)()
+    script_command(SCRIPT, folder=Path(__file__).resolve().parent)()

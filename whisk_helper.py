@@ -1,4 +1,4 @@
-"""Registers, updates, checks and removes the serverless NameNodes in OpenWhisk."""
+"""Creates, updates, verifies and deletes the serverless NameNodes in OpenWhisk."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from aws_setup.cli import whisk_setup
-from aws_setup.cli.app import Command, prompt_function, run_guarded, shared_options
+from aws_setup.cli.main import Invocation, run_guarded
+from aws_setup.cli.namenodes import run_request
+from aws_setup.cli.options import Command, SharedOptions, shared_options
 from aws_setup.cli.run_recorder import RunRecorder
-from aws_setup.cli.whisk_setup import Options
 from aws_setup.config import Config
 from aws_setup.engine.result import Result
 from aws_setup.namenodes.jar import DEFAULT_JAR
+from aws_setup.namenodes.request import MEMORY, parse_request
 from aws_setup.report import Report
 
 MAIN_CLASS = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
@@ -28,29 +29,34 @@ OPTIONS = [
     click.option("-e", "--ending-index", "end", default=-1, metavar="I", help="One past the last."),
     click.option("-p", "--prefix", default="namenode", help="Names are PREFIX0, PREFIX1, …"),
     click.option("-c", "--concurrency", default=1, metavar="N", help="Limit per container (1)."),
-    click.option("--create", is_flag=True, help="Make new actions."),
-    click.option("--update", is_flag=True, help="Change actions; missing ones are made."),
-    click.option("--sync", is_flag=True, help="Make what is missing, change what differs."),
-    click.option("--list", "list_", is_flag=True, help="Show the actions of the prefix."),
-    click.option("--verify", is_flag=True, help="Check every action, without changing any."),
+    click.option("--create", is_flag=True, help="Create new actions."),
+    click.option("--update", is_flag=True, help="Update actions; create missing ones."),
+    click.option("--sync", is_flag=True, help="Create missing actions, update different ones."),
+    click.option("--list", "list_", is_flag=True, help="List the actions of the prefix."),
+    click.option("--verify", is_flag=True, help="Check every action; nothing is changed."),
     click.option("--delete", is_flag=True, help="Delete the actions."),
-    click.option("--memory", default=256, metavar="MB", help="Memory limit in MB (256)."),
     click.option(
-        "-m", "--main-class", "main", default=MAIN_CLASS, metavar="CLASS", help="Handler."
+        "--memory",
+        default=MEMORY,
+        metavar="MB",
+        help="Memory limit in MB (openwhisk_action_memory of the configuration; without one 256).",
+    ),
+    click.option(
+        "-m", "--main-class", "main", default=MAIN_CLASS, metavar="CLASS", help="Handler class."
     ),
     click.option("-j", "--path", "jar", default=DEFAULT_JAR, help="Jar; also s3:// and ssh://."),
     click.option("-k", "--kind", default="generic-namenode:10", help="Or generic-namenode:5."),
-    click.option("--plan", is_flag=True, help="Only show what would be done."),
+    click.option("--plan", is_flag=True, help="Only show what the run would do."),
     click.option("--prune", is_flag=True, help="With --sync: delete the prefix's other actions."),
     click.option("--limits-only", is_flag=True, help="Only memory and concurrency, no upload."),
-    click.option("--force", is_flag=True, help="Send also what is already right."),
-    click.option("--invoke", is_flag=True, help="With --verify: start each action once."),
+    click.option("--force", is_flag=True, help="Send actions that are up to date, too."),
+    click.option("--invoke", is_flag=True, help="With --verify: invoke each action once."),
     click.option(
         "--timeout",
         type=click.FloatRange(1),
         default=300,
         metavar="S",
-        help="Seconds until an action is given up, repeats included (300).",
+        help="Seconds for each action, retries included (300).",
     ),
     click.option(
         "--jobs",
@@ -61,7 +67,7 @@ OPTIONS = [
     ),
     click.option("--apihost", default="", metavar="HOST", help="OpenWhisk's API host."),
     click.option("--auth", default="", metavar="KEY", help="Its key; better: WHISK_AUTH."),
-    click.option("-i", "--insecure", is_flag=True, help="Do not check the certificate."),
+    click.option("-i", "--insecure", is_flag=True, help="Do not verify the certificate."),
     click.option(
         "--tunnel",
         type=click.Choice(["cluster", "vm"]),
@@ -81,36 +87,33 @@ def whisk_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(name="whisk_helper.py", cls=Command)
 @whisk_options
-@shared_options
+@shared_options(only_metavar="NAME", only_help="Of the selected actions only this one.")
 @click.pass_context
-def main(ctx: click.Context, /, **given: Any) -> None:
-    """Register, update, check and remove the serverless NameNodes in OpenWhisk.
+def main(ctx: click.Context, /, **parameters: Any) -> None:
+    """Create, update, verify and delete the serverless NameNodes in OpenWhisk.
 
     For example: -n 20 --create --memory 20000 --concurrency 4
     """
-    left_out = {
-        name
-        for name in given
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
-    }
-    options = Options(given=given, left_out=frozenset(left_out))
-    keeper = RunRecorder("whisk_helper.py", "whisk")
+    default = click.core.ParameterSource.DEFAULT
+    defaulted = frozenset(n for n in parameters if ctx.get_parameter_source(n) is default)
+    options = SharedOptions.take(parameters)
+    recorder = RunRecorder("whisk_helper.py", "whisk", html=options.html)
 
     def work(config: Config | None, result: Result, report: Report) -> None:
-        whisk_setup.run(
-            options, config, result=result, report=report, ask=prompt_function(), keeper=keeper
-        )
+        memory = config.openwhisk_action_memory if config else None
+        request = parse_request(parameters, defaulted=defaulted, config_memory=memory)
+        recorder.check(config)
+        run_request(request, config, options, result=result, report=report, recorder=recorder)
 
-    sys.exit(
-        run_guarded(
-            "whisk",
-            work,
-            beside=Path(__file__).resolve().parent,
-            without=lambda result, report: work(None, result, report),
-            finish=keeper.finish,
-            **given,
-        )
+    invocation = Invocation(
+        "whisk",
+        options,
+        Path(__file__).resolve().parent,
+        config_optional=True,
+        without_config=lambda result, report: work(None, result, report),
+        finish=recorder.finish,
     )
+    sys.exit(run_guarded(invocation, work))
 
 
 if __name__ == "__main__":

@@ -1,62 +1,39 @@
-"""The verbs of the two infrastructure scripts: plan, create, status and destroy over one table."""
+"""The verbs of the scripts on AWS: plan, create, status and destroy over one table of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import Prices, price
-from aws_setup.cli.run_recorder import Mode, RunRecorder
+from aws_setup.cli.command_run import CommandRun, count_actions
+from aws_setup.cli.options import ConfigOption
+from aws_setup.cli.prompts import confirm_data_loss
+from aws_setup.cli.run_recorder import Mode
 from aws_setup.config import Config
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
-from aws_setup.engine.result import Result, changes
+from aws_setup.engine.result import changes
 from aws_setup.engine.runner import Outcome, apply, removable, remove
 from aws_setup.engine.step import Action, Found
-from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted, Problem, Refused
-from aws_setup.infrastructure.existing_network import named_vpcs
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.infrastructure.summary import hours_since
 from aws_setup.preflight.checks import Preflight, charges_of
-from aws_setup.report import Report
-from aws_setup.report.progress import Progress
-
-Ask = Callable[[str], str]
-
-
-@dataclass(frozen=True)
-class ConfigOption:
-    """An option of one script's command line that goes before a key of the configuration.
-
-    A switch sets the key to `value`; an option with a `metavar` takes its value from the user.
-    """
-
-    option: str
-    key: str
-    value: bool
-    help: str
-    metavar: str = ""
-
-    @property
-    def parameter(self) -> str:
-        """The name under which the command line hands it over."""
-        return self.option.lstrip("-").replace("-", "_")
 
 
 @dataclass(frozen=True)
 class Script:
-    """What tells one script from another: its verbs, its table, and what comes before and after.
+    """The differences between the scripts: verbs, tables, checks, closing lines and options.
 
-    `table` lists the steps to make; `removal` those to delete, which may be more. `prepare` runs
-    before the look; `preflight` checks the plan before consent and returns what it found, None
-    when the script has nothing to check. `epilogue` returns the lines to print after success.
-    `left_out` returns what the configuration asks for and a whole run does not do, with the why.
-    `flags` are its own switches; `infrastructure` adds --no-wait and --reformat. A script that is
-    not `whole` owns a part of the deployment: the rest is no leftover of it.
+    `table` lists the steps to create; `removal` those to delete, which may be more. `prepare` runs
+    before the plan. `preflight` checks the plan before consent and returns its results; None when
+    the script has no checks. `epilogue` returns the lines to print after success.
+    `skipped_features` returns the configured features that a run skips, with the reasons. `flags`
+    are the script's own options; `infrastructure` adds --no-wait and --reformat. A script without
+    `owns_deployment` owns a part of it: the other resources are not its leftovers.
     """
 
     name: str
@@ -67,38 +44,26 @@ class Script:
     prepare: Callable[[Context], None] = lambda _: None
     preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
-    left_out: Callable[[Config], Sequence[Problem]] = lambda _: ()
-    whole: bool = True
+    skipped_features: Callable[[Config], Sequence[Problem]] = lambda _: ()
+    owns_deployment: bool = True
     flags: tuple[ConfigOption, ...] = ()
     infrastructure: bool = False
 
 
-@dataclass
-class CommandRun:
-    """One command under way."""
+@dataclass(kw_only=True)
+class ScriptRun(CommandRun[Context]):
+    """One command of a script with a table of steps on AWS."""
 
     script: Script
-    ctx: Context
-    clock: SystemClock
-    report: Report
-    result: Result
-    keeper: RunRecorder
-    only: tuple[str, ...] = ()
-    consent: bool = False
-    ask: Ask | None = None
 
     def steps(self) -> list[Step]:
-        """Return the script's table, cut down by --only."""
+        """Return the script's table, restricted by --only."""
         table = list(self.script.table(self.ctx.config))
         return only(table, self.only) if self.only else table
 
-    def progress(self, rows: Sequence[Row]) -> AbstractContextManager[Progress]:
-        """Show the run over `rows`."""
-        return self.report.progress({row.step.name: row.step.needs for row in rows})
 
-
-def plan(run: CommandRun) -> None:
-    """Say exactly what `create` would do; nothing is written."""
+def plan(run: ScriptRun) -> None:
+    """Print exactly what `create` would do; nothing is written."""
     run.script.prepare(run.ctx)
     rows = _load_plan(run)
     run.result.planned(rows)
@@ -107,118 +72,115 @@ def plan(run: CommandRun) -> None:
         run.report.result(line)
     if run.result.problems:
         run.result.result = "failed"
-    run.report.result(_counts(rows))
+    run.report.result(count_actions(rows))
 
 
-def _load_plan(run: CommandRun) -> list[Row]:
+def _load_plan(run: ScriptRun) -> list[Row]:
     rows = inspect_all(run.steps(), run.ctx, stop=run.clock.stop)
-    run.keeper.begin(run.ctx, run.result, rows, deed=Mode.LOOK)
+    run.recorder.begin(rows, run.result, clock=run.clock, mode=Mode.INSPECT)
     return rows
 
 
-def create(run: CommandRun) -> None:
-    """Look, refuse what cannot end well, show the plan and its price, ask, and make it."""
+def create(run: ScriptRun) -> None:
+    """Plan, check, show the plan and its price, ask for consent, and apply it."""
     run.script.prepare(run.ctx)
-    _choose_vpc(run)
+    _prompt(run)
     rows = _load_plan(run)
     bill = _run_preflight(run, rows)
     todo = changes(rows)
     if run.ctx.reformat:
-        _confirm_data_loss(run)
+        confirm_data_loss(run.ctx.config.deployment_name, ask=run.ask)
     if todo:
         run.report.plan(rows)
         for line in bill:
             run.report.result(line)
-        _confirm(run, f"make {len(todo)} of {len(rows)} steps")
-    outcome = _execute(run, rows, apply)
+        _confirm(run, f"create or update {len(todo)} of {len(rows)} steps")
+    outcome = _execute(run, rows, apply, shown=todo, mode=Mode.APPLY)
+    _write_receipt(run, run.ctx.found)
+    if run.result.result == "interrupted":
+        raise Interrupted
     if run.result.result == "ok":
         for line in (*run.script.epilogue(run.ctx), _summary(outcome), *_cost_reminder(run)):
             run.report.result(line)
 
 
-def _cost_reminder(run: CommandRun) -> Sequence[str]:
-    """Return the price once more, for whoever has scrolled past the plan."""
+def _cost_reminder(run: ScriptRun) -> Sequence[str]:
+    """Return the price as the last line: the plan may have scrolled off the screen."""
     hourly = run.result.hourly_usd or 0.0
-    said = f"It costs ${hourly:.2f} an hour, ${24 * hourly:.2f} a day, until `destroy`."
-    return (said,) if hourly else ()
+    text = f"Estimated cost until destroy: ${hourly:.2f} per hour, ${24 * hourly:.2f} per day."
+    return (text,) if hourly else ()
 
 
-def _choose_vpc(run: CommandRun) -> None:
-    """Ask which VPC is meant where several have the name; without a terminal the plan refuses."""
-    config = run.ctx.config
-    if config.create_vpc or config.vpc_id or run.ask is None:
-        return
-    vpcs = {vpc["VpcId"]: vpc["CidrBlock"] for vpc in named_vpcs(run.ctx)}
-    if len(vpcs) > 1:
-        listed = ", ".join(f"{own} ({cidr})" for own, cidr in vpcs.items())
-        chosen = run.ask(f"Several VPCs are named {config.vpc_name}: {listed}. Which one").strip()
-        if chosen in vpcs:
-            run.ctx.config = config.model_copy(update={"vpc_id": chosen})
+def _prompt(run: ScriptRun) -> None:
+    """Let the steps ask what the configuration leaves open; without a terminal the plan refuses."""
+    if run.ask is not None:
+        for step in run.steps():
+            step.prompt(run.ctx, run.ask)
 
 
-def _run_preflight(run: CommandRun, rows: Sequence[Row]) -> Sequence[str]:
-    """Say what is left out, check a plan that changes something, return its price's lines.
+def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
+    """Warn of skipped features, check a plan that changes resources, return the lines of its price.
 
     Raises:
-        Refused: with every conflict and every finding that stands against the run, at once.
+        Refused: with every conflict and every failed check, at once.
     """
     if not run.only:
-        _warn(run, run.script.left_out(run.ctx.config))
+        run.warn(run.script.skipped_features(run.ctx.config))
     problems = blockers(rows)
     found = run.script.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
-        _warn(run, found.warnings)
+        run.warn(found.warnings)
         _note_prices(run, found.prices)
         problems += found.refusals
-    elif run.keeper.html:
+    elif run.recorder.html:
         _note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
     if problems:
         raise Refused.all(problems)
     return found.prices.lines() if found else ()
 
 
-def _note_prices(run: CommandRun, prices: Prices) -> None:
+def _note_prices(run: ScriptRun, prices: Prices) -> None:
     run.result.hourly_usd = round(prices.hourly, 4)
     run.result.more["prices"] = prices.document()
 
 
-def _warn(run: CommandRun, warnings: Sequence[Problem]) -> None:
+def _warn(run: ScriptRun, warnings: Sequence[Problem]) -> None:
     run.report.problems(warnings, warning=True)
     run.result.warnings.extend(warnings)
 
 
-def status(run: CommandRun) -> None:
-    """Say what exists, how it is, what it costs and has cost; nothing is written."""
+def status(run: ScriptRun) -> None:
+    """Print what exists, its state, its price and its cost so far; nothing is written."""
     run.script.prepare(run.ctx)
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)
-    there = [row for row in rows if row.found]
-    if there:
-        _report_cost(run, there)
+    existing = [row for row in rows if row.found]
+    if existing:
+        _report_cost(run, existing)
     if run.result.problems:
         run.result.result = "failed"
 
 
-def _report_cost(run: CommandRun, there: Sequence[Row]) -> None:
-    """Say what the things cost an hour, and what they have cost since AWS made them."""
-    prices = price(run.ctx.aws, charges_of(run.ctx, there))
+def _report_cost(run: ScriptRun, existing: Sequence[Row]) -> None:
+    """Print what the resources cost per hour, and what they have cost since their creation."""
+    prices = price(run.ctx.aws, charges_of(run.ctx, existing))
     _note_prices(run, prices)
     now, so_far = run.clock.today(), 0.0
-    for row in there:
+    for row in existing:
         if row.found:
             so_far += prices.of(charges_of(run.ctx, [row])) * hours_since(row.found, now)
     run.result.more["usd_so_far"] = round(so_far, 2)
     for line in prices.lines():
         run.report.result(line)
-    run.report.result(f"About ${so_far:.2f} since creation (machines, NAT gateway, cluster).")
+    run.report.result(f"Estimated cost so far: ${so_far:.2f}.")
 
 
-def destroy(run: CommandRun) -> None:
-    """Delete everything of this deployment and look again whether anything is left.
+def destroy(run: ScriptRun) -> None:
+    """Delete the resources of this deployment, then search for remaining ones.
 
     Raises:
-        Refused: a step refuses even the look, as with a kubeconfig that leads somewhere else.
+        Refused: a step refuses to inspect, as with a kubeconfig of another cluster.
     """
     run.ctx.owned_only = True
     table = list(run.script.removal(run.ctx.config))
@@ -230,120 +192,86 @@ def destroy(run: CommandRun) -> None:
     refused = refusals(rows)
     if refused:
         raise Refused.all(refused)
-    there = removable(rows)
+    owned = removable(rows)
     name = run.ctx.config.deployment_name
-    _warn(run, [_skipped_warning(row) for row in rows if row.unowned])
+    run.warn([_skipped_warning(row) for row in rows if row.unowned])
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
-    if there:
-        run.report.plan(there, deleting=True)
-        _confirm(run, f"delete these {len(there)} things of {name}", word=name)
-        _execute(run, rows, remove)
+    if owned:
+        run.report.plan(owned, deleting=True)
+        _confirm(run, f"delete {len(owned)} resources", word=name)
+        _execute(run, rows, remove, shown=owned, mode=Mode.REMOVE)
+        if run.result.result == "interrupted":
+            raise Interrupted
         for step in chosen:
             run.ctx.found.pop(step, None)
     _report_leftovers(run, name, chosen)
 
 
 def _skipped_warning(row: Row) -> Problem:
-    """Return the warning about something of a wanted name that is somebody else's."""
-    own, owner = (row.found.id if row.found else ""), row.conflicts[0]
-    why = f"it belongs to {owner.has}, not to {owner.wants}"
-    return Problem(f"{row.step.name} {own} is left alone", why, "")
+    """Return the warning about a resource that this deployment does not own."""
+    resource_id, owner = (row.found.id if row.found else ""), row.conflicts[0]
+    why = f"its tag names {owner.has}, not {owner.wants}"
+    return Problem(f"skipping {row.step.name} {resource_id}", why, "")
 
 
-def _report_leftovers(run: CommandRun, name: str, chosen: Collection[str]) -> None:
-    if run.result.result == "interrupted":
-        return
+def _report_leftovers(run: ScriptRun, name: str, chosen: Collection[str]) -> None:
     table = list(run.script.removal(run.ctx.config))
-    left = leftovers(run.ctx, table, owns_deployment=run.script.whole and not run.only)
+    left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
     if run.only:
-        left = [thing for thing in left if thing.what in chosen]
-    run.result.more["leftovers"] = [asdict(thing) for thing in left]
+        left = [item for item in left if item.what in chosen]
+    run.result.more["leftovers"] = [asdict(item) for item in left]
     if left:
-        run.report.result(f"{len(left)} things of {name} are left:")
-    for thing in left:
-        run.report.result(f"  {thing.what} {thing.id}, {thing.price}: {thing.command}")
+        run.report.result(f"{len(left)} resources of {name} remain:")
+    for item in left:
+        run.report.result(f"  {item.what} {item.id}, {item.price}: {item.command}")
     if left:
         run.result.result = "leftovers"
     elif run.result.problems:
         run.result.result = "failed"
     else:
         _write_receipt(run, run.ctx.found if run.only else {})
-        what = name if run.script.whole else f"what {run.script.name} made for {name}"
-        what = f"{', '.join(sorted(chosen))} of {name}" if run.only else what
-        run.report.result(f"Nothing of {what} is left.")
+        scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"
+        scope = f"{name} ({', '.join(sorted(chosen))})" if run.only else scope
+        run.report.result(f"All resources of {scope} are deleted.")
 
 
 def _execute(
-    run: CommandRun,
+    run: ScriptRun,
     rows: Sequence[Row],
     act: Callable[..., Outcome],
+    *,
+    shown: Sequence[Row],
+    mode: Mode,
 ) -> Outcome:
-    """Run `act` over the rows with progress, and always leave a receipt behind."""
-    run.keeper.begin(run.ctx, run.result, rows, deed=Mode.APPLY if act is apply else Mode.REMOVE)
-    with run.progress(changes(rows) if act is apply else removable(rows)) as tell:
-        outcome = act(rows, run.ctx, tell=run.keeper.listener(tell), stop=run.clock.stop)
-    ids = {name: found.id for name, found in run.ctx.found.items()}
-    run.result.ended(rows, outcome, ids)
-    if act is apply:
-        _write_receipt(run, run.ctx.found)
-    if run.result.result == "interrupted":
-        raise Interrupted
-    return outcome
+    """Run `act` over the rows; the progress shows the rows `shown`."""
+    progress = run.report.progress({row.step.name: row.step.needs for row in shown})
+    return run.execute(
+        rows,
+        lambda tell: act(rows, run.ctx, tell=tell, stop=run.clock.stop),
+        mode=mode,
+        progress=progress,
+    )
 
 
-def _write_receipt(run: CommandRun, found: Mapping[str, Found]) -> None:
-    """Write the receipt; what another script wrote of its own steps stays in it."""
+def _write_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
+    """Write the receipt; the entries of another script's steps are kept."""
     config = run.ctx.config
     known = {step.name for step in (*run.script.table(config), *run.script.removal(config))}
-    gone = run.script.whole and not found
+    gone = run.script.owns_deployment and not found
     head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
     write_receipt(receipt_path(config), head, found, known=None if gone else known)
 
 
-def _confirm_data_loss(run: CommandRun) -> None:
-    """Have the deployment's name typed before files are lost; --yes does not answer this.
-
-    Raises:
-        Refused: another answer, or there is no terminal to ask on.
-    """
-    name = run.ctx.config.deployment_name
-    if run.ask is None:
-        raise Refused(
-            "--reformat has to be confirmed by hand",
-            "there is no terminal, and --yes is not enough to destroy the file systems",
-            "run it in a terminal, or without --reformat",
-        )
-    if run.ask(f"Type {name} to format the file systems anew: every file is lost").strip() != name:
-        raise Refused("nothing was done", "you did not type the name", "leave --reformat out")
-
-
-def _confirm(run: CommandRun, deed: str, *, word: str = "") -> None:
-    """Ask before the first write: `y`, or `word` typed out; --yes answers for the user.
-
-    Raises:
-        Refused: the answer was no, or there is no terminal to ask on.
-    """
-    ctx = run.ctx
-    identity = ctx.aws.identity
-    run.report.say(f"Account {identity.account}, {identity.arn}, region {ctx.aws.region}.")
-    if run.consent:
-        return
-    if run.ask is None:
-        raise Refused("nobody to ask", "there is no terminal", f"add --yes to {deed}")
-    question = f"Type {word} to {deed}" if word else f"Type y to {deed}"
-    if run.ask(question).strip() not in ({word} if word else {"y", "Y", "yes"}):
-        raise Refused("nothing was done", "you did not say yes", "run it again when you are ready")
-
-
-def _counts(rows: Sequence[Row]) -> str:
-    counted = {action: sum(row.action is action for row in rows) for action in Action}
-    said = [f"{count} {action}" for action, count in counted.items() if count]
-    return ", ".join(said)
+def _confirm(run: ScriptRun, action: str, *, word: str = "") -> None:
+    """Print account and region, and ask before the first write."""
+    aws = run.ctx.aws
+    run.report.say(f"Account {aws.identity.account}, {aws.identity.arn}, region {aws.region}.")
+    run.confirm(action, word=word)
 
 
 def _summary(outcome: Outcome) -> str:
     changed = [action for action in outcome.done.values() if action is not Action.EXISTS]
     if not changed:
-        return "Nothing to do: everything is as the configuration wants it."
-    return f"Done: {len(changed)} of {len(outcome.done)} steps were made or changed."
+        return "Nothing to do: everything matches the configuration."
+    return f"Done: {len(changed)} of {len(outcome.done)} steps were created or updated."

@@ -19,19 +19,19 @@ SECRET_PATTERN = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*",
     re.DOTALL,
 )
-"""What is never written: account ids, and what looks like a key, a token or a password."""
+"""Never written: account ids, and texts with the form of a key, a token or a password."""
 
 
 def redact(text: str) -> str:
     """Return a text without account ids and secrets.
 
-    Bytes that were no text where they came from, on a machine say, become question marks.
+    Bytes that are not valid text, such as those of a program's output, become question marks.
     """
     return SECRET_PATTERN.sub("…", text.encode("utf-8", "replace").decode("utf-8"))
 
 
 class _Private(logging.FileHandler):
-    """Writes to a file that only its owner may read."""
+    """Writes to a file that only its owner can read."""
 
     def _open(self) -> io.TextIOWrapper:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -39,7 +39,7 @@ class _Private(logging.FileHandler):
 
 
 class _Redacted(logging.Formatter):
-    """Leaves out account ids and secrets: AWS's error messages name ARNs."""
+    """Removes account ids and secrets: AWS's error messages contain ARNs."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
@@ -49,19 +49,19 @@ def log_to_file(config: Config) -> None:
     """Send the debug log, with every request id, to a file beside the receipt.
 
     Raises:
-        Refused: the folder cannot be made or written.
+        Refused: the folder cannot be created or written.
     """
     path = debug_log_path(config)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        writable, why = os.access(path.parent, os.W_OK), "you may not write there"
+        writable, why = os.access(path.parent, os.W_OK), "you have no write permission"
     except OSError as error:
         writable, why = False, error.strerror or str(error)
     if not writable:
         raise Refused(
-            f"the folder {path.parent} for receipt and log cannot be used",
+            f"cannot write receipt and log to the folder {path.parent}",
             why,
-            "set infrastructure_json_path to a folder of yours",
+            "set infrastructure_json_path to a folder that you may write",
         )
     if path.exists():
         path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""What a command leaves behind for people: its lines in the event log, and --html's page."""
+"""The record of one command: its lines in the event log, and the page of --html."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from aws_setup.aws.context import Context
 from aws_setup.cli.debug_log import redact
 from aws_setup.config import Config
 from aws_setup.config.paths import events_path
@@ -32,68 +31,71 @@ from aws_setup.report import Report
 
 
 class Mode(Enum):
-    """What a command does with the rows of its look."""
+    """What a command does with the rows of its plan."""
 
-    LOOK = auto()
+    INSPECT = auto()
     APPLY = auto()
     REMOVE = auto()
 
 
 class RunRecorder:
-    """Keeps the record of one command; `html` is the page that was asked for."""
+    """Records one command; `html` is the path of --html.
+
+    `command` and `region` are the run's in the event log; they may be set before `begin`.
+    """
 
     def __init__(self, script: str, command: str, *, html: str | None = None) -> None:
         self.html = None if html is None else Path(html)
+        self.command = command
         self.config: Config | None = None
+        self.region = ""
+        self._checked = False
         self.log = EventLog(script=script, command=command, redact=redact)
 
-    def check(self, config: Config) -> None:
-        """Take the configuration, with which the page is drawn, if the page can be written.
+    def check(self, config: Config | None) -> None:
+        """Take the configuration, after a check that the page can be written.
 
         Raises:
-            Refused: its folder is missing or may not be written.
+            Refused: its folder is missing or not writable.
         """
         if self.html:
             from aws_setup.report.page import check_target
 
             check_target(self.html)
-        self.config = config
+        self.config, self._checked = config, True
+        self.region = (config.aws_region or "") if config else ""
 
-    def begin(self, ctx: Context, result: Result, rows: Sequence[Row], *, deed: Mode) -> None:
-        """Begin the record; a command that only looks leaves no line in the event log."""
+    def begin(
+        self,
+        rows: Sequence[Row],
+        result: Result,
+        *,
+        clock: Clock,
+        mode: Mode,
+    ) -> None:
+        """Begin the record.
+
+        A command that only inspects, and one without a configuration, writes no event log.
+        """
         needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.needs for row in rows}
-        if deed is Mode.REMOVE:
+        if mode is Mode.REMOVE:
             needs, rows = transitive_reduction(removal_needs(rows)), removable(rows)
         head = RunStarted(
-            command=result.command,
+            command=self.command,
             script=self.log.head.script,
-            deployment=ctx.config.deployment_name,
-            region=ctx.aws.region,
-            started=timestamp(ctx.clock.today()),
+            deployment=self.config.deployment_name if self.config else "",
+            region=self.region,
+            started=timestamp(clock.today()),
             needs={step: tuple(needed) for step, needed in needs.items()},
-            plan={row.step.name: _planned(row, deed, self.log) for row in rows},
+            plan={row.step.name: _planned(row, mode, self.log) for row in rows},
             **_prices(result),
         )
-        path = None if deed is Mode.LOOK else events_path(ctx.config)
-        self.log.begin(head, now=ctx.clock.now(), path=path)
-
-    def begin_actions(
-        self, config: Config, command: str, plan: Mapping[str, PlannedStep], *, clock: Clock
-    ) -> None:
-        """Begin the record of a run over OpenWhisk's actions, of which none needs another."""
-        head = RunStarted(
-            command=command,
-            script=self.log.head.script,
-            deployment=config.deployment_name,
-            region=config.aws_region or "",
-            started=timestamp(clock.today()),
-            needs=dict.fromkeys(plan, ()),
-            plan=plan,
-        )
-        self.log.begin(head, now=clock.now(), path=events_path(config))
+        is_logged = self.config is not None and mode is not Mode.INSPECT
+        path = events_path(self.config) if self.config and is_logged else None
+        self.log.begin(head, now=clock.now(), path=path)
 
     def listener(self, tell: Listener) -> Listener:
-        """Return a listener that logs every event and passes on what was not there already."""
+        """Return a listener that logs every event, and shows those that are not "exists"."""
 
         def passed(event: StepEvent) -> None:
             self.log.tell(event)
@@ -103,7 +105,7 @@ class RunRecorder:
         return passed
 
     def finish(self, result: Result, report: Report) -> None:
-        """Close the record and write the page; what cannot be written is a warning."""
+        """Close the record and write the page; a failure to write is a warning."""
         self.log.head = replace(self.log.head, **_prices(result))
         self.log.finish(
             now=time.monotonic(),
@@ -112,39 +114,42 @@ class RunRecorder:
             problems=result.problems,
         )
         warnings = [self.log.warning] if self.log.warning else []
-        if self.html and self.config:
-            warnings += self._write_page(self.html, self.config, report)
+        if self.html and self._checked:
+            warnings += self._write_page(self.html, report)
         result.warnings.extend(warnings)
         report.problems(warnings, warning=True)
 
-    def _write_page(self, html: Path, config: Config, report: Report) -> list[Problem]:
+    def _write_page(self, html: Path, report: Report) -> list[Problem]:
         from aws_setup.report.page import write_page
 
         try:
-            write_page(html, [self.log.record()], config=config, earlier=self._earlier(config))
+            write_page(html, [self.log.record()], config=self.config, earlier=self._earlier())
         except OSError as error:
-            why = f"{html}: {error.strerror or error}"
-            return [Problem("the report could not be written", why, "the run itself is as it says")]
+            why = f"{html}: {error.strerror or error}; the run itself is not affected"
+            hint = "set --html to a file in a folder that you may write"
+            return [Problem("the report could not be written", why, hint)]
         report.say(f"The report is in {html}.")
         return []
 
-    def _earlier(self, config: Config) -> list[RunRecord]:
-        """Return the deployment's other runs, of which the page shows what they left standing."""
+    def _earlier(self) -> list[RunRecord]:
+        """Return the other runs of the deployment; the page shows what they created."""
+        if self.config is None:
+            return []
         try:
-            records = read_events(events_path(config))
+            records = read_events(events_path(self.config))
         except OSError:
-            # Most often there is none yet: the page then shows this run alone.
+            # Usually there is none yet: the page then shows this run alone.
             return []
         return [record for record in records if record != self.log.record()]
 
 
-def _planned(row: Row, deed: Mode, log: EventLog) -> PlannedStep:
-    action = Action.DELETE if deed is Mode.REMOVE else row.action
+def _planned(row: Row, mode: Mode, log: EventLog) -> PlannedStep:
+    action = Action.DELETE if mode is Mode.REMOVE else row.action
     found = row.found
     return PlannedStep(action, log.scrub(found.id), found.status) if found else PlannedStep(action)
 
 
 def _prices(result: Result) -> dict[str, Any]:
-    """Return the prices of a head, as far as they are known."""
+    """Return the prices for the start line, where they are known."""
     parts = result.more.get("prices", {}).get("parts", {})
     return {"hourly_usd": result.hourly_usd, "parts": parts}

@@ -100,7 +100,7 @@ class OpenWhisk(Section):
     """Port of OpenWhisk's API on the load balancer (443 with TLS, 80 without)."""
 
     openwhisk_action_memory: Annotated[int, Field(ge=128, le=1_000_000)] = 20_000
-    """Memory that a NameNode action may ask for at most, in MB."""
+    """Memory limit of a NameNode action in MB: whisk_helper.py's default, allowed by the chart."""
 
     openwhisk_invoker_image_tag: str | None = Field(default=None, examples=["6.25vcpu-40gb"])
     """Tag of the invoker's image; if omitted, the chart's default."""

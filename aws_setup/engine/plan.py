@@ -12,6 +12,9 @@ from aws_setup.engine.graph import run_graph
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
 from aws_setup.errors import Problem, Refused, SetupError
 
+MOST_NAMES = 80
+"""Names that a refusal of --only lists; a table of ten thousand uploads would fill the screen."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -69,6 +72,8 @@ def inspect_step(step: Step[Any], ctx: RunContext) -> Row:
         found = step.find(ctx)
     except Exception as error:  # noqa: BLE001 -- it is kept, shown, and decides the row
         return Row(step, Action.UNKNOWN, error=ctx.explain(error))
+    if step.surplus:
+        return Row(step, Action.DELETE if found else Action.EXISTS, found)
     if found is None:
         return Row(step, Action.CREATE)
     if any(drift.fix for drift in found.drift):
@@ -110,6 +115,12 @@ def dependants(steps: Sequence[Step[Any]], names: Sequence[str]) -> set[str]:
     return selected
 
 
+def shorten(names: Sequence[str], *, most: int = 6) -> str:
+    """Return names as a list in prose, with a count instead of those after the first `most`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 def _check_names(known: Collection[str], names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in known]
     if not unknown:
@@ -123,7 +134,7 @@ def _check_names(known: Collection[str], names: Sequence[str]) -> None:
         hint += f": --only '{example}'"
     raise Refused(
         f"--only: no step is named {', '.join(unknown)}",
-        "the steps are " + ", ".join(known),
+        "the steps are " + shorten(list(known), most=MOST_NAMES),
         hint,
     )
 

@@ -97,6 +97,6 @@ def _text(error: BaseException | None) -> str | None:
 
 
 def changes(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that a run would create, update or inspect again."""
-    acting = {Action.CREATE, Action.UPDATE, Action.UNKNOWN}
+    """Return the rows that a run would create, update, delete or inspect again."""
+    acting = {Action.CREATE, Action.UPDATE, Action.DELETE, Action.UNKNOWN}
     return [row for row in rows if row.action in acting]

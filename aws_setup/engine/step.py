@@ -140,7 +140,8 @@ class Step(ABC, Generic[C]):
 
     `name` identifies it in plan, log and tags; `needs` names the steps that must be usable first.
     `adopted` resources are used and never created, changed or deleted. With --no-wait the runner
-    does not wait for `slow` steps to become usable.
+    does not wait for `slow` steps to become usable. A `surplus` resource is one that should not
+    exist: a run deletes it.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Step(ABC, Generic[C]):
     part: str = "other"
     adopted: bool = False
     slow: bool = False
+    surplus: bool = False
 
     @abstractmethod
     def find(self, ctx: C) -> Found | None:
@@ -160,6 +162,10 @@ class Step(ABC, Generic[C]):
     def update(self, ctx: C, found: Found) -> Found:
         """Change in place what drifted; returns the resource afterwards. By default: create."""
         return self.create(ctx)
+
+    def prompt(self, ctx: C, ask: Callable[[str], str]) -> None:
+        """Ask the user what the configuration leaves open, before the plan. By default: nothing."""
+        return
 
     def wait(self, ctx: C, found: Found) -> Found:
         """Return when the resource is usable; raises SetupError with the reason if it fails."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,18 @@ class ExistingVpc(ExistingResource):
             listed,
             "set vpc_id to the id of one of them",
         )
+
+    def prompt(self, ctx: Context, ask: Callable[[str], str]) -> None:
+        """Ask which VPC to use where several have the name."""
+        if ctx.config.vpc_id:
+            return
+        vpcs = {vpc["VpcId"]: vpc["CidrBlock"] for vpc in named_vpcs(ctx)}
+        if len(vpcs) > 1:
+            listed = ", ".join(f"{vpc_id} ({cidr})" for vpc_id, cidr in vpcs.items())
+            question = f"Several VPCs are named {ctx.config.vpc_name}: {listed}. Which one"
+            answer = ask(question).strip()
+            if answer in vpcs:
+                ctx.config = ctx.config.model_copy(update={"vpc_id": answer})
 
 
 def named_vpcs(ctx: Context) -> list[Any]:

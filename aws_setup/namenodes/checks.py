@@ -1,50 +1,53 @@
-"""What is checked against OpenWhisk itself before the first PUT: limits, kind, names, sizes."""
+"""Checks against OpenWhisk before the first PUT: limits, kind, names, sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from aws_setup.engine.plan import Row, shorten
+from aws_setup.engine.step import Action
 from aws_setup.errors import Problem, SetupError
 from aws_setup.namenodes.action import CurrentAction, DesiredAction
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.jar import MIB
+from aws_setup.namenodes.request import Request
 
 BODY_LIMIT = 50 * MIB
-"""Bytes of a body that the chart's nginx takes (client_max_body_size 50M)."""
+"""Bytes of a body that the chart's nginx accepts (client_max_body_size 50M)."""
 
 OTHER_COLLECTIONS = ("triggers", "rules", "packages")
-"""They share their names with the actions of a namespace."""
+"""Collections whose names must differ from the names of the namespace's actions."""
 
 
-def check_limits(info: Mapping[str, Any] | None, wanted: DesiredAction) -> list[Problem]:
-    """Return what OpenWhisk's limits and kinds, as `GET /` reports them, do not allow."""
+def check_limits(info: Mapping[str, Any] | None, desired: DesiredAction) -> list[Problem]:
+    """Return how the request exceeds the limits and kinds that `GET /` reports."""
     if info is None:
         return []
     limits = info.get("limits") or {}
     found = [
         *_outside(
             "memory",
-            wanted.memory,
+            desired.memory,
             _megabytes(limits.get("min_action_memory")),
             _megabytes(limits.get("max_action_memory")),
             unit=" MB",
         ),
         *_outside(
             "concurrency",
-            wanted.concurrency,
+            desired.concurrency,
             limits.get("min_action_concurrency", 1),
             limits.get("max_action_concurrency"),
         ),
     ]
     kinds = kinds_of(info)
-    if kinds and wanted.sha256 is not None and wanted.kind not in kinds:
+    if kinds and desired.sha256 is not None and desired.kind not in kinds:
         found.append(
             Problem(
-                f"OpenWhisk does not know the kind {wanted.kind}",
-                f"its runtimes have {', '.join(sorted(kinds))}",
-                "give one of these by -k, or install λFS's OpenWhisk chart with its runtimes",
+                f"OpenWhisk has no runtime of the kind {desired.kind}",
+                f"it has {', '.join(sorted(kinds))}",
+                "set one of these by -k, or install λFS's OpenWhisk chart, which has the runtimes",
             )
         )
     return found
@@ -68,37 +71,40 @@ def _outside(
     return [
         Problem(
             f"OpenWhisk does not allow a {what} of {value}{unit}",
-            f"it takes {least} to {most if most is not None else 'any'}{unit}",
-            f"give --{what} within that, or raise the limit of OpenWhisk's chart",
+            f"it allows {least} to {'any' if most is None else most}{unit}",
+            f"set --{what} in this range, or raise the limit of OpenWhisk's chart",
         )
     ]
 
 
 def check_body(length: int) -> list[Problem]:
-    """Return the problem of a body that the nginx in front of OpenWhisk would refuse."""
+    """Return the problem of a body that the nginx in front of OpenWhisk would reject."""
     if length <= BODY_LIMIT:
         return []
     return [
         Problem(
             "the jar is too large for OpenWhisk's nginx",
-            f"the body has {length} bytes, and nginx takes 50 MB",
+            f"the body has {length} bytes, and nginx accepts 50 MB",
             "build it without the dependencies that the runtime image already has",
         )
     ]
 
 
 def check_clashes(
-    client: Client, names: list[str], existing: Mapping[str, CurrentAction], wanted: DesiredAction
+    client: Client,
+    names: Sequence[str],
+    existing: Mapping[str, CurrentAction],
+    desired: DesiredAction,
 ) -> list[Problem]:
-    """Return what stands in the way of the names: other entities, or actions of other kinds."""
+    """Return conflicts of the names: other entities, or actions of other kinds, have them."""
     found: list[Problem] = []
-    meant = set(names)
+    selected = set(names)
     for collection in OTHER_COLLECTIONS:
-        taken = sorted(meant & {str(item.get("name")) for item in client.listing(collection)})
+        taken = sorted(selected & {str(item.get("name")) for item in client.listing(collection)})
         if taken:
             found.append(_taken(taken, f"they are {collection}"))
-    family = wanted.kind.partition(":")[0]
-    foreign = [
+    family = desired.kind.partition(":")[0]
+    other_kinds = [
         name
         for name in names
         if name in existing
@@ -106,32 +112,68 @@ def check_clashes(
         and existing[name].kind
         and existing[name].kind.partition(":")[0] != family
     ]
-    if foreign:
-        kinds = sorted({existing[name].kind for name in foreign})
-        found.append(_taken(foreign, f"they are actions of kind {', '.join(kinds)}"))
+    if other_kinds:
+        kinds = sorted({existing[name].kind for name in other_kinds})
+        found.append(_taken(other_kinds, f"they are actions of kind {', '.join(kinds)}"))
     return found
 
 
-def _taken(names: list[str], why: str) -> Problem:
-    return Problem(
-        f"something else has the names {shorten(names)}", why, "give another prefix by -p"
-    )
+def _taken(names: Sequence[str], why: str) -> Problem:
+    return Problem(f"the names {shorten(names)} are in use", why, "set another prefix by -p")
 
 
-def shorten(names: list[str], most: int = 6) -> str:
-    """Return a list of names in words, cut off after the first few."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def check_lowered_limits(
+    request: Request, names: Iterable[str], existing: Mapping[str, CurrentAction]
+) -> list[Problem]:
+    """Return a warning for each limit that an option's default lowers, as it always did."""
+    found = []
+    for what, value, source in (
+        ("memory", request.memory, request.memory_source),
+        ("concurrency", request.concurrency, "its default"),
+    ):
+        current = [getattr(existing[name], what) for name in names if name in existing]
+        higher = [number for number in current if number and value and number > value]
+        if higher and what in request.defaulted:
+            found.append(
+                Problem(
+                    f"--{what} is not set: {source}, {value}, replaces {max(higher)}",
+                    "an update sets both limits",
+                    f"add --{what} {max(higher)} to keep the current limit",
+                )
+            )
+    return found
+
+
+def check_missing(names: Iterable[str], existing: Mapping[str, CurrentAction]) -> None:
+    """Raise SetupError when --limits-only selects actions that do not exist."""
+    missing = [name for name in names if name not in existing]
+    if missing:
+        raise SetupError(
+            f"the limits of {shorten(missing)} cannot be changed",
+            "there is no such action",
+            "create them first with --create or --sync, which send the jar",
+        )
+
+
+def check_conflicts(rows: Iterable[Row]) -> None:
+    """Raise SetupError when --create selects actions that exist and differ."""
+    names = [row.step.name for row in rows if row.action is Action.CONFLICT]
+    if names:
+        raise SetupError(
+            f"{shorten(names)} exist already and differ",
+            "--create only creates new actions; nothing was written",
+            "use --sync or --update, which create missing actions and update the ones that differ",
+        )
 
 
 def check_reachable(client: Client, endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Return the actions of the namespace: the proof that host and key are right.
+    """Return the actions of the namespace; the first request, which checks host and key.
 
     Raises:
-        SetupError: with where the host came from.
+        SetupError: the request failed; the error names the source of the API host.
     """
     try:
-        return client.first().listing()
+        return client.fail_early().listing()
     except SetupError as error:
         problem = error.problems[0]
         why = f"{problem.why} (API host {endpoint.url}, from {endpoint.source})"
@@ -140,22 +182,22 @@ def check_reachable(client: Client, endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def warnings_about(endpoint: Endpoint) -> list[Problem]:
-    """Return what everybody should know about this API host before using it."""
+    """Return the security warnings about this API host."""
     found: list[Problem] = []
     if endpoint.insecure and endpoint.url.lower().startswith("https:"):
         found.append(
             Problem(
                 f"-i: the certificate of {endpoint.url} is not checked",
-                "anybody on the way can read the key and change the jar",
-                "leave -i out: the deployment's own certificate is known and pinned",
+                "an attacker on the network path can read the key and replace the jar",
+                "leave -i out: the certificate of the deployment is known and pinned",
             )
         )
     if endpoint.well_known_key:
         found.append(
             Problem(
                 "this OpenWhisk still has the well-known guest key",
-                "whoever reaches it can change the NameNodes; as web actions they can be invoked "
-                "without any key",
+                "everyone who can connect to it can change the NameNodes; web actions can even be "
+                "invoked without a key",
                 "let configure_eks_cluster.py generate keys, and keep the load balancer internal",
             )
         )

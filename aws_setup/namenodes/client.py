@@ -4,63 +4,112 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+from aws_setup.engine.retry import REQUEST, Attempts, retry_after
+from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body, CurrentAction, parse
-from aws_setup.namenodes.http import HttpConnection, HttpResponse
-from aws_setup.namenodes.retrying import GATEWAY, Patience, TransientError, retry_after, trying
+from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientError
+
+T = TypeVar("T")
 
 PAGE = 200
-"""Entries of one page of a listing; OpenWhisk gives no more."""
+"""Entries of one page of a listing; OpenWhisk's maximum."""
 
 FIRST_SECONDS = 30.0
-"""Seconds that the first request keeps trying while nobody answers at all."""
+"""Seconds that the first request is retried while the host does not accept connections."""
+
+GATEWAY = frozenset({502, 503, 504})
+"""Statuses that nginx returns while the controller starts or is overloaded."""
 
 
 class StatusError(SetupError):
-    """OpenWhisk refused a request for good; `status` is its HTTP status."""
+    """OpenWhisk rejected a request permanently; `status` is its HTTP status."""
 
-    def __init__(self, what: str, answer: HttpResponse, hint: str = "") -> None:
-        super().__init__(what, answer.reason, hint)
-        self.status = answer.status
+    def __init__(self, what: str, response: HttpResponse, hint: str = "") -> None:
+        super().__init__(what, response.reason, hint)
+        self.status = response.status
 
+
+REDIRECTED = "use the address that it redirects to as API host, with its scheme"
 
 HINTS = {
-    301: "the API host sends elsewhere: give the address that it names, with its scheme",
-    302: "the API host sends elsewhere: give the address that it names, with its scheme",
-    308: "the API host sends elsewhere: give the address that it names, with its scheme",
+    301: REDIRECTED,
+    302: REDIRECTED,
+    308: REDIRECTED,
     400: "correct the option that it names",
-    401: "give the right key by --auth or WHISK_AUTH; the second script's file holds it",
-    403: "the key lacks the right to do this",
-    404: "is this OpenWhisk's API host?",
-    409: "look at it with --list; --sync makes what is missing and changes what differs",
-    413: "the jar is too large for OpenWhisk or for its nginx",
+    401: "set the right key by --auth or WHISK_AUTH; configure_eks_cluster.py stores it in a file",
+    403: "use a key that has this permission",
+    404: "check that the address is OpenWhisk's API host",
+    409: "inspect it with --list; --sync creates missing actions and updates the ones that differ",
+    413: "use a smaller jar: OpenWhisk or its nginx rejects this one as too large",
 }
-"""HTTP status -> what the user can do about it."""
+"""HTTP status -> the fix."""
+
+BUSY_HINT = "check that OpenWhisk's controller runs (kubectl get pods), then run it again"
+UNREACHABLE_HINT = "check address, port and network; --tunnel reaches internal load balancers"
 
 
 @dataclass(frozen=True)
 class Client:
-    """The API of one host; every request is repeated while its answer is of the passing kind."""
+    """The API of one host; a request is retried while its failure is transient.
 
-    wire: HttpConnection
-    patience: Patience
+    `deadline` and `unreachable` are seconds from the first attempt; `unreachable` applies while
+    the host accepts no connection, None means the deadline. `note` receives each retry's reason.
+    """
 
-    def noting(self, note: Callable[[str], None]) -> Client:
-        """Return the same client with another listener for repeated requests."""
-        return replace(self, patience=replace(self.patience, note=note))
+    connection: HttpConnection
+    clock: Clock
+    deadline: float
+    unreachable: float | None = None
+    note: Callable[[str], None] = lambda _: None
 
-    def first(self) -> Client:
-        """Return the same client for a first look, which gives up early where nobody answers."""
-        return replace(self, patience=replace(self.patience, unreachable=FIRST_SECONDS))
+    def with_note(self, note: Callable[[str], None]) -> Client:
+        """Return the same client with another listener for retries."""
+        return replace(self, note=note)
+
+    def fail_early(self) -> Client:
+        """Return the same client for the first request: it gives up early on a wrong address."""
+        return replace(self, unreachable=FIRST_SECONDS)
+
+    def retry(self, what: str, attempt: Callable[[TransientError | None], T]) -> T:
+        """Call `attempt` until it ends with something other than TransientError.
+
+        Args:
+            what: the name of the operation, for the message.
+            attempt: does the work; its argument is the failure of the previous attempt.
+
+        Raises:
+            SetupError: the deadline would pass before the next attempt.
+        """
+        attempts, last = Attempts(self.clock), None
+        while True:
+            try:
+                return attempt(last)
+            except TransientError as error:
+                last = error
+            seconds = self._seconds(last)
+            if not attempts.again(replace(REQUEST, deadline=seconds), after=last.after):
+                raise SetupError(
+                    f"{what}: no success within {format_duration(seconds)}",
+                    str(last),
+                    UNREACHABLE_HINT if last.unreachable else BUSY_HINT,
+                ) from last
+            self.note(f"retrying: {last}")
+
+    def _seconds(self, error: TransientError) -> float:
+        """Return for how many seconds the operation is retried after this error."""
+        if error.unreachable and self.unreachable is not None:
+            return min(self.deadline, self.unreachable)
+        return self.deadline
 
     def info(self) -> dict[str, Any] | None:
-        """Return what `GET /` says of limits and kinds; None when the host does not tell it."""
-        answer = self._look("ask for limits and kinds", "/", signed=False)
-        if answer.status == 200 and isinstance(answer.document, dict):
-            return answer.document if "limits" in answer.document else None
+        """Return the limits and kinds that `GET /` reports; None when it does not."""
+        response = self._get("read limits and kinds", "/", signed=False)
+        if response.status == 200 and isinstance(response.document, dict):
+            return response.document if "limits" in response.document else None
         return None
 
     def listing(self, collection: str = "actions") -> list[dict[str, Any]]:
@@ -68,108 +117,108 @@ class Client:
         found: list[dict[str, Any]] = []
         while True:
             path = f"{self._base}/{collection}?limit={PAGE}&skip={len(found)}"
-            answer = self._look(f"list the {collection}", path)
-            if answer.status != 200 or not isinstance(answer.document, list):
-                raise _refusal(f"OpenWhisk does not list its {collection}", answer)
-            found.extend(answer.document)
-            if len(answer.document) < PAGE:
+            response = self._get(f"list the {collection}", path)
+            if response.status != 200 or not isinstance(response.document, list):
+                raise _error(f"OpenWhisk does not list its {collection}", response)
+            found.extend(response.document)
+            if len(response.document) < PAGE:
                 return found
 
     def action(self, name: str) -> CurrentAction | None:
-        """Return an action without its code; None when there is none of this name."""
-        answer = self._look(f"look at {name}", f"{self._path(name)}?code=false")
-        if answer.status == 404:
+        """Return an action without its code; None when it does not exist."""
+        response = self._get(f"read {name}", f"{self._path(name)}?code=false")
+        if response.status == 404:
             return None
-        if answer.status != 200 or not isinstance(answer.document, dict):
-            raise _refusal(f"OpenWhisk does not show {name}", answer)
-        return parse(answer.document)
+        if response.status != 200 or not isinstance(response.document, dict):
+            raise _error(f"OpenWhisk does not return {name}", response)
+        return parse(response.document)
 
     def put(
         self, name: str, body: Body, *, overwrite: bool, sent: Callable[[int], None]
     ) -> str | None:
-        """Send one PUT, once; return the action's version, None when the answer hides it.
+        """Send one PUT, once; return the action's version, None when the response omits it.
 
         Raises:
-            TransientError: it may be sent again.
-            StatusError: OpenWhisk refused it for good.
+            TransientError: it can be sent again.
+            StatusError: OpenWhisk rejected it permanently.
         """
         path = f"{self._path(name)}?overwrite={str(overwrite).lower()}"
-        answer = self.wire.send("PUT", path, body=body, sent=sent)
-        _raise_transient(answer)
-        if answer.status != 200:
-            raise _refusal(f"OpenWhisk did not take {name}", answer)
-        known = isinstance(answer.document, dict)
-        return str(answer.document.get("version")) if known else None
+        response = self.connection.send("PUT", path, body=body, sent=sent)
+        _raise_transient(response)
+        if response.status != 200:
+            raise _error(f"OpenWhisk rejected {name}", response)
+        known = isinstance(response.document, dict)
+        return str(response.document.get("version")) if known else None
 
     def delete(self, name: str) -> None:
         """Delete an action; already gone is fine."""
 
         def attempt(_: TransientError | None) -> HttpResponse:
-            answer = self.wire.send("DELETE", self._path(name))
-            _raise_transient(answer)
-            return answer
+            response = self.connection.send("DELETE", self._path(name))
+            _raise_transient(response)
+            return response
 
-        answer = trying(f"delete {name}", attempt, self.patience)
-        if answer.status not in (200, 404):
-            raise _refusal(f"OpenWhisk did not delete {name}", answer)
+        response = self.retry(f"delete {name}", attempt)
+        if response.status not in (200, 404):
+            raise _error(f"OpenWhisk did not delete {name}", response)
 
     def activate(self, name: str) -> HttpResponse:
         """Invoke an action and wait for its activation as long as OpenWhisk does (60 s).
 
-        A failed activation is answered with 502 too, so only a 502 without one is tried again.
+        OpenWhisk returns 502 for a failed activation too, so only a 502 without one is retried.
         """
 
         def attempt(_: TransientError | None) -> HttpResponse:
-            answer = self.wire.send(
+            response = self.connection.send(
                 "POST",
                 f"{self._path(name)}?blocking=true&result=false",
                 body=Body(b"{}", memoryview(b""), b""),
             )
-            if not (isinstance(answer.document, dict) and "activationId" in answer.document):
-                _raise_transient(answer)
-            return answer
+            if not (isinstance(response.document, dict) and "activationId" in response.document):
+                _raise_transient(response)
+            return response
 
-        answer = trying(f"invoke {name}", attempt, self.patience)
-        if answer.status not in (200, 202, 502) or not isinstance(answer.document, dict):
-            raise _refusal(f"OpenWhisk did not invoke {name}", answer)
-        return answer
+        response = self.retry(f"invoke {name}", attempt)
+        if response.status not in (200, 202, 502) or not isinstance(response.document, dict):
+            raise _error(f"OpenWhisk did not invoke {name}", response)
+        return response
 
     def activation(self, activation_id: str) -> dict[str, Any] | None:
-        """Return an activation's record; None while there is none yet."""
+        """Return an activation's record; None while OpenWhisk has none yet."""
         path = f"{self._base}/activations/{quote(activation_id, safe='')}"
-        answer = self._look(f"look at activation {activation_id}", path)
-        if answer.status == 404:
+        response = self._get(f"read activation {activation_id}", path)
+        if response.status == 404:
             return None
-        if answer.status != 200 or not isinstance(answer.document, dict):
-            raise _refusal(f"OpenWhisk does not show activation {activation_id}", answer)
-        return answer.document
+        if response.status != 200 or not isinstance(response.document, dict):
+            raise _error(f"OpenWhisk does not return activation {activation_id}", response)
+        return response.document
 
     @property
     def _base(self) -> str:
-        return f"/api/{self.wire.endpoint.api_version}/namespaces/_"
+        return f"/api/{self.connection.endpoint.api_version}/namespaces/_"
 
     def _path(self, name: str) -> str:
         return f"{self._base}/actions/{quote(name, safe='')}"
 
-    def _look(self, what: str, path: str, *, signed: bool = True) -> HttpResponse:
+    def _get(self, what: str, path: str, *, signed: bool = True) -> HttpResponse:
         def attempt(_: TransientError | None) -> HttpResponse:
-            answer = self.wire.send("GET", path, signed=signed)
-            _raise_transient(answer)
-            return answer
+            response = self.connection.send("GET", path, signed=signed)
+            _raise_transient(response)
+            return response
 
-        return trying(what, attempt, self.patience)
-
-
-def _raise_transient(answer: HttpResponse) -> None:
-    """Raise TransientError for an answer that passes by itself."""
-    after = retry_after(answer.headers)
-    if answer.status == 429:
-        raise TransientError(answer.reason, after=after)
-    if answer.status in GATEWAY:
-        raise TransientError(answer.reason, after=after)
-    if answer.status == 409 and "concurrent" in answer.reason.lower():
-        raise TransientError(answer.reason)
+        return self.retry(what, attempt)
 
 
-def _refusal(what: str, answer: HttpResponse) -> StatusError:
-    return StatusError(what, answer, HINTS.get(answer.status, "run it again with -v for details"))
+def _raise_transient(response: HttpResponse) -> None:
+    """Raise TransientError for a response after which the request can be sent again."""
+    after = retry_after(response.headers)
+    if response.status == 429 or response.status in GATEWAY:
+        raise TransientError(response.reason, after=after)
+    if response.status == 409 and "concurrent" in response.reason.lower():
+        raise TransientError(response.reason)
+
+
+def _error(what: str, response: HttpResponse) -> StatusError:
+    return StatusError(
+        what, response, HINTS.get(response.status, "run it again with -v for details")
+    )

@@ -1,20 +1,33 @@
-"""The ways out of this computer that the third script may need: S3, machines, the client VM."""
+"""Connections of whisk_helper.py, opened when first used: OpenWhisk, S3, machines, the cluster."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
+from aws_setup.config.paths import credentials_path
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Refused
-from aws_setup.namenodes.jar import JarStores
+from aws_setup.namenodes.client import Client
+from aws_setup.namenodes.endpoint import (
+    Endpoint,
+    EndpointSource,
+    EndpointSources,
+    find_endpoint,
+)
+from aws_setup.namenodes.http import HttpConnection
+from aws_setup.namenodes.jar import Jar, JarStores, local_copy, read_jar
+from aws_setup.namenodes.request import Request
+from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_credentials
 
 if TYPE_CHECKING:
     from aws_setup.namenodes.tunnel import InCluster
@@ -26,7 +39,7 @@ CLIENT = "PrimaryLambdaFSClientVM"
 
 @dataclass
 class Connections:
-    """Opened at the first use; `config` is None when there is no configuration file."""
+    """Each is opened when first used; `config` is None without a configuration file."""
 
     config: Config | None
     profile: str | None
@@ -42,7 +55,7 @@ class Connections:
         return Aws(profile=self.config.aws_profile, region=self.config.aws_region)
 
     @cached_property
-    def hosts(self) -> MachinePool:
+    def pool(self) -> MachinePool:
         """The machines; raises Refused without a configuration, which names the SSH key."""
         if self.config is None:
             raise _no_configuration("SSH", "ssh_key_path")
@@ -72,23 +85,22 @@ class Connections:
             inventory.close()
 
     def machine(self, address: str) -> Machine:
-        """Return the machine of an address; the λFS client VM of the deployment for ''."""
-        hosts = self.hosts
+        """Return the machine with an address; for '' the λFS client VM of the deployment."""
         if address:
-            return hosts.machine(address, address)
+            return self.pool.machine(address, address)
         instance = self._client_vm()
-        return hosts.machine(
+        return self.pool.machine(
             instance["InstanceId"], instance.get("PublicIpAddress", ""), name="λFS client"
         )
 
-    def doors(self) -> JarStores:
-        """Return the ways to jars."""
+    def jar_stores(self) -> JarStores:
+        """Return the access to S3 and to machines for fetching the jar."""
         return JarStores(s3=lambda: self.aws.client("s3"), machine=self.machine)
 
     def close(self) -> None:
         """Close the connections to machines and to AWS."""
-        if "hosts" in self.__dict__:
-            self.hosts.close()
+        if "pool" in self.__dict__:
+            self.pool.close()
         if "aws" in self.__dict__:
             self.aws.close()
 
@@ -111,32 +123,101 @@ class Connections:
             if tags.get("Component") == CLIENT and instance["State"]["Name"] == "running":
                 return instance
         raise Refused(
-            "the λFS client VM does not run",
-            f"no running machine of {self.config.deployment_name} has Component={CLIENT}",
-            "make or start it with create_aws_infrastructure.py, or give ssh://address/path",
+            "the λFS client VM is not running",
+            f"no running instance of {self.config.deployment_name} has the tag Component={CLIENT}",
+            "create or start it with create_aws_infrastructure.py, or use ssh://address/path",
         )
 
 
 def _no_configuration(what: str, key: str) -> Refused:
     return Refused(
         f"{what} needs the configuration file",
-        f"{key} stands in it, and there is none",
-        "give it by -y, or run the script beside config_aws.yaml",
+        f"{key} is read from the configuration file, and none was found",
+        "set the file by -y, or run the script in the folder of config_aws.yaml",
     )
 
 
+READ_SECONDS = 120.0
+"""Seconds for OpenWhisk's response once a request is sent; it stores the jar in this time."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The client of one run, the API host by its own name, and the connections behind it."""
+
+    client: Client
+    endpoint: Endpoint
+    connections: Connections
+
+    def read_jar(self, request: Request) -> Jar:
+        """Fetch, check and read the jar of the request.
+
+        Raises:
+            Refused: it is missing, too large, or lacks the main class.
+        """
+        if not request.jar_is_available:
+            raise Refused(
+                f"the jar {request.jar} is not on this computer",
+                "this default is its path on the λFS client VM, and -j is not set",
+                "use -j ssh:// to fetch it from there, a local path, or -j s3://bucket/key",
+            )
+        with local_copy(request.jar, self.connections.jar_stores()) as path:
+            return read_jar(path, source=request.jar, main_class=request.main)
+
+
 @contextmanager
-def open_connections(
+def open_session(
+    request: Request,
     config: Config | None,
     *,
     profile: str | None,
     region: str | None,
     clock: Clock,
     ask: Callable[[str], str] | None,
-) -> Iterator[Connections]:
-    """Yield the ways and close what was opened."""
-    ways = Connections(config, profile, region, clock, ask)
-    try:
-        yield ways
-    finally:
-        ways.close()
+    note: Callable[[str], None],
+) -> Iterator[Session]:
+    """Yield the session of a request; find OpenWhisk, and open the tunnel if there is one.
+
+    Raises:
+        Refused: the API host or its key is unknown.
+        SetupError: the tunnel cannot be opened.
+    """
+    with ExitStack() as stack:
+        connections = Connections(config, profile, region, clock, ask)
+        stack.callback(connections.close)
+        endpoint, reached = _endpoint(request, connections, stack)
+        http = HttpConnection(reached, width=request.jobs, read_seconds=READ_SECONDS)
+        stack.callback(http.close)
+        client = Client(http, clock, request.timeout, note=note)
+        yield Session(client, endpoint, connections)
+
+
+def _endpoint(
+    request: Request, connections: Connections, stack: ExitStack
+) -> tuple[Endpoint, Endpoint]:
+    """Return the API host by its own name, and as it is reached: directly or by a tunnel."""
+    if request.tunnel == "cluster":
+        from aws_setup.namenodes.tunnel import via_cluster
+
+        cluster = via_cluster(connections.in_cluster, request.endpoint.auth)
+        endpoint = stack.enter_context(cluster)
+        return endpoint, endpoint
+    endpoint = find_endpoint(request.endpoint, _sources(connections))
+    if request.tunnel == "vm":
+        from aws_setup.namenodes.tunnel import via_ssh
+
+        return endpoint, stack.enter_context(via_ssh(connections.machine(""), endpoint))
+    return endpoint, endpoint
+
+
+def _sources(connections: Connections) -> EndpointSources:
+    config = connections.config
+    if config is None:
+        return EndpointSources(os.environ, Path.home())
+    file = EndpointSource(str(credentials_path(config)), lambda: read_credentials(config))
+
+    def ask_cluster() -> OpenWhiskCredentials | None:
+        return connections.in_cluster.access()
+
+    cluster = EndpointSource(f"the EKS cluster {config.eks_cluster_name}", ask_cluster, remote=True)
+    return EndpointSources(os.environ, Path.home(), (file, cluster))

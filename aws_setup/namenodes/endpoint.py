@@ -1,4 +1,4 @@
-"""What is known about an OpenWhisk API host: its URL, its key, its certificate."""
+"""An OpenWhisk API host: its URL, its key, its certificate, and where they are configured."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from aws_setup.openwhisk.credentials_file import (
 )
 
 WELL_KNOWN_GUEST = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
-"""User part of the key that every OpenWhisk has until it is changed (apache/openwhisk,
-ansible/files/auth.guest); it is public, so it protects nothing."""
+"""User part of OpenWhisk's public default key (apache/openwhisk, ansible/files/auth.guest)."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenWhisk API host and how to be let in.
+    """An OpenWhisk API host and the credentials for it.
 
-    `fingerprint` is the SHA-256 of the certificate that the host must show, in hex; with
-    `insecure` any certificate will do. `cert` and `key` are files of a client certificate.
+    `fingerprint` is the SHA-256 of the certificate that the host must present, in hex; with
+    `insecure` any certificate is accepted. `cert` and `key` are files of a client certificate.
     """
 
     url: str
@@ -40,41 +39,41 @@ class Endpoint:
 
     @property
     def well_known_key(self) -> bool:
-        """Whether the key is the one that everybody knows."""
+        """Whether the key is OpenWhisk's public default."""
         return self.auth.startswith(WELL_KNOWN_GUEST + ":")
 
 
 def host_url(text: str) -> str:
-    """Return an API host as a URL, as `wsk` reads it: https unless it says http.
+    """Return an API host as a URL, as `wsk` reads it: https unless the scheme is http.
 
     Raises:
-        Refused: it is no host, or has more than scheme, host and port.
+        Refused: it is not a host, or has more than scheme, host and port.
     """
     match = re.match(r"https?://", text.strip(), re.IGNORECASE)
     scheme = match[0] if match else "https://"
     url = scheme + (text.strip()[len(scheme) :] if match else text.strip()).rstrip("/")
     try:
         parts = urlsplit(url)
-        sound = parts.hostname and (parts.port or True) and not re.search(r"\s", url)
+        is_valid = parts.hostname and (parts.port or True) and not re.search(r"\s", url)
     except ValueError:
-        sound, parts = False, urlsplit("")
-    if not sound or parts.path or parts.query or parts.username:
+        is_valid, parts = False, urlsplit("")
+    if not is_valid or parts.path or parts.query or parts.username:
         raise Refused(
             f"{text!r} is not an API host",
-            "it must be a host name or address, with http:// or https:// and a port if need be",
-            "for example --apihost http://my-load-balancer.us-east-1.elb.amazonaws.com:80",
+            "it must be a host name or address, optionally with http:// or https:// and a port",
+            "set it as in --apihost http://my-load-balancer.us-east-1.elb.amazonaws.com:80",
         )
     return url
 
 
 def check_auth(auth: str, *, source: str) -> str:
-    """Return the key; raises Refused when it does not look like `uuid:key`."""
+    """Return the key; raises Refused when its form is not `uuid:key`."""
     user, _, secret = auth.strip().partition(":")
     if not user or not secret or re.search(r"\s", auth.strip()):
         raise Refused(
             "the OpenWhisk key is not in the form uuid:key",
-            f"it came from {source}",
-            "copy it whole, as one line",
+            f"its source is {source}",
+            "copy the complete key, as one line",
         )
     return auth.strip()
 
@@ -84,7 +83,7 @@ FLAG = "the command line"
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """What the command line says of the API host; '' is not given."""
+    """The API host on the command line; '' means not set."""
 
     apihost: str = ""
     auth: str = field(default="", repr=False)
@@ -93,9 +92,9 @@ class EndpointOptions:
 
 @dataclass(frozen=True)
 class EndpointSource:
-    """Something of the deployment that may know its OpenWhisk; None when it does not.
+    """A source of the deployment's credentials; `ask` returns None when it has none.
 
-    A `remote` one is asked only when host or key would be missing otherwise.
+    A `remote` one is asked only when host or key is missing otherwise.
     """
 
     name: str
@@ -105,37 +104,37 @@ class EndpointSource:
 
 @dataclass(frozen=True)
 class EndpointSources:
-    """Where to look: the environment, the home folder, and the deployment's sources in order."""
+    """The search order: the environment, the home folder, then the deployment's sources."""
 
     environment: Mapping[str, str]
     home: Path
     deployment: tuple[EndpointSource, ...] = ()
 
 
-def find_endpoint(given: EndpointOptions, places: EndpointSources) -> Endpoint:
+def find_endpoint(options: EndpointOptions, sources: EndpointSources) -> Endpoint:
     """Return the API host with its key.
 
     Raises:
-        Refused: nobody knows the API host or the key, or one is malformed.
+        Refused: no source has the API host or the key, or one is malformed.
     """
-    known = read(places.environment, places.home)
-    for key, value in (("APIHOST", given.apihost), ("AUTH", given.auth)):
+    known = read(sources.environment, sources.home)
+    for key, value in (("APIHOST", options.apihost), ("AUTH", options.auth)):
         if value:
             known[key] = WskProperty(value, FLAG)
     url = host_url(known["APIHOST"].value) if "APIHOST" in known else ""
     complete = {"APIHOST", "AUTH"} <= known.keys()
-    source, access = _deployment(places, url, remote=not complete)
+    source, access = _deployment(sources, url, remote=not complete)
     if access:
         known = {"APIHOST": WskProperty(access.apihost, source)} | known
         known |= {} if "AUTH" in known else {"AUTH": WskProperty(access.auth, source)}
-    _complete(known, places)
+    _check_complete(known, sources)
     return Endpoint(
         url=host_url(known["APIHOST"].value),
         auth=check_auth(known["AUTH"].value, source=known["AUTH"].source),
         source=known["APIHOST"].source,
         api_version=_value(known, "APIVERSION") or "v1",
         fingerprint=access.fingerprint if access else "",
-        insecure=given.insecure,
+        insecure=options.insecure,
         cert=_value(known, "CERT"),
         key=_value(known, "KEY"),
     )
@@ -145,39 +144,39 @@ def _value(known: Mapping[str, WskProperty], key: str) -> str:
     return known[key].value if key in known else ""
 
 
-def _complete(known: Mapping[str, WskProperty], places: EndpointSources) -> None:
-    """Raise Refused when nothing names the API host, or its key."""
+def _check_complete(known: Mapping[str, WskProperty], sources: EndpointSources) -> None:
+    """Raise Refused when no source has the API host, or its key."""
     if "APIHOST" not in known:
-        raise _no_endpoint(places)
+        raise _no_endpoint(sources)
     if not _value(known, "AUTH"):
         host = known["APIHOST"]
         raise Refused(
             f"there is no key for the API host {host.value}",
-            f"{host.source} names the host, and nothing names a key",
-            "give it by WHISK_AUTH or --auth; configure_eks_cluster.py keeps the deployment's own",
+            f"{host.source} sets the host, and no source sets a key",
+            "set WHISK_AUTH or --auth, or run configure_eks_cluster.py, which stores the key",
         )
 
 
 def _deployment(
-    places: EndpointSources, url: str, *, remote: bool
+    sources: EndpointSources, url: str, *, remote: bool
 ) -> tuple[str, OpenWhiskCredentials | None]:
-    """Return the first deployment source that knows an API host: `url`, when there is one."""
-    for source in places.deployment:
+    """Return the first source of the deployment with an API host: with `url`, unless it is ''."""
+    for source in sources.deployment:
         access = source.ask() if remote or not source.remote else None
         if access and (not url or host_url(access.apihost) == url):
             return source.name, access
     return "", None
 
 
-def _no_endpoint(places: EndpointSources) -> Refused:
+def _no_endpoint(sources: EndpointSources) -> Refused:
     tried = [
         "--apihost",
         "WHISK_APIHOST",
-        str(properties_file(places.environment, places.home)),
-        *(source.name for source in places.deployment),
+        str(properties_file(sources.environment, sources.home)),
+        *(source.name for source in sources.deployment),
     ]
     return Refused(
-        "nobody knows where OpenWhisk is",
-        f"looked at {', '.join(tried)}",
-        "run configure_eks_cluster.py first, or give --apihost and --auth",
+        "cannot determine the OpenWhisk API host",
+        f"none of these sets it: {', '.join(tried)}",
+        "run configure_eks_cluster.py first, or set --apihost and --auth",
     )

@@ -1,4 +1,4 @@
-"""One HTTP request to OpenWhisk: connection, certificate, streamed body, short answer."""
+"""One HTTP request to OpenWhisk: connection, certificate, streamed body, limited response."""
 
 from __future__ import annotations
 
@@ -17,23 +17,39 @@ from urllib3.util import make_headers
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body
 from aws_setup.namenodes.endpoint import Endpoint
-from aws_setup.namenodes.retrying import TransientError
 
 log = logging.getLogger(__name__)
 
 PIECE = 64 * 1024
-"""Bytes of a body sent at a time: progress moves, and Ctrl-C is heard, after each. One piece must
-go out within CONNECT_SECONDS, so that it stays small for slow lines."""
+"""Bytes of a body sent at a time; progress is updated and a second Ctrl-C is checked after each.
+
+The socket's timeout of CONNECT_SECONDS applies to each piece, so a piece is small enough for slow
+lines.
+"""
 
 ANSWER_LIMIT = 8 * 1024 * 1024
-"""Bytes kept of an answer; the rest (the code, echoed) is read and dropped."""
+"""Bytes kept of a response; the rest (the code, echoed) is read and discarded."""
 
 CONNECT_SECONDS = 20.0
+"""Seconds to open a connection."""
+
+
+class TransientError(Exception):
+    """A failure after which the request can be sent again.
+
+    `after` is the pause in seconds that the server asked for. `unreachable` is True when there was
+    no connection at all: the host is starting, or the address is wrong.
+    """
+
+    def __init__(self, why: str, *, after: float | None = None, unreachable: bool = False) -> None:
+        super().__init__(why)
+        self.after = after
+        self.unreachable = unreachable
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """Status, headers and JSON of an answer; `document` is None when it is not JSON."""
+    """Status, headers and JSON of a response; `document` is None when it is not JSON."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +57,7 @@ class HttpResponse:
 
     @property
     def reason(self) -> str:
-        """OpenWhisk's own words for an error, else the bare status."""
+        """OpenWhisk's error message, else the status alone."""
         if isinstance(self.document, dict) and self.document.get("error"):
             return f"{self.document['error']} (HTTP {self.status})"
         return f"HTTP {self.status}"
@@ -74,18 +90,18 @@ class HttpConnection:
         sent: Callable[[int], None] = lambda _: None,
         signed: bool = True,
     ) -> HttpResponse:
-        """Send a request and return its answer, whatever its status.
+        """Send a request and return its response, whatever its status.
 
         Args:
             method: the HTTP method.
-            path: what stands behind the API host, with its query.
-            body: what to send; its length is announced, its code is not copied.
-            sent: told how many bytes went out, piece by piece.
+            path: the path and query of the URL.
+            body: the request body, with Content-Length; its code is not copied.
+            sent: called with the number of bytes after each piece.
             signed: whether to send the key.
 
         Raises:
             TransientError: the connection failed or timed out.
-            SetupError: the host's name is unknown, or its certificate is not the expected one.
+            SetupError: the host name does not resolve, or the certificate is not the expected one.
         """
         headers = dict(self._headers) if signed else {}
         if body is not None:
@@ -95,70 +111,70 @@ class HttpConnection:
             response = self._pool.urlopen(
                 method,
                 path,
-                body=_pieces(body, sent) if body is not None else None,  # type: ignore[arg-type]  # any iterable of bytes will do
+                body=_pieces(body, sent) if body is not None else None,  # type: ignore[arg-type]  # urllib3 accepts any iterable of bytes
                 headers=headers,
                 timeout=self._timeout,
                 redirect=False,
                 preload_content=False,
             )
-            answer = HttpResponse(response.status, response.headers, _read(response))
+            received = HttpResponse(response.status, response.headers, _read(response))
         except (http.HTTPError, OSError) as error:
-            raise self._fault(error) from error
-        log.debug("%s %s: %s", method, path, answer.status)
-        return answer
+            raise self._translate(error) from error
+        log.debug("%s %s: %s", method, path, received.status)
+        return received
 
     def close(self) -> None:
         """Close every idle connection."""
         self._pool.close()
 
-    def _fault(self, error: Exception) -> Exception:
-        """Return what a failed exchange means: a lasting fault, or one that may pass."""
+    def _translate(self, error: Exception) -> Exception:
+        """Return the error of a failed exchange: permanent (SetupError), or transient."""
         url = self.endpoint.url
         text = str(error)
         if isinstance(error, http.NameResolutionError):
             return SetupError(
                 f"the API host {url} cannot be found",
-                "its name has no address",
-                "correct it, or wait some minutes when its load balancer is new",
+                "its host name does not resolve",
+                "correct the name; the name of a new load balancer resolves after some minutes",
             )
-        if isinstance(error, http.SSLError) and (fault := _certificate_fault(url, text)):
-            return fault
+        if isinstance(error, http.SSLError) and (permanent := _certificate_error(url, text)):
+            return permanent
         if isinstance(error, http.NewConnectionError | http.ConnectTimeoutError):
             return TransientError(f"no connection to {url}: {_short(text)}", unreachable=True)
         return TransientError(f"the connection to {url} broke: {_short(text)}")
 
 
-def _certificate_fault(url: str, text: str) -> SetupError | None:
-    """Return the lasting fault of a TLS handshake; None when the connection only broke."""
-    said = text.lower()
-    if "wrong_version_number" in said or "record layer" in said:
+def _certificate_error(url: str, text: str) -> SetupError | None:
+    """Return the permanent error of a TLS handshake; None when the connection only broke."""
+    message = text.lower()
+    if "wrong_version_number" in message or "record layer" in message:
         plain = url.replace("https://", "http://", 1)
         return SetupError(
-            f"{url} does not speak TLS", _short(text), f"the port may be plain http: try {plain}"
+            f"{url} does not use TLS", _short(text), f"try {plain}: the port may be plain http"
         )
-    if "fingerprint" in said:
+    if "fingerprint" in message:
         return SetupError(
-            f"{url} shows another certificate than this deployment's",
-            "somebody may stand between, or OpenWhisk was set up again",
-            "run configure_eks_cluster.py again if you set it up anew; -i skips the check",
+            f"{url} presents another certificate than this deployment's",
+            "OpenWhisk was set up again, or the connection is being intercepted",
+            "run configure_eks_cluster.py again if OpenWhisk was set up again; -i skips the check",
         )
-    if "certificate" in said:
+    if "certificate" in message:
         return SetupError(
-            f"the certificate of {url} cannot be trusted",
-            _short(text),
-            "OpenWhisk's own certificate is self-signed: --tunnel cluster needs none, -i takes any",
+            f"the certificate of {url} is not trusted",
+            f"{_short(text)}; OpenWhisk's default certificate is self-signed",
+            "use --tunnel cluster, which needs no certificate, or -i, which accepts any",
         )
     return None
 
 
 def _short(text: str) -> str:
-    """Return the heart of one of urllib3's messages."""
+    """Return the part of one of urllib3's messages that names the cause."""
     internal = "object at 0x" in text or text.startswith("HTTP")
     return text.rpartition(": ")[2].strip("()' ") if internal else text[:200]
 
 
 def _tls(endpoint: Endpoint) -> dict[str, Any]:
-    """Return urllib3's options: pinned when the certificate is known, checked otherwise."""
+    """Return urllib3's options: the certificate is pinned when it is known, else verified."""
     options: dict[str, Any] = {}
     if endpoint.cert:
         options |= {"cert_file": endpoint.cert, "key_file": endpoint.key or None}
@@ -171,7 +187,7 @@ def _tls(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _pieces(body: Body, sent: Callable[[int], None]) -> Iterator[memoryview]:
-    """Give the body piece by piece; the code's pieces are views of the one buffer."""
+    """Yield the body in pieces; the code's pieces are views of the one buffer."""
     for part in (memoryview(body.head), body.code, memoryview(body.tail)):
         for at in range(0, len(part), PIECE):
             piece = part[at : at + PIECE]
@@ -180,7 +196,7 @@ def _pieces(body: Body, sent: Callable[[int], None]) -> Iterator[memoryview]:
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> Any:
-    """Return the answer's JSON, None when it is none or too long; the connection stays usable."""
+    """Return the response's JSON; None when it is not JSON or too long. Keeps the connection."""
     kept = bytearray()
     try:
         for block in response.stream(PIECE):

@@ -1,4 +1,4 @@
-"""The NameNode jar: read, hashed and encoded once, and checked before anything is sent."""
+"""The NameNode jar: read, hashed and encoded once, and checked before the first upload."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from aws_setup.errors import Refused
 MIB = 1024 * 1024
 
 CODE_LIMIT = 48 * MIB
-"""Bytes of base64 that OpenWhisk takes as an action's code; more is answered with 413."""
+"""Bytes of base64 that OpenWhisk accepts as an action's code; it returns 413 for more."""
 
 JAR_LIMIT = CODE_LIMIT // 4 * 3
-"""Bytes of a jar whose base64 just fits into CODE_LIMIT: 36 MiB."""
+"""Bytes of the largest jar whose base64 fits into CODE_LIMIT: 36 MiB."""
 
 BLOCK = 3 * 256 * 1024
-"""Bytes read at a time; a multiple of 3, so that the pieces' base64 can be put end to end."""
+"""Bytes read at a time; a multiple of 3, so that the base64 of the blocks can be concatenated."""
 
 
 @dataclass(frozen=True)
 class Jar:
-    """The jar's hash and its base64, which every upload shares and none copies."""
+    """The jar's hash and its base64; all uploads share one buffer without copies."""
 
     source: str
     size: int
@@ -46,17 +46,17 @@ def read_jar(path: Path, *, source: str, main_class: str) -> Jar:
 
     Args:
         path: the file.
-        source: what the user called it, for messages.
-        main_class: the class that must be in it, as Java writes it (a.b.C).
+        source: the value of -j, for messages.
+        main_class: the class that it must contain, in Java's notation (a.b.C).
 
     Raises:
-        Refused: no such file, too large, not a zip, without the main class, or being written.
+        Refused: it is missing, too large, no zip file, without the main class, or being written.
     """
     if not path.is_file():
         raise Refused(
             f"the jar {source} cannot be found",
             "there is no such file on this computer",
-            "give it by -j: a local path, s3://bucket/key, or ssh:// for the λFS client VM",
+            "set -j to a local path, s3://bucket/key, or ssh:// for the λFS client VM",
         )
     size = path.stat().st_size
     check_size(size, source=source)
@@ -66,18 +66,18 @@ def read_jar(path: Path, *, source: str, main_class: str) -> Jar:
 
 
 def check_size(size: int, *, source: str) -> None:
-    """Raise Refused when a jar of `size` bytes cannot be an action's code."""
+    """Raise Refused when a jar of `size` bytes is too large for an action's code."""
     if size > JAR_LIMIT:
         raise Refused(
             f"the jar {source} is too large",
-            f"its {size / MIB:.1f} MiB become {encoded_length(size) / MIB:.1f} MiB of base64, "
-            "and OpenWhisk takes 48 MiB of code",
+            f"{size / MIB:.1f} MiB are {encoded_length(size) / MIB:.1f} MiB in base64, "
+            "and OpenWhisk accepts 48 MiB of code",
             "build it without the dependencies that the runtime image already has",
         )
 
 
 def check_main_class(path: Path, *, source: str, main_class: str) -> None:
-    """Raise Refused when the file is no zip, or does not hold `main_class`."""
+    """Raise Refused when the file is no zip file, or does not contain `main_class`."""
     entry = main_class.replace(".", "/") + ".class"
     try:
         with zipfile.ZipFile(path) as archive:
@@ -85,28 +85,28 @@ def check_main_class(path: Path, *, source: str, main_class: str) -> None:
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise Refused(
             f"{source} is not a jar",
-            f"it cannot be read as a zip file: {error}",
-            "build it again; an interrupted build or copy leaves half a file",
+            f"it is no zip file: {error}; an interrupted build or copy leaves an incomplete file",
+            "build or copy it again",
         ) from error
     if entry not in names:
         raise Refused(
-            f"{source} does not hold the class {main_class}",
+            f"{source} does not contain the class {main_class}",
             f"there is no {entry} in it",
-            _nearest(names, main_class),
+            _closest_match(names, main_class),
         )
 
 
-def _nearest(names: set[str], main_class: str) -> str:
+def _closest_match(names: set[str], main_class: str) -> str:
     """Return the hint for a missing class: the same class name in another package, if any."""
     file = "/" + main_class.rpartition(".")[2] + ".class"
-    alike = sorted(name for name in names if ("/" + name).endswith(file))
-    if not alike:
-        return "give the right jar by -j, or the right class by -m"
-    return f"it holds {alike[0].removesuffix('.class').replace('/', '.')}: give that by -m"
+    similar = sorted(name for name in names if ("/" + name).endswith(file))
+    if not similar:
+        return "set the right jar by -j, or the right class by -m"
+    return f"set -m {similar[0].removesuffix('.class').replace('/', '.')}, which it contains"
 
 
 def encoded_length(size: int) -> int:
-    """Return how many bytes of base64 `size` bytes become."""
+    """Return the length in base64 of `size` bytes."""
     return (size + 2) // 3 * 4
 
 
@@ -127,8 +127,8 @@ def _encode(path: Path, *, size: int, source: str) -> tuple[memoryview, str]:
     if read != size:
         raise Refused(
             f"the jar {source} changed while it was read",
-            f"it had {size} bytes, then {read}",
-            "wait until its build has ended",
+            f"its size was {size} bytes, then {read}",
+            "run it again when the build has finished",
         )
     return memoryview(buffer).toreadonly(), digest.hexdigest()
 
@@ -137,11 +137,11 @@ DEFAULT_JAR = (
     "/home/ubuntu/repos/hops/hadoop-hdfs-project/hadoop-hdfs/target/"
     "hadoop-hdfs-3.2.0.3-SNAPSHOT.jar"
 )
-"""Where λFS's build leaves the NameNode jar on the λFS client VM."""
+"""The path of the NameNode jar that λFS's build writes on the λFS client VM."""
 
 
 class SshHost(Protocol):
-    """A machine that files can be fetched from."""
+    """A machine from which files can be fetched."""
 
     def fetch(self, path: str) -> AbstractContextManager[BinaryIO]:
         """Open a file on the machine for reading."""
@@ -149,9 +149,9 @@ class SshHost(Protocol):
 
 @dataclass(frozen=True)
 class JarStores:
-    """Ways to where jars may be; called only when one is needed.
+    """Access to the places of jars; each function is called only when it is needed.
 
-    `s3` returns an S3 client; `machine` the machine of an address, the λFS client VM's for ''.
+    `s3` returns an S3 client; `machine` the machine with an address, for '' the λFS client VM.
     """
 
     s3: Callable[[], Any]
@@ -159,22 +159,22 @@ class JarStores:
 
 
 @contextmanager
-def local_copy(spec: str, doors: JarStores) -> Iterator[Path]:
-    """Yield a local file with the jar that `spec` names; a copy is removed afterwards.
+def local_copy(spec: str, stores: JarStores) -> Iterator[Path]:
+    """Yield a local file with the jar that `spec` names; a copy is deleted afterwards.
 
     Args:
         spec: a path, s3://bucket/key, or ssh://[address][/path] with the client VM by default.
-        doors: how to reach S3 and machines.
+        stores: the access to S3 and machines.
 
     Raises:
-        Refused: it is malformed, not there, or too large to be fetched.
+        Refused: `spec` is malformed, or the jar is missing or too large.
     """
     scheme = spec.partition("://")[0].lower() if "://" in spec else ""
     if scheme not in {"s3", "ssh", ""}:
         raise Refused(
-            f"a jar cannot come from {scheme}://",
-            f"{spec!r} was given",
-            "give a local path, s3://bucket/key, or ssh:// for the λFS client VM",
+            f"{spec!r} is not a supported location of a jar",
+            f"{scheme}:// is not supported",
+            "set -j to a local path, s3://bucket/key, or ssh:// for the λFS client VM",
         )
     if not scheme:
         yield Path(spec).expanduser()
@@ -182,16 +182,18 @@ def local_copy(spec: str, doors: JarStores) -> Iterator[Path]:
     with TemporaryDirectory(prefix="lambda-fs-jar-") as folder:
         path = Path(folder) / "namenode.jar"
         fetch = _from_s3 if scheme == "s3" else _from_machine
-        fetch(spec, doors, path)
+        fetch(spec, stores, path)
         yield path
 
 
-def _from_s3(spec: str, doors: JarStores, path: Path) -> None:
+def _from_s3(spec: str, stores: JarStores, path: Path) -> None:
     parts = urlsplit(spec)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     if not bucket or not key:
-        raise Refused(f"{spec!r} names no object", "it must be s3://bucket/key", "complete it")
-    client = doors.s3()
+        raise Refused(
+            f"{spec!r} names no object", "bucket or key is missing", "set -j s3://bucket/key"
+        )
+    client = stores.s3()
     try:
         check_size(int(client.head_object(Bucket=bucket, Key=key)["ContentLength"]), source=spec)
         client.download_file(bucket, key, str(path))
@@ -207,24 +209,24 @@ def _s3_refusal(spec: str, error: ClientError) -> Refused:
         )
     if code in {"403", "AccessDenied"}:
         return Refused(
-            f"the jar {spec} may not be read",
-            "S3 denies it (s3:GetObject); without s3:ListBucket a missing object looks the same",
+            f"cannot read the jar {spec}",
+            "S3 denies s3:GetObject; without s3:ListBucket it does so for a missing object, too",
             "use another profile, or correct bucket and key",
         )
-    return Refused(f"the jar {spec} cannot be read", f"{code}: {error}", "see -v for the details")
+    return Refused(f"cannot read the jar {spec}", f"{code}: {error}", "run with -v for details")
 
 
-def _from_machine(spec: str, doors: JarStores, path: Path) -> None:
+def _from_machine(spec: str, stores: JarStores, path: Path) -> None:
     parts = urlsplit(spec)
     if parts.port or parts.username not in {None, "ubuntu"}:
         raise Refused(
             f"{spec!r} names a user or a port",
-            "how a machine is reached stands in your OpenSSH configuration",
-            "write it there (User, Port), and give ssh://address/path",
+            "both are read from your OpenSSH configuration",
+            "set User and Port there, and use ssh://address/path",
         )
     remote = parts.path if parts.path not in {"", "/"} else DEFAULT_JAR
     host = parts.hostname or ""
-    machine = doors.machine("" if host == "client" else host)
+    machine = stores.machine("" if host == "client" else host)
     with machine.fetch(remote) as file, path.open("wb") as copy:
         shutil.copyfileobj(file, copy, 256 * 1024)
         if copy.tell() > JAR_LIMIT:

@@ -1,4 +1,4 @@
-"""A port on this computer, each of whose connections is joined to one that is opened elsewhere."""
+"""Tunnels: a local port whose connections are forwarded through SSH or the cluster's API server."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ BLOCK = 256 * 1024
 
 
 @contextlib.contextmanager
-def relay(open_far: Callable[[], socket.socket]) -> Iterator[int]:
-    """Yield the local port; `open_far` opens the other end of each connection to it.
+def relay(open_remote: Callable[[], socket.socket]) -> Iterator[int]:
+    """Yield the local port; `open_remote` opens the remote socket of each connection to it.
 
-    The first far end is opened at once, so that a way that does not exist is an error here.
+    The first remote socket is opened at once, so that a tunnel that cannot be opened fails here.
     """
-    ready = [open_far()]
+    ready = [open_remote()]
 
-    def far_end() -> socket.socket:
-        return ready.pop() if ready else open_far()
+    def remote_socket() -> socket.socket:
+        return ready.pop() if ready else open_remote()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_serve, args=(server, far_end), daemon=True).start()
+        threading.Thread(target=_serve, args=(server, remote_socket), daemon=True).start()
         try:
             yield int(server.getsockname()[1])
         finally:
@@ -48,29 +48,29 @@ def relay(open_far: Callable[[], socket.socket]) -> Iterator[int]:
                 unused.close()
 
 
-def _serve(server: socket.socket, far_end: Callable[[], socket.socket]) -> None:
+def _serve(server: socket.socket, remote_socket: Callable[[], socket.socket]) -> None:
     while True:
         try:
-            near, _ = server.accept()
+            local, _ = server.accept()
         except OSError:
             return
-        threading.Thread(target=_connect, args=(near, far_end), daemon=True).start()
+        threading.Thread(target=_connect, args=(local, remote_socket), daemon=True).start()
 
 
-def _connect(near: socket.socket, far_end: Callable[[], socket.socket]) -> None:
-    """Join one connection; when no far end opens, the near one is closed, as a gateway does."""
+def _connect(local: socket.socket, remote_socket: Callable[[], socket.socket]) -> None:
+    """Forward one connection; close it when the remote socket cannot be opened."""
     try:
-        far = far_end()
+        remote = remote_socket()
     except SetupError as error:
-        log.warning("the tunnel did not open: %s", error)
-        near.close()
+        log.warning("the tunnel could not be opened: %s", error)
+        local.close()
         return
-    answers = threading.Thread(target=_pump, args=(far, near), daemon=True)
+    answers = threading.Thread(target=_pump, args=(remote, local), daemon=True)
     answers.start()
-    _pump(near, far)
+    _pump(local, remote)
     answers.join()
-    near.close()
-    far.close()
+    local.close()
+    remote.close()
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -82,28 +82,28 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 class PodForwarding(Protocol):
-    """The OpenWhisk of a deployment, as its cluster knows it."""
+    """The OpenWhisk of a deployment, reached through its cluster."""
 
     def auth(self) -> str:
         """Return the key of the guest namespace."""
 
     def forward(self) -> AbstractContextManager[int]:
-        """Yield a port on 127.0.0.1 that leads to the plain port of OpenWhisk's nginx."""
+        """Yield a port on 127.0.0.1 that is forwarded to the http port of OpenWhisk's nginx."""
 
 
 class Forwarder(Protocol):
-    """What can lead a local port to an address that it sees."""
+    """A machine that can forward a local port to an address in its network."""
 
     def forward(self, host: str, port: int) -> AbstractContextManager[int]:
-        """Yield a port on 127.0.0.1 that leads to `host`:`port`."""
+        """Yield a port on 127.0.0.1 that is forwarded to `host`:`port`."""
 
 
 @contextmanager
 def via_ssh(forwarder: Forwarder, endpoint: Endpoint) -> Iterator[Endpoint]:
     """Yield the same API host, reached by a local port.
 
-    The certificate of the load balancer is not made out to 127.0.0.1: with https it must be
-    pinned, or -i given, and the check of the certificate says so otherwise.
+    The certificate of the load balancer is not issued for 127.0.0.1: with https it must be
+    pinned, or -i set; otherwise the verification of the certificate fails.
     """
     parts = urlsplit(endpoint.url)
     port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
@@ -115,8 +115,8 @@ def via_ssh(forwarder: Forwarder, endpoint: Endpoint) -> Iterator[Endpoint]:
 def via_cluster(cluster: PodForwarding, auth: str) -> Iterator[Endpoint]:
     """Yield OpenWhisk as reached through the cluster's API server, past any load balancer.
 
-    The key is the deployment's own unless the command line gives one: `wsk`'s file and variables
-    may belong to another OpenWhisk.
+    The key is the deployment's unless the command line sets one: `wsk`'s file and variables may
+    belong to another OpenWhisk.
     """
     key = auth or cluster.auth()
     with cluster.forward() as local:
@@ -133,7 +133,7 @@ LOAD_BALANCER = "service.beta.kubernetes.io/aws-load-balancer-"
 
 @dataclass(frozen=True)
 class InCluster:
-    """The OpenWhisk of a deployment, asked through the cluster's API server."""
+    """The OpenWhisk of a deployment, read through the cluster's API server."""
 
     kube: KubeClient
     config: Config
@@ -142,7 +142,7 @@ class InCluster:
         """Return API host, key and certificate; None when the chart is not installed.
 
         Raises:
-            SetupError: the load balancer has no address yet, or Kubernetes refuses to tell.
+            SetupError: the load balancer has no address yet, or Kubernetes denies the request.
         """
         service = self.kube.get(SERVICE, self._name("nginx"), self._namespace)
         if service is None:
@@ -161,19 +161,19 @@ class InCluster:
 
     @contextmanager
     def forward(self) -> Iterator[int]:
-        """Yield a port on 127.0.0.1 that leads to the plain port of OpenWhisk's nginx.
+        """Yield a port on 127.0.0.1 that is forwarded to the http port of OpenWhisk's nginx.
 
-        What goes through is encrypted by the connection to the API server.
+        The connection to the API server encrypts the traffic.
 
         Raises:
-            SetupError: the chart is not installed, or its nginx does not run.
+            SetupError: the chart is not installed, or its nginx is not running.
         """
         service = self.kube.get(SERVICE, self._name("nginx"), self._namespace)
         pods = self._pods(service) if service else []
         running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
         if service is None or not running:
             raise SetupError(
-                f"OpenWhisk's nginx does not run in the namespace {self._namespace}",
+                f"OpenWhisk's nginx is not running in the namespace {self._namespace}",
                 f"{len(pods)} pods of {self._name('nginx')}, none of them running",
                 "run configure_eks_cluster.py",
             )
@@ -195,7 +195,7 @@ class InCluster:
         return self.kube.list(POD, self._namespace, labels=labels)
 
     def _fingerprint(self) -> str:
-        """Return the certificate's SHA-256; '' when the load balancer shows another one."""
+        """Return the certificate's SHA-256; '' when the load balancer presents another one."""
         if self.config.openwhisk_tls_arn:
             return ""
         secret = self.kube.get(SECRET, self._name("nginx"), self._namespace)
@@ -203,10 +203,10 @@ class InCluster:
 
 
 def scheme_and_port(service: Mapping[str, Any]) -> tuple[str, int]:
-    """Return how the load balancer is spoken to.
+    """Return the scheme and the port of the load balancer.
 
-    It speaks TLS on the ports that the annotation `ssl-ports` names (by name or number, * is all)
-    and has a certificate; the chart's default names a port that does not exist, so that even 443
+    It uses TLS on the ports that the annotation `ssl-ports` names (by name or number, * is all)
+    if it has a certificate; the chart's default names a port that does not exist, so that even 443
     is plain http.
     """
     notes: Mapping[str, str] = service.get("metadata", {}).get("annotations") or {}
@@ -221,13 +221,13 @@ def scheme_and_port(service: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _host(service: Mapping[str, Any]) -> str:
-    given = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-    host = next((entry.get("hostname") or entry.get("ip") for entry in given), "")
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    host = next((entry.get("hostname") or entry.get("ip") for entry in ingress), "")
     if not host:
         raise SetupError(
             "OpenWhisk's load balancer has no address yet",
             "its Service has no ingress",
-            "wait some minutes, or run configure_eks_cluster.py, which waits; --tunnel needs none",
+            "wait some minutes, run configure_eks_cluster.py, which waits, or use --tunnel",
         )
     return str(host)
 
@@ -235,8 +235,8 @@ def _host(service: Mapping[str, Any]) -> str:
 def plain_port(service: Mapping[str, Any], pod: Mapping[str, Any]) -> int:
     """Return the pod's port behind the Service's port `http`."""
     ports: list[dict[str, Any]] = service.get("spec", {}).get("ports") or []
-    wanted = next((port for port in ports if port.get("name") == "http"), {"port": 80})
-    target = wanted.get("targetPort", wanted["port"])
+    http = next((port for port in ports if port.get("name") == "http"), {"port": 80})
+    target = http.get("targetPort", http["port"])
     for container in pod.get("spec", {}).get("containers") or []:
         for port in container.get("ports") or []:
             if port.get("name") == target:

@@ -1,14 +1,15 @@
-"""Puts one action: the right body for what is there, and a repeat that cannot do harm."""
+"""One upload: the smallest body that reaches the desired state, and retries that are safe."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aws_setup.errors import Interrupted, SetupError
 from aws_setup.namenodes.action import (
     Body,
     CurrentAction,
-    Deed,
     DesiredAction,
     action_body,
     differences,
@@ -16,100 +17,104 @@ from aws_setup.namenodes.action import (
     next_version,
 )
 from aws_setup.namenodes.client import Client, StatusError
-from aws_setup.namenodes.deploy import Abort, Event, Kind, Listener, Task
+from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.jar import Jar
-from aws_setup.namenodes.retrying import TransientError, trying
 
-SOMETHING_ELSE = "something else changed it meanwhile; the next run sends it again"
-
-
-@dataclass(frozen=True)
-class Uploader:
-    """Does the tasks of one run over what the listing said."""
-
-    client: Client
-    wanted: DesiredAction
-    jar: Jar | None
-    existing: dict[str, CurrentAction]
-    abort: Abort
-
-    def act(self, task: Task, tell: Listener) -> str:
-        """Create, update or delete one action; return what came out, in words."""
-        note = _with_progress(task, tell)
-        if task.deed is Deed.DELETE:
-            self.client.noting(note).delete(task.name)
-            return "deleted"
-        put = _Put(self, task, tell, self.existing.get(task.name))
-        patience = self.client.noting(note).patience
-        version = trying(f"{task.deed} {task.name}", put.attempt, patience)
-        return f"version {version}"
+CONCURRENT_CHANGE = "another program changed it meanwhile; the next run sends it again"
 
 
-def _with_progress(task: Task, tell: Listener) -> Callable[[str], None]:
-    return lambda text: tell(Event(Kind.NOTE, task.name, task.deed, text))
+class Abort(threading.Event):
+    """Set at the second Ctrl-C: running uploads end after their current piece."""
+
+    def check(self) -> None:
+        """Raise Interrupted when set."""
+        if self.is_set():
+            raise Interrupted
 
 
 @dataclass
-class _Put:
-    """The attempts of one PUT; before each repeat it looks at what is there now."""
+class Upload:
+    """The attempts of one PUT; before each retry it reads the current state of the action.
 
-    run: Uploader
-    task: Task
-    tell: Listener
-    before: CurrentAction | None
-    sent: int = 0
+    `current` is the action before the PUT, None when it does not exist. With `limits_only` an
+    existing action keeps its code. `note` receives texts, `progress` the bytes sent.
+    """
 
-    def attempt(self, last: TransientError | None) -> str:
+    client: Client
+    name: str
+    desired: DesiredAction
+    jar: Jar | None
+    current: CurrentAction | None
+    abort: Abort
+    limits_only: bool = False
+    note: Callable[[str], None] = lambda _: None
+    progress: Callable[[int], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self._overwrite = self.current is not None
+        self._sent = 0
+
+    def run(self) -> str:
+        """Send the action; return its version.
+
+        Raises:
+            SetupError: OpenWhisk rejected it, or the retries took longer than the deadline.
+            Interrupted: the upload was aborted.
+        """
+        verb = "update" if self._overwrite else "create"
+        return self.client.with_note(self.note).retry(f"{verb} {self.name}", self._attempt)
+
+    def _attempt(self, last: TransientError | None) -> str:
         if last is not None:
-            self._forget_sent()
-            done = self._already_done()
-            if done:
-                return done
-        expected = next_version(self.before)
-        body = self._body(expected)
+            self._discard_progress()
+            version = self._version_if_done()
+            if version:
+                return version
+        expected = next_version(self.current)
         try:
-            got = self._put(body)
+            version = self._put(self._body(expected)) or expected
         except StatusError as error:
-            done = self._already_done() if error.status == 409 else ""
-            if not done:
+            version = self._version_if_done() if error.status == 409 else ""
+            if not version:
                 raise
-            return done
-        if got and got != expected:
-            self._tell(Kind.NOTE, text=f"{SOMETHING_ELSE} (version {got}, not {expected})")
-        return got or expected
+            return version
+        if version != expected:
+            self.note(f"{CONCURRENT_CHANGE} (version {version}, not {expected})")
+        return version
 
     def _put(self, body: Body) -> str | None:
-        overwrite = self.task.deed is not Deed.CREATE
-        return self.run.client.put(self.task.name, body, overwrite=overwrite, sent=self._count)
+        return self.client.put(self.name, body, overwrite=self._overwrite, sent=self._count)
 
     def _body(self, version: str) -> Body:
-        run = self.run
-        if self.task.deed is Deed.LIMITS and self.before is not None:
-            return limits_body(self.before, run.wanted, version=version)
-        if run.jar is None:
-            raise ValueError(f"{self.task.name} needs the jar")
-        return action_body(self.task.name, run.wanted, run.jar, version=version)
+        if self.limits_only and self.current is not None:
+            return limits_body(self.current, self.desired, version=version)
+        if self.jar is None:
+            raise SetupError(
+                f"{self.name} does not exist any more",
+                "another program deleted it meanwhile",
+                "create it with --sync, which sends the jar",
+            )
+        return action_body(self.name, self.desired, self.jar, version=version)
 
-    def _already_done(self) -> str:
-        """Look again; return the version when it is as wanted after all.
+    def _version_if_done(self) -> str:
+        """Read the action again; return its version when it has the desired state already.
 
-        An earlier attempt took effect, or another run of this script was quicker.
+        An earlier attempt succeeded although its response was lost, or another run of this script
+        was faster.
         """
-        now = self.run.client.action(self.task.name)
-        moved = now is not None and (self.before is None or now.version != self.before.version)
-        self.before = now
-        if now is not None and moved and now.ours and not differences(now, self.run.wanted):
+        now = self.client.action(self.name)
+        changed = now is not None and (self.current is None or now.version != self.current.version)
+        self.current = now
+        if now is not None and changed and now.unmodified and not differences(now, self.desired):
             return now.version
         return ""
 
     def _count(self, size: int) -> None:
-        self.sent += size
-        self._tell(Kind.BYTES, size=size)
-        self.run.abort.check()
+        self._sent += size
+        self.progress(size)
+        self.abort.check()
 
-    def _forget_sent(self) -> None:
-        self._tell(Kind.BYTES, size=-self.sent)
-        self.sent = 0
-
-    def _tell(self, kind: Kind, *, text: str = "", size: int = 0) -> None:
-        self.tell(Event(kind, self.task.name, self.task.deed, text, size))
+    def _discard_progress(self) -> None:
+        """Take back the bytes of the failed attempt."""
+        self.progress(-self._sent)
+        self._sent = 0

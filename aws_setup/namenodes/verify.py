@@ -1,72 +1,142 @@
-"""Whether every action is what it should be, and whether it starts."""
+"""Read-only commands: --list, and --verify with its test invocations."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from aws_setup.engine.wait import Pending, wait_until
-from aws_setup.namenodes.action import CurrentAction, DesiredAction, Difference, differences
+from aws_setup.engine.graph import Limits, run_graph
+from aws_setup.engine.plan import Row
+from aws_setup.engine.runner import EventKind, Listener, StepEvent
+from aws_setup.engine.step import Action
+from aws_setup.engine.wait import Pending, SystemClock, wait_until
+from aws_setup.namenodes.action import ActionDrift, CurrentAction, DesiredAction
 from aws_setup.namenodes.client import Client
+from aws_setup.namenodes.selection import Selection
 
 T = TypeVar("T")
 
 ACTIVATION_PAUSE = 2.0
-"""Seconds between two looks for the record of an activation that takes longer than 60 s."""
+"""Seconds between two polls for the record of an activation that takes longer than 60 s."""
 
 NEW_CONTAINER = 300.0
-"""Seconds that an activation may take when OpenWhisk first has to start a container for it."""
+"""Seconds for an activation for which OpenWhisk first has to start a container."""
 
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """One action as it was found: None when it is missing, and what is not as wanted."""
+    """The row of one action, compared in full, and its test invocation if there was one."""
 
-    name: str
-    existing: CurrentAction | None
-    wrong: tuple[Difference, ...] = ()
-    started: Activation | None = None
+    row: Row
+    activation: Activation | None = None
 
     @property
-    def right(self) -> bool:
-        """Whether it is there, as wanted, and started when it was invoked."""
-        return not (self.existing is None or self.wrong or (self.started and self.started.error))
+    def ok(self) -> bool:
+        """Whether it exists as desired, and started if it was invoked."""
+        failed = self.activation is not None and bool(self.activation.error)
+        return self.row.action is Action.EXISTS and not failed
 
     @property
-    def how_started(self) -> str:
-        """How its activation went, in words; '' when it was not invoked."""
-        if self.started is None:
-            return ""
-        if self.started.error:
-            return f"failed: {self.started.error}"
-        cold = self.started.cold_seconds
-        how = "warm" if cold is None else f"cold start {cold:.1f} s"
-        return f"{how}, {self.started.seconds:.1f} s in all"
+    def text(self) -> str:
+        """The state of the action in one line."""
+        found = self.row.found
+        if found is None:
+            return "missing"
+        if found.drift:
+            return "; ".join(f"{d.what} is {d.has}, not {d.wants}" for d in found.drift)
+        return "as wanted" if self.ok else ""
 
-    def with_start(self, started: Activation) -> VerifyResult:
-        """Return the same finding with how its activation went."""
-        return replace(self, started=started)
+    def document(self) -> dict[str, Any]:
+        """Return what the JSON document says of it beside the fields of every step."""
+        found = self.row.found
+        drift = found.drift if found else ()
+        action = Action.UPDATE if found else Action.CREATE
+        return {
+            "action": str(Action.EXISTS if self.ok else action),
+            "error": None if self.ok else "differs" if found else "missing",
+            "differences": [_difference(d) for d in drift if isinstance(d, ActionDrift)],
+            "start": asdict(self.activation) if self.activation else None,
+        }
+
+
+def _difference(drift: ActionDrift) -> dict[str, Any]:
+    return {"what": drift.what, "has": drift.has, "wants": drift.wants, "code": drift.code}
 
 
 @dataclass(frozen=True)
 class Activation:
-    """How one activation went: seconds in all, and those of a cold start, None when it was warm."""
+    """One test invocation: seconds in total, and of a cold start; None when it was warm."""
 
     seconds: float
     cold_seconds: float | None
     error: str = ""
 
+    def __str__(self) -> str:
+        """Return the invocation in one line."""
+        if self.error:
+            return f"failed: {self.error}"
+        cold = self.cold_seconds
+        kind = "warm" if cold is None else f"cold start {cold:.1f} s"
+        return f"{kind}, {self.seconds:.1f} s in total"
 
-def fill_in(wanted: DesiredAction, found: Iterable[CurrentAction]) -> DesiredAction:
-    """Return what is wanted, with what was left open set to what most of the actions have."""
-    there = list(found)
+
+def for_each(
+    names: Sequence[str],
+    call: Callable[[str], T],
+    *,
+    clock: SystemClock,
+    jobs: int,
+    tell: Listener = lambda _: None,
+) -> dict[str, T]:
+    """Return the result of `call` for each name, in parallel; stop at the first error.
+
+    Args:
+        names: the actions.
+        call: does the request of one of them.
+        clock: stopped at Ctrl-C.
+        jobs: how many run at a time.
+        tell: receives an event for each result, with the result as text.
+
+    Raises:
+        SetupError: the first error of `call`.
+        Interrupted: Ctrl-C was pressed.
+    """
+    results: dict[str, T] = {}
+    errors: list[Exception] = []
+    lock = threading.Lock()
+
+    def work(name: str) -> bool:
+        try:
+            result = call(name)
+        except Exception as error:  # noqa: BLE001 -- raised below, when the others have ended
+            with lock:
+                errors.append(error)
+            return False
+        with lock:
+            results[name] = result
+        tell(StepEvent(clock.now(), EventKind.DONE, name, text=str(result)))
+        return True
+
+    needs: dict[str, set[str]] = {name: set() for name in names}
+    limits = Limits(workers=jobs, fail_fast=True, abort=lambda: None)
+    run_graph(needs, work, stop=clock.stop, limits=limits)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def fill_in(desired: DesiredAction, found: Iterable[CurrentAction]) -> DesiredAction:
+    """Return the desired state, with the most common current value for each open one."""
+    current = list(found)
     return replace(
-        wanted,
-        memory=wanted.memory or _most_common(action.memory for action in there),
-        concurrency=wanted.concurrency or _most_common(action.concurrency for action in there),
-        sha256=wanted.sha256 or _most_common(action.sha256 for action in there) or "",
+        desired,
+        memory=desired.memory or _most_common(action.memory for action in current),
+        concurrency=desired.concurrency or _most_common(action.concurrency for action in current),
+        sha256=desired.sha256 or _most_common(action.sha256 for action in current) or "",
     )
 
 
@@ -75,26 +145,18 @@ def _most_common(values: Iterable[T]) -> T | None:
     return counted[0][0] if counted else None
 
 
-def examine(name: str, existing: CurrentAction | None, wanted: DesiredAction) -> VerifyResult:
-    """Compare one action, looked at in full, with what is wanted."""
-    if existing is None:
-        return VerifyResult(name, None)
-    return VerifyResult(name, existing, tuple(differences(existing, wanted)))
-
-
-def start(client: Client, name: str) -> Activation:
-    """Invoke an action once and say how long it took.
+def invoke(client: Client, name: str) -> Activation:
+    """Invoke an action once; return its times.
 
     Raises:
-        SetupError: it could not be invoked, or no record of its activation came.
+        SetupError: it could not be invoked, or OpenWhisk has no record of the activation.
     """
-    clock = client.patience.clock
+    clock = client.clock
     began = clock.now()
-    answer = client.activate(name)
-    record: Mapping[str, Any] = answer.document
+    record: Mapping[str, Any] = client.activate(name).document
     if "response" not in record:
         record = _record(client, str(record.get("activationId", "")), name)
-    return Activation(clock.now() - began, _cold(record), _fault(record))
+    return Activation(clock.now() - began, _cold_seconds(record), _error(record))
 
 
 def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
@@ -104,15 +166,15 @@ def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
     return wait_until(
         f"activation {activation_id} of {name}",
         probe,
-        clock=client.patience.clock,
+        clock=client.clock,
         deadline=NEW_CONTAINER,
         pause=ACTIVATION_PAUSE,
-        hint="see whether the invokers have room: kubectl get pods",
+        hint="check that the invokers have free memory: kubectl get pods",
     )
 
 
-def _cold(record: Mapping[str, Any]) -> float | None:
-    """Return the seconds of container start and /init; OpenWhisk notes them for cold starts only.
+def _cold_seconds(record: Mapping[str, Any]) -> float | None:
+    """Return the seconds of container start and /init; OpenWhisk records them for cold starts only.
 
     `waitTime` (ms) is from the request to the container, `initTime` (ms) is its /init.
     """
@@ -122,10 +184,32 @@ def _cold(record: Mapping[str, Any]) -> float | None:
     return (float(notes.get("waitTime", 0)) + float(notes["initTime"])) / 1000
 
 
-def _fault(record: Mapping[str, Any]) -> str:
+def _error(record: Mapping[str, Any]) -> str:
     response = record.get("response") or {}
     if response.get("success"):
         return ""
     result = response.get("result")
     detail = result.get("error") if isinstance(result, dict) else result
-    return f"{response.get('status', 'no status')}: {detail or 'no reason given'}"[:300]
+    return f"{response.get('status', 'no status')}: {detail or 'no reason reported'}"[:300]
+
+
+def jar_hash(action: CurrentAction) -> str:
+    """Return the first digits of the jar's hash; * when another program changed the action."""
+    if not action.sha256:
+        return "unknown"
+    return action.sha256[:12] + ("" if action.unmodified else "*")
+
+
+def list_document(selection: Selection, action: CurrentAction) -> dict[str, Any]:
+    """Return an action for the JSON document of --list."""
+    return {
+        "index": selection.index(action.name),
+        "name": action.name,
+        "version": action.version,
+        "jar_sha256": action.sha256 if action.unmodified else None,
+        "memory": action.memory,
+        "concurrency": action.concurrency,
+        "kind": action.kind,
+        "main": action.main,
+        "updated": datetime.fromtimestamp(action.updated, UTC).isoformat(),
+    }

@@ -26,7 +26,7 @@ PLACEHOLDER = "openwhisk.example.invalid"
 """API host until the load balancer's name is known; the second pass sets the name."""
 
 LEAST_ACTION_MEMORY = 45_000
-"""MB: what the chart of λFS allows an action; never made smaller."""
+"""MB: the maximum for an action in λFS's chart; a larger openwhisk_action_memory raises it."""
 
 HYPERVISOR_SHARE = 0.075
 """Share of an instance's memory that its operating system cannot use, estimated conservatively.

@@ -19,7 +19,7 @@ from aws_setup.engine.plan import Row, remark, status_lines
 from aws_setup.engine.result import Result
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
-from aws_setup.report.progress import Needs, Progress, live, plain
+from aws_setup.report.progress import Needs, Progress, bar, counted, live, plain
 
 SIGNS: Mapping[Action, tuple[str, str]] = {
     Action.EXISTS: ("=", "dim"),
@@ -154,6 +154,16 @@ class Report:
     def progress(self, needs: Needs) -> Iterator[Progress]:
         """Show the progress of a run: a live table in a terminal, plain lines elsewhere."""
         shown = live(self.err, needs) if self.live else plain(self.err, quiet=self.style.quiet)
+        with shown as progress:
+            yield progress
+
+    @contextmanager
+    def upload_progress(self, total: int, total_bytes: int) -> Iterator[Progress]:
+        """Show the progress of many uploads: one bar in a terminal, plain lines elsewhere."""
+        if self.live:
+            shown = bar(self.err, total, total_bytes)
+        else:
+            shown = counted(self.err, total, total_bytes, quiet=self.style.quiet)
         with shown as progress:
             yield progress
 

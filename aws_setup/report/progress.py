@@ -1,4 +1,8 @@
-"""Progress of a run on stderr: a live table on a terminal, one plain line an event elsewhere."""
+"""Progress of a run on stderr: live in a terminal, one plain line for each event elsewhere.
+
+A run over steps with needs shows each step. A run over many uploads shows one bar over all of
+them, or on each plain line how many are done, the bytes, the rate and the time left.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,16 @@ from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -20,15 +34,22 @@ Needs = Mapping[str, Sequence[str]]
 """Step -> the steps that have to end before it."""
 
 ROWS = 20
-"""Lines of the live table; ended steps leave it first."""
+"""Lines of the live table; ended steps are dropped first."""
+
+MIB = 1024 * 1024
 
 STYLES = {
     EventKind.START: "cyan",
     EventKind.NOTE: "cyan",
+    EventKind.PROGRESS: "cyan",
     EventKind.DONE: "green",
     EventKind.FAILED: "bold red",
     EventKind.BLOCKED: "yellow",
 }
+
+
+SILENT = frozenset({EventKind.START, EventKind.PROGRESS})
+"""Events without a plain line."""
 
 
 class Progress:
@@ -53,7 +74,7 @@ class _Plain(Progress):
         self._lock = threading.Lock()
 
     def __call__(self, event: StepEvent) -> None:
-        if event.kind is EventKind.START or (self._quiet and event.kind is not EventKind.FAILED):
+        if event.kind in SILENT or (self._quiet and event.kind is not EventKind.FAILED):
             return
         with self._lock:
             at = format_duration(time.monotonic() - self._began)
@@ -72,6 +93,8 @@ class _Table(Progress):
         self._lock = threading.Lock()
 
     def __call__(self, event: StepEvent) -> None:
+        if event.kind is EventKind.PROGRESS:
+            return
         now = time.monotonic()
         with self._lock:
             line = self._lines.setdefault(event.step, _Line())
@@ -97,9 +120,9 @@ class _Table(Progress):
             return table
 
     def _waits_for(self, name: str) -> str:
-        """Return what a step that has not started waits for."""
-        waits = [need for need in self._needs[name] if need in self._lines]
-        left = [need for need in waits if not self._lines[need].ended]
+        """Return which steps a step that has not started waits for."""
+        needs = [need for need in self._needs[name] if need in self._lines]
+        left = [need for need in needs if not self._lines[need].ended]
         return f"waits for {', '.join(left)}" if left else "about to start"
 
 
@@ -110,14 +133,16 @@ def _elapsed(line: _Line) -> Text:
 
 
 def action_text(event: StepEvent) -> str:
-    """Return an event in words."""
+    """Return the text of an event."""
     if event.kind is EventKind.START:
         return str(event.action)
+    if event.kind is EventKind.DONE and event.text:
+        return event.text
     if event.kind is EventKind.DONE:
         past = {"create": "created", "update": "updated", "delete": "deleted"}
         return f"{past.get(event.action, str(event.action))} {event.id}".rstrip()
     if event.kind is EventKind.BLOCKED:
-        return "not started: something that it needs failed"
+        return "not started: a step that it needs failed"
     return f"failed: {event.text}" if event.kind is EventKind.FAILED else event.text
 
 
@@ -133,3 +158,91 @@ def live(console: Console, needs: Needs) -> Iterator[Progress]:
     table = _Table(needs)
     with Live(table, console=console, refresh_per_second=4):
         yield table
+
+
+class Meter:
+    """How many steps and bytes of a run are done, the rate, and the time left."""
+
+    def __init__(self, total: int, total_bytes: int, *, now: float) -> None:
+        self.total, self.total_bytes = total, total_bytes
+        self.sent = self.ended = 0
+        self._began = now
+
+    def take(self, event: StepEvent) -> None:
+        """Count an event."""
+        self.sent += event.bytes
+        self.ended += event.kind in {EventKind.DONE, EventKind.FAILED}
+
+    def text(self, now: float) -> str:
+        """Return the state at a moment of the clock, in seconds."""
+        text = f"{self.ended} of {self.total}"
+        if not self.total_bytes:
+            return text
+        rate = self.sent / max(now - self._began, 0.001)
+        left = max(self.total_bytes - self.sent, 0)
+        text += f", {self.sent / MIB:.0f} of {self.total_bytes / MIB:.0f} MiB"
+        text += f", {rate / MIB:.1f} MiB/s"
+        return text + (f", {format_duration(left / rate)} left" if left and rate else "")
+
+
+LOUD = frozenset({EventKind.NOTE, EventKind.DONE, EventKind.FAILED})
+"""Events of many uploads with a plain line: ends and retries."""
+
+
+class _Counted(Progress):
+    """A plain line for each end and each retry, with the state of the whole run."""
+
+    def __init__(self, console: Console, meter: Meter, *, quiet: bool, now: float) -> None:
+        self._console, self._meter, self._quiet = console, meter, quiet
+        self._began = now
+        self._lock = threading.Lock()
+
+    def __call__(self, event: StepEvent) -> None:
+        with self._lock:
+            self._meter.take(event)
+            if event.kind not in LOUD or (self._quiet and event.kind is not EventKind.FAILED):
+                return
+            now = time.monotonic()
+            line = Text(f"{format_duration(now - self._began):>12}  ", style="dim")
+            line.append(f"{event.step}: {action_text(event)}", style=STYLES[event.kind])
+            line.append(f"  ({self._meter.text(now)})", style="dim")
+            self._console.print(line, soft_wrap=True)
+
+
+@contextmanager
+def counted(console: Console, total: int, total_bytes: int, *, quiet: bool) -> Iterator[Progress]:
+    """Show each end and each retry as one line with the run's state; with `quiet` only failures."""
+    now = time.monotonic()
+    yield _Counted(console, Meter(total, total_bytes, now=now), quiet=quiet, now=now)
+
+
+class _BarProgress(Progress):
+    """Moves one bar; retries and failures are lines above it."""
+
+    def __init__(self, console: Console, meter: Meter, bar: Bar) -> None:
+        self._console, self._meter, self._bar = console, meter, bar
+        self._task = bar.add_task(meter.text(0.0), total=meter.total_bytes or meter.total)
+        self._lock = threading.Lock()
+
+    def __call__(self, event: StepEvent) -> None:
+        with self._lock:
+            self._meter.take(event)
+            done = self._meter.sent if self._meter.total_bytes else self._meter.ended
+            text = f"{self._meter.ended} of {self._meter.total}"
+        self._bar.update(self._task, completed=done, description=text)
+        if event.kind in {EventKind.NOTE, EventKind.FAILED}:
+            line = f"{event.step}: {action_text(event)}"
+            self._console.print(Text(line, style=STYLES[event.kind]), soft_wrap=True)
+
+
+@contextmanager
+def bar(console: Console, total: int, total_bytes: int) -> Iterator[Progress]:
+    """Show one bar over all steps of a run: bytes where there are any, else steps."""
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+    if total_bytes:
+        columns += [DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()]
+    else:
+        columns.append(MofNCompleteColumn())
+    meter = Meter(total, total_bytes, now=time.monotonic())
+    with Bar(*columns, console=console, transient=True, disable=not total) as shown:
+        yield _BarProgress(console, meter, shown)

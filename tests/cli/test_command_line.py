@@ -88,7 +88,7 @@ def test_a_denied_look_never_reads_as_absent(cloud: RehearsalCloud, folder: Path
     assert rows["vpc"] == "unknown"
     gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert gone.exit_code != 0
-    assert "Nothing of" not in gone.stdout
+    assert "All resources of" not in gone.stdout
 
 
 def test_json_is_one_document_also_on_failure(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("script", [create_aws_infrastructure.SCRIPT, configure_eks_cluster.SCRIPT])
 def test_the_readme_shows_the_help(script: Script) -> None:
-    command = script_command(script, beside=ROOT)
+    command = script_command(script, folder=ROOT)
     shown = CliRunner().invoke(command, ["--help"], terminal_width=80).stdout
     begin = f"<!-- help of {script.name} -->\n```\n"
     block = README.split(begin)[1].split("```\n<!-- end of help -->")[0]

@@ -136,4 +136,5 @@ def test_the_exit_code_of_an_error(
 
 def test_changes_are_the_rows_that_a_run_acts_on() -> None:
     rows = [Row(Item(action), action) for action in Action]
-    assert {row.action for row in changes(rows)} == {Action.CREATE, Action.UPDATE, Action.UNKNOWN}
+    acting = {Action.CREATE, Action.UPDATE, Action.DELETE, Action.UNKNOWN}
+    assert {row.action for row in changes(rows)} == acting

@@ -1,4 +1,4 @@
-"""The bodies of PUTs, field by field against what `wsk` was seen to send."""
+"""The bodies of PUTs, field by field against recorded requests of `wsk`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.step import Action
 from aws_setup.namenodes.action import (
     ANNOTATION,
     Body,
-    Deed,
+    CurrentAction,
+    DesiredAction,
     action_body,
-    deed,
     limits_body,
     next_version,
     parse,
 )
-from tests.support.openwhisk import KIND, MAIN, jar_of, make_jar, wanted
+from aws_setup.namenodes.step import NameNodeContext, plan_actions, sends_jar
+from tests.support.openwhisk import KIND, MAIN, QuickClock, client_of, desired, jar_of, make_jar
 
 RECORDED = {
     "namespace": "_",
@@ -35,6 +37,28 @@ RECORDED = {
 }
 """What `wsk -i action create namenode0 JAR --main … --web true --kind … --memory 20000
 --concurrency 4 --param actionMemory 20000` sends, less the code."""
+
+
+UP_TO_DATE = (Action.EXISTS, False)
+UPDATE = (Action.UPDATE, True)
+LIMITS = (Action.UPDATE, False)
+CREATE = (Action.CREATE, True)
+"""What a run does about an action, and whether it sends the jar."""
+
+
+def planned(
+    current: CurrentAction | None, goal: DesiredAction, *, force: bool = False
+) -> tuple[Action, bool]:
+    """Return what a run would do about one action, and whether it would send the jar."""
+    ctx = NameNodeContext(
+        clock=QuickClock(),
+        client=client_of("http://127.0.0.1:9"),
+        desired=goal,
+        existing={"nn0": current} if current else {},
+        force=force,
+    )
+    [row] = plan_actions(ctx, ["nn0"])
+    return row.action, sends_jar(row)
 
 
 def document(body: Body) -> dict[str, Any]:
@@ -53,7 +77,7 @@ def entry(body: Body, version: str) -> dict[str, Any]:
 def test_body_is_wsk_s_plus_one_annotation(tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar", size=5000)
     jar = jar_of(path)
-    sent = document(action_body("namenode0", wanted(jar), jar, version="0.0.1"))
+    sent = document(action_body("namenode0", desired(jar), jar, version="0.0.1"))
     assert base64.b64decode(sent["exec"].pop("code")) == path.read_bytes()
     mark = sent["annotations"].pop()
     expected: dict[str, Any] = json.loads(json.dumps(RECORDED))
@@ -65,24 +89,24 @@ def test_body_is_wsk_s_plus_one_annotation(tmp_path: Path) -> None:
 
 def test_body_announces_its_exact_length_and_shares_the_code(tmp_path: Path) -> None:
     jar = jar_of(make_jar(tmp_path / "nn.jar"))
-    body = action_body("namenode0", wanted(jar), jar, version="0.0.1")
+    body = action_body("namenode0", desired(jar), jar, version="0.0.1")
     assert body.length == len(body.head + bytes(body.code) + body.tail)
     assert body.code is jar.code
 
 
 def test_limits_body_has_no_code_and_keeps_the_memory_parameter_in_step(tmp_path: Path) -> None:
     jar = jar_of(make_jar(tmp_path / "nn.jar"))
-    existing = parse(entry(action_body("nn0", wanted(jar), jar, version="0.0.1"), "0.0.1"))
-    sent = document(limits_body(existing, wanted(None, memory=512), version="0.0.2"))
+    existing = parse(entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.1"))
+    sent = document(limits_body(existing, desired(None, memory=512), version="0.0.2"))
     assert "exec" not in sent
     assert sent["limits"] == {"memory": 512, "concurrency": 4}
     assert sent["parameters"] == [{"key": "actionMemory", "value": 512}]
 
 
-def test_limits_body_leaves_what_was_not_asked_for(tmp_path: Path) -> None:
+def test_limits_body_keeps_the_other_limit(tmp_path: Path) -> None:
     jar = jar_of(make_jar(tmp_path / "nn.jar"))
-    existing = parse(entry(action_body("nn0", wanted(jar), jar, version="0.0.1"), "0.0.1"))
-    only_concurrency = wanted(None, memory=None, concurrency=9)
+    existing = parse(entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.1"))
+    only_concurrency = desired(None, memory=None, concurrency=9)
     sent = document(limits_body(existing, only_concurrency, version="0.0.2"))
     assert sent["limits"] == {"concurrency": 9}
     assert sent["parameters"] == [{"key": "actionMemory", "value": 20000}]
@@ -91,29 +115,33 @@ def test_limits_body_leaves_what_was_not_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({}, Deed.NOTHING),
-        ({"version": "0.0.2"}, Deed.UPDATE),
-        ({"limits": {"memory": 256, "concurrency": 4}}, Deed.LIMITS),
-        ({"limits": {"memory": 20000, "concurrency": 1}}, Deed.LIMITS),
-        ({"annotations": []}, Deed.UPDATE),
-        ({"exec": {"kind": "generic-namenode:5", "main": MAIN}}, Deed.UPDATE),
-        ({"exec": {"kind": KIND, "main": "a.B"}}, Deed.UPDATE),
-        ({"parameters": [{"key": "actionMemory", "value": 1}]}, Deed.LIMITS),
+        ({}, UP_TO_DATE),
+        ({"version": "0.0.2"}, UPDATE),
+        ({"limits": {"memory": 256, "concurrency": 4}}, LIMITS),
+        ({"limits": {"memory": 20000, "concurrency": 1}}, LIMITS),
+        ({"annotations": []}, UPDATE),
+        ({"exec": {"kind": "generic-namenode:5", "main": MAIN}}, UPDATE),
+        ({"exec": {"kind": KIND, "main": "a.B"}}, UPDATE),
+        ({"parameters": [{"key": "actionMemory", "value": 1}]}, LIMITS),
     ],
 )
-def test_what_is_to_be_done(tmp_path: Path, change: dict[str, Any], expected: Deed) -> None:
+def test_a_run_sends_the_least_that_is_needed(
+    tmp_path: Path, change: dict[str, Any], expected: tuple[Action, bool]
+) -> None:
     jar = jar_of(make_jar(tmp_path / "nn.jar"))
-    there = entry(action_body("nn0", wanted(jar), jar, version="0.0.1"), "0.0.1")
-    assert deed(parse(there | change), wanted(jar)) is expected
+    current = entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.1")
+    assert planned(parse(current | change), desired(jar)) == expected
 
 
-def test_another_jar_and_force_send_the_code_and_a_missing_action_is_made(tmp_path: Path) -> None:
+def test_another_jar_and_force_send_the_code_and_missing_actions_are_created(
+    tmp_path: Path,
+) -> None:
     jar = jar_of(make_jar(tmp_path / "a.jar"))
     other = jar_of(make_jar(tmp_path / "b.jar", seed=2))
-    there = parse(entry(action_body("nn0", wanted(jar), jar, version="0.0.1"), "0.0.1"))
-    assert deed(there, wanted(other)) is Deed.UPDATE
-    assert deed(there, wanted(jar), force=True) is Deed.UPDATE
-    assert deed(None, wanted(jar)) is Deed.CREATE
+    current = parse(entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.1"))
+    assert planned(current, desired(other)) == UPDATE
+    assert planned(current, desired(jar), force=True) == UPDATE
+    assert planned(None, desired(jar)) == CREATE
 
 
 def test_versions_count_up_like_openwhisk_s() -> None:
@@ -121,10 +149,10 @@ def test_versions_count_up_like_openwhisk_s() -> None:
     assert next_version(parse({"name": "a", "version": "1.2.9"})) == "1.2.10"
 
 
-def test_limits_of_an_action_somebody_else_changed_do_not_make_its_code_known(
+def test_new_limits_do_not_make_the_code_of_a_changed_action_known(
     tmp_path: Path,
 ) -> None:
     jar = jar_of(make_jar(tmp_path / "nn.jar"))
-    there = parse(entry(action_body("nn0", wanted(jar), jar, version="0.0.1"), "0.0.5"))
-    after = entry(limits_body(there, wanted(None, memory=512), version="0.0.6"), "0.0.6")
-    assert deed(parse(after), wanted(jar, memory=512)) is Deed.UPDATE
+    current = parse(entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.5"))
+    after = entry(limits_body(current, desired(None, memory=512), version="0.0.6"), "0.0.6")
+    assert planned(parse(after), desired(jar, memory=512)) == UPDATE

@@ -26,7 +26,7 @@ from aws_setup.namenodes.tunnel import (
     via_cluster,
 )
 from aws_setup.rehearsal.openwhisk.server import AUTH, Certificate, OpenWhiskServer, self_signed
-from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
+from tests.support.openwhisk import QuickClock, client_of, desired, jar_of, make_jar, openwhisk
 from tests.support.port_forward import PortForwards, api_server
 
 ELB = "service.beta.kubernetes.io/aws-load-balancer-"
@@ -123,11 +123,11 @@ def test_no_chart_and_no_address_yet() -> None:
         in_cluster(pending).access()
 
 
-def test_no_running_nginx_is_said() -> None:
+def test_no_running_nginx_is_an_error() -> None:
     objects = Objects(
         {("services", "owdev-nginx"): service()}, [POD | {"status": {"phase": "Pending"}}]
     )
-    with pytest.raises(SetupError, match="nginx does not run"), in_cluster(objects).forward():
+    with pytest.raises(SetupError, match="nginx is not running"), in_cluster(objects).forward():
         pass
 
 
@@ -175,7 +175,7 @@ def test_jars_go_through_the_api_server(
     ):
         client = client_of(endpoint.url, auth=endpoint.auth)
         assert client.listing() == []
-        body = action_body("namenode0", wanted(jar), jar, version="0.0.1")
+        body = action_body("namenode0", desired(jar), jar, version="0.0.1")
         client.put("namenode0", body, overwrite=False, sent=lambda _: None)
     assert whisk.puts[0]["sha256"] == jar.sha256
     path = "/api/v1/namespaces/openwhisk/pods/owdev-nginx-1/portforward?ports=8080"

@@ -142,7 +142,7 @@ def test_the_cluster_is_asked_only_when_something_is_missing(tmp_path: Path) -> 
 
 
 def test_nobody_knows(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="nobody knows where OpenWhisk is") as refused:
+    with pytest.raises(Refused, match="cannot determine the OpenWhisk API host") as refused:
         find_endpoint(EndpointOptions(), places(tmp_path))
     assert ".wskprops" in refused.value.problems[0].why
     with pytest.raises(Refused, match="uuid:key"):
@@ -185,7 +185,7 @@ def test_another_certificate_is_refused_before_the_key_is_sent(secure: OpenWhisk
 def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(
     secure: OpenWhiskServer,
 ) -> None:
-    with pytest.raises(SetupError, match="cannot be trusted") as refused:
+    with pytest.raises(SetupError, match="is not trusted") as refused:
         client_of(secure.url).listing()
     assert "-i" in refused.value.problems[0].hint
     assert secure.requests == {}
@@ -194,7 +194,7 @@ def test_an_unknown_self_signed_certificate_is_refused_unless_insecure(
 
 def test_tls_to_a_plain_port_says_so() -> None:
     whisk = OpenWhiskServer()
-    with serve(whisk) as url, pytest.raises(SetupError, match="does not speak TLS") as refused:
+    with serve(whisk) as url, pytest.raises(SetupError, match="does not use TLS") as refused:
         client_of(url.replace("http:", "https:")).listing()
     assert "http://127.0.0.1" in refused.value.problems[0].hint
 

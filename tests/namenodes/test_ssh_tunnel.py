@@ -10,7 +10,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Refused, SetupError
-from aws_setup.namenodes.connections import Connections, open_connections
+from aws_setup.namenodes.connections import Connections
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.jar import JarStores, local_copy
 from aws_setup.namenodes.tunnel import via_ssh
@@ -98,7 +98,7 @@ def launch_client(*, deployment: str = "lambda-fs") -> str:
     return str(made["Instances"][0]["InstanceId"])
 
 
-def ways(tmp_path: Path) -> Connections:
+def connections(tmp_path: Path) -> Connections:
     config = Config(
         ssh_keypair_name="k",
         ssh_key_path=str(tmp_path / "key"),
@@ -109,21 +109,21 @@ def ways(tmp_path: Path) -> Connections:
 
 
 def test_the_client_vm_is_found_by_its_tags(cloud: RehearsalCloud, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="client VM does not run"):
-        ways(tmp_path).machine("")
+    with pytest.raises(Refused, match="client VM is not running"):
+        connections(tmp_path).machine("")
     launch_client(deployment="another")
-    with pytest.raises(Refused, match="client VM does not run"):
-        ways(tmp_path).machine("")
+    with pytest.raises(Refused, match="client VM is not running"):
+        connections(tmp_path).machine("")
     instance = launch_client()
-    found = ways(tmp_path).machine("")
+    found = connections(tmp_path).machine("")
     described = client("ec2").describe_instances(InstanceIds=[instance])
     address = described["Reservations"][0]["Instances"][0]["PublicIpAddress"]
     assert (found.id, found.address) == (instance, address)
 
 
 def test_without_a_configuration_ssh_and_cluster_are_refused(tmp_path: Path) -> None:
-    with open_connections(None, profile=None, region=None, clock=QuickClock(), ask=None) as none:
-        with pytest.raises(SetupError, match="needs the configuration file"):
-            none.machine("")
-        with pytest.raises(SetupError, match="needs the configuration file"):
-            _ = none.in_cluster
+    unconfigured = Connections(None, None, None, QuickClock())
+    with pytest.raises(SetupError, match="needs the configuration file"):
+        unconfigured.machine("")
+    with pytest.raises(SetupError, match="needs the configuration file"):
+        _ = unconfigured.in_cluster

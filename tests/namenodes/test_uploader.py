@@ -1,24 +1,29 @@
-"""Uploads against the stand-in OpenWhisk: many actions, repeats, failures, Ctrl-C."""
+"""Uploads against the stand-in OpenWhisk: many actions, retries, failures, Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aws_setup.engine.graph import Limits
+from aws_setup.engine.result import changes
+from aws_setup.engine.runner import EventKind, Outcome, StepEvent, apply
 from aws_setup.errors import Interrupted, SetupError
-from aws_setup.namenodes.action import Deed, DesiredAction, deed, parse
+from aws_setup.namenodes.action import CurrentAction, DesiredAction, parse
 from aws_setup.namenodes.client import Client, StatusError
-from aws_setup.namenodes.deploy import Abort, Event, Kind, Outcome, Pool, Task
 from aws_setup.namenodes.jar import JAR_LIMIT, Jar
-from aws_setup.namenodes.uploader import Uploader
+from aws_setup.namenodes.step import NameNodeContext, plan_actions
+from aws_setup.namenodes.uploader import Abort, Upload
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
 from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
-from aws_setup.rehearsal.openwhisk.store import Limits
-from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar, openwhisk, wanted
+from aws_setup.rehearsal.openwhisk.store import Limits as ActionLimits
+from tests.support.openwhisk import QuickClock, client_of, desired, jar_of, make_jar, openwhisk
 
 
 @pytest.fixture
@@ -32,6 +37,15 @@ def jar(tmp_path: Path) -> Jar:
     return jar_of(make_jar(tmp_path / "nn.jar", size=100_000))
 
 
+def context(
+    client: Client, goal: DesiredAction, jar: Jar | None, existing: dict[str, CurrentAction]
+) -> NameNodeContext:
+    """Return what the steps work with after a listing."""
+    return NameNodeContext(
+        clock=QuickClock(), client=client, desired=goal, jar=jar, existing=existing
+    )
+
+
 def deploy(
     whisk: OpenWhiskServer,
     jar: Jar,
@@ -40,21 +54,31 @@ def deploy(
     jobs: int = 3,
     want: DesiredAction | None = None,
     client: Client | None = None,
-    events: list[Event] | None = None,
+    events: list[StepEvent] | None = None,
 ) -> Outcome:
-    """Bring `count` actions to what is wanted, as the script does."""
-    client, want = client or client_of(whisk.url), want or wanted(jar)
+    """Apply the desired state to `count` actions, as the script does."""
+    client, want = client or client_of(whisk.url), want or desired(jar)
     existing = {item["name"]: parse(item) for item in client.listing()}
-    tasks = [
-        Task(name, todo, len(jar.code))
-        for name in (f"namenode{index}" for index in range(count))
-        if (todo := deed(existing.get(name), want)) is not Deed.NOTHING
-    ]
-    abort = Abort()
-    uploader = Uploader(client, want, jar, existing, abort)
-    clock = QuickClock()
+    ctx = context(client, want, jar, existing)
+    rows = changes(plan_actions(ctx, [f"namenode{index}" for index in range(count)]))
     tell = (events if events is not None else []).append
-    return Pool(jobs, abort, clock.stop).run(tasks, uploader.act, tell)
+    limits = Limits(workers=jobs, fail_fast=True)
+    return apply(rows, ctx, tell=tell, stop=lambda: None, limits=limits)
+
+
+def upload(
+    client: Client,
+    jar: Jar,
+    current: CurrentAction | None = None,
+    *,
+    goal: DesiredAction | None = None,
+    abort: Abort | None = None,
+    notes: list[str] | None = None,
+) -> str:
+    """Send namenode0 once; return its version."""
+    note = (notes if notes is not None else []).append
+    goal = goal or desired(jar)
+    return Upload(client, "namenode0", goal, jar, current, abort or Abort(), note=note).run()
 
 
 def test_first_run_sends_every_action_and_the_second_none(whisk: OpenWhiskServer, jar: Jar) -> None:
@@ -67,36 +91,36 @@ def test_first_run_sends_every_action_and_the_second_none(whisk: OpenWhiskServer
 
 def test_new_limits_go_out_without_the_code(whisk: OpenWhiskServer, jar: Jar) -> None:
     deploy(whisk, jar)
-    deploy(whisk, jar, want=wanted(jar, memory=512))
+    deploy(whisk, jar, want=desired(jar, memory=512))
     assert [put["code_length"] for put in whisk.puts[5:]] == [0] * 5
     held = whisk.store.actions["namenode3"]
     assert held["limits"]["memory"] == 512
     assert {"key": "actionMemory", "value": 512} in held["parameters"]
     assert set(whisk.store.code.values()) == {jar.sha256}
-    assert deploy(whisk, jar, want=wanted(jar, memory=512)).done == {}
+    assert deploy(whisk, jar, want=desired(jar, memory=512)).done == {}
 
 
-@pytest.mark.parametrize("trouble", list(HttpFaultKind))
+@pytest.mark.parametrize("fault", list(HttpFaultKind))
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_every_passing_trouble_is_overcome(
-    whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind, status: int
+def test_every_transient_fault_is_retried(
+    whisk: OpenWhiskServer, jar: Jar, fault: HttpFaultKind, status: int
 ) -> None:
-    whisk.faults.pending.append(Fault(trouble, name="namenode1", status=status, times=2))
+    whisk.faults.pending.append(Fault(fault, name="namenode1", status=status, times=2))
     assert len(deploy(whisk, jar).done) == 5
     assert deploy(whisk, jar).done == {}
 
 
-@pytest.mark.parametrize("trouble", [HttpFaultKind.RESET_AFTER, HttpFaultKind.STATUS_AFTER])
+@pytest.mark.parametrize("fault", [HttpFaultKind.RESET_AFTER, HttpFaultKind.STATUS_AFTER])
 def test_a_put_that_took_effect_is_not_sent_again(
-    whisk: OpenWhiskServer, jar: Jar, trouble: HttpFaultKind
+    whisk: OpenWhiskServer, jar: Jar, fault: HttpFaultKind
 ) -> None:
-    whisk.faults.pending.append(Fault(trouble, name="namenode1"))
+    whisk.faults.pending.append(Fault(fault, name="namenode1"))
     deploy(whisk, jar)
     assert whisk.requests["PUT"] == 5
     assert whisk.store.actions["namenode1"]["version"] == "0.0.1"
 
 
-def test_retry_after_is_kept(whisk: OpenWhiskServer, jar: Jar) -> None:
+def test_retry_after_is_obeyed(whisk: OpenWhiskServer, jar: Jar) -> None:
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=429, retry_after=17))
     clock = QuickClock()
     deploy(whisk, jar, client=client_of(whisk.url, clock=clock), jobs=1)
@@ -115,21 +139,21 @@ def test_pauses_grow_until_the_deadline_and_the_last_answer_is_named(
     assert max(clock.pauses) > 10 > min(clock.pauses)
 
 
-def test_a_lasting_refusal_stops_new_work_and_a_second_run_makes_the_rest(
+def test_a_permanent_error_stops_new_work_and_a_second_run_creates_the_rest(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, name="namenode2", status=403))
     outcome = deploy(whisk, jar, count=9, jobs=1)
     assert isinstance(outcome.failed["namenode2"], StatusError)
     assert list(outcome.done) == ["namenode0", "namenode1"]
-    assert outcome.not_started == [f"namenode{index}" for index in range(3, 9)]
+    assert outcome.blocked == [f"namenode{index}" for index in range(3, 9)]
     again = deploy(whisk, jar, count=9, jobs=2)
-    assert set(again.done) == {"namenode2", *outcome.not_started}
+    assert set(again.done) == {"namenode2", *outcome.blocked}
 
 
-def test_memory_over_the_maximum_and_unknown_kinds_are_lasting(tmp_path: Path, jar: Jar) -> None:
+def test_memory_over_the_maximum_is_a_permanent_error(tmp_path: Path, jar: Jar) -> None:
     with openwhisk(OpenWhiskServer()) as whisk:
-        whisk.store.limits = Limits(max_memory=1000)
+        whisk.store.limits = ActionLimits(max_memory=1000)
         outcome = deploy(whisk, jar, count=1)
         assert "exceeds allowed threshold" in str(outcome.failed["namenode0"])
         assert whisk.requests["PUT"] == 1
@@ -137,9 +161,9 @@ def test_memory_over_the_maximum_and_unknown_kinds_are_lasting(tmp_path: Path, j
 
 def test_progress_counts_every_byte_once(whisk: OpenWhiskServer, jar: Jar) -> None:
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, name="namenode1", status=502))
-    events: list[Event] = []
+    events: list[StepEvent] = []
     deploy(whisk, jar, events=events)
-    sent = sum(event.bytes for event in events if event.kind is Kind.BYTES)
+    sent = sum(event.bytes for event in events if event.kind is EventKind.PROGRESS)
     bodies = sum(put["code_length"] for put in whisk.puts)
     assert bodies < sent < bodies + 5 * 1000
 
@@ -150,27 +174,25 @@ def test_an_echoed_code_does_not_disturb(whisk: OpenWhiskServer, tmp_path: Path)
     assert len(deploy(whisk, large, count=2).done) == 2
 
 
-def test_somebody_else_s_update_shows_although_annotations_stay(
+def test_an_update_by_another_program_is_detected_although_annotations_stay(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
     deploy(whisk, jar)
-    foreign = whisk.store.actions["namenode2"]
-    whisk.store.actions["namenode2"] = foreign | {"version": "0.0.2"}
+    changed = whisk.store.actions["namenode2"]
+    whisk.store.actions["namenode2"] = changed | {"version": "0.0.2"}
     assert list(deploy(whisk, jar).done) == ["namenode2"]
     assert deploy(whisk, jar).done == {}
 
 
-def test_a_change_between_look_and_put_is_told_and_mended_by_the_next_run(
+def test_a_change_between_listing_and_put_is_noted_and_fixed_by_the_next_run(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
     deploy(whisk, jar, count=1)
-    existing = {"namenode0": parse(whisk.store.actions["namenode0"])}
+    existing = parse(whisk.store.actions["namenode0"])
     whisk.store.actions["namenode0"] = whisk.store.actions["namenode0"] | {"version": "0.0.2"}
-    events: list[Event] = []
-    uploader = Uploader(client_of(whisk.url), wanted(jar), jar, existing, Abort())
-    assert uploader.act(Task("namenode0", Deed.UPDATE), events.append) == "version 0.0.3"
-    told = next(event.text for event in events if event.kind is Kind.NOTE)
-    assert told.startswith("something else")
+    notes: list[str] = []
+    assert upload(client_of(whisk.url), jar, existing, notes=notes) == "0.0.3"
+    assert notes[0].startswith("another program changed it")
     assert list(deploy(whisk, jar, count=1).done) == ["namenode0"]
     assert deploy(whisk, jar, count=1).done == {}
 
@@ -179,11 +201,9 @@ def test_two_runs_that_create_the_same_do_not_disturb_each_other(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
     deploy(whisk, jar, count=1)
-    late = Uploader(client_of(whisk.url), wanted(jar), jar, {}, Abort())
-    assert late.act(Task("namenode0", Deed.CREATE), lambda _: None) == "version 0.0.1"
-    other = Uploader(client_of(whisk.url), wanted(jar, memory=512), jar, {}, Abort())
+    assert upload(client_of(whisk.url), jar) == "0.0.1"
     with pytest.raises(StatusError, match="already exists"):
-        other.act(Task("namenode0", Deed.CREATE), lambda _: None)
+        upload(client_of(whisk.url), jar, goal=desired(jar, memory=512))
     assert whisk.store.actions["namenode0"]["version"] == "0.0.1"
 
 
@@ -207,31 +227,38 @@ def test_many_pages_are_listed(whisk: OpenWhiskServer, tmp_path: Path) -> None:
     assert whisk.requests == {"GET": 3}
 
 
-def test_ctrl_c_lets_running_uploads_end_and_starts_no_new_one(
+def test_after_ctrl_c_running_uploads_end_and_no_new_one_starts(
     whisk: OpenWhiskServer, jar: Jar
 ) -> None:
-    client = client_of(whisk.url)
-    uploader = Uploader(client, wanted(jar), jar, {}, Abort())
-    tasks = [Task(f"namenode{index}", Deed.CREATE) for index in range(6)]
-    pressed = threading.Event()
+    ctx = context(client_of(whisk.url), desired(jar), jar, {})
+    rows = plan_actions(ctx, [f"namenode{index}" for index in range(6)])
+    main, pressed = threading.main_thread().ident or 0, threading.Event()
 
-    def tell(event: Event) -> None:
-        if event.kind is Kind.DONE and not pressed.is_set():
+    def tell(event: StepEvent) -> None:
+        if event.kind is EventKind.DONE and not pressed.is_set():
             pressed.set()
-            raise KeyboardInterrupt
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.3)
 
-    outcome = Pool(2, uploader.abort, lambda: None).run(tasks, uploader.act, tell)
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        limits = Limits(workers=2, fail_fast=True, abort=ctx.abort.set)
+        outcome = apply(rows, ctx, tell=tell, stop=lambda: None, limits=limits)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert outcome.interrupted
     assert set(outcome.done) == set(whisk.store.actions)
     assert len(outcome.not_started) >= 3
 
 
-def test_a_second_ctrl_c_breaks_uploads_off(whisk: OpenWhiskServer, jar: Jar) -> None:
+def test_a_second_ctrl_c_aborts_uploads(whisk: OpenWhiskServer, jar: Jar) -> None:
     abort = Abort()
     abort.set()
-    uploader = Uploader(client_of(whisk.url), wanted(jar), jar, {}, abort)
     with pytest.raises(Interrupted):
-        uploader.act(Task("namenode0", Deed.CREATE), lambda _: None)
+        upload(client_of(whisk.url), jar, abort=abort)
     assert whisk.store.actions == {}
 
 
@@ -249,19 +276,19 @@ def test_a_wrong_key_is_refused_at_once(whisk: OpenWhiskServer) -> None:
     assert whisk.requests["GET"] == 1
 
 
-def test_a_first_look_gives_up_early_where_nobody_answers_but_not_on_a_busy_host(
+def test_the_first_request_fails_early_without_a_connection_but_not_on_a_busy_host(
     whisk: OpenWhiskServer,
 ) -> None:
     clock, notes = QuickClock(), list[str]()
-    nobody = client_of("http://127.0.0.1:9", clock=clock).noting(notes.append)
+    unreachable = client_of("http://127.0.0.1:9", clock=clock).with_note(notes.append)
     with pytest.raises(SetupError, match="no success within 30 s") as refused:
-        nobody.first().listing()
+        unreachable.fail_early().listing()
     assert clock.time <= 30
     assert notes
     assert "--tunnel" in refused.value.problems[0].hint
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, method="GET", status=503, times=10))
     clock = QuickClock()
-    assert client_of(whisk.url, clock=clock).first().listing() == []
+    assert client_of(whisk.url, clock=clock).fail_early().listing() == []
     assert clock.time > 30
 
 

@@ -32,7 +32,7 @@ def test_create_writes_its_page(cloud: RehearsalCloud, folder: Path, tmp_path: P
     target = tmp_path / "page.html"
     ended = run(SCRIPT, folder, "create", "--yes", "--html", str(target))
     assert ended.exit_code == 0
-    priced = re.findall(r"in all +\$ *(\d+\.\d+)/h", ended.stdout)[0]
+    priced = re.findall(r"total +\$ *(\d+\.\d+)/h", ended.stdout)[0]
     assert f"The report is in {target}." in " ".join(ended.stderr.split())
     text = target.read_text(encoding="utf-8")
     read = Page(text)
@@ -102,7 +102,7 @@ def test_an_interrupted_run_writes_its_page(
     assert ended.exit_code == 130
     text = target.read_text(encoding="utf-8")
     assert "create: interrupted" in text
-    assert "it goes on from here" in text
+    assert "it resumes where it stopped" in text
     assert states(text)["unfinished"] == 1
     assert states(text)["not started"] > 10
 
@@ -142,5 +142,5 @@ def test_a_refused_run_has_its_reason_on_the_page(
     target = tmp_path / "page.html"
     assert run(SCRIPT, folder, "create", "--html", str(target)).exit_code == 2
     text = target.read_text(encoding="utf-8")
-    assert "nobody to ask" in text
+    assert "cannot ask for confirmation" in text
     assert Page(text).row("vpc")[2] == "to create"

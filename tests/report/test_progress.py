@@ -1,4 +1,4 @@
-"""How uploads look while they run: bytes, rate, what is left; plain lines and a bar."""
+"""Progress of uploads: figures, plain lines, and the bar of a terminal."""
 
 from __future__ import annotations
 
@@ -6,71 +6,71 @@ import io
 
 from rich.console import Console
 
-from aws_setup.namenodes.action import Deed
-from aws_setup.namenodes.deploy import Event, Kind, Task
-from aws_setup.report.upload_progress import MIB, Meter, live, plain
-
-TASKS = [Task(f"namenode{index}", Deed.CREATE, 10 * MIB) for index in range(4)]
+from aws_setup.engine.runner import EventKind, StepEvent
+from aws_setup.engine.step import Action
+from aws_setup.report.progress import MIB, Meter, bar, counted
 
 
-def event(kind: Kind, index: int = 0, *, text: str = "", size: int = 0) -> Event:
-    return Event(kind, f"namenode{index}", Deed.CREATE, text, size)
+def event(
+    kind: EventKind, index: int = 0, *, text: str = "", id: str = "", size: int = 0
+) -> StepEvent:
+    return StepEvent(0.0, kind, f"namenode{index}", Action.CREATE, text, id, size)
 
 
-def test_the_meter_tells_bytes_rate_and_what_is_left() -> None:
-    meter = Meter(TASKS, now=100.0)
-    meter.take(event(Kind.BYTES, size=10 * MIB))
-    meter.take(event(Kind.DONE))
+def test_the_meter_shows_bytes_rate_and_time_left() -> None:
+    meter = Meter(4, 40 * MIB, now=100.0)
+    meter.take(event(EventKind.PROGRESS, size=10 * MIB))
+    meter.take(event(EventKind.DONE))
     assert meter.text(102.0) == "1 of 4, 10 of 40 MiB, 5.0 MiB/s, 6 s left"
 
 
 def test_bytes_of_a_failed_attempt_do_not_count() -> None:
-    meter = Meter(TASKS, now=0.0)
-    meter.take(event(Kind.BYTES, size=8 * MIB))
-    meter.take(event(Kind.BYTES, size=-8 * MIB))
+    meter = Meter(4, 40 * MIB, now=0.0)
+    meter.take(event(EventKind.PROGRESS, size=8 * MIB))
+    meter.take(event(EventKind.PROGRESS, size=-8 * MIB))
     assert meter.text(1.0) == "0 of 4, 0 of 40 MiB, 0.0 MiB/s"
 
 
-def test_without_bytes_only_tasks_are_counted() -> None:
-    meter = Meter([Task("namenode0", Deed.DELETE)], now=0.0)
-    meter.take(event(Kind.DONE))
+def test_without_bytes_only_steps_are_counted() -> None:
+    meter = Meter(1, 0, now=0.0)
+    meter.take(event(EventKind.DONE))
     assert meter.text(1.0) == "1 of 1"
 
 
 def lines(*, quiet: bool) -> str:
     console = Console(file=io.StringIO(), width=200)
-    with plain(console, TASKS, quiet=quiet) as tell:
-        tell(event(Kind.START))
-        tell(event(Kind.BYTES, size=MIB))
-        tell(event(Kind.NOTE, text="tried again: HTTP 503"))
-        tell(event(Kind.DONE, text="version 0.0.1"))
-        tell(event(Kind.FAILED, 1, text="HTTP 403"))
+    with counted(console, 4, 40 * MIB, quiet=quiet) as tell:
+        tell(event(EventKind.START))
+        tell(event(EventKind.PROGRESS, size=MIB))
+        tell(event(EventKind.NOTE, text="retrying: HTTP 503"))
+        tell(event(EventKind.DONE, id="version 0.0.1"))
+        tell(event(EventKind.FAILED, 1, text="HTTP 403"))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_plain_lines_tell_ends_and_repeats() -> None:
+def test_plain_lines_show_ends_and_retries() -> None:
     text = lines(quiet=False)
     assert len(text.splitlines()) == 3
-    assert "namenode0: create tried again: HTTP 503" in text
-    assert "namenode0: create done: version 0.0.1" in text
+    assert "namenode0: retrying: HTTP 503" in text
+    assert "namenode0: created version 0.0.1" in text
     assert "(2 of 4, 1 of 40 MiB" in text
 
 
-def test_quiet_tells_failures_only() -> None:
+def test_quiet_shows_failures_only() -> None:
     text = lines(quiet=True)
     assert len(text.splitlines()) == 1
-    assert "namenode1: create failed: HTTP 403" in text
+    assert "namenode1: failed: HTTP 403" in text
 
 
 def test_the_bar_moves_on_a_terminal() -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True, no_color=True)
-    with live(console, TASKS) as tell:
+    with bar(console, 4, 40 * MIB) as tell:
         for index in range(4):
-            tell(event(Kind.BYTES, index, size=10 * MIB))
+            tell(event(EventKind.PROGRESS, index, size=10 * MIB))
         for index in range(3):
-            tell(event(Kind.DONE, index))
-        tell(event(Kind.FAILED, 3, text="HTTP 403"))
+            tell(event(EventKind.DONE, index))
+        tell(event(EventKind.FAILED, 3, text="HTTP 403"))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "4 of 4" in text

@@ -34,7 +34,7 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def shown(zoo: Lab) -> str:
     """Return what `status` prints without --json."""
-    command = script_command(configure_eks_cluster.SCRIPT, beside=zoo.folder)
+    command = script_command(configure_eks_cluster.SCRIPT, folder=zoo.folder)
     where = ["-y", str(zoo.folder / "config_aws.yaml")]
     done = CliRunner(env={"COLUMNS": "400"}).invoke(command, ["status", *where])
     assert done.exit_code == 0, done.output

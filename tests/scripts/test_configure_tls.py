@@ -190,7 +190,7 @@ def pending_changes(zoo: Lab) -> dict[str, Any]:
 
 def printed(zoo: Lab, verb: str) -> str:
     """Return what a run prints without --json, as one line."""
-    command = script_command(configure_eks_cluster.SCRIPT, beside=zoo.folder)
+    command = script_command(configure_eks_cluster.SCRIPT, folder=zoo.folder)
     where = ["-y", str(zoo.folder / "config_aws.yaml"), "--yes"]
     done = CliRunner(env={"COLUMNS": "500"}).invoke(command, [verb, *where])
     assert done.exit_code == 0, done.output

@@ -30,7 +30,7 @@ def test_a_deployment_of_another_name_deletes_nothing_of_this_ones_cluster(zoo: 
     assert result["leftovers"] == []
     assert {item.id for item in zoo.cloud.snapshot()} == before
     assert {kind: zoo.objects(kind) for kind in kinds} == objects
-    assert "core-nodes core-nodes is left alone" in {one["what"] for one in result["warnings"]}
+    assert "skipping core-nodes core-nodes" in {one["what"] for one in result["warnings"]}
 
 
 def test_an_owned_namespace_stays_while_it_contains_another_release(zoo: Lab) -> None:

@@ -24,7 +24,7 @@ def test_the_last_line_of_a_create_is_its_price(folder: Path) -> None:
     ended = run(SCRIPT, folder, "--yes")
     assert ended.exit_code == 0
     last = ended.stdout.strip().splitlines()[-1]
-    assert last == "It costs $10.33 an hour, $247.97 a day, until `destroy`."
+    assert last == "Estimated cost until destroy: $10.33 per hour, $247.97 per day."
     again = run(SCRIPT, folder, "--yes")
     assert again.stdout.strip().splitlines()[-1].startswith("Nothing to do")
 

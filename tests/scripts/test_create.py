@@ -50,7 +50,7 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     assert not list((folder / "receipts").glob("*.json"))
     idle = run(SCRIPT, folder, "destroy", "--yes")
     assert idle.exit_code == 0
-    assert "Nothing of lambda-fs is left." in idle.stdout
+    assert "All resources of lambda-fs are deleted." in idle.stdout
 
 
 def test_machines_have_what_lambda_fs_expects(cloud: RehearsalCloud, folder: Path) -> None:

@@ -57,10 +57,10 @@ def test_the_original_instruction(whisk: OpenWhiskServer, script: Script, jar: s
     assert result.exit_code == 0, result.output
     assert sorted(put["name"] for put in whisk.puts) == sorted(f"namenode{i}" for i in range(20))
     assert whisk.store.actions["namenode7"]["limits"]["memory"] == 20000
-    assert "20 changed" in result.stdout
+    assert "20 created" in result.stdout
 
 
-def test_create_again_has_nothing_to_do_and_goes_on_with_missing_ones(
+def test_create_again_has_nothing_to_do_and_adds_missing_ones(
     whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     script("-n", "3", "--create", *ORIGINAL, "-j", jar)
@@ -175,7 +175,7 @@ def test_a_wrong_key_exits_1_and_names_its_source(
     assert "wrong:key" not in result.output
 
 
-def test_limits_only_leaves_the_rest_alone(
+def test_limits_only_keeps_everything_else(
     whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
@@ -185,7 +185,7 @@ def test_limits_only_leaves_the_rest_alone(
     assert whisk.puts[-1]["code_length"] == 0
     missing = script("-n", "3", "--limits-only", "--memory", "256")
     assert missing.exit_code == 1
-    assert "namenode2 cannot get limits" in missing.stderr
+    assert "the limits of namenode2 cannot be changed" in missing.stderr
     assert whisk.requests["PUT"] == 4
 
 
@@ -264,7 +264,7 @@ def test_verify_finds_what_differs(
     assert result.exit_code == 1
     assert "memory is 300, not 20000" in result.stdout
     assert "missing" in result.stdout
-    assert "2 of 4 actions are not as wanted" in result.stderr
+    assert "2 of 4 actions failed the verification" in result.stderr
 
 
 def test_invoke_tells_cold_starts_and_failures(

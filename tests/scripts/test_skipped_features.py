@@ -121,6 +121,7 @@ def test_reformat_wants_the_deployments_name(
     before = len(cloud.calls.writes())
     ended = run(SCRIPT, folder, "create", "--yes", "--reformat")
     assert ended.exit_code == code, ended.stderr
-    assert asked == ["Type lambda-fs to format the file systems anew: every file is lost"]
+    question = 'Type "lambda-fs" to reformat the file systems, which DESTROYS ALL DATA'
+    assert asked == [question]
     assert (len(cloud.calls.writes()) > before) == (code == 0)
-    assert ("nothing was done: you did not type the name" in ended.stderr) == (code == 2)
+    assert ("cancelled; nothing was changed" in ended.stderr) == (code == 2)

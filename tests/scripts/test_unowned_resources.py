@@ -47,8 +47,8 @@ def test_destroy_of_a_deployment_leaves_another_one_with_the_same_cluster_name(
     assert ids(cloud) == before
     assert ("volume", kept) in before
     warned = {one["what"]: one["why"] for one in ended.document["warnings"]}
-    assert warned["eks cluster lambda-fs-eks-cluster is left alone"] == (
-        "it belongs to lambda-fs, not to other"
+    assert warned["skipping eks cluster lambda-fs-eks-cluster"] == (
+        "its tag names lambda-fs, not other"
     )
 
 

@@ -128,7 +128,7 @@ class Lab:
 
     def run(self, *words: str, code: int | None = 0, script: Any = configure_eks_cluster) -> Any:
         """Run a script to its end, which must be `code` unless that is None; return its JSON."""
-        command = script_command(script.SCRIPT, beside=self.folder)
+        command = script_command(script.SCRIPT, folder=self.folder)
         options = ["-y", str(self.folder / "config_aws.yaml"), "--yes", "--json"]
         done = CliRunner().invoke(command, [*words, *options])
         self.stderr = done.stderr

@@ -1,4 +1,4 @@
-"""What the tests of the NameNode actions share: jars, a stand-in OpenWhisk, a quick clock."""
+"""Support for the tests of the NameNode actions: jars, a stand-in OpenWhisk, a fast clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection
 from aws_setup.namenodes.jar import Jar, read_jar
-from aws_setup.namenodes.retrying import Patience
 from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
 
 MAIN = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
@@ -38,7 +37,7 @@ def jar_of(path: Path, *, main: str = MAIN) -> Jar:
 
 
 class QuickClock:
-    """A clock whose sleeps pass at once, and are remembered."""
+    """A clock whose sleeps take no time and are recorded."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -61,20 +60,17 @@ class QuickClock:
         self.stopped = True
 
 
-def wanted(
+def desired(
     jar: Jar | None, *, memory: int | None = 20000, concurrency: int | None = 4
 ) -> DesiredAction:
-    """Return what the original instructions ask for."""
+    """Return the desired state of the original instructions."""
     return DesiredAction(KIND, MAIN, memory, concurrency, jar.sha256 if jar else None)
 
 
 def client_of(url: str, *, clock: Clock | None = None, **more: str | bool) -> Client:
     """Return a client of a stand-in."""
     endpoint = Endpoint(url=url, auth=str(more.pop("auth", AUTH)), **more)  # type: ignore[arg-type]  # the tests give strings and flags by their right names
-    return Client(
-        HttpConnection(endpoint, width=8, read_seconds=20),
-        Patience(clock or QuickClock(), deadline=300),
-    )
+    return Client(HttpConnection(endpoint, width=8, read_seconds=20), clock or QuickClock(), 300)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class Operator:
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())
         (self.folder / "config_aws.yaml").write_text(text, encoding="utf-8")
         self.writes_before = len(self.cloud.calls.writes())
-        command = script_command(SCRIPT, beside=self.folder)
+        command = script_command(SCRIPT, folder=self.folder)
         config = str(self.folder / "config_aws.yaml")
         ended = CliRunner().invoke(command, [*arguments, "--json", "-y", config])
         document: dict[str, Any] = json.loads(ended.stdout)

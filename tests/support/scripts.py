@@ -35,7 +35,7 @@ class Ended:
 
 def run(script: Script, folder: Path, *arguments: str, answer: str | None = None) -> Ended:
     """Run a script with the configuration of `folder`; `answer` is typed at the prompt."""
-    command = script_command(script, beside=folder)
+    command = script_command(script, folder=folder)
     config = ["-y", str(folder / "config_aws.yaml")]
     ended = CliRunner().invoke(command, [*arguments, *config], input=answer)
     if ended.exception and not isinstance(ended.exception, SystemExit):

@@ -41,11 +41,11 @@ def test_every_step_succeeds(demo: Run) -> None:
 def test_the_output_of_the_scripts_is_shown(demo: Run) -> None:
     for output in (
         "41 create",
-        "Done: 41 of 41 steps were made or changed.",
-        "20 changed, 0 as wanted before.",
-        "Nothing to do: everything is as the configuration wants it.",
-        "Nothing to do: 20 of 20 are as wanted.",
-        "Nothing of lambda-fs is left.",
+        "Done: 41 of 41 steps were created or updated.",
+        "20 created, 0 already up to date.",
+        "Nothing to do: everything matches the configuration.",
+        "Nothing to do: 20 of 20 actions are up to date.",
+        "All resources of lambda-fs are deleted.",
     ):
         assert output in demo.lines, output
 

@@ -1,0 +1,65 @@
+"""One command of any script while it runs: warnings, consent, and the execution of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from aws_setup.cli.prompts import Ask, confirm
+from aws_setup.cli.run_recorder import Mode, RunRecorder
+from aws_setup.engine.plan import Row
+from aws_setup.engine.result import Result
+from aws_setup.engine.runner import Listener, Outcome
+from aws_setup.engine.step import Action, RunContext
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import Problem
+from aws_setup.report import Report
+
+C = TypeVar("C", bound=RunContext)
+
+
+@dataclass(kw_only=True)
+class CommandRun(Generic[C]):
+    """The state of one command; `only` are the names of --only, `yes` is --yes."""
+
+    ctx: C
+    clock: SystemClock
+    report: Report
+    result: Result
+    recorder: RunRecorder
+    only: tuple[str, ...] = ()
+    yes: bool = False
+    ask: Ask | None = None
+
+    def warn(self, warnings: Sequence[Problem]) -> None:
+        """Print warnings and keep them for the JSON document."""
+        self.report.problems(warnings, warning=True)
+        self.result.warnings.extend(warnings)
+
+    def confirm(self, action: str, *, word: str = "") -> None:
+        """Ask before the first write; raises Refused when the user declines."""
+        confirm(action, yes=self.yes, ask=self.ask, word=word)
+
+    def execute(
+        self,
+        rows: Sequence[Row],
+        act: Callable[[Listener], Outcome],
+        *,
+        mode: Mode,
+        progress: AbstractContextManager[Listener],
+    ) -> Outcome:
+        """Run `act` with progress and event log, and put its outcome into the result."""
+        self.recorder.begin(rows, self.result, clock=self.clock, mode=mode)
+        with progress as tell:
+            outcome = act(self.recorder.listener(tell))
+        ids = {name: found.id for name, found in self.ctx.found.items()}
+        self.result.ended(rows, outcome, ids)
+        return outcome
+
+
+def count_actions(rows: Sequence[Row]) -> str:
+    """Return how many rows of a plan have each action."""
+    counted = {action: sum(row.action is action for row in rows) for action in Action}
+    return ", ".join(f"{count} {action}" for action, count in counted.items() if count)

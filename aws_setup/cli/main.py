@@ -1,0 +1,128 @@
+"""From the command line to the exit code: load the configuration, and map errors to exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aws_setup.aws.errors import to_setup_error
+from aws_setup.cli.debug_log import log_to_file
+from aws_setup.cli.options import SharedOptions
+from aws_setup.config import Config, load_config, shadowed_settings
+from aws_setup.engine.result import Result
+from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.report import Report
+
+Work = Callable[[Config, Result, Report], None]
+"""A command with a configuration: it fills the result and prints through the report."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a script: its command, its options, and the folder of the script.
+
+    `overrides` are configuration keys that the script's own options set. With `config_optional`
+    the command `without_config` runs when -y is not set and no configuration file is found.
+    `finish` is called at the end of every run, before the errors are printed.
+    """
+
+    command: str
+    options: SharedOptions
+    folder: Path
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    config_optional: bool = False
+    without_config: Callable[[Result, Report], None] = lambda *_: None
+    finish: Callable[[Result, Report], None] = lambda *_: None
+
+
+def run_guarded(invocation: Invocation, work: Work) -> int:
+    """Run a command, print its errors, and return the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = invocation.options
+    if options.verbose:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    began = time.monotonic()
+    result = Result(command=invocation.command)
+    report = Report(options.style())
+    try:
+        config = _load_config(invocation, result)
+        if config is None:
+            invocation.without_config(result, report)
+        else:
+            report = Report(options.style(no_color=config.no_color))
+            report.problems(result.warnings, warning=True)
+            work(config, result, report)
+    except (KeyboardInterrupt, Interrupted):
+        result.result = "interrupted"
+        hint = "run the same command again: it resumes where it stopped"
+        result.problems.append(Problem("interrupted", "Ctrl-C", hint))
+    except Exception as error:  # noqa: BLE001 -- the last handler: it has to report every error
+        _note_failure(result, error, verbose=options.verbose)
+    result.seconds = round(time.monotonic() - began, 1)
+    invocation.finish(result, report)
+    report.problems(result.problems)
+    report.document(result)
+    return result.exit_code
+
+
+def _load_config(invocation: Invocation, result: Result) -> Config | None:
+    """Load the configuration and open the debug log; None where there is no file and need not be.
+
+    Raises:
+        Refused: there is no configuration file, or it has errors.
+    """
+    options = invocation.options
+    if invocation.config_optional and not options.yaml_path and not _existing(invocation.folder):
+        return None
+    path = find_config(options.yaml_path, invocation.folder)
+    overrides = options.overrides | dict(invocation.overrides)
+    config = load_config(path, overrides=overrides, environ=os.environ)
+    result.deployment = config.deployment_name
+    log_to_file(config)
+    result.warnings += shadowed_settings(path, overrides=overrides, environ=os.environ)
+    return config
+
+
+def config_search_path(folder: Path) -> list[Path]:
+    """Return the configuration files that are tried without -y, in order."""
+    return [Path("config_aws.yaml"), folder / "config_aws.yaml"]
+
+
+def _existing(folder: Path) -> bool:
+    return any(path.is_file() for path in config_search_path(folder))
+
+
+def find_config(path: str | None, folder: Path) -> Path:
+    """Return the configuration file: `path`, or config_aws.yaml here or in the script's folder.
+
+    Raises:
+        Refused: it does not exist; the hint says how to create one.
+    """
+    candidates = [Path(path)] if path else config_search_path(folder)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise Refused(
+        "no configuration file",
+        f"{' and '.join(map(str, candidates))} cannot be found",
+        "copy sample_config_aws.yaml to config_aws.yaml and fill in its blanks, or add -y FILE",
+    )
+
+
+def _note_failure(result: Result, error: Exception, *, verbose: bool) -> None:
+    """Record an error; one of AWS's before the first step is a refusal: nothing was written."""
+    if verbose:
+        traceback.print_exception(error)
+    translated = to_setup_error(error)
+    before_first_write = not result.steps
+    result.fail(translated)
+    if before_first_write and result.result == "failed" and translated is not error:
+        result.result = "refused"

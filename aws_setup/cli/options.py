@@ -1,0 +1,111 @@
+"""The command line: click command, options of all scripts, overrides of configuration keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import click
+
+from aws_setup.engine.result import Result
+from aws_setup.errors import Problem
+from aws_setup.report import Report, Style
+
+
+class Command(click.Command):
+    """A script's command: with --json usage errors are printed as a JSON document, too."""
+
+    def main(self, args: Sequence[str] | None = None, **settings: Any) -> Any:  # type: ignore[override]
+        """Run the command; a usage error ends it with exit code 2."""
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            super().main(words, **settings | {"standalone_mode": False})
+        except click.UsageError as error:
+            if "--json" not in words:
+                error.show()
+            else:
+                hint = f"see {self.name} --help for the options"
+                problem = Problem(error.format_message(), "", hint)
+                result = Result(command="", result="refused", problems=[problem])
+                Report(Style(json=True)).document(result)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(130)
+        sys.exit(0)
+
+
+@dataclass(frozen=True)
+class ConfigOption:
+    """An option of one script that overrides a key of the configuration.
+
+    A switch sets the key to `value`; an option with a `metavar` takes its value from the user.
+    """
+
+    option: str
+    key: str
+    value: bool
+    help: str
+    metavar: str = ""
+
+    @property
+    def parameter(self) -> str:
+        """The name of the function parameter that click passes it as."""
+        return self.option.lstrip("-").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class SharedOptions:
+    """The options that all scripts have; `as_json` is --json."""
+
+    yaml_path: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    yes: bool = False
+    as_json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    only: tuple[str, ...] = ()
+    html: str | None = None
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> Self:
+        """Remove the shared options from click's parameters and return them."""
+        return cls(**{field.name: options.pop(field.name) for field in fields(cls)})
+
+    def style(self, *, no_color: bool = False) -> Style:
+        """Return the style of the output; `no_color` is the configuration's key."""
+        return Style(self.as_json, self.verbose, self.quiet, self.no_color or no_color)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The configuration keys that the options override."""
+        keys = {"aws_profile": self.profile, "aws_region": self.region}
+        return {key: value for key, value in keys.items() if value}
+
+
+def shared_options(
+    *, only_help: str, only_metavar: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the options of all scripts to a command."""
+    options = [
+        click.option("--only", multiple=True, metavar=only_metavar, help=only_help),
+        click.option("--html", metavar="FILE", help="Also write a page about the run."),
+        click.option("-y", "--yaml", "yaml_path", metavar="FILE", help="Configuration file."),
+        click.option("--profile", metavar="NAME", help="AWS profile, instead of aws_profile."),
+        click.option("--region", metavar="REGION", help="AWS region, instead of aws_region."),
+        click.option("--yes", is_flag=True, help="Do not ask for consent."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+        click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and debug lines."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors."),
+        click.option("--no-color", is_flag=True, help="No colours and no live bars."),
+    ]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

@@ -1,0 +1,81 @@
+"""Questions to the user: consent, and the loss of data. Without a terminal they are refusals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from aws_setup.errors import Refused
+
+Ask = Callable[[str], str]
+"""Asks a question and returns the answer."""
+
+
+def _has_terminal() -> bool:
+    """Whether a user can answer; Python has no stdin at all where it was closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def secret_prompt_function() -> Ask | None:
+    """Return the function that asks for a secret without echo; None without a terminal."""
+    if not _has_terminal():
+        return None
+    return lambda question: str(click.prompt(question, hide_input=True, err=True))
+
+
+def prompt_function() -> Ask | None:
+    """Return the function that asks a question; None without a terminal."""
+    if not _has_terminal():
+        return None
+    return lambda question: str(click.prompt(question, default="", show_default=False, err=True))
+
+
+def confirm(action: str, *, yes: bool, ask: Ask | None, word: str = "") -> None:
+    """Ask before the first write; --yes answers for the user.
+
+    Args:
+        action: what happens after consent, in the infinitive, as in "delete 3 resources".
+        yes: whether --yes is set.
+        ask: the prompt; None without a terminal.
+        word: what the user has to type; '' means y.
+
+    Raises:
+        Refused: the user declined, or there is no terminal.
+    """
+    if yes:
+        return
+    if ask is None:
+        raise Refused(
+            "cannot ask for confirmation", "stdin is not a terminal", f"add --yes to {action}"
+        )
+    question = f'Type "{word}" to {action}' if word else f"Type y to {action}"
+    if ask(question).strip() not in ({word} if word else {"y", "Y", "yes"}):
+        expected = f'"{word}"' if word else "y"
+        raise Refused(
+            "cancelled; nothing was changed",
+            f"the answer was not {expected}",
+            "run the same command again to proceed",
+        )
+
+
+def confirm_data_loss(name: str, *, ask: Ask | None) -> None:
+    """Have the deployment's name typed before file systems are reformatted; --yes is not enough.
+
+    Raises:
+        Refused: another answer, or there is no terminal.
+    """
+    if ask is None:
+        raise Refused(
+            "--reformat requires a confirmation in a terminal",
+            "stdin is not a terminal, and --yes does not confirm the loss of the file systems",
+            "run it in a terminal, or without --reformat",
+        )
+    question = f'Type "{name}" to reformat the file systems, which DESTROYS ALL DATA'
+    if ask(question).strip() != name:
+        raise Refused(
+            "cancelled; nothing was changed",
+            f'the answer was not "{name}"',
+            "leave --reformat out to keep the file systems",
+        )
