@@ -47,7 +47,7 @@ def kill_helm(zoo: Lab, patch: pytest.MonkeyPatch, methods: str, resource: str) 
     def answer(request: Any) -> Any:
         if (
             request.agent.startswith("Helm")
-            and request.asks[1] == resource
+            and request.fault_key[1] == resource
             and request.method in methods.split()
         ):
             for process in helms():
@@ -190,7 +190,7 @@ def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[byt
 
     def answer(request: Any) -> Any:
         writes = request.agent.startswith("Helm") and request.method != "GET"
-        if writes and request.asks[1] != "secrets":
+        if writes and request.fault_key[1] != "secrets":
             process.kill()
             time.sleep(0.5)
         return plain(request)
