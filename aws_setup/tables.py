@@ -21,10 +21,11 @@ from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.existing_network import ExistingSubnet, ExistingVpc
-from aws_setup.infrastructure.gateways import ElasticIp, InternetGateway, NatGateway
 from aws_setup.infrastructure.iam import ClusterRole, NodeRole
 from aws_setup.infrastructure.instances import VmGroupStep
+from aws_setup.infrastructure.internet_gateway import InternetGateway
 from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scaling_specs
+from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.infrastructure.network import Subnet, Vpc
 from aws_setup.infrastructure.routing import routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup

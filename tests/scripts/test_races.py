@@ -12,7 +12,7 @@ from aws_setup.engine.plan import Row, inspect_all, only
 from aws_setup.engine.runner import needed_by
 from aws_setup.engine.step import Action
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup
-from aws_setup.infrastructure.gateways import ElasticIp, NatGateway
+from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 from tests.infrastructure.test_step_contract import context, create_steps
