@@ -75,6 +75,8 @@ class Settings(StrictModel):
     """Seed of the faults' random numbers."""
     principal: str = f"arn:aws:iam::{ACCOUNT}:user/rehearsal"
     """ARN of the caller."""
+    operator_address: str = "52.94.76.7"
+    """Public IPv4 address of the operator's computer, as the cloud sees it."""
     credentials: Literal["valid", "expired", "unknown"] = "valid"
     """Whether the caller's credentials are accepted."""
     deny: list[DeniedPermission] = []

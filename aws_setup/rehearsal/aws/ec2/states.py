@@ -94,9 +94,24 @@ def _change(instance: Any, before: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sync_interface_groups(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+    """An instance's security groups are those of its primary interface."""
+    if call.params.get("Groups"):
+        instance = ec2_backend(cloud, call).get_instance(call.params["InstanceId"])
+        instance.nics[0]._group_set = list(instance.security_groups)
+
+
+def _sync_instance_groups(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+    interface = ec2_backend(cloud, call).enis.get(call.params["NetworkInterfaceId"])
+    if call.params.get("Groups") and interface.instance and interface.device_index == 0:
+        interface.instance.security_groups = list(interface._group_set)
+
+
 ANSWERS = {("ec2", "StopInstances"): _stop, ("ec2", "StartInstances"): _start}
 AFTER = {
     ("ec2", "CreateVpc"): _vpc_pending,
     ("ec2", "CreateSubnet"): _subnet_pending,
     ("ec2", "DeleteSubnet"): _disassociate_deleted_subnet,
+    ("ec2", "ModifyInstanceAttribute"): _sync_interface_groups,
+    ("ec2", "ModifyNetworkInterfaceAttribute"): _sync_instance_groups,
 }
