@@ -127,20 +127,17 @@ ACLS = [
 def test_network_acls_of_both_subnets_check_request_and_answer(
     subnet: str, entry: AclEntry, denied: str
 ) -> None:
-    ends = [NODE, allowing(EVERYTHING)]
-    changed = [
-        in_subnet(end, replace(end.subnet, entries=(*ALLOW_ALL, entry)))
-        if end.subnet.id == subnet
-        else end
-        for end in ends
-    ]
-    reason = refusal(decide(*changed, MYSQL))
-    assert f"of {subnet}, rule 90, denies {denied}" in reason
-    late = [
-        in_subnet(end, replace(end.subnet, entries=(*ALLOW_ALL, replace(entry, number=110))))
-        for end in ends
-    ]
-    assert decide(*late, MYSQL), "the entry with the lower number decides"
+    def verdict(added: AclEntry) -> Verdict:
+        ends = [
+            in_subnet(end, replace(end.subnet, entries=(*ALLOW_ALL, added)))
+            if end.subnet.id == subnet
+            else end
+            for end in (NODE, allowing(EVERYTHING))
+        ]
+        return decide(ends[0], ends[1], MYSQL)
+
+    assert f"of {subnet}, rule 90, denies {denied}" in refusal(verdict(entry))
+    assert verdict(replace(entry, number=110)), "the entry with the lower number decides"
 
 
 def test_what_no_entry_allows_is_denied_by_the_last_rule() -> None:
