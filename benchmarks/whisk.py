@@ -1,8 +1,8 @@
-"""How long whisk_helper.py takes, what memory it needs and what it sends, for N actions.
+"""Measures time, memory and requests of whisk_helper.py for N actions.
 
-python benchmarks/whisk.py [N …]: makes a jar of 25 MiB, starts the stand-in OpenWhisk as a process
-of its own, and runs the script as a user does: a first --create, the same again, an --update with
-other limits, and an --update with another jar. Figures are those of the script's process alone.
+python benchmarks/whisk.py [N …]: writes a jar of 25 MiB, starts the stand-in OpenWhisk,
+and runs the script from its command line: a first --create, the same again, an --update with other
+limits, and an --update with another jar. The figures are those of the script alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
 MOST_TWICE = 100
-"""Actions up to which all jars are sent twice; more take minutes and tell nothing new."""
+"""Actions up to which the second jar is sent, too; more take minutes without new information."""
 
 CLASS = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
 
@@ -45,7 +45,8 @@ class Figure:
 def make_jar(path: Path, *, mebibytes: int, seed: int) -> None:
     """Write a jar of incompressible bytes.
 
-    Little by little: a child's peak memory counts from what this process holds when it forks.
+    In small pieces: the peak memory of a child process includes the memory of this process at the
+    fork.
     """
     chance = random.Random(seed)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -57,21 +58,21 @@ def make_jar(path: Path, *, mebibytes: int, seed: int) -> None:
 
 @contextmanager
 def openwhisk(*, tls: bool) -> Iterator[dict[str, str]]:
-    """Run the stand-in OpenWhisk; yields the environment that leads to it."""
+    """Run the stand-in OpenWhisk; yield an environment with its address and key."""
     command = [sys.executable, "-m", "aws_setup.rehearsal.openwhisk", *(["--tls"] if tls else [])]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None:
             raise RuntimeError("no pipe")
-        said = process.stdout.readline().removeprefix("export ").split()
+        output = process.stdout.readline().removeprefix("export ").split()
         try:
-            yield os.environ | dict(item.split("=", 1) for item in said)
+            yield os.environ | dict(item.split("=", 1) for item in output)
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate()
 
 
 def counts(environment: dict[str, str]) -> dict[str, int]:
-    """Return how many requests of each method the stand-in has seen."""
+    """Return how many requests of each method the stand-in has received."""
     url = environment["WHISK_APIHOST"] + "/rehearsal/requests"
     context = None
     if url.startswith("https"):
@@ -114,15 +115,15 @@ def main() -> None:
     parser.add_argument("numbers", nargs="*", type=int, default=[20, 1000], metavar="N")
     parser.add_argument("--mebibytes", type=int, default=25, help="size of the jar")
     parser.add_argument("--tls", action="store_true", help="over https")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     line = "{:>5}  {:<22}  {:>8}  {:>9}  {:>9}  {:>6}  {:>8}"
     say(line.format("N", "run", "wall s", "CPU s", "peak MiB", "PUTs", "requests"))
     with tempfile.TemporaryDirectory() as folder:
         first, other = str(Path(folder, "a.jar")), str(Path(folder, "b.jar"))
-        make_jar(Path(first), mebibytes=chosen.mebibytes, seed=1)
-        make_jar(Path(other), mebibytes=chosen.mebibytes, seed=2)
-        base = ["--concurrency", "4", *(["-i"] if chosen.tls else [])]
-        for number in chosen.numbers:
+        make_jar(Path(first), mebibytes=options.mebibytes, seed=1)
+        make_jar(Path(other), mebibytes=options.mebibytes, seed=2)
+        base = ["--concurrency", "4", *(["-i"] if options.tls else [])]
+        for number in options.numbers:
             count = ["-n", str(number), *base]
             runs = [
                 ("list nothing", ["--list", *base[2:]]),
@@ -132,7 +133,7 @@ def main() -> None:
                 ("--update, new memory", [*count, "--update", "--memory", "30000", "-j", first]),
                 ("--update, new jar", [*count, "--update", "--memory", "30000", "-j", other]),
             ][: 6 if number <= MOST_TWICE else 5]
-            with openwhisk(tls=chosen.tls) as environment:
+            with openwhisk(tls=options.tls) as environment:
                 for name, arguments in runs:
                     figure = run(environment, *arguments)
                     say(
@@ -149,7 +150,7 @@ def main() -> None:
 
 
 def say(text: str) -> None:
-    """Write a line at once."""
+    """Write a line immediately."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

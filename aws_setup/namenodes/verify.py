@@ -48,7 +48,7 @@ class VerifyResult:
             return "missing"
         if found.drift:
             return "; ".join(f"{d.what} is {d.has}, not {d.wants}" for d in found.drift)
-        return "as wanted" if self.ok else ""
+        return "ok" if self.ok else ""
 
     def document(self) -> dict[str, Any]:
         """Return what the JSON document says of it beside the fields of every step."""

@@ -1,4 +1,4 @@
-"""What a tired person does at the command line, and what they read."""
+"""Mistakes at the command line, and the messages about them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_wrong_key_is_named_with_its_neighbour(cloud: RehearsalCloud, folder: 
     assert not cloud.calls.writes()[1:], "nothing but the key pair was ever written"
 
 
-def test_a_verb_nobody_knows(tmp_path: Path) -> None:
+def test_an_unknown_verb(tmp_path: Path) -> None:
     ended = run(SCRIPT, tmp_path, "demolish")
     assert ended.exit_code == 2
     assert "demolish" in ended.stderr
@@ -57,9 +57,9 @@ def test_no_credentials(
 
 
 def test_a_profile_that_does_not_exist(cloud: RehearsalCloud, folder: Path) -> None:
-    ended = run(SCRIPT, folder, "--yes", "--profile", "nobody")
+    ended = run(SCRIPT, folder, "--yes", "--profile", "missing")
     assert ended.exit_code == 2
-    assert "nobody" in ended.stderr
+    assert "missing" in ended.stderr
 
 
 def test_another_account_than_the_configured_one(cloud: RehearsalCloud, folder: Path) -> None:
@@ -75,13 +75,13 @@ def test_a_permission_taken_away_is_named(cloud: RehearsalCloud, folder: Path) -
     cloud.settings.deny.append(DeniedPermission(action="ec2:CreateNatGateway"))
     ended = run(SCRIPT, folder, "--yes", "--json")
     assert ended.exit_code in (1, 2)
-    said = " ".join(problem["what"] + problem["why"] for problem in ended.document["problems"])
-    assert "CreateNatGateway" in said
+    message = " ".join(problem["what"] + problem["why"] for problem in ended.document["problems"])
+    assert "CreateNatGateway" in message
     cloud.settings.deny.clear()
     assert run(SCRIPT, folder, "--yes").exit_code == 0
 
 
-def test_a_denied_look_never_reads_as_absent(cloud: RehearsalCloud, folder: Path) -> None:
+def test_a_denied_read_is_not_absence(cloud: RehearsalCloud, folder: Path) -> None:
     cloud.settings.deny.append(DeniedPermission(action="ec2:DescribeVpcs"))
     ended = run(SCRIPT, folder, "plan", "--json")
     rows = {step["name"]: step["action"] for step in ended.document["steps"]}

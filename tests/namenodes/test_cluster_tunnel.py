@@ -1,4 +1,4 @@
-"""OpenWhisk by way of its cluster: Service, secrets, and the tunnel through the API server."""
+"""OpenWhisk through its cluster: Service, secrets, and the tunnel through the API server."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def secret(**data: str) -> dict[str, Any]:
 
 @dataclass
 class Objects:
-    """A cluster's objects by plural and name; anything else is not there."""
+    """A cluster's objects by plural and name; nothing else exists."""
 
     held: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
@@ -138,13 +138,13 @@ def test_the_port_of_the_pod_may_have_a_name() -> None:
 
 @dataclass
 class Tunnelled(Objects):
-    """Objects, and port-forwarding by a real door."""
+    """Objects, and port-forwarding by a real client."""
 
-    door: KubeClient | None = None
+    client: KubeClient | None = None
 
     def forward(self, pod: str, namespace: str, port: int) -> Any:
-        assert self.door is not None
-        return self.door.forward(pod, namespace, port)
+        assert self.client is not None
+        return self.client.forward(pod, namespace, port)
 
 
 @pytest.fixture
@@ -155,12 +155,12 @@ def whisk() -> Iterator[OpenWhiskServer]:
 
 def tunnelled(url: str, authority: str, token: str = "t0ken") -> InCluster:
     clock = QuickClock()
-    door = KubeClient.of_eks(ClusterEndpoint(url, authority), Tokens(lambda: token, clock), clock)
+    client = KubeClient.of_eks(ClusterEndpoint(url, authority), Tokens(lambda: token, clock), clock)
     held = {
         ("services", "owdev-nginx"): service(host=""),
         ("secrets", "owdev-whisk.auth"): secret(guest=AUTH),
     }
-    return in_cluster(Tunnelled(held, [POD], door))
+    return in_cluster(Tunnelled(held, [POD], client))
 
 
 def test_jars_go_through_the_api_server(
@@ -188,7 +188,7 @@ def test_another_authority_or_token_does_not_open_the_tunnel(
     forwards = PortForwards(("127.0.0.1", urlsplit(whisk.url).port or 0), "t0ken")
     with api_server(forwards, certificate.context()) as url:
         for authority, token in ((self_signed().pem, "t0ken"), (certificate.pem, "other")):
-            ways = tunnelled(url, authority.decode(), token)
-            with pytest.raises(KubeError, match="no port of the pod"), ways.forward():
+            cluster = tunnelled(url, authority.decode(), token)
+            with pytest.raises(KubeError, match="no port of the pod"), cluster.forward():
                 pass
     assert whisk.requests == {}

@@ -34,7 +34,7 @@ from tests.support.openwhisk import client_of
 KEY = "u:k"
 
 
-def places(
+def sources(
     tmp_path: Path, *, access: OpenWhiskCredentials | None = None, **environment: str
 ) -> EndpointSources:
     return EndpointSources(
@@ -91,10 +91,11 @@ def test_wsk_config_file_replaces_the_one_at_home(tmp_path: Path) -> None:
 def test_flag_over_variable_over_file_over_deployment(tmp_path: Path) -> None:
     access = OpenWhiskCredentials("http://deployment", "d:d")
     assert (
-        find_endpoint(EndpointOptions(), places(tmp_path, access=access)).url == "http://deployment"
+        find_endpoint(EndpointOptions(), sources(tmp_path, access=access)).url
+        == "http://deployment"
     )
     (tmp_path / ".wskprops").write_text("APIHOST=file\nAUTH=f:f\nCERT=c.pem\nKEY=k.pem\n")
-    found = find_endpoint(EndpointOptions(), places(tmp_path, access=access))
+    found = find_endpoint(EndpointOptions(), sources(tmp_path, access=access))
     assert (found.url, found.auth, found.cert, found.key) == (
         "https://file",
         "f:f",
@@ -102,23 +103,23 @@ def test_flag_over_variable_over_file_over_deployment(tmp_path: Path) -> None:
         "k.pem",
     )
     environment = {"WHISK_APIHOST": "variable", "WHISK_AUTH": "v:v", "WHISK_APIVERSION": "v9"}
-    found = find_endpoint(EndpointOptions(), places(tmp_path, access=access, **environment))
+    found = find_endpoint(EndpointOptions(), sources(tmp_path, access=access, **environment))
     assert (found.url, found.auth, found.api_version) == ("https://variable", "v:v", "v9")
     found = find_endpoint(
-        EndpointOptions("flag", "x:y"), places(tmp_path, access=access, **environment)
+        EndpointOptions("flag", "x:y"), sources(tmp_path, access=access, **environment)
     )
     assert (found.url, found.auth) == ("https://flag", "x:y")
     assert found.source == "the command line"
 
 
 def test_a_deployment_s_key_and_pin_go_to_its_own_host_only(tmp_path: Path) -> None:
-    access = OpenWhiskCredentials("https://ours", "d:d", "ab" * 32)
-    same = find_endpoint(EndpointOptions(apihost="ours"), places(tmp_path, access=access))
+    access = OpenWhiskCredentials("https://deployment", "d:d", "ab" * 32)
+    same = find_endpoint(EndpointOptions(apihost="deployment"), sources(tmp_path, access=access))
     assert (same.auth, same.fingerprint) == ("d:d", "ab" * 32)
     with pytest.raises(Refused, match="no key for the API host"):
-        find_endpoint(EndpointOptions(apihost="other"), places(tmp_path, access=access))
+        find_endpoint(EndpointOptions(apihost="other"), sources(tmp_path, access=access))
     other = find_endpoint(
-        EndpointOptions(apihost="other", auth=KEY), places(tmp_path, access=access)
+        EndpointOptions(apihost="other", auth=KEY), sources(tmp_path, access=access)
     )
     assert other.fingerprint == ""
 
@@ -143,14 +144,14 @@ def test_the_cluster_is_asked_only_when_something_is_missing(tmp_path: Path) -> 
 
 def test_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot determine the OpenWhisk API host") as refused:
-        find_endpoint(EndpointOptions(), places(tmp_path))
+        find_endpoint(EndpointOptions(), sources(tmp_path))
     assert ".wskprops" in refused.value.problems[0].why
     with pytest.raises(Refused, match="uuid:key"):
-        find_endpoint(EndpointOptions("host", "no-colon"), places(tmp_path))
+        find_endpoint(EndpointOptions("host", "no-colon"), sources(tmp_path))
 
 
 def test_secrets_stay_out_of_what_is_shown(tmp_path: Path) -> None:
-    endpoint = find_endpoint(EndpointOptions("host", "user:secret"), places(tmp_path))
+    endpoint = find_endpoint(EndpointOptions("host", "user:secret"), sources(tmp_path))
     assert "secret" not in repr(endpoint)
 
 

@@ -68,9 +68,9 @@ def test_a_jar_of_36_mib_is_taken_and_one_byte_more_refused(tmp_path: Path) -> N
 def test_missing_half_written_and_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot be found"):
         jar_of(tmp_path / "none.jar")
-    whole = make_jar(tmp_path / "nn.jar", size=9000).read_bytes()
+    data = make_jar(tmp_path / "nn.jar", size=9000).read_bytes()
     half = tmp_path / "half.jar"
-    half.write_bytes(whole[: len(whole) // 2])
+    half.write_bytes(data[: len(data) // 2])
     with pytest.raises(Refused, match="is not a jar"):
         jar_of(half)
     with pytest.raises(Refused, match="cannot be found"):
@@ -96,20 +96,20 @@ class OneFile:
         yield io.BytesIO(self.content)
 
 
-def no_way(*_: Any) -> Any:
-    raise AssertionError("this door must not be opened")
+def not_opened(*_: Any) -> Any:
+    raise AssertionError("this connection must not be opened")
 
 
 @pytest.fixture
 def bucket() -> Iterator[JarStores]:
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="jars")
-        yield JarStores(s3=lambda: Aws().client("s3"), machine=no_way)
+        yield JarStores(s3=lambda: Aws().client("s3"), machine=not_opened)
 
 
 def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar")
-    with local_copy(str(path), JarStores(no_way, no_way)) as found:
+    with local_copy(str(path), JarStores(not_opened, not_opened)) as found:
         assert found == path
     assert path.exists()
 
@@ -122,7 +122,7 @@ def test_an_object_of_s3_is_fetched_and_its_copy_removed(bucket: JarStores, tmp_
     assert not found.exists()
 
 
-@pytest.mark.parametrize("spec", ["s3://jars/none.jar", "s3://no-such-bucket-of-ours/nn.jar"])
+@pytest.mark.parametrize("spec", ["s3://jars/none.jar", "s3://no-such-bucket/nn.jar"])
 def test_a_missing_object_is_refused(bucket: JarStores, spec: str) -> None:
     with pytest.raises(Refused, match="cannot be found"), local_copy(spec, bucket):
         pass
@@ -154,11 +154,11 @@ def test_an_object_that_is_too_large_is_not_fetched(bucket: JarStores) -> None:
 def test_what_an_ssh_address_means(spec: str, address: str, path: str) -> None:
     machine, asked = OneFile(b"jar"), []
 
-    def door(name: str) -> OneFile:
+    def open_machine(name: str) -> OneFile:
         asked.append(name)
         return machine
 
-    with local_copy(spec, JarStores(no_way, door)) as found:
+    with local_copy(spec, JarStores(not_opened, open_machine)) as found:
         assert found.read_bytes() == b"jar"
     assert (asked, machine.asked[-1]) == ([address], path)
 
@@ -167,6 +167,6 @@ def test_a_file_of_a_machine_that_is_too_large_is_refused() -> None:
     machine = OneFile(bytes(JAR_LIMIT + 1))
     with (
         pytest.raises(Refused, match="too large"),
-        local_copy("ssh://", JarStores(no_way, lambda _: machine)),
+        local_copy("ssh://", JarStores(not_opened, lambda _: machine)),
     ):
         pass

@@ -1,4 +1,4 @@
-"""The options of the original instructions, and which actions they mean."""
+"""The options of the original instructions, and which actions they select."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ORIGINAL = {
 
 def test_every_original_option_has_its_names_and_its_default() -> None:
     context = click.Context(main)
-    ours = {tuple(param.opts): param.get_default(context) for param in main.params}
-    assert {names: ours[names] for names in ORIGINAL} == ORIGINAL
+    defaults = {tuple(param.opts): param.get_default(context) for param in main.params}
+    assert {names: defaults[names] for names in ORIGINAL} == ORIGINAL
 
 
 def test_every_option_says_what_it_does() -> None:
@@ -47,7 +47,7 @@ def test_every_option_says_what_it_does() -> None:
         (-1, 3, 3, []),
     ],
 )
-def test_which_names_are_meant(number: int, start: int, end: int, names: list[str]) -> None:
+def test_which_names_are_selected(number: int, start: int, end: int, names: list[str]) -> None:
     selection, _ = select(prefix="nn", number=number, start=start, end=end, needed=True)
     assert selection.names == names
 
@@ -55,13 +55,13 @@ def test_which_names_are_meant(number: int, start: int, end: int, names: list[st
 @pytest.mark.parametrize(
     ("number", "start", "end"), [(-1, 0, -1), (-2, 0, -1), (1, -1, -1), (-1, 5, 4), (99_999, 0, -1)]
 )
-def test_ranges_that_make_no_sense_are_refused(number: int, start: int, end: int) -> None:
+def test_invalid_ranges_are_refused(number: int, start: int, end: int) -> None:
     with pytest.raises(Refused):
         select(prefix="nn", number=number, start=start, end=end, needed=True)
 
 
 @pytest.mark.parametrize("prefix", ["", "nn1", "a/b", "-nn", "n" * 256, "ñ", "nn\n"])
-def test_prefixes_that_openwhisk_or_the_index_do_not_bear_are_refused(prefix: str) -> None:
+def test_prefixes_that_are_invalid_or_ambiguous_are_refused(prefix: str) -> None:
     with pytest.raises(Refused):
         select(prefix=prefix, number=1, start=0, end=-1, needed=True)
 

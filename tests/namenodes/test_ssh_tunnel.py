@@ -1,4 +1,4 @@
-"""The λFS client VM on the way: the jar by SFTP, and a tunnel to an OpenWhisk only it reaches."""
+"""The λFS client VM: the jar by SFTP, and a tunnel to an OpenWhisk in its network."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PORT = 18093
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
-    with vm_environment(tmp_path_factory.mktemp("ssh")) as made:
-        made.launch(1)
-        yield made
+    with vm_environment(tmp_path_factory.mktemp("ssh")) as vms:
+        vms.launch(1)
+        yield vms
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def launch_client(*, deployment: str = "lambda-fs") -> str:
     ec2 = client("ec2")
     net = network(ec2)
     tags = {"Component": "PrimaryLambdaFSClientVM", "lambda-fs:deployment": deployment}
-    made = ec2.run_instances(
+    launched = ec2.run_instances(
         ImageId=IMAGE,
         InstanceType="r5.4xlarge",
         MinCount=1,
@@ -95,7 +95,7 @@ def launch_client(*, deployment: str = "lambda-fs") -> str:
             }
         ],
     )
-    return str(made["Instances"][0]["InstanceId"])
+    return str(launched["Instances"][0]["InstanceId"])
 
 
 def connections(tmp_path: Path) -> Connections:

@@ -86,7 +86,7 @@ def test_create_over_other_actions_writes_nothing_and_exits_1(
     assert len(whisk.store.actions) == 4
 
 
-def test_update_makes_missing_ones_and_an_unchanged_one_sends_nothing(
+def test_update_creates_missing_ones_and_an_unchanged_one_sends_nothing(
     whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     assert script("-s", "2", "-e", "5", "--update", *ORIGINAL, "-j", jar).exit_code == 0
@@ -131,7 +131,7 @@ def test_wrong_options_are_refused_before_any_request(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--memory", "90000"], "memory of 90000 MB"),
         (["--memory", "20000", "-k", "nodejs:20"], "kind nodejs:20"),
@@ -140,11 +140,11 @@ def test_wrong_options_are_refused_before_any_request(
     ],
 )
 def test_what_openwhisk_does_not_allow_is_refused_before_the_first_put(
-    whisk: OpenWhiskServer, script: Script, jar: str, arguments: list[str], said: str
+    whisk: OpenWhiskServer, script: Script, jar: str, arguments: list[str], message: str
 ) -> None:
     result = script("-n", "3", "--create", "-j", jar, *arguments)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert whisk.requests["PUT"] == 0
 
 
@@ -189,7 +189,7 @@ def test_limits_only_keeps_everything_else(
     assert whisk.requests["PUT"] == 4
 
 
-def test_a_default_that_lowers_a_limit_is_warned_of(
+def test_a_default_that_lowers_a_limit_is_a_warning(
     whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     script("-n", "1", "--create", *ORIGINAL, "-j", jar)
@@ -213,9 +213,7 @@ def test_prune_and_delete_ask_first(whisk: OpenWhiskServer, script: Script, jar:
     assert "Nothing to do" in script("-n", "9", "--delete").stdout
 
 
-def test_prune_spares_names_that_only_look_alike(
-    whisk: OpenWhiskServer, script: Script, jar: str
-) -> None:
+def test_prune_keeps_similar_names(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     script("-n", "1", "-p", "namenode-x", "--create", *ORIGINAL, "-j", jar)
     script("-n", "3", "--create", *ORIGINAL, "-j", jar)
     whisk.store.actions["namenode01"] = whisk.store.actions["namenode0"] | {"name": "namenode01"}
@@ -267,7 +265,7 @@ def test_verify_finds_what_differs(
     assert "2 of 4 actions failed the verification" in result.stderr
 
 
-def test_invoke_tells_cold_starts_and_failures(
+def test_invoke_prints_cold_starts_and_failures(
     whisk: OpenWhiskServer, script: Script, jar: str
 ) -> None:
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
@@ -284,7 +282,7 @@ def test_invoke_tells_cold_starts_and_failures(
     assert whisk.requests["POST"] == 6
 
 
-def test_the_well_known_key_is_warned_of(
+def test_the_public_default_key_is_a_warning(
     whisk: OpenWhiskServer, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whisk.auth = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:anything"
@@ -305,7 +303,7 @@ def configured(tmp_path: Path, url: str, fingerprint: str = "") -> None:
     """Leave a configuration and what the second script knows about OpenWhisk."""
     (tmp_path / "config_aws.yaml").write_text(
         "ssh_keypair_name: k\nssh_key_path: ./key.pem\naws_region: us-east-1\n"
-        "deployment_name: ours\ninfrastructure_json_path: ./receipts\n"
+        "deployment_name: mine\ninfrastructure_json_path: ./receipts\n"
     )
     config = load_config(tmp_path / "config_aws.yaml")
     write_credentials(config, OpenWhiskCredentials(url, AUTH, fingerprint))
@@ -320,17 +318,17 @@ def test_the_deployment_s_file_and_pin_are_enough(
         configured(tmp_path, url, fingerprint(certificate.pem.decode()))
         result = script("-n", "2", "--create", *ORIGINAL, "-j", jar, "--json")
         assert result.exit_code == 0, result.stderr
-        told = document(result)
-        assert told["deployment"] == "ours"
-        assert told["apihost_from"].endswith("ours.wskprops")
+        printed = document(result)
+        assert printed["deployment"] == "mine"
+        assert printed["apihost_from"].endswith("mine.wskprops")
         configured(tmp_path, url, "00" * 32)
         assert "another certificate" in script("--list").stderr
         loud = script("--list", "-i", "--apihost", url, "--auth", AUTH)
         assert loud.exit_code == 0
         assert "is not checked" in loud.stderr
-    kept = (tmp_path / "receipts" / "ours.wskprops").stat().st_mode
+    kept = (tmp_path / "receipts" / "mine.wskprops").stat().st_mode
     assert kept & 0o077 == 0
-    assert AUTH not in (tmp_path / "receipts" / "ours.log").read_text()
+    assert AUTH not in (tmp_path / "receipts" / "mine.log").read_text()
 
 
 def test_a_configuration_that_is_named_must_be_there(script: Script) -> None:
@@ -339,7 +337,7 @@ def test_a_configuration_that_is_named_must_be_there(script: Script) -> None:
     assert "no-such.yaml" in result.stderr
 
 
-def test_a_flaky_openwhisk_ends_well(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
+def test_a_flaky_openwhisk_is_no_failure(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
     whisk.faults.flaky = 0.3
     assert script("-n", "30", "--create", *ORIGINAL, "-j", jar).exit_code == 0
     whisk.faults.flaky = 0

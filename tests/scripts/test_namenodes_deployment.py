@@ -1,4 +1,4 @@
-"""The third script after the second: it finds OpenWhisk by what that left, or in the cluster."""
+"""The third script after the second: OpenWhisk by the credentials file, or in the cluster."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from whisk_helper import main
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with lab(cloud, tmp_path / "laptop", monkeypatch) as made:
-        yield made
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as started:
+        yield started
 
 
 def helper(zoo: Lab, *arguments: str) -> Any:
@@ -47,13 +47,13 @@ def test_host_and_key_come_from_the_file_and_without_it_from_the_cluster(
     keys = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     zoo.whisk.auth = decode_secret(keys)["guest"]
     jar = str(make_jar(tmp_path / "nn.jar"))
-    wanted = ["-n", "3", "--memory", "20000", "-c", "4", "-j", jar]
-    told = helper(zoo, *wanted, "--create")
+    options = ["-n", "3", "--memory", "20000", "-c", "4", "-j", jar]
+    printed = helper(zoo, *options, "--create")
     file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
-    assert told["apihost_from"] == str(file)
+    assert printed["apihost_from"] == str(file)
     assert len(zoo.whisk.store.actions) == 3
     file.unlink()
     behind_the_service(zoo)
-    told = helper(zoo, *wanted, "--verify")
-    assert told["apihost_from"] == "the EKS cluster zoo"
-    assert told["problems"] == []
+    printed = helper(zoo, *options, "--verify")
+    assert printed["apihost_from"] == "the EKS cluster zoo"
+    assert printed["problems"] == []

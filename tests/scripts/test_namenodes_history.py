@@ -29,7 +29,7 @@ def whisk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenWhisk
         yield running
 
 
-def told(*arguments: str) -> int:
+def exit_code(*arguments: str) -> int:
     return CliRunner().invoke(main, [*arguments, "-j", "nn.jar"]).exit_code
 
 
@@ -38,7 +38,7 @@ def log() -> list[RunRecord]:
 
 
 def test_each_action_is_a_step_of_the_run(whisk: OpenWhiskServer) -> None:
-    assert told("-n", "5", "--create") == 0
+    assert exit_code("-n", "5", "--create") == 0
     [record] = log()
     assert record.head.command == "whisk create"
     assert record.head.deployment == "lambda-fs"
@@ -51,16 +51,16 @@ def test_each_action_is_a_step_of_the_run(whisk: OpenWhiskServer) -> None:
     assert AUTH.split(":")[1] not in Path("receipts/lambda-fs.events.jsonl").read_text()
 
 
-def test_looks_and_runs_with_nothing_to_do_leave_no_line(whisk: OpenWhiskServer) -> None:
-    assert told("-n", "2", "--create") == 0
+def test_read_only_runs_and_runs_without_changes_leave_no_line(whisk: OpenWhiskServer) -> None:
+    assert exit_code("-n", "2", "--create") == 0
     for arguments in (["--create"], ["--sync", "--plan"], ["--verify"]):
-        assert told("-n", "2", *arguments) == 0
+        assert exit_code("-n", "2", *arguments) == 0
     assert len(log()) == 1
 
 
 def test_what_failed_and_what_did_not_start(whisk: OpenWhiskServer) -> None:
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, status=403, times=1000))
-    assert told("-n", "9", "--create", "--jobs", "1") == 1
+    assert exit_code("-n", "9", "--create", "--jobs", "1") == 1
     [record] = log()
     outcomes = [span.outcome for span in spans(record)]
     assert outcomes.count(SpanOutcome.FAILED) == 1
@@ -71,5 +71,5 @@ def test_what_failed_and_what_did_not_start(whisk: OpenWhiskServer) -> None:
 
 def test_without_a_configuration_there_is_no_log(whisk: OpenWhiskServer) -> None:
     Path("config_aws.yaml").unlink()
-    assert told("-n", "2", "--create") == 0
+    assert exit_code("-n", "2", "--create") == 0
     assert not list(Path().rglob("*.jsonl"))

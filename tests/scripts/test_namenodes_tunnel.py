@@ -1,4 +1,4 @@
-"""--tunnel on the command line: which way is taken, and with which key."""
+"""--tunnel on the command line: which tunnel is opened, and with which key."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from whisk_helper import main
 
 
 @dataclass
-class Way:
-    """A way that ends at the stand-in; it notes where it was asked to lead."""
+class FakeTunnel:
+    """A tunnel to the stand-in; it records the requested addresses."""
 
     port: int
-    asked: list[tuple[str, int]] = field(default_factory=list)
+    addresses: list[tuple[str, int]] = field(default_factory=list)
 
     @contextmanager
     def forward(self, host: str = "", port: int = 0) -> Iterator[int]:
-        self.asked.append((host, port))
+        self.addresses.append((host, port))
         yield self.port
 
     def auth(self) -> str:
@@ -36,14 +36,14 @@ class Way:
 
 
 @pytest.fixture
-def way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Way]:
+def tunnel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeTunnel]:
     monkeypatch.chdir(tmp_path)
     whisk = OpenWhiskServer()
     with openwhisk(whisk):
-        made = Way(urlsplit(whisk.url).port or 0)
-        monkeypatch.setattr(Connections, "in_cluster", made)
-        monkeypatch.setattr(Connections, "machine", lambda _, address: made)
-        yield made
+        fake = FakeTunnel(urlsplit(whisk.url).port or 0)
+        monkeypatch.setattr(Connections, "in_cluster", fake)
+        monkeypatch.setattr(Connections, "machine", lambda _, address: fake)
+        yield fake
 
 
 def listed(*arguments: str) -> Any:
@@ -56,25 +56,27 @@ def listed(*arguments: str) -> Any:
     "arguments", [["--list", "--tunnel"], ["--tunnel", "--list"], ["--tunnel", "cluster", "--list"]]
 )
 def test_through_the_cluster_with_its_own_key_whatever_wsk_knows(
-    way: Way, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    tunnel: FakeTunnel, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WHISK_APIHOST", "http://another")
     monkeypatch.setenv("WHISK_AUTH", "another:key")
-    told = listed(*arguments)
-    assert told["apihost_from"] == "--tunnel cluster"
-    assert told["actions"] == []
+    printed = listed(*arguments)
+    assert printed["apihost_from"] == "--tunnel cluster"
+    assert printed["actions"] == []
 
 
-def test_through_the_client_vm_to_the_load_balancer_s_address(way: Way) -> None:
-    told = listed("--list", "--tunnel", "vm", "--apihost", "http://internal.elb:80", "--auth", AUTH)
-    assert told["apihost"] == "http://internal.elb:80"
-    assert way.asked == [("internal.elb", 80)]
+def test_through_the_client_vm_to_the_load_balancer_s_address(tunnel: FakeTunnel) -> None:
+    printed = listed(
+        "--list", "--tunnel", "vm", "--apihost", "http://internal.elb:80", "--auth", AUTH
+    )
+    assert printed["apihost"] == "http://internal.elb:80"
+    assert tunnel.addresses == [("internal.elb", 80)]
     listed("--list", "--tunnel", "vm", "--apihost", "http://internal.elb", "--auth", AUTH)
-    assert way.asked[-1] == ("internal.elb", 80)
+    assert tunnel.addresses[-1] == ("internal.elb", 80)
 
 
-def test_without_a_tunnel_no_way_is_opened(way: Way) -> None:
+def test_without_tunnel_none_is_opened(tunnel: FakeTunnel) -> None:
     nowhere = ["--apihost", "http://127.0.0.1:9", "--auth", "a:b", "--timeout", "1"]
     done = CliRunner().invoke(main, ["--list", *nowhere])
     assert done.exit_code == 1
-    assert way.asked == []
+    assert tunnel.addresses == []
