@@ -1,4 +1,4 @@
-"""Every step of the three scripts, in the order in which a person would read it."""
+"""Every step of the two scripts on AWS, in reading order; namenodes.step has whisk_helper.py's."""
 
 from __future__ import annotations
 
