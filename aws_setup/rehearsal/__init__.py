@@ -1,1 +1,1 @@
-"""The rehearsal cloud: an emulated AWS on loopback, strict enough to believe."""
+"""The rehearsal: an emulated AWS on loopback that validates requests as AWS does, and the demo."""

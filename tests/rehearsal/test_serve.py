@@ -68,7 +68,7 @@ def test_serves_until_ctrl_c(
     calls = json.loads((state / "calls.json").read_text())
     assert [call["action"] for call in calls] == ["DescribeVpcs", "CreateVpc"]
     left = json.loads((state / "snapshot.json").read_text())
-    assert [thing["kind"] for thing in left] == ["vpc", "key-pair"]
+    assert [resource["kind"] for resource in left] == ["vpc", "key-pair"]
 
 
 @pytest.mark.parametrize(

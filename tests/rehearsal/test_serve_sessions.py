@@ -64,7 +64,7 @@ class Terminal:
         """Return the kinds of the resources in this terminal's cloud."""
         url = f"{self.set['AWS_ENDPOINT_URL']}/_rehearsal/snapshot"
         with urllib.request.urlopen(url, timeout=30) as answer:
-            return [thing["kind"] for thing in json.load(answer)]
+            return [resource["kind"] for resource in json.load(answer)]
 
 
 def test_scripts_ssh_and_kubectl_work_beside_another_serve(

@@ -55,7 +55,7 @@ def test_memory_and_tag_are_set_on_the_invoker_and_the_users_values_override_the
     assert container(zoo)["image"].endswith(":last")
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert config["whisk_action_memory_max"] == "60000m"
-    assert config["whisk_api_host_name"] != "somebody-else.example.com"
+    assert config["whisk_api_host_name"] != "default.example.com"
 
 
 def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:

@@ -1,1 +1,1 @@
-"""The emulated AWS services, each with its own rules beside or instead of moto's."""
+"""The emulated AWS services, with rules beside or instead of moto's."""

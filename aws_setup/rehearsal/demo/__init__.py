@@ -1,1 +1,1 @@
-"""The demo: the three scripts against the rehearsal cloud, from nothing to nothing."""
+"""The demo: the three scripts with the emulated AWS, from plan to destroy."""

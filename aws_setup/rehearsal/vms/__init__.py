@@ -1,1 +1,1 @@
-"""The VMs behind the emulated EC2: they answer SSH, have a disk of their own, and reboot."""
+"""The VMs of the emulated EC2: SSH servers with disks, which can stop and reboot."""

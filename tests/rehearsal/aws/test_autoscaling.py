@@ -54,8 +54,8 @@ class Machines:
                 {"Key": "hidden", "Value": "1", "PropagateAtLaunch": False},
             ],
         }
-        wanted = {key: value for key, value in (request | more).items() if value is not None}
-        self.scaling.create_auto_scaling_group(**wanted)
+        desired = {key: value for key, value in (request | more).items() if value is not None}
+        self.scaling.create_auto_scaling_group(**desired)
 
     def found(self) -> dict[str, Any]:
         (group,) = self.scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["clients"])[

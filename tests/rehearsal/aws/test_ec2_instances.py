@@ -60,12 +60,12 @@ def test_groups_of_interfaces_show_on_the_instance(ec2: Any, net: Network) -> No
         ({"SubnetId": "subnet-00000000"}, "InvalidSubnetID.NotFound"),
         ({"ImageId": "ami-00000000"}, "InvalidAMIID.NotFound"),
         ({"ImageId": "ami-xyz"}, "InvalidAMIID.Malformed"),
-        ({"KeyName": "nobody"}, "InvalidKeyPair.NotFound"),
+        ({"KeyName": "missing"}, "InvalidKeyPair.NotFound"),
         ({"InstanceType": "r5.gigantic"}, "InvalidParameterValue"),
         ({"PrivateIpAddress": "10.0.99.1"}, "InvalidParameterValue"),
         ({"PrivateIpAddress": "10.0.0.2"}, "InvalidParameterValue"),
         ({"PrivateIpAddress": "10.0.15.255"}, "InvalidParameterValue"),
-        ({"IamInstanceProfile": {"Name": "nobody"}}, "InvalidParameterValue"),
+        ({"IamInstanceProfile": {"Name": "missing"}}, "InvalidParameterValue"),
         ({"UserData": "x" * 17000}, "InvalidParameterValue"),
         ({"MinCount": 3, "MaxCount": 2}, "InvalidParameterValue"),
         ({"MinCount": 161, "MaxCount": 161}, "VcpuLimitExceeded"),
@@ -247,7 +247,7 @@ def test_copied_image(slow_cloud: RehearsalCloud) -> None:
     assert refused(other_region.run_instances, **request) == "InvalidAMIID.Unavailable"
     slow_cloud.clock.advance(300)
     assert other_region.describe_images(Owners=["self"])["Images"][0]["State"] == "available"
-    assert [thing.kind for thing in slow_cloud.snapshot()] == ["image"]
+    assert [resource.kind for resource in slow_cloud.snapshot()] == ["image"]
     other_region.run_instances(**request)
     other_region.deregister_image(ImageId=copied)
     assert not other_region.describe_images(Owners=["self"])["Images"]

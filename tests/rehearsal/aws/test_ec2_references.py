@@ -34,7 +34,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "delete_launch_template",
-        {"LaunchTemplateName": "nobody"},
+        {"LaunchTemplateName": "missing"},
         "InvalidLaunchTemplateName.NotFoundException",
     ),
     (

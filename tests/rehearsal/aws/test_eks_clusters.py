@@ -152,8 +152,8 @@ def test_the_role(cloud: RehearsalCloud) -> None:
     bare = role("bare", "eks.amazonaws.com")
     assert "doesn't have the Amazon EKS Managed Policies" in message(world.cluster, roleArn=bare)[1]
     assert refused(world.cluster, roleArn="cluster-role") == "InvalidParameterException"
-    foreign = world.cluster_role.replace("123456789012", "999999999999")
-    assert refused(world.cluster, roleArn=foreign) == "AccessDeniedException"
+    other_account = world.cluster_role.replace("123456789012", "999999999999")
+    assert refused(world.cluster, roleArn=other_account) == "AccessDeniedException"
 
 
 def test_two_zones(cloud: RehearsalCloud) -> None:
@@ -208,8 +208,8 @@ def test_endpoint_update_is_one_at_a_time(slow_cloud: RehearsalCloud) -> None:
     world, eks = make(), client("eks")
     world.cluster()
     advance(slow_cloud, 561)
-    wanted = {"endpointPrivateAccess": True, "publicAccessCidrs": ["198.51.100.7/32"]}
-    update = eks.update_cluster_config(name="zoo", resourcesVpcConfig=wanted)["update"]
+    desired = {"endpointPrivateAccess": True, "publicAccessCidrs": ["198.51.100.7/32"]}
+    update = eks.update_cluster_config(name="zoo", resourcesVpcConfig=desired)["update"]
     assert (update["type"], update["status"]) == ("EndpointAccessUpdate", "InProgress")
     assert status() == "UPDATING"
     again = {"endpointPrivateAccess": False}
@@ -222,7 +222,7 @@ def test_endpoint_update_is_one_at_a_time(slow_cloud: RehearsalCloud) -> None:
     found = eks.describe_cluster(name="zoo")["cluster"]
     assert found["status"] == "ACTIVE"
     assert found["resourcesVpcConfig"]["publicAccessCidrs"] == ["198.51.100.7/32"]
-    same = message(eks.update_cluster_config, name="zoo", resourcesVpcConfig=wanted)
+    same = message(eks.update_cluster_config, name="zoo", resourcesVpcConfig=desired)
     assert "already at the desired configuration" in same[1]
     assert eks.list_updates(name="zoo")["updateIds"] == [update["id"]]
 
@@ -232,8 +232,8 @@ def test_rejected_updates(cloud: RehearsalCloud) -> None:
     world, eks = make(), client("eks")
     world.cluster()
 
-    def change(**wanted: Any) -> str:
-        return refused(eks.update_cluster_config, name="zoo", **wanted)
+    def change(**desired: Any) -> str:
+        return refused(eks.update_cluster_config, name="zoo", **desired)
 
     many = [f"198.51.{number}.1/32" for number in range(41)]
     invalid = "InvalidParameterException"
@@ -252,14 +252,14 @@ def test_logging_and_protection(cloud: RehearsalCloud) -> None:
     """API_Logging: every type is either on or off; API_DeleteCluster: protection holds."""
     world, eks = make(), client("eks")
     world.cluster()
-    wanted = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
-    eks.update_cluster_config(name="zoo", logging=wanted)
+    desired = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
+    eks.update_cluster_config(name="zoo", logging=desired)
     shown = eks.describe_cluster(name="zoo")["cluster"]["logging"]["clusterLogging"]
     assert {tuple(item["types"]): item["enabled"] for item in shown} == {
         ("audit",): True,
         ("api", "authenticator", "controllerManager", "scheduler"): False,
     }
-    assert refused(eks.update_cluster_config, name="zoo", logging=wanted)
+    assert refused(eks.update_cluster_config, name="zoo", logging=desired)
     eks.update_cluster_config(name="zoo", deletionProtection=True)
     assert refused(eks.delete_cluster, name="zoo") == "InvalidRequestException"
     eks.update_cluster_config(name="zoo", deletionProtection=False)

@@ -148,7 +148,9 @@ def test_deletion_terminates_the_instances_and_deletes_the_template(
     assert groups() == ec2.describe_launch_templates()["LaunchTemplates"] == []
     eks.delete_cluster(name="zoo")
     advance(slow_cloud, 151)
-    left = [thing for thing in slow_cloud.snapshot() if thing.service in ("eks", "autoscaling")]
+    left = [
+        resource for resource in slow_cloud.snapshot() if resource.service in ("eks", "autoscaling")
+    ]
     assert left == []
 
 

@@ -151,14 +151,14 @@ def test_the_snapshot_lists_the_resources(cloud: RehearsalCloud) -> None:
     assert cloud.snapshot() == []
     net = network(ec2)
     made = run(ec2, net, TagSpecifications=tagged("instance", owner="me"))
-    left = {thing.kind: thing for thing in cloud.snapshot()}
+    left = {resource.kind: resource for resource in cloud.snapshot()}
     assert left["instance"].tags == {"owner": "me"}
     assert left["instance"].bills
     assert left["volume"].bills
     kinds = {"vpc", "subnet", "security-group", "internet-gateway", "network-interface"}
     assert kinds | {"instance", "volume"} == left.keys()
     ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
-    assert {thing.kind for thing in cloud.snapshot()} == kinds - {"network-interface"}
+    assert {resource.kind for resource in cloud.snapshot()} == kinds - {"network-interface"}
 
 
 def test_five_thousand_calls_from_32_threads(cloud: RehearsalCloud) -> None:

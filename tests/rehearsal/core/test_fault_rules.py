@@ -127,7 +127,7 @@ def test_admin_api(cloud: RehearsalCloud, ec2: Any) -> None:
     assert ask(cloud, "DELETE", "/_rehearsal/faults") == (200, "[]")
     ec2.create_vpc(CidrBlock="10.0.0.0/16")
     left = json.loads(ask(cloud, "GET", "/_rehearsal/snapshot")[1])
-    assert [thing["kind"] for thing in left] == ["vpc"]
+    assert [resource["kind"] for resource in left] == ["vpc"]
     denied = {"deny": [{"action": "ec2:CreateVpc"}]}
     assert ask(cloud, "POST", "/_rehearsal/settings", denied)[0] == 200
     assert refused(ec2.create_vpc, CidrBlock="10.0.0.0/16") == "UnauthorizedOperation"

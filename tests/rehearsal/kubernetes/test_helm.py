@@ -83,7 +83,7 @@ def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApiServer
     assert read("owdev-whisk.config", SPACE).data["whisk_api_host_name"] == "real.example.com"
     helm.ok("rollback", "owdev", "1")
     host = read("owdev-whisk.config", SPACE).data["whisk_api_host_name"]
-    assert host == "somebody-else.example.com"
+    assert host == "default.example.com"
     helm.ok("uninstall", "owdev")
     assert v1.list_namespaced_pod(SPACE).items == []
     assert v1.list_namespaced_secret(SPACE).items == []
@@ -200,4 +200,4 @@ def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApiServer) -> Non
     helm.ok("rollback", "owdev", "1", "--wait", "--timeout", "60s")
     assert helm.status() == "deployed"
     data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
-    assert data["whisk_api_host_name"] == "somebody-else.example.com"
+    assert data["whisk_api_host_name"] == "default.example.com"

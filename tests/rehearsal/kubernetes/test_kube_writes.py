@@ -134,10 +134,10 @@ def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) 
         "spec": {"containers": [{"name": "main", "image": "i"}]},
     }
     kubectl("apply", "--server-side", "-f", "-", body=pod)
-    wanted = ("get", "pods", "-l", "a=b", "-o", "jsonpath={.items[*].status.phase}")
-    assert kubectl(*wanted) == "Running"
+    get_phases = ("get", "pods", "-l", "a=b", "-o", "jsonpath={.items[*].status.phase}")
+    assert kubectl(*get_phases) == "Running"
     assert "running" in kubectl("logs", "p")
     assert kubectl("auth", "can-i", "delete", "pods").strip() == "yes"
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=20s")
     kubectl("delete", "pod", "p", "--timeout=20s")
-    assert kubectl(*wanted) == ""
+    assert kubectl(*get_phases) == ""

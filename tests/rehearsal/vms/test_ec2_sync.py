@@ -28,7 +28,7 @@ def public_key(tmp_path: Path) -> str:
 
 def test_vms_are_removed_in_parallel(tmp_path: Path, public_key: str) -> None:
     with (
-        NamespaceVmPool(tmp_path / "room", authorized_key=public_key) as vms,
+        NamespaceVmPool(tmp_path / "vms", authorized_key=public_key) as vms,
         ThreadPoolExecutor(5) as pool,
     ):
         for _ in range(3):
@@ -37,7 +37,7 @@ def test_vms_are_removed_in_parallel(tmp_path: Path, public_key: str) -> None:
                 vms.launch(f"i-{index}", private_ip=ADDRESSES[index], public_ip=public_ip(index))
 
             list(pool.map(launch, range(5)))
-            known = (tmp_path / "room" / "known_hosts").read_text()
+            known = (tmp_path / "vms" / "known_hosts").read_text()
             assert known.count("ssh-ed25519") == 5
             list(pool.map(vms.discard, [f"i-{index}" for index in range(5)]))
             assert "HostKeyAlias" not in vms.ssh_config.read_text()
@@ -56,7 +56,7 @@ def test_a_vm_that_does_not_boot_is_re_created(
     ec2 = client("ec2")
     ec2.import_key_pair(KeyName="key", PublicKeyMaterial=public_key.encode())
     instance_id = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
-    with NamespaceVmPool(tmp_path / "room") as vms, caplog.at_level(logging.WARNING):
+    with NamespaceVmPool(tmp_path / "vms") as vms, caplog.at_level(logging.WARNING):
         sync = Ec2Sync(cloud, vms, amis={IMAGE: (fail_once,)})
         client("ec2").describe_instances()
         sync.sync()

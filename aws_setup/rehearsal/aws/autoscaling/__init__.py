@@ -1,1 +1,1 @@
-"""EC2 Auto Scaling, emulated wholly: an area a module, the groups in model.py."""
+"""EC2 Auto Scaling, emulated without moto; store.py has its state."""

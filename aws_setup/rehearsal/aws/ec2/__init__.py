@@ -1,1 +1,1 @@
-"""EC2's rules, an area a module."""
+"""The rules of EC2."""

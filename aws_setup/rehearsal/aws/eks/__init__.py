@@ -1,1 +1,1 @@
-"""Amazon EKS, emulated wholly: an area a module, their state in model.py."""
+"""Amazon EKS, emulated without moto; store.py has its state."""

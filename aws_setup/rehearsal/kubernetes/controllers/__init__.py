@@ -1,1 +1,1 @@
-"""The controllers that move the emulated cluster's objects along."""
+"""The controllers of the emulated cluster."""
