@@ -12,11 +12,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import regional_name, specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift
-from aws_setup.infrastructure.launch_templates import (
-    CONTENT_TAG,
-    AutoScalingSpec,
-    LaunchTemplate,
-)
+from aws_setup.infrastructure.launch_templates import CONTENT_TAG, AutoScalingSpec, LaunchTemplate
 
 ROLE_LABEL = "openwhisk-role"
 """Node label by which OpenWhisk's chart schedules its pods."""

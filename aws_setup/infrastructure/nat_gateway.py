@@ -9,12 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import (
-    IN_USE_CODES,
-    client_token,
-    create_once,
-    delete_with_retry,
-)
+from aws_setup.aws.idempotency import IN_USE_CODES, client_token, create_once, delete_with_retry
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags

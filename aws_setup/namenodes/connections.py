@@ -18,12 +18,7 @@ from aws_setup.config.paths import credentials_path
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Refused
 from aws_setup.namenodes.client import Client
-from aws_setup.namenodes.endpoint import (
-    Endpoint,
-    EndpointSource,
-    EndpointSources,
-    find_endpoint,
-)
+from aws_setup.namenodes.endpoint import Endpoint, EndpointSource, EndpointSources, find_endpoint
 from aws_setup.namenodes.http import HttpConnection
 from aws_setup.namenodes.jar import Jar, JarStores, local_copy, read_jar
 from aws_setup.namenodes.request import Request

@@ -10,9 +10,9 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.openwhisk import certificate_steps
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
+from aws_setup.openwhisk.release import apply_release, desired_release
 from aws_setup.openwhisk.secrets import read_secrets, require_secrets
 from aws_setup.openwhisk.uninstall import delete_service
-from aws_setup.openwhisk.upgrade import apply_release, desired_release
 
 ELB_DOMAIN, INTERNAL_PREFIX = ".elb.", "internal-"
 """Part of the host name of every load balancer; start of the name of an internal one."""

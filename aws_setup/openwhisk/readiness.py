@@ -14,9 +14,8 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
-from aws_setup.openwhisk.release import release_id
+from aws_setup.openwhisk.release import apply_release, desired_release, release_id
 from aws_setup.openwhisk.secrets import read_secrets
-from aws_setup.openwhisk.upgrade import apply_release, desired_release
 
 Object = Mapping[str, Any]
 

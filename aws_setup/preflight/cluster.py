@@ -23,7 +23,7 @@ from aws_setup.kube.connect import cluster_of
 from aws_setup.openwhisk import chart, existing_certificate, helm
 from aws_setup.openwhisk.certificate import load_user_pair
 from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
-from aws_setup.openwhisk.upgrade import invoker_memory
+from aws_setup.openwhisk.release import invoker_memory
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
 from aws_setup.preflight import key_pair, permissions, quotas
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of

@@ -11,8 +11,8 @@ from aws_setup.engine.history import RunRecord
 from aws_setup.engine.wait import format_duration
 from aws_setup.report.timeline import (
     Link,
-    Span,
     SpanOutcome,
+    StepSpan,
     critical_path,
     path_seconds,
     spans,
@@ -166,7 +166,9 @@ def _chain(layout: GanttLayout, path: Sequence[Link], rows: Mapping[str, int]) -
             yield f'<path class="chain" d="M {x} {y} V {down} H {layout.x(link.span.start)}"/>'
 
 
-def _row(layout: GanttLayout, index: int, span: Span, on_path: Mapping[str, Link]) -> Iterator[str]:
+def _row(
+    layout: GanttLayout, index: int, span: StepSpan, on_path: Mapping[str, Link]
+) -> Iterator[str]:
     """Yield one step: its name, its duration, its bar, and its outcome if it did not succeed."""
     critical = " critical" if span.step in on_path else ""
     y, x = layout.y(index), layout.x(span.start)
@@ -192,7 +194,7 @@ def _word(layout: GanttLayout, word: str, end: float, baseline: int) -> str:
     return _text(end - 6, baseline, word, "word inside", anchor="end")
 
 
-def _tooltip(span: Span, on_path: Mapping[str, Link]) -> str:
+def _tooltip(span: StepSpan, on_path: Mapping[str, Link]) -> str:
     link = on_path.get(span.step)
     waited = f", after {link.waited_for}" if link and link.waited_for else ""
     path = ", on the critical path" if link else ""
@@ -212,7 +214,7 @@ def took(seconds: float) -> str:
 
 
 def _legend_words(
-    acted: Sequence[Span], shown: Sequence[Span], path: Sequence[Link], total: float
+    acted: Sequence[StepSpan], shown: Sequence[StepSpan], path: Sequence[Link], total: float
 ) -> list[tuple[str, str]]:
     on_path = f"critical path, {format_duration(path_seconds(path))} of {format_duration(total)}"
     omitted = len(acted) - len(shown)

@@ -12,8 +12,8 @@ from aws_setup.errors import Problem
 from aws_setup.report.architecture_svg import StepMark
 from aws_setup.report.gantt_svg import took
 from aws_setup.report.timeline import (
-    Span,
     SpanOutcome,
+    StepSpan,
     critical_path,
     path_seconds,
     spans,
@@ -78,7 +78,7 @@ NONE = "–"
 
 UNKNOWN = StepMark("", "")
 NOT_PLANNED = PlannedStep("")
-NOT_RUN = Span("", 0.0, 0.0, SpanOutcome.BLOCKED)
+NOT_RUN = StepSpan("", 0.0, 0.0, SpanOutcome.BLOCKED)
 """A step's state, plan and span, where the record has none."""
 
 RESULTS = {"ok": "done", "leftovers": "resources remain", "": "did not end"}
@@ -200,13 +200,13 @@ def run_row(record: RunRecord) -> RunRow:
     )
 
 
-def _steps(record: RunRecord, found: Mapping[str, Span]) -> list[str]:
+def _steps(record: RunRecord, found: Mapping[str, StepSpan]) -> list[str]:
     """Return every step of the record, in the table's order."""
     return list({**record.head.plan, **record.head.needs, **found})
 
 
 def _step_row(
-    record: RunRecord, step: str, span: Span, mark: StepMark, *, critical: bool
+    record: RunRecord, step: str, span: StepSpan, mark: StepMark, *, critical: bool
 ) -> StepRow:
     planned = record.head.plan.get(step, NOT_PLANNED)
     return StepRow(

@@ -36,7 +36,7 @@ WAITED = 1.0
 
 
 @dataclass(frozen=True)
-class Span:
+class StepSpan:
     """One step in a run: `start` and `end` are seconds since the run's start.
 
     A step that never started has both at the time when that was certain. `text` is the cause of
@@ -75,12 +75,12 @@ class Link:
     `waited_for` is the need that ended last; '' for a step that waited for none.
     """
 
-    span: Span
+    span: StepSpan
     waited_for: str = ""
     idle: float = 0.0
 
 
-def spans(record: RunRecord) -> list[Span]:
+def spans(record: RunRecord) -> list[StepSpan]:
     """Return a span for every step that the run has events of, in the order of their start."""
     last = max((event.at for event in record.events), default=0.0)
     until = max(last, record.end.seconds if record.end else 0.0)
@@ -91,17 +91,17 @@ def spans(record: RunRecord) -> list[Span]:
     return sorted(found, key=lambda span: (span.start, span.end))
 
 
-def _span(step: str, events: Sequence[StepEvent], until: float) -> Span:
+def _span(step: str, events: Sequence[StepEvent], until: float) -> StepSpan:
     start = events[0].at
     for event in events:
         if event.kind is EventKind.DONE:
             outcome = PAST.get(event.action, SpanOutcome.EXISTS)
-            return Span(step, start, event.at, outcome, event.id)
+            return StepSpan(step, start, event.at, outcome, event.id)
         if event.kind is EventKind.FAILED:
-            return Span(step, start, event.at, SpanOutcome.FAILED, text=event.text)
+            return StepSpan(step, start, event.at, SpanOutcome.FAILED, text=event.text)
         if event.kind is EventKind.BLOCKED:
-            return Span(step, event.at, event.at, SpanOutcome.BLOCKED)
-    return Span(step, start, until, SpanOutcome.UNFINISHED)
+            return StepSpan(step, event.at, event.at, SpanOutcome.BLOCKED)
+    return StepSpan(step, start, until, SpanOutcome.UNFINISHED)
 
 
 def total_seconds(record: RunRecord) -> float:
@@ -132,8 +132,8 @@ def critical_path(record: RunRecord) -> list[Link]:
 
 
 def _last_need(
-    span: Span, ran: Mapping[str, Span], needs: Mapping[str, Sequence[str]]
-) -> Span | None:
+    span: StepSpan, ran: Mapping[str, StepSpan], needs: Mapping[str, Sequence[str]]
+) -> StepSpan | None:
     """Return the need that ended last before the step started."""
     spans_of_needs = [ran[need] for need in needs.get(span.step, ()) if need in ran]
     ended = [need for need in spans_of_needs if need.end <= span.start]
@@ -190,7 +190,7 @@ def text_timeline(record: RunRecord, *, ascii_only: bool = False) -> list[str]:
     return [*lines, f"{path_text}; {light} in parallel"]
 
 
-def _line(span: Span, total: float, mark: str) -> str:
+def _line(span: StepSpan, total: float, mark: str) -> str:
     width = WIDTH - NAME - TIME - 3
     begin = min(width - 1, int(width * span.start / total)) if total else 0
     length = max(1, round(width * span.seconds / total)) if total else 1

@@ -9,12 +9,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from aws_setup.engine.retry import (
-    SERVER_ERROR,
-    SERVER_RESTARTING,
-    SERVER_UNREACHABLE,
-    RetryPolicy,
-)
+from aws_setup.engine.retry import SERVER_ERROR, SERVER_RESTARTING, SERVER_UNREACHABLE, RetryPolicy
 from aws_setup.kube.client import ClusterEndpoint, KubeClient, Reply, retry_policy
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (

@@ -32,7 +32,7 @@ def zoo(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Lab]:
-    monkeypatch.setattr("aws_setup.openwhisk.upgrade.OTHER_RUN", 0.2)
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
     with lab(cloud, tmp_path / "laptop", monkeypatch, helm=request.param) as made:
         yield made
 

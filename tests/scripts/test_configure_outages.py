@@ -151,7 +151,7 @@ def test_an_expired_session_is_reported_and_the_next_run_resumes(
     assert whys == {"your AWS session has expired"}, result["problems"]
     assert {problem["hint"].split(" (")[0] for problem in result["problems"]} == {"log in again"}
     cloud.settings.credentials = "valid"
-    monkeypatch.setattr("aws_setup.openwhisk.upgrade.OTHER_RUN", 0.2)
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
     zoo.run("configure")
     assert release_of(zoo)["status"] == "deployed"
 
