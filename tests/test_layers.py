@@ -1,59 +1,76 @@
-"""The layers of aws_setup/__init__.py, and one door for each outside thing."""
+"""The layers of aws_setup/__init__.py, one adapter for each library, and an engine of its own."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "aws_setup"
+REHEARSAL = PACKAGE / "rehearsal"
 
 LAYERS = (
-    ("cli",),
-    ("whisk_setup",),
-    ("whisk_looks",),
-    ("commands", "whisk_commands"),
-    ("keeping", "debuglog"),
-    ("report", "preflight"),
-    ("leftovers", "picture"),
-    ("result", "summary", "events"),
-    ("runner",),
-    ("plan",),
-    ("resources", "hosts", "cluster", "whisk"),
-    ("pricing",),
-    ("steps", "graph", "receipt"),
-    ("inventory",),
-    ("consistency",),
-    ("aws_errors", "session", "waiting"),
-    ("config",),
-    ("errors",),
+    "cli",
+    "report",
+    "tables",
+    "preflight",
+    "namenodes",
+    "openwhisk",
+    "eks",
+    "software",
+    "infrastructure",
+    "ssh",
+    "kube",
+    "aws",
+    "engine",
+    "config",
+    "errors",
 )
-"""From the top down: a module imports from its own row or from a lower one."""
+"""From the top down: a module imports from its own package or from a lower one."""
 
-DOORS = {
-    "boto3": {"session.py"},
-    "paramiko": {"hosts/ssh/"},
-    "kubernetes": {"cluster/kube.py"},
-    "click": {"cli.py"},
+ADAPTERS = {
+    "boto3": {"aws/session.py"},
+    "paramiko": {"ssh/"},
+    "kubernetes": {"kube/"},
+    "click": {"cli/"},
     "rich": {"report/"},
     "jinja2": {"report/"},
-    "subprocess": {"cluster/helm.py"},
+    "subprocess": {"openwhisk/helm.py"},
 }
-"""Outside module -> the only places that import it."""
+"""Library -> the only places of the product that import it."""
+
+OUTSIDE_NAMES = re.compile(
+    r"\b(aws(?!_setup)|amazon|ec2|eks|iam|vpc|nat|subnet|boto3?|botocore|arn|s3|ami|kube\w*|kubectl|helm|pod"
+    r"|openwhisk|wsk|whisk|namenode|zookeeper|ndb|hdfs)\b",
+    re.IGNORECASE,
+)
+"""What the engine does not know: it would serve any other set of resources as well."""
 
 
-def modules() -> Iterator[Path]:
-    """Yield every module of the product; the rehearsal cloud is not part of it."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if "rehearsal" not in path.relative_to(PACKAGE).parts:
+def modules(folder: Path) -> Iterator[Path]:
+    """Yield every module of the product or, given its folder, of the rehearsal cloud."""
+    for path in sorted(folder.rglob("*.py")):
+        if folder == REHEARSAL or "rehearsal" not in path.relative_to(PACKAGE).parts:
             yield path
 
 
+def names(path: Path, folder: Path) -> str:
+    """Return a module as a test's name."""
+    return path.relative_to(folder).as_posix()
+
+
+PRODUCT = [pytest.param(path, id=names(path, PACKAGE)) for path in modules(PACKAGE)]
+
+
 def imports(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a module imports, at its top or within functions."""
+    """Yield the dotted names that a module imports, also within functions and for types only."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,35 +79,103 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def row(name: str) -> int:
-    """Return how low a module stands; one that is in no row fails the test that asks."""
-    for index, names in enumerate(LAYERS):
-        if name in names:
-            return index
-    pytest.fail(f"aws_setup/{name} is in no layer: add it to LAYERS where it belongs")
+def imported_packages(path: Path, parent: str) -> set[str]:
+    """Return the packages and modules right below `parent` that a module imports."""
+    below = (name.removeprefix(f"{parent}.") for name in imports(path) if name.startswith(parent))
+    tops = {name.split(".")[0] for name in below}
+    folder = ROOT / parent.replace(".", "/")
+    return {top for top in tops if (folder / top).is_dir() or (folder / f"{top}.py").is_file()}
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_down_and_through_the_doors(path: Path) -> None:
+def package_graph(folder: Path, parent: str) -> Mapping[str, set[str]]:
+    """Return package -> the packages beside it that it imports."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for path in modules(folder):
+        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        if own not in ("__init__", "rehearsal"):
+            graph[own] |= imported_packages(path, parent) - {own}
+    return graph
+
+
+def test_every_package_is_in_a_layer() -> None:
+    assert set(package_graph(PACKAGE, "aws_setup")) == set(LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("folder", "parent"), [(PACKAGE, "aws_setup"), (REHEARSAL, "aws_setup.rehearsal")]
+)
+def test_packages_have_no_cycle(folder: Path, parent: str) -> None:
+    try:
+        TopologicalSorter(package_graph(folder, parent)).prepare()
+    except CycleError as error:
+        pytest.fail(f"packages import each other in a circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("path", PRODUCT)
+def test_imports_go_down_and_through_the_adapters(path: Path) -> None:
     relative = path.relative_to(PACKAGE)
     own = relative.parts[0].removesuffix(".py")
-    for name in imports(path):
-        top, _, rest = name.partition(".")
-        if top == "aws_setup" and rest and own != "__init__":
-            target = rest.split(".")[0]
-            assert target != "rehearsal", f"{relative} reaches into the rehearsal cloud"
-            known = (PACKAGE / target).exists() or (PACKAGE / f"{target}.py").exists()
-            assert not known or row(target) >= row(own), f"{relative} imports upwards: {name}"
-        if top in DOORS:
-            door = any(relative.as_posix().startswith(place) for place in DOORS[top])
-            assert door, f"{relative} imports {top}; only {DOORS[top]} may"
+    for target in imported_packages(path, "aws_setup") if own != "__init__" else ():
+        assert target != "rehearsal", f"{relative} imports the rehearsal cloud"
+        allowed = LAYERS[LAYERS.index(own) :]
+        assert target in allowed, f"{relative} imports upwards: aws_setup.{target}"
+    for library in {name.split(".")[0] for name in imports(path)} & ADAPTERS.keys():
+        adapter = any(relative.as_posix().startswith(place) for place in ADAPTERS[library])
+        assert adapter, f"{relative} imports {library}; only {ADAPTERS[library]} may"
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_waiting_sleeps_and_only_report_prints(path: Path) -> None:
+@pytest.mark.parametrize("path", PRODUCT)
+def test_only_wait_sleeps_and_only_report_prints(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called != "time.sleep" or relative == "waiting.py", f"{relative} sleeps"
+            assert called != "time.sleep" or relative == "engine/wait.py", f"{relative} sleeps"
             assert called != "print" or relative.startswith("report/"), f"{relative} prints"
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.name) for path in sorted((PACKAGE / "engine").glob("*.py"))]
+)
+def test_the_engine_knows_no_resource(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    found = [line for line in text.splitlines() if OUTSIDE_NAMES.search(line)]
+    assert not found, f"engine/{path.name} names what it must not know: {found}"
+
+
+def test_the_core_of_the_rehearsal_knows_no_service() -> None:
+    for path in modules(REHEARSAL / "core"):
+        imported = imported_packages(path, "aws_setup.rehearsal")
+        assert imported <= {"core"}, f"core/{path.name} imports {imported}"
+
+
+def public_classes() -> Iterator[tuple[str, str]]:
+    """Yield the name and the module of every public class of the product."""
+    for path in modules(PACKAGE):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield node.name, names(path, PACKAGE)
+
+
+def test_no_public_class_name_occurs_twice() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for name, module in public_classes():
+        places[name].append(module)
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+@pytest.mark.parametrize("path", [*modules(PACKAGE), *modules(REHEARSAL)], ids=lambda p: p.stem)
+def test_modules_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 350, f"{path} is longer than 350 lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= 60, f"{path}:{node.lineno} {node.name} has {lines} lines"
+
+
+def test_the_map_names_every_package_from_the_lowest_to_the_highest() -> None:
+    text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    found = [text.find(f"\n{name} ") for name in reversed(LAYERS)]
+    assert -1 not in found, "aws_setup/__init__.py misses a package, or one of its lines"
+    assert all(one < next_one for one, next_one in pairwise(found))

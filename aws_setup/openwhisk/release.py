@@ -1,4 +1,4 @@
-"""OpenWhisk's Helm release: what it should be, and the step that installs, upgrades and deletes it."""
+"""OpenWhisk's Helm release: what it should be, and the step that applies and deletes it."""
 
 from __future__ import annotations
 
