@@ -53,7 +53,7 @@ def _deprecated(planned: PlannedResources, images: Mapping[str, Any]) -> Iterato
         yield warn(
             f"{len(old)} AMIs are deprecated",
             f"{', '.join(old)} can still be launched, but AWS no longer lists them",
-            "nothing planned to be done; copy them to your account to be safe from their removal",
+            "copy them to your account to keep them when they are removed",
         )
 
 
