@@ -16,7 +16,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file on one worker, for what its tests share; the long parts go where room is."""
+    """Keep each file on one worker, for what its tests share; test_crash.py is spread."""
     for item in items:
         if item.path.name != "test_crash.py":
             item.add_marker(pytest.mark.xdist_group(item.path.name))

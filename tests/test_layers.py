@@ -1,4 +1,4 @@
-"""The layers of aws_setup/__init__.py, one adapter for each library, and an engine of its own."""
+"""The layers of aws_setup/__init__.py, one adapter for each library, and an independent engine."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
     return prepare(tmp_path / "work")
 
 
-def test_no_configuration_says_how_to_make_one(tmp_path: Path) -> None:
+def test_no_configuration_says_how_to_create_one(tmp_path: Path) -> None:
     ended = run(SCRIPT, tmp_path, "--yes")
     assert ended.exit_code == 2
     assert "copy sample_config_aws.yaml" in ended.stderr
@@ -71,7 +71,7 @@ def test_another_account_than_the_configured_one(cloud: RehearsalCloud, folder: 
     assert "account" in ended.document["problems"][0]["what"]
 
 
-def test_a_permission_taken_away_is_named(cloud: RehearsalCloud, folder: Path) -> None:
+def test_a_revoked_permission_is_named(cloud: RehearsalCloud, folder: Path) -> None:
     cloud.settings.deny.append(DeniedPermission(action="ec2:CreateNatGateway"))
     ended = run(SCRIPT, folder, "--yes", "--json")
     assert ended.exit_code in (1, 2)

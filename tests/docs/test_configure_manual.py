@@ -59,7 +59,7 @@ def uses(program: str) -> Iterator[list[str]]:
 
 
 @lru_cache(maxsize=60)
-def told(program: str, *words: str) -> str:
+def output_of(program: str, *words: str) -> str:
     """Return what a program says of itself."""
     path = str(tool(program)) if program in ("kubectl", "helm") else program
     done = subprocess.run([path, *words], capture_output=True, text=True, timeout=60, check=False)
@@ -67,21 +67,21 @@ def told(program: str, *words: str) -> str:
 
 
 DEEP = {"kubectl rollout": 2, "kubectl create": 2, "kubectl create secret": 3, "helm get": 2}
-"""Commands with commands of their own, and how many words name one."""
+"""Commands with subcommands, and how many words name one."""
 
 
 def page_of(program: str, words: list[str]) -> str:
     """Return the help of the command that some words call."""
     rest = words[2:] if words[0] == "-n" else words
     depth = max(DEEP.get(" ".join([program, *rest[:count]]), 1) for count in (1, 2))
-    return told(program, *rest[:depth], "--help")
+    return output_of(program, *rest[:depth], "--help")
 
 
 @pytest.mark.parametrize(("program", "least"), [("kubectl", 12), ("helm", 3)])
 def test_every_command_and_option_of_a_program_is_one_that_it_has(program: str, least: int) -> None:
     every = list(uses(program))
     assert len(every) >= least
-    shared = told("kubectl", "options") if program == "kubectl" else ""
+    shared = output_of("kubectl", "options") if program == "kubectl" else ""
     for words in every:
         page = page_of(program, words)
         assert "unknown command" not in page.lower(), words
@@ -93,26 +93,31 @@ def test_every_command_and_option_of_a_program_is_one_that_it_has(program: str, 
 def test_the_certificate_of_the_manual_is_one_that_openssl_makes(tmp_path: Path) -> None:
     """Its options exist together: -addext with -x509 and -subj."""
     (words,) = uses("openssl")
-    given = [word.replace("LOAD_BALANCER", "elb.example.com") for word in words]
+    arguments = [word.replace("LOAD_BALANCER", "elb.example.com") for word in words]
     done = subprocess.run(
-        ["openssl", *given], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        ["openssl", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     shown = ["openssl", "x509", "-in", "cert.pem", "-noout", "-ext", "subjectAltName"]
-    said = subprocess.run(
+    done = subprocess.run(
         shown, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
-    assert "DNS:elb.example.com" in said.stdout
+    assert "DNS:elb.example.com" in done.stdout
 
 
 def test_the_values_are_the_products() -> None:
-    wanted = [CONFIG.openwhisk_chart, CONFIG.eks_node_role_name, *(spec.name for spec in ADDONS)]
-    wanted += [policy.rpartition("/")[2] for policy in NODE_POLICIES]
-    wanted += [EBS_CSI_ROLE.policies()[0][0], f"{CONFIG.openwhisk_release}-nginx"]
-    wanted.append(
+    expected = [CONFIG.openwhisk_chart, CONFIG.eks_node_role_name, *(spec.name for spec in ADDONS)]
+    expected += [policy.rpartition("/")[2] for policy in NODE_POLICIES]
+    expected += [EBS_CSI_ROLE.policies()[0][0], f"{CONFIG.openwhisk_release}-nginx"]
+    expected.append(
         f"{user_memory(131_072, pods=234):,} MB of an\n{CONFIG.openwhisk_invoker_instance_type}"
     )
-    assert [value for value in wanted if value not in STEPS] == []
+    assert [value for value in expected if value not in STEPS] == []
 
 
 @pytest.mark.parametrize("error", KNOWN)

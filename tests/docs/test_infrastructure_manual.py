@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
 CREATE, DESTROY = TEXT.split("\n## Create\n")[1].split("\n## Destroy\n")
 CONFIG = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
-OWN_FLAGS = {"query", "output", "count"}
+CLI_FLAGS = {"query", "output", "count"}
 """Options of the AWS CLI itself, not of AWS's API."""
-OWN_COMMANDS = {("eks", "update-kubeconfig")}
+CLI_COMMANDS = {("eks", "update-kubeconfig")}
 """Commands that the AWS CLI has beside AWS's API."""
 EXTRA = {"Wait", "Look again"}
 """Headings that are no step."""
@@ -40,12 +40,12 @@ def sections(text: str) -> list[str]:
 
 
 def infrastructure_to_destroy() -> list[Step]:
-    """Return what destroy looks for, without what belongs to configure_eks_cluster.py."""
-    own = {step.name for step in infrastructure_steps(CONFIG)}
+    """Return what destroy inspects, without what belongs to configure_eks_cluster.py."""
+    own_steps = {step.name for step in infrastructure_steps(CONFIG)}
     return [
         step
         for step in infrastructure_teardown_steps(CONFIG)
-        if step.name in own or step.part == "others"
+        if step.name in own_steps or step.part == "others"
     ]
 
 
@@ -57,13 +57,13 @@ def test_destroy_has_a_heading_for_every_step_and_no_other() -> None:
     assert places(DESTROY).keys() - EXTRA == {step.name for step in infrastructure_to_destroy()}
 
 
-def test_create_never_uses_what_is_not_made_yet() -> None:
+def test_create_never_uses_what_is_not_created_yet() -> None:
     order = places(CREATE)
     for step in infrastructure_steps(CONFIG):
         assert all(order[need] < order[step.name] for need in step.needs), step.name
 
 
-def test_destroy_takes_nothing_that_is_still_needed() -> None:
+def test_destroy_deletes_nothing_that_is_still_needed() -> None:
     order = places(DESTROY)
     for step in infrastructure_to_destroy():
         assert all(order[need] > order[step.name] for need in step.needs), step.name
@@ -77,18 +77,18 @@ def test_every_section_has_its_commands(text: str) -> None:
 
 
 def test_the_values_are_the_defaults() -> None:
-    wanted = [CONFIG.vpc_cidr, CONFIG.vpc_name, CONFIG.security_group_name]
-    wanted += [*CONFIG.public_subnet_cidrs, *CONFIG.private_subnet_cidrs]
-    wanted += [CONFIG.eks_cluster_name, CONFIG.eks_iam_role_name]
-    for fleet in vm_groups(CONFIG):
-        wanted += [fleet.title, fleet.component, fleet.ami, fleet.instance_type]
-        wanted += [str(address) for address in fleet.addresses]
+    expected = [CONFIG.vpc_cidr, CONFIG.vpc_name, CONFIG.security_group_name]
+    expected += [*CONFIG.public_subnet_cidrs, *CONFIG.private_subnet_cidrs]
+    expected += [CONFIG.eks_cluster_name, CONFIG.eks_iam_role_name]
+    for group in vm_groups(CONFIG):
+        expected += [group.title, group.component, group.ami, group.instance_type]
+        expected += [str(address) for address in group.addresses]
     for kind in auto_scaling_specs(CONFIG):
-        wanted += [kind.template, kind.component, kind.ami, kind.instance_type]
+        expected += [kind.template, kind.component, kind.ami, kind.instance_type]
     sizes = f"--min-size {CONFIG.autoscaling_group_min_size}"
     sizes += f" --max-size {CONFIG.autoscaling_group_max_size}"
-    wanted.append(f"{sizes} --desired-capacity {CONFIG.autoscaling_group_desired_capacity}")
-    assert [value for value in wanted if value not in CREATE] == []
+    expected.append(f"{sizes} --desired-capacity {CONFIG.autoscaling_group_desired_capacity}")
+    assert [value for value in expected if value not in CREATE] == []
 
 
 def commands(text: str) -> Iterator[tuple[str, str, str]]:
@@ -114,15 +114,15 @@ def check_commands(text: str) -> int:
             known = {xform_name(name) for name in waiters(session, service)}
             assert waiter in known, f"aws {service} wait {waiter}"
             continue
-        # describe-$1 stands in a function; what it is called with is known from its uses.
-        if "$" in command or (service, command) in OWN_COMMANDS:
+        # describe-$1 is in a function; what it is called with is known from its uses.
+        if "$" in command or (service, command) in CLI_COMMANDS:
             continue
         model = session.get_service_model(service)
         operations = {xform_name(name, "-"): name for name in model.operation_names}
         assert command in operations, f"aws {service} {command}"
         shape = model.operation_model(operations[command]).input_shape
         members = {xform_name(name, "-") for name in shape.members} if shape else set()
-        for flag in set(re.findall(r"(?<!\S)--([a-z-]+)", rest)) - OWN_FLAGS:
+        for flag in set(re.findall(r"(?<!\S)--([a-z-]+)", rest)) - CLI_FLAGS:
             assert flag in members, f"aws {service} {command} --{flag}"
         seen += 1
     return seen

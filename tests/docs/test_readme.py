@@ -29,7 +29,7 @@ def test_the_readme_shows_the_help(script: Script) -> None:
     assert block == shown
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
+def test_every_link_of_the_readme_has_a_target() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert links
     for link in links:

@@ -72,7 +72,7 @@ def test_what_does_not_parse_is_refused(text: str) -> None:
 
 
 class Contended:
-    """A client of a cluster in which another client replaces aws-auth before ours does."""
+    """A client of a cluster in which another client replaces aws-auth first."""
 
     def __init__(self, conflicts: int, data: dict[str, str] | None) -> None:
         self.conflicts, self.data = conflicts, data

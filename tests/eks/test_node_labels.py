@@ -89,7 +89,7 @@ def step_over(monkeypatch: pytest.MonkeyPatch, *nodes: Json) -> tuple[Any, Nodes
     return NodeLabels(SPECS), client
 
 
-def test_a_wrong_or_missing_label_of_an_own_group_is_drift_and_is_corrected(
+def test_a_wrong_or_missing_label_of_an_owned_group_is_drift_and_is_corrected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     step, client = step_over(

@@ -23,7 +23,7 @@ def nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Thing(Step[RunContext]):
+class FakeResource(Step[RunContext]):
     """A step that exists as soon as it was created; `work` runs in its create and delete."""
 
     name: str
@@ -136,9 +136,9 @@ def run(
 
 def test_a_plan_creates_and_deletes_in_one_run() -> None:
     rows = [
-        Row(Thing("new"), Action.CREATE),
-        Row(Thing("surplus"), Action.DELETE, Found("1")),
-        Row(Thing("same"), Action.EXISTS, Found("2")),
+        Row(FakeResource("new"), Action.CREATE),
+        Row(FakeResource("surplus"), Action.DELETE, Found("1")),
+        Row(FakeResource("same"), Action.EXISTS, Found("2")),
     ]
     events, done = run(rows)
     assert done == {"new": Action.CREATE, "surplus": Action.DELETE, "same": Action.EXISTS}
@@ -147,7 +147,7 @@ def test_a_plan_creates_and_deletes_in_one_run() -> None:
 
 
 def test_what_a_step_sends_is_an_event_with_bytes() -> None:
-    events, _ = run([Row(Thing("upload", work=lambda ctx: ctx.progress(64)), Action.CREATE)])
+    events, _ = run([Row(FakeResource("upload", work=lambda ctx: ctx.progress(64)), Action.CREATE)])
     sent = [event for event in events if event.kind is EventKind.PROGRESS]
     assert [(event.step, event.action, event.bytes) for event in sent] == [
         ("upload", Action.CREATE, 64)
@@ -155,7 +155,7 @@ def test_what_a_step_sends_is_an_event_with_bytes() -> None:
 
 
 def test_fail_fast_blocks_every_step_that_has_not_started() -> None:
-    rows = [Row(Thing(name, work=failing), Action.CREATE) for name in ("a", "b", "c")]
+    rows = [Row(FakeResource(name, work=failing), Action.CREATE) for name in ("a", "b", "c")]
     events, done = run(rows, limits=Limits(workers=1, fail_fast=True))
     assert done == {}
     kinds = {event.step: event.kind for event in events}
@@ -164,15 +164,15 @@ def test_fail_fast_blocks_every_step_that_has_not_started() -> None:
 
 def test_removal_follows_needs_backwards_also_through_steps_that_are_gone() -> None:
     rows = [
-        Row(Thing("vpc"), Action.EXISTS, Found("1")),
-        Row(Thing("subnet", needs=("vpc",)), Action.CREATE),
-        Row(Thing("vm", needs=("subnet",)), Action.EXISTS, Found("3")),
+        Row(FakeResource("vpc"), Action.EXISTS, Found("1")),
+        Row(FakeResource("subnet", needs=("vpc",)), Action.CREATE),
+        Row(FakeResource("vm", needs=("subnet",)), Action.EXISTS, Found("3")),
     ]
     assert removal_needs(rows) == {"vpc": {"vm"}, "vm": set()}
 
 
 def test_ten_thousand_independent_steps_run_in_seconds() -> None:
-    rows = [Row(Thing(f"step {index}"), Action.CREATE) for index in range(10_000)]
+    rows = [Row(FakeResource(f"step {index}"), Action.CREATE) for index in range(10_000)]
     began = time.monotonic()
     _, done = run(rows, limits=Limits(workers=4, fail_fast=True))
     assert len(done) == 10_000

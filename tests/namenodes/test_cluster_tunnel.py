@@ -92,7 +92,7 @@ def certificate() -> Certificate:
         ({"ssl_ports": "https"}, ("http", 80)),
     ],
 )
-def test_which_port_speaks_tls(notes: dict[str, str], expected: tuple[str, int]) -> None:
+def test_which_port_uses_tls(notes: dict[str, str], expected: tuple[str, int]) -> None:
     assert scheme_and_port(service(**notes)) == expected
 
 
@@ -109,11 +109,11 @@ def test_service_and_secrets_tell_host_key_and_certificate(certificate: Certific
     assert access is not None
     assert (access.apihost, access.auth) == (f"https://{HOST}:443", "g:key")
     assert access.fingerprint == fingerprint(pem) != ""
-    own = in_cluster(
+    tunnel = in_cluster(
         objects, openwhisk_tls_arn="arn:aws:acm:us-east-1:123456789012:certificate/a"
     ).access()
-    assert own is not None
-    assert own.fingerprint == ""
+    assert tunnel is not None
+    assert tunnel.fingerprint == ""
 
 
 def test_no_chart_and_no_address_yet() -> None:

@@ -1,4 +1,4 @@
-"""Where OpenWhisk is looked for, and how its certificate is checked."""
+"""Where the API host is searched, and how its certificate is checked."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_the_cluster_is_asked_only_when_something_is_missing(tmp_path: Path) -> 
     assert (found.url, found.auth, found.source) == ("http://in-cluster:80", "c:c", "cluster")
 
 
-def test_nobody_knows(tmp_path: Path) -> None:
+def test_without_any_source_the_tried_ones_are_listed(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot determine the OpenWhisk API host") as refused:
         find_endpoint(EndpointOptions(), sources(tmp_path))
     assert ".wskprops" in refused.value.problems[0].why
@@ -171,7 +171,7 @@ def fingerprint(certificate: Certificate) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.pem.decode())).hexdigest()
 
 
-def test_the_pinned_certificate_is_taken_whatever_names_it_has(
+def test_the_pinned_certificate_is_accepted_whatever_names_it_has(
     secure: OpenWhiskServer, certificate: Certificate
 ) -> None:
     assert client_of(secure.url, fingerprint=fingerprint(certificate)).listing() == []
@@ -213,11 +213,11 @@ def test_the_key_of_the_stand_in_is_needed(
         client.listing()
 
 
-@pytest.mark.parametrize("trouble", [HttpFaultKind.RESET_BEFORE, HttpFaultKind.RESET_AFTER])
+@pytest.mark.parametrize("fault", [HttpFaultKind.RESET_BEFORE, HttpFaultKind.RESET_AFTER])
 def test_a_broken_tls_connection_passes(
-    secure: OpenWhiskServer, certificate: Certificate, trouble: HttpFaultKind
+    secure: OpenWhiskServer, certificate: Certificate, fault: HttpFaultKind
 ) -> None:
-    secure.faults.pending.append(Fault(trouble, method="GET", times=3))
+    secure.faults.pending.append(Fault(fault, method="GET", times=3))
     assert client_of(secure.url, fingerprint=fingerprint(certificate)).listing() == []
     assert secure.requests["GET"] == 4
 

@@ -54,7 +54,7 @@ def test_the_largest_jar_is_the_one_whose_base64_is_48_mib() -> None:
     assert encoded_length(JAR_LIMIT + 1) > CODE_LIMIT
 
 
-def test_a_jar_of_36_mib_is_taken_and_one_byte_more_refused(tmp_path: Path) -> None:
+def test_a_jar_of_36_mib_is_accepted_and_one_byte_more_refused(tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar", size=JAR_LIMIT - 1000)
     short = JAR_LIMIT - path.stat().st_size
     path = make_jar(tmp_path / "nn.jar", size=JAR_LIMIT - 1000 + short)
@@ -107,7 +107,7 @@ def bucket() -> Iterator[JarStores]:
         yield JarStores(s3=lambda: Aws().client("s3"), machine=not_opened)
 
 
-def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
+def test_a_local_path_is_not_copied(tmp_path: Path) -> None:
     path = make_jar(tmp_path / "nn.jar")
     with local_copy(str(path), JarStores(not_opened, not_opened)) as found:
         assert found == path

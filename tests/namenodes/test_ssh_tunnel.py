@@ -42,10 +42,10 @@ def machine(one: VmEnvironment) -> Iterator[Machine]:
 def test_the_jar_comes_from_the_machine_s_disk(machine: Machine, tmp_path: Path) -> None:
     jar = make_jar(tmp_path / "nn.jar", size=3_000_000)
     machine.write("/tmp/nn.jar", jar.read_bytes())
-    doors = JarStores(s3=lambda: None, machine=lambda _: machine)
-    with local_copy("ssh:///tmp/nn.jar", doors) as copy:
+    stores = JarStores(s3=lambda: None, machine=lambda _: machine)
+    with local_copy("ssh:///tmp/nn.jar", stores) as copy:
         assert jar_of(copy).sha256 == jar_of(jar).sha256
-    with pytest.raises(RemoteError, match="No such file"), local_copy("ssh:///none.jar", doors):
+    with pytest.raises(RemoteError, match="No such file"), local_copy("ssh:///none.jar", stores):
         pass
 
 
@@ -65,16 +65,18 @@ server.handle_request()
 
 
 @needs_machines
-def test_a_tunnel_through_the_machine_reaches_what_only_it_reaches(machine: Machine) -> None:
+def test_a_tunnel_through_the_machine_reaches_what_only_the_machine_reaches(
+    machine: Machine,
+) -> None:
     machine.write("/tmp/answers.py", ANSWERS)
     machine.run("nohup python3 /tmp/answers.py >/tmp/answers.log 2>&1 &")
     endpoint = Endpoint(url=f"http://127.0.0.1:{PORT}", auth=AUTH)
     with pytest.raises(SetupError, match="no success"):
         client_of(endpoint.url, clock=QuickClock()).listing()
     with via_ssh(machine, endpoint) as reached:
-        patient = client_of(reached.url, clock=SystemClock(pace=0.1))
-        assert patient.listing() == []
-        assert patient.listing() == []
+        retrying = client_of(reached.url, clock=SystemClock(pace=0.1))
+        assert retrying.listing() == []
+        assert retrying.listing() == []
 
 
 def launch_client(*, deployment: str = "lambda-fs") -> str:

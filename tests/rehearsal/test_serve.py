@@ -105,5 +105,5 @@ def test_listens_on_loopback_only(server: subprocess.Popen[str]) -> None:
     url = server.stdout.readline().split()[5]
     host, port = url.removeprefix("http://").split(":")
     assert host == "127.0.0.1"
-    with socket.socket() as own:
-        own.bind(("127.0.0.2", int(port)))  # in use if the server listened on every address
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", int(port)))  # in use if the server listened on every address

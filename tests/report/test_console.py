@@ -128,7 +128,7 @@ def test_a_status_row_has_id_state_drift_and_its_notes_below(
     assert line.endswith("vol-1 (error); size: 8 -> 16; slow; full")
 
 
-def test_in_80_columns_the_name_is_whole_and_the_remark_wraps(
+def test_in_80_columns_the_name_is_not_cut_and_the_remark_wraps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reason = "the quota of running instances in this region is too small for this deployment"

@@ -245,7 +245,7 @@ def test_the_architecture_shows_the_state_of_each_resource() -> None:
     assert states(text) == dict.fromkeys(["exists", "failed", "unfinished"], 1) | {"not started": 2}
 
 
-def test_earlier_runs_tell_what_exists_already() -> None:
+def test_earlier_runs_show_what_exists_already() -> None:
     made = StepEvent(1.0, EventKind.DONE, "vpc", Action.CREATE, id="vpc-1")
     failed = StepEvent(1.0, EventKind.FAILED, "zookeeper", Action.CREATE)
     earlier = RunRecord(RunStarted("create", "s"), (made, failed))

@@ -35,7 +35,7 @@ DEFAULT_OBJECTS = ("kube-root-ca.crt", "default")
 class Killer:
     """Passes so many writes to AWS and to Kubernetes; then every request fails.
 
-    The writes of helm do not count: a killed helm has tests of its own.
+    The writes of helm do not count: there are other tests of a killed helm.
     """
 
     left: int = ENDLESS

@@ -133,18 +133,20 @@ def test_the_current_context_changes_only_on_request(zoo: Lab) -> None:
 
 
 def test_the_users_wskprops_is_written_only_on_request(zoo: Lab) -> None:
-    own = zoo.folder.parent / ".wskprops"
+    wskprops = zoo.folder.parent / ".wskprops"
     zoo.run("configure")
-    assert not own.exists()
-    own.write_text("APIHOST=existing\n")
+    assert not wskprops.exists()
+    wskprops.write_text("APIHOST=existing\n")
     zoo.run("configure", "--write-wskprops")
-    written = own.read_text()
-    # Changed once more: what is kept beside it stays the user's own, not our earlier file.
-    own.write_text(written + "NAMESPACE=other\n")
+    written = wskprops.read_text()
+    # Changed once more: the backup remains the user's file, not the one that was written first.
+    wskprops.write_text(written + "NAMESPACE=other\n")
     zoo.run("configure", "--write-wskprops")
-    assert own.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=existing\n"
-    assert private(own)
-    assert own.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()
+    assert wskprops.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=existing\n"
+    assert private(wskprops)
+    assert (
+        wskprops.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()
+    )
 
 
 def test_an_add_on_that_is_degraded_for_a_while_recovers(

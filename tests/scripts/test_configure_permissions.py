@@ -65,16 +65,16 @@ def named(result: Any) -> set[str]:
 
 def called(calls: Iterable[CallLogEntry], *, reads: bool) -> set[str]:
     """Return the actions that were called, by IAM's names."""
-    ours = [call for call in calls if call.reads is reads and "lambda-fs" in call.client]
-    return {iam_action(Call(one.service, one.action, {}, one.region, "")) for one in ours}
+    sent = [call for call in calls if call.reads is reads and "lambda-fs" in call.client]
+    return {iam_action(Call(one.service, one.action, {}, one.region, "")) for one in sent}
 
 
 def test_without_the_permissions_nothing_is_written_and_one_run_names_all(zoo: Lab) -> None:
-    wanted = {action for actions in CONFIGURE_ACTIONS.values() for action in actions}
-    deny(zoo, wanted)
+    denied = {action for actions in CONFIGURE_ACTIONS.values() for action in actions}
+    deny(zoo, denied)
     before = len(zoo.cloud.calls.writes())
     result = zoo.run("configure", code=2)
-    assert named(result) == wanted
+    assert named(result) == denied
     assert "docs/permissions.md" in result["problems"][0]["hint"]
     assert len(zoo.cloud.calls.writes()) == before
     assert zoo.writes() == 0

@@ -39,7 +39,7 @@ def test_machines_of_auto_scaling_groups_have_disks_too(folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     "settings", [Settings(speed=0, deny=[DeniedPermission(action="ec2:DescribeImages")])]
 )
-def test_disks_that_cannot_be_looked_at_leave_the_rest_of_the_price(
+def test_disks_that_cannot_be_described_leave_the_rest_of_the_price(
     folder: Path, settings: Settings
 ) -> None:
     parts = run(SCRIPT, folder, "plan", "--json").document["prices"]["parts"]

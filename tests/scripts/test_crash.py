@@ -52,7 +52,7 @@ def test_every_write_can_be_the_last(
     undisturbed: tuple[Counter[tuple[str, str]], list[int]],
     part: int,
 ) -> None:
-    wanted, calls = undisturbed
+    expected, calls = undisturbed
     empty = shape(cloud)
     assert len(calls) > 40
     for last in calls[part::PARTS]:
@@ -61,7 +61,7 @@ def test_every_write_can_be_the_last(
         cloud.faults.clear()
         again = run(SCRIPT, folder, "--yes", "--json")
         assert again.exit_code == 0, (last, again.document["problems"])
-        assert shape(cloud) == wanted, f"killed at call {last}"
+        assert shape(cloud) == expected, f"killed at call {last}"
         gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
         assert gone.exit_code == 0, (last, gone.document["problems"])
         assert shape(cloud) == empty, f"killed at call {last}, then destroyed"
@@ -74,7 +74,7 @@ def test_every_write_may_lose_its_answer(
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")
     empty = shape(cloud)
     assert run(SCRIPT, folder, "--yes").exit_code == 0
-    wanted = shape(cloud)
+    expected = shape(cloud)
     assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
     actions = {call.name for call in cloud.calls.writes()}
     if verb == "destroy":
@@ -84,4 +84,4 @@ def test_every_write_may_lose_its_answer(
     )
     ended = run(SCRIPT, folder, verb, "--yes", "--json")
     assert ended.exit_code == 0, (ended.document["problems"], ended.document.get("leftovers"))
-    assert shape(cloud) == (wanted if verb == "create" else empty)
+    assert shape(cloud) == (expected if verb == "create" else empty)

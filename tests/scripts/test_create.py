@@ -34,9 +34,9 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     assert planned.exit_code == 0, planned.stderr
     made = run(SCRIPT, folder, "create", "--yes", "--json")
     assert made.exit_code == 0, made.stdout
-    wanted = {step["name"] for step in planned.document["steps"] if step["action"] == "create"}
+    expected = {step["name"] for step in planned.document["steps"] if step["action"] == "create"}
     done = {step["name"] for step in made.document["steps"] if step["action"] == "create"}
-    assert wanted == done, "plan says exactly what create does"
+    assert expected == done, "plan says exactly what create does"
     before = len(writes(cloud))
     again = run(SCRIPT, folder, "create", "--yes", "--json")
     assert again.exit_code == 0
@@ -127,7 +127,7 @@ def test_without_consent_nothing_is_written(cloud: RehearsalCloud, folder: Path)
         "create_autoscaling_groups",
     ],
 )
-def test_a_part_that_is_switched_off_is_not_made(
+def test_a_part_that_is_switched_off_is_not_created(
     cloud: RehearsalCloud, folder: Path, part: str
 ) -> None:
     write_config(folder, **{part: False})

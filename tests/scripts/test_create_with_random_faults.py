@@ -26,7 +26,7 @@ def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
 
 
 def quiet(cloud: RehearsalCloud) -> Any:
-    """Take chaos out of the way of the test's own calls; returns it."""
+    """Return the random faults, switched off for the calls of the test itself."""
     held, cloud.faults.random_faults = cloud.faults.random_faults, None
     return held
 
@@ -35,9 +35,9 @@ def test_create_and_destroy_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_SETUP_PACE", f"{1 / SPEED:g}")
     with serve(Settings(speed=SPEED, lag=True, chaos=3, latencies=LATENCIES)) as cloud:
         monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
-        chaos = quiet(cloud)
+        faults = quiet(cloud)
         folder = prepare(tmp_path / "work")
-        cloud.faults.random_faults = chaos
+        cloud.faults.random_faults = faults
         empty = kinds(cloud)
         made = run(SCRIPT, folder, "--yes", "--json")
         assert made.exit_code == 0, made.document["problems"]
@@ -48,5 +48,5 @@ def test_create_and_destroy_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyP
         gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
         assert gone.exit_code == 0, (gone.document["problems"], gone.document["leftovers"])
         assert kinds(cloud) == empty
-        assert chaos is cloud.random_faults
+        assert faults is cloud.random_faults
         assert {"throttled", "lost answers", "stale reads"} <= cloud.random_faults.counts().keys()

@@ -177,7 +177,7 @@ def test_another_region_needs_its_own_amis(
         ({"kubernetes_version": "1.34"}, "kubernetes_version"),
     ],
 )
-def test_what_cannot_be_changed_is_refused_with_its_mend(
+def test_what_cannot_be_changed_is_refused_with_its_fix(
     cloud: RehearsalCloud, folder: Path, change: dict[str, Any], fix: str
 ) -> None:
     assert run(SCRIPT, folder, "--yes").exit_code == 0

@@ -74,7 +74,7 @@ def missing(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("named", "expected"), DELETED.items(), ids=[", ".join(names) for names in DELETED]
 )
-def test_what_is_named_goes_with_what_stands_on_it(
+def test_named_steps_are_deleted_with_their_dependants(
     folder: Path, named: tuple[str, ...], expected: set[str]
 ) -> None:
     words = [word for name in named for word in ("--only", name)]
@@ -86,14 +86,14 @@ def test_what_is_named_goes_with_what_stands_on_it(
     assert ended.document["leftovers"] == []
 
 
-def test_what_is_gone_already_is_no_error(folder: Path) -> None:
+def test_already_deleted_is_no_error(folder: Path) -> None:
     for _ in range(2):
         ended = run(SCRIPT, folder, "destroy", "--yes", "--json", "--only", "hopsfs client")
         assert ended.exit_code == 0, ended.document["problems"]
     assert missing(folder) == {"hopsfs client"}
 
 
-def test_the_question_names_what_goes(folder: Path) -> None:
+def test_the_confirmation_lists_what_is_deleted(folder: Path) -> None:
     ended = run(SCRIPT, folder, "destroy", "--only", "zookeeper")
     assert ended.exit_code == 2
     assert "- delete  zookeeper" in ended.stdout

@@ -75,10 +75,10 @@ def other_rules() -> None:
     changed, ec2 = group(), client("ec2")
     inner = [rule for rule in changed["IpPermissions"] if rule["IpProtocol"] == "-1"]
     ec2.revoke_security_group_ingress(GroupId=changed["GroupId"], IpPermissions=inner)
-    world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
     ec2.authorize_security_group_ingress(
         GroupId=changed["GroupId"],
-        IpPermissions=[{**world, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
+        IpPermissions=[{**ssh, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
     )
 
 
@@ -233,7 +233,7 @@ def test_destroy_of_one_step_leaves_the_rest(cloud: RehearsalCloud, folder: Path
     assert wrong.exit_code == 2
 
 
-def test_what_goes_is_named_by_its_id_whatever_was_changed(
+def test_what_is_deleted_is_listed_by_id_whatever_was_changed(
     cloud: RehearsalCloud, folder: Path
 ) -> None:
     assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0

@@ -331,7 +331,7 @@ def test_the_deployment_s_file_and_pin_are_enough(
     assert AUTH not in (tmp_path / "receipts" / "mine.log").read_text()
 
 
-def test_a_configuration_that_is_named_must_be_there(script: Script) -> None:
+def test_a_configuration_that_is_named_must_exist(script: Script) -> None:
     result = script("--list", "-y", "no-such.yaml")
     assert result.exit_code == 2
     assert "no-such.yaml" in result.stderr

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM on the third script as a process of its own."""
+"""Ctrl-C and SIGTERM on the third script as a separate process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def wait_for_puts(whisk: OpenWhiskServer, count: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_ends_its_uploads_exits_130_and_goes_on_later(
+def test_a_stopped_run_ends_its_uploads_exits_130_and_resumes_later(
     tmp_path: Path, sign: signal.Signals
 ) -> None:
     jar = make_jar(tmp_path / "nn.jar", size=50_000)

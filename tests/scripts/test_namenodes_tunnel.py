@@ -55,7 +55,7 @@ def listed(*arguments: str) -> Any:
 @pytest.mark.parametrize(
     "arguments", [["--list", "--tunnel"], ["--tunnel", "--list"], ["--tunnel", "cluster", "--list"]]
 )
-def test_through_the_cluster_with_its_own_key_whatever_wsk_knows(
+def test_through_the_cluster_with_the_clusters_key_whatever_wsk_has(
     tunnel: FakeTunnel, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WHISK_APIHOST", "http://another")

@@ -45,7 +45,7 @@ def actions(folder: Path, *words: str) -> dict[str, str]:
     return {step["name"]: step["action"] for step in steps if step["action"] != "exists"}
 
 
-def test_a_group_that_is_being_deleted_is_waited_for_and_made_anew(
+def test_a_group_that_is_being_deleted_is_waited_for_and_re_created(
     cloud: RehearsalCloud, tmp_path: Path, folder: Path
 ) -> None:
     more = {"create_launch_templates": True, "create_autoscaling_groups": True}
@@ -110,7 +110,7 @@ def test_a_detached_internet_gateway_is_attached_again(folder: Path) -> None:
     assert actions(folder, "plan", *only) == {}
 
 
-def test_a_deleted_internet_gateway_is_made_anew_with_its_route(folder: Path) -> None:
+def test_a_deleted_internet_gateway_is_re_created_with_its_route(folder: Path) -> None:
     only = ("--only", "public route")
     actions(folder, "--yes", *only)
     (current,) = gateway()
@@ -122,7 +122,7 @@ def test_a_deleted_internet_gateway_is_made_anew_with_its_route(folder: Path) ->
     assert actions(folder, "plan", *only) == {}
 
 
-def test_a_gateway_in_another_vpc_is_named_and_not_taken_from_there(folder: Path) -> None:
+def test_a_gateway_attached_to_another_vpc_is_refused_and_stays_attached(folder: Path) -> None:
     only = ("--only", "public route")
     actions(folder, "--yes", *only)
     (current,) = gateway()
@@ -138,7 +138,7 @@ def test_a_gateway_in_another_vpc_is_named_and_not_taken_from_there(folder: Path
     assert gateway()[0]["Attachments"][0]["VpcId"] == other
 
 
-def test_a_deleted_nat_gateway_is_made_anew_with_its_route(folder: Path) -> None:
+def test_a_deleted_nat_gateway_is_re_created_with_its_route(folder: Path) -> None:
     only = ("--only", "private route")
     actions(folder, "--yes", *only)
     ec2 = client("ec2")

@@ -21,7 +21,7 @@ from tests.support.eks import NODE_POLICIES, role
 from tests.support.scripts import prepare
 
 
-def looked(ctx: Context) -> Context:
+def inspected(ctx: Context) -> Context:
     """Fill in what the NAT gateway needs, as a run's inspection does."""
     rows = inspect_all(
         only(infrastructure_steps(ctx.config), ["nat gateway"]), ctx, stop=lambda: None
@@ -52,9 +52,9 @@ def test_the_first_runs_nat_gateway_is_used_and_the_second_address_released(
     create_steps(folder, ["internet gateway", "public subnet 1", "elastic ip"])
     for _ in range(gone):
         with context(folder) as ctx:
-            NatGateway().delete(ctx, NatGateway().create(looked(ctx)))
+            NatGateway().delete(ctx, NatGateway().create(inspected(ctx)))
     with context(folder) as first, context(folder) as second:
-        looked(first), looked(second)
+        inspected(first), inspected(second)
         second_address(second)
         made = NatGateway().create(first)
         assert NatGateway().create(second).id == made.id
@@ -73,7 +73,7 @@ def test_a_token_of_a_deleted_gateway_is_skipped(cloud: RehearsalCloud, tmp_path
     folder = prepare(tmp_path / "work")
     create_steps(folder, ["nat gateway"])
     with context(folder) as ctx:
-        looked(ctx)
+        inspected(ctx)
         NatGateway().delete(ctx, ctx.of("nat gateway"))
         old = ctx.of("nat gateway").id
         # AWS lists a deleted gateway for an hour and remembers its token for longer.

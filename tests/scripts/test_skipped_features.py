@@ -75,7 +75,7 @@ def test_plan_and_create_say_it_in_one_line(
     assert warned(folder, "create") == [f"warning: {line}"]
 
 
-def test_a_run_that_has_nothing_to_do_says_it_again(cloud: RehearsalCloud, tmp_path: Path) -> None:
+def test_a_run_that_has_nothing_to_do_warns_again(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work", **NO_VMS, **START)
     first = warned(folder, "create", "--yes")
     assert len(first) == 1
@@ -83,12 +83,12 @@ def test_a_run_that_has_nothing_to_do_says_it_again(cloud: RehearsalCloud, tmp_p
     again = run(SCRIPT, folder, "create", "--yes")
     assert "Nothing to do" in again.stdout
     assert first[0] in again.stderr
-    told = run(SCRIPT, folder, "create", "--yes", "--json").document["warnings"]
-    assert "MySQL NDB is skipped" in [problem["what"] for problem in told]
+    warnings = run(SCRIPT, folder, "create", "--yes", "--json").document["warnings"]
+    assert "MySQL NDB is skipped" in [problem["what"] for problem in warnings]
     assert warned(folder, "create", "--yes", "--only", "vpc") == []
 
 
-def test_with_the_switches_off_nothing_is_said(cloud: RehearsalCloud, tmp_path: Path) -> None:
+def test_with_the_switches_off_there_is_no_warning(cloud: RehearsalCloud, tmp_path: Path) -> None:
     assert warned(prepare(tmp_path / "work", **NO_VMS), "plan") == []
 
 
@@ -103,7 +103,7 @@ def test_the_plans_line_of_a_skipped_step_says_so(cloud: RehearsalCloud, tmp_pat
 @pytest.mark.parametrize(
     ("typed", "code"), [("lambda-fs ", 0), ("y", 2), ("", 2), ("Lambda-FS", 2)]
 )
-def test_reformat_wants_the_deployments_name(
+def test_reformat_requires_the_deployments_name(
     cloud: RehearsalCloud,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -52,10 +52,10 @@ def test_an_encoding_without_lambda_gets_the_plan_and_json(folder: Path, encodin
     assert json.loads(document.stdout.decode("ascii"))["result"] == "ok"
 
 
-def test_without_a_stdin_nobody_is_asked(folder: Path) -> None:
-    told = started(folder, "create", closed="<&-")
-    assert told.returncode == 2
-    assert b"cannot ask for confirmation" in told.stderr
+def test_without_a_stdin_there_is_no_prompt(folder: Path) -> None:
+    ended = started(folder, "create", closed="<&-")
+    assert ended.returncode == 2
+    assert b"cannot ask for confirmation" in ended.stderr
 
 
 def test_an_invalid_folder_is_named_with_its_key(folder: Path) -> None:

@@ -105,7 +105,7 @@ def step_names(folder: Path) -> list[str]:
     return [step.name for step in TABLE.table(config)]
 
 
-def test_names_are_whole_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) -> None:
+def test_names_are_not_cut_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work")
     names = step_names(folder)
     plan = on_a_terminal(folder, "plan", columns=80)

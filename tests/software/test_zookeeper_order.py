@@ -31,10 +31,10 @@ class Server:
         return MemberStatus(spec, (), role, self.stale, self.has_data)
 
 
-def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *given: Server) -> list[str]:
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *ensemble: Server) -> list[str]:
     """Return what is done to the servers, in order."""
     done: list[str] = []
-    statuses = {server.name: server.status() for server in given}
+    statuses = {server.name: server.status() for server in ensemble}
     members = [status.spec for status in statuses.values()]
 
     roles = {name: status.role for name, status in statuses.items()}
@@ -63,12 +63,12 @@ def test_new_servers_start_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_with_a_quorum_stale_servers_restart_one_at_a_time_the_leader_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [
+    ensemble = [
         Server("a", "leader", stale=True),
         Server("b", "follower", stale=True),
         Server("c", "follower", stale=True),
     ]
-    assert order(tmp_path, monkeypatch, *given) == [
+    assert order(tmp_path, monkeypatch, *ensemble) == [
         "restart b",
         "wait_serving b",
         "restart c",
@@ -81,20 +81,20 @@ def test_with_a_quorum_stale_servers_restart_one_at_a_time_the_leader_last(
 def test_a_server_that_is_down_starts_before_any_other_restarts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [Server("a", "leader"), Server("b", "follower", stale=True), Server("c")]
-    done = order(tmp_path, monkeypatch, *given)
+    ensemble = [Server("a", "leader"), Server("b", "follower", stale=True), Server("c")]
+    done = order(tmp_path, monkeypatch, *ensemble)
     assert done == ["start c", "wait_serving c", "restart b", "wait_serving b"]
 
 
 def test_empty_servers_start_after_those_with_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [
+    ensemble = [
         Server("a", "standalone", stale=True),
         Server("b", has_data=False),
         Server("c", has_data=False),
     ]
-    done = order(tmp_path, monkeypatch, *given)
+    done = order(tmp_path, monkeypatch, *ensemble)
     assert done[:2] == ["restart a", "wait_listening a"]
     assert sorted(done[2:]) == ["start b", "start c"]
 
@@ -102,8 +102,8 @@ def test_empty_servers_start_after_those_with_data(
 def test_without_a_quorum_stale_servers_restart_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [Server("a", "", stale=True), Server("b"), Server("c")]
-    done = order(tmp_path, monkeypatch, *given)
+    ensemble = [Server("a", "", stale=True), Server("b"), Server("c")]
+    done = order(tmp_path, monkeypatch, *ensemble)
     assert done[0] == "restart a"
     assert sorted(done[1:3]) == ["start b", "start c"]
     assert sorted(done[3:]) == ["wait_listening a", "wait_listening b", "wait_listening c"]

@@ -47,7 +47,7 @@ def test_no_argument_is_parsed_by_a_shell(machine: Machine, word: str) -> None:
         assert answer.stdout == f"{word}|end|"
 
 
-def test_sudo_reaches_the_whole_shell_text() -> None:
+def test_sudo_applies_to_the_complete_shell_text() -> None:
     assert command_line("a; b", sudo=True) == "sudo -n -- sh -c 'a; b'"
 
 

@@ -39,7 +39,7 @@ def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str)
 
 def fault(path: Path, **more: object) -> SetupError:
     with pytest.raises(SetupError) as caught:
-        KeyRing(path, **more).check()  # type: ignore[arg-type] # only ask is given
+        KeyRing(path, **more).check()  # type: ignore[arg-type] # only `ask` is set
     assert caught.value.problems[0].hint
     return caught.value
 

@@ -15,7 +15,7 @@ NOW = datetime.now(UTC)
 
 
 def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
-    """Return a new EC key, on P-256 unless another curve is given."""
+    """Return a new EC key, on P-256 unless another curve is set."""
     return ec.generate_private_key(curve or ec.SECP256R1())
 
 
@@ -47,7 +47,7 @@ def _name(name: str) -> x509.Name:
 
 
 def pem(key: Key, *, secret: bytes = b"") -> str:
-    """Return a private key as PKCS #8 in PEM, locked where a passphrase is given."""
+    """Return a private key as PKCS #8 in PEM, locked with the passphrase, if any."""
     lock = serialization.BestAvailableEncryption(secret) if secret else None
     return key.private_bytes(
         serialization.Encoding.PEM,

@@ -39,7 +39,7 @@ def role(name: str, service: str, *policies: str) -> str:
 
 
 @dataclass
-class World:
+class EksEnvironment:
     """A VPC with two public subnets, and the roles of a cluster and of its nodes."""
 
     vpc: str
@@ -75,7 +75,7 @@ class World:
         return dict(made["nodegroup"])
 
 
-def make(zones: tuple[str, ...] = ("us-east-1a", "us-east-1b")) -> World:
+def make(zones: tuple[str, ...] = ("us-east-1a", "us-east-1b")) -> EksEnvironment:
     """Create the VPC, its subnets and the roles in us-east-1."""
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -91,7 +91,7 @@ def make(zones: tuple[str, ...] = ("us-east-1a", "us-east-1b")) -> World:
     here = [{"Name": "vpc-id", "Values": [vpc]}]
     table = ec2.describe_route_tables(Filters=here)["RouteTables"][0]["RouteTableId"]
     ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
-    return World(
+    return EksEnvironment(
         vpc=vpc,
         subnets=subnets,
         cluster_role=role("cluster-role", "eks.amazonaws.com", "AmazonEKSClusterPolicy"),

@@ -15,19 +15,21 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.rehearsal.aws.test_iam import upload
 from tests.support.aws import client, refused
-from tests.support.eks import World, advance, instances, make
+from tests.support.eks import EksEnvironment, advance, instances, make
 
 IMAGE = "ami-079ac4c46055b2bdf"
 LISTENER = {"Protocol": "TCP", "LoadBalancerPort": 80, "InstancePort": 30080}
 
 
 class Machines:
-    """A launch template in a world, from which groups are made."""
+    """A launch template in a environment, from which groups are made."""
 
     def __init__(self) -> None:
-        self.world: World = make()
+        self.environment: EksEnvironment = make()
         self.ec2, self.scaling = client("ec2"), client("autoscaling")
-        made = self.ec2.create_security_group(GroupName="g", Description="g", VpcId=self.world.vpc)
+        made = self.ec2.create_security_group(
+            GroupName="g", Description="g", VpcId=self.environment.vpc
+        )
         self.group = made["GroupId"]
         interface = {"DeviceIndex": 0, "Groups": [self.group], "AssociatePublicIpAddress": True}
         owned = [{"Key": "owner", "Value": "me"}]
@@ -47,7 +49,7 @@ class Machines:
             "MinSize": 0,
             "MaxSize": 4,
             "DesiredCapacity": 2,
-            "VPCZoneIdentifier": ",".join(self.world.subnets),
+            "VPCZoneIdentifier": ",".join(self.environment.subnets),
             "LaunchTemplate": {"LaunchTemplateName": "template", "Version": "$Latest"},
             "Tags": [
                 {"Key": "seen", "Value": "1", "PropagateAtLaunch": True},
@@ -76,7 +78,7 @@ def test_a_group_launches_instances(machines: Machines) -> None:
     assert {item["InstanceId"] for item in made} == {
         instance["InstanceId"] for instance in machines.found()["Instances"]
     }
-    assert {item["SubnetId"] for item in made} == set(machines.world.subnets)
+    assert {item["SubnetId"] for item in made} == set(machines.environment.subnets)
     for item in made:
         tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
         assert (tags["owner"], tags["seen"]) == ("me", "1")
@@ -183,34 +185,34 @@ def test_tags_of_groups(machines: Machines) -> None:
     assert not machines.scaling.describe_auto_scaling_groups(Filters=by_tag)["AutoScalingGroups"]
 
 
-def balance(world: World, **more: Any) -> dict[str, Any]:
-    request = {"LoadBalancerName": "lb", "Listeners": [LISTENER], "Subnets": world.subnets}
+def balance(environment: EksEnvironment, **more: Any) -> dict[str, Any]:
+    request = {"LoadBalancerName": "lb", "Listeners": [LISTENER], "Subnets": environment.subnets}
     return dict(client("elb").create_load_balancer(**(request | more)))
 
 
 def test_a_load_balancer_blocks_deletions(slow_cloud: RehearsalCloud) -> None:
     """elb-internet-facing: interfaces "ELB NAME" in its subnets; they go after it is deleted."""
-    world, ec2, elb = make(), client("ec2"), client("elb")
-    group = ec2.create_security_group(GroupName="k8s-elb-x", Description="x", VpcId=world.vpc)
+    environment, ec2, elb = make(), client("ec2"), client("elb")
+    group = ec2.create_security_group(GroupName="k8s-elb-x", Description="x", VpcId=environment.vpc)
     group_id = group["GroupId"]
-    assert balance(world, SecurityGroups=[group_id])["DNSName"].endswith(
+    assert balance(environment, SecurityGroups=[group_id])["DNSName"].endswith(
         ".us-east-1.elb.rehearsal.invalid"
     )
     found = elb.describe_load_balancers(LoadBalancerNames=["lb"])["LoadBalancerDescriptions"][0]
-    assert (found["VPCId"], found["SecurityGroups"]) == (world.vpc, [group_id])
+    assert (found["VPCId"], found["SecurityGroups"]) == (environment.vpc, [group_id])
     named = [{"Name": "description", "Values": ["ELB lb"]}]
     (interface, _) = ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
     assert refused(ec2.delete_network_interface, NetworkInterfaceId=interface["NetworkInterfaceId"])
     blocked = "DependencyViolation"
     assert refused(ec2.delete_security_group, GroupId=group_id) == blocked
-    assert refused(ec2.delete_subnet, SubnetId=world.subnets[0]) == blocked
-    gateway = {"InternetGatewayId": world.gateway, "VpcId": world.vpc}
+    assert refused(ec2.delete_subnet, SubnetId=environment.subnets[0]) == blocked
+    gateway = {"InternetGatewayId": environment.gateway, "VpcId": environment.vpc}
     assert refused(ec2.detach_internet_gateway, **gateway) == blocked
     assert [t.id for t in slow_cloud.snapshot() if t.service == "elb" and t.bills] == ["lb"]
     elb.delete_load_balancer(LoadBalancerName="lb")
-    assert refused(ec2.delete_subnet, SubnetId=world.subnets[0]) == blocked
+    assert refused(ec2.delete_subnet, SubnetId=environment.subnets[0]) == blocked
     advance(slow_cloud, 61)
-    ec2.delete_subnet(SubnetId=world.subnets[0])
+    ec2.delete_subnet(SubnetId=environment.subnets[0])
     ec2.delete_security_group(GroupId=group_id)
     ec2.detach_internet_gateway(**gateway)
     elb.delete_load_balancer(LoadBalancerName="lb")
@@ -218,25 +220,25 @@ def test_a_load_balancer_blocks_deletions(slow_cloud: RehearsalCloud) -> None:
 
 def test_rejected_load_balancers(cloud: RehearsalCloud) -> None:
     """API_CreateLoadBalancer, Errors."""
-    world = make()
-    assert refused(lambda: balance(world, Subnets=["subnet-0123"])) == "SubnetNotFound"
-    assert refused(lambda: balance(world, Subnets=[])) == "ValidationError"
+    environment = make()
+    assert refused(lambda: balance(environment, Subnets=["subnet-0123"])) == "SubnetNotFound"
+    assert refused(lambda: balance(environment, Subnets=[])) == "ValidationError"
     stray = {"SecurityGroups": ["sg-0123456789abcdef0"]}
-    assert refused(lambda: balance(world, **stray)) == "InvalidSecurityGroup"
+    assert refused(lambda: balance(environment, **stray)) == "InvalidSecurityGroup"
     secure = LISTENER | {"Protocol": "HTTPS", "SSLCertificateId": "arn:aws:iam::1:x"}
-    assert refused(lambda: balance(world, Listeners=[secure])) == "CertificateNotFound"
+    assert refused(lambda: balance(environment, Listeners=[secure])) == "CertificateNotFound"
     cloud.settings.quotas.classic_load_balancers = 1
-    balance(world)
-    assert refused(lambda: balance(world)) == "DuplicateLoadBalancerName"
-    assert refused(lambda: balance(world, LoadBalancerName="two")) == "TooManyLoadBalancers"
+    balance(environment)
+    assert refused(lambda: balance(environment)) == "DuplicateLoadBalancerName"
+    assert refused(lambda: balance(environment, LoadBalancerName="two")) == "TooManyLoadBalancers"
 
 
 def test_a_certificate_in_use_is_not_deleted(cloud: RehearsalCloud) -> None:
     """API_DeleteServerCertificate: DeleteConflict while a load balancer uses it."""
-    world, iam, elb = make(), client("iam"), client("elb")
+    environment, iam, elb = make(), client("iam"), client("elb")
     arn = upload(iam)["Arn"]
     secure = LISTENER | {"Protocol": "HTTPS", "SSLCertificateId": arn, "LoadBalancerPort": 443}
-    balance(world, Listeners=[secure])
+    balance(environment, Listeners=[secure])
     named = {"ServerCertificateName": "zoo"}
     assert refused(iam.delete_server_certificate, **named) == "DeleteConflict"
     elb.delete_load_balancer(LoadBalancerName="lb")

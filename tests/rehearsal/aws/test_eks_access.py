@@ -16,7 +16,7 @@ from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NoApiServer, NodegroupIn
 from aws_setup.rehearsal.aws.eks.store import install_hooks
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, refused
-from tests.support.eks import POLICY, World, advance, make, role
+from tests.support.eks import POLICY, EksEnvironment, advance, make, role
 
 EBS = "aws-ebs-csi-driver"
 ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
@@ -25,7 +25,7 @@ HERE = {"clusterName": "zoo"}
 
 
 @pytest.fixture
-def world(cloud: RehearsalCloud) -> World:
+def environment(cloud: RehearsalCloud) -> EksEnvironment:
     made = make()
     made.cluster()
     return made
@@ -67,7 +67,7 @@ def oidc_role(name: str, *, provider: bool = True, subject: str = "ebs-csi-contr
     return str(made["Role"]["Arn"])
 
 
-def test_the_creator_is_admin(world: World, eks: Any) -> None:
+def test_the_creator_is_admin(environment: EksEnvironment, eks: Any) -> None:
     """access-entries: bootstrapClusterCreatorAdminPermissions makes an admin entry."""
     assert eks.list_access_entries(clusterName="zoo")["accessEntries"] == [ME]
     found = eks.list_associated_access_policies(clusterName="zoo", principalArn=ME)
@@ -75,11 +75,11 @@ def test_the_creator_is_admin(world: World, eks: Any) -> None:
     assert policy["policyArn"] == ADMIN
     assert policy["accessScope"]["type"] == "cluster"
     no = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
-    world.cluster("other", accessConfig=no)
+    environment.cluster("other", accessConfig=no)
     assert eks.list_access_entries(clusterName="other")["accessEntries"] == []
 
 
-def test_entries(world: World, eks: Any) -> None:
+def test_entries(environment: EksEnvironment, eks: Any) -> None:
     """API_CreateAccessEntry: for principals that exist, once each, without reserved names."""
     team = role("team", "ec2.amazonaws.com")
     made = eks.create_access_entry(**HERE, principalArn=team, tags={"a": "b"})["accessEntry"]
@@ -100,7 +100,7 @@ def test_entries(world: World, eks: Any) -> None:
     assert missing == "ResourceNotFoundException"
 
 
-def test_policies_of_entries(world: World, eks: Any) -> None:
+def test_policies_of_entries(environment: EksEnvironment, eks: Any) -> None:
     """API_AssociateAccessPolicy: known policies, on STANDARD entries, with a fitting scope."""
     team, scope = role("team", "ec2.amazonaws.com"), {"type": "cluster"}
     eks.create_access_entry(**HERE, principalArn=team)
@@ -118,16 +118,16 @@ def test_policies_of_entries(world: World, eks: Any) -> None:
     assert ADMIN in {request["arn"] for request in eks.list_access_policies()["accessPolicies"]}
 
 
-def test_config_map_clusters_have_no_entries(world: World, eks: Any) -> None:
+def test_config_map_clusters_have_no_entries(environment: EksEnvironment, eks: Any) -> None:
     """access-entries: they need a mode with the API, into which a cluster can be changed."""
-    world.cluster("old", accessConfig={})
+    environment.cluster("old", accessConfig={})
     call = {"clusterName": "old"}
     assert refused(eks.list_access_entries, **call) == "InvalidRequestException"
     eks.update_cluster_config(name="old", accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})
     assert eks.list_access_entries(**call)["accessEntries"] == [ME]
 
 
-def test_addon_versions(world: World, eks: Any) -> None:
+def test_addon_versions(environment: EksEnvironment, eks: Any) -> None:
     """API_DescribeAddonVersions: versions, defaults for a Kubernetes version, and unknown names."""
     asked = {"addonName": EBS, "kubernetesVersion": "1.35"}
     (found,) = eks.describe_addon_versions(**asked)["addons"]
@@ -144,7 +144,7 @@ def test_addon_versions(world: World, eks: Any) -> None:
     assert json.loads(config["configurationSchema"])["type"] == "object"
 
 
-def test_rejected_addons(world: World, eks: Any) -> None:
+def test_rejected_addons(environment: EksEnvironment, eks: Any) -> None:
     """API_CreateAddon, Errors and parameters."""
     invalid = "InvalidParameterException"
     assert refused(eks.create_addon, **HERE, addonName="none") == invalid
@@ -164,22 +164,24 @@ def test_rejected_addons(world: World, eks: Any) -> None:
     assert refused(eks.describe_addon, **HERE, addonName="coredns") == "ResourceNotFoundException"
 
 
-def test_an_addon_without_nodes_is_degraded_and_recovers(world: World, eks: Any) -> None:
+def test_an_addon_without_nodes_is_degraded_and_recovers(
+    environment: EksEnvironment, eks: Any
+) -> None:
     """ebs-csi and API_AddonIssue: InsufficientNumberOfReplicas until there are nodes."""
     arn = oidc_role("ebs")
     eks.create_addon(**HERE, addonName=EBS, serviceAccountRoleArn=arn)
     found = addon()
     assert found["status"] == "DEGRADED"
     assert found["health"]["issues"][0]["code"] == "InsufficientNumberOfReplicas"
-    world.nodes()
+    environment.nodes()
     assert (addon()["status"], addon()["health"]["issues"]) == ("ACTIVE", [])
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
     assert addon()["status"] == "DEGRADED"
 
 
-def test_the_driver_needs_credentials(world: World, eks: Any) -> None:
+def test_the_driver_needs_credentials(environment: EksEnvironment, eks: Any) -> None:
     """iam-roles-for-service-accounts: provider, trust of this service account, policy."""
-    world.nodes()
+    environment.nodes()
     eks.create_addon(**HERE, addonName=EBS)
     assert addon()["status"] == "DEGRADED"
     wrong = oidc_role("wrong", provider=False, subject="default")
@@ -192,9 +194,9 @@ def test_the_driver_needs_credentials(world: World, eks: Any) -> None:
     assert (addon()["status"], addon()["serviceAccountRoleArn"]) == ("ACTIVE", right)
 
 
-def test_pod_identity_instead(world: World, eks: Any) -> None:
+def test_pod_identity_instead(environment: EksEnvironment, eks: Any) -> None:
     """pod-id-association: the role trusts pods.eks.amazonaws.com, the agent runs."""
-    world.nodes()
+    environment.nodes()
     pods = role("pods", "pods.eks.amazonaws.com", "service-role/AmazonEBSCSIDriverPolicy")
     account = {"serviceAccount": "ebs-csi-controller-sa", "roleArn": pods}
     eks.create_addon(**HERE, addonName=EBS, podIdentityAssociations=[account])
@@ -215,8 +217,8 @@ def test_pod_identity_instead(world: World, eks: Any) -> None:
 
 def test_addons_have_delays(slow_cloud: RehearsalCloud) -> None:
     """API_Addon, status: CREATING, ACTIVE, DELETING, gone."""
-    world, eks = make(), client("eks")
-    world.cluster()
+    environment, eks = make(), client("eks")
+    environment.cluster()
     advance(slow_cloud, 561)
     agent = "eks-pod-identity-agent"
     assert eks.create_addon(**HERE, addonName=agent)["addon"]["status"] == "CREATING"
@@ -247,13 +249,13 @@ class Listener(NoApiServer):
 
 def test_hooks_return_the_endpoint_and_get_the_nodes(cloud: RehearsalCloud, eks: Any) -> None:
     """The hooks get the nodes that join and leave."""
-    listener, world = Listener(), make()
+    listener, environment = Listener(), make()
     install_hooks(cloud, listener)
-    world.cluster()
+    environment.cluster()
     found = eks.describe_cluster(name="zoo")["cluster"]
     assert found["endpoint"] == "https://127.0.0.1:6443"
     assert found["certificateAuthority"]["data"] == "Y2E="
-    world.nodes(labels={"a": "b"})
+    environment.nodes(labels={"a": "b"})
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
     eks.delete_cluster(name="zoo")
     eks.list_clusters()

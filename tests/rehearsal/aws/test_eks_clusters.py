@@ -28,10 +28,10 @@ def message(call: Any, **params: Any) -> tuple[str, str]:
 
 def test_a_cluster_is_creating_for_its_delay(slow_cloud: RehearsalCloud) -> None:
     """API_Cluster: endpoint, CA, issuer and group are there when the cluster is ACTIVE."""
-    world = make()
-    made = world.cluster()
+    environment = make()
+    made = environment.cluster()
     assert (made["status"], made.get("endpoint")) == ("CREATING", None)
-    assert made["resourcesVpcConfig"]["vpcId"] == world.vpc
+    assert made["resourcesVpcConfig"]["vpcId"] == environment.vpc
     advance(slow_cloud, 559)
     assert status() == "CREATING"
     advance(slow_cloud, 2)
@@ -46,8 +46,8 @@ def test_a_cluster_is_creating_for_its_delay(slow_cloud: RehearsalCloud) -> None
 
 def test_the_cluster_security_group_and_interfaces_are_real(cloud: RehearsalCloud) -> None:
     """sec-group-reqs and network-reqs: eks-cluster-sg-NAME-*, "Amazon EKS NAME" interfaces."""
-    world, ec2 = make(), client("ec2")
-    world.cluster()
+    environment, ec2 = make(), client("ec2")
+    environment.cluster()
     group = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"][
         "clusterSecurityGroupId"
     ]
@@ -59,7 +59,7 @@ def test_the_cluster_security_group_and_interfaces_are_real(cloud: RehearsalClou
     assert found["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == group
     named = [{"Name": "description", "Values": ["Amazon EKS zoo"]}]
     interfaces = ec2.describe_network_interfaces(Filters=named)["NetworkInterfaces"]
-    assert {interface["SubnetId"] for interface in interfaces} == set(world.subnets)
+    assert {interface["SubnetId"] for interface in interfaces} == set(environment.subnets)
     assert all(interface["Status"] == "in-use" for interface in interfaces)
     assert all([g["GroupId"] for g in interface["Groups"]] == [group] for interface in interfaces)
 
@@ -68,8 +68,8 @@ def test_a_deleted_cluster_deletes_its_interfaces_and_group(
     slow_cloud: RehearsalCloud,
 ) -> None:
     """API_DeleteCluster: DELETING, then gone; until then its interfaces hold the subnets."""
-    world, ec2, eks = make(), client("ec2"), client("eks")
-    world.cluster()
+    environment, ec2, eks = make(), client("ec2"), client("eks")
+    environment.cluster()
     assert refused(eks.delete_cluster, name="zoo") == "ResourceInUseException"
     advance(slow_cloud, 600)
     assert eks.delete_cluster(name="zoo")["cluster"]["status"] == "DELETING"
@@ -85,9 +85,9 @@ def test_a_deleted_cluster_deletes_its_interfaces_and_group(
 
 def test_a_cluster_whose_network_is_deleted_fails(slow_cloud: RehearsalCloud) -> None:
     """API_ClusterIssue: FAILED with Ec2SubnetNotFound, and it can be deleted."""
-    world, eks = make(), client("eks")
-    world.cluster()
-    for subnet in world.subnets:
+    environment, eks = make(), client("eks")
+    environment.cluster()
+    for subnet in environment.subnets:
         client("ec2").delete_subnet(SubnetId=subnet)
     advance(slow_cloud, 561)
     found = eks.describe_cluster(name="zoo")["cluster"]
@@ -100,24 +100,24 @@ def test_a_cluster_whose_network_is_deleted_fails(slow_cloud: RehearsalCloud) ->
 
 def test_names(cloud: RehearsalCloud) -> None:
     r"""API_CreateCluster, name: pattern ^[0-9A-Za-z][A-Za-z0-9\-_]*, unique in the region."""
-    world = make()
-    assert refused(world.cluster, name="-zoo") == "InvalidParameterException"
-    assert refused(world.cluster, name="zo.o") == "InvalidParameterException"
-    world.cluster()
-    code, text = message(world.cluster, roleArn=world.cluster_role, version="1.34")
+    environment = make()
+    assert refused(environment.cluster, name="-zoo") == "InvalidParameterException"
+    assert refused(environment.cluster, name="zo.o") == "InvalidParameterException"
+    environment.cluster()
+    code, text = message(environment.cluster, roleArn=environment.cluster_role, version="1.34")
     assert (code, text) == ("ResourceInUseException", "Cluster already exists with name: zoo")
 
 
 def test_versions(cloud: RehearsalCloud) -> None:
     """kubernetes-versions: CreateCluster takes what is in support, and refuses the rest."""
-    world = make()
-    code, text = message(world.cluster, version="1.24")
+    environment = make()
+    code, text = message(environment.cluster, version="1.24")
     assert (code, text) == (
         "InvalidParameterException",
         "unsupported Kubernetes version 1.24",
     )
-    assert refused(world.cluster, version="1.99") == "InvalidParameterException"
-    assert world.cluster(version="1.34")["version"] == "1.34"
+    assert refused(environment.cluster, version="1.99") == "InvalidParameterException"
+    assert environment.cluster(version="1.34")["version"] == "1.34"
 
 
 def test_describe_cluster_versions(cloud: RehearsalCloud) -> None:
@@ -142,28 +142,31 @@ def test_describe_cluster_versions(cloud: RehearsalCloud) -> None:
 
 def test_the_role(cloud: RehearsalCloud) -> None:
     """cluster-iam-role: it exists, trusts eks.amazonaws.com and has AmazonEKSClusterPolicy."""
-    world = make()
+    environment = make()
     missing = "arn:aws:iam::123456789012:role/missing"
-    code, text = message(world.cluster, roleArn=missing)
+    code, text = message(environment.cluster, roleArn=missing)
     assert code == "InvalidParameterException"
     assert "could not be assumed because it does not exist" in text
     nodes = role("other", "ec2.amazonaws.com", "AmazonEKSClusterPolicy")
-    assert "could not be assumed" in message(world.cluster, roleArn=nodes)[1]
+    assert "could not be assumed" in message(environment.cluster, roleArn=nodes)[1]
     bare = role("bare", "eks.amazonaws.com")
-    assert "doesn't have the Amazon EKS Managed Policies" in message(world.cluster, roleArn=bare)[1]
-    assert refused(world.cluster, roleArn="cluster-role") == "InvalidParameterException"
-    other_account = world.cluster_role.replace("123456789012", "999999999999")
-    assert refused(world.cluster, roleArn=other_account) == "AccessDeniedException"
+    assert (
+        "doesn't have the Amazon EKS Managed Policies"
+        in message(environment.cluster, roleArn=bare)[1]
+    )
+    assert refused(environment.cluster, roleArn="cluster-role") == "InvalidParameterException"
+    other_account = environment.cluster_role.replace("123456789012", "999999999999")
+    assert refused(environment.cluster, roleArn=other_account) == "AccessDeniedException"
 
 
 def test_two_zones(cloud: RehearsalCloud) -> None:
     """network-reqs: subnets in at least two zones, all in one VPC, all existing."""
-    world = make(("us-east-1a", "us-east-1a"))
-    code, text = message(world.cluster)
+    environment = make(("us-east-1a", "us-east-1a"))
+    code, text = message(environment.cluster)
     assert code == "InvalidParameterException"
     assert "at least two different AZs" in text
     ghost = {"subnetIds": ["subnet-0123456789abcdef0"]}
-    assert "InvalidSubnetID.NotFound" in message(world.cluster, resourcesVpcConfig=ghost)[1]
+    assert "InvalidSubnetID.NotFound" in message(environment.cluster, resourcesVpcConfig=ghost)[1]
 
 
 def test_an_unsupported_zone_names_the_valid_ones(cloud: RehearsalCloud) -> None:
@@ -171,9 +174,9 @@ def test_an_unsupported_zone_names_the_valid_ones(cloud: RehearsalCloud) -> None
     zones = client("ec2").describe_availability_zones()["AvailabilityZones"]
     bad = next(zone["ZoneName"] for zone in zones if zone["ZoneId"] == "use1-az3")
     good = next(zone["ZoneName"] for zone in zones if zone["ZoneName"] != bad)
-    world = make((good, bad))
+    environment = make((good, bad))
     with pytest.raises(ClientError) as caught:
-        world.cluster()
+        environment.cluster()
     assert caught.value.response["Error"]["Code"] == "UnsupportedAvailabilityZoneException"
     valid: Any = caught.value.response.get("validZones")
     assert good in valid
@@ -182,31 +185,33 @@ def test_an_unsupported_zone_names_the_valid_ones(cloud: RehearsalCloud) -> None
 
 def test_security_groups_must_be_of_the_vpc(cloud: RehearsalCloud) -> None:
     """network-reqs: additional security groups belong to the subnets' VPC."""
-    world, ec2 = make(), client("ec2")
+    environment, ec2 = make(), client("ec2")
     other = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     group = ec2.create_security_group(GroupName="g", Description="g", VpcId=other)["GroupId"]
     stray = {"securityGroupIds": [group]}
-    assert refused(world.cluster, resourcesVpcConfig=stray) == "InvalidParameterException"
+    assert refused(environment.cluster, resourcesVpcConfig=stray) == "InvalidParameterException"
 
 
 def test_the_quota_of_clusters(cloud: RehearsalCloud) -> None:
     """service-quotas page of EKS: L-1194D53C; API_CreateCluster: ResourceLimitExceeded."""
     cloud.settings.quotas.eks_clusters = 1
-    world = make()
-    world.cluster()
-    assert refused(world.cluster, name="two") == "ResourceLimitExceededException"
+    environment = make()
+    environment.cluster()
+    assert refused(environment.cluster, name="two") == "ResourceLimitExceededException"
 
 
 def test_the_api_defaults_to_config_map(cloud: RehearsalCloud) -> None:
     """API_CreateAccessConfigRequest: without a mode the API makes a CONFIG_MAP cluster."""
-    world = make()
-    assert world.cluster(accessConfig={})["accessConfig"]["authenticationMode"] == "CONFIG_MAP"
+    environment = make()
+    assert (
+        environment.cluster(accessConfig={})["accessConfig"]["authenticationMode"] == "CONFIG_MAP"
+    )
 
 
 def test_endpoint_update_is_one_at_a_time(slow_cloud: RehearsalCloud) -> None:
     """API_UpdateClusterConfig: UPDATING, DescribeUpdate, then ACTIVE; a second one waits."""
-    world, eks = make(), client("eks")
-    world.cluster()
+    environment, eks = make(), client("eks")
+    environment.cluster()
     advance(slow_cloud, 561)
     desired = {"endpointPrivateAccess": True, "publicAccessCidrs": ["198.51.100.7/32"]}
     update = eks.update_cluster_config(name="zoo", resourcesVpcConfig=desired)["update"]
@@ -229,8 +234,8 @@ def test_endpoint_update_is_one_at_a_time(slow_cloud: RehearsalCloud) -> None:
 
 def test_rejected_updates(cloud: RehearsalCloud) -> None:
     """cluster-endpoint and API_UpdateClusterConfig: bounds of a change."""
-    world, eks = make(), client("eks")
-    world.cluster()
+    environment, eks = make(), client("eks")
+    environment.cluster()
 
     def change(**desired: Any) -> str:
         return refused(eks.update_cluster_config, name="zoo", **desired)
@@ -242,7 +247,7 @@ def test_rejected_updates(cloud: RehearsalCloud) -> None:
     assert change(resourcesVpcConfig={"publicAccessCidrs": ["198.51.100.7/31.5"]}) == invalid
     none = {"endpointPublicAccess": False, "endpointPrivateAccess": False}
     assert change(resourcesVpcConfig=none) == invalid
-    both = {"subnetIds": world.subnets, "endpointPrivateAccess": True}
+    both = {"subnetIds": environment.subnets, "endpointPrivateAccess": True}
     assert change(resourcesVpcConfig=both) == invalid
     assert change(accessConfig={"authenticationMode": "CONFIG_MAP"}) == invalid
     assert change() == invalid
@@ -250,8 +255,8 @@ def test_rejected_updates(cloud: RehearsalCloud) -> None:
 
 def test_logging_and_protection(cloud: RehearsalCloud) -> None:
     """API_Logging: every type is either on or off; API_DeleteCluster: protection holds."""
-    world, eks = make(), client("eks")
-    world.cluster()
+    environment, eks = make(), client("eks")
+    environment.cluster()
     desired = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
     eks.update_cluster_config(name="zoo", logging=desired)
     shown = eks.describe_cluster(name="zoo")["cluster"]["logging"]["clusterLogging"]
@@ -269,8 +274,8 @@ def test_logging_and_protection(cloud: RehearsalCloud) -> None:
 
 def test_one_minor_version_at_a_time(cloud: RehearsalCloud) -> None:
     """API_UpdateClusterVersion: to the next minor version only."""
-    world, eks = make(), client("eks")
-    world.cluster(version="1.34")
+    environment, eks = make(), client("eks")
+    environment.cluster(version="1.34")
     code = refused(eks.update_cluster_version, name="zoo", version="1.36")
     assert code == "InvalidParameterException"
     eks.update_cluster_version(name="zoo", version="1.35")
@@ -279,8 +284,8 @@ def test_one_minor_version_at_a_time(cloud: RehearsalCloud) -> None:
 
 def test_tags(cloud: RehearsalCloud) -> None:
     """API_TagResource, API_UntagResource, API_ListTagsForResource."""
-    world, eks = make(), client("eks")
-    arn = world.cluster(tags={"a": "1"})["arn"]
+    environment, eks = make(), client("eks")
+    arn = environment.cluster(tags={"a": "1"})["arn"]
     eks.tag_resource(resourceArn=arn, tags={"b": "2"})
     eks.untag_resource(resourceArn=arn, tagKeys=["a"])
     assert eks.list_tags_for_resource(resourceArn=arn)["tags"] == {"b": "2"}
@@ -289,8 +294,8 @@ def test_tags(cloud: RehearsalCloud) -> None:
 
 def test_a_token_creates_one_cluster(cloud: RehearsalCloud) -> None:
     """API_CreateCluster, clientRequestToken: the same request again answers the same."""
-    world = make()
-    first = world.cluster(clientRequestToken="t")
-    assert world.cluster(clientRequestToken="t")["arn"] == first["arn"]
-    assert refused(world.cluster, clientRequestToken="t", version="1.34")
+    environment = make()
+    first = environment.cluster(clientRequestToken="t")
+    assert environment.cluster(clientRequestToken="t")["arn"] == first["arn"]
+    assert refused(environment.cluster, clientRequestToken="t", version="1.34")
     assert client("eks").list_clusters()["clusters"] == ["zoo"]

@@ -13,18 +13,27 @@ import pytest
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client, refused
-from tests.support.eks import POLICY, World, advance, instances, make, nodegroup, role, trust
+from tests.support.eks import (
+    POLICY,
+    EksEnvironment,
+    advance,
+    instances,
+    make,
+    nodegroup,
+    role,
+    trust,
+)
 
 
 @pytest.fixture
-def world(cloud: RehearsalCloud) -> World:
+def environment(cloud: RehearsalCloud) -> EksEnvironment:
     made = make()
     made.cluster()
     return made
 
 
 @pytest.fixture
-def slow(slow_cloud: RehearsalCloud) -> World:
+def slow(slow_cloud: RehearsalCloud) -> EksEnvironment:
     made = make()
     made.cluster()
     advance(slow_cloud, 561)
@@ -40,15 +49,15 @@ def groups() -> list[dict[str, Any]]:
     return list(client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"])
 
 
-def test_nodes_are_instances_of_an_auto_scaling_group(world: World) -> None:
+def test_nodes_are_instances_of_an_auto_scaling_group(environment: EksEnvironment) -> None:
     """managed-node-groups: an ASG in the subnets; instances with the cluster's tags and group."""
-    world.nodes(labels={"openwhisk-role": "core"}, tags={"only": "on the group"})
+    environment.nodes(labels={"openwhisk-role": "core"}, tags={"only": "on the group"})
     found = nodegroup()
     assert (found["status"], found["health"]["issues"]) == ("ACTIVE", [])
     (group,) = groups()
     assert found["resources"]["autoScalingGroups"] == [{"name": group["AutoScalingGroupName"]}]
     machines = instances(**{"eks:cluster-name": "zoo"})
-    assert {machine["SubnetId"] for machine in machines} == set(world.subnets)
+    assert {machine["SubnetId"] for machine in machines} == set(environment.subnets)
     assert {machine["InstanceId"] for machine in machines} == {
         instance["InstanceId"] for instance in group["Instances"]
     }
@@ -63,12 +72,14 @@ def test_nodes_are_instances_of_an_auto_scaling_group(world: World) -> None:
         assert machine["InstanceType"] == "r5.xlarge"
 
 
-def test_a_launch_template_tags_machines_volumes_and_interfaces(world: World) -> None:
+def test_a_launch_template_tags_machines_volumes_and_interfaces(
+    environment: EksEnvironment,
+) -> None:
     """launch-templates: TagSpecifications of the template reach the machines."""
     kinds = ("instance", "volume", "network-interface")
     mine = [{"Key": "owner", "Value": "me"}]
     made = template(TagSpecifications=[{"ResourceType": kind, "Tags": mine} for kind in kinds])
-    world.nodes(launchTemplate={"id": made})
+    environment.nodes(launchTemplate={"id": made})
     assert nodegroup()["launchTemplate"] == {"id": made, "name": "mine", "version": "1"}
     assert len(instances(owner="me")) == 2
     ec2 = client("ec2")
@@ -77,34 +88,34 @@ def test_a_launch_template_tags_machines_volumes_and_interfaces(world: World) ->
     assert len(ec2.describe_network_interfaces(Filters=tagged)["NetworkInterfaces"]) == 2
 
 
-def test_rejected_launch_templates(world: World) -> None:
+def test_rejected_launch_templates(environment: EksEnvironment) -> None:
     """launch-templates, "Launch template configuration basics"."""
     profile = template(IamInstanceProfile={"Name": "x"})
     code = "InvalidParameterException"
-    assert refused(world.nodes, launchTemplate={"id": profile}) == code
+    assert refused(environment.nodes, launchTemplate={"id": profile}) == code
     client("ec2").delete_launch_template(LaunchTemplateId=profile)
     typed = template(InstanceType="r5.xlarge")
-    assert refused(world.nodes, launchTemplate={"id": typed}) == code
-    assert refused(world.nodes, launchTemplate={"id": typed}, diskSize=50) == code
-    assert refused(world.nodes, launchTemplate={"name": "other"}) == code
-    world.nodes(launchTemplate={"name": "mine"}, instanceTypes=[])
+    assert refused(environment.nodes, launchTemplate={"id": typed}) == code
+    assert refused(environment.nodes, launchTemplate={"id": typed}, diskSize=50) == code
+    assert refused(environment.nodes, launchTemplate={"name": "other"}) == code
+    environment.nodes(launchTemplate={"name": "mine"}, instanceTypes=[])
     assert {instance["InstanceType"] for instance in instances()} == {"r5.xlarge"}
 
 
-def test_rejected_requests(world: World) -> None:
+def test_rejected_requests(environment: EksEnvironment) -> None:
     """API_CreateNodegroup, Errors and parameters."""
     eks, code = client("eks"), "InvalidParameterException"
-    assert refused(world.nodes, clusterName="other") == "ResourceNotFoundException"
-    assert refused(world.nodes, nodeRole=world.cluster_role) == code
-    missing = world.node_role.replace("node-role", "missing")
-    assert refused(world.nodes, nodeRole=missing) == code
-    assert refused(world.nodes, subnets=["subnet-0123456789abcdef0"]) == code
-    assert refused(world.nodes, instanceTypes=["r5.enormous"]) == code
-    assert refused(world.nodes, amiType="AL2_x86_64") == code
+    assert refused(environment.nodes, clusterName="other") == "ResourceNotFoundException"
+    assert refused(environment.nodes, nodeRole=environment.cluster_role) == code
+    missing = environment.node_role.replace("node-role", "missing")
+    assert refused(environment.nodes, nodeRole=missing) == code
+    assert refused(environment.nodes, subnets=["subnet-0123456789abcdef0"]) == code
+    assert refused(environment.nodes, instanceTypes=["r5.enormous"]) == code
+    assert refused(environment.nodes, amiType="AL2_x86_64") == code
     too_many = {"minSize": 0, "maxSize": 2, "desiredSize": 3}
-    assert refused(world.nodes, scalingConfig=too_many) == code
-    world.nodes()
-    assert refused(world.nodes) == "ResourceInUseException"
+    assert refused(environment.nodes, scalingConfig=too_many) == code
+    environment.nodes()
+    assert refused(environment.nodes) == "ResourceInUseException"
     name = {"clusterName": "zoo", "nodegroupName": "other"}
     assert refused(eks.describe_nodegroup, **name) == "ResourceNotFoundException"
     assert refused(eks.delete_cluster, name="zoo") == "ResourceInUseException"
@@ -113,13 +124,13 @@ def test_rejected_requests(world: World) -> None:
 
 def test_no_nodes_before_the_cluster_is_active(slow_cloud: RehearsalCloud) -> None:
     """API_CreateNodegroup: InvalidRequestException while the cluster is being made."""
-    world = make()
-    world.cluster()
-    assert refused(world.nodes) == "InvalidRequestException"
+    environment = make()
+    environment.cluster()
+    assert refused(environment.nodes) == "InvalidRequestException"
 
 
 def test_a_group_is_creating_until_its_nodes_have_joined(
-    slow_cloud: RehearsalCloud, slow: World
+    slow_cloud: RehearsalCloud, slow: EksEnvironment
 ) -> None:
     """API_Nodegroup, status; machines are up before the group is ACTIVE."""
     assert slow.nodes()["status"] == "CREATING"
@@ -131,7 +142,7 @@ def test_a_group_is_creating_until_its_nodes_have_joined(
 
 
 def test_deletion_terminates_the_instances_and_deletes_the_template(
-    slow_cloud: RehearsalCloud, slow: World
+    slow_cloud: RehearsalCloud, slow: EksEnvironment
 ) -> None:
     """API_DeleteNodegroup: EKS deletes the Auto Scaling group and terminates its instances."""
     eks, ec2 = client("eks"), client("ec2")
@@ -155,7 +166,7 @@ def test_deletion_terminates_the_instances_and_deletes_the_template(
 
 
 def test_missing_capacity_is_an_issue_until_it_is_available(
-    slow_cloud: RehearsalCloud, slow: World
+    slow_cloud: RehearsalCloud, slow: EksEnvironment
 ) -> None:
     """API_Issue: AsgInstanceLaunchFailures while the group tries; ACTIVE once it succeeds."""
     for zone in ("us-east-1a", "us-east-1b"):
@@ -173,7 +184,9 @@ def test_missing_capacity_is_an_issue_until_it_is_available(
     assert (nodegroup()["status"], nodegroup()["health"]["issues"]) == ("ACTIVE", [])
 
 
-def test_one_zone_without_capacity_is_no_failure(slow_cloud: RehearsalCloud, slow: World) -> None:
+def test_one_zone_without_capacity_is_no_failure(
+    slow_cloud: RehearsalCloud, slow: EksEnvironment
+) -> None:
     """auto-scaling-benefits, "Balance across zones": another zone takes the instances."""
     slow_cloud.faults.add({"fault": "no-capacity", "zone": "us-east-1a"})
     slow.nodes()
@@ -182,7 +195,7 @@ def test_one_zone_without_capacity_is_no_failure(slow_cloud: RehearsalCloud, slo
     assert {instance["Placement"]["AvailabilityZone"] for instance in instances()} == {"us-east-1b"}
 
 
-def test_the_vcpu_quota_is_an_issue(slow_cloud: RehearsalCloud, slow: World) -> None:
+def test_the_vcpu_quota_is_an_issue(slow_cloud: RehearsalCloud, slow: EksEnvironment) -> None:
     """API_Issue: InstanceLimitExceeded; quota L-1216C47A is enforced on nodes too."""
     slow_cloud.settings.quotas.vcpus = 4
     slow.nodes()
@@ -193,7 +206,7 @@ def test_the_vcpu_quota_is_an_issue(slow_cloud: RehearsalCloud, slow: World) -> 
 
 
 def test_nodes_that_cannot_join_fail_after_half_an_hour(
-    slow_cloud: RehearsalCloud, slow: World
+    slow_cloud: RehearsalCloud, slow: EksEnvironment
 ) -> None:
     """troubleshooting, "Instances failed to join": node role without AmazonEKSWorkerNodePolicy."""
     bare = role("bare-nodes", "ec2.amazonaws.com")
@@ -210,11 +223,13 @@ def test_nodes_that_cannot_join_fail_after_half_an_hour(
     assert status == "CREATE_FAILED"
 
 
-def test_nodes_without_a_default_route_do_not_join(cloud: RehearsalCloud, world: World) -> None:
+def test_nodes_without_a_default_route_do_not_join(
+    cloud: RehearsalCloud, environment: EksEnvironment
+) -> None:
     """private-clusters and troubleshooting: no route to the API server, no node."""
     ec2 = client("ec2")
-    ec2.delete_route(RouteTableId=world.table, DestinationCidrBlock="0.0.0.0/0")
-    world.nodes()
+    ec2.delete_route(RouteTableId=environment.table, DestinationCidrBlock="0.0.0.0/0")
+    environment.nodes()
     found = nodegroup()
     assert (found["status"], found["health"]["issues"][0]["code"]) == (
         "CREATE_FAILED",
@@ -235,30 +250,32 @@ def test_nodes_reach_the_endpoint(
     cloud: RehearsalCloud, network: dict[str, Any], dns: bool, status: str
 ) -> None:
     """cluster-endpoint: private with DNS in the VPC, or public and open to the nodes."""
-    world = make()
+    environment = make()
     hostnames = {"Value": dns}
-    client("ec2").modify_vpc_attribute(VpcId=world.vpc, EnableDnsHostnames=hostnames)
-    world.cluster(resourcesVpcConfig=network)
-    world.nodes()
+    client("ec2").modify_vpc_attribute(VpcId=environment.vpc, EnableDnsHostnames=hostnames)
+    environment.cluster(resourcesVpcConfig=network)
+    environment.nodes()
     assert nodegroup()["status"] == status
 
 
-def test_public_subnets_must_assign_addresses(cloud: RehearsalCloud, world: World) -> None:
+def test_public_subnets_must_assign_addresses(
+    cloud: RehearsalCloud, environment: EksEnvironment
+) -> None:
     """troubleshooting, "Ec2SubnetInvalidConfiguration"."""
     ec2 = client("ec2")
     off = {"Value": False}
-    ec2.modify_subnet_attribute(SubnetId=world.subnets[0], MapPublicIpOnLaunch=off)
-    world.nodes()
+    ec2.modify_subnet_attribute(SubnetId=environment.subnets[0], MapPublicIpOnLaunch=off)
+    environment.nodes()
     found = nodegroup()
     (issue,) = found["health"]["issues"]
     assert (found["status"], issue["code"]) == ("CREATE_FAILED", "Ec2SubnetInvalidConfiguration")
-    assert issue["resourceIds"] == [world.subnets[0]]
+    assert issue["resourceIds"] == [environment.subnets[0]]
 
 
-def test_scaling_changes_the_machines(cloud: RehearsalCloud, world: World) -> None:
+def test_scaling_changes_the_machines(cloud: RehearsalCloud, environment: EksEnvironment) -> None:
     """API_UpdateNodegroupConfig: sizes, labels and taints; DescribeUpdate with the group's name."""
     eks = client("eks")
-    world.nodes(labels={"a": "1", "b": "2"})
+    environment.nodes(labels={"a": "1", "b": "2"})
     named = {"clusterName": "zoo", "nodegroupName": "nodes"}
     taint = {"key": "k", "value": "v", "effect": "NO_SCHEDULE"}
     update = eks.update_nodegroup_config(
@@ -282,7 +299,7 @@ def test_scaling_changes_the_machines(cloud: RehearsalCloud, world: World) -> No
     assert not instances()
 
 
-def test_one_update_of_a_group_at_a_time(slow_cloud: RehearsalCloud, slow: World) -> None:
+def test_one_update_of_a_group_at_a_time(slow_cloud: RehearsalCloud, slow: EksEnvironment) -> None:
     """API_UpdateNodegroupConfig: ResourceInUseException while another update runs."""
     eks, named = client("eks"), {"clusterName": "zoo", "nodegroupName": "nodes"}
     slow.nodes()
@@ -294,13 +311,13 @@ def test_one_update_of_a_group_at_a_time(slow_cloud: RehearsalCloud, slow: World
     assert nodegroup()["status"] == "UPDATING"
 
 
-def test_a_recreated_role_needs_a_recreated_entry(world: World) -> None:
+def test_a_recreated_role_needs_a_recreated_entry(environment: EksEnvironment) -> None:
     """access-entries: an entry is bound to the role's unique id, and outlives the node group."""
     eks, iam = client("eks"), client("iam")
-    world.nodes()
-    assert world.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
+    environment.nodes()
+    assert environment.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
-    assert world.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
+    assert environment.node_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
     for attached_policy in iam.list_attached_role_policies(RoleName="node-role")[
         "AttachedPolicies"
     ]:
@@ -308,19 +325,21 @@ def test_a_recreated_role_needs_a_recreated_entry(world: World) -> None:
     iam.delete_role(RoleName="node-role")
     iam.create_role(RoleName="node-role", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
     iam.attach_role_policy(RoleName="node-role", PolicyArn=POLICY + "AmazonEKSWorkerNodePolicy")
-    world.nodes("again")
+    environment.nodes("again")
     assert nodegroup("again")["health"]["issues"][0]["code"] == "NodeCreationFailure"
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="again")
-    eks.delete_access_entry(clusterName="zoo", principalArn=world.node_role)
-    world.nodes("third")
+    eks.delete_access_entry(clusterName="zoo", principalArn=environment.node_role)
+    environment.nodes("third")
     assert nodegroup("third")["status"] == "ACTIVE"
 
 
-def test_remaining_cni_interfaces_block_the_groups(cloud: RehearsalCloud, world: World) -> None:
+def test_remaining_cni_interfaces_block_the_groups(
+    cloud: RehearsalCloud, environment: EksEnvironment
+) -> None:
     """Troubleshooting, "VPC CNI": leaked aws-K8S-* interfaces; EKS then leaves its group too."""
     cloud.faults.add({"fault": "leave-interfaces"})
     eks, ec2 = client("eks"), client("ec2")
-    world.nodes()
+    environment.nodes()
     eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
     eks.delete_cluster(name="zoo")
     assert eks.list_clusters()["clusters"] == []

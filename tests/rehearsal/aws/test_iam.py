@@ -135,7 +135,7 @@ def test_simulation_uses_the_deny_list(cloud: RehearsalCloud, iam: Any) -> None:
 
 def test_eks_sees_a_new_role_late(lagging: RehearsalCloud) -> None:
     """troubleshoot, eventual consistency: role, then its policy, are not seen at once."""
-    world = make()
+    environment = make()
     late = {"roleArn": role("late", "eks.amazonaws.com")}
     advance(lagging, 8)
     late_policy = POLICY + "AmazonEKSClusterPolicy"
@@ -143,25 +143,25 @@ def test_eks_sees_a_new_role_late(lagging: RehearsalCloud) -> None:
 
     def why(**more: Any) -> str:
         with pytest.raises(ClientError) as caught:
-            world.cluster(**more)
+            environment.cluster(**more)
         return str(caught.value.response["Error"]["Message"])
 
     assert "doesn't have the Amazon EKS Managed Policies" in why(**late)
     advance(lagging, 8)
-    assert world.cluster(**late)["status"] == "CREATING"
+    assert environment.cluster(**late)["status"] == "CREATING"
     fresh = role("fresh", "eks.amazonaws.com", "AmazonEKSClusterPolicy")
     assert "could not be assumed because it does not exist" in why(name="two", roleArn=fresh)
 
 
 def test_ec2_sees_a_new_instance_profile_late(lagging: RehearsalCloud) -> None:
     """EC2 user guide, iam-roles-for-amazon-ec2: Invalid IAM Instance Profile name."""
-    world, iam, ec2 = make(), client("iam"), client("ec2")
+    environment, iam, ec2 = make(), client("iam"), client("ec2")
     iam.create_instance_profile(InstanceProfileName="p")
     iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="node-role")
     request = {
         "ImageId": "ami-079ac4c46055b2bdf",
         "InstanceType": "r5.xlarge",
-        "SubnetId": world.subnets[0],
+        "SubnetId": environment.subnets[0],
         "MinCount": 1,
         "MaxCount": 1,
         "IamInstanceProfile": {"Name": "p"},

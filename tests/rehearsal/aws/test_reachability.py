@@ -90,11 +90,11 @@ def test_a_network_acl_of_the_subnet_counts(cloud: RehearsalCloud) -> None:
     reason = reaches(cloud, Operator(), vm, port=22).reason
     denied = "rule 50, denies outbound tcp 1024-65535 to 52.94.76.7"
     assert reason == f"{acl['NetworkAclId']} of {net.subnet}, {denied}"
-    own = ec2.create_network_acl(VpcId=net.vpc)["NetworkAcl"]["NetworkAclId"]
+    new_acl = ec2.create_network_acl(VpcId=net.vpc)["NetworkAcl"]["NetworkAclId"]
     association = acl["Associations"][0]["NetworkAclAssociationId"]
-    ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=own)
+    ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=new_acl)
     reason = reaches(cloud, Operator(), vm, port=22).reason
-    assert reason == f"{own} of {net.subnet}, rule *, denies inbound tcp 22 from 52.94.76.7"
+    assert reason == f"{new_acl} of {net.subnet}, rule *, denies inbound tcp 22 from 52.94.76.7"
 
 
 def test_nodes_have_the_clusters_own_group(cloud: RehearsalCloud) -> None:
@@ -103,7 +103,7 @@ def test_nodes_have_the_clusters_own_group(cloud: RehearsalCloud) -> None:
     group = ec2.create_security_group(GroupName="vms", Description="d", VpcId=made.vpc)["GroupId"]
     made.cluster(resourcesVpcConfig={"subnetIds": made.subnets, "securityGroupIds": [group]})
     vpc = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
-    own = vpc["clusterSecurityGroupId"]
+    cluster_group = vpc["clusterSecurityGroupId"]
     made.nodes()
     eks.nodegroup()
     nodes = ec2.describe_instances(Filters=where(instance_state_name="running"))["Reservations"]
@@ -115,8 +115,12 @@ def test_nodes_have_the_clusters_own_group(cloud: RehearsalCloud) -> None:
     ec2.describe_instances()
     manager, address = Instance(vm["InstanceId"]), IpAddress(vm["PrivateIpAddress"])
     reason = reaches(cloud, pod, manager, port=3306).reason
-    assert reason.startswith(f"{group} (vms) has no inbound rule for tcp 3306 from {own} (eks-")
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rule(3306, group=own))
+    assert reason.startswith(
+        f"{group} (vms) has no inbound rule for tcp 3306 from {cluster_group} (eks-"
+    )
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpPermissions=rule(3306, group=cluster_group)
+    )
     assert reaches(cloud, pod, manager, port=3306)
     assert reaches(cloud, pod, address, port=3306)
     assert not reaches(cloud, pod, address, port=1186)
@@ -126,7 +130,7 @@ def test_nodes_have_the_clusters_own_group(cloud: RehearsalCloud) -> None:
     assert "no inbound rule for tcp 3306 from 127." in reaches(cloud, pod, public, port=3306).reason
     missing = reaches(cloud, pod, IpAddress("10.0.9.9"), port=3306).reason
     assert missing == "nothing in the cloud is at the address 10.0.9.9"
-    ec2.modify_instance_attribute(InstanceId=vm["InstanceId"], Groups=[own])
+    ec2.modify_instance_attribute(InstanceId=vm["InstanceId"], Groups=[cluster_group])
     assert reaches(cloud, pod, manager, port=1186), "the interface has the new group"
 
 

@@ -15,31 +15,31 @@ GONE = "ResourceNotFoundException"
 
 
 def test_eks_names(slow_cloud: RehearsalCloud) -> None:
-    world, eks = make(), client("eks")
-    world.cluster("other")
+    environment, eks = make(), client("eks")
+    environment.cluster("other")
     slow_cloud.faults.add(STALE | {"action": "eks.*"})
-    world.cluster()
+    environment.cluster()
     assert refused(eks.describe_cluster, name="zoo") == GONE
     assert refused(eks.list_nodegroups, clusterName="zoo") == GONE
     assert eks.list_clusters()["clusters"] == ["other"]
-    assert refused(world.cluster) == "ResourceInUseException"
+    assert refused(environment.cluster) == "ResourceInUseException"
     assert eks.describe_cluster(name="other")["cluster"]["name"] == "other"
     advance(slow_cloud, 1200)
     assert eks.describe_cluster(name="zoo")["cluster"]["status"] == "ACTIVE"
-    world.nodes()
+    environment.nodes()
     assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == []
     named = {"clusterName": "zoo", "nodegroupName": "nodes"}
     assert refused(eks.describe_nodegroup, **named) == GONE
     addon = {"clusterName": "zoo", "addonName": "coredns"}
     eks.create_addon(**addon)
     assert refused(eks.describe_addon, **addon) == GONE
-    entry = {"clusterName": "zoo", "principalArn": world.cluster_role}
+    entry = {"clusterName": "zoo", "principalArn": environment.cluster_role}
     eks.create_access_entry(**entry)
     assert refused(eks.describe_access_entry, **entry) == GONE
     advance(slow_cloud, 5)
     assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == ["nodes"]
     assert eks.describe_addon(**addon)["addon"]["addonName"] == "coredns"
-    assert world.cluster_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
+    assert environment.cluster_role in eks.list_access_entries(clusterName="zoo")["accessEntries"]
 
 
 def test_iam_names(slow_cloud: RehearsalCloud) -> None:

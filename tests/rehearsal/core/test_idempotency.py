@@ -14,8 +14,12 @@ from tests.support.eks import SIZES, make, role
 
 
 def test_same_token_same_answer(cloud: RehearsalCloud) -> None:
-    world, eks = make(), client("eks")
-    nodes = {"subnets": world.subnets, "nodeRole": world.node_role, "scalingConfig": SIZES}
+    environment, eks = make(), client("eks")
+    nodes = {
+        "subnets": environment.subnets,
+        "nodeRole": environment.node_role,
+        "scalingConfig": SIZES,
+    }
     named = {"clusterName": "zoo"}
     admin = role("admin", "ec2.amazonaws.com")
     requests: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
@@ -23,8 +27,8 @@ def test_same_token_same_answer(cloud: RehearsalCloud) -> None:
             eks.create_cluster,
             {
                 "name": "zoo",
-                "roleArn": world.cluster_role,
-                "resourcesVpcConfig": {"subnetIds": world.subnets},
+                "roleArn": environment.cluster_role,
+                "resourcesVpcConfig": {"subnetIds": environment.subnets},
                 "accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"},
             },
             {"name": "zoo2"},

@@ -51,20 +51,20 @@ def test_each_service_has_its_own_code(cloud: RehearsalCloud, action: str) -> No
 
 def test_roles_must_be_passed(cloud: RehearsalCloud) -> None:
     """id_roles_use_passrole: whoever hands a role to a service needs iam:PassRole."""
-    world = make()
-    world.cluster()
+    environment = make()
+    environment.cluster()
     cloud.settings.deny.append(DeniedPermission(action="iam:PassRole"))
-    assert refused(world.cluster, name="two") == "AccessDeniedException"
-    assert refused(world.nodes) == "AccessDeniedException"
+    assert refused(environment.cluster, name="two") == "AccessDeniedException"
+    assert refused(environment.nodes) == "AccessDeniedException"
     addon = {"clusterName": "zoo", "addonName": "coredns"}
-    role = {"serviceAccountRoleArn": world.node_role}
+    role = {"serviceAccountRoleArn": environment.node_role}
     assert refused(client("eks").create_addon, **addon, **role) == "AccessDeniedException"
     iam = client("iam")
     iam.create_instance_profile(InstanceProfileName="p")
     machine = {
         "ImageId": "ami-079ac4c46055b2bdf",
         "InstanceType": "r5.xlarge",
-        "SubnetId": world.subnets[0],
+        "SubnetId": environment.subnets[0],
         "IamInstanceProfile": {"Name": "p"},
     }
     code = refused(client("ec2").run_instances, MinCount=1, MaxCount=1, **machine)
@@ -76,18 +76,18 @@ def test_groups_need_the_right_to_launch(cloud: RehearsalCloud) -> None:
     machines = Machines()
     cloud.settings.deny.append(DeniedPermission(action="ec2:RunInstances"))
     assert refused(machines.create) == "AccessDenied"
-    world = machines.world
-    world.cluster()
-    world.nodes()
+    environment = machines.environment
+    environment.cluster()
+    environment.nodes()
     assert len(instances(**{"eks:cluster-name": "zoo"})) == 2
 
 
 def test_a_node_group_fails_at_the_quota_of_auto_scaling_groups(cloud: RehearsalCloud) -> None:
     """API_Issue: what Auto Scaling refuses shows on the node group."""
-    world = make()
-    world.cluster()
+    environment = make()
+    environment.cluster()
     cloud.settings.quotas.auto_scaling_groups = 0
-    world.nodes()
+    environment.nodes()
     found = client("eks").describe_nodegroup(clusterName="zoo", nodegroupName="nodes")["nodegroup"]
     issue = found["health"]["issues"][0]
     assert (found["status"], issue["code"]) == (
@@ -101,14 +101,14 @@ def test_a_node_group_fails_at_the_quota_of_auto_scaling_groups(cloud: Rehearsal
 
 def test_sixteen_requests_with_one_token_create_one_resource(cloud: RehearsalCloud) -> None:
     """API_CreateCluster, API_CreateNodegroup, API_CreateAddon, API_CreateAccessEntry."""
-    world, eks = make(), client("eks")
-    entry = {"clusterName": "zoo", "principalArn": world.cluster_role}
+    environment, eks = make(), client("eks")
+    entry = {"clusterName": "zoo", "principalArn": environment.cluster_role}
     addon = {"clusterName": "zoo", "addonName": "coredns"}
     token = {"clientRequestToken": "one"}
     calls: list[tuple[Callable[[], str], Callable[[], list[str]]]] = [
-        (lambda: world.cluster(**token)["arn"], lambda: eks.list_clusters()["clusters"]),
+        (lambda: environment.cluster(**token)["arn"], lambda: eks.list_clusters()["clusters"]),
         (
-            lambda: world.nodes(**token)["nodegroupArn"],
+            lambda: environment.nodes(**token)["nodegroupArn"],
             lambda: eks.list_nodegroups(clusterName="zoo")["nodegroups"],
         ),
         (

@@ -64,7 +64,7 @@ def drawn(
 def test_draws_depend_on_the_seed_only(
     menu: random_faults.FaultProbabilities,
 ) -> None:
-    asked = [f"thing {number}" for number in range(60)]
+    asked = [f"call {number}" for number in range(60)]
     first = [drawn(5, menu, item) for item in asked]
     assert first == [drawn(5, menu, item) for item in reversed(asked)][::-1]
     assert first != [drawn(6, menu, item) for item in asked]
@@ -103,7 +103,7 @@ def test_a_client_that_retries_succeeds(menu: random_faults.FaultProbabilities) 
         for number in range(20):
             runs = [
                 len(list(met))
-                for bad, met in groupby(drawn(seed, menu, f"thing {number}"), key=bool)
+                for bad, met in groupby(drawn(seed, menu, f"call {number}"), key=bool)
                 if bad
             ]
             assert max(runs, default=0) <= random_faults.MAX_BURST_LENGTH
@@ -115,7 +115,7 @@ def test_every_kind_has_a_probability_and_occurs_within_a_few_seeds() -> None:
         for menu in MENUS
         for seed in range(1, 6)
         for number in range(30)
-        for kind in drawn(seed, menu, f"thing {number}", calls=8)
+        for kind in drawn(seed, menu, f"call {number}", calls=8)
     }
     assert met - {None} == set(FaultKind)
 

@@ -59,9 +59,9 @@ def test_the_audit_counts_the_writes(demo: Run) -> None:
 
 
 def test_the_demos_lines_fit_into_80_columns(demo: Run) -> None:
-    own = [line for line in demo.lines if "──" in line or re.match(r"\w+\.py ", line)]
-    assert len(own) > 2 * len(DEMO_STEPS)
-    assert max(map(len, own)) <= 80
+    shown = [line for line in demo.lines if "──" in line or re.match(r"\w+\.py ", line)]
+    assert len(shown) > 2 * len(DEMO_STEPS)
+    assert max(map(len, shown)) <= 80
 
 
 def words(lines: list[str]) -> str:

@@ -86,7 +86,7 @@ def test_the_verdict_of_a_successful_demo(
     assert "All steps succeeded." in output
 
 
-def test_keep_keeps_the_folder(
+def test_keep_does_not_delete_the_folder(
     tmp: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runner, "DEMO_STEPS", (PLAN,))

@@ -15,7 +15,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.api.authentication import InvalidToken, check_token
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.support.aws import client
-from tests.support.eks import World, advance, make, role
+from tests.support.eks import EksEnvironment, advance, make, role
 from tests.support.eks_tokens import URL, connect, decode, encode, sign
 from tests.support.kube import GP3
 
@@ -30,7 +30,7 @@ def hooks(cloud: RehearsalCloud) -> Iterator[EksApiServers]:
 
 
 @pytest.fixture
-def world(hooks: EksApiServers) -> World:
+def environment(hooks: EksApiServers) -> EksEnvironment:
     made = make()
     made.cluster()
     return made
@@ -47,7 +47,9 @@ def status_of(call: Any, *arguments: Any) -> int:
     return caught.value.status
 
 
-def test_the_creator_has_access_with_a_token_for_this_cluster_only(world: World) -> None:
+def test_the_creator_has_access_with_a_token_for_this_cluster_only(
+    environment: EksEnvironment,
+) -> None:
     assert core().list_namespace().items
     assert status_of(connect("zoo", sign("another")).list_namespace) == 401
     assert status_of(connect("zoo", "any").list_namespace) == 401
@@ -87,7 +89,7 @@ def test_a_token_lasts_a_quarter_of_an_hour() -> None:
 
 
 def test_an_access_entry_without_policy_is_403_and_none_is_401(
-    world: World, cloud: RehearsalCloud
+    environment: EksEnvironment, cloud: RehearsalCloud
 ) -> None:
     arn = role("other", "ec2.amazonaws.com")
     cloud.settings.principal = arn.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
@@ -102,12 +104,12 @@ def test_an_access_entry_without_policy_is_403_and_none_is_401(
 
 
 def test_aws_auth_grants_access_to_its_users(
-    world: World, cloud: RehearsalCloud, hooks: EksApiServers
+    environment: EksEnvironment, cloud: RehearsalCloud, hooks: EksApiServers
 ) -> None:
-    world.nodes()
+    environment.nodes()
     v1 = core()
     held = v1.read_namespaced_config_map("aws-auth", "kube-system")
-    assert world.node_role in held.data["mapRoles"]
+    assert environment.node_role in held.data["mapRoles"]
     other = "arn:aws:iam::123456789012:user/other"
     rows = f"- userarn: {other}\n  username: other\n  groups: [system:masters]\n"
     held.data["mapUsers"] = rows
@@ -119,14 +121,16 @@ def test_aws_auth_grants_access_to_its_users(
     assert hooks.refusals[-1].endswith("has no access to this cluster")
 
 
-def test_expired_credentials_are_refused(world: World, cloud: RehearsalCloud) -> None:
+def test_expired_credentials_are_refused(
+    environment: EksEnvironment, cloud: RehearsalCloud
+) -> None:
     v1 = core()
     cloud.settings.credentials = "expired"
     assert status_of(v1.list_namespace) == 401
 
 
-def test_nodes_are_added_and_removed_with_their_group(world: World) -> None:
-    world.nodes(labels={"openwhisk-role": "invoker"})
+def test_nodes_are_added_and_removed_with_their_group(environment: EksEnvironment) -> None:
+    environment.nodes(labels={"openwhisk-role": "invoker"})
     nodes = core().list_node(label_selector="openwhisk-role=invoker").items
     assert len(nodes) == 2
     assert {node.metadata.labels["eks.amazonaws.com/nodegroup"] for node in nodes} == {"nodes"}
@@ -164,9 +168,9 @@ def phase(v1: Any) -> str:
 
 
 def test_claims_are_bound_to_ebs_volumes_when_the_driver_is_active(
-    world: World, hooks: EksApiServers
+    environment: EksEnvironment, hooks: EksApiServers
 ) -> None:
-    world.nodes()
+    environment.nodes()
     v1 = core()
     hooks.apis["zoo"].state.put("storageclasses", GP3)
     claim_and_pod(v1)
@@ -197,7 +201,7 @@ def test_claims_are_bound_to_ebs_volumes_when_the_driver_is_active(
     assert volume["VolumeId"] not in left
 
 
-def test_a_service_has_a_classic_load_balancer_and_a_group(world: World) -> None:
+def test_a_service_has_a_classic_load_balancer_and_a_group(environment: EksEnvironment) -> None:
     v1, elb, ec2 = core(), client("elb"), client("ec2")
     v1.create_namespaced_service(
         "default",
@@ -209,7 +213,7 @@ def test_a_service_has_a_classic_load_balancer_and_a_group(world: World) -> None
     found = v1.read_namespaced_service("s", "default").status.load_balancer.ingress[0].hostname
     (balancer,) = elb.describe_load_balancers()["LoadBalancerDescriptions"]
     assert balancer["DNSName"] == found
-    assert sorted(balancer["Subnets"]) == sorted(world.subnets)
+    assert sorted(balancer["Subnets"]) == sorted(environment.subnets)
     groups = [{"Name": "group-name", "Values": ["k8s-elb-*"]}]
     assert len(ec2.describe_security_groups(Filters=groups)["SecurityGroups"]) == 1
     v1.delete_namespaced_service("s", "default")
@@ -218,7 +222,7 @@ def test_a_service_has_a_classic_load_balancer_and_a_group(world: World) -> None
     assert ec2.describe_security_groups(Filters=groups)["SecurityGroups"] == []
 
 
-def test_a_missing_certificate_keeps_the_load_balancer_pending(world: World) -> None:
+def test_a_missing_certificate_keeps_the_load_balancer_pending(environment: EksEnvironment) -> None:
     v1 = core()
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     v1.create_namespaced_service(
@@ -241,13 +245,15 @@ def test_a_missing_certificate_keeps_the_load_balancer_pending(world: World) -> 
     assert v1.read_namespaced_service("s", "default").status.load_balancer.ingress
 
 
-def test_a_deleted_cluster_has_no_server(world: World, hooks: EksApiServers) -> None:
+def test_a_deleted_cluster_has_no_server(environment: EksEnvironment, hooks: EksApiServers) -> None:
     client("eks").delete_cluster(name="zoo")
     assert client("eks").list_clusters()["clusters"] == []
     assert hooks.apis == {}
 
 
-def test_faults_are_activated_over_the_admin_api(world: World, cloud: RehearsalCloud) -> None:
+def test_faults_are_activated_over_the_admin_api(
+    environment: EksEnvironment, cloud: RehearsalCloud
+) -> None:
     def ask(method: str, body: Any = None) -> tuple[int, Any]:
         raw = json.dumps(body).encode() if body is not None else None
         answer = urllib3.request(method, f"{cloud.url}/_rehearsal/kube/faults", body=raw)

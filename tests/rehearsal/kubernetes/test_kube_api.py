@@ -104,8 +104,8 @@ def test_tls_secrets_need_both_parts_and_valid_base64(kube: KubeApiServer) -> No
     assert "tls.key" in body
     broken = secret | {"data": {"tls.crt": "?", "tls.key": "?"}}
     assert refusal(v1.create_namespaced_secret, "default", broken)[0] == 400
-    whole = secret | {"stringData": {"tls.crt": "x", "tls.key": "y"}}
-    kept = v1.create_namespaced_secret("default", whole)
+    both = secret | {"stringData": {"tls.crt": "x", "tls.key": "y"}}
+    kept = v1.create_namespaced_secret("default", both)
     assert base64.b64decode(kept.data["tls.key"]) == b"y"
     kept.type = "Opaque"
     assert refusal(v1.replace_namespaced_secret, "s", "default", kept)[0] == 422

@@ -184,9 +184,9 @@ def test_the_code_is_hashed_in_pieces_of_any_size(size: int) -> None:
             self.at += len(piece)
             return piece
 
-    whole = read_put(Pieces(), len(body))
-    assert whole.code_length == len(CODE)
-    assert whole.document == action(exec={"kind": KIND, "code": "", "main": MAIN})
+    parsed = read_put(Pieces(), len(body))
+    assert parsed.code_length == len(CODE)
+    assert parsed.document == action(exec={"kind": KIND, "code": "", "main": MAIN})
     with pytest.raises(MalformedError, match="ended"):
         read_put(Pieces(), len(body) + 1)
 

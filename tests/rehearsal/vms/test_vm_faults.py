@@ -146,5 +146,5 @@ def test_faults_of_vms_are_counted() -> None:
         draw_vm_faults(cloud, f"step {step}")
     assert cloud.random_faults is not None
     assert {FaultKind.LATE, FaultKind.CUT, FaultKind.REBOOT} <= {
-        hit.kind for hit in cloud.random_faults.injected
+        fault.kind for fault in cloud.random_faults.injected
     }
