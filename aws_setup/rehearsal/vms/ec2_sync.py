@@ -16,11 +16,16 @@ from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config.amis import AMIS
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
+from aws_setup.rehearsal.aws.ec2.network import Instance, Network, Operator
+from aws_setup.rehearsal.aws.ec2.network_acls import ALL_PORTS
+from aws_setup.rehearsal.aws.ec2.packet_rules import SSH, open_ports
+from aws_setup.rehearsal.aws.ec2.reachability import read_network
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.random_faults import FaultKind, FaultProbabilities
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller, NamespaceVmPool
+from aws_setup.rehearsal.vms.packet_filter import InboundFilter
 
 log = logging.getLogger(__name__)
 
@@ -74,17 +79,25 @@ class Ec2Sync:
         self.cloud, self.pool, self.amis = cloud, pool, amis
         self._on: dict[str, bool] = {}
         self._faults: dict[str, VmFaults] = {}
+        self._network = Network()
+        self._filters: dict[str, tuple[InboundFilter, ...]] = {}
         cloud.store_of(ConsoleOutput).read = self._console
 
     def sync(self) -> None:
         """Update the pool to the current instances; VMs change in parallel."""
         with self.cloud.lock:
             work = [job for job in map(self._job, self._instances()) if job]
+            network = read_network(self.cloud)
+        if network != self._network:
+            self._network = network
+            self.pool.block_ssh(blocked_from_operator(network))
+            self._filters = connection_filters(network, set(self._on))
         self.pool.reboot_crashed()
         if work:
             with ThreadPoolExecutor(len(work)) as pool:
                 for done in [pool.submit(job) for job in work]:
                     done.result()
+        self.pool.filter_connections(self._filters)
 
     def _instances(self) -> list[InstanceView]:
         ec2 = self.cloud.backend("ec2")
@@ -145,6 +158,37 @@ class Ec2Sync:
 
     def _console(self, instance_id: str) -> str:
         return self.pool.console(instance_id) if self._on.get(instance_id) else ""
+
+
+def blocked_from_operator(network: Network) -> frozenset[str]:
+    """Return the running instances that the operator cannot reach by SSH."""
+    return frozenset(
+        instance_id
+        for instance_id, interface in network.instances.items()
+        if not interface.silent and not network.verdict(Operator(), Instance(instance_id), SSH)
+    )
+
+
+def connection_filters(network: Network, vms: set[str]) -> dict[str, tuple[InboundFilter, ...]]:
+    """Return what each VM accepts from those others that cannot reach all of its TCP ports."""
+    running = {
+        vm: network.instances[vm]
+        for vm in sorted(vms & network.instances.keys())
+        if not network.instances[vm].silent
+    }
+    found = {}
+    for vm, target in running.items():
+        ports = {
+            source.private_ip: open_ports(source, target)
+            for other, source in running.items()
+            if other != vm
+        }
+        found[vm] = tuple(
+            InboundFilter(address, ranges)
+            for address, ranges in ports.items()
+            if ranges != (ALL_PORTS,)
+        )
+    return {vm: filters for vm, filters in found.items() if filters}
 
 
 @contextmanager

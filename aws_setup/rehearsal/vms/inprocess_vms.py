@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from paramiko.common import (
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.fake_shell import CommandResult, FakeShell, FakeZooKeeperEnsemble
 from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller
-from aws_setup.rehearsal.vms.ssh_config import SshHostEntry, write_ssh_config
+from aws_setup.rehearsal.vms.packet_filter import InboundFilter
+from aws_setup.rehearsal.vms.ssh_config import SshConfigFile, SshHostEntry
 from aws_setup.rehearsal.vms.vm_init import parse_broken_connections
 from aws_setup.software.zookeeper import config as zk
 
@@ -88,7 +89,7 @@ class InProcessVmPool:
         self.transports: list[paramiko.Transport] = []
         self.busy = ConcurrencyGauge()
         self._lock = threading.Lock()
-        self._write_ssh_config()
+        self._ssh_config = SshConfigFile(self.folder / "ssh_config")
 
     def __enter__(self) -> InProcessVmPool:
         return self
@@ -168,7 +169,7 @@ class InProcessVmPool:
     @property
     def ssh_config(self) -> Path:
         """The OpenSSH configuration that maps public addresses to the VMs."""
-        return self.folder / "ssh_config"
+        return self._ssh_config.path
 
     def close(self) -> None:
         """Stop listening and close every connection."""
@@ -176,12 +177,19 @@ class InProcessVmPool:
             _close_listener(vm.listener)
         for transport in self.transports:
             transport.close()
+        self._ssh_config.close()
+
+    def block_ssh(self, instance_ids: frozenset[str]) -> None:
+        """Let SSH connections to these VMs time out, and to no others."""
+        self._ssh_config.block(instance_ids)
+
+    def filter_connections(self, filters: Mapping[str, tuple[InboundFilter, ...]]) -> None:
+        """Do nothing: imitated VMs have no network between them."""
 
     def _write_ssh_config(self) -> None:
         key = f"{self.host_key.get_name()} {self.host_key.get_base64()}"
         with self._lock:
-            write_ssh_config(
-                self.ssh_config,
+            self._ssh_config.write(
                 [
                     SshHostEntry(instance_id, vm.public_ip, vm.listener.getsockname()[1], key)
                     for instance_id, vm in self.vms.items()

@@ -14,14 +14,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import vm_init
 from aws_setup.rehearsal.vms.disk import Disk
-from aws_setup.rehearsal.vms.ssh_config import SshHostEntry, write_ssh_config
+from aws_setup.rehearsal.vms.packet_filter import InboundFilter, apply_filters
+from aws_setup.rehearsal.vms.ssh_config import SshConfigFile, SshHostEntry
 
 REQUIRED_PROGRAMS = ("unshare", "nsenter", "ip", "mount", "ssh-keygen", "/usr/sbin/sshd")
 """Programs that the pool needs (Debian: util-linux, iproute2, openssh-server)."""
@@ -45,6 +46,8 @@ class NamespaceVm:
     public_ip: str = ""
     breaks: str = ""
     process: subprocess.Popen[bytes] | None = None
+    filtered: tuple[int, tuple[InboundFilter, ...]] = (0, ())
+    """The process and the filters that were applied to its namespace."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -88,7 +91,7 @@ class NamespaceVmPool:
         self._await_switch()
         self._in_switch("ip", "link", "add", "switch", "type", "bridge")
         self._in_switch("ip", "link", "set", "switch", "up")
-        self._write_ssh_config()
+        self._ssh_config = SshConfigFile(self.folder / "ssh_config")
 
     def __enter__(self) -> NamespaceVmPool:
         return self
@@ -186,20 +189,36 @@ class NamespaceVmPool:
     @property
     def ssh_config(self) -> Path:
         """The OpenSSH configuration that maps public addresses to the VMs."""
-        return self.folder / "ssh_config"
+        return self._ssh_config.path
 
     def close(self) -> None:
         """Stop all VMs; the disks are kept."""
         for instance_id in list(self._vms):
             self.power_off(instance_id)
         _terminate(self._switch)
+        self._ssh_config.close()
+
+    def block_ssh(self, instance_ids: frozenset[str]) -> None:
+        """Let SSH connections to these VMs time out, and to no others."""
+        self._ssh_config.block(instance_ids)
+
+    def filter_connections(self, filters: Mapping[str, tuple[InboundFilter, ...]]) -> None:
+        """Filter what VMs accept from each other; those without filters accept everything."""
+        for vm in list(self._vms.values()):
+            with vm.lock:
+                number = vm.process.pid if vm.process else 0
+                desired = (number, filters.get(vm.id, ()))
+                if not number or desired == vm.filtered:
+                    continue
+                if desired[1] or (vm.filtered[0] == number and vm.filtered[1]):
+                    apply_filters(number, desired[1])
+                vm.filtered = desired
 
     def _write_ssh_config(self) -> None:
         with self._lock:
             vms = self._vms.values()
-            write_ssh_config(
-                self.ssh_config,
-                [SshHostEntry(vm.id, vm.public_ip, vm.port, vm.host_key) for vm in vms],
+            self._ssh_config.write(
+                [SshHostEntry(vm.id, vm.public_ip, vm.port, vm.host_key) for vm in vms]
             )
 
     def _boot(self, vm: NamespaceVm) -> subprocess.Popen[bytes]:

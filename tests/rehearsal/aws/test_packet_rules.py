@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from aws_setup.rehearsal.aws.ec2.network_acls import ALLOW_ALL, AclEntry
 from aws_setup.rehearsal.aws.ec2.packet_rules import (
-    ALLOW_ALL,
-    AclEntry,
     Interface,
     InternetHost,
     Route,

@@ -4,7 +4,6 @@ The rules as plain data, without moto; `reachability` reads them from the emulat
 
 - Security groups: https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html;
   stateful: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security-group-connection-tracking.html
-- Network ACLs: https://docs.aws.amazon.com/vpc/latest/userguide/nacl-basics.html
 - Routes: https://docs.aws.amazon.com/vpc/latest/userguide/route-tables-priority.html
 - Internet: https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html,
   https://docs.aws.amazon.com/vpc/latest/userguide/vpc-nat-gateway.html
@@ -14,16 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
+from itertools import pairwise
 
-EPHEMERAL_PORTS = (1024, 65535)
-"""Ports to which answers go; NAT gateways and load balancers use all of them.
-
-https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
-"""
-
-ALL = "-1"
-"""The protocol of a rule for all traffic."""
+from aws_setup.rehearsal.aws.ec2.network_acls import (
+    ALL,
+    ALLOW_ALL,
+    EPHEMERAL_PORTS,
+    AclEntry,
+    contains,
+    denying_rule,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class Traffic:
 
     def __str__(self) -> str:
         return f"{self.protocol} {self.port}"
+
+
+SSH = Traffic("tcp", 22)
 
 
 @dataclass(frozen=True)
@@ -79,26 +82,6 @@ class SecurityGroup:
 
 
 @dataclass(frozen=True)
-class AclEntry:
-    """An entry of a network ACL for one direction; entries apply in the order of `number`."""
-
-    number: int
-    allows: bool
-    outbound: bool
-    protocol: str = ALL
-    cidr: str = "0.0.0.0/0"
-    first: int = 0
-    last: int = 65535
-
-
-DEFAULT_ENTRY = 32767
-"""Number of the entry shown as `*`, which denies what no other entry matches."""
-
-ALLOW_ALL = (AclEntry(100, True, False), AclEntry(100, True, True))
-"""The entries of a VPC's default network ACL."""
-
-
-@dataclass(frozen=True)
 class Route:
     """A route: an IPv4 range and its target (local, igw-…, nat-…).
 
@@ -125,7 +108,7 @@ class Subnet:
 
     def route_to(self, address: str) -> Route | None:
         """Return the most specific route to an address; None when no route matches."""
-        found = [route for route in self.routes if _contains(route.cidr, address)]
+        found = [route for route in self.routes if contains(route.cidr, address)]
         return max(found, key=lambda route: ip_network(route.cidr).prefixlen, default=None)
 
 
@@ -190,6 +173,24 @@ def decide(
     if not sent or isinstance(target, InternetHost):
         return sent
     return _arrives(target, source_address, traffic)
+
+
+def open_ports(source: Interface, target: Interface) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of TCP ports at which `target` accepts connections from `source`."""
+    rules = [rule for group in target.groups for rule in group.inbound]
+    rules += [rule for group in source.groups for rule in group.outbound]
+    entries = (*source.subnet.entries, *target.subnet.entries)
+    edges = {0, 65536}
+    edges |= {edge for rule in rules for edge in (rule.first, rule.last + 1)}
+    edges |= {edge for entry in entries for edge in (entry.first, entry.last + 1)}
+    found: list[tuple[int, int]] = []
+    for first, after in pairwise(sorted(edges)):
+        if not decide(source, target, Traffic("tcp", first)):
+            continue
+        joins = bool(found) and found[-1][1] == first - 1
+        start = found.pop()[0] if joins else first
+        found.append((start, after - 1))
+    return tuple(found)
 
 
 def _inside(source: Interface, target: Interface, traffic: Traffic) -> Verdict:
@@ -296,7 +297,7 @@ def _matches(rule: SecurityRule, peer: _Peer, traffic: Traffic) -> bool:
         return False
     if rule.group:
         return any(group.id == rule.group for group in peer.groups)
-    return bool(rule.cidr) and _contains(rule.cidr, peer.address)
+    return bool(rule.cidr) and contains(rule.cidr, peer.address)
 
 
 def _request(traffic: Traffic) -> tuple[int, int]:
@@ -306,36 +307,15 @@ def _request(traffic: Traffic) -> tuple[int, int]:
 def _acl(
     subnet: Subnet, protocol: str, ports: tuple[int, int], address: str, *, outbound: bool
 ) -> Verdict:
-    """Apply the entries in their order; every port of the range must be allowed."""
-    open_ranges = [ports]
+    """Check the network ACL of a subnet; every port of the range must be allowed."""
     way = f"{'outbound' if outbound else 'inbound'} {protocol} {_range(ports)} "
     way += f"{'to' if outbound else 'from'} {address}"
-    for entry in sorted(subnet.entries, key=lambda entry: entry.number):
-        if entry.outbound != outbound or entry.protocol not in (ALL, protocol):
-            continue
-        if not _contains(entry.cidr, address):
-            continue
-        covered = (0, 65535) if entry.protocol == ALL else (entry.first, entry.last)
-        if not entry.allows and any(_overlap(item, covered) for item in open_ranges):
-            number = "*" if entry.number == DEFAULT_ENTRY else entry.number
-            return Verdict(False, f"{subnet.acl} of {subnet.id}, rule {number}, denies {way}")
-        open_ranges = list(_subtract(open_ranges, covered))
-        if not open_ranges:
-            return Verdict(True, f"{subnet.acl} allows {way}")
-    return Verdict(False, f"{subnet.acl} of {subnet.id}, rule *, denies {way}")
-
-
-def _subtract(
-    ranges: Iterable[tuple[int, int]], covered: tuple[int, int]
-) -> Iterable[tuple[int, int]]:
-    for first, last in ranges:
-        for part in ((first, min(last, covered[0] - 1)), (max(first, covered[1] + 1), last)):
-            if part[0] <= part[1]:
-                yield part
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
+    number = denying_rule(
+        subnet.entries, protocol=protocol, ports=ports, address=address, outbound=outbound
+    )
+    if number:
+        return Verdict(False, f"{subnet.acl} of {subnet.id}, rule {number}, denies {way}")
+    return Verdict(True, f"{subnet.acl} allows {way}")
 
 
 def _range(ports: tuple[int, int]) -> str:
@@ -344,7 +324,3 @@ def _range(ports: tuple[int, int]) -> str:
 
 def _first_refusal(checks: Iterable[Verdict], *, otherwise: Verdict) -> Verdict:
     return next((verdict for verdict in checks if not verdict), otherwise)
-
-
-def _contains(cidr: str, address: str) -> bool:
-    return ip_address(address) in ip_network(cidr, strict=False)

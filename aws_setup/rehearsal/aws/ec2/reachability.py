@@ -23,8 +23,8 @@ from aws_setup.rehearsal.aws.ec2.network import (
     Node,
     Operator,
 )
+from aws_setup.rehearsal.aws.ec2.network_acls import AclEntry
 from aws_setup.rehearsal.aws.ec2.packet_rules import (
-    AclEntry,
     Interface,
     Route,
     SecurityGroup,

@@ -1,0 +1,135 @@
+"""`create` when a security group or a network ACL does not allow SSH from the operator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.vms.ec2_sync import sync_vms
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from tests.support.aws import client, where
+from tests.support.machines import make_key
+
+ROOT = Path(__file__).resolve().parents[2]
+
+IMPATIENT = """
+import runpy
+from aws_setup.ssh import pool
+pool.STAGE_TIMEOUT = 1
+pool.MachinePool.wait_for_ssh.__kwdefaults__["deadline"] = 3
+runpy.run_path("{script}", run_name="__main__")
+"""
+"""The script with short timeouts of SSH, which otherwise waits five minutes for a machine."""
+
+
+@dataclass
+class Laptop:
+    """The researcher's folder: key, configuration, receipts."""
+
+    folder: Path
+
+    def run(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """Run the script and return its JSON document."""
+        program = IMPATIENT.format(script=ROOT / "create_aws_infrastructure.py")
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words, "--yes", "--json"],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def configure(self, **keys: object) -> None:
+        """Change keys of the configuration."""
+        path = self.folder / "config_aws.yaml"
+        document = yaml.safe_load(path.read_text()) if path.exists() else {}
+        path.write_text(yaml.safe_dump(document | keys))
+
+
+@pytest.fixture
+def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
+    key = make_key(tmp_path / "key")
+    public = key.with_suffix(".pub").read_text()
+    client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
+    with InProcessVmPool(tmp_path / "vms") as vm_pool, sync_vms(cloud, vm_pool):
+        made = Laptop(tmp_path)
+        made.configure(
+            ssh_keypair_name="researcher",
+            ssh_key_path=str(key),
+            ssh_config_path=str(vm_pool.ssh_config),
+            user_public_ip="52.94.76.7",
+            infrastructure_json_path=str(tmp_path / "receipts"),
+            zookeeper_jvm_heap_size=256,
+            **dict.fromkeys(
+                (
+                    "create_eks_cluster",
+                    "create_ndb_cluster",
+                    "create_hops_fs_client_vm",
+                    "create_launch_templates",
+                    "create_autoscaling_groups",
+                    "start_ndb_cluster",
+                    "populate_mysql_ndb_tables",
+                    "format_filesystem",
+                    "sftp_ssh_key",
+                ),
+                False,
+            ),
+        )
+        yield made
+
+
+def test_create_names_the_address_that_the_security_group_does_not_allow(
+    cloud: RehearsalCloud, laptop: Laptop
+) -> None:
+    laptop.configure(user_public_ip="52.94.76.9")
+    failed = laptop.run("create", code=1)
+    problem = json.dumps(failed)
+    assert "the security group does not allow your address" in problem
+    assert "set user_public_ip to your current address" in problem
+    laptop.configure(user_public_ip="52.94.76.7")
+    assert laptop.run("create")["result"] == "ok"
+    again = laptop.run("create")
+    assert {step["action"] for step in again["steps"]} == {"exists"}
+    cloud.settings.operator_address = "52.94.76.10"
+    assert "does not allow your address" in json.dumps(laptop.run("create", code=1))
+
+
+def test_a_network_acl_that_denies_ssh_makes_the_machines_unreachable(laptop: Laptop) -> None:
+    assert laptop.run("create")["result"] == "ok"
+    ec2 = client("ec2")
+    (acl,) = [
+        item
+        for item in ec2.describe_network_acls(Filters=where(default="true"))["NetworkAcls"]
+        if "10.0.0.0/16" in {vpc["CidrBlock"] for vpc in _vpcs(ec2, item["VpcId"])}
+    ]
+    entry = {
+        "NetworkAclId": acl["NetworkAclId"],
+        "RuleNumber": 50,
+        "Protocol": "6",
+        "RuleAction": "deny",
+        "Egress": False,
+        "CidrBlock": "0.0.0.0/0",
+        "PortRange": {"From": 22, "To": 22},
+    }
+    ec2.create_network_acl_entry(**entry)
+    assert "does not answer" in json.dumps(laptop.run("create", code=1))
+    ec2.delete_network_acl_entry(NetworkAclId=acl["NetworkAclId"], RuleNumber=50, Egress=False)
+    assert laptop.run("create")["result"] == "ok"
+
+
+def _vpcs(ec2: Any, vpc_id: str) -> list[dict[str, Any]]:
+    return list(ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"])
