@@ -22,6 +22,8 @@ DENIES: TypeAdapter[list[DeniedPermission]] = TypeAdapter(list[DeniedPermission]
 def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
     """Answer a request to the admin API, in JSON."""
     path = request.target.partition("?")[0].removeprefix(PREFIX).strip("/")
+    if (request.method, path) == ("GET", "checkip"):
+        return HttpAnswer(200, f"{cloud.settings.operator_address}\n".encode())
     routes = ROUTES | cloud.admin_routes
     route = routes.get((request.method, path))
     if route is None:

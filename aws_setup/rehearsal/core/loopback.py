@@ -17,8 +17,15 @@ TLS_TIMEOUT_SECONDS = 60
 """Seconds that a TLS connection may be silent, its handshake included."""
 
 
+class PacketDropped(OSError):
+    """The network does not allow a connection: it gets no answer until its client gives up."""
+
+
 ConnectionTls = Callable[[], ssl.SSLContext | None]
-"""Returns the TLS context of a new connection (None: no TLS); raises OSError to reject it."""
+"""Returns the TLS context of a new connection (None: no TLS).
+
+Raises OSError to reject the connection, PacketDropped to never answer it.
+"""
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -69,6 +76,10 @@ class LoopbackServer(ThreadingHTTPServer):
         connection, address = super().get_request()
         try:
             context = self._tls_context()
+        except PacketDropped:
+            with self._lock:
+                self._open.add(connection)
+            raise
         except OSError:
             connection.close()
             raise

@@ -13,6 +13,7 @@ from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.types import AwsError
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.controllers.context import (
+    SOURCE_RANGES,
     CloudProvider,
     CloudProviderError,
     is_internal,
@@ -71,9 +72,11 @@ class Ec2CloudProvider(CloudProvider):
             current = {}
         if current:
             self._update_listeners(current, service)
+            self._update_rules(self._group(service), service)
             return str(current["DNSName"])
         subnets = self._subnets(internal=bool(scheme))
         group = self._group(service)
+        self._update_rules(group, service)
         created = self._call(
             "elb",
             "CreateLoadBalancer",
@@ -225,16 +228,6 @@ class Ec2CloudProvider(CloudProvider):
             VpcId=network["vpcId"],
             TagSpecifications=tags,
         )["GroupId"]
-        rules = [
-            {
-                "IpProtocol": "tcp",
-                "FromPort": port["port"],
-                "ToPort": port["port"],
-                "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
-            }
-            for port in service["spec"]["ports"]
-        ]
-        self._call("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
         self._call(
             "ec2",
             "AuthorizeSecurityGroupIngress",
@@ -242,6 +235,45 @@ class Ec2CloudProvider(CloudProvider):
             IpPermissions=_allow_all_from(group),
         )
         return str(group)
+
+    def _update_rules(self, group: str, service: KubeObject) -> None:
+        """Allow each port of the Service from its source ranges, and from nothing else."""
+        found = self._call("ec2", "DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
+        current = {
+            (item["FromPort"], allowed["CidrIp"])
+            for item in found[0]["IpPermissions"]
+            if item["IpProtocol"] == "tcp"
+            for allowed in item["IpRanges"]
+        }
+        desired = {
+            (port["port"], cidr)
+            for port in service["spec"]["ports"]
+            for cidr in _source_ranges(service)
+        }
+        for action, rules in (
+            ("AuthorizeSecurityGroupIngress", desired - current),
+            ("RevokeSecurityGroupIngress", current - desired),
+        ):
+            if rules:
+                permissions = [_tcp_rule(port, cidr) for port, cidr in sorted(rules)]
+                self._call("ec2", action, GroupId=group, IpPermissions=permissions)
+
+
+def _source_ranges(service: KubeObject) -> list[str]:
+    """Return the ranges of the Service's spec, else of its annotation; by default everything.
+
+    https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support and
+    https://kubernetes.io/docs/reference/labels-annotations-taints/
+    """
+    annotations = service["metadata"].get("annotations") or {}
+    annotation = str(annotations.get("service.beta.kubernetes.io/load-balancer-source-ranges", ""))
+    listed = [cidr.strip() for cidr in annotation.split(",") if cidr.strip()]
+    return list(service["spec"].get(SOURCE_RANGES) or listed or ["0.0.0.0/0"])
+
+
+def _tcp_rule(port: int, cidr: str) -> dict[str, Any]:
+    ranges = [{"CidrIp": cidr}]
+    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": ranges}
 
 
 def _allow_all_from(group: str) -> list[dict[str, Any]]:

@@ -11,9 +11,14 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aws_setup.rehearsal.aws.certificates import PrivateKeys, ServerCertificates
+from aws_setup.rehearsal.aws.ec2.network import LoadBalancer, Node, Operator
+from aws_setup.rehearsal.aws.ec2.packet_rules import Traffic
+from aws_setup.rehearsal.aws.ec2.reachability import read_network
 from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.core.loopback import PacketDropped
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
@@ -65,12 +70,17 @@ class OpenWhiskFrontend:
         """Return the TLS context of the load balancer's listener, after checking the release.
 
         Raises:
-            ConnectionRefusedError: there is no load balancer, or its release is not ready.
+            ConnectionRefusedError: there is no load balancer, its release is not ready, or the
+                load balancer reaches none of the nodes.
+            PacketDropped: the network does not allow connections from the operator.
         """
         with self._cloud.lock:
             self._cloud.clock.apply_due()
             release = self._release()
-            if release is None or not release.ready("controller"):
+            if release is None:
+                raise ConnectionRefusedError("no OpenWhisk release has a load balancer")
+            self._check_network(release)
+            if not release.ready("controller"):
                 raise ConnectionRefusedError("no OpenWhisk release is ready")
             uid = str(release.service["metadata"]["uid"])
             if uid != self._uid:
@@ -87,12 +97,33 @@ class OpenWhiskFrontend:
                     return Release(service, api.state)
         return None
 
-    def _context(self, release: Release) -> ssl.SSLContext | None:
-        """Return the TLS context of the listener on 443; None without a certificate."""
+    def _balancer(self, release: Release) -> Any:
+        """Return moto's load balancer of a release."""
         held = self._cloud.backend("elb").load_balancers
         balancer = held.get(load_balancer_name(release.service))
         if balancer is None:
             raise ConnectionRefusedError("the load balancer is deleted")
+        return balancer
+
+    def _check_network(self, release: Release) -> None:
+        """Check the way from the operator to the load balancer, and from there to a node."""
+        balancer, network = self._balancer(release), read_network(self._cloud)
+        end = LoadBalancer(balancer.name)
+        instance_ports = {
+            int(item.load_balancer_port): int(item.instance_port) for item in balancer.listeners
+        }
+        port = 443 if 443 in instance_ports else min(instance_ports, default=443)
+        verdict = network.verdict(Operator(), end, Traffic("tcp", port))
+        if not verdict:
+            raise PacketDropped(verdict.reason)
+        traffic = Traffic("tcp", instance_ports[port])
+        nodes = [Node(str(node["metadata"]["name"])) for node in release.state.all("nodes")]
+        if nodes and not any(network.verdict(end, node, traffic) for node in nodes):
+            raise ConnectionRefusedError(network.verdict(end, nodes[0], traffic).reason)
+
+    def _context(self, release: Release) -> ssl.SSLContext | None:
+        """Return the TLS context of the listener on 443; None without a certificate."""
+        balancer = self._balancer(release)
         arns = {
             int(listener.load_balancer_port): listener.ssl_certificate_id
             for listener in balancer.listeners

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from aws_setup.config import Config
+from aws_setup.preflight.public_ip import operator_cidr
 from aws_setup.rehearsal.aws.ec2.reachability import (
     Instance,
     IpAddress,
@@ -15,6 +17,7 @@ from aws_setup.rehearsal.aws.ec2.reachability import (
     reaches,
 )
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.environment import script_environment
 from tests.support import eks
 from tests.support.aws import client, cloud, network, run, settings, where
 
@@ -68,6 +71,17 @@ def test_the_operator_needs_route_rule_and_running_instance(cloud: RehearsalClou
     assert reason() == ""
     ec2.terminate_instances(InstanceIds=[vm.id])
     assert reason() == f"nothing in the cloud is instance {vm.id}"
+
+
+def test_checkip_answers_with_the_address_that_the_rules_see(
+    cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SETUP_CHECKIP", script_environment(cloud.url, 0)["AWS_SETUP_CHECKIP"])
+    config = Config(ssh_keypair_name="key", ssh_key_path="key")
+    assert operator_cidr(config) == OPERATOR
+    cloud.settings.operator_address = "52.94.76.10"
+    assert operator_cidr(config) == "52.94.76.10/32"
+    assert len(cloud.calls) == 0, "no AWS call"
 
 
 def test_a_network_acl_of_the_subnet_counts(cloud: RehearsalCloud) -> None:

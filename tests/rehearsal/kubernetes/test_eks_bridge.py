@@ -222,6 +222,32 @@ def test_a_service_has_a_classic_load_balancer_and_a_group(environment: EksEnvir
     assert ec2.describe_security_groups(Filters=groups)["SecurityGroups"] == []
 
 
+def test_the_source_ranges_of_a_service_are_rules_of_its_group(environment: EksEnvironment) -> None:
+    v1, ec2 = core(), client("ec2")
+    spec = {"type": "LoadBalancer", "ports": [{"name": "http", "port": 80}]}
+    annotation = "service.beta.kubernetes.io/load-balancer-source-ranges"
+    meta = {"name": "s", "annotations": {annotation: "10.0.0.0/8, 52.94.76.7/32"}}
+    v1.create_namespaced_service("default", {"metadata": meta, "spec": spec})
+
+    def allowed() -> list[str]:
+        groups = [{"Name": "group-name", "Values": ["k8s-elb-*"]}]
+        (found,) = ec2.describe_security_groups(Filters=groups)["SecurityGroups"]
+        rules = found["IpPermissions"]
+        assert {(rule["FromPort"], rule["ToPort"]) for rule in rules} == {(80, 80)}
+        return sorted(item["CidrIp"] for rule in rules for item in rule["IpRanges"])
+
+    assert allowed() == ["10.0.0.0/8", "52.94.76.7/32"]
+    narrow = {"spec": {"loadBalancerSourceRanges": ["52.94.76.7/32"]}}
+    v1.patch_namespaced_service("s", "default", narrow)
+    assert allowed() == ["52.94.76.7/32"], "the spec overrides the annotation"
+    everything = {
+        "metadata": {"annotations": {annotation: None}},
+        "spec": {"loadBalancerSourceRanges": None},
+    }
+    v1.patch_namespaced_service("s", "default", everything)
+    assert allowed() == ["0.0.0.0/0"]
+
+
 def test_a_missing_certificate_keeps_the_load_balancer_pending(environment: EksEnvironment) -> None:
     v1 = core()
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from aws_setup.rehearsal.core.loopback import PacketDropped
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
@@ -40,8 +41,13 @@ def behind(cloud: RehearsalCloud, hooks: EksApiServers) -> Iterator[OpenWhiskFro
         yield running
 
 
-def install(state: ObjectStore, *, certificate: str = "", ready: int = 1) -> None:
-    """Create the objects of a release that the load balancer reads."""
+def install(
+    state: ObjectStore, *, certificate: str = "", ready: int = 1, source: str = "52.94.76.7/32"
+) -> str:
+    """Create the objects of a release that the load balancer reads; returns the balancer's group.
+
+    The group allows port 443 from `source`.
+    """
     meta = {"namespace": SPACE}
     ingress = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
     service = state.put("services", {"metadata": {"name": "owdev-nginx", **meta}})
@@ -54,20 +60,36 @@ def install(state: ObjectStore, *, certificate: str = "", ready: int = 1) -> Non
     listener = {"Protocol": "TCP", "LoadBalancerPort": 443, "InstancePort": 30443}
     if certificate:
         listener |= {"Protocol": "SSL", "SSLCertificateId": certificate}
+    vpc = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
+    name, ec2 = load_balancer_name(service), client("ec2")
+    group = ec2.create_security_group(GroupName=name, Description="d", VpcId=vpc["vpcId"])
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=https_from(source))
     client("elb").create_load_balancer(
-        LoadBalancerName=load_balancer_name(service),
+        LoadBalancerName=name,
         Listeners=[listener],
-        AvailabilityZones=["us-east-1a"],
+        Subnets=vpc["subnetIds"],
+        SecurityGroups=[group["GroupId"]],
     )
+    return str(group["GroupId"])
+
+
+def https_from(source: str) -> list[dict[str, object]]:
+    ranges = [{"CidrIp": source}]
+    return [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": ranges}]
 
 
 def get(
-    behind: OpenWhiskFrontend, path: str, *, scheme: str = "http", auth: str = KEY
+    behind: OpenWhiskFrontend,
+    path: str,
+    *,
+    scheme: str = "http",
+    auth: str = KEY,
+    timeout: float = 10,
 ) -> tuple[int, bytes]:
     headers = urllib3.make_headers(basic_auth=auth)
     with urllib3.PoolManager(cert_reqs=ssl.CERT_NONE, retries=False) as pool:
         url = f"{scheme}://127.0.0.1:{behind.port}{path}"
-        answer = pool.request("GET", url, headers=headers, timeout=10)
+        answer = pool.request("GET", url, headers=headers, timeout=timeout)
         return answer.status, answer.data
 
 
@@ -90,6 +112,47 @@ def test_the_key_of_the_release_authenticates(
     assert get(behind, "/invokers/healthy/count") == (200, b"8")
     assert get(behind, ACTIONS) == (200, b"[]")
     assert get(behind, ACTIONS, auth="uuid:another")[0] == 401
+
+
+def test_no_answer_to_an_address_that_the_balancers_group_does_not_allow(
+    cloud: RehearsalCloud, hooks: EksApiServers, behind: OpenWhiskFrontend
+) -> None:
+    group = install(hooks.apis["zoo"].state, source="52.94.76.9/32")
+    with pytest.raises(urllib3.exceptions.TimeoutError):
+        get(behind, "/ping", timeout=0.5)
+    with pytest.raises(PacketDropped, match=f"{group} .* no inbound rule for tcp 443 from 52"):
+        behind.tls_context()
+    client("ec2").authorize_security_group_ingress(
+        GroupId=group, IpPermissions=https_from("52.94.0.0/16")
+    )
+    assert get(behind, "/ping")[0] == 200
+    cloud.settings.operator_address = "8.8.8.8"
+    with pytest.raises(urllib3.exceptions.TimeoutError):
+        get(behind, "/ping", timeout=0.5)
+
+
+def test_a_balancer_that_reaches_no_node_closes_the_connection(
+    hooks: EksApiServers, behind: OpenWhiskFrontend
+) -> None:
+    state = hooks.apis["zoo"].state
+    cluster = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
+    group = install(state)
+    made = client("ec2").run_instances(
+        ImageId="ami-079ac4c46055b2bdf",
+        InstanceType="r5.xlarge",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=cluster["subnetIds"][0],
+        SecurityGroupIds=[cluster["clusterSecurityGroupId"]],
+    )
+    state.put("nodes", {"metadata": {"name": made["Instances"][0]["PrivateDnsName"]}})
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        get(behind, "/ping")
+    client("ec2").authorize_security_group_ingress(
+        GroupId=cluster["clusterSecurityGroupId"],
+        IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}],
+    )
+    assert get(behind, "/ping")[0] == 200
 
 
 def test_a_new_release_has_no_actions(hooks: EksApiServers, behind: OpenWhiskFrontend) -> None:

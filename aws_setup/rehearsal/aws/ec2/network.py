@@ -108,6 +108,8 @@ class Network:
         if balancer.internal and isinstance(senders[0], InternetHost):
             reason = f"{_described(target)} is internal: it has no public address"
             return Verdict(False, reason)
+        if not balancer.interfaces:
+            return Verdict(False, f"{_described(target)} is in no subnet")
         return _all_allowed(
             decide(sender, receiver, traffic, public=not balancer.internal)
             for sender in senders

@@ -163,6 +163,10 @@ class CloudProvider:
         """Delete the load balancer of a Service; already deleted is no error."""
 
 
+SOURCE_RANGES = "loadBalancerSourceRanges"
+"""Key of a Service's spec: the address ranges from which its load balancer accepts traffic."""
+
+
 def load_balancer_name(service: KubeObject) -> str:
     """Return the load balancer's name: `a` and the Service's uid, 32 characters in all."""
     uid = str(service["metadata"]["uid"]).replace("-", "")

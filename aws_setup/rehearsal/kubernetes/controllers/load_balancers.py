@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_setup.rehearsal.kubernetes.api import deletion
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.controllers.context import (
+    SOURCE_RANGES,
     CloudProviderError,
     ControllerContext,
     is_being_deleted,
@@ -38,7 +39,10 @@ def _start_creation(context: ControllerContext, service: KubeObject) -> None:
 
 def _create(context: ControllerContext, service: KubeObject) -> None:
     current_ingress = service["status"].get("loadBalancer", {}).get("ingress")
-    desired_hash = template_hash([service["metadata"].get("annotations"), service["spec"]["ports"]])
+    spec = service["spec"]
+    desired_hash = template_hash(
+        [service["metadata"].get("annotations"), spec["ports"], spec.get(SOURCE_RANGES)]
+    )
     if (
         current_ingress
         and context.applied_load_balancers.get(service["metadata"]["uid"]) == desired_hash
