@@ -18,6 +18,12 @@ CertificateArn = Annotated[
     str,
     StringConstraints(pattern=r"^arn:aws[a-z-]*:(acm:[a-z0-9-]+|iam:):[0-9]{12}:[\w./+=,@-]+$"),
 ]
+ContainerImage = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]+(:[A-Za-z0-9_][\w.-]{0,127})?$"
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -104,6 +110,11 @@ class OpenWhisk(Section):
 
     openwhisk_invoker_image_tag: str | None = Field(default=None, examples=["6.25vcpu-40gb"])
     """Tag of the invoker's image; if omitted, the chart's default."""
+
+    namenode_image: ContainerImage | None = Field(
+        default=None, examples=["123456789012.dkr.ecr.us-east-1.amazonaws.com/namenode:1"]
+    )
+    """Container image of the NameNodes; if omitted, the chart's (scusemua/java8action:latest)."""
 
     openwhisk_tls_cert: LocalPath | None = Field(default=None, examples=["server.pem"])
     """Your certificate (PEM, chain included); if omitted, a self-signed one is created."""

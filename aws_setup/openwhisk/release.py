@@ -17,6 +17,7 @@ from aws_setup.openwhisk.certificate_steps import load_balancer_host
 from aws_setup.openwhisk.chart import Chart, chart_of, newer
 from aws_setup.openwhisk.helm import Helm, Release, jobs_that_change
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
+from aws_setup.openwhisk.namenode_image import with_namenode_image
 from aws_setup.openwhisk.secrets import (
     OpenWhiskSecrets,
     is_owned,
@@ -166,7 +167,10 @@ def desired_release(
     config = ctx.config
     arn = certificate_arn or ctx.of("server certificate").id
     defaults = values(config, ValuesInput(arn, invoker_memory(ctx), keys, host))
-    return DesiredRelease(chart_of(config, pinned=keys.chart), merge(defaults, user_values(config)))
+    chart, merged = chart_of(config, pinned=keys.chart), merge(defaults, user_values(config))
+    if config.namenode_image:
+        chart, merged = with_namenode_image(chart, merged, config.namenode_image)
+    return DesiredRelease(chart, merged)
 
 
 def invoker_memory(ctx: Context) -> int:

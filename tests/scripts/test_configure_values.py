@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,23 @@ def test_memory_and_tag_are_set_on_the_invoker_and_the_users_values_override_the
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
     assert config["whisk_action_memory_max"] == "60000m"
     assert config["whisk_api_host_name"] != "default.example.com"
+
+
+def test_another_image_of_the_namenodes_is_in_the_invokers_runtimes(zoo: Lab) -> None:
+    zoo.run("configure")
+    before = json.loads(environment(zoo)["RUNTIMES_MANIFEST"])
+    zoo.save(namenode_image="me/mine:2")
+    (drift,) = steps_of(zoo.run("plan"))["openwhisk release"]["drift"]
+    assert "whisk.runtimes" in drift["has"]
+    zoo.run("configure")
+    after = json.loads(environment(zoo)["RUNTIMES_MANIFEST"])
+    assert before != after
+    for kind in after["runtimes"]["generic-namenode"]:
+        assert kind["image"] == {"prefix": "me", "name": "mine", "tag": "2"}
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    zoo.save(namenode_image=None)
+    zoo.run("configure")
+    assert json.loads(environment(zoo)["RUNTIMES_MANIFEST"]) == before
 
 
 def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:

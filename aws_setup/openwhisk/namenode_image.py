@@ -1,0 +1,102 @@
+"""Another container image for the NameNodes: a copy of the chart with other runtimes.
+
+OpenWhisk reads the image of each kind from its runtimes manifest, a JSON file inside the chart's
+folder that `whisk.runtimes` names (https://github.com/apache/openwhisk/blob/master/docs/actions-new.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aws_setup.errors import Refused
+from aws_setup.openwhisk.chart import Chart, cache
+from aws_setup.openwhisk.values import merge
+
+FAMILY = "generic-namenode"
+"""The kinds of the NameNodes are generic-namenode:10 and generic-namenode:5."""
+
+DEFAULT_FILE = "runtimes.json"
+
+
+def with_namenode_image(
+    chart: Chart, values: Mapping[str, Any], image: str
+) -> tuple[Chart, dict[str, Any]]:
+    """Return a copy of the chart and the values with which the NameNodes run `image`.
+
+    The copy's new file is named after its content, so that the values differ when it does.
+
+    Args:
+        chart: the chart on this computer.
+        values: the values of the release, those of the user included.
+        image: the image as in `docker pull`, with or without a tag.
+
+    Raises:
+        Refused: the chart has no runtimes of the NameNodes.
+    """
+    text = _manifest(chart.path, values, image)
+    name = f"runtimes-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    copy = cache() / hashlib.sha256(f"{chart.pin} {chart.path} {name}".encode()).hexdigest()[:24]
+    if not copy.is_dir():
+        _copy(chart.path, copy, name, text)
+    return Chart(copy, chart.pin), merge(values, {"whisk": {"runtimes": name}})
+
+
+def image_fields(image: str) -> dict[str, str]:
+    """Return an image as the manifest describes it: registry and folders are the prefix."""
+    prefix, _, rest = image.rpartition("/")
+    name, _, tag = rest.partition(":")
+    fields = {"prefix": prefix} if prefix else {}
+    return fields | {"name": name, "tag": tag or "latest"}
+
+
+def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
+    defaults: Any = yaml.safe_load((folder / "values.yaml").read_text(encoding="utf-8")) or {}
+    file = merge(defaults, values).get("whisk", {}).get("runtimes") or DEFAULT_FILE
+    try:
+        document = json.loads((folder / str(file)).read_text(encoding="utf-8"))
+        families: list[Any] = list(document["runtimes"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _no_runtimes(f"its runtimes file {file} cannot be used: {error}") from error
+    kinds = [
+        kind
+        for family in families
+        for kind in family
+        if str(kind.get("kind", "")).partition(":")[0] == FAMILY
+    ]
+    if not kinds:
+        raise _no_runtimes(f"its runtimes file {file} has no kind {FAMILY}")
+    for kind in kinds:
+        kind["image"] = image_fields(image)
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _no_runtimes(why: str) -> Refused:
+    return Refused(
+        "namenode_image cannot be set in OpenWhisk's chart",
+        why,
+        "use λFS's chart (the defaults of openwhisk_chart and openwhisk_chart_ref)",
+    )
+
+
+def _copy(source: Path, target: Path, name: str, text: str) -> None:
+    """Copy the chart into the cache, completely or not at all, and add the file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".copy-"))
+    try:
+        shutil.copytree(source, work, dirs_exist_ok=True, symlinks=True)
+        (work / name).write_text(text, encoding="utf-8")
+        work.rename(target)
+    except OSError:
+        # Another run was faster: it has cached the same copy.
+        if not target.is_dir():
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
