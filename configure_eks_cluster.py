@@ -8,6 +8,7 @@ from pathlib import Path
 from aws_setup.cli.app import script_command
 from aws_setup.cli.commands import Script
 from aws_setup.cli.options import ConfigOption
+from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.eks.active_cluster import require_cluster
 from aws_setup.openwhisk.summary import summary_lines
 from aws_setup.preflight import cluster
@@ -24,7 +25,7 @@ SCRIPT = Script(
     status     show nodes, add-ons, OpenWhisk, its certificate, and what is not ready
     destroy    delete OpenWhisk, its volumes and load balancer, and the nodes; keep the cluster
     """,
-    table=cluster_steps,
+    table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
     removal=cluster_teardown_steps,
     prepare=require_cluster,
     preflight=cluster.run,

@@ -32,15 +32,18 @@ from aws_setup.infrastructure.security_group import SecurityGroup
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.openwhisk.api import OpenWhiskApi
 from aws_setup.openwhisk.certificate_steps import NginxSecret, ServerCertificate
-from aws_setup.openwhisk.credentials_file import CredentialsFile
+from aws_setup.openwhisk.credentials_file import CredentialsFile, read_credentials
 from aws_setup.openwhisk.load_balancer import LoadBalancerAddress
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
 from aws_setup.software import ssh_access
+from aws_setup.software.clients import step as client_configuration
+from aws_setup.software.clients.namenode_record import NameNodeRecordFile
+from aws_setup.software.clients.step import ClientConfiguration
 from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
-from aws_setup.software.machines import machine_steps, needs_ssh
+from aws_setup.software.machines import ZOOKEEPER, machine_steps, needs_ssh
 from aws_setup.software.ndb.data_nodes import DataNodes
 from aws_setup.software.ndb.management_server import ManagementServer
 from aws_setup.software.ndb.mysqld import MysqlServer
@@ -146,10 +149,14 @@ def client_steps(config: Config, pool: MachinePool) -> list[Step]:
     steps: list[Step] = []
     if config.sftp_ssh_key and clients:
         steps.append(ClusterSshKeys(pool, clients=clients, needs=(ssh_access.NAME, *machines)))
+    if config.configure_clients and clients:
+        known = tuple(step for step in ("ndb manager", ZOOKEEPER) if step in machines)
+        needs = (ssh_access.NAME, *clients, *known)
+        steps.append(ClientConfiguration(pool, api_host, needs=needs))
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
         return steps
     if config.populate_mysql_ndb_tables:
-        steps.append(schema_step.SchemaStep(pool))
+        steps.append(schema_step.SchemaStep(pool, needs=(ssh_access.NAME, "mysqld", *clients)))
     if config.format_filesystem:
         steps += _format_steps(config, pool, clients)
     return steps
@@ -158,17 +165,29 @@ def client_steps(config: Config, pool: MachinePool) -> list[Step]:
 def _format_steps(config: Config, pool: MachinePool, clients: tuple[str, ...]) -> list[Step]:
     """Return the formatting of both file systems in sequence, because they share the tables."""
     tables = (schema_step.NAME,) if config.populate_mysql_ndb_tables else ()
+    files = (client_configuration.NAME,) if config.configure_clients else ()
     steps: list[Step] = []
     for system in (LAMBDA_FS, HOPS_FS):
         if system.client in clients:
             earlier = tuple(step.name for step in steps)
-            needs = (ssh_access.NAME, system.client, "mysqld", *tables, *earlier)
+            needs = (ssh_access.NAME, system.client, "mysqld", *tables, *files, *earlier)
             steps.append(FormatFileSystem(pool, system, needs=needs))
     return steps
 
 
-def cluster_steps(config: Config) -> list[Step]:
-    """Return every step of configure_eks_cluster.py that the configuration switches on."""
+def api_host(config: Config) -> str:
+    """Return the URL of OpenWhisk's API from the credentials file, '' while there is none."""
+    credentials = read_credentials(config)
+    return credentials.apihost if credentials else ""
+
+
+def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
+    """Return every step of configure_eks_cluster.py that the configuration switches on.
+
+    Args:
+        config: the configuration.
+        ask: asks for the private key's passphrase; None when there is no terminal.
+    """
     groups = node_group_specs(config)
     names = tuple(kind.group for kind in groups)
     steps: list[Step] = [
@@ -196,8 +215,15 @@ def cluster_steps(config: Config) -> list[Step]:
         OpenWhiskReady(),
         OpenWhiskApi(),
         CredentialsFile(),
+        *([client_configuration_step(config, ask=ask)] if config.configure_clients else []),
     ]
     return restrict_needs(steps)
+
+
+def client_configuration_step(config: Config, *, ask: Ask | None = None) -> ClientConfiguration:
+    """Return the step of the clients' files for scripts that have no steps for the VMs."""
+    pool = MachinePool(config, ask=ask)
+    return ClientConfiguration(pool, api_host, needs=(CredentialsFile.name,), lookup=True)
 
 
 def writes_kubeconfig(config: Config) -> bool:
@@ -234,12 +260,13 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     What only looks (address, readiness, API) and what goes with the cluster is not among them.
     """
     on = {"manage_aws_auth": False, "write_kubeconfig": True, "storage_probe": True}
+    on["configure_clients"] = False
     given = {"kubeconfig_path": None, "kube_context": None}
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = cluster_steps(config.model_copy(update={**on, **given, **counts}))
     looks = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
     kept = [step for step in every if not isinstance(step, looks)]
-    return restrict_needs([*kept, OrphanCleanup()])
+    return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
 
 
 def steps_deleted_with_cluster(config: Config) -> list[Step]:

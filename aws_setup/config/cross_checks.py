@@ -41,7 +41,28 @@ def conflicts(config: Config) -> list[Conflict]:
 
 
 def discouraged_settings(config: Config) -> list[Conflict]:
-    """Return settings that work but are not recommended."""
+    """Return settings that work but are not recommended, or need something else as well."""
+    return [*_even_ensemble(config), *_other_login(config)]
+
+
+def _other_login(config: Config) -> list[Conflict]:
+    """The NameNodes log in as the configuration in their image or jar says."""
+    keys = tuple(
+        key for key in ("ndb_user", "ndb_password", "ndb_database") if getattr(config, key)
+    )
+    if not (keys and config.create_ndb_cluster):
+        return []
+    return [
+        Conflict(
+            keys,
+            "the NameNodes log in to MySQL with the values in their image or jar, and only the "
+            "clients' files are changed",
+            "use a NameNode image or jar that has the same values, or remove the keys",
+        )
+    ]
+
+
+def _even_ensemble(config: Config) -> list[Conflict]:
     nodes = config.num_lambda_fs_zk_vms
     if config.create_zookeeper_vms and nodes % 2 == 0:
         return [

@@ -29,8 +29,13 @@ def known_hosts_path(config: Config) -> Path:
 
 
 def ndb_password_path(config: Config) -> Path:
-    """Return the path of a generated database password, readable for its owner only."""
+    """Return the path of the database password that earlier versions generated and stored."""
     return receipt_path(config).with_suffix(".ndb_password")
+
+
+def namenodes_path(config: Config) -> Path:
+    """Return the path of what whisk_helper.py last deployed: prefix, namespace, number."""
+    return receipt_path(config).with_suffix(".namenodes.json")
 
 
 def format_log_path(config: Config, step: str) -> Path:

@@ -55,14 +55,19 @@ class Software(Section):
     ndb_sql_scripts_dir: LocalPath | None = Field(default=None, examples=["./sql"])
     """Folder with the SQL scripts of HopsFS and λFS; required for the tables and for formatting."""
 
-    ndb_database: Identifier = "vanilla_hopsfs"
-    """Database of HopsFS and λFS in MySQL NDB."""
+    ndb_database: Identifier | None = Field(default=None, examples=["vanilla_hopsfs"])
+    """Database of HopsFS and λFS in MySQL NDB; if omitted, that of the λFS client's image."""
 
-    ndb_user: Identifier = "lambdafs"
-    """Database user of HopsFS and λFS; the file system's configuration on the AMIs names it."""
+    ndb_user: Identifier | None = Field(default=None, examples=["user"])
+    """Database user of HopsFS and λFS; if omitted, that of the λFS client's image, with which the
+    published NameNode image logs in, too."""
 
     ndb_password: SecretStr | None = Field(default=None, examples=["<in the environment>"])
-    """Password of ndb_user, best set as LAMBDA_FS_NDB_PASSWORD; if omitted, one is generated."""
+    """Password of that user, best set as LAMBDA_FS_NDB_PASSWORD; if omitted, that of the image."""
+
+    configure_clients: bool = True
+    """Set this deployment's addresses, NameNodes and database in the clients' hdfs-site.xml,
+    ndb-config.properties and benchmark configuration; only these values, with a copy kept."""
 
     ndb_root_password: SecretStr | None = Field(default=None, examples=["<in the environment>"])
     """Password of the MySQL root user on the NDB manager, if the image has set one."""

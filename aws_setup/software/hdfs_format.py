@@ -9,14 +9,15 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import format_log_path
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.software.clients.desired import HADOOP, HOPS_FS_RELEASE, LAMBDA_FS_RELEASE
+from aws_setup.software.clients.login import database_login
 from aws_setup.software.machines import machines_of
 from aws_setup.software.sql import migrations
 from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState
+from aws_setup.software.sql.schema_step import NAME as SCHEMA
 from aws_setup.software.sql.schema_step import mysqld_down, root_client
 from aws_setup.ssh import Machine, MachinePool
-
-HADOOP = "/home/ubuntu/repos/hops/hadoop-dist/target"
 
 TIMEOUT = 1800.0
 """Time limit of `hdfs namenode -format`, in seconds."""
@@ -39,8 +40,8 @@ class FileSystem:
         return f"{HADOOP}/{self.release}/bin/hdfs"
 
 
-LAMBDA_FS = FileSystem("lambda-fs format", "lambda-fs client", "hadoop-3.2.0.3-SNAPSHOT")
-HOPS_FS = FileSystem("hopsfs format", "hopsfs client", "hadoop-3.2.0.2-RC0")
+LAMBDA_FS = FileSystem("lambda-fs format", "lambda-fs client", LAMBDA_FS_RELEASE)
+HOPS_FS = FileSystem("hopsfs format", "hopsfs client", HOPS_FS_RELEASE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class FormatFileSystem(Step):
 
     def _formatted(self, ctx: Context, root: Mysql) -> Found | None:
         applied = migrations.read_applied(root).get(self.name)
-        inodes = _count_inodes(ctx, root)
+        inodes = _count_inodes(self._database(ctx), root)
         done = applied is not None and applied.state is MigrationState.DONE
         if not done and (inodes is None or inodes <= 1):
             return None
@@ -93,13 +94,20 @@ class FormatFileSystem(Step):
         formatted = self._formatted(ctx, root)
         if formatted and not ctx.reformat:
             return formatted
-        if _count_inodes(ctx, root) is None:
+        database = self._database(ctx)
+        if _count_inodes(database, root) is None:
             raise SetupError(
-                f"{self.name}: there is no table hdfs_inodes in {ctx.config.ndb_database}",
+                f"{self.name}: there is no table hdfs_inodes in {database}",
                 "the tables must exist before the file system is formatted",
                 "set ndb_sql_scripts_dir and populate_mysql_ndb_tables: True",
             )
         return self._format(ctx, root)
+
+    def _database(self, ctx: Context) -> str:
+        """Return the database of the clients; the step of the tables has read it already."""
+        tables = ctx.found.get(SCHEMA)
+        known = str(tables.facts.get("database", "")) if tables else ""
+        return ctx.config.ndb_database or known or database_login(ctx, self.pool).database
 
     def _format(self, ctx: Context, root: Mysql) -> Found:
         client = machines_of(ctx, self.pool, self.system.client)[0]
@@ -133,10 +141,10 @@ class FormatFileSystem(Step):
             )
 
 
-def _count_inodes(ctx: Context, root: Mysql) -> int | None:
+def _count_inodes(database: str, root: Mysql) -> int | None:
     """Return the number of files and folders, including the root; None without the tables."""
     try:
-        rows = root.run(f"SELECT COUNT(*) FROM `{ctx.config.ndb_database}`.hdfs_inodes;")
+        rows = root.run(f"SELECT COUNT(*) FROM `{database}`.hdfs_inodes;")
     except SqlError as error:
         if error.code in {NO_DATABASE, NO_TABLE}:
             return None

@@ -31,6 +31,7 @@ SSH_SWITCHES = (
     "populate_mysql_ndb_tables",
     "format_filesystem",
     "sftp_ssh_key",
+    "configure_clients",
 )
 """The configuration keys of the steps that need SSH."""
 

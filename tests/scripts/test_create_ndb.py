@@ -18,6 +18,7 @@ import yaml
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.client_files import PUBLISHED_PASSWORD
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import client
@@ -126,9 +127,9 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
     assert steps["mysqld"]["state"] == "running"
     assert steps["ndb tables"]["state"] == "12 of 12 scripts"
     assert steps["lambda-fs format"]["state"] == "formatted"
-    password = Path(steps["ndb tables"]["password_file"]).read_text().strip()
+    assert steps["ndb tables"]["user"] == "user", "that of the client's image"
     written = "".join(path.read_text() for path in (laptop.folder / "receipts").glob("*.[jl]*"))
-    assert password not in written
+    assert PUBLISHED_PASSWORD not in written
 
     assert set(actions(laptop.run("create")).values()) == {"exists"}
 
@@ -151,5 +152,7 @@ def test_create_again_after_a_stop_and_destroy(laptop: Laptop) -> None:
         "lambda-fs format",
         "hopsfs format",
     }
+    password = laptop.folder / "receipts" / "lambda-fs.ndb_password"
+    password.write_text("of an earlier version\n")
     assert laptop.run("destroy")["result"] == "ok"
-    assert not Path(steps["ndb tables"]["password_file"]).exists()
+    assert not password.exists()

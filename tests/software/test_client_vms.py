@@ -13,7 +13,10 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.client_files import AUTHORS_DRIVER_FILE
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
+from aws_setup.software.clients import desired
+from aws_setup.software.clients.step import ClientConfiguration
 from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys, authorized_text
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.client import Mysql
@@ -29,6 +32,8 @@ CREATE DATABASE IF NOT EXISTS vanilla_hopsfs;
 CREATE TABLE IF NOT EXISTS vanilla_hopsfs.hdfs_inodes (
   id BIGINT, parent_id BIGINT, name VARCHAR(255), PRIMARY KEY (parent_id, name)
 );
+CREATE USER IF NOT EXISTS 'user'@'%' IDENTIFIED BY '123password123';
+GRANT ALL ON vanilla_hopsfs.* TO 'user'@'%';
 """
 
 
@@ -72,12 +77,19 @@ def link(clients: NdbEnvironment, **keys: Any) -> Row:
         pool.close()
 
 
-def reformat(clients: NdbEnvironment, *, confirmed: bool = False) -> list[Row]:
-    """Run both formatting steps; `confirmed` is --reformat."""
+def reformat(
+    clients: NdbEnvironment, *, confirmed: bool = False, configured: bool = True
+) -> list[Row]:
+    """Run both formatting steps; `confirmed` is --reformat.
+
+    With `configured` the clients' files are brought to this deployment before.
+    """
     ctx, pool = clients.context(ndb_sql_scripts_dir=str(clients.folder))
     ctx.found["mysqld"] = Found("i-0a", "running")
     ctx = replace(ctx, reformat=confirmed)
     try:
+        if configured:
+            run(ctx, [ClientConfiguration(pool, lambda _: "")])
         rows = run(
             ctx,
             [
@@ -174,6 +186,44 @@ def test_a_failed_format_shows_its_exception_and_a_rerun_finishes(tables: NdbEnv
     assert ".log" in caught.value.problems[0].hint
     images.set_faults(tables.disk(1))
     assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
+
+
+def test_a_client_with_the_configuration_of_its_image_cannot_format(tables: NdbEnvironment) -> None:
+    with pytest.raises(SetupError) as caught:
+        reformat(tables, configured=False)
+    assert "experiments/ndb-config.properties (No such file" in caught.value.problems[0].why
+    kind = desired.LAMBDA_FS
+    site = tables.disk(1).read(kind.site).replace(AUTHORS_DRIVER_FILE, "ndb-config.properties")
+    tables.disk(1).write(kind.site, site)
+    with pytest.raises(SetupError) as caught:
+        reformat(tables, configured=False)
+    assert "Communications link failure" in caught.value.problems[0].why
+
+
+def test_the_login_of_the_image_is_refused_where_the_database_has_another_user(
+    tables: NdbEnvironment,
+) -> None:
+    sql(tables, "DROP USER 'user'@'%';")
+    sql(tables, "CREATE USER 'lambdafs'@'%' IDENTIFIED BY 'generated';")
+    with pytest.raises(SetupError) as caught:
+        reformat(tables)
+    assert "Access denied for user 'user'@'10.0.2.1'" in caught.value.problems[0].why
+
+
+def test_another_database_is_unknown_in_hadoops_words(tables: NdbEnvironment) -> None:
+    sql(tables, "CREATE USER 'ada'@'%' IDENTIFIED BY 'x'; GRANT ALL ON *.* TO 'ada'@'%';")
+    path = desired.LAMBDA_FS.ndb
+    before = tables.disk(1).read(path)
+    tables.disk(1).write(
+        path,
+        before.replace("=user", "=ada").replace("=123password123", "=x").replace("=vanilla", "=x"),
+    )
+    ctx, pool = tables.context()
+    run(ctx, [ClientConfiguration(pool, lambda _: "")])
+    machine = pool.machine("i-3a", tables.public["i-3a"])
+    result = machine.run([LAMBDA_FS.hdfs, "namenode", "-format"], sudo=True, check=False)
+    pool.close()
+    assert "SQLException: Unknown database 'x_hopsfs'" in result.stderr
 
 
 def test_without_tables_nothing_is_formatted(tables: NdbEnvironment) -> None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
-import stat
 from pathlib import Path
 
 import pytest
 
-from aws_setup.config import Config
 from aws_setup.config.paths import ndb_password_path
 from aws_setup.errors import SetupError
-from aws_setup.software.sql.account import PASSWORD_KEY, PasswordFile, ensure_account
-from aws_setup.software.sql.client import DENIED, NO_TABLE, ROOT, Mysql, SqlError, literal
+from aws_setup.software.clients.desired import NdbLogin
+from aws_setup.software.sql.account import (
+    ACCOUNT_KEY,
+    PasswordFile,
+    authenticates,
+    ensure_account,
+)
+from aws_setup.software.sql.client import (
+    DENIED,
+    DENIED_DATABASE,
+    NO_TABLE,
+    ROOT,
+    Mysql,
+    SqlError,
+    literal,
+)
 from aws_setup.software.sql.migrations import (
     AppliedScript,
     MigrationState,
@@ -35,6 +47,7 @@ class Server:
         self.entries: dict[str, tuple[str, str, str]] | None = {}
         self.locked = False
         self.failures: dict[str, str] = {}
+        self.hosts = "%\nlocalhost\n"
         self.executed: list[str] = []
         self.machine = FakeMachine("manager", answer=self._answer)
         self.root = Mysql(self.machine, ROOT)
@@ -46,6 +59,8 @@ class Server:
         sql = stdin.split(f'password="{password}"\n', 1)[1]
         if "DELIMITER" in sql:
             return self._script(sql)
+        if sql in self.failures:
+            return 1, self.failures[sql]
         self.executed.append(sql)
         if sql.startswith("SELECT"):
             return self._select(sql)
@@ -57,7 +72,7 @@ class Server:
     def _select(self, sql: str) -> tuple[int, str]:
         if sql.startswith("SELECT host"):
             user = re.findall(r"user='(.*)'", sql)[0]
-            return 0, "%\nlocalhost\n" if user in self.users else ""
+            return 0, self.hosts if user in self.users else ""
         if "_LOCK" in sql:
             return 0, "0\n" if self.locked else "1\n"
         if sql.startswith("SELECT name") and self.entries is None:
@@ -85,53 +100,54 @@ def server() -> Server:
     return Server()
 
 
-def config(folder: Path, **keys: str) -> Config:
-    return fake_context(folder, {}, **keys).config
+LOGIN = NdbLogin("user", "of-the-image", "vanilla_hopsfs")
 
 
-DONE = ("done", "1", "0" * 64)
+def test_a_missing_user_is_created_with_the_password_of_the_clients(server: Server) -> None:
+    user = ensure_account(LOGIN, server.root)
+    assert server.users[LOGIN.user] == user.password == "of-the-image"
+    assert read_applied(server.root)[ACCOUNT_KEY].state is MigrationState.DONE
+    granted = [sql for sql in server.executed if "GRANT ALL" in sql]
+    assert granted
+    assert "`vanilla_hopsfs`.* TO 'user'@'%'" in granted[0]
 
 
-def test_a_new_user_gets_a_generated_password_that_is_stored(
-    server: Server, tmp_path: Path
-) -> None:
-    settings = config(tmp_path)
-    user = ensure_account(settings, server.root, preexisting=False)
-    path = ndb_password_path(settings)
-    assert path.read_text().strip() == server.users[settings.ndb_user] == user.password
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert read_applied(server.root)[PASSWORD_KEY].state is MigrationState.DONE
-
-
-def test_a_password_that_works_is_not_changed(server: Server, tmp_path: Path) -> None:
-    settings = config(tmp_path, ndb_password="configured")
-    server.users[settings.ndb_user] = "configured"
-    ensure_account(settings, server.root, preexisting=True)
+def test_a_password_that_works_is_not_changed(server: Server) -> None:
+    server.users[LOGIN.user] = LOGIN.password
+    ensure_account(LOGIN, server.root)
     assert not any("ALTER USER" in sql for sql in server.executed)
     assert any("GRANT ALL" in sql for sql in server.executed)
-    assert not ndb_password_path(settings).exists()
 
 
-def test_a_configured_password_replaces_that_of_an_existing_user(
-    server: Server, tmp_path: Path
-) -> None:
-    settings = config(tmp_path, ndb_password="configured")
-    server.users[settings.ndb_user] = "other"
-    ensure_account(settings, server.root, preexisting=True)
-    assert server.users[settings.ndb_user] == "configured"
+def test_another_password_is_set_to_that_of_the_clients(server: Server) -> None:
+    server.users[LOGIN.user] = "other"
+    ensure_account(LOGIN, server.root)
+    assert server.users[LOGIN.user] == LOGIN.password
 
 
-@pytest.mark.parametrize(("applied", "preexisting"), [(True, False), (False, True)])
-def test_an_unknown_password_is_never_replaced(
-    server: Server, tmp_path: Path, applied: bool, preexisting: bool
-) -> None:
-    settings = config(tmp_path)
-    server.users[settings.ndb_user] = "other"
-    server.entries = {PASSWORD_KEY: DONE} if applied else {}
-    with pytest.raises(SetupError, match="has another password") as caught:
-        ensure_account(settings, server.root, preexisting=preexisting)
-    assert "LAMBDA_FS_NDB_PASSWORD" in caught.value.problems[0].hint
-    assert server.users[settings.ndb_user] == "other"
+def test_a_user_that_may_not_log_in_from_other_machines_is_completed(server: Server) -> None:
+    server.users[LOGIN.user] = LOGIN.password
+    server.hosts = "localhost\n"
+    ensure_account(LOGIN, server.root)
+    assert any("CREATE USER IF NOT EXISTS 'user'@'%'" in sql for sql in server.executed)
+
+
+def test_the_password_of_root_is_never_changed(server: Server) -> None:
+    with pytest.raises(SetupError, match="log in to MySQL as root") as caught:
+        ensure_account(NdbLogin(ROOT, "hush", "db"), server.root)
+    assert server.users[ROOT] == ""
+    assert "hush" not in str(caught.value)
+
+
+def test_a_login_is_refused_for_user_password_or_database(server: Server) -> None:
+    server.users["user"] = "right"
+    assert authenticates(Mysql(server.machine, "user", "right"))
+    assert not authenticates(Mysql(server.machine, "user", "wrong"))
+    server.failures["SELECT 1;"] = f"ERROR {DENIED_DATABASE} (42000): Access denied to database"
+    assert not authenticates(Mysql(server.machine, "user", "right"), database="db")
+    server.failures["SELECT 1;"] = "ERROR 1040 (HY000): Too many connections"
+    with pytest.raises(SqlError):
+        authenticates(Mysql(server.machine, "user", "right"))
 
 
 def test_destroy_deletes_the_stored_password(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from aws_setup.errors import Refused, SetupError
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms.images import create_mariadb_template
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
+from aws_setup.software.clients.login import PUBLISHED
+from aws_setup.software.sql.account import authenticates
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
 from aws_setup.software.sql.schema_step import SchemaStep
@@ -44,7 +45,7 @@ def manager(tmp_path: Path, template: Path) -> Iterator[NdbEnvironment]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_scripts(tmp_path / "sql", user="lambdafs")
+    return write_scripts(tmp_path / "sql", user="user")
 
 
 def create(manager: NdbEnvironment, folder: Path, **keys: Any) -> tuple[Row, Context]:
@@ -78,24 +79,26 @@ def test_every_script_runs_once_and_a_second_run_does_nothing(
     assert tables(manager) == {"hdfs_inodes", "hdfs_variables"} | expected
     again, _ = create(manager, folder)
     assert again.action is Action.EXISTS
-    path = ndb_password_path(ctx.config)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert ctx.found["ndb tables"].facts["password_file"] == str(path)
+    assert ctx.found["ndb tables"].facts == {"database": "vanilla_hopsfs", "user": "user"}
+    assert not ndb_password_path(ctx.config).exists()
     assert not list(manager.disk(0).path("/tmp").glob("tmp.*"))
 
 
-def test_the_password_is_generated_and_replaces_that_of_the_script(
+def logs_in(manager: NdbEnvironment, user: str, password: str) -> bool:
+    _, pool = manager.context()
+    try:
+        machine = pool.machine("i-0a", manager.public["i-0a"])
+        return authenticates(Mysql(machine, user, password), database="vanilla_hopsfs")
+    finally:
+        pool.close()
+
+
+def test_the_password_of_the_clients_replaces_that_of_the_script(
     manager: NdbEnvironment, folder: Path
 ) -> None:
-    _, ctx = create(manager, folder)
-    kept = ndb_password_path(ctx.config).read_text().strip()
-    _, pool = manager.context()
-    machine = pool.machine("i-0a", manager.public["i-0a"])
-    assert Mysql(machine, "lambdafs", kept).run("SELECT 1;", database="vanilla_hopsfs") == [["1"]]
-    with pytest.raises(SqlError) as caught:
-        Mysql(machine, "lambdafs", "from-the-script").run("SELECT 1;")
-    pool.close()
-    assert caught.value.code == 1045
+    create(manager, folder)
+    assert logs_in(manager, PUBLISHED.user, PUBLISHED.password)
+    assert not logs_in(manager, "user", "from-the-script")
 
 
 def test_a_configured_password_with_every_quote_works_and_is_in_no_file(
@@ -106,6 +109,32 @@ def test_a_configured_password_with_every_quote_works_and_is_in_no_file(
     row, ctx = create(manager, folder, ndb_password=password)
     assert row.action is Action.EXISTS
     assert not ndb_password_path(ctx.config).exists()
+    assert password not in repr(ctx.found)
+
+
+def test_a_login_that_stops_working_is_drift_and_is_set_again(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    create(manager, folder)
+    root(manager, "ALTER USER 'user'@'%' IDENTIFIED BY 'x', 'user'@'localhost' IDENTIFIED BY 'x';")
+    row, _ = create(manager, folder)
+    assert row.action is Action.UPDATE
+    assert row.found
+    assert str(row.found.drift[0]) == "database user: refused -> user, as the clients log in"
+    assert create(manager, folder)[0].action is Action.EXISTS
+
+
+def test_the_user_of_an_earlier_version_keeps_its_stored_password(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    path = ndb_password_path(manager.config())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("generated-1A\n")
+    create(manager, folder, ndb_user="lambdafs")
+    assert logs_in(manager, "lambdafs", "generated-1A")
+    create(manager, folder)
+    assert logs_in(manager, "lambdafs", "generated-1A")
+    assert logs_in(manager, PUBLISHED.user, PUBLISHED.password)
 
 
 def test_an_sql_error_names_file_and_line_and_a_corrected_script_resumes_there(
@@ -154,13 +183,13 @@ def test_a_run_killed_between_a_statement_and_its_entry_resumes_after_it(
     assert create(manager, folder)[0].action is Action.EXISTS
 
 
-def test_a_user_with_an_unknown_password_is_not_changed(
+def test_a_user_that_exists_already_gets_the_password_of_the_clients(
     manager: NdbEnvironment, folder: Path
 ) -> None:
-    root(manager, "CREATE USER 'lambdafs'@'%' IDENTIFIED BY 'theirs';")
-    with pytest.raises(SetupError, match="has another password"):
-        create(manager, folder)
-    create(manager, folder, ndb_password="theirs")
+    root(manager, "CREATE USER 'user'@'%' IDENTIFIED BY 'theirs';")
+    create(manager, folder)
+    assert logs_in(manager, PUBLISHED.user, PUBLISHED.password)
+    assert create(manager, folder)[0].action is Action.EXISTS
 
 
 def test_a_table_that_cannot_be_read_is_not_an_empty_one(

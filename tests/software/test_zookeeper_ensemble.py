@@ -250,6 +250,7 @@ def test_with_every_switch_off_no_machine_is_contacted(three: VmEnvironment) -> 
         "populate_mysql_ndb_tables": False,
         "format_filesystem": False,
         "sftp_ssh_key": False,
+        "configure_clients": False,
     }
     assert tables.zookeeper_steps(three.config(**off), three.pool()) == []
 

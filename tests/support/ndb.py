@@ -78,8 +78,10 @@ class NdbEnvironment:
                     images.install_database(disk, template)
             elif vm.step.startswith("ndb"):
                 images.install_ndb_data_node(disk)
+            elif vm.step == "lambda-fs client":
+                images.install_lambda_fs_client(disk)
             else:
-                images.install_client(disk)
+                images.install_hops_fs_client(disk)
 
         return lay
 
@@ -146,7 +148,7 @@ class NdbEnvironment:
                 instance_id,
                 private_ip=private,
                 public_ip=address,
-                installers=[images.install_client],
+                installers=[images.install_lambda_fs_client],
             )
         tags = {
             "Component": "LambdaFSClientVM",

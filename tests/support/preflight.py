@@ -39,6 +39,7 @@ NO_SOFTWARE = dict.fromkeys(
         "populate_mysql_ndb_tables",
         "format_filesystem",
         "sftp_ssh_key",
+        "configure_clients",
     ),
     False,
 )

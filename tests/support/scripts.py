@@ -80,6 +80,7 @@ NO_SOFTWARE = {
     "populate_mysql_ndb_tables": False,
     "format_filesystem": False,
     "sftp_ssh_key": False,
+    "configure_clients": False,
 }
 """The settings with which no machine is contacted."""
 

@@ -37,8 +37,8 @@ _INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = {
     "ndb_manager_ami": (images.install_ndb_manager,),
     "ndb_datanode1_ami": (images.install_ndb_data_node,),
     "ndb_datanode2_ami": (images.install_ndb_data_node,),
-    "lambda_fs_client_ami": (images.install_client,),
-    "hopsfs_ami": (images.install_client,),
+    "lambda_fs_client_ami": (images.install_lambda_fs_client,),
+    "hopsfs_ami": (images.install_hops_fs_client,),
 }
 
 AMI_INSTALLERS: Mapping[str, tuple[ImageInstaller, ...]] = MappingProxyType(

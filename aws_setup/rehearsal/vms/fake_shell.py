@@ -6,13 +6,16 @@ commands fail with exit code 127, as in a shell.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shlex
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files
 
@@ -165,7 +168,37 @@ def _zk_client(machine: FakeShell, arguments: list[str], stdin: bytes) -> Comman
         )
 
 
+def _read_files(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    lines = []
+    for name in arguments:
+        path = machine.disk.path(name)
+        if path.is_file():
+            lines.append(f"{base64.b64encode(path.read_bytes()).decode() or '-'} {name}\n")
+    return CommandResult(out="".join(lines).encode())
+
+
+def _replace_file(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    name, new_digest, old_digest, suffix = arguments
+    path, copy = machine.disk.path(name), machine.disk.path(name + suffix)
+    current = _sha(path.read_bytes())
+    if current == new_digest:
+        return CommandResult()
+    if current != old_digest:
+        return CommandResult(remote_files.CHANGED)
+    if _sha(stdin) != new_digest:
+        return CommandResult(74, err=b"the content is truncated\n")
+    if not copy.exists():
+        shutil.copy2(path, copy)
+    new = path.with_name(f".{path.name}.lambda-fs-new")
+    new.write_bytes(stdin)
+    shutil.copymode(path, new)
+    new.replace(path)
+    return CommandResult()
+
+
 SCRIPTS: Mapping[str, Program] = {
+    remote_files.READ: _read_files,
+    remote_files.REPLACE: _replace_file,
     files.READ: _read,
     files.DIGEST: _digest,
     files.WRITE: _write,

@@ -11,10 +11,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from aws_setup.rehearsal.vms.client_files import (
+    HOME,
+    HOPS_FS_RELEASE,
+    LAMBDA_FS_RELEASE,
+    TARGET,
+    install_hops_fs_files,
+    install_lambda_fs_files,
+)
 from aws_setup.rehearsal.vms.disk import Disk
-
-HOME = "/home/ubuntu"
-HADOOP = f"{HOME}/repos/hops/hadoop-dist/target"
 
 NDB_PROGRAMS = {
     "/usr/local/bin/ndb_mgmd": "ndb_mgmd",
@@ -27,19 +32,12 @@ SQL_PROGRAMS = {
     "/usr/local/mysql/bin/mysqladmin": "mysql",
     f"{HOME}/mysql.server": "mysql_server",
 }
-HDFS_PROGRAMS = {
-    f"{HADOOP}/hadoop-3.2.0.3-SNAPSHOT/bin/hdfs": "hdfs",
-    f"{HADOOP}/hadoop-3.2.0.2-RC0/bin/hdfs": "hdfs",
-}
 """Path of each program on the VMs -> the module that stands in for it."""
 
 LIBRARY = "/usr/local/lib/lambda-fs-rehearsal"
 SETTINGS = "/etc/lambda-fs-rehearsal.json"
 DATABASE = "/usr/local/mysql/mariadb"
 """The data folder of MariaDB on the NDB manager."""
-
-HDFS_USER = "rehearsal_hdfs"
-"""The database user of the stand-in for hdfs; it has no password."""
 
 _PROGRAM = f"""\
 #!/usr/bin/python3
@@ -60,9 +58,16 @@ def install_ndb_data_node(disk: Disk) -> None:
     _install_programs(disk, NDB_PROGRAMS, [])
 
 
-def install_client(disk: Disk) -> None:
-    """Install a client of λFS or HopsFS: hdfs."""
-    _install_programs(disk, HDFS_PROGRAMS, [])
+def install_lambda_fs_client(disk: Disk) -> None:
+    """Install a client of λFS: hdfs, the benchmark, and their author's configuration."""
+    _install_programs(disk, {f"{TARGET}/{LAMBDA_FS_RELEASE}/bin/hdfs": "hdfs"}, [])
+    install_lambda_fs_files(disk)
+
+
+def install_hops_fs_client(disk: Disk) -> None:
+    """Install HopsFS: hdfs, and its author's configuration."""
+    _install_programs(disk, {f"{TARGET}/{HOPS_FS_RELEASE}/bin/hdfs": "hdfs"}, [])
+    install_hops_fs_files(disk)
 
 
 def install_database(disk: Disk, template: Path) -> None:
@@ -99,17 +104,6 @@ def create_mariadb_template(folder: Path) -> Path:
                 "--skip-test-db",
                 "--innodb-log-file-size=4M",
             ],
-            check=True,
-            capture_output=True,
-            env=environment,
-        )
-        statements = (
-            f"CREATE USER '{HDFS_USER}'@'%';\n"
-            f"GRANT SELECT, INSERT, DELETE ON *.* TO '{HDFS_USER}'@'%';\n"
-        )
-        subprocess.run(
-            ["mariadbd", "--no-defaults", f"--datadir={folder}", f"--user={user}", "--bootstrap"],
-            input=f"FLUSH PRIVILEGES;\n{statements}".encode(),
             check=True,
             capture_output=True,
             env=environment,

@@ -111,12 +111,14 @@ class InProcessVmPool:
     ) -> FakeShell:
         """Launch a VM that accepts the authorised key after `boot` seconds.
 
-        `seconds` is the duration of each command. `installers` is ignored: imitated VMs have
-        their own programs. `breaks` is as in `vm_init`, for the first connection; bytes count as
-        commands.
+        `seconds` is the duration of each command. `installers` write files; programs among them are
+        not used, because imitated VMs have their own. `breaks` is as in `vm_init`, for the first
+        connection; bytes count as commands.
         """
         disk = Disk(self.folder / instance_id)
         disk.root.mkdir(parents=True, exist_ok=True)
+        for install in installers:
+            install(disk)
         machine = FakeShell(disk, private_ip, self.ensemble)
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         key = _key_blob(authorized_key or self.authorized_key)

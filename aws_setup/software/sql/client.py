@@ -11,6 +11,7 @@ from aws_setup.ssh import Machine
 MYSQL = "/usr/local/mysql/bin/mysql"
 
 ROOT = "root"
+DENIED_DATABASE = 1044
 DENIED = 1045
 NO_DATABASE = 1049
 NO_TABLE = 1146

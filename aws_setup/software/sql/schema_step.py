@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
+from aws_setup.software.clients.desired import NdbLogin
+from aws_setup.software.clients.login import database_login
 from aws_setup.software.machines import machines_of
-from aws_setup.software.sql.account import PASSWORD_KEY, ensure_account, user_exists
+from aws_setup.software.sql.account import (
+    ACCOUNT_KEY,
+    authenticates,
+    ensure_account,
+    user_exists,
+)
 from aws_setup.software.sql.client import ROOT, Mysql
 from aws_setup.software.sql.migrations import (
     AppliedScript,
@@ -68,29 +74,40 @@ class SchemaStep(Step):
         if root is None:
             return Found("", "unknown", drift=(Drift("mysqld", "down", "running"),))
         entries = read_applied(root)
-        return _found(ctx, scripts, entries) if entries else None
+        if not entries:
+            return None
+        return _found(scripts, entries, database_login(ctx, self.pool), root)
 
     def create(self, ctx: Context) -> Found:
-        """Create the database and its user, then run every script that is not complete."""
-        config = ctx.config
-        scripts = load(config.ndb_sql_scripts_dir or "")
+        """Create the database and its user, then run every script that is not complete.
+
+        The user is made to match the login of the clients.
+        """
+        scripts = load(ctx.config.ndb_sql_scripts_dir or "")
         root = root_client(ctx, self.pool)
         if root is None:
             raise mysqld_down()
+        login = database_login(ctx, self.pool)
         wait_for_earlier(root, note=ctx.note)
         entries = create_table(root)
-        preexisting = (
-            PASSWORD_KEY not in entries and CREATE_USER not in entries and user_exists(config, root)
-        )
-        users = [script for script in scripts if script.name == CREATE_USER and not preexisting]
+        skipped = CREATE_USER not in entries and user_exists(login, root)
+        users = [script for script in scripts if script.name == CREATE_USER and not skipped]
         self._run(ctx, users, root, root)
-        root.run(f"CREATE DATABASE IF NOT EXISTS `{config.ndb_database}`;")
-        user = ensure_account(config, root, preexisting=preexisting)
-        self._run(ctx, [script for script in scripts if script.name != CREATE_USER], user, root)
-        return _found(ctx, scripts, read_applied(root))
+        root.run(f"CREATE DATABASE IF NOT EXISTS `{login.database}`;")
+        user = ensure_account(login, root)
+        others = [script for script in scripts if script.name != CREATE_USER]
+        self._run(ctx, others, user, root, database=login.database)
+        return _found(scripts, read_applied(root), login, root)
 
-    def _run(self, ctx: Context, scripts: list[SqlScript], user: Mysql, root: Mysql) -> None:
-        database = "" if user is root else ctx.config.ndb_database
+    def _run(
+        self,
+        ctx: Context,
+        scripts: list[SqlScript],
+        user: Mysql,
+        root: Mysql,
+        *,
+        database: str = "",
+    ) -> None:
         entries = read_applied(root)
         for script in scripts:
             entry = entries.get(script.name)
@@ -99,24 +116,27 @@ class SchemaStep(Step):
                 execute(script, entry, user, root, database=database)
 
 
-def _found(ctx: Context, scripts: list[SqlScript], entries: dict[str, AppliedScript]) -> Found:
+def _found(
+    scripts: list[SqlScript], entries: dict[str, AppliedScript], login: NdbLogin, root: Mysql
+) -> Found:
     drift: list[Drift] = []
     expected = [
         script for script in scripts if script.name != CREATE_USER or script.name in entries
     ]
     for script in expected:
         drift += _differences(script, entries.get(script.name))
-    if PASSWORD_KEY not in entries:
-        drift.append(Drift(PASSWORD_KEY, "missing", ctx.config.ndb_user))
+    user = Mysql(root.machine, login.user, login.password)
+    if ACCOUNT_KEY not in entries:
+        drift.append(Drift(ACCOUNT_KEY, "missing", login.user))
+    elif not authenticates(user, database=login.database):
+        drift.append(Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in"))
     done = sum(
         1
         for script in expected
         if script.name in entries and not _differences(script, entries[script.name])
     )
-    facts = {"database": ctx.config.ndb_database, "user": ctx.config.ndb_user}
-    if ndb_password_path(ctx.config).exists():
-        facts["password_file"] = str(ndb_password_path(ctx.config))
-    return Found(ctx.config.ndb_database, f"{done} of {len(expected)} scripts", facts, tuple(drift))
+    facts = {"database": login.database, "user": login.user}
+    return Found(login.database, f"{done} of {len(expected)} scripts", facts, tuple(drift))
 
 
 def _differences(script: SqlScript, entry: AppliedScript | None) -> list[Drift]:

@@ -1,0 +1,52 @@
+"""Reads Hadoop's configuration on a VM, as the programs of λFS and HopsFS do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+DRIVER_FILE = "dfs.storage.driver.configfile"
+NDB_CONFIG = "ndb-config.properties"
+
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
+_PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
+
+
+def read_site(path: Path) -> dict[str, str]:
+    """Return the properties of a Hadoop XML file; a repeated one has its last value."""
+    found: dict[str, str] = {}
+    for item in ElementTree.parse(path).getroot().iter("property"):
+        found[(item.findtext("name") or "").strip()] = item.findtext("value") or ""
+    return found
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """Return the keys of a Java properties file; a repeated one has its last value."""
+    text = re.sub(r"(?m)^[ \t\f]*[#!].*$", "", path.read_text(encoding="latin-1"))
+    text = re.sub(r"(?<!\\)((?:\\\\)*)\\(?:\r\n|\r|\n)[ \t\f]*", r"\1", text)
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        pair = _PAIR.match(line.lstrip(" \t\f"))
+        if pair and pair[1]:
+            found[_plain(pair[1])] = _plain(pair[2])
+    return found
+
+
+def _plain(text: str) -> str:
+    names = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+
+    def char(found: re.Match[str]) -> str:
+        code = found[1]
+        return chr(int(code[1:], 16)) if len(code) == 5 else names.get(code, code)
+
+    return _ESCAPE.sub(char, text)
+
+
+def driver_file(folder: Path) -> Path:
+    """Return the driver's file that hdfs-site.xml in a configuration folder names.
+
+    A bare name is looked for on the class path, which has the configuration folder.
+    """
+    name = read_site(folder / "hdfs-site.xml").get(DRIVER_FILE, NDB_CONFIG)
+    return folder / name

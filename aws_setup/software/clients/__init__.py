@@ -1,0 +1,1 @@
+"""The configuration files of λFS's and HopsFS's clients, brought to this deployment."""

@@ -1,0 +1,87 @@
+"""The benchmark's config.yaml: its followers are set, every other byte is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import yaml
+
+from aws_setup.errors import Refused
+
+KEY = "followers"
+USER = "ubuntu"
+"""The user on the followers' VMs."""
+
+
+def with_followers(data: bytes, addresses: Sequence[str], *, source: str) -> bytes:
+    """Return the file with these followers; the same bytes where it has them already.
+
+    Args:
+        data: the file's content.
+        addresses: the followers' private addresses.
+        source: names the file in errors.
+
+    Raises:
+        Refused: the file is not YAML in UTF-8, or `followers` occurs twice.
+    """
+    followers = [{"ip": address, "user": USER} for address in addresses]
+    before = _load(data, source)
+    if before.get(KEY) == followers:
+        return data
+    text = data.decode("utf-8")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    block = _block(addresses, newline)
+    span = _span(text, source)
+    if span:
+        changed = text[: span[0]] + block + text[span[1] :]
+    else:
+        gap = "" if text.endswith("\n") or not text else newline
+        changed = text + gap + block + newline
+    result = changed.encode("utf-8")
+    if _load(result, source) != {**before, KEY: followers}:
+        _refuse(source, f"{KEY} is in a form that this program does not edit")
+    return result
+
+
+def _block(addresses: Sequence[str], newline: str) -> str:
+    if not addresses:
+        return f"{KEY}: []"
+    items = [f"  - ip: {address}{newline}    user: {USER}" for address in addresses]
+    return newline.join([f"{KEY}:", *items])
+
+
+def _load(data: bytes, source: str) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(data.decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        _refuse(source, f"it is not YAML in UTF-8: {' '.join(str(error).split())}")
+    if not isinstance(loaded, dict | None):
+        _refuse(source, "it is not a mapping of keys and values")
+    return loaded or {}
+
+
+def _span(text: str, source: str) -> tuple[int, int] | None:
+    """Return where key and value are, without the comments behind them; None without the key."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    found = [(key, value) for key, value in root.value if key.value == KEY]
+    if len(found) > 1:
+        _refuse(source, f"{KEY} occurs {len(found)} times")
+    if not found:
+        return None
+    key, value = found[0]
+    return key.start_mark.index, _end(value, key.end_mark.index + 1)
+
+
+def _end(node: yaml.Node, least: int) -> int:
+    """Return the end of a node's last character: a block's own mark is behind its comments."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last, least)
+    return max(least, int(node.end_mark.index))
+
+
+def _refuse(source: str, why: str) -> NoReturn:
+    raise Refused(f"{source} cannot be edited", why, "correct the file, then run this again")

@@ -1,0 +1,74 @@
+"""What whisk_helper.py last deployed, kept beside the receipt: prefix, namespace, number.
+
+The clients call the NameNodes by it, so that `create` and `configure` do not undo what
+whisk_helper.py has changed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.config import Config
+from aws_setup.config.paths import namenodes_path
+from aws_setup.engine.receipt import write_private
+from aws_setup.engine.step import Found
+
+NAMESPACE, PREFIX = "guest", "namenode"
+"""The namespace of the key in the credentials file, and the prefix that is the default."""
+
+
+@dataclass(frozen=True)
+class NameNodeRecord:
+    """The NameNode actions: prefix of their names, namespace, number of deployments.
+
+    `api_host` is the URL at which they were created, used where there is no credentials file.
+    """
+
+    prefix: str = PREFIX
+    namespace: str = NAMESPACE
+    deployments: int = 0
+    api_host: str = ""
+
+
+def read_record(config: Config) -> NameNodeRecord:
+    """Return what was last deployed, else what the configuration says; a damaged file is none."""
+    default = NameNodeRecord(deployments=config.num_namenode_deployments)
+    try:
+        document: Any = json.loads(namenodes_path(config).read_text(encoding="utf-8"))
+        return NameNodeRecord(
+            str(document["prefix"]),
+            str(document["namespace"]),
+            int(document["deployments"]),
+            str(document["api_host"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return default
+
+
+def write_record(config: Config, record: NameNodeRecord) -> None:
+    """Store what was deployed."""
+    write_private(namenodes_path(config), json.dumps(asdict(record), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class NameNodeRecordFile(Step):
+    """The record on this computer; destroy deletes it with the cluster's OpenWhisk."""
+
+    name: str = "namenode record"
+    part: str = "software"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the file, None when it does not exist."""
+        path = namenodes_path(ctx.config)
+        return Found(str(path)) if path.exists() else None
+
+    def create(self, ctx: Context) -> Found:
+        """Do nothing: whisk_helper.py writes the file."""
+        return Found(str(namenodes_path(ctx.config)))
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the file."""
+        namenodes_path(ctx.config).unlink(missing_ok=True)

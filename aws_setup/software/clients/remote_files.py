@@ -1,0 +1,98 @@
+"""Shell scripts that read several files in one command, and replace one while keeping a copy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from aws_setup.errors import SetupError
+from aws_setup.ssh import Machine
+from aws_setup.ssh.files import NAME
+
+ORIGINAL = ".lambda-fs-original"
+"""Suffix of the copy of a file as it was before this program first changed it."""
+
+CHANGED = 73
+"""Exit code of REPLACE when the file is not the one that was read (EX_CANTCREAT)."""
+
+READ = """\
+for path in "$@"; do
+  [ -e "$path" ] || continue
+  content=$(base64 -w 0 < "$path") || exit 1
+  printf '%s %s\\n' "${content:--}" "$path"
+done
+"""
+"""Arguments: paths. Prints content in Base64 ('-' for none) and path of each existing file."""
+
+REPLACE = """\
+set -eu
+umask 077
+path=$(readlink -f -- "$1")
+digest() { sha256sum < "$1" | cut -c1-64; }
+current=$(digest "$path")
+[ "$current" != "$2" ] || exit 0
+[ "$current" = "$3" ] || exit 73
+new="$(dirname -- "$path")/.$(basename -- "$path").lambda-fs-new"
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 75' HUP INT TERM PIPE
+if ! [ -e "$1$4" ]; then
+  cp -p -- "$path" "$new"
+  sync -- "$new"
+  mv -f -- "$new" "$1$4"
+fi
+cat > "$new"
+[ "$(digest "$new")" = "$2" ] || { echo 'the content arrived incomplete' >&2; exit 74; }
+chown --reference="$path" -- "$new"
+chmod --reference="$path" -- "$new"
+sync -- "$new"
+mv -f -- "$new" "$path"
+"""
+"""Arguments: path, SHA-256 of the new and of the old content, suffix of the copy. Stdin: content.
+
+Mode and owner are kept. The copy is made once: one that exists is never overwritten.
+"""
+
+
+def read_files(machine: Machine, paths: Sequence[str]) -> Mapping[str, bytes]:
+    """Return path -> content of those files that exist, in one command, as root.
+
+    Raises:
+        RemoteError: a file exists and cannot be read.
+    """
+    command = ["sh", "-c", READ, NAME, *paths]
+    answer = machine.run(command, sudo=True, repeatable=True).stdout
+    rows = (line.split(" ", 1) for line in answer.splitlines())
+    return {path: base64.b64decode("" if text == "-" else text) for text, path in rows}
+
+
+def replace_file(machine: Machine, path: str, content: bytes, *, before: bytes) -> None:
+    """Replace a file atomically; the first time a copy of the original is kept beside it.
+
+    Args:
+        machine: the machine.
+        path: the file; a symbolic link stays one.
+        content: the new content, sent on standard input only.
+        before: the content that was read, from which the new one was made.
+
+    Raises:
+        SetupError: the file has been changed since it was read.
+        RemoteError: it cannot be written.
+    """
+    digests = [hashlib.sha256(data).hexdigest() for data in (content, before)]
+    command = ["sh", "-c", REPLACE, NAME, path, *digests, ORIGINAL]
+    result = machine.run(
+        command, sudo=True, stdin=content, repeatable=True, check=False, timeout=120
+    )
+    if result.code == CHANGED:
+        raise SetupError(
+            f"{machine}: {path} was not written",
+            "another program has changed it since it was read",
+            "run the same command again",
+        )
+    if result.code:
+        raise SetupError(
+            f"{machine}: {path} cannot be written",
+            result.stderr.strip() or f"exit code {result.code}",
+            "free space on that disk, or correct the file's permissions, then run this again",
+        )

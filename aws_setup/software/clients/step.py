@@ -1,0 +1,272 @@
+"""The step that brings the configuration files of all clients to this deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.inventory import tag_of
+from aws_setup.config import Config
+from aws_setup.engine.step import Drift, Found
+from aws_setup.errors import SetupError
+from aws_setup.infrastructure.instances import VmGroupStep
+from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.software.clients import benchmark
+from aws_setup.software.clients.desired import (
+    BENCHMARK,
+    ENDPOINT,
+    KINDS,
+    LAMBDA_FS,
+    ClientKind,
+    DeploymentFacts,
+    NdbLogin,
+    endpoint_url,
+    ndb_values,
+    paths_of,
+    site_values,
+)
+from aws_setup.software.clients.login import PUBLISHED, choose, image_login
+from aws_setup.software.clients.namenode_record import read_record
+from aws_setup.software.clients.remote_files import ORIGINAL, read_files, replace_file
+from aws_setup.software.hadoop_xml import HadoopXml
+from aws_setup.software.java_properties import JavaProperties
+from aws_setup.software.machines import (
+    SERVICES_STOPPED,
+    ZOOKEEPER,
+    any_stopped,
+    auto_scaled_machines,
+    machines_of,
+    zookeeper_machines,
+)
+from aws_setup.software.ssh_access import is_reachable
+from aws_setup.software.zookeeper.steps import private_address
+from aws_setup.ssh import Machine, MachinePool
+
+NAME = "client configuration"
+NO_CLIENTS = "there is no client VM"
+WAITS = "serverless.endpoint is set when OpenWhisk has an address"
+
+
+@dataclass(frozen=True)
+class ClientFiles:
+    """A client VM, and its files as they were read: path -> content."""
+
+    machine: Machine
+    kind: ClientKind
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A file of a client that differs: the content to write, and the names of what differs."""
+
+    client: ClientFiles
+    path: str
+    content: bytes
+    names: tuple[str, ...]
+
+    @property
+    def drift(self) -> Drift:
+        """The difference without any value: some are secret."""
+        name = self.path.rpartition("/")[2]
+        return Drift(
+            f"{self.client.machine.name}: {name}", ", ".join(self.names), "this deployment's"
+        )
+
+
+@dataclass(frozen=True)
+class ClientConfiguration(Step):
+    """The clients' hdfs-site.xml, ndb-config.properties and config.yaml, for this deployment.
+
+    Only named properties are written. Clients that an auto-scaling group launches later are
+    configured by the next run. There is nothing to delete: the files are on the machines' disks.
+
+    `api_host` returns OpenWhisk's API host as a URL, '' while it is not known. With `lookup` the
+    step finds the VMs itself, for scripts that have no steps for them.
+    """
+
+    pool: MachinePool
+    api_host: Callable[[Config], str]
+    needs: tuple[str, ...] = ()
+    lookup: bool = False
+    name: str = NAME
+    part: str = "software"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Read the files of every client that runs, and compare them with the deployment.
+
+        Raises:
+            Refused: a file of a client cannot be edited; it names client, file and cause.
+        """
+        ctx = self._with_machines(ctx)
+        steps = [kind.step for kind in KINDS if kind.step in ctx.found]
+        if not steps:
+            return Found("", skipped=NO_CLIENTS) if self.lookup else None
+        machines = machines_of(ctx, self.pool, *steps)
+        if any_stopped(machines):
+            if self.lookup:
+                return Found("", skipped="client VMs are stopped: create starts them")
+            return Found(_ids(machines), "stopped", drift=(SERVICES_STOPPED,))
+        clients = self._read(ctx)
+        facts = self._facts(ctx, clients)
+        changes = self._changes(ctx, clients, facts)
+        return _found(clients, facts, [change.drift for change in changes])
+
+    def create(self, ctx: Context) -> Found:
+        """Write the files that differ, each atomically, with a copy of the original beside it."""
+        ctx = self._with_machines(ctx)
+        clients = self._read(ctx)
+        facts = self._facts(ctx, clients)
+        changes = self._changes(ctx, clients, facts)
+        for change in changes:
+            ctx.note(f"{change.drift.what}: {change.drift.has}")
+        self.pool.each(changes, _write)
+        return _found(clients, facts, [])
+
+    def _with_machines(self, ctx: Context) -> Context:
+        """Return the context with the machines' steps; found here where no step has."""
+        if not self.lookup:
+            return ctx
+        found = dict(ctx.found)
+        for group in vm_groups(ctx.config):
+            if group.step in {"ndb manager", ZOOKEEPER, *(kind.step for kind in KINDS)}:
+                machines = VmGroupStep(group).find(ctx)
+                if machines:
+                    found[group.step] = machines
+        return replace(ctx, found=found)
+
+    def _read(self, ctx: Context) -> list[ClientFiles]:
+        """Return every reachable client with its files, read in parallel, one command for each."""
+        targets = [
+            (machine, kind) for kind in KINDS for machine in machines_of(ctx, self.pool, kind.step)
+        ]
+        targets += self._auto_scaled(ctx)
+        return self.pool.each(targets, _read_client)
+
+    def _auto_scaled(self, ctx: Context) -> list[tuple[Machine, ClientKind]]:
+        """Return the reachable auto-scaled clients; others may be booting or terminating."""
+        machines = self._scaled_by_component(ctx)
+        answers = self.pool.each([machine for machine, _ in machines], is_reachable)
+        for (machine, _), answer in zip(machines, answers, strict=True):
+            if not answer:
+                ctx.note(f"{machine.name} does not answer yet: run this again to configure it")
+        return [item for item, answer in zip(machines, answers, strict=True) if answer]
+
+    def _scaled_by_component(self, ctx: Context) -> list[tuple[Machine, ClientKind]]:
+        components = {
+            item["InstanceId"]: tag_of(item, "Component") for item in ctx.inventory.all("instances")
+        }
+        return [
+            (machine, kind)
+            for machine in auto_scaled_machines(ctx, self.pool)
+            for kind in KINDS
+            if components[machine.id] in kind.components
+        ]
+
+    def _facts(self, ctx: Context, clients: Sequence[ClientFiles]) -> DeploymentFacts:
+        record = read_record(ctx.config)
+        host = self.api_host(ctx.config) or record.api_host
+        managers = machines_of(ctx, self.pool, "ndb manager")
+        return DeploymentFacts(
+            endpoint_url(host, record.namespace, record.prefix) if host else "",
+            record.deployments,
+            self._zookeepers(ctx),
+            managers[0].private_ip if managers else "",
+            _login(ctx.config, clients) if managers else None,
+        )
+
+    def _zookeepers(self, ctx: Context) -> tuple[str, ...]:
+        if ctx.config.create_zookeeper_vms:
+            machines = machines_of(ctx, self.pool, ZOOKEEPER)
+            return tuple(machine.private_ip for machine in machines)
+        machines = zookeeper_machines(ctx, self.pool)
+        return tuple(self.pool.each(machines, private_address))
+
+    def _changes(
+        self, ctx: Context, clients: Sequence[ClientFiles], facts: DeploymentFacts
+    ) -> list[FileChange]:
+        scaled = [
+            machine.private_ip
+            for machine, kind in self._scaled_by_component(ctx)
+            if kind is LAMBDA_FS
+        ]
+        return [
+            change
+            for client in clients
+            for change in changes_of(client, facts, followers=sorted(scaled))
+        ]
+
+
+def _read_client(target: tuple[Machine, ClientKind]) -> ClientFiles:
+    machine, kind = target
+    return ClientFiles(machine, kind, read_files(machine, [*paths_of(kind), kind.ndb + ORIGINAL]))
+
+
+def _write(change: FileChange) -> None:
+    client = change.client
+    replace_file(client.machine, change.path, change.content, before=client.files[change.path])
+
+
+def _login(config: Config, clients: Sequence[ClientFiles]) -> NdbLogin:
+    """Return the login of all clients: that of the first one's image, the λFS client's."""
+    if not clients:
+        return choose(config, PUBLISHED)
+    first = clients[0]
+    return choose(config, image_login(first.machine, first.kind, first.files))
+
+
+def changes_of(
+    client: ClientFiles, facts: DeploymentFacts, *, followers: Sequence[str]
+) -> list[FileChange]:
+    """Return the files of a client that differ from what the deployment needs.
+
+    Raises:
+        Refused: a file does not exist, or cannot be edited.
+    """
+    source = client.machine.name
+    kind = client.kind
+    site = HadoopXml.parse(_content(client, kind.site), source=f"{source}: {kind.site}")
+    ndb = JavaProperties.parse(_content(client, kind.ndb), source=f"{source}: {kind.ndb}")
+    found: list[FileChange] = []
+    for path, file, values in (
+        (kind.site, site, site_values(kind, facts, site)),
+        (kind.ndb, ndb, ndb_values(facts)),
+    ):
+        names = tuple(name for name, value in values.items() if file.get(name) != value)
+        if names:
+            found.append(FileChange(client, path, file.with_values(values), names))
+    if BENCHMARK in client.files:
+        before = client.files[BENCHMARK]
+        after = benchmark.with_followers(before, followers, source=f"{source}: {BENCHMARK}")
+        if after != before:
+            found.append(FileChange(client, BENCHMARK, after, (benchmark.KEY,)))
+    return found
+
+
+def _content(client: ClientFiles, path: str) -> bytes:
+    if path not in client.files:
+        raise SetupError(
+            f"{client.machine.name}: {path} does not exist",
+            "a client's image has this file, and this one does not",
+            "use an image that has it, or set configure_clients: False and configure it yourself",
+        )
+    return client.files[path]
+
+
+def _found(clients: Sequence[ClientFiles], facts: DeploymentFacts, drift: Sequence[Drift]) -> Found:
+    count = f"{len(clients)} clients" if len(clients) != 1 else "1 client"
+    state = "configured" if facts.endpoint else f"configured; {WAITS}"
+    shown = {ENDPOINT: facts.endpoint, "deployments": facts.deployments}
+    if facts.login:
+        shown |= {"database": facts.login.database, "user": facts.login.user}
+    return Found(
+        _ids([client.machine for client in clients]),
+        f"{count} {'differ' if drift else state}",
+        shown,
+        tuple(drift),
+    )
+
+
+def _ids(machines: Sequence[Machine]) -> str:
+    return ", ".join(machine.id for machine in machines)
