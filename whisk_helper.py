@@ -49,6 +49,11 @@ OPTIONS = [
     click.option("--plan", is_flag=True, help="Only show what the run would do."),
     click.option("--prune", is_flag=True, help="With --sync: delete the prefix's other actions."),
     click.option("--limits-only", is_flag=True, help="Only memory and concurrency, no upload."),
+    click.option(
+        "--configure-jar",
+        is_flag=True,
+        help="Upload a copy of the jar whose configuration fits this deployment.",
+    ),
     click.option("--force", is_flag=True, help="Send actions that are up to date, too."),
     click.option("--invoke", is_flag=True, help="With --verify: invoke each action once."),
     click.option(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-from aws_setup.cli.command_run import CommandRun, count_actions
+from aws_setup.cli.command_run import count_actions
+from aws_setup.cli.namenode_run import ActionsRun
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function
 from aws_setup.cli.run_recorder import Mode, RunRecorder
@@ -18,47 +18,26 @@ from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.namenodes import checks, verify
-from aws_setup.namenodes.action import CurrentAction, DesiredAction, action_body, parse
-from aws_setup.namenodes.connections import Session, open_session
+from aws_setup.namenodes.action import DesiredAction, action_body
+from aws_setup.namenodes.connections import open_session
 from aws_setup.namenodes.jar import Jar
 from aws_setup.namenodes.request import Request, Verb
 from aws_setup.namenodes.step import (
     NameNodeContext,
     document_fields,
     end_of,
-    plan_actions,
     sends_jar,
 )
 from aws_setup.report import Report
 from aws_setup.report.namenodes import print_ends, print_list, print_verification
 
 
-@dataclass(kw_only=True)
-class ActionsRun(CommandRun[NameNodeContext]):
-    """One command over NameNode actions."""
-
-    request: Request
-    session: Session
-
-    def load(self) -> Mapping[str, CurrentAction]:
-        """Print the warnings, list the actions of the namespace, and return them by name."""
-        endpoint = self.session.endpoint
-        self.warn([*self.request.warnings, *checks.warnings_about(endpoint)])
-        self.result.more |= {"apihost": endpoint.url, "apihost_from": endpoint.source}
-        listed = map(parse, checks.check_reachable(self.ctx.client, endpoint))
-        self.ctx.existing = {action.name: action for action in listed}
-        return self.ctx.existing
-
-    def plan(self, names: Iterable[str], *, surplus: Iterable[str] = ()) -> list[Row]:
-        """Return the plan, restricted by --only."""
-        return plan_actions(self.ctx, names, surplus=surplus, only_names=self.only)
-
-
 def change(run: ActionsRun) -> None:
     """Create, update or sync actions or their limits: check everything, then send what differs."""
     request, ctx = run.request, run.ctx
     existing = run.load()
-    ctx.jar = None if request.limits_only else run.session.read_jar(request)
+    prepared = None if request.limits_only else run.read_jar()
+    ctx.jar = prepared.jar if prepared else None
     ctx.desired = request.desired(ctx.jar)
     surplus = request.selection.surplus(existing) if request.prune else []
     rows = run.plan(request.selection.names, surplus=surplus)
@@ -67,6 +46,8 @@ def change(run: ActionsRun) -> None:
     if request.limits_only:
         checks.check_missing(names, existing)
     run.warn(checks.check_lowered_limits(request, names, existing))
+    if prepared and prepared.missing and any(map(sends_jar, rows)):
+        run.note_image_configuration(prepared)
     _apply(run, rows)
 
 
@@ -197,7 +178,8 @@ def verify_actions(run: ActionsRun) -> None:
     request, ctx = run.request, run.ctx
     run.load()
     names = [row.step.name for row in run.plan(request.selection.names)]
-    jar = run.session.read_jar(request) if request.jar_is_available else None
+    compare = request.jar_is_available or request.configure_jar
+    jar = run.read_jar().jar if compare else None
     read = verify.for_each(names, ctx.client.action, clock=run.clock, jobs=request.jobs)
     ctx.existing = {name: action for name, action in read.items() if action}
     ctx.desired = verify.fill_in(request.desired(jar), ctx.existing.values())

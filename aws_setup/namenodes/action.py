@@ -41,10 +41,11 @@ class DesiredAction:
 
 @dataclass(frozen=True)
 class CurrentAction:
-    """An action as OpenWhisk reports it; `sha256` and the last four come from the annotation.
+    """An action as OpenWhisk reports it.
 
-    `main` and `action_memory` are None where the response omits them (a listing does).
-    `updated` is seconds since the epoch.
+    `sha256`, `original_sha256`, `settings` and `recorded_version` come from the annotation;
+    `original_sha256` is '' unless the jar is a configured copy. `main` and `action_memory` are
+    None where the response omits them (a listing does). `updated` is seconds since the epoch.
     """
 
     name: str
@@ -59,6 +60,8 @@ class CurrentAction:
     settings: int = 0
     recorded_version: str = ""
     action_memory: int | None = None
+    original_sha256: str = ""
+    namespace: str = ""
 
     @property
     def unmodified(self) -> bool:
@@ -97,6 +100,8 @@ def parse(document: Document) -> CurrentAction:
         settings=int(recorded.get("settings", 0)),
         recorded_version=str(recorded.get("version", "")),
         action_memory=_pairs(document.get("parameters")).get("actionMemory"),
+        original_sha256=str(recorded.get("original_sha256", "")),
+        namespace=str(document.get("namespace", "")),
     )
 
 
@@ -172,7 +177,9 @@ def action_body(name: str, desired: DesiredAction, jar: Jar, *, version: str) ->
         "namespace": "_",
         "name": name,
         "exec": {"kind": desired.kind, "code": "", "main": desired.main},
-        "annotations": _annotations(desired.main, jar.sha256, version),
+        "annotations": _annotations(
+            desired.main, jar.sha256, version, original_sha256=jar.original_sha256
+        ),
         "parameters": [{"key": "actionMemory", "value": desired.memory}],
         "limits": _limits(desired),
     }
@@ -192,7 +199,9 @@ def limits_body(current: CurrentAction, desired: DesiredAction, *, version: str)
     document: dict[str, Any] = {
         "namespace": "_",
         "name": current.name,
-        "annotations": _annotations(current.main or "", current.sha256, recorded)
+        "annotations": _annotations(
+            current.main or "", current.sha256, recorded, original_sha256=current.original_sha256
+        )
         if current.sha256
         else _web_annotations(),
         "parameters": [{"key": "actionMemory", "value": memory}],
@@ -210,6 +219,10 @@ def _web_annotations() -> list[dict[str, Any]]:
     return [{"key": key, "value": value} for key, value in WEB.items()]
 
 
-def _annotations(main: str, sha256: str, version: str) -> list[dict[str, Any]]:
+def _annotations(
+    main: str, sha256: str, version: str, *, original_sha256: str
+) -> list[dict[str, Any]]:
     value = {"jar_sha256": sha256, "main": main, "settings": SETTINGS, "version": version}
+    if original_sha256:
+        value["original_sha256"] = original_sha256
     return [*_web_annotations(), {"key": ANNOTATION, "value": value}]

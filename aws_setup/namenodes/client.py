@@ -124,6 +124,15 @@ class Client:
             if len(response.document) < PAGE:
                 return found
 
+    def namespace(self) -> str:
+        """Return the namespace of the key."""
+        path = f"/api/{self.connection.endpoint.api_version}/namespaces"
+        response = self._get("read the namespace", path)
+        names = response.document if isinstance(response.document, list) else []
+        if response.status != 200 or not names:
+            raise _error("OpenWhisk does not return the namespace of the key", response)
+        return str(names[0])
+
     def action(self, name: str) -> CurrentAction | None:
         """Return an action without its code; None when it does not exist."""
         response = self._get(f"read {name}", f"{self._path(name)}?code=false")

@@ -20,7 +20,8 @@ from aws_setup.errors import Refused
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint, EndpointSource, EndpointSources, find_endpoint
 from aws_setup.namenodes.http import HttpConnection
-from aws_setup.namenodes.jar import Jar, JarStores, local_copy, read_jar
+from aws_setup.namenodes.jar import JarStores, local_copy
+from aws_setup.namenodes.prepared_jar import Facts, PreparedJar, prepare_jar
 from aws_setup.namenodes.request import Request
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_credentials
 
@@ -70,14 +71,15 @@ class Connections:
 
         if self.config is None:
             raise _no_configuration("the cluster", "eks_cluster_name")
+        return InCluster(kube_client(self.context), self.config)
+
+    @cached_property
+    def context(self) -> Context:
+        """The deployment in AWS; raises Refused without a configuration, which names it."""
+        if self.config is None:
+            raise _no_configuration("the deployment", "deployment_name")
         inventory = Inventory(self.aws, self.config)
-        try:
-            context = Context(
-                config=self.config, aws=self.aws, clock=self.clock, inventory=inventory
-            )
-            return InCluster(kube_client(context), self.config)
-        finally:
-            inventory.close()
+        return Context(config=self.config, aws=self.aws, clock=self.clock, inventory=inventory)
 
     def machine(self, address: str) -> Machine:
         """Return the machine with an address; for '' the λFS client VM of the deployment."""
@@ -96,6 +98,8 @@ class Connections:
         """Close the connections to machines and to AWS."""
         if "pool" in self.__dict__:
             self.pool.close()
+        if "context" in self.__dict__:
+            self.context.inventory.close()
         if "aws" in self.__dict__:
             self.aws.close()
 
@@ -108,12 +112,7 @@ class Connections:
     def _client_vm(self) -> Mapping[str, Any]:
         if self.config is None:
             return {}
-        inventory = Inventory(self.aws, self.config)
-        try:
-            instances = inventory.all("instances")
-        finally:
-            inventory.close()
-        for instance in instances:
+        for instance in self.context.inventory.all("instances"):
             tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
             if tags.get("Component") == CLIENT and instance["State"]["Name"] == "running":
                 return instance
@@ -144,11 +143,15 @@ class Session:
     endpoint: Endpoint
     connections: Connections
 
-    def read_jar(self, request: Request) -> Jar:
-        """Fetch, check and read the jar of the request.
+    def read_jar(self, request: Request, facts: Facts) -> PreparedJar:
+        """Fetch, check and read the jar of the request, configured with --configure-jar.
+
+        Args:
+            request: the command line.
+            facts: looks up what the jar's configuration should say.
 
         Raises:
-            Refused: it is missing, too large, or lacks the main class.
+            Refused: it is missing, too large, lacks the main class, or cannot be configured.
         """
         if not request.jar_is_available:
             raise Refused(
@@ -157,7 +160,13 @@ class Session:
                 "use -j ssh:// to fetch it from there, a local path, or -j s3://bucket/key",
             )
         with local_copy(request.jar, self.connections.jar_stores()) as path:
-            return read_jar(path, source=request.jar, main_class=request.main)
+            return prepare_jar(
+                path,
+                source=request.jar,
+                main_class=request.main,
+                facts=facts,
+                configure=request.configure_jar,
+            )
 
 
 @contextmanager

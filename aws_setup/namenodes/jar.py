@@ -33,12 +33,16 @@ BLOCK = 3 * 256 * 1024
 
 @dataclass(frozen=True)
 class Jar:
-    """The jar's hash and its base64; all uploads share one buffer without copies."""
+    """The jar's hash and its base64; all uploads share one buffer without copies.
+
+    `original_sha256` is '' unless this is a configured copy; then it is the hash of the original.
+    """
 
     source: str
     size: int
     sha256: str
     code: memoryview = field(repr=False)
+    original_sha256: str = ""
 
 
 def read_jar(path: Path, *, source: str, main_class: str) -> Jar:

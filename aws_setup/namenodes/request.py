@@ -33,6 +33,7 @@ MODIFIERS: Mapping[str, frozenset[Verb]] = {
     "prune": frozenset({Verb.SYNC}),
     "limits_only": frozenset({Verb.UPDATE, Verb.SYNC}),
     "invoke": frozenset({Verb.VERIFY}),
+    "configure_jar": frozenset({Verb.CREATE, Verb.UPDATE, Verb.SYNC, Verb.VERIFY}),
     "force": frozenset({Verb.UPDATE, Verb.SYNC}),
     "plan": frozenset({Verb.CREATE, Verb.UPDATE, Verb.SYNC, Verb.DELETE}),
 }
@@ -62,6 +63,7 @@ class Request:
     prune: bool = False
     limits_only: bool = False
     invoke: bool = False
+    configure_jar: bool = False
     jobs: int = 4
     timeout: float = 300.0
     defaulted: frozenset[str] = frozenset()
@@ -127,6 +129,7 @@ def parse_request(
         prune=options["prune"],
         limits_only=options["limits_only"],
         invoke=options["invoke"],
+        configure_jar=options["configure_jar"],
         jobs=options["jobs"],
         timeout=options["timeout"],
         defaulted=defaulted,
@@ -158,5 +161,11 @@ def _check_modifiers(options: Mapping[str, Any], verb: Verb, defaulted: frozense
                 f"it requires {' or '.join(f'--{v}' for v in sorted(verbs))}",
                 "leave one of them out",
             )
+    if options["limits_only"] and options["configure_jar"]:
+        raise Refused(
+            "--configure-jar cannot be combined with --limits-only",
+            "--limits-only sends no jar",
+            "leave one of them out",
+        )
     if options["limits_only"] and {"memory", "concurrency"} <= defaulted:
         raise Refused("--limits-only needs a limit", "neither limit is set", "add --memory or -c")

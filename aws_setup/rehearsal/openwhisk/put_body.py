@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import io
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
 
 BLOCK = 256 * 1024
 HEAD_LIMIT = 64 * 1024
 """Bytes within which the code must begin, with one block more."""
+
+FILES = ("hdfs-site.xml", "ndb-config.properties")
+"""The files that a NameNode reads from the root of its class path."""
 
 CODE = re.compile(rb'"code"\s*:\s*"')
 
@@ -30,11 +35,15 @@ class ReadableStream(Protocol):
 
 @dataclass(frozen=True)
 class PutBody:
-    """The JSON of a PUT with empty code, the length of the code, and the SHA-256 of the jar."""
+    """The JSON of a PUT with empty code, the length of the code, and the SHA-256 of the jar.
+
+    `files` are the configuration files in the jar, if they were to be kept.
+    """
 
     document: dict[str, Any]
     code_length: int = 0
     sha256: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def blocks(source: ReadableStream, length: int) -> Iterator[bytes]:
@@ -47,11 +56,12 @@ def blocks(source: ReadableStream, length: int) -> Iterator[bytes]:
         yield block
 
 
-def read_put(source: ReadableStream, length: int) -> PutBody:
-    """Return the PUT of a body of `length` bytes."""
+def read_put(source: ReadableStream, length: int, *, keep_files: bool = False) -> PutBody:
+    """Return the PUT of a body of `length` bytes; with `keep_files` read the jar's files, too."""
     incoming = blocks(source, length)
     head, rest = _head(incoming)
-    code = _Code()
+    jar = io.BytesIO() if keep_files else None
+    code = _Code(jar)
     tail: bytes | None = b""
     if rest is not None:
         tail = code.feed(rest) if rest else None
@@ -65,7 +75,19 @@ def read_put(source: ReadableStream, length: int) -> PutBody:
         raise MalformedError(str(error)) from error
     if not isinstance(document, dict):
         raise MalformedError("no JSON object")
-    return PutBody(document, code.length, code.digest.hexdigest() if code.length else "")
+    if not code.length:
+        return PutBody(document)
+    files = configuration_files(jar) if jar else {}
+    return PutBody(document, code.length, code.digest.hexdigest(), files)
+
+
+def configuration_files(jar: BinaryIO) -> dict[str, bytes]:
+    """Return the configuration files at the root of a jar; none where it is no jar."""
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            return {name: archive.read(name) for name in FILES if name in archive.namelist()}
+    except zipfile.BadZipFile:
+        return {}
 
 
 def _head(incoming: Iterator[bytes]) -> tuple[bytes, bytes | None]:
@@ -81,10 +103,11 @@ def _head(incoming: Iterator[bytes]) -> tuple[bytes, bytes | None]:
 
 
 class _Code:
-    """Hashes base64 code block by block, four characters at a time."""
+    """Hashes base64 code block by block, four characters at a time, and copies it into `jar`."""
 
-    def __init__(self) -> None:
+    def __init__(self, jar: BinaryIO | None) -> None:
         self.length, self.digest, self._left = 0, hashlib.sha256(), b""
+        self._jar = jar
 
     def feed(self, block: bytes) -> bytes | None:
         """Hash a block; returns the text after the code's closing quote, None before it."""
@@ -97,7 +120,10 @@ class _Code:
         whole = len(piece) // 4 * 4
         self._left = piece[whole:]
         try:
-            self.digest.update(binascii.a2b_base64(piece[:whole], strict_mode=True))
+            decoded = binascii.a2b_base64(piece[:whole], strict_mode=True)
         except binascii.Error as error:
             raise MalformedError(f"the code is no base64: {error}") from error
+        self.digest.update(decoded)
+        if self._jar:
+            self._jar.write(decoded)
         return None if end < 0 else block[end:][1:]

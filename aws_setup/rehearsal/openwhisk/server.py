@@ -26,20 +26,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aws_setup.rehearsal.core.loopback import LOOPBACK, ConnectionTls, LoopbackServer
+from aws_setup.rehearsal.openwhisk.activations import Invocation, NameNodeRuntime, activate
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind, OpenWhiskFaults
 from aws_setup.rehearsal.openwhisk.put_body import MalformedError, PutBody, blocks, read_put
-from aws_setup.rehearsal.openwhisk.store import MEGABYTE, OpenWhiskError, Store
+from aws_setup.rehearsal.openwhisk.store import MEGABYTE, NAMESPACE, OpenWhiskError, Store
 
 BODY_LIMIT = 50 * MEGABYTE
 """nginx's client_max_body_size in the OpenWhisk chart."""
 
 AUTH = "00000000-0000-4000-8000-000000000000:rehearsal"
 BASE = "/api/v1/namespaces/_/"
+WEB = "/api/v1/web/"
+"""Web actions: followed by namespace, package and name."""
 
 
 @dataclass
 class OpenWhiskServer:
-    """An emulated OpenWhisk: its store, its faults, and its log of requests."""
+    """An emulated OpenWhisk: its store, its faults, and its log of requests.
+
+    `namenodes` starts the NameNodes; None: they connect to nothing, and start.
+    """
 
     store: Store = field(default_factory=Store)
     faults: OpenWhiskFaults = field(default_factory=OpenWhiskFaults)
@@ -47,6 +53,7 @@ class OpenWhiskServer:
     echo: bool = False
     healthy: int = 8
     activation: dict[str, Any] = field(default_factory=dict)
+    namenodes: NameNodeRuntime | None = None
     requests: Counter[str] = field(default_factory=Counter)
     puts: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -136,9 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
             return 413, None
         if path in PUBLIC_ROUTES:
             return 200, PUBLIC_ROUTES[path](whisk)
+        if path.startswith(WEB):
+            return self._invoke_web(path, self._body(length) if length else PutBody({}))
         if not self._is_authorized():
             self._drop(length)
             raise OpenWhiskError(401, "The supplied authentication is invalid.")
+        if path == BASE.removesuffix("/_/"):
+            return 200, [NAMESPACE]
         if not path.startswith(BASE):
             self._drop(length)
             raise OpenWhiskError(404, "The requested resource does not exist.")
@@ -169,30 +180,34 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             return 200, store.delete(name)
         if self.command == "POST":
-            return self._invoke(name)
+            return self._invoke(name, put.document)
         return 200, store.get(name)
 
-    def _invoke(self, name: str) -> tuple[int, Any]:
+    def _invoke(self, name: str, arguments: dict[str, Any]) -> tuple[int, Any]:
         whisk = self.owner
-        whisk.store.get(name)
-        number = uuid.uuid4().hex
-        now = int(time.time() * 1000)
-        record: dict[str, Any] = {
-            "activationId": number,
-            "name": name,
-            "start": now - 1500,
-            "end": now,
-            "duration": 1500,
-            "response": {"status": "success", "success": True, "statusCode": 0, "result": {}},
-            "annotations": [{"key": "waitTime", "value": 40}, {"key": "initTime", "value": 1200}],
-        } | whisk.activation
-        whisk.store.activations[number] = record
+        invocation = Invocation(whisk.store.get(name), whisk.store.files_of(name), arguments)
+        record = activate(invocation, whisk.namenodes) | whisk.activation
+        whisk.store.activations[record["activationId"]] = record
         if whisk.activation.get("late"):
-            return 202, {"activationId": number}
+            return 202, {"activationId": record["activationId"]}
         return (200 if record["response"]["success"] else 502), record
 
+    def _invoke_web(self, path: str, body: PutBody) -> tuple[int, Any]:
+        """Invoke a web action, for which no key is needed, and return its result."""
+        package, _, name = unquote(path).removeprefix(WEB).rpartition("/")
+        if package != f"{NAMESPACE}/default":
+            raise OpenWhiskError(404, "The requested resource does not exist.")
+        action = self.owner.store.get(name)
+        notes = {item["key"]: item["value"] for item in action["annotations"]}
+        if not notes.get("web-export"):
+            raise OpenWhiskError(404, "The requested resource does not exist.")
+        status, record = self._invoke(name, body.document)
+        if status == 202:
+            return status, record
+        return (200 if status == 200 else 400), record["response"]["result"]
+
     def _body(self, length: int) -> PutBody:
-        return read_put(self.rfile, length)
+        return read_put(self.rfile, length, keep_files=self.owner.namenodes is not None)
 
     def _drop(self, length: int) -> None:
         for _ in blocks(self.rfile, length):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,9 @@ from aws_setup.rehearsal.openwhisk.put_body import PutBody
 
 MEGABYTE = 1024 * 1024
 CODE_LIMIT = 48 * MEGABYTE
+
+NAMESPACE = "guest"
+"""The only namespace: that of the key in the release's Secret."""
 
 RUNTIME_KINDS = ("generic-namenode:10", "generic-namenode:5", "java:8")
 
@@ -44,6 +48,8 @@ class Store:
     actions: dict[str, dict[str, Any]] = field(default_factory=dict)
     others: dict[str, list[str]] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
+    """SHA-256 of each jar -> its configuration files, where they are kept."""
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,6 +66,7 @@ class Store:
             self.actions[name] = new
             if put.sha256:
                 self.code[name] = put.sha256
+                self.files[put.sha256] = put.files
             return new
 
     def _check(self, put: PutBody, *, creating: bool) -> None:
@@ -105,7 +112,7 @@ class Store:
         base = {"timeout": 60000, "memory": 256, "logs": 10, "concurrency": 1}
         parameters = document.get("parameters")
         return {
-            "namespace": "guest",
+            "namespace": NAMESPACE,
             "name": name,
             "version": _next(str(before.get("version", "0.0.0"))),
             "publish": False,
@@ -122,6 +129,11 @@ class Store:
             if name not in self.actions:
                 raise OpenWhiskError(404, "The requested resource does not exist.")
             return self.actions[name]
+
+    def files_of(self, name: str) -> Mapping[str, bytes]:
+        """Return the configuration files in an action's jar."""
+        with self.lock:
+            return self.files.get(self.code.get(name, ""), {})
 
     def delete(self, name: str) -> dict[str, Any]:
         """Delete an action and return it; raises OpenWhiskError 404."""

@@ -1,0 +1,72 @@
+"""One command over NameNode actions: its listing, its jar, and its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from aws_setup.cli.command_run import CommandRun
+from aws_setup.engine.plan import Row
+from aws_setup.namenodes import checks
+from aws_setup.namenodes.action import CurrentAction, parse
+from aws_setup.namenodes.connections import Session
+from aws_setup.namenodes.deployment import deployment_facts, openwhisk_facts
+from aws_setup.namenodes.jar_configuration import required
+from aws_setup.namenodes.prepared_jar import PreparedJar
+from aws_setup.namenodes.request import Request
+from aws_setup.namenodes.step import NameNodeContext, plan_actions
+from aws_setup.software.clients.desired import DeploymentFacts
+
+
+@dataclass(kw_only=True)
+class ActionsRun(CommandRun[NameNodeContext]):
+    """One command over NameNode actions."""
+
+    request: Request
+    session: Session
+
+    def load(self) -> Mapping[str, CurrentAction]:
+        """Print the warnings, list the actions of the namespace, and return them by name."""
+        endpoint = self.session.endpoint
+        self.warn([*self.request.warnings, *checks.warnings_about(endpoint)])
+        self.result.more |= {"apihost": endpoint.url, "apihost_from": endpoint.source}
+        listed = map(parse, checks.check_reachable(self.ctx.client, endpoint))
+        self.ctx.existing = {action.name: action for action in listed}
+        return self.ctx.existing
+
+    def read_jar(self) -> PreparedJar:
+        """Return the jar, and print what in its configuration does not fit the deployment."""
+        session, request = self.session, self.request
+
+        def facts(files: Collection[str]) -> DeploymentFacts:
+            return deployment_facts(session, self._openwhisk_facts(), files)
+
+        prepared = session.read_jar(request, facts)
+        self.warn(prepared.warnings)
+        self.result.more["jar_configuration"] = {
+            "configured": bool(prepared.jar.original_sha256),
+            "original_sha256": prepared.jar.original_sha256 or prepared.jar.sha256,
+            "sha256": prepared.jar.sha256,
+            "missing_files": list(prepared.missing),
+            "differences": [difference.document() for difference in prepared.differences],
+        }
+        if prepared.jar.original_sha256:
+            names = ", ".join(difference.name for difference in prepared.differences)
+            self.report.say(f"The uploaded copy of {request.jar} differs from it in: {names}.")
+        return prepared
+
+    def note_image_configuration(self, prepared: PreparedJar) -> None:
+        """Print what the image of the NameNodes must say, as the jar does not have these files."""
+        files = " and ".join(prepared.missing)
+        text = required(prepared.missing, self._openwhisk_facts())
+        self.report.say(
+            f"{self.request.jar} has no {files}: the NameNodes read their image's, which this "
+            f"program cannot see. There they must have {text}."
+        )
+
+    def _openwhisk_facts(self) -> DeploymentFacts:
+        return openwhisk_facts(self.session, self.request, self.ctx.existing.values())
+
+    def plan(self, names: Iterable[str], *, surplus: Iterable[str] = ()) -> list[Row]:
+        """Return the plan, restricted by --only."""
+        return plan_actions(self.ctx, names, surplus=surplus, only_names=self.only)

@@ -1,0 +1,121 @@
+"""What the NameNodes' configuration should say: OpenWhisk's address, and the deployment's VMs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.errors import to_setup_error
+from aws_setup.infrastructure.instances import VmGroupStep
+from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.namenodes.action import CurrentAction
+from aws_setup.namenodes.connections import Connections, Session
+from aws_setup.namenodes.jar_configuration import NDB
+from aws_setup.namenodes.request import Request
+from aws_setup.openwhisk.credentials_file import read_credentials
+from aws_setup.software.clients.desired import KINDS, DeploymentFacts, endpoint_url
+from aws_setup.software.clients.login import database_login
+from aws_setup.software.machines import ZOOKEEPER, zookeeper_machines
+from aws_setup.software.zookeeper.steps import private_address
+
+MANAGER = "ndb manager"
+STEPS = (MANAGER, ZOOKEEPER, *(kind.step for kind in KINDS))
+"""The steps of the VMs that the NameNodes need, and of those whose files name the login."""
+
+
+def openwhisk_facts(
+    session: Session, request: Request, existing: Iterable[CurrentAction]
+) -> DeploymentFacts:
+    """Return what is known without AWS: the endpoint, and the number of deployments.
+
+    Args:
+        session: the run's connections.
+        request: the command line.
+        existing: the actions of the namespace.
+
+    Raises:
+        SetupError: OpenWhisk does not return the namespace of the key.
+    """
+    current = list(existing)
+    namespaces = {action.namespace.partition("/")[0] for action in current} - {""}
+    namespace = namespaces.pop() if namespaces else session.client.namespace()
+    host = _api_host(session, request)
+    return DeploymentFacts(
+        endpoint_url(host, namespace, request.selection.prefix) if host else "",
+        number_of_deployments(request, [action.name for action in current]),
+        (),
+        "",
+        None,
+    )
+
+
+def _api_host(session: Session, request: Request) -> str:
+    """Return the API host as NameNodes reach it; '' where only a tunnel to it is known."""
+    if request.tunnel != "cluster":
+        return session.endpoint.url
+    config = session.connections.config
+    access = read_credentials(config) if config else None
+    access = access or session.connections.in_cluster.access()
+    return access.apihost if access else ""
+
+
+def number_of_deployments(request: Request, existing: Iterable[str]) -> int:
+    """Return one more than the highest index that the prefix has after the run."""
+    selection = request.selection
+    kept = [] if request.prune else [selection.index(name) for name in existing]
+    return max([selection.end or 0, *(index + 1 for index in kept if index is not None)])
+
+
+def deployment_facts(
+    session: Session, facts: DeploymentFacts, files: Collection[str]
+) -> DeploymentFacts:
+    """Return the facts with the addresses of the deployment's VMs, and the database login.
+
+    Args:
+        session: the run's connections.
+        facts: what is known without AWS.
+        files: the files of the jar; the login is looked up for ndb-config.properties only, as it
+            may have to be read on the client VM.
+
+    Raises:
+        SetupError: AWS does not list the VMs, or the client VM cannot be reached.
+    """
+    connections = session.connections
+    if connections.config is None:
+        return facts
+    try:
+        ctx = _with_machines(connections.context)
+        known = replace(facts, zookeepers=_zookeepers(ctx, connections))
+        managers = _addresses(ctx, MANAGER)
+        if NDB in files and managers:
+            login = database_login(ctx, connections.pool)
+            known = replace(known, manager=managers[0], login=login)
+    except (ClientError, BotoCoreError) as error:
+        raise to_setup_error(error) from error
+    return known
+
+
+def _with_machines(ctx: Context) -> Context:
+    """Return the context with the VMs that exist, by the steps that launch them."""
+    found = dict(ctx.found)
+    for group in vm_groups(ctx.config):
+        if group.step in STEPS and (machines := VmGroupStep(group).find(ctx)):
+            found[group.step] = machines
+    return replace(ctx, found=found)
+
+
+def _addresses(ctx: Context, step: str) -> tuple[str, ...]:
+    """Return the private addresses of a step's VMs, in the order of their names."""
+    machines = ctx.found.get(step)
+    instances = machines.facts["instances"] if machines else ()
+    return tuple(str(vm["private_ip"]) for vm in instances)
+
+
+def _zookeepers(ctx: Context, connections: Connections) -> tuple[str, ...]:
+    if ctx.config.create_zookeeper_vms:
+        return _addresses(ctx, ZOOKEEPER)
+    pool = connections.pool
+    return tuple(pool.each(zookeeper_machines(ctx, pool), private_address))
