@@ -27,6 +27,7 @@ from aws_setup.infrastructure.internet_gateway import InternetGateway
 from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scaling_specs
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.infrastructure.network import Subnet, Vpc
+from aws_setup.infrastructure.node_ingress import NodeIngress
 from aws_setup.infrastructure.routing import routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup
 from aws_setup.infrastructure.vm_groups import vm_groups
@@ -89,10 +90,10 @@ def network_steps(config: Config) -> list[Step]:
 
 
 def eks_cluster_steps(config: Config) -> list[Step]:
-    """Return the steps of the EKS cluster and its role."""
+    """Return the steps of the EKS cluster, its role, and the traffic from its nodes."""
     if not config.create_eks_cluster:
         return []
-    return [ClusterRole(adopted=not config.create_eks_iam_role), EksCluster()]
+    return [ClusterRole(adopted=not config.create_eks_iam_role), EksCluster(), NodeIngress()]
 
 
 def auto_scaling_steps(config: Config) -> list[Step]:
@@ -192,6 +193,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
     names = tuple(kind.group for kind in groups)
     steps: list[Step] = [
         ActiveCluster(),
+        NodeIngress(optional=True),
         *(addon_step(spec) for spec in ADDONS if not spec.on_nodes),
         NodeRole(),
         *(node_template_step(config, kind) for kind in groups),
@@ -280,7 +282,7 @@ def steps_deleted_with_cluster(config: Config) -> list[Step]:
             step, also=(NodeGroupCleanup.name,) if isinstance(step, NodeGroup) else ()
         )
         for step in cluster_teardown_steps(config)
-        if not isinstance(step, ActiveCluster)
+        if not isinstance(step, (ActiveCluster, NodeIngress))
     ]
 
 

@@ -48,10 +48,13 @@ class EksCluster(Step):
         return self._found(ctx, items[0]) if items else None
 
     def _found(self, ctx: Context, cluster: Item) -> Found:
+        network = cluster["resourcesVpcConfig"]
         facts = {
             "endpoint": cluster.get("endpoint"),
             "version": cluster.get("version"),
             "arn": cluster.get("arn"),
+            "vpc": network["vpcId"],
+            "security_group": network.get("clusterSecurityGroupId"),
         }
         ready = cluster["status"] in ("ACTIVE", "UPDATING")
         drift = self._drift(ctx, cluster)

@@ -1,11 +1,8 @@
-"""The security group of all λFS and HopsFS instances; its ingress rules are a table."""
+"""The security group of all λFS and HopsFS instances; its permissions follow the rule table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from ipaddress import ip_network
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,156 +14,16 @@ from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
-
-
-class Source(StrEnum):
-    """Who may send traffic. A run resolves each to an address range or a security group's id."""
-
-    OPERATOR = "operator"
-    SELF = "self"
-
-
-GROUP_SOURCES = frozenset({Source.SELF})
-"""Sources that are security groups; the others are address ranges."""
-
-Targets = Mapping[Source, str]
-"""Source -> address range or group id, as far as this run knows them."""
-
-
-@dataclass(frozen=True)
-class Ports:
-    """A protocol as EC2 names it, and a range of ports."""
-
-    protocol: str
-    first: int = 0
-    last: int = 65535
-
-    def covers(self, other: Ports) -> bool:
-        """Return whether all traffic of `other` is also traffic of this."""
-        if self.protocol == "-1":
-            return True
-        inside = self.first <= other.first and other.last <= self.last
-        return self.protocol == other.protocol and inside
-
-
-ALL_TRAFFIC = Ports("-1")
-SSH = Ports("tcp", 22, 22)
-
-
-@dataclass(frozen=True)
-class IngressRule:
-    """Traffic that the group allows.
-
-    `exclusive`: permissions for exactly these ports and another address range are revoked, such as
-    that of an operator whose address has changed. Permissions for more ports are the user's: they
-    are sufficient where they cover the rule, and never revoked.
-    """
-
-    title: str
-    ports: Ports
-    source: Source
-    description: str = ""
-    exclusive: bool = False
-
-
-RULES = (
-    IngressRule("traffic within the group", ALL_TRAFFIC, Source.SELF),
-    IngressRule("SSH", SSH, Source.OPERATOR, description="SSH of the operator", exclusive=True),
+from aws_setup.infrastructure.ingress_rules import (
+    RULES,
+    Source,
+    Targets,
+    authorize_command,
+    missing_rules,
+    permission,
+    rule_drift,
+    surplus_ranges,
 )
-"""The rules of the group, in the order in which they are authorized."""
-
-
-def missing_rules(group: Item, targets: Targets) -> list[IngressRule]:
-    """Return the rules that no permission of the group covers, where their source is known."""
-    return [
-        rule
-        for rule in RULES
-        if rule.source in targets and not _is_allowed(rule, group, targets[rule.source])
-    ]
-
-
-def surplus_ranges(rule: IngressRule, group: Item, targets: Targets) -> list[str]:
-    """Return the address ranges to revoke: those with a rule's exact ports that are not its own."""
-    if not rule.exclusive or rule.source not in targets:
-        return []
-    return sorted(_ranges_for(rule.ports, group) - {targets[rule.source]})
-
-
-def rule_drift(group: Item, targets: Targets) -> list[Drift]:
-    """Return what the permissions of a group lack, and what they allow beyond the table."""
-    missing, drift = missing_rules(group, targets), []
-    for rule in RULES:
-        if rule not in missing and not surplus_ranges(rule, group, targets):
-            continue
-        if rule.source in GROUP_SOURCES:
-            drift.append(Drift(rule.title, "not allowed", "allowed"))
-        else:
-            has = ", ".join(sorted(_ranges_for(rule.ports, group))) or "no address"
-            drift.append(Drift(f"{rule.title} allowed from", has, targets[rule.source]))
-    return drift
-
-
-def permission(ports: Ports, target: str, description: str = "") -> dict[str, Any]:
-    """Return the IpPermission for a security group's id or an address range, IPv4 or IPv6."""
-    if target.startswith("sg-"):
-        key, field = "UserIdGroupPairs", "GroupId"
-    elif ":" in target:
-        key, field = "Ipv6Ranges", "CidrIpv6"
-    else:
-        key, field = "IpRanges", "CidrIp"
-    source = {field: target} | ({"Description": description} if description else {})
-    if ports.protocol == "-1":
-        return {"IpProtocol": "-1", key: [source]}
-    return {
-        "IpProtocol": ports.protocol,
-        "FromPort": ports.first,
-        "ToPort": ports.last,
-        key: [source],
-    }
-
-
-def _is_allowed(rule: IngressRule, group: Item, target: str) -> bool:
-    for allowed in group["IpPermissions"]:
-        ports = _ports_of(allowed)
-        if not ports.covers(rule.ports):
-            continue
-        if rule.source in GROUP_SOURCES:
-            if any(pair["GroupId"] == target for pair in allowed.get("UserIdGroupPairs", [])):
-                return True
-        elif rule.exclusive and ports == rule.ports:
-            # A wider address range for exactly these ports is surplus, so it does not count.
-            if target in _ranges_of(allowed):
-                return True
-        elif any(_contains(cidr, target) for cidr in _ranges_of(allowed)):
-            return True
-    return False
-
-
-def _ports_of(allowed: Item) -> Ports:
-    protocol = "tcp" if allowed["IpProtocol"] == "6" else allowed["IpProtocol"]
-    if protocol == "-1":
-        return ALL_TRAFFIC
-    return Ports(protocol, allowed.get("FromPort", 0), allowed.get("ToPort", 65535))
-
-
-def _ranges_for(ports: Ports, group: Item) -> set[str]:
-    """Return the address ranges of the permissions for exactly these ports."""
-    exact = [allowed for allowed in group["IpPermissions"] if _ports_of(allowed) == ports]
-    return {cidr for allowed in exact for cidr in _ranges_of(allowed)}
-
-
-def _ranges_of(allowed: Item) -> list[str]:
-    ipv4 = [source["CidrIp"] for source in allowed.get("IpRanges", [])]
-    return ipv4 + [source["CidrIpv6"] for source in allowed.get("Ipv6Ranges", [])]
-
-
-def _contains(cidr: str, other: str) -> bool:
-    outer, inner = ip_network(cidr), ip_network(other)
-    return (
-        outer.version == inner.version
-        and outer[0] <= inner[0]  # type: ignore[operator]  # of one version
-        and inner[-1] <= outer[-1]  # type: ignore[operator]
-    )
 
 
 @dataclass(frozen=True)
@@ -179,12 +36,19 @@ class SecurityGroup(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the group, with its permissions compared."""
-        items = ctx.inventory.of_step("security groups", self.name)
-        if not items:
-            return _existing_group(ctx)
-        group = items[0]
+        group = owned_group(ctx)
+        if group is None:
+            return self._find_existing(ctx)
         drift = rule_drift(group, _targets(ctx, group))
         return Found(group["GroupId"], "available", {"name": group["GroupName"]}, tuple(drift))
+
+    def _find_existing(self, ctx: Context) -> Found | None:
+        vpc = ctx.found.get("vpc")
+        group = existing_group(ctx, vpc.id) if vpc else None
+        if group is None:
+            return None
+        drift = existing_group_drift(group, _targets(ctx, group))
+        return Found(group["GroupId"], "adopted", drift=drift)
 
     def create(self, ctx: Context) -> Found:
         """Create the group with its rules; a name taken by an earlier run is that run's group."""
@@ -216,7 +80,7 @@ class SecurityGroup(Step):
         )
 
     def _ensure_rules(self, ctx: Context) -> Found:
-        group = wait_visible(lambda: self._owned_group(ctx), clock=ctx.clock)
+        group = wait_visible(lambda: owned_group(ctx, fresh=True), clock=ctx.clock)
         if group is None:
             raise SetupError(
                 f"the VPC already has a security group named {ctx.config.security_group_name} "
@@ -226,51 +90,65 @@ class SecurityGroup(Step):
             )
         group_id, targets = group["GroupId"], _targets(ctx, group)
         for rule in missing_rules(group, targets):
-            self._authorize(
-                ctx, group_id, permission(rule.ports, targets[rule.source], rule.description)
-            )
+            allowed = permission(rule.ports, targets[rule.source], rule.description)
+            authorize(ctx, self.name, group_id, allowed)
         for rule in RULES:
             for cidr in surplus_ranges(rule, group, targets):
-                _revoke(ctx, group_id, permission(rule.ports, cidr))
+                revoke(ctx, group_id, permission(rule.ports, cidr))
         return Found(group_id, "available", {"name": group["GroupName"]})
 
-    def _owned_group(self, ctx: Context) -> Item | None:
-        items = ctx.inventory.of_step("security groups", self.name, fresh=True)
-        return items[0] if items else None
 
-    def _authorize(self, ctx: Context, group_id: str, allowed: Any) -> None:
-        rule_tags = specification("security-group-rule", tags(ctx.config, self.name))
-        try:
-            ctx.aws.ec2.authorize_security_group_ingress(
-                GroupId=group_id, IpPermissions=[allowed], TagSpecifications=rule_tags
-            )
-        except ClientError as error:
-            if error_code(error) != "InvalidPermission.Duplicate":
-                raise
+def authorize(ctx: Context, step: str, group_id: str, allowed: Any) -> None:
+    """Add a permission to a group, with a step's tags; one that exists already is fine."""
+    rule_tags = specification("security-group-rule", tags(ctx.config, step))
+    try:
+        ctx.aws.ec2.authorize_security_group_ingress(
+            GroupId=group_id, IpPermissions=[allowed], TagSpecifications=rule_tags
+        )
+    except ClientError as error:
+        if error_code(error) != "InvalidPermission.Duplicate":
+            raise
 
 
-def _revoke(ctx: Context, group_id: str, allowed: Any) -> None:
+def revoke(ctx: Context, group_id: str, allowed: Any) -> None:
+    """Remove a permission from a group; one that does not exist, or no group, is fine."""
     try:
         ctx.aws.ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=[allowed])
     except ClientError as error:
-        if error_code(error) != "InvalidPermission.NotFound":
+        if error_code(error) not in ("InvalidPermission.NotFound", "InvalidGroup.NotFound"):
             raise
+
+
+def owned_group(ctx: Context, *, fresh: bool = False) -> Item | None:
+    """Return the group that this deployment created."""
+    items = ctx.inventory.of_step("security groups", "security group", fresh=fresh)
+    return items[0] if items else None
+
+
+def existing_group(ctx: Context, vpc_id: str) -> Item | None:
+    """Return the group of that name in an adopted VPC: it is used unchanged and never deleted."""
+    if ctx.config.create_vpc or ctx.owned_only:
+        return None
+    filters = [
+        {"Name": "vpc-id", "Values": [vpc_id]},
+        {"Name": "group-name", "Values": [ctx.config.security_group_name]},
+    ]
+    groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
+    return groups[0] if groups else None
+
+
+def existing_group_drift(group: Item, targets: Targets) -> tuple[Drift, ...]:
+    """Return what an existing group lacks, as a conflict whose fix is the command that adds it."""
+    missing = missing_rules(group, targets, unchanged=True)
+    if not missing:
+        return ()
+    titles = ", ".join(rule.title for rule in missing)
+    command = authorize_command(group["GroupId"], missing, targets)
+    what = f"the existing security group {group['GroupId']}: {titles}"
+    return (Drift(what, "not allowed", "allowed", f"run `{command}`"),)
 
 
 def _targets(ctx: Context, group: Item) -> Targets:
     """Return what the sources of the rules mean in this run; the operator's address may be ''."""
     known = {Source.SELF: group["GroupId"], Source.OPERATOR: ctx.defaults.operator_cidr}
     return {source: target for source, target in known.items() if target}
-
-
-def _existing_group(ctx: Context) -> Found | None:
-    """Return the group of that name in an adopted VPC: it is used unchanged and never deleted."""
-    vpc = ctx.found.get("vpc")
-    if ctx.config.create_vpc or vpc is None or ctx.owned_only:
-        return None
-    filters = [
-        {"Name": "vpc-id", "Values": [vpc.id]},
-        {"Name": "group-name", "Values": [ctx.config.security_group_name]},
-    ]
-    groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
-    return Found(groups[0]["GroupId"], "adopted") if groups else None

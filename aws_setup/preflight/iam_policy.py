@@ -19,6 +19,7 @@ CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "security group": ("ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress"),
     "eks cluster role": ("iam:CreateRole", "iam:AttachRolePolicy"),
     "eks cluster": ("eks:CreateCluster", "iam:PassRole"),
+    "node ingress": ("ec2:AuthorizeSecurityGroupIngress",),
     "ndb manager": ("ec2:RunInstances", "ec2:CreateTags"),
     "ndb data nodes": ("ec2:RunInstances", "ec2:CreateTags"),
     "zookeeper": ("ec2:RunInstances", "ec2:CreateTags"),
@@ -40,6 +41,7 @@ _NODES = ("eks:CreateNodegroup", "eks:TagResource", "iam:PassRole", "ec2:RunInst
 
 CONFIGURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     **{spec.step: spec.actions for spec in ADDONS},
+    "node ingress": ("ec2:AuthorizeSecurityGroupIngress",),
     "node role": _ROLE,
     "core-nodes template": ("ec2:CreateLaunchTemplate", "ec2:CreateTags"),
     "invoker-nodes template": ("ec2:CreateLaunchTemplate", "ec2:CreateTags"),
@@ -161,11 +163,13 @@ INFRASTRUCTURE = (
 """Actions of create_aws_infrastructure.py, including destroy."""
 
 CONFIGURE = (
+    "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateLaunchTemplate",
     "ec2:CreateLaunchTemplateVersion",
     "ec2:CreateTags",
     "ec2:DeleteLaunchTemplate",
     "ec2:ModifyLaunchTemplate",
+    "ec2:RevokeSecurityGroupIngress",
     "ec2:RunInstances",
     "eks:AssociateAccessPolicy",
     "eks:CreateAccessEntry",

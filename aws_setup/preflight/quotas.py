@@ -12,6 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.session import Aws, error_code, pages
+from aws_setup.infrastructure.ingress_rules import RULES, Source
+from aws_setup.infrastructure.node_ingress import NAME as NODE_INGRESS
+from aws_setup.infrastructure.security_group import owned_group
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
@@ -56,6 +59,8 @@ def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
     ):
         if step in planned.to_create:
             yield quota, 1
+    if NODE_INGRESS in planned.to_create and owned_group(planned.ctx) is not None:
+        yield RULES_OF_GROUP, sum(rule.source is Source.NODES for rule in RULES)
     groups = sum(step.startswith("auto-scaling group") for step in planned.to_create)
     if groups:
         yield GROUPS, groups
@@ -188,10 +193,19 @@ def _groups(planned: PlannedResources) -> float:
     return len(pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"))
 
 
+def _rules(planned: PlannedResources) -> float:
+    """Return the inbound rules of the deployment's security group; each source counts as one."""
+    group = owned_group(planned.ctx)
+    sources = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")
+    permissions = group["IpPermissions"] if group else ()
+    return sum(len(allowed.get(key, ())) for allowed in permissions for key in sources)
+
+
 VCPUS = Quota("vCPUs of standard instances", "ec2", "L-1216C47A", _running_vcpus)
 ELASTIC_IPS = Quota("elastic IPs", "ec2", "L-0263D0A3", _addresses)
 VPCS = Quota("VPCs", "vpc", "L-F678F1CE", _vpcs)
 INTERNET_GATEWAYS = Quota("internet gateways", "vpc", "L-A4707A72", _internet_gateways)
 NAT_GATEWAYS = Quota("NAT gateways in a zone", "vpc", "L-FE5A380F", _nat_gateways)
+RULES_OF_GROUP = Quota("inbound rules of a security group", "vpc", "L-0EA8095F", _rules)
 CLUSTERS = Quota("EKS clusters", "eks", "L-1194D53C", _clusters)
 GROUPS = Quota("auto-scaling groups", "autoscaling", "L-CDE20ADC", _groups)

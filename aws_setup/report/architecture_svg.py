@@ -160,6 +160,8 @@ def _frame(config: Config, height: int, marks: Marks, *, adopted: bool) -> Itera
     origin = "existing" if adopted else config.vpc_cidr
     yield _text(34, 82, f"VPC {config.vpc_name} ({origin})", "head")
     rules = "all traffic within the group, SSH from your address"
+    if config.create_eks_cluster:
+        rules += "; NDB, ZooKeeper and clients from the EKS nodes"
     yield _text(34, 99, f"security group {config.security_group_name}: {rules}", "small")
     yield from Rectangle(640, 8, 130, 28, "Internet").draw()
 

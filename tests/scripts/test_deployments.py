@@ -89,6 +89,9 @@ def test_an_existing_security_group_of_an_adopted_vpc_is_used_and_never_deleted(
     group = client("ec2").create_security_group(
         GroupName="lambda-fs-security-group", Description="existing", VpcId=vpc
     )["GroupId"]
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[inside, ssh])
     before = ids(cloud)
     write_config(folder, create_vpc=False, vpc_id=vpc)
     only = ("--only", "security group")

@@ -22,8 +22,9 @@ DELETED: dict[tuple[str, ...], set[str]] = {
     ("zookeeper",): {"zookeeper"},
     ("ndb manager", "zookeeper"): {"ndb manager", "zookeeper"},
     ("lambda-fs client",): {"lambda-fs client"},
-    ("eks cluster",): {"eks cluster"},
-    ("eks cluster role",): {"eks cluster role", "eks cluster"},
+    ("node ingress",): {"node ingress"},
+    ("eks cluster",): {"eks cluster", "node ingress"},
+    ("eks cluster role",): {"eks cluster role", "eks cluster", "node ingress"},
     ("auto-scaling group hopsfs_clients_ags",): {"auto-scaling group hopsfs_clients_ags"},
     ("launch template hopsfs_clients",): {
         "launch template hopsfs_clients",
@@ -36,8 +37,13 @@ DELETED: dict[tuple[str, ...], set[str]] = {
         "public subnet 2 routing",
     },
     ("nat gateway",): {"nat gateway", "private route"},
-    ("security group",): {"security group", "eks cluster", *MACHINES, *CLIENTS, *TEMPLATES}
-    | GROUPS,
+    ("security group",): {
+        *("security group", "eks cluster", "node ingress"),
+        *MACHINES,
+        *CLIENTS,
+        *TEMPLATES,
+        *GROUPS,
+    },
 }
 """Steps named by --only -> every step that is deleted with them."""
 

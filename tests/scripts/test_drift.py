@@ -82,6 +82,12 @@ def other_rules() -> None:
     )
 
 
+def no_traffic_from_nodes() -> None:
+    current, ec2 = group(), client("ec2")
+    zookeeper = [rule for rule in current["IpPermissions"] if rule.get("FromPort") == 2181]
+    ec2.revoke_security_group_ingress(GroupId=current["GroupId"], IpPermissions=zookeeper)
+
+
 def no_private_route() -> None:
     table_id = table("private route table")["RouteTableId"]
     client("ec2").delete_route(RouteTableId=table_id, DestinationCidrBlock="0.0.0.0/0")
@@ -170,6 +176,7 @@ DRIFTS: Mapping[str, tuple[str, Callable[[], None]]] = {
     "public subnet 2": ("update", no_public_addresses),
     "vpc": ("update", no_dns_names),
     "security group": ("update", other_rules),
+    "node ingress": ("update", no_traffic_from_nodes),
     "private route": ("create", no_private_route),
     "public route": ("update", public_route_through_nat),
     "private subnet 1 routing": ("create", disassociated),

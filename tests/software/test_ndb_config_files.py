@@ -83,6 +83,7 @@ def test_config_ini_has_every_node_and_255_in_total() -> None:
     assert len(names) - 1 == 255
     assert sections[0][1]["DataMemory"] == "8G"
     assert sections[0][1]["NumCPUs"] == "16"
+    assert sections[0][1]["ServerPort"] == "11860"
     assert sections[1][1] == {
         "NodeId": "1",
         "HostName": "10.0.6.227",

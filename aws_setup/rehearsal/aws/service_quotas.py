@@ -35,6 +35,13 @@ QUOTAS = (
     Quota("vpc", "L-F678F1CE", "VPCs per Region", "vpcs", 5),
     Quota("vpc", "L-A4707A72", "Internet gateways per Region", "internet_gateways", 5),
     Quota("vpc", "L-FE5A380F", "NAT gateways per Availability Zone", "nat_gateways_per_zone", 5),
+    Quota(
+        "vpc",
+        "L-0EA8095F",
+        "Inbound or outbound rules per security group",
+        "rules_per_security_group",
+        60,
+    ),
     Quota("eks", "L-1194D53C", "Clusters", "eks_clusters", 100),
     Quota(
         "autoscaling", "L-CDE20ADC", "Auto Scaling groups per region", "auto_scaling_groups", 500

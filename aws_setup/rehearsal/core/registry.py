@@ -12,6 +12,7 @@ from aws_setup.rehearsal.core.types import After, Answer, Before, CloudApi, Key,
 SERVICE_MODULES = (
     "aws.ec2.validation",
     "aws.ec2.reference_checks",
+    "aws.ec2.security_group_rules",
     "aws.ec2.images",
     "aws.ec2.limits",
     "aws.ec2.nat_gateways",

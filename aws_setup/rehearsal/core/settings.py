@@ -47,6 +47,7 @@ class Quotas(StrictModel):
     vpcs: int = 5
     internet_gateways: int = 5
     nat_gateways_per_zone: int = 5
+    rules_per_security_group: int = 60
     eks_clusters: int = 100
     auto_scaling_groups: int = 500
     classic_load_balancers: int = 20

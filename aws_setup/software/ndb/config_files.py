@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused
+from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES
 
 CONFIG_INI = "/var/lib/mysql-cluster/config.ini"
 MY_CNF = "/etc/my.cnf"
@@ -39,11 +40,16 @@ FIXED = {
     "MaxNoOfUniqueHashIndexes": "4096",
     "MaxNoOfTriggers": "768",
     "LockPagesInMainMemory": "1",
+    "ServerPort": str(NDB_DATA_NODES.first),
 }
 """λFS's settings for every data node, independent of its size."""
 
-CHANGEABLE = frozenset({"DataMemory", "SharedGlobalMemory"})
-"""Settings that a rolling restart changes; others need re-created data node files."""
+CHANGEABLE = frozenset({"DataMemory", "SharedGlobalMemory", "ServerPort"})
+"""Settings that a rolling restart changes; others need re-created data node files.
+
+`ServerPort` needs the restarts in the order of the ids: of two data nodes the one with the lower id
+listens, and a node that still runs with a port that was chosen freely asks the management server.
+"""
 
 _HEAD = "# Written by the λFS AWS setup, which writes it again when the configuration changes.\n"
 

@@ -163,6 +163,49 @@ def test_group_references(ec2: Any, net: Network) -> None:
     assert refused(ec2.delete_security_group, GroupId=default) == "CannotDelete"
 
 
+def test_a_description_does_not_distinguish_two_rules(ec2: Any, net: Network) -> None:
+    # The error code InvalidPermission.Duplicate of AuthorizeSecurityGroupIngress, and revoking
+    def rule(**more: str) -> dict[str, Any]:
+        pair = {"GroupId": net.group, **more}
+        tcp = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "UserIdGroupPairs": [pair]}
+        return {"GroupId": net.group, "IpPermissions": [tcp]}
+
+    ec2.authorize_security_group_ingress(**rule(Description="mine"))
+    for again in (rule(), rule(Description="yours")):
+        assert (
+            refused(ec2.authorize_security_group_ingress, **again) == "InvalidPermission.Duplicate"
+        )
+    (group,) = ec2.describe_security_groups(GroupIds=[net.group])["SecurityGroups"]
+    assert [
+        pair["Description"]
+        for allowed in group["IpPermissions"]
+        for pair in allowed["UserIdGroupPairs"]
+        if allowed.get("FromPort") == 1
+    ] == ["mine"]
+    ec2.revoke_security_group_ingress(**rule())
+    assert refused(ec2.revoke_security_group_ingress, **rule()) == "InvalidPermission.NotFound"
+
+
+def test_a_rule_names_only_groups_of_its_vpc_and_there_are_not_more_than_the_quota(
+    cloud: RehearsalCloud, ec2: Any, net: Network
+) -> None:
+    # "resources that belong to different networks"; RulesPerSecurityGroupLimitExceeded
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    more = {"GroupName": "h", "Description": "h", "VpcId": vpc}
+    other = ec2.create_security_group(**more)["GroupId"]
+    pairs = [{"GroupId": other}]
+    named = {"IpProtocol": "-1", "UserIdGroupPairs": pairs}
+    request = {"GroupId": net.group, "IpPermissions": [named]}
+    assert refused(ec2.authorize_security_group_ingress, **request) == "InvalidGroup.NotFound"
+    cloud.settings.quotas.rules_per_security_group = 1
+    ranges = [{"CidrIp": "192.0.2.1/32"}, {"CidrIp": "192.0.2.2/32"}]
+    two = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": ranges}
+    request = {"GroupId": other, "IpPermissions": [two]}
+    assert refused(ec2.authorize_security_group_ingress, **request) == (
+        "RulesPerSecurityGroupLimitExceeded"
+    )
+
+
 def test_a_route_table_in_use_is_not_deleted(ec2: Any, net: Network) -> None:
     # DeleteRouteTable: neither the main one nor an associated one
     tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [net.vpc]}])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from typing import Any
 
 import pytest
 
 from aws_setup.engine.step import Drift
-from aws_setup.infrastructure.security_group import (
+from aws_setup.infrastructure.ingress_rules import (
     ALL_TRAFFIC,
     RULES,
     SSH,
     Ports,
     Source,
+    authorize_command,
     missing_rules,
+    node_references,
     permission,
     rule_drift,
     surplus_ranges,
@@ -38,8 +43,8 @@ def surplus(*permissions: dict[str, Any]) -> list[str]:
     return [cidr for rule in RULES for cidr in surplus_ranges(rule, every, TARGETS)]
 
 
-def test_an_empty_group_lacks_every_rule() -> None:
-    assert missing() == [rule.title for rule in RULES]
+def test_an_empty_group_lacks_every_rule_whose_source_is_known() -> None:
+    assert missing() == [rule.title for rule in RULES if rule.source is not Source.NODES]
     assert missing(INTERNAL, ALLOWED) == []
     assert surplus(INTERNAL, ALLOWED) == []
     assert rule_drift(group(INTERNAL, ALLOWED), TARGETS) == []
@@ -94,7 +99,66 @@ def test_an_unknown_operator_address_changes_no_ssh_permission() -> None:
     targets = {Source.SELF: "sg-1"}
     other = group(permission(SSH, "192.0.2.1/32"))
     assert [rule.title for rule in missing_rules(other, targets)] == ["traffic within the group"]
-    assert [surplus_ranges(rule, other, targets) for rule in RULES] == [[], []]
+    assert not any(surplus_ranges(rule, other, targets) for rule in RULES)
+
+
+NODE_RULES = [rule for rule in RULES if rule.source is Source.NODES]
+FROM_NODES = [permission(rule.ports, "sg-eks", rule.description) for rule in NODE_RULES]
+
+
+def missing_from_nodes(*permissions: dict[str, Any]) -> list[str]:
+    targets = {Source.NODES: "sg-eks"}
+    return [rule.title for rule in missing_rules(group(*permissions), targets)]
+
+
+def test_namenodes_reach_what_they_connect_to_and_nothing_else() -> None:
+    assert [(rule.ports.protocol, rule.ports.first, rule.ports.last) for rule in NODE_RULES] == [
+        ("tcp", 1186, 1186),
+        ("tcp", 11860, 11860),
+        ("tcp", 3306, 3306),
+        ("tcp", 2181, 2181),
+        ("tcp", 6000, 6999),
+        ("udp", 7000, 7999),
+    ]
+    assert missing_from_nodes() == [rule.title for rule in NODE_RULES]
+    assert missing_from_nodes(*FROM_NODES) == []
+
+
+def test_descriptions_have_only_characters_that_ec2_allows() -> None:
+    allowed = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
+    assert all(allowed.fullmatch(rule.description) for rule in RULES)
+
+
+def test_permissions_of_another_cluster_are_found_and_those_of_a_user_are_not() -> None:
+    users = permission(NODE_RULES[0].ports, "sg-eks", "mine")
+    wide = permission(Ports("tcp"), "sg-old", NODE_RULES[1].description)
+    other = permission(NODE_RULES[2].ports, "sg-old", NODE_RULES[2].description)
+    assert node_references(group(users, wide, other)) == [(NODE_RULES[2], "sg-old")]
+    assert missing_from_nodes(permission(ALL_TRAFFIC, "sg-eks")) == []
+    assert missing_from_nodes(permission(Ports("17"), "sg-eks")) == [
+        rule.title for rule in NODE_RULES[:-1]
+    ]
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        permission(SSH, "52.0.0.0/8"),
+        {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "PrefixListIds": [{"Id": "pl-1"}]},
+    ],
+    ids=["a wider range", "a prefix list"],
+)
+def test_an_existing_group_may_allow_more_than_the_table(allowed: dict[str, Any]) -> None:
+    every = group(INTERNAL, allowed)
+    assert missing_rules(every, TARGETS, unchanged=True) == []
+    assert [rule.title for rule in missing_rules(every, TARGETS)] == ["SSH"]
+
+
+def test_the_command_adds_exactly_the_rules() -> None:
+    words = shlex.split(authorize_command("sg-1", NODE_RULES, {Source.NODES: "sg-eks"}))
+    assert words[:3] == ["aws", "ec2", "authorize-security-group-ingress"]
+    assert words[3:5] == ["--group-id", "sg-1"]
+    assert json.loads(words[6]) == FROM_NODES
 
 
 def test_a_permission_has_the_shape_of_ec2() -> None:
