@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from aws_setup.cli.client_files import configure_clients
 from aws_setup.cli.command_run import count_actions
 from aws_setup.cli.namenode_run import ActionsRun
 from aws_setup.cli.options import SharedOptions
@@ -49,6 +50,18 @@ def change(run: ActionsRun) -> None:
     if prepared and prepared.missing and any(map(sends_jar, rows)):
         run.note_image_configuration(prepared)
     _apply(run, rows)
+    if not (request.plan or run.result.problems):
+        _configure_clients(run, rows)
+
+
+def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:
+    """Bring the clients' files to the NameNodes that exist now; a problem is a warning."""
+    deleted = {row.step.name for row in rows if row.action is Action.DELETE}
+    names = {*run.ctx.existing, *(row.step.name for row in rows)} - deleted
+    text, problems = configure_clients(run.session, run.request.selection, names, clock=run.clock)
+    if text:
+        run.report.say(text)
+    run.warn(problems)
 
 
 def delete(run: ActionsRun) -> None:

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
+from aws_setup.cli.client_files import deployments
+from aws_setup.config import load_config
+from aws_setup.config.paths import namenodes_path
 from aws_setup.kube.objects import decode_secret
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
@@ -57,3 +60,35 @@ def test_host_and_key_come_from_the_file_and_without_it_from_the_cluster(
     printed = helper(zoo, *options, "--verify")
     assert printed["apihost_from"] == "the EKS cluster zoo"
     assert printed["problems"] == []
+
+
+def test_the_number_prefix_and_namespace_are_stored_for_the_clients(
+    zoo: Lab, tmp_path: Path
+) -> None:
+    zoo.run("configure")
+    keys = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
+    zoo.whisk.auth = decode_secret(keys)["guest"]
+    jar = str(make_jar(tmp_path / "nn.jar"))
+    record = namenodes_path(load_config(zoo.folder / "config_aws.yaml"))
+    printed = helper(zoo, "-n", "3", "-j", jar, "--create", "--plan")
+    assert not record.exists()
+    printed = helper(zoo, "-n", "3", "-j", jar, "--create")
+    assert printed["warnings"] == []
+    stored = json.loads(record.read_text())
+    assert stored["deployments"] == 3
+    assert (stored["prefix"], stored["namespace"]) == ("namenode", "guest")
+    zoo.whisk.auth, zoo.whisk.namespace = "a:b", "whisk.system"
+    helper(zoo, "-n", "2", "-p", "mine", "-j", jar, "--sync", "--auth", "a:b")
+    stored = json.loads(record.read_text())
+    assert stored["deployments"] == 2
+    assert (stored["prefix"], stored["namespace"]) == ("mine", "whisk.system")
+    zoo.run("destroy")
+    assert not record.exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "number"),
+    [([], 0), (["n1"], 0), (["n0"], 1), (["n0", "n1", "n3", "m2"], 2)],
+)
+def test_the_number_of_deployments_has_no_gap(names: list[str], number: int) -> None:
+    assert deployments("n", names) == number

@@ -50,6 +50,7 @@ class OpenWhiskServer:
     store: Store = field(default_factory=Store)
     faults: OpenWhiskFaults = field(default_factory=OpenWhiskFaults)
     auth: str = AUTH
+    namespace: str = NAMESPACE
     echo: bool = False
     healthy: int = 8
     activation: dict[str, Any] = field(default_factory=dict)
@@ -149,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._drop(length)
             raise OpenWhiskError(401, "The supplied authentication is invalid.")
         if path == BASE.removesuffix("/_/"):
-            return 200, [NAMESPACE]
+            return 200, [whisk.namespace]
         if not path.startswith(BASE):
             self._drop(length)
             raise OpenWhiskError(404, "The requested resource does not exist.")
