@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 
+from aws_setup.aws.inventory import Inventory, tag_of
+from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.config.paths import namenodes_path, ndb_password_path
+from aws_setup.engine.step import Found
 from aws_setup.errors import Refused
 from aws_setup.software.clients.benchmark import with_followers
 from aws_setup.software.clients.desired import LAMBDA_FS, NdbLogin, endpoint_url
@@ -138,3 +145,60 @@ def test_the_plan_warns_that_namenodes_need_the_configured_login(tmp_path: Path)
     assert warning.keys == ("ndb_user", "ndb_password")
     assert "image or jar" in warning.hint
     assert discouraged_settings(fake_context(tmp_path, {}).config) == []
+
+
+def instance(step: str, machine: FakeMachine, address: str) -> dict[str, Any]:
+    """Return a VM as EC2 describes it."""
+    return {
+        "InstanceId": machine.id,
+        "InstanceType": "r5.4xlarge",
+        "ImageId": "ami-0",
+        "LaunchTime": datetime(2026, 11, 27, tzinfo=UTC),
+        "State": {"Name": "running" if address else "stopped"},
+        "PrivateIpAddress": machine.private_ip,
+        "PublicIpAddress": address or None,
+        "Tags": [{"Key": STEP_TAG, "Value": step}, {"Key": "Name", "Value": machine.name}],
+    }
+
+
+def looked_up(folder: Path, instances: list[dict[str, Any]], machines: list[FakeMachine]) -> Found:
+    """Return what the step finds in a script without steps for the VMs."""
+    ctx = fake_context(folder, {}, create_zookeeper_vms=False)
+    listed = SimpleNamespace(
+        all=lambda _kind: instances,
+        of_step=lambda _kind, step, fresh=False: [
+            item for item in instances if tag_of(item, STEP_TAG) == step
+        ],
+    )
+    ctx.inventory = cast(Inventory, listed)
+    pool = FakePool(ctx.config, machines)
+    found = ClientConfiguration(pool, lambda _: "https://elb:443", lookup=True).find(ctx)
+    assert found
+    assert ctx.found == {}, "the VMs are not resources of that script"
+    return found
+
+
+def test_configure_finds_the_client_vms_itself(tmp_path: Path) -> None:
+    assert looked_up(tmp_path, [], []).skipped == "there is no client VM"
+    files = {
+        LAMBDA_FS.site: b"<configuration/>",
+        LAMBDA_FS.ndb: b"",
+    }
+    answer = "".join(f"{b64encode(data).decode() or '-'} {path}\n" for path, data in files.items())
+    client = FakeMachine("client", answer=lambda _command, _stdin: (0, answer))
+    manager = FakeMachine("manager")
+    vms = [
+        instance("lambda-fs client", client, "203.0.113.1"),
+        instance("ndb manager", manager, "203.0.113.2"),
+    ]
+    found = looked_up(tmp_path, vms, [client, manager])
+    assert [drift.what for drift in found.drift] == [
+        "client: hdfs-site.xml",
+        "client: ndb-config.properties",
+    ]
+    assert found.facts["serverless.endpoint"].startswith("https://elb:443/api/v1/web/guest/")
+    assert len(client.commands) == 1, "one command reads every file"
+    assert manager.commands == []
+    client.address = ""
+    vms[0] = instance("lambda-fs client", client, "")
+    assert "create starts them" in looked_up(tmp_path, vms, [client, manager]).skipped
