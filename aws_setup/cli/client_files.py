@@ -12,7 +12,7 @@ from aws_setup.config import Config
 from aws_setup.engine.plan import inspect_step, to_problem
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import Clock
-from aws_setup.errors import Problem
+from aws_setup.errors import Problem, SetupError
 from aws_setup.namenodes.connections import Session
 from aws_setup.namenodes.selection import Selection
 from aws_setup.openwhisk.credentials_file import read_credentials
@@ -43,9 +43,11 @@ def configure_clients(
     if config is None or not config.configure_clients or not number:
         return "", []
     before = read_record(config)
-    record = NameNodeRecord(
-        selection.prefix, _namespace(session, config), number, _host(session.endpoint.url)
-    )
+    try:
+        namespace = _namespace(session, config)
+    except SetupError as error:
+        return "", [to_problem(error, step="client configuration")]
+    record = NameNodeRecord(selection.prefix, namespace, number, _host(session.endpoint.url))
     same = (before.prefix, before.namespace, before.deployments) == (
         record.prefix,
         record.namespace,

@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _invoke_web(self, path: str, body: PutBody) -> tuple[int, Any]:
         """Invoke a web action, for which no key is needed, and return its result."""
         package, _, name = unquote(path).removeprefix(WEB).rpartition("/")
-        if package != f"{NAMESPACE}/default":
+        if package != f"{self.owner.namespace}/default":
             raise OpenWhiskError(404, "The requested resource does not exist.")
         action = self.owner.store.get(name)
         notes = {item["key"]: item["value"] for item in action["annotations"]}
