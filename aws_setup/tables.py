@@ -59,12 +59,12 @@ SUBNETS = (
     ("private subnet 1", False, 0),
     ("private subnet 2", False, 1),
 )
-"""Subnet step, whether it is public, and which of the two zones it stands in."""
+"""Subnet step, whether it is public, and the index of its zone."""
 
 
 def infrastructure_steps(config: Config) -> list[Step]:
     """Return every step of create_aws_infrastructure.py that the configuration switches on."""
-    machines = [VmGroupStep(fleet) for fleet in vm_groups(config)]
+    machines = [VmGroupStep(group) for group in vm_groups(config)]
     return [
         *network_steps(config),
         *eks_cluster_steps(config),
@@ -74,10 +74,10 @@ def infrastructure_steps(config: Config) -> list[Step]:
 
 
 def network_steps(config: Config) -> list[Step]:
-    """Return the steps of the network: its own, or those that adopt an existing VPC."""
+    """Return the steps of the network: of a new one, or of an existing VPC."""
     if not config.create_vpc:
-        adopted = [ExistingSubnet(name, public, index) for name, public, index in SUBNETS]
-        return [ExistingVpc(), *adopted, SecurityGroup()]
+        existing = [ExistingSubnet(name, public, index) for name, public, index in SUBNETS]
+        return [ExistingVpc(), *existing, SecurityGroup()]
     return [
         Vpc(),
         *(Subnet(name, public=public, index=index) for name, public, index in SUBNETS),
@@ -229,53 +229,53 @@ def client_configuration_step(config: Config, *, ask: Ask | None = None) -> Clie
 
 
 def writes_kubeconfig(config: Config) -> bool:
-    """Say whether the cluster goes into a kubeconfig: not beside one that leads there already."""
-    given = config.kubeconfig_path or config.kube_context
-    return config.write_kubeconfig and (not given or bool(config.kubeconfig_file))
+    """Whether the cluster is added to a kubeconfig; not if the configured one has it already."""
+    configured = config.kubeconfig_path or config.kube_context
+    return config.write_kubeconfig and (not configured or bool(config.kubeconfig_file))
 
 
 def infrastructure_teardown_steps(config: Config) -> list[Step]:
-    """Return every step that destroy must look for, whatever is switched on today.
+    """Return every step that destroy must inspect, whatever is switched on today.
 
-    Deleting goes against the needs: the cluster before what Kubernetes left in the VPC, that
-    before the subnets and groups that it used.
+    Deletion follows the needs backwards: first the cluster, then what Kubernetes left in the VPC,
+    then the subnets and groups that it used.
     """
-    adoptions = {"create_vpc", "create_eks_iam_role"}
+    choices = {"create_vpc", "create_eks_iam_role"}
     switches = [name for name in type(config).model_fields if name.startswith("create_")]
-    on = {name: True for name in switches if name not in adoptions}
+    on = {name: True for name in switches if name not in choices}
     steps = infrastructure_steps(config.model_copy(update=on))
     steps += steps_deleted_with_cluster(config)
     others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
     if not config.create_vpc:
         return [*steps, others]
-    sweep = VpcCleanup()
-    swept = [
-        replace(step, needs=(*step.needs, sweep.name)) if isinstance(step, EksCluster) else step
+    cleanup = VpcCleanup()
+    steps = [
+        replace(step, needs=(*step.needs, cleanup.name)) if isinstance(step, EksCluster) else step
         for step in steps
     ]
-    return [*swept, sweep, others]
+    return [*steps, cleanup, others]
 
 
 def cluster_teardown_steps(config: Config) -> list[Step]:
-    """Return every step that destroy must look for: what is ours alone, whatever is switched on.
+    """Return every step that destroy must inspect: what this script owns, whatever is switched on.
 
-    What only looks (address, readiness, API) and what goes with the cluster is not among them.
+    Steps that only read (address, readiness, API) or end with the cluster are not among them.
     """
     on = {"manage_aws_auth": False, "write_kubeconfig": True, "storage_probe": True}
     on["configure_clients"] = False
-    given = {"kubeconfig_path": None, "kube_context": None}
+    unset = {"kubeconfig_path": None, "kube_context": None}
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
-    every = cluster_steps(config.model_copy(update={**on, **given, **counts}))
-    looks = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
-    kept = [step for step in every if not isinstance(step, looks)]
+    every = cluster_steps(config.model_copy(update={**on, **unset, **counts}))
+    read_only = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
+    kept = [step for step in every if not isinstance(step, read_only)]
     return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
 
 
 def steps_deleted_with_cluster(config: Config) -> list[Step]:
     """Return the steps to delete when the cluster itself ends, without the cluster.
 
-    Our node groups go first and others' then: Kubernetes takes volumes and load balancers away
-    while it still has nodes to run on.
+    The deployment's node groups are deleted before all others: Kubernetes deletes volumes and
+    load balancers only while it has nodes to run on.
     """
     return [
         SkipIfUnreachable(
