@@ -13,7 +13,7 @@ from aws_setup.aws.errors import THROTTLING_CODES
 from aws_setup.aws.session import error_code
 from aws_setup.engine.retry import CREATE_ONCE, VISIBLE, Attempts, RetryPolicy, retry
 from aws_setup.engine.step import RunContext
-from aws_setup.engine.wait import Clock, Pending, wait_until
+from aws_setup.engine.wait import Clock, Pending
 
 T = TypeVar("T")
 
@@ -89,7 +89,6 @@ def delete_with_retry(
     gone: Collection[str],
     busy: Collection[str] = IN_USE_CODES,
     deadline: float = 900.0,
-    pause: float = 5.0,
 ) -> None:
     """Call `delete` until AWS accepts it or answers that the resource does not exist.
 
@@ -100,7 +99,6 @@ def delete_with_retry(
         gone: error codes that mean that the resource does not exist.
         busy: error codes that mean that something else still uses it.
         deadline: seconds after which the deletion fails.
-        pause: seconds between two attempts.
 
     Raises:
         SetupError: something still used it at the deadline; the error contains AWS's message.
@@ -118,13 +116,11 @@ def delete_with_retry(
             raise
         return True
 
-    wait_until(
+    ctx.wait_until(
         f"{what} is deleted",
         attempt,
-        clock=ctx.clock,
         deadline=deadline,
-        pause=pause,
-        note=ctx.note,
+        pause=5,
         hint="delete what still uses it, then run destroy again",
     )
 

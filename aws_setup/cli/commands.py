@@ -266,7 +266,7 @@ def _write_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
 def _confirm(run: ScriptRun, action: str, *, word: str = "") -> None:
     """Print account and region, and ask before the first write."""
     aws = run.ctx.aws
-    run.report.say(f"Account {aws.identity.account}, {aws.identity.arn}, region {aws.region}.")
+    run.report.message(f"Account {aws.identity.account}, {aws.identity.arn}, region {aws.region}.")
     run.confirm(action, word=word)
 
 

@@ -52,14 +52,14 @@ class ActionsRun(CommandRun[NameNodeContext]):
         }
         if prepared.jar.original_sha256:
             names = ", ".join(difference.name for difference in prepared.differences)
-            self.report.say(f"The uploaded copy of {request.jar} differs from it in: {names}.")
+            self.report.message(f"The uploaded copy of {request.jar} differs from it in: {names}.")
         return prepared
 
     def note_image_configuration(self, prepared: PreparedJar) -> None:
         """Print what the image of the NameNodes must say, as the jar does not have these files."""
         files = " and ".join(prepared.missing)
         text = required(prepared.missing, self._openwhisk_facts())
-        self.report.say(
+        self.report.message(
             f"{self.request.jar} has no {files}: the NameNodes read their image's, which this "
             f"program cannot see. There they must have {text}."
         )

@@ -60,7 +60,7 @@ def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:
     names = {*run.ctx.existing, *(row.step.name for row in rows)} - deleted
     text, problems = configure_clients(run.session, run.request.selection, names, clock=run.clock)
     if text:
-        run.report.say(text)
+        run.report.message(text)
     run.warn(problems)
 
 
@@ -274,7 +274,7 @@ def run_request(
         region=options.region,
         clock=clock,
         ask=ask,
-        note=report.say,
+        note=report.message,
     ) as session:
         ctx = NameNodeContext(
             clock=clock,

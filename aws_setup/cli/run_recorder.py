@@ -128,7 +128,7 @@ class RunRecorder:
             why = f"{html}: {error.strerror or error}; the run itself is not affected"
             hint = "set --html to a file in a folder that you may write"
             return [Problem("the report could not be written", why, hint)]
-        report.say(f"The report is in {html}.")
+        report.message(f"The report is in {html}.")
         return []
 
     def _earlier(self) -> list[RunRecord]:

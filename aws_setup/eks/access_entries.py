@@ -14,7 +14,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, cluster_of, kube_client
 from aws_setup.kube.errors import NO_ACCESS
@@ -134,7 +134,7 @@ class AccessEntries(Step):
             return Found(found.id, "available", found.facts)
 
         what = "Kubernetes accepts your credentials"
-        return wait_until(what, probe, clock=ctx.clock, deadline=180, pause=2, note=ctx.note)
+        return ctx.wait_until(what, probe, deadline=180, pause=2)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the entries that this deployment created; all others stay."""

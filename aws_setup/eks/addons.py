@@ -18,7 +18,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Drift, DriftKey, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
 
@@ -93,11 +93,7 @@ class Addon(Step):
 
     def _found(self, ctx: Context, addon: Item) -> Found:
         status, version, reasons = addon["status"], addon.get("addonVersion", ""), _reasons(addon)
-        facts = {
-            "version": version,
-            "ours": _is_owned(ctx, addon),
-            "notes": [reasons] if reasons else [],
-        }
+        facts = {"version": version, "notes": [reasons] if reasons else []}
         drift = self._drift(ctx, addon)
         return Found(self.spec.name, f"{status} {version}".strip(), facts, drift, _is_ready(addon))
 
@@ -136,7 +132,7 @@ class Addon(Step):
                 return describe(ctx, self.spec.name) or Pending("the cluster is being updated")
 
         what = f"EKS accepts the add-on {self.spec.name}"
-        addon = wait_until(what, probe, clock=ctx.clock, deadline=300, pause=5, note=ctx.note)
+        addon = ctx.wait_until(what, probe, deadline=300, pause=5)
         return self._found(ctx, addon)
 
     def update(self, ctx: Context, found: Found) -> Found:
@@ -172,14 +168,8 @@ class Addon(Step):
                 )
             return self._found(ctx, addon) if _is_ready(addon) else Pending(_state(addon))
 
-        return wait_until(
-            f"{self.name} becomes ACTIVE",
-            probe,
-            clock=ctx.clock,
-            deadline=1200,
-            pause=3,
-            note=ctx.note,
-            hint=self.spec.hint,
+        return ctx.wait_until(
+            f"{self.name} becomes ACTIVE", probe, deadline=1200, pause=3, hint=self.spec.hint
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -212,7 +202,7 @@ def _delete(ctx: Context, addon: str) -> None:
         return Pending(current["status"]) if current else True
 
     what = f"add-on {addon} is deleted"
-    wait_until(what, gone, clock=ctx.clock, deadline=900, pause=2, note=ctx.note)
+    ctx.wait_until(what, gone, deadline=900, pause=2)
 
 
 def _reasons(addon: Item) -> str:

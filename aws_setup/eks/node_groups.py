@@ -17,7 +17,7 @@ from aws_setup.config import Config
 from aws_setup.eks.addons import ADDONS
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import cluster_of
 
@@ -124,7 +124,7 @@ class NodeGroup(Step):
                 raise
 
         what = f"EKS accepts node group {self.name}"
-        group = wait_until(what, probe, clock=ctx.clock, deadline=120, pause=5, note=ctx.note)
+        group = ctx.wait_until(what, probe, deadline=120, pause=5)
         return self._found(ctx, group)
 
     def _request(self, ctx: Context) -> Any:
@@ -195,7 +195,7 @@ class NodeGroup(Step):
             return update["status"] == "Successful" or Pending(update["status"])
 
         what = f"{self.name} is updated"
-        wait_until(what, probe, clock=ctx.clock, deadline=3600, pause=10, note=ctx.note)
+        ctx.wait_until(what, probe, deadline=3600, pause=10)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the group is ACTIVE; its health issues are shown while it is not."""
@@ -211,13 +211,11 @@ class NodeGroup(Step):
             state = f"{group['status']}: {reasons}" if reasons else str(group["status"])
             return self._found(ctx, group) if group["status"] == "ACTIVE" else Pending(state)
 
-        return wait_until(
+        return ctx.wait_until(
             f"{self.name} become ACTIVE",
             probe,
-            clock=ctx.clock,
             deadline=2400,
             pause=6,
-            note=ctx.note,
             hint=_capacity_hint(self.nodes),
         )
 
@@ -236,7 +234,7 @@ class NodeGroup(Step):
             return Pending(group["status"]) if group else True
 
         what = f"node group {name} is deleted"
-        wait_until(what, gone, clock=ctx.clock, deadline=2400, pause=15, note=ctx.note)
+        ctx.wait_until(what, gone, deadline=2400, pause=15)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances and their disks."""

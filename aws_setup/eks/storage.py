@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
@@ -49,7 +49,7 @@ class EbsServiceAccount(Step):
             return self.find(ctx) or Pending("the driver has not created its service account yet")
 
         what = "the EBS CSI driver creates its service account"
-        found = wait_until(what, probe, clock=ctx.clock, deadline=300, pause=3, note=ctx.note)
+        found = ctx.wait_until(what, probe, deadline=300, pause=3)
         return self.update(ctx, found) if found.drift else found
 
     def update(self, ctx: Context, found: Found) -> Found:
@@ -162,13 +162,11 @@ class StorageProbe(Step):
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the claim was bound and both are deleted; shows the event that blocks it."""
         try:
-            wait_until(
+            ctx.wait_until(
                 "a 1 GiB volume is created and bound",
                 lambda: _bound(ctx),
-                clock=ctx.clock,
                 deadline=600,
                 pause=3,
-                note=ctx.note,
                 hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
             )
         finally:
@@ -258,7 +256,7 @@ def _remove(ctx: Context) -> None:
         return Pending("the volume is being deleted") if exists else True
 
     what = "the probe's volume is deleted"
-    wait_until(what, gone, clock=ctx.clock, deadline=300, pause=2, note=ctx.note)
+    ctx.wait_until(what, gone, deadline=300, pause=2)
 
 
 GP3_CLASS = "gp3"

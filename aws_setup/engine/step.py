@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Self, TypeVar
 
-from aws_setup.engine.wait import Clock
+from aws_setup.engine.wait import Clock, Pending, wait_until
 from aws_setup.errors import SetupError
 
 T = TypeVar("T")
@@ -119,6 +119,26 @@ class RunContext:
     def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
         """Return a copy of the context with other listeners."""
         return replace(self, note=note, progress=progress)
+
+    def wait_until(
+        self,
+        what: str,
+        probe: Callable[[], T | Pending],
+        *,
+        deadline: float,
+        pause: float,
+        hint: str = "",
+    ) -> T:
+        """Poll on the run's clock and note each new state; see `engine.wait.wait_until`."""
+        return wait_until(
+            what,
+            probe,
+            clock=self.clock,
+            deadline=deadline,
+            pause=pause,
+            note=self.note,
+            hint=hint,
+        )
 
     def refresh(self) -> None:
         """Drop cached listings that several steps share, so that they are read again."""

@@ -15,7 +15,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import STEP_TAG, regional_name, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
 
@@ -129,14 +129,7 @@ class AutoScalingGroup(Step):
             groups = answer["AutoScalingGroups"]
             return Pending(f"{len(groups[0]['Instances'])} instances left") if groups else True
 
-        wait_until(
-            f"auto-scaling group {name} is deleted",
-            gone,
-            clock=ctx.clock,
-            deadline=900,
-            pause=4,
-            note=ctx.note,
-        )
+        ctx.wait_until(f"auto-scaling group {name} is deleted", gone, deadline=900, pause=4)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The hours of the instances that the group starts with."""

@@ -17,7 +17,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.step import Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.infrastructure.load_balancers import (
     delete_classic,
     delete_load_balancers,
@@ -69,14 +69,7 @@ class NodeGroupCleanup(CleanupStep):
             remaining = _node_groups(ctx)
             return Pending(", ".join(remaining)) if remaining else True
 
-        wait_until(
-            "node groups are deleted",
-            gone,
-            clock=ctx.clock,
-            deadline=2400,
-            pause=15,
-            note=ctx.note,
-        )
+        ctx.wait_until("node groups are deleted", gone, deadline=2400, pause=15)
 
 
 def _node_groups(ctx: Context) -> list[str]:
@@ -201,13 +194,8 @@ def _delete_interfaces(ctx: Context, vpc_id: str) -> None:
         managed = [item for item in interfaces if _is_service_managed(item)]
         return Pending(f"{len(managed)} interfaces of AWS services left") if managed else True
 
-    wait_until(
-        "AWS deletes the network interfaces of its services",
-        gone,
-        clock=ctx.clock,
-        deadline=600,
-        pause=5,
-        note=ctx.note,
+    ctx.wait_until(
+        "AWS deletes the network interfaces of its services", gone, deadline=600, pause=5
     )
 
 

@@ -15,7 +15,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 
 ROLE_LAG = (
@@ -90,13 +90,8 @@ class EksCluster(Step):
                     return ctx.aws.eks.describe_cluster(name=request["name"])["cluster"]
                 raise
 
-        cluster = wait_until(
-            f"EKS accepts cluster {request['name']}",
-            request_cluster,
-            clock=ctx.clock,
-            deadline=120,
-            pause=5,
-            note=ctx.note,
+        cluster = ctx.wait_until(
+            f"EKS accepts cluster {request['name']}", request_cluster, deadline=120, pause=5
         )
         return self._found(ctx, cluster)
 
@@ -127,24 +122,15 @@ class EksCluster(Step):
                 )
             return update["status"] == "Successful" or Pending(update["status"])
 
-        wait_until(
-            f"cluster {name} is updated",
-            probe,
-            clock=ctx.clock,
-            deadline=1200,
-            pause=10,
-            note=ctx.note,
-        )
+        ctx.wait_until(f"cluster {name} is updated", probe, deadline=1200, pause=10)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the cluster is ACTIVE; raises SetupError with EKS's reasons if it fails."""
-        return wait_until(
+        return ctx.wait_until(
             f"EKS cluster {found.id} becomes ACTIVE",
             lambda: self._probe(ctx, found.id),
-            clock=ctx.clock,
             deadline=2400,
             pause=20,
-            note=ctx.note,
         )
 
     def _probe(self, ctx: Context, name: str) -> Found | Pending:
@@ -172,14 +158,7 @@ class EksCluster(Step):
                 return True
             return Pending(state)
 
-        wait_until(
-            f"EKS cluster {name} is deleted",
-            gone,
-            clock=ctx.clock,
-            deadline=1800,
-            pause=8,
-            note=ctx.note,
-        )
+        ctx.wait_until(f"EKS cluster {name} is deleted", gone, deadline=1800, pause=8)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The control plane."""

@@ -14,7 +14,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
@@ -105,13 +105,11 @@ class VmGroupStep(Step):
         stopped = _stopped(active)
         if not stopped:
             return
-        wait_until(
+        ctx.wait_until(
             f"{self.name}: stopped machines start",
             lambda: self._start(ctx, stopped),
-            clock=ctx.clock,
             deadline=600,
             pause=5,
-            note=ctx.note,
         )
 
     def _start(self, ctx: Context, ids: list[str]) -> bool | Pending:
@@ -133,13 +131,8 @@ class VmGroupStep(Step):
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when every instance runs and has its name; sshd may still be starting."""
-        active: list[Item] = wait_until(
-            f"{self.name} run",
-            lambda: self._probe(ctx, found.ids),
-            clock=ctx.clock,
-            deadline=600,
-            pause=3,
-            note=ctx.note,
+        active: list[Item] = ctx.wait_until(
+            f"{self.name} run", lambda: self._probe(ctx, found.ids), deadline=600, pause=3
         )
         return self._found(self._name_all(ctx, active))
 
@@ -233,9 +226,7 @@ def terminate(ctx: Context, what: str, ids: list[str]) -> None:
         } - {"terminated"}
         return Pending(", ".join(sorted(states))) if states else True
 
-    wait_until(
-        f"{what} are terminated", gone, clock=ctx.clock, deadline=900, pause=4, note=ctx.note
-    )
+    ctx.wait_until(f"{what} are terminated", gone, deadline=900, pause=4)
 
 
 def _described(instance: Item) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 
 LIVE_NAT = ("pending", "available")
@@ -111,13 +111,11 @@ class NatGateway(Step):
     def create(self, ctx: Context) -> Found:
         """Create the gateway; two simultaneous runs use the gateway and elastic IP of the first."""
         polls = itertools.count()
-        return wait_until(
+        return ctx.wait_until(
             "NAT gateway is created",
             lambda: self._of_another_run(ctx) or self._request(ctx, next(polls)),
-            clock=ctx.clock,
             deadline=180,
             pause=3,
-            note=ctx.note,
             hint="run the same command again",
         )
 
@@ -159,13 +157,11 @@ class NatGateway(Step):
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the gateway is available; raises SetupError with AWS's reason if it fails."""
-        return wait_until(
+        return ctx.wait_until(
             f"NAT gateway {found.id} becomes available",
             lambda: self._probe(ctx, found.id),
-            clock=ctx.clock,
             deadline=900,
             pause=6,
-            note=ctx.note,
         )
 
     def _probe(self, ctx: Context, nat_id: str) -> Found | Pending:
@@ -195,14 +191,7 @@ class NatGateway(Step):
             nat = _described(ctx, found.id)
             return nat is None or nat["State"] == "deleted" or Pending(nat["State"])
 
-        wait_until(
-            f"NAT gateway {found.id} is deleted",
-            gone,
-            clock=ctx.clock,
-            deadline=900,
-            pause=4,
-            note=ctx.note,
-        )
+        ctx.wait_until(f"NAT gateway {found.id} is deleted", gone, deadline=900, pause=4)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The gateway's hours, without its traffic."""

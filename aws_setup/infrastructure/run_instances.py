@@ -14,7 +14,7 @@ from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
 from aws_setup.config.amis import AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.vm_groups import VmGroup
 
@@ -102,7 +102,7 @@ def _run(ctx: Context, launch: LaunchRequest, request: Any) -> list[Item]:
         return instances
 
     what = f"{launch.address or 'an address'} is free"
-    return wait_until(what, probe, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)
+    return ctx.wait_until(what, probe, deadline=600, pause=3)
 
 
 def holder_of_address(ctx: Context, address: str) -> str:

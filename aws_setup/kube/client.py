@@ -194,11 +194,10 @@ class KubeClient:
         except KubeNotFound:
             return
 
-    def last_line(self, pod: str, namespace: str, *, container: str = "") -> str:
+    def last_line(self, pod: str, namespace: str) -> str:
         """Return the last line of a pod's log, '' when it has no log."""
-        query = {"tailLines": "1"} | ({"container": container} if container else {})
         try:
-            text = self._send("GET", f"{POD.path(pod, namespace)}/log", query=query)
+            text = self._send("GET", f"{POD.path(pod, namespace)}/log", query={"tailLines": "1"})
         except (KubeBadRequest, KubeNotFound):
             return ""
         return text.strip().splitlines()[-1] if text.strip() else ""

@@ -14,8 +14,8 @@ from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.jar import Jar
 from aws_setup.namenodes.uploader import Abort, Upload
 
-FORCED = "--force"
-"""`what` of the drift of an up-to-date action that --force sends again."""
+FORCED = "forced"
+"""`key` of the drift of an up-to-date action that --force sends again."""
 
 CREATE_ONLY = "use --sync or --update, which change existing actions"
 """The fix of a difference that --create meets."""
@@ -91,7 +91,7 @@ def _drift(current: CurrentAction, ctx: NameNodeContext) -> Iterable[Drift]:
     drift = differences(current, ctx.desired)
     if ctx.force:
         code = ctx.desired.sha256 is not None
-        drift.append(ActionDrift(FORCED, "up to date", "sent again", code=code))
+        drift.append(ActionDrift("--force", "up to date", "sent again", key=FORCED, code=code))
     fix = CREATE_ONLY if ctx.create_only else ""
     return (replace(difference, fix=fix) for difference in drift)
 
@@ -137,7 +137,7 @@ def reason(row: Row) -> str:
     """Return why the run changes an existing action, for the JSON document."""
     if row.action is not Action.UPDATE or row.found is None:
         return ""
-    texts = [f"{d.what}: {d.has} -> {d.wants}" for d in row.found.drift if d.what != FORCED]
+    texts = [str(drift) for drift in row.found.drift if drift.key != FORCED]
     return "; ".join(texts) or "sent again by --force"
 
 

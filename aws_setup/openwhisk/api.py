@@ -12,7 +12,7 @@ import urllib3
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
 
 TIMEOUT_SECONDS = 10.0
@@ -72,13 +72,11 @@ class OpenWhiskApi(Step):
                 return Pending(f"{healthy} of {invokers} invokers are healthy")
             return _answering(answer, healthy, ready=True)
 
-        return wait_until(
+        return ctx.wait_until(
             "OpenWhisk's API answers",
             probe,
-            clock=ctx.clock,
             deadline=2400,
             pause=10,
-            note=ctx.note,
             hint="run `configure` again later; `status` lists the pods that are not ready",
         )
 

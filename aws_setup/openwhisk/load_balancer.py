@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.openwhisk import certificate_steps
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
 from aws_setup.openwhisk.release import apply_release, desired_release
@@ -60,13 +60,11 @@ class LoadBalancerAddress(Step):
             )
             return host or Pending(f"AWS is creating the load balancer {event}".strip())
 
-        host = wait_until(
+        host = ctx.wait_until(
             "the load balancer gets a host name",
             probe,
-            clock=ctx.clock,
             deadline=900,
             pause=4,
-            note=ctx.note,
             hint="see the events of the Service; docs/configure.md lists the causes",
         )
         return self.update(ctx, Found(host))

@@ -9,7 +9,7 @@ from typing import Any
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET
@@ -100,13 +100,11 @@ class OpenWhiskReady(Step):
                 )
             return Pending(text)
 
-        return wait_until(
+        return ctx.wait_until(
             "OpenWhisk becomes ready",
             probe,
-            clock=ctx.clock,
             deadline=2400,
             pause=10,
-            note=ctx.note,
             hint="find the cause in docs/configure.md, fix it and run `configure` again",
         )
 

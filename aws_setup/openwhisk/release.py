@@ -9,7 +9,7 @@ from typing import Any
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import JOB
 from aws_setup.openwhisk import uninstall
@@ -220,14 +220,7 @@ def wait_settled(ctx: Context, helm: Helm) -> Release | None:
             return Pending(f"the release is {release.status}: waiting for another run to end")
         return [release]
 
-    return wait_until(
-        "no helm operation is pending",
-        probe,
-        clock=ctx.clock,
-        deadline=OTHER_RUN * 2,
-        pause=3,
-        note=ctx.note,
-    )[0]
+    return ctx.wait_until("no helm operation is pending", probe, deadline=OTHER_RUN * 2, pause=3)[0]
 
 
 def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
@@ -253,4 +246,4 @@ def _delete_jobs(ctx: Context, names: Sequence[str]) -> None:
         return Pending(f"{', '.join(left)} being deleted") if left else True
 
     what = "the old jobs are deleted"
-    wait_until(what, gone, clock=ctx.clock, deadline=120, pause=1, note=ctx.note)
+    ctx.wait_until(what, gone, deadline=120, pause=1)

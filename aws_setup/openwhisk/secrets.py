@@ -18,7 +18,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
@@ -154,13 +154,11 @@ class SecretsStep(Step):
             return
         if _owns_namespace(ctx):
             client.delete(NAMESPACE, config.openwhisk_namespace)
-        wait_until(
+        ctx.wait_until(
             f"the namespace {config.openwhisk_namespace} is gone",
             lambda: Pending("its contents are being deleted") if _owns_namespace(ctx) else True,
-            clock=ctx.clock,
             deadline=600,
             pause=2,
-            note=ctx.note,
             hint=f"see its conditions: kubectl describe namespace {config.openwhisk_namespace}",
         )
 

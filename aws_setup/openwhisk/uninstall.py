@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from aws_setup.aws.context import Context
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.load_balancers import load_balancers
 from aws_setup.kube.client import KubeClient
@@ -61,7 +61,7 @@ def delete_service(ctx: Context, host: str) -> None:
         return Pending(f"load balancer {left[0]} is being deleted") if left else True
 
     what = "the load balancer is deleted"
-    wait_until(what, gone, clock=ctx.clock, deadline=600, pause=4, note=ctx.note)
+    ctx.wait_until(what, gone, deadline=600, pause=4)
 
 
 def _load_balancer_names(ctx: Context) -> list[str]:
@@ -89,7 +89,7 @@ def delete_claims(ctx: Context) -> None:
         return Pending(f"{left} volumes and claims are being deleted") if left else True
 
     what = "OpenWhisk's volumes are deleted"
-    wait_until(what, gone, clock=ctx.clock, deadline=600, pause=3, note=ctx.note)
+    ctx.wait_until(what, gone, deadline=600, pause=3)
 
 
 KEEP = "helm.sh/resource-policy"

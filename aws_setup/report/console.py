@@ -107,10 +107,10 @@ class Report:
         self.err = Console(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
         self.live = self.err.is_terminal and not colour and not style.quiet
 
-    def say(self, text: str = "", *, style: str = "") -> None:
+    def message(self, text: str) -> None:
         """Print a message on stderr; nothing with --quiet."""
         if not self.style.quiet:
-            self.err.print(Text(text, style=style), soft_wrap=True)
+            self.err.print(Text(text), soft_wrap=True)
 
     def result(self, text: str = "") -> None:
         """Print a line of the result on stdout; nothing with --json."""

@@ -199,7 +199,7 @@ def test_a_message_in_a_pipe_is_not_folded(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    Report(Style()).say("word " * 40)
+    Report(Style()).message("word " * 40)
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -73,7 +73,7 @@ def test_only_paths_are_taken_from_the_clients_output() -> None:
         (b"This ZooKeeper instance is not currently serving requests\n", zk.ServerRole()),
         (
             b"Zookeeper version: 3.8.0\nZxid: 0x500000000\nMode: follower\nNode count: 5\n",
-            zk.ServerRole("follower", "0x500000000"),
+            zk.ServerRole("follower"),
         ),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from aws_setup.aws.context import Context
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.software.machines import machines_of
 from aws_setup.software.ndb.config_files import (
@@ -210,12 +210,10 @@ def _wait_until_started(ctx: Context, cluster: NdbCluster, node_id: int) -> None
         state = status.state(node_id) if status else NodeState.ABSENT
         return True if state is NodeState.STARTED else Pending(state.value)
 
-    wait_until(
+    ctx.wait_until(
         f"{cluster.data_nodes[node_id].name} is started again",
         probe,
-        clock=ctx.clock,
         deadline=RESTART_TIMEOUT,
         pause=5,
-        note=ctx.note,
         hint=f"check {NODE_DATA}/ndb_{node_id}_error.log there, then run the same command again",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import (
@@ -86,13 +86,11 @@ class DataNodes(Step):
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when all data nodes are started with this config.ini, and the marker says so."""
         cluster, missing_before = NdbCluster(ctx, self.pool), set[int]()
-        wait_until(
+        ctx.wait_until(
             "every NDB data node is started",
             lambda: _probe(cluster, missing_before),
-            clock=ctx.clock,
             deadline=START_TIMEOUT,
             pause=5,
-            note=ctx.note,
             hint=f"check {NODE_DATA}/ndb_*_out.log there, then run the same command again",
         )
         marker = cluster.marker() or InitMarker()

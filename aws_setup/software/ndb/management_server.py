@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.software import ssh_access
 from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import (
@@ -106,16 +106,14 @@ class ManagementServer(Step):
 
 
 def _wait_for(ctx: Context, cluster: NdbCluster, *, running: bool) -> None:
-    wait_until(
+    ctx.wait_until(
         f"ndb_mgmd on {cluster.manager.name} {'answers' if running else 'stops'}",
         lambda: (
             (cluster.status() is not None) is running
             or Pending("not running" if running else "running")
         ),
-        clock=ctx.clock,
         deadline=60,
         pause=2,
-        note=ctx.note,
         hint=f"check {MANAGER_LOG} on the NDB manager, then run the same command again",
     )
 

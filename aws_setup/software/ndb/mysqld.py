@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import Pending
 from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
 from aws_setup.software.ndb.config_files import NODE_DATA
@@ -51,13 +51,11 @@ class MysqlServer(Step):
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when mysqld answers and is connected to the cluster."""
         cluster = NdbCluster(ctx, self.pool)
-        return wait_until(
+        return ctx.wait_until(
             f"mysqld on {cluster.manager.name} is connected to NDB",
             lambda: _probe(cluster),
-            clock=ctx.clock,
             deadline=300,
             pause=3,
-            note=ctx.note,
             hint=f"check {NODE_DATA}/*.err on the NDB manager, then run the same command again",
         )
 

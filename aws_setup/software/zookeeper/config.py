@@ -32,10 +32,9 @@ _PATH = re.compile(r"^/[A-Za-z0-9/]*$")
 
 @dataclass(frozen=True)
 class ServerRole:
-    """A server's answer to `srvr`: mode and last transaction; mode '' while it has no leader."""
+    """A server's answer to `srvr`: its mode, '' while it has no leader."""
 
     mode: str = ""
-    zxid: str = ""
 
     @property
     def serving(self) -> bool:
@@ -107,4 +106,4 @@ def parse_role(answer: bytes | None) -> ServerRole | None:
         return None
     pairs = (line.partition(":") for line in answer.decode(errors="replace").splitlines())
     found = {key.strip(): value.strip() for key, _, value in pairs}
-    return ServerRole(found.get("Mode", ""), found.get("Zxid", ""))
+    return ServerRole(found.get("Mode", ""))
