@@ -50,7 +50,7 @@ DELETION_HOURS = 0.75
 
 def script(path: Path, folder: Path, *words: str, seconds: float = 3600) -> dict[str, Any]:
     """Run a script to its end and return its JSON document; it must succeed."""
-    command = [sys.executable, path, *words, "-y", folder / "config_aws.yaml", "--json"]
+    command = [sys.executable, str(path), *words, "-y", "config_aws.yaml", "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=seconds, check=False)
     assert done.returncode == 0, (words, done.stdout[-4000:], done.stderr[-4000:])
     document: dict[str, Any] = json.loads(done.stdout)
