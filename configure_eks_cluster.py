@@ -10,7 +10,7 @@ from aws_setup.cli.commands import Script
 from aws_setup.cli.options import ConfigOption
 from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.eks.active_cluster import require_cluster
-from aws_setup.openwhisk.summary import summary_lines
+from aws_setup.openwhisk.summary import next_command, summary_lines
 from aws_setup.preflight import cluster
 from aws_setup.tables import cluster_steps, cluster_teardown_steps
 
@@ -30,6 +30,7 @@ SCRIPT = Script(
     prepare=require_cluster,
     preflight=cluster.run,
     epilogue=summary_lines,
+    next_command=next_command,
     owns_deployment=False,
     flags=(
         ConfigOption(

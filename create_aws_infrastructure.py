@@ -17,13 +17,14 @@ from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
-    verbs=("create", "plan", "status", "destroy"),
+    verbs=("create", "plan", "status", "verify", "destroy"),
     help="""Create λFS's infrastructure on AWS, show it, or delete it.
 
     \b
     create   show the plan and its price, then create and update resources (the default)
     plan     show exactly what create would do
     status   show what exists, its state and its costs
+    verify   check that λFS works: its connections, NameNodes and file system
     destroy  delete all resources of the deployment and report any that remain
     """,
     table=lambda config: [
@@ -39,10 +40,8 @@ SCRIPT = Script(
     prepare=checks.prepare,
     preflight=checks.run,
     skipped_features=skipped_features,
-    epilogue=lambda ctx: (
-        *summary.summary_lines(ctx.config, ctx.found),
-        "Next: python configure_eks_cluster.py",
-    ),
+    epilogue=lambda ctx: summary.summary_lines(ctx.config, ctx.found),
+    next_command=lambda _: "python configure_eks_cluster.py",
 )
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from aws_setup.engine.history import read_events
 from aws_setup.errors import Refused
 from aws_setup.preflight.iam_policy import policy
 from aws_setup.report.architecture_svg import architecture
+from aws_setup.report.connections_svg import connections
 from aws_setup.report.gantt_svg import timeline_svg
 from tests.docs import demo_recording
 from tests.docs.sample_config import sample_text, schema_text
@@ -62,6 +63,7 @@ GENERATED: Mapping[Path, Callable[[], str]] = {
     DOCS / "config.schema.json": schema_text,
     PERMISSIONS: permissions_text,
     DOCS / "architecture.svg": lambda: architecture(SAMPLE),
+    DOCS / "connections.svg": lambda: connections(SAMPLE),
     DOCS / "timeline.svg": lambda: timeline_text(EVENTS),
 }
 """Generated file -> what it must contain; a test compares them."""

@@ -20,6 +20,7 @@ LAYERS = (
     "cli",
     "report",
     "tables",
+    "verify",
     "preflight",
     "namenodes",
     "openwhisk",

@@ -19,6 +19,7 @@ from aws_setup.cli.main import Invocation, run_guarded
 from aws_setup.cli.options import Command, SharedOptions, shared_options
 from aws_setup.cli.prompts import prompt_function
 from aws_setup.cli.run_recorder import RunRecorder
+from aws_setup.cli.verify import verify
 from aws_setup.config import Config
 from aws_setup.engine.result import Result
 from aws_setup.engine.wait import Clock, SystemClock
@@ -30,6 +31,7 @@ COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "configure": commands.create,
     "plan": commands.plan,
     "status": commands.status,
+    "verify": verify,
     "destroy": commands.destroy,
 }
 """Verb -> its command."""
@@ -49,6 +51,7 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
             for flag, value in flags.items()
             if value
         }
+        quick = parameters.pop("quick", False)
         recorder = RunRecorder(script.name, verb, html=options.html)
 
         def work(config: Config, result: Result, report: Report) -> None:
@@ -66,6 +69,7 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
                     only=options.only,
                     yes=options.yes,
                     ask=prompt_function(),
+                    quick=quick,
                 )
                 run_verb(run, verb)
 
@@ -84,6 +88,8 @@ def _infrastructure_options(command: click.Command) -> None:
     """Add the options of the script for VMs and cluster."""
     help_text = "Reformat the file systems. DESTROYS ALL DATA."
     click.option("--reformat", is_flag=True, help=help_text)(command)
+    quick_text = "verify: only the checks that start no container."
+    click.option("--quick", is_flag=True, help=quick_text)(command)
     click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")(command)
 
 

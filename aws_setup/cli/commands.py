@@ -10,6 +10,7 @@ from aws_setup.aws.pricing import Prices, price
 from aws_setup.cli.command_run import CommandRun, count_actions
 from aws_setup.cli.options import ConfigOption
 from aws_setup.cli.prompts import confirm_data_loss
+from aws_setup.cli.readiness import check_readiness
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config import Config
 from aws_setup.config.paths import receipt_path
@@ -30,7 +31,8 @@ class Script:
 
     `table` lists the steps to create; `removal` those to delete, which may be more. `prepare` runs
     before the plan. `preflight` checks the plan before consent and returns its results; None when
-    the script has no checks. `epilogue` returns the lines to print after success.
+    the script has no checks. `epilogue` returns the lines to print after success; `next_command` is
+    the command that continues the deployment, printed while λFS is not ready.
     `skipped_features` returns the configured features that a run skips, with the reasons. `flags`
     are the script's own options; `infrastructure` adds --no-wait and --reformat. A script without
     `owns_deployment` owns a part of it: the other resources are not its leftovers.
@@ -44,6 +46,7 @@ class Script:
     prepare: Callable[[Context], None] = lambda _: None
     preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
+    next_command: Callable[[Config], str] = lambda _: ""
     skipped_features: Callable[[Config], Sequence[Problem]] = lambda _: ()
     owns_deployment: bool = True
     flags: tuple[ConfigOption, ...] = ()
@@ -52,9 +55,10 @@ class Script:
 
 @dataclass(kw_only=True)
 class ScriptRun(CommandRun[Context]):
-    """One command of a script with a table of steps on AWS."""
+    """One command of a script with a table of steps on AWS; `quick` is verify's --quick."""
 
     script: Script
+    quick: bool = False
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""
@@ -100,8 +104,21 @@ def create(run: ScriptRun) -> None:
     if run.result.result == "interrupted":
         raise Interrupted
     if run.result.result == "ok":
-        for line in (*run.script.epilogue(run.ctx), _summary(outcome), *_cost_reminder(run)):
-            run.report.result(line)
+        _report_success(run, outcome)
+
+
+def _report_success(run: ScriptRun, outcome: Outcome) -> None:
+    """Print the closing lines; the last one says whether λFS is ready, where that can be known."""
+    ready = None if run.only else check_readiness(run.ctx, run.clock)
+    lines = list(run.script.epilogue(run.ctx))
+    if ready is None or not ready.passed:
+        lines.append(f"Next: {run.script.next_command(run.ctx.config)}")
+    lines += [_summary(outcome), *_cost_reminder(run)]
+    if ready is not None:
+        run.result.more["ready"] = ready.passed
+        lines += ready.lines
+    for line in lines:
+        run.report.result(line)
 
 
 def _cost_reminder(run: ScriptRun) -> Sequence[str]:

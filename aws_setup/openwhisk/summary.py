@@ -7,6 +7,7 @@ import shlex
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import STEP_TAG
+from aws_setup.config import Config
 from aws_setup.engine.step import Found
 
 CLIENT = "lambda-fs client"
@@ -27,8 +28,13 @@ def summary_lines(ctx: Context) -> list[str]:
         lines.append(f"With the tunnel OpenWhisk answers at {local}")
     if file:
         lines.append(f"Its key is in {file.id} (for wsk: WSK_CONFIG_FILE={shlex.quote(file.id)})")
-    option = " --tunnel cluster" if internal else ""
-    return [*lines, f"Next: python whisk_helper.py --create{option}"]
+    return lines
+
+
+def next_command(config: Config) -> str:
+    """Return the command that creates the NameNodes."""
+    option = " --tunnel cluster" if config.openwhisk_internal else ""
+    return f"python whisk_helper.py --create{option}"
 
 
 def tunnel_command(ctx: Context) -> str:

@@ -18,6 +18,7 @@ from aws_setup.rehearsal.openwhisk.load_balancer import OpenWhiskFrontend, serve
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
+from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.images import ZOOKEEPER_JARS
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import (
@@ -115,7 +116,9 @@ def run_environment(
         frontend = stack.enter_context(serve_openwhisk(cloud, hooks))
         imitated = imitate or reason_for_inprocess_vms()
         machines: NamespaceVmPool | InProcessVmPool = (
-            InProcessVmPool(folder) if imitated else NamespaceVmPool(folder)
+            InProcessVmPool(folder)
+            if imitated
+            else NamespaceVmPool(folder, gateway=Gateway(frontend.port, frontend.connect_from_vm))
         )
         stack.enter_context(machines)
         amis = AMI_INSTALLERS if imitated else stack.enter_context(vm_image_contents(folder))

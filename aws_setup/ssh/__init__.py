@@ -6,6 +6,7 @@ from aws_setup.ssh.errors import ConnectionLost, HostKeyError, RemoteError, Unre
 from aws_setup.ssh.files import FileFacts, digest_of
 from aws_setup.ssh.machine import CommandResult, Machine
 from aws_setup.ssh.pool import MachinePool
+from aws_setup.ssh.port_forward import PortState
 
 __all__ = [
     "CommandResult",
@@ -14,6 +15,7 @@ __all__ = [
     "HostKeyError",
     "Machine",
     "MachinePool",
+    "PortState",
     "RemoteError",
     "Unreachable",
     "digest_of",

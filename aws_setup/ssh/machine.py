@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import paramiko
-from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
+from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
 
 SESSIONS = 8
 """Concurrent commands on one machine; sshd allows 10 (MaxSessions)."""
@@ -137,8 +137,23 @@ class Machine:
         result = self._script(files.FACTS, *paths, sudo=sudo)
         return files.parse_facts(result.stdout if result else "")
 
-    def query_port(self, port: int, request: bytes, *, timeout: float = 5) -> bytes | None:
-        """Send a request to a port of the machine's loopback address and return the answer.
+    def port_state(self, host: str, port: int, *, timeout: float = CONNECT_TIMEOUT) -> PortState:
+        """Return whether the machine can open a TCP connection to an address.
+
+        Raises:
+            ConnectionLost: the SSH connection was lost meanwhile.
+            Unreachable: the machine cannot be reached.
+        """
+        opened = self._open_port(host, port, timeout=timeout)
+        if isinstance(opened, PortState):
+            return opened
+        opened.close()
+        return PortState.OPEN
+
+    def query_port(
+        self, port: int, request: bytes, *, host: str = "127.0.0.1", timeout: float = 5
+    ) -> bytes | None:
+        """Send a request to a port, by default of the machine itself, and return the answer.
 
         Returns:
             None when the port is closed.
@@ -146,18 +161,12 @@ class Machine:
         Raises:
             RemoteError: the machine's sshd forbids such connections.
         """
-        transport = self.connect()
-        try:
-            channel = transport.open_channel(
-                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=_CHANNEL_TIMEOUT
-            )
-        except paramiko.ChannelException as error:
-            if error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
-                return None
+        channel = self._open_port(host, port, timeout=_CHANNEL_TIMEOUT)
+        if channel is PortState.FORBIDDEN:
             why = "its sshd forbids TCP forwarding (AllowTcpForwarding in sshd_config)"
-            raise RemoteError(str(self), f"query port {port}", code=1, output="", why=why) from None
-        except (paramiko.SSHException, EOFError, OSError):
-            raise ConnectionLost(str(self), f"query port {port}") from None
+            raise RemoteError(str(self), f"query port {port}", code=1, output="", why=why)
+        if isinstance(channel, PortState):
+            return None
         with channel:
             channel.settimeout(timeout)
             answer = b""
@@ -166,6 +175,12 @@ class Machine:
                 while data := channel.recv(65536):
                     answer += data
             return answer
+
+    def _open_port(self, host: str, port: int, *, timeout: float) -> paramiko.Channel | PortState:
+        try:
+            return port_forward.open_from(self.connect(), host, port, timeout=timeout)
+        except (paramiko.SSHException, EOFError, OSError):
+            raise ConnectionLost(str(self), f"connect to {host}:{port}") from None
 
     def write(
         self,

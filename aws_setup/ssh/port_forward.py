@@ -6,9 +6,48 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from typing import Protocol
 
 import paramiko
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds after which a connection that a machine opens counts as timed out."""
+
+
+class PortState(StrEnum):
+    """The outcome of a TCP connection from a machine."""
+
+    OPEN = "open"
+    REFUSED = "refused"
+    TIMED_OUT = "timed out"
+    FORBIDDEN = "forbidden by the sshd of the machine"
+
+
+def open_from(
+    transport: paramiko.Transport, host: str, port: int, *, timeout: float
+) -> paramiko.Channel | PortState:
+    """Return a connection that a machine's sshd opens, or why there is none.
+
+    sshd resolves the name and connects, so no program on the machine is needed. A name that does
+    not resolve counts as refused: sshd answers both in the same way.
+
+    Raises:
+        paramiko.SSHException: the SSH connection itself was lost.
+    """
+    try:
+        return transport.open_channel(
+            "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=timeout
+        )
+    except paramiko.ChannelException as error:
+        if error.code == OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
+            return PortState.FORBIDDEN
+        return PortState.REFUSED
+    except paramiko.SSHException:
+        if not transport.is_active():
+            raise
+        return PortState.TIMED_OUT
 
 
 class _ForwardEnd(Protocol):

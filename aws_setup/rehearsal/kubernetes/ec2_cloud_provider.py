@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aws_setup.rehearsal.aws.ec2.instances import Listeners
+from aws_setup.rehearsal.aws.ec2.reachability import IpAddress, Node, reaches
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.types import AwsError
@@ -16,6 +18,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
     SOURCE_RANGES,
     CloudProvider,
     CloudProviderError,
+    PortState,
     is_internal,
     load_balancer_name,
 )
@@ -62,6 +65,13 @@ class Ec2CloudProvider(CloudProvider):
     def delete_volume(self, volume_id: str) -> None:
         """Delete a volume; already deleted is no error."""
         self._call_if_exists("ec2", "DeleteVolume", "InvalidVolume.NotFound", VolumeId=volume_id)
+
+    def connect(self, node: str, host: str, port: int) -> PortState:
+        """Return the outcome by the rules of the network; a program must listen on the VM."""
+        if not reaches(self._cloud, Node(node), IpAddress(host), port=port, region=self._region):
+            return PortState.DROPPED
+        listens = self._cloud.store_of(Listeners).is_listening(host, port)
+        return PortState.OPEN if listens else PortState.REFUSED
 
     def ensure_load_balancer(self, service: KubeObject) -> str:
         """Create a Service's load balancer and security group, or update its listeners."""

@@ -7,6 +7,7 @@ balancer's listener, and authenticates with the key of the release's Secret.
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.rehearsal.aws.certificates import PrivateKeys, ServerCertificates
-from aws_setup.rehearsal.aws.ec2.network import LoadBalancer, Node, Operator
+from aws_setup.rehearsal.aws.ec2.network import End, Instance, LoadBalancer, Node, Operator
 from aws_setup.rehearsal.aws.ec2.packet_rules import Traffic
 from aws_setup.rehearsal.aws.ec2.reachability import read_network
 from aws_setup.rehearsal.core.dispatch import Cloud
-from aws_setup.rehearsal.core.loopback import PacketDropped
+from aws_setup.rehearsal.core.loopback import LOOPBACK, PacketDropped
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
@@ -61,25 +62,46 @@ class OpenWhiskFrontend:
     def __init__(self, cloud: Cloud, hooks: EksApiServers) -> None:
         """Serve the load balancers of one cloud."""
         self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(random_faults=cloud.random_faults))
-        self.port = 0
+        self.port = self.vm_port = 0
         self._cloud, self._hooks = cloud, hooks
         self._uid = ""
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Return the TLS context of the load balancer's listener, after checking the release.
+        """Return the TLS context of the load balancer's listener for the operator.
 
         Raises:
             ConnectionRefusedError: there is no load balancer, its release is not ready, or the
                 load balancer reaches none of the nodes.
             PacketDropped: the network does not allow connections from the operator.
         """
+        return self._accept(Operator())
+
+    def vm_tls_context(self) -> ssl.SSLContext | None:
+        """Return the TLS context for a VM's connection, which `connect_from_vm` has checked."""
+        return self._accept(None)
+
+    def connect_from_vm(self, instance_id: str) -> socket.socket | None:
+        """Return a VM's connection to the load balancer; None where the network drops packets.
+
+        Raises:
+            OSError: the connection is refused.
+        """
+        try:
+            self._accept(Instance(instance_id))
+        except PacketDropped:
+            return None
+        return socket.create_connection((LOOPBACK, self.vm_port))
+
+    def _accept(self, source: End | None) -> ssl.SSLContext | None:
+        """Check the release, and the way from `source` if it is set; return the TLS context."""
         with self._cloud.lock:
             self._cloud.clock.apply_due()
             release = self._release()
             if release is None:
                 raise ConnectionRefusedError("no OpenWhisk release has a load balancer")
-            self._check_network(release)
+            if source:
+                self._check_network(release, source)
             if not release.ready("controller"):
                 raise ConnectionRefusedError("no OpenWhisk release is ready")
             uid = str(release.service["metadata"]["uid"])
@@ -105,15 +127,15 @@ class OpenWhiskFrontend:
             raise ConnectionRefusedError("the load balancer is deleted")
         return balancer
 
-    def _check_network(self, release: Release) -> None:
-        """Check the way from the operator to the load balancer, and from there to a node."""
+    def _check_network(self, release: Release, source: End) -> None:
+        """Check the way from the source to the load balancer, and from there to a node."""
         balancer, network = self._balancer(release), read_network(self._cloud)
         end = LoadBalancer(balancer.name)
         instance_ports = {
             int(item.load_balancer_port): int(item.instance_port) for item in balancer.listeners
         }
         port = 443 if 443 in instance_ports else min(instance_ports, default=443)
-        verdict = network.verdict(Operator(), end, Traffic("tcp", port))
+        verdict = network.verdict(source, end, Traffic("tcp", port))
         if not verdict:
             raise PacketDropped(verdict.reason)
         traffic = Traffic("tcp", instance_ports[port])
@@ -152,6 +174,10 @@ def serve_openwhisk(
         OSError: the port is in use.
     """
     frontend = OpenWhiskFrontend(cloud, hooks)
-    with serve(frontend.whisk, port=port, tls_context=frontend.tls_context) as url:
+    with (
+        serve(frontend.whisk, tls_context=frontend.vm_tls_context) as vm_url,
+        serve(frontend.whisk, port=port, tls_context=frontend.tls_context) as url,
+    ):
+        frontend.vm_port = int(vm_url.rpartition(":")[2])
         frontend.port = int(url.rpartition(":")[2])
         yield frontend

@@ -20,7 +20,8 @@ def main() -> None:
     """Run the real client with the same arguments and input."""
     if not DATABASE.exists():
         ping_without_database()
-    command = [PROGRAMS[NAME], *sys.argv[1:], f"--socket={SOCKET}"]
+    socket = [] if "--protocol=TCP" in sys.argv else [f"--socket={SOCKET}"]
+    command = [PROGRAMS[NAME], *sys.argv[1:], *socket]
     if NAME != "mysql":
         raise SystemExit(subprocess.run(command, check=False).returncode)
     text = NDB_ENGINE.sub("ENGINE=InnoDB", sys.stdin.read())

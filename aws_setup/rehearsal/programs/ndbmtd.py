@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import sys
+import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +62,8 @@ def join(address: str, *, initial: bool) -> None:
         exit_with_error(node_id, "Message: No space left on device (Disk full)")
     while True:
         prepare_files(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
-        run_node(connection)
+        with listening(answer["figures"].get("ServerPort")):
+            run_node(connection)
         initial = False
         answer, connection = request_start(address, initial=False)
 
@@ -91,6 +96,26 @@ def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> Non
         files.mkdir()
         (files / "generation").write_text(uuid.uuid4().hex, encoding="utf-8")
     (files / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def listening(port: str | None) -> Iterator[None]:
+    """Accept connections at the configured port, as for NameNodes; without one at none."""
+    if port is None:
+        yield
+        return
+    with socket.create_server(("", int(port)), backlog=64) as server:
+        threading.Thread(target=accept_and_close, args=(server,), daemon=True).start()
+        yield
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def accept_and_close(server: socket.socket) -> None:
+    """Accept connections until the server is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            server.accept()[0].close()
 
 
 def run_node(connection: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config.amis import AMIS
 from aws_setup.errors import SetupError
-from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput
+from aws_setup.rehearsal.aws.ec2.instances import ConsoleOutput, Listeners
 from aws_setup.rehearsal.aws.ec2.network import Instance, Network, Operator
 from aws_setup.rehearsal.aws.ec2.network_acls import ALL_PORTS
 from aws_setup.rehearsal.aws.ec2.packet_rules import SSH, open_ports
@@ -82,6 +82,7 @@ class Ec2Sync:
         self._network = Network()
         self._filters: dict[str, tuple[InboundFilter, ...]] = {}
         cloud.store_of(ConsoleOutput).read = self._console
+        cloud.store_of(Listeners).is_listening = pool.is_listening
 
     def sync(self) -> None:
         """Update the pool to the current instances; VMs change in parallel."""

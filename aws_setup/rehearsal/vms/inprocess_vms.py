@@ -168,6 +168,12 @@ class InProcessVmPool:
         shown = f"{self.host_key.get_name()} {self.host_key.get_base64()} {instance_id}"
         return f"-----BEGIN SSH HOST KEY KEYS-----\n{shown}\n-----END SSH HOST KEY KEYS-----\n"
 
+    def is_listening(self, address: str, port: int) -> bool:
+        """Return whether a program listens on a VM: ZooKeeper, the only server, or sshd."""
+        machines = [vm.machine for vm in self.vms.values() if vm.on]
+        found = [machine for machine in machines if machine.private_ip == address]
+        return any(port == 22 or (port == zk.CLIENT_PORT and m.srvr()) for m in found)
+
     @property
     def ssh_config(self) -> Path:
         """The OpenSSH configuration that maps public addresses to the VMs."""

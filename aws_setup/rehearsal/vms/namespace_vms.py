@@ -21,6 +21,7 @@ from pathlib import Path
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import vm_init
 from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.packet_filter import InboundFilter, apply_filters
 from aws_setup.rehearsal.vms.ssh_config import SshConfigFile, SshHostEntry
 
@@ -36,7 +37,7 @@ ImageInstaller = Callable[[Disk], None]
 
 @dataclass
 class NamespaceVm:
-    """One VM of the pool; `process` is set while it is running."""
+    """One VM of the pool; `process` and `gateway` are set while it is running."""
 
     id: str
     private_ip: str
@@ -46,6 +47,7 @@ class NamespaceVm:
     public_ip: str = ""
     breaks: str = ""
     process: subprocess.Popen[bytes] | None = None
+    gateway: socket.socket | None = None
     filtered: tuple[int, tuple[InboundFilter, ...]] = (0, ())
     """The process and the filters that were applied to its namespace."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,13 +65,16 @@ def missing_requirement() -> str:
 class NamespaceVmPool:
     """VMs by instance id; they stop with `close`, or when this process ends."""
 
-    def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, authorized_key: str = "", gateway: Gateway | None = None
+    ) -> None:
         """Create the pool's network.
 
         Args:
             folder: the folder of the disks.
             authorized_key: the public key of the EC2 key pair, in OpenSSH's format, for VMs that
                 are launched without a key.
+            gateway: the way of the VMs to OpenWhisk's load balancer; None: there is none.
 
         Raises:
             SetupError: this computer cannot run VMs.
@@ -80,6 +85,7 @@ class NamespaceVmPool:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authorized_key = authorized_key
+        self._gateway = gateway
         self._vms: dict[str, NamespaceVm] = {}
         self._cable_numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -139,8 +145,11 @@ class NamespaceVmPool:
         vm = self._vms[instance_id]
         with vm.lock:
             process, vm.process = vm.process, None
+            gateway, vm.gateway = vm.gateway, None
             if process:
                 _terminate(process)
+            if gateway:
+                gateway.close()
 
     def reboot(self, instance_id: str) -> None:
         """Cut the power and boot again."""
@@ -175,6 +184,11 @@ class NamespaceVmPool:
     def port(self, instance_id: str) -> int:
         """Return the port on 127.0.0.1 of a VM's sshd."""
         return self._vms[instance_id].port
+
+    def is_listening(self, address: str, port: int) -> bool:
+        """Return whether a program listens on a TCP port of the VM with a private address."""
+        vms = [vm for vm in list(self._vms.values()) if vm.private_ip == address and vm.process]
+        return any(port in _listening_ports(vm.process.pid) for vm in vms if vm.process)
 
     def small_disk(self, instance_id: str, path: str, *, kib: int) -> None:
         """Mount a small disk at a path of a running VM, until it stops."""
@@ -222,6 +236,9 @@ class NamespaceVmPool:
             )
 
     def _boot(self, vm: NamespaceVm) -> subprocess.Popen[bytes]:
+        if self._gateway:
+            vm.gateway = self._gateway.listen(vm.id, vm.disk.root)
+        gateway_port = self._gateway.port if self._gateway else 0
         with _listener(vm.port) as listener:
             vm.port = int(listener.getsockname()[1])
             process = subprocess.Popen(
@@ -229,7 +246,7 @@ class NamespaceVmPool:
                     *self._enter(),
                     *("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--"),
                     *(sys.executable, "-I", vm_init.__file__, str(vm.disk.root.resolve())),
-                    *(vm.private_ip, str(listener.fileno()), vm.breaks),
+                    *(vm.private_ip, str(listener.fileno()), vm.breaks, str(gateway_port)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -285,6 +302,21 @@ def _listener(port: int) -> socket.socket:
         server = socket.create_server(("127.0.0.1", 0))
     os.set_inheritable(server.fileno(), True)
     return server
+
+
+def _listening_ports(process: int) -> set[int]:
+    """Return the TCP ports on which programs listen in the network namespace of a process."""
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{process}/net/{table}").read_text(encoding="ascii").splitlines()
+            rows = [line.split() for line in lines[1:]]
+            ports |= {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN}
+    return ports
+
+
+LISTEN = "0A"
+"""State of a listening socket in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
 
 
 def _ended(vm: NamespaceVm) -> bool:

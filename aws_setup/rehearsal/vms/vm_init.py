@@ -1,6 +1,7 @@
 """The first process of a VM, run as a program inside its new namespaces.
 
-Arguments: folder of the disk, private address, number of the listening socket, faults. It mounts
+Arguments: folder of the disk, private address, number of the listening socket, faults, port of
+the load balancer (0: none). It mounts
 the disk, waits on stdin for its network interface, starts sshd, and forwards connections from the
 listening socket (in the computer's network) to sshd. It ends with stdin: then the kernel ends
 every process of the VM, like a power cut. The faults are connections that drop:
@@ -23,6 +24,9 @@ from pathlib import Path
 
 SHARED = ("/usr", "/etc/alternatives", "/etc/java-17-openjdk", "/etc/ld.so.cache", "/etc/ssl")
 """Paths of this computer that a VM has, folders read-only."""
+
+GATEWAY = "/gateway.sock"
+"""The Unix socket to which connections to the load balancer are forwarded (module `gateway`)."""
 
 SSHD = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "/usr/sbin/sshd", "-D", "-e"]
 
@@ -114,6 +118,24 @@ def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None
         threading.Thread(target=forward_connection, args=(outside, ends), daemon=True).start()
 
 
+def forward_to_gateway(port: int) -> None:
+    """Forward every connection to the load balancer's port, which is on loopback."""
+    server = socket.create_server(("127.0.0.1", port))
+    while True:
+        outside, _ = server.accept()
+        threading.Thread(target=forward_to_socket, args=(outside,), daemon=True).start()
+
+
+def forward_to_socket(outside: socket.socket) -> None:
+    """Forward one connection to the Unix socket; closes it when nothing listens there."""
+    with outside, contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as inside:
+        inside.connect(GATEWAY)
+        answers = threading.Thread(target=copy_stream, args=(inside, outside), daemon=True)
+        answers.start()
+        copy_stream(outside, inside)
+        answers.join()
+
+
 def parse_broken_connections(breaks: str) -> dict[int, str]:
     """Return the connections that drop: number from 1 -> bytes, with ! for a reboot."""
     pairs = (spec.split(":") for spec in breaks.split())
@@ -129,7 +151,7 @@ def reap_children(*_: object) -> None:
 
 def main() -> None:
     """Boot, report it on stdout, and run until stdin ends."""
-    root, address, listening, broken = sys.argv[1:]
+    root, address, listening, broken, gateway_port = sys.argv[1:]
     mount_disk(root)
     os.write(1, b"mounted\n")
     os.read(0, 1)
@@ -137,6 +159,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, reap_children)
     with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- only few modules are imported
         subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    if int(gateway_port):
+        threading.Thread(target=forward_to_gateway, args=(int(gateway_port),), daemon=True).start()
     listener = socket.socket(fileno=int(listening))
     threading.Thread(
         target=forward_connections, args=(listener, parse_broken_connections(broken)), daemon=True

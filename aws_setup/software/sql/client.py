@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aws_setup.errors import SetupError
@@ -58,14 +59,27 @@ class Mysql:
     user: str
     password: str = field(default="", repr=False)
 
-    def run(self, sql: str, *, database: str = "", timeout: float = 120) -> list[list[str]]:
+    def run(
+        self,
+        sql: str,
+        *,
+        database: str = "",
+        timeout: float = 120,
+        arguments: Sequence[str] = (),
+    ) -> list[list[str]]:
         """Run statements up to the first error and return their rows.
+
+        Args:
+            sql: the statements.
+            database: the default database.
+            timeout: the time limit in seconds.
+            arguments: more arguments of the client; nothing secret.
 
         Raises:
             SqlError: a statement failed, or the server does not answer.
         """
         options = self.options()
-        names = [database] if database else []
+        names = [*arguments, *([database] if database else [])]
         result = self.machine.run(
             [
                 *("sh", "-c", _SCRIPT, "lambda-fs", str(len(options.encode())), MYSQL),

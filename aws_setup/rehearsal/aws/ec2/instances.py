@@ -296,6 +296,12 @@ class ConsoleOutput:
     read: Callable[[str], str] = staticmethod(lambda instance_id: "")
 
 
+class Listeners:
+    """What listens on the instances: `is_listening` takes a private address and a TCP port."""
+
+    is_listening: Callable[[str, int], bool] = staticmethod(lambda address, port: True)
+
+
 def _output(cloud: CloudApi, call: Call) -> dict[str, Any]:
     instance_id = call.params["InstanceId"]
     instance = ec2_backend(cloud, call).get_instance_by_id(instance_id)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from aws_setup.rehearsal.core.clock import CloudClock
@@ -138,6 +139,14 @@ def template_hash(value: Any) -> str:
 INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
 
 
+class PortState(Enum):
+    """The outcome of a TCP connection."""
+
+    OPEN = auto()
+    REFUSED = auto()
+    DROPPED = auto()
+
+
 class CloudProviderError(Exception):
     """An error of the cloud; the text becomes an event."""
 
@@ -161,6 +170,10 @@ class CloudProvider:
 
     def delete_load_balancer(self, service: KubeObject) -> None:
         """Delete the load balancer of a Service; already deleted is no error."""
+
+    def connect(self, node: str, host: str, port: int) -> PortState:
+        """Return the outcome of a connection from a pod on a node to an address."""
+        return PortState.OPEN
 
 
 SOURCE_RANGES = "loadBalancerSourceRanges"

@@ -7,6 +7,7 @@ import copy
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import ImagePullFails, PodCrashes, PodNotReady
 from aws_setup.rehearsal.kubernetes.controllers import scheduling
+from aws_setup.rehearsal.kubernetes.controllers.connection_pods import connection_output
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     ControllerContext,
     conditions,
@@ -245,8 +246,9 @@ def _set(
 
 
 def pod_log(context: ControllerContext, pod: KubeObject, *, tail: int) -> str:
-    """Return the log of a pod: that of its fault, else a line that it is running."""
+    """Return the log of a pod: that of its fault, its output, else a line that it is running."""
     fault = context.faults.pod(pod["metadata"]["name"]) or _missing_secret(context, pod)
     text = fault.log if isinstance(fault, PodNotReady | PodCrashes) else ""
+    text = text or connection_output(context.cloud_provider, pod)
     lines = (text or f"{pod['metadata']['name']}: running").splitlines()
     return "\n".join(lines[-tail:] if tail else lines) + "\n"

@@ -1,0 +1,78 @@
+"""The end of a run: whether λFS is ready to use, by the checks that only read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aws_setup.aws.context import Context
+from aws_setup.cli.prompts import secret_prompt_function
+from aws_setup.engine.wait import SystemClock
+from aws_setup.openwhisk.credentials_file import read_credentials
+from aws_setup.software.clients.desired import LAMBDA_FS
+from aws_setup.software.machines import needs_ssh
+from aws_setup.ssh import MachinePool
+from aws_setup.verify.chain import Chain
+from aws_setup.verify.check import Check, CheckStatus, Verification, run_checks, select
+from aws_setup.verify.table import CHECKS
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether the cheap checks passed, and the lines that say so, or what is missing."""
+
+    passed: bool
+    lines: tuple[str, ...]
+
+
+def check_readiness(ctx: Context, clock: SystemClock) -> Readiness | None:
+    """Run the cheap checks; None where an earlier part of the deployment does not exist yet.
+
+    They run when OpenWhisk has an address and there is a λFS client VM.
+    """
+    if not needs_ssh(ctx.config) or read_credentials(ctx.config) is None:
+        return None
+    with open_chain(ctx, clock) as chain:
+        if not chain.machines(LAMBDA_FS.step):
+            return None
+        verification = run_chain(chain, select(CHECKS, quick=True))
+        last = verification.outcomes[-1]
+        if verification.passed and last.status is CheckStatus.PASS:
+            return Readiness(True, (_ready(chain),))
+    first = next(iter(verification.broken), last)
+    fix = first.fix or "run create_aws_infrastructure.py verify, which invokes the NameNodes"
+    cause = f"λFS is not ready: {first.name}: {first.cause}"
+    return Readiness(False, (cause, f"  Fix: {fix}"))
+
+
+def _ready(chain: Chain) -> str:
+    endpoint, number = chain.settings.endpoint, chain.settings.deployments
+    login = f"ssh -i {shlex.quote(chain.ctx.config.ssh_key_path)} ubuntu@{chain.client.address}"
+    return f"λFS is ready: {number} NameNodes at {endpoint.url}. Log in to its client: {login}"
+
+
+@contextmanager
+def open_chain(
+    ctx: Context, clock: SystemClock, *, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Chain]:
+    """Yield what the checks inspect, with its own SSH connections; `tell` is told what they do."""
+    pool = MachinePool(ctx.config, clock, ask=secret_prompt_function())
+    try:
+        yield Chain(ctx.bound(tell, ctx.progress), pool, clock)
+    finally:
+        pool.close()
+
+
+def run_chain(chain: Chain, checks: Sequence[Check[Chain]]) -> Verification:
+    """Run checks of a deployment; the listener of its context is called before each deep one."""
+
+    def announce(check: Check[Chain]) -> None:
+        if check.deep:
+            chain.ctx.note(f"checking: {check.name}")
+
+    outcomes = run_checks(
+        checks, chain, clock=chain.clock, begin=announce, explain=chain.ctx.explain
+    )
+    return Verification(list(outcomes))

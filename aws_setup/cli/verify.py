@@ -1,0 +1,33 @@
+"""The verb verify: does λFS work on what the scripts have created?"""
+
+from __future__ import annotations
+
+from aws_setup.cli.commands import ScriptRun
+from aws_setup.cli.readiness import open_chain, run_chain
+from aws_setup.report.verification import print_checks
+from aws_setup.verify.check import CheckStatus, select
+from aws_setup.verify.table import CHECKS
+
+WORDS = {
+    CheckStatus.PASS: "passed",
+    CheckStatus.FAIL: "failed",
+    CheckStatus.SKIPPED: "skipped",
+}
+
+
+def verify(run: ScriptRun) -> None:
+    """Check every link from the client to the file system; exit code 1 if one is broken.
+
+    Raises:
+        Refused: --only names no check.
+    """
+    checks = select(CHECKS, quick=run.quick, names=run.only)
+    with open_chain(run.ctx, run.clock, tell=run.report.message) as chain:
+        verification = run_chain(chain, checks)
+    print_checks(run.report, verification)
+    run.result.more["checks"] = [item.document() for item in verification.outcomes]
+    run.result.problems += [item.problem for item in verification.broken]
+    if verification.broken:
+        run.result.result = "failed"
+    counts = (f"{verification.count(status)} {word}" for status, word in WORDS.items())
+    run.report.result(f"{', '.join(counts)}.")

@@ -1,0 +1,70 @@
+"""The way from a VM's network namespace to OpenWhisk's load balancer.
+
+The load balancer is a port of this computer, `localhost:PORT` in every URL, which in a VM is the
+VM itself. There `vm_init` listens on the same port and forwards each connection to a Unix socket
+on the VM's disk, where this module answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from aws_setup.rehearsal.vms.vm_init import GATEWAY, copy_stream
+
+
+class Gateway:
+    """Connects the VMs to the load balancer.
+
+    `port` is the load balancer's port of this computer. `open_connection` takes the id of the
+    instance that connects, and returns the connection, or None where the network drops packets.
+    """
+
+    def __init__(self, port: int, open_connection: Callable[[str], socket.socket | None]) -> None:
+        self.port, self._open = port, open_connection
+
+    def listen(self, instance_id: str, root: Path) -> socket.socket:
+        """Answer the connections of a VM with this disk until the returned socket is closed."""
+        server = socket.socket(socket.AF_UNIX)
+        path = root / GATEWAY.lstrip("/")
+        path.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # The path of a Unix socket has 107 bytes at most; this one is short.
+            server.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+        server.listen()
+        threading.Thread(target=self._serve, args=(server, instance_id), daemon=True).start()
+        return server
+
+    def _serve(self, server: socket.socket, instance_id: str) -> None:
+        dropped = []
+        while True:
+            try:
+                inside, _ = server.accept()
+            except OSError:
+                return
+            outside = None
+            with contextlib.suppress(OSError):
+                outside = self._open(instance_id)
+                if outside is None:
+                    # No answer ever comes: the client's own timeout ends the connection.
+                    dropped.append(inside)
+                    continue
+            if outside is None:
+                inside.close()
+                continue
+            threading.Thread(target=_relay, args=(inside, outside), daemon=True).start()
+
+
+def _relay(inside: socket.socket, outside: socket.socket) -> None:
+    with inside, outside:
+        answers = threading.Thread(target=copy_stream, args=(outside, inside), daemon=True)
+        answers.start()
+        copy_stream(inside, outside)
+        answers.join()

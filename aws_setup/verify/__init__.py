@@ -1,0 +1,1 @@
+"""Verification: checks of every connection that λFS needs, from cheap to deep."""

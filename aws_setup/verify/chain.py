@@ -1,0 +1,228 @@
+"""What the checks inspect: the deployment's VMs, and the configuration of its λFS client."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from aws_setup.aws.context import Context
+from aws_setup.engine.wait import SystemClock
+from aws_setup.infrastructure.instances import VmGroupStep
+from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_credentials
+from aws_setup.software.clients import desired
+from aws_setup.software.clients.desired import (
+    LAMBDA_FS,
+    DeploymentFacts,
+    NdbLogin,
+    endpoint_url,
+    ndb_values,
+    site_values,
+)
+from aws_setup.software.clients.login import choose, image_login
+from aws_setup.software.clients.namenode_record import read_record
+from aws_setup.software.clients.remote_files import ORIGINAL, read_files
+from aws_setup.software.hadoop_xml import HadoopXml
+from aws_setup.software.java_properties import JavaProperties
+from aws_setup.software.machines import ZOOKEEPER, machines_of
+from aws_setup.ssh import Machine, MachinePool, PortState
+from aws_setup.verify.check import Broken
+
+MANAGER = "ndb manager"
+DATA_NODES = ("ndb data nodes 1", "ndb data nodes 2")
+
+CREATE = "run create_aws_infrastructure.py"
+CONFIGURE = "run configure_eks_cluster.py"
+WHISK = "run whisk_helper.py --sync -n NUMBER"
+
+_ENDPOINT = re.compile(r"/api/v1/web/([^/]+)/default/([^/]+)")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host, by name or address, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class NameNodeEndpoint:
+    """The parts of `serverless.endpoint`: the API host's URL, namespace, prefix of the actions."""
+
+    url: str
+    namespace: str
+    prefix: str
+
+    @property
+    def address(self) -> Address:
+        """The host and the port of the API."""
+        parts = urlsplit(self.url)
+        return Address(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """The configuration of the λFS client: both files as they were read, and what they say."""
+
+    site: HadoopXml
+    ndb: JavaProperties
+
+    @property
+    def endpoint(self) -> NameNodeEndpoint:
+        """Where the client calls the NameNodes."""
+        text = self._site(desired.ENDPOINT)
+        parts = urlsplit(text)
+        match = _ENDPOINT.fullmatch(parts.path)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not match:
+            cause = f"{desired.ENDPOINT} is {text!r}, which is no URL of web actions"
+            raise Broken(cause, CONFIGURE)
+        return NameNodeEndpoint(f"{parts.scheme}://{parts.netloc}", match[1], match[2])
+
+    @property
+    def deployments(self) -> int:
+        """The number of NameNode deployments among which the client distributes its requests."""
+        text = self._site(desired.DEPLOYMENTS_MAX)
+        if not text.isdigit() or not int(text):
+            raise Broken(f"{desired.DEPLOYMENTS_MAX} is {text!r}, not a number above 0", CONFIGURE)
+        return int(text)
+
+    @property
+    def zookeepers(self) -> list[Address]:
+        """The ZooKeeper servers."""
+        items = [item.strip() for item in self._site(desired.ZOOKEEPERS).split(",")]
+        return [_address(item, desired.ZOOKEEPER_PORT) for item in items if item]
+
+    @property
+    def manager(self) -> Address:
+        """The NDB management server."""
+        return _address(self._ndb(desired.CONNECT_STRING), desired.MANAGER_PORT)
+
+    @property
+    def mysqld(self) -> Address:
+        """The MySQL server."""
+        port = self.ndb.get(desired.MYSQL_PORT) or str(desired.SQL_PORT)
+        return _address(f"{self._ndb(desired.MYSQL_HOST)}:{port}", desired.SQL_PORT)
+
+    @property
+    def login(self) -> NdbLogin:
+        """The database login."""
+        password = self.ndb.get(desired.PASSWORD) or ""
+        return NdbLogin(self._ndb(desired.USER), password, self._ndb(desired.DATABASE))
+
+    def _site(self, name: str) -> str:
+        return _required(self.site.get(name), name, LAMBDA_FS.site)
+
+    def _ndb(self, name: str) -> str:
+        return _required(self.ndb.get(name), name, LAMBDA_FS.ndb)
+
+
+def _required(value: str | None, name: str, path: str) -> str:
+    if not value or not value.strip():
+        raise Broken(f"{path} does not set {name}", CONFIGURE)
+    return value.strip()
+
+
+def _address(text: str, port: int) -> Address:
+    host, _, number = text.strip().partition(":")
+    return Address(host, int(number) if number.isdigit() else port)
+
+
+@dataclass
+class Chain:
+    """One deployment, from the client to the database; read when first needed.
+
+    `pool` has the SSH connections. `clock` measures durations and is stopped at Ctrl-C.
+    """
+
+    ctx: Context
+    pool: MachinePool
+    clock: SystemClock
+    probed: dict[Address, PortState] = field(default_factory=dict)
+    """How a pod on an invoker node has reached each address."""
+
+    def machines(self, *steps: str) -> list[Machine]:
+        """Return the VMs of some steps; [] where they do not exist."""
+        return machines_of(self._with_machines, self.pool, *steps)
+
+    @cached_property
+    def _with_machines(self) -> Context:
+        found = dict(self.ctx.found)
+        for group in vm_groups(self.ctx.config):
+            existing = None if group.step in found else VmGroupStep(group).find(self.ctx)
+            if existing:
+                found[group.step] = existing
+        return replace(self.ctx, found=found)
+
+    @cached_property
+    def client(self) -> Machine:
+        """The λFS client VM; raises Broken where there is none."""
+        for machine in self.machines(LAMBDA_FS.step):
+            if machine.address:
+                return machine
+            raise Broken(f"{machine.name} is stopped", f"{CREATE}, which starts stopped VMs")
+        raise Broken("there is no λFS client VM", f"{CREATE} with create_lambda_fs_client_vm: True")
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
+        kind = LAMBDA_FS
+        return dict(read_files(self.client, (kind.site, kind.ndb, kind.ndb + ORIGINAL)))
+
+    @cached_property
+    def settings(self) -> ClientSettings:
+        """The client's configuration; raises Broken or SetupError where it cannot be read."""
+        source = self.client.name
+        contents = {}
+        for path in (LAMBDA_FS.site, LAMBDA_FS.ndb):
+            if path not in self._files:
+                raise Broken(f"{path} does not exist", "use the λFS client's AMI")
+            contents[path] = self._files[path]
+        return ClientSettings(
+            HadoopXml.parse(contents[LAMBDA_FS.site], source=f"{source}: {LAMBDA_FS.site}"),
+            JavaProperties.parse(contents[LAMBDA_FS.ndb], source=f"{source}: {LAMBDA_FS.ndb}"),
+        )
+
+    @property
+    def credentials(self) -> OpenWhiskCredentials | None:
+        """OpenWhisk's API host and key, as configure_eks_cluster.py has stored them."""
+        return read_credentials(self.ctx.config)
+
+    def differences(self) -> list[tuple[str, str, str]]:
+        """Return each property that is not this deployment's: name, value, this deployment's.
+
+        A password is never among the values.
+        """
+        facts, settings = self._facts(), self.settings
+        found = []
+        for file, values in (
+            (settings.site, site_values(LAMBDA_FS, facts, settings.site)),
+            (settings.ndb, ndb_values(facts)),
+        ):
+            for name, value in values.items():
+                has = file.get(name)
+                if has != value:
+                    secret = name == desired.PASSWORD
+                    found.append((name, "another" if secret else has or "not set", value))
+        return [
+            (name, has, "not shown" if name == desired.PASSWORD else value)
+            for name, has, value in found
+        ]
+
+    def _facts(self) -> DeploymentFacts:
+        config, record = self.ctx.config, read_record(self.ctx.config)
+        host = self.credentials.apihost if self.credentials else record.api_host
+        managers = self.machines(MANAGER)
+        zookeepers = self.machines(ZOOKEEPER) if config.create_zookeeper_vms else []
+        login = choose(config, image_login(self.client, LAMBDA_FS, self._files))
+        return DeploymentFacts(
+            endpoint_url(host, record.namespace, record.prefix) if host else "",
+            record.deployments,
+            tuple(machine.private_ip for machine in zookeepers),
+            managers[0].private_ip if managers else "",
+            login if managers else None,
+        )

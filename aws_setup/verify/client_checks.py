@@ -1,0 +1,177 @@
+"""Checks from the λFS client VM, over SSH; they only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aws_setup.infrastructure.ingress_rules import Source
+from aws_setup.namenodes.client import Client
+from aws_setup.namenodes.endpoint import Endpoint
+from aws_setup.namenodes.http import HttpConnection, TransientError
+from aws_setup.namenodes.selection import Selection
+from aws_setup.namenodes.tunnel import via_ssh
+from aws_setup.software.clients.desired import LAMBDA_FS
+from aws_setup.software.sql.client import (
+    DENIED,
+    DENIED_DATABASE,
+    MYSQL,
+    NO_DATABASE,
+    Mysql,
+    SqlError,
+)
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh import PortState
+from aws_setup.verify.chain import CONFIGURE, CREATE, MANAGER, WHISK, Address, Chain
+from aws_setup.verify.check import Broken, NotApplicable
+from aws_setup.verify.firewall import unreachable
+
+HTTP_SECONDS = 30.0
+"""Seconds for one answer of OpenWhisk, and for the retries of a request."""
+
+
+def check_ssh(chain: Chain) -> str:
+    """The λFS client VM runs, and SSH works."""
+    chain.pool.check()
+    machine = chain.client
+    machine.connect()
+    return str(machine)
+
+
+def check_settings(chain: Chain) -> str:
+    """The client's files say what this deployment is; unless the user configures them."""
+    settings = chain.settings
+    endpoint, deployments = settings.endpoint, settings.deployments
+    wrong = chain.differences() if chain.ctx.config.configure_clients else []
+    if wrong:
+        name, has, wants = wrong[0]
+        others = [other for other, _, _ in wrong[1:]]
+        more = f" (also {', '.join(others)})" if others else ""
+        raise Broken(f"{name} is {has}, this deployment's is {wants}{more}", CONFIGURE)
+    return f"{deployments} deployments at {endpoint.url}"
+
+
+def check_zookeeper(chain: Chain) -> str:
+    """A quorum of the client's ZooKeeper servers serves."""
+    addresses = chain.settings.zookeepers
+    failures, serving = [], 0
+    for address in addresses:
+        state = chain.client.port_state(address.host, address.port)
+        if state is not PortState.OPEN:
+            failures.append(unreachable(chain.ctx, address, state, source=Source.SELF))
+            continue
+        answer = chain.client.query_port(address.port, b"srvr", host=address.host)
+        role = zk.parse_role(answer)
+        if role is None or not role.mode:
+            cause = f"{address} answers, but does not serve: its ensemble has no quorum"
+            failures.append(Broken(cause, CREATE))
+        else:
+            serving += 1
+    if serving <= len(addresses) // 2:
+        raise failures[0] if failures else Broken("no ZooKeeper server is configured", CONFIGURE)
+    return f"{serving} of {len(addresses)} servers serve"
+
+
+def check_manager(chain: Chain) -> str:
+    """The NDB management server accepts connections."""
+    return _connect(chain, chain.settings.manager)
+
+
+def check_mysqld(chain: Chain) -> str:
+    """Mysqld accepts connections."""
+    return _connect(chain, chain.settings.mysqld)
+
+
+def _connect(chain: Chain, address: Address) -> str:
+    state = chain.client.port_state(address.host, address.port)
+    if state is not PortState.OPEN:
+        raise unreachable(chain.ctx, address, state, source=Source.SELF)
+    return f"{address} accepts connections"
+
+
+def check_login(chain: Chain) -> str:
+    """The login of the client's ndb-config.properties works, over TCP, by the manager's client."""
+    managers = chain.machines(MANAGER)
+    if not managers:
+        raise NotApplicable("the NDB manager is not part of this deployment")
+    address, login = chain.settings.mysqld, chain.settings.login
+    user = Mysql(managers[0], login.user, login.password)
+    options = ("--protocol=TCP", f"--host={address.host}", f"--port={address.port}")
+    try:
+        user.run("SELECT 1;", database=login.database, arguments=options)
+    except SqlError as error:
+        if error.code in (DENIED, DENIED_DATABASE, NO_DATABASE):
+            fix = f"{CREATE}, which makes the database and its user as {LAMBDA_FS.ndb} says"
+            raise Broken(f"{login.user} to {login.database}: {error.message}", fix) from error
+        raise
+    return f"{login.user} to {login.database} by {MYSQL.rpartition('/')[2]}"
+
+
+def check_endpoint(chain: Chain) -> str:
+    """OpenWhisk answers HTTP at the client's `serverless.endpoint`."""
+    endpoint = chain.settings.endpoint
+    address = endpoint.address
+    state = chain.client.port_state(address.host, address.port)
+    if state is PortState.TIMED_OUT:
+        cause = f"{address} times out from the client"
+        fix = "allow the client's address in the load balancer's security group (source ranges)"
+        raise Broken(cause, fix)
+    if state is not PortState.OPEN:
+        cause = f"{address} refuses connections, or its name does not resolve"
+        raise Broken(cause, CONFIGURE)
+    with connection(chain, Endpoint(endpoint.url, ":", insecure=True)) as http:
+        status = _ping(http)
+    if status != 200:
+        raise Broken(f"{endpoint.url}/ping answers HTTP {status}", CONFIGURE)
+    return f"{endpoint.url} answers"
+
+
+def _ping(http: HttpConnection) -> int:
+    try:
+        return http.send("GET", "/ping", signed=False).status
+    except TransientError as error:
+        raise Broken(f"no HTTP answer: {error}", f"{CONFIGURE} status") from error
+
+
+def check_registered(chain: Chain) -> str:
+    """OpenWhisk has the actions that the client calls, in the namespace that it names."""
+    settings, credentials = chain.settings, chain.credentials
+    if credentials is None:
+        raise NotApplicable("OpenWhisk's key is not on this computer")
+    secure = credentials.apihost.lower().startswith("https:")
+    if secure and not credentials.fingerprint:
+        raise NotApplicable("the load balancer's certificate is not pinned, so no key is sent")
+    access = Endpoint(
+        credentials.apihost, credentials.auth, "the client", fingerprint=credentials.fingerprint
+    )
+    with connection(chain, access) as http:
+        listed = Client(http, chain.clock, HTTP_SECONDS).listing()
+    endpoint, number = settings.endpoint, settings.deployments
+    existing = {str(item["name"]): str(item.get("namespace", "")) for item in listed}
+    names = Selection(endpoint.prefix, 0, number).names
+    missing = [name for name in names if name not in existing]
+    if missing:
+        shown = missing[0] if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
+        cause = f"{len(missing)} of {number} NameNodes do not exist in OpenWhisk ({shown})"
+        raise Broken(cause, WHISK.replace("NUMBER", str(number)))
+    namespaces = {existing[name].partition("/")[0] for name in names}
+    if namespaces != {endpoint.namespace}:
+        cause = f"the NameNodes are in {', '.join(sorted(namespaces))}, not {endpoint.namespace}"
+        raise Broken(cause, CONFIGURE)
+    return f"{number} NameNodes in {endpoint.namespace}"
+
+
+@contextmanager
+def connection(
+    chain: Chain, endpoint: Endpoint, *, width: int = 1, read_seconds: float = HTTP_SECONDS
+) -> Iterator[HttpConnection]:
+    """Yield an HTTP connection to an API host, opened by the client VM.
+
+    With `insecure` any certificate is taken, as λFS's clients do.
+    """
+    with via_ssh(chain.client, endpoint) as reached:
+        http = HttpConnection(reached, width=width, read_seconds=read_seconds)
+        try:
+            yield http
+        finally:
+            http.close()

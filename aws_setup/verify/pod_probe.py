@@ -1,0 +1,138 @@
+"""Connections from a pod on an invoker node: a short-lived Job that tries each address once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+from aws_setup.aws.context import Context
+from aws_setup.eks.storage import last_event
+from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.errors import SetupError
+from aws_setup.kube.connect import kube_client, owner_labels
+from aws_setup.kube.objects import JOB, POD, Json
+from aws_setup.ssh import PortState
+from aws_setup.verify.chain import Address
+
+NAME = "lambda-fs-verify"
+
+IMAGE = "public.ecr.aws/docker/library/busybox:1.37.0"
+"""Docker's official image of busybox, in AWS's public registry (https://gallery.ecr.aws/docker/library/busybox);
+it has the shell and `nc`, and 2 MB."""
+
+CONNECT_SECONDS = 5
+"""Seconds after which a connection counts as timed out."""
+
+POD_SECONDS = 300.0
+"""Deadline for the pod: its image is downloaded once for each node."""
+
+SCRIPT = f"""\
+for address in "$@"; do
+  begin=$(date +%s)
+  nc -z -w {CONNECT_SECONDS} "${{address%:*}}" "${{address##*:}}" > /dev/null 2>&1 < /dev/null
+  code=$?
+  printf '%s=%s,%s ' "$address" "$code" "$(($(date +%s) - begin))"
+done
+echo
+"""
+"""Arguments: host:port of each address. Prints address, exit code and seconds, in one line."""
+
+ENDED = frozenset({"Succeeded", "Failed"})
+
+
+def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Address, PortState]:
+    """Return how a pod on an invoker node reaches each address; the Job is deleted afterwards.
+
+    Raises:
+        SetupError: the pod did not run; the error names its last state.
+    """
+    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+    name = f"{NAME}-{secrets.token_hex(3)}"
+    client.create(JOB, job(ctx, name, addresses), namespace)
+    try:
+        pod = wait_until(
+            "a pod on an invoker node ends",
+            lambda: _ended_pod(ctx, name),
+            clock=ctx.clock,
+            deadline=POD_SECONDS,
+            pause=2,
+            note=ctx.note,
+            hint=f"check `kubectl describe job {name} -n {namespace}` while verify runs",
+        )
+        line = client.last_line(pod, namespace)
+    finally:
+        client.delete(JOB, name, namespace)
+    return parse(line, addresses)
+
+
+def parse(line: str, addresses: Sequence[Address]) -> Mapping[Address, PortState]:
+    """Return the states in the pod's last line.
+
+    Raises:
+        SetupError: an address is missing in it.
+    """
+    pairs = (item.partition("=") for item in line.split())
+    found = {address: values.partition(",") for address, _, values in pairs}
+    states = {}
+    for address in addresses:
+        code, _, seconds = found.get(str(address), ("", "", ""))
+        if not (code.isdigit() and seconds.isdigit()):
+            raise SetupError("the pod did not report every address", f"its output is {line!r}")
+        if code == "0":
+            states[address] = PortState.OPEN
+        else:
+            timed_out = int(seconds) >= CONNECT_SECONDS
+            states[address] = PortState.TIMED_OUT if timed_out else PortState.REFUSED
+    return states
+
+
+def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
+    """Return the Job; Kubernetes deletes it by itself if this program is killed."""
+    container = {
+        "name": "connect",
+        "image": IMAGE,
+        "command": ["sh", "-c", SCRIPT, NAME],
+        "args": [str(address) for address in addresses],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    labels = owner_labels(ctx.config)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": int(POD_SECONDS),
+            "ttlSecondsAfterFinished": int(POD_SECONDS),
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "nodeSelector": {"openwhisk-role": "invoker"},
+                    "automountServiceAccountToken": False,
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [container],
+                },
+            },
+        },
+    }
+
+
+def _ended_pod(ctx: Context, name: str) -> str | Pending:
+    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+    pods = client.list(POD, namespace, labels=f"job-name={name}")
+    if not pods:
+        return Pending("the Job has no pod yet")
+    pod, status = str(pods[0]["metadata"]["name"]), pods[0].get("status", {})
+    if status.get("phase") in ENDED:
+        return pod
+    containers = status.get("containerStatuses") or [{}]
+    reason = containers[0].get("state", {}).get("waiting", {}).get("reason", "")
+    state = reason or status.get("phase", "Pending")
+    return Pending(f"{state} {last_event(ctx, pod, namespace)}".strip())

@@ -1,1 +1,0 @@
-"""The complete procedure on a real AWS account; runs only with --live."""
