@@ -15,6 +15,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.load_balancer import OpenWhiskFrontend, serve_openwhisk
+from aws_setup.rehearsal.openwhisk.namenode import VmServices
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
@@ -26,6 +27,7 @@ from aws_setup.rehearsal.vms.namespace_vms import (
     NamespaceVmPool,
     missing_requirement,
 )
+from aws_setup.rehearsal.vms.services import InProcessServices, NamespaceServices
 from aws_setup.software.sql.scripts import ORDER
 
 
@@ -121,9 +123,16 @@ def run_environment(
             else NamespaceVmPool(folder, gateway=Gateway(frontend.port, frontend.connect_from_vm))
         )
         stack.enter_context(machines)
+        frontend.connect_namenodes(_services(machines))
         amis = AMI_INSTALLERS if imitated else stack.enter_context(vm_image_contents(folder))
         stack.enter_context(sync_vms(cloud, machines, amis=amis))
         yield Environment(cloud, hooks, machines, frontend)
+
+
+def _services(machines: NamespaceVmPool | InProcessVmPool) -> VmServices:
+    if isinstance(machines, InProcessVmPool):
+        return InProcessServices(machines)
+    return NamespaceServices(machines)
 
 
 def script_environment(url: str, speed: float) -> dict[str, str]:

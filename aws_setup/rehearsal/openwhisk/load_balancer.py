@@ -24,7 +24,10 @@ from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
+from aws_setup.rehearsal.openwhisk.activations import Invocation
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
+from aws_setup.rehearsal.openwhisk.namenode import VmServices
+from aws_setup.rehearsal.openwhisk.namenode_pods import NameNodePods
 from aws_setup.rehearsal.openwhisk.server import Certificate, OpenWhiskServer, serve
 from aws_setup.rehearsal.openwhisk.store import Store
 
@@ -43,16 +46,17 @@ class Release:
 
     def secret(self, part: str, key: str) -> str:
         """Return a value of one of its Secrets; '' without it."""
-        held = self.state.get("secrets", f"{self.name}-{part}", self._namespace)
+        held = self.state.get("secrets", f"{self.name}-{part}", self.namespace)
         return base64.b64decode((held or {}).get("data", {}).get(key, "")).decode()
 
     def ready(self, part: str) -> int:
         """Return how many pods of one of its StatefulSets are ready."""
-        held = self.state.get("statefulsets", f"{self.name}-{part}", self._namespace)
+        held = self.state.get("statefulsets", f"{self.name}-{part}", self.namespace)
         return int((held or {}).get("status", {}).get("readyReplicas") or 0)
 
     @property
-    def _namespace(self) -> str:
+    def namespace(self) -> str:
+        """The namespace of its objects."""
         return str(self.service["metadata"]["namespace"])
 
 
@@ -110,6 +114,21 @@ class OpenWhiskFrontend:
             self.whisk.auth = release.secret("whisk.auth", "guest")
             self.whisk.healthy = release.ready("invoker")
             return self._context(release)
+
+    def connect_namenodes(self, services: VmServices) -> None:
+        """Let invoked NameNodes connect to the servers on the VMs; else they connect to nothing."""
+
+        def start(invocation: Invocation) -> str:
+            with self._cloud.lock:
+                release = self._release()
+            if release is None:
+                return "The release of OpenWhisk is deleted"
+            pods = NameNodePods(
+                self._cloud, release.state, release.name, release.namespace, services
+            )
+            return pods.start(invocation)
+
+        self.whisk.namenodes = start
 
     def _release(self) -> Release | None:
         for api in self._hooks.apis.values():

@@ -14,16 +14,26 @@ _PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
 
 
 def read_site(path: Path) -> dict[str, str]:
-    """Return the properties of a Hadoop XML file; a repeated one has its last value."""
+    """Return the properties of a Hadoop XML file."""
+    return parse_site(path.read_bytes())
+
+
+def parse_site(data: bytes) -> dict[str, str]:
+    """Return the properties of Hadoop's XML; a repeated one has its last value."""
     found: dict[str, str] = {}
-    for item in ElementTree.parse(path).getroot().iter("property"):
+    for item in ElementTree.fromstring(data).iter("property"):
         found[(item.findtext("name") or "").strip()] = item.findtext("value") or ""
     return found
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """Return the keys of a Java properties file; a repeated one has its last value."""
-    text = re.sub(r"(?m)^[ \t\f]*[#!].*$", "", path.read_text(encoding="latin-1"))
+    """Return the keys of a Java properties file."""
+    return parse_properties(path.read_bytes())
+
+
+def parse_properties(data: bytes) -> dict[str, str]:
+    """Return the keys of Java properties; a repeated one has its last value."""
+    text = re.sub(r"(?m)^[ \t\f]*[#!].*$", "", data.decode("latin-1"))
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\(?:\r\n|\r|\n)[ \t\f]*", r"\1", text)
     found: dict[str, str] = {}
     for line in text.splitlines():

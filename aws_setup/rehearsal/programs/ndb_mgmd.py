@@ -24,6 +24,9 @@ from aws_setup.rehearsal.programs.common import (
     send,
 )
 
+FREE_PORT = 37213
+"""Port of data nodes without ServerPort: the kernel chooses one of the ephemeral ports."""
+
 VERSION = "mysql-8.0.26 ndb-8.0.26"
 
 
@@ -60,6 +63,13 @@ class ManagementServer:
     def figures(self) -> dict[str, str]:
         """Return the parameters of all data nodes."""
         return dict(next(values for name, values in self.sections if name == "ndbd default"))
+
+    def started_nodes(self) -> list[tuple[str, int]]:
+        """Return address and ServerPort of each data node that has started."""
+        port = int(self.figures().get("ServerPort", FREE_PORT))
+        with self.lock:
+            nodes = [self.nodes.get(id) for id in self.members()]
+            return [(node.host, port) for node in nodes if node and node.state == "started"]
 
     def first_api(self) -> int:
         """Return the lowest id of an API node."""
@@ -177,6 +187,8 @@ def serve(management: ManagementServer, connection: socket.socket, host: str) ->
             keep_node_connected(management, connection, request | {"host": host})
         elif request.get("op") == "show":
             send(connection, {"text": management.show()})
+        elif request.get("op") == "nodes":
+            send(connection, {"nodes": management.started_nodes()})
         elif request.get("op") == "stop":
             send(connection, {"text": "Node 1 has shutdown."})
             os._exit(0)

@@ -190,6 +190,18 @@ class NamespaceVmPool:
         vms = [vm for vm in list(self._vms.values()) if vm.private_ip == address and vm.process]
         return any(port in _listening_ports(vm.process.pid) for vm in vms if vm.process)
 
+    def enter_network(self, address: str) -> list[str]:
+        """Return the prefix of commands in the network of the VM with a private address.
+
+        Raises:
+            ConnectionRefusedError: no such VM is running.
+        """
+        for vm in list(self._vms.values()):
+            if vm.private_ip == address and vm.process:
+                target = ("--target", str(vm.process.pid), "--user", "--net")
+                return ["nsenter", *target, "--preserve-credentials", "--"]
+        raise ConnectionRefusedError(f"no VM with the address {address} is running")
+
     def small_disk(self, instance_id: str, path: str, *, kib: int) -> None:
         """Mount a small disk at a path of a running VM, until it stops."""
         vm = self._vms[instance_id]

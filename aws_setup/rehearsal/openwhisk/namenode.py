@@ -1,0 +1,178 @@
+"""The start of an emulated NameNode: it reads its configuration and connects to what it names.
+
+The first failure is its error, in the words of λFS's log. Who reaches whom is decided by the
+network of the emulated cloud; who listens, accepts a login or has a znode by the emulated VMs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from xml.etree.ElementTree import ParseError
+
+from aws_setup.rehearsal.openwhisk.namenode_image import NDB, SITE
+from aws_setup.rehearsal.programs.hadoop_config import parse_properties, parse_site
+
+MYSQL = "io.hops.metadata.ndb.mysqlserver"
+ZNODES = ("permanent", "guest", "ACK", "INV")
+CLIENT_ADDRESS, CLIENT_PORT = "clientInternalIp", "tcpPort"
+"""Arguments of an invocation by a client: where the NameNode connects back to."""
+
+
+class VmServices(Protocol):
+    """The servers on the emulated VMs, by private address."""
+
+    def is_listening(self, address: str, port: int) -> bool:
+        """Return whether a program listens on a TCP port."""
+
+    def data_nodes(self, manager: str) -> Sequence[tuple[str, int]]:
+        """Return address and ServerPort of each data node that the manager reports as started."""
+
+    def login(self, address: str, port: int, *, user: str, password: str, database: str) -> str:
+        """Log in to a mysqld and use a database; return its error, '' when it worked."""
+
+    def znodes(self, address: str, port: int, parent: str) -> Collection[str] | None:
+        """Return the children of a znode: none where it does not exist; None without quorum."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """Where a NameNode runs.
+
+    `address` is the pod's node's. `reaches` takes address and TCP port, and applies the rules of
+    the network.
+    """
+
+    address: str
+    reaches: Callable[[str, int], bool]
+
+
+class StartError(Exception):
+    """The NameNode cannot start."""
+
+
+@dataclass(frozen=True)
+class NameNodeStart:
+    """One start of a NameNode: its number, its configuration, and what it connects to."""
+
+    number: int
+    site: Mapping[str, str]
+    ndb: Mapping[str, str]
+    pod: Pod
+    services: VmServices
+
+    def run(self, arguments: Mapping[str, object]) -> str:
+        """Connect to everything; return the error, '' when all connections work."""
+        try:
+            self._connect_ndb()
+            self._log_in()
+            self._read_znodes()
+            self._connect_client(arguments)
+        except StartError as error:
+            return str(error)
+        return ""
+
+    def _connect_ndb(self) -> None:
+        text = self.ndb.get("com.mysql.clusterj.connectstring", "localhost:1186")
+        host, port = _address(text, 1186)
+        if self._failure(host, port):
+            raise StartError(
+                "io.hops.exception.StorageException: com.mysql.clusterj.ClusterJFatalUserException:"
+                f" Unable to connect with connect string: nodeid=0,{host}:{port}"
+            )
+        nodes = self.services.data_nodes(host)
+        for address, server_port in nodes:
+            if not self.pod.reaches(address, server_port):
+                raise StartError(
+                    "io.hops.exception.StorageException: com.mysql.clusterj."
+                    "ClusterJDatastoreException: Cluster connection timed out: data node "
+                    f"{address}:{server_port}"
+                )
+        if not nodes:
+            raise StartError(
+                "io.hops.exception.StorageException: com.mysql.clusterj.ClusterJDatastoreException:"
+                f" Cluster is not ready: no data node of {host}:{port} has started"
+            )
+
+    def _log_in(self) -> None:
+        host, port = self.ndb.get(f"{MYSQL}.host", ""), int(self.ndb.get(f"{MYSQL}.port", "3306"))
+        if failure := self._failure(host, port):
+            raise StartError(
+                "io.hops.exception.StorageException: com.mysql.jdbc.exceptions.jdbc4."
+                f"CommunicationsException: Communications link failure: {host}:{port}: {failure}"
+            )
+        error = self.services.login(
+            host,
+            port,
+            user=self.ndb.get(f"{MYSQL}.username", ""),
+            password=self.ndb.get(f"{MYSQL}.password", ""),
+            database=self.ndb.get("com.mysql.clusterj.database", ""),
+        )
+        if error:
+            error = re.sub(r"(@|Host )'[^']*'", rf"\1'{self.pod.address}'", error)
+            raise StartError(
+                f"io.hops.exception.StorageException: java.sql.SQLException: {error} "
+                f"({host}:{port})"
+            )
+
+    def _read_znodes(self) -> None:
+        hosts = self.site.get("serverless.zookeepers.hosts", "localhost:2181").split(",")
+        path = f"/namenode{self.number}"
+        failures = []
+        for host, port in (_address(text.strip(), 2181) for text in hosts):
+            failure = self._failure(host, port)
+            children = None if failure else self.services.znodes(host, port, path)
+            if children is None:
+                failures.append(f"{host}:{port}: {failure or 'not serving requests'}")
+                continue
+            for name in ZNODES:
+                if name not in children:
+                    raise StartError(
+                        "org.apache.zookeeper.KeeperException$NoNodeException: KeeperErrorCode = "
+                        f"NoNode for {path}/{name} ({host}:{port})"
+                    )
+            return
+        raise StartError(
+            "org.apache.zookeeper.KeeperException$ConnectionLossException: KeeperErrorCode = "
+            f"ConnectionLoss for {path} ({failures[0]})"
+        )
+
+    def _connect_client(self, arguments: Mapping[str, object]) -> None:
+        """Connect back to the client that calls, if it says where it listens."""
+        host = str(arguments.get(CLIENT_ADDRESS) or "")
+        if not host or self.site.get("serverless.tcp.enabled", "true") != "true":
+            return
+        port = int(str(arguments.get(CLIENT_PORT) or self.site.get("serverless.tcp.port", "6000")))
+        if failure := self._failure(host, port):
+            raise StartError(f"java.net.ConnectException: {failure}: {host}:{port}")
+
+    def _failure(self, host: str, port: int) -> str:
+        """Return why a connection fails, as Java says it; '' when it is accepted."""
+        if not self.pod.reaches(host, port):
+            return "Connection timed out"
+        return "" if self.services.is_listening(host, port) else "Connection refused"
+
+
+def _address(text: str, default: int) -> tuple[str, int]:
+    host, _, port = text.partition(":")
+    return host, int(port or default)
+
+
+def read_configuration(
+    jar: Mapping[str, bytes], image: Mapping[str, bytes]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return hdfs-site.xml and ndb-config.properties: the jar's, else those of the image.
+
+    Raises:
+        StartError: one is in neither of them, or is no XML.
+    """
+    files = {**image, **jar}
+    for name in (SITE, NDB):
+        if name not in files:
+            raise StartError(f"java.io.FileNotFoundException: {name} (No such file or directory)")
+    try:
+        return parse_site(files[SITE]), parse_properties(files[NDB])
+    except ParseError as error:
+        raise StartError(f"java.lang.RuntimeException: {SITE}: {error}") from error

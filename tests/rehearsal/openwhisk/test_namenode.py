@@ -1,0 +1,162 @@
+"""The start of an emulated NameNode: each link that is broken gives its error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from aws_setup.rehearsal.openwhisk.namenode import (
+    ZNODES,
+    NameNodeStart,
+    Pod,
+    StartError,
+    read_configuration,
+)
+from aws_setup.rehearsal.openwhisk.namenode_image import (
+    AUTHORS_NDB,
+    AUTHORS_SITE,
+    NDB,
+    SITE,
+    image_of,
+)
+
+IMAGE = {SITE: AUTHORS_SITE, NDB: AUTHORS_NDB}
+MANAGER, DATA_NODE, CLIENT = "10.0.6.227", "10.0.1.1", "10.0.2.1"
+ZOOKEEPERS = ("10.0.8.233", "10.0.4.113", "10.0.14.89")
+SERVER_PORT = 11860
+
+
+@dataclass
+class Servers:
+    """The servers of a deployment that works, and the links to it."""
+
+    listening: set[tuple[str, int]] = field(
+        default_factory=lambda: {
+            (MANAGER, 1186),
+            (MANAGER, 3306),
+            (CLIENT, 6000),
+            *((host, 2181) for host in ZOOKEEPERS),
+        }
+    )
+    unreachable: set[tuple[str, int]] = field(default_factory=set)
+    started: list[tuple[str, int]] = field(default_factory=lambda: [(DATA_NODE, SERVER_PORT)])
+    account: tuple[str, str, str] = ("user", "123password123", "vanilla_hopsfs")
+    deployments: int = 20
+    quorum: bool = True
+
+    def reaches(self, host: str, port: int) -> bool:
+        return (host, port) not in self.unreachable
+
+    def is_listening(self, address: str, port: int) -> bool:
+        return (address, port) in self.listening
+
+    def data_nodes(self, manager: str) -> Sequence[tuple[str, int]]:
+        return self.started
+
+    def login(self, address: str, port: int, *, user: str, password: str, database: str) -> str:
+        if (user, password) != self.account[:2]:
+            return f"Access denied for user '{user}'@'{address}' (using password: YES)"
+        return "" if database == self.account[2] else f"Unknown database '{database}'"
+
+    def znodes(self, address: str, port: int, parent: str) -> Collection[str] | None:
+        if not self.quorum:
+            return None
+        return ZNODES if int(parent.removeprefix("/namenode")) < self.deployments else ()
+
+    def start(
+        self, *, number: int = 3, files: Mapping[str, bytes] = IMAGE, client: str = CLIENT
+    ) -> str:
+        """Start a NameNode; return its error."""
+        site, ndb = read_configuration(files, {})
+        pod = Pod("10.0.128.7", self.reaches)
+        return NameNodeStart(number, site, ndb, pod, self).run({"clientInternalIp": client})
+
+
+def test_a_deployment_at_the_published_addresses_starts() -> None:
+    assert Servers().start() == ""
+    assert Servers().start(client="") == ""
+
+
+def cut(*links: tuple[str, int]) -> Callable[[Servers], object]:
+    return lambda servers: servers.unreachable.update(links)
+
+
+def stop(*links: tuple[str, int]) -> Callable[[Servers], object]:
+    return lambda servers: servers.listening.difference_update(links)
+
+
+ZOOKEEPER_LINKS = [(host, 2181) for host in ZOOKEEPERS]
+
+
+@pytest.mark.parametrize(
+    ("breaks", "error"),
+    [
+        (cut((MANAGER, 1186)), f"ClusterJFatalUserException.*nodeid=0,{MANAGER}:1186"),
+        (stop((MANAGER, 1186)), f"ClusterJFatalUserException.*nodeid=0,{MANAGER}:1186"),
+        (cut((DATA_NODE, SERVER_PORT)), f"ClusterJDatastore.*timed out.*{DATA_NODE}:{SERVER_PORT}"),
+        (lambda servers: servers.started.clear(), f"Cluster is not ready.*{MANAGER}:1186"),
+        (cut((MANAGER, 3306)), f"CommunicationsException.*{MANAGER}:3306: Connection timed out"),
+        (stop((MANAGER, 3306)), f"CommunicationsException.*{MANAGER}:3306: Connection refused"),
+        (cut(*ZOOKEEPER_LINKS), f"ConnectionLoss for /namenode3 .{ZOOKEEPERS[0]}:2181.*timed out"),
+        (stop(*ZOOKEEPER_LINKS), f"ConnectionLoss for /namenode3 .{ZOOKEEPERS[0]}:2181.*refused"),
+        (lambda servers: setattr(servers, "quorum", False), "ConnectionLoss.*not serving"),
+        (lambda servers: setattr(servers, "deployments", 3), "NoNode for /namenode3/permanent"),
+        (cut((CLIENT, 6000)), f"java.net.ConnectException: Connection timed out: {CLIENT}:6000"),
+        (stop((CLIENT, 6000)), f"java.net.ConnectException: Connection refused: {CLIENT}:6000"),
+    ],
+)
+def test_a_broken_link_is_the_error(breaks: Callable[[Servers], object], error: str) -> None:
+    servers = Servers()
+    breaks(servers)
+    assert_matches(servers.start(), error)
+
+
+def assert_matches(text: str, pattern: str) -> None:
+    assert re.search(pattern, text), text
+
+
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [
+        (("lambdafs", "generated", "vanilla_hopsfs"), "Access denied for user 'user'@'10.0.128.7'"),
+        (("user", "another", "vanilla_hopsfs"), "Access denied for user 'user'@'10.0.128.7'"),
+        (("user", "123password123", "other"), "Unknown database 'vanilla_hopsfs'"),
+    ],
+)
+def test_the_database_must_accept_the_login(account: tuple[str, str, str], error: str) -> None:
+    text = Servers(account=account).start()
+    assert_matches(text, f"java.sql.SQLException: {error}.*{MANAGER}:3306")
+
+
+def test_one_zookeeper_server_is_enough() -> None:
+    servers = Servers()
+    servers.unreachable.update(ZOOKEEPER_LINKS[:1])
+    servers.listening.difference_update(ZOOKEEPER_LINKS[1:2])
+    assert servers.start() == ""
+
+
+def test_the_jars_files_come_before_those_of_the_image() -> None:
+    ndb = AUTHORS_NDB.replace(b"10.0.6.227", b"10.9.9.9")
+    assert "10.9.9.9:1186" in Servers().start(files={**IMAGE, NDB: ndb})
+    site, _ = read_configuration({SITE: b"<configuration/>"}, IMAGE)
+    assert site == {}
+
+
+def test_missing_and_damaged_files_are_errors() -> None:
+    with pytest.raises(StartError, match="FileNotFoundException: ndb-config"):
+        read_configuration({SITE: AUTHORS_SITE}, {})
+    with pytest.raises(StartError, match=r"RuntimeException: hdfs-site\.xml"):
+        read_configuration({SITE: b"<configuration>"}, IMAGE)
+
+
+def test_the_image_of_a_kind() -> None:
+    manifest = (
+        '{"runtimes": {"a": [{"kind": "a:1", "image": {"prefix": "me", "name": "n", "tag": "2"}},'
+        ' {"kind": "a:2", "image": {"name": "n"}}]}}'
+    )
+    assert image_of("a:1", manifest) == "me/n:2"
+    assert image_of("a:2", manifest) == "n:latest"
+    assert image_of("b:1", manifest) == image_of("b:1", "") == ""

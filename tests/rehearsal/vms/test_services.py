@@ -1,0 +1,96 @@
+"""The servers on VMs as NameNodes ask them: real ZooKeeper and MariaDB, the stand-ins of NDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.environment import lacks_mariadb, write_scripts
+from aws_setup.rehearsal.openwhisk.namenode import ZNODES
+from aws_setup.rehearsal.vms import images
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.rehearsal.vms.services import UNREACHABLE, InProcessServices, NamespaceServices
+from aws_setup.software.clients.login import PUBLISHED
+from tests.software import test_ndb_cluster, test_sql_schema, test_zookeeper_ensemble
+from tests.support.machines import ADDRESSES, make_key, needs_machines, public_ip, vm_environment
+from tests.support.ndb import MANAGER, VMS, ndb_environment
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@needs_machines
+@pytest.mark.skipif(not Path(images.ZOOKEEPER_JARS).exists(), reason="no ZooKeeper")
+def test_znodes_of_a_real_ensemble(tmp_path: Path) -> None:
+    with vm_environment(tmp_path) as made:
+        made.launch(3, lay=[images.install_zookeeper])
+        services = NamespaceServices(made.vm_pool)
+        host = ADDRESSES[0]
+        assert services.znodes(host, 2181, "/namenode0") is None
+        test_zookeeper_ensemble.run(made, num_namenode_deployments=2)
+        assert services.is_listening(host, 2181)
+        assert set(services.znodes(host, 2181, "/namenode1") or ()) == set(ZNODES)
+        assert services.znodes(host, 2181, "/namenode2") == []
+        for index in (1, 2):
+            made.vm_pool.power_off(f"i-{index}")
+        assert services.znodes(host, 2181, "/namenode1") is None
+
+
+@needs_machines
+def test_data_nodes_of_a_cluster(tmp_path: Path) -> None:
+    with ndb_environment(tmp_path) as made:
+        services = NamespaceServices(made.vm_pool)
+        assert services.data_nodes(MANAGER) == []
+        test_ndb_cluster.create(made)
+        assert services.is_listening(MANAGER, 1186)
+        nodes = services.data_nodes(MANAGER)
+        assert sorted(address for address, _ in nodes) == [vm.private_ip for vm in VMS[1:]]
+        made.vm_pool.power_off(VMS[1].id)
+        assert not services.is_listening(VMS[1].private_ip, nodes[0][1])
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield images.create_mariadb_template(tmp_path_factory.mktemp("mariadb") / "data")
+
+
+@needs_machines
+@pytest.mark.skipif(lacks_mariadb(), reason="no MariaDB")
+def test_logins_to_a_real_database(tmp_path: Path, template: Path) -> None:
+    with ndb_environment(tmp_path, VMS[:1], template) as made:
+        services = NamespaceServices(made.vm_pool)
+        login = {
+            "user": PUBLISHED.user,
+            "password": PUBLISHED.password,
+            "database": PUBLISHED.database,
+        }
+        assert "Can't connect" in services.login(MANAGER, 3306, **login)
+        _, pool = made.context()
+        pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
+        pool.close()
+        assert "is not allowed to connect" in services.login(MANAGER, 3306, **login)
+        test_sql_schema.create(made, write_scripts(tmp_path / "sql", user="user"))
+        assert services.login(MANAGER, 3306, **login) == ""
+        wrong = services.login(MANAGER, 3306, **login | {"password": "another"})
+        assert wrong.endswith("(using password: YES)")
+        other = services.login(MANAGER, 3306, **login | {"database": "other"})
+        assert other.endswith("to database 'other'")
+    assert services.login(MANAGER, 3306, **login) == UNREACHABLE
+
+
+def test_imitated_vms_have_zookeeper_only(tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
+    with InProcessVmPool(tmp_path / "vms") as pool:
+        services, host = InProcessServices(pool), ADDRESSES[0]
+        machine = pool.launch("i-0", private_ip=host, public_ip=public_ip(0), authorized_key=key)
+        assert services.znodes(host, 2181, "/namenode0") is None
+        pool.ensemble.running[host] = machine
+        machine.disk.write("/opt/zookeeper/conf/zoo.cfg", "clientPort=2181\n")
+        pool.ensemble.znodes |= {"/namenode0", "/namenode0/guest", "/namenode0/guest/below"}
+        assert services.is_listening(host, 2181)
+        assert services.znodes(host, 2181, "/namenode0") == ["guest"]
+        assert services.znodes(host, 2181, "/namenode1") == []
+        assert services.data_nodes(MANAGER) == []
+        login = {"user": "user", "password": "p", "database": "d"}
+        assert services.login(MANAGER, 3306, **login) == UNREACHABLE
