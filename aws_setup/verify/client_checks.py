@@ -26,6 +26,9 @@ from aws_setup.verify.chain import CONFIGURE, CREATE, MANAGER, WHISK, Address, C
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.firewall import unreachable
 
+PING_SECONDS = 10.0
+"""Seconds for the first answer of OpenWhisk's nginx."""
+
 HTTP_SECONDS = 30.0
 """Seconds for one answer of OpenWhisk, and for the retries of a request."""
 
@@ -119,7 +122,8 @@ def check_endpoint(chain: Chain) -> str:
     if state is not PortState.OPEN:
         cause = f"{address} refuses connections, or its name does not resolve"
         raise Broken(cause, CONFIGURE)
-    with connection(chain, Endpoint(endpoint.url, ":", insecure=True)) as http:
+    access = Endpoint(endpoint.url, ":", insecure=True)
+    with connection(chain, access, read_seconds=PING_SECONDS) as http:
         status = _ping(http)
     if status != 200:
         raise Broken(f"{endpoint.url}/ping answers HTTP {status}", CONFIGURE)
@@ -130,7 +134,8 @@ def _ping(http: HttpConnection) -> int:
     try:
         return http.send("GET", "/ping", signed=False).status
     except TransientError as error:
-        raise Broken(f"no HTTP answer: {error}", f"{CONFIGURE} status") from error
+        fix = f"{CONFIGURE} status; allow the client's address in the load balancer's source ranges"
+        raise Broken(f"no HTTP answer: {error}", fix) from error
 
 
 def check_registered(chain: Chain) -> str:

@@ -1,0 +1,327 @@
+"""A deployment in which one link is broken on purpose: verify names it first, with its fix."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from aws_setup.config import load_config
+from aws_setup.engine.wait import SystemClock
+from aws_setup.infrastructure.ingress_rules import (
+    CLIENT_TCP,
+    MYSQLD,
+    NDB_DATA_NODES,
+    NDB_MANAGEMENT,
+    ZOOKEEPER,
+    Ports,
+)
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.demo.scenario import ACTIONS
+from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
+from aws_setup.rehearsal.environment import Environment, lacks_mariadb, run_environment
+from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
+from aws_setup.software.clients import desired
+from aws_setup.software.clients.desired import LAMBDA_FS
+from aws_setup.software.hadoop_xml import HadoopXml
+from aws_setup.software.java_properties import JavaProperties
+from aws_setup.software.sql.client import MYSQL
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh import CommandResult, MachinePool
+from tests.support.machines import needs_machines
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK, FULL = ("--quick",), ("--only", "node to client", "--only", "NameNodes answer")
+SPEED = 60.0
+
+pytestmark = [
+    needs_machines,
+    pytest.mark.skipif(lacks_mariadb(), reason="not installed: mariadb-server"),
+    pytest.mark.timeout(400),
+]
+
+
+@dataclass
+class Story:
+    """A complete deployment in a rehearsal."""
+
+    environment: Environment
+    workspace: Workspace
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run a script and return its stdout."""
+        variables = self.workspace.environment(self.environment, os.environ)
+        command = [sys.executable, str(ROOT / words[0]), *words[1:]]
+        done = subprocess.run(
+            command,
+            cwd=self.workspace.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def verify(self, *words: str, code: int = 1) -> dict[str, Any]:
+        """Run verify and return its JSON document."""
+        printed = self.run("create_aws_infrastructure.py", "verify", "--json", *words, code=code)
+        document: dict[str, Any] = json.loads(printed)
+        return document
+
+    def ec2(self, operation: str, **parameters: Any) -> Any:
+        return self.environment.cloud.call("ec2", operation, **parameters)
+
+    def instances(self, step: str) -> list[Any]:
+        filters = [{"Name": "tag:lambda-fs:step", "Values": [step]}]
+        found = self.ec2("DescribeInstances", Filters=filters)["Reservations"]
+        return [instance for item in found for instance in item["Instances"]]
+
+    def on(self, step: str, *command: str, stdin: str = "") -> list[CommandResult]:
+        """Run a command as root on the VMs of a step."""
+        pool = MachinePool(
+            load_config(self.workspace.config, overrides={}, environ={}), SystemClock(pace=0.1)
+        )
+        try:
+            return [
+                pool.machine(item["InstanceId"], item["PublicIpAddress"]).run(
+                    list(command), sudo=True, stdin=stdin
+                )
+                for item in self.instances(step)
+            ]
+        finally:
+            pool.close()
+
+    def client_file(self, path: str) -> Path:
+        pool = self.environment.machines
+        assert isinstance(pool, NamespaceVmPool)
+        [client] = self.instances(LAMBDA_FS.step)
+        return pool.disk(client["InstanceId"]).path(path)
+
+    def group(self) -> Any:
+        names = [{"Name": "group-name", "Values": ["lambda-fs-security-group"]}]
+        return self.ec2("DescribeSecurityGroups", Filters=names)["SecurityGroups"][0]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("story")
+    with run_environment(folder / "machines", Settings(speed=SPEED)) as environment:
+        workspace = Workspace(folder, find_helm())
+        workspace.prepare(environment)
+        deployed = Story(environment, workspace)
+        created = deployed.run("create_aws_infrastructure.py", "create", "--yes")
+        assert "Next: python configure_eks_cluster.py" in created
+        assert "ready" not in created.splitlines()[-1]
+        configured = deployed.run("configure_eks_cluster.py", "configure", "--yes")
+        assert "Next: python whisk_helper.py --create" in configured
+        assert "λFS is not ready: NameNode actions: 20 of 20 NameNodes do not exist" in configured
+        deployed.run("whisk_helper.py", "--create", *ACTIONS)
+        yield deployed
+
+
+Break = Callable[[Story], Any]
+"""A context manager in which a link is broken."""
+
+
+def permissions(story: Story, ports: Ports) -> list[Any]:
+    """Return the permissions of the VMs' group for exactly these ports."""
+    return [
+        {key: value for key, value in item.items() if value}
+        for item in story.group()["IpPermissions"]
+        if item["IpProtocol"] == ports.protocol
+        and (ports.protocol == "-1" or item["FromPort"] == ports.first)
+    ]
+
+
+def without_rule(ports: Ports) -> Break:
+    @contextmanager
+    def broken(story: Story) -> Iterator[None]:
+        group, taken = story.group()["GroupId"], permissions(story, ports)
+        story.ec2("RevokeSecurityGroupIngress", GroupId=group, IpPermissions=taken)
+        try:
+            yield
+        finally:
+            story.ec2("AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=taken)
+
+    return broken
+
+
+def edited(path: str, name: str, value: str) -> Break:
+    """Return a break that sets a property in a file of the client."""
+
+    @contextmanager
+    def broken(story: Story) -> Iterator[None]:
+        file = story.client_file(path)
+        before = file.read_bytes()
+        parse = HadoopXml.parse if path.endswith(".xml") else JavaProperties.parse
+        file.write_bytes(parse(before, source=path).with_values({name: value}))
+        try:
+            yield
+        finally:
+            file.write_bytes(before)
+
+    return broken
+
+
+def endpoint(old: str, new: str) -> Break:
+    @contextmanager
+    def broken(story: Story) -> Iterator[None]:
+        site = HadoopXml.parse(story.client_file(LAMBDA_FS.site).read_bytes(), source="site")
+        value = (site.get(desired.ENDPOINT) or "").replace(old, new)
+        with edited(LAMBDA_FS.site, desired.ENDPOINT, value)(story):
+            yield
+
+    return broken
+
+
+@contextmanager
+def network_acl(story: Story) -> Iterator[None]:
+    """Deny the nodes' traffic to mysqld where it leaves their subnets."""
+    [manager] = story.instances("ndb manager")
+    filters = [{"Name": "association.subnet-id", "Values": [manager["SubnetId"]]}]
+    acl = story.ec2("DescribeNetworkAcls", Filters=filters)["NetworkAcls"][0]["NetworkAclId"]
+    entry: Any = {"NetworkAclId": acl, "RuleNumber": 50, "Egress": True}
+    url = story.environment.cloud.url
+    ec2 = boto3.client("ec2", endpoint_url=url, region_name="us-east-1")
+    ec2.create_network_acl_entry(
+        **entry,
+        Protocol="6",
+        RuleAction="deny",
+        CidrBlock=f"{manager['PrivateIpAddress']}/32",
+        PortRange={"From": 3306, "To": 3306},
+    )
+    try:
+        yield
+    finally:
+        ec2.delete_network_acl_entry(**entry)
+
+
+@contextmanager
+def zookeeper_stopped(story: Story) -> Iterator[None]:
+    story.on("zookeeper", zk.SERVER, "stop")
+    try:
+        yield
+    finally:
+        story.on("zookeeper", zk.SERVER, "start")
+
+
+@contextmanager
+def user_locked_out(story: Story) -> Iterator[None]:
+    def set_password(password: str) -> None:
+        sql = f"ALTER USER 'user'@'%' IDENTIFIED BY '{password}', "
+        sql += f"'user'@'localhost' IDENTIFIED BY '{password}';"
+        story.on("ndb manager", MYSQL, stdin=sql)
+
+    set_password("another")
+    try:
+        yield
+    finally:
+        set_password("123password123")
+
+
+@contextmanager
+def balancer_closed(story: Story) -> Iterator[None]:
+    """Let the load balancer accept nothing, as with source ranges that leave out the client."""
+    balancers = story.environment.cloud.call("elb", "DescribeLoadBalancers")
+    [group] = balancers["LoadBalancerDescriptions"][0]["SecurityGroups"]
+    found = story.ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"][0]
+    rules = [
+        {key: value for key, value in item.items() if value}
+        for item in found["IpPermissions"]
+        if item["IpProtocol"] == "tcp"
+    ]
+    story.ec2("RevokeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
+    try:
+        yield
+    finally:
+        story.ec2("AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
+
+
+NO_RULE = "has no rule for"
+CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
+    "mysqld rule": (without_rule(MYSQLD), FULL, "node to mysqld", f"{NO_RULE} mysqld (tcp 3306"),
+    "manager rule": (without_rule(NDB_MANAGEMENT), FULL, "node to NDB manager", NO_RULE),
+    "data node rule": (without_rule(NDB_DATA_NODES), FULL, "node to NDB data nodes", NO_RULE),
+    "ZooKeeper rule": (without_rule(ZOOKEEPER), FULL, "node to ZooKeeper", NO_RULE),
+    "callback rule": (without_rule(CLIENT_TCP), FULL, "node to client", "tcp 6000-6999 from sg-"),
+    "network ACL": (network_acl, FULL, "node to mysqld", "although the security group allows"),
+    "ZooKeeper stopped": (zookeeper_stopped, QUICK, "client to ZooKeeper", "refuses connections"),
+    "wrong password": (user_locked_out, QUICK, "database login", "Access denied for user 'user'"),
+    "wrong user": (
+        edited(LAMBDA_FS.ndb, desired.USER, "somebody"),
+        QUICK,
+        "client configuration",
+        f"{desired.USER} is somebody, this deployment's is user",
+    ),
+    "wrong database": (
+        edited(LAMBDA_FS.ndb, desired.DATABASE, "other"),
+        QUICK,
+        "client configuration",
+        f"{desired.DATABASE} is other, this deployment's is vanilla_hopsfs",
+    ),
+    "other deployment": (
+        endpoint("localhost", "a0.us-east-1.elb.amazonaws.com"),
+        QUICK,
+        "client configuration",
+        f"{desired.ENDPOINT} is https://a0.us-east-1.elb.amazonaws.com",
+    ),
+    "wrong namespace": (
+        endpoint("/guest/", "/whisk.system/"),
+        QUICK,
+        "client configuration",
+        "/web/guest/default/namenode",
+    ),
+    "other number": (
+        edited(LAMBDA_FS.site, desired.DEPLOYMENTS_MAX, "37"),
+        QUICK,
+        "client configuration",
+        f"{desired.DEPLOYMENTS_MAX} is 37, this deployment's is 20",
+    ),
+    "load balancer": (balancer_closed, QUICK, "client to OpenWhisk", "no HTTP answer"),
+}
+
+
+def test_everything_is_connected_and_nothing_is_written_by_the_quick_part(story: Story) -> None:
+    calls = len(story.environment.cloud.calls)
+    document = story.verify("--quick", code=0)
+    assert {check["result"] for check in document["checks"]} == {"pass"}
+    made = story.environment.cloud.calls[calls:]
+    assert [call.name for call in made if not call.reads] == []
+    full = story.verify(*FULL, code=0)
+    assert {check["result"] for check in full["checks"]} == {"pass"}
+    jobs = [
+        job["metadata"]["name"]
+        for api in story.environment.hooks.apis.values()
+        for job in api.state.all("jobs")
+    ]
+    assert not [name for name in jobs if name.startswith("lambda-fs-verify")]
+
+
+def test_a_run_ends_with_ready(story: Story) -> None:
+    printed = story.run("configure_eks_cluster.py", "configure", "--yes")
+    assert printed.splitlines()[-1].startswith("λFS is ready: 20 NameNodes at https://localhost:")
+    assert "Next:" not in printed
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_broken_link_comes_first(story: Story, case: str) -> None:
+    broken, words, name, cause = CASES[case]
+    with ExitStack() as stack:
+        stack.enter_context(broken(story))
+        document = story.verify(*words)
+    first = document["problems"][0]
+    assert first["what"] == name
+    assert cause in first["why"]
+    assert first["hint"]
+    assert document["result"] == "failed"
+    assert "123password123" not in json.dumps(document)
