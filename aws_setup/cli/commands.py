@@ -109,7 +109,7 @@ def create(run: ScriptRun) -> None:
 
 def _report_success(run: ScriptRun, outcome: Outcome) -> None:
     """Print the closing lines; the last one says whether λFS is ready, where that can be known."""
-    ready = None if run.only else check_readiness(run.ctx, run.clock)
+    ready = None if run.only else check_readiness(lambda: run.ctx, run.ctx.config, run.clock)
     lines = list(run.script.epilogue(run.ctx))
     if ready is None or not ready.passed:
         lines.append(f"Next: {run.script.next_command(run.ctx.config)}")

@@ -52,6 +52,21 @@ def change(run: ActionsRun) -> None:
     _apply(run, rows)
     if not (request.plan or run.result.problems):
         _configure_clients(run, rows)
+        _report_readiness(run)
+
+
+def _report_readiness(run: ActionsRun) -> None:
+    """Say whether λFS is ready; only where the VMs of the deployment are known."""
+    connections = run.session.connections
+    if connections.config is None or run.result.result != "ok":
+        return
+    from aws_setup.cli.readiness import check_readiness  # paramiko and kubernetes are slow
+
+    ready = check_readiness(lambda: connections.context, connections.config, run.clock)
+    if ready is not None:
+        run.result.more["ready"] = ready.passed
+        for line in ready.lines:
+            run.report.result(line)
 
 
 def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:

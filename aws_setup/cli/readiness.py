@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from aws_setup.aws.context import Context
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.cli.prompts import secret_prompt_function
+from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import SetupError
 from aws_setup.openwhisk.credentials_file import read_credentials
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.machines import needs_ssh
@@ -27,13 +32,28 @@ class Readiness:
     lines: tuple[str, ...]
 
 
-def check_readiness(ctx: Context, clock: SystemClock) -> Readiness | None:
+def check_readiness(
+    context: Callable[[], Context], config: Config, clock: SystemClock
+) -> Readiness | None:
     """Run the cheap checks; None where an earlier part of the deployment does not exist yet.
 
-    They run when OpenWhisk has an address and there is a λFS client VM.
+    They run when OpenWhisk has an address and there is a λFS client VM. A failure to find it out,
+    such as missing AWS credentials, is in the lines: it ends no run.
+
+    Args:
+        context: returns the deployment in AWS; called only where OpenWhisk has an address.
+        config: the configuration.
+        clock: the run's clock.
     """
-    if not needs_ssh(ctx.config) or read_credentials(ctx.config) is None:
+    if not needs_ssh(config) or read_credentials(config) is None:
         return None
+    try:
+        return _check(context(), clock)
+    except (SetupError, BotoCoreError, ClientError) as error:
+        return Readiness(False, (f"λFS was not checked: {to_setup_error(error)}",))
+
+
+def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
     with open_chain(ctx, clock) as chain:
         if not chain.machines(LAMBDA_FS.step):
             return None

@@ -125,7 +125,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         configured = deployed.run("configure_eks_cluster.py", "configure", "--yes")
         assert "Next: python whisk_helper.py --create" in configured
         assert "λFS is not ready: NameNode actions: 20 of 20 NameNodes do not exist" in configured
-        deployed.run("whisk_helper.py", "--create", *ACTIONS)
+        registered = deployed.run("whisk_helper.py", "--create", *ACTIONS)
+        assert registered.splitlines()[-1].startswith("λFS is ready: 20 NameNodes at")
         yield deployed
 
 
