@@ -15,16 +15,39 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file on one worker, for what its tests share; test_crash.py is spread."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the test on a real AWS account."""
+    parser.addoption("--live", action="store_true", help="also run on a real AWS account")
+    parser.addoption("--live-limit", type=float, metavar="USD", help="most that --live may cost")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep each file on one worker, for what its tests share; test_crash.py is spread.
+
+    Without --live the tests on a real account are not even skipped.
+    """
+    if not config.getoption("--live"):
+        items[:] = [item for item in items if not item.get_closest_marker("live")]
+    elif not config.getoption("--live-limit"):
+        raise pytest.UsageError("--live requires --live-limit USD")
     for item in items:
         if item.path.name != "test_crash.py":
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
+@pytest.fixture
+def live_limit(request: pytest.FixtureRequest) -> float:
+    """Return the US dollars that the test may cost."""
+    return float(request.config.getoption("--live-limit"))
+
+
 @pytest.fixture(autouse=True)
-def walled_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give the test made-up credentials and an empty home, so that nothing real is reached."""
+def walled_off(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Give the test fake credentials and an empty home, so that nothing real is reached."""
+    if request.node.get_closest_marker("live"):
+        return
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "config").write_text("Host *\n  HostName 127.0.0.1\n  Port 1\n")

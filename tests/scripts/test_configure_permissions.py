@@ -17,7 +17,7 @@ from aws_setup.rehearsal.core.permissions import iam_action
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
 from aws_setup.rehearsal.core.types import Call
-from tests.support.aws import client
+from tests.support.aws import client, tagged
 from tests.support.cluster import Lab, lab
 
 pytestmark = pytest.mark.timeout(300)
@@ -28,6 +28,7 @@ NAMED = re.compile(r"\b(?:permission|may not(?: call)?) ((?:[a-z0-9]+:\w+(?:, )?
 READS = {
     "ec2:DescribeInstanceTypes": "openwhisk release",
     "ec2:DescribeLaunchTemplates": "core-nodes template",
+    "ec2:DescribeSecurityGroups": "node ingress",
     "eks:DescribeAddon": "vpc-cni add-on",
     "eks:DescribeCluster": "eks cluster",
     "eks:DescribeNodegroup": "core-nodes",
@@ -48,7 +49,21 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with lab(cloud, tmp_path / "laptop", monkeypatch) as made:
         client("iam").create_user(UserName="ada")
         made.save(cluster_admins=[ADMIN])
+        create_vm_group()
         yield made
+
+
+def create_vm_group() -> None:
+    """Create the security group of the VMs, as the first script does, in the cluster's VPC."""
+    ec2 = client("ec2")
+    cluster = client("eks").describe_cluster(name="zoo")["cluster"]
+    step = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "security group"}
+    ec2.create_security_group(
+        GroupName="lambda-fs-security-group",
+        Description="LambdaFS and HopsFS machines",
+        VpcId=cluster["resourcesVpcConfig"]["vpcId"],
+        TagSpecifications=tagged("security-group", **step),
+    )
 
 
 def deny(zoo: Lab, actions: Iterable[str]) -> None:
@@ -107,7 +122,10 @@ def test_permissions_granted_as_they_are_named_end_in_the_same_state(zoo: Lab) -
     removing = {action for action in granted if "Delete" in action or "Detach" in action}
     assert removing == {"iam:DeleteServerCertificate"}
     for_destroy = grant_as_named(zoo, "destroy", direct - granted)
-    assert {action for action in for_destroy if "Delete" not in action} == {"iam:DetachRolePolicy"}
+    assert {action for action in for_destroy if "Delete" not in action} == {
+        "ec2:RevokeSecurityGroupIngress",
+        "iam:DetachRolePolicy",
+    }
     deny(zoo, ())
     assert zoo.run("destroy")["leftovers"] == []
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []

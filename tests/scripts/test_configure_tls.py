@@ -176,7 +176,7 @@ def test_the_tunnel_command_names_the_client_vm_where_it_exists(zoo: Lab) -> Non
         SubnetId=subnet,
         TagSpecifications=[{"ResourceType": "instance", "Tags": listed}],
     )["Instances"]
-    zoo.save(openwhisk_internal=True)
+    zoo.save(openwhisk_internal=True, configure_clients=False)
     ids = [vm["InstanceId"]]
     (found,) = client("ec2").describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
     assert f"ubuntu@{found['PublicIpAddress']}" in printed(zoo, "configure")

@@ -64,7 +64,7 @@ def test_a_cluster_that_fails_is_reported_with_the_reason_of_eks(
     reason = {"code": "Ec2SubnetNotFound", "message": "subnet-1 is gone", "resourceIds": []}
     creating(zoo, monkeypatch, end={"status": "FAILED", "health": {"issues": [reason]}})
     first = zoo.run("configure", code=1)["problems"][0]
-    assert first["what"] == "eks cluster: EKS cluster zoo FAILED"
+    assert first["what"] == "eks cluster: EKS cluster zoo is FAILED"
     assert first["why"] == "subnet-1 is gone"
     assert "create_aws_infrastructure.py destroy --only 'eks cluster'" in first["hint"]
     calls = len(zoo.cloud.calls.writes())

@@ -30,6 +30,7 @@ WORK_STEPS = frozenset(
         "lambda-fs format",
         "hopsfs format",
         "ssh between machines",
+        "client configuration",
         "openwhisk release",
     }
 )

@@ -1,0 +1,1 @@
+"""The complete procedure on a real AWS account; runs only with --live."""
