@@ -69,7 +69,7 @@ def test_a_cluster_that_fails_is_reported_with_the_reason_of_eks(
     assert "create_aws_infrastructure.py destroy --only 'eks cluster'" in first["hint"]
     calls = len(zoo.cloud.calls.writes())
     again = zoo.run("configure", code=2)["problems"][0]
-    assert (again["what"], again["why"]) == ("EKS cluster zoo FAILED", "subnet-1 is gone")
+    assert (again["what"], again["why"]) == ("EKS cluster zoo is FAILED", "subnet-1 is gone")
     assert len(zoo.cloud.calls.writes()) == calls
 
 
