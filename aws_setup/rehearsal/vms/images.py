@@ -59,8 +59,10 @@ def install_ndb_data_node(disk: Disk) -> None:
 
 
 def install_lambda_fs_client(disk: Disk) -> None:
-    """Install a client of λFS: hdfs, the benchmark, and their author's configuration."""
-    _install_programs(disk, {f"{TARGET}/{LAMBDA_FS_RELEASE}/bin/hdfs": "hdfs"}, [])
+    """Install a client of λFS: hdfs, BasicTest, the benchmark, and their author's configuration."""
+    hdfs = f"{TARGET}/{LAMBDA_FS_RELEASE}/bin/hdfs"
+    _install_programs(disk, {hdfs: "hdfs", "/usr/local/bin/java": "basic_test"}, [])
+    disk.write(f"{HOME}/BasicTest.jar", "")
     install_lambda_fs_files(disk)
 
 
