@@ -15,6 +15,7 @@ from aws_setup.engine.step import Action
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
+from aws_setup.software.ndb.config_files import FIXED
 from tests.support.ndb import MANAGER, VMS, NdbEnvironment, ndb_environment, run
 
 pytestmark = pytest.mark.skipif(
@@ -139,6 +140,22 @@ def test_more_memory_restarts_the_data_nodes_one_at_a_time_and_keeps_the_data(
         assert '"DataMemory": "12G"' in ndb.disk(index).read(path)
     assert not ndb.disk(0).exists("/var/lib/mysql-cluster/lambda-fs-restarts")
     assert {row.action for row in create(ndb, ndb_data_memory="12G").values()} == {Action.EXISTS}
+
+
+def test_a_cluster_without_a_fixed_port_gets_it_by_restarts_in_the_order_of_the_ids(
+    ndb: NdbEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        free = {name: value for name, value in FIXED.items() if name != "ServerPort"}
+        earlier.setattr("aws_setup.software.ndb.config_files.FIXED", free)
+        create(ndb)
+    held, ndb.notes[:] = [data(ndb, 1), data(ndb, 2)], []
+    assert create(ndb)["ndb management server"].action is Action.UPDATE
+    assert held == [data(ndb, 1), data(ndb, 2)]
+    restarts = [note for note in ndb.notes if note.startswith("restarting")]
+    assert restarts == [f"restarting {ndb.vms[index].name}" for index in (1, 2)]
+    assert "ServerPort=11860\n" in ndb.disk(0).read("/var/lib/mysql-cluster/config.ini")
+    assert {row.action for row in create(ndb).values()} == {Action.EXISTS}
 
 
 def test_a_setting_that_ndb_cannot_change_is_a_conflict(ndb: NdbEnvironment) -> None:
