@@ -308,6 +308,14 @@ def test_everything_is_connected_and_nothing_is_written_by_the_quick_part(story:
     assert not [name for name in jobs if name.startswith("lambda-fs-verify")]
 
 
+def test_the_whole_chain_ends_with_the_success_of_basic_test(story: Story) -> None:
+    document = story.verify(code=0)
+    assert {check["result"] for check in document["checks"]} == {"pass"}
+    last = document["checks"][-1]
+    assert last["name"] == "BasicTest"
+    assert "[SUCCESS]" in json.dumps(last)
+
+
 def test_a_run_ends_with_ready(story: Story) -> None:
     printed = story.run("configure_eks_cluster.py", "configure", "--yes")
     assert printed.splitlines()[-1].startswith("λFS is ready: 20 NameNodes at https://localhost:")
