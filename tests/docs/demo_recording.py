@@ -50,7 +50,9 @@ def _parts(lines: list[str]) -> tuple[list[str], list[list[str]], list[str]]:
 
 
 def _gap(act: list[str]) -> list[str]:
-    return ["…", act[-1]] if len(act) > 3 else act[2:]
+    """Return a step's last line; whether λFS is ready names a folder and a port of this run."""
+    kept = [line for line in act if not plain(line).startswith(("λFS is ", "  Fix: "))]
+    return ["…", kept[-1]] if len(kept) > 3 else kept[2:]
 
 
 def terminal_svg(lines: Iterable[str]) -> str:
