@@ -20,10 +20,10 @@ SCRIPT = Script(
     help="""Configure the EKS cluster and install OpenWhisk, show its status, or remove it.
 
     \b
-    configure  create and update what is missing, after showing it with its price (the default)
+    configure  show the plan with its price, then create and update (the default)
     plan       show exactly what configure would do
-    status     show nodes, add-ons, OpenWhisk, its certificate, and what is not ready
-    destroy    delete OpenWhisk, its volumes and load balancer, and the nodes; keep the cluster
+    status     show the states of nodes, add-ons, OpenWhisk and its certificate
+    destroy    delete OpenWhisk with its volumes, and the nodes; keep the cluster
     """,
     table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
     removal=cluster_teardown_steps,

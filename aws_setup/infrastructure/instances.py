@@ -132,7 +132,10 @@ class VmGroupStep(Step):
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when every instance runs and has its name; sshd may still be starting."""
         active: list[Item] = ctx.wait_until(
-            f"{self.name} run", lambda: self._probe(ctx, found.ids), deadline=600, pause=3
+            f"the VMs of {self.name} are running",
+            lambda: self._probe(ctx, found.ids),
+            deadline=600,
+            pause=3,
         )
         return self._found(self._name_all(ctx, active))
 

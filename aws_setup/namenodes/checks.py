@@ -47,7 +47,7 @@ def check_limits(info: Mapping[str, Any] | None, desired: DesiredAction) -> list
             Problem(
                 f"OpenWhisk has no runtime of the kind {desired.kind}",
                 f"it has {', '.join(sorted(kinds))}",
-                "set one of these by -k, or install λFS's OpenWhisk chart, which has the runtimes",
+                "set one of these with -k, or install λFS's OpenWhisk chart, which has them",
             )
         )
     return found
@@ -119,7 +119,7 @@ def check_clashes(
 
 
 def _taken(names: Sequence[str], why: str) -> Problem:
-    return Problem(f"the names {shorten(names)} are in use", why, "set another prefix by -p")
+    return Problem(f"the names {shorten(names)} are in use", why, "set another prefix with -p")
 
 
 def check_lowered_limits(

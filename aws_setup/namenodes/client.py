@@ -40,7 +40,7 @@ HINTS = {
     302: REDIRECTED,
     308: REDIRECTED,
     400: "correct the option that it names",
-    401: "set the right key by --auth or WHISK_AUTH; configure_eks_cluster.py stores it in a file",
+    401: "set the right key with --auth or WHISK_AUTH; configure_eks_cluster.py has it in a file",
     403: "use a key that has this permission",
     404: "check that the address is OpenWhisk's API host",
     409: "inspect it with --list; --sync creates missing actions and updates the ones that differ",

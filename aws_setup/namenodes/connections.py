@@ -127,7 +127,7 @@ def _no_configuration(what: str, key: str) -> Refused:
     return Refused(
         f"{what} needs the configuration file",
         f"{key} is read from the configuration file, and none was found",
-        "set the file by -y, or run the script in the folder of config_aws.yaml",
+        "set the file with -y, or run the script in the folder of config_aws.yaml",
     )
 
 

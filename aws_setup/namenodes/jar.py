@@ -105,7 +105,7 @@ def _closest_match(names: set[str], main_class: str) -> str:
     file = "/" + main_class.rpartition(".")[2] + ".class"
     similar = sorted(name for name in names if ("/" + name).endswith(file))
     if not similar:
-        return "set the right jar by -j, or the right class by -m"
+        return "set the right jar with -j, or the right class with -m"
     return f"set -m {similar[0].removesuffix('.class').replace('/', '.')}, which it contains"
 
 

@@ -27,6 +27,7 @@ def test_the_readme_shows_the_help(script: Script) -> None:
     begin = f"<!-- help of {script.name} -->\n```\n"
     block = README.split(begin)[1].split("```\n<!-- end of help -->")[0]
     assert block == shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_every_link_of_the_readme_has_a_target() -> None:
