@@ -6,13 +6,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_setup.cli.app import script_command
-from aws_setup.cli.commands import Script
 from aws_setup.cli.options import ConfigOption
-from aws_setup.cli.prompts import secret_prompt_function
-from aws_setup.eks.active_cluster import require_cluster
-from aws_setup.openwhisk.summary import next_command, summary_lines
-from aws_setup.preflight import cluster
-from aws_setup.tables import cluster_steps, cluster_teardown_steps
+from aws_setup.cli.script import Script, Story
+
+
+def story() -> Story:
+    """Return what the commands do; its imports take longer than --help may."""
+    from aws_setup.cli.prompts import secret_prompt_function
+    from aws_setup.eks.active_cluster import require_cluster
+    from aws_setup.openwhisk.summary import next_command, summary_lines
+    from aws_setup.preflight import cluster
+    from aws_setup.tables import cluster_steps, cluster_teardown_steps
+
+    return Story(
+        table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
+        removal=cluster_teardown_steps,
+        prepare=require_cluster,
+        preflight=cluster.run,
+        epilogue=summary_lines,
+        next_command=next_command,
+    )
+
 
 SCRIPT = Script(
     name="configure_eks_cluster.py",
@@ -25,12 +39,7 @@ SCRIPT = Script(
     status     show the states of nodes, add-ons, OpenWhisk and its certificate
     destroy    delete OpenWhisk with its volumes, and the nodes; keep the cluster
     """,
-    table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
-    removal=cluster_teardown_steps,
-    prepare=require_cluster,
-    preflight=cluster.run,
-    epilogue=summary_lines,
-    next_command=next_command,
+    story=story,
     owns_deployment=False,
     flags=(
         ConfigOption(

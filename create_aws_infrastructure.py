@@ -6,14 +6,36 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_setup.cli.app import script_command
-from aws_setup.cli.commands import Script
-from aws_setup.cli.prompts import secret_prompt_function
-from aws_setup.config.cross_checks import skipped_features
-from aws_setup.infrastructure import summary
-from aws_setup.preflight import checks
-from aws_setup.software.sql.account import PasswordFile
-from aws_setup.software.ssh_access import KnownHostsFile
-from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps, software_steps
+from aws_setup.cli.script import Script, Story
+
+
+def story() -> Story:
+    """Return what the commands do; its imports take longer than --help may."""
+    from aws_setup.cli.prompts import secret_prompt_function
+    from aws_setup.config.cross_checks import skipped_features
+    from aws_setup.infrastructure import summary
+    from aws_setup.preflight import checks
+    from aws_setup.software.sql.account import PasswordFile
+    from aws_setup.software.ssh_access import KnownHostsFile
+    from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps, software_steps
+
+    return Story(
+        table=lambda config: [
+            *infrastructure_steps(config),
+            *software_steps(config, ask=secret_prompt_function()),
+        ],
+        removal=lambda config: [
+            *infrastructure_teardown_steps(config),
+            KnownHostsFile(),
+            PasswordFile(),
+        ],
+        prepare=checks.prepare,
+        preflight=checks.run,
+        skipped_features=skipped_features,
+        epilogue=lambda ctx: summary.summary_lines(ctx.config, ctx.found),
+        next_command=lambda _: "python configure_eks_cluster.py",
+    )
+
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
@@ -27,21 +49,8 @@ SCRIPT = Script(
     verify   check that λFS works: its connections, NameNodes and file system
     destroy  delete all resources of the deployment and report any that remain
     """,
-    table=lambda config: [
-        *infrastructure_steps(config),
-        *software_steps(config, ask=secret_prompt_function()),
-    ],
-    removal=lambda config: [
-        *infrastructure_teardown_steps(config),
-        KnownHostsFile(),
-        PasswordFile(),
-    ],
+    story=story,
     infrastructure=True,
-    prepare=checks.prepare,
-    preflight=checks.run,
-    skipped_features=skipped_features,
-    epilogue=lambda ctx: summary.summary_lines(ctx.config, ctx.found),
-    next_command=lambda _: "python configure_eks_cluster.py",
 )
 
 if __name__ == "__main__":

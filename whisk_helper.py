@@ -5,19 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aws_setup.cli.main import Invocation, run_guarded
-from aws_setup.cli.namenodes import run_request
 from aws_setup.cli.options import Command, SharedOptions, shared_options
-from aws_setup.cli.run_recorder import RunRecorder
-from aws_setup.config import Config
-from aws_setup.engine.result import Result
-from aws_setup.namenodes.jar import DEFAULT_JAR
-from aws_setup.namenodes.request import MEMORY, parse_request
-from aws_setup.report import Report
+from aws_setup.namenodes.request import DEFAULT_JAR, MEMORY, parse_request
+
+if TYPE_CHECKING:
+    from aws_setup.config import Config
+    from aws_setup.engine.result import Result
+    from aws_setup.report import Report
 
 MAIN_CLASS = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 
@@ -99,6 +97,9 @@ def main(ctx: click.Context, /, **parameters: Any) -> None:
 
     For example: -n 20 --create --memory 20000 --concurrency 4
     """
+    from aws_setup.cli.main import Invocation, run_guarded
+    from aws_setup.cli.run_recorder import RunRecorder
+
     default = click.core.ParameterSource.DEFAULT
     defaulted = frozenset(n for n in parameters if ctx.get_parameter_source(n) is default)
     options = SharedOptions.take(parameters)
@@ -108,6 +109,8 @@ def main(ctx: click.Context, /, **parameters: Any) -> None:
         memory = config.openwhisk_action_memory if config else None
         request = parse_request(parameters, defaulted=defaulted, config_memory=memory)
         recorder.check(config)
+        from aws_setup.cli.namenodes import run_request
+
         run_request(request, config, options, result=result, report=report, recorder=recorder)
 
     invocation = Invocation(

@@ -1,40 +1,20 @@
-"""A script as a click command: its verbs over its table of steps, with AWS opened and closed."""
+"""A script as a click command: a verb, then options in any order."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aws_setup.aws.context import Context
-from aws_setup.aws.inventory import Inventory
-from aws_setup.aws.session import Aws
-from aws_setup.cli import commands
-from aws_setup.cli.commands import Script, ScriptRun
-from aws_setup.cli.main import Invocation, run_guarded
 from aws_setup.cli.options import Command, SharedOptions, shared_options
-from aws_setup.cli.prompts import prompt_function
-from aws_setup.cli.run_recorder import RunRecorder
-from aws_setup.cli.verify import verify
-from aws_setup.config import Config
-from aws_setup.engine.result import Result
-from aws_setup.engine.wait import Clock, SystemClock
-from aws_setup.errors import Refused
-from aws_setup.report import Report
+from aws_setup.cli.script import Script
 
-COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
-    "create": commands.create,
-    "configure": commands.create,
-    "plan": commands.plan,
-    "status": commands.status,
-    "verify": verify,
-    "destroy": commands.destroy,
-}
-"""Verb -> its command."""
+if TYPE_CHECKING:
+    from aws_setup.config import Config
+    from aws_setup.engine.result import Result
+    from aws_setup.report import Report
 
 
 def script_command(script: Script, *, folder: Path) -> click.Command:
@@ -51,30 +31,7 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
             for flag, value in flags.items()
             if value
         }
-        quick = parameters.pop("quick", False)
-        recorder = RunRecorder(script.name, verb, html=options.html)
-
-        def work(config: Config, result: Result, report: Report) -> None:
-            recorder.check(config)
-            clock = SystemClock()
-            with open_context(config, clock, **parameters) as ctx:
-                recorder.region = ctx.aws.region
-                run = ScriptRun(
-                    script=script,
-                    ctx=ctx,
-                    clock=clock,
-                    report=report,
-                    result=result,
-                    recorder=recorder,
-                    only=options.only,
-                    yes=options.yes,
-                    ask=prompt_function(),
-                    quick=quick,
-                )
-                run_verb(run, verb)
-
-        invocation = Invocation(verb, options, folder, overrides, finish=recorder.finish)
-        sys.exit(run_guarded(invocation, work))
+        sys.exit(_run(script, verb, options, folder, overrides=overrides, settings=parameters))
 
     if script.infrastructure:
         _infrastructure_options(command)
@@ -93,61 +50,38 @@ def _infrastructure_options(command: click.Command) -> None:
     click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")(command)
 
 
-def run_verb(run: ScriptRun, verb: str) -> None:
-    """Run one verb of a script; the result names the account and counts the API calls."""
-    aws, result = run.ctx.aws, run.result
-    result.account, result.region = aws.identity.account, aws.region
-    result.more["arn"] = aws.identity.arn
-    try:
-        COMMANDS[verb](run)
-    finally:
-        result.api_calls = aws.calls
+def _run(
+    script: Script,
+    verb: str,
+    options: SharedOptions,
+    folder: Path,
+    *,
+    overrides: dict[str, Any],
+    settings: dict[str, Any],
+) -> int:
+    """Run one verb and return its exit code; `settings` are the options of the infrastructure.
 
-
-@contextmanager
-def open_context(
-    config: Config, clock: Clock, *, no_wait: bool = False, reformat: bool = False
-) -> Iterator[Context]:
-    """Open AWS, yield the context of a run, and close AWS."""
-    aws = open_aws(config)
-    config = config.with_amis_of(aws.region)
-    inventory = Inventory(aws, config)
-    try:
-        yield Context(
-            config=config,
-            aws=aws,
-            clock=clock,
-            inventory=inventory,
-            patient=not no_wait,
-            reformat=reformat,
-        )
-    finally:
-        inventory.close()
-        aws.close()
-
-
-def open_aws(config: Config) -> Aws:
-    """Return the AWS session of the configuration.
-
-    Raises:
-        Refused: no such region, or the credentials belong to another account than aws_account_id.
+    The libraries for AWS, SSH and Kubernetes are imported once the configuration is accepted.
     """
-    aws = Aws(profile=config.aws_profile, region=config.aws_region)
-    if not aws.region:
-        why = "neither aws_region nor the AWS configuration sets one"
-        raise Refused("no AWS region", why, "set aws_region")
-    known = aws.known_regions()
-    if aws.region not in known:
-        similar = [name for name in known if name.startswith(aws.region[:3])] or known
-        raise Refused(
-            f"there is no AWS region {aws.region}",
-            "the installed boto3 has no such region",
-            f"set aws_region to one of {', '.join(similar)}; for a new one: pip install -U boto3",
+    from aws_setup.cli.main import Invocation, run_guarded
+    from aws_setup.cli.run_recorder import RunRecorder
+
+    recorder = RunRecorder(script.name, verb, html=options.html)
+
+    def work(config: Config, result: Result, report: Report) -> None:
+        recorder.check(config)
+        from aws_setup.cli.aws_commands import run_verb
+
+        run_verb(
+            script,
+            verb,
+            config,
+            options,
+            report=report,
+            result=result,
+            recorder=recorder,
+            **settings,
         )
-    if config.aws_account_id and aws.identity.account != config.aws_account_id:
-        raise Refused(
-            "the credentials belong to another account than aws_account_id",
-            "STS reports another account id",
-            "use another profile, or correct aws_account_id",
-        )
-    return aws
+
+    invocation = Invocation(verb, options, folder, overrides, finish=recorder.finish)
+    return run_guarded(invocation, work)

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import Prices, price
 from aws_setup.cli.command_run import CommandRun, count_actions
-from aws_setup.cli.options import ConfigOption
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
 from aws_setup.cli.run_recorder import Mode
-from aws_setup.config import Config
+from aws_setup.cli.script import Script, Story
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
@@ -22,35 +21,7 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.infrastructure.summary import hours_since
-from aws_setup.preflight.checks import Preflight, charges_of
-
-
-@dataclass(frozen=True)
-class Script:
-    """The differences between the scripts: verbs, tables, checks, closing lines and options.
-
-    `table` lists the steps to create; `removal` those to delete, which may be more. `prepare` runs
-    before the plan. `preflight` checks the plan before consent and returns its results; None when
-    the script has no checks. `epilogue` returns the lines to print after success; `next_command` is
-    the command that continues the deployment, printed while λFS is not ready.
-    `skipped_features` returns the configured features that a run skips, with the reasons. `flags`
-    are the script's own options; `infrastructure` adds --no-wait and --reformat. A script without
-    `owns_deployment` owns a part of it: the other resources are not its leftovers.
-    """
-
-    name: str
-    verbs: tuple[str, ...]
-    help: str
-    table: Callable[[Config], Sequence[Step]]
-    removal: Callable[[Config], Sequence[Step]]
-    prepare: Callable[[Context], None] = lambda _: None
-    preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
-    epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
-    next_command: Callable[[Config], str] = lambda _: ""
-    skipped_features: Callable[[Config], Sequence[Problem]] = lambda _: ()
-    owns_deployment: bool = True
-    flags: tuple[ConfigOption, ...] = ()
-    infrastructure: bool = False
+from aws_setup.preflight.checks import charges_of
 
 
 @dataclass(kw_only=True)
@@ -58,17 +29,18 @@ class ScriptRun(CommandRun[Context]):
     """One command of a script with a table of steps on AWS; `quick` is verify's --quick."""
 
     script: Script
+    story: Story
     quick: bool = False
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""
-        table = list(self.script.table(self.ctx.config))
+        table = list(self.story.table(self.ctx.config))
         return only(table, self.only) if self.only else table
 
 
 def plan(run: ScriptRun) -> None:
     """Print exactly what `create` would do; nothing is written."""
-    run.script.prepare(run.ctx)
+    run.story.prepare(run.ctx)
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows)
@@ -87,7 +59,7 @@ def _load_plan(run: ScriptRun) -> list[Row]:
 
 def create(run: ScriptRun) -> None:
     """Plan, check, show the plan and its price, ask for consent, and apply it."""
-    run.script.prepare(run.ctx)
+    run.story.prepare(run.ctx)
     _prompt(run)
     rows = _load_plan(run)
     bill = _run_preflight(run, rows)
@@ -110,9 +82,9 @@ def create(run: ScriptRun) -> None:
 def _report_success(run: ScriptRun, outcome: Outcome) -> None:
     """Print the closing lines; the last one says whether λFS is ready, where that can be known."""
     ready = None if run.only else check_readiness(lambda: run.ctx, run.ctx.config, run.clock)
-    lines = list(run.script.epilogue(run.ctx))
+    lines = list(run.story.epilogue(run.ctx))
     if ready is None or not ready.passed:
-        lines.append(f"Next: {run.script.next_command(run.ctx.config)}")
+        lines.append(f"Next: {run.story.next_command(run.ctx.config)}")
     lines += [_summary(outcome), *_cost_reminder(run)]
     if ready is not None:
         run.result.more["ready"] = ready.passed
@@ -142,9 +114,9 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
         Refused: with every conflict and every failed check, at once.
     """
     if not run.only:
-        run.warn(run.script.skipped_features(run.ctx.config))
+        run.warn(run.story.skipped_features(run.ctx.config))
     problems = blockers(rows)
-    found = run.script.preflight(run.ctx, rows) if changes(rows) else None
+    found = run.story.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
         run.warn(found.warnings)
         _note_prices(run, found.prices)
@@ -168,7 +140,7 @@ def _warn(run: ScriptRun, warnings: Sequence[Problem]) -> None:
 
 def status(run: ScriptRun) -> None:
     """Print what exists, its state, its price and its cost so far; nothing is written."""
-    run.script.prepare(run.ctx)
+    run.story.prepare(run.ctx)
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)
@@ -200,7 +172,7 @@ def destroy(run: ScriptRun) -> None:
         Refused: a step refuses to inspect, as with a kubeconfig of another cluster.
     """
     run.ctx.owned_only = True
-    table = list(run.script.removal(run.ctx.config))
+    table = list(run.story.removal(run.ctx.config))
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     rows = [
         row if row.step.name in chosen else replace(row, found=None)
@@ -233,7 +205,7 @@ def _skipped_warning(row: Row) -> Problem:
 
 
 def _report_leftovers(run: ScriptRun, name: str, chosen: Collection[str]) -> None:
-    table = list(run.script.removal(run.ctx.config))
+    table = list(run.story.removal(run.ctx.config))
     left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
     if run.only:
         left = [item for item in left if item.what in chosen]
@@ -274,7 +246,7 @@ def _execute(
 def _write_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
     """Write the receipt; the entries of another script's steps are kept."""
     config = run.ctx.config
-    known = {step.name for step in (*run.script.table(config), *run.script.removal(config))}
+    known = {step.name for step in (*run.story.table(config), *run.story.removal(config))}
     gone = run.script.owns_deployment and not found
     head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
     write_receipt(receipt_path(config), head, found, known=None if gone else known)

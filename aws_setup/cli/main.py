@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aws_setup.aws.errors import to_setup_error
 from aws_setup.cli.debug_log import log_to_file
 from aws_setup.cli.options import SharedOptions
 from aws_setup.config import Config, load_config, shadowed_settings
 from aws_setup.engine.result import Result
-from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.report import Report
 
 Work = Callable[[Config, Result, Report], None]
@@ -121,8 +120,17 @@ def _note_failure(result: Result, error: Exception, *, verbose: bool) -> None:
     """Record an error; one of AWS's before the first step is a refusal: nothing was written."""
     if verbose:
         traceback.print_exception(error)
-    translated = to_setup_error(error)
+    translated = _translated(error)
     before_first_write = not result.steps
     result.fail(translated)
     if before_first_write and result.result == "failed" and translated is not error:
         result.result = "refused"
+
+
+def _translated(error: Exception) -> Exception:
+    """Return an error of AWS as one with cause and fix; botocore is imported for others alone."""
+    if isinstance(error, SetupError):
+        return error
+    from aws_setup.aws.errors import to_setup_error
+
+    return to_setup_error(error)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from aws_setup.engine.result import Result
 from aws_setup.errors import Problem
-from aws_setup.report import Report, Style
+
+if TYPE_CHECKING:
+    from aws_setup.report import Style
 
 
 class Command(click.Command):
@@ -27,13 +28,20 @@ class Command(click.Command):
                 error.show()
             else:
                 hint = f"see {self.name} --help for the options"
-                problem = Problem(error.format_message(), "", hint)
-                result = Result(command="", result="refused", problems=[problem])
-                Report(Style(json=True)).document(result)
+                _print_document(Problem(error.format_message(), "", hint))
             sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(130)
         sys.exit(0)
+
+
+def _print_document(problem: Problem) -> None:
+    """Print the JSON document of a refused command line."""
+    from aws_setup.engine.result import Result
+    from aws_setup.report import Report, Style
+
+    result = Result(command="", result="refused", problems=[problem])
+    Report(Style(json=True)).document(result)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,8 @@ class SharedOptions:
 
     def style(self, *, no_color: bool = False) -> Style:
         """Return the style of the output; `no_color` is the configuration's key."""
+        from aws_setup.report import Style
+
         return Style(self.as_json, self.verbose, self.quiet, self.no_color or no_color)
 
     @property

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.session import error_code
 from aws_setup.errors import Refused
+from aws_setup.namenodes.request import DEFAULT_JAR
 
 MIB = 1024 * 1024
 
@@ -135,13 +136,6 @@ def _encode(path: Path, *, size: int, source: str) -> tuple[memoryview, str]:
             "run it again when the build has finished",
         )
     return memoryview(buffer).toreadonly(), digest.hexdigest()
-
-
-DEFAULT_JAR = (
-    "/home/ubuntu/repos/hops/hadoop-hdfs-project/hadoop-hdfs/target/"
-    "hadoop-hdfs-3.2.0.3-SNAPSHOT.jar"
-)
-"""The path of the NameNode jar that λFS's build writes on the λFS client VM."""
 
 
 class SshHost(Protocol):

@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_setup.errors import Problem, Refused
-from aws_setup.namenodes.action import DesiredAction
-from aws_setup.namenodes.endpoint import EndpointOptions
-from aws_setup.namenodes.jar import Jar
 from aws_setup.namenodes.selection import Selection, select
+
+if TYPE_CHECKING:
+    from aws_setup.namenodes.action import DesiredAction
+    from aws_setup.namenodes.endpoint import EndpointOptions
+    from aws_setup.namenodes.jar import Jar
+
+DEFAULT_JAR = (
+    "/home/ubuntu/repos/hops/hadoop-hdfs-project/hadoop-hdfs/target/"
+    "hadoop-hdfs-3.2.0.3-SNAPSHOT.jar"
+)
+"""The path of the NameNode jar that λFS's build writes on the λFS client VM."""
 
 MEMORY = 256
 """Memory limit in MB without --memory and without a configuration file: the original's."""
@@ -72,6 +80,8 @@ class Request:
 
     def desired(self, jar: Jar | None) -> DesiredAction:
         """Return the desired state of every action."""
+        from aws_setup.namenodes.action import DesiredAction
+
         sha256 = jar.sha256 if jar else None
         return DesiredAction(self.kind, self.main, self.memory, self.concurrency, sha256)
 
@@ -99,6 +109,8 @@ def parse_request(
     Raises:
         Refused: not exactly one verb, or options that exclude each other.
     """
+    from aws_setup.namenodes.endpoint import EndpointOptions
+
     verb = _verb(options)
     _check_modifiers(options, verb, defaulted)
     selection, warnings = select(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import configure_eks_cluster
 import create_aws_infrastructure
 from aws_setup.cli.app import script_command
-from aws_setup.cli.commands import Script
+from aws_setup.cli.script import Script
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Inventory
-from aws_setup.cli.app import open_aws
+from aws_setup.cli.aws_commands import open_aws
 from aws_setup.config.loader import load_config
 from aws_setup.engine.plan import Row, inspect_all, needs_of, only
 from aws_setup.engine.runner import Outcome, apply, remove
@@ -29,7 +29,7 @@ def context(folder: Path) -> Iterator[Context]:
     config = load_config(folder / "config_aws.yaml", environ=os.environ)
     aws = open_aws(config)
     ctx = Context(config=config, aws=aws, clock=SystemClock(), inventory=Inventory(aws, config))
-    SCRIPT.prepare(ctx)
+    SCRIPT.story().prepare(ctx)
     try:
         yield ctx
     finally:
@@ -57,7 +57,7 @@ def create_steps(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Row],
     with context(folder) as ctx:
         rows = inspect_all(only(infrastructure_steps(ctx.config), names), ctx, stop=lambda: None)
         if any(row.action is Action.CREATE for row in rows):
-            checked = SCRIPT.preflight(ctx, rows)
+            checked = SCRIPT.story().preflight(ctx, rows)
             assert checked is not None
             assert checked.refusals == ()
         outcome = apply(rows, ctx, tell=lambda _: None, stop=lambda: None)

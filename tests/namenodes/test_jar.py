@@ -20,13 +20,13 @@ from aws_setup.errors import Refused
 from aws_setup.namenodes.jar import (
     BLOCK,
     CODE_LIMIT,
-    DEFAULT_JAR,
     JAR_LIMIT,
     MIB,
     JarStores,
     encoded_length,
     local_copy,
 )
+from aws_setup.namenodes.request import DEFAULT_JAR
 from tests.support.openwhisk import jar_of, make_jar
 
 

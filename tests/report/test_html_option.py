@@ -12,7 +12,7 @@ import pytest
 
 import configure_eks_cluster
 from aws_setup.aws.context import Context
-from aws_setup.cli.commands import Script
+from aws_setup.cli.script import Script
 from aws_setup.engine.step import Found
 from aws_setup.infrastructure.network import Vpc
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -36,7 +36,7 @@ def test_create_writes_its_page(cloud: RehearsalCloud, folder: Path, tmp_path: P
     assert f"The report is in {target}." in " ".join(ended.stderr.split())
     text = target.read_text(encoding="utf-8")
     read = Page(text)
-    for step in SCRIPT.table(SAMPLE):
+    for step in SCRIPT.story().table(SAMPLE):
         if step.part != "software":
             assert read.row(step.name)[2] == "created", step.name
     assert states(text)["created"] >= 15

@@ -116,7 +116,7 @@ def test_reformat_requires_the_deployments_name(
         asked.append(question)
         return typed
 
-    monkeypatch.setattr("aws_setup.cli.app.prompt_function", lambda: answer)
+    monkeypatch.setattr("aws_setup.cli.aws_commands.prompt_function", lambda: answer)
     folder = prepare(tmp_path / "work", **NO_VMS)
     before = len(cloud.calls.writes())
     ended = run(SCRIPT, folder, "create", "--yes", "--reformat")

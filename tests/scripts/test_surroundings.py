@@ -70,7 +70,7 @@ def test_an_invalid_folder_is_named_with_its_key(folder: Path) -> None:
 def test_a_typo_in_only_is_answered_with_the_closest_name(folder: Path) -> None:
     config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
     with pytest.raises(Refused) as refused:
-        only(TABLE.table(config), ["nat gatway"])
+        only(TABLE.story().table(config), ["nat gatway"])
     assert refused.value.problems[0].hint == "use --only 'nat gateway'"
 
 

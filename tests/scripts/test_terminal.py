@@ -102,7 +102,7 @@ def on_a_terminal(folder: Path, *words: str, columns: int) -> str:
 
 def step_names(folder: Path) -> list[str]:
     config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
-    return [step.name for step in TABLE.table(config)]
+    return [step.name for step in TABLE.story().table(config)]
 
 
 def test_names_are_not_cut_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) -> None:

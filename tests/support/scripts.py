@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aws_setup.cli.app import script_command
-from aws_setup.cli.commands import Script
+from aws_setup.cli.script import Script
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_short_steps_off_the_critical_path_are_removed() -> None:
 
 def test_the_steps_without_waits_are_those_of_the_software() -> None:
     config = Config(ssh_keypair_name="k", ssh_key_path="k", ndb_sql_scripts_dir="sql")
-    table = create_aws_infrastructure.SCRIPT.table(config)
+    table = create_aws_infrastructure.SCRIPT.story().table(config)
     software = {step.name for step in table if getattr(step, "part", "") == "software"}
     assert software - {"known hosts"} == WORK_STEPS - {"openwhisk release"}
 

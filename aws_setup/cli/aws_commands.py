@@ -1,0 +1,120 @@
+"""The verbs of the scripts on AWS, each over its table of steps; AWS is opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.session import Aws
+from aws_setup.cli import commands
+from aws_setup.cli.commands import ScriptRun
+from aws_setup.cli.options import SharedOptions
+from aws_setup.cli.prompts import prompt_function
+from aws_setup.cli.run_recorder import RunRecorder
+from aws_setup.cli.script import Script
+from aws_setup.cli.verify import verify
+from aws_setup.config import Config
+from aws_setup.engine.result import Result
+from aws_setup.engine.wait import Clock, SystemClock
+from aws_setup.errors import Refused
+from aws_setup.report import Report
+
+COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
+    "create": commands.create,
+    "configure": commands.create,
+    "plan": commands.plan,
+    "status": commands.status,
+    "verify": verify,
+    "destroy": commands.destroy,
+}
+"""Verb -> its command."""
+
+
+def run_verb(
+    script: Script,
+    verb: str,
+    config: Config,
+    options: SharedOptions,
+    *,
+    report: Report,
+    result: Result,
+    recorder: RunRecorder,
+    quick: bool = False,
+    no_wait: bool = False,
+    reformat: bool = False,
+) -> None:
+    """Run one verb of a script; the result names the account and counts the API calls."""
+    clock = SystemClock()
+    with open_context(config, clock, no_wait=no_wait, reformat=reformat) as ctx:
+        aws = ctx.aws
+        recorder.region = aws.region
+        result.account, result.region = aws.identity.account, aws.region
+        result.more["arn"] = aws.identity.arn
+        run = ScriptRun(
+            script=script,
+            story=script.story(),
+            ctx=ctx,
+            clock=clock,
+            report=report,
+            result=result,
+            recorder=recorder,
+            only=options.only,
+            yes=options.yes,
+            ask=prompt_function(),
+            quick=quick,
+        )
+        try:
+            COMMANDS[verb](run)
+        finally:
+            result.api_calls = aws.calls
+
+
+@contextmanager
+def open_context(
+    config: Config, clock: Clock, *, no_wait: bool = False, reformat: bool = False
+) -> Iterator[Context]:
+    """Open AWS, yield the context of a run, and close AWS."""
+    aws = open_aws(config)
+    config = config.with_amis_of(aws.region)
+    inventory = Inventory(aws, config)
+    try:
+        yield Context(
+            config=config,
+            aws=aws,
+            clock=clock,
+            inventory=inventory,
+            patient=not no_wait,
+            reformat=reformat,
+        )
+    finally:
+        inventory.close()
+        aws.close()
+
+
+def open_aws(config: Config) -> Aws:
+    """Return the AWS session of the configuration.
+
+    Raises:
+        Refused: no such region, or the credentials belong to another account than aws_account_id.
+    """
+    aws = Aws(profile=config.aws_profile, region=config.aws_region)
+    if not aws.region:
+        why = "neither aws_region nor the AWS configuration sets one"
+        raise Refused("no AWS region", why, "set aws_region")
+    known = aws.known_regions()
+    if aws.region not in known:
+        similar = [name for name in known if name.startswith(aws.region[:3])] or known
+        raise Refused(
+            f"there is no AWS region {aws.region}",
+            "the installed boto3 has no such region",
+            f"set aws_region to one of {', '.join(similar)}; for a new one: pip install -U boto3",
+        )
+    if config.aws_account_id and aws.identity.account != config.aws_account_id:
+        raise Refused(
+            "the credentials belong to another account than aws_account_id",
+            "STS reports another account id",
+            "use another profile, or correct aws_account_id",
+        )
+    return aws

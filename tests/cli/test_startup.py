@@ -1,0 +1,72 @@
+"""What commands import: --help and a refused configuration load no library without use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ("create_aws_infrastructure.py", "configure_eks_cluster.py", "whisk_helper.py")
+
+SLOW = {
+    "boto3", "botocore", "cryptography", "jinja2", "kubernetes", "paramiko", "pydantic", "requests",
+    "rich", "unittest", "urllib3", "yaml",
+}  # fmt: skip
+"""Packages that take more than 20 ms to import."""
+
+FOR_A_REFUSAL = {"pydantic", "rich", "yaml"}
+"""What reads a configuration and shows its errors."""
+
+LISTING = """\
+import atexit, runpy, sys
+def packages():
+    return sorted({name.split(".")[0] for name in sys.modules})
+atexit.register(lambda: print(*packages(), file=sys.stderr))
+script, *arguments = sys.argv[1:]
+sys.argv = [script, *arguments]
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def imported(folder: Path, script: str, *arguments: str) -> tuple[int, set[str]]:
+    """Run a script; return its exit code and the packages that it imported."""
+    command = [sys.executable, "-c", LISTING, str(ROOT / script), *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return ended.returncode, set(ended.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("arguments", [("--help",), ("--no-such-option",)])
+def test_help_and_a_usage_error_import_click_alone(
+    tmp_path: Path, script: str, arguments: tuple[str, ...]
+) -> None:
+    code, packages = imported(tmp_path, script, *arguments)
+    assert code == (0 if arguments == ("--help",) else 2)
+    assert "click" in packages
+    assert not packages & SLOW
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("text", ["deployment_nam: x\n", "[1, 2\n", None])
+def test_a_refused_configuration_imports_no_client(
+    tmp_path: Path, script: str, text: str | None
+) -> None:
+    path = tmp_path / "config_aws.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    verb = ("--create", "-n", "1") if script == "whisk_helper.py" else ()
+    code, packages = imported(tmp_path, script, *verb, "-y", str(path))
+    assert code == 2
+    assert packages & SLOW <= FOR_A_REFUSAL
