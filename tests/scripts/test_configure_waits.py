@@ -15,6 +15,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.api.verbs import ApiResponse
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
+from tests.support.clock import advance_by_calls
 from tests.support.cluster import Lab, lab
 
 pytestmark = pytest.mark.timeout(240)
@@ -153,8 +154,8 @@ def test_a_passed_deadline_is_reported_with_the_reason_and_the_next_run_resumes(
 
 def test_a_resource_that_is_being_deleted_is_re_created_once_it_is_deleted(zoo: Lab) -> None:
     zoo.run("configure")
-    # Deleting the group takes 3.8 seconds now, the add-on a tenth of one.
-    zoo.cloud.clock.speed = 100
+    # Deleting the group takes 75 calls now, the add-on one.
+    advance_by_calls(zoo.cloud, 5)
     eks, names = client("eks"), {"clusterName": "zoo", "nodegroupName": "core-nodes"}
     eks.delete_nodegroup(**names)
     eks.delete_addon(clusterName="zoo", addonName="coredns")

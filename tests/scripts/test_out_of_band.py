@@ -11,9 +11,9 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
+from tests.support.clock import advance_by_calls
 from tests.support.scripts import prepare, run
 
-SPEED = 60.0
 LATENCIES = {"nat available": 10, "nat deleted": 10, "instance terminated": 500}
 SMALL: dict[str, Any] = {
     "create_eks_cluster": False,
@@ -27,13 +27,13 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def settings() -> Settings:
-    """A cloud in which terminations and NAT gateways take their time, sixty times faster."""
-    return Settings(speed=SPEED, latencies=LATENCIES)
+    """A cloud in which terminations and NAT gateways take their time."""
+    return Settings(latencies=LATENCIES)
 
 
 @pytest.fixture
-def folder(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AWS_SETUP_PACE", f"{1 / SPEED:g}")
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    advance_by_calls(cloud, 2)
     return prepare(tmp_path / "work", **SMALL)
 
 

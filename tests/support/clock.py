@@ -1,8 +1,11 @@
-"""A clock for tests: its pauses take no time and are recorded."""
+"""Clocks for tests, on which no time passes by itself: it passes by pauses or by calls."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+from aws_setup.rehearsal.core.clock import ManualClock
+from aws_setup.rehearsal.core.dispatch import Cloud
 
 
 class RecordingClock:
@@ -22,3 +25,30 @@ class RecordingClock:
     def sleep(self, seconds: float) -> None:
         """Record a pause."""
         self.slept.append(seconds)
+
+
+class CallClock(ManualClock):
+    """A cloud's clock that each of its calls advances, so that the computer's load is no matter.
+
+    The script's polls make the time pass for which it waits: a deletion that takes 60 seconds is
+    seen by the calls of those 60 seconds, however fast or slow the computer makes them.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Advance by `seconds` per call."""
+        super().__init__()
+        self.seconds = seconds
+
+    def apply_due(self) -> None:
+        """Advance, then apply the due transitions."""
+        self.advance(self.seconds)
+        super().apply_due()
+
+
+def advance_by_calls(cloud: Cloud, seconds: float) -> None:
+    """Let transitions take AWS's time from now on, of which each call takes `seconds`."""
+    with cloud.lock:
+        cloud.clock.apply_due()
+        clock = CallClock(seconds)
+        clock.advance(cloud.clock.now())
+        cloud.clock = clock
