@@ -43,7 +43,7 @@ ADAPTERS = {
     "click": {"cli/"},
     "rich": {"report/"},
     "jinja2": {"report/"},
-    "subprocess": {"openwhisk/helm.py"},
+    "subprocess": {"openwhisk/helm.py", "ssh/proxy_command.py"},
 }
 """Library -> the only places of the product that import it."""
 

@@ -21,11 +21,13 @@ class Defaults:
     """What preflight determined by asking AWS, for keys that the configuration does not set.
 
     `operator_cidr` is the caller's public address as a /32, '' when it could not be determined.
+    `chart_commit` is what openwhisk_chart_ref was at when the plan was shown.
     """
 
     zones: tuple[str, ...] = ()
     operator_cidr: str = ""
     kubernetes_version: str = ""
+    chart_commit: str = ""
 
 
 @dataclass(kw_only=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from aws_setup.config.base import Count, InstanceType, LocalPath, Section
+from aws_setup.config.chart_source import ChartSource, GitRef, InnerFolder, NoOption
 
 PrincipalArn = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/[\w+=,.@/-]+$")
@@ -65,7 +66,7 @@ class OpenWhisk(Section):
     kubeconfig_path: LocalPath | None = Field(default=None, examples=["~/.kube/config"])
     """An existing kubeconfig to connect to the cluster with, instead of generated EKS tokens."""
 
-    kube_context: str | None = Field(default=None, examples=["my-context"])
+    kube_context: NoOption | None = Field(default=None, examples=["my-context"])
     """Context of that kubeconfig; if omitted, its current context."""
 
     write_kubeconfig: bool = True
@@ -77,17 +78,18 @@ class OpenWhisk(Section):
     set_kube_context: bool = False
     """Set the current context of your kubeconfig to the cluster."""
 
-    openwhisk_chart: str = "https://github.com/Scusemua/openwhisk-deploy-kube"
-    """OpenWhisk's Helm chart: a folder on this computer, or the URL of a git repository."""
+    openwhisk_chart: ChartSource = "https://github.com/Scusemua/openwhisk-deploy-kube"
+    """OpenWhisk's Helm chart: a folder on this computer, or the https, ssh or file URL of a git
+    repository, without a password in it."""
 
-    openwhisk_chart_ref: str = "aws"
-    """Branch, tag or commit of that repository."""
+    openwhisk_chart_ref: GitRef = "aws"
+    """Branch, tag or commit of that repository; the plan shows which commit a branch is at."""
 
     update_openwhisk_chart: bool = False
     """Update the release to the newest commit of openwhisk_chart_ref; if False, a release stays at
     the commit that it was installed from, even if the branch has newer ones."""
 
-    openwhisk_chart_folder: str = "helm/openwhisk"
+    openwhisk_chart_folder: InnerFolder = "helm/openwhisk"
     """Folder of the chart within that repository."""
 
     openwhisk_release: DnsLabel = "owdev"

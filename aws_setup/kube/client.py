@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client as kubernetes_client
-from kubernetes import config as kubernetes_config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream.ws_client import portforward_call
 
@@ -29,7 +28,6 @@ from aws_setup.engine.retry import (
     retry_after,
 )
 from aws_setup.engine.wait import Clock, format_duration
-from aws_setup.errors import SetupError
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
     HINT_ENDPOINT,
@@ -40,6 +38,7 @@ from aws_setup.kube.errors import (
     to_kube_error,
 )
 from aws_setup.kube.objects import POD, Json, ResourceType
+from aws_setup.kube.user_kubeconfig import open_kubeconfig
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to read."""
@@ -121,28 +120,21 @@ class KubeClient:
         """Return the client that an existing kubeconfig describes.
 
         Raises:
-            SetupError: the file or the context does not exist, or is not usable.
+            SetupError: the file or the context does not exist, is not usable, or not secure.
         """
-        try:
-            api = kubernetes_config.new_client_from_config(path, context)
-        except (kubernetes_config.ConfigException, OSError) as error:
-            raise SetupError(
-                f"the kubeconfig {path} cannot be used",
-                " ".join(str(error).split()),
-                "correct kubeconfig_path and kube_context, or remove both keys",
-            ) from error
-        return cls(api, clock)
+        return cls(open_kubeconfig(path, context), clock)
 
     def points_to_other_cluster(self, endpoint: ClusterEndpoint) -> str:
-        """Return the client's URL when it is the URL of another cluster, else ''.
+        """Return the client's URL unless it certainly leads to the cluster, else ''.
 
-        A tunnel has a URL of its own and presents the cluster's CA.
+        It does when the URL is the cluster's own. A tunnel has a URL of its own, and has to present
+        a certificate of the cluster's CA; with any other CA, or none, somebody else may answer.
         """
         settings = self._api.configuration
         host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert
-        if host == endpoint.server.rstrip("/") or not file:
+        if host == endpoint.server.rstrip("/"):
             return ""
-        authority = Path(file).read_text(encoding="utf-8")
+        authority = Path(file).read_text(encoding="utf-8") if file else ""
         return "" if authority.strip() == endpoint.authority.strip() else host
 
     def token(self) -> str:

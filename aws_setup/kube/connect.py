@@ -11,7 +11,7 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import Aws
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
-from aws_setup.errors import Refused
+from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens, sign
 
@@ -73,15 +73,29 @@ def _connect(ctx: Context, cluster: Item) -> KubeClient:
 def _from_kubeconfig(ctx: Context, endpoint: ClusterEndpoint) -> KubeClient:
     """Return the client that the user's kubeconfig describes; refuses another cluster's."""
     config = ctx.config
-    client = KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+    client = of_kubeconfig(ctx)
     other = client.points_to_other_cluster(endpoint)
     if other:
         raise Refused(
             f"kubeconfig_path points to another cluster than {config.eks_cluster_name}",
-            f"it points to {other}, but the endpoint of the cluster is {endpoint.server}",
+            f"it points to {other} without the CA of the cluster, whose endpoint is "
+            f"{endpoint.server}",
             "set kube_context to the cluster's own context, or remove both keys",
         )
     return client
+
+
+def of_kubeconfig(ctx: Context) -> KubeClient:
+    """Return the client that the user's kubeconfig describes, of whatever cluster.
+
+    Raises:
+        Refused: the kubeconfig cannot be used, or others could read what is sent.
+    """
+    try:
+        config = ctx.config
+        return KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
+    except SetupError as error:
+        raise Refused.all(error.problems) from error
 
 
 def endpoint_of(cluster: Item) -> ClusterEndpoint:

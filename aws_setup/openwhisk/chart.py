@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config import Config
+from aws_setup.config.chart_source import ENCRYPTED, is_git_url
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm
 
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
-REMOTE = re.compile(r"^(https?|ssh|git|file)://|^[\w.-]+@[\w.-]+:")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Chart:
 
 def is_remote(config: Config) -> bool:
     """Say whether openwhisk_chart names a git repository."""
-    return bool(REMOTE.match(config.openwhisk_chart))
+    return is_git_url(config.openwhisk_chart)
 
 
 def check_source(config: Config) -> None:
@@ -39,8 +39,13 @@ def check_source(config: Config) -> None:
         _folder(config)
 
 
-def chart_of(config: Config, *, pinned: str = "") -> Chart:
+def chart_of(config: Config, *, pinned: str = "", shown: str = "") -> Chart:
     """Return the chart; a git repository stays at the commit that `pinned` names for it.
+
+    Args:
+        config: the configuration.
+        pinned: the pin of the installed release, '' when there is none.
+        shown: the commit that the plan has shown for the ref, '' when it has shown none.
 
     Raises:
         Refused: the folder contains no chart.
@@ -50,11 +55,17 @@ def chart_of(config: Config, *, pinned: str = "") -> Chart:
         folder = _folder(config)
         return Chart(folder, f"folder {_digest(folder)}")
     source = _source(config)
-    commit = pinned_commit(config, pinned) or _resolve(config)
+    commit = pinned_commit(config, pinned) or shown or resolve(config)
     root = cache() / hashlib.sha256(f"{config.openwhisk_chart} {commit}".encode()).hexdigest()[:24]
     if not root.is_dir():
         _fetch(config, commit, root)
     folder = root / config.openwhisk_chart_folder
+    if _leaves(root, folder):
+        raise Refused(
+            f"{config.openwhisk_chart_folder} of {config.openwhisk_chart} leaves the repository",
+            f"a symbolic link in it leads elsewhere at {config.openwhisk_chart_ref}",
+            "correct openwhisk_chart_ref or openwhisk_chart_folder",
+        )
     if not (folder / "Chart.yaml").is_file():
         raise SetupError(
             f"{config.openwhisk_chart} has no chart in {config.openwhisk_chart_folder}",
@@ -81,7 +92,7 @@ def newer(config: Config, pinned: str) -> str:
     if not commit:
         return ""
     try:
-        now = _resolve(config)
+        now = resolve(config)
     except SetupError:
         return ""
     return now if now != commit else ""
@@ -109,6 +120,13 @@ def _folder(config: Config) -> Path:
     )
 
 
+def _leaves(root: Path, folder: Path) -> bool:
+    """Say whether a folder of a repository, or a link in it, leads to a file of the user's."""
+    inner = root.resolve()
+    paths = [folder, *(path for path in folder.rglob("*") if path.is_symlink())]
+    return any(not path.resolve().is_relative_to(inner) for path in paths)
+
+
 def _digest(folder: Path) -> str:
     """Return a hash of every file of a chart, so that a changed chart is detected."""
     digest = hashlib.sha256()
@@ -118,12 +136,20 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:40]
 
 
+GIT_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": ":".join(ENCRYPTED),
+}
+"""Its output is captured, so that a password prompt would not be visible; and a redirect or the
+user's `insteadOf` cannot lead to an unencrypted protocol (git(1), GIT_ALLOW_PROTOCOL)."""
+
+
 def _git(*command: str) -> str:
-    # Its output is captured, so that a password prompt would not be visible.
-    return helm.run(["git", *command], environ={"GIT_TERMINAL_PROMPT": "0"})
+    # A credential helper may read a token from the environment.
+    return helm.run(["git", *command], environ=GIT_ENVIRONMENT, secrets=True)
 
 
-def _resolve(config: Config) -> str:
+def resolve(config: Config) -> str:
     """Return the commit of the configured branch, tag or commit."""
     ref = config.openwhisk_chart_ref
     if COMMIT.match(ref):
@@ -131,7 +157,7 @@ def _resolve(config: Config) -> str:
     # Full names: git matches a bare one with the end of any name, such as refs/heads/other/aws.
     names = (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}")
     try:
-        listed = _git("ls-remote", config.openwhisk_chart, *names).splitlines()
+        listed = _git("ls-remote", "--", config.openwhisk_chart, *names).splitlines()
     except SetupError as error:
         raise _unreachable(error) from error
     found = {name: commit for commit, name in (line.split("\t") for line in listed if line)}
@@ -157,10 +183,10 @@ def _unreachable(error: SetupError) -> SetupError:
 def _fetch(config: Config, commit: str, root: Path) -> None:
     """Fetch one commit into the cache, completely or not at all."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=root.parent, prefix=".fetch-"))
+    work, url = Path(tempfile.mkdtemp(dir=root.parent, prefix=".fetch-")), config.openwhisk_chart
     try:
         _git("init", "--quiet", str(work))
-        _git("-C", str(work), "fetch", "--quiet", "--depth", "1", config.openwhisk_chart, commit)
+        _git("-C", str(work), "fetch", "--quiet", "--depth", "1", "--", url, commit)
         _git("-C", str(work), "checkout", "--quiet", "FETCH_HEAD")
         work.rename(root)
     except SetupError as error:

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from aws_setup.config.chart_source import redact
+from aws_setup.config.child_environment import child_environment
 from aws_setup.errors import Refused, SetupError
 
 OLDEST = (3, 8)
@@ -72,10 +74,22 @@ class ProgramFailed(SetupError):
         return any(text in self.output for text in UNREACHABLE_MESSAGES)
 
 
-def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None) -> str:
+def run(
+    command: Sequence[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    aws: bool = False,
+    secrets: bool = False,
+) -> str:
     """Run a program to its end and return its output.
 
     It runs in a session of its own, so that Ctrl-C lets it complete what it began.
+
+    Args:
+        command: the program and its arguments.
+        environ: variables to set in addition.
+        aws: whether it needs AWS's credentials from the environment.
+        secrets: whether it may need other secrets from the environment.
 
     Raises:
         SetupError: it could not be started, failed, or did not end; with its last output.
@@ -84,7 +98,7 @@ def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None) -> 
     try:
         done = subprocess.run(
             list(command),
-            env={**os.environ, **(environ or {})},
+            env=child_environment(os.environ, aws=aws, secrets=secrets, more=environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -104,7 +118,7 @@ def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None) -> 
             "run the same command again",
         ) from error
     if done.returncode:
-        output = " ".join((done.stderr or done.stdout).split())
+        output = redact(" ".join((done.stderr or done.stdout).split()))
         why = _failure_reason(done.returncode, output)
         raise ProgramFailed(f"{shown} failed", why, HINT_RERUN, output=output)
     return done.stdout
@@ -241,7 +255,8 @@ class Helm:
     def _run(self, *command: str) -> str:
         arguments = [self.path, *command, "--namespace", self.namespace, *self.arguments]
         if self.kubeconfig is None:
-            return run(arguments)
+            # The user's kubeconfig may start a program that calls AWS for a token.
+            return run(arguments, aws=True, secrets=True)
         with private_file(self.kubeconfig(), suffix=".kubeconfig") as file:
             return run([*arguments, "--kubeconfig", str(file)])
 

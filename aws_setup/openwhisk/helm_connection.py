@@ -27,11 +27,12 @@ def helm_of(ctx: Context) -> Helm:
     """
     config = ctx.config
     names = (config.openwhisk_release, config.openwhisk_namespace)
-    if config.kubeconfig_path or config.kube_context:
-        path = ("--kubeconfig", config.kubeconfig_path) if config.kubeconfig_path else ()
-        context = ("--kube-context", config.kube_context) if config.kube_context else ()
-        return Helm(find_helm(), *names, arguments=(*path, *context))
+    # It refuses a kubeconfig of another cluster, or an insecure one, before helm sends anything.
     client = kube_client(ctx)
+    if config.kubeconfig_path or config.kube_context:
+        path = (f"--kubeconfig={config.kubeconfig_path}",) if config.kubeconfig_path else ()
+        context = (f"--kube-context={config.kube_context}",) if config.kube_context else ()
+        return Helm(find_helm(), *names, arguments=(*path, *context))
     return Helm(find_helm(), *names, kubeconfig=lambda: private_kubeconfig(client))
 
 

@@ -167,7 +167,8 @@ def desired_release(
     config = ctx.config
     arn = certificate_arn or ctx.of("server certificate").id
     defaults = values(config, ValuesInput(arn, invoker_memory(ctx), keys, host))
-    chart, merged = chart_of(config, pinned=keys.chart), merge(defaults, user_values(config))
+    chart = chart_of(config, pinned=keys.chart, shown=ctx.defaults.chart_commit)
+    merged = merge(defaults, user_values(config))
     if config.namenode_image:
         chart, merged = with_namenode_image(chart, merged, config.namenode_image)
     return DesiredRelease(chart, merged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,12 +19,12 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.errors import Refused, SetupError
 from aws_setup.infrastructure.iam import ManagedRole, NodeRole
-from aws_setup.kube.client import KubeClient
-from aws_setup.kube.connect import cluster_of
+from aws_setup.kube.connect import cluster_of, of_kubeconfig
 from aws_setup.openwhisk import chart, existing_certificate, helm
 from aws_setup.openwhisk.certificate import load_user_pair
 from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
-from aws_setup.openwhisk.release import invoker_memory
+from aws_setup.openwhisk.release import HelmRelease, invoker_memory
+from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
 from aws_setup.preflight import key_pair, permissions, quotas
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
@@ -44,7 +45,13 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         zones=(),
         operator_cidr="",
         kubernetes_version="",
-        findings=(*_permissions(ctx, rows), *_certificate(ctx), *_memory(ctx), *_nodes(ctx, rows)),
+        findings=(
+            *_permissions(ctx, rows),
+            *_certificate(ctx),
+            *_memory(ctx),
+            *_nodes(ctx, rows),
+            *_chart(ctx, rows),
+        ),
         prices=price(ctx.aws, charges_of(ctx, rows)),
     )
 
@@ -78,6 +85,28 @@ def _certificate(ctx: Context) -> Sequence[Finding]:
         hint = "see the events of the load balancer's Service if it has no listener"
         return [warn("openwhisk_tls_arn could not be checked", str(to_setup_error(error)), hint)]
     return ()
+
+
+def _chart(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
+    """Say which commit a branch is at, and install that one, whatever is pushed in the meantime."""
+    config = ctx.config
+    ref, source = config.openwhisk_chart_ref, config.openwhisk_chart
+    new = any(row.step.name == HelmRelease.name and row.action is Action.CREATE for row in rows)
+    follows = chart.is_remote(config) and not chart.COMMIT.match(ref)
+    if not follows or not (new or config.update_openwhisk_chart):
+        return ()
+    keys = read_secrets(ctx) if SecretsStep.name in ctx.found else None
+    if keys and chart.pinned_commit(config, keys.chart):
+        return ()
+    try:
+        commit = chart.resolve(config)
+    except SetupError as error:
+        return [refuse(problem.what, problem.why, problem.hint) for problem in error.problems]
+    ctx.defaults = replace(ctx.defaults, chart_commit=commit)
+    what = f"openwhisk_chart_ref {ref} is no commit: whoever can push to it chooses what is run"
+    why = f"it is commit {commit} of {source} now; this run installs that one, and it stays there"
+    hint = f"inspect that commit, then set openwhisk_chart_ref: {commit}"
+    return [warn(what, why, hint)]
 
 
 def _resource(ctx: Context, step: Step, action: str) -> str:
@@ -166,7 +195,4 @@ def check(ctx: Context) -> None:
         cert, key = Path(config.openwhisk_tls_cert), Path(config.openwhisk_tls_key)
         load_user_pair(cert, key, now=ctx.clock.today())
     if config.kubeconfig_path or config.kube_context:
-        try:
-            KubeClient.of_kubeconfig(config.kubeconfig_path, config.kube_context, ctx.clock)
-        except SetupError as error:
-            raise Refused.all(error.problems) from error
+        of_kubeconfig(ctx)

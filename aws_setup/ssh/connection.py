@@ -14,6 +14,7 @@ from aws_setup.errors import SetupError
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
+from aws_setup.ssh.proxy_command import ProxyCommand
 from aws_setup.ssh.ssh_config import USER, SshRoute, SshSettings
 
 KEEP_ALIVE = 15
@@ -92,7 +93,7 @@ log.addFilter(_lower_to_debug)
 def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
     """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel."""
     if route.proxy_command:
-        return paramiko.ProxyCommand(route.proxy_command)
+        return ProxyCommand(route.proxy_command)
     if route.jumps:
         return _via_jump_host(context, route, timeout=timeout)
     return _open_socket(route, timeout=timeout)

@@ -202,3 +202,33 @@ def test_concurrent_fetches_leave_one_complete_chart(repository: Repository) -> 
     assert len({chart.path for chart in charts}) == 1
     assert "1.0.0" in text_of(charts[0])
     assert [path.name for path in cache().iterdir()] == [charts[0].path.parents[1].name]
+
+
+@pytest.mark.kind("C11")
+@pytest.mark.parametrize("link", ["helm", "helm/openwhisk", "helm/openwhisk/values.yaml"])
+def test_a_link_that_leaves_the_repository_is_refused(
+    repository: Repository, tmp_path: Path, link: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "openwhisk").mkdir(parents=True)
+    for folder in (outside, outside / "openwhisk"):
+        (folder / "Chart.yaml").write_text("apiVersion: v2\n")
+    path = repository.path / link
+    if link.endswith(".yaml"):
+        repository.commit("1.0.0")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(outside)
+    repository.git("add", ".")
+    repository.git("commit", "--quiet", "--message", "link")
+    with pytest.raises(Refused) as caught:
+        chart_of(repository.config())
+    assert "leaves the repository" in caught.value.problems[0].what
+
+
+@pytest.mark.kind("C10")
+def test_the_commit_that_the_plan_has_shown_is_the_one_that_is_fetched(
+    repository: Repository,
+) -> None:
+    shown = repository.commit("1.0.0")
+    repository.commit("2.0.0")
+    assert chart_of(repository.config(), shown=shown).pin.endswith(shown)

@@ -90,6 +90,7 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     assert not any("keeps warm" in item["what"] for item in zoo.run("plan")["warnings"])
 
 
+@pytest.mark.kind("C10")
 def test_a_chart_from_git_stays_at_its_commit_until_update_chart(zoo: Lab, tmp_path: Path) -> None:
     made = Repository(tmp_path / "charts")
     made.path.mkdir()
@@ -97,6 +98,9 @@ def test_a_chart_from_git_stays_at_its_commit_until_update_chart(zoo: Lab, tmp_p
     shutil.copytree(zoo.folder / "chart", made.path / "helm" / "openwhisk")
     first = commit(made, image="rehearsal/part:1")
     zoo.save(openwhisk_chart=made.url)
+    (warned,) = [it for it in zoo.run("plan")["warnings"] if "openwhisk_chart_ref" in it["what"]]
+    assert first in warned["why"]
+    assert warned["hint"].endswith(f"openwhisk_chart_ref: {first}")
     zoo.run("configure")
     assert image(zoo).endswith("part:1")
 

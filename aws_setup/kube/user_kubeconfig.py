@@ -1,0 +1,58 @@
+"""The connection that the user's kubeconfig describes; one that others could read is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubernetes import config
+from kubernetes.config import kube_config
+from kubernetes.config.exec_provider import ExecProvider
+
+from aws_setup.config.child_environment import child_environment
+from aws_setup.errors import SetupError
+
+HINT_USABLE = "correct kubeconfig_path and kube_context, or remove both keys"
+HINT_SECURE = (
+    "give the cluster its https URL and certificate-authority-data (`aws eks update-kubeconfig` "
+    "does), or remove kubeconfig_path and kube_context"
+)
+
+
+def open_kubeconfig(path: str | None, context: str | None) -> Any:
+    """Return the Kubernetes library's client for a context of a kubeconfig.
+
+    Raises:
+        SetupError: the file or the context does not exist, is not usable, or not secure.
+    """
+    try:
+        api = config.new_client_from_config(path, context)
+    except (config.ConfigException, OSError) as error:
+        why = " ".join(str(error).split())
+        raise SetupError(f"the kubeconfig {path} cannot be used", why, HINT_USABLE) from error
+    why = _insecure(api.configuration)
+    if why:
+        raise SetupError(f"the kubeconfig {path or ''} is not secure", why, HINT_SECURE)
+    return api
+
+
+def _insecure(settings: Any) -> str:
+    """Return why others could read OpenWhisk's keys and the token, '' when they cannot."""
+    host = str(settings.host)
+    if not host.startswith("https://"):
+        return f"its server {host.partition('?')[0]} is not an https URL: nothing is encrypted"
+    if not settings.verify_ssl:
+        return "insecure-skip-tls-verify is set: anybody can answer in place of the cluster"
+    return ""
+
+
+class _ExecProvider(ExecProvider):  # type: ignore[misc]
+    """The program of a kubeconfig that prints a token; it gets AWS's credentials, not ours."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        own: dict[str, str] = vars(self)["env"]
+        self.env = child_environment(own, aws=True)
+
+
+# The library has no parameter for the environment of the programs that it starts.
+kube_config.ExecProvider = _ExecProvider
