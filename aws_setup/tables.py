@@ -291,7 +291,10 @@ def restrict_needs(steps: Sequence[Step]) -> list[Step]:
     names = {step.name for step in steps}
     found = []
     for step in steps:
-        missing = set(step.needs) - names
-        kept = tuple(need for need in step.needs if need in names)
-        found.append(replace(step, needs=kept) if missing else step)  # type: ignore[type-var]
+        kept = {
+            field: tuple(name for name in before if name in names)
+            for field, before in (("needs", step.needs), ("follows", step.follows))
+            if set(before) - names
+        }
+        found.append(replace(step, **kept) if kept else step)  # type: ignore[type-var]
     return found

@@ -234,7 +234,7 @@ def _execute(
     mode: Mode,
 ) -> Outcome:
     """Run `act` over the rows; the progress shows the rows `shown`."""
-    progress = run.report.progress({row.step.name: row.step.needs for row in shown})
+    progress = run.report.progress({row.step.name: row.step.predecessors for row in shown})
     return run.execute(
         rows,
         lambda tell: act(rows, run.ctx, tell=tell, stop=run.clock.stop),

@@ -77,7 +77,7 @@ class RunRecorder:
 
         A command that only inspects, and one without a configuration, writes no event log.
         """
-        needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.needs for row in rows}
+        needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.predecessors for row in rows}
         if mode is Mode.REMOVE:
             needs, rows = transitive_reduction(removal_needs(rows)), removable(rows)
         head = RunStarted(

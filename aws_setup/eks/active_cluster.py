@@ -50,7 +50,7 @@ class SkipIfUnreachable(CleanupStep):
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The needs of the step, and what else must be deleted after it."""
-        return (*self.inner.needs, *self.also)
+        return (*self.inner.predecessors, *self.also)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the resource; None also when the API server does not answer or denies access."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from typing import Generic, TypeVar
 
 from aws_setup.errors import Interrupted
+
+N = TypeVar("N", bound=Hashable)
+"""The name of a job."""
 
 WORKERS = 32
 """Jobs that run at the same time; a job that waits costs a thread and nothing else."""
@@ -30,12 +34,12 @@ class Limits:
 
 
 def run_graph(
-    needs: Mapping[str, Set[str]],
-    work: Callable[[str], bool],
+    needs: Mapping[N, Set[N]],
+    work: Callable[[N], bool],
     *,
     stop: Callable[[], None],
     limits: Limits | None = None,
-) -> list[str]:
+) -> list[N]:
     """Call `work` for every name, in parallel, each after all the names that it needs.
 
     Args:
@@ -54,7 +58,7 @@ def run_graph(
     """
     unknown = {need for names in needs.values() for need in names} - needs.keys()
     if unknown:
-        raise ValueError(f"needed but not in the graph: {sorted(unknown)}")
+        raise ValueError(f"needed but not in the graph: {sorted(map(str, unknown))}")
     graph = _Graph(needs, limits or Limits())
     with ThreadPoolExecutor(graph.limits.workers, thread_name_prefix="step") as pool:
         try:
@@ -65,21 +69,21 @@ def run_graph(
     return [name for name in needs if name not in graph.started]
 
 
-class _Graph:
+class _Graph(Generic[N]):
     """The state of one run: what is ready, what runs, and what has started."""
 
-    def __init__(self, needs: Mapping[str, Set[str]], limits: Limits) -> None:
+    def __init__(self, needs: Mapping[N, Set[N]], limits: Limits) -> None:
         self.limits = limits
-        self.started: set[str] = set()
+        self.started: set[N] = set()
         self._sorter = TopologicalSorter(needs)
         self._sorter.prepare()
-        self._ready: deque[str] = deque()
-        self._running: dict[Future[bool], str] = {}
+        self._ready: deque[N] = deque()
+        self._running: dict[Future[bool], N] = {}
         self._failed = False
         self._idle = threading.Condition()
         self._active = 0
 
-    def drive(self, pool: ThreadPoolExecutor, work: Callable[[str], bool]) -> None:
+    def drive(self, pool: ThreadPoolExecutor, work: Callable[[N], bool]) -> None:
         """Run all jobs; a job is handed over only when a worker is free for it."""
         while True:
             self._ready.extend(self._sorter.get_ready())
@@ -111,7 +115,7 @@ class _Graph:
             else:
                 return
 
-    def _job(self, work: Callable[[str], bool], name: str) -> bool:
+    def _job(self, work: Callable[[N], bool], name: N) -> bool:
         """Do one job and count it: Ctrl-C can come before its future is stored."""
         with self._idle:
             self._active += 1

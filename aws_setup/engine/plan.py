@@ -37,8 +37,8 @@ class Row:
 
 
 def needs_of(steps: Sequence[Step[Any]]) -> dict[str, set[str]]:
-    """Return step name -> names of the steps that it needs, as `run_graph` takes it."""
-    return {step.name: set(step.needs) for step in steps}
+    """Return step name -> names of the steps that it needs or follows, as `run_graph` takes it."""
+    return {step.name: set(step.predecessors) for step in steps}
 
 
 def inspect_all(
@@ -97,7 +97,7 @@ def only(steps: Sequence[Step[Any]], names: Sequence[str]) -> list[Step[Any]]:
         name = pending.pop()
         if name not in selected:
             selected.add(name)
-            pending.extend(by_name[name].needs)
+            pending.extend(by_name[name].predecessors)
     return [step for step in steps if step.name in selected]
 
 
@@ -111,7 +111,7 @@ def dependants(steps: Sequence[Step[Any]], names: Sequence[str]) -> set[str]:
     selected, before = set(names), 0
     while len(selected) > before:
         before = len(selected)
-        selected |= {step.name for step in steps if selected & set(step.needs)}
+        selected |= {step.name for step in steps if selected & set(step.predecessors)}
     return selected
 
 

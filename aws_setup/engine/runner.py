@@ -1,15 +1,16 @@
-"""Applies a plan or deletes what it found, in parallel; a step runs after those that it needs."""
+"""Applies a plan or deletes what it found, in parallel, each step after those that it needs."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, auto
+from typing import Any
 
 from aws_setup.engine.graph import Limits, run_graph
-from aws_setup.engine.plan import Row, inspect_step, needs_of
-from aws_setup.engine.step import Action, Found, RunContext
+from aws_setup.engine.plan import Row, inspect_step, shorten
+from aws_setup.engine.step import Action, Found, RunContext, Step
 from aws_setup.errors import Interrupted
 
 
@@ -59,47 +60,71 @@ class Outcome:
     interrupted: bool = False
 
 
+class Part(StrEnum):
+    """A part of the work on a step.
+
+    A step that follows others, or that others follow, is done in two parts: its request, and the
+    wait until it is usable. Between the two its followers are requested.
+    """
+
+    WHOLE = auto()
+    REQUEST = auto()
+    WAIT = auto()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the graph: a step, and the part of its work."""
+
+    step: str
+    part: Part = Part.WHOLE
+
+
 class _Run:
-    """One run over a plan; `act` handles one step and returns the action that it took."""
+    """One run over a plan; `act` does one job and returns the action that it took."""
 
     def __init__(self, rows: Sequence[Row], ctx: RunContext, tell: Listener) -> None:
         self.rows = {row.step.name: row for row in rows}
         self.ctx, self.tell = ctx, tell
         self.outcome = Outcome()
         self.lock = threading.Lock()
+        self.requested: dict[str, Action] = {}
         self._started: set[str] = set()
 
     def drive(
         self,
-        needs: dict[str, set[str]],
-        act: Callable[[Row, RunContext], Action],
+        needs: Mapping[Job, set[Job]],
+        act: Callable[[Job, Row, RunContext], Action],
         *,
         stop: Callable[[], None],
         limits: Limits | None,
     ) -> Outcome:
-        def work(name: str) -> bool:
-            return self._one(name, act)
+        def work(job: Job) -> bool:
+            return self._do(job, act)
 
+        names = list(dict.fromkeys(job.step for job in needs))
         try:
-            self.outcome.blocked = run_graph(needs, work, stop=stop, limits=limits)
+            left = {job.step for job in run_graph(needs, work, stop=stop, limits=limits)}
+            self.outcome.blocked = [n for n in names if n in left and n not in self.outcome.failed]
         except Interrupted:
             self.outcome.interrupted = True
-            self.outcome.not_started = [name for name in needs if name not in self._started]
+            self.outcome.not_started = [name for name in names if name not in self._started]
         for name in self.outcome.blocked:
             self._say(EventKind.BLOCKED, name)
         return self.outcome
 
-    def _one(self, name: str, act: Callable[[Row, RunContext], Action]) -> bool:
-        row = self.rows[name]
-        with self.lock:
-            self._started.add(name)
-        self._say(EventKind.START, name, action=row.action)
+    def _do(self, job: Job, act: Callable[[Job, Row, RunContext], Action]) -> bool:
+        name, row = job.step, self.rows[job.step]
         ctx = self.ctx.bound(
             lambda text: self._say(EventKind.NOTE, name, action=row.action, text=text),
             lambda size: self._say(EventKind.PROGRESS, name, action=row.action, size=size),
         )
+        if job.part is not Part.WAIT:
+            with self.lock:
+                self._started.add(name)
+            self._say(EventKind.START, name, action=row.action)
         try:
-            action = act(row, ctx)
+            action = act(job, row, ctx)
         except Interrupted:
             self.outcome.interrupted = True
             return False
@@ -110,11 +135,22 @@ class _Run:
                 EventKind.FAILED, name, action=row.action, text=str(self.outcome.failed[name])
             )
             return False
-        with self.lock:
-            self.outcome.done[name] = action
-        found = self.ctx.found.get(name)
-        self._say(EventKind.DONE, name, action=action, id=found.id if found else "")
+        self._note_end(job, row, action, ctx)
         return True
+
+    def _note_end(self, job: Job, row: Row, action: Action, ctx: RunContext) -> None:
+        """Record the end of a job; a step is done once it is usable."""
+        with self.lock:
+            self.requested[job.step] = action
+            left = [name for name in row.step.follows if name not in self.outcome.done]
+        if job.part is Part.REQUEST:
+            if left:
+                ctx.note(f"requested; waits for {shorten(left)}")
+            return
+        with self.lock:
+            self.outcome.done[job.step] = action
+        found = self.ctx.found.get(job.step)
+        self._say(EventKind.DONE, job.step, action=action, id=found.id if found else "")
 
     def _say(
         self,
@@ -139,41 +175,78 @@ def apply(
 ) -> Outcome:
     """Create, update and delete what the plan says; a step starts when all it needs is usable.
 
-    After a failure running steps finish, steps that need the failed one do not start, and
-    independent steps continue, unless `limits` say otherwise. `ctx.found` holds every usable
-    resource afterwards.
+    After a failure running steps finish, steps that need or follow the failed one do not start,
+    or are not waited for, and independent steps continue, unless `limits` say otherwise.
+    `ctx.found` holds every resource that exists afterwards.
     """
     run = _Run(rows, ctx, tell)
 
-    def act(row: Row, step_ctx: RunContext) -> Action:
-        changed = {Action.CREATE, Action.UPDATE}
-        stale = any(run.outcome.done.get(need) in changed for need in row.step.needs)
-        if row.action is Action.UNKNOWN or (stale and row.action is not Action.CREATE):
-            row = inspect_step(row.step, step_ctx)
-            if row.error:
-                raise row.error
-        found = _apply_step(row, step_ctx)
-        with run.lock:
-            ctx.found.update({**found.replaces, row.step.name: found})
-        return row.action
+    def act(job: Job, row: Row, step_ctx: RunContext) -> Action:
+        if job.part is Part.WAIT:
+            found, action = ctx.found[job.step], run.requested[job.step]
+        else:
+            row = _current(row, run, step_ctx)
+            found, action = _request(row, step_ctx), row.action
+            with run.lock:
+                ctx.found.update({**found.replaces, job.step: found})
+        if job.part is not Part.REQUEST and action is not Action.DELETE:
+            found = _wait(row, found, step_ctx)
+            with run.lock:
+                ctx.found.update({**found.replaces, job.step: found})
+        return action
 
-    return run.drive(needs_of([row.step for row in rows]), act, stop=stop, limits=limits)
+    return run.drive(jobs_of([row.step for row in rows]), act, stop=stop, limits=limits)
 
 
-def _apply_step(row: Row, ctx: RunContext) -> Found:
+def jobs_of(steps: Sequence[Step[Any]]) -> dict[Job, set[Job]]:
+    """Return the jobs of a table, each with the jobs that must be done before it."""
+    followed = {name for step in steps for name in step.follows}
+    split = {step.name for step in steps if step.follows} | followed
+
+    def usable(name: str) -> Job:
+        return Job(name, Part.WAIT if name in split else Part.WHOLE)
+
+    jobs: dict[Job, set[Job]] = {}
+    for step in steps:
+        needs = {usable(name) for name in step.needs}
+        if step.name not in split:
+            jobs[Job(step.name)] = needs
+            continue
+        request = Job(step.name, Part.REQUEST)
+        jobs[request] = needs | {Job(name, Part.REQUEST) for name in step.follows}
+        jobs[usable(step.name)] = {request} | {usable(name) for name in step.follows}
+    return jobs
+
+
+def _current(row: Row, run: _Run, ctx: RunContext) -> Row:
+    """Return the row, of a new inspection where a step before it has changed since the plan."""
+    changed = {Action.CREATE, Action.UPDATE}
+    stale = any(run.requested.get(name) in changed for name in row.step.predecessors)
+    if row.action is Action.UNKNOWN or (stale and row.action is not Action.CREATE):
+        row = inspect_step(row.step, ctx)
+        if row.error:
+            raise row.error
+    return row
+
+
+def _request(row: Row, ctx: RunContext) -> Found:
+    """Create, update or delete the resource as the row says, without waiting for it."""
     step, found = row.step, row.found
     if found is None:
-        found = ctx.retry(lambda: step.create(ctx))
-    elif row.action is Action.DELETE:
+        return ctx.retry(lambda: step.create(ctx))
+    if row.action is Action.DELETE:
         step.delete(ctx, found)
-        return found
     elif row.action is Action.UPDATE:
         current = found
-        found = ctx.retry(lambda: step.update(ctx, current))
-    if found.ready or (step.slow and not ctx.patient):
+        return ctx.retry(lambda: step.update(ctx, current))
+    return found
+
+
+def _wait(row: Row, found: Found, ctx: RunContext) -> Found:
+    """Return the resource once it is usable."""
+    if found.ready or (row.step.slow and not ctx.patient):
         return found
-    pending = found
-    return ctx.retry(lambda: step.wait(ctx, pending))
+    return ctx.retry(lambda: row.step.wait(ctx, found))
 
 
 def remove(
@@ -186,12 +259,15 @@ def remove(
     """
     run = _Run(removable(rows), ctx, tell)
 
-    def act(row: Row, step_ctx: RunContext) -> Action:
+    def act(_: Job, row: Row, step_ctx: RunContext) -> Action:
         if row.found:
             row.step.delete(step_ctx, row.found)
         return Action.DELETE
 
-    return run.drive(removal_needs(rows), act, stop=stop, limits=None)
+    needs = {
+        Job(name): {Job(need) for need in names} for name, names in removal_needs(rows).items()
+    }
+    return run.drive(needs, act, stop=stop, limits=None)
 
 
 def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
@@ -214,13 +290,13 @@ def removable(rows: Sequence[Row]) -> list[Row]:
 
 
 def needed_by(rows: Sequence[Row], name: str) -> set[str]:
-    """Return every step that a step needs, directly or through others."""
+    """Return every step that a step needs or follows, directly or through others."""
     by_name = {row.step.name: row.step for row in rows}
     seen: set[str] = set()
-    pending = list(by_name[name].needs)
+    pending = list(by_name[name].predecessors)
     while pending:
         need = pending.pop()
         if need not in seen:
             seen.add(need)
-            pending.extend(by_name[need].needs)
+            pending.extend(by_name[need].predecessors)
     return seen

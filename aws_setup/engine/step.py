@@ -158,7 +158,10 @@ C = TypeVar("C", bound=RunContext)
 class Step(ABC, Generic[C]):
     """One resource; subclasses are frozen dataclasses.
 
-    `name` identifies it in plan, log and tags; `needs` names the steps that must be usable first.
+    `name` identifies it in plan, log and tags. `needs` names the steps that must be usable before
+    it starts. `follows` names the steps that must have been requested before it starts; they need
+    to be usable only before the runner waits for this step, so that both become usable at the same
+    time, and a failure is reported where it happened.
     `adopted` resources are used and never created, changed or deleted. With --no-wait the runner
     does not wait for `slow` steps to become usable. A `surplus` resource is one that should not
     exist: a run deletes it.
@@ -166,10 +169,16 @@ class Step(ABC, Generic[C]):
 
     name: str
     needs: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
     part: str = "other"
     adopted: bool = False
     slow: bool = False
     surplus: bool = False
+
+    @property
+    def predecessors(self) -> tuple[str, ...]:
+        """The steps that it needs or follows."""
+        return (*self.needs, *self.follows)
 
     @abstractmethod
     def find(self, ctx: C) -> Found | None:
