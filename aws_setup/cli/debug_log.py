@@ -6,9 +6,12 @@ import io
 import logging
 import os
 import re
+from pathlib import Path
 
 from aws_setup.config import Config
 from aws_setup.config.paths import debug_log_path
+from aws_setup.engine.private_files import check_private, open_private
+from aws_setup.engine.safe_text import one_line, visible
 from aws_setup.errors import Refused
 
 SECRET_PATTERN = re.compile(
@@ -34,11 +37,23 @@ class _Private(logging.FileHandler):
     """Writes to a file that only its owner can read."""
 
     def _open(self) -> io.TextIOWrapper:
-        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(handle, "a", encoding=self.encoding)
+        handle = open_private(Path(self.baseFilename), append=True)
+        return os.fdopen(handle, "a", encoding=self.encoding, errors="replace")
 
 
-class _Redacted(logging.Formatter):
+class SafeFormatter(logging.Formatter):
+    """Makes each record one line without control characters; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line without a traceback."""
+        return one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record with its traceback."""
+        return visible(super().format(record))
+
+
+class _Redacted(SafeFormatter):
     """Removes account ids and secrets: AWS's error messages contain ARNs."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -53,18 +68,13 @@ def log_to_file(config: Config) -> None:
     """
     path = debug_log_path(config)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writable, why = os.access(path.parent, os.W_OK), "you have no write permission"
+        check_private(path)
     except OSError as error:
-        writable, why = False, error.strerror or str(error)
-    if not writable:
         raise Refused(
             f"cannot write receipt and log to the folder {path.parent}",
-            why,
+            f"{error.filename or path}: {error.strerror or error}",
             "set infrastructure_json_path to a folder that you may write",
-        )
-    if path.exists():
-        path.chmod(0o600)
+        ) from None
     handler = _Private(path, encoding="utf-8", delay=True)
     handler.setFormatter(_Redacted("%(asctime)s %(threadName)s %(name)s %(message)s"))
     logger = logging.getLogger("aws_setup")

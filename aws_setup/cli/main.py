@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aws_setup.cli.debug_log import log_to_file
+from aws_setup.cli.debug_log import SafeFormatter, log_to_file
 from aws_setup.cli.options import SharedOptions
 from aws_setup.config import Config, load_config, shadowed_settings
 from aws_setup.engine.result import Result
+from aws_setup.engine.safe_text import visible
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.report import Report
 
@@ -47,7 +48,7 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = invocation.options
     if options.verbose:
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+        _log_to_stderr()
     began = time.monotonic()
     result = Result(command=invocation.command)
     report = Report(options.style())
@@ -70,6 +71,13 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
     report.problems(result.problems)
     report.document(result)
     return result.exit_code
+
+
+def _log_to_stderr() -> None:
+    """Show the log on stderr, for -v; unless a handler is there already."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter(logging.BASIC_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _load_config(invocation: Invocation, result: Result) -> Config | None:
@@ -119,7 +127,7 @@ def find_config(path: str | None, folder: Path) -> Path:
 def _note_failure(result: Result, error: Exception, *, verbose: bool) -> None:
     """Record an error; one of AWS's before the first step is a refusal: nothing was written."""
     if verbose:
-        traceback.print_exception(error)
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
     translated = _translated(error)
     before_first_write = not result.steps
     result.fail(translated)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from aws_setup.engine.safe_text import one_line
 from aws_setup.errors import Refused
 
 Ask = Callable[[str], str]
@@ -22,14 +23,16 @@ def secret_prompt_function() -> Ask | None:
     """Return the function that asks for a secret without echo; None without a terminal."""
     if not _has_terminal():
         return None
-    return lambda question: str(click.prompt(question, hide_input=True, err=True))
+    return lambda question: str(click.prompt(one_line(question), hide_input=True, err=True))
 
 
 def prompt_function() -> Ask | None:
     """Return the function that asks a question; None without a terminal."""
     if not _has_terminal():
         return None
-    return lambda question: str(click.prompt(question, default="", show_default=False, err=True))
+    return lambda question: str(
+        click.prompt(one_line(question), default="", show_default=False, err=True)
+    )
 
 
 def confirm(action: str, *, yes: bool, ask: Ask | None, word: str = "") -> None:

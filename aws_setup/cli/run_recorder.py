@@ -146,7 +146,11 @@ class RunRecorder:
 def _planned(row: Row, mode: Mode, log: EventLog) -> PlannedStep:
     action = Action.DELETE if mode is Mode.REMOVE else row.action
     found = row.found
-    return PlannedStep(action, log.scrub(found.id), found.status) if found else PlannedStep(action)
+    return (
+        PlannedStep(action, log.scrub(found.id), log.scrub(found.status))
+        if found
+        else PlannedStep(action)
+    )
 
 
 def _prices(result: Result) -> dict[str, Any]:

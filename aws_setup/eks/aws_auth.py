@@ -11,7 +11,7 @@ import yaml
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import aws_auth_backup_path
 from aws_setup.eks.access_entries import admins, mode_of
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import write_private
 from aws_setup.engine.retry import CONFLICT, retry
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError

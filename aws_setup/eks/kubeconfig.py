@@ -14,7 +14,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.connect import cluster_of

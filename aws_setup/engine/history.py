@@ -7,7 +7,6 @@ number.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import append_private, write_private
 from aws_setup.engine.runner import EventKind, StepEvent
+from aws_setup.engine.safe_text import json_text, one_line
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
 
@@ -140,8 +140,8 @@ class EventLog:
             self._write({"kind": "end"} | _document(self._end))
 
     def scrub(self, text: str) -> str:
-        """Return a text without secrets, cut to TEXT characters."""
-        return self._redact(text)[:TEXT]
+        """Return a text as one safe line without secrets, cut to TEXT characters."""
+        return one_line(self._redact(text))[:TEXT]
 
     def record(self) -> RunRecord:
         """Return the run as recorded so far."""
@@ -151,8 +151,8 @@ class EventLog:
     def _write(self, line: Mapping[str, Any]) -> None:
         path = self._path
         if path:
-            text = json.dumps({"run": self._id, **line}, ensure_ascii=False) + "\n"
-            self._guard(lambda: _append(path, text))
+            text = json_text({"run": self._id, **line}) + "\n"
+            self._guard(lambda: append_private(path, text))
 
     def _guard(self, write: Callable[[], None]) -> None:
         try:
@@ -171,16 +171,6 @@ def _document(line: RunStarted | StepEvent | RunEnded) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value not in ("", {}, ())}
 
 
-def _append(path: Path, text: str) -> None:
-    """Append a line in one write, so that the lines of concurrent runs do not mix."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(handle, text.encode("utf-8", "replace"))
-    finally:
-        os.close(handle)
-
-
 def _prepare(path: Path) -> None:
     """Drop the oldest runs of a log that is too large, and end an incomplete last line."""
     if not path.is_file():
@@ -189,7 +179,7 @@ def _prepare(path: Path) -> None:
     if len(text.encode()) > KEPT_BYTES:
         write_private(path, _newest_runs(text.split("\n")))
     elif text and not text.endswith("\n"):
-        _append(path, "\n")
+        append_private(path, "\n")
 
 
 def _newest_runs(lines: Sequence[str]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aws_setup.engine.private_files import write_private
+from aws_setup.engine.safe_text import json_text
 from aws_setup.engine.step import Found
 
 
@@ -18,23 +18,6 @@ def entries(found: Mapping[str, Found]) -> dict[str, Any]:
         name: {"id": resource.id, "state": resource.status} | dict(resource.facts)
         for name, resource in sorted(found.items())
     }
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file atomically; only its owner may read it.
-
-    Raises:
-        OSError: the folder cannot be created or written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_receipt(
@@ -58,7 +41,7 @@ def write_receipt(
         path.unlink(missing_ok=True)
         return
     document = {**head, "steps": dict(sorted((others | entries(found)).items()))}
-    write_private(path, json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    write_private(path, json_text(document, indent=2, default=str) + "\n")
 
 
 def _other_steps(path: Path, known: Collection[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import SECRET, SERVICE, Json, decode_secret, encode_secret

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aws_setup.config import Config
 from aws_setup.config.chart_source import ENCRYPTED, is_git_url
+from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm
 
@@ -182,7 +183,7 @@ def _unreachable(error: SetupError) -> SetupError:
 
 def _fetch(config: Config, commit: str, root: Path) -> None:
     """Fetch one commit into the cache, completely or not at all."""
-    root.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(root.parent)
     work, url = Path(tempfile.mkdtemp(dir=root.parent, prefix=".fetch-")), config.openwhisk_chart
     try:
         _git("init", "--quiet", str(work))

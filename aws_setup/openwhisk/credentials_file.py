@@ -9,7 +9,7 @@ from pathlib import Path
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.secrets import require_secrets

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.chart import Chart, cache
 from aws_setup.openwhisk.values import merge
@@ -88,7 +89,7 @@ def _no_runtimes(why: str) -> Refused:
 
 def _copy(source: Path, target: Path, name: str, text: str) -> None:
     """Copy the chart into the cache, completely or not at all, and add the file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(target.parent)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".copy-"))
     try:
         shutil.copytree(source, work, dirs_exist_ok=True, symlinks=True)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from aws_setup.engine.plan import Row, remark, status_lines
 from aws_setup.engine.result import Result
+from aws_setup.engine.safe_text import json_text, one_line, visible
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
 from aws_setup.report.progress import Needs, Progress, bar, counted, live, plain
@@ -61,13 +62,14 @@ class PlanLine:
 
     def name(self) -> Text:
         """Return the step's name."""
-        return Text(self.row.step.name)
+        return Text(one_line(self.row.step.name))
 
     def remark(self) -> Text:
         """Return what else the plan or the status says about the step."""
         if self.states:
-            return Text(self.separator.join(status_lines(self.row)))
-        return Text(remark(self.row, deleting=self.deleting and self.row.found is not None))
+            return Text(self.separator.join(map(one_line, status_lines(self.row))))
+        deleting = self.deleting and self.row.found is not None
+        return Text(one_line(remark(self.row, deleting=deleting)))
 
 
 PLAN_COLUMNS: tuple[Callable[[PlanLine], Text], ...] = (
@@ -88,6 +90,23 @@ class Style:
     no_color: bool = False
 
 
+class SafeConsole(Console):
+    """A console on which no text can contain a control or another invisible character.
+
+    Texts are made safe where they are put into lines and cells; this catches every other one.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Return what is printed; only rich's own segments may control the terminal."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
+
+
 class Report:
     """Prints; with --json stdout holds one document and nothing else.
 
@@ -103,19 +122,19 @@ class Report:
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal or a pipe whose encoding has no λ gets ? for it, never an error.
                 stream.reconfigure(errors="replace")
-        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=True, **colour)  # type: ignore[arg-type]
-        self.err = Console(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
+        self.out = SafeConsole(file=sys.stdout, highlight=False, soft_wrap=True, **colour)  # type: ignore[arg-type]
+        self.err = SafeConsole(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
         self.live = self.err.is_terminal and not colour and not style.quiet
 
     def message(self, text: str) -> None:
         """Print a message on stderr; nothing with --quiet."""
         if not self.style.quiet:
-            self.err.print(Text(text), soft_wrap=True)
+            self.err.print(Text(one_line(text)), soft_wrap=True)
 
     def result(self, text: str = "") -> None:
         """Print a line of the result on stdout; nothing with --json."""
         if not self.style.json:
-            self.out.print(Text(text))
+            self.out.print(Text(one_line(text)))
 
     def table(self, table: Table) -> None:
         """Print a table of the result on stdout; nothing with --json."""
@@ -143,12 +162,12 @@ class Report:
             return
         for problem in problems:
             line = Text(f"{sign}: ", style=style)
-            line.append(problem.what, style="default")
+            line.append(one_line(problem.what), style="default")
             if problem.why:
-                line.append(f": {problem.why}", style="default")
+                line.append(f": {one_line(problem.why)}", style="default")
             self.err.print(line, soft_wrap=True)
             if problem.hint:
-                self.err.print(Text(f"  Fix: {problem.hint}"), soft_wrap=True)
+                self.err.print(Text(f"  Fix: {one_line(problem.hint)}"), soft_wrap=True)
 
     @contextmanager
     def progress(self, needs: Needs) -> Iterator[Progress]:
@@ -171,14 +190,14 @@ class Report:
         """With --json, print the one JSON document."""
         if self.style.json:
             escaped = not self.out.encoding.startswith("utf")
-            text = json.dumps(result.document(), indent=2, default=str, ensure_ascii=escaped)
+            text = json_text(result.document(), indent=2, default=str, ensure_ascii=escaped)
             self.out.print(text, markup=False)
 
 
 def _plain_lines(table: Table) -> Iterator[str]:
     """Yield the rows of a table as lines of any length, without rich's layout, which is slow."""
     columns = [
-        [str(column.header)] * table.show_header + [str(cell) for cell in column.cells]
+        [str(column.header)] * table.show_header + [one_line(str(cell)) for cell in column.cells]
         for column in table.columns
     ]
     widths = [max(map(cell_len, cells), default=0) for cells in columns]

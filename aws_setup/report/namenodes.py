@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.engine.safe_text import one_line
 from aws_setup.namenodes.action import CurrentAction
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.verify import VerifyResult, jar_hash
@@ -19,7 +20,7 @@ def print_ends(report: Report, ends: Mapping[str, str]) -> None:
     table = _table()
     for name, end in ends.items():
         style = "red" if end.startswith("failed") else "yellow" if end == "not started" else ""
-        table.add_row(Text(name), Text(end, style=style))
+        table.add_row(_cell(name), Text(one_line(end), style=style))
     report.table(table)
 
 
@@ -31,9 +32,9 @@ def print_list(
     for action in found:
         table.add_row(
             str(selection.index(action.name)),
-            action.name,
-            action.version,
-            jar_hash(action),
+            _cell(action.name),
+            _cell(action.version),
+            _cell(jar_hash(action)),
             f"{action.memory} MB",
             str(action.concurrency),
             f"{datetime.fromtimestamp(action.updated, UTC):%Y-%m-%d %H:%M}Z",
@@ -53,12 +54,17 @@ def print_verification(report: Report, results: Sequence[VerifyResult]) -> None:
     for result in results:
         found = result.row.found
         table.add_row(
-            Text(result.row.step.name),
-            found.id if found else "",
-            Text(result.text, style="green" if result.ok else "red"),
-            Text(str(result.activation or "")),
+            _cell(result.row.step.name),
+            _cell(found.id if found else ""),
+            Text(one_line(result.text), style="green" if result.ok else "red"),
+            _cell(str(result.activation or "")),
         )
     report.table(table)
+
+
+def _cell(text: str) -> Text:
+    """Return a text of OpenWhisk as a cell: without rich's markup, and safe to print."""
+    return Text(one_line(text))
 
 
 def _table(*titles: str) -> Table:

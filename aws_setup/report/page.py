@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from aws_setup.config import Config
 from aws_setup.engine.history import RunRecord
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import write_private
+from aws_setup.engine.safe_text import visible
 from aws_setup.errors import Refused
 from aws_setup.report.architecture_svg import StepMark, architecture
 from aws_setup.report.gantt_svg import timeline_svg
@@ -117,7 +118,7 @@ def page(
     )
     costs = cost_rows(records)
     diagram, caption = _architecture(records, config, earlier)
-    return environment.get_template("page.html").render(
+    text = environment.get_template("page.html").render(
         title=_title(records),
         subtitle=_subtitle(records),
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
@@ -129,6 +130,7 @@ def page(
         costs=costs,
         total=CostRow("total", sum(cost.hourly for cost in costs)),
     )
+    return visible(text)
 
 
 def _title(records: Sequence[RunRecord]) -> str:

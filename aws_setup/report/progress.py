@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_setup.engine.runner import EventKind, StepEvent
+from aws_setup.engine.safe_text import one_line
 from aws_setup.engine.wait import format_duration
 
 Needs = Mapping[str, Sequence[str]]
@@ -133,7 +134,11 @@ def _elapsed(line: _Line) -> Text:
 
 
 def action_text(event: StepEvent) -> str:
-    """Return the text of an event."""
+    """Return the text of an event as one line that is safe to print."""
+    return one_line(_action_text(event))
+
+
+def _action_text(event: StepEvent) -> str:
     if event.kind is EventKind.START:
         return str(event.action)
     if event.kind is EventKind.DONE and event.text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.engine.safe_text import one_line
 from aws_setup.engine.wait import format_duration
 from aws_setup.report.console import Report
 from aws_setup.verify.check import CheckStatus, Verification
@@ -21,8 +22,8 @@ def print_checks(report: Report, verification: Verification) -> None:
         skipped = item.status is CheckStatus.SKIPPED
         table.add_row(
             Text(str(item.status), style=STYLES[item.status]),
-            Text(item.name),
+            Text(one_line(item.name)),
             Text("" if skipped else format_duration(item.seconds)),
-            Text(item.cause),
+            Text(one_line(item.cause)),
         )
     report.table(table)

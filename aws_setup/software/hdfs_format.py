@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import format_log_path
+from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import HADOOP, HOPS_FS_RELEASE, LAMBDA_FS_RELEASE
@@ -123,9 +125,8 @@ class FormatFileSystem(Step):
         migrations.record(root, self.name, AppliedScript(state, statements, "0" * 64))
 
     def _run(self, client: Machine, log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         command = [self.system.hdfs, "namenode", "-format", "-nonInteractive"]
-        with log.open("wb") as file:
+        with os.fdopen(_open_log(log), "wb") as file:
             result = client.run(
                 command,
                 sudo=True,
@@ -139,6 +140,20 @@ class FormatFileSystem(Step):
                 error_line(log.read_text(encoding="utf-8", errors="replace")),
                 f"fix the cause (see {log}), then run the same command again",
             )
+
+
+def _open_log(log: Path) -> int:
+    """Return the handle of the log of `hdfs`.
+
+    Raises:
+        SetupError: it cannot be written.
+    """
+    try:
+        return open_private(log)
+    except OSError as error:
+        raise SetupError(
+            f"{log} cannot be written", error.strerror or str(error), "remove it, then run again"
+        ) from None
 
 
 def _count_inodes(database: str, root: Mysql) -> int | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.engine.private_files import append_private
+from aws_setup.errors import SetupError
 from aws_setup.ssh.keys import fingerprint, kind_name
 
 _BLOCK = re.compile(
@@ -65,13 +66,19 @@ class KnownHosts:
             self.path.unlink(missing_ok=True)
 
     def _append(self, text: str) -> None:
-        """Append in one write, so that no other thread or run can split a line."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        """Append in one write, so that no other thread or run can split a line.
+
+        Raises:
+            SetupError: the file cannot be written.
+        """
         try:
-            os.write(handle, text.encode())
-        finally:
-            os.close(handle)
+            append_private(self.path, text)
+        except OSError as error:
+            raise SetupError(
+                f"the host keys cannot be stored in {self.path}",
+                error.strerror or str(error),
+                "make that file a regular file that you may write, or remove it",
+            ) from None
 
 
 def _line(alias: str, key: HostKey) -> str:

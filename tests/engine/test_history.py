@@ -183,7 +183,7 @@ def test_a_line_separator_in_a_text_ends_no_line(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     written(path, at(1, EventKind.NOTE, "one\u2028two\nthree"))
     [record] = read_events(path)
-    assert record.events[0].text == "one\u2028two\nthree"
+    assert record.events[0].text == "one two three"
 
 
 def test_unknown_lines_are_skipped() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.engine.receipt import write_private, write_receipt
+from aws_setup.engine.private_files import write_private
+from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.step import Found
 
 HEAD = {"deployment_name": "lambda-fs"}

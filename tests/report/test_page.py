@@ -333,4 +333,4 @@ def test_invalid_characters_of_a_machine_do_not_prevent_the_page(tmp_path: Path)
     )
     write_page(tmp_path / "page.html", [log.record()])
     [record] = read_events(tmp_path / "log")
-    assert record.events[0].text == "?\x00 \x1b[31m"
+    assert record.events[0].text == "?\\x00 \\x1b[31m"

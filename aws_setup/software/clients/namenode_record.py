@@ -13,7 +13,7 @@ from typing import Any
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import namenodes_path
-from aws_setup.engine.receipt import write_private
+from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Found
 
 NAMESPACE, PREFIX = "guest", "namenode"

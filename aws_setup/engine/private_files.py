@@ -1,0 +1,110 @@
+"""The files that a deployment keeps on this computer: for their owner only, and never elsewhere.
+
+A symbolic link in the place of such a file is not followed: who can write to the folder could
+otherwise choose which of the user's files is written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder, and those above it, for its owner only; an existing one stays as it is.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file atomically; only its owner may read it. A symbolic link is replaced.
+
+    Raises:
+        OSError: the folder cannot be created or written.
+    """
+    make_private_folder(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def append_private(path: Path, text: str) -> None:
+    """Append to a file in one write, so that lines of concurrent runs do not mix.
+
+    Raises:
+        OSError: the file cannot be opened or written, or is a link or no regular file.
+    """
+    handle = open_private(path, append=True)
+    try:
+        os.write(handle, text.encode("utf-8", "replace"))
+    finally:
+        os.close(handle)
+
+
+def open_private(path: Path, *, append: bool = False) -> int:
+    """Return the handle of a file for writing, created with mode 0600; its folder is created too.
+
+    Raises:
+        OSError: it cannot be opened, or is a symbolic link or no regular file.
+    """
+    make_private_folder(path.parent)
+    if path.is_symlink():
+        raise _refusal(path, "it is a symbolic link, which is not followed")
+    flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW | _NO_WAIT
+    handle = os.open(path, flags | (os.O_APPEND if append else os.O_TRUNC), 0o600)
+    try:
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            raise _refusal(path, "it is not a regular file")
+        if stat.S_IMODE(state.st_mode) & 0o077 and hasattr(os, "fchmod"):
+            os.fchmod(handle, 0o600)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def check_private(path: Path) -> None:
+    """Check that a file can be written, before the first write; creates only its folder.
+
+    Raises:
+        OSError: it could not be opened later.
+    """
+    make_private_folder(path.parent)
+    if path.is_symlink():
+        raise _refusal(path, "it is a symbolic link, which is not followed")
+    if path.exists() and not path.is_file():
+        raise _refusal(path, "it is not a regular file")
+    target = path if path.exists() else path.parent
+    if not os.access(target, os.W_OK):
+        raise OSError(errno.EACCES, "you have no write permission", str(target))
+
+
+def _refusal(path: Path, why: str) -> OSError:
+    return OSError(errno.ELOOP, why, str(path))
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether other users of this computer may read a file; False where modes say nothing."""
+    if os.name == "nt":
+        return False
+    return bool(path.stat().st_mode & 0o044)
