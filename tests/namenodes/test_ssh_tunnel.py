@@ -58,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"[]")
 server = HTTPServer(("127.0.0.1", {PORT}), Handler)
+open("/tmp/answers.ready", "w").close()
 server.handle_request()
 server.handle_request()
 """
@@ -69,7 +70,8 @@ def test_a_tunnel_through_the_machine_reaches_what_only_the_machine_reaches(
     machine: Machine,
 ) -> None:
     machine.write("/tmp/answers.py", ANSWERS)
-    machine.run("nohup python3 /tmp/answers.py >/tmp/answers.log 2>&1 &")
+    start = "nohup python3 /tmp/answers.py >/tmp/answers.log 2>&1 &"
+    machine.run(f"{start} until [ -e /tmp/answers.ready ]; do sleep 0.02; done", timeout=240)
     endpoint = Endpoint(url=f"http://127.0.0.1:{PORT}", auth=AUTH)
     with pytest.raises(SetupError, match="no success"):
         client_of(endpoint.url, clock=QuickClock()).listing()

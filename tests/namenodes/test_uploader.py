@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,15 +231,17 @@ def test_after_ctrl_c_running_uploads_end_and_no_new_one_starts(
 ) -> None:
     ctx = context(client_of(whisk.url), desired(jar), jar, {})
     rows = plan_actions(ctx, [f"namenode{index}" for index in range(6)])
-    main, pressed = threading.main_thread().ident or 0, threading.Event()
+    main = threading.main_thread().ident or 0
+    pressed, interrupted = threading.Event(), threading.Event()
 
     def tell(event: StepEvent) -> None:
         if event.kind is EventKind.DONE and not pressed.is_set():
             pressed.set()
             signal.pthread_kill(main, signal.SIGINT)
-            time.sleep(0.3)
+            interrupted.wait(20)
 
     def interrupt(*_: object) -> None:
+        interrupted.set()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupt)

@@ -96,11 +96,11 @@ def test_scripts_ssh_and_kubectl_work_beside_another_serve(
 
         second.press_ctrl_c()
         assert second.rest() == 0, second.text
-        assert second.gone(within=10), second.alive()
+        assert second.gone(), second.alive()
         assert first_terminal.script("create_aws_infrastructure.py", "status")["result"] == "ok"
         os.kill(first.process.pid, signal.SIGTERM)
         assert first.rest() == 0, first.text
-        assert first.gone(within=10), first.alive()
+        assert first.gone(), first.alive()
 
 
 def credential(terminal: Terminal, patch: pytest.MonkeyPatch) -> str:

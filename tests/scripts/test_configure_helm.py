@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 from kubernetes.client import CoreV1Api
 
 import configure_eks_cluster
+from aws_setup.engine.wait import Pending
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
@@ -176,7 +177,7 @@ def test_the_helm_of_a_killed_run_continues_and_the_next_run_waits_for_it(
             monkeypatch.context() as patch,
         ):
             slow_helm(zoo, patch, process)
-            assert process.wait(timeout=120) == -signal.SIGKILL
+            assert process.wait(timeout=200) == -signal.SIGKILL
             zoo.run("configure")
         assert "pending-install: waiting for another run to end" in zoo.stderr
         assert "cleaning up" not in zoo.stderr
@@ -185,14 +186,19 @@ def test_the_helm_of_a_killed_run_continues_and_the_next_run_waits_for_it(
 
 
 def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[bytes]) -> None:
-    """Kill the script once its helm creates objects, and delay the answers to that helm."""
-    plain = zoo.api.answer
+    """Kill the script once its helm creates objects; that helm has no answer until a run waits."""
+    plain, waits = zoo.api.answer, threading.Event()
+
+    def pending(text: str) -> Pending:
+        waits.set()
+        return Pending(text)
 
     def answer(request: Any) -> Any:
         writes = request.agent.startswith("Helm") and request.method != "GET"
         if writes and request.fault_key[1] != "secrets":
             process.kill()
-            time.sleep(0.5)
+            assert waits.wait(200)
         return plain(request)
 
     patch.setattr(zoo.api, "answer", answer)
+    patch.setattr("aws_setup.openwhisk.release.Pending", pending)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -75,64 +75,78 @@ def test_a_run_fails_at_a_lasting_outage_and_the_next_run_resumes(
 ) -> None:
     impatient = replace(SERVER_RESTARTING, deadline=0.5)
     monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
-    zoo.api.faults.add({"fault": "down", "seconds": 3, "verb": "create", "resource": "namespaces"})
-    began = time.monotonic()
+    timers = timers_of(monkeypatch)
+    down = {"fault": "down", "seconds": 600, "verb": "create", "resource": "namespaces"}
+    zoo.api.faults.add(down)
     result = zoo.run("configure", code=1)
     what = [problem["what"] for problem in result["problems"]]
     assert any("openwhisk keys: the cluster's API server does not answer" in text for text in what)
-    time.sleep(max(0.0, began + 5 - time.monotonic()))
+    for timer in timers:
+        timer.cancel()
+        timer.function(*timer.args)
     zoo.run("configure")
     assert release_of(zoo)["status"] == "deployed"
 
 
-class FastTime:
-    """A clock that is faster than this computer's, from now on."""
+def timers_of(monkeypatch: pytest.MonkeyPatch) -> list[threading.Timer]:
+    """Return the list of the timers that are started from now on: of an outage's end."""
+    made: list[threading.Timer] = []
 
-    def __init__(self, speed: float) -> None:
-        self.speed, self.zero = speed, time.monotonic()
-        self.born = datetime.now(UTC)
+    class Recorded(threading.Timer):
+        def start(self) -> None:
+            made.append(self)
+            super().start()
+
+    monkeypatch.setattr(threading, "Timer", Recorded)
+    return made
+
+
+class PolledTime:
+    """A calendar and a clock that only the script's polls of the invokers advance."""
+
+    def __init__(self) -> None:
+        self.born, self.seconds = datetime.now(UTC), 0.0
 
     def now(self) -> datetime:
-        return self.born + timedelta(seconds=(time.monotonic() - self.zero) * self.speed)
+        return self.born + timedelta(seconds=self.seconds)
 
     def naive(self, *_: object, **__: object) -> datetime:
         return self.now().replace(tzinfo=None)
 
 
 @pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> FastTime:
-    """Date signatures by a clock on which 15 minutes pass in 4.5 seconds."""
-    made = FastTime(speed=200)
+def polled(monkeypatch: pytest.MonkeyPatch) -> PolledTime:
+    """Date signatures by a calendar that the script's polls advance."""
+    made = PolledTime()
     monkeypatch.setattr(botocore.auth, "get_current_datetime", made.naive)
     return made
 
 
 @pytest.mark.parametrize("renewed", ["when refused", "before its end"])
 def test_a_token_that_expires_in_a_wait_is_renewed(
-    zoo: Lab, fast: FastTime, monkeypatch: pytest.MonkeyPatch, renewed: str
+    zoo: Lab, polled: PolledTime, monkeypatch: pytest.MonkeyPatch, renewed: str
 ) -> None:
     assert isinstance(zoo.hooks, EksApiServers)
-    monkeypatch.setattr(zoo.hooks, "_now", fast.now)
+    monkeypatch.setattr(zoo.hooks, "_now", polled.now)
     if renewed == "before its end":
         plain = SystemClock.now
-        monkeypatch.setattr(SystemClock, "now", lambda clock: plain(clock) * fast.speed / 20)
-        monkeypatch.setattr("aws_setup.kube.eks_token.REFRESH", 600 / 20)
-    hold(zoo, monkeypatch, seconds=9.0)
+        monkeypatch.setattr(SystemClock, "now", lambda clock: plain(clock) + polled.seconds)
+    hold(zoo, monkeypatch, polled)
     zoo.run("configure")
     expired = [why for why in zoo.hooks.refusals if why.startswith("expired")]
     assert bool(expired) == (renewed == "when refused"), zoo.hooks.refusals
     assert release_of(zoo)["status"] == "deployed"
 
 
-def hold(zoo: Lab, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
-    """Keep an invoker from getting ready for some seconds after the script first listed it."""
+def hold(zoo: Lab, monkeypatch: pytest.MonkeyPatch, polled: PolledTime) -> None:
+    """Keep an invoker from getting ready for 24 minutes, of which each listing takes two."""
     zoo.api.faults.add({"fault": "pod-not-ready", "pod": "owdev-invoker-1"})
-    plain, seen = zoo.api.answer, [0.0]
+    plain = zoo.api.answer
 
     def answer(request: Any) -> Any:
         if request.path.endswith("/statefulsets") and request.agent.startswith("python"):
-            seen[0] = seen[0] or time.monotonic()
-            if time.monotonic() - seen[0] > seconds:
+            polled.seconds += 120
+            if polled.seconds > 24 * 60:
                 zoo.api.faults.clear()
         return plain(request)
 

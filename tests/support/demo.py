@@ -39,7 +39,7 @@ class Run:
         """Read to the end and return the exit code."""
         assert self.process.stdout
         self.lines += [line.rstrip("\n") for line in self.process.stdout]
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     @property
     def text(self) -> str:
@@ -64,7 +64,7 @@ class Run:
     def _is_owned(self, text: str) -> bool:
         return text.startswith(f"{self.process.pid} ") or str(self.tmp) in text
 
-    def gone(self, *, within: float = 30) -> bool:
+    def gone(self, *, within: float = 120) -> bool:
         """Return whether all processes and the folder are gone within some seconds."""
         deadline = time.monotonic() + within
         while self.alive() or any(self.tmp.iterdir()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class VmEnvironment:
         return Config(**defaults | keys)
 
     def launch(self, count: int, *, lay: Sequence[ImageInstaller] = ()) -> None:
-        """Launch machines i-0, i-1, … with the addresses of ADDRESSES."""
+        """Launch machines i-0, i-1, … with the addresses of ADDRESSES, until their sshd listens."""
         for index in range(count):
             self.vm_pool.launch(
                 f"i-{index}",
@@ -61,6 +62,13 @@ class VmEnvironment:
                 public_ip=public_ip(index),
                 installers=lay,
             )
+        for index in range(count):
+            self.wait_for_sshd(index)
+
+    def wait_for_sshd(self, index: int) -> None:
+        """Wait until the sshd of a machine listens, which it does some time after the boot."""
+        while not self.vm_pool.is_listening(ADDRESSES[index], 22):
+            time.sleep(0.02)
 
     def pool(self, **keys: Any) -> MachinePool:
         """Return the pool of a new run, without console outputs."""

@@ -88,4 +88,4 @@ def test_the_picture_shows_the_run_of_the_readme() -> None:
 
 
 def test_it_leaves_nothing_running(demo: Run) -> None:
-    assert demo.gone(within=5), demo.alive()
+    assert demo.gone(), demo.alive()

