@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from aws_setup.aws.errors import THROTTLING_CODES
+from aws_setup.aws.error_messages import is_throttling
 from aws_setup.aws.session import error_code
 from aws_setup.engine.retry import CREATE_ONCE, VISIBLE, Attempts, RetryPolicy, retry
 from aws_setup.engine.step import RunContext
@@ -70,7 +70,7 @@ def create_once(ctx: RunContext, *, find: Callable[[], T | None], create: Callab
 
 def was_rejected(error: ClientError | HTTPClientError) -> bool:
     """Return whether AWS certainly changed nothing."""
-    return isinstance(error, ClientError) and error_code(error) in THROTTLING_CODES
+    return isinstance(error, ClientError) and is_throttling(error_code(error))
 
 
 def is_retryable(error: ClientError | HTTPClientError) -> bool:
@@ -78,7 +78,7 @@ def is_retryable(error: ClientError | HTTPClientError) -> bool:
     if isinstance(error, HTTPClientError):
         return True
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or error_code(error) in THROTTLING_CODES
+    return status >= 500 or is_throttling(error_code(error))
 
 
 def delete_with_retry(

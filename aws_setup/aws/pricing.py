@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws
 from aws_setup.engine.step import CostItem
 
@@ -169,17 +168,20 @@ def _ask(aws: Aws, key: str) -> float | None:
     if query is None:
         return None
     filters = {**query.filters, "regionCode": aws.region}
-    try:
-        answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(
-            ServiceCode=query.service,
-            Filters=[
-                {"Type": "TERM_MATCH", "Field": field, "Value": value}
-                for field, value in filters.items()
-            ],
-        )
-    except (ClientError, BotoCoreError):
-        return None
-    return hourly_price(answer.get("PriceList", []), query.usage)
+    request = {
+        "ServiceCode": query.service,
+        "Filters": [
+            {"Type": "TERM_MATCH", "Field": field, "Value": value}
+            for field, value in filters.items()
+        ],
+    }
+    usage = query.usage
+
+    def look() -> float | None:
+        answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(**request)
+        return hourly_price(answer.get("PriceList", []), usage)
+
+    return advice(look, lambda _: None)
 
 
 def hourly_price(products: Iterable[str], usage: str) -> float | None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config as BotocoreConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from aws_setup.aws.mfa import install_prompt
+from aws_setup.errors import Interrupted, Refused, SetupError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
@@ -37,6 +43,11 @@ class Identity:
     account: str
     arn: str
 
+    @property
+    def partition(self) -> str:
+        """The second part of the ARN: aws, aws-cn, aws-us-gov."""
+        return self.arn.split(":")[1]
+
 
 class Aws:
     """One boto3 session and its clients, created once each; safe to use from many threads."""
@@ -53,7 +64,9 @@ class Aws:
             botocore.exceptions.ProfileNotFound: the user's configuration has no such profile.
         """
         region = region or os.environ.get("AWS_REGION") or None
-        self._session = boto3.Session(profile_name=profile, region_name=region)
+        with readable_settings():
+            self._session = boto3.Session(profile_name=profile, region_name=region)
+        self._has_credentials = False
         self._clients: dict[tuple[str, str | None, bool, float | None], Any] = {}
         self._lock = threading.Lock()
         self.calls = 0
@@ -105,9 +118,18 @@ class Aws:
 
     @cached_property
     def identity(self) -> Identity:
-        """The account and ARN of the credentials, requested once."""
+        """The account and ARN of the credentials, requested once.
+
+        Raises:
+            Refused: the credentials cannot be loaded.
+        """
         answer = self.client("sts").get_caller_identity()
         return Identity(account=answer["Account"], arn=answer["Arn"])
+
+    @property
+    def partition(self) -> str:
+        """The partition of the caller, as its ARNs begin: aws, aws-cn, aws-us-gov."""
+        return self.identity.partition
 
     @property
     def ec2_once(self) -> EC2Client:
@@ -142,6 +164,7 @@ class Aws:
         for an answer, in each of two attempts; None for botocore's minute.
         """
         with self._lock:
+            self._load_credentials()
             key = (service, region, retries, timeout)
             if key not in self._clients:
                 client = self._session.client(
@@ -152,6 +175,17 @@ class Aws:
                 client.meta.events.register("after-call.*", self._after_call)
                 self._clients[key] = client
             return self._clients[key]
+
+    def _load_credentials(self) -> None:
+        """Load the credentials once, so that every fault of the chain is told as such."""
+        if self._has_credentials:
+            return
+        with readable_settings():
+            install_prompt(self._session._session.get_component("credential_provider"))
+            credentials = self._session.get_credentials()
+            if credentials is not None:
+                credentials.get_frozen_credentials()
+        self._has_credentials = True
 
     def _settings(self, *, retries: bool, timeout: float | None) -> BotocoreConfig:
         settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
@@ -172,7 +206,7 @@ class Aws:
     def _after_call(
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
     ) -> None:
-        """Count the call and write its request id to the debug log."""
+        """Count the call, write its request id to the debug log, and refuse foreign answers."""
         with self._lock:
             self.calls += 1
         meta = parsed.get("ResponseMetadata", {})
@@ -184,6 +218,49 @@ class Aws:
             meta.get("RequestId", "-"),
             parsed.get("Error", ""),
         )
+        check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
+
+
+def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str) -> None:
+    """Refuse an answer that AWS did not write, or that was cut off.
+
+    botocore reads a proxy's page, or half a JSON document, as an answer without content: an empty
+    list. Each of AWS's answers has a request id.
+
+    Raises:
+        botocore.parsers.ResponseParserError: the answer is not one of AWS.
+    """
+    begins = " ".join(http_response.content[:80].decode("utf-8", "replace").split())
+    if not parsed.get("ResponseMetadata", {}).get("RequestId"):
+        raise ResponseParserError(f"it has no request id of AWS, and begins with {begins!r}")
+    if "json" in protocol and http_response.content:
+        try:
+            json.loads(http_response.content)
+        except ValueError:
+            raise ResponseParserError(f"its JSON is incomplete: {begins!r}") from None
+
+
+@contextmanager
+def readable_settings() -> Iterator[None]:
+    """Name files and programs of the user's AWS configuration as the cause of other exceptions.
+
+    botocore's chain passes on what they raise: a missing credential_process, a token file that
+    may not be read, an answer that is no JSON.
+
+    Raises:
+        Refused: what the configuration names cannot be used.
+    """
+    try:
+        yield
+    except (SetupError, Interrupted, BotoCoreError, ClientError):
+        raise
+    except Exception as error:
+        raise Refused(
+            "the AWS credentials cannot be loaded",
+            f"{type(error).__name__}: {' '.join(str(error).split())}",
+            "check the profile in ~/.aws/config and ~/.aws/credentials, and the files and programs "
+            "that it names (credential_process, web_identity_token_file)",
+        ) from error
 
 
 def error_code(error: BaseException) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from aws_setup.engine.plan import Row, to_problem
+from aws_setup.engine.plan import Row, shorten, to_problem
 from aws_setup.engine.runner import Outcome
 from aws_setup.engine.step import Action, Drift
 from aws_setup.errors import Problem, Refused
@@ -63,7 +63,7 @@ class Result:
             | {"error": _text(outcome.failed.get(row.step.name))}
             for row in rows
         ]
-        self.problems.extend(to_problem(error, step=name) for name, error in outcome.failed.items())
+        self.problems.extend(problems_of(outcome.failed))
         if outcome.interrupted:
             self.result = "interrupted"
         elif outcome.failed or outcome.blocked:
@@ -74,6 +74,17 @@ class Result:
         fields = asdict(self)
         more: dict[str, Any] = fields.pop("more")
         return fields | more
+
+
+def problems_of(failed: Mapping[str, Exception]) -> list[Problem]:
+    """Return the problems of failed steps; steps with equal errors share one problem."""
+    steps_of: dict[Problem, list[str]] = {}
+    for name, error in failed.items():
+        steps_of.setdefault(to_problem(error), []).append(name)
+    return [
+        replace(problem, what=f"{shorten(names)}: {problem.what}")
+        for problem, names in steps_of.items()
+    ]
 
 
 def _row(row: Row) -> dict[str, Any]:

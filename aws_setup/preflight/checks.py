@@ -11,10 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import Prices, price
 from aws_setup.aws.session import Identity
 from aws_setup.config.cross_checks import discouraged_settings
@@ -128,19 +126,19 @@ def charges_of(ctx: Context, rows: Sequence[Row]) -> list[CostItem]:
     """Return what all resources of a plan cost once they exist, without existing (adopted) ones."""
     owned = [row.step for row in rows if not row.step.adopted]
     charges = [charge for step in owned for charge in step.charges(ctx.config)]
-    try:
-        return charges + [charge for step in owned for charge in step.disks(ctx)]
-    except (ClientError, BotoCoreError):
-        return charges  # The AMIs cannot be described: the check of the AMIs reports it.
+    # Where the AMIs cannot be described, the check of the AMIs reports it.
+    return charges + advice(
+        lambda: [charge for step in owned for charge in step.disks(ctx)], lambda _: []
+    )
 
 
 def _run_check(subject: str, check: Check, planned: PlannedResources) -> CheckResult:
-    """Run a check; an error of AWS becomes a warning that it could not be done."""
-    try:
-        return check(planned)
-    except (ClientError, BotoCoreError) as error:
-        why = str(to_setup_error(error))
+    """Run a check; one that fails becomes a warning that it could not be done."""
+
+    def unchecked(why: str) -> CheckResult:
         return CheckResult.of([warn(f"{subject} could not be checked", why, HINT_UNCHECKED)])
+
+    return advice(lambda: check(planned), unchecked)
 
 
 def _extended_support(charges: Sequence[CostItem]) -> list[CostItem]:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.pricing import price
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.addons import Addon
@@ -68,23 +66,24 @@ def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         creates = creates or (row.action is Action.UPDATE and isinstance(row.step, AccessEntries))
         for action in CONFIGURE_ACTIONS.get(row.step.name, ()) if creates else ():
             required.setdefault(_resource(ctx, row.step, action), {})[action] = None
-    try:
-        actions_of = {resource: list(actions) for resource, actions in required.items()}
-        return permissions.findings_of(arn, permissions.simulate(ctx.aws, arn, actions_of))
-    except (ClientError, BotoCoreError) as error:
-        return [permissions.unchecked(error)]
+    actions_of = {resource: list(actions) for resource, actions in required.items()}
+    return advice(
+        lambda: permissions.findings_of(arn, permissions.simulate(ctx.aws, arn, actions_of)),
+        lambda why: [permissions.unchecked(why)],
+    )
 
 
 def _certificate(ctx: Context) -> Sequence[Finding]:
     """Check the user's certificate in ACM or IAM; raises Refused when it cannot be used."""
     if not ctx.config.openwhisk_tls_arn:
         return ()
-    try:
+
+    def look() -> list[Finding]:
         existing_certificate.check_existing_certificate(ctx)
-    except (ClientError, BotoCoreError) as error:
-        hint = "see the events of the load balancer's Service if it has no listener"
-        return [warn("openwhisk_tls_arn could not be checked", str(to_setup_error(error)), hint)]
-    return ()
+        return []
+
+    hint = "see the events of the load balancer's Service if it has no listener"
+    return advice(look, lambda why: [warn("openwhisk_tls_arn could not be checked", why, hint)])
 
 
 def _chart(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
@@ -134,12 +133,16 @@ def _memory(ctx: Context) -> Sequence[Finding]:
     if not config.num_openwhisk_invoker_vms or "userMemory" in pool:
         return ()
     instance_type, needed = config.openwhisk_invoker_instance_type, config.openwhisk_action_memory
-    try:
-        available = invoker_memory(ctx)
-    except (ClientError, BotoCoreError) as error:
-        why = f"{to_setup_error(error)}; NameNodes that do not fit on their nodes stay pending"
+
+    def unknown(why: str) -> list[Finding]:
+        why = f"{why}; NameNodes that do not fit on their nodes stay pending"
         hint = "grant the permission to let the script check it"
         return [warn("the memory of the invoker nodes is unknown", why, hint)]
+
+    return advice(lambda: _memory_findings(instance_type, needed, invoker_memory(ctx)), unknown)
+
+
+def _memory_findings(instance_type: str, needed: int, available: int) -> list[Finding]:
     estimate = f"{instance_type} has an estimated {available} MB for actions"
     if available < needed:
         what = f"a NameNode of {needed} MB does not fit on an invoker node"
@@ -150,7 +153,7 @@ def _memory(ctx: Context) -> Sequence[Finding]:
         why = f"{estimate}, and the chart configures two of 40000 MB: NameNodes start cold"
         hint = "set openwhisk_invoker_instance_type to r5.4xlarge, the smallest r5 that has enough"
         return [warn(what, why, hint)]
-    return ()
+    return []
 
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
@@ -166,11 +169,11 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
     planned = PlannedResources(ctx, frozenset(), launches)
     findings: list[Finding] = []
     for subject, check_planned in (("the key pair", key_pair.check), ("the quotas", quotas.check)):
-        try:
-            findings += check_planned(planned).findings
-        except (ClientError, BotoCoreError) as error:
-            what, why = f"{subject} could not be checked", str(to_setup_error(error))
-            findings.append(warn(what, why, HINT_UNCHECKED))
+        what = f"{subject} could not be checked"
+        findings += advice(
+            lambda check_planned=check_planned: check_planned(planned).findings,  # type: ignore[misc]
+            lambda why, what=what: (warn(what, why, HINT_UNCHECKED),),  # type: ignore[misc]
+        )
     return findings
 
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.advice import advice
 from aws_setup.aws.pricing import TABLE
 from aws_setup.aws.session import pages
 from aws_setup.preflight.planned import PlannedResources
@@ -34,10 +32,13 @@ def choose(planned: PlannedResources) -> CheckResult:
     if "eks cluster" not in planned.to_create:
         return CheckResult()
     configured = planned.config.kubernetes_version or ""
-    try:
-        offered = _offered(planned)
-    except (ClientError, BotoCoreError) as error:
-        return _without_eks(planned, configured, error)
+    return advice(
+        lambda: _choose(configured, _offered(planned)),
+        lambda why: _without_eks(planned, configured, why),
+    )
+
+
+def _choose(configured: str, offered: Mapping[str, Any]) -> CheckResult:
     if configured:
         extended = _status(offered.get(configured, {})) == EXTENDED
         findings = _findings(configured, offered)
@@ -119,14 +120,14 @@ def _listed(offered: Mapping[str, Any]) -> str:
     )
 
 
-def _without_eks(planned: PlannedResources, configured: str, error: Exception) -> CheckResult:
+def _without_eks(planned: PlannedResources, configured: str, why: str) -> CheckResult:
     """Choose by the table of this module, as EKS does not answer."""
     today = planned.ctx.clock.today().date()
     current = [name for name in CHECKED_VERSIONS if END_OF_STANDARD[name] >= today]
     chosen = configured or (current or list(CHECKED_VERSIONS))[0]
     finding = warn(
         "the Kubernetes versions of EKS could not be checked",
-        str(to_setup_error(error)),
+        why,
         f"set kubernetes_version if EKS refuses {chosen}, which is used now",
     )
     return CheckResult((finding,), kubernetes_version=chosen)

@@ -8,7 +8,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_setup.aws.errors import HINT_PERMISSION, to_setup_error
+from aws_setup.aws.advice import advice
+from aws_setup.aws.denials import DENIAL_CODES
+from aws_setup.aws.error_messages import HINT_PERMISSION
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.preflight.iam_policy import actions_for
 from aws_setup.preflight.planned import PlannedResources
@@ -16,18 +18,18 @@ from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/([^/]+)/")
 
-DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
-
 
 def check(planned: PlannedResources) -> CheckResult:
     """Check that the caller has the permissions that this run needs."""
     arn = planned.ctx.aws.identity.arn
     if not planned.to_create or arn.endswith(":root"):
         return CheckResult()
-    try:
-        return CheckResult.of(findings_of(arn, _simulate(planned, arn)))
-    except (ClientError, BotoCoreError) as error:
-        return CheckResult.of(_dry_run(planned, error))
+    return CheckResult.of(
+        advice(
+            lambda: findings_of(arn, _simulate(planned, arn)),
+            lambda why: _dry_run(planned, why),
+        )
+    )
 
 
 def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
@@ -121,14 +123,14 @@ def policy_source(aws: Aws, arn: str) -> str:
         return f"arn:{session['partition']}:iam::{session['account']}:role/{session[3]}"
 
 
-def _dry_run(planned: PlannedResources, error: Exception) -> list[Finding]:
+def _dry_run(planned: PlannedResources, why: str) -> list[Finding]:
     """Check some creates of EC2 with DryRun, and warn that the rest could not be checked."""
     denied = [
         action
         for step, (action, dry_run) in DRY_RUNS.items()
         if step in planned.to_create and _is_denied(dry_run, planned.ctx.aws)
     ]
-    findings = [unchecked(error)]
+    findings = [unchecked(why)]
     if denied:
         arn = planned.ctx.aws.identity.arn
         findings.append(
@@ -137,11 +139,11 @@ def _dry_run(planned: PlannedResources, error: Exception) -> list[Finding]:
     return findings
 
 
-def unchecked(error: Exception) -> Finding:
+def unchecked(why: str) -> Finding:
     """Return the warning that the caller's permissions could not be checked."""
     return warn(
         "the permissions could not be checked in advance",
-        str(to_setup_error(error)),
+        why,
         "see docs/permissions.md for the required permissions if the run fails at one",
     )
 
@@ -151,7 +153,7 @@ def _is_denied(dry_run: Callable[[Aws], object], aws: Aws) -> bool:
     try:
         dry_run(aws)
     except ClientError as error:
-        return error_code(error) in DENIED
+        return error_code(error) in DENIAL_CODES
     except BotoCoreError:
         return False
     return False

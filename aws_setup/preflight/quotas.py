@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.infrastructure.ingress_rules import RULES, Source
 from aws_setup.infrastructure.node_ingress import NAME as NODE_INGRESS
@@ -96,12 +96,15 @@ class QuotaUsage:
 
 
 def _check_quota(planned: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
-    try:
-        usage = _usage(planned, quota, needed)
-    except (ClientError, BotoCoreError) as error:
-        why = str(to_setup_error(error))
+    def unchecked(why: str) -> list[Finding]:
         hint = "check it under Service Quotas in the AWS console: the run fails if it is too small"
         return [warn(f"the quota of {quota.what} could not be checked", why, hint)]
+
+    return advice(lambda: _compare(planned, quota, needed), unchecked)
+
+
+def _compare(planned: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
+    usage = _usage(planned, quota, needed)
     region = planned.ctx.aws.region
     if usage.exceeded:
         return [refuse(*usage.message(region))]

@@ -10,7 +10,9 @@ from botocore import exceptions as e
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.errors import MESSAGES_BY_CODE, to_setup_error
+from aws_setup.aws.credential_errors import message_of_class
+from aws_setup.aws.error_messages import MESSAGES_BY_CODE
+from aws_setup.aws.errors import hint_of_reason, state_reason, to_setup_error
 from aws_setup.aws.session import Aws
 from aws_setup.errors import Problem, SetupError
 
@@ -43,7 +45,7 @@ def of_code(code: str, message: str = "AWS's message", operation: str = "RunInst
         ("RequestLimitExceeded", "still throttling this account after 1 attempt", "resumes"),
         ("DependencyViolation", "still uses it", "wait a minute"),
         ("InvalidVpcID.NotFound", "does not exist (any more)", "resumes from here"),
-        ("NoSuchThing", "AWS's message", "docs/troubleshooting.md"),
+        ("SomethingElse", "AWS's message", "docs/troubleshooting.md"),
     ],
 )
 def test_a_code_has_a_cause_and_a_fix(code: str, why: str, hint: str) -> None:
@@ -67,6 +69,12 @@ def test_a_denial_names_action_and_resource_and_drops_the_encoded_part() -> None
     assert (
         of_code("AccessDenied", message).why
         == f"your credentials lack the permission iam:CreateRole on {arn}"
+    )
+    because = f"{message[:-1]}no identity-based policy allows the iam:CreateRole action"
+    assert (
+        of_code("AccessDenied", because).why
+        == f"your credentials lack the permission iam:CreateRole on {arn}: "
+        "no identity-based policy allows the iam:CreateRole action"
     )
     secret = "Encoded authorization failure message: abc"
     long = f"You are not authorized to perform: ec2:RunInstances. {secret}"
@@ -137,3 +145,147 @@ def test_an_error_of_the_rehearsal_cloud_is_translated() -> None:
     aws = Aws(region="us-east-1")
     problem = problem_of(_raised(lambda: aws.ec2.describe_vpcs(VpcIds=["vpc-0123456789abcdef0"])))
     assert problem.what == "DescribeVpcs failed (InvalidVpcID.NotFound)"
+
+
+DENIED = "User: arn:aws:iam::123456789012:user/u is not authorized to perform: ec2:RunInstances "
+ON = "on resource: arn:aws:ec2:us-east-1:123456789012:instance/* "
+
+
+@pytest.mark.kind("A3")
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("with an explicit deny in a service control policy", "your organisation's administrators"),
+        (
+            "with an explicit deny in a service control policy: "
+            "arn:aws:organizations::1:policy/o-a/service_control_policy/p-b",
+            "your organisation's administrators",
+        ),
+        ("with an explicit deny in a resource control policy", "your organisation's"),
+        ("with an explicit deny in a permissions boundary", "the permissions boundary"),
+        ("because no permissions boundary allows the ec2:RunInstances action", "boundary"),
+        ("because no service control policy allows the ec2:RunInstances action", "organisation"),
+        ("with an explicit deny in an identity-based policy", "another permission does not help"),
+        ("because no session policy allows the ec2:RunInstances action", "without that session"),
+        ("with an explicit deny in a VPC endpoint policy", "VPC endpoint"),
+        ("with an explicit deny in a resource-based policy", "owner of the resource"),
+    ],
+)
+def test_a_denial_keeps_the_reason_and_names_who_can_lift_it(reason: str, hint: str) -> None:
+    problem = of_code("UnauthorizedOperation", f"You are not authorized. {DENIED}{ON}{reason}")
+    assert reason.partition(" ")[2] in problem.why
+    assert "ec2:RunInstances on arn:aws:ec2:us-east-1" in problem.why
+    assert hint in problem.hint
+    assert "for this permission" not in problem.hint
+
+
+@pytest.mark.kind("A3")
+def test_a_tag_policy_is_told_as_such() -> None:
+    text = "The tag policy does not allow the specified value for the following tag key: 'Owner'."
+    problem = of_code("TagPolicyViolation", text)
+    assert "'Owner'" in problem.why
+    assert "set tags" in problem.hint
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        ("Client.InternalError", "Client.InternalError: Client error on launch", "default-kms-key"),
+        (
+            "Server.InternalError",
+            "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state",
+            "default-kms-key",
+        ),
+        ("Client.VolumeLimitExceeded", "Client.VolumeLimitExceeded: limit", "Service Quotas"),
+        ("Client.InvalidSnapshot.NotFound", "Client.InvalidSnapshot.NotFound: x", "another AMI"),
+        ("Client.SomethingNew", "Client.SomethingNew: x", "again alone would end"),
+        ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: x", "to replace it"),
+        ("Server.InternalError", "Server.InternalError: error on launch", "may pass"),
+        ("Server.InsufficientInstanceCapacity", "Server.InsufficientInstanceCapacity", "wait"),
+    ],
+)
+def test_the_fix_of_a_dead_machine_follows_its_cause(code: str, message: str, hint: str) -> None:
+    why, fix = state_reason({"Code": code, "Message": message})
+    assert why == message
+    assert hint in fix
+
+
+@pytest.mark.kind("A2", "A10")
+def test_the_fix_of_a_scaling_activity_follows_its_cause() -> None:
+    told = "Could not launch On-Demand Instances. {} - text. Launching EC2 instance failed."
+    assert "Service Quotas" in hint_of_reason(told.format("VcpuLimitExceeded"))
+    assert "another instance type" in hint_of_reason(told.format("InsufficientInstanceCapacity"))
+    unhealthy = "Instance became unhealthy. Termination Reason: Client.InternalError: Client error"
+    assert "default-kms-key" in hint_of_reason(unhealthy)
+    assert hint_of_reason("a text without any code")
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("NewThingLimitExceeded", "Service Quotas"),
+        ("ServiceQuotaExceededException", "Service Quotas"),
+        ("TooManyLoadBalancers", "Service Quotas"),
+        ("SomeThrottlingException", "wait a minute"),
+        ("NoSuchEntity", "resumes"),
+        ("KMSKeyDisabledFault", "default-kms-key"),
+        ("KmsThrottledException", "wait a minute"),
+        ("InternalServerException", "resumes"),
+        ("InsufficientReservedInstanceCapacity", "another instance type"),
+    ],
+)
+def test_families_of_codes_are_rules(code: str, hint: str) -> None:
+    assert hint in of_code(code).hint
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("SignatureDoesNotMatch", "Signature expired: 20261127T000000Z is now earlier than …"),
+        ("InvalidSignatureException", "Signature not yet current: 2026… is still later than …"),
+        ("RequestTimeTooSkewed", "The difference is too large."),
+    ],
+)
+def test_a_wrong_clock_is_told_as_a_clock(code: str, message: str) -> None:
+    problem = of_code(code, message)
+    assert "clock is wrong" in problem.why
+    assert "clock" in problem.hint
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize("code", ["RequestExpired", "AuthFailure"])
+def test_an_ambiguous_code_is_decided_by_the_date_of_the_answer(code: str) -> None:
+    response = {
+        "Error": {"Code": code, "Message": "text"},
+        "ResponseMetadata": {"HTTPHeaders": {"date": "Thu, 01 Jan 2015 00:00:00 GMT"}},
+    }
+    problem = problem_of(ClientError(response, "RunInstances"))  # type: ignore[arg-type]
+    assert "minutes ahead of AWS's" in problem.why
+    assert "clock is wrong" not in of_code(code).why
+
+
+def _subclasses(kind: type[Exception]) -> set[type[Exception]]:
+    found = set(kind.__subclasses__())
+    return found | {deeper for one in found for deeper in _subclasses(one)}
+
+
+@pytest.mark.kind("A6")
+def test_every_exception_of_botocore_has_a_sentence_with_a_fix() -> None:
+    own = {kind for kind in _subclasses(e.BotoCoreError) if kind.__module__ == e.__name__}
+    assert len(own) > 80
+    without = [kind.__name__ for kind in own if message_of_class(kind.__new__(kind)) is None]
+    assert sorted(without) == []
+
+
+@pytest.mark.kind("A6")
+def test_a_wrong_mfa_code_and_the_end_of_a_session_are_named() -> None:
+    failed = "MultiFactorAuthentication failed with invalid MFA one time pass code."
+    problem = of_code("AccessDenied", failed, "AssumeRole")
+    assert "the MFA code was wrong" in problem.why
+    assert "next code" in problem.hint
+    ended = problem_of(e.RefreshWithMFAUnsupportedError())
+    assert "session has ended" in ended.why
+    assert "duration_seconds" in ended.hint

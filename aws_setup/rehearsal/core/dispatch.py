@@ -137,6 +137,7 @@ class Cloud:
         try:
             answer = self._answer(call, request, request_id)
             status = answer.status
+            answer = self.faults.distort(call, answer)
             if self.faults.loses_answer(call):
                 status = 0
                 raise ConnectionDropped

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import random
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from aws_setup.rehearsal.core.protocol import HttpAnswer
 from aws_setup.rehearsal.core.random_faults import FaultKind, RandomFaults
 from aws_setup.rehearsal.core.settings import StrictModel
 from aws_setup.rehearsal.core.types import AwsError, Call
@@ -41,6 +43,19 @@ class LoseResponse(CallMatcher):
     fault: Literal["lose-answer"]
 
 
+class ForeignAnswer(CallMatcher):
+    """Calls that are executed and that a proxy answers with its own page and status 200."""
+
+    fault: Literal["foreign-answer"]
+    body: str = "<html><body>Please log in to the network</body></html>"
+
+
+class CutAnswer(CallMatcher):
+    """Calls that are executed and of whose answer only the first half of the body arrives."""
+
+    fault: Literal["cut-answer"]
+
+
 class StaleReads(CallMatcher):
     """Create calls whose resource is not visible to other calls for some seconds."""
 
@@ -71,7 +86,14 @@ class DropConnections(StrictModel):
 
 
 Fault = Annotated[
-    FailCalls | LoseResponse | StaleReads | NoCapacity | LeaveInterfaces | DropConnections,
+    FailCalls
+    | ForeignAnswer
+    | CutAnswer
+    | LoseResponse
+    | StaleReads
+    | NoCapacity
+    | LeaveInterfaces
+    | DropConnections,
     Field(discriminator="fault"),
 ]
 FAULT_RULES: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
@@ -116,6 +138,15 @@ class FaultRules:
                 raise AwsError(rule.code, rule.message, status=rule.status)
         if self.random_faults and self.random_faults.before(call) is FaultKind.DROPPED:
             raise ConnectionDropped
+
+    def distort(self, call: Call, answer: HttpAnswer) -> HttpAnswer:
+        """Return the answer to an executed call as it arrives at the client."""
+        for rule in self.rules:
+            if isinstance(rule, ForeignAnswer) and self._matches(rule, call):
+                return HttpAnswer(200, rule.body.encode(), {"Content-Type": "text/html"})
+            if isinstance(rule, CutAnswer) and self._matches(rule, call):
+                return replace(answer, body=answer.body[: len(answer.body) // 2])
+        return answer
 
     def loses_answer(self, call: Call) -> bool:
         """Return whether the answer of an executed call is lost; may raise a random fault."""

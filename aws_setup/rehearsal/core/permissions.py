@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 
 from aws_setup.rehearsal.core.protocol import service_model
-from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import AwsError, Call
 
 IAM_PREFIX = {
@@ -30,17 +30,25 @@ def check_permission(settings: Settings, call: Call) -> None:
         raise _expired_credentials(call)
     if settings.credentials == "unknown":
         raise _unknown_credentials(call)
-    if call.key not in ALWAYS_ALLOWED and is_denied(settings, iam_action(call), call.access_key):
-        raise _access_denied(settings, call)
+    rule = denial(settings, iam_action(call), call.access_key)
+    if rule is not None and call.key not in ALWAYS_ALLOWED:
+        raise _access_denied(settings, call, rule.reason)
 
 
 def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
     """Return whether the deny list denies an IAM action to the caller."""
-    return any(
-        fnmatch.fnmatchcase(action.lower(), rule.action.lower())
-        and any(fnmatch.fnmatchcase(w, rule.principal) for w in (settings.principal, access_key))
-        for rule in settings.deny
-    )
+    return denial(settings, action, access_key) is not None
+
+
+def denial(settings: Settings, action: str, access_key: str = "") -> DeniedPermission | None:
+    """Return the first rule of the deny list that denies an IAM action to the caller."""
+    for rule in settings.deny:
+        callers = (settings.principal, access_key)
+        if fnmatch.fnmatchcase(action.lower(), rule.action.lower()) and any(
+            fnmatch.fnmatchcase(caller, rule.principal) for caller in callers
+        ):
+            return rule
+    return None
 
 
 def _is_json(call: Call) -> bool:
@@ -63,15 +71,14 @@ def _unknown_credentials(call: Call) -> AwsError:
     return AwsError(code, "The security token included in the request is invalid.", status=403)
 
 
-def _access_denied(settings: Settings, call: Call) -> AwsError:
+def _access_denied(settings: Settings, call: Call, reason: str) -> AwsError:
     principal = settings.principal
     text = f"User: {principal} is not authorized to perform: {iam_action(call)}"
     if call.service == "ec2":
         return AwsError(
             "UnauthorizedOperation",
-            f"You are not authorized to perform this operation. {text} "
-            "because no identity-based policy allows the action",
+            f"You are not authorized to perform this operation. {text} {reason}",
             status=403,
         )
     code = "AccessDeniedException" if _is_json(call) else "AccessDenied"
-    return AwsError(code, f"{text} because no identity-based policy allows the action", status=403)
+    return AwsError(code, f"{text} {reason}", status=403)

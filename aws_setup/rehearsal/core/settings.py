@@ -25,6 +25,8 @@ class DeniedPermission(StrictModel):
     """IAM's name of the action, `*` and `?` allowed: "ec2:RunInstances", "iam:*"."""
     principal: str = "*"
     """ARN or access key of the denied principal, `*` and `?` allowed."""
+    reason: str = "because no identity-based policy allows the action"
+    """The end of AWS's message, as in "with an explicit deny in a service control policy"."""
 
 
 class Image(StrictModel):
