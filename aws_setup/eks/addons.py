@@ -29,9 +29,11 @@ FAILED = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
 class AddonSpec:
     """An add-on of every cluster.
 
-    An add-on `on_nodes` is created after the node groups: it stays DEGRADED without nodes. One
-    without is created before them: no node is Ready without it. `role` is the role of its service
-    account; `hint` is the fix when the add-on does not become ACTIVE.
+    An add-on `on_nodes` is requested beside the node groups and waited for after them: it is
+    DEGRADED until its pods have a node
+    (https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html). No
+    node is Ready without the other add-ons. `role` is the role of its service account; `hint` is
+    the fix when the add-on does not become ACTIVE.
     """
 
     name: str
@@ -66,9 +68,9 @@ ADDONS = (
 
 def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
     """Return the step of an add-on; `node_groups` are the steps of the node groups."""
-    nodes = node_groups if spec.on_nodes else ()
     role = (spec.role.name,) if spec.role else ()
-    return Addon(spec, needs=("eks cluster", *nodes, *role))
+    follows = tuple(node_groups) if spec.on_nodes else ()
+    return Addon(spec, needs=("eks cluster", *role), follows=follows)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Addon(Step):
 
     spec: AddonSpec
     needs: tuple[str, ...] = ("eks cluster",)
+    follows: tuple[str, ...] = ()
     part: str = "eks"
 
     @property

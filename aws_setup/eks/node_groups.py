@@ -48,9 +48,13 @@ class NodeGroup(Step):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The cluster, the role, the template, and the add-ons without which no node is Ready."""
-        before = [spec.step for spec in ADDONS if not spec.on_nodes]
-        return ("eks cluster", "node role", f"{self.nodes.group} template", *before)
+        """The cluster, the role and the template."""
+        return ("eks cluster", "node role", f"{self.nodes.group} template")
+
+    @property
+    def follows(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The add-ons without which no node is Ready; a node starts before it needs them."""
+        return tuple(spec.step for spec in ADDONS if not spec.on_nodes)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the node group with its drift."""

@@ -133,12 +133,8 @@ class StorageProbe(Step):
     """A test of volumes: a 1 GiB claim and a pod that binds it, both deleted afterwards."""
 
     name: str = "storage probe"
-    needs: tuple[str, ...] = (
-        "gp3 storage class",
-        "ebs csi service account",
-        "core-nodes",
-        "invoker-nodes",
-    )
+    needs: tuple[str, ...] = ("gp3 storage class", "ebs csi service account")
+    follows: tuple[str, ...] = ("core-nodes", "invoker-nodes")
     part: str = "eks"
 
     def find(self, ctx: Context) -> Found | None:

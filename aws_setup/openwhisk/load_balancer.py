@@ -23,7 +23,7 @@ class LoadBalancerAddress(Step):
     """The load balancer's host name; a second pass adds it to the certificate and the release."""
 
     name: str = "openwhisk address"
-    needs: tuple[str, ...] = ("openwhisk release",)
+    follows: tuple[str, ...] = ("openwhisk release",)
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:

@@ -55,7 +55,8 @@ class OpenWhiskReady(Step):
     """Every part of OpenWhisk is ready, up to the last job of the chart."""
 
     name: str = "openwhisk ready"
-    needs: tuple[str, ...] = ("openwhisk address",)
+    needs: tuple[str, ...] = ("node labels",)
+    follows: tuple[str, ...] = ("openwhisk address",)
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:

@@ -44,15 +44,17 @@ VOLUMES = 7
 
 @dataclass(frozen=True)
 class HelmRelease(Step):
-    """The release with chart and values of the configuration; drift is fixed by an upgrade."""
+    """The release with chart and values of the configuration; drift is fixed by an upgrade.
+
+    It is installed while the nodes start: its load balancer needs none of them, and its pods are
+    Pending until they join.
+    """
 
     name: str = "openwhisk release"
-    needs: tuple[str, ...] = (
-        "nginx secret",
-        "gp3 storage class",
+    needs: tuple[str, ...] = ("nginx secret", "gp3 storage class")
+    follows: tuple[str, ...] = (
         "core-nodes",
         "invoker-nodes",
-        "node labels",
         "coredns add-on",
         "aws-ebs-csi-driver add-on",
     )

@@ -136,6 +136,6 @@ def test_every_add_on_is_before_or_after_the_nodes() -> None:
     groups = ("core-nodes", "invoker-nodes")
     for spec in ADDONS:
         step = addon_step(spec, groups)
-        assert set(groups) <= set(step.needs) if spec.on_nodes else step.name in STEP.needs
+        assert set(groups) <= set(step.follows) if spec.on_nodes else step.name in STEP.follows
         assert not spec.role or spec.role.name in step.needs
         assert ("iam:PassRole" in spec.actions) == bool(spec.role)
