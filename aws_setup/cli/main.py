@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_setup.cli.debug_log import SafeFormatter, log_to_file
 from aws_setup.cli.options import SharedOptions
-from aws_setup.config import Config, load_config, shadowed_settings
+from aws_setup.config import Config, file_warnings, load_config
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import visible
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
@@ -94,7 +94,7 @@ def _load_config(invocation: Invocation, result: Result) -> Config | None:
     config = load_config(path, overrides=overrides, environ=os.environ)
     result.deployment = config.deployment_name
     log_to_file(config)
-    result.warnings += shadowed_settings(path, overrides=overrides, environ=os.environ)
+    result.warnings += file_warnings(path, overrides=overrides, environ=os.environ)
     return config
 
 

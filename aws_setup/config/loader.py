@@ -5,19 +5,20 @@ Every problem of the file is reported in one run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
-import yaml
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from aws_setup.config import deprecated_keys, messages
 from aws_setup.config.base import FOLDERS
+from aws_setup.config.bounded_yaml import BadYaml
 from aws_setup.config.cross_checks import conflicts
 from aws_setup.config.model import Config
-from aws_setup.config.yaml_source import YamlValue, flow_entry, read_entries
+from aws_setup.config.yaml_source import SHOWN, YamlValue, flow_entry, read_entries
 from aws_setup.errors import Problem, Refused
 
 PREFIX = "LAMBDA_FS_"
@@ -76,14 +77,37 @@ def load_config(
     return config
 
 
-def shadowed_settings(
+def file_warnings(
     path: Path, *, overrides: Mapping[str, Any] = EMPTY, environ: Mapping[str, str] = EMPTY
+) -> list[Problem]:
+    """Return what is unusual about a file that loads: keys without effect, a readable password."""
+    path = path.expanduser().absolute()
+    entries, _ = _from_file(path)
+    return _shadowed(entries, path, overrides, environ) + _exposed(entries, path)
+
+
+def _exposed(entries: Mapping[str, YamlValue], path: Path) -> list[Problem]:
+    """Return a warning if the file holds a password and other users can read it."""
+    secrets = [key for key in entries if SecretStr in get_args(FIELDS[key].annotation)]
+    mode = path.stat().st_mode
+    if not secrets or not mode & 0o044 or os.name == "nt":
+        return []
+    what = f"other users of this computer can read {secrets[0]} in {path.name}"
+    why = f"the mode of the file is {mode & 0o777:03o}"
+    variable = PREFIX + secrets[0].upper()
+    return [Problem(what, why, f"run chmod 600 {path}, or set {variable} instead of the key")]
+
+
+def _shadowed(
+    entries: Mapping[str, YamlValue],
+    path: Path,
+    overrides: Mapping[str, Any],
+    environ: Mapping[str, str],
 ) -> list[Problem]:
     """Return a warning for each key of the file that a variable of AWS overrides.
 
     LAMBDA_FS_<KEY> and flags are set for this program; AWS_REGION may be left from other work.
     """
-    entries, _ = _from_file(path.expanduser().absolute())
     intended = {key for key, value in overrides.items() if value is not None}
     intended |= {key for key in FIELDS if environ.get(PREFIX + key.upper())}
     effective = {key: name for name, key in AWS_VARIABLES.items() if environ.get(name)}
@@ -115,6 +139,9 @@ def _from_file(path: Path) -> tuple[dict[str, YamlValue], list[Problem]]:
 
 
 def _unknown(key: str, entry: YamlValue) -> Problem:
+    if len(key) > SHOWN:
+        what = f"{entry.at_key()}: {key[:SHOWN]}…"
+        return Problem(what, "there is no such key", _SEE_SAMPLE)
     why, hint = deprecated_keys.replacement(key, entry.read(natural=False)) or ("", "")
     if not why:
         close = deprecated_keys.closest_match(key, FIELDS)
@@ -161,10 +188,15 @@ def _values(entries: Mapping[str, YamlValue]) -> tuple[dict[str, Any], list[Prob
     problems: list[Problem] = []
     for key, entry in entries.items():
         field = FIELDS[key]
+        natural = _contains_any(field.annotation)
+        unusable = [Problem(f"{at}: {key}", *why) for at, *why in entry.unusable(natural=natural)]
+        if unusable:
+            problems += unusable
+            continue
         try:
-            value = entry.read(natural=_contains_any(field.annotation))
-        except yaml.YAMLError as error:
-            problems.append(Problem(f"{entry.at()}: {key}", str(error).splitlines()[0]))
+            value = entry.read(natural=natural)
+        except BadYaml as error:
+            problems.append(Problem(f"{entry.at()}: {key}", error.why, error.hint))
             continue
         unset = messages.unfilled(key, entry, value, field)
         if not unset:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from aws_setup.config.yaml_source import YamlValue, leaves
+from aws_setup.config.yaml_source import SHOWN, YamlValue, leaves
 from aws_setup.errors import Problem
 
 PLACEHOLDER = re.compile(r"^\s*<[^<>]*>\s*$")
@@ -45,7 +45,7 @@ def unfilled(key: str, entry: YamlValue, value: Any, field: FieldInfo) -> list[P
     return [
         Problem(
             f"{entry.at(path)}: {key}",
-            f"the placeholder {leaf.strip()} is not replaced by a value",
+            f"the placeholder {leaf.strip()[:SHOWN]} is not replaced by a value",
             how_to_set(key, field),
         )
         for path, leaf in leaves(value)
@@ -65,7 +65,10 @@ def from_pydantic(
     key, *path = detail["loc"]
     field, entry = fields[str(key)], entries[str(key)]
     message = MESSAGES.get(detail["type"], "{msg}")
-    context = {"input": detail["input"], "msg": detail["msg"]} | dict(detail.get("ctx", {}))
+    given = detail["input"]
+    if isinstance(given, str) and len(given) > SHOWN:
+        given = f"{given[:SHOWN]}…"
+    context = {"input": given, "msg": detail["msg"]} | dict(detail.get("ctx", {}))
     return Problem(
         f"{entry.at(path)}: {key}", message.format(**context), how_to_set(str(key), field)
     )

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.constructor import SafeConstructor
 
+from aws_setup.config.bounded_yaml import MAX_BYTES, BadYaml, compose, construct, parts_of
 from aws_setup.errors import Problem, Refused
 
 NULL = "tag:yaml.org,2002:null"
+
+SHOWN = 60
+"""Characters of a key or a value that an error shows."""
+
+MAX_KEYS = 1000
+"""Keys of a configuration file."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +46,36 @@ class YamlValue:
             node = _child(node, step) or node
         return _position(self.label, node)
 
+    def unusable(self, *, natural: bool) -> Iterator[tuple[str, str, str]]:
+        """Yield position, reason and fix of what no value may contain.
+
+        That is a key set twice, and a control character; a `natural` value may have several lines.
+        """
+        allowed = "\t\n" if natural else ""
+        if self.value_node is None:
+            texts = [(self.label, str(leaf)) for _, leaf in leaves(self.value)]
+        else:
+            nodes = list(_nodes(self.value_node))
+            texts = [(_position(self.label, node), node.value) for node in nodes if _scalar(node)]
+            for node in (doubled for parent in nodes for doubled in _doubled(parent)):
+                why = f"the key {node.value[:SHOWN]} is set twice"
+                yield _position(self.label, node), why, "remove one of the two"
+        for position, text in texts:
+            found = next((c for c in text if is_control(c) and c not in allowed), None)
+            if found:
+                why = f"it contains the control character U+{ord(found):04X}"
+                yield position, why, "write the value on one line, without control characters"
+
     def read(self, *, natural: bool) -> Any:
         """Return the value: with YAML's types if `natural`, else with every scalar as text.
 
         Raises:
-            yaml.YAMLError: `natural` and a tag that YAML does not define.
+            BadYaml: `natural` and a value that is not what its tag says.
         """
         if self.value_node is None:
             return self.value
         if natural:
-            return SafeConstructor().construct_document(self.value_node)
+            return construct(self.value_node)
         return _text(self.value_node)
 
 
@@ -65,8 +91,8 @@ def read_entries(path: Path) -> tuple[list[tuple[str, YamlValue]], list[Problem]
     if not isinstance(root, yaml.MappingNode):
         position = _position(path.name, root)
         raise Refused(position, "the file is not a list of 'key: value' lines", _COPY_SAMPLE)
-    if _contains_itself(root, ()):
-        raise Refused(path.name, "an alias (*name) is inside its own anchor (&name)", _REMOVE_ALIAS)
+    if len(root.value) > MAX_KEYS:
+        raise Refused(path.name, f"it has more than {MAX_KEYS} keys", _COPY_SAMPLE)
     entries, problems = [], []
     for key, value in root.value:
         entry = YamlValue(path.name, path.parent, key_node=key, value_node=value)
@@ -86,62 +112,36 @@ def flow_entry(label: str, text: str) -> YamlValue:
     if not text.lstrip().startswith(("[", "{")):
         return YamlValue(label, Path.cwd(), value=text)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+        node = compose(text)
+    except BadYaml as error:
         raise Refused(label, "it is not a list in YAML notation", "write [a, b]") from error
     return YamlValue(label, Path.cwd(), value=None if node is None else _text(node))
 
 
-_REMOVE_ALIAS = "write the value instead of the alias"
 _COPY_SAMPLE = "copy sample_config_aws.yaml to config_aws.yaml and fill in its placeholders"
 
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise Refused(f"there is no configuration file {path}", "", _COPY_SAMPLE) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A path with a NUL is a ValueError.
         raise Refused(
             f"the configuration file {path} cannot be read",
-            str(error.strerror or error),
+            str(getattr(error, "strerror", None) or error),
             "pass a readable file with --yaml",
         ) from error
 
 
 def _compose(content: bytes, path: Path) -> yaml.Node | None:
     try:
-        return yaml.compose(content, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
-        raise Refused(position, f"invalid YAML: {error.problem}", _fix(error)) from error
-    except yaml.YAMLError as error:
-        raise Refused(
-            path.name,
-            f"invalid YAML: {' '.join(str(error).split())}",
-            "save the file as plain text in UTF-8",
-        ) from error
-
-
-def _contains_itself(node: yaml.Node, parents: tuple[yaml.Node, ...]) -> bool:
-    if not isinstance(node, yaml.CollectionNode):
-        return False
-    parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-    ancestors = (*parents, node)
-    return any(
-        any(part is ancestor for ancestor in ancestors) or _contains_itself(part, ancestors)
-        for part in parts
-    )
-
-
-def _fix(error: yaml.MarkedYAMLError) -> str:
-    text = str(error.problem)
-    if "escape" in text:
-        return "put a path with backslashes in single quotes"
-    if "'\\t'" in text:
-        return "replace the tab character by spaces"
-    return "write each line as 'key: value', and put a value with special characters in quotes"
+        return compose(content)
+    except BadYaml as error:
+        position = f"{path.name}:{error.line}:{error.column}" if error.line else path.name
+        raise Refused(position, error.why, error.hint) from error
 
 
 def _text(node: yaml.Node) -> Any:
@@ -160,6 +160,30 @@ def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         return next((value for key, value in node.value if key.value == step), None)
     return None
+
+
+def is_control(character: str) -> bool:
+    """Whether a character is a control character: line ends, NUL, escape."""
+    return character < " " or "\x7f" <= character <= "\x9f" or character in "\u2028\u2029"
+
+
+def _nodes(node: yaml.Node) -> Iterator[yaml.Node]:
+    yield node
+    for part in parts_of(node):
+        yield from _nodes(part)
+
+
+def _scalar(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode)
+
+
+def _doubled(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield the keys of a mapping that an earlier key of it equals."""
+    seen = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if _scalar(key) and (key.tag, key.value) in seen:
+            yield key
+        seen.add((key.tag, str(key.value)))
 
 
 def _position(label: str, node: yaml.Node | None) -> str:

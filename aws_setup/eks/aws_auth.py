@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.config import bounded_yaml
+from aws_setup.config.bounded_yaml import ANY_SIZE
 from aws_setup.config.paths import aws_auth_backup_path
 from aws_setup.eks.access_entries import admins, mode_of
 from aws_setup.engine.private_files import write_private
@@ -140,7 +142,7 @@ def _add(
 def _entries(data: dict[str, str], field: str, key: str) -> list[dict[str, Any]]:
     text = data.get(field) or "[]"
     try:
-        loaded = yaml.safe_load(text)
+        loaded = bounded_yaml.load(text, most_bytes=ANY_SIZE)
     except yaml.YAMLError as error:
         raise _malformed(field, " ".join(str(error).split())) from error
     loaded = [] if loaded is None else loaded

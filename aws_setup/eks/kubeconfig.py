@@ -13,7 +13,8 @@ import yaml
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
-from aws_setup.config import Config
+from aws_setup.config import Config, bounded_yaml
+from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
@@ -99,7 +100,7 @@ def load(path: Path) -> dict[str, Any]:
         Refused: the file is not a kubeconfig.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = bounded_yaml.load(path.read_bytes(), most_bytes=ANY_SIZE, most_nodes=ANY_COUNT)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from aws_setup.config import bounded_yaml
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.chart import Chart, cache
@@ -59,7 +58,7 @@ def image_fields(image: str) -> dict[str, str]:
 
 
 def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
-    defaults: Any = yaml.safe_load((folder / "values.yaml").read_text(encoding="utf-8")) or {}
+    defaults: Any = bounded_yaml.load((folder / "values.yaml").read_bytes()) or {}
     file = merge(defaults, values).get("whisk", {}).get("runtimes") or DEFAULT_FILE
     try:
         document = json.loads((folder / str(file)).read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
-from aws_setup.config import Config
+from aws_setup.config import Config, bounded_yaml
 from aws_setup.eks.storage import GP3_CLASS
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets
@@ -174,7 +174,7 @@ def user_values(config: Config) -> dict[str, Any]:
         return {}
     path = Path(config.openwhisk_values)
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = bounded_yaml.load(path.read_bytes())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _unusable(path, " ".join(str(error).split())) from error
     if loaded is not None and not isinstance(loaded, dict):

@@ -175,7 +175,7 @@ def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) ->
         (b"a: b\n\tc: d\n", ":2:1", "invalid YAML", "replace the tab character"),
         (b"a: b: c\n", ":1:5", "invalid YAML", "quotes"),
         (b"a: &x [*x]\n", "config_aws.yaml", "an alias (*name) is inside", "instead of the alias"),
-        (b"a: \xff\xfe\xfa\n", "config_aws.yaml", "invalid YAML", "UTF-8"),
+        (b"a: \xff\xfe\xfa\n", "config_aws.yaml:1:4", "is not UTF-8", "UTF-8"),
     ],
 )
 def test_invalid_yaml_is_refused(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.config import shadowed_settings
+from aws_setup.config import file_warnings
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
@@ -60,5 +60,5 @@ def test_the_warning_names_the_variable_that_applies(
 ) -> None:
     file = tmp_path / "config_aws.yaml"
     file.write_text("aws_region: eu-west-1\naws_profile: zoo\n")
-    warnings = shadowed_settings(file, environ=environ)
+    warnings = file_warnings(file, environ=environ)
     assert [problem.what.split()[3] for problem in warnings] == ([named] if named else [])

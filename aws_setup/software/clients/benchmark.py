@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from aws_setup.config import bounded_yaml
 from aws_setup.errors import Refused
 
 KEY = "followers"
@@ -53,7 +54,7 @@ def _block(addresses: Sequence[str], newline: str) -> str:
 
 def _load(data: bytes, source: str) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(data.decode("utf-8"))
+        loaded = bounded_yaml.load(data)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         _refuse(source, f"it is not YAML in UTF-8: {' '.join(str(error).split())}")
     if not isinstance(loaded, dict | None):
@@ -63,7 +64,7 @@ def _load(data: bytes, source: str) -> dict[str, Any]:
 
 def _span(text: str, source: str) -> tuple[int, int] | None:
     """Return where key and value are, without the comments behind them; None without the key."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = bounded_yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):
         return None
     found = [(key, value) for key, value in root.value if key.value == KEY]

@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_TOKEN = re.compile(
-    r"""
-    (?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`)
-    |(?P<comment>--(?=\s|$)[^\n]*|\#[^\n]*|/\*(?!!).*?\*/)
-    |(?P<special>/\*!.*?\*/)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_TOKEN = r"""
+    (?P<quoted>'(?:[^'\\]++|\\.?|'')*+(?:'|\Z)|"(?:[^"\\]++|\\.?|"")*+(?:"|\Z)|`[^`]*+`?)
+    |(?P<comment>--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*(?!!).*?(?:\*/|\Z))
+    |(?P<special>/\*!.*?(?:\*/|\Z))
+    |(?P<end>DELIMITER)
+    |(?P<plain>[^'"`\#/\-\nDELIMITER[0]]++|.)
+    """
+"""The parts of a script; none is read twice, and what is not closed reaches to the end."""
+
 _DELIMITER = re.compile(r"[ \t]*delimiter[ \t]+(\S+)[^\n]*(?:\n|$)", re.IGNORECASE)
 _CONTEXT = re.compile(r"(?:/\*!\d*\s*)?(?:USE|SET)\b", re.IGNORECASE)
 _SECRET = re.compile(r"\b(IDENTIFIED|PASSWORD)\b.*", re.IGNORECASE | re.DOTALL)
@@ -59,39 +60,39 @@ def digest(statements: Sequence[Statement]) -> str:
 
 
 def _statements(script: str) -> Iterator[Statement]:
-    delimiter, position, start = ";", 0, 0
+    token, position, start, line, counted = _tokens(";"), 0, 0, 1, 0
     text: list[str] = []
+    blank = True
     while position < len(script):
-        blank = not "".join(text).strip()
-        command = (
-            _DELIMITER.match(script, position)
-            if blank and _at_line_start(script, position)
-            else None
-        )
+        command = blank and _at_line_start(script, position) and _DELIMITER.match(script, position)
         if command:
-            delimiter, position, text = command[1], command.end(), []
-        elif token := _TOKEN.match(script, position):
-            if token["comment"] is None:
-                start = position if blank else start
-                text.append(token[0])
-            else:
-                text.append(" ")
-            position = token.end()
-        elif script.startswith(delimiter, position):
-            if not blank:
-                yield _statement(script, text, start)
-            text, position = [], position + len(delimiter)
-        else:
-            start = position if blank else start
-            text.append(script[position])
-            position += 1
-    if "".join(text).strip():
-        yield _statement(script, text, start)
+            token, position, text = _tokens(command[1]), command.end(), []
+            continue
+        found = token.match(script, position)
+        if found is None:  # pragma: no cover -- every character is a token
+            break
+        start = position if blank else start
+        position = found.end()
+        if found["end"] is None:
+            text.append(" " if found["comment"] is not None else found[0])
+            blank = blank and not text[-1].strip()
+            continue
+        if not blank:
+            line, counted = line + script.count("\n", counted, start), start
+            yield Statement("".join(text).strip(), line)
+        text, blank = [], True
+    if not blank:
+        yield Statement("".join(text).strip(), line + script.count("\n", counted, start))
+
+
+def _tokens(delimiter: str) -> re.Pattern[str]:
+    """Return the pattern of the next token, given the delimiter of statements."""
+    parts = {"DELIMITER[0]": re.escape(delimiter[0]), "DELIMITER": re.escape(delimiter)}
+    pattern = _TOKEN
+    for name, text in parts.items():
+        pattern = pattern.replace(name, text)
+    return re.compile(pattern, re.VERBOSE | re.DOTALL)
 
 
 def _at_line_start(script: str, position: int) -> bool:
     return position == 0 or script[position - 1] == "\n"
-
-
-def _statement(script: str, text: list[str], start: int) -> Statement:
-    return Statement("".join(text).strip(), script.count("\n", 0, start) + 1)
