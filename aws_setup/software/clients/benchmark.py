@@ -54,7 +54,7 @@ def _block(addresses: Sequence[str], newline: str) -> str:
 
 def _load(data: bytes, source: str) -> dict[str, Any]:
     try:
-        loaded = bounded_yaml.load(data)
+        loaded = bounded_yaml.load(data.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         _refuse(source, f"it is not YAML in UTF-8: {' '.join(str(error).split())}")
     if not isinstance(loaded, dict | None):
