@@ -12,7 +12,7 @@ import pytest
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.kubernetes.api.verbs import ApiResponse
+from aws_setup.rehearsal.kubernetes.api.responses import ApiResponse
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.clock import advance_by_calls

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
@@ -14,31 +15,38 @@ from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.core.loopback import LoopbackServer
 from aws_setup.rehearsal.core.random_faults import FaultKind
 from aws_setup.rehearsal.kubernetes import watch
-from aws_setup.rehearsal.kubernetes.api import kinds, patches
+from aws_setup.rehearsal.kubernetes.api import discovery, patches, responses, reviews
 from aws_setup.rehearsal.kubernetes.api.authentication import certificate_authority
-from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, no_such_path
+from aws_setup.rehearsal.kubernetes.api.errors import (
+    ApiError,
+    KubeObject,
+    internal_error,
+)
 from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.http_requests import (
     ADMINS,
+    ANONYMOUS,
     Request,
     RequestTarget,
     User,
     forbidden,
+    forbidden_path,
     parse_path,
 )
+from aws_setup.rehearsal.kubernetes.api.responses import ApiResponse
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
-from aws_setup.rehearsal.kubernetes.api.verbs import ApiResponse, ObjectApi, access_review
+from aws_setup.rehearsal.kubernetes.api.subresources import Subresources
+from aws_setup.rehearsal.kubernetes.api.verbs import ObjectApi
 from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider
 from aws_setup.rehearsal.kubernetes.controllers.controller_manager import ControllerManager
 from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
 
+LOG = logging.getLogger(__name__)
 Authenticate = Callable[[str], User]
 """Returns the user of an Authorization header; raises ApiError 401."""
 
 VERSION = "v1.33.1-eks-1de2ab1"
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-"""Media type of the schema; with an empty schema clients skip their validation."""
 
 
 def token_authenticator(*tokens: str) -> Authenticate:
@@ -85,8 +93,10 @@ class KubeApiServer:
         self.controllers = ControllerManager(
             self.state, self.clock, self.faults, cloud_provider or CloudProvider()
         )
-        self.api = ObjectApi(self.state, log_of=self.controllers.log)
+        self.api = ObjectApi(self.state)
+        self.subresources = Subresources(self.api, log_of=self.controllers.log)
         self.requests: list[tuple[str, str, int]] = []
+        self.internal_errors: list[str] = []
         self.ca_pem = certificate_authority().pem
         self.url = ""
         self.closing = self._ended = False
@@ -159,11 +169,14 @@ class KubeApiServer:
         Raises:
             ApiError: the request is rejected.
         """
-        if fixed := self._fixed(request):
+        if fixed := discovery.answer(request, version=self.version):
             return fixed
-        if request.path == f"/apis/{kinds.REVIEWS}/selfsubjectaccessreviews":
-            return access_review(request)
-        target = parse_path(request.path)
+        if (reviewed := reviews.review(request)) is not None:
+            return ApiResponse(201, reviewed)
+        try:
+            target = parse_path(request.path)
+        except ApiError as error:
+            raise error if request.user.admin else forbidden_path(request) from error
         if fault := self.faults.status(request.verb, target.kind.plural):
             raise ApiError(
                 fault.status,
@@ -179,7 +192,8 @@ class KubeApiServer:
             self.tick()
             if request.method in {"PUT", "PATCH"}:
                 self._inject_concurrent_write(target, concurrent_write=request.concurrent_write)
-            answer = self.api.answer(request, target)
+            work = self.subresources if target.subresource else self.api
+            answer = work.answer(request, target)
             self.tick()
             self.changed.notify_all()
         return answer
@@ -192,40 +206,6 @@ class KubeApiServer:
             change = {"metadata": {"annotations": {"second-writer": str(self.state.version)}}}
         if held and change:
             self.state.put(plural, patches.json_merge(held, change))
-
-    def _fixed(self, request: Request) -> ApiResponse | None:
-        path = request.path
-        if path in {"/healthz", "/readyz", "/livez"}:
-            return ApiResponse(200, "ok")
-        if path == "/version":
-            return ApiResponse(200, self._version())
-        if path == "/api":
-            return ApiResponse(200, {"kind": "APIVersions", "versions": ["v1"]})
-        if path == "/apis":
-            return ApiResponse(200, kinds.groups())
-        found = None
-        if path.startswith(("/api/", "/apis/")):
-            name = path.partition("/api/")[2] or path.partition("/apis/")[2]
-            found = kinds.resources(name) or kinds.group(name)
-        if path == "/openapi/v2":
-            return ApiResponse(200, "", OPENAPI)
-        if path.startswith("/openapi/"):
-            raise no_such_path()
-        return ApiResponse(200, found) if found else None
-
-    def _version(self) -> KubeObject:
-        major, minor = self.version.removeprefix("v").split(".")[:2]
-        return {
-            "major": major,
-            "minor": minor,
-            "gitVersion": self.version,
-            "gitCommit": "",
-            "gitTreeState": "clean",
-            "buildDate": "2026-01-01T00:00:00Z",
-            "goVersion": "go1.26",
-            "compiler": "gc",
-            "platform": "linux/amd64",
-        }
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -250,18 +230,33 @@ class _Handler(BaseHTTPRequestHandler):
                 api.restart(seconds)
                 self._break_connection()
                 return
-            answer = api.answer(request)
+            answer = self._answer(request)
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
         if fault is FaultKind.LOST:
             self._break_connection()
         elif isinstance(answer, ApiResponse):
-            self._send(answer.status, answer.body, kind=answer.kind)
+            self._send(answer.status, answer.body, kind=answer.kind, warnings=request.warnings)
         else:
             self._stream(itertools.islice(answer, 1) if fault is FaultKind.WATCH else answer)
 
     do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
+
+    def _answer(self, request: Request) -> ApiResponse | Iterator[KubeObject]:
+        """Answer a request; an error of the emulator itself is logged, and answered with 500.
+
+        Raises:
+            ApiError: the request is rejected, or the emulator cannot handle it.
+        """
+        try:
+            return self.owner.answer(request)
+        except ApiError:
+            raise
+        except Exception as error:
+            LOG.exception("the emulated API server cannot answer %s %s", self.command, self.path)
+            self.owner.internal_errors.append(f"{self.command} {self.path}: {error!r}")
+            raise internal_error(error) from error
 
     def _random_fault(self) -> FaultKind | None:
         """Return the random fault of this request, if any."""
@@ -275,26 +270,38 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def _request(self, body: bytes, *, concurrent_write: bool) -> Request:
-        user = self.owner.authenticate(self.headers.get("Authorization") or "")
+        header = self.headers.get("Authorization") or ""
+        # Without a bearer token no authenticator has an opinion, and the caller is anonymous.
+        is_bearer = header.lower().startswith("bearer ") and header[7:].strip()
+        user = self.owner.authenticate(header) if is_bearer else ANONYMOUS
         return Request(
             method=self.command,
             target=self.path,
             body=body,
             content_type=self.headers.get("Content-Type") or "",
             agent=self.headers.get("User-Agent") or "",
+            accept=self.headers.get("Accept") or "",
             user=user,
             concurrent_write=concurrent_write,
         )
 
     def _send(
-        self, status: int, body: KubeObject | str, *, kind: str = "", retry: int | None = None
+        self,
+        status: int,
+        body: KubeObject | str,
+        *,
+        kind: str = "",
+        retry: int | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         self._record(status)
-        raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        kind = kind or ("text/plain" if isinstance(body, str) else "application/json")
+        raw, media = responses.encode(body, self.headers.get("Accept") or "")
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(raw)))
+        self.send_header("Content-Type", kind or media)
+        if status != 204:
+            self.send_header("Content-Length", str(len(raw)))
+        for text in dict.fromkeys(warnings):
+            self.send_header("Warning", f"299 - {json.dumps(text, ensure_ascii=True)}")
         if retry is not None:
             self.send_header("Retry-After", str(retry))
         self.end_headers()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from aws_setup.rehearsal.kubernetes.api import event_versions, queries, responses, tables
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import Request, RequestTarget
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore, WatchEvent
@@ -35,14 +36,69 @@ class WatchedServer(Protocol):
 
 
 def watch(server: WatchedServer, request: Request, target: RequestTarget) -> Iterator[KubeObject]:
-    """Yield watch events until timeoutSeconds (real time) are over or the server closes."""
+    """Return watch events until timeoutSeconds (real time) are over or the server closes.
+
+    Raises:
+        ApiError: a parameter is not valid; before the first event.
+    """
+    queries.check_list(request, version=server.state.version)
     wants = server.api.matcher(request, target)
+    form = responses.accepted_form(request.accept).kind
+    events = _events(server, request, target, wants)
+    if form == "Table":
+        return _as_tables(server, request, target, events)
+    return _as_objects(target, events, partial=form == "PartialObjectMetadata")
+
+
+def _as_objects(
+    target: RequestTarget, events: Iterator[KubeObject], *, partial: bool
+) -> Iterator[KubeObject]:
+    for event in events:
+        held = event["object"]
+        if event["type"] in {"ERROR", "BOOKMARK"}:
+            yield event
+        elif partial:
+            yield event | {"object": tables.partial(held)}
+        else:
+            yield event | {"object": event_versions.shown(target.kind, held)}
+
+
+def _as_tables(
+    server: WatchedServer, request: Request, target: RequestTarget, events: Iterator[KubeObject]
+) -> Iterator[KubeObject]:
+    """Yield each event with a table of one row; the first one defines the columns."""
+    first, include = True, request.query.get("includeObject") or "Metadata"
+    for event in events:
+        if event["type"] == "ERROR":
+            yield event
+            continue
+        held = event["object"]
+        rows = [] if event["type"] == "BOOKMARK" else [held]
+        shown = tables.table(
+            target.kind,
+            rows,
+            {"resourceVersion": held["metadata"]["resourceVersion"]},
+            now=server.state.today,
+            include=include,
+            with_columns=first,
+        )
+        first = False
+        yield event | {"object": shown}
+
+
+def _events(
+    server: WatchedServer,
+    request: Request,
+    target: RequestTarget,
+    wants: Callable[[KubeObject], bool],
+) -> Iterator[KubeObject]:
     query = request.query
-    end = time.monotonic() + float(query.get("timeoutSeconds") or DEFAULT_TIMEOUT)
+    end = time.monotonic() + (queries.number(request, "timeoutSeconds") or DEFAULT_TIMEOUT)
     since = int(query.get("resourceVersion") or 0)
     with server.changed:
         server.tick()
-        initial = [] if since else server.api.listing(request, target)["items"]
+        held = [] if since else server.state.all(target.kind.plural, target.namespace)
+        initial = [item for item in held if wants(item)]
         since = since or server.state.version
     seen = {_uid(obj) for obj in initial}
     yield from ({"type": "ADDED", "object": obj} for obj in initial)

@@ -161,9 +161,9 @@ def test_patches_of_every_kind(kube: KubeApiServer) -> None:
     v1 = core(kube)
     v1.create_namespaced_config_map("default", config_map("c"))
     patch = v1.patch_namespaced_config_map
-    assert patch("c", "default", [{"op": "add", "path": "/data/b~1c", "value": "2"}]).data == {
-        "a": "1",
-        "b/c": "2",
-    }
+    added = [{"op": "add", "path": "/metadata/annotations", "value": {"b/c": "2"}}]
+    assert patch("c", "default", added).metadata.annotations == {"b/c": "2"}
     assert refusal(patch, "c", "default", [{"op": "remove", "path": "/data/zz"}])[0] == 422
-    assert patch("c", "default", {"data": {"a": None}}).data == {"b/c": "2"}
+    dropped = [{"op": "remove", "path": "/metadata/annotations/b~1c"}]
+    assert patch("c", "default", dropped).metadata.annotations is None
+    assert patch("c", "default", {"data": {"a": None, "b": "2"}}).data == {"b": "2"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from aws_setup.rehearsal.kubernetes.api import http_requests
+from aws_setup.rehearsal.kubernetes.api import protobuf
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError
 from aws_setup.rehearsal.kubernetes.api.patches import strategic_merge
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
@@ -30,7 +30,9 @@ def apply(
             "Authorization": "Bearer any",
             "Content-Type": "application/apply-patch+yaml",
         },
-        body=json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": data}),
+        body=json.dumps(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": data}
+        ),
     )
     found = answer.json()
     return answer.status, found.get("data", found.get("message"))
@@ -79,7 +81,7 @@ def field(number: int, value: bytes) -> bytes:
 
 def envelope(kind: str, message: bytes) -> bytes:
     named = field(1, b"v1") + field(2, kind.encode())
-    return http_requests.MAGIC + field(1, named) + field(2, message)
+    return protobuf.MAGIC + field(1, named) + field(2, message)
 
 
 def test_protobuf_secrets_are_read() -> None:
@@ -87,7 +89,7 @@ def test_protobuf_secrets_are_read() -> None:
     meta = field(1, b"name") + field(3, b"space") + field(11, label)
     data = field(1, b"release") + field(2, b"\x00\xff")
     message = field(1, meta) + field(2, data) + field(3, b"helm.sh/release.v1")
-    assert http_requests.decode_protobuf(envelope("Secret", message)) == {
+    assert protobuf.decode_protobuf(envelope("Secret", message)) == {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "name", "namespace": "space", "labels": {"owner": "helm"}},
@@ -106,7 +108,7 @@ def test_protobuf_secrets_are_read() -> None:
 )
 def test_unreadable_protobuf_is_rejected(body: bytes, code: int) -> None:
     with pytest.raises(ApiError) as caught:
-        http_requests.decode_protobuf(body)
+        protobuf.decode_protobuf(body)
     assert caught.value.code == code
 
 

@@ -13,6 +13,7 @@ from aws_setup.rehearsal.kubernetes.api.kinds import KINDS
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 
 FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
 CLAIM_IN_USE = "kubernetes.io/pvc-protection"
 GRACE = 30
 """Default grace period of a pod, in seconds."""
@@ -25,14 +26,15 @@ def delete_object(
 ) -> KubeObject:
     """Delete an object, or mark it while finalizers or grace keep it; returns its new state."""
     options = options or {}
-    policy = options.get("propagationPolicy", "Background")
-    if policy == "Orphan":
-        _orphan_dependents(state, obj)
+    policy = options.get("propagationPolicy") or DEFAULT_POLICY.get(plural, "Background")
     marked = copy.deepcopy(obj)
     meta = marked["metadata"]
-    if policy == "Foreground" and state.owned(meta["uid"]):
-        meta["finalizers"] = [*meta.get("finalizers", []), FOREGROUND]
+    others = [item for item in meta.get("finalizers", []) if item not in {FOREGROUND, ORPHAN}]
+    # The collector takes both finalizers away once it has seen to the dependants.
+    meta["finalizers"] = others + {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(policy, [])
     grace = _grace(plural, marked, options)
+    if not meta["finalizers"]:
+        del meta["finalizers"]
     if not meta.get("finalizers") and not grace and plural != "namespaces":
         state.remove(plural, marked)
         return marked
@@ -55,12 +57,16 @@ def _grace(plural: str, obj: KubeObject, options: KubeObject) -> int:
     return int(spec.get("terminationGracePeriodSeconds", GRACE) if requested is None else requested)
 
 
+DEFAULT_POLICY = {"jobs": "Orphan"}
+"""Policy of a deletion that names none: batch/v1 keeps the pods (Jobs: strategy.go)."""
+
+
 def _orphan_dependents(state: ObjectStore, owner: KubeObject) -> None:
     uid = owner["metadata"]["uid"]
     for item in state.owned(uid):
         kept = copy.deepcopy(item)
         references = kept["metadata"]["ownerReferences"]
-        kept["metadata"]["ownerReferences"] = [ref for ref in references if ref["uid"] != uid]
+        kept["metadata"]["ownerReferences"] = [ref for ref in references if ref.get("uid") != uid]
         state.put(PLURALS[item["kind"]], kept)
 
 
@@ -69,7 +75,7 @@ def collect_garbage(state: ObjectStore) -> None:
     alive = {obj["metadata"]["uid"] for obj in state.objects.values()}
     for (plural, _, _), obj in list(state.objects.items()):
         meta = obj["metadata"]
-        owners = [reference["uid"] for reference in meta.get("ownerReferences", [])]
+        owners = [reference.get("uid") for reference in meta.get("ownerReferences", [])]
         if owners and not alive & set(owners) and "deletionTimestamp" not in meta:
             delete_object(state, plural, obj)
         elif "deletionTimestamp" in meta:
@@ -82,6 +88,10 @@ def collect_garbage(state: ObjectStore) -> None:
 def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
     """Remove a marked object without finalizers and dependants."""
     meta = obj["metadata"]
+    if ORPHAN in meta.get("finalizers", []):
+        _orphan_dependents(state, obj)
+        remove_finalizer(state, plural, obj, ORPHAN)
+        return
     if FOREGROUND in meta.get("finalizers", []):
         dependants = state.owned(meta["uid"])
         for dependant in dependants:
@@ -99,7 +109,8 @@ def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer
     rest = [item for item in kept["metadata"].get("finalizers", []) if item != finalizer]
     kept["metadata"]["finalizers"] = rest
     state.put(plural, kept)
-    if not rest and "deletionTimestamp" in kept["metadata"] and plural != "pods":
+    gone = not rest and "deletionTimestamp" in kept["metadata"]
+    if gone and plural not in {"pods", "namespaces"}:
         state.remove(plural, kept)
 
 

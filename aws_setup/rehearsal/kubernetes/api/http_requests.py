@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 
+from aws_setup.rehearsal.kubernetes.api import errors
 from aws_setup.rehearsal.kubernetes.api.errors import (
     ApiError,
     KubeObject,
     bad_request,
     no_such_path,
 )
-from aws_setup.rehearsal.kubernetes.api.kinds import KINDS, ResourceKind
+from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind, find
+from aws_setup.rehearsal.kubernetes.api.protobuf import decode_protobuf
 
 ADMINS = "system:masters"
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,21 @@ class User:
     name: str
     admin: bool = False
     groups: tuple[str, ...] = ()
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the caller has sent no credentials."""
+        return self == ANONYMOUS
+
+    @property
+    def all_groups(self) -> tuple[str, ...]:
+        """The groups with the one that the server adds."""
+        own = "system:unauthenticated" if self.anonymous else "system:authenticated"
+        return tuple(dict.fromkeys((*self.groups, own)))
+
+
+ANONYMOUS = User("system:anonymous")
+"""The caller without credentials."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +66,12 @@ class Request:
     body: bytes = b""
     content_type: str = ""
     agent: str = ""
-    user: User = User("system:anonymous")
+    accept: str = ""
+    user: User = ANONYMOUS
     concurrent_write: bool = False
     """Whether another client writes to the same object just before."""
+    warnings: list[str] = field(default_factory=list)
+    """The texts of the answer's `Warning:` headers."""
     query: dict[str, str] = field(init=False)
     path: str = field(init=False)
 
@@ -105,9 +124,12 @@ class Request:
         if "protobuf" in self.content_type:
             return decode_protobuf(self.body)
         try:
-            if "yaml" in self.content_type:
-                return yaml.safe_load(self.body)
             return json.loads(self.body)
+        except ValueError as error:
+            if "yaml" not in self.content_type:
+                raise bad_request(f"the body cannot be read: {error}") from error
+        try:
+            return yaml.load(self.body, Loader=YAML_LOADER)
         except (ValueError, yaml.YAMLError) as error:
             raise bad_request(f"the body cannot be read: {error}") from error
 
@@ -119,7 +141,11 @@ class Request:
         if policy := self.query.get("propagationPolicy"):
             found = found | {"propagationPolicy": policy}
         if grace := self.query.get("gracePeriodSeconds"):
+            if not grace.lstrip("-").isdigit():
+                raise bad_request(f'strconv.ParseInt: parsing "{grace}": invalid syntax')
             found = found | {"gracePeriodSeconds": int(grace)}
+        if self.query.get("dryRun"):
+            found = found | {"dryRun": [self.query["dryRun"]]}
         return found
 
 
@@ -137,8 +163,8 @@ def parse_path(path: str) -> RequestTarget:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
-    kind = KINDS.get(rest[0])
-    if kind is None or kind.group_version != version or len(rest) > 3:
+    kind = find(version, rest[0])
+    if kind is None or len(rest) > 3:
         raise no_such_path()
     name, subresource = (*rest[1:], "", "")[:2]
     if subresource and subresource not in kind.subresources:
@@ -150,109 +176,18 @@ def parse_path(path: str) -> RequestTarget:
 
 def forbidden(request: Request, target: RequestTarget) -> ApiError:
     """Return the error for a user without permission, with Kubernetes' message."""
-    scope = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
-    what = f"{target.kind.qualified} " + (f'"{target.name}" ' if target.name else "")
-    return ApiError(
-        403,
-        "Forbidden",
-        f'{what}is forbidden: User "{request.user.name}" cannot {request.verb} resource '
-        f'"{target.kind.plural}" in API group "{target.kind.group}" {scope}',
-        details={"name": target.name, "group": target.kind.group, "kind": target.kind.plural},
+    kind = target.kind
+    namespace = target.namespace or (target.name if kind.name == "Namespace" else "")
+    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    resource = f"{kind.plural}/{target.subresource}" if target.subresource else kind.plural
+    why = (
+        f'User "{request.user.name}" cannot {request.verb} resource "{resource}" in API group '
+        f'"{kind.group}" {scope}'
     )
+    return errors.forbidden(kind.qualified, target.name, why)
 
 
-MAGIC = b"k8s\0"
-META_TEXTS = {1: "name", 2: "generateName", 3: "namespace", 5: "uid", 6: "resourceVersion"}
-META_MAPS = {11: "labels", 12: "annotations"}
-
-Fields = list[tuple[int, Any]]
-
-
-def decode_protobuf(body: bytes) -> KubeObject:
-    """Return the object in a protobuf body.
-
-    Raises:
-        ApiError: 415 for an unsupported kind, 400 for a truncated body.
-    """
-    if body[:4] != MAGIC:
-        raise ApiError(415, "UnsupportedMediaType", "the body has no protobuf envelope")
-    try:
-        return _object(dict(read_fields(body[4:])))
-    except (IndexError, KeyError) as error:
-        raise bad_request(f"the protobuf body cannot be read: {error!r}") from error
-
-
-def _object(envelope: dict[int, Any]) -> KubeObject:
-    kind = dict(read_fields(envelope[1]))[2].decode()
-    message = read_fields(envelope[2])
-    if kind == "DeleteOptions":
-        return _delete_options(message)
-    if kind not in {"Secret", "Namespace"}:
-        raise ApiError(415, "UnsupportedMediaType", f"protobuf is not supported for {kind}")
-    found: KubeObject = {
-        "apiVersion": "v1",
-        "kind": kind,
-        "metadata": _meta(read_fields(dict(message)[1])),
-    }
-    if kind == "Secret":
-        found["data"] = _map(message, 2, lambda raw: base64.b64encode(raw).decode())
-        found["type"] = dict(message).get(3, b"Opaque").decode()
-    return found
-
-
-def _meta(message: Fields) -> KubeObject:
-    values = dict(message)
-    found: KubeObject = {
-        name: values[n].decode() for n, name in META_TEXTS.items() if values.get(n)
-    }
-    for number, name in META_MAPS.items():
-        if entries := _map(message, number, bytes.decode):
-            found[name] = entries
-    return found
-
-
-def _delete_options(message: Fields) -> KubeObject:
-    values = dict(message)
-    found: KubeObject = {"kind": "DeleteOptions", "apiVersion": "v1"}
-    if 1 in values:
-        found["gracePeriodSeconds"] = values[1]
-    if 4 in values:
-        found["propagationPolicy"] = values[4].decode()
-    return found
-
-
-def _map(message: Fields, number: int, convert: Callable[[bytes], str]) -> dict[str, str]:
-    entries = [dict(read_fields(raw)) for n, raw in message if n == number]
-    return {entry[1].decode(): convert(entry.get(2, b"")) for entry in entries}
-
-
-def read_fields(raw: bytes) -> Fields:
-    """Return a message's fields as (number, value): int for varints, else bytes."""
-    found: Fields = []
-    at = 0
-    while at < len(raw):
-        tag, at = _varint(raw, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, at = _varint(raw, at)
-            found.append((number, value))
-            continue
-        length = {1: 8, 5: 4}.get(wire, 0)
-        if wire == 2:
-            length, at = _varint(raw, at)
-        if at + length > len(raw):
-            raise IndexError("a field is longer than the body")
-        found.append((number, raw[at : at + length]))
-        at += length
-    return found
-
-
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    result = shift = 0
-    while True:
-        byte = raw[at]
-        at += 1
-        result |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return result, at
+def forbidden_path(request: Request) -> ApiError:
+    """Return the error for a user without permission on a path that is no resource."""
+    why = f'User "{request.user.name}" cannot {request.method.lower()} path "{request.path}"'
+    return ApiError(403, "Forbidden", f"forbidden: {why}")

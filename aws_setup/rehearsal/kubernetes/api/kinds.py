@@ -21,6 +21,21 @@ class ResourceKind:
     short: tuple[str, ...] = ()
 
     @property
+    def version(self) -> str:
+        """The version without the group: `v1`."""
+        return self.group_version.rpartition("/")[2]
+
+    @property
+    def key(self) -> str:
+        """The kind's name in the schema: `apps/v1/Deployment`."""
+        return f"{self.group_version}/{self.name}"
+
+    @property
+    def qualified_name(self) -> str:
+        """The kind with its group, as in messages: `Job.batch`."""
+        return f"{self.name}.{self.group}" if self.group else self.name
+
+    @property
     def group(self) -> str:
         """The API group; empty for the core one."""
         return self.group_version.rpartition("/")[0]
@@ -33,18 +48,19 @@ class ResourceKind:
 
 _STATUS = ("status",)
 _SCALED = ("status", "scale")
+_POD = ("status", "log", "eviction", "exec", "attach", "portforward")
 _RBAC = "rbac.authorization.k8s.io/v1"
 
-_ALL = (
+ALL = (
     ResourceKind("v1", "namespaces", "Namespace", False, ("status", "finalize"), ("ns",)),
     ResourceKind("v1", "nodes", "Node", False, _STATUS, ("no",)),
     ResourceKind("v1", "persistentvolumes", "PersistentVolume", False, _STATUS, ("pv",)),
     ResourceKind("v1", "configmaps", "ConfigMap", short=("cm",)),
     ResourceKind("v1", "secrets", "Secret"),
-    ResourceKind("v1", "serviceaccounts", "ServiceAccount", short=("sa",)),
+    ResourceKind("v1", "serviceaccounts", "ServiceAccount", True, ("token",), ("sa",)),
     ResourceKind("v1", "services", "Service", True, _STATUS, ("svc",)),
     ResourceKind("v1", "endpoints", "Endpoints", short=("ep",)),
-    ResourceKind("v1", "pods", "Pod", True, ("status", "log", "eviction"), ("po",)),
+    ResourceKind("v1", "pods", "Pod", True, _POD, ("po",)),
     ResourceKind("v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, _STATUS, ("pvc",)),
     ResourceKind("v1", "events", "Event", short=("ev",)),
     ResourceKind("v1", "limitranges", "LimitRange"),
@@ -70,18 +86,40 @@ _ALL = (
     ResourceKind("coordination.k8s.io/v1", "leases", "Lease"),
 )
 
-KINDS: dict[str, ResourceKind] = {item.plural: item for item in _ALL}
-"""All kinds by plural; each plural is in one group."""
+KINDS: dict[str, ResourceKind] = {item.plural: item for item in ALL}
+"""All kinds by plural; each plural is in one group, but for the events' second one."""
 
-GROUP_VERSIONS: tuple[str, ...] = tuple(dict.fromkeys(item.group_version for item in _ALL))
+EVENTS = ResourceKind("events.k8s.io/v1", "events", "Event", short=("ev",))
+"""The same events in the form of the group that is for them."""
 
-REVIEWS = "authorization.k8s.io/v1"
-"""Group of the access reviews, which are answered and not stored."""
+SERVED = (*ALL, EVENTS)
+GROUP_VERSIONS: tuple[str, ...] = tuple(dict.fromkeys(item.group_version for item in SERVED))
+
+AUTHORIZATION, AUTHENTICATION = "authorization.k8s.io/v1", "authentication.k8s.io/v1"
+REVIEWS = {
+    f"{AUTHORIZATION}/selfsubjectaccessreviews": "SelfSubjectAccessReview",
+    f"{AUTHORIZATION}/selfsubjectrulesreviews": "SelfSubjectRulesReview",
+    f"{AUTHENTICATION}/selfsubjectreviews": "SelfSubjectReview",
+}
+"""Kinds that are answered and not stored, by group, version and plural."""
+
+
+def find(group_version: str, plural: str) -> ResourceKind | None:
+    """Return the kind of a plural in a group and version; None when it is not served."""
+    kind = KINDS.get(plural)
+    if kind is not None and kind.group_version == group_version:
+        return kind
+    same = (EVENTS.group_version, EVENTS.plural)
+    return EVENTS if (group_version, plural) == same else None
 
 
 def groups() -> KubeObject:
     """Return the answer to /apis."""
-    names = [group_version for group_version in (*GROUP_VERSIONS, REVIEWS) if "/" in group_version]
+    names = [
+        group_version
+        for group_version in (*GROUP_VERSIONS, AUTHORIZATION, AUTHENTICATION)
+        if "/" in group_version
+    ]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in names]}
 
 
@@ -93,7 +131,7 @@ def _group(group_version: str) -> KubeObject:
 
 def group(name: str) -> KubeObject | None:
     """Return the answer to /apis/GROUP; None when it is not served."""
-    for group_version in (*GROUP_VERSIONS, REVIEWS):
+    for group_version in (*GROUP_VERSIONS, AUTHORIZATION, AUTHENTICATION):
         if group_version.partition("/")[0] == name and "/" in group_version:
             return {"kind": "APIGroup", "apiVersion": "v1"} | _group(group_version)
     return None
@@ -101,17 +139,12 @@ def group(name: str) -> KubeObject | None:
 
 def resources(group_version: str) -> KubeObject | None:
     """Return the list of resources of a group and version; None when it is not served."""
-    found = [row for kind in _ALL if kind.group_version == group_version for row in _rows(kind)]
-    if group_version == REVIEWS:
-        found = [
-            {
-                "name": "selfsubjectaccessreviews",
-                "singularName": "selfsubjectaccessreview",
-                "namespaced": False,
-                "kind": "SelfSubjectAccessReview",
-                "verbs": ["create"],
-            }
-        ]
+    found = [row for kind in SERVED if kind.group_version == group_version for row in _rows(kind)]
+    for path, name in REVIEWS.items():
+        served, _, plural = path.rpartition("/")
+        if served == group_version:
+            row = {"name": plural, "singularName": name.lower(), "namespaced": False}
+            found.append(row | {"kind": name, "verbs": ["create"]})
     if not found:
         return None
     return {
@@ -122,24 +155,62 @@ def resources(group_version: str) -> KubeObject | None:
     }
 
 
+SUBRESOURCE_VERBS = {
+    "log": ["get"],
+    "eviction": ["create"],
+    "token": ["create"],
+    "finalize": ["update"],
+    "exec": ["create", "get"],
+    "attach": ["create", "get"],
+    "portforward": ["create", "get"],
+}
+"""Verbs of the subresources that are no part of the object; the others are read and written."""
+
+SUBRESOURCE_KINDS = {
+    "scale": ("autoscaling", "v1", "Scale"),
+    "eviction": ("policy", "v1", "Eviction"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
+    "exec": ("", "", "PodExecOptions"),
+    "attach": ("", "", "PodAttachOptions"),
+    "portforward": ("", "", "PodPortForwardOptions"),
+}
+
+
 def _rows(kind: ResourceKind) -> list[KubeObject]:
     row: KubeObject = {
         "name": kind.plural,
         "singularName": kind.name.lower(),
         "namespaced": kind.namespaced,
         "kind": kind.name,
-        "verbs": list(VERBS),
-        "shortNames": list(kind.short),
+        "verbs": [verb for verb in VERBS if kind.name != "Namespace" or verb != "deletecollection"],
     }
-    verbs = {"log": ["get"], "eviction": ["create"], "finalize": ["update"]}
-    subs = [
-        {
-            "name": f"{kind.plural}/{sub}",
-            "singularName": "",
-            "namespaced": kind.namespaced,
-            "kind": "Scale" if sub == "scale" else kind.name,
-            "verbs": verbs.get(sub, ["get", "patch", "update"]),
-        }
-        for sub in kind.subresources
-    ]
-    return [row, *subs]
+    if kind.short:
+        row["shortNames"] = list(kind.short)
+    if kind.plural in CATEGORY_ALL:
+        row["categories"] = ["all"]
+    return [row, *(_subresource_row(kind, sub) for sub in kind.subresources)]
+
+
+def _subresource_row(kind: ResourceKind, sub: str) -> KubeObject:
+    group, version, name = SUBRESOURCE_KINDS.get(sub, ("", "", kind.name))
+    row: KubeObject = {
+        "name": f"{kind.plural}/{sub}",
+        "singularName": "",
+        "namespaced": kind.namespaced,
+        "kind": name,
+        "verbs": SUBRESOURCE_VERBS.get(sub, ["get", "patch", "update"]),
+    }
+    return row | ({"group": group, "version": version} if version else {})
+
+
+CATEGORY_ALL = {
+    "pods",
+    "services",
+    "deployments",
+    "statefulsets",
+    "replicasets",
+    "daemonsets",
+    "jobs",
+    "cronjobs",
+}
+"""Plurals that `kubectl get all` prints."""

@@ -7,7 +7,7 @@ https://datatracker.ietf.org/doc/html/rfc6902 , https://datatracker.ietf.org/doc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, bad_request
@@ -92,6 +92,29 @@ def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
     return list(merged.values())
 
 
+def patched(work: Callable[[Any, Any], Any], target: KubeObject, patch: Any) -> KubeObject:
+    """Return `target` with a patch applied by one of the functions of this module.
+
+    Raises:
+        ApiError: 400 for a patch that is no object (a JSON patch: no list), or that leaves none;
+            422 for a JSON patch that does not fit.
+    """
+    wanted = list if work is json_patch else dict
+    if not isinstance(patch, wanted):
+        raise bad_request(
+            f"json: cannot unmarshal {type(patch).__name__} into Go value of type "
+            f"{'jsonpatch.Patch' if wanted is list else 'map[string]interface {}'}"
+        )
+    try:
+        found = work(target, patch)
+    except (AttributeError, TypeError, KeyError) as error:
+        # A directive of a strategic merge that does not fit the field it names.
+        raise bad_request(f"the patch does not fit the object: {error!r}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
+        raise bad_request("the patched object is no object")
+    return found
+
+
 def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
     """Return `target` with RFC 6902 operations applied.
 
@@ -102,7 +125,7 @@ def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
     for operation in operations:
         try:
             _operate(result, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
             message = f"the server rejected our request due to an error in our request: {error!r}"
             raise ApiError(422, "Invalid", message) from error
     return result
@@ -120,6 +143,8 @@ def _holder(root: Any, path: list[str]) -> Any:
 
 def _operate(root: KubeObject, operation: KubeObject) -> None:
     action, path = operation["op"], _pointer(operation["path"])
+    if not path:
+        raise ValueError("the path is the whole object")
     holder, last = _holder(root, path), path[-1]
     if action in {"move", "copy"}:
         source = _pointer(operation["from"])
@@ -155,157 +180,3 @@ def _add(holder: Any, last: str, value: Any) -> None:
         holder.insert(len(holder) if last == "-" else int(last), value)
     else:
         holder[last] = value
-
-
-Path = tuple[str, ...]
-"""The path of a value; an entry of a list with a merge key is `[key=value]`."""
-
-SERVER_FIELDS = {"apiVersion", "kind", "status"}
-SERVER_METADATA_FIELDS = {
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "creationTimestamp",
-    "generation",
-    "managedFields",
-}
-
-
-def leaf_fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield every leaf of an object with its path, without the server's fields."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            if (not path and key in SERVER_FIELDS) or (
-                path == ("metadata",) and key in SERVER_METADATA_FIELDS
-            ):
-                continue
-            yield from leaf_fields(inner, (*path, key))
-    elif isinstance(value, list) and (key := list_key(path[-1] if path else "", value)):
-        for item in value:
-            yield from leaf_fields(item, (*path, f"[{key}={item[key]}]"))
-    else:
-        yield path, value
-
-
-class FieldManagers:
-    """The leaves that each field manager owns, by the uid of the object."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._by_uid: dict[str, dict[str, set[Path]]] = {}
-
-    def record_write(self, before: KubeObject | None, after: KubeObject, manager: str) -> None:
-        """Record a write: the changed leaves belong to the writer only."""
-        old = dict(leaf_fields(before)) if before else {}
-        new = dict(leaf_fields(after))
-        changed = {path for path, value in new.items() if path not in old or old[path] != value}
-        gone = old.keys() - new.keys()
-        managers = self._by_uid.setdefault(after["metadata"]["uid"], {})
-        for held in managers.values():
-            held.difference_update(changed | gone)
-        managers.setdefault(manager, set()).update(changed)
-
-    def record_apply(
-        self, obj: KubeObject, config: KubeObject, manager: str, *, force: bool
-    ) -> None:
-        """Record an apply: the manager owns the leaves of the configuration, and no others."""
-        applied_fields = {path for path, _ in leaf_fields(config)}
-        managers = self._by_uid.setdefault(obj["metadata"]["uid"], {})
-        if force:
-            for held in managers.values():
-                held.difference_update(applied_fields)
-        managers[manager] = applied_fields
-
-    def check(self, current: KubeObject, config: KubeObject, manager: str) -> None:
-        """Reject an apply that changes another manager's field.
-
-        Raises:
-            ApiError: 409, with one cause for each field.
-        """
-        now = dict(leaf_fields(current))
-        desired = dict(leaf_fields(config))
-        causes = []
-        for other, held in self._by_uid.get(current["metadata"]["uid"], {}).items():
-            for path in sorted(held & desired.keys()):
-                if other != manager and path in now and now[path] != desired[path]:
-                    causes.append(_cause(other, path))
-        if causes:
-            plural = "conflicts" if len(causes) > 1 else "conflict"
-            fields = "; ".join(f"{cause['message']}: {cause['field']}" for cause in causes)
-            raise ApiError(
-                409,
-                "Conflict",
-                f"Apply failed with {len(causes)} {plural}: {fields}",
-                details={"causes": causes},
-            )
-
-    def dropped_fields(self, current: KubeObject, config: KubeObject, manager: str) -> set[Path]:
-        """Return the fields that the manager applied before but not now, and no other owns."""
-        managers = self._by_uid.get(current["metadata"]["uid"], {})
-        others: set[Path] = set()
-        for name, held in managers.items():
-            if name != manager:
-                others |= held
-        return managers.get(manager, set()) - {path for path, _ in leaf_fields(config)} - others
-
-
-def _cause(manager: str, path: Path) -> KubeObject:
-    field = "".join(part if part.startswith("[") else f".{part}" for part in path)
-    return {
-        "reason": "FieldManagerConflict",
-        "message": f'conflict with "{manager}"',
-        "field": field,
-    }
-
-
-def apply_configuration(current: KubeObject, config: KubeObject, drop: set[Path]) -> KubeObject:
-    """Return `current` with the applied configuration merged and `drop` removed."""
-    result: KubeObject = _merge_value(current, config, "")
-    for path in drop:
-        _remove_leaf(result, path)
-    return result
-
-
-def _merge_value(target: Any, config: Any, field: str) -> Any:
-    if isinstance(config, dict) and isinstance(target, dict):
-        result = dict(target)
-        for key, value in config.items():
-            result[key] = _merge_value(target.get(key), value, key)
-        return result
-    if isinstance(config, list) and isinstance(target, list) and (key := list_key(field, config)):
-        named = {item.get(key): item for item in target}
-        for item in config:
-            named[item[key]] = _merge_value(named.get(item[key]), item, "")
-        return list(named.values())
-    return copy.deepcopy(config)
-
-
-def _remove_leaf(root: KubeObject, path: Path) -> None:
-    """Remove a leaf, and containers that are empty afterwards."""
-    holders: list[tuple[Any, Any]] = []
-    value: Any = root
-    for part in path:
-        at = _index(value, part)
-        if at is None:
-            return
-        holders.append((value, at))
-        value = value[at]
-    for depth, (holder, at) in enumerate(reversed(holders)):
-        if depth and not _is_empty(holder[at]):
-            break
-        del holder[at]
-
-
-def _index(value: Any, part: str) -> Any:
-    if isinstance(value, dict):
-        return part if part in value else None
-    if isinstance(value, list) and part.startswith("["):
-        key, _, expected = part[1:-1].partition("=")
-        indexes = (n for n, item in enumerate(value) if str(item.get(key)) == expected)
-        return next(indexes, None)
-    return None
-
-
-def _is_empty(value: Any) -> bool:
-    return isinstance(value, dict | list) and not value

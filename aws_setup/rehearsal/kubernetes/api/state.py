@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aws_setup.rehearsal.kubernetes.api import errors
+from aws_setup.rehearsal.kubernetes.api import defaults, errors
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.kinds import KINDS, ResourceKind
 
@@ -44,6 +44,16 @@ class ObjectStore:
         self.version = 1
         self._today = today
         self._address = 0
+
+    @property
+    def today(self) -> datetime:
+        """The current time of the cluster, in UTC."""
+        return self._today()
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version from which the history is kept."""
+        return self.changes[0].version - 1 if self.changes else 0
 
     def now(self) -> str:
         """Return the current time in Kubernetes' format."""
@@ -76,16 +86,22 @@ class ObjectStore:
             for (held, _, _), obj in sorted(self.objects.items())
             if (not plural or held == plural)
             and any(
-                reference["uid"] == uid for reference in obj["metadata"].get("ownerReferences", [])
+                reference.get("uid") == uid
+                for reference in obj["metadata"].get("ownerReferences", [])
             )
         ]
 
     def put(self, plural: str, obj: KubeObject) -> KubeObject:
-        """Create or overwrite an object without validation; returns the stored object."""
+        """Create or overwrite an object without validation; returns the stored object.
+
+        A new object gets its kind's defaults, whoever writes it.
+        """
         kind, kept = KINDS[plural], copy.deepcopy(obj)
         meta = kept.setdefault("metadata", {})
         key = (plural, meta.get("namespace", "") if kind.namespaced else "", meta["name"])
         before = self.objects.get(key)
+        if before is None:
+            defaults.set_defaults(kind, kept)
         self._set_server_fields(kind, kept, before)
         if before is not None and _same(before, kept):
             return before
@@ -121,7 +137,8 @@ class ObjectStore:
     def since(self, version: int) -> list[WatchEvent]:
         """Return the changes after a version; raises ApiError 410 when they are not kept."""
         if self.changes and version < self.changes[0].version - 1:
-            raise errors.ApiError(410, "Expired", f"too old resource version: {version}")
+            oldest = self.changes[0].version
+            raise errors.expired(f"too old resource version: {version} ({oldest})")
         return [change for change in self.changes if change.version > version]
 
     def address(self) -> str:
@@ -141,7 +158,8 @@ class ObjectStore:
         }
         namespace = meta.get("namespace") or "default"
         for item in self.all("events", namespace):
-            same = (item["involvedObject"]["uid"], item["reason"], item["message"])
+            about_item = item.get("involvedObject") or {}
+            same = (about_item.get("uid"), item.get("reason"), item.get("message"))
             if same == (meta["uid"], reason, message):
                 return
         name = f"{meta['name']}.{secrets.token_hex(8)}"
@@ -166,7 +184,7 @@ class ObjectStore:
         """Set the fields that the server owns: uid, times, generation."""
         obj["apiVersion"], obj["kind"] = kind.group_version, kind.name
         meta, old = obj["metadata"], (before or {}).get("metadata", {})
-        meta["uid"] = old.get("uid") or str(uuid.uuid4())
+        meta["uid"] = old.get("uid") or meta.get("uid") or str(uuid.uuid4())
         meta["creationTimestamp"] = old.get("creationTimestamp") or self.now()
         if old:
             meta["resourceVersion"] = old["resourceVersion"]

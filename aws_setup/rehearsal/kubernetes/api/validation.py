@@ -1,274 +1,256 @@
-"""Validation and defaults of objects that are created or changed."""
+"""Validation of each kind's own fields; what the schema alone cannot say.
+
+https://kubernetes.io/docs/reference/kubernetes-api/
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import re
 from collections.abc import Callable
-from typing import Any
 
-from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, bad_request, invalid
+from aws_setup.rehearsal.kubernetes.api import metadata, pod_validation, quantities
+from aws_setup.rehearsal.kubernetes.api.errors import (
+    FieldError,
+    KubeObject,
+    invalid,
+    required,
+    too_long,
+    unsupported,
+    wrong,
+)
 from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind
-from aws_setup.rehearsal.kubernetes.api.selectors import matches
-
-NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-LABEL = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
-SUBDOMAIN = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
-    "'.', and must start and end with an alphanumeric character"
+from aws_setup.rehearsal.kubernetes.api.pod_validation import check_selector
+from aws_setup.rehearsal.kubernetes.api.service_validation import check_service
+from aws_setup.rehearsal.kubernetes.api.workload_validation import (
+    check_cronjob,
+    check_job,
+    check_statefulset,
+    check_workload,
 )
-IMMUTABLE = "field is immutable"
-SET_MAY_CHANGE = (
-    "replicas",
-    "template",
-    "updateStrategy",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
-    "ordinals",
-)
-"""Fields of a StatefulSet's spec that may change after creation (StatefulSet validation)."""
 
-FROZEN: dict[str, tuple[str, ...]] = {
-    "Job": ("spec.template", "spec.selector", "spec.completionMode"),
-    "Deployment": ("spec.selector",),
-    "DaemonSet": ("spec.selector",),
-    "ReplicaSet": ("spec.selector",),
-    "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
-    "Secret": ("type",),
-    "RoleBinding": ("roleRef",),
-    "ClusterRoleBinding": ("roleRef",),
+SECRET_BYTES = 1024 * 1024
+REQUIRED_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
-"""Immutable fields by kind."""
+"""Keys that a Secret of a type must have."""
 
-
-def check_shape(kind: ResourceKind, obj: Any, *, namespace: str) -> KubeObject:
-    """Check that a body is an object of the kind and namespace of the URL.
-
-    Raises:
-        ApiError: 400 when it is not, 422 for an invalid name or label.
-    """
-    if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
-        raise bad_request("the body is not an object")
-    version, name = obj.get("apiVersion"), obj.get("kind")
-    if (version, name) not in ((kind.group_version, kind.name), (None, None)):
-        raise bad_request(
-            f"the API version and kind in the data ({version}, {name}) do not match the "
-            f"expected ones ({kind.group_version}, {kind.name})"
-        )
-    meta = obj.setdefault("metadata", {})
-    if kind.namespaced and meta.setdefault("namespace", namespace) != namespace:
-        raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    return obj
-
-
-def check_names(kind: ResourceKind, obj: KubeObject) -> None:
-    """Check name and labels; raises ApiError 422."""
-    meta = obj["metadata"]
-    name = meta.get("name", "")
-    if not name:
-        raise invalid(kind.name, "", "metadata.name", "name or generateName is required")
-    loose = kind.group == "rbac.authorization.k8s.io"
-    if not loose and (not NAME.match(name) or len(name) > 253):
-        raise invalid(kind.name, name, "metadata.name", f'Invalid value: "{name}": {SUBDOMAIN}')
-    for key, value in (meta.get("labels") or {}).items():
-        if not isinstance(value, str) or not LABEL.match(value):
-            raise invalid(
-                kind.name, name, "metadata.labels", f'Invalid value: "{value}": of label {key}'
-            )
-
-
-def set_defaults(
-    kind: ResourceKind,
-    obj: KubeObject,
-    *,
-    address: Callable[[], str],
-    before: KubeObject | None = None,
-) -> None:
-    """Set the server's defaults: secret data, cluster address, default fields, empty status."""
-    if kind.name == "Secret":
-        texts = obj.pop("stringData", None) or {}
-        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-        if encoded:
-            obj["data"] = (obj.get("data") or {}) | encoded
-        obj.setdefault("type", "Opaque")
-    if kind.name == "Service":
-        spec = obj.setdefault("spec", {})
-        spec.setdefault("type", "ClusterIP")
-        old = (before or {}).get("spec", {}).get("clusterIP")
-        if not spec.get("clusterIP"):
-            spec["clusterIP"] = old or address()
-    if kind.name == "StorageClass":
-        obj.setdefault("reclaimPolicy", "Delete")
-        obj.setdefault("volumeBindingMode", "Immediate")
-    if kind.name in {"Deployment", "StatefulSet", "ReplicaSet"}:
-        obj["spec"].setdefault("replicas", 1)
-    if "status" in kind.subresources:
-        obj.setdefault("status", _first_status(kind))
-
-
-def _first_status(kind: ResourceKind) -> KubeObject:
-    first: dict[str, KubeObject] = {
-        "Service": {"loadBalancer": {}},
-        "StatefulSet": {"replicas": 0},
-        "ReplicaSet": {"replicas": 0},
-        "Namespace": {"phase": "Active"},
-        "Pod": {"phase": "Pending"},
-        "PersistentVolumeClaim": {"phase": "Pending"},
-        "DaemonSet": {
-            "currentNumberScheduled": 0,
-            "desiredNumberScheduled": 0,
-            "numberMisscheduled": 0,
-            "numberReady": 0,
-        },
-    }
-    return first.get(kind.name, {})
+ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
 
 
 def validate(kind: ResourceKind, obj: KubeObject) -> None:
-    """Check the required fields of an object's kind; raises ApiError 400 or 422."""
-    check_names(kind, obj)
-    check = {
-        "Secret": _secret,
-        "Deployment": _workload,
-        "StatefulSet": _workload,
-        "DaemonSet": _workload,
-        "Job": _template,
-        "Pod": _pod,
-        "Service": _service,
-        "StorageClass": _storage_class,
-    }.get(kind.name)
-    if check:
-        check(obj)
+    """Check an object with its defaults; raises ApiError 422 with every cause."""
+    found = metadata.check_metadata(kind, obj["metadata"])
+    if check := CHECKS.get(kind.name):
+        found += check(obj)
+    if found:
+        raise invalid(kind.qualified_name, obj["metadata"].get("name", ""), *found)
 
 
-def _secret(obj: KubeObject) -> None:
-    name = obj["metadata"]["name"]
-    for key, value in (obj.get("data") or {}).items():
-        try:
-            base64.b64decode(value or "", validate=True)
-        except (binascii.Error, TypeError) as error:
-            raise bad_request(
-                'Secret in version "v1" cannot be handled as a Secret: illegal base64 data '
-                f"in data.{key}"
-            ) from error
-    if obj.get("type") != "kubernetes.io/tls":
-        return
-    for key in ("tls.crt", "tls.key"):
-        if not (obj.get("data") or {}).get(key):
-            raise invalid("Secret", name, f"data[{key}]", "Required value")
+def _secret(obj: KubeObject) -> list[FieldError]:
+    data, kind = obj.get("data") or {}, obj.get("type", "Opaque")
+    found = _check_data(data)
+    if sum(len(base64.b64decode(value)) for value in data.values()) > SECRET_BYTES:
+        found.append(too_long("data", SECRET_BYTES))
+    found += [required(f"data[{key}]") for key in REQUIRED_KEYS.get(kind, ()) if key not in data]
+    if kind == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
+        found += [required(f"data[{key}]") for key in ("username", "password")]
+    if kind == "kubernetes.io/service-account-token":
+        key = "kubernetes.io/service-account.name"
+        if not (obj["metadata"].get("annotations") or {}).get(key):
+            found.append(required(f"metadata.annotations[{key}]"))
+    return found
 
 
-def _workload(obj: KubeObject) -> None:
-    spec, name = obj.get("spec") or {}, obj["metadata"]["name"]
-    selector = spec.get("selector")
-    if not selector:
-        raise invalid(obj["kind"], name, "spec.selector", "Required value")
-    _template(obj)
-    labels = spec["template"].get("metadata", {}).get("labels") or {}
-    if not matches(selector, labels):
-        raise invalid(
-            f"{obj['kind']}.apps",
-            name,
-            "spec.template.metadata.labels",
-            "Invalid value: `selector` does not match template `labels`",
-        )
+def _check_data(data: KubeObject, field: str = "data") -> list[FieldError]:
+    found = [(key, metadata.data_key(key)) for key in data]
+    return [wrong(f"{field}[{key}]", key, why) for key, why in found if why]
 
 
-def _template(obj: KubeObject) -> None:
-    name, spec = obj["metadata"]["name"], obj.get("spec") or {}
-    template = spec.get("template")
-    if not template:
-        raise invalid(obj["kind"], name, "spec.template", "Required value")
-    _containers(obj["kind"], name, template.get("spec") or {}, "spec.template.spec")
-    policy = (template.get("spec") or {}).get("restartPolicy", "Always")
-    if obj["kind"] == "Job" and policy not in {"Never", "OnFailure"}:
-        raise invalid(
-            "Job.batch",
-            name,
-            "spec.template.spec.restartPolicy",
-            'Required value: valid values: "OnFailure", "Never"',
-        )
+def _config_map(obj: KubeObject) -> list[FieldError]:
+    data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
+    found = _check_data(data) + _check_data(binary, "binaryData")
+    for key in data.keys() & binary.keys():
+        found.append(wrong(f"data[{key}]", key, "duplicate of key present in binaryData"))
+    size = sum(len(value.encode()) for value in data.values())
+    if size + sum(len(base64.b64decode(value)) for value in binary.values()) > SECRET_BYTES:
+        found.append(too_long("", SECRET_BYTES))
+    return found
 
 
-def _pod(obj: KubeObject) -> None:
-    _containers("Pod", obj["metadata"]["name"], obj.get("spec") or {}, "spec")
+def _storage_class(obj: KubeObject) -> list[FieldError]:
+    found: list[FieldError] = []
+    provisioner = obj.get("provisioner", "")
+    if not provisioner:
+        found.append(required("provisioner"))
+    elif why := metadata.qualified_name(provisioner.lower()):
+        found.append(wrong("provisioner", provisioner, why))
+    for field, allowed in (
+        ("reclaimPolicy", ("Delete", "Retain")),
+        ("volumeBindingMode", BINDING_MODES),
+    ):
+        if obj.get(field) not in allowed:
+            found.append(unsupported(field, obj.get(field), allowed))
+    return found
 
 
-def _containers(kind: str, name: str, spec: KubeObject, field_path: str) -> None:
-    containers = spec.get("containers")
-    if not containers:
-        raise invalid(kind, name, f"{field_path}.containers", "Required value")
-    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
-    for at, container in enumerate(containers):
-        for field in ("name", "image"):
-            if not container.get(field):
-                raise invalid(
-                    kind, name, f"{field_path}.containers[{at}].{field}", "Required value"
-                )
-        for mount in container.get("volumeMounts") or []:
-            if kind != "StatefulSet" and mount.get("name") not in volumes:
-                field = f"{field_path}.containers[{at}].volumeMounts"
-                raise invalid(kind, name, field, f'Not found: "{mount.get("name")}"')
+def _claim(obj: KubeObject) -> list[FieldError]:
+    return check_claim_spec(obj.get("spec") or {}, "spec")
 
 
-def _service(obj: KubeObject) -> None:
-    spec, name = obj.get("spec") or {}, obj["metadata"]["name"]
-    ports = spec.get("ports") or []
-    if not ports and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
-        raise invalid("Service", name, "spec.ports", "Required value")
-    for at, port in enumerate(ports):
-        number = port.get("port")
-        if not isinstance(number, int) or not 1 <= number <= 65535:
-            raise invalid("Service", name, f"spec.ports[{at}].port", f"Invalid value: {number!r}")
-        if len(ports) > 1 and not port.get("name"):
-            raise invalid("Service", name, f"spec.ports[{at}].name", "Required value")
+def check_claim_spec(spec: KubeObject, path: str) -> list[FieldError]:
+    """Return the problems of a claim's spec."""
+    found: list[FieldError] = []
+    modes = spec.get("accessModes") or []
+    if not modes:
+        why = "at least 1 access mode is required"
+        found.append(required(f"{path}.accessModes", why))
+    for mode in modes:
+        if mode not in ACCESS_MODES:
+            found.append(unsupported(f"{path}.accessModes", mode, ACCESS_MODES))
+    storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    if storage is None:
+        found.append(required(f"{path}.resources[storage]"))
+    elif quantities.parse(storage) <= 0:
+        why = "must be greater than zero"
+        found.append(wrong(f"{path}.resources[storage]", storage, why))
+    name = spec.get("storageClassName")
+    if name and (why := metadata.subdomain(name)):
+        found.append(wrong(f"{path}.storageClassName", name, why))
+    if spec.get("volumeMode", "Filesystem") not in {"Block", "Filesystem"}:
+        allowed = ("Block", "Filesystem")
+        found.append(unsupported(f"{path}.volumeMode", spec["volumeMode"], allowed))
+    return found
 
 
-def _storage_class(obj: KubeObject) -> None:
-    if not obj.get("provisioner"):
-        raise invalid("StorageClass", obj["metadata"]["name"], "provisioner", "Required value")
+def _volume(obj: KubeObject) -> list[FieldError]:
+    spec = obj.get("spec") or {}
+    found: list[FieldError] = []
+    if not spec.get("accessModes"):
+        found.append(required("spec.accessModes"))
+    if not spec.get("capacity"):
+        found.append(required("spec.capacity"))
+    if not any(isinstance(spec.get(key), dict) for key in ("csi", "hostPath", "nfs", "local")):
+        found.append(required("spec", "must specify a volume type"))
+    return found
 
 
-def check_immutable_fields(kind: ResourceKind, before: KubeObject, after: KubeObject) -> None:
-    """Check that immutable fields have not changed; raises ApiError 422 or 403."""
-    name = before["metadata"]["name"]
-    group = f"{kind.name}.{kind.group}" if kind.group else kind.name
-    for path in FROZEN.get(kind.name, ()):
-        old, new = _value_at(before, path), _value_at(after, path)
-        if old != new and not (new is None and path == "spec.selector"):
-            raise invalid(group, name, path, f"Invalid value: {new!r:.200}: {IMMUTABLE}")
-    if kind.name == "StatefulSet" and _fixed(before) != _fixed(after):
-        allowed = ", ".join(f"'{item}'" for item in SET_MAY_CHANGE)
-        raise invalid(
-            group,
-            name,
-            "spec",
-            f"Forbidden: updates to statefulset spec for fields other than {allowed} are forbidden",
-        )
-    if kind.name == "PersistentVolumeClaim" and _claim(before) != _claim(after):
-        raise invalid(
-            kind.name,
-            name,
-            "spec",
-            "Forbidden: spec is immutable after creation except resources.requests",
-        )
-    if kind.name in {"ConfigMap", "Secret"} and before.get("immutable"):
-        raise ApiError(403, "Forbidden", f'{kind.plural} "{name}" is immutable')
+def _role(obj: KubeObject) -> list[FieldError]:
+    found: list[FieldError] = []
+    for at, rule in enumerate(obj.get("rules") or []):
+        path = f"rules[{at}]"
+        if not rule.get("verbs"):
+            found.append(required(f"{path}.verbs", "verbs must contain at least one value"))
+        if rule.get("nonResourceURLs"):
+            continue
+        if not rule.get("apiGroups"):
+            why = "resource rules must supply at least one api group"
+            found.append(required(f"{path}.apiGroups", why))
+        if not rule.get("resources"):
+            why = "resource rules must supply at least one resource"
+            found.append(required(f"{path}.resources", why))
+    return found
 
 
-def _value_at(obj: KubeObject, path: str) -> Any:
-    value: Any = obj
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def _binding(obj: KubeObject) -> list[FieldError]:
+    reference = obj.get("roleRef") or {}
+    found: list[FieldError] = []
+    if reference.get("kind") not in {"Role", "ClusterRole"}:
+        allowed = ("Role", "ClusterRole")
+        found.append(unsupported("roleRef.kind", reference.get("kind", ""), allowed))
+    if not reference.get("name"):
+        found.append(required("roleRef.name"))
+    kinds = ("Group", "ServiceAccount", "User")
+    for at, subject in enumerate(obj.get("subjects") or []):
+        path = f"subjects[{at}]"
+        if not subject.get("name"):
+            found.append(required(f"{path}.name"))
+        if subject.get("kind") not in kinds:
+            found.append(unsupported(f"{path}.kind", subject.get("kind", ""), kinds))
+        elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+            found.append(required(f"{path}.namespace"))
+    return found
 
 
-def _fixed(obj: KubeObject) -> KubeObject:
-    return {key: value for key, value in obj["spec"].items() if key not in SET_MAY_CHANGE}
+def _ingress(obj: KubeObject) -> list[FieldError]:
+    spec = obj.get("spec") or {}
+    found: list[FieldError] = []
+    if not spec.get("rules") and not spec.get("defaultBackend"):
+        why = "either `defaultBackend` or `rules` must be specified"
+        found.append(wrong("spec", spec, why))
+    for at, rule in enumerate(spec.get("rules") or []):
+        for number, item in enumerate((rule.get("http") or {}).get("paths") or []):
+            path = f"spec.rules[{at}].http.paths[{number}]"
+            if not item.get("pathType"):
+                found.append(required(f"{path}.pathType", "pathType must be specified"))
+            if not (item.get("backend") or {}).keys() & {"service", "resource"}:
+                found.append(required(f"{path}.backend", "must specify a service or a resource"))
+    return found
 
 
-def _claim(obj: KubeObject) -> KubeObject:
-    return {k: v for k, v in obj["spec"].items() if k not in {"resources", "volumeName"}}
+def _network_policy(obj: KubeObject) -> list[FieldError]:
+    spec = obj.get("spec") or {}
+    allowed = ("Egress", "Ingress")
+    return check_selector(spec.get("podSelector") or {}, "spec.podSelector") + [
+        unsupported("spec.policyTypes", item, allowed)
+        for item in spec.get("policyTypes") or []
+        if item not in allowed
+    ]
+
+
+def _disruption_budget(obj: KubeObject) -> list[FieldError]:
+    spec = obj.get("spec") or {}
+    found = check_selector(spec.get("selector") or {}, "spec.selector")
+    if "minAvailable" in spec and "maxUnavailable" in spec:
+        why = "minAvailable and maxUnavailable cannot be both set"
+        found.append(wrong("spec", spec, why))
+    return found
+
+
+def _event(obj: KubeObject) -> list[FieldError]:
+    about = (obj.get("involvedObject") or {}).get("namespace", "")
+    namespace = obj["metadata"].get("namespace")
+    if about == namespace or (not about and namespace == "default"):
+        return []
+    return [wrong("involvedObject.namespace", about, "does not match event.namespace")]
+
+
+def _lease(obj: KubeObject) -> list[FieldError]:
+    seconds = (obj.get("spec") or {}).get("leaseDurationSeconds", 1)
+    if seconds > 0:
+        return []
+    return [wrong("spec.leaseDurationSeconds", seconds, "must be greater than 0")]
+
+
+def _pod(obj: KubeObject) -> list[FieldError]:
+    return pod_validation.check_pod_spec(obj.get("spec") or {}, "spec")
+
+
+CHECKS: dict[str, Callable[[KubeObject], list[FieldError]]] = {
+    "Secret": _secret,
+    "ConfigMap": _config_map,
+    "Deployment": check_workload,
+    "StatefulSet": check_statefulset,
+    "DaemonSet": check_workload,
+    "ReplicaSet": check_workload,
+    "Job": check_job,
+    "CronJob": check_cronjob,
+    "Pod": _pod,
+    "Service": check_service,
+    "StorageClass": _storage_class,
+    "PersistentVolumeClaim": _claim,
+    "PersistentVolume": _volume,
+    "Role": _role,
+    "ClusterRole": _role,
+    "RoleBinding": _binding,
+    "ClusterRoleBinding": _binding,
+    "Ingress": _ingress,
+    "NetworkPolicy": _network_policy,
+    "PodDisruptionBudget": _disruption_budget,
+    "Event": _event,
+    "Lease": _lease,
+}
+"""The check of each kind's own fields."""

@@ -1,77 +1,115 @@
-"""The verbs: get, list, create, update, patch, delete, and the subresources."""
+"""The verbs: get, list, create, update, patch, delete."""
 
 from __future__ import annotations
 
 import copy
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.rehearsal.kubernetes.api import deletion, errors, patches, validation
-from aws_setup.rehearsal.kubernetes.api import patches as merging
+from aws_setup.rehearsal.kubernetes.api import (
+    admission,
+    bodies,
+    defaults,
+    deletion,
+    errors,
+    event_versions,
+    field_managers,
+    identity,
+    immutability,
+    patches,
+    queries,
+    responses,
+    tls_warnings,
+    validation,
+)
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import Request, RequestTarget
 from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind
+from aws_setup.rehearsal.kubernetes.api.responses import ApiResponse
 from aws_setup.rehearsal.kubernetes.api.selectors import by_fields, by_labels
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 
 PATCHES: dict[str, Callable[[Any, Any], Any]] = {
-    "application/json-patch+json": merging.json_patch,
-    "application/merge-patch+json": merging.json_merge,
-    "application/strategic-merge-patch+json": merging.strategic_merge,
+    "application/json-patch+json": patches.json_patch,
+    "application/merge-patch+json": patches.json_merge,
+    "application/strategic-merge-patch+json": patches.strategic_merge,
 }
 APPLY = "application/apply-patch+yaml"
 
+CREATED_BY_UPDATE = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "Event"} | {
+    "Endpoints",
+    "Lease",
+    "LimitRange",
+}
+"""Kinds that a PUT creates (AllowCreateOnUpdate)."""
 
-@dataclass(frozen=True)
-class ApiResponse:
-    """A complete response: an object, or text such as a pod log, and its media type."""
+VERSIONED_UPDATE = {"Lease", "PodDisruptionBudget", "CSIDriver", "CSINode"}
+"""Kinds whose PUT must name the resourceVersion (AllowUnconditionalUpdate is false)."""
 
-    status: int
-    body: KubeObject | str
-    kind: str = ""
+RETURNED_WHEN_DELETED = {
+    "Pod",
+    "ServiceAccount",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "ResourceQuota",
+    "StorageClass",
+    "CSIDriver",
+    "CSINode",
+}
+"""Kinds whose deletion answers with the object (ReturnDeletedObject)."""
+
+JOB_ORPHANS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
 
 
 class ObjectApi:
     """Answers requests about objects; used under the server's lock."""
 
-    def __init__(self, state: ObjectStore, *, log_of: Callable[[KubeObject, Request], str]) -> None:
-        """Answer from `state`; `log_of` returns a pod's log."""
+    def __init__(self, state: ObjectStore) -> None:
+        """Answer from `state`."""
         self.state = state
-        self.field_managers = patches.FieldManagers()
-        self._log_of = log_of
+        self.field_managers = field_managers.FieldManagers()
 
     def answer(self, request: Request, target: RequestTarget) -> ApiResponse:
-        """Answer any request but watches.
+        """Answer any request about an object or a collection but watches.
 
         Raises:
             ApiError: the request is rejected.
         """
-        if target.subresource:
-            return self._subresource(request, target)
         object_verbs = {
             "GET": self._get,
-            "PUT": self._update,
-            "PATCH": self._patch,
+            "PUT": self.update,
+            "PATCH": self.patch,
             "DELETE": self._delete,
         }
         collection_verbs = {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
         work = (object_verbs if target.name else collection_verbs).get(request.method)
-        if work is None:
-            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
+        unscoped = target.kind.namespaced and not target.namespace and request.method != "GET"
+        if work is None or unscoped:
+            raise errors.method_not_allowed()
         return work(request, target)
 
-    def _get(self, _: Request, target: RequestTarget) -> ApiResponse:
-        return ApiResponse(200, self._require(target))
+    def answered(
+        self, request: Request, target: RequestTarget, status: int, obj: KubeObject
+    ) -> ApiResponse:
+        """Return an object or list in the form that the client accepts."""
+        form = responses.shown(request, target.kind, obj, now=self.state.today)
+        return ApiResponse(status, form)
+
+    def _get(self, request: Request, target: RequestTarget) -> ApiResponse:
+        queries.check_version(request, version=self.state.version)
+        return self.answered(request, target, 200, self.require(target))
 
     def _list(self, request: Request, target: RequestTarget) -> ApiResponse:
-        return ApiResponse(200, self.listing(request, target))
+        return self.answered(request, target, 200, self.listing(request, target))
 
     def matcher(self, request: Request, target: RequestTarget) -> Callable[[KubeObject], bool]:
         """Return the predicate of the objects that a list or watch selects."""
         labels = by_labels(request.query.get("labelSelector", ""))
-        fields = by_fields(request.query.get("fieldSelector", ""))
+        fields = by_fields(request.query.get("fieldSelector", ""), target.kind.plural)
 
         def wants(obj: KubeObject) -> bool:
             meta = obj["metadata"]
@@ -84,102 +122,139 @@ class ObjectApi:
         return wants
 
     def listing(self, request: Request, target: RequestTarget) -> KubeObject:
-        """Return the list object of a GET of a collection."""
+        """Return the list object of a GET of a collection, as stored."""
+        queries.check_list(request, version=self.state.version)
         wants = self.matcher(request, target)
-        kind = target.kind
-        found = [item for item in self.state.all(kind.plural, target.namespace) if wants(item)]
+        kind, state = target.kind, self.state
+        found = [item for item in state.all(kind.plural, target.namespace) if wants(item)]
+        items, meta = queries.page(request, found, version=state.version, oldest=state.oldest)
         return {
             "kind": f"{kind.name}List",
             "apiVersion": kind.group_version,
-            "metadata": {"resourceVersion": str(self.state.version)},
-            "items": found,
+            "metadata": meta,
+            "items": items,
         }
 
-    def _require(self, target: RequestTarget) -> KubeObject:
+    def require(self, target: RequestTarget) -> KubeObject:
+        """Return the object of a request; raises ApiError 404 without it."""
         return self.state.require(target.kind.plural, target.name, target.namespace)
 
     def _create(self, request: Request, target: RequestTarget) -> ApiResponse:
-        kind = target.kind
-        obj = validation.check_shape(kind, request.document(), namespace=target.namespace)
+        queries.check_write(request)
+        obj = self._decoded(request, target)
         meta = obj["metadata"]
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = meta["generateName"] + secrets.token_hex(3)[:5]
-        return self._add(request, kind, obj)
+        if meta.get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+        return self._add(request, target, obj)
 
-    def _add(self, request: Request, kind: ResourceKind, obj: KubeObject) -> ApiResponse:
-        meta = obj["metadata"]
+    def _decoded(self, request: Request, target: RequestTarget) -> KubeObject:
+        kind = target.kind
+        body = identity.check_identity(kind, bodies.read(request), namespace=target.namespace)
+        return event_versions.stored(kind, bodies.decode(request, kind, body))
+
+    def _add(self, request: Request, target: RequestTarget, obj: KubeObject) -> ApiResponse:
+        kind, meta = target.kind, obj["metadata"]
         namespace = meta.get("namespace", "")
-        self._check_namespace_open(kind, namespace)
-        for owned in ("resourceVersion", "uid", "creationTimestamp", "managedFields"):
+        admission.check_namespace_open(self.state, kind, obj)
+        for owned in ("resourceVersion", "uid", "creationTimestamp", "managedFields", "selfLink"):
+            meta.pop(owned, None)
+        for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
             meta.pop(owned, None)
         if "status" in kind.subresources:
             obj.pop("status", None)
-        validation.check_names(kind, obj)
-        if (kind.plural, namespace, meta["name"]) in self.state.objects:
-            raise errors.already_exists(kind.qualified, meta["name"])
-        validation.set_defaults(kind, obj, address=self.state.address)
+        defaults.set_defaults(kind, obj)
+        admission.admit(self.state, kind, obj)
+        admission.assign(self.state, kind, obj, None)
         validation.validate(kind, obj | {"kind": kind.name})
+        held = self.state.objects.get((kind.plural, namespace, meta["name"]))
+        if held is not None:
+            dying = "deletionTimestamp" in held["metadata"]
+            raise errors.already_exists(kind.qualified, meta["name"], dying=dying)
+        request.warnings.extend(tls_warnings.warnings(kind, obj))
         if request.dry_run:
-            return ApiResponse(201, obj)
-        if kind.plural == "persistentvolumeclaims":
-            meta["finalizers"] = [*meta.get("finalizers", []), deletion.CLAIM_IN_USE]
+            return self.answered(request, target, 201, self._unstored(kind, obj))
         kept = self.state.put(kind.plural, obj)
         self.field_managers.record_write(None, kept, request.manager)
-        return ApiResponse(201, kept)
+        return self.answered(request, target, 201, kept)
 
-    def _check_namespace_open(self, kind: ResourceKind, namespace: str) -> None:
-        """Reject the creation in a namespace that does not exist or is terminating."""
-        if not kind.namespaced:
-            return
-        held = self.state.require("namespaces", namespace)
-        if "deletionTimestamp" in held["metadata"]:
-            raise ApiError(
-                403,
-                "Forbidden",
-                f"unable to create new content in namespace {namespace} because it is being "
-                "terminated",
+    def _unstored(self, kind: ResourceKind, obj: KubeObject) -> KubeObject:
+        """Return what a dry run answers with: the object as it would be stored."""
+        stamped = {"creationTimestamp": self.state.now(), "uid": obj["metadata"].get("uid", "")}
+        meta = obj["metadata"] | stamped
+        return obj | {"apiVersion": kind.group_version, "kind": kind.name, "metadata": meta}
+
+    def update(self, request: Request, target: RequestTarget) -> ApiResponse:
+        """Answer a PUT of an object or of its status."""
+        queries.check_write(request)
+        before = self.state.get(target.kind.plural, target.name, target.namespace)
+        if before is None and target.kind.name not in CREATED_BY_UPDATE:
+            raise errors.not_found(target.kind.qualified, target.name)
+        after = self._decoded(request, target)
+        identity.check_name(target, after)
+        if before is None:
+            return self._add(request, target, after)
+        version = after["metadata"].get("resourceVersion")
+        if target.kind.name in VERSIONED_UPDATE and not version:
+            path, why = "metadata.resourceVersion", "must be specified for an update"
+            raise errors.invalid(
+                target.kind.qualified_name, target.name, errors.wrong(path, 0, why)
             )
+        return self.write(request, target, before, after)
 
-    def _update(self, request: Request, target: RequestTarget) -> ApiResponse:
-        before = self._require(target)
-        after = validation.check_shape(target.kind, request.document(), namespace=target.namespace)
-        if after["metadata"].get("name") != target.name:
-            raise errors.bad_request("the name of the object does not match the name on the URL")
-        return self._write(request, target, before, after)
-
-    def _patch(self, request: Request, target: RequestTarget) -> ApiResponse:
+    def patch(self, request: Request, target: RequestTarget) -> ApiResponse:
+        """Answer a PATCH of an object or of its status."""
         kind_of_patch = request.content_type.partition(";")[0].strip()
+        if kind_of_patch != APPLY and kind_of_patch not in PATCHES:
+            accepted = ", ".join((*PATCHES, APPLY))
+            raise ApiError(
+                415,
+                "UnsupportedMediaType",
+                "the body of the request was in an unknown format - accepted media types "
+                f"include: {accepted}",
+            )
+        queries.check_write(request, applies=kind_of_patch == APPLY)
         if kind_of_patch == APPLY:
             return self._apply(request, target)
-        if kind_of_patch not in PATCHES:
-            raise ApiError(415, "UnsupportedMediaType", f"no such patch: {kind_of_patch}")
-        before = self._require(target)
-        after = PATCHES[kind_of_patch](before, request.document())
-        return self._write(request, target, before, after)
+        before = self.require(target)
+        shown = event_versions.shown(target.kind, before)
+        patched = patches.patched(PATCHES[kind_of_patch], shown, bodies.read(request))
+        after = bodies.decode_patched(request, target.kind, patched)
+        identity.check_patched(target, before, after)
+        after = event_versions.stored(target.kind, after)
+        return self.write(request, target, before, after)
 
     def _apply(self, request: Request, target: RequestTarget) -> ApiResponse:
-        config = validation.check_shape(target.kind, request.document(), namespace=target.namespace)
-        config["metadata"].setdefault("name", target.name)
-        config["metadata"].pop("managedFields", None)
-        before = self.state.get(target.kind.plural, target.name, target.namespace)
+        kind, state = target.kind, self.state
+        config = bodies.decode_applied(request, kind, bodies.read(request))
+        config = identity.check_identity(kind, config, namespace=target.namespace)
+        if not config["metadata"].get("name"):
+            raise errors.bad_request(
+                f"the name of the object ({target.name} based on URL) was undeterminable: name "
+                "must be provided"
+            )
+        identity.check_name(target, config)
+        before = state.get(kind.plural, target.name, target.namespace)
         manager = request.manager
         if before is None:
-            created = self._add(request, target.kind, copy.deepcopy(config))
-            if not request.dry_run and isinstance(created.body, dict):
-                self.field_managers.record_write(None, created.body, "")
-                self.field_managers.record_apply(created.body, config, manager, force=True)
+            created = self._add(request, target, copy.deepcopy(config))
+            kept = state.get(kind.plural, target.name, target.namespace)
+            if not request.dry_run and kept is not None:
+                self.field_managers.record_write(None, kept, "")
+                self.field_managers.record_apply(kept, config, manager, force=True)
             return created
         force = request.query.get("force", "").lower() == "true"
         if not force:
             self.field_managers.check(before, config, manager)
         drop = self.field_managers.dropped_fields(before, config, manager)
-        after = patches.apply_configuration(before, config, drop)
-        answer = self._write(request, target, before, after, plain=False)
+        after = field_managers.apply_configuration(before, config, drop)
+        answer = self.write(request, target, before, after, plain=False)
         if not request.dry_run:
             self.field_managers.record_apply(before, config, manager, force=force)
         return answer
 
-    def _write(
+    def write(
         self,
         request: Request,
         target: RequestTarget,
@@ -193,98 +268,70 @@ class ObjectApi:
         resource_version = meta.get("resourceVersion")
         if resource_version and resource_version != old["resourceVersion"]:
             raise errors.conflict(kind.qualified, target.name)
-        if meta.get("uid") not in {None, old["uid"]}:
-            raise errors.conflict(kind.qualified, target.name)
-        after = self._writable_part(target, before, after)
-        validation.set_defaults(kind, after, address=self.state.address, before=before)
-        validation.validate(kind, after | {"kind": kind.name})
-        validation.check_immutable_fields(kind, before, after)
+        if meta.get("uid") not in {None, "", old["uid"]}:
+            why = (
+                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
+                f"{old['uid']}"
+            )
+            raise errors.conflict(kind.qualified, target.name, why)
+        after = identity.writable_part(target, before, after)
+        if target.subresource != "status":
+            defaults.set_defaults(kind, after)
+            admission.assign(self.state, kind, after, before)
+            validation.validate(kind, after | {"kind": kind.name})
+            immutability.check_changes(kind, before, after)
+        request.warnings.extend(tls_warnings.warnings(kind, after))
         if request.dry_run:
-            return ApiResponse(200, after)
+            return self.answered(request, target, 200, after)
         kept = self.state.put(kind.plural, after)
         if plain and kept["metadata"]["resourceVersion"] != old["resourceVersion"]:
             self.field_managers.record_write(before, kept, request.manager)
-        return ApiResponse(200, kept)
-
-    def _writable_part(
-        self, target: RequestTarget, before: KubeObject, after: KubeObject
-    ) -> KubeObject:
-        """Return the object with the part that this request may write: the status, or the rest."""
-        after = copy.deepcopy(after)
-        if target.subresource == "status":
-            return before | {"status": after.get("status", {})}
-        if "status" in target.kind.subresources:
-            after["status"] = before.get("status", {})
-        if "deletionTimestamp" in before["metadata"]:
-            after["metadata"]["deletionTimestamp"] = before["metadata"]["deletionTimestamp"]
-        return after
+        return self.answered(request, target, 200, kept)
 
     def _delete(self, request: Request, target: RequestTarget) -> ApiResponse:
-        held, options = self._require(target), request.options()
+        held, options = self.require(target), delete_options(request)
+        kind = target.kind
+        admission.check_deletion(kind, target.name)
         preconditions = options.get("preconditions") or {}
-        for key in ("uid", "resourceVersion"):
-            if preconditions.get(key) and preconditions[key] != held["metadata"][key]:
-                raise errors.conflict(target.kind.qualified, target.name)
-        if request.dry_run:
-            return ApiResponse(200, held)
-        left = deletion.delete_object(self.state, target.kind.plural, held, options=options)
-        if "deletionTimestamp" in left["metadata"]:
-            return ApiResponse(200, left)
-        details = {"name": target.name, "kind": target.kind.plural, "uid": held["metadata"]["uid"]}
-        return ApiResponse(200, _success(details))
+        for key, title in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            wanted, found = preconditions.get(key), held["metadata"][key]
+            if wanted and wanted != found:
+                why = (
+                    f"Precondition failed: {title} in precondition: {wanted}, {title} in object "
+                    f"meta: {found}"
+                )
+                raise errors.conflict(kind.qualified, target.name, why)
+        if kind.name == "Job" and not options.get("propagationPolicy"):
+            request.warnings.append(JOB_ORPHANS)
+        if request.dry_run or options.get("dryRun"):
+            return self.answered(request, target, 200, held)
+        left = deletion.delete_object(self.state, kind.plural, held, options=options)
+        if "deletionTimestamp" in left["metadata"] or kind.name in RETURNED_WHEN_DELETED:
+            return self.answered(request, target, 200, left)
+        details = {"name": target.name} | ({"group": kind.group} if kind.group else {})
+        details |= {"kind": kind.plural, "uid": held["metadata"]["uid"]}
+        return ApiResponse(200, success(details))
 
     def _delete_all(self, request: Request, target: RequestTarget) -> ApiResponse:
+        if target.kind.name == "Namespace":
+            raise errors.method_not_allowed()
+        options = delete_options(request)
         found = self.listing(request, target)
         for item in found["items"]:
             if not request.dry_run:
-                deletion.delete_object(
-                    self.state, target.kind.plural, item, options=request.options()
-                )
-        return ApiResponse(200, found)
-
-    def _subresource(self, request: Request, target: RequestTarget) -> ApiResponse:
-        held = self._require(target)
-        if target.subresource == "log":
-            return ApiResponse(200, self._log_of(held, request))
-        if target.subresource == "eviction":
-            options = (request.document() or {}).get("deleteOptions") or {}
-            deletion.delete_object(self.state, "pods", held, options=options)
-            return ApiResponse(201, _success({"name": target.name, "kind": "pods"}))
-        if target.subresource == "scale":
-            return self._scale(request, target, held)
-        if request.method == "GET":
-            return ApiResponse(200, held)
-        return (
-            self._patch(request, target)
-            if request.method == "PATCH"
-            else self._update(request, target)
-        )
-
-    def _scale(self, request: Request, target: RequestTarget, held: KubeObject) -> ApiResponse:
-        scale = _scale_of(held)
-        if request.method == "GET":
-            return ApiResponse(200, scale)
-        body = request.document()
-        requested = body if request.method == "PUT" else merging.json_merge(scale, body)
-        after = held | {"spec": held["spec"] | {"replicas": int(requested["spec"]["replicas"])}}
-        parent = RequestTarget(target.kind, target.namespace, target.name)
-        kept = self._write(request, parent, held, after).body
-        return ApiResponse(200, _scale_of(kept) if isinstance(kept, dict) else scale)
+                deletion.delete_object(self.state, target.kind.plural, item, options=options)
+        return self.answered(request, target, 200, found)
 
 
-def _scale_of(held: KubeObject) -> KubeObject:
-    meta = {key: held["metadata"].get(key) for key in ("name", "namespace", "uid")}
-    meta["resourceVersion"] = held["metadata"]["resourceVersion"]
-    return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": meta,
-        "spec": {"replicas": held["spec"].get("replicas", 1)},
-        "status": {"replicas": held.get("status", {}).get("replicas", 0)},
-    }
+def delete_options(request: Request) -> KubeObject:
+    """Return the checked options of a deletion."""
+    options = request.options()
+    queries.check_delete(request, options)
+    return options
 
 
-def _success(details: KubeObject) -> KubeObject:
+def success(details: KubeObject) -> KubeObject:
+    """Return the Status of a success."""
     return {
         "kind": "Status",
         "apiVersion": "v1",
@@ -292,13 +339,3 @@ def _success(details: KubeObject) -> KubeObject:
         "status": "Success",
         "details": details,
     }
-
-
-def access_review(request: Request) -> ApiResponse:
-    """Answer a SelfSubjectAccessReview: everything for an admin, nothing for others.
-
-    The answer does not depend on the body, so kubectl's protobuf body is not read.
-    """
-    requested = {} if "protobuf" in request.content_type else request.document()
-    named = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-    return ApiResponse(201, requested | named | {"status": {"allowed": request.user.admin}})
