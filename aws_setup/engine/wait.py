@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+from aws_setup.engine.deadline import within
 from aws_setup.errors import Interrupted, Refused, SetupError
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ def wait_until(
         what: what is waited for, as in "disk d-1 becomes available".
         probe: returns the result, or Pending with the state; an exception ends the wait.
         clock: the clock to sleep on.
-        deadline: seconds after which the wait fails.
+        deadline: seconds after which the wait fails; less inside a wait that ends sooner.
         pause: seconds between two polls.
         note: called with each new state.
         hint: how to fix it when the deadline passes.
@@ -108,6 +109,20 @@ def wait_until(
         SetupError: the deadline passed; it names the last state.
         Interrupted: the run is being stopped.
     """
+    with within(deadline, clock=clock) as granted:
+        return _poll(what, probe, clock=clock, deadline=granted, pause=pause, note=note, hint=hint)
+
+
+def _poll(
+    what: str,
+    probe: Callable[[], T | Pending],
+    *,
+    clock: Clock,
+    deadline: float,
+    pause: float,
+    note: Callable[[str], None] | None,
+    hint: str,
+) -> T:
     started = clock.now()
     last = ""
     while True:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
@@ -138,10 +138,17 @@ def _encode(path: Path, *, size: int, source: str) -> tuple[memoryview, str]:
     return memoryview(buffer).toreadonly(), digest.hexdigest()
 
 
+class Readable(Protocol):
+    """A file that is read while it is downloaded."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes; b'' at the end."""
+
+
 class SshHost(Protocol):
     """A machine from which files can be fetched."""
 
-    def fetch(self, path: str) -> AbstractContextManager[BinaryIO]:
+    def fetch(self, path: str, *, limit: int) -> AbstractContextManager[Readable]:
         """Open a file on the machine for reading."""
 
 
@@ -225,7 +232,7 @@ def _from_machine(spec: str, stores: JarStores, path: Path) -> None:
     remote = parts.path if parts.path not in {"", "/"} else DEFAULT_JAR
     host = parts.hostname or ""
     machine = stores.machine("" if host == "client" else host)
-    with machine.fetch(remote) as file, path.open("wb") as copy:
+    with machine.fetch(remote, limit=JAR_LIMIT + 1) as file, path.open("wb") as copy:
         shutil.copyfileobj(file, copy, 256 * 1024)
         if copy.tell() > JAR_LIMIT:
             check_size(copy.tell(), source=spec)

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import paramiko
 
+from aws_setup.engine.deadline import remaining
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
+from aws_setup.ssh.exchange import (
+    BoundedFile,
+    CommandTimeout,
+    Exchange,
+    KeptOutput,
+    OutputListener,
+    command_line,
+    label_of,
+)
 from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
 
 SESSIONS = 8
 """Concurrent commands on one machine; sshd allows 10 (MaxSessions)."""
 
-_STOP_CHECK_INTERVAL = 1.0
-"""Seconds between two checks whether the run is being stopped, while a command runs."""
-
 _CHANNEL_TIMEOUT = 20.0
 """Timeout of opening a channel, in seconds; longer than one keep-alive interval."""
 
-_COMMAND_SHOWN = 120
-"""Length to which an error shortens a command, in characters."""
-
-OutputListener = Callable[[bytes], object]
+ANSWER_LIMIT = 64 * 1024
+"""Bytes that are read of an answer to a query of a port."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Machine:
         check: bool = True,
         repeatable: bool = False,
         output: OutputListener | None = None,
+        label: str = "",
     ) -> CommandResult:
         """Run a command and return its result.
 
@@ -101,19 +107,21 @@ class Machine:
             command: an argument list, which no shell ever parses, or a text for `sh -c`.
             sudo: run it as root.
             stdin: its standard input.
-            timeout: its time limit in seconds.
+            timeout: seconds for all of it, however much it prints meanwhile; less where the
+                wait around it ends sooner.
             check: raise when the exit code is not 0.
             repeatable: retry once when the connection is lost.
             output: called with stdout and stderr as they arrive; the result then has neither.
+            label: what an error calls the command; by default its beginning.
 
         Raises:
-            RemoteError: an exit code other than 0, or the time limit is exceeded.
+            RemoteError: an exit code other than 0, the time limit is exceeded, or it printed more
+                than is kept; of a failed command beginning and end are kept.
             ConnectionLost: the connection was lost and the command is not repeatable.
             Unreachable: the machine cannot be reached.
         """
         line = command_line(command, sudo=sudo)
-        shown = command if isinstance(command, str) else shlex.join(command)
-        shown = shown if len(shown) <= _COMMAND_SHOWN else f"{shown[:_COMMAND_SHOWN]}…"
+        shown, timeout = label or label_of(command), remaining(timeout)
         content = stdin.encode() if isinstance(stdin, str) else stdin
         result = None
         if repeatable:
@@ -168,11 +176,16 @@ class Machine:
         if isinstance(channel, PortState):
             return None
         with channel:
-            channel.settimeout(timeout)
+            until = time.monotonic() + remaining(timeout)
             answer = b""
             with contextlib.suppress(OSError):
+                channel.settimeout(timeout)
                 channel.sendall(request)
-                while data := channel.recv(65536):
+                while len(answer) < ANSWER_LIMIT and (left := until - time.monotonic()) > 0:
+                    channel.settimeout(left)
+                    data = channel.recv(4096)
+                    if not data:
+                        break
                     answer += data
             return answer
 
@@ -217,11 +230,16 @@ class Machine:
         return result
 
     @contextlib.contextmanager
-    def fetch(self, path: str) -> Iterator[BinaryIO]:
+    def fetch(self, path: str, *, limit: int, timeout: float = 1800) -> Iterator[BoundedFile]:
         """Open a file on the machine for reading over SFTP; it is downloaded while it is read.
 
+        Args:
+            path: the file on the machine.
+            limit: bytes that are read at most; a longer file ends there.
+            timeout: seconds for all of the download.
+
         Raises:
-            RemoteError: the file does not exist or is not readable.
+            RemoteError: the file does not exist or is not readable, or the time is over.
         """
         sftp = paramiko.SFTPClient.from_transport(self.connect())
         if sftp is None:
@@ -232,8 +250,14 @@ class Machine:
             except OSError as error:
                 raise RemoteError(str(self), f"open {path}", code=1, output=str(error)) from None
             with file:
-                file.prefetch(file.stat().st_size)
-                yield cast(BinaryIO, file)
+                file.settimeout(_CHANNEL_TIMEOUT)
+                file.prefetch(min(file.stat().st_size or 0, limit))
+                try:
+                    yield BoundedFile(
+                        cast(BinaryIO, file), self.clock, limit=limit, timeout=timeout
+                    )
+                except (CommandTimeout, TimeoutError):
+                    raise self._too_slow(f"download {path}", timeout) from None
 
     @contextlib.contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
@@ -254,15 +278,6 @@ class Machine:
             with channel:
                 return self._exchange(channel, shown, stdin=stdin, timeout=timeout, output=output)
 
-    def _channel(self) -> paramiko.Channel:
-        """Return a channel; opens a new connection when the present one is broken."""
-        transport = self.connect()
-        try:
-            return transport.open_session(timeout=_CHANNEL_TIMEOUT)
-        except (paramiko.SSHException, EOFError, OSError):
-            transport.close()
-            return self.connect().open_session(timeout=_CHANNEL_TIMEOUT)
-
     def _exchange(
         self,
         channel: paramiko.Channel,
@@ -272,67 +287,30 @@ class Machine:
         timeout: float,
         output: OutputListener | None,
     ) -> CommandResult:
-        """Write and read a command's streams, each in a thread, so that none blocks another."""
-        out, err = bytearray(), bytearray()
-        on_stdout, on_stderr = (output, output) if output else (out.extend, err.extend)
-        errors = threading.Thread(target=_drain_stderr, args=(channel, on_stderr), daemon=True)
-        errors.start()
-        threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
-        self._drain(channel, on_stdout, shown, timeout=timeout)
-        errors.join(timeout=timeout)
-        code = channel.recv_exit_status()
-        if code == -1 and not channel.exit_status_ready():
-            raise ConnectionLost(str(self), shown)
+        out, err = KeptOutput(), KeptOutput()
+        exchange = Exchange(channel, self.clock, timeout=timeout)
+        try:
+            code = exchange.run(stdin, output or out.add, output or err.add)
+        except CommandTimeout:
+            raise self._too_slow(shown, timeout, output=out.text() or err.text()) from None
         transport = channel.get_transport()
-        if code == -1 and not transport.is_active():
+        if code == -1 and not (transport and transport.is_active() and channel.exit_status_ready()):
             raise ConnectionLost(str(self), shown)
-        return CommandResult(code, out.decode(errors="replace"), err.decode(errors="replace"))
+        result = CommandResult(code, out.text(), err.text())
+        if code == 0 and (out.dropped or err.dropped):
+            why = f"it printed {(out.dropped + err.dropped) // 1024} KB more than are read"
+            raise RemoteError(str(self), shown, code=0, output=result.stdout, why=why)
+        return result
 
-    def _drain(
-        self, channel: paramiko.Channel, on_stdout: OutputListener, shown: str, *, timeout: float
-    ) -> None:
-        deadline = self.clock.now() + timeout
-        channel.settimeout(_STOP_CHECK_INTERVAL)
-        while True:
-            try:
-                data = channel.recv(65536)
-            except TimeoutError:
-                self.clock.sleep(0)
-                if self.clock.now() > deadline:
-                    raise RemoteError(
-                        str(self),
-                        shown,
-                        code=-1,
-                        output="",
-                        why=f"it did not end within {format_duration(timeout)}",
-                    ) from None
-                continue
-            if not data:
-                return
-            on_stdout(data)
+    def _too_slow(self, shown: str, timeout: float, *, output: str = "") -> RemoteError:
+        why = f"it did not end within {format_duration(timeout)}"
+        return RemoteError(str(self), shown, code=-1, output=output, why=why)
 
-
-def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
-    """Send all input; a command that ends before it has read it closes the channel meanwhile."""
-    view = memoryview(stdin)
-    with contextlib.suppress(OSError):
-        while view:
-            with contextlib.suppress(TimeoutError):
-                view = view[channel.send(bytes(view[:65536])) :]
-        channel.shutdown_write()
-
-
-def _drain_stderr(channel: paramiko.Channel, on_stderr: OutputListener) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            with contextlib.suppress(TimeoutError):
-                data = channel.recv_stderr(65536)
-                if not data:
-                    return
-                on_stderr(data)
-
-
-def command_line(command: str | Sequence[str], *, sudo: bool = False) -> str:
-    """Return a command quoted for the login shell, whatever blanks and quotes it contains."""
-    words = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    return shlex.join(["sudo", "-n", "--", *words] if sudo else words)
+    def _channel(self) -> paramiko.Channel:
+        """Return a channel; opens a new connection when the present one is broken."""
+        transport = self.connect()
+        try:
+            return transport.open_session(timeout=_CHANNEL_TIMEOUT)
+        except (paramiko.SSHException, EOFError, OSError):
+            transport.close()
+            return self.connect().open_session(timeout=_CHANNEL_TIMEOUT)

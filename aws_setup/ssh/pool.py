@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -117,7 +118,8 @@ class MachinePool:
         if not items:
             return []
         with ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine") as threads:
-            futures = [threads.submit(work, item) for item in items]
+            # Each thread has a copy of the deadline around this call.
+            futures = [threads.submit(copy_context().run, work, item) for item in items]
         failures = [error for error in (future.exception() for future in futures) if error]
         for error in failures:
             if not isinstance(error, SetupError):

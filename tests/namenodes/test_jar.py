@@ -91,7 +91,7 @@ class OneFile:
         self.content, self.asked = content, [""]
 
     @contextmanager
-    def fetch(self, path: str) -> Iterator[BinaryIO]:
+    def fetch(self, path: str, *, limit: int) -> Iterator[BinaryIO]:
         self.asked.append(path)
         yield io.BytesIO(self.content)
 

@@ -13,7 +13,7 @@ import pytest
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted
 from aws_setup.ssh import ConnectionLost, Machine, MachinePool, RemoteError
-from aws_setup.ssh.machine import command_line
+from aws_setup.ssh.exchange import command_line
 from tests.support.machines import VmEnvironment, needs_machines, public_ip, vm_environment
 
 pytestmark = needs_machines
@@ -116,10 +116,10 @@ def test_facts_list_only_existing_files(machine: Machine) -> None:
 
 def test_a_download_streams(machine: Machine) -> None:
     machine.run("head -c 3000000 /dev/zero > /tmp/jar")
-    with machine.fetch("/tmp/jar") as stream:
+    with machine.fetch("/tmp/jar", limit=1 << 22) as stream:
         assert len(stream.read(1000)) == 1000
         assert len(stream.read()) == 2_999_000
-    with pytest.raises(RemoteError, match="No such file"), machine.fetch("/tmp/none"):
+    with pytest.raises(RemoteError, match="No such file"), machine.fetch("/tmp/none", limit=1):
         pass
 
 

@@ -61,7 +61,9 @@ def read_files(machine: Machine, paths: Sequence[str]) -> Mapping[str, bytes]:
         RemoteError: a file exists and cannot be read.
     """
     command = ["sh", "-c", READ, NAME, *paths]
-    answer = machine.run(command, sudo=True, repeatable=True).stdout
+    answer = machine.run(
+        command, sudo=True, repeatable=True, label=f"read {paths[0]} and others"
+    ).stdout
     rows = (line.split(" ", 1) for line in answer.splitlines())
     return {path: base64.b64decode("" if text == "-" else text) for text, path in rows}
 

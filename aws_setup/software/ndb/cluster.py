@@ -129,6 +129,7 @@ def node_evidence(node_id: int, machine: Machine) -> NodeEvidence:
         ["sh", "-c", _DATA_FILES, "lambda-fs", NODE_DATA, CLOUD_INIT_RECORDS],
         sudo=True,
         repeatable=True,
+        label="list the data files",
     )
     return NodeEvidence(
         machine=machine.id,

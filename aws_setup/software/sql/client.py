@@ -90,6 +90,7 @@ class Mysql:
             stdin=options + sql,
             timeout=timeout,
             check=False,
+            label="mysql",
         )
         if result.code:
             found = _ERROR.search(result.stderr)

@@ -1,0 +1,165 @@
+"""One remote command: its input, its output up to a size, and one deadline for all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import threading
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import paramiko
+
+from aws_setup.engine.safe_text import shorten
+from aws_setup.engine.wait import Clock
+
+OUTPUT_END = 4 * 1024 * 1024
+"""Bytes kept of the beginning, and of the end, of each stream of a command."""
+
+_STOP_CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the run is being stopped, while a command runs."""
+
+_LABEL = 60
+"""Length to which an error shortens a command, in characters."""
+
+OutputListener = Callable[[bytes], object]
+
+
+class CommandTimeout(Exception):
+    """The command did not end before its deadline."""
+
+
+class KeptOutput:
+    """The beginning and the end of a stream; what is between them is counted and dropped."""
+
+    def __init__(self, end: int = OUTPUT_END) -> None:
+        self._end = end
+        self._head, self._tail = bytearray(), bytearray()
+        self.dropped = 0
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes."""
+        room = self._end - len(self._head)
+        self._head += data[:room] if room > 0 else b""
+        self._tail += data[max(room, 0) :]
+        if len(self._tail) > 2 * self._end:
+            self._cut()
+
+    def _cut(self) -> None:
+        surplus = max(0, len(self._tail) - self._end)
+        del self._tail[:surplus]
+        self.dropped += surplus
+
+    def text(self) -> str:
+        """Return the stream, with the number of dropped bytes between beginning and end."""
+        self._cut()
+        head, tail = (part.decode(errors="replace") for part in (self._head, self._tail))
+        gap = f"\n… {self.dropped} bytes dropped …\n" if self.dropped else ""
+        return f"{head}{gap}{tail}" if gap else (self._head + self._tail).decode(errors="replace")
+
+
+class Exchange:
+    """The streams of one command on an open channel."""
+
+    def __init__(self, channel: paramiko.Channel, clock: Clock, *, timeout: float) -> None:
+        self._channel, self._clock = channel, clock
+        self._until = clock.now() + timeout
+
+    def run(self, stdin: bytes, on_stdout: OutputListener, on_stderr: OutputListener) -> int:
+        """Feed and drain the streams, each in a thread of its own, and return the exit code.
+
+        Returns:
+            -1 when the connection was lost.
+
+        Raises:
+            CommandTimeout: the deadline passed, whatever still comes.
+        """
+        self._channel.settimeout(_STOP_CHECK_INTERVAL)
+        errors = threading.Thread(target=_drain_stderr, args=(self._channel, on_stderr))
+        feeder = threading.Thread(target=_feed, args=(self._channel, stdin))
+        for thread in (errors, feeder):
+            thread.daemon = True
+            thread.start()
+        self._drain(on_stdout)
+        while errors.is_alive() or not self._channel.exit_status_ready():
+            errors.join(0.02)
+            self._check()
+            if not errors.is_alive() and not self._channel.exit_status_ready():
+                self._clock.sleep(0)
+        return self._channel.recv_exit_status()
+
+    def _check(self) -> None:
+        if self._clock.now() > self._until:
+            raise CommandTimeout
+
+    def _drain(self, on_stdout: OutputListener) -> None:
+        checked = self._clock.now()
+        while True:
+            data = None
+            with contextlib.suppress(TimeoutError):
+                data = self._channel.recv(65536)
+                if not data:
+                    return
+                on_stdout(data)
+            self._check()
+            if data is None or self._clock.now() - checked > _STOP_CHECK_INTERVAL:
+                self._clock.sleep(0)
+                checked = self._clock.now()
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    """Send all input; a command that ends before it has read it closes the channel meanwhile."""
+    view = memoryview(stdin)
+    with contextlib.suppress(OSError):
+        while view:
+            with contextlib.suppress(TimeoutError):
+                view = view[channel.send(bytes(view[:65536])) :]
+        channel.shutdown_write()
+
+
+def _drain_stderr(channel: paramiko.Channel, on_stderr: OutputListener) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            with contextlib.suppress(TimeoutError):
+                data = channel.recv_stderr(65536)
+                if not data:
+                    return
+                on_stderr(data)
+
+
+class BoundedFile:
+    """A file that is read over the network: at most so many bytes, and before a deadline."""
+
+    def __init__(self, file: BinaryIO, clock: Clock, *, limit: int, timeout: float) -> None:
+        self._file, self._clock, self._left = file, clock, limit
+        self._until = clock.now() + timeout
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, by default all; b'' at the end, or behind `limit` bytes.
+
+        Raises:
+            CommandTimeout: the deadline passed.
+        """
+        if size < 0:
+            return b"".join(iter(lambda: self.read(65536), b""))
+        if self._clock.now() > self._until:
+            raise CommandTimeout
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def label_of(command: str | Sequence[str]) -> str:
+    """Return a short name of a command for errors: never a whole shell script."""
+    if isinstance(command, str):
+        return shorten(command, _LABEL)
+    if list(command[:2]) == ["sh", "-c"]:
+        # The script itself, then its $0, then the arguments.
+        return shorten(f"a shell script {shlex.join(command[4:])}".rstrip(), _LABEL)
+    return shorten(shlex.join(command), _LABEL)
+
+
+def command_line(command: str | Sequence[str], *, sudo: bool = False) -> str:
+    """Return a command quoted for the login shell, whatever blanks and quotes it contains."""
+    words = ["sh", "-c", command] if isinstance(command, str) else list(command)
+    return shlex.join(["sudo", "-n", "--", *words] if sudo else words)

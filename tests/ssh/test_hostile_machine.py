@@ -1,0 +1,108 @@
+"""A machine that prints without end, or a byte a second, ends at the deadline of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_setup.engine.deadline import within
+from aws_setup.ssh import Machine, RemoteError
+from aws_setup.ssh.exchange import BoundedFile, CommandTimeout, KeptOutput, label_of
+from tests.support.clock import RecordingClock
+from tests.support.machines import VmEnvironment, needs_machines, vm_environment
+
+pytestmark = pytest.mark.kind("C4")
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
+    with vm_environment(tmp_path_factory.mktemp("hostile")) as made:
+        made.launch(1)
+        yield made
+
+
+@pytest.fixture
+def machine(env: VmEnvironment) -> Iterator[Machine]:
+    found = env.machine()
+    yield found
+    found.close()
+
+
+@needs_machines
+@pytest.mark.parametrize(
+    "command",
+    [
+        "yes first",
+        "yes first >&2",
+        "exec >&-; yes first >&2",
+        "while :; do echo first; sleep 0.1; done",
+        "echo first; exec 2>&-; sleep 60",
+        "echo first; sleep 60 & exec 1>&- 2>&-; wait",
+    ],
+)
+def test_a_command_ends_at_its_deadline_whatever_it_prints(machine: Machine, command: str) -> None:
+    with pytest.raises(RemoteError, match="did not end within 1 s"):
+        machine.run(command, timeout=1)
+    assert machine.run("echo alive").stdout == "alive\n"
+
+
+@needs_machines
+def test_the_deadline_around_a_command_is_its_own(machine: Machine) -> None:
+    with within(1, clock=machine.clock), pytest.raises(RemoteError, match="did not end within 2 s"):
+        machine.run("yes", timeout=600)
+
+
+@needs_machines
+def test_much_output_of_a_success_is_an_error_and_of_a_failure_cut(machine: Machine) -> None:
+    with pytest.raises(RemoteError, match="more than are read"):
+        machine.run("head -c 20000000 /dev/zero | tr '\\0' x")
+    failed = machine.run("echo begin; head -c 20000000 /dev/zero; echo end; exit 3", check=False)
+    assert failed.stdout.startswith("begin\n")
+    assert failed.stdout.endswith("end\n")
+    assert "bytes dropped" in failed.stdout
+    assert len(failed.stdout) < 9_000_000
+
+
+@needs_machines
+def test_a_download_ends_at_its_limit(machine: Machine) -> None:
+    machine.run("head -c 3000000 /dev/zero > /tmp/large")
+    with machine.fetch("/tmp/large", limit=1000) as file:
+        assert len(file.read()) == 1000
+        assert file.read() == b""
+    with (
+        pytest.raises(RemoteError, match="download /tmp/large"),
+        machine.fetch("/tmp/large", limit=3_000_000, timeout=-1) as file,
+    ):
+        file.read()
+
+
+def test_a_stream_keeps_its_beginning_and_its_end() -> None:
+    kept = KeptOutput(10)
+    for piece in (b"0123456", b"789abc", b"x" * 1000, b"", b"uvwxyz"):
+        kept.add(piece)
+    assert kept.text() == "0123456789\n… 999 bytes dropped …\nxxxxuvwxyz"
+    short = KeptOutput(10)
+    short.add("äöü".encode() * 3)
+    assert (short.text(), short.dropped) == ("äöü" * 3, 0)
+
+
+def test_a_file_of_a_byte_a_second_ends_at_the_deadline(tmp_path: Path) -> None:
+    path, clock, got = tmp_path / "x", RecordingClock(), b""
+    path.write_bytes(b"x" * 1000)
+    with path.open("rb") as source:
+        file = BoundedFile(source, clock, limit=1000, timeout=30)
+        with pytest.raises(CommandTimeout):
+            while data := file.read(1):
+                got += data
+                clock.sleep(1)
+    assert 25 < len(got) < 35
+
+
+@pytest.mark.kind("C5")
+def test_an_error_names_a_command_by_a_short_label() -> None:
+    assert label_of(["ndb_mgm", "-e", "show"]) == "ndb_mgm -e show"
+    assert label_of(["sh", "-c", "set -eu\nrm x\n", "lambda-fs", "/a b"]) == "a shell script '/a b'"
+    assert label_of("one\ntwo; \x1b[2J" + "x" * 900).startswith("one two; \\x1b[2Jxxx")
+    assert len(label_of("x" * 900)) == 60
