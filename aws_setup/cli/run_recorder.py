@@ -29,6 +29,9 @@ from aws_setup.engine.wait import Clock
 from aws_setup.errors import Problem
 from aws_setup.report import Report
 
+QUIET = frozenset({EventKind.DONE, EventKind.REQUESTED})
+"""Events that are not shown of a step that exists already."""
+
 
 class Mode(Enum):
     """What a command does with the rows of its plan."""
@@ -77,9 +80,11 @@ class RunRecorder:
 
         A command that only inspects, and one without a configuration, writes no event log.
         """
-        needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.predecessors for row in rows}
+        needs: Mapping[str, Sequence[str]] = {row.step.name: row.step.needs for row in rows}
+        follows = {row.step.name: row.step.follows for row in rows if row.step.follows}
         if mode is Mode.REMOVE:
             needs, rows = transitive_reduction(removal_needs(rows)), removable(rows)
+            follows = {}
         head = RunStarted(
             command=self.command,
             script=self.log.head.script,
@@ -87,6 +92,7 @@ class RunRecorder:
             region=self.region,
             started=timestamp(clock.today()),
             needs={step: tuple(needed) for step, needed in needs.items()},
+            follows=follows,
             plan={row.step.name: _planned(row, mode, self.log) for row in rows},
             **_prices(result),
         )
@@ -99,7 +105,7 @@ class RunRecorder:
 
         def passed(event: StepEvent) -> None:
             self.log.tell(event)
-            if event.action is not Action.EXISTS or event.kind is not EventKind.DONE:
+            if event.action is not Action.EXISTS or event.kind not in QUIET:
                 tell(event)
 
         return passed

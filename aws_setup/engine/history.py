@@ -45,7 +45,8 @@ class RunStarted:
     """The start of a run: its `run` line.
 
     `needs` maps each step, in the table's order, to the steps that must end before it starts (of
-    a removal: to the steps that must be deleted first). `started` is ISO 8601 in UTC. `parts` and
+    a removal: to the steps that must be deleted first); `follows` to those that must be requested
+    before it starts, and end before it is waited for. `started` is ISO 8601 in UTC. `parts` and
     `hourly_usd` are US dollars an hour; without a price `hourly_usd` is None.
     """
 
@@ -58,6 +59,11 @@ class RunStarted:
     hourly_usd: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     plan: Mapping[str, PlannedStep] = field(default_factory=dict)
+    follows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def predecessors(self, step: str) -> tuple[str, ...]:
+        """Return the steps that a step needs or follows."""
+        return (*self.needs.get(step, ()), *self.follows.get(step, ()))
 
 
 @dataclass(frozen=True)
@@ -233,7 +239,8 @@ def _lines(texts: Iterable[str]) -> Iterable[dict[str, Any]]:
 
 def _head(line: Mapping[str, Any]) -> RunStarted:
     known = {key: line[key] for key in RunStarted.__dataclass_fields__ if key in line}
-    known["needs"] = {step: tuple(needs) for step, needs in line.get("needs", {}).items()}
+    for key in ("needs", "follows"):
+        known[key] = {step: tuple(names) for step, names in line.get(key, {}).items()}
     known["plan"] = {step: PlannedStep(**row) for step, row in line.get("plan", {}).items()}
     return RunStarted(**known)
 

@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     """What happened to a step."""
 
     START = "start"
+    REQUESTED = "requested"
     NOTE = "note"
     PROGRESS = "progress"
     DONE = "done"
@@ -135,17 +136,17 @@ class _Run:
                 EventKind.FAILED, name, action=row.action, text=str(self.outcome.failed[name])
             )
             return False
-        self._note_end(job, row, action, ctx)
+        self._note_end(job, row, action)
         return True
 
-    def _note_end(self, job: Job, row: Row, action: Action, ctx: RunContext) -> None:
+    def _note_end(self, job: Job, row: Row, action: Action) -> None:
         """Record the end of a job; a step is done once it is usable."""
         with self.lock:
             self.requested[job.step] = action
             left = [name for name in row.step.follows if name not in self.outcome.done]
         if job.part is Part.REQUEST:
-            if left:
-                ctx.note(f"requested; waits for {shorten(left)}")
+            text = f"requested; waits for {shorten(left)}" if left else "requested"
+            self._say(EventKind.REQUESTED, job.step, action=action, text=text)
             return
         with self.lock:
             self.outcome.done[job.step] = action

@@ -215,7 +215,7 @@ def _step_row(
         action=planned.action or NONE,
         state=(planned.state if mark.kind == "exists" else "") or mark.word,
         id=span.id or planned.id,
-        needs=", ".join(record.head.needs.get(step, ())),
+        needs=", ".join(record.head.predecessors(step)),
         start=took(span.start) if span.acted else "",
         took=took(span.seconds) if span.acted else "",
         why=span.text,

@@ -42,6 +42,7 @@ MIB = 1024 * 1024
 STYLES = {
     EventKind.START: "cyan",
     EventKind.NOTE: "cyan",
+    EventKind.REQUESTED: "cyan",
     EventKind.PROGRESS: "cyan",
     EventKind.DONE: "green",
     EventKind.FAILED: "bold red",

@@ -72,7 +72,8 @@ class StepSpan:
 class Link:
     """A step on the critical path; `idle` is the time from when it could start to its start.
 
-    `waited_for` is the need that ended last; '' for a step that waited for none.
+    `waited_for` is the need that ended last; '' for a step that waited for none. Where that is a
+    step that it follows, `span` begins when the wait for that step ended.
     """
 
     span: StepSpan
@@ -117,14 +118,19 @@ def worth_drawing(record: RunRecord) -> bool:
 def critical_path(record: RunRecord) -> list[Link]:
     """Return the chain of steps that determined the duration of the run, the first one first.
 
-    Starting at the step that ended last, each previous step is the need that ended last: actual
-    needs and actual times. The run is shorter only if one of these steps is faster.
+    Starting at the step that ended last, each previous step is the need that ended last, or the
+    step that it follows and that ended last: actual needs and actual times. The run is shorter
+    only if one of these steps is faster.
     """
     ran = {span.step: span for span in spans(record) if span.outcome is not SpanOutcome.BLOCKED}
     chain: list[Link] = []
     span = max(ran.values(), key=lambda candidate: (candidate.end, candidate.seconds), default=None)
     while span:
-        need = _last_need(span, ran, record.head.needs)
+        need = _last_followed(span, ran, record.head.follows)
+        if need:
+            span = replace(span, start=need.end)
+        else:
+            need = _last_need(span, ran, record.head.needs)
         ready = need.end if need else 0.0
         chain.append(Link(span, need.step if need else "", max(0.0, span.start - ready)))
         span = need
@@ -138,6 +144,15 @@ def _last_need(
     spans_of_needs = [ran[need] for need in needs.get(span.step, ()) if need in ran]
     ended = [need for need in spans_of_needs if need.end <= span.start]
     return max(ended, key=lambda need: need.end, default=None)
+
+
+def _last_followed(
+    span: StepSpan, ran: Mapping[str, StepSpan], follows: Mapping[str, Sequence[str]]
+) -> StepSpan | None:
+    """Return the followed step that ended last, if the step was still waiting for it then."""
+    followed = [ran[name] for name in follows.get(span.step, ()) if name in ran]
+    within = [other for other in followed if span.start < other.end <= span.end]
+    return max(within, key=lambda other: other.end, default=None)
 
 
 def path_seconds(path: Iterable[Link]) -> float:

@@ -87,14 +87,14 @@ def test_ctrl_c_waits_for_running_jobs_and_a_second_one_aborts_them() -> None:
     def work(name: str) -> bool:
         started.append(name)
         entered.set()
-        return aborted.wait(20)
+        return aborted.wait(120)
 
     main = threading.main_thread().ident or 0
 
     def press() -> None:
-        entered.wait(20)
+        entered.wait(120)
         signal.pthread_kill(main, signal.SIGINT)
-        stopped.wait(20)
+        stopped.wait(120)
         signal.pthread_kill(main, signal.SIGINT)
 
     def signal_main(*_: object) -> None:

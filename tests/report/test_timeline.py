@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,17 @@ def test_the_critical_path_uses_actual_times() -> None:
     slow = TIMES | {"software": (60.0, 900.0)}
     path = critical_path(recorded(slow))
     assert [link.span.step for link in path] == ["vpc", "subnet", "machine", "software"]
+
+
+def test_the_critical_path_runs_through_the_step_that_another_follows() -> None:
+    record = recorded({"cluster": (0.0, 600.0), "machine": (1.0, 605.0), "vpc": (1.0, 500.0)})
+    head = replace(record.head, follows={"machine": ("cluster", "vpc")})
+    path = critical_path(replace(record, head=head))
+    assert [(link.span.step, link.waited_for) for link in path] == [
+        ("cluster", ""),
+        ("machine", "cluster"),
+    ]
+    assert path_seconds(path) == pytest.approx(605), "no second is counted twice"
 
 
 def test_failed_unfinished_and_blocked_steps() -> None:

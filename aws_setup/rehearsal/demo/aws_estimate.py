@@ -2,13 +2,14 @@
 
 Waits for AWS use the cloud's clock, which is faster; real work (the software on the machines,
 helm) takes the same time. So the waits of each step are multiplied by the speed, and the steps
-are scheduled again: each begins when the steps that it needs have ended.
+are scheduled again: each begins when the steps that it needs have ended, and is waited for
+when the steps that it follows have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aws_setup.engine.history import RunEnded, RunRecord
 from aws_setup.engine.runner import EventKind, StepEvent
@@ -16,7 +17,7 @@ from aws_setup.engine.step import Action
 from aws_setup.rehearsal.core.settings import LATENCIES
 from aws_setup.rehearsal.kubernetes.controllers.context import DELAYS
 from aws_setup.rehearsal.kubernetes.eks_bridge import OPENWHISK_WAITS
-from aws_setup.report.timeline import critical_path, spans, total_seconds
+from aws_setup.report.timeline import StepSpan, critical_path, spans, total_seconds
 
 WORK_STEPS = frozenset(
     {
@@ -42,37 +43,93 @@ HELM_NOTE_PREFIX = "helm "
 
 _POD = DELAYS["image pulled"] + DELAYS["container started"]
 
-MIN_SECONDS: Mapping[str, float] = {
-    "openwhisk address": DELAYS["load balancer created"],
-    "openwhisk ready": len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"],
-    "openwhisk api": LATENCIES["load balancer dns"],
+
+@dataclass(frozen=True)
+class MinWait:
+    """The minimum seconds of a wait on AWS: in the rehearsal it passes while helm runs.
+
+    They count from the end of the request of the step `since`, or from the start of the wait.
+    """
+
+    seconds: float
+    since: str = ""
+
+
+MIN_WAITS: Mapping[str, MinWait] = {
+    "openwhisk address": MinWait(DELAYS["load balancer created"]),
+    "openwhisk ready": MinWait(len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"]),
+    "openwhisk api": MinWait(LATENCIES["load balancer dns"], since="openwhisk address"),
 }
-"""Minimum seconds on AWS: in the rehearsal these waits pass while helm runs."""
+"""Step -> its minimum; the DNS of a load balancer takes its time from the creation of the name."""
 
 
 def estimate_on_aws(record: RunRecord, speed: float) -> RunRecord:
     """Return a run with its times on AWS, `speed` times slower than the emulated cloud."""
-    raw = {span.step: span for span in spans(record)}
-    events: dict[str, list[StepEvent]] = {}
-    for event in record.events:
-        events.setdefault(event.step, []).append(event)
-    ended: dict[str, float] = {}
-    laid: list[StepEvent] = []
-    for step, span in raw.items():
-        before = [need for need in record.head.needs.get(step, ()) if need in ended]
-        ready_here = max((raw[need].end for need in before), default=0.0)
-        start = max((ended[need] for need in before), default=0.0)
-        start += max(0.0, span.start - ready_here)
-        placed = _scale_events(events[step], start, speed)
-        ended[step] = placed[-1].at
-        laid += placed
-    total = max(ended.values(), default=0.0)
+    schedule = _Schedule(record, speed)
+    laid = [event for span in spans(record) for event in schedule.place(span)]
     laid.sort(key=lambda event: event.at)
     end = record.end
     if end:
-        rest = max(0.0, end.seconds - max((span.end for span in raw.values()), default=0.0))
+        rest = max(0.0, end.seconds - total_seconds(replace(record, end=None)))
+        total = max(schedule.ended.values(), default=0.0)
         end = RunEnded(end.result, total + rest, end.api_calls, end.problems)
     return RunRecord(record.head, tuple(laid), end)
+
+
+class _Schedule:
+    """The times of the steps on AWS, placed one after the other in the order of their start.
+
+    `requested` and `ended` are seconds on AWS since the run's start.
+    """
+
+    def __init__(self, record: RunRecord, speed: float) -> None:
+        self._head, self._speed = record.head, speed
+        self._raw = {span.step: span for span in spans(record)}
+        self._events: dict[str, list[StepEvent]] = {}
+        for event in record.events:
+            self._events.setdefault(event.step, []).append(event)
+        self._requested_raw = {
+            event.step: event.at for event in record.events if event.kind is EventKind.REQUESTED
+        }
+        self.requested: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+
+    def place(self, span: StepSpan) -> list[StepEvent]:
+        """Return the events of a step at their times on AWS."""
+        step = span.step
+        needs = [name for name in self._head.needs.get(step, ()) if name in self.ended]
+        follows = [name for name in self._head.follows.get(step, ()) if name in self.ended]
+        raw = [self._raw[name].end for name in needs]
+        raw += [self._requested_raw.get(name, self._raw[name].end) for name in follows]
+        on_aws = [self.ended[name] for name in needs] + [self.requested[name] for name in follows]
+        start = max(on_aws, default=0.0) + max(0.0, span.start - max(raw, default=0.0))
+        head, tail = _split_at_request(self._events[step])
+        placed = _scale_events(head, start, self._speed)
+        self.requested[step] = placed[-1].at
+        if tail:
+            start = max([placed[-1].at, *(self.ended[name] for name in follows)])
+            since = max([head[-1].at, *(self._raw[name].end for name in follows)])
+            waited = [replace(event, at=max(event.at, since)) for event in tail]
+            first = replace(head[-1], kind=EventKind.NOTE, at=since)
+            placed += _scale_events([first, *waited], start, self._speed)[1:]
+        last = placed[-1]
+        placed[-1] = replace(last, at=max(last.at, self._earliest_end(last, start)))
+        self.ended[step] = placed[-1].at
+        return placed
+
+    def _earliest_end(self, last: StepEvent, start: float) -> float:
+        """Return when the step ends at the earliest; `start` is when its last wait started."""
+        least = MIN_WAITS.get(last.step)
+        if least is None or last.action is not Action.CREATE:
+            return 0.0
+        return self.requested.get(least.since, start) + least.seconds
+
+
+def _split_at_request(events: Sequence[StepEvent]) -> tuple[list[StepEvent], list[StepEvent]]:
+    """Return a step's events up to its request, and those of the wait until it is usable."""
+    kinds = [event.kind for event in events]
+    end = kinds.index(EventKind.REQUESTED) + 1 if EventKind.REQUESTED in kinds else len(events)
+    return list(events[:end]), list(events[end:])
 
 
 def _scale_events(events: Sequence[StepEvent], start: float, speed: float) -> list[StepEvent]:
@@ -85,9 +142,6 @@ def _scale_events(events: Sequence[StepEvent], start: float, speed: float) -> li
         if event.kind is EventKind.NOTE:
             waits = event.step not in WORK_STEPS and not event.text.startswith(HELM_NOTE_PREFIX)
         before = event
-    least = MIN_SECONDS.get(before.step, 0.0)
-    if before.action is Action.CREATE and at - start < least:
-        placed[-1] = replace(before, at=start + least)
     return placed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import create_aws_infrastructure
@@ -11,7 +13,7 @@ from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.rehearsal.demo.audit import AuditDelta, StepResult, estimate_cost
 from aws_setup.rehearsal.demo.aws_estimate import (
-    MIN_SECONDS,
+    MIN_WAITS,
     WORK_STEPS,
     estimate_on_aws,
     long_steps,
@@ -67,9 +69,37 @@ def test_a_step_begins_when_its_needs_have_ended() -> None:
     assert on_aws.end.seconds == pytest.approx(62.75)
 
 
+def test_a_step_that_follows_another_is_requested_early_and_waited_for_after_it() -> None:
+    nodes = events("core-nodes", 0.0, (0.5, "CREATING"), end=2.5)
+    release = events("openwhisk release", 1.0, end=2.6)
+    nodes.insert(1, StepEvent(0.5, EventKind.REQUESTED, "core-nodes", Action.CREATE))
+    release.insert(1, StepEvent(2.0, EventKind.REQUESTED, "openwhisk release", Action.CREATE))
+    made = run(nodes, release)
+    head = replace(made.head, follows={"openwhisk release": ("core-nodes",)})
+    on_aws = estimate_on_aws(replace(made, head=head), SPEED)
+    at = {span.step: (span.start, span.end) for span in spans(on_aws)}
+    assert at["core-nodes"] == pytest.approx((0, 0.5 + 2 * SPEED))
+    assert at["openwhisk release"] == pytest.approx((1.0, 0.5 + 2 * SPEED + 0.1))
+    path = critical_path(on_aws)
+    assert [link.span.step for link in path] == ["core-nodes", "openwhisk release"]
+    assert path[1].span.seconds == pytest.approx(0.1), "the wait for the nodes is the nodes' time"
+
+
+def test_the_dns_of_a_load_balancer_counts_from_its_creation() -> None:
+    made = run(
+        events("openwhisk address", 0.0, (0.1, "AWS creates it"), end=1.0),
+        events("openwhisk ready", 1.0, (1.0, "Pending"), end=3.0),
+        events("openwhisk api", 3.0, end=3.1),
+        openwhisk_ready=("openwhisk address",),
+        openwhisk_api=("openwhisk address", "openwhisk ready"),
+    )
+    on_aws = {span.step: span.end for span in spans(estimate_on_aws(made, SPEED))}
+    assert on_aws["openwhisk api"] == pytest.approx(on_aws["openwhisk address"] + 180)
+
+
 def test_waits_that_pass_while_helm_runs_have_a_minimum() -> None:
     made = run(events("openwhisk api", 0.0, end=0.1))
-    assert total_seconds(estimate_on_aws(made, SPEED)) == MIN_SECONDS["openwhisk api"] == 180
+    assert total_seconds(estimate_on_aws(made, SPEED)) == MIN_WAITS["openwhisk api"].seconds == 180
     on_aws = [StepEvent(0.0, EventKind.DONE, "openwhisk api", Action.EXISTS)]
     assert total_seconds(estimate_on_aws(run(on_aws), SPEED)) == 0
 
