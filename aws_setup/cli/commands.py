@@ -21,7 +21,7 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.infrastructure.summary import hours_since
-from aws_setup.preflight.checks import charges_of
+from aws_setup.preflight.checks import charges_now, charges_of
 
 
 @dataclass(kw_only=True)
@@ -153,12 +153,12 @@ def status(run: ScriptRun) -> None:
 
 def _report_cost(run: ScriptRun, existing: Sequence[Row]) -> None:
     """Print what the resources cost per hour, and what they have cost since their creation."""
-    prices = price(run.ctx.aws, charges_of(run.ctx, existing))
+    prices = price(run.ctx.aws, charges_now(run.ctx, existing))
     _note_prices(run, prices)
     now, so_far = run.clock.today(), 0.0
     for row in existing:
         if row.found:
-            so_far += prices.of(charges_of(run.ctx, [row])) * hours_since(row.found, now)
+            so_far += prices.of(charges_now(run.ctx, [row])) * hours_since(row.found, now)
     run.result.more["usd_so_far"] = round(so_far, 2)
     for line in prices.lines():
         run.report.result(line)

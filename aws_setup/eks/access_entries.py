@@ -20,7 +20,7 @@ from aws_setup.kube.connect import active_cluster, cluster_of, kube_client
 from aws_setup.kube.errors import NO_ACCESS
 from aws_setup.kube.objects import NAMESPACE
 
-ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 """https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html"""
 
 _ASSUMED = re.compile(r"^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+$")
@@ -44,6 +44,11 @@ def principal_of(arn: str) -> str:
         "EKS grants access to IAM users and roles only",
         "add users or roles to cluster_admins, or use the credentials of one",
     )
+
+
+def admin_policy(ctx: Context) -> str:
+    """Return the ARN of the administrators' access policy in the caller's partition."""
+    return f"arn:{ctx.aws.partition}:eks::aws:cluster-access-policy/{ADMIN_POLICY}"
 
 
 def needs_path(principal: str) -> bool:
@@ -82,7 +87,7 @@ class AccessEntries(Step):
             return Found(", ".join(owned), "available") if owned else None
         if mode_of(ctx) == "CONFIG_MAP":
             return Found("aws-auth only", "CONFIG_MAP", {"principals": []})
-        listed = set(_list(ctx, associatedPolicyArn=ADMIN_POLICY))
+        listed = set(_list(ctx, associatedPolicyArn=admin_policy(ctx)))
         desired = admins(ctx)
         missing = [arn for arn in desired if arn not in listed]
         if len(missing) == len(desired) and not self._owned(ctx):
@@ -118,7 +123,7 @@ class AccessEntries(Step):
         eks.associate_access_policy(
             clusterName=cluster,
             principalArn=arn,
-            policyArn=ADMIN_POLICY,
+            policyArn=admin_policy(ctx),
             accessScope={"type": "cluster"},
         )
 

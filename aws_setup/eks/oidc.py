@@ -15,7 +15,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.iam import AUDIENCE
+from aws_setup.infrastructure.iam_policies import AUDIENCE
 from aws_setup.kube.connect import cluster_of
 
 

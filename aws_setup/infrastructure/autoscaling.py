@@ -1,7 +1,13 @@
-"""The auto-scaling groups of clients and NameNodes."""
+"""The auto-scaling groups of clients and NameNodes.
+
+CreateAutoScalingGroup only accepts the wish: the machines are launched later, and why that fails
+is in the group's scaling activities alone.
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.errors import hint_of_reason
 from aws_setup.aws.idempotency import IN_USE_CODES, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
@@ -16,8 +23,24 @@ from aws_setup.aws.tags import STEP_TAG, regional_name, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
+
+IN_SERVICE = "InService"
+"""LifecycleState of a machine that a group counts."""
+
+MISSING = "missing machines"
+"""Key of the drift of a group with fewer machines than desired: AWS itself launches them."""
+
+HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
+
+FAILED_STATES = ("Failed", "Cancelled")
+"""StatusCode of a scaling activity that launched nothing."""
+
+FAILED_LOOKS = 3
+"""Polls in a row that find nothing but a failed activity, after which the wait ends: AWS tries
+again by itself after minutes, and the cause seldom passes in that time."""
 
 PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
@@ -54,9 +77,18 @@ class AutoScalingGroup(Step):
         deleting = str(group.get("Status") or "")
         if deleting:
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
-        facts = {"machines": len(group.get("Instances", [])), "desired": group["DesiredCapacity"]}
-        state = deleting or "available"
-        return Found(group["AutoScalingGroupName"], state, facts, tuple(drift))
+        running, desired = _in_service(group), int(group["DesiredCapacity"])
+        if running < desired and not deleting:
+            drift.append(Drift("machines in service", str(running), str(desired), key=MISSING))
+        facts = {
+            "machines": running,
+            "desired": desired,
+            "launched": len(group.get("Instances", [])),
+            "min-max": has,
+        }
+        state = deleting or (f"{running} of {desired} machines" if desired else "available")
+        ready = running >= desired
+        return Found(group["AutoScalingGroupName"], state, facts, tuple(drift), ready)
 
     def create(self, ctx: Context) -> Found:
         """Create the group; its name is unique in the region, so a retry finds the first."""
@@ -69,7 +101,10 @@ class AutoScalingGroup(Step):
             if found is None:
                 raise
             return self._recreate(ctx, found) if _is_being_deleted(found) else found
-        return Found(self._group_name(ctx.config), "available")
+        desired = ctx.config.autoscaling_group_desired_capacity
+        state = f"0 of {desired} machines" if desired else "available"
+        facts = {"machines": 0, "desired": desired, "launched": 0}
+        return Found(self._group_name(ctx.config), state, facts, ready=not desired)
 
     def _recreate(self, ctx: Context, found: Found) -> Found:
         """Create the group when the one of its name is deleted."""
@@ -103,12 +138,43 @@ class AutoScalingGroup(Step):
         """Set the sizes; a group that is being deleted is re-created afterwards."""
         if _is_being_deleted(found):
             return self._recreate(ctx, found)
-        ctx.aws.autoscaling.update_auto_scaling_group(
-            AutoScalingGroupName=found.id,
-            MinSize=ctx.config.autoscaling_group_min_size,
-            MaxSize=ctx.config.autoscaling_group_max_size,
+        if any(drift.key != MISSING for drift in found.drift):
+            ctx.aws.autoscaling.update_auto_scaling_group(
+                AutoScalingGroupName=found.id,
+                MinSize=ctx.config.autoscaling_group_min_size,
+                MaxSize=ctx.config.autoscaling_group_max_size,
+            )
+        return Found(found.id, found.state, found.facts, ready=False)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the desired number of machines is in service.
+
+        Raises:
+            SetupError: AWS's last activity failed; the cause is its reason.
+        """
+        failed = itertools.count(1)
+
+        def probe() -> Found | Pending:
+            answer = ctx.aws.autoscaling.describe_auto_scaling_groups(
+                AutoScalingGroupNames=[found.id]
+            )
+            if not answer["AutoScalingGroups"]:
+                return Pending("not visible yet")
+            current = self._found(ctx, answer["AutoScalingGroups"][0])
+            if current.ready:
+                return current
+            if current.facts["launched"] >= current.facts["desired"]:
+                return Pending(current.state)
+            reason = _failure(ctx, found.id)
+            if reason and next(failed) >= FAILED_LOOKS:
+                raise SetupError(
+                    f"{self.name}: {current.state} in service", reason, hint_of_reason(reason)
+                )
+            return Pending(f"{current.state}: {reason}" if reason else current.state)
+
+        return ctx.wait_until(
+            f"{self.name} has its machines", probe, deadline=900, pause=10, hint=HINT_ACTIVITIES
         )
-        return Found(found.id, "available", found.facts)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the group with its instances and return when both are gone."""
@@ -133,7 +199,15 @@ class AutoScalingGroup(Step):
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The hours of the instances that the group starts with."""
-        count = float(config.autoscaling_group_desired_capacity)
+        return self._hours(float(config.autoscaling_group_desired_capacity))
+
+    def existing_charges(self, ctx: Context, found: Found) -> Sequence[CostItem]:
+        """The hours and disks of the instances that exist."""
+        count = float(found.facts.get("launched", 0))
+        disks = disk_charges(ctx, self.kind.ami, count=count, part="disks") if count else ()
+        return (*self._hours(count), *disks)
+
+    def _hours(self, count: float) -> tuple[CostItem, ...]:
         if not count:
             return ()
         instances = CostItem(self.part, f"ec2:{self.kind.instance_type}", count)
@@ -146,6 +220,19 @@ class AutoScalingGroup(Step):
 
     def _group_name(self, config: Config) -> str:
         return regional_name(config, self.kind.group, "_")
+
+
+def _in_service(group: Item) -> int:
+    return sum(item.get("LifecycleState") == IN_SERVICE for item in group.get("Instances", []))
+
+
+def _failure(ctx: Context, name: str) -> str:
+    """Return why the group's newest activity launched nothing; '' while one is under way."""
+    answer = ctx.aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=name)
+    newest = next(iter(answer["Activities"]), None)
+    if newest is None or newest["StatusCode"] not in FAILED_STATES:
+        return ""
+    return " ".join(str(newest.get("StatusMessage") or newest["Description"]).split())
 
 
 def _is_being_deleted(found: Found) -> bool:

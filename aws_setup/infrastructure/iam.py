@@ -18,59 +18,19 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, regional_name, tags
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.iam_policies import (
+    CLUSTER_POLICY,
+    EBS_POLICIES,
+    EC2_PRINCIPALS,
+    NODE_POLICIES,
+    managed_policy,
+    trust_policy,
+    web_identity_trust,
+)
 from aws_setup.kube.connect import cluster_of
-
-CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
-"""https://docs.aws.amazon.com/eks/latest/userguide/cluster-iam-role.html"""
-
-
-MANAGED = "arn:aws:iam::aws:policy/"
-NODE_POLICIES = (
-    MANAGED + "AmazonEKSWorkerNodePolicy",
-    MANAGED + "AmazonEKS_CNI_Policy",
-    MANAGED + "AmazonEC2ContainerRegistryReadOnly",
-)
-"""https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html"""
-
-EBS_POLICIES = (
-    MANAGED + "AmazonEBSCSIDriverPolicyV2",
-    MANAGED + "service-role/AmazonEBSCSIDriverPolicy",
-)
-"""The recommended policy, and the older one where the first does not exist.
-
-https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html
-"""
 
 NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
 """No such access entry exists, or the cluster's authentication mode has none."""
-
-AUDIENCE = "sts.amazonaws.com"
-"""Audience of the tokens that EKS issues to service accounts."""
-
-
-def trust_policy(service: str, *actions: str) -> str:
-    """Return the trust policy that lets an AWS service assume a role, as JSON text."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": list(actions) if actions else "sts:AssumeRole",
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def web_identity_trust(provider_arn: str, *, subject: str) -> str:
-    """Return the trust policy that lets one service account of a cluster assume a role.
-
-    https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
-    """
-    issuer = provider_arn.split(":oidc-provider/", 1)[1]
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Federated": provider_arn},
-        "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {"StringEquals": {f"{issuer}:aud": AUDIENCE, f"{issuer}:sub": subject}},
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @dataclass(frozen=True)
@@ -106,7 +66,7 @@ class ClusterRole(Step):
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
         arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
-        if CLUSTER_POLICY not in arns:
+        if managed_policy(ctx, CLUSTER_POLICY) not in arns:
             return (Drift("policy", "none", "AmazonEKSClusterPolicy"),)
         return ()
 
@@ -132,7 +92,7 @@ class ClusterRole(Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Attach the policy."""
         ctx.aws.iam.attach_role_policy(
-            RoleName=ctx.config.eks_iam_role_name, PolicyArn=CLUSTER_POLICY
+            RoleName=ctx.config.eks_iam_role_name, PolicyArn=managed_policy(ctx, CLUSTER_POLICY)
         )
         return Found(found.id, "available", found.facts)
 
@@ -179,7 +139,7 @@ class ManagedRole(Step):
 
     @abstractmethod
     def policies(self) -> Sequence[Sequence[str]]:
-        """Return groups of policies; the first of each group that exists is attached."""
+        """Return groups of names of AWS's policies; the first of each that exists is attached."""
 
     def find(self, ctx: Context) -> Found | None:
         """Return the role; one of the same name without this deployment's tag is a conflict."""
@@ -196,7 +156,8 @@ class ManagedRole(Step):
             fix = f"delete the role {role['RoleName']}, or choose another name for it"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         drift = []
-        if any(not set(group) & self._attached(ctx) for group in self.policies()):
+        attached = self._attached(ctx)
+        if any(not set(group) & attached for group in self._policy_arns(ctx)):
             drift.append(Drift("policies", "incomplete", "as AWS requires"))
         if not self._trusts(ctx, role):
             drift.append(Drift("trust policy", "different", "this cluster's"))
@@ -206,6 +167,9 @@ class ManagedRole(Step):
         if any(need not in ctx.found for need in self.needs):
             return True
         return bool(role["AssumeRolePolicyDocument"] == json.loads(self.trust(ctx)))
+
+    def _policy_arns(self, ctx: Context) -> list[list[str]]:
+        return [[managed_policy(ctx, name) for name in group] for group in self.policies()]
 
     def _attached(self, ctx: Context) -> set[str]:
         listed = ctx.aws.iam.list_attached_role_policies(RoleName=self.role_name(ctx))
@@ -237,7 +201,7 @@ class ManagedRole(Step):
         """Attach missing policies and set the trust policy."""
         iam, name = ctx.aws.iam, self.role_name(ctx)
         attached = self._attached(ctx)
-        for group in self.policies():
+        for group in self._policy_arns(ctx):
             if not set(group) & attached:
                 attach_first(ctx, name, group)
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=self.trust(ctx))
@@ -284,7 +248,7 @@ class NodeRole(ManagedRole):
 
     def trust(self, ctx: Context) -> str:
         """Return the policy that lets EC2 assume it."""
-        return trust_policy("ec2.amazonaws.com")
+        return trust_policy(EC2_PRINCIPALS.get(ctx.aws.partition, "ec2.amazonaws.com"))
 
     def policies(self) -> Sequence[Sequence[str]]:
         """Return what a node needs, the network plug-in included."""

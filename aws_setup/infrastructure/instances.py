@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.errors import state_reason
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
@@ -56,9 +57,10 @@ class VmGroupStep(Step):
         drift = (*self._count_drift(active), *self._type_drift(active), *self._state_drift(active))
         since = min(instance["LaunchTime"] for instance in active)
         ready = states == {"running"}
-        return Found(
-            ", ".join(ids), state, {"instances": described}, drift, ready, since=since, ids=ids
-        )
+        facts: dict[str, Any] = {"instances": described}
+        if stopped := len(_stopped(active)):
+            facts["stopped"] = stopped
+        return Found(", ".join(ids), state, facts, drift, ready, since=since, ids=ids)
 
     def _count_drift(self, active: list[Item]) -> list[Drift]:
         has, wants = len(active), self.group.count
@@ -150,11 +152,9 @@ class VmGroupStep(Step):
         terminated = [item for item in active if item["State"]["Name"] in TERMINATED_STATES]
         if terminated:
             first = terminated[0]
-            reason = first.get("StateReason", {}).get("Message", "AWS gives no reason")
+            reason, hint = state_reason(first.get("StateReason"))
             raise SetupError(
-                f"{self.name}: {first['InstanceId']} is {first['State']['Name']}",
-                str(reason),
-                "run the same command again to replace it",
+                f"{self.name}: {first['InstanceId']} is {first['State']['Name']}", reason, hint
             )
         states = sorted({item["State"]["Name"] for item in active})
         return active if states == ["running"] else Pending(", ".join(states))
@@ -190,6 +190,16 @@ class VmGroupStep(Step):
         count = float(self.group.count)
         instances = CostItem(self.part, f"ec2:{self.group.instance_type}", count)
         return (instances, CostItem(self.part, "ipv4", count))
+
+    def existing_charges(self, ctx: Context, found: Found) -> list[CostItem]:
+        """The machines that exist; a stopped one costs its disks only."""
+        count = float(len(found.ids))
+        running = count - float(found.facts.get("stopped", 0))
+        disks = disk_charges(ctx, self.group.ami, count=count, part="disks")
+        if not running:
+            return disks
+        hours = CostItem(self.part, f"ec2:{self.group.instance_type}", running)
+        return [hours, CostItem(self.part, "ipv4", running), *disks]
 
     def disks(self, ctx: Context) -> list[CostItem]:
         """The disks of the AMI, for each instance."""

@@ -30,7 +30,11 @@ def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[F
         why = "it was deregistered, or this account may not use it"
         hint = f"set {keys} to an AMI of {region}"
         source = region_of(ami)
-        if source and source != region:
+        if source and planned.ctx.aws.partition != "aws":
+            why = f"the λFS AMIs exist in {', '.join(AMIS)} only, and AWS copies no AMI to another "
+            why += f"partition ({planned.ctx.aws.partition})"
+            hint = f"build the AMI in {region} as docs/troubleshooting.md describes, and set {keys}"
+        elif source and source != region:
             why = f"the λFS AMIs exist in {', '.join(AMIS)} only"
             hint = (
                 f"use aws_region: {source}, or copy it and set {keys}: `aws ec2 copy-image "

@@ -87,7 +87,7 @@ def upload_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
         "Path": path,
         "ServerCertificateName": name,
         "ServerCertificateId": "ASCA" + "".join(secrets.choice(LETTERS) for _ in range(17)),
-        "Arn": f"arn:aws:iam::{call.account}:server-certificate{path}{name}",
+        "Arn": f"arn:{cloud.settings.partition}:iam::{call.account}:server-certificate{path}{name}",
         "UploadDate": cloud.clock.today(),
         "Expiration": certificate.not_valid_after_utc,
     }
@@ -185,7 +185,8 @@ def import_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     except ValueError as error:
         message = "Could not validate the certificate with the certificate chain."
         raise AwsError("ValidationException", message) from error
-    arn = f"arn:aws:acm:{call.region}:{call.account}:certificate/{uuid.uuid4()}"
+    owner = f"{cloud.settings.partition}:acm:{call.region}:{call.account}"
+    arn = f"arn:{owner}:certificate/{uuid.uuid4()}"
     ended = leaf.not_valid_after_utc <= cloud.clock.today()
     cloud.store_of(ImportedCertificates)[arn] = {
         "CertificateArn": arn,

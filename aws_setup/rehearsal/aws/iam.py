@@ -55,6 +55,12 @@ def visible_policies(cloud: CloudApi, role: Any) -> set[str]:
     return {arn for arn in role.managed_policies if not delay.hides(role.id, arn, now)}
 
 
+def has_managed_policy(cloud: CloudApi, role: Any, names: set[str]) -> bool:
+    """Return whether a role has one of some policies of AWS, by their names with their path."""
+    prefix = f"arn:{cloud.settings.partition}:iam::aws:policy/"
+    return bool({prefix + name for name in names} & visible_policies(cloud, role))
+
+
 def _statements(role: Any, action: str) -> list[dict[str, Any]]:
     document = json.loads(role.assume_role_policy_document)
     held = document.get("Statement", [])
@@ -152,7 +158,7 @@ def list_resources(cloud: CloudApi) -> list[Resource]:
     policies = [
         Resource("iam", "policy", arn, "")
         for arn in backend.managed_policies
-        if not arn.startswith("arn:aws:iam::aws:")
+        if ":iam::aws:" not in arn
     ]
     return roles + profiles + providers + policies
 
@@ -212,7 +218,7 @@ def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     sessions or the root user.
     """
     arn = call.params["PolicySourceArn"]
-    if not arn.startswith(f"arn:aws:iam::{call.account}:"):
+    if not arn.startswith(f"arn:{cloud.settings.partition}:iam::{call.account}:"):
         raise AwsError("InvalidInput", f"Invalid Entity Arn: {arn} does not clearly define entity")
     if unique_id(cloud, arn) is None:
         raise AwsError("NoSuchEntity", f"The entity {arn} cannot be found.", status=404)

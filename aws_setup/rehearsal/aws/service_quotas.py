@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.rehearsal.core.settings import partition_of
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
@@ -74,7 +75,7 @@ def _shown(call: Call, quota: Quota, value: int) -> dict[str, Any]:
     return {
         "ServiceCode": quota.service,
         "ServiceName": quota.service,
-        "QuotaArn": f"arn:aws:servicequotas:{call.region}:{call.account}:"
+        "QuotaArn": f"arn:{partition_of(call.region)}:servicequotas:{call.region}:{call.account}:"
         f"{quota.service}/{quota.code}",
         "QuotaCode": quota.code,
         "QuotaName": quota.name,

@@ -58,7 +58,7 @@ class Cloud:
 
     def backend(self, service: str, region: str = "us-east-1") -> Any:
         """Return moto's backend of a service in a region."""
-        return moto.backend(service, region)
+        return moto.backend(service, region, partition=self.settings.partition)
 
     def store_of(self, kind: type[T]) -> T:
         """Return the one object of a class in which a module keeps its state."""

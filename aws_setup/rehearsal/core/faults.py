@@ -71,6 +71,15 @@ class NoCapacity(StrictModel):
     instance_type: str = "*"
 
 
+class LaunchFailure(StrictModel):
+    """Machines that RunInstances accepts and that end while they start, as with a refused key."""
+
+    fault: Literal["launch-failure"]
+    code: str = "Client.InternalError"
+    message: str = "Client.InternalError: Client error on launch"
+    instance_type: str = "*"
+
+
 class LeaveInterfaces(StrictModel):
     """Node groups whose deletion leaves network interfaces of the CNI plug-in."""
 
@@ -92,6 +101,7 @@ Fault = Annotated[
     | LoseResponse
     | StaleReads
     | NoCapacity
+    | LaunchFailure
     | LeaveInterfaces
     | DropConnections,
     Field(discriminator="fault"),
@@ -174,6 +184,15 @@ class FaultRules:
             and fnmatch.fnmatchcase(instance_type, rule.instance_type)
             for rule in self.rules
         )
+
+    def launch_failure(self, instance_type: str) -> tuple[str, str] | None:
+        """Return code and message with which a machine ends while it starts; None: it runs."""
+        for rule in self.rules:
+            if isinstance(rule, LaunchFailure) and fnmatch.fnmatchcase(
+                instance_type, rule.instance_type
+            ):
+                return rule.code, rule.message
+        return None
 
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""

@@ -37,12 +37,12 @@ def _responder(service: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def backend(service: str, region: str) -> Any:
-    """Return moto's backend of a service in a region."""
+def backend(service: str, region: str, *, partition: str = "aws") -> Any:
+    """Return moto's backend of a service in a region, or in a partition if it is global."""
     from moto.backends import get_backend
 
     name: Any = service.replace("-", "")
-    region_key = "aws" if service in GLOBAL else region
+    region_key = partition if service in GLOBAL else region
     found: Any = get_backend(name)[ACCOUNT]
     return found[region_key]
 

@@ -12,6 +12,18 @@ ACCOUNT = "123456789012"
 """The account of the emulated cloud: the number of AWS's examples."""
 
 
+def partition_of(region: str) -> str:
+    """Return the partition of a region, with which the ARNs of its resources begin.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+    """
+    return next((name for prefix, name in PARTITIONS if region.startswith(prefix)), "aws")
+
+
+PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
+"""What the names of a partition's regions begin with, and the partition."""
+
+
 class StrictModel(BaseModel):
     """A model that rejects unknown keys."""
 
@@ -89,6 +101,11 @@ class Settings(StrictModel):
     quotas: Quotas = Field(default_factory=Quotas)
     latencies: dict[str, float] = {}
     """Delays in seconds, which override entries of LATENCIES."""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the caller's ARN: aws, aws-cn, aws-us-gov; all of the cloud is in it."""
+        return self.principal.split(":")[1]
 
     @field_validator("latencies")
     @classmethod

@@ -88,6 +88,9 @@ class ServiceFaults(Protocol):
     def no_capacity(self, zone: str, instance_type: str) -> bool:
         """Return whether a zone has no capacity for an instance type."""
 
+    def launch_failure(self, instance_type: str) -> tuple[str, str] | None:
+        """Return code and message with which a machine ends while it starts; None: it runs."""
+
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""
 

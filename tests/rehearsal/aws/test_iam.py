@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from aws_setup.infrastructure import iam as product_iam
+from aws_setup.infrastructure import iam_policies as product_iam
 from aws_setup.rehearsal.core.clock import ManualClock
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
@@ -226,5 +226,5 @@ def test_rejected_certificates(iam: Any, change: dict[str, str], code: str) -> N
 def test_the_policies_that_the_scripts_attach_exist(cloud: RehearsalCloud, iam: Any) -> None:
     """AWS managed policy reference: the second version of the EBS policy has no path."""
     role("r", "ec2.amazonaws.com")
-    for arn in product_iam.EBS_POLICIES:
-        iam.attach_role_policy(RoleName="r", PolicyArn=arn)
+    for name in product_iam.EBS_POLICIES:
+        iam.attach_role_policy(RoleName="r", PolicyArn=f"arn:aws:iam::aws:policy/{name}")

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 from aws_setup.rehearsal.aws.autoscaling.store import Group, GroupInstance, GroupsByRegion
+from aws_setup.rehearsal.aws.ec2.instances import LaunchFailures
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 RETRY_SECONDS = 60.0
@@ -205,8 +206,17 @@ def add_activity(cloud: CloudApi, group: Group, text: str, status: str, why: str
 
 def _failed(cloud: CloudApi, group: Group, error: AwsError) -> None:
     """Record a failed launch and retry later; in a cloud without delays, on the next change."""
-    why = f"{error.message} ({error.code}). Launching EC2 instance failed."
-    add_activity(cloud, group, "Launching a new EC2 instance", "Failed", why)
+    why = (
+        f"Could not launch On-Demand Instances. {error.code} - {error.message} "
+        "Launching EC2 instance failed."
+    )
+    add_activity(
+        cloud, group, f"Launching a new EC2 instance.  Status Reason: {why}", "Failed", why
+    )
+    _schedule_retry(cloud, group)
+
+
+def _schedule_retry(cloud: CloudApi, group: Group) -> None:
     if cloud.clock.speed and not group.retrying:
         group.retrying = True
         cloud.clock.after(RETRY_SECONDS, lambda: _retry_later(cloud, group))
@@ -215,6 +225,26 @@ def _failed(cloud: CloudApi, group: Group, error: AwsError) -> None:
 def _retry_later(cloud: CloudApi, group: Group) -> None:
     group.retrying = False
     reconcile_group(cloud, group)
+
+
+def _launch_failed(cloud: CloudApi, instance_id: str, why: str) -> None:
+    """A machine of a group ended while it started: the group drops it and tries again later."""
+    for group in cloud.store_of(GroupsByRegion).values():
+        if instance_id not in group.instances or group.deleting:
+            continue
+        del group.instances[instance_id]
+        text = (
+            "Instance became unhealthy while waiting for instance to be in InService state. "
+            f"Termination Reason: {why}"
+        )
+        what = f"Launching a new EC2 instance: {instance_id}.  Status Reason: {text}"
+        add_activity(cloud, group, what, "Cancelled", text)
+        _schedule_retry(cloud, group)
+
+
+def start(cloud: CloudApi) -> None:
+    """Have machines that fail at launch told to their groups."""
+    cloud.store_of(LaunchFailures).tell = _launch_failed
 
 
 def _replace_terminated(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
         raise AwsError("LimitExceeded", "The limit of Auto Scaling groups has been reached")
     group = Group(
         name=name,
-        arn=f"arn:aws:autoscaling:{call.region}:{call.account}:autoScalingGroup:"
+        arn=f"arn:{cloud.settings.partition}:autoscaling:{call.region}:{call.account}:autoScalingGroup:"
         f"{uuid.uuid4()}:autoScalingGroupName/{name}",
         region=call.region,
         created=cloud.clock.today(),
@@ -133,7 +133,8 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
         "SuspendedProcesses": [],
         "EnabledMetrics": [],
         "Tags": tag_list(group),
-        "ServiceLinkedRoleARN": f"arn:aws:iam::{group.arn.split(':')[4]}:role/aws-service-role/"
+        "ServiceLinkedRoleARN": f"arn:{cloud.settings.partition}:iam::"
+        f"{group.arn.split(':')[4]}:role/aws-service-role/"
         "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
     }
     return answer | group.settings | ({"Status": "Delete in progress"} if group.deleting else {})

@@ -36,6 +36,10 @@ def describe_instance(ec2: Any, instance: Any) -> dict[str, Any]:
         "InstanceType": instance.instance_type,
         "State": {"Code": instance.state_code, "Name": instance.state},
         "StateTransitionReason": instance._reason,
+        "StateReason": {
+            "Code": getattr(instance.state_reason, "code", "") or "",
+            "Message": getattr(instance.state_reason, "message", "") or "",
+        },
         "KeyName": instance.key_name,
         "ClientToken": instance.client_token or "",
         "AmiLaunchIndex": instance.ami_launch_index,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2 import describe
@@ -66,6 +67,12 @@ FILTERS = {
 }
 
 
+class LaunchFailures:
+    """What is told of machines that end while they start: `tell` takes cloud, id and reason."""
+
+    tell: Callable[[CloudApi, str, str], None] = staticmethod(lambda cloud, key, why: None)
+
+
 class RequestedAddresses(set[str]):
     """The private addresses that launches requested; no other launch gets them by chance."""
 
@@ -88,14 +95,23 @@ def _run(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ids = [item["InstanceId"] for item in created["Instances"]]
     for instance in ec2.get_multi_instances_by_id(ids):
         _complete_instance(instance, launch)
-        cloud.schedule("instance running", _launch_instances(instance))
+        cloud.schedule("instance running", _launch_instances(cloud, ec2, instance))
     return describe.describe_reservation(ec2, ec2.reservations[created["ReservationId"]])
 
 
-def _launch_instances(instance: Any) -> Any:
+def _launch_instances(cloud: CloudApi, ec2: Any, instance: Any) -> Any:
     def run() -> None:
-        if instance.state == "pending":
+        if instance.state != "pending":
+            return
+        failure = cloud.faults.launch_failure(instance.instance_type)
+        if failure is None:
             set_state(instance, "running")
+            return
+        _finish_termination(cloud, ec2, instance)()
+        # API_StateReason: the code has the side that is at fault as its prefix.
+        instance.state_reason = SimpleNamespace(code=failure[0], message=failure[1])
+        instance._reason = failure[0].split(".")[-1]
+        cloud.store_of(LaunchFailures).tell(cloud, instance.id, failure[1])
 
     return run
 

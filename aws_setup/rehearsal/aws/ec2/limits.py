@@ -10,6 +10,7 @@ import functools
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
+from aws_setup.rehearsal.core.settings import partition_of
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 STANDARD = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
@@ -89,8 +90,13 @@ def is_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -> b
 def _offered(region: str) -> frozenset[tuple[str, str]]:
     from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
-    offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, [])
-    return frozenset((offer["Location"], offer["InstanceType"]) for offer in offers)
+    offers = INSTANCE_TYPE_OFFERINGS["availability-zone"]
+    # moto has no list for other partitions: their zones offer what those of us-east-1 offer.
+    named_as = "us-east-1" if region not in offers else region
+    return frozenset(
+        (offer["Location"].replace(named_as, region), offer["InstanceType"])
+        for offer in offers[named_as]
+    )
 
 
 def check_offered(cloud: CloudApi, region: str, zone: str, instance_type: str) -> None:
@@ -115,10 +121,24 @@ def check_capacity(cloud: CloudApi, zone: str, instance_type: str) -> None:
 
 def _offerings(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """Remove the types that a zone does not offer by the settings."""
+    offers = answer.get("InstanceTypeOfferings", []) or _of_other_partition(call)
     answer["InstanceTypeOfferings"] = [
         offer
-        for offer in answer.get("InstanceTypeOfferings", [])
+        for offer in offers
         if offer["InstanceType"] not in cloud.settings.not_offered.get(offer["Location"], [])
+    ]
+
+
+def _of_other_partition(call: Call) -> list[dict[str, str]]:
+    """Return the offers of a region of which moto has no list."""
+    if partition_of(call.region) == "aws":
+        return []
+    filters = {item["Name"]: item["Values"] for item in call.params.get("Filters", [])}
+    types, kind = filters.get("instance-type", []), call.params.get("LocationType", "region")
+    return [
+        {"InstanceType": name, "LocationType": kind, "Location": zone}
+        for zone, name in sorted(_offered(call.region))
+        if name in types
     ]
 
 

@@ -23,7 +23,6 @@ from aws_setup.rehearsal.aws.eks.store import (
 )
 from aws_setup.rehearsal.core.types import Call, CloudApi
 
-POLICY_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 POLICIES = (
     "AmazonEKSAdminPolicy",
     "AmazonEKSAdminViewPolicy",
@@ -52,7 +51,9 @@ def create_bootstrap_entry(cloud: CloudApi, call: Call, cluster: Cluster) -> Non
     if not setup["bootstrapClusterCreatorAdminPermissions"] or cluster.creator in cluster.entries:
         return
     entry = add_access_entry(cloud, call, cluster, cluster.creator, principal_id=cluster.creator)
-    _associate(cloud, entry, f"{POLICY_PREFIX}AmazonEKSClusterAdminPolicy", {"type": "cluster"})
+    _associate(
+        cloud, entry, f"{_policy_prefix(cloud)}AmazonEKSClusterAdminPolicy", {"type": "cluster"}
+    )
     notify_access_changed(cloud, cluster)
 
 
@@ -195,11 +196,16 @@ def delete_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {}
 
 
+def _policy_prefix(cloud: CloudApi) -> str:
+    return f"arn:{cloud.settings.partition}:eks::aws:cluster-access-policy/"
+
+
 def associate_access_policy(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer AssociateAccessPolicy; only STANDARD entries have policies."""
     cluster, entry = _entry(cloud, call)
     policy, scope = call.params["policyArn"], call.params["accessScope"]
-    if not policy.startswith(POLICY_PREFIX) or policy.removeprefix(POLICY_PREFIX) not in POLICIES:
+    prefix = _policy_prefix(cloud)
+    if not policy.startswith(prefix) or policy.removeprefix(prefix) not in POLICIES:
         raise responses.invalid_parameter("The policyArn parameter format is not valid")
     if entry.document["type"] != "STANDARD":
         raise responses.invalid_request(
@@ -248,7 +254,7 @@ def list_associated_access_policies(cloud: CloudApi, call: Call) -> dict[str, An
 
 def list_access_policies(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer ListAccessPolicies."""
-    found = [{"name": name, "arn": POLICY_PREFIX + name} for name in POLICIES]
+    found = [{"name": name, "arn": _policy_prefix(cloud) + name} for name in POLICIES]
     return paginate("accessPolicies", found, call.params)
 
 

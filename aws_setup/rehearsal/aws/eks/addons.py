@@ -260,10 +260,7 @@ ANSWERS = {
 }
 
 
-EBS_POLICIES = {
-    "arn:aws:iam::aws:policy/AmazonEBSCSIDriverPolicyV2",
-    "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy",
-}
+EBS_POLICIES = {"AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"}
 """Each of them has the permissions of the EBS CSI driver (EBS CSI page)."""
 
 
@@ -283,7 +280,7 @@ def has_aws_credentials(
 
 def _allowed(cloud: CloudApi, arn: str) -> bool:
     role = iam.visible_role(cloud, arn.rsplit("/", 1)[-1])
-    return role is not None and bool(EBS_POLICIES & iam.visible_policies(cloud, role))
+    return role is not None and iam.has_managed_policy(cloud, role, EBS_POLICIES)
 
 
 def _web_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, arn: str) -> bool:
@@ -292,7 +289,7 @@ def _web_identity(cloud: CloudApi, cluster: Cluster, addon: AddonInfo, arn: str)
     if role is None or not _allowed(cloud, arn):
         return False
     issuer = str(cluster.document["identity"]["oidc"]["issuer"]).removeprefix("https://")
-    provider = f"arn:aws:iam::{role.account_id}:oidc-provider/{issuer}"
+    provider = f"arn:{cloud.settings.partition}:iam::{role.account_id}:oidc-provider/{issuer}"
     if provider not in cloud.backend("iam").open_id_providers:
         return False
     claims = {

@@ -230,9 +230,11 @@ def check_node_role(cloud: CloudApi, call: Call, arn: str) -> None:
     role = iam.visible_role(cloud, name)
     if role is None:
         raise responses.invalid_parameter(f"The role with name {name} cannot be found.")
-    if not iam.trusts(role, "ec2.amazonaws.com"):
+    in_china = cloud.settings.partition == "aws-cn"
+    ec2 = "ec2.amazonaws.com.cn" if in_china else "ec2.amazonaws.com"
+    if not iam.trusts(role, ec2):
         raise responses.invalid_parameter(
-            "Following required service principals [ec2.amazonaws.com] were not found in the "
+            f"Following required service principals [{ec2}] were not found in the "
             f"trust relationships of nodeRole {arn}"
         )
 

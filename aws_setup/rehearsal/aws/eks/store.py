@@ -13,6 +13,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.eks import responses
 from aws_setup.rehearsal.aws.eks.hooks import ClusterHooks, NoApiServer
+from aws_setup.rehearsal.core.settings import partition_of
 from aws_setup.rehearsal.core.types import Call, CloudApi, Resource
 
 Document = dict[str, Any]
@@ -146,7 +147,7 @@ def current_date(cloud: CloudApi) -> date:
 
 def eks_arn(call: Call, resource: str) -> str:
     """Return the ARN of an EKS resource in the call's account and region."""
-    return f"arn:aws:eks:{call.region}:{call.account}:{resource}"
+    return f"arn:{partition_of(call.region)}:eks:{call.region}:{call.account}:{resource}"
 
 
 def call_ec2(cloud: CloudApi, call: Call, action: str, **params: Any) -> dict[str, Any]:

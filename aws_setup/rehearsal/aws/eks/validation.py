@@ -27,7 +27,7 @@ PRIVATE = tuple(
     ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 )
 """Private ranges, which are not public source addresses."""
-CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
+CLUSTER_POLICY = "AmazonEKSClusterPolicy"
 
 
 def check_name(value: str) -> None:
@@ -61,7 +61,7 @@ def check_cluster_role(cloud: CloudApi, call: Call, arn: str) -> None:
             f"Role with arn: {arn}, could not be assumed because it does not exist or the "
             "trusted entity is not correct"
         )
-    if CLUSTER_POLICY not in iam.visible_policies(cloud, role):
+    if not iam.has_managed_policy(cloud, role, {CLUSTER_POLICY}):
         raise responses.invalid_parameter(
             "The provided role doesn't have the Amazon EKS Managed Policies associated with it. "
             f"Please ensure the following policy is attached: {CLUSTER_POLICY}"
@@ -152,8 +152,8 @@ def _cidr(cidr: str) -> None:
 
 
 NODE_POLICIES = {
-    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
-    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodeMinimalPolicy",
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKSWorkerNodeMinimalPolicy",
 }
 """A node needs one of them to join (create-node-role page)."""
 
@@ -236,7 +236,7 @@ def _has_node_permissions(cloud: CloudApi, call: Call, cluster: Cluster, group: 
     """Check the node role: the worker policy, and an access entry of its unique id."""
     arn = group.document["nodeRole"]
     role = iam.visible_role(cloud, check_role_arn(arn, call.account))
-    if role is None or not NODE_POLICIES & iam.visible_policies(cloud, role):
+    if role is None or not iam.has_managed_policy(cloud, role, NODE_POLICIES):
         return False
     entry = cluster.entries.get(arn)
     return entry is None or entry.principal_id == role.id
