@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aws_setup.aws.mfa import install_prompt
+from aws_setup.config.version import USER_AGENT
 from aws_setup.errors import Interrupted, Refused, SetupError
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Aws:
         self._has_credentials = True
 
     def _settings(self, *, retries: bool, timeout: float | None) -> BotocoreConfig:
-        settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": "lambda-fs"}
+        settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": USER_AGENT}
         if timeout:
             settings |= {"connect_timeout": timeout, "read_timeout": timeout}
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 2})

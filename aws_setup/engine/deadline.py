@@ -6,6 +6,7 @@ that remains. So nobody has to pass a deadline down, and no inner limit adds to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,7 +41,7 @@ def within(seconds: float, *, clock: _Now) -> Iterator[float]:
         seconds: the limit, from now.
         clock: the clock that the limit is measured on.
     """
-    granted = min(seconds, max(0.0, _left(seconds)))
+    granted = min(seconds, max(0.0, left()))
     token = _CURRENT.set(_Deadline(clock, clock.now() + granted))
     try:
         yield granted
@@ -50,9 +51,10 @@ def within(seconds: float, *, clock: _Now) -> Iterator[float]:
 
 def remaining(seconds: float) -> float:
     """Return a limit of some seconds, shortened to what the deadlines around it leave."""
-    return min(seconds, max(LAST_TRY, _left(seconds)))
+    return min(seconds, max(LAST_TRY, left()))
 
 
-def _left(default: float) -> float:
+def left() -> float:
+    """Return the seconds to the nearest deadline; infinity without one."""
     outer = _CURRENT.get()
-    return default if outer is None else outer.left()
+    return math.inf if outer is None else outer.left()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from aws_setup.engine.deadline import left
 from aws_setup.engine.wait import Clock
 
 T = TypeVar("T")
@@ -72,6 +73,8 @@ class Attempts:
         pause = pause if after is None else after
         waited = self._clock.now() - self._began
         if policy.deadline is not None and waited + pause > policy.deadline:
+            return False
+        if pause > left():
             return False
         self.made += 1
         self._clock.sleep(pause)

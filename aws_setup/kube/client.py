@@ -19,6 +19,10 @@ from kubernetes import client as kubernetes_client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream.ws_client import portforward_call
 
+from aws_setup.config.version import USER_AGENT
+from aws_setup.engine.deadline import remaining
+from aws_setup.engine.decoding import Undecodable, json_object
+from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
 from aws_setup.engine.retry import (
     SERVER_ERROR,
     SERVER_RESTARTING,
@@ -42,6 +46,12 @@ from aws_setup.kube.user_kubeconfig import open_kubeconfig
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to read."""
+
+ANSWER_SECONDS = 120.0
+"""Seconds for one request and its whole answer."""
+
+ANSWER_LIMIT = 256 * 1024 * 1024
+"""Bytes of an answer; etcd itself holds at most 8 GB, one of its values 1.5 MB."""
 
 UNAVAILABLE = frozenset({0, 429, 502, 503, 504})
 """HTTP statuses of a server that is down or overloaded; 0: it did not answer."""
@@ -96,6 +106,9 @@ class KubeClient:
         endpoint: ClusterEndpoint | None = None,
     ) -> None:
         self._api, self._clock, self._tokens = api, clock, tokens
+        self._pools = api.rest_client.pool_manager
+        # Before the first request, so that every connection has a deadline.
+        self._pools.pool_classes_by_scheme = POOLS
         self._answered = threading.Event()
         self._note: Callable[[str], None] = lambda _: None
         self.endpoint = endpoint
@@ -203,6 +216,7 @@ class KubeClient:
         path = f"{POD.path(pod, namespace)}/portforward"
         url = f"{self._api.configuration.host.rstrip('/')}{path}?{urlencode({'ports': port})}"
         headers = {name.lower(): value for name, value in self._authorization().items()}
+        headers["user-agent"] = USER_AGENT
         try:
             with self._settings_with_authority_file() as settings:
                 forwarded = portforward_call(settings, "GET", url, headers=headers)
@@ -242,8 +256,11 @@ class KubeClient:
             KubeError: the API server refused, or did not answer in many tries.
         """
         text = self._send(method, path, query=query, body=body, content=content)
-        answer: Json = json.loads(text) if text else {}
-        return answer
+        try:
+            return json_object(text) if text else {}
+        except Undecodable as error:
+            what = f"{method} {path}: the API server sent no answer of Kubernetes"
+            raise KubeError(what, str(error), HINT_ENDPOINT, status=0) from None
 
     def _send(
         self,
@@ -295,22 +312,33 @@ class KubeClient:
 
     def _send_once(self, method: str, url: str, body: Json | None, content: str) -> Reply:
         headers = {"Accept": "application/json, */*", "Content-Type": content}
+        headers["User-Agent"] = USER_AGENT
         headers |= self._authorization()
         text = json.dumps(body) if body is not None and "json" in content else None
-        try:
-            answer = self._api.rest_client.pool_manager.request(
-                method,
-                url,
-                body=text,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=TIMEOUT[0], read=TIMEOUT[1]),
-                retries=False,
-            )
-        except urllib3.exceptions.NameResolutionError as error:
-            return Reply(0, f"its host name does not resolve: {error}", unresolved=True)
-        except urllib3.exceptions.HTTPError as error:
-            return Reply(0, " ".join(str(error).split()))
-        text = answer.data.decode("utf-8", "replace")
+        connect, read = map(remaining, TIMEOUT)
+        seconds = remaining(ANSWER_SECONDS)
+        late = Reply(0, f"no complete answer within {format_duration(seconds)}")
+        with guarded(seconds) as guard:
+            try:
+                answer = self._pools.request(
+                    method,
+                    url,
+                    body=text,
+                    headers=headers,
+                    timeout=urllib3.Timeout(connect=connect, read=read),
+                    retries=False,
+                    preload_content=False,
+                )
+                data = read_answer(answer, most=ANSWER_LIMIT) or b""
+            except urllib3.exceptions.NameResolutionError as error:
+                return Reply(0, f"its host name does not resolve: {error}", unresolved=True)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                return late if guard.expired else Reply(0, " ".join(str(error).split()))
+            except AnswerTooLong as error:
+                raise KubeError(f"{method} {url}", str(error), HINT_ENDPOINT, status=0) from None
+        if guard.expired:
+            return late
+        text = data.decode("utf-8", "replace")
         return Reply(int(answer.status), text, retry_after(answer.headers))
 
     def _authorization(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from aws_setup.engine.deadline import within
 from aws_setup.engine.retry import REQUEST, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.errors import SetupError
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 PAGE = 200
 """Entries of one page of a listing; OpenWhisk's maximum."""
+
+MOST_PAGES = 500
+"""Pages of a listing that are read: 100,000 entries."""
 
 FIRST_SECONDS = 30.0
 """Seconds that the first request is retried while the host does not accept connections."""
@@ -84,6 +88,10 @@ class Client:
         Raises:
             SetupError: the deadline would pass before the next attempt.
         """
+        with within(self.deadline, clock=self.clock):
+            return self._attempts(what, attempt)
+
+    def _attempts(self, what: str, attempt: Callable[[TransientError | None], T]) -> T:
         attempts, last = Attempts(self.clock), None
         while True:
             try:
@@ -113,16 +121,28 @@ class Client:
         return None
 
     def listing(self, collection: str = "actions") -> list[dict[str, Any]]:
-        """Return every entry of a collection of the key's namespace, page by page."""
-        found: list[dict[str, Any]] = []
-        while True:
-            path = f"{self._base}/{collection}?limit={PAGE}&skip={len(found)}"
+        """Return every entry of a collection of the key's namespace, page by page.
+
+        Raises:
+            SetupError: a page is not a list of entries, or repeats earlier entries.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        what = f"OpenWhisk does not list its {collection}"
+        for page in range(MOST_PAGES):
+            path = f"{self._base}/{collection}?limit={PAGE}&skip={page * PAGE}"
             response = self._get(f"list the {collection}", path)
             if response.status != 200 or not isinstance(response.document, list):
-                raise _error(f"OpenWhisk does not list its {collection}", response)
-            found.extend(response.document)
+                raise _error(what, response)
+            if not all(isinstance(entry, dict) for entry in response.document):
+                raise SetupError(what, "a page has entries that are no objects", HINTS[404])
+            # A package's action has its package's name in `namespace`.
+            named = {f"{e.get('namespace')}/{e.get('name')}": e for e in response.document}
+            if response.document and named.keys() <= found.keys():
+                raise SetupError(what, f"page {page + 1} repeats earlier entries", HINTS[404])
+            found |= named
             if len(response.document) < PAGE:
-                return found
+                return list(found.values())
+        raise SetupError(what, f"it has more than {MOST_PAGES} pages", HINTS[404])
 
     def namespace(self) -> str:
         """Return the namespace of the key."""

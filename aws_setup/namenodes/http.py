@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,21 +13,35 @@ import urllib3
 from urllib3 import exceptions as http
 from urllib3.util import make_headers
 
+from aws_setup.config.version import USER_AGENT
+from aws_setup.engine.deadline import remaining
+from aws_setup.engine.decoding import Undecodable, json_of
+from aws_setup.engine.http_deadline import (
+    PIECE,
+    AnswerTooLong,
+    GuardedHttpPool,
+    GuardedHttpsPool,
+    guarded,
+    read_answer,
+)
+from aws_setup.engine.wait import format_duration
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body
 from aws_setup.namenodes.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
-PIECE = 64 * 1024
-"""Bytes of a body sent at a time; progress is updated and a second Ctrl-C is checked after each.
-
-The socket's timeout of CONNECT_SECONDS applies to each piece, so a piece is small enough for slow
-lines.
-"""
-
-ANSWER_LIMIT = 8 * 1024 * 1024
+ANSWER_KEPT = 8 * 1024 * 1024
 """Bytes kept of a response; the rest (the code, echoed) is read and discarded."""
+
+ANSWER_LIMIT = 128 * 1024 * 1024
+"""Bytes read of a response; a PUT's response has the code, whose base64 is at most 64 MB."""
+
+ANSWER_SECONDS = 300.0
+"""Seconds for a request without a body and its whole response; invoking may take 60 s."""
+
+UPLOAD_SECONDS = 3600.0
+"""Seconds for a request with a body; the user's --timeout is shorter."""
 
 CONNECT_SECONDS = 20.0
 """Seconds to open a connection."""
@@ -70,16 +83,16 @@ class HttpConnection:
         parts = urlsplit(endpoint.url)
         self.endpoint = endpoint
         self.requests = 0
-        self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
-        self._headers = make_headers(basic_auth=endpoint.auth, user_agent="lambda-fs-aws-setup")
+        self._read_seconds = read_seconds
+        self._headers = make_headers(basic_auth=endpoint.auth, user_agent=USER_AGENT)
         options: dict[str, Any] = {"maxsize": width, "block": True, "retries": False}
         if parts.scheme.lower() == "https":
             options |= _tls(endpoint)
-            self._pool: urllib3.HTTPConnectionPool = urllib3.HTTPSConnectionPool(
+            self._pool: urllib3.HTTPConnectionPool = GuardedHttpsPool(
                 parts.hostname or "", parts.port, **options
             )
         else:
-            self._pool = urllib3.HTTPConnectionPool(parts.hostname or "", parts.port, **options)
+            self._pool = GuardedHttpPool(parts.hostname or "", parts.port, **options)
 
     def send(
         self,
@@ -103,29 +116,57 @@ class HttpConnection:
             TransientError: the connection failed or timed out.
             SetupError: the host name does not resolve, or the certificate is not the expected one.
         """
-        headers = dict(self._headers) if signed else {}
+        headers = dict(self._headers) if signed else make_headers(user_agent=USER_AGENT)
         if body is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(body.length)}
         self.requests += 1
-        try:
-            response = self._pool.urlopen(
-                method,
-                path,
-                body=_pieces(body, sent) if body is not None else None,  # type: ignore[arg-type]  # urllib3 accepts any iterable of bytes
-                headers=headers,
-                timeout=self._timeout,
-                redirect=False,
-                preload_content=False,
-            )
-            received = HttpResponse(response.status, response.headers, _read(response))
-        except (http.HTTPError, OSError) as error:
-            raise self._translate(error) from error
+        seconds = remaining(UPLOAD_SECONDS if body is not None else ANSWER_SECONDS)
+        with guarded(seconds) as guard:
+            try:
+                received = self._exchange(method, path, body, sent, headers)
+            except (http.HTTPError, OSError) as error:
+                raise self._late(seconds) if guard.expired else self._translate(error) from error
+            except AnswerTooLong as error:
+                raise SetupError(
+                    f"{self.endpoint.url} does not answer as OpenWhisk does",
+                    str(error),
+                    "check that the address is OpenWhisk's API host",
+                ) from error
+        if guard.expired:
+            # A head that was cut off counts as complete in http.client.
+            raise self._late(seconds)
         log.debug("%s %s: %s", method, path, received.status)
         return received
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        sent: Callable[[int], None],
+        headers: Mapping[str, str],
+    ) -> HttpResponse:
+        timeout = urllib3.Timeout(
+            connect=remaining(CONNECT_SECONDS), read=remaining(self._read_seconds)
+        )
+        response = self._pool.urlopen(
+            method,
+            path,
+            body=_pieces(body, sent) if body is not None else None,  # type: ignore[arg-type]  # urllib3 accepts any iterable of bytes
+            headers=headers,
+            timeout=timeout,
+            redirect=False,
+            preload_content=False,
+        )
+        return HttpResponse(response.status, response.headers, _read(response))
 
     def close(self) -> None:
         """Close every idle connection."""
         self._pool.close()
+
+    def _late(self, seconds: float) -> TransientError:
+        limit = format_duration(seconds)
+        return TransientError(f"{self.endpoint.url} sent no complete answer within {limit}")
 
     def _translate(self, error: Exception) -> Exception:
         """Return the error of a failed exchange: permanent (SetupError), or transient."""
@@ -187,7 +228,11 @@ def _tls(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _pieces(body: Body, sent: Callable[[int], None]) -> Iterator[memoryview]:
-    """Yield the body in pieces; the code's pieces are views of the one buffer."""
+    """Yield the body in pieces; the code's pieces are views of the one buffer.
+
+    Progress is updated and a second Ctrl-C is checked after each. The socket's timeout of
+    CONNECT_SECONDS applies to each piece, so a piece is small enough for slow lines.
+    """
     for part in (memoryview(body.head), body.code, memoryview(body.tail)):
         for at in range(0, len(part), PIECE):
             piece = part[at : at + PIECE]
@@ -197,16 +242,8 @@ def _pieces(body: Body, sent: Callable[[int], None]) -> Iterator[memoryview]:
 
 def _read(response: urllib3.BaseHTTPResponse) -> Any:
     """Return the response's JSON; None when it is not JSON or too long. Keeps the connection."""
-    kept = bytearray()
+    answer = read_answer(response, most=ANSWER_LIMIT, keep=ANSWER_KEPT)
     try:
-        for block in response.stream(PIECE):
-            if len(kept) <= ANSWER_LIMIT:
-                kept += block
-    finally:
-        response.release_conn()
-    if len(kept) > ANSWER_LIMIT:
-        return None
-    try:
-        return json.loads(kept)
-    except ValueError:
+        return None if answer is None else json_of(answer)
+    except Undecodable:
         return None

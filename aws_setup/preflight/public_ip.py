@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import urllib.error
+import threading
 import urllib.request
+from http.client import HTTPException
 from ipaddress import AddressValueError, IPv4Address
 
 from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
+from aws_setup.config.version import USER_AGENT
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, refuse, warn
 
@@ -36,9 +38,24 @@ def _look_up() -> str:
     url = os.environ.get(VARIABLE, SERVICE)
     if not url.startswith(("https://", "http://")):
         raise ValueError(f"{VARIABLE} is not a URL")
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-        text: str = response.read(64).decode("ascii", "replace").strip()
-    return text
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
+    answers: list[str | Exception] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                answers.append(response.read(64).decode("ascii", "replace").strip())
+        except (OSError, ValueError, HTTPException) as error:
+            answers.append(error)
+
+    # A thread, because the timeout of a socket does not end an answer of a byte a second.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(TIMEOUT_SECONDS)
+    answer = answers[0] if answers else TimeoutError("no answer")
+    if isinstance(answer, Exception):
+        raise OSError(str(answer)) from answer
+    return answer
 
 
 def check(planned: PlannedResources) -> CheckResult:

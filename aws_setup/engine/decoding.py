@@ -1,0 +1,89 @@
+"""Decoding of what others can write: files, and answers of programs and servers.
+
+Whatever the bytes are, the outcome is a value or one kind of error, which the caller turns into a
+sentence with the file and the fix.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aws_setup.errors import SetupError
+
+TEXT_LIMIT = 16 * 1024 * 1024
+"""Bytes of a text file that are read."""
+
+
+class Undecodable(ValueError):
+    """The bytes are not what they should be; the text says why."""
+
+
+def json_of(data: bytes | str) -> Any:
+    """Return the value of a JSON document.
+
+    Raises:
+        Undecodable: it is not JSON, not UTF-8, or nested too deeply.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise Undecodable("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise Undecodable("it is not UTF-8") from None
+    except ValueError as error:
+        raise Undecodable(f"it is not JSON: {error}") from None
+
+
+def json_object(data: bytes | str) -> dict[str, Any]:
+    """Return the object of a JSON document.
+
+    Raises:
+        Undecodable: as `json_of`, or it is not an object.
+    """
+    value = json_of(data)
+    if not isinstance(value, dict):
+        raise Undecodable("it is not a JSON object")
+    return value
+
+
+def text_of(data: bytes) -> str:
+    """Return bytes as text, without a byte order mark.
+
+    Raises:
+        Undecodable: they are not UTF-8; the text names the line.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Undecodable(f"line {line} is not UTF-8") from None
+
+
+def read_text(path: Path, *, what: str, hint: str, kind: type[SetupError] = SetupError) -> str:
+    """Return the text of a file.
+
+    Args:
+        path: the file.
+        what: what the error calls it, as in "the OpenSSH configuration".
+        hint: the fix.
+        kind: the class of the error.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SetupError: of the class `kind`: it cannot be read, or is no text.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(TEXT_LIMIT + 1)
+        if len(data) > TEXT_LIMIT:
+            raise Undecodable(f"it is longer than {TEXT_LIMIT // (1024 * 1024)} MB")
+        return text_of(data)
+    except FileNotFoundError:
+        raise
+    except Undecodable as error:
+        raise kind(f"{what} {path} cannot be used", str(error), hint) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise kind(f"{what} {path} cannot be read", why, hint) from None

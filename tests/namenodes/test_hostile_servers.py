@@ -1,0 +1,146 @@
+"""Servers that answer without end, slowly or with nonsense: every request ends, with a sentence."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import replace
+from ipaddress import IPv4Address
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from kubernetes import client as kubernetes_client
+
+from aws_setup.config.version import VERSION
+from aws_setup.engine.deadline import within
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import SetupError
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.errors import KubeError
+from aws_setup.kube.objects import NODE
+from aws_setup.namenodes.client import PAGE, Client
+from aws_setup.preflight import public_ip
+from tests.support.hostile_http import (
+    Answer,
+    body,
+    endless,
+    hostile_server,
+    silent,
+    slow_body,
+    slow_head,
+)
+from tests.support.openwhisk import client_of
+
+pytestmark = pytest.mark.kind("C4")
+
+HOSTILE = {f.__name__: f for f in (endless, slow_body, slow_head, silent)}
+SOON = 0.3
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aws_setup.engine.deadline.LAST_TRY", SOON)
+    monkeypatch.setattr("aws_setup.namenodes.http.ANSWER_LIMIT", 20_000_000)
+    monkeypatch.setattr("aws_setup.kube.client.ANSWER_LIMIT", 20_000_000)
+
+
+def openwhisk(url: str) -> Client:
+    return replace(client_of(url, clock=SystemClock(pace=0.01)), deadline=SOON)
+
+
+def kubernetes(url: str) -> KubeClient:
+    settings = kubernetes_client.Configuration(host=url)
+    return KubeClient(kubernetes_client.ApiClient(settings), SystemClock(pace=0.01))
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+def test_a_request_to_openwhisk_ends_at_its_deadline(answer: Answer) -> None:
+    with hostile_server(answer) as (url, _), pytest.raises(SetupError) as caught:
+        openwhisk(url).listing()
+    assert caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+def test_a_request_to_kubernetes_ends_at_the_deadline_around_it(answer: Answer) -> None:
+    clock = SystemClock(pace=0.01)
+    with (
+        hostile_server(answer) as (url, _),
+        within(SOON, clock=clock),
+        pytest.raises(KubeError) as caught,
+    ):
+        kubernetes(url).list(NODE)
+    assert caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+def test_the_look_for_the_public_address_ends(
+    monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setattr(public_ip, "TIMEOUT_SECONDS", SOON)
+    with hostile_server(answer) as (url, _):
+        monkeypatch.setenv(public_ip.VARIABLE, url)
+        with pytest.raises((OSError, ValueError)):
+            IPv4Address(public_ip._look_up())
+
+
+def pages(*, repeat: bool) -> Answer:
+    """Return an answer with full pages for ever: new entries, or the same again."""
+
+    def send(client: socket.socket, path: str) -> None:
+        skip = 0 if repeat else int(parse_qs(urlsplit(path).query)["skip"][0])
+        entries = [{"name": f"a{n}", "namespace": "guest"} for n in range(skip, skip + PAGE)]
+        body(json.dumps(entries).encode())(client, path)
+
+    return send
+
+
+@pytest.mark.parametrize(("repeat", "why"), [(True, "repeats"), (False, "more than 3 pages")])
+def test_pages_without_end_are_refused(
+    monkeypatch: pytest.MonkeyPatch, repeat: bool, why: str
+) -> None:
+    monkeypatch.setattr("aws_setup.namenodes.client.MOST_PAGES", 3)
+    with hostile_server(pages(repeat=repeat)) as (url, requests):
+        client = replace(openwhisk(url), deadline=20)
+        with pytest.raises(SetupError, match=why):
+            client.listing()
+    assert len(requests) <= 3
+
+
+NONSENSE = {
+    "html": b"<html>a proxy</html>",
+    "deep": b"[" * 100_000,
+    "no utf-8": b'["\xff\xfe"]',
+    "empty": b"",
+    "number": b"1",
+    "numbers": b"[1, 2]",
+    "null": b"null",
+    "huge number": b"9" * 5000,
+}
+
+
+@pytest.mark.kind("C7")
+@pytest.mark.parametrize("content", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_is_a_sentence_with_a_fix(content: bytes) -> None:
+    with hostile_server(body(content)) as (url, _):
+        whisk, kube = replace(openwhisk(url), deadline=20), kubernetes(url)
+        for look in (whisk.listing, lambda: whisk.action("a"), lambda: whisk.activation("b")):
+            with pytest.raises(SetupError) as caught:
+                look()
+            assert caught.value.problems[0].hint
+        if content:
+            with pytest.raises(KubeError, match="no answer of Kubernetes"):
+                kube.list(NODE)
+
+
+@pytest.mark.kind("D6")
+def test_every_request_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with hostile_server(body(b"{}")) as (url, requests):
+        monkeypatch.setenv(public_ip.VARIABLE, url)
+        public_ip._look_up()
+        kubernetes(url).list(NODE)
+        openwhisk(url).info()
+        with pytest.raises(SetupError):
+            openwhisk(url).listing()
+    assert len(requests) == 4
+    for head in requests:
+        assert f"\r\nuser-agent: lambda-fs/{VERSION}\r\n" in head.lower()
