@@ -15,7 +15,7 @@ def run() -> int:
             raise
         sys.stderr.write(
             f"error: the package {error.name} is not installed; run: "
-            f"{sys.executable} -m pip install -r requirements-dev.txt\n"
+            f"{sys.executable} -m pip install -r requirements-rehearsal.txt\n"
         )
         return 2
     except KeyboardInterrupt:

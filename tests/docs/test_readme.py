@@ -46,7 +46,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_every_requirement_has_a_range_and_a_reason() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-rehearsal.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r")):
                 assert re.match(r"^[\w\[\],-]+[>=]=.+#\s*\S", line), line

@@ -75,7 +75,7 @@ def test_a_missing_package_names_the_pip_command(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
-    assert "pip install -r requirements-dev.txt" in done.stderr
+    assert "pip install -r requirements-rehearsal.txt" in done.stderr
 
 
 def test_a_missing_helm_is_one_line(
