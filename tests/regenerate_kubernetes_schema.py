@@ -96,7 +96,7 @@ def field_type(owner: str, field: str, text: str, found: list[str]) -> str:
 
 def document() -> dict[str, Any]:
     """Return the schema: the type of each field of each model that a served kind uses."""
-    served = [f"{kind.group_version}/{kind.name}" for kind in kinds.ALL]
+    served = [f"{kind.group_version}/{kind.name}" for kind in kinds.SERVED]
     roots = {name: model_of(name) for name in (*served, *UNSERVED)}
     types: dict[str, dict[str, str]] = {}
     pending = list(roots.values())

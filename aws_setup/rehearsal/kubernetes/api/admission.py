@@ -179,6 +179,6 @@ def _assign_job_labels(job: KubeObject) -> None:
     meta["uid"] = uid = str(uuid.uuid4())
     names = {"controller-uid": uid, "job-name": meta["name"]}
     labels = names | {f"batch.kubernetes.io/{key}": value for key, value in names.items()}
-    template = spec["template"].setdefault("metadata", {})
+    template = spec.setdefault("template", {}).setdefault("metadata", {})
     template["labels"] = (template.get("labels") or {}) | labels
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
