@@ -243,3 +243,20 @@ def test_server_side_apply_names_what_the_schema_lacks(send: Send) -> None:
 def test_the_schema_is_that_of_the_installed_client() -> None:
     command = "run python -m tests.regenerate_kubernetes_schema"
     assert regenerate_kubernetes_schema.text() == PATH.read_text(encoding="utf-8"), command
+
+
+def test_an_object_that_its_controller_cannot_handle_stops_no_other(
+    send: Send, api: KubeApiServer
+) -> None:
+    for plural in ("persistentvolumeclaims", "pods", "services", "statefulsets", "jobs"):
+        meta = {"name": "0-broken", "namespace": "default"}
+        api.state.put(plural, {"metadata": meta, "spec": {"containers": [{}], "type": 5}})
+    read(send, CLAIMS, claim("later", storageClassName="now"))
+    read(send, f"{APPS}/namespaces/default/deployments", workload("later"))
+    assert read(send, f"{CLAIMS}/later")["status"]["phase"] == "Bound"
+    path = f"{APPS}/namespaces/default/deployments/later"
+    assert read(send, path)["status"]["readyReplicas"] == 1
+    assert any("0-broken" in text for text in api.controllers.context.failures)
+    for plural in ("persistentvolumeclaims", "pods", "services", "statefulsets", "jobs"):
+        if held := api.state.get(plural, "0-broken", "default"):
+            api.state.remove(plural, held)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -14,6 +16,7 @@ from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 
+LOG = logging.getLogger(__name__)
 EBS_DRIVER = "ebs.csi.aws.com"
 
 DELAYS: dict[str, float] = {
@@ -79,6 +82,7 @@ class ControllerContext:
         self.pod_dependencies: list[PodDependency] = []
         self.secret_dependencies: list[SecretDependency] = []
         self.retry_pending = False
+        self.failures: list[str] = []
         self.applied_load_balancers: dict[str, str] = {}
         self._wake = wake
         self._ends: dict[tuple[str, str], float] = {}
@@ -88,6 +92,17 @@ class ControllerContext:
         self.retry_pending = True
         if self.clock.speed:
             self.clock.after(self.delays["retry"], self._wake)
+
+    @contextmanager
+    def guard(self, obj: KubeObject) -> Iterator[None]:
+        """Log an error about one object, once, so that it does not stop the other objects."""
+        try:
+            yield
+        except Exception as error:
+            text = f"{obj['kind']} {obj['metadata']['name']}: {error!r}"
+            if text not in self.failures:
+                self.failures.append(text)
+                LOG.exception("the emulated controllers cannot handle %s", text)
 
     def due(self, obj: KubeObject, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
         """Return whether a delay is over that began with the first call for the object."""

@@ -17,12 +17,13 @@ BACKOFF_LIMIT = 6
 def reconcile_jobs(context: ControllerContext) -> None:
     """Reconcile Jobs."""
     for job in context.state.all("jobs"):
-        if is_being_deleted(job):
-            continue
-        if job["status"].get("conditions"):
-            _expire(context, job)
-        else:
-            _sync_job(context, job)
+        with context.guard(job):
+            if is_being_deleted(job):
+                continue
+            if job["status"].get("conditions"):
+                _expire(context, job)
+            else:
+                _sync_job(context, job)
 
 
 def _sync_job(context: ControllerContext, job: KubeObject) -> None:

@@ -19,14 +19,17 @@ CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
 def reconcile_load_balancers(context: ControllerContext) -> None:
     """Reconcile the load balancers of all Services."""
     for service in context.state.all("services"):
-        desired = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(service)
-        has_finalizer = CLEANUP in service["metadata"].get("finalizers", [])
-        if desired and not has_finalizer:
-            _start_creation(context, service)
-        elif desired:
-            _create(context, service)
-        elif has_finalizer:
-            _delete(context, service)
+        with context.guard(service):
+            desired = service["spec"].get("type") == "LoadBalancer" and not is_being_deleted(
+                service
+            )
+            has_finalizer = CLEANUP in service["metadata"].get("finalizers", [])
+            if desired and not has_finalizer:
+                _start_creation(context, service)
+            elif desired:
+                _create(context, service)
+            elif has_finalizer:
+                _delete(context, service)
 
 
 def _start_creation(context: ControllerContext, service: KubeObject) -> None:

@@ -37,12 +37,13 @@ def node(
 def reconcile_nodes(context: ControllerContext) -> None:
     """Set the condition Ready of every node."""
     for item in context.state.all("nodes"):
-        fault = context.faults.node(item["metadata"]["name"])
-        ready = context.due(item, "node ready") and not fault
-        reason = "KubeletReady" if ready else "KubeletNotReady"
-        message = "kubelet is posting ready status" if ready else fault or "starting"
-        found = conditions(item, context.state.now(), Ready=(ready, reason, message))
-        context.state.set_status("nodes", item, {"conditions": found})
+        with context.guard(item):
+            fault = context.faults.node(item["metadata"]["name"])
+            ready = context.due(item, "node ready") and not fault
+            reason = "KubeletReady" if ready else "KubeletNotReady"
+            message = "kubelet is posting ready status" if ready else fault or "starting"
+            found = conditions(item, context.state.now(), Ready=(ready, reason, message))
+            context.state.set_status("nodes", item, {"conditions": found})
 
 
 def reconcile_namespaces(context: ControllerContext) -> None:

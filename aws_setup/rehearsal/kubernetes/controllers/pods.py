@@ -22,16 +22,17 @@ ENDED = {"Succeeded", "Failed"}
 def reconcile_pods(context: ControllerContext) -> None:
     """Reconcile every pod."""
     for pod in context.state.all("pods"):
-        if is_being_deleted(pod):
-            _stop(context, pod)
-        elif pod["status"].get("phase") in ENDED:
-            continue
-        elif not pod["spec"].get("nodeName"):
-            _schedule(context, pod)
-        elif context.state.get("nodes", pod["spec"]["nodeName"]) is None:
-            context.state.remove("pods", pod)
-        else:
-            _run(context, pod)
+        with context.guard(pod):
+            if is_being_deleted(pod):
+                _stop(context, pod)
+            elif pod["status"].get("phase") in ENDED:
+                continue
+            elif not pod["spec"].get("nodeName"):
+                _schedule(context, pod)
+            elif context.state.get("nodes", pod["spec"]["nodeName"]) is None:
+                context.state.remove("pods", pod)
+            else:
+                _run(context, pod)
 
 
 def _stop(context: ControllerContext, pod: KubeObject) -> None:

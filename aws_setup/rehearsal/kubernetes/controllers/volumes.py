@@ -38,12 +38,14 @@ UNITS = {
 def reconcile_claims(context: ControllerContext) -> None:
     """Bind pending claims, release unused ones, and reclaim volumes."""
     for claim in context.state.all("persistentvolumeclaims"):
-        if is_being_deleted(claim):
-            _release_unused(context, claim)
-        elif claim["status"].get("phase") != "Bound":
-            _bind(context, claim)
+        with context.guard(claim):
+            if is_being_deleted(claim):
+                _release_unused(context, claim)
+            elif claim["status"].get("phase") != "Bound":
+                _bind(context, claim)
     for volume in context.state.all("persistentvolumes"):
-        _reclaim(context, volume)
+        with context.guard(volume):
+            _reclaim(context, volume)
 
 
 def _release_unused(context: ControllerContext, claim: KubeObject) -> None:

@@ -22,11 +22,13 @@ REVISION = "deployment.kubernetes.io/revision"
 def reconcile_deployments(context: ControllerContext) -> None:
     """Reconcile Deployments and ReplicaSets."""
     for deployment in context.state.all("deployments"):
-        if not is_being_deleted(deployment):
-            _deployment(context, deployment)
+        with context.guard(deployment):
+            if not is_being_deleted(deployment):
+                _deployment(context, deployment)
     for replica_set in context.state.all("replicasets"):
-        if not is_being_deleted(replica_set):
-            _replica_set(context, replica_set)
+        with context.guard(replica_set):
+            if not is_being_deleted(replica_set):
+                _replica_set(context, replica_set)
 
 
 def _deployment(context: ControllerContext, deployment: KubeObject) -> None:
@@ -150,9 +152,10 @@ STATEFULSET_HASH_LABEL = "controller-revision-hash"
 def reconcile_statefulsets(context: ControllerContext) -> None:
     """Reconcile StatefulSets."""
     for statefulset in context.state.all("statefulsets"):
-        if not is_being_deleted(statefulset):
-            _numbered(context, statefulset)
-            _update_statefulset_status(context, statefulset)
+        with context.guard(statefulset):
+            if not is_being_deleted(statefulset):
+                _numbered(context, statefulset)
+                _update_statefulset_status(context, statefulset)
 
 
 def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
@@ -252,8 +255,9 @@ DAEMONSET_HASH_LABEL = "controller-revision-hash"
 def reconcile_daemonsets(context: ControllerContext) -> None:
     """Reconcile DaemonSets."""
     for daemonset in context.state.all("daemonsets"):
-        if not is_being_deleted(daemonset):
-            _daemon(context, daemonset)
+        with context.guard(daemonset):
+            if not is_being_deleted(daemonset):
+                _daemon(context, daemonset)
 
 
 def _daemon(context: ControllerContext, daemonset: KubeObject) -> None:
