@@ -6,15 +6,16 @@ number.
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.private_files import append_private, write_private
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.safe_text import json_text, one_line
@@ -215,12 +216,14 @@ def parse(lines: Iterable[str]) -> list[RunRecord]:
     ends: dict[str, RunEnded] = {}
     for line in _lines(lines):
         run_id, kind = line["run"], line["kind"]
-        if kind == "run":
-            heads[run_id] = _head(line)
-        elif kind == "end":
-            ends[run_id] = _end(line)
-        elif kind in set(EventKind):
-            events.setdefault(run_id, []).append(_event(line))
+        # A line of another version, or one that was changed by hand, is passed over.
+        with suppress(LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            if kind == "run":
+                heads[run_id] = _head(line)
+            elif kind == "end":
+                ends[run_id] = _end(line)
+            elif kind in set(EventKind):
+                events.setdefault(run_id, []).append(_event(line))
     return [
         RunRecord(head, tuple(events.get(run_id, ())), ends.get(run_id))
         for run_id, head in heads.items()
@@ -230,19 +233,36 @@ def parse(lines: Iterable[str]) -> list[RunRecord]:
 def _lines(texts: Iterable[str]) -> Iterable[dict[str, Any]]:
     for text in texts:
         try:
-            line = json.loads(text)
-        except ValueError:
+            line = json_object(text)
+        except Undecodable:
             continue
-        if isinstance(line, dict) and {"run", "kind"} <= line.keys():
+        if isinstance(line.get("run"), str) and isinstance(line.get("kind"), str):
             yield line
 
 
 def _head(line: Mapping[str, Any]) -> RunStarted:
-    known = {key: line[key] for key in RunStarted.__dataclass_fields__ if key in line}
-    for key in ("needs", "follows"):
-        known[key] = {step: tuple(names) for step, names in line.get(key, {}).items()}
-    known["plan"] = {step: PlannedStep(**row) for step, row in line.get("plan", {}).items()}
-    return RunStarted(**known)
+    texts = ("command", "script", "deployment", "region", "started")
+    needs, follows = (
+        {step: tuple(map(str, names)) for step, names in line.get(key, {}).items()}
+        for key in ("needs", "follows")
+    )
+    hourly = line.get("hourly_usd")
+    return RunStarted(
+        **{key: str(line[key]) for key in texts if key in line},
+        needs=needs,
+        follows=follows,
+        hourly_usd=None if hourly is None else float(hourly),
+        parts={part: float(price) for part, price in line.get("parts", {}).items()},
+        plan={
+            step: PlannedStep(**_texts(PlannedStep, row))
+            for step, row in line.get("plan", {}).items()
+        },
+    )
+
+
+def _texts(kind: type[PlannedStep | Problem], row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of a class that a row of this or a later version has."""
+    return {key: str(row[key]) for key in kind.__dataclass_fields__ if key in row}
 
 
 def _event(line: Mapping[str, Any]) -> StepEvent:
@@ -257,8 +277,8 @@ def _event(line: Mapping[str, Any]) -> StepEvent:
 
 
 def _end(line: Mapping[str, Any]) -> RunEnded:
-    problems = tuple(Problem(**problem) for problem in line.get("problems", ()))
-    return RunEnded(line["result"], float(line["seconds"]), int(line["api_calls"]), problems)
+    problems = tuple(Problem(**_texts(Problem, row)) for row in line.get("problems", ()))
+    return RunEnded(str(line["result"]), float(line["seconds"]), int(line["api_calls"]), problems)
 
 
 def timestamp(moment: datetime) -> str:

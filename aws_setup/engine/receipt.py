@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aws_setup.engine.decoding import json_object
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import json_text
 from aws_setup.engine.step import Found
@@ -47,7 +47,7 @@ def write_receipt(
 def _other_steps(path: Path, known: Collection[str]) -> dict[str, Any]:
     """Return the existing receipt's steps that are not in `known`; none if it is unreadable."""
     try:
-        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        steps = json_object(path.read_bytes())["steps"]
         return {name: entry for name, entry in steps.items() if name not in known}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # No run depends on the receipt: a damaged one is replaced.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from aws_setup.engine.decoding import json_of
 from aws_setup.errors import SetupError
 
 HINT_ENDPOINT = (
@@ -88,7 +88,7 @@ def _reason(status: int, text: str) -> str:
     if status == 401:
         return "your IAM principal has no access to this cluster's Kubernetes objects"
     try:
-        why = str(json.loads(text).get("message") or text)
+        why = str(json_of(text).get("message") or text)
     except (ValueError, AttributeError):
         why = text
     return " ".join(why.split())

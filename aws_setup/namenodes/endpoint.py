@@ -12,6 +12,7 @@ from aws_setup.errors import Refused
 from aws_setup.openwhisk.credentials_file import (
     OpenWhiskCredentials,
     WskProperty,
+    missing_host,
     properties_file,
     read,
 )
@@ -175,8 +176,9 @@ def _no_endpoint(sources: EndpointSources) -> Refused:
         str(properties_file(sources.environment, sources.home)),
         *(source.name for source in sources.deployment),
     ]
+    file = missing_host(sources.environment, sources.home)
     return Refused(
         "cannot determine the OpenWhisk API host",
-        f"none of these sets it: {', '.join(tried)}",
+        f"none of these sets it: {', '.join(tried)}{f'; {file}' if file else ''}",
         "run configure_eks_cluster.py first, or set --apihost and --auth",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path
+from aws_setup.engine.decoding import read_text
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused
@@ -114,7 +115,8 @@ def read_credentials(config: Config) -> OpenWhiskCredentials | None:
     path = credentials_path(config)
     if not path.is_file():
         return None
-    found = parse(path.read_text(encoding="utf-8"))
+    hint = "remove the file, and run configure_eks_cluster.py: it writes it again"
+    found = parse(read_text(path, what="the file of OpenWhisk's credentials", hint=hint))
     if not found.get("APIHOST"):
         return None
     return OpenWhiskCredentials(found["APIHOST"], found.get("AUTH", ""), found.get(FINGERPRINT, ""))
@@ -127,13 +129,35 @@ def properties_file(environ: Mapping[str, str], home: Path) -> Path:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return the keys and values of a properties file; lines that begin with # are comments."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        key, sign, value = line.strip().partition("=")
-        if sign and not key.startswith("#"):
-            found[key.strip()] = value.strip()
-    return found
+    """Return the keys and values of a properties file as `wsk` reads them.
+
+    A line is KEY=value with one equals sign, in upper case, without `export`, up to a #; `wsk`
+    skips every other one, and knows no byte order mark. Source: ReadProps in commands/util.go of
+    github.com/apache/openwhisk-cli, and in wskprops.go of apache/openwhisk-client-go.
+    """
+    parts = [line.partition("#")[0].split("=") for line in text.split("\n")]
+    return {part[0].strip(): part[1].strip() for part in parts if len(part) == 2}
+
+
+def skipped_line(text: str, key: str) -> str:
+    """Return what a line that seems to set a key says, and `wsk` skips; '' without one."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        name, sign, value = line.partition("#")[0].partition("=")
+        plain = name.strip().removeprefix("\ufeff").removeprefix("export ").strip()
+        if sign and plain.upper() == key and (name.strip() != key or "=" in value):
+            return f"its line {number} is not {key}=value, as wsk reads it"
+    return ""
+
+
+def missing_host(environ: Mapping[str, str], home: Path) -> str:
+    """Return why the properties file gives no API host; '' where there is no file."""
+    path = properties_file(environ, home)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return ""
+    why = skipped_line(text, "APIHOST")
+    return f"{path} names no APIHOST{f' ({why})' if why else ''}"
 
 
 def read(environ: Mapping[str, str], home: Path) -> dict[str, WskProperty]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ import yaml
 
 from aws_setup.config.chart_source import redact
 from aws_setup.config.child_environment import child_environment
+from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.errors import Refused, SetupError
 
 OLDEST = (3, 8)
@@ -221,10 +221,8 @@ class Helm:
 
     def values(self) -> dict[str, Any]:
         """Return the values that the release was installed with, without the chart's defaults."""
-        found: dict[str, Any] | None = json.loads(
-            self._run("get", "values", self.release, "-o", "json")
-        )
-        return found or {}
+        text = self._run("get", "values", self.release, "-o", "json")
+        return {} if text.strip() == "null" else _object(text, "helm get values")
 
     def manifest(self, revision: int = 0) -> list[dict[str, Any]]:
         """Return the objects of a revision of the release, by default of the newest one."""
@@ -263,18 +261,43 @@ class Helm:
 
 def parse_status(output: str) -> Release:
     """Return the release that `helm status -o json` describes; helm 3 and 4 print the same."""
-    document = json.loads(output)
-    info = document.get("info", {})
-    return Release(
-        str(info.get("status", "")),
-        int(document.get("version", 0)),
-        str(info.get("description", "")),
+    document = _object(output, "helm status")
+    info, version = document.get("info"), document.get("version", 0)
+    if not isinstance(info, dict) or not isinstance(version, int):
+        raise _not_helm("helm status", "it has no release")
+    return Release(str(info.get("status", "")), version, str(info.get("description", "")))
+
+
+def _object(output: str, what: str) -> dict[str, Any]:
+    """Return the JSON object that a command of helm printed.
+
+    Raises:
+        SetupError: it printed something else.
+    """
+    try:
+        return json_object(output)
+    except Undecodable as error:
+        raise _not_helm(what, str(error)) from None
+
+
+def _not_helm(what: str, why: str) -> SetupError:
+    return SetupError(
+        f"the output of {what} is not helm's",
+        why,
+        "check with `helm version` that the helm that is found first on PATH is Helm 3 or 4",
     )
 
 
 def parse_documents(text: str) -> list[dict[str, Any]]:
-    """Return the objects of a YAML stream; empty documents are skipped."""
-    return [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
+    """Return the objects of a YAML stream; empty documents are skipped.
+
+    Raises:
+        SetupError: it is not YAML.
+    """
+    try:
+        return [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _not_helm("helm's manifest", " ".join(str(error).split())) from None
 
 
 def jobs_that_change(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from paramiko.pkey import UnknownKeyType
@@ -99,11 +100,18 @@ class KeyRing:
             return self._agent
 
 
+_UNREADABLE = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, AssertionError, OSError, struct.error),
+    *(UnsupportedAlgorithm, paramiko.SSHException, UnknownKeyType),
+)
+"""What paramiko and cryptography raise for keys that are damaged, or of a type they do not know."""
+
+
 def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     try:
         return _parse(file, secret)
-    except (ValueError, TypeError, paramiko.SSHException, UnknownKeyType) as error:
-        why = "the passphrase is wrong" if secret is not None else str(error)
+    except _UNREADABLE as error:
+        why = "the passphrase is wrong" if secret is not None else str(error) or "it is damaged"
         raise SetupError(
             f"the private key {file.path} cannot be loaded",
             why,
@@ -194,13 +202,14 @@ def _openssh(path: Path, text: str) -> KeyFile:
         _, rest = _field(rest)
         public, _ = _field(rest[4:])
         kind, _ = _field(public)
+        name = kind.decode("ascii")
     except (ValueError, struct.error):
         raise SetupError(
             f"the private key {path} is damaged",
             "its header is not in OpenSSH's format",
             "copy the file again, or set ssh_key_path to another key",
         ) from None
-    return KeyFile(path, kind_name(kind.decode()), cipher != b"none", public)
+    return KeyFile(path, kind_name(name), cipher != b"none", public)
 
 
 def _field(data: bytes) -> tuple[bytes, bytes]:

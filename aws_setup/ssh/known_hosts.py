@@ -7,7 +7,6 @@ The file has OpenSSH's format with the instance id instead of the host name; Ope
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import threading
 from collections.abc import Iterable
@@ -45,9 +44,15 @@ class KnownHosts:
     def keys(self, alias: str) -> list[HostKey]:
         """Return the keys known for an alias, in the order of the file."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise SetupError(
+                f"the host keys {self.path} cannot be read",
+                error.strerror or str(error),
+                "make it a file that you may read, or remove it",
+            ) from None
         lines = (line.split() for line in text.splitlines())
         found = (host_key(*line[1:3]) for line in lines if len(line) >= 3 and line[0] == alias)
         return [key for key in found if key]
@@ -89,7 +94,7 @@ def host_key(algorithm: str, text: str) -> HostKey | None:
     """Return a host key from its two fields in a file; None when the second is damaged."""
     try:
         return HostKey(algorithm, base64.b64decode(text, validate=True))
-    except binascii.Error:
+    except ValueError:
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ USER = "ubuntu"
 
 _INCLUDE = re.compile(r"^\s*include[\s=]+(.+?)\s*$", re.IGNORECASE)
 _MAX_INCLUDE_DEPTH = 16
+_UNUSABLE = (paramiko.SSHException, ImportError, LookupError, OSError, TypeError, ValueError)
+"""What paramiko raises for a configuration; `Match exec` needs a package that is not installed."""
+
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<port>\d+))?$")
 
 
@@ -40,22 +44,26 @@ class SshSettings:
         try:
             text = _with_includes(path.expanduser(), depth=0)
             self._config = paramiko.SSHConfig.from_text(text)
-        except (paramiko.ConfigParseError, UnicodeDecodeError, OSError) as error:
-            raise SetupError(
-                f"the OpenSSH configuration {path} cannot be used",
-                str(error),
-                "fix that file, or set ssh_config_path to another one",
-            ) from None
+        except _UNUSABLE as error:
+            raise self._unusable(str(error)) from None
+
+    def _unusable(self, why: str) -> SetupError:
+        what = f"the OpenSSH configuration {self.path} cannot be used"
+        return SetupError(what, why, "fix that file, or set ssh_config_path to another one")
 
     def route(self, address: str, *, user: str = "", port: int = 0) -> SshRoute:
         """Return the route to an address; `user` and `port` override the file."""
-        found = self._config.lookup(address)
+        try:
+            found = self._config.lookup(address)
+            own_port = int(found.get("port", 22))
+        except _UNUSABLE as error:
+            raise self._unusable(f"the settings of {address}: {error}") from None
         proxy = found.get("proxycommand") or ""
         jumps = found.get("proxyjump", "")
         return SshRoute(
             address=address,
             host=found.get("hostname", address),
-            port=port or int(found.get("port", 22)),
+            port=port or own_port,
             user=user or found.get("user", USER),
             identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", ())),
             proxy_command="" if proxy.lower() == "none" else proxy,
@@ -90,7 +98,7 @@ def _with_includes(path: Path, *, depth: int) -> str:
         if not match:
             text.append(line)
             continue
-        for pattern in match[1].replace('"', "").split():
+        for pattern in shlex.split(match[1], comments=True):
             full = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
             for name in sorted(glob.glob(str(full))):  # noqa: PTH207 -- pattern may be absolute
                 text.append(_with_includes(Path(name), depth=depth + 1))

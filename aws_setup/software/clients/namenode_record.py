@@ -13,6 +13,7 @@ from typing import Any
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import namenodes_path
+from aws_setup.engine.decoding import json_object
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Found
 
@@ -37,14 +38,14 @@ def read_record(config: Config) -> NameNodeRecord:
     """Return what was last deployed, else what the configuration says; a damaged file is none."""
     default = NameNodeRecord(deployments=config.num_namenode_deployments)
     try:
-        document: Any = json.loads(namenodes_path(config).read_text(encoding="utf-8"))
+        document: Any = json_object(namenodes_path(config).read_bytes())
         return NameNodeRecord(
             str(document["prefix"]),
             str(document["namespace"]),
             int(document["deployments"]),
             str(document["api_host"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return default
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aws_setup.engine.decoding import json_object
 from aws_setup.errors import Problem, SetupError
 from aws_setup.software.ndb.config_files import MANAGER_DATA, NODE_DATA
 
@@ -56,8 +57,10 @@ def read_marker(text: str | None) -> InitMarker | None:
     if not text.strip():
         return InitMarker()
     try:
-        document = json.loads(text)
-        return InitMarker(document["cluster"], document["machine"], InitStage(document["stage"]))
+        document = json_object(text)
+        return InitMarker(
+            str(document["cluster"]), str(document["machine"]), InitStage(document["stage"])
+        )
     except (ValueError, KeyError, TypeError):
         raise SetupError(
             f"an NDB machine's marker {MARKER} is damaged",

@@ -9,7 +9,7 @@ from enum import StrEnum
 from aws_setup.errors import SetupError
 
 _SECTION = re.compile(r"^\[(ndbd\(NDB\)|ndb_mgmd\(MGM\)|mysqld\(API\))\]\s+(\d+) node\(s\)")
-_NODE = re.compile(r"^id=(\d+)\s*(?:@(\S+))?\s*\((.*)\)\s*$")
+_NODE = re.compile(r"^id=([0-9]{1,5})\s*(?:@(\S+))?\s*\((.*)\)\s*$")
 
 
 class NodeState(StrEnum):
