@@ -67,7 +67,8 @@ def test_what_is_no_api_host_is_refused(text: str) -> None:
 
 def test_the_properties_file_as_wsk_reads_it(tmp_path: Path) -> None:
     (tmp_path / ".wskprops").write_text(
-        "# comment\nAPIHOST=http://file:80\nAUTH=a:b # mine\nNAMESPACE=x\n\n APIVERSION = v2 \nnonsense\n"
+        "# comment\nAPIHOST=http://file:80\nAUTH=a:b # mine\nNAMESPACE=x\n\n APIVERSION = v2 \n"
+        "nonsense\n"
     )
     found = credentials_file.read({}, tmp_path)
     assert {key: item.value for key, item in found.items()} == {
