@@ -229,10 +229,6 @@ class Helm:
         arguments = ("--revision", str(revision)) if revision else ()
         return parse_documents(self._run("get", "manifest", self.release, *arguments))
 
-    def rollback(self) -> None:
-        """Roll back to the previous revision."""
-        self._run_over_conflicts("rollback", self.release)
-
     def uninstall(self) -> None:
         """Uninstall the release; already gone is fine."""
         try:
@@ -300,17 +296,38 @@ def parse_documents(text: str) -> list[dict[str, Any]]:
         raise _not_helm("helm's manifest", " ".join(str(error).split())) from None
 
 
-def jobs_that_change(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """Return the names of the jobs whose template an upgrade would change.
+@dataclass(frozen=True, order=True)
+class Changed:
+    """An object that an upgrade has to delete and create again, and why."""
 
-    Kubernetes refuses to change a job's template; the job has to be deleted first.
+    kind: str
+    name: str
+    why: str = "its template changes"
+
+
+def immutable_changes(
+    before: Sequence[Sequence[Mapping[str, Any]]], after: Sequence[Mapping[str, Any]]
+) -> list[Changed]:
+    """Return the jobs and pods that an upgrade would change, and that Kubernetes would refuse.
+
+    A job's template and a pod's spec cannot be changed; `before` are the manifests of which one
+    is applied (of several after an interrupted upgrade).
     """
-    old = {_job_name(item): item["spec"]["template"] for item in before if _job_name(item)}
-    new = {_job_name(item): item["spec"]["template"] for item in after if _job_name(item)}
-    return sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
+    new = _fixed_parts(after)
+    old = [_fixed_parts(manifest) for manifest in before]
+    return sorted(
+        Changed(*key)
+        for key, part in new.items()
+        if any(key in manifest and manifest[key] != part for manifest in old)
+    )
 
 
-def _job_name(document: Mapping[str, Any]) -> str:
-    return str(document["metadata"]["name"]) if document.get("kind") == "Job" else ""
+def _fixed_parts(manifest: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
+    """Return the parts that Kubernetes cannot change, by kind and name."""
+    parts: dict[tuple[str, str], Any] = {}
+    for item in manifest:
+        if item.get("kind") == "Job":
+            parts["Job", str(item["metadata"]["name"])] = item["spec"]["template"]
+        elif item.get("kind") == "Pod":
+            parts["Pod", str(item["metadata"]["name"])] = item["spec"]
+    return parts

@@ -13,6 +13,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET
+from aws_setup.openwhisk import one_time_jobs
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
 from aws_setup.openwhisk.release import apply_release, desired_release, release_id
 from aws_setup.openwhisk.secrets import read_secrets
@@ -65,7 +66,7 @@ class OpenWhiskReady(Step):
             return None
         blocker = find_blocker(ctx)
         if blocker is None:
-            return Found(release_id(ctx.config), "ready")
+            return Found(release_id(ctx.config), "ready", drift=_unprotected(ctx))
         drift = (Drift(blocker.name, blocker.state, "complete"),) if blocker.failed else ()
         facts = {"notes": unready_pods(ctx)}
         return Found(release_id(ctx.config), describe(ctx, blocker), facts, drift, ready=False)
@@ -75,14 +76,13 @@ class OpenWhiskReady(Step):
         return Found(release_id(ctx.config), "starting", ready=False)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Re-create a failed job: delete it, and let helm create it again."""
+        """Re-create a failed job by helm, unless it would wipe; protect what is initialised."""
         blocker = find_blocker(ctx)
-        if blocker and blocker.failed:
-            ctx.note(f"job {blocker.name} failed; re-creating it")
-            kube_client(ctx).delete(JOB, blocker.name, ctx.config.openwhisk_namespace)
-            keys = read_secrets(ctx)
-            if keys:
-                apply_release(ctx, desired_release(ctx, keys, host=load_balancer_host(ctx)))
+        if blocker is None:
+            one_time_jobs.protect(ctx)
+            return Found(found.id, "ready")
+        if blocker.failed:
+            _recreate(ctx, blocker.name)
         return Found(found.id, "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -91,9 +91,13 @@ class OpenWhiskReady(Step):
         def probe() -> Found | Pending:
             blocker = find_blocker(ctx)
             if blocker is None:
+                if _unprotected(ctx):
+                    one_time_jobs.protect(ctx)
                 return Found(release_id(ctx.config), "ready")
             text = describe(ctx, blocker)
             if blocker.failed:
+                if _destroys(ctx, blocker.name) and not one_time_jobs.find_initialised(ctx):
+                    one_time_jobs.mark_failed(ctx)
                 raise SetupError(
                     f"OpenWhisk's {blocker.kind} {blocker.name} {blocker.state}",
                     text,
@@ -110,6 +114,32 @@ class OpenWhiskReady(Step):
         )
 
 
+def _destroys(ctx: Context, name: str) -> bool:
+    return name in one_time_jobs.destructive_jobs(ctx.config.openwhisk_release)
+
+
+def _unprotected(ctx: Context) -> tuple[Drift, ...]:
+    """Return a drift while helm could initialise again what is initialised."""
+    if one_time_jobs.is_protected(ctx) or not one_time_jobs.find_initialised(ctx):
+        return ()
+    return (Drift("database", "initialised", "protected from another initialisation"),)
+
+
+def _recreate(ctx: Context, name: str) -> None:
+    """Delete a failed job and let helm create it again, unless that would delete data."""
+    if not _destroys(ctx, name):
+        ctx.note(f"job {name} failed; re-creating it")
+    elif why := one_time_jobs.find_initialised(ctx):
+        ctx.note(f"job {name} failed and is not repeated, because it would delete data: {why}")
+    else:
+        ctx.note(f"job {name} failed; repeating the first initialisation")
+        one_time_jobs.mark_failed(ctx)
+    kube_client(ctx).delete(JOB, name, ctx.config.openwhisk_namespace)
+    keys = read_secrets(ctx)
+    if keys:
+        apply_release(ctx, desired_release(ctx, keys, host=load_balancer_host(ctx)))
+
+
 def find_blocker(ctx: Context) -> Blocker | None:
     """Return what OpenWhisk waits for; None when every part is ready."""
     client, config = kube_client(ctx), ctx.config
@@ -121,7 +151,14 @@ def find_blocker(ctx: Context) -> Blocker | None:
         sets=client.list(STATEFUL_SET, namespace),
         deployments=client.list(DEPLOYMENT, namespace),
     )
-    return first_blocker(status, release=config.openwhisk_release)
+    release = config.openwhisk_release
+    blocker = first_blocker(status, release=release)
+    if blocker and not blocker.failed and (name := one_time_jobs.deleted_failed_job(ctx)):
+        return Blocker("job", name, "failed and was deleted", failed=True)
+    # A finished job may be deleted; before its first end the database is not marked.
+    if blocker == missing_last_job(release) and one_time_jobs.is_marked(ctx):
+        return None
+    return blocker
 
 
 def unready_pods(ctx: Context) -> list[str]:
@@ -159,7 +196,14 @@ def _last_log_line(ctx: Context, blocker: Blocker) -> str:
 
 
 def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
-    """Return what a release waits for, in the order of dependence; None when it is ready."""
+    """Return what a release waits for, in the order of dependence; None when it is ready.
+
+    A failed job comes first: what waits for it would wait for ever.
+    """
+    for job in status.jobs:
+        blocker = _job_blocker(job, status.pods)
+        if blocker and blocker.failed:
+            return blocker
     for claim in sorted(status.claims, key=_name):
         phase = claim.get("status", {}).get("phase", "Pending")
         if phase != "Bound":
@@ -172,7 +216,9 @@ def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
         blocker = _job_blocker(job, status.pods)
         if blocker:
             return blocker
-    return _missing_replicas(status) or _missing_last_job(status, release)
+    last = missing_last_job(release)
+    exists = any(_name(job) == last.name for job in status.jobs)
+    return _missing_replicas(status) or (None if exists else last)
 
 
 def _missing_replicas(status: ReleaseStatus) -> Blocker | None:
@@ -185,12 +231,9 @@ def _missing_replicas(status: ReleaseStatus) -> Blocker | None:
     return None
 
 
-def _missing_last_job(status: ReleaseStatus, release: str) -> Blocker | None:
+def missing_last_job(release: str) -> Blocker:
     """Return the chart's last job while it does not exist: only its end makes OpenWhisk usable."""
-    name = f"{release}-install-packages"
-    if any(_name(job) == name for job in status.jobs):
-        return None
-    return Blocker("job", name, "not created yet")
+    return Blocker("job", f"{release}-install-packages", "not created yet")
 
 
 def _job_blocker(job: Object, pods: Sequence[Object]) -> Blocker | None:

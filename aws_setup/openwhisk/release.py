@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
-from aws_setup.kube.objects import JOB
-from aws_setup.openwhisk import uninstall
+from aws_setup.kube.objects import JOB, POD
+from aws_setup.openwhisk import one_time_jobs, release_records, uninstall
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
 from aws_setup.openwhisk.chart import Chart, chart_of, newer
-from aws_setup.openwhisk.helm import Helm, Release, jobs_that_change
+from aws_setup.openwhisk.helm import Changed, Helm, Release, immutable_changes
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.namenode_image import with_namenode_image
+from aws_setup.openwhisk.one_time_jobs import stale_jobs
+from aws_setup.openwhisk.release_records import PENDING
 from aws_setup.openwhisk.secrets import (
     OpenWhiskSecrets,
     is_owned,
@@ -123,12 +126,20 @@ def release_id(config: Config) -> str:
 def _changes(ctx: Context, keys: OpenWhiskSecrets, desired: DesiredRelease) -> tuple[Drift, ...]:
     """Return how a release differs from the desired one, whoever changed it: chart and values."""
     current = retry_when_unreachable(ctx, lambda _: helm_of(ctx).values())
-    names = changed_keys(current, desired.values)
+    left_out = one_time_jobs.values_left_out(current)
+    names = [name for name in changed_keys(current, desired.values) if name not in left_out]
     drift = [Drift("chart", "another", "as configured")] if keys.chart != desired.chart.pin else []
     if names or not drift:
         shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
         drift.append(Drift("values", f"{shown} changed" if shown else "changed", "as configured"))
+    if not left_out and one_time_jobs.find_initialised(ctx):
+        drift[-1] = replace(drift[-1], wants=f"{drift[-1].wants} ({LEFT_OUT})")
     return tuple(drift)
+
+
+LEFT_OUT = "without the job init-couchdb, which has ended: its data stays, pods restart once"
+"""What an upgrade does about an initialised database: the job's values also remove an init
+container from the pods that wait for the job, so Kubernetes replaces these pods."""
 
 
 FINGERPRINT_PREFIX = "lambda-fs "
@@ -136,9 +147,6 @@ FINGERPRINT_PREFIX = "lambda-fs "
 
 OTHER_RUN = 60.0
 """Seconds for which a pending release may be another run's; after that it was interrupted."""
-
-PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
-"""States of a release while a helm works on it, or after that helm was killed."""
 
 
 @dataclass(frozen=True)
@@ -192,15 +200,56 @@ def _apply_once(ctx: Context, desired: DesiredRelease, *, retried: bool) -> None
     """Install or upgrade once; in a retry a pending release is this run's, else maybe another's."""
     helm, chart = helm_of(ctx), desired.chart
     release = helm.status() if retried else wait_settled(ctx, helm)
+    before = [helm.manifest()] if release else []
     if release and release.status in PENDING:
         release = recover(ctx, helm, release)
-    if release:
-        new = helm.rendered(chart.path, desired.values)
-        _delete_jobs(ctx, jobs_that_change(helm.manifest(), new))
+        before += [helm.manifest()] if release else []
+    values, new = protected_values(ctx, helm, desired, before)
+    _delete_immutable(ctx, before, new)
     _note_newer_chart(ctx, chart)
     pin_chart(ctx, chart.pin)
     ctx.note("upgrading the Helm release" if release else "installing the Helm release")
-    helm.upgrade(chart.path, desired.values, description=desired.description)
+    helm.upgrade(chart.path, values, description=desired.description)
+    one_time_jobs.clear_failed(ctx)
+
+
+Manifest = Sequence[Mapping[str, Any]]
+
+
+def protected_values(
+    ctx: Context, helm: Helm, desired: DesiredRelease, before: Sequence[Manifest]
+) -> tuple[Mapping[str, Any], Manifest]:
+    """Return the values with which an upgrade loses no data, and what the chart renders from them.
+
+    Once the database is initialised, the job that initialises it is left out. While it exists as
+    it was applied, it may stay: the pods that wait for it then need no restart.
+
+    Raises:
+        SetupError: the chart renders the job whatever the values say.
+    """
+    values: Mapping[str, Any] = desired.values
+    new = helm.rendered(desired.chart.path, values)
+    for name, job in one_time_jobs.destructive_jobs(ctx.config.openwhisk_release).items():
+        changed = immutable_changes(before, new)
+        if not _renders_job(new, name) or not (why := one_time_jobs.find_initialised(ctx)):
+            continue
+        if one_time_jobs.is_harmless(ctx, name, before, [item.name for item in changed]):
+            continue
+        ctx.note(f"leaving out the job {name}, which runs once: {why}")
+        one_time_jobs.leave_out(ctx, name)
+        values = merge(values, job.off)
+        new = helm.rendered(desired.chart.path, values)
+        if _renders_job(new, name):
+            raise SetupError(
+                f"the chart would run the job {name} again, which deletes {job.destroys}",
+                f"{why}, and the chart ignores {', '.join(dict(one_time_jobs.flatten(job.off)))}",
+                "use a chart that leaves the job out, as apache/openwhisk-deploy-kube does",
+            )
+    return values, new
+
+
+def _renders_job(manifest: Manifest, name: str) -> bool:
+    return any(item.get("kind") == "Job" and item["metadata"]["name"] == name for item in manifest)
 
 
 def _note_newer_chart(ctx: Context, chart: Chart) -> None:
@@ -227,26 +276,57 @@ def wait_settled(ctx: Context, helm: Helm) -> Release | None:
 
 
 def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
-    """Clear a release that a killed helm left pending; returns the release afterwards."""
+    """Clear a release that a killed helm left pending; returns the release afterwards.
+
+    Neither a rollback nor, after an interrupted installation, an uninstallation: the first would
+    create one-time jobs again, the second would delete the volumes.
+    """
     ctx.note(f"found an interrupted helm operation ({release.status}); cleaning up")
-    if release.status in {"pending-upgrade", "pending-rollback"}:
-        before = helm.manifest(release.revision - 1)
-        _delete_jobs(ctx, jobs_that_change(helm.manifest(), before))
-        helm.rollback()
-    else:
+    if release.status == "uninstalling":
         helm.uninstall()
+    else:
+        config = ctx.config
+        names = config.openwhisk_release, config.openwhisk_namespace
+        release_records.delete_pending(kube_client(ctx), *names)
     return helm.status()
 
 
-def _delete_jobs(ctx: Context, names: Sequence[str]) -> None:
-    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
-    for name in names:
-        ctx.note(f"deleting the job {name}: its template changes")
-        client.delete(JOB, name, namespace)
+def _delete_immutable(ctx: Context, before: Sequence[Manifest], new: Manifest) -> None:
+    """Delete what Kubernetes cannot change in place; helm then creates it again.
+
+    Raises:
+        SetupError: a job or pod changes of which nobody knows whether it may run again.
+    """
+    release, client = ctx.config.openwhisk_release, kube_client(ctx)
+    namespace = ctx.config.openwhisk_namespace
+    stale = {Changed("Job", name, "belongs to a deleted volume") for name in stale_jobs(ctx)}
+    changed = {item for item in immutable_changes(before, new) if _exists(ctx, item)} | stale
+    for item in sorted(changed):
+        if not one_time_jobs.may_recreate(item.kind, item.name, release):
+            kind = item.kind.lower()
+            raise SetupError(
+                f"the {kind} {item.name} changes, and Kubernetes cannot change it in place",
+                "nobody knows whether it may run again: it is none of OpenWhisk's",
+                f"if it may, delete it: kubectl delete {kind} {item.name} -n {namespace}",
+            )
+    for item in sorted(changed):
+        if item.kind == "Job" and item.name in one_time_jobs.destructive_jobs(release):
+            one_time_jobs.mark_failed(ctx)
+        ctx.note(f"deleting the {item.kind.lower()} {item.name}: {item.why}")
+        client.delete(KINDS[item.kind], item.name, namespace)
 
     def gone() -> bool | Pending:
-        left = [name for name in names if client.get(JOB, name, namespace)]
+        left = [item.name for item in sorted(changed) if _exists(ctx, item)]
         return Pending(f"{', '.join(left)} being deleted") if left else True
 
-    what = "the old jobs are deleted"
+    what = "what Kubernetes cannot change is deleted"
     ctx.wait_until(what, gone, deadline=120, pause=1)
+
+
+KINDS = {"Job": JOB, "Pod": POD}
+"""Kinds of the chart that Kubernetes cannot change in place."""
+
+
+def _exists(ctx: Context, item: Changed) -> bool:
+    found = kube_client(ctx).get(KINDS[item.kind], item.name, ctx.config.openwhisk_namespace)
+    return found is not None

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-import yaml
 
 from aws_setup.aws.context import Context
 from aws_setup.engine.wait import Pending
@@ -17,10 +12,12 @@ from aws_setup.infrastructure.load_balancers import load_balancers
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.errors import KubeNotFound
-from aws_setup.kube.objects import CLAIM, SECRET, SERVICE, VOLUME, Json, ResourceType
+from aws_setup.kube.objects import CLAIM, JOB, SECRET, SERVICE, VOLUME, Json, ResourceType
 from aws_setup.openwhisk.certificate_steps import nginx_secret
 from aws_setup.openwhisk.helm import find_helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
+from aws_setup.openwhisk.one_time_jobs import destructive_jobs
+from aws_setup.openwhisk.release_records import objects_of, records_of
 from aws_setup.openwhisk.secrets import of_release
 
 
@@ -31,8 +28,13 @@ def has_records(ctx: Context) -> bool:
 
 
 def uninstall(ctx: Context) -> None:
-    """Uninstall the release; without helm, delete what its records name."""
+    """Uninstall the release; without helm, delete what its records name.
+
+    The finished job of the database is not in the records: it is deleted here.
+    """
     config = ctx.config
+    for name in destructive_jobs(config.openwhisk_release):
+        kube_client(ctx).delete(JOB, name, config.openwhisk_namespace)
     try:
         find_helm()
     except Refused as missing:
@@ -108,22 +110,6 @@ def remove(client: KubeClient, release: str, namespace: str) -> None:
             _delete(client, item, kinds[version], namespace)
     for record in records:
         client.delete(SECRET, record["metadata"]["name"], namespace)
-
-
-def records_of(client: KubeClient, release: str, namespace: str) -> Sequence[Json]:
-    """Return helm's records of a release, one for each revision."""
-    return client.list(SECRET, namespace, labels=f"owner=helm,name={release}")
-
-
-def objects_of(record: Json) -> Iterator[Json]:
-    """Yield every object that a record names, in the order of its manifest, then of its hooks."""
-    packed = base64.b64decode(base64.b64decode(record["data"]["release"]))
-    document: Any = json.loads(gzip.decompress(packed))
-    hooks = [hook["manifest"] for hook in document.get("hooks") or []]
-    for text in (document.get("manifest", ""), *hooks):
-        for item in yaml.safe_load_all(text):
-            if isinstance(item, dict) and item.get("kind"):
-                yield item
 
 
 def _resource_types(client: KubeClient, version: str) -> Mapping[str, ResourceType]:

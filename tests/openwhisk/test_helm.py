@@ -19,7 +19,7 @@ from aws_setup.openwhisk.helm import (
     ProgramFailed,
     Release,
     find_helm,
-    jobs_that_change,
+    immutable_changes,
     parse_documents,
     parse_status,
 )
@@ -109,11 +109,11 @@ def test_conflicts_with_edits_by_hand_are_overwritten_and_other_errors_are_not(
     fake: FakeRun,
 ) -> None:
     fake.answers = [failure("Error: Apply failed with 1 conflict: .data.user_memory"), ""]
-    OWDEV.rollback()
+    OWDEV.upgrade(Path("chart"), {}, description="new")
     assert ["--force-conflicts" in command for command in fake.commands] == [False, True]
     fake.answers = [failure("Error: field is immutable")]
     with pytest.raises(ProgramFailed):
-        OWDEV.rollback()
+        OWDEV.upgrade(Path("chart"), {}, description="new")
     assert len(fake.commands) == 3
 
 
@@ -130,12 +130,21 @@ def job(name: str, image: str) -> dict[str, Any]:
     return {"kind": "Job", "metadata": {"name": name}, "spec": {"template": {"image": image}}}
 
 
-def test_only_jobs_in_both_revisions_with_another_template_change() -> None:
+def pod(name: str, image: str) -> dict[str, Any]:
+    return {"kind": "Pod", "metadata": {"name": name}, "spec": {"image": image}}
+
+
+def test_jobs_and_pods_in_both_revisions_with_another_template_change() -> None:
     service = {"kind": "Service", "metadata": {"name": "changed"}, "spec": {}}
     before = [job("same", "1"), job("changed", "1"), job("old", "1"), service]
     after = [job("same", "1"), job("changed", "2"), job("new", "1"), service]
-    assert jobs_that_change(before, after) == ["changed"]
-    assert jobs_that_change([], after) == []
+    assert [item.name for item in immutable_changes([before], after)] == ["changed"]
+    assert immutable_changes([[*after, pod("wsk", "1")]], [*after, pod("wsk", "1")]) == []
+    assert immutable_changes([], after) == []
+    # After an interrupted upgrade nobody knows which of two manifests is applied.
+    two = [[job("a", "1"), pod("wsk", "1")], [job("a", "2"), pod("wsk", "2")]]
+    changed = immutable_changes(two, [job("a", "2"), pod("wsk", "2")])
+    assert [(item.kind, item.name) for item in changed] == [("Job", "a"), ("Pod", "wsk")]
 
 
 @pytest.mark.parametrize("version", ["v3.8.0", "v3.17.3", "v4.0.0", "v4.3.1+g1a2b"])

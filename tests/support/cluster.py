@@ -28,6 +28,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.demo.helm import CHART
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
+from aws_setup.rehearsal.kubernetes.controllers import database
 from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
@@ -183,6 +184,9 @@ def lab(
             # The cluster became ACTIVE with the call above.
             api = hooks.apis["zoo"]
         whisk = OpenWhiskServer(healthy=NODES)
+        api.controllers.context.job_effects.append(
+            lambda pod: whisk.store.wipe() if database.wipes(pod) else None
+        )
         url = stack.enter_context(serve_whisk(whisk))
         programs = folder / "bin"
         programs.mkdir()

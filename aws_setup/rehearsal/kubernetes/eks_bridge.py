@@ -21,6 +21,7 @@ from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults, RandomAp
 from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     EBS_DRIVER,
+    JobEffect,
     PodDependency,
     SecretDependency,
 )
@@ -62,6 +63,8 @@ class EksApiServers:
             self.faults.random_faults = RandomApiFaults(cloud.random_faults, cloud.clock)
         self.refusals: list[str] = []
         self.annotate_role = True
+        self.job_effects: list[JobEffect] = []
+        """What the programs of Jobs do, in every cluster."""
         self._cloud, self._now = cloud, now
         self._secrets = [*secrets, *TEST_SECRET_KEYS, os.environ.get("AWS_SECRET_ACCESS_KEY", "")]
         self._regions: dict[str, str] = {}
@@ -93,6 +96,7 @@ class EksApiServers:
             version=f"v{version}.0-eks-rehearsal",
         ).__enter__()
         api.controllers.drivers.clear()
+        api.controllers.context.job_effects = self.job_effects
         api.controllers.context.pod_dependencies += OPENWHISK_WAITS
         api.controllers.context.secret_dependencies += OPENWHISK_NEEDS
         api.state.put("storageclasses", GP2_STORAGE_CLASS)

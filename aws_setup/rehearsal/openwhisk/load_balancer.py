@@ -22,6 +22,7 @@ from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.loopback import LOOPBACK, PacketDropped
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+from aws_setup.rehearsal.kubernetes.controllers import database
 from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.activations import Invocation
@@ -55,6 +56,13 @@ class Release:
         return int((held or {}).get("status", {}).get("readyReplicas") or 0)
 
     @property
+    def database(self) -> str:
+        """What identifies its database: the claim of CouchDB's volume, else the Service."""
+        name = f"{self.name}-couchdb-pvc"
+        claim = self.state.get("persistentvolumeclaims", name, self.namespace)
+        return str((claim or self.service)["metadata"]["uid"])
+
+    @property
     def namespace(self) -> str:
         """The namespace of its objects."""
         return str(self.service["metadata"]["namespace"])
@@ -68,7 +76,8 @@ class OpenWhiskFrontend:
         self.whisk = OpenWhiskServer(faults=OpenWhiskFaults(random_faults=cloud.random_faults))
         self.port = self.vm_port = 0
         self._cloud, self._hooks = cloud, hooks
-        self._uid = ""
+        self._database = ""
+        hooks.job_effects.append(self._run_job)
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def tls_context(self) -> ssl.SSLContext | None:
@@ -80,6 +89,11 @@ class OpenWhiskFrontend:
             PacketDropped: the network does not allow connections from the operator.
         """
         return self._accept(Operator())
+
+    def _run_job(self, pod: KubeObject) -> None:
+        """Do what the program of a Job's pod does: the one of the database wipes it."""
+        if database.wipes(pod):
+            self.whisk.store.wipe()
 
     def vm_tls_context(self) -> ssl.SSLContext | None:
         """Return the TLS context for a VM's connection, which `connect_from_vm` has checked."""
@@ -108,9 +122,8 @@ class OpenWhiskFrontend:
                 self._check_network(release, source)
             if not release.ready("controller"):
                 raise ConnectionRefusedError("no OpenWhisk release is ready")
-            uid = str(release.service["metadata"]["uid"])
-            if uid != self._uid:
-                self._uid, self.whisk.store = uid, Store()
+            if release.database != self._database:
+                self._database, self.whisk.store = release.database, Store()
             self.whisk.auth = release.secret("whisk.auth", "guest")
             self.whisk.healthy = release.ready("invoker")
             return self._context(release)

@@ -143,6 +143,12 @@ class Store:
             self.code.pop(name, None)
         return found
 
+    def wipe(self) -> None:
+        """Delete every action and activation, as the chart's job init-couchdb does."""
+        with self.lock:
+            for held in (self.actions, self.others, self.code, self.files, self.activations):
+                held.clear()
+
     def listing(self, collection: str, *, limit: int, skip: int) -> list[dict[str, Any]]:
         """Return a page of a collection, newest first, in the short form of listings."""
         if not 0 <= limit <= 200:

@@ -51,6 +51,10 @@ class SecretDependency:
     log: str
 
 
+JobEffect = Callable[[KubeObject], None]
+"""Called once with each pod of a Job whose container starts: what the program does."""
+
+
 def part_of(pod: KubeObject) -> tuple[str, str]:
     """Return (release, part) of a pod, from the labels `release` and `name` of the chart."""
     labels = pod["metadata"].get("labels") or {}
@@ -81,11 +85,15 @@ class ControllerContext:
         self.drivers = {EBS_DRIVER}
         self.pod_dependencies: list[PodDependency] = []
         self.secret_dependencies: list[SecretDependency] = []
+        self.job_effects: list[JobEffect] = []
+        self.initialised: set[str] = set()
+        """Databases whose init-couchdb job has ended, by the uid of their claim."""
         self.retry_pending = False
         self.failures: list[str] = []
         self.applied_load_balancers: dict[str, str] = {}
         self._wake = wake
         self._ends: dict[tuple[str, str], float] = {}
+        self._done: set[tuple[str, str]] = set()
 
     def retry(self) -> None:
         """Schedule another reconciliation: a call of the cloud provider failed."""
@@ -103,6 +111,13 @@ class ControllerContext:
             if text not in self.failures:
                 self.failures.append(text)
                 LOG.exception("the emulated controllers cannot handle %s", text)
+
+    def once(self, obj: KubeObject, deed: str) -> bool:
+        """Return True at the first call for an object, False afterwards."""
+        key = (obj["metadata"]["uid"], deed)
+        first = key not in self._done
+        self._done.add(key)
+        return first
 
     def due(self, obj: KubeObject, delay: str, *, stage: str = "", times: float = 1.0) -> bool:
         """Return whether a delay is over that began with the first call for the object."""

@@ -6,7 +6,7 @@ import copy
 
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import ImagePullFails, PodCrashes, PodNotReady
-from aws_setup.rehearsal.kubernetes.controllers import scheduling
+from aws_setup.rehearsal.kubernetes.controllers import database, scheduling
 from aws_setup.rehearsal.kubernetes.controllers.connection_pods import connection_output
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     ControllerContext,
@@ -104,7 +104,11 @@ def _volumes_bound(context: ControllerContext, pod: KubeObject, node: str) -> bo
 
 
 def _run(context: ControllerContext, pod: KubeObject) -> None:
-    fault = context.faults.pod(pod["metadata"]["name"]) or _missing_secret(context, pod)
+    fault = (
+        context.faults.pod(pod["metadata"]["name"])
+        or _missing_secret(context, pod)
+        or database.missing(context, pod)
+    )
     if isinstance(fault, ImagePullFails):
         _cannot_pull(context, pod, fault.message)
     elif not context.due(pod, "image pulled") or not context.due(pod, "container started"):
@@ -119,8 +123,21 @@ def _run(context: ControllerContext, pod: KubeObject) -> None:
             _started(context, pod, ready=True)
         else:
             _waiting(context, pod, "PodInitializing", f"waiting for {blocker}")
-    elif _runs_to_completion(pod) and context.due(pod, "job pod runs"):
+    elif _runs_to_completion(pod):
+        _run_job(context, pod)
+    else:
+        _started(context, pod, ready=True)
+
+
+def _run_job(context: ControllerContext, pod: KubeObject) -> None:
+    """Run the program of a Job's pod: its effect comes first, its end after a while."""
+    if context.once(pod, "job effect"):
+        database.begin(context, pod)
+        for effect in context.job_effects:
+            effect(pod)
+    if context.due(pod, "job pod runs"):
         _ended(context, pod, "Succeeded", 0)
+        database.end(context, pod)
     else:
         _started(context, pod, ready=True)
 
@@ -139,7 +156,7 @@ def _blocker(context: ControllerContext, pod: KubeObject) -> str:
         found = [item for item in others if part_of(item) == (release, wait.on)]
         if not any(is_ready(item) for item in found):
             return wait.on
-    return ""
+    return database.awaited(context, pod)
 
 
 def _missing_secret(context: ControllerContext, pod: KubeObject) -> PodCrashes | None:

@@ -20,6 +20,14 @@ affinity:
         - {key: openwhisk-role, operator: In, values: [core]}
 {{- end -}}
 
+{{- define "wait.couchdb" -}}
+{{- if .Values.db.wipeAndInit }}
+- name: wait-for-couchdb
+  image: {{ .Values.image }}
+  command: [wait, {{ .Release.Name }}-couchdb]
+{{- end }}
+{{- end -}}
+
 {{- define "part.env" -}}
 env:
 - {name: WHISK_API_HOST_PROTO, valueFrom: {configMapKeyRef: {name: {{ .Release.Name }}-whisk.config, key: whisk_api_host_proto}}}
