@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from aws_setup.config import load_config
+from aws_setup.config import Config, load_config
 from aws_setup.engine.history import read_events
 from aws_setup.errors import Refused
-from aws_setup.preflight.iam_policy import policy
+from aws_setup.preflight.policy_document import policy
 from aws_setup.report.architecture_svg import architecture
 from aws_setup.report.connections_svg import connections
 from aws_setup.report.gantt_svg import timeline_svg
@@ -32,6 +32,9 @@ PERMISSIONS = DOCS / "permissions.md"
 EVENTS = ROOT / "tests" / "data" / "create.events.jsonl"
 """The recorded run whose timeline the documentation shows."""
 
+DEFAULT = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+"""The configuration whose policy the documentation shows."""
+
 LEAST = 0.004
 """Shortest bar of a timeline, as a part of the run: shorter steps are counted, not drawn."""
 
@@ -39,7 +42,7 @@ LEAST = 0.004
 def permissions_text() -> str:
     """Return docs/permissions.md with the policy that the product needs now."""
     block = re.compile(r"```json\n.*?\n```", re.DOTALL)
-    text = f"```json\n{json.dumps(policy(), indent=2)}\n```"
+    text = f"```json\n{json.dumps(policy(DEFAULT), indent=2)}\n```"
     return block.sub(lambda _: text, PERMISSIONS.read_text(encoding="utf-8"))
 
 

@@ -16,6 +16,7 @@ from aws_setup.aws.idempotency import delete_with_retry, retry_not_found, wait_v
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, regional_name, tags
+from aws_setup.config import Config
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam_policies import (
@@ -234,6 +235,13 @@ def attach_first(ctx: Context, role: str, policies: Sequence[str]) -> None:
     )
 
 
+def node_role_name(config: Config) -> str:
+    """Return the name of the nodes' role; the default is unique in the region."""
+    default = type(config).model_fields["eks_node_role_name"].default
+    name = config.eks_node_role_name
+    return regional_name(config, name, "-") if name == default else name
+
+
 @dataclass(frozen=True)
 class NodeRole(ManagedRole):
     """The role of the nodes, which EC2 assumes."""
@@ -242,9 +250,7 @@ class NodeRole(ManagedRole):
 
     def role_name(self, ctx: Context) -> str:
         """Return the configured name; the default is unique in the region."""
-        default = type(ctx.config).model_fields["eks_node_role_name"].default
-        name = ctx.config.eks_node_role_name
-        return regional_name(ctx.config, name, "-") if name == default else name
+        return node_role_name(ctx.config)
 
     def trust(self, ctx: Context) -> str:
         """Return the policy that lets EC2 assume it."""
@@ -287,7 +293,11 @@ class ServiceAccountRole(ManagedRole):
 
     def role_name(self, ctx: Context) -> str:
         """Return a name that contains the cluster's."""
-        return f"{ctx.config.eks_cluster_name}-{self.suffix}"[:64]
+        return self.name_for(ctx.config)
+
+    def name_for(self, config: Config) -> str:
+        """Return the role's name for a configuration."""
+        return f"{config.eks_cluster_name}-{self.suffix}"[:64]
 
     def trust(self, ctx: Context) -> str:
         """Return the trust policy for the service account of this cluster alone."""

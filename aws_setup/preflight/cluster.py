@@ -68,7 +68,7 @@ def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
             required.setdefault(_resource(ctx, row.step, action), {})[action] = None
     actions_of = {resource: list(actions) for resource, actions in required.items()}
     return advice(
-        lambda: permissions.findings_of(arn, permissions.simulate(ctx.aws, arn, actions_of)),
+        lambda: permissions.findings_of(arn, permissions.simulate(ctx, actions_of)),
         lambda why: [permissions.unchecked(why)],
     )
 

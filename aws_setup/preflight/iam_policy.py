@@ -1,9 +1,8 @@
-"""The IAM permissions that the scripts need: by step for the checks, as one policy for the docs."""
+"""The IAM permissions that the scripts need, by step and by script; policy_document scopes them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from aws_setup.eks.addons import ADDONS
 
@@ -69,23 +68,6 @@ def actions_for(steps: Collection[str]) -> list[str]:
             for action in actions
         }
     )
-
-
-def policy() -> dict[str, Any]:
-    """Return the IAM policy that all three scripts need, including status and destroy."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Sid": "Look", "Effect": "Allow", "Action": list(READ_ACTIONS), "Resource": "*"},
-            {"Sid": "Change", "Effect": "Allow", "Action": list(CHANGES), "Resource": "*"},
-            {
-                "Sid": "FirstUseOfAService",
-                "Effect": "Allow",
-                "Action": "iam:CreateServiceLinkedRole",
-                "Resource": "arn:aws:iam::*:role/aws-service-role/*",
-            },
-        ],
-    }
 
 
 READ_ACTIONS = (

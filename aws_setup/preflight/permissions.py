@@ -9,11 +9,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.advice import advice
+from aws_setup.aws.context import Context
 from aws_setup.aws.denials import DENIAL_CODES
 from aws_setup.aws.error_messages import HINT_PERMISSION
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.preflight.iam_policy import actions_for
 from aws_setup.preflight.planned import PlannedResources
+from aws_setup.preflight.policy_document import context_entries
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/([^/]+)/")
@@ -39,14 +41,17 @@ def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
         resource: [name for name in actions if name.partition(":")[0] in services]
         for resource, services in _resources(planned, arn).items()
     }
-    return simulate(planned.ctx.aws, arn, actions_of)
+    return simulate(planned.ctx, actions_of)
 
 
-def simulate(aws: Aws, arn: str, actions_of: Mapping[str, Sequence[str]]) -> list[Any]:
+def simulate(ctx: Context, actions_of: Mapping[str, Sequence[str]]) -> list[Any]:
     """Return the results of IAM's policy simulator; `actions_of` is resource -> actions.
 
-    A policy may allow single roles and clusters only: on `*` the simulator would deny those.
+    A policy may allow single roles and clusters only: on `*` the simulator would deny those. And it
+    may have conditions on tags: the simulator is told what the calls will have.
     """
+    aws, arn = ctx.aws, ctx.aws.identity.arn
+    entries: Any = context_entries(ctx.config, partition=arn.split(":")[1])
     source = policy_source(aws, arn)
     results: list[Any] = []
     for resource, names in actions_of.items():
@@ -56,6 +61,7 @@ def simulate(aws: Aws, arn: str, actions_of: Mapping[str, Sequence[str]]) -> lis
                 PolicySourceArn=source,
                 ActionNames=list(names),
                 ResourceArns=[resource],
+                ContextEntries=entries,
                 **marker,
             )
             results += page["EvaluationResults"]

@@ -18,12 +18,13 @@ from aws_setup.preflight.iam_policy import (
     IMPLIED,
     READ_ACTIONS,
     actions_for,
-    policy,
 )
 from aws_setup.preflight.permissions import findings_of
+from aws_setup.preflight.policy_document import policy
 from aws_setup.preflight.results import Severity
 from aws_setup.rehearsal.core.dispatch import CallLogEntry
 from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
+from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import Call
 from aws_setup.tables import infrastructure_steps
 from tests.support.preflight import Operator
@@ -42,8 +43,11 @@ SERVICES = (
 """The services that the product calls."""
 
 
+CONFIG = Config(ssh_keypair_name="k", ssh_key_path="k")
+
+
 def allowed(action: str) -> bool:
-    patterns = [p for one in policy()["Statement"] for p in _listed(one["Action"])]
+    patterns = [p for one in policy(CONFIG)["Statement"] for p in _listed(one["Action"])]
     return any(fnmatch.fnmatchcase(action, pattern) for pattern in patterns)
 
 
@@ -55,11 +59,14 @@ def action_of(call: CallLogEntry) -> str:
     return iam_action(Call(call.service, call.action, {}, call.region, ""))
 
 
-def test_complete_runs_call_only_what_the_policy_allows(operator: Operator) -> None:
+@pytest.mark.kind("C2")
+def test_complete_runs_under_exactly_the_policy(operator: Operator) -> None:
     before = len(operator.cloud.calls)
+    operator.cloud.settings.policies = [policy(CONFIG, account=ACCOUNT, region="us-east-1")]
     for verb in ("create", "status", "destroy"):
         ended = operator.run(verb, "--yes")
         assert ended["exit_code"] == 0, ended
+        assert [one for one in ended["warnings"] if "permission" in one["what"]] == []
     calls = operator.cloud.calls[before:]
     called = {action_of(call) for call in calls if call.client != "rehearsal"}
     assert {"ec2:RunInstances", "eks:CreateCluster", "ec2:DeleteVpc"} <= called
@@ -91,10 +98,9 @@ def test_what_preflight_simulates_is_in_the_policy() -> None:
 
 
 def test_every_step_of_the_default_table_has_its_actions() -> None:
-    config = Config(ssh_keypair_name="k", ssh_key_path="k")
     # Routes and associations come with the route tables.
     mute = {"route", "routing"}
-    for step in infrastructure_steps(config):
+    for step in infrastructure_steps(CONFIG):
         if step.name.split()[-1] not in mute and "sweep" not in step.name:
             assert actions_for([step.name]), step.name
 

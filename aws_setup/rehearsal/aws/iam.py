@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aws_setup.rehearsal.core.permissions import is_denied
+from aws_setup.rehearsal.core.permissions import decide
+from aws_setup.rehearsal.core.policy_evaluator import Decision, Request, missing_keys
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 INTERNAL_CLIENT = "rehearsal"
@@ -99,12 +100,20 @@ def trusts_web_identity(role: Any, *, provider: str, claims: Mapping[str, str]) 
     return False
 
 
+PASSED_TO = dict.fromkeys(
+    ("CreatePodIdentityAssociation", "UpdatePodIdentityAssociation"), "pods.eks.amazonaws.com"
+)
+"""Action -> the service that gets the role where it is not the one that is called."""
+
+
 def check_pass_role(cloud: CloudApi, call: Call, arn: str) -> None:
     """Reject a role that the caller may not pass to a service (iam:PassRole).
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    if not is_denied(cloud.settings, "iam:PassRole", call.access_key):
+    service = PASSED_TO.get(call.action) or f"{call.service}.amazonaws.com"
+    request = Request("iam:PassRole", arn, {"iam:PassedToService": service})
+    if decide(cloud.settings, request, call.access_key) is Decision.ALLOWED:
         return
     text = (
         f"User: {cloud.settings.principal} is not authorized to perform: iam:PassRole on "
@@ -133,7 +142,8 @@ def _check_pass_instance_profile(cloud: CloudApi, call: Call) -> None:
     """RunInstances: the caller may pass the profile's role, and EC2 sees the profile."""
     requested = call.params.get("IamInstanceProfile") or {}
     if requested and call.client != INTERNAL_CLIENT:
-        check_pass_role(cloud, call, str(requested.get("Arn") or requested.get("Name")))
+        for arn in _roles_of_profile(cloud, str(requested.get("Arn") or requested.get("Name"))):
+            check_pass_role(cloud, call, arn)
     for profile in cloud.backend("iam").instance_profiles.values():
         hidden = cloud.store_of(PropagationDelay).hides(profile.id, "", cloud.clock.now())
         if hidden and (
@@ -141,6 +151,14 @@ def _check_pass_instance_profile(cloud: CloudApi, call: Call) -> None:
         ):
             message = f"Value ({profile.name}) for parameter iamInstanceProfile.name is invalid. "
             raise AwsError("InvalidParameterValue", f"{message}Invalid IAM Instance Profile name")
+
+
+def _roles_of_profile(cloud: CloudApi, name: str) -> list[str]:
+    """Return the ARNs of an instance profile's roles, the profile's own name while it has none."""
+    for profile in cloud.backend("iam").instance_profiles.values():
+        if name in (profile.arn, profile.name) and profile.roles:
+            return [str(role.arn) for role in profile.roles]
+    return [name]
 
 
 def list_resources(cloud: CloudApi) -> list[Resource]:
@@ -212,7 +230,7 @@ PAGE = 100
 
 
 def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer SimulatePrincipalPolicy: allowed, or implicitDeny for the deny list.
+    """Answer SimulatePrincipalPolicy by the deny list and the caller's policies.
 
     The source must be a user or a role of the account: IAM does not simulate assumed-role
     sessions or the root user.
@@ -223,8 +241,12 @@ def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     if unique_id(cloud, arn) is None:
         raise AwsError("NoSuchEntity", f"The entity {arn} cannot be found.", status=404)
     caller = call.access_key if arn == cloud.settings.principal else arn
+    context = {
+        str(entry["ContextKeyName"]): [str(value) for value in entry["ContextKeyValues"]]
+        for entry in call.params.get("ContextEntries") or []
+    }
     results = [
-        _result(action, resource, is_denied(cloud.settings, action, caller))
+        _result(cloud, Request(action, resource, context), caller)
         for action in call.params["ActionNames"]
         for resource in call.params.get("ResourceArns") or ["*"]
     ]
@@ -235,13 +257,15 @@ def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return answer | ({"Marker": str(end)} if more else {})
 
 
-def _result(action: str, resource: str, denied: bool) -> dict[str, Any]:
+def _result(cloud: CloudApi, request: Request, caller: str) -> dict[str, Any]:
+    decision = decide(cloud.settings, request, caller)
+    denied = decision is not Decision.ALLOWED
     return {
-        "EvalActionName": action,
-        "EvalResourceName": resource,
-        "EvalDecision": "implicitDeny" if denied else "allowed",
+        "EvalActionName": request.action,
+        "EvalResourceName": request.resource,
+        "EvalDecision": str(decision),
         "MatchedStatements": [],
-        "MissingContextValues": [],
+        "MissingContextValues": missing_keys(cloud.settings.policies, request) if denied else [],
     }
 
 

@@ -160,6 +160,8 @@ class Cloud:
         self.clock.apply_due()
         self.faults.before(call)
         permissions.check_permission(self.settings, call)
+        for check in self._tables.check_call:
+            check(self, call)
         earlier = self._tokens.earlier_answer(call)
         if earlier is not None:
             return earlier

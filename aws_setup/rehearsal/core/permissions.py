@@ -1,9 +1,10 @@
-"""Permissions: the state of the credentials and the deny list, with each service's codes."""
+"""Permissions: the credentials' state, the deny list, the policies, and each service's codes."""
 
 from __future__ import annotations
 
 import fnmatch
 
+from aws_setup.rehearsal.core.policy_evaluator import Decision, Request, evaluate
 from aws_setup.rehearsal.core.protocol import service_model
 from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import AwsError, Call
@@ -33,6 +34,19 @@ def check_permission(settings: Settings, call: Call) -> None:
     rule = denial(settings, iam_action(call), call.access_key)
     if rule is not None and call.key not in ALWAYS_ALLOWED:
         raise _access_denied(settings, call, rule.reason)
+
+
+def check_request(settings: Settings, call: Call, request: Request) -> None:
+    """Raise AwsError when the caller's policies do not allow what a call needs."""
+    if call.key not in ALWAYS_ALLOWED and decide(settings, request) is not Decision.ALLOWED:
+        raise _access_denied(settings, call, _reason(settings, request), request)
+
+
+def decide(settings: Settings, request: Request, access_key: str = "") -> Decision:
+    """Return the decision about a request; without policies the deny list alone decides."""
+    if is_denied(settings, request.action, access_key):
+        return Decision.IMPLICIT_DENY
+    return evaluate(settings.policies, request) if settings.policies else Decision.ALLOWED
 
 
 def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
@@ -71,14 +85,24 @@ def _unknown_credentials(call: Call) -> AwsError:
     return AwsError(code, "The security token included in the request is invalid.", status=403)
 
 
-def _access_denied(settings: Settings, call: Call, reason: str) -> AwsError:
-    principal = settings.principal
-    text = f"User: {principal} is not authorized to perform: {iam_action(call)}"
+def _reason(settings: Settings, request: Request) -> str:
+    """Return why a request is denied, in AWS's words.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    """
+    if decide(settings, request) is Decision.EXPLICIT_DENY:
+        return "with an explicit deny in an identity-based policy"
+    return f"because no identity-based policy allows the {request.action} action"
+
+
+def _access_denied(
+    settings: Settings, call: Call, reason: str, request: Request | None = None
+) -> AwsError:
+    action = request.action if request else iam_action(call)
+    on = f" on resource: {request.resource}" if request and request.resource != "*" else ""
+    text = f"User: {settings.principal} is not authorized to perform: {action}{on} {reason}"
     if call.service == "ec2":
-        return AwsError(
-            "UnauthorizedOperation",
-            f"You are not authorized to perform this operation. {text} {reason}",
-            status=403,
-        )
+        message = f"You are not authorized to perform this operation. {text}"
+        return AwsError("UnauthorizedOperation", message, status=403)
     code = "AccessDeniedException" if _is_json(call) else "AccessDenied"
-    return AwsError(code, f"{text} {reason}", status=403)
+    return AwsError(code, text, status=403)

@@ -10,6 +10,7 @@ from typing import Any
 from aws_setup.rehearsal.core.types import After, Answer, Before, CloudApi, Key, Resource
 
 SERVICE_MODULES = (
+    "aws.required_permissions",
     "aws.ec2.validation",
     "aws.ec2.reference_checks",
     "aws.ec2.security_group_rules",
@@ -52,6 +53,7 @@ class RuleTables:
     after: dict[Key, list[After]] = field(default_factory=dict)
     list_resources: list[Callable[[CloudApi], Iterable[Resource]]] = field(default_factory=list)
     start: list[Callable[[CloudApi], None]] = field(default_factory=list)
+    check_call: list[Before] = field(default_factory=list)
     admin_routes: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def add(self, module: Any) -> None:
@@ -65,7 +67,11 @@ class RuleTables:
         for key, after in getattr(module, "AFTER", {}).items():
             self.after.setdefault(key, []).append(after)
         self.admin_routes.update(getattr(module, "ADMIN_ROUTES", {}))
-        for name, all_of_them in (("list_resources", self.list_resources), ("start", self.start)):
+        for name, all_of_them in (
+            ("list_resources", self.list_resources),
+            ("start", self.start),
+            ("check_call", self.check_call),
+        ):
             if hasattr(module, name):
                 all_of_them.append(getattr(module, name))
 

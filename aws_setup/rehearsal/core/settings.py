@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -95,7 +95,9 @@ class Settings(StrictModel):
     credentials: Literal["valid", "expired", "unknown"] = "valid"
     """Whether the caller's credentials are accepted."""
     deny: list[DeniedPermission] = []
-    """Denied permissions; everything else is allowed."""
+    """Denied permissions; everything else is allowed, unless there are policies."""
+    policies: list[dict[str, Any]] = []
+    """The caller's identity-based policies; where there are any, what none allows is denied."""
     images: list[Image] = Field(default_factory=_default_images)
     """The AMIs that exist."""
     quotas: Quotas = Field(default_factory=Quotas)

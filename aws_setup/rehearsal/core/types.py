@@ -9,6 +9,7 @@ A service module (registry.py lists them) may export any of these tables, keyed 
     ADMIN_ROUTES    handlers below /_rehearsal, by (method, path)
     list_resources  lists the module's resources, for the snapshot
     start           is called once when a cloud starts
+    check_call      rejects any call of a user by raising AwsError
 """
 
 from __future__ import annotations

@@ -14,8 +14,11 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aws_setup.config import load_config
 from aws_setup.engine.history import RunRecord, read_events
 from aws_setup.errors import SetupError
+from aws_setup.preflight.policy_document import policy
+from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.demo.helm import CHART, helm_or_kubectl_path
 from aws_setup.rehearsal.demo.scenario import InvalidInput
 from aws_setup.rehearsal.environment import Environment, script_environment
@@ -50,6 +53,9 @@ class Workspace:
         }
         text = yaml.safe_dump(config | environment.config(), sort_keys=False)
         self.config.write_text(text, encoding="utf-8")
+        # The scripts may do what docs/permissions.md publishes, and nothing else.
+        loaded = load_config(self.config)
+        environment.cloud.settings.policies = [policy(loaded, account=ACCOUNT)]
 
     @property
     def config(self) -> Path:

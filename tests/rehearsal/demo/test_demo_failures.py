@@ -21,7 +21,10 @@ boto3.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")
 CREATE_AND_DELETE_VPC = """
 import boto3
 ec2 = boto3.client("ec2")
-ec2.delete_vpc(VpcId=ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
+tags = [{"Key": "lambda-fs:deployment", "Value": "lambda-fs"}]
+of_vpc = [{"ResourceType": "vpc", "Tags": tags}]
+made = ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=of_vpc)
+ec2.delete_vpc(VpcId=made["Vpc"]["VpcId"])
 """
 PLAN = DemoStep("Plan", CREATE_SCRIPT, ("plan",), unchanged=True)
 

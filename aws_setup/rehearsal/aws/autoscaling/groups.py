@@ -22,7 +22,8 @@ from aws_setup.rehearsal.aws.autoscaling.store import (
     validation_error,
 )
 from aws_setup.rehearsal.aws.iam import INTERNAL_CLIENT
-from aws_setup.rehearsal.core.permissions import is_denied
+from aws_setup.rehearsal.core.permissions import decide
+from aws_setup.rehearsal.core.policy_evaluator import Decision, Request
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 MAX_GROUPS_PER_PAGE = 50
@@ -99,9 +100,9 @@ def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
         raise validation_error(
             "You must use a valid fully-formed launch template. " + error.message
         ) from error
-    if call.client != INTERNAL_CLIENT and is_denied(
-        cloud.settings, "ec2:RunInstances", call.access_key
-    ):
+    run = Request("ec2:RunInstances", f"arn:aws:ec2:{call.region}:{call.account}:instance/*")
+    permitted = decide(cloud.settings, run, call.access_key) is Decision.ALLOWED
+    if call.client != INTERNAL_CLIENT and not permitted:
         name = found["LaunchTemplateId"]
         text = f"You are not authorized to use launch template: {name}"
         raise AwsError("AccessDenied", text, status=403)

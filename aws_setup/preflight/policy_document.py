@@ -1,0 +1,222 @@
+"""The policy to attach to who runs the scripts, scoped to the names and tags of a configuration.
+
+Its holder can neither become administrator nor change what other deployments and people own: see
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html and the condition
+keys in https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag, regional_name
+from aws_setup.config import Config
+from aws_setup.eks.addons import ADDONS
+from aws_setup.infrastructure.iam import ServiceAccountRole, node_role_name
+from aws_setup.infrastructure.iam_policies import CLUSTER_POLICY, NODE_POLICIES
+from aws_setup.infrastructure.launch_templates import auto_scaling_specs
+from aws_setup.openwhisk.certificate_steps import path_prefix
+from aws_setup.preflight.iam_policy import CHANGES, READ_ACTIONS
+
+LONGEST = 6_144
+"""Characters of a managed policy, without white space (IAM and STS quotas)."""
+
+PASSED_TO = ("eks.amazonaws.com",)
+"""The only service that is given a role: for the cluster, its nodes and its add-ons.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/eks-iam.html
+"""
+
+LINKED = ("eks", "eks-nodegroup", "autoscaling", "elasticloadbalancing", "ec2.spot", "spot")
+"""Services that may create their service-linked role when an account uses them first."""
+
+TAGGED = frozenset(
+    f"ec2:{action}"
+    for action in (
+        "AssociateRouteTable",
+        "AttachInternetGateway",
+        "AuthorizeSecurityGroupIngress",
+        "CreateLaunchTemplateVersion",
+        "CreateRoute",
+        "CreateTags",
+        "DeleteInternetGateway",
+        "DeleteLaunchTemplate",
+        "DeleteNatGateway",
+        "DeleteRouteTable",
+        "DeleteSubnet",
+        "DeleteVpc",
+        "DetachInternetGateway",
+        "DisassociateRouteTable",
+        "ModifyLaunchTemplate",
+        "ModifySubnetAttribute",
+        "ModifyVpcAttribute",
+        "ReleaseAddress",
+        "ReplaceRoute",
+        "ReplaceRouteTableAssociation",
+        "StartInstances",
+        "StopInstances",
+        "TerminateInstances",
+    )
+) | {"autoscaling:DeleteAutoScalingGroup", "autoscaling:UpdateAutoScalingGroup"}
+"""Actions on resources that carry the tag of the deployment."""
+
+OF_CLUSTER = frozenset(
+    {"ec2:DeleteSecurityGroup", "ec2:DeleteVolume", "elasticloadbalancing:DeleteLoadBalancer"}
+)
+"""Actions on resources that carry the tag of the deployment or the one of its cluster."""
+
+ROLE = frozenset(
+    f"iam:{action}"
+    for action in (
+        "CreateRole",
+        "DeleteRole",
+        "DeleteRolePolicy",
+        "DetachRolePolicy",
+        "TagRole",
+        "UpdateAssumeRolePolicy",
+    )
+)
+"""Actions on the roles of the deployment; what is attached to them is limited separately."""
+
+
+def policy(
+    config: Config, *, partition: str = "aws", account: str = "ACCOUNT", region: str = "*"
+) -> dict[str, Any]:
+    """Return the IAM policy that all three scripts need, including status and destroy.
+
+    Args:
+        config: the configuration whose names and tags the policy is limited to.
+        partition: the partition of the account.
+        account: the account's id.
+        region: the region, `*` for all.
+    """
+    arns = _Arns(partition, account, region)
+    tag = {f"aws:ResourceTag/{DEPLOYMENT_TAG}": config.deployment_name}
+    of_cluster = {f"aws:ResourceTag/{cluster_tag(config)}": "owned"}
+    statements = [
+        _allow("Look", READ_ACTIONS, "*"),
+        _allow("Change", _unconditional(), "*"),
+        _allow("TagNew", ["ec2:CreateTags"], "*", Null={"ec2:CreateAction": "false"}),
+        _allow("Own", [*TAGGED & set(CHANGES), *OF_CLUSTER], "*", StringEquals=tag),
+        _allow("OfCluster", OF_CLUSTER, "*", StringEquals=of_cluster),
+        _allow("Groups", ["autoscaling:CreateOrUpdateTags"], arns.groups(config)),
+        _allow("Cluster", _of_service("eks:"), arns.cluster(config)),
+        *_role_statements(config, arns),
+        _allow("Certificates", _containing("ServerCertificate"), arns.certificates(config)),
+        _allow("Oidc", _containing("OpenIDConnect"), arns.oidc_providers()),
+        _first_use(arns),
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def context_entries(config: Config, *, partition: str) -> list[dict[str, Any]]:
+    """Return what the calls of a run have for the keys of the policy's conditions.
+
+    IAM's simulator denies what depends on a key that it is not told.
+    """
+    arns = _Arns(partition, "", "")
+    values = {
+        f"aws:ResourceTag/{DEPLOYMENT_TAG}": config.deployment_name,
+        f"aws:RequestTag/{DEPLOYMENT_TAG}": config.deployment_name,
+        f"aws:ResourceTag/{cluster_tag(config)}": "owned",
+        "ec2:CreateAction": "CreateVpc",
+        "iam:PolicyARN": arns.managed(CLUSTER_POLICY),
+        "iam:PassedToService": PASSED_TO[0],
+    }
+    return [
+        {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
+        for key, value in values.items()
+    ]
+
+
+class _Arns:
+    """The ARNs of a deployment's resources in one account."""
+
+    def __init__(self, partition: str, account: str, region: str) -> None:
+        self.partition, self.account, self.region = partition, account, region
+
+    def iam(self, resource: str) -> str:
+        return f"arn:{self.partition}:iam::{self.account}:{resource}"
+
+    def regional(self, service: str, resource: str) -> str:
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def managed(self, name: str) -> str:
+        """Return the ARN of a policy of AWS's in this partition."""
+        return f"arn:{self.partition}:iam::aws:policy/{name}"
+
+    def cluster(self, config: Config) -> list[str]:
+        name = config.eks_cluster_name
+        kinds = ("nodegroup", "addon", "access-entry")
+        parts = [self.regional("eks", f"{kind}/{name}/*") for kind in kinds]
+        return [self.regional("eks", f"cluster/{name}"), *parts]
+
+    def groups(self, config: Config) -> list[str]:
+        names = [regional_name(config, spec.group, "_") for spec in auto_scaling_specs(config)]
+        prefix = "autoScalingGroup:*:autoScalingGroupName/"
+        return [self.regional("autoscaling", prefix + name) for name in names]
+
+    def certificates(self, config: Config) -> str:
+        return self.iam(f"server-certificate{path_prefix(config)}*")
+
+    def oidc_providers(self) -> str:
+        return self.iam(f"oidc-provider/oidc.eks.{self.region}.amazonaws.com*/id/*")
+
+
+def _allow(
+    sid: str, actions: Iterable[str], resource: str | list[str], **condition: Mapping[str, Any]
+) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": resource}
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def _unconditional() -> list[str]:
+    """Return the changes that create something new, or only close or delete what is unused.
+
+    A network interface has no tag of ours or of the cluster's when its load balancer is gone; and
+    rules are revoked from groups that AWS has made.
+    """
+    limited = TAGGED | OF_CLUSTER | {"autoscaling:CreateOrUpdateTags"}
+    return [it for it in CHANGES if it not in limited and not it.startswith(("iam:", "eks:"))]
+
+
+def _of_service(prefix: str) -> list[str]:
+    return [action for action in CHANGES if action.startswith(prefix)]
+
+
+def _containing(text: str) -> list[str]:
+    return [action for action in CHANGES if action.startswith("iam:") and text in action]
+
+
+def _roles(config: Config) -> tuple[list[str], list[str]]:
+    """Return the names of the roles that are made, and of an adopted one, which is only passed."""
+    drivers = [spec.role for spec in ADDONS if isinstance(spec.role, ServiceAccountRole)]
+    made = [node_role_name(config), *(role.name_for(config) for role in drivers)]
+    cluster = [config.eks_iam_role_name]
+    return (cluster + made, []) if config.create_eks_iam_role else (made, cluster)
+
+
+def _role_statements(config: Config, arns: _Arns) -> list[dict[str, Any]]:
+    """Return what is allowed with roles: ours only, with the policies in use, passed to EKS only.
+
+    Without these limits a holder could attach AdministratorAccess to a role and use it.
+    """
+    made, adopted = _roles(config)
+    own = [arns.iam(f"role/{name}") for name in made]
+    drivers = [spec.role for spec in ADDONS if isinstance(spec.role, ServiceAccountRole)]
+    used = [CLUSTER_POLICY, *NODE_POLICIES, *(name for role in drivers for name in role.alternatives)]
+    attach = {"iam:PolicyARN": [arns.managed(name) for name in used]}
+    passed = [*own, *(arns.iam(f"role/{name}") for name in adopted)]
+    service = {"iam:PassedToService": list(PASSED_TO)}
+    return [
+        _allow("Roles", ROLE, own),
+        _allow("Attach", ["iam:AttachRolePolicy"], own, ArnEquals=attach),
+        _allow("Pass", ["iam:PassRole"], passed, StringEquals=service),
+    ]
+
+
+def _first_use(arns: _Arns) -> dict[str, Any]:
+    names = {"iam:AWSServiceName": [f"{name}.amazonaws.com" for name in LINKED]}
+    resource = arns.iam("role/aws-service-role/*")
+    return _allow("FirstUse", ["iam:CreateServiceLinkedRole"], resource, StringEquals=names)
