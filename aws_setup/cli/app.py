@@ -47,6 +47,8 @@ def _infrastructure_options(command: click.Command) -> None:
     click.option("--reformat", is_flag=True, help=help_text)(command)
     quick_text = "verify: only the checks that start no container."
     click.option("--quick", is_flag=True, help=quick_text)(command)
+    policy_text = "Print the IAM policy that this configuration needs, and end."
+    click.option("--print-iam-policy", is_flag=True, help=policy_text)(command)
     click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")(command)
 
 
@@ -67,8 +69,14 @@ def _run(
     from aws_setup.cli.run_recorder import RunRecorder
 
     recorder = RunRecorder(script.name, verb, html=options.html)
+    only_policy = settings.pop("print_iam_policy", False)
 
     def work(config: Config, result: Result, report: Report) -> None:
+        if only_policy:
+            from aws_setup.cli.print_policy import print_policy
+
+            print_policy(config, result, report)
+            return
         recorder.check(config)
         from aws_setup.cli.aws_commands import run_verb
 

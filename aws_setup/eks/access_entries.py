@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.denials import DENIAL_CODES
 from aws_setup.aws.inventory import tag_of
-from aws_setup.aws.session import error_code, pages
+from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
@@ -23,8 +26,11 @@ from aws_setup.kube.objects import NAMESPACE
 ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 """https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html"""
 
+_LOCK = threading.Lock()
+_ROLES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
+"""The ARN of the caller's role, read once in a run."""
+
 _ASSUMED = re.compile(r"^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+$")
-_SSO = "AWSReservedSSO_"
 
 
 def principal_of(arn: str) -> str:
@@ -51,18 +57,57 @@ def admin_policy(ctx: Context) -> str:
     return f"arn:{ctx.aws.partition}:eks::aws:cluster-access-policy/{ADMIN_POLICY}"
 
 
-def needs_path(principal: str) -> bool:
-    """Say whether a role's ARN may lack its path, which the ARN of a session does not contain."""
-    return f":role/{_SSO}" in principal
-
-
 def admins(ctx: Context) -> Sequence[str]:
-    """Return the principals that administer the cluster: as configured, and always the caller."""
+    """Return the principals that administer the cluster: as configured, and always the caller.
+
+    Raises:
+        SetupError: the caller's role may have a path that cannot be read.
+    """
+    return sorted({*ctx.config.cluster_admins, caller_principal(ctx)})
+
+
+def caller_principal(ctx: Context) -> str:
+    """Return the caller's IAM principal; a role's path is not in the ARN of its session.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html: the entry has to
+    name the role with its path. A role of the same name in cluster_admins says it, too.
+
+    Raises:
+        SetupError: the role cannot be read, and cluster_admins does not name it.
+    """
     caller = principal_of(ctx.aws.identity.arn)
-    if needs_path(caller):
-        role = ctx.aws.iam.get_role(RoleName=caller.rsplit("/", 1)[-1])["Role"]
-        caller = role["Arn"]
-    return sorted({*ctx.config.cluster_admins, caller})
+    if caller == ctx.aws.identity.arn:
+        return caller
+    name = caller.rsplit("/", 1)[-1]
+    named = [arn for arn in ctx.config.cluster_admins if _is_role(arn, caller, name)]
+    if named:
+        return named[0]
+    with _LOCK:
+        if ctx.aws not in _ROLES:
+            _ROLES[ctx.aws] = _whole_arn(ctx, name)
+        return _ROLES[ctx.aws]
+
+
+def _whole_arn(ctx: Context, name: str) -> str:
+    """Return a role's ARN with its path; raises SetupError when IAM does not tell it."""
+    try:
+        return str(ctx.aws.iam.get_role(RoleName=name)["Role"]["Arn"])
+    except ClientError as error:
+        if error_code(error) not in (*DENIAL_CODES, "NoSuchEntity"):
+            raise
+        raise SetupError(
+            f"the whole ARN of your role {name} is not known",
+            "the ARN of a session does not contain the role's path, and IAM did not answer: "
+            f"{error.response['Error'].get('Message', error_code(error))}",
+            "add the role's ARN, path included, to cluster_admins, or get the permission "
+            "iam:GetRole",
+        ) from error
+
+
+def _is_role(arn: str, caller: str, name: str) -> bool:
+    """Say whether an ARN is of the caller's role: role names are unique within an account."""
+    account = caller.partition(":role/")[0]
+    return arn.startswith(f"{account}:role/") and arn.endswith(f"/{name}")
 
 
 def mode_of(ctx: Context) -> str:

@@ -205,7 +205,11 @@ def _role_statements(config: Config, arns: _Arns) -> list[dict[str, Any]]:
     made, adopted = _roles(config)
     own = [arns.iam(f"role/{name}") for name in made]
     drivers = [spec.role for spec in ADDONS if isinstance(spec.role, ServiceAccountRole)]
-    used = [CLUSTER_POLICY, *NODE_POLICIES, *(name for role in drivers for name in role.alternatives)]
+    used = [
+        CLUSTER_POLICY,
+        *NODE_POLICIES,
+        *(name for role in drivers for name in role.alternatives),
+    ]
     attach = {"iam:PolicyARN": [arns.managed(name) for name in used]}
     passed = [*own, *(arns.iam(f"role/{name}") for name in adopted)]
     service = {"iam:PassedToService": list(PASSED_TO)}

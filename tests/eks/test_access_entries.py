@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aws_setup.eks.access_entries import needs_path, principal_of
+from aws_setup.eks.access_entries import principal_of
 from aws_setup.errors import SetupError
 
 ADA = "arn:aws:iam::123456789012:user/ada"
@@ -38,10 +38,3 @@ def test_a_caller_that_is_neither_user_nor_role_is_refused(caller: str) -> None:
     with pytest.raises(SetupError) as caught:
         principal_of(caller)
     assert "cluster_admins" in caught.value.problems[0].hint
-
-
-def test_only_roles_of_iam_identity_center_are_looked_up_for_their_path() -> None:
-    account = "arn:aws:iam::123456789012"
-    assert needs_path(f"{account}:role/AWSReservedSSO_Admin_0123456789abcdef")
-    assert not needs_path(TEAM)
-    assert not needs_path(ADA)

@@ -138,3 +138,12 @@ def test_roles_and_clusters_are_simulated_by_their_own_names(operator: Operator)
 
 def actions(service: str) -> set[str]:
     return {a for listed in CREATE_ACTIONS.values() for a in listed if a.startswith(f"{service}:")}
+
+
+@pytest.mark.kind("C2")
+def test_the_printed_policy_is_of_the_configuration_and_of_the_account(operator: Operator) -> None:
+    before = len(operator.cloud.calls)
+    printed = operator.run("--print-iam-policy", deployment_name="mine")["iam_policy"]
+    config = CONFIG.model_copy(update={"deployment_name": "mine"})
+    assert printed == policy(config, account=ACCOUNT, region="us-east-1")
+    assert {call.action for call in operator.cloud.calls[before:]} == {"GetCallerIdentity"}

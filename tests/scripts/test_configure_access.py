@@ -11,6 +11,7 @@ import yaml
 
 from aws_setup.eks.storage import PROBE, PROVEN
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.scripts.test_configure import steps_of
 from tests.support import eks
 from tests.support.aws import client
@@ -76,6 +77,26 @@ def test_a_session_of_a_role_gets_access_as_its_role(zoo: Lab) -> None:
     assert entries()[TEAM] == [ADMIN]
     assert not any("assumed-role" in arn for arn in entries())
     assert zoo.api.state.get("storageclasses", "gp3") is not None
+
+
+@pytest.mark.kind("B2")
+def test_a_session_of_a_role_with_a_path_gets_access_by_the_whole_arn(zoo: Lab) -> None:
+    whole = f"{ACCOUNT}:role/research/dev/analyst"
+    client("iam").create_role(
+        Path="/research/dev/", RoleName="analyst", AssumeRolePolicyDocument="{}"
+    )
+    zoo.cloud.settings.principal = "arn:aws:sts::123456789012:assumed-role/analyst/ada@lab"
+    zoo.cloud.settings.deny.append(DeniedPermission(action="iam:GetRole"))
+    result = zoo.run("configure", "--only", "cluster access", code=None)
+    problem = next(one for one in result["problems"] if "whole ARN" in one["what"])
+    assert "cluster_admins" in problem["hint"]
+    zoo.save(cluster_admins=[whole])
+    zoo.run("configure", "--only", "cluster access")
+    assert entries()[whole] == [ADMIN]
+    zoo.cloud.settings.deny.clear()
+    zoo.save(cluster_admins=None)
+    zoo.run("configure", "--only", "gp3 storage class")
+    assert not any("role/analyst" in arn for arn in entries())
 
 
 def test_the_error_names_an_administrator_that_does_not_exist(zoo: Lab) -> None:

@@ -187,9 +187,20 @@ def principal_of_session(arn: str) -> str:
     return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else arn
 
 
+def is_session_of(arn: str, role: str) -> bool:
+    """Say whether an ARN is a session of a role; a session's ARN lacks the role's path.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    account, _, name = role.partition(":role/")
+    return bool(name) and principal_of_session(arn) == f"{account}:role/{name.rpartition('/')[2]}"
+
+
 def user_of_access_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> User | None:
     """Return the user of an access entry; an administrator by a cluster-wide policy."""
-    held = entries.get(principal_of_session(arn))
+    held = entries.get(arn) or next(
+        (held for key, held in entries.items() if is_session_of(arn, key)), None
+    )
     if held is None:
         return None
     entry = held["entry"]
