@@ -122,6 +122,7 @@ class AccessEntries(Step):
     name: str = "cluster access"
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
+    ends_with: str = "eks cluster"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the administrators that have access; None while none of them has."""

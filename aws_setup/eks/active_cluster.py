@@ -52,6 +52,11 @@ class SkipIfUnreachable(CleanupStep):
         """The needs of the step, and what else must be deleted after it."""
         return (*self.inner.predecessors, *self.also)
 
+    @property
+    def ends_with(self) -> str:  # type: ignore[override]
+        """The step whose deletion deletes this resource, too."""
+        return self.inner.ends_with
+
     def find(self, ctx: Context) -> Found | None:
         """Return the resource; None also when the API server does not answer or denies access."""
         try:

@@ -81,6 +81,7 @@ class Addon(Step):
     needs: tuple[str, ...] = ("eks cluster",)
     follows: tuple[str, ...] = ()
     part: str = "eks"
+    ends_with: str = "eks cluster"
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -70,6 +70,7 @@ class StorageClass(Step):
     name: str = "gp3 storage class"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
+    ends_with: str = "eks cluster"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the class; one of another provisioner is a conflict."""

@@ -261,7 +261,7 @@ def remove(
     run = _Run(removable(rows), ctx, tell)
 
     def act(_: Job, row: Row, step_ctx: RunContext) -> Action:
-        if row.found:
+        if row.found and row.step.ends_with not in run.rows:
             row.step.delete(step_ctx, row.found)
         return Action.DELETE
 
@@ -274,14 +274,20 @@ def remove(
 def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
     """Return each removable step with the steps to delete before it: those that need it.
 
-    A step between two of them may be deleted already, so indirect needs count too.
+    A step between two of them may be deleted already, so indirect needs count too. A resource that
+    ends with another one holds up nothing of what is deleted before that.
     """
     selected = removable(rows)
     names = {row.step.name for row in selected}
+    before = {name: needed_by(rows, name) for name in names}
     needs: dict[str, set[str]] = {row.step.name: set() for row in reversed(selected)}
     for row in selected:
-        for need in needed_by(rows, row.step.name) & names:
-            needs[need].add(row.step.name)
+        name, end = row.step.name, row.step.ends_with
+        for need in before[name] & names:
+            if not (end in names and (need == end or end in before[need])):
+                needs[need].add(name)
+        if end in names:
+            needs[name].add(end)
     return needs
 
 

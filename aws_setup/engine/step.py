@@ -164,7 +164,8 @@ class Step(ABC, Generic[C]):
     time, and a failure is reported where it happened.
     `adopted` resources are used and never created, changed or deleted. With --no-wait the runner
     does not wait for `slow` steps to become usable. A `surplus` resource is one that should not
-    exist: a run deletes it.
+    exist: a run deletes it. `ends_with` names the step whose deletion deletes this resource, too:
+    a run that deletes both deletes only that one.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Step(ABC, Generic[C]):
     adopted: bool = False
     slow: bool = False
     surplus: bool = False
+    ends_with: str = ""
 
     @property
     def predecessors(self) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ class NginxSecret(Step):
     name: str = "nginx secret"
     needs: tuple[str, ...] = ("server certificate",)
     part: str = "openwhisk"
+    ends_with: str = "eks cluster"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret, compared with the certificate in use."""

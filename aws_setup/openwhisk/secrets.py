@@ -101,6 +101,7 @@ class SecretsStep(Step):
     name: str = "openwhisk keys"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "openwhisk"
+    ends_with: str = "eks cluster"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the Secret; for destroy, an owned namespace without a Secret is found too."""

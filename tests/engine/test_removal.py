@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 import pytest
 
 from aws_setup.engine.plan import Row
-from aws_setup.engine.runner import needed_by, removable, removal_needs
+from aws_setup.engine.runner import needed_by, removable, removal_needs, remove
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
+from aws_setup.engine.wait import SystemClock
 
 UNOWNED = Drift("owner", "other", "this", "choose another name", DriftKey.OWNER)
 
@@ -21,12 +22,17 @@ class Resource(Step[RunContext]):
     name: str
     needs: tuple[str, ...] = ()
     adopted: bool = False
+    ends_with: str = ""
+    deleted: list[str] = field(default_factory=list)
 
     def find(self, ctx: RunContext) -> Found | None:
         return None
 
     def create(self, ctx: RunContext) -> Found:
         return Found(self.name)
+
+    def delete(self, ctx: RunContext, found: Found) -> None:
+        self.deleted.append(self.name)
 
 
 def row(name: str, *needs: str, adopted: bool = False, drift: tuple[Drift, ...] = ()) -> Row:
@@ -66,3 +72,41 @@ def test_a_step_that_is_not_deleted_still_orders_the_others(kept: Row) -> None:
     rows = [row("vpc"), kept, row("vm", "subnet")]
     assert [each.step.name for each in removable(rows)] == ["vpc", "vm"]
     assert removal_needs(rows) == {"vm": set(), "vpc": {"vm"}}
+
+
+def of_a_cluster(deleted: list[str], *, adopted: bool = False) -> list[Row]:
+    """Return a role, a cluster, its nodes, and an add-on that ends with it and needs the role."""
+    steps = [
+        Resource("cluster", adopted=adopted, deleted=deleted),
+        Resource("role", ("cluster",), deleted=deleted),
+        Resource("nodes", ("cluster",), deleted=deleted),
+        Resource("add-on", ("role", "nodes"), ends_with="cluster", deleted=deleted),
+        Resource("release", ("add-on",), deleted=deleted),
+    ]
+    return [Row(step, Action.EXISTS, Found(step.name)) for step in steps]
+
+
+def test_what_ends_with_a_resource_is_not_deleted_by_itself_and_holds_nothing_up() -> None:
+    deleted: list[str] = []
+    rows = of_a_cluster(deleted)
+    assert removal_needs(rows) == {
+        "release": set(),
+        "nodes": {"release"},
+        "role": {"release"},
+        "cluster": {"role", "nodes", "release"},
+        "add-on": {"release", "cluster"},
+    }
+    ctx = RunContext(clock=SystemClock())
+    outcome = remove(rows, ctx, tell=lambda _: None, stop=lambda: None)
+    assert set(outcome.done) == {"release", "nodes", "role", "cluster", "add-on"}
+    assert deleted[0] == "release"
+    assert deleted[-1] == "cluster"
+    assert "add-on" not in deleted
+
+
+def test_what_ends_with_a_resource_that_stays_is_deleted() -> None:
+    deleted: list[str] = []
+    rows = of_a_cluster(deleted, adopted=True)
+    remove(rows, RunContext(clock=SystemClock()), tell=lambda _: None, stop=lambda: None)
+    assert deleted[:2] == ["release", "add-on"]
+    assert set(deleted[2:]) == {"nodes", "role"}
