@@ -136,6 +136,9 @@ REQUEST = RetryPolicy(first=0.5, factor=2.0, longest=20.0, jitter=True)
 CONFLICT = RetryPolicy(first=0.5, step=0.5, attempts=10)
 """A write that conflicts with another writer's: read again, write again."""
 
+BEING_DELETED = RetryPolicy(first=1.0, step=1.0, longest=5.0, deadline=300.0)
+"""A create under a name whose last bearer is still being deleted."""
+
 LOCAL_PROGRAM = RetryPolicy(first=2.0, step=2.0, attempts=5)
 """A local program that lost its connection to the server: restarted once the server answers."""
 

@@ -23,14 +23,7 @@ from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
-from aws_setup.engine.retry import (
-    SERVER_ERROR,
-    SERVER_RESTARTING,
-    SERVER_UNREACHABLE,
-    Attempts,
-    RetryPolicy,
-    retry_after,
-)
+from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
@@ -41,7 +34,8 @@ from aws_setup.kube.errors import (
     KubeNotFound,
     to_kube_error,
 )
-from aws_setup.kube.objects import POD, Json, ResourceType
+from aws_setup.kube.objects import POD, Json, ResourceType, is_being_deleted
+from aws_setup.kube.replies import Reply, retry_policy
 from aws_setup.kube.user_kubeconfig import open_kubeconfig
 
 TIMEOUT = (5.0, 30.0)
@@ -53,9 +47,6 @@ ANSWER_SECONDS = 120.0
 ANSWER_LIMIT = 256 * 1024 * 1024
 """Bytes of an answer; etcd itself holds at most 8 GB, one of its values 1.5 MB."""
 
-UNAVAILABLE = frozenset({0, 429, 502, 503, 504})
-"""HTTP statuses of a server that is down or overloaded; 0: it did not answer."""
-
 
 @dataclass(frozen=True)
 class ClusterEndpoint:
@@ -63,35 +54,6 @@ class ClusterEndpoint:
 
     server: str
     authority: str
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The outcome of one try of a request.
-
-    `status` is the HTTP status, 0 when the server did not answer: `text` is then the reason, and
-    `unresolved` says that its host name does not resolve. `retry_after` is in seconds.
-    """
-
-    status: int
-    text: str
-    retry_after: float | None = None
-    unresolved: bool = False
-
-
-def retry_policy(reply: Reply, *, answered: bool) -> RetryPolicy | None:
-    """Return how a failed request is repeated; None when a repeat would not help.
-
-    Args:
-        reply: the outcome of the last try.
-        answered: whether the server has answered any request of this run.
-    """
-    if reply.status == 500:
-        return SERVER_ERROR
-    # The host name of an endpoint is deleted with its cluster: a retry would only take time.
-    if reply.status not in UNAVAILABLE or (reply.unresolved and not answered):
-        return None
-    return SERVER_RESTARTING if answered else SERVER_UNREACHABLE
 
 
 class KubeClient:
@@ -168,14 +130,23 @@ class KubeClient:
         return list(answer.get("items") or [])
 
     def create(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
-        """Create an object, or return the existing one of the same name."""
-        try:
-            return self.request("POST", kind.path(namespace=namespace), body=body)
-        except KubeConflict:
-            existing = self.get(kind, body["metadata"]["name"], namespace)
-            if existing is None:
-                raise
-            return existing
+        """Create an object, or return the existing one of the same name.
+
+        One that is being deleted is waited for: it is gone soon, and its name is free.
+
+        Raises:
+            KubeConflict: it is still being deleted after five minutes.
+        """
+        attempts = Attempts(self._clock)
+        while True:
+            try:
+                return self.request("POST", kind.path(namespace=namespace), body=body)
+            except KubeConflict:
+                existing = self.get(kind, body["metadata"]["name"], namespace)
+                if existing is not None and not is_being_deleted(existing):
+                    return existing
+                if not attempts.again(BEING_DELETED):
+                    raise
 
     def replace(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
         """Replace an object; a stale resourceVersion raises KubeConflict."""

@@ -19,6 +19,7 @@ HINTS: Mapping[int, str] = {
 }
 """HTTP status -> how to fix it."""
 
+HINT_TERMINATING = "wait until the namespace is deleted, then run the same command again"
 HINT_RERUN = "run the same command again; -v shows more"
 
 
@@ -79,8 +80,18 @@ def to_kube_error(method: str, path: str, status: int, text: str) -> KubeError:
     if not status:
         what = "the cluster's API server does not answer"
         return kind(what, text, HINT_ENDPOINT, status=status)
+    why = _reason(status, text)
     what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
-    return kind(what, _reason(status, text), HINTS.get(status, HINT_RERUN), status=status)
+    return kind(what, why, _hint(status, why), status=status)
+
+
+def _hint(status: int, why: str) -> str:
+    """Return the fix; only some of the 403s are about permissions, the others are admission's."""
+    if status != 403:
+        return HINTS.get(status, HINT_RERUN)
+    if "being terminated" in why:
+        return HINT_TERMINATING
+    return HINT_RERUN if "is forbidden: " in why and ": User " not in why else HINTS[status]
 
 
 def _reason(status: int, text: str) -> str:

@@ -44,6 +44,11 @@ JOB = ResourceType("batch/v1", "jobs")
 STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=False)
 
 
+def is_being_deleted(obj: Mapping[str, Any]) -> bool:
+    """Return whether an object is being deleted: finalizers or a grace period still keep it."""
+    return "deletionTimestamp" in (obj.get("metadata") or {})
+
+
 def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
     """Return a Secret's data as text."""
     data = secret.get("data") or {}

@@ -21,7 +21,15 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
-from aws_setup.kube.objects import CLAIM, NAMESPACE, SECRET, Json, decode_secret, encode_secret
+from aws_setup.kube.objects import (
+    CLAIM,
+    NAMESPACE,
+    SECRET,
+    Json,
+    decode_secret,
+    encode_secret,
+    is_being_deleted,
+)
 
 ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
@@ -126,7 +134,8 @@ class SecretsStep(Step):
             "kind": "Namespace",
             "metadata": {"name": config.openwhisk_namespace, "labels": owner_labels(config)},
         }
-        if client.get(NAMESPACE, config.openwhisk_namespace) is None:
+        existing = client.get(NAMESPACE, config.openwhisk_namespace)
+        if existing is None or is_being_deleted(existing):
             client.create(NAMESPACE, namespace)
         body: Json = {
             "apiVersion": "v1",

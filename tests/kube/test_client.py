@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import urllib3
 
 from aws_setup.engine.retry import SERVER_ERROR, SERVER_RESTARTING, SERVER_UNREACHABLE, RetryPolicy
-from aws_setup.kube.client import ClusterEndpoint, KubeClient, Reply, retry_policy
+from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
     KubeConflict,
@@ -22,6 +23,7 @@ from aws_setup.kube.errors import (
     to_kube_error,
 )
 from aws_setup.kube.objects import CONFIG_MAP, NAMESPACE, NODE
+from aws_setup.kube.replies import Reply, retry_policy
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import StillClock, furnish
 
@@ -209,6 +211,38 @@ def test_creating_what_exists_returns_the_existing_object(session: Session) -> N
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "openwhisk"}}
     first = client.create(NAMESPACE, body)
     assert client.create(NAMESPACE, body)["metadata"]["uid"] == first["metadata"]["uid"]
+
+
+def test_creating_what_is_being_deleted_waits_until_the_name_is_free(session: Session) -> None:
+    client, body = session.client(), {"apiVersion": "v1", "kind": "ConfigMap"}
+    held = body | {"metadata": {"name": "a", "finalizers": ["example.com/keep"]}}
+    first = client.create(CONFIG_MAP, held, "default")
+    client.delete(CONFIG_MAP, "a", "default")
+    with pytest.raises(KubeConflict) as caught:
+        client.create(CONFIG_MAP, held, "default")
+    assert "object is being deleted" in caught.value.problems[0].why
+    assert sum(session.clock.slept) >= 290
+    session.clock.on_sleep = lambda: client.patch(
+        CONFIG_MAP, "a", {"metadata": {"finalizers": None}}, "default"
+    )
+    second = client.create(CONFIG_MAP, body | {"metadata": {"name": "a"}}, "default")
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("why", "hint"),
+    [
+        ('pods is forbidden: User "u" cannot list resource "pods"', "cluster_admins"),
+        ('secrets "s" is forbidden: unable to create new content in namespace n because it is '
+         "being terminated", "wait until the namespace is deleted"),
+        ('pods "p" is forbidden: error looking up service account n/x: serviceaccount "x" not '
+         "found", "run the same command again"),
+        ('namespaces "default" is forbidden: this namespace may not be deleted', "run the same"),
+    ],
+)  # fmt: skip
+def test_only_a_403_about_permissions_asks_for_permissions(why: str, hint: str) -> None:
+    text = json.dumps({"message": why})
+    assert hint in to_kube_error("POST", "/api/v1/pods", 403, text).problems[0].hint
 
 
 def test_replacing_a_stale_version_is_a_conflict(session: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,15 @@ def core(api: KubeApiServer) -> Any:
 
 
 class StillClock:
-    """A clock that passes in sleeps only; `slept` are their seconds."""
+    """A clock that passes in sleeps only; `slept` are their seconds.
+
+    A test may set `on_sleep` to what happens meanwhile.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.slept: list[float] = []
+        self.on_sleep: Callable[[], object] = lambda: None
 
     def now(self) -> float:
         return self.seconds
@@ -83,6 +87,7 @@ class StillClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.seconds += seconds
+        self.on_sleep()
 
 
 HELM = tuple(BINARY_PACKAGES)

@@ -118,7 +118,9 @@ class EksApiServers:
         api = self.apis.get(group.cluster)
         if api is None:
             return
-        desired = {item["metadata"]["name"]: item for item in _nodes(group, self._regions)}
+        desired = {
+            item["metadata"]["name"]: item for item in _nodes(group, self._regions, api.version)
+        }
         for held in api.state.all("nodes"):
             name = held["metadata"]["name"]
             if held["metadata"]["labels"].get(GROUP) == group.name and name not in desired:
@@ -225,7 +227,7 @@ def _run_controllers(api: KubeApiServer) -> None:
         api.changed.notify_all()
 
 
-def _nodes(group: NodegroupInfo, regions: dict[str, str]) -> list[KubeObject]:
+def _nodes(group: NodegroupInfo, regions: dict[str, str], version: str) -> list[KubeObject]:
     taints: list[KubeObject] = [
         {"key": taint["key"], "value": taint.get("value", ""), "effect": EFFECTS[taint["effect"]]}
         for taint in group.taints
@@ -241,6 +243,7 @@ def _nodes(group: NodegroupInfo, regions: dict[str, str]) -> list[KubeObject]:
             },
             zone=item.zone,
             taints=taints,
+            version=version,
             providerID=f"aws:///{item.zone}/{item.instance_id}",
         )
         for item in group.nodes

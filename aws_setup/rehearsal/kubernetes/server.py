@@ -151,7 +151,8 @@ class KubeApiServer:
         """Add a node; `openwhisk_role="core"` becomes the label openwhisk-role."""
         named = {key.replace("_", "-"): value for key, value in labels.items()}
         with self.lock:
-            self.state.put("nodes", node(name, labels=named, zone=zone, taints=[]))
+            made = node(name, labels=named, zone=zone, taints=[], version=self.version)
+            self.state.put("nodes", made)
 
     def tick(self) -> None:
         """Apply due transitions; called at every request, and by tests."""

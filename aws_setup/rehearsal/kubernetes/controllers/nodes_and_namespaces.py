@@ -12,9 +12,15 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 
 
 def node(
-    name: str, *, labels: dict[str, str], zone: str, taints: list[KubeObject], **spec: str
+    name: str,
+    *,
+    labels: dict[str, str],
+    zone: str,
+    taints: list[KubeObject],
+    version: str = "",
+    **spec: str,
 ) -> KubeObject:
-    """Return a node object as the kubelet registers it."""
+    """Return a node object as the kubelet of a version registers it."""
     return {
         "metadata": {
             "name": name,
@@ -30,6 +36,7 @@ def node(
         "status": {
             "capacity": {"cpu": "8", "memory": "64Gi", "pods": "110"},
             "allocatable": {"cpu": "7910m", "memory": "60Gi", "pods": "110"},
+            "nodeInfo": {"kubeletVersion": version, "operatingSystem": "linux"},
         },
     }
 
