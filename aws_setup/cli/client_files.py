@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import count
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
 from aws_setup.config import Config
-from aws_setup.engine.plan import inspect_step, to_problem
-from aws_setup.engine.step import Action
+from aws_setup.engine.plan import to_problem
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Problem, SetupError
 from aws_setup.namenodes.connections import Session
@@ -24,9 +23,22 @@ from aws_setup.software.clients.namenode_record import (
 )
 
 
+@dataclass(frozen=True)
+class ClientsResult:
+    """What became of the clients' files: `text` says what was done, '' for nothing.
+
+    `problems` are those of clients, which the next run continues with. A `warning` says why it is
+    not known whether there are any, as without AWS credentials.
+    """
+
+    text: str = ""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
 def configure_clients(
     session: Session, selection: Selection, names: Iterable[str], *, clock: Clock
-) -> tuple[str, list[Problem]]:
+) -> ClientsResult:
     """Store what is deployed now, and if it is new bring the clients' files to it.
 
     Args:
@@ -34,40 +46,34 @@ def configure_clients(
         selection: the prefix of the actions.
         names: every action that exists now.
         clock: the run's clock.
-
-    Returns:
-        A line that says what was done, '' for nothing, and the problems: none ends the run.
     """
     config = session.connections.config
-    number = deployments(selection.prefix, names)
+    number = selection.deployments(names)
     if config is None or not config.configure_clients or not number:
-        return "", []
+        return ClientsResult()
     before = read_record(config)
     try:
         namespace = _namespace(session, config)
     except SetupError as error:
-        return "", [to_problem(error, step="client configuration")]
+        return ClientsResult(warnings=(to_problem(error, step="client configuration"),))
     record = NameNodeRecord(selection.prefix, namespace, number, _host(session.endpoint.url))
     same = (before.prefix, before.namespace, before.deployments) == (
         record.prefix,
         record.namespace,
         record.deployments,
     )
-    if same and before.api_host in {record.api_host, ""}:
-        return "", []
-    write_record(config, record)
-    return _run_step(session, config, clock)
+    if same and not before.pending and before.api_host in {record.api_host, ""}:
+        return ClientsResult()
+    write_record(config, replace(record, pending=True))
+    result = _run_step(session, config, clock)
+    if not result.problems:
+        write_record(config, record)
+    return result
 
 
 def _host(url: str) -> str:
     """Return an API host's URL, '' for the end of a tunnel, which no client can reach."""
     return "" if urlsplit(url).hostname in {"127.0.0.1", "localhost"} else url
-
-
-def deployments(prefix: str, names: Iterable[str]) -> int:
-    """Return how many NameNode deployments exist: PREFIX0, PREFIX1, … without a gap."""
-    existing = set(names)
-    return next(number for number in count() if f"{prefix}{number}" not in existing)
 
 
 def _namespace(session: Session, config: Config) -> str:
@@ -78,7 +84,7 @@ def _namespace(session: Session, config: Config) -> str:
     return session.client.namespace()
 
 
-def _run_step(session: Session, config: Config, clock: Clock) -> tuple[str, list[Problem]]:
+def _run_step(session: Session, config: Config, clock: Clock) -> ClientsResult:
     from aws_setup.tables import client_configuration_step  # paramiko and kubernetes are slow
 
     connections = session.connections
@@ -86,15 +92,15 @@ def _run_step(session: Session, config: Config, clock: Clock) -> tuple[str, list
     inventory = Inventory(connections.aws, config)
     ctx = Context(config=config, aws=connections.aws, clock=clock, inventory=inventory)
     try:
-        row = inspect_step(step, ctx)
-        if row.error:
-            return "", [to_problem(row.error, step=step.name)]
-        if row.action is not Action.UPDATE or row.found is None:
-            return "", []
-        found = step.update(ctx, row.found)
-        return f"{step.name}: {found.state}", []
-    except Exception as error:  # noqa: BLE001 -- the actions are complete: it is a warning
-        return "", [to_problem(ctx.explain(error), step=step.name)]
+        found = step.find(ctx)
+        if found is None or not found.drift:
+            return ClientsResult()
+        return ClientsResult(f"{step.name}: {step.update(ctx, found).state}")
+    except SetupError as error:
+        problems = [replace(item, what=f"{step.name}: {item.what}") for item in error.problems]
+        return ClientsResult(problems=tuple(problems))
+    except Exception as error:  # noqa: BLE001 -- AWS's: the actions are complete, and none is sent
+        return ClientsResult(warnings=(to_problem(ctx.explain(error), step=step.name),))
     finally:
         step.pool.close()
         inventory.close()

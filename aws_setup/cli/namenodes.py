@@ -70,13 +70,20 @@ def _report_readiness(run: ActionsRun) -> None:
 
 
 def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:
-    """Bring the clients' files to the NameNodes that exist now; a problem is a warning."""
+    """Bring the clients' files to the NameNodes that exist now.
+
+    After a problem the exit code is 1, as in `create` and `configure`: the actions are complete,
+    and the client would call others.
+    """
     deleted = {row.step.name for row in rows if row.action is Action.DELETE}
     names = {*run.ctx.existing, *(row.step.name for row in rows)} - deleted
-    text, problems = configure_clients(run.session, run.request.selection, names, clock=run.clock)
-    if text:
-        run.report.message(text)
-    run.warn(problems)
+    done = configure_clients(run.session, run.request.selection, names, clock=run.clock)
+    if done.text:
+        run.report.message(done.text)
+    run.warn(done.warnings)
+    if done.problems:
+        run.result.problems += done.problems
+        run.result.result = "failed"
 
 
 def delete(run: ActionsRun) -> None:

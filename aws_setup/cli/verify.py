@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.readiness import open_chain, run_chain
 from aws_setup.report.verification import print_checks
-from aws_setup.verify.check import CheckStatus, select
+from aws_setup.verify.check import CheckStatus, Verification, select
 from aws_setup.verify.table import CHECKS
 
 WORDS = {
@@ -29,5 +29,13 @@ def verify(run: ScriptRun) -> None:
     run.result.problems += [item.problem for item in verification.broken]
     if verification.broken:
         run.result.result = "failed"
-    counts = (f"{verification.count(status)} {word}" for status, word in WORDS.items())
-    run.report.result(f"{', '.join(counts)}.")
+    counts = ", ".join(f"{verification.count(status)} {word}" for status, word in WORDS.items())
+    run.report.result(f"{_verdict(verification)}{counts}.")
+
+
+def _verdict(verification: Verification) -> str:
+    """Return the sentence of a run in which λFS's own test has passed, '' for others."""
+    last = verification.outcomes[-1]
+    if verification.broken or (last.name, last.status) != (CHECKS[-1].name, CheckStatus.PASS):
+        return ""
+    return f"λFS works: {last.name} ended with {last.cause}. "

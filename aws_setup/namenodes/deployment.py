@@ -63,10 +63,14 @@ def _api_host(session: Session, request: Request) -> str:
 
 
 def number_of_deployments(request: Request, existing: Iterable[str]) -> int:
-    """Return one more than the highest index that the prefix has after the run."""
+    """Return how many deployments exist after the run, as the clients count them.
+
+    A number alone, such as that of `--names 7` in an empty namespace, counts up to the selection's
+    end: the others follow in later runs.
+    """
     selection = request.selection
-    kept = [] if request.prune else [selection.index(name) for name in existing]
-    return max([selection.end or 0, *(index + 1 for index in kept if index is not None)])
+    kept = [] if request.prune else existing
+    return selection.deployments([*kept, *selection.names]) or selection.end or 0
 
 
 def deployment_facts(

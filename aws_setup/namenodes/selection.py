@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from aws_setup.errors import Problem, Refused
 
@@ -32,6 +33,11 @@ class Selection:
         """Return the index in a name of this prefix; None for any other name."""
         match = re.fullmatch(re.escape(self.prefix) + r"(0|[1-9][0-9]*)", name)
         return int(match[1]) if match else None
+
+    def deployments(self, existing: Iterable[str]) -> int:
+        """Return how many deployments clients may call: PREFIX0, PREFIX1, … without a gap."""
+        known = set(existing)
+        return next(number for number in count() if f"{self.prefix}{number}" not in known)
 
     def contains(self, name: str) -> bool:
         """Whether a name is selected."""

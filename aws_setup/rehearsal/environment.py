@@ -41,6 +41,13 @@ class Environment:
     openwhisk: OpenWhiskFrontend
 
     @property
+    def missing_programs(self) -> str:
+        """The programs of λFS's VMs that these lack, '' when λFS can be verified on them."""
+        if self.imitated:
+            return "MySQL NDB and Hadoop"
+        return "MySQL NDB" if lacks_mariadb() else ""
+
+    @property
     def imitated(self) -> bool:
         """Whether the machines are imitated; those have ZooKeeper and no other software."""
         return isinstance(self.machines, InProcessVmPool)

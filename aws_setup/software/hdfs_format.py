@@ -12,8 +12,8 @@ from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import HADOOP, HOPS_FS_RELEASE, LAMBDA_FS_RELEASE
-from aws_setup.software.clients.login import database_login
-from aws_setup.software.machines import machines_of
+from aws_setup.software.clients.login import database_login, stopped_login_source
+from aws_setup.software.machines import machines_of, not_checked
 from aws_setup.software.sql import migrations
 from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState
@@ -72,6 +72,9 @@ class FormatFileSystem(Step):
         root = root_client(ctx, self.pool)
         if root is None:
             return Found("", "unknown", drift=(Drift("mysqld", "down", "running"),))
+        stopped = "" if self._known_database(ctx) else stopped_login_source(ctx, self.pool)
+        if stopped:
+            return Found(self.system.client, not_checked(stopped))
         return self._formatted(ctx, root)
 
     def _formatted(self, ctx: Context, root: Mysql) -> Found | None:
@@ -106,10 +109,13 @@ class FormatFileSystem(Step):
         return self._format(ctx, root)
 
     def _database(self, ctx: Context) -> str:
-        """Return the database of the clients; the step of the tables has read it already."""
+        return self._known_database(ctx) or database_login(ctx, self.pool).database
+
+    def _known_database(self, ctx: Context) -> str:
+        """Return the clients' database: as configured, or as the step of the tables has read it."""
         tables = ctx.found.get(SCHEMA)
         known = str(tables.facts.get("database", "")) if tables else ""
-        return ctx.config.ndb_database or known or database_login(ctx, self.pool).database
+        return ctx.config.ndb_database or known
 
     def _format(self, ctx: Context, root: Mysql) -> Found:
         client = machines_of(ctx, self.pool, self.system.client)[0]

@@ -56,6 +56,11 @@ def any_stopped(machines: Sequence[Machine]) -> bool:
     return any(not machine.address for machine in machines)
 
 
+def not_checked(name: str) -> str:
+    """Return the state of what cannot be looked at while a machine is stopped."""
+    return f"not checked: {name} is stopped"
+
+
 def machines_of(ctx: Context, pool: MachinePool, *steps: str) -> list[Machine]:
     """Return the machines of some steps, in the order of their names; [] before they exist."""
     pool.use(clock=ctx.clock, console=lambda instance_id: console_output(ctx.aws, instance_id))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from aws_setup.aws.context import Context
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client, owner_labels
+from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import JOB, POD, Json
 from aws_setup.ssh import PortState
 from aws_setup.verify.chain import Address
@@ -39,17 +42,26 @@ echo
 
 ENDED = frozenset({"Succeeded", "Failed"})
 
+LABEL = "lambda-fs/verify"
+"""Label of the Jobs, by which those of killed runs are found."""
+
+READ_SECONDS = 60
+"""Seconds in which a run has read what its ended Job has printed."""
+
 
 def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Address, PortState]:
     """Return how a pod on an invoker node reaches each address; the Job is deleted afterwards.
+
+    Jobs that killed runs have left behind are deleted, too.
 
     Raises:
         SetupError: the pod did not run; the error names its last state.
     """
     client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     name = f"{NAME}-{secrets.token_hex(3)}"
-    client.create(JOB, job(ctx, name, addresses), namespace)
     try:
+        created = client.create(JOB, job(ctx, name, addresses), namespace)
+        _delete_leftovers(ctx, created)
         pod = wait_until(
             "a pod on an invoker node ends",
             lambda: _ended_pod(ctx, name),
@@ -63,6 +75,37 @@ def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Addres
     finally:
         client.delete(JOB, name, namespace)
     return parse(line, addresses)
+
+
+def _delete_leftovers(ctx: Context, created: Json) -> None:
+    """Delete the Jobs of killed runs; those of runs at the same time are kept.
+
+    All times are those of the API server. A failure is none of this run: Kubernetes deletes the
+    Jobs later by itself.
+    """
+    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+    now = _time(created["metadata"]["creationTimestamp"])
+    with contextlib.suppress(KubeError):
+        for item in client.list(JOB, namespace, labels=LABEL):
+            if is_leftover(item, now):
+                client.delete(JOB, str(item["metadata"]["name"]), namespace)
+
+
+def is_leftover(found: Json, now: datetime) -> bool:
+    """Whether a Job ended so long ago that its run is gone, or is older than its deadline."""
+    ended = [
+        _time(condition["lastTransitionTime"])
+        for condition in found.get("status", {}).get("conditions") or []
+        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True"
+    ]
+    if ended:
+        return now - min(ended) > timedelta(seconds=READ_SECONDS)
+    age = now - _time(found["metadata"]["creationTimestamp"])
+    return age > timedelta(seconds=POD_SECONDS + READ_SECONDS)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def parse(line: str, addresses: Sequence[Address]) -> Mapping[Address, PortState]:
@@ -87,7 +130,10 @@ def parse(line: str, addresses: Sequence[Address]) -> Mapping[Address, PortState
 
 
 def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
-    """Return the Job; Kubernetes deletes it by itself if this program is killed."""
+    """Return the Job; Kubernetes deletes it by itself if this program is killed.
+
+    It tolerates every taint, because it only shows what a node reaches.
+    """
     container = {
         "name": "connect",
         "image": IMAGE,
@@ -99,9 +145,10 @@ def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
             "runAsUser": 65534,
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-    labels = owner_labels(ctx.config)
+    labels = owner_labels(ctx.config) | {LABEL: "pod"}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -115,6 +162,7 @@ def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
                 "spec": {
                     "restartPolicy": "Never",
                     "nodeSelector": {"openwhisk-role": "invoker"},
+                    "tolerations": [{"operator": "Exists"}],
                     "automountServiceAccountToken": False,
                     "terminationGracePeriodSeconds": 0,
                     "containers": [container],

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from aws_setup.cli.client_files import deployments
 from aws_setup.config import load_config
 from aws_setup.config.paths import namenodes_path
 from aws_setup.kube.objects import decode_secret
+from aws_setup.namenodes.selection import Selection
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
 from tests.support.openwhisk import make_jar
@@ -91,4 +91,4 @@ def test_the_number_prefix_and_namespace_are_stored_for_the_clients(
     [([], 0), (["n1"], 0), (["n0"], 1), (["n0", "n1", "n3", "m2"], 2)],
 )
 def test_the_number_of_deployments_has_no_gap(names: list[str], number: int) -> None:
-    assert deployments("n", names) == number
+    assert Selection("n").deployments(names) == number

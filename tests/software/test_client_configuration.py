@@ -14,6 +14,7 @@ from aws_setup.errors import Refused, SetupError
 from aws_setup.rehearsal.vms import client_files
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.clients.desired import BENCHMARK, HOPS_FS, LAMBDA_FS
+from aws_setup.software.clients.login import database_login, stopped_login_source
 from aws_setup.software.clients.namenode_record import NameNodeRecord, write_record
 from aws_setup.software.clients.remote_files import ORIGINAL
 from aws_setup.software.clients.step import ClientConfiguration
@@ -79,6 +80,62 @@ def test_the_files_of_both_clients_are_those_of_this_deployment(clients: NdbEnvi
     assert hops_fs.read(HOPS_FS.site) == client_files.HOPS_FS_SITE
     assert not hops_fs.exists(HOPS_FS.site + ORIGINAL)
     assert configure(clients).action is Action.EXISTS
+
+
+def test_a_client_that_cannot_be_reached_keeps_no_other_from_its_configuration(
+    clients: NdbEnvironment,
+) -> None:
+    clients.vm_pool.power_off("i-4a")
+    ctx, pool = clients.context()
+    ctx.found["zookeeper"] = Found("zookeeper", "running", {"instances": ZOOKEEPERS})
+    step = ClientConfiguration(pool, lambda _: HOST)
+    try:
+        found = step.find(ctx)
+        assert found
+        assert "a client: hops-fs-client-driver cannot be reached" in str(found.drift[-1])
+        with pytest.raises(SetupError, match="hops-fs-client-driver cannot be reached"):
+            step.update(ctx, found)
+        assert clients.disk(1).read(LAMBDA_FS.site) == SITE
+        with pytest.raises(SetupError, match="hops-fs-client-driver cannot be reached"):
+            step.find(ctx)
+    finally:
+        pool.close()
+
+
+def test_without_the_lambda_fs_client_no_login_is_taken_from_another_image(
+    clients: NdbEnvironment,
+) -> None:
+    clients.vm_pool.power_off("i-3a")
+    disk = clients.disk(2)
+    disk.write(HOPS_FS.ndb, client_files.NDB_CONFIG.replace("=user", "=another"))
+    ctx, pool = clients.context()
+    step = ClientConfiguration(pool, lambda _: HOST)
+    try:
+        found = step.find(ctx)
+        assert found
+        with pytest.raises(SetupError, match="lambda-fs-client-driver cannot be reached"):
+            step.update(ctx, found)
+    finally:
+        pool.close()
+    assert ".username=another\n" in disk.read(HOPS_FS.ndb)
+    assert f"connectstring={ndb.MANAGER}:1186" in disk.read(HOPS_FS.ndb)
+
+
+def test_a_stopped_client_is_not_checked(clients: NdbEnvironment) -> None:
+    clients.public["i-3a"] = ""
+    ctx, pool = clients.context()
+    try:
+        found = ClientConfiguration(pool, lambda _: HOST).find(ctx)
+        assert found
+        assert (found.state, found.drift) == (
+            "not checked: lambda-fs-client-driver is stopped",
+            (),
+        )
+        assert stopped_login_source(ctx, pool) == "lambda-fs-client-driver"
+        with pytest.raises(SetupError, match=r"is stopped.*decides the database login"):
+            database_login(ctx, pool)
+    finally:
+        pool.close()
 
 
 def test_what_is_changed_by_hand_is_drift_and_the_first_copy_is_kept(

@@ -17,6 +17,7 @@ from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms.images import create_mariadb_template
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.clients.login import PUBLISHED
+from aws_setup.software.hdfs_format import LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.account import authenticates
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
@@ -82,6 +83,29 @@ def test_every_script_runs_once_and_a_second_run_does_nothing(
     assert ctx.found["ndb tables"].facts == {"database": "vanilla_hopsfs", "user": "user"}
     assert not ndb_password_path(ctx.config).exists()
     assert not list(manager.disk(0).path("/tmp").glob("tmp.*"))
+
+
+def test_the_login_is_not_checked_while_the_client_that_decides_it_is_stopped(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    create(manager, folder, ndb_password="of the image")
+    ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder))
+    stopped = {"id": "i-3a", "name": "client", "private_ip": "10.0.2.1", "public_ip": None}
+    ctx.found |= {
+        "mysqld": Found("i-0a", "running"),
+        "lambda-fs client": Found("c", "stopped", {"instances": [stopped]}),
+    }
+    try:
+        found = SchemaStep(pool).find(ctx)
+        assert found
+        assert found.drift == ()
+        assert found.state.endswith("; login not checked: client is stopped")
+        ctx.found["ndb tables"] = found
+        formatted = FormatFileSystem(pool, LAMBDA_FS, needs=()).find(ctx)
+        assert formatted
+        assert formatted.status == "not checked: client is stopped"
+    finally:
+        pool.close()
 
 
 def logs_in(manager: NdbEnvironment, user: str, password: str) -> bool:

@@ -292,12 +292,23 @@ CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
 }
 
 
+def left_behind(name: str) -> dict[str, Any]:
+    """Return the Job of a run that was killed, which ended long ago."""
+    then = "2020-01-01T00:00:00Z"
+    ended = {"type": "Complete", "status": "True", "lastTransitionTime": then}
+    labels = {"lambda-fs/verify": "pod"}
+    meta = {"name": name, "namespace": "openwhisk", "creationTimestamp": then, "labels": labels}
+    return {"metadata": meta, "spec": {}, "status": {"conditions": [ended]}}
+
+
 def test_everything_is_connected_and_nothing_is_written_by_the_quick_part(story: Story) -> None:
     calls = len(story.environment.cloud.calls)
     document = story.verify("--quick", code=0)
     assert {check["result"] for check in document["checks"]} == {"pass"}
     made = story.environment.cloud.calls[calls:]
     assert [call.name for call in made if not call.reads] == []
+    for api in story.environment.hooks.apis.values():
+        api.state.put("jobs", left_behind("lambda-fs-verify-killed"))
     full = story.verify(*FULL, code=0)
     assert {check["result"] for check in full["checks"]} == {"pass"}
     jobs = [
@@ -320,6 +331,31 @@ def test_a_run_ends_with_ready(story: Story) -> None:
     printed = story.run("configure_eks_cluster.py", "configure", "--yes")
     assert printed.splitlines()[-1].startswith("λFS is ready: 20 NameNodes at https://localhost:")
     assert "Next:" not in printed
+
+
+def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_failure(
+    story: Story,
+) -> None:
+    def sync(number: int, *, code: int) -> dict[str, Any]:
+        words = ("--sync", "-n", str(number), *ACTIONS[2:], "--json")
+        document: dict[str, Any] = json.loads(story.run("whisk_helper.py", *words, code=code))
+        return document
+
+    def configured() -> str:
+        site = HadoopXml.parse(story.client_file(LAMBDA_FS.site).read_bytes(), source="site")
+        return str(site.get(desired.DEPLOYMENTS_MAX))
+
+    with without_rule(Ports("tcp", 22, 22))(story):
+        document = sync(21, code=1)
+        assert {step["error"] for step in document["steps"]} == {None}
+        [problem] = document["problems"]
+        assert "client-driver cannot be reached" in problem["what"]
+        assert problem["hint"]
+        assert configured() == "20"
+    assert sync(21, code=0)["problems"] == []
+    assert configured() == "21"
+    sync(20, code=0)
+    assert configured() == "20"
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -28,7 +28,6 @@ from aws_setup.rehearsal.demo.scenario import DEMO_STEPS, DemoOptions, DemoStep,
 from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
 from aws_setup.rehearsal.environment import (
     Environment,
-    lacks_mariadb,
     reason_for_inprocess_vms,
     run_environment,
 )
@@ -70,7 +69,10 @@ def _run_steps(options: DemoOptions, helm: Path, output: Output, stop: threading
         output.introduction(_environment_facts(environment, options, workspace))
         audit = Audit(environment)
         scripts = ScriptRunner(cleanup, workspace.environment(environment, os.environ), stop)
-        results = DemoRunner(options, scripts, workspace, audit, output).run()
+        runner = DemoRunner(
+            options, scripts, workspace, audit, output, complete=not environment.missing_programs
+        )
+        results = runner.run()
         remaining = audit.remaining()
         problems = find_problems(results, remaining)
         output.timelines(results)
@@ -90,19 +92,21 @@ def _run_steps(options: DemoOptions, helm: Path, output: Output, stop: threading
 
 @dataclass(frozen=True)
 class DemoRunner:
-    """Runs the steps one after the other."""
+    """Runs the steps one after the other; `complete` VMs have every program of λFS."""
 
     options: DemoOptions
     scripts: ScriptRunner
     workspace: Workspace
     audit: Audit
     output: Output
+    complete: bool
 
     def run(self) -> list[StepResult]:
         """Run the steps until one fails: the later ones depend on it."""
         results: list[StepResult] = []
-        for number, step in enumerate(DEMO_STEPS, 1):
-            self.output.step(step, number=number, of=len(DEMO_STEPS))
+        steps = [step for step in DEMO_STEPS if self.complete or not step.complete]
+        for number, step in enumerate(steps, 1):
+            self.output.step(step, number=number, of=len(steps))
             if step.new_jar:
                 self.workspace.build_jar(2)
             results += self._run_with_retries(step)
@@ -152,11 +156,14 @@ def _environment_facts(
     environment: Environment, options: DemoOptions, workspace: Workspace
 ) -> list[tuple[str, str]]:
     kept = "kept" if options.keep else "removed at the end"
-    real = "ZooKeeper" if lacks_mariadb() else "ZooKeeper and MariaDB"
-    machines = f"OpenSSH servers with {real}, and stand-ins for the rest"
+    machines = "OpenSSH servers with ZooKeeper and MariaDB, and stand-ins for the rest"
     if environment.imitated:
         reason = "--imitate-machines" if options.imitate else reason_for_inprocess_vms()
-        machines = f"imitated, without MySQL NDB ({reason})"
+        machines = f"imitated ({reason})"
+    elif environment.missing_programs:
+        machines = "OpenSSH servers with ZooKeeper, and stand-ins for the rest"
+    if environment.missing_programs:
+        machines += f"; without {environment.missing_programs}, so that λFS cannot be verified"
     return [
         ("cloud", f"{environment.cloud.url}, {options.speed:g} times faster than AWS"),
         ("machines", machines),

@@ -111,7 +111,8 @@ class DemoStep:
     """One command of a script, and what it must do.
 
     An `unchanged` step finds everything in the desired state and writes nothing to AWS, Kubernetes
-    or OpenWhisk. A `new_jar` is built before its step.
+    or OpenWhisk. A `new_jar` is built before its step. A `complete` step needs every program of
+    λFS on the VMs.
     """
 
     title: str
@@ -119,6 +120,7 @@ class DemoStep:
     words: tuple[str, ...]
     unchanged: bool = False
     new_jar: bool = False
+    complete: bool = False
 
     @property
     def command_line(self) -> str:
@@ -144,6 +146,7 @@ DEMO_STEPS = (
     DemoStep("Status", CREATE_SCRIPT, ("status",), unchanged=True),
     DemoStep("Status", CONFIGURE_SCRIPT, ("status",), unchanged=True),
     DemoStep("Status", WHISK_SCRIPT, ("--verify", *ACTIONS), unchanged=True),
+    DemoStep("Does λFS work?", CREATE_SCRIPT, ("verify",), complete=True),
     DemoStep("Delete everything", CREATE_SCRIPT, ("destroy", "--yes")),
 )
 """The demo's steps, in order."""

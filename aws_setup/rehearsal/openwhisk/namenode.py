@@ -66,6 +66,7 @@ class NameNodeStart:
     def run(self, arguments: Mapping[str, object]) -> str:
         """Connect to everything; return the error, '' when all connections work."""
         try:
+            self._check_number()
             self._connect_ndb()
             self._log_in()
             self._read_znodes()
@@ -73,6 +74,19 @@ class NameNodeStart:
         except StartError as error:
             return str(error)
         return ""
+
+    def _check_number(self) -> None:
+        """Fail where the own configuration has fewer deployments than the clients'.
+
+        λFS divides the paths by `serverless.deployments.max`, so that clients and NameNodes must
+        agree on it; its own error in this case is not known.
+        """
+        number = self.site.get("serverless.deployments.max", "")
+        if number.isdigit() and self.number >= int(number):
+            raise StartError(
+                f"java.lang.IllegalArgumentException: deployment {self.number} does not exist: "
+                f"serverless.deployments.max is {number}"
+            )
 
     def _connect_ndb(self) -> None:
         text = self.ndb.get("com.mysql.clusterj.connectstring", "localhost:1186")
@@ -84,10 +98,10 @@ class NameNodeStart:
             )
         nodes = self.services.data_nodes(host)
         for address, server_port in nodes:
-            if not self.pod.reaches(address, server_port):
+            if failure := self._failure(address, server_port):
                 raise StartError(
                     "io.hops.exception.StorageException: com.mysql.clusterj."
-                    "ClusterJDatastoreException: Cluster connection timed out: data node "
+                    f"ClusterJDatastoreException: Cluster is not ready: {failure}: data node "
                     f"{address}:{server_port}"
                 )
         if not nodes:

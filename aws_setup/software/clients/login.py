@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.paths import ndb_password_path
-from aws_setup.errors import Refused
+from aws_setup.errors import Refused, SetupError
 from aws_setup.software.clients.desired import DATABASE, KINDS, PASSWORD, USER, ClientKind, NdbLogin
 from aws_setup.software.clients.remote_files import ORIGINAL, read_files
 from aws_setup.software.java_properties import JavaProperties
@@ -29,17 +29,39 @@ def database_login(ctx: Context, pool: MachinePool) -> NdbLogin:
 
     Raises:
         Refused: the client's file cannot be read as a properties file.
-        SetupError: the client cannot be reached.
+        SetupError: the client cannot be reached, or is stopped.
+    """
+    config, source = ctx.config, _login_source(ctx, pool)
+    if source is None:
+        return choose(config, PUBLISHED)
+    machine, kind = source
+    if not machine.address:
+        raise SetupError(
+            f"{machine.name} is stopped",
+            f"its {kind.ndb} decides the database login",
+            "run create_aws_infrastructure.py, which starts stopped VMs, or set ndb_user, "
+            "ndb_password and ndb_database",
+        )
+    paths = (kind.ndb, kind.ndb + ORIGINAL)
+    return choose(config, image_login(machine, kind, read_files(machine, paths)))
+
+
+def stopped_login_source(ctx: Context, pool: MachinePool) -> str:
+    """Return the name of the VM whose file decides the login while it is stopped, '' if not."""
+    source = _login_source(ctx, pool)
+    return source[0].name if source and not source[0].address else ""
+
+
+def _login_source(ctx: Context, pool: MachinePool) -> tuple[Machine, ClientKind] | None:
+    """Return the client whose file decides the login; None where the configuration does, or none.
+
+    It is the same one whether it runs or not: another client's file may have another login.
     """
     config = ctx.config
     if config.ndb_user and config.ndb_password and config.ndb_database:
-        return choose(config, PUBLISHED)
-    for kind in KINDS:
-        for machine in machines_of(ctx, pool, kind.step):
-            if machine.address:
-                paths = (kind.ndb, kind.ndb + ORIGINAL)
-                return choose(config, image_login(machine, kind, read_files(machine, paths)))
-    return choose(config, PUBLISHED)
+        return None
+    machines = ((machine, kind) for kind in KINDS for machine in machines_of(ctx, pool, kind.step))
+    return next(machines, None)
 
 
 def image_login(machine: Machine, kind: ClientKind, files: Mapping[str, bytes]) -> NdbLogin:

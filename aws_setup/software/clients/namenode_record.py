@@ -26,12 +26,14 @@ class NameNodeRecord:
     """The NameNode actions: prefix of their names, namespace, number of deployments.
 
     `api_host` is the URL at which they were created, used where there is no credentials file.
+    `pending` is True while a client has not been brought to them.
     """
 
     prefix: str = PREFIX
     namespace: str = NAMESPACE
     deployments: int = 0
     api_host: str = ""
+    pending: bool = False
 
 
 def read_record(config: Config) -> NameNodeRecord:
@@ -44,6 +46,7 @@ def read_record(config: Config) -> NameNodeRecord:
             str(document["namespace"]),
             int(document["deployments"]),
             str(document["api_host"]),
+            document.get("pending") is True,
         )
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return default

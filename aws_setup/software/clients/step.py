@@ -32,16 +32,17 @@ from aws_setup.software.clients.remote_files import ORIGINAL, read_files, replac
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.machines import (
-    SERVICES_STOPPED,
     ZOOKEEPER,
     any_stopped,
     auto_scaled_machines,
     machines_of,
+    not_checked,
     zookeeper_machines,
 )
 from aws_setup.software.ssh_access import is_reachable
 from aws_setup.software.zookeeper.steps import private_address
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh import Machine, MachinePool, Unreachable
+from aws_setup.ssh.pool import combine_errors
 
 NAME = "client configuration"
 NO_CLIENTS = "there is no client VM"
@@ -107,21 +108,31 @@ class ClientConfiguration(Step):
         if any_stopped(machines):
             if self.lookup:
                 return Found("", skipped="client VMs are stopped: create starts them")
-            return Found(_ids(machines), "stopped", drift=(SERVICES_STOPPED,))
-        clients = self._read(ctx)
+            stopped = [machine.name for machine in machines if not machine.address]
+            return Found(_ids(machines), not_checked(", ".join(stopped)))
+        clients, unreachable = self._read(ctx)
         facts = self._facts(ctx, clients)
-        changes = self._changes(ctx, clients, facts)
-        return _found(clients, facts, [change.drift for change in changes])
+        drift = [change.drift for change in self._changes(ctx, clients, facts)]
+        if unreachable and not drift:
+            raise combine_errors(unreachable)
+        drift += [Drift("a client", error.problems[0].what, "reachable") for error in unreachable]
+        return _found(clients, facts, drift)
 
     def create(self, ctx: Context) -> Found:
-        """Write the files that differ, each atomically, with a copy of the original beside it."""
+        """Write the files that differ, each atomically, with a copy of the original beside it.
+
+        Raises:
+            SetupError: a client cannot be reached; the others are configured.
+        """
         ctx = self._with_machines(ctx)
-        clients = self._read(ctx)
+        clients, unreachable = self._read(ctx)
         facts = self._facts(ctx, clients)
         changes = self._changes(ctx, clients, facts)
         for change in changes:
             ctx.note(f"{change.drift.what}: {change.drift.has}")
         self.pool.each(changes, _write)
+        if unreachable:
+            raise combine_errors(unreachable)
         return _found(clients, facts, [])
 
     def _with_machines(self, ctx: Context) -> Context:
@@ -136,13 +147,20 @@ class ClientConfiguration(Step):
                     found[group.step] = machines
         return replace(ctx, found=found)
 
-    def _read(self, ctx: Context) -> list[ClientFiles]:
-        """Return every reachable client with its files, read in parallel, one command for each."""
+    def _read(self, ctx: Context) -> tuple[list[ClientFiles], list[Unreachable]]:
+        """Return every client with its files, read in parallel, and why others are not among them.
+
+        One command is sent to each.
+        """
         targets = [
             (machine, kind) for kind in KINDS for machine in machines_of(ctx, self.pool, kind.step)
         ]
         targets += self._auto_scaled(ctx)
-        return self.pool.each(targets, _read_client)
+        answers = self.pool.each(targets, _read_client)
+        return (
+            [answer for answer in answers if isinstance(answer, ClientFiles)],
+            [answer for answer in answers if isinstance(answer, Unreachable)],
+        )
 
     def _auto_scaled(self, ctx: Context) -> list[tuple[Machine, ClientKind]]:
         """Return the reachable auto-scaled clients; others may be booting or terminating."""
@@ -173,7 +191,7 @@ class ClientConfiguration(Step):
             record.deployments,
             self._zookeepers(ctx),
             managers[0].private_ip if managers else "",
-            _login(ctx.config, clients) if managers else None,
+            _login(ctx, self.pool, clients) if managers else None,
         )
 
     def _zookeepers(self, ctx: Context) -> tuple[str, ...]:
@@ -198,9 +216,13 @@ class ClientConfiguration(Step):
         ]
 
 
-def _read_client(target: tuple[Machine, ClientKind]) -> ClientFiles:
+def _read_client(target: tuple[Machine, ClientKind]) -> ClientFiles | Unreachable:
     machine, kind = target
-    return ClientFiles(machine, kind, read_files(machine, [*paths_of(kind), kind.ndb + ORIGINAL]))
+    try:
+        files = read_files(machine, [*paths_of(kind), kind.ndb + ORIGINAL])
+    except Unreachable as error:
+        return error
+    return ClientFiles(machine, kind, files)
 
 
 def _write(change: FileChange) -> None:
@@ -208,12 +230,17 @@ def _write(change: FileChange) -> None:
     replace_file(client.machine, change.path, change.content, before=client.files[change.path])
 
 
-def _login(config: Config, clients: Sequence[ClientFiles]) -> NdbLogin:
-    """Return the login of all clients: that of the first one's image, the λFS client's."""
-    if not clients:
-        return choose(config, PUBLISHED)
-    first = clients[0]
-    return choose(config, image_login(first.machine, first.kind, first.files))
+def _login(ctx: Context, pool: MachinePool, clients: Sequence[ClientFiles]) -> NdbLogin | None:
+    """Return the login of all clients: that of the first one's image, the λFS client's.
+
+    None while that client cannot be reached: the image of another one may have another login.
+    """
+    steps = [kind.step for kind in KINDS]
+    first = next((machine.id for machine in machines_of(ctx, pool, *steps)), "")
+    known = next((client for client in clients if client.machine.id == first), None)
+    if known:
+        return choose(ctx.config, image_login(known.machine, known.kind, known.files))
+    return None if first else choose(ctx.config, PUBLISHED)
 
 
 def changes_of(

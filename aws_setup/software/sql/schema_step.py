@@ -9,8 +9,8 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.clients.desired import NdbLogin
-from aws_setup.software.clients.login import database_login
-from aws_setup.software.machines import machines_of
+from aws_setup.software.clients.login import database_login, stopped_login_source
+from aws_setup.software.machines import machines_of, not_checked
 from aws_setup.software.sql.account import (
     ACCOUNT_KEY,
     authenticates,
@@ -76,6 +76,9 @@ class SchemaStep(Step):
         entries = read_applied(root)
         if not entries:
             return None
+        stopped = stopped_login_source(ctx, self.pool)
+        if stopped:
+            return _found(scripts, entries, None, root, remark=f"; login {not_checked(stopped)}")
         return _found(scripts, entries, database_login(ctx, self.pool), root)
 
     def create(self, ctx: Context) -> Found:
@@ -117,26 +120,40 @@ class SchemaStep(Step):
 
 
 def _found(
-    scripts: list[SqlScript], entries: dict[str, AppliedScript], login: NdbLogin, root: Mysql
+    scripts: list[SqlScript],
+    entries: dict[str, AppliedScript],
+    login: NdbLogin | None,
+    root: Mysql,
+    *,
+    remark: str = "",
 ) -> Found:
+    """Return the state of the scripts and of the account; `login` is None while it is not known."""
     drift: list[Drift] = []
     expected = [
         script for script in scripts if script.name != CREATE_USER or script.name in entries
     ]
     for script in expected:
         drift += _differences(script, entries.get(script.name))
-    user = Mysql(root.machine, login.user, login.password)
-    if ACCOUNT_KEY not in entries:
-        drift.append(Drift(ACCOUNT_KEY, "missing", login.user))
-    elif not authenticates(user, database=login.database):
-        drift.append(Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in"))
+    if login:
+        drift += _account_differences(entries, login, root)
     done = sum(
         1
         for script in expected
         if script.name in entries and not _differences(script, entries[script.name])
     )
-    facts = {"database": login.database, "user": login.user}
-    return Found(login.database, f"{done} of {len(expected)} scripts", facts, tuple(drift))
+    facts = {"database": login.database, "user": login.user} if login else {}
+    state = f"{done} of {len(expected)} scripts{remark}"
+    return Found(login.database if login else "", state, facts, tuple(drift))
+
+
+def _account_differences(
+    entries: dict[str, AppliedScript], login: NdbLogin, root: Mysql
+) -> list[Drift]:
+    if ACCOUNT_KEY not in entries:
+        return [Drift(ACCOUNT_KEY, "missing", login.user)]
+    if not authenticates(Mysql(root.machine, login.user, login.password), database=login.database):
+        return [Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in")]
+    return []
 
 
 def _differences(script: SqlScript, entry: AppliedScript | None) -> list[Drift]:

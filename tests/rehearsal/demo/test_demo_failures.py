@@ -84,7 +84,7 @@ def test_the_verdict_of_a_successful_demo(
 ) -> None:
     assert run_steps(monkeypatch, PLAN) == 0
     output = capfd.readouterr().out
-    assert "machines  imitated, without MySQL NDB (--imitate-machines)" in output
+    assert "machines  imitated (--imitate-machines); without MySQL NDB" in output
     assert "All steps succeeded." in output
 
 

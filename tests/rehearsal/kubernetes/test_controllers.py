@@ -162,6 +162,17 @@ def test_gen_certs_fails_without_the_secret(kube: KubeApiServer) -> None:
     assert batch.read_namespaced_job("second", "default").status.succeeded == 1
 
 
+def test_a_job_leaves_its_pods_unless_the_deletion_says_otherwise(kube: KubeApiServer) -> None:
+    batch = client.BatchV1Api(connect(kube))
+    for name, policy, remain in (("orphans", None, 1), ("all", "Background", 0)):
+        batch.create_namespaced_job("default", job(name))
+        batch.read_namespaced_job(name, "default")
+        batch.delete_namespaced_job(name, "default", propagation_policy=policy)
+        kube.tick()
+        found = [pod for pod in phases(kube) if pod.startswith(f"{name}-")]
+        assert len(found) == remain, name
+
+
 def test_install_packages_waits_for_an_invoker(kube: KubeApiServer) -> None:
     kube.controllers.context.pod_dependencies += OPENWHISK_WAITS
     batch, v1 = client.BatchV1Api(connect(kube)), core(kube)

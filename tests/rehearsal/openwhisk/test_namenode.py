@@ -38,6 +38,7 @@ class Servers:
             (MANAGER, 1186),
             (MANAGER, 3306),
             (CLIENT, 6000),
+            (DATA_NODE, SERVER_PORT),
             *((host, 2181) for host in ZOOKEEPERS),
         }
     )
@@ -97,6 +98,7 @@ ZOOKEEPER_LINKS = [(host, 2181) for host in ZOOKEEPERS]
         (cut((MANAGER, 1186)), f"ClusterJFatalUserException.*nodeid=0,{MANAGER}:1186"),
         (stop((MANAGER, 1186)), f"ClusterJFatalUserException.*nodeid=0,{MANAGER}:1186"),
         (cut((DATA_NODE, SERVER_PORT)), f"ClusterJDatastore.*timed out.*{DATA_NODE}:{SERVER_PORT}"),
+        (stop((DATA_NODE, SERVER_PORT)), f"not ready.*refused.*{DATA_NODE}:{SERVER_PORT}"),
         (lambda servers: servers.started.clear(), f"Cluster is not ready.*{MANAGER}:1186"),
         (cut((MANAGER, 3306)), f"CommunicationsException.*{MANAGER}:3306: Connection timed out"),
         (stop((MANAGER, 3306)), f"CommunicationsException.*{MANAGER}:3306: Connection refused"),
@@ -136,6 +138,12 @@ def test_one_zookeeper_server_is_enough() -> None:
     servers.unreachable.update(ZOOKEEPER_LINKS[:1])
     servers.listening.difference_update(ZOOKEEPER_LINKS[1:2])
     assert servers.start() == ""
+
+
+def test_a_number_beyond_the_own_configuration_is_an_error() -> None:
+    site = AUTHORS_SITE.replace(b"<value>20</value>", b"<value>3</value>")
+    assert Servers().start(number=2, files={**IMAGE, SITE: site}) == ""
+    assert_matches(Servers().start(number=3, files={**IMAGE, SITE: site}), "deployments.max is 3")
 
 
 def test_the_jars_files_come_before_those_of_the_image() -> None:

@@ -152,7 +152,7 @@ def test_each_rule_that_is_missing_is_the_next_error(release: Release) -> None:
     release.create({SITE: release.site(), NDB: release.ndb()})
     for port, text in (
         (1186, "Unable to connect with connect string"),
-        (11860, "Cluster connection timed out: data node"),
+        (11860, "Connection timed out: data node"),
         (3306, "Communications link failure"),
         (2181, "ConnectionLoss for /namenode3"),
     ):
