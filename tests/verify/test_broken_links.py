@@ -348,8 +348,9 @@ def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_fail
     with without_rule(Ports("tcp", 22, 22))(story):
         document = sync(21, code=1)
         assert {step["error"] for step in document["steps"]} == {None}
-        [problem] = document["problems"]
-        assert "client-driver cannot be reached" in problem["what"]
+        problem = document["problems"][0]
+        assert "lambda-fs-client-driver" in problem["what"]
+        assert "cannot be reached" in problem["what"]
         assert problem["hint"]
         assert configured() == "20"
     assert sync(21, code=0)["problems"] == []

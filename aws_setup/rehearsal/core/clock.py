@@ -1,4 +1,8 @@
-"""The cloud's clock: runs faster than real time and applies scheduled transitions."""
+"""The cloud's clock: runs faster than real time and applies scheduled transitions.
+
+Durations are those of this clock. Calendar times are the computer's: the scripts compare what AWS
+reports, such as when a cluster was created, with their own clock.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,6 @@ class CloudClock:
     def __init__(self, speed: float = 1.0) -> None:
         """Start the clock at zero."""
         self.speed = speed
-        self._born = datetime.now(UTC)
         self._zero = time.monotonic()
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
@@ -30,8 +33,8 @@ class CloudClock:
         return self._at if self._at is not None else self._seconds()
 
     def today(self) -> datetime:
-        """Return the cloud's calendar time, in UTC."""
-        return self._born + timedelta(seconds=self.now())
+        """Return the calendar time, in UTC: the computer's, as in every program."""
+        return datetime.now(UTC)
 
     def after(self, seconds: float, transition: Callable[[], object]) -> None:
         """Apply `transition` once `seconds` of the cloud's time have passed."""
@@ -62,7 +65,12 @@ class ManualClock(CloudClock):
     def __init__(self) -> None:
         """Start at zero."""
         super().__init__(speed=1.0)
+        self._born = datetime.now(UTC)
         self._manual = 0.0
+
+    def today(self) -> datetime:
+        """Return the calendar time at the start, and what the clock was advanced since then."""
+        return self._born + timedelta(seconds=self.now())
 
     def advance(self, seconds: float) -> None:
         """Advance the clock by `seconds`."""

@@ -221,7 +221,8 @@ def _read_client(target: tuple[Machine, ClientKind]) -> ClientFiles | Unreachabl
     try:
         files = read_files(machine, [*paths_of(kind), kind.ndb + ORIGINAL])
     except Unreachable as error:
-        return error
+        problem = error.problems[0]
+        return Unreachable(str(machine), error.stage, problem.why, problem.hint)
     return ClientFiles(machine, kind, files)
 
 
