@@ -85,4 +85,6 @@ def _expire(context: ControllerContext, job: KubeObject) -> None:
     if ttl is None:
         return
     if context.due(job, "job pod retry", stage="ttl", times=ttl / context.delays["job pod retry"]):
-        deletion.delete_object(context.state, "jobs", job, options={"propagationPolicy": "Background"})
+        deletion.delete_object(
+            context.state, "jobs", job, options={"propagationPolicy": "Background"}
+        )
