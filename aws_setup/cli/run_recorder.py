@@ -121,15 +121,23 @@ class RunRecorder:
         )
         warnings = [self.log.warning] if self.log.warning else []
         if self.html and self._checked:
-            warnings += self._write_page(self.html, report)
+            warnings += self._write_page(self.html, report, result.more.get("checks", ()))
         result.warnings.extend(warnings)
         report.problems(warnings, warning=True)
 
-    def _write_page(self, html: Path, report: Report) -> list[Problem]:
+    def _write_page(
+        self, html: Path, report: Report, checks: Sequence[Mapping[str, Any]]
+    ) -> list[Problem]:
         from aws_setup.report.page import write_page
 
         try:
-            write_page(html, [self.log.record()], config=self.config, earlier=self._earlier())
+            write_page(
+                html,
+                [self.log.record()],
+                config=self.config,
+                earlier=self._earlier(),
+                checks=checks,
+            )
         except OSError as error:
             why = f"{html}: {error.strerror or error}; the run itself is not affected"
             hint = "set --html to a file in a folder that you may write"

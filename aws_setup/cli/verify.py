@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.readiness import open_chain, run_chain
+from aws_setup.cli.run_recorder import Mode
 from aws_setup.report.verification import print_checks
 from aws_setup.verify.check import CheckStatus, Verification, select
 from aws_setup.verify.table import CHECKS
@@ -22,6 +23,7 @@ def verify(run: ScriptRun) -> None:
         Refused: --only names no check.
     """
     checks = select(CHECKS, quick=run.quick, names=run.only)
+    run.recorder.begin([], run.result, clock=run.clock, mode=Mode.INSPECT)
     with open_chain(run.ctx, run.clock, tell=run.report.message) as chain:
         verification = run_chain(chain, checks)
     print_checks(run.report, verification)

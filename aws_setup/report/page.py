@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,6 +21,7 @@ from aws_setup.report.architecture_svg import StepMark, architecture
 from aws_setup.report.gantt_svg import timeline_svg
 from aws_setup.report.page_rows import (
     CostRow,
+    check_row,
     cost_rows,
     marks_before,
     result_word,
@@ -85,13 +87,14 @@ def write_page(
     config: Config | None = None,
     earlier: Sequence[RunRecord] = (),
     facts: Sequence[str] = (),
+    checks: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the page of some runs atomically; the arguments are those of `page`.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_private(path, page(records, config=config, earlier=earlier, facts=facts))
+    write_private(path, page(records, config=config, earlier=earlier, facts=facts, checks=checks))
 
 
 def page(
@@ -100,6 +103,7 @@ def page(
     config: Config | None = None,
     earlier: Sequence[RunRecord] = (),
     facts: Sequence[str] = (),
+    checks: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the page of some runs of one deployment, in their order.
 
@@ -108,6 +112,7 @@ def page(
         config: the configuration from which the architecture is drawn; None omits the diagram.
         earlier: runs before these, which tell what existed already.
         facts: sentences to add below the table of runs.
+        checks: the checks of verify, as in its JSON document.
     """
     environment = Environment(
         loader=FileSystemLoader(HERE),
@@ -124,6 +129,7 @@ def page(
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         runs=[run_row(record) for record in records],
         facts=facts,
+        checks=[check_row(check) for check in checks],
         architecture=diagram,
         caption=caption,
         timelines=_timelines(records),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aws_setup.aws.pricing import HOURS_A_MONTH
 from aws_setup.engine.history import PlannedStep, RunRecord
@@ -96,6 +97,29 @@ class CostRow:
     def monthly(self) -> float:
         """The costs of a month, with the hours that AWS counts for one."""
         return self.hourly * HOURS_A_MONTH
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """A row of the table of checks."""
+
+    name: str
+    result: str
+    took: str
+    cause: str
+    fix: str
+
+
+def check_row(check: Mapping[str, Any]) -> CheckRow:
+    """Return the row of a check of verify; a skipped one took no time."""
+    seconds = float(check["seconds"])
+    return CheckRow(
+        str(check["name"]),
+        str(check["result"]),
+        NONE if check["result"] == "skipped" else took(seconds),
+        str(check["cause"]),
+        str(check["fix"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -334,3 +334,22 @@ def test_invalid_characters_of_a_machine_do_not_prevent_the_page(tmp_path: Path)
     write_page(tmp_path / "page.html", [log.record()])
     [record] = read_events(tmp_path / "log")
     assert record.events[0].text == "?\\x00 \\x1b[31m"
+
+
+def test_the_checks_of_verify_are_rows_in_their_order() -> None:
+    def check(name: str, result: str, cause: str, fix: str = "") -> dict[str, Any]:
+        return {"name": name, "result": result, "cause": cause, "fix": fix, "seconds": 1.2}
+
+    text = page(
+        [RunRecord(RunStarted(command="verify", script="create_aws_infrastructure.py"))],
+        checks=[
+            check("client", "pass", "lambda-fs-client-driver (1.2.3.4)"),
+            check("client to mysqld", "fail", "<b> times out", "run create & wait"),
+            check("database login", "skipped", "needs 'client to mysqld', which failed"),
+        ],
+    )
+    rows = [row for row in Page(text).rows if row[0] in {"client", "client to mysqld"}]
+    assert [row[:2] for row in rows] == [["client", "pass"], ["client to mysqld", "fail"]]
+    assert "&lt;b&gt; times out" in text
+    assert "Fix: run create &amp; wait" in text
+    assert "No step was inspected" not in text

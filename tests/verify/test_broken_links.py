@@ -320,7 +320,10 @@ def test_everything_is_connected_and_nothing_is_written_by_the_quick_part(story:
 
 
 def test_the_whole_chain_ends_with_the_success_of_basic_test(story: Story) -> None:
-    document = story.verify(code=0)
+    target = story.workspace.folder / "verify.html"
+    document = story.verify("--html", str(target), code=0)
+    shown = target.read_text(encoding="utf-8")
+    assert shown.index("client to mysqld") < shown.index("[SUCCESS]")
     assert {check["result"] for check in document["checks"]} == {"pass"}
     last = document["checks"][-1]
     assert last["name"] == "BasicTest"
