@@ -9,6 +9,7 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NoApiServer, NodegroupInfo
@@ -27,6 +28,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 )
 from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
 from aws_setup.rehearsal.kubernetes.ec2_cloud_provider import Ec2CloudProvider
+from aws_setup.rehearsal.kubernetes.endpoint_access import admit_operator
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 
 GROUP = "eks.amazonaws.com/nodegroup"
@@ -94,6 +96,7 @@ class EksApiServers:
             cloud_provider=Ec2CloudProvider(self._cloud, cluster=name, region=region),
             faults=self.faults,
             version=f"v{version}.0-eks-rehearsal",
+            admit=partial(admit_operator, self._cloud, name, region),
         ).__enter__()
         api.controllers.drivers.clear()
         api.controllers.context.job_effects = self.job_effects

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
@@ -72,6 +73,7 @@ class KubeApiServer:
         cloud_provider: CloudProvider | None = None,
         faults: KubernetesFaults | None = None,
         version: str = VERSION,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         """Create a cluster without nodes; it listens within the `with` block.
 
@@ -82,12 +84,14 @@ class KubeApiServer:
             cloud_provider: creates volumes and load balancers; by default it only names them.
             faults: faults that several clusters share.
             version: the version of /version.
+            admit: called for each new connection; raises PacketDropped to never answer it.
         """
         self.clock = clock or CloudClock(speed=0)
         self.lock = lock or threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.authenticate = authenticate or token_authenticator("any")
         self.version = version
+        self._admit = admit
         self.state = ObjectStore(self.clock.today)
         self.faults = faults or KubernetesFaults()
         self.controllers = ControllerManager(
@@ -123,11 +127,14 @@ class KubeApiServer:
         with self.lock:
             if self._ended:
                 return
-            self._server = LoopbackServer(
-                port, Bound, tls_context=lambda: certificate_authority().context
-            )
+            self._server = LoopbackServer(port, Bound, tls_context=self._accept)
             self.closing = False
         self._server.start()
+
+    def _accept(self) -> ssl.SSLContext:
+        """Return the TLS context of a new connection; raises PacketDropped."""
+        self._admit()
+        return certificate_authority().context
 
     def _stop_listening(self) -> None:
         with self.changed:
