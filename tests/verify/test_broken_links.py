@@ -339,8 +339,8 @@ def test_a_run_ends_with_ready(story: Story) -> None:
 def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_failure(
     story: Story,
 ) -> None:
-    def sync(number: int, *, code: int) -> dict[str, Any]:
-        words = ("--sync", "-n", str(number), *ACTIONS[2:], "--json")
+    def sync(number: int, *more: str, code: int) -> dict[str, Any]:
+        words = ("--sync", "-n", str(number), *ACTIONS[2:], *more, "--json")
         document: dict[str, Any] = json.loads(story.run("whisk_helper.py", *words, code=code))
         return document
 
@@ -358,7 +358,7 @@ def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_fail
         assert configured() == "20"
     assert sync(21, code=0)["problems"] == []
     assert configured() == "21"
-    sync(20, code=0)
+    sync(20, "--prune", "--yes", code=0)
     assert configured() == "20"
 
 
