@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
+from aws_setup.config.cross_checks import fixed_addresses
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
 from aws_setup.eks.addons import ADDONS, addon_step
@@ -17,6 +18,10 @@ from aws_setup.eks.node_labels import NodeLabels
 from aws_setup.eks.node_launch_template import node_group_specs, node_template_step
 from aws_setup.eks.oidc import OidcProvider
 from aws_setup.eks.storage import EbsServiceAccount, StorageClass, StorageProbe
+from aws_setup.infrastructure.address_reservations import (
+    ReservedAddresses,
+    after_fixed_addresses,
+)
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
@@ -64,13 +69,16 @@ SUBNETS = (
 
 def infrastructure_steps(config: Config) -> list[Step]:
     """Return every step of create_aws_infrastructure.py that the configuration switches on."""
-    machines = [VmGroupStep(group) for group in vm_groups(config)]
-    return [
+    groups = vm_groups(config)
+    steps = [
         *network_steps(config),
         *eks_cluster_steps(config),
-        *machines,
+        *(VmGroupStep(group) for group in groups),
         *auto_scaling_steps(config),
     ]
+    with_addresses = [group.step for group in groups if group.addresses]
+    fixed = [ReservedAddresses.name] if config.create_vpc else with_addresses
+    return after_fixed_addresses(steps, fixed=fixed)
 
 
 def network_steps(config: Config) -> list[Step]:
@@ -81,6 +89,7 @@ def network_steps(config: Config) -> list[Step]:
     return [
         Vpc(),
         *(Subnet(name, public=public, index=index) for name, public, index in SUBNETS),
+        *([ReservedAddresses()] if fixed_addresses(config) else []),
         InternetGateway(),
         ElasticIp(),
         NatGateway(),

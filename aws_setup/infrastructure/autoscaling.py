@@ -51,6 +51,7 @@ class AutoScalingGroup(Step):
 
     kind: AutoScalingSpec
     part: str = "auto scaling"
+    follows: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -40,6 +40,7 @@ class EksCluster(Step):
     name: str = "eks cluster"
     needs: tuple[str, ...] = (*SUBNETS, "security group", "eks cluster role")
     part: str = "eks"
+    follows: tuple[str, ...] = ()
     slow: bool = True
 
     def find(self, ctx: Context) -> Found | None:

@@ -34,6 +34,7 @@ class VmGroupStep(Step):
     group: VmGroup
     needs: tuple[str, ...] = ("public subnet 1", "security group")
     part: str = "machines"
+    follows: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -102,6 +102,7 @@ class NatGateway(Step):
     name: str = "nat gateway"
     needs: tuple[str, ...] = ("elastic ip", "internet gateway", "public subnet 1")
     part: str = "network"
+    follows: tuple[str, ...] = ()
 
     def find(self, ctx: Context) -> Found | None:
         """Return the gateway that is available or pending."""

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import client_token
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
 from aws_setup.config.amis import AMIS, DEFAULT_REGION
@@ -93,10 +93,11 @@ def _run(ctx: Context, launch: LaunchRequest, request: Any) -> list[Item]:
         try:
             answer: Any = ctx.aws.ec2.run_instances(**request)
         except ClientError as error:
-            in_use = error_code(error) == "InvalidIPAddress.InUse"
-            holder = holder_of_address(ctx, launch.address) if in_use else ""
-            if not holder:
+            if error_code(error) != "InvalidIPAddress.InUse":
                 raise
+            holder = holder_of_address(ctx, launch.address)
+            if not holder:
+                raise address_in_use(ctx, launch.address) from error
             return Pending(f"{holder}, which is shutting down, still has {launch.address}")
         instances: list[Item] = answer["Instances"]
         return instances
@@ -114,6 +115,46 @@ def holder_of_address(ctx: Context, address: str) -> str:
     ]
     found = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
     return next((item["InstanceId"] for group in found for item in group["Instances"]), "")
+
+
+def address_in_use(ctx: Context, address: str) -> SetupError:
+    """Return the error of a fixed address that something else has, with a fix that frees it."""
+    filters: Any = [
+        {"Name": "vpc-id", "Values": [ctx.of("vpc").id]},
+        {"Name": "addresses.private-ip-address", "Values": [address]},
+    ]
+    found = pages(ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+    what = f"the fixed address {address} is in use"
+    if not found:
+        return SetupError(what, "AWS does not say by what", "run the same command again")
+    return SetupError(what, *describe_holder(ctx, found[0]))
+
+
+def describe_holder(ctx: Context, interface: Any) -> tuple[str, str]:
+    """Return what has a network interface, and the fix that frees its address."""
+    interface_id = str(interface["NetworkInterfaceId"])
+    instance = str(interface.get("Attachment", {}).get("InstanceId", ""))
+    if not instance:
+        about = str(interface.get("Description", "")) or "no description"
+        owner = interface.get("RequesterId") or interface.get("OwnerId", "")
+        return (
+            f"the network interface {interface_id} ({about}, of {owner}) has it",
+            f"delete what it belongs to, then `aws ec2 delete-network-interface "
+            f"--network-interface-id {interface_id}`",
+        )
+    owned = [
+        item
+        for item in ctx.inventory.all("instances", fresh=True)
+        if item["InstanceId"] == instance
+    ]
+    if not owned:
+        return f"the instance {instance} has it", f"terminate or move {instance}"
+    name = tag_of(owned[0], "Name") or instance
+    return (
+        f"this deployment's own machine {name} ({instance}) got it by chance",
+        f"run `aws ec2 terminate-instances --instance-ids {instance}`, then the same command "
+        f"again: {name} is launched anew with another address",
+    )
 
 
 def _translate_error(group: VmGroup, error: ClientError) -> Exception:

@@ -8,18 +8,29 @@ from typing import Any
 
 from aws_setup.aws.session import pages
 from aws_setup.config.cross_checks import fixed_addresses
-from aws_setup.infrastructure.run_instances import holder_of_address
+from aws_setup.infrastructure.run_instances import describe_holder, holder_of_address
+from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse
 
 
 def check(planned: PlannedResources) -> CheckResult:
     """Check that the fixed addresses of planned launches are in their subnet, and free."""
-    fixed = {str(address) for launch in planned.launches for address in launch.addresses}
+    fixed = set(_missing(planned))
     vpc = planned.ctx.found.get("vpc")
     if not fixed or vpc is None:
         return CheckResult()
     return CheckResult.of([*_outside_subnet(planned, fixed), *_in_use(planned, fixed, vpc.id)])
+
+
+def _missing(planned: PlannedResources) -> Iterator[str]:
+    """Yield the fixed addresses at which a machine is missing, also in an incomplete group."""
+    for group in vm_groups(planned.config):
+        found = planned.ctx.found.get(group.step)
+        if found is None and group.step not in planned.to_create:
+            continue
+        taken = {item["private_ip"] for item in found.facts["instances"]} if found else set()
+        yield from (str(address) for address in group.addresses if str(address) not in taken)
 
 
 def _outside_subnet(planned: PlannedResources, fixed: set[str]) -> Iterator[Finding]:
@@ -49,10 +60,11 @@ def _in_use(planned: PlannedResources, fixed: set[str], vpc_id: str) -> Iterator
             if holder_of_address(planned.ctx, address):
                 continue
             key = _keys(planned)[address]
+            why, fix = describe_holder(planned.ctx, interface)
             yield refuse(
                 f"the address {address} ({key}) is in use",
-                f"{_owner(interface)} in {vpc_id} has it",
-                f"delete that, or set another {key} (the NameNode image expects the default)",
+                f"in {vpc_id}, {why}",
+                f"{fix}; or set another {key} (the NameNode image expects the default)",
             )
 
 
@@ -63,8 +75,3 @@ def _keys(planned: PlannedResources) -> dict[str, str]:
 def _addresses_of(interface: Any) -> set[str]:
     secondary = {item["PrivateIpAddress"] for item in interface.get("PrivateIpAddresses", [])}
     return secondary | {interface["PrivateIpAddress"]}
-
-
-def _owner(interface: Any) -> str:
-    instance = interface.get("Attachment", {}).get("InstanceId")
-    return f"the instance {instance}" if instance else str(interface["NetworkInterfaceId"])

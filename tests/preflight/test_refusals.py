@@ -191,7 +191,8 @@ def test_a_fixed_address_that_is_in_use(operator: Operator) -> None:
     first = next(s["SubnetId"] for s in subnets if s["CidrBlock"] == "10.0.0.0/20")
     client("ec2").create_network_interface(SubnetId=first, PrivateIpAddress="10.0.4.113")
     (problem,) = operator.refused(**only("create_zookeeper_vms"))
-    assert "the address 10.0.4.113 (zookeeper_private_ips) is in use: eni-" in problem
+    assert "the address 10.0.4.113 (zookeeper_private_ips) is in use: in vpc-" in problem
+    assert "the network interface eni-" in problem
 
 
 def test_a_fixed_address_outside_an_existing_subnet(operator: Operator) -> None:

@@ -19,7 +19,7 @@ from aws_setup.rehearsal.aws.ec2.launch import (
     private_address,
     requested_interfaces,
 )
-from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, tags_for, used_addresses
+from aws_setup.rehearsal.aws.ec2.lookup import draw_addresses, ec2_backend, find_subnet, tags_for
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LISTED_AFTER_TERMINATION_SECONDS = 3600
@@ -73,10 +73,6 @@ class LaunchFailures:
     tell: Callable[[CloudApi, str, str], None] = staticmethod(lambda cloud, key, why: None)
 
 
-class RequestedAddresses(set[str]):
-    """The private addresses that launches requested; no other launch gets them by chance."""
-
-
 def set_state(instance: Any, name: str) -> None:
     """Set the state of an instance of moto."""
     instance._state.name, instance._state.code = name, CODES[name]
@@ -84,13 +80,7 @@ def set_state(instance: Any, name: str) -> None:
 
 def _run(cloud: CloudApi, call: Call) -> dict[str, Any]:
     ec2, launch = ec2_backend(cloud, call), check_run_instances(cloud, call)
-    for address in used_addresses(ec2, launch.subnet):
-        launch.subnet._subnet_ips.setdefault(address, None)
-        launch.subnet._unused_ips.discard(address)
-    requested_addresses = cloud.store_of(RequestedAddresses)
-    requested_addresses.add(private_address(launch.params))
-    # moto assigns freed addresses first, which may be the fixed ones.
-    launch.subnet._unused_ips -= requested_addresses
+    draw_addresses(cloud, ec2, launch.subnet, launch.count)
     created = cloud.ask_action(call, "RunInstances", **_request(launch))
     ids = [item["InstanceId"] for item in created["Instances"]]
     for instance in ec2.get_multi_instances_by_id(ids):
@@ -288,6 +278,13 @@ def _check_ids(cloud: CloudApi, call: Call) -> None:
         raise AwsError("InvalidInstanceID.NotFound", message)
 
 
+def _draw_address(cloud: CloudApi, call: Call) -> None:
+    """Have moto give a new interface a random free address, if the request names none."""
+    if not call.params.get("PrivateIpAddress") and not call.params.get("PrivateIpAddresses"):
+        ec2 = ec2_backend(cloud, call)
+        draw_addresses(cloud, ec2, find_subnet(ec2, call.params["SubnetId"]), 1)
+
+
 INSTANCE_ANSWERS = {
     ("ec2", "RunInstances"): _run,
     ("ec2", "DescribeInstances"): _describe,
@@ -295,6 +292,7 @@ INSTANCE_ANSWERS = {
 }
 BEFORE = {
     ("ec2", "RunInstances"): _check_run,
+    ("ec2", "CreateNetworkInterface"): _draw_address,
     ("ec2", "TerminateInstances"): _check_ids,
     ("ec2", "StopInstances"): _check_ids,
     ("ec2", "StartInstances"): _check_ids,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,12 +71,41 @@ def reserved_addresses(subnet: Any) -> set[str]:
     return {str(network[index]) for index in (0, 1, 2, 3, -1)}
 
 
-def free_addresses(ec2: Any, subnet: Any) -> Iterator[str]:
-    """Yield the subnet's free addresses, lowest first."""
+class AddressLottery:
+    """The random numbers by which addresses are handed out."""
+
+    def __init__(self) -> None:
+        """Start at the first number of the seed."""
+        self.random = random.Random(1)
+
+
+def free_addresses(cloud: CloudApi, ec2: Any, subnet: Any) -> Iterator[str]:
+    """Yield the subnet's free addresses in a random order: AWS promises none.
+
+    An address in an explicit reservation goes to a request that names it only.
+    https://docs.aws.amazon.com/vpc/latest/userguide/subnet-cidr-reservation.html
+    """
     taken = used_addresses(ec2, subnet) | reserved_addresses(subnet)
-    for address in ipaddress.ip_network(subnet.cidr_block):
-        if str(address) not in taken:
+    explicit = [
+        ipaddress.ip_network(str(item.cidr))
+        for item in subnet._cidr_reservations
+        if item.reservation_type == "explicit"
+    ]
+    network = ipaddress.ip_network(subnet.cidr_block)
+    order = cloud.store_of(AddressLottery).random.sample(
+        range(network.num_addresses), network.num_addresses
+    )
+    for index in order:
+        address = network[index]
+        if str(address) not in taken and not any(address in one for one in explicit):
             yield str(address)
+
+
+def draw_addresses(cloud: CloudApi, ec2: Any, subnet: Any, count: int) -> None:
+    """Have moto hand out random free addresses of a subnet to the next `count` interfaces."""
+    for address in used_addresses(ec2, subnet):
+        subnet._subnet_ips.setdefault(address, None)
+    subnet._unused_ips = set(itertools.islice(free_addresses(cloud, ec2, subnet), count))
 
 
 def count_free_addresses(ec2: Any, subnet: Any) -> int:

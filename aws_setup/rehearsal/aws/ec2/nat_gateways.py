@@ -54,7 +54,9 @@ def _create(cloud: CloudApi, call: Call) -> dict[str, Any]:
         tags_for(params, "natgateway"),
         params.get("ConnectivityType", "public"),
     )
-    _complete_gateway(ec2, nat, params.get("PrivateIpAddress") or next(free_addresses(ec2, subnet)))
+    _complete_gateway(
+        ec2, nat, params.get("PrivateIpAddress") or next(free_addresses(cloud, ec2, subnet))
+    )
     nat.state = "pending"
     if failure:
         cloud.schedule("nat available", lambda: _fail(cloud, ec2, nat, failure))
