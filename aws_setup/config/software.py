@@ -19,6 +19,10 @@ class Software(Section):
     ssh_config_path: str = "~/.ssh/config"
     """Your OpenSSH client configuration; HostName, Port, User, IdentityFile and proxies apply."""
 
+    require_host_keys: bool = False
+    """Never trust a machine's SSH host key on first use: refuse one that neither the machine's
+    console output nor the known hosts confirm."""
+
     start_zookeeper_cluster: bool = True
     """Configure and start ZooKeeper on its VMs."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from botocore.exceptions import ClientError
 
@@ -16,6 +17,9 @@ from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.ssh import Machine, MachinePool
 
 ZOOKEEPER = "zookeeper"
+
+NEW = timedelta(minutes=15)
+"""Age up to which a machine is new: its console output may come later than its sshd."""
 """The step of the ZooKeeper VMs."""
 
 SERVICES_STOPPED = Drift("services", "stopped with their machines", "running")
@@ -65,6 +69,9 @@ def machines_of(ctx: Context, pool: MachinePool, *steps: str) -> list[Machine]:
     """Return the machines of some steps, in the order of their names; [] before they exist."""
     pool.use(clock=ctx.clock, console=lambda instance_id: console_output(ctx.aws, instance_id))
     found = [ctx.found[step] for step in steps if step in ctx.found]
+    for group in found:
+        if group.since and ctx.clock.today() - group.since < NEW:
+            pool.mark_new(item["id"] for item in group.facts.get("instances", ()))
     described = [instance for group in found for instance in group.facts.get("instances", ())]
     return [
         pool.machine(
@@ -102,14 +109,14 @@ def zookeeper_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
     return [pool.machine(address, address) for address in addresses]
 
 
-def console_output(aws: Aws, instance_id: str) -> str:
-    """Return an instance's console output; '' where EC2 has none or denies access.
+def console_output(aws: Aws, instance_id: str) -> str | None:
+    """Return an instance's console output, '' while EC2 has none; None where it denies access.
 
     EC2 keeps the output of Nitro instances up to date (`Latest`) and refuses that for others.
     Existing machines have an address as their id, which EC2 does not know.
     """
     if not instance_id.startswith("i-"):
-        return ""
+        return None
     for latest in ({"Latest": True}, {}):
         try:
             answer = aws.ec2.get_console_output(InstanceId=instance_id, **latest)
@@ -118,4 +125,4 @@ def console_output(aws: Aws, instance_id: str) -> str:
                 raise
             continue
         return answer.get("Output", "")
-    return ""
+    return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
 from aws_setup.ssh.proxy_command import ProxyCommand
 from aws_setup.ssh.ssh_config import USER, SshRoute, SshSettings
+from aws_setup.ssh.user_known_hosts import UserKeys, user_keys
 
 KEEP_ALIVE = 15
 """Seconds between keep-alive packets, well below the 350 s after which AWS drops idle flows."""
@@ -36,6 +38,7 @@ class SshContext:
     key_ring: KeyRing
     known_hosts: KnownHosts
     on_first_use: Callable[[str, HostKey], None]
+    require_host_keys: bool = False
 
 
 def connect(
@@ -76,9 +79,24 @@ def connect(
 
 
 def _transport(sock: Any) -> paramiko.Transport:
-    transport = paramiko.Transport(sock)
+    transport = paramiko.Transport(sock, disabled_algorithms={"pubkeys": ["ssh-rsa", "ssh-dss"]})
     transport.set_log_channel(log.name)
+    options = transport.get_security_options()
+    options.ciphers = _strong(options.ciphers)
+    options.digests = _strong(options.digests)
+    options.kex = _strong(options.kex)
+    options.key_types = _strong(options.key_types)
     return transport
+
+
+_WEAK = re.compile(r"cbc|md5|sha1(?!\d)|^(?:ssh-rsa|ssh-dss|arcfour.*|none)$")
+"""Names of ciphers, digests, key exchanges and signatures that are not offered: CBC, MD5, SHA-1.
+
+OpenSSH 8.8 and later (Ubuntu 22.04) neither need nor offer any of them."""
+
+
+def _strong(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if not _WEAK.search(name))
 
 
 def _lower_to_debug(record: logging.LogRecord) -> bool:
@@ -138,8 +156,12 @@ def _via_jump_host(context: SshContext, route: SshRoute, *, timeout: float) -> p
         )
         carrier = _transport(sock)
         alias = f"[{hop.host}]:{hop.port}"
+        own = user_keys(hop.known_hosts_files, hop.host_key_alias or hop.host, hop.port)
+        known = context.known_hosts.keys(alias) or list(own.known)
+        if known:
+            _prefer_known_algorithms(carrier, known)
         _handshake(carrier, hop, timeout=timeout)
-        known = context.known_hosts.keys(alias)
+        _refuse_revoked(carrier, hop, own)
         _verify_host_key(context, carrier, hop, alias=alias, known=known, console_keys=list)
         _authenticate(context, carrier, hop, timeout=timeout)
         carrier.set_keepalive(KEEP_ALIVE)
@@ -184,6 +206,19 @@ def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float
         ) from None
 
 
+def _refuse_revoked(transport: paramiko.Transport, hop: SshRoute, own: UserKeys) -> None:
+    shown = transport.get_remote_server_key()
+    key = HostKey(shown.get_name(), shown.asbytes())
+    if key in own.revoked:
+        raise Unreachable(
+            hop.address,
+            ConnectStage.HOST_KEY,
+            f"it sent host key {key}, which your known_hosts marks @revoked",
+            "ask the administrator of that host for its present key",
+            transient=False,
+        )
+
+
 def _verify_host_key(
     context: SshContext,
     transport: paramiko.Transport,
@@ -195,7 +230,8 @@ def _verify_host_key(
 ) -> None:
     """Compare the server's host key with the known ones, else with those on the console.
 
-    Without either the key is accepted and reported as trusted on first use.
+    Without either the key is accepted and reported as trusted on first use, unless
+    `require_host_keys` is set.
     """
     shown = transport.get_remote_server_key()
     key = HostKey(shown.get_name(), shown.asbytes())
@@ -207,6 +243,14 @@ def _verify_host_key(
             known=" or ".join(map(str, expected)),
             file=str(context.known_hosts.path),
             alias=alias,
+        )
+    if not expected and context.require_host_keys:
+        raise Unreachable(
+            route.address,
+            ConnectStage.HOST_KEY,
+            f"nothing confirms its host key {key}, and require_host_keys is set",
+            f"compare it with the machine's console output, then add `{alias} {key.line}` to "
+            f"{context.known_hosts.path}, or set require_host_keys: False",
         )
     if not known:
         context.known_hosts.add(alias, expected or [key])

@@ -39,7 +39,7 @@ set -eu
 umask 077
 folder=$(dirname -- "$1")
 (umask 022; mkdir -p -- "$folder")
-new="$folder/.$(basename -- "$1").lambda-fs-new"
+new=$(mktemp -- "$folder/.$(basename -- "$1").XXXXXXXX")
 trap 'rm -f -- "$new"' EXIT
 trap 'exit 75' HUP INT TERM PIPE
 cat > "$new"

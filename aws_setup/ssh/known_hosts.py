@@ -33,6 +33,11 @@ class HostKey:
     def __str__(self) -> str:
         return f"{kind_name(self.algorithm)} {fingerprint(self.blob)}"
 
+    @property
+    def line(self) -> str:
+        """The key as a line of known_hosts has it, without the host."""
+        return f"{self.algorithm} {base64.b64encode(self.blob).decode()}"
+
 
 class KnownHosts:
     """The file of known host keys; safe for many threads and for two runs at the same time."""
@@ -87,7 +92,7 @@ class KnownHosts:
 
 
 def _line(alias: str, key: HostKey) -> str:
-    return f"{alias} {key.algorithm} {base64.b64encode(key.blob).decode()}\n"
+    return f"{alias} {key.line}\n"
 
 
 def host_key(algorithm: str, text: str) -> HostKey | None:
@@ -96,6 +101,11 @@ def host_key(algorithm: str, text: str) -> HostKey | None:
         return HostKey(algorithm, base64.b64decode(text, validate=True))
     except ValueError:
         return None
+
+
+def has_key_block(output: str) -> bool:
+    """Whether a console output has a block of host keys, readable or not."""
+    return "BEGIN SSH HOST KEY KEYS" in output.upper()
 
 
 def keys_in_console(output: str) -> list[HostKey]:

@@ -20,7 +20,7 @@ from aws_setup.errors import Problem, SetupError
 from aws_setup.ssh.connection import SshContext, connect
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.keys import Ask, KeyRing
-from aws_setup.ssh.known_hosts import HostKey, KnownHosts, keys_in_console
+from aws_setup.ssh.known_hosts import HostKey, KnownHosts, has_key_block, keys_in_console
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.ssh_config import SshSettings
 
@@ -38,6 +38,9 @@ STAGE_TIMEOUT = 10.0
 BOOT_TIMEOUT = 300.0
 """Deadline from a machine's start until SSH works, in seconds; one minute is usual."""
 
+CONSOLE_SECONDS = 90.0
+"""Seconds to wait for the host keys on a new machine's console before its key is trusted."""
+
 _POLL_INTERVAL = 3.0
 
 
@@ -50,7 +53,7 @@ class MachinePool:
         clock: Clock | None = None,
         *,
         ask: Ask | None = None,
-        console: Callable[[str], str] | None = None,
+        console: Callable[[str], str | None] | None = None,
     ) -> None:
         """Store the settings; contacts no machine and reads no file.
 
@@ -58,7 +61,8 @@ class MachinePool:
             config: ssh_key_path, ssh_config_path, and the path of the known hosts.
             clock: the clock for waits; the system clock by default.
             ask: asks for a passphrase on a terminal; None when there is no terminal.
-            console: instance id -> EC2 console output; None: host keys are trusted on first use.
+            console: instance id -> EC2 console output, None where it cannot be read; without
+                it host keys are trusted on first use.
         """
         self.config = config
         self.clock: Clock = clock or SystemClock()
@@ -66,14 +70,20 @@ class MachinePool:
         self.known_hosts = KnownHosts(known_hosts_path(config))
         self.key_ring = KeyRing(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
+        self._new: set[str] = set()
+        self._first_looks: dict[str, float] = {}
         self._machines: dict[str, Machine] = {}
         self._cached_settings: tuple[int, SshSettings] | None = None
         self._context = SshContext(
-            self._settings, self.key_ring, self.known_hosts, self._note_first_use
+            self._settings,
+            self.key_ring,
+            self.known_hosts,
+            self._note_first_use,
+            config.require_host_keys,
         )
         self._lock = threading.Lock()
 
-    def use(self, *, clock: Clock, console: Callable[[str], str] | None) -> None:
+    def use(self, *, clock: Clock, console: Callable[[str], str | None] | None) -> None:
         """Use the clock and the console outputs of the run from now on."""
         self.clock, self.console = clock, console
 
@@ -204,8 +214,38 @@ class MachinePool:
             timeout=STAGE_TIMEOUT,
         )
 
+    def mark_new(self, instance_ids: Iterable[str]) -> None:
+        """Note machines that were started just now: their console output may still be empty."""
+        self._new.update(instance_ids)
+
     def _console_keys(self, instance_id: str) -> list[HostKey]:
-        return keys_in_console(self.console(instance_id)) if self.console else []
+        """Return the host keys on a machine's console; [] without any.
+
+        Raises:
+            Unreachable: a new machine's console has none yet, or has none that can be read.
+        """
+        output = self.console(instance_id) if self.console else None
+        if output is None:
+            return []
+        keys = keys_in_console(output)
+        if not keys and has_key_block(output):
+            raise Unreachable(
+                instance_id,
+                ConnectStage.HOST_KEY,
+                "its console output has a block of host keys, and none of them can be read",
+                f"look at it with `aws ec2 get-console-output --instance-id {instance_id}`, and "
+                "replace the machine if it is not yours",
+                transient=False,
+            )
+        first = self._first_looks.setdefault(instance_id, self.clock.now())
+        if not keys and instance_id in self._new and self.clock.now() - first < CONSOLE_SECONDS:
+            raise Unreachable(
+                instance_id,
+                ConnectStage.HOST_KEY,
+                "its console output shows no host keys yet",
+                "run the same command again in a minute",
+            )
+        return keys
 
     def _settings(self) -> SshSettings:
         """Return the OpenSSH configuration; reads it again when the file has changed since."""

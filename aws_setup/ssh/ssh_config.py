@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class SshRoute:
     identity_files: tuple[Path, ...] = ()
     proxy_command: str = ""
     jumps: tuple[str, ...] = ()
+    host_key_alias: str = ""
+    known_hosts_files: tuple[Path, ...] = ()
 
 
 class SshSettings:
@@ -67,6 +70,8 @@ class SshSettings:
             user=user or found.get("user", USER),
             identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", ())),
             proxy_command="" if proxy.lower() == "none" else proxy,
+            host_key_alias=found.get("hostkeyalias", ""),
+            known_hosts_files=tuple(map(Path, _known_hosts_files(found))),
             jumps=() if jumps.lower() in {"", "none"} else tuple(jumps.split(",")),
         )
 
@@ -82,6 +87,13 @@ class SshSettings:
         return self.route(
             match["host"], user=match["user"] or "", port=int(match["port"]) if match["port"] else 0
         )
+
+
+def _known_hosts_files(found: Mapping[str, str]) -> list[str]:
+    """Return the user's and the system's files of host keys, as in ssh_config(5)."""
+    user = found.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2")
+    system = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
+    return shlex.split(user) + shlex.split(found.get("globalknownhostsfile", system))
 
 
 def _with_includes(path: Path, *, depth: int) -> str:

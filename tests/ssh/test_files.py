@@ -36,7 +36,7 @@ def test_incomplete_content_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
     assert write(path, b"ne", digest=files.digest_of("new")) == 74
     assert path.read_text() == "old"
-    assert not (tmp_path / ".file.lambda-fs-new").exists()
+    assert not list(tmp_path.glob(".file.*"))
 
 
 def test_absent_and_unreadable_are_different_exit_codes(tmp_path: Path) -> None:
