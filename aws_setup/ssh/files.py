@@ -39,7 +39,10 @@ set -eu
 umask 077
 folder=$(dirname -- "$1")
 (umask 022; mkdir -p -- "$folder")
-new=$(mktemp -- "$folder/.$(basename -- "$1").XXXXXXXX")
+temporary=".$(basename -- "$1").lambda-fs-"
+# What a machine that lost its power left behind; not what another run is writing now.
+find "$folder" -maxdepth 1 -type f -name "$temporary????????" -mmin +10 -delete
+new=$(mktemp -- "$folder/${temporary}XXXXXXXX")
 trap 'rm -f -- "$new"' EXIT
 trap 'exit 75' HUP INT TERM PIPE
 cat > "$new"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -241,7 +242,7 @@ def test_a_connection_that_drops_while_a_file_is_written(
     seen: list[str] = []
 
     def cut() -> None:
-        while not list(home.glob(".file.*")):
+        while not list(home.glob(".file.lambda-fs-*")):
             time.sleep(0.001)
         env.vm_pool.power_off("i-0")
         seen.append(tree.read("/home/ubuntu/file"))
@@ -254,4 +255,7 @@ def test_a_connection_that_drops_while_a_file_is_written(
     cutter.join()
     assert seen == ["old"], "the old content stays until the new one is complete"
     assert tree.read("/home/ubuntu/file") == content
-    assert not list(home.glob(".file.*"))
+    for left in home.glob(".file.lambda-fs-*"):
+        os.utime(left, (1, 1))
+    machine.write("/home/ubuntu/file", "newer")
+    assert not list(home.glob(".file.lambda-fs-*")), "a later write removes what was left"

@@ -33,7 +33,7 @@ digest() { sha256sum < "$1" | cut -c1-64; }
 current=$(digest "$path")
 [ "$current" != "$2" ] || exit 0
 [ "$current" = "$3" ] || exit 73
-new=$(mktemp -- "$(dirname -- "$path")/.$(basename -- "$path").XXXXXXXX")
+new=$(mktemp -- "$(dirname -- "$path")/.$(basename -- "$path").lambda-fs-XXXXXXXX")
 trap 'rm -f -- "$new"' EXIT
 trap 'exit 75' HUP INT TERM PIPE
 if ! [ -e "$1$4" ]; then
