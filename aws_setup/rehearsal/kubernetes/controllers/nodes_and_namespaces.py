@@ -11,6 +11,20 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 )
 
 
+NODE_INFO = {
+    "architecture": "amd64",
+    "bootID": "",
+    "containerRuntimeVersion": "containerd://2.1.4",
+    "kernelVersion": "6.12.46-66.121.amzn2023.x86_64",
+    "kubeProxyVersion": "",
+    "machineID": "",
+    "operatingSystem": "linux",
+    "osImage": "Amazon Linux 2023.9.20251105",
+    "systemUUID": "",
+}
+"""What the kubelet of an Amazon Linux node says about itself; every field is required."""
+
+
 def node(
     name: str,
     *,
@@ -36,7 +50,7 @@ def node(
         "status": {
             "capacity": {"cpu": "8", "memory": "64Gi", "pods": "110"},
             "allocatable": {"cpu": "7910m", "memory": "60Gi", "pods": "110"},
-            "nodeInfo": {"kubeletVersion": version, "operatingSystem": "linux"},
+            "nodeInfo": NODE_INFO | {"kubeletVersion": version},
         },
     }
 
