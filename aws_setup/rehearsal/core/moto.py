@@ -6,6 +6,7 @@ import copy
 import functools
 import importlib
 import os
+import sys
 from typing import Any
 
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest, to_moto_request
@@ -81,9 +82,14 @@ def reset() -> None:
     from moto.core.model_instances import reset_model_data
 
     for backends in BackendDict._instances:
+        for of_account in backends.values():
+            of_account.clear()  # moto's cache of region names keeps this object, but now empty
         backends.clear()  # moto's reset would first build every backend again
     BackendDict._instances.clear()
     reset_model_data()
+    if subnets := sys.modules.get("moto.ec2.models.subnets"):
+        # An unbounded cache, whose keys are all subnets ever made, and with them their backends.
+        subnets.Subnet._base_avail_ip_iterator.cache_clear()
     _keep_managed_policies()
 
 
