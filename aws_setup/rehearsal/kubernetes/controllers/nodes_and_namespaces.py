@@ -10,7 +10,6 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
     is_being_deleted,
 )
 
-
 NODE_INFO = {
     "architecture": "amd64",
     "bootID": "",
