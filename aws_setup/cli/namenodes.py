@@ -124,7 +124,8 @@ def _apply(run: ActionsRun, rows: Sequence[Row]) -> None:
     deletions = [row.step.name for row in todo if row.action is Action.DELETE]
     if deletions:
         run.report.plan(todo)
-        run.confirm(f"delete {shorten(deletions)} from {run.session.endpoint.url}")
+        # Not SQL: a question.
+        run.confirm(f"delete {shorten(deletions)} from {run.session.endpoint.url}")  # nosec B608
     if not todo:
         run.result.planned(rows)
         _add_fields(run, rows)

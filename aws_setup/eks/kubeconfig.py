@@ -143,7 +143,7 @@ class Kubeconfig(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the entry, compared with the cluster where it exists, else found by its name."""
-        path, name = _file(ctx), _arn(ctx)
+        path, name = kubeconfig_path(ctx), _arn(ctx)
         try:
             document = load(path)
         except Refused as error:
@@ -167,7 +167,7 @@ class Kubeconfig(Step):
 
     def create(self, ctx: Context) -> Found:
         """Write the file with the entry; before the first one, back the file up beside it."""
-        path, cluster = _file(ctx), cluster_of(ctx, fresh=True)
+        path, cluster = kubeconfig_path(ctx), cluster_of(ctx, fresh=True)
         if cluster is None:
             raise SetupError(
                 "the cluster no longer exists",
@@ -182,11 +182,12 @@ class Kubeconfig(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Remove the entry."""
-        path = _file(ctx)
+        path = kubeconfig_path(ctx)
         save(path, remove_entry(load(path), _arn(ctx)))
 
 
-def _file(ctx: Context) -> Path:
+def kubeconfig_path(ctx: Context) -> Path:
+    """Return the kubeconfig that a run writes."""
     if ctx.config.kubeconfig_file:
         return Path(ctx.config.kubeconfig_file)
     return kubeconfig_file(os.environ, Path.home())

@@ -24,6 +24,7 @@ from aws_setup.infrastructure.iam_policies import (
     EBS_POLICIES,
     EC2_PRINCIPALS,
     NODE_POLICIES,
+    WIDER_POLICIES,
     managed_policy,
     trust_policy,
     web_identity_trust,
@@ -129,6 +130,8 @@ class ManagedRole(Step):
     """A role with a trust policy and managed policies; both are restored when they drift."""
 
     part = "eks"
+    replaced: tuple[str, ...] = ()
+    """Names of AWS's policies that earlier versions attached and that are detached now."""
 
     @abstractmethod
     def role_name(self, ctx: Context) -> str:
@@ -160,6 +163,8 @@ class ManagedRole(Step):
         attached = self._attached(ctx)
         if any(not set(group) & attached for group in self._policy_arns(ctx)):
             drift.append(Drift("policies", "incomplete", "as AWS requires"))
+        if self._wider(ctx) & attached:
+            drift.append(Drift("policies", "wider than needed", "as AWS requires"))
         if not self._trusts(ctx, role):
             drift.append(Drift("trust policy", "different", "this cluster's"))
         return tuple(drift)
@@ -171,6 +176,10 @@ class ManagedRole(Step):
 
     def _policy_arns(self, ctx: Context) -> list[list[str]]:
         return [[managed_policy(ctx, name) for name in group] for group in self.policies()]
+
+    def _wider(self, ctx: Context) -> set[str]:
+        """Return the policies that another one replaces."""
+        return {managed_policy(ctx, name) for name in self.replaced}
 
     def _attached(self, ctx: Context) -> set[str]:
         listed = ctx.aws.iam.list_attached_role_policies(RoleName=self.role_name(ctx))
@@ -205,6 +214,9 @@ class ManagedRole(Step):
         for group in self._policy_arns(ctx):
             if not set(group) & attached:
                 attach_first(ctx, name, group)
+        # Only now, so that the nodes can pull images at every moment.
+        for arn in self._wider(ctx) & attached:
+            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=self.trust(ctx))
         return Found(found.id, "available", found.facts)
 
@@ -247,6 +259,7 @@ class NodeRole(ManagedRole):
     """The role of the nodes, which EC2 assumes."""
 
     name: str = "node role"
+    replaced: tuple[str, ...] = WIDER_POLICIES
 
     def role_name(self, ctx: Context) -> str:
         """Return the configured name; the default is unique in the region."""

@@ -13,9 +13,12 @@ CLUSTER_POLICY = "AmazonEKSClusterPolicy"
 NODE_POLICIES = (
     "AmazonEKSWorkerNodePolicy",
     "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonEC2ContainerRegistryPullOnly",
 )
 """https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html"""
+
+WIDER_POLICIES = ("AmazonEC2ContainerRegistryReadOnly",)
+"""Policies of earlier versions that one of NODE_POLICIES replaces; detached once that is there."""
 
 EBS_POLICIES = ("AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy")
 """The recommended policy, and the older one where the first does not exist.

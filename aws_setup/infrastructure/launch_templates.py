@@ -149,7 +149,7 @@ class LaunchTemplate(Step):
 
     def _fingerprint(self, ctx: Context) -> str:
         config = ctx.config
-        kind = (self.kind.ami, self.kind.instance_type, self.kind.component)
+        kind = (self.kind.ami, self.kind.instance_type, self.kind.component, metadata_options())
         return client_token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
 
     def _content(self, ctx: Context, version: int) -> str:

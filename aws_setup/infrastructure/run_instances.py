@@ -200,8 +200,11 @@ def run_request(ctx: Context, group: VmGroup, launch: LaunchRequest) -> dict[str
 
 
 def metadata_options() -> dict[str, Any]:
-    """Return the options that make IMDSv2 tokens required."""
-    return {"HttpTokens": "required", "HttpEndpoint": "enabled"}
+    """Return the options that make IMDSv2 tokens required, and answer the VM itself only.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-IMDS-new-instances.html
+    """
+    return {"HttpTokens": "required", "HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1}
 
 
 def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[CostItem]:

@@ -22,6 +22,12 @@ from aws_setup.errors import Refused
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets
 
 ELB = "service.beta.kubernetes.io/aws-load-balancer"
+TLS_POLICY = "ELBSecurityPolicy-TLS-1-2-2017-01"
+"""Predefined policy of Classic Load Balancers that accepts TLS 1.2 only, their newest version.
+
+https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-policy-table.html
+"""
+
 PLACEHOLDER = "openwhisk.example.invalid"
 """API host until the load balancer's name is known; the second pass sets the name."""
 
@@ -113,6 +119,7 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
     annotations = {
         f"{ELB}-ssl-cert": facts.certificate,
         f"{ELB}-ssl-ports": "https",
+        f"{ELB}-ssl-negotiation-policy": TLS_POLICY,
         # Any value but "false" makes the load balancer internal. Not null: where a chart does not
         # have the key, helm keeps null, and Kubernetes then drops every annotation.
         f"{ELB}-internal": "true" if config.openwhisk_internal else "false",

@@ -9,8 +9,10 @@ from pathlib import Path
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
+from aws_setup.config.paths import credentials_path
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.addons import Addon
+from aws_setup.eks.kubeconfig import Kubeconfig, kubeconfig_path
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.oidc import OidcProvider, issuer_of
 from aws_setup.engine.plan import Row
@@ -24,7 +26,7 @@ from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
 from aws_setup.openwhisk.release import HelmRelease, invoker_memory
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
-from aws_setup.preflight import key_pair, permissions, quotas
+from aws_setup.preflight import key_pair, local_files, permissions, quotas
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
 from aws_setup.preflight.planned import Launch, PlannedResources
@@ -49,6 +51,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
             *_memory(ctx),
             *_nodes(ctx, rows),
             *_chart(ctx, rows),
+            *local_files.check(_written(ctx, rows)),
         ),
         prices=price(ctx.aws, charges_of(ctx, rows)),
     )
@@ -84,6 +87,18 @@ def _certificate(ctx: Context) -> Sequence[Finding]:
 
     hint = "see the events of the load balancer's Service if it has no listener"
     return advice(look, lambda why: [warn("openwhisk_tls_arn could not be checked", why, hint)])
+
+
+def _written(ctx: Context, rows: Sequence[Row]) -> dict[Path, str]:
+    """Return the files outside the deployment's own folder that a run writes, each with its fix."""
+    files = {credentials_path(ctx.config): "set infrastructure_json_path to another folder"}
+    if any(isinstance(row.step, Kubeconfig) for row in rows):
+        files[kubeconfig_path(ctx)] = "set kubeconfig_file or KUBECONFIG to another file"
+    if ctx.config.write_wskprops:
+        files[Path.home() / ".wskprops"] = "set write_wskprops: False, or repair the file"
+    if chart.is_remote(ctx.config):
+        files[chart.cache() / "chart"] = "set XDG_CACHE_HOME to a folder that you may write"
+    return files
 
 
 def _chart(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:

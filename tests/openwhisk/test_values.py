@@ -51,6 +51,7 @@ def test_the_defaults_give_a_public_address_with_tls() -> None:
         "annotations": {
             f"{ELB}-ssl-cert": ARN,
             f"{ELB}-ssl-ports": "https",
+            f"{ELB}-ssl-negotiation-policy": "ELBSecurityPolicy-TLS-1-2-2017-01",
             f"{ELB}-internal": "false",
             f"{ELB}-additional-resource-tags": (
                 "lambda-fs:deployment=lambda-fs,lambda-fs:step=openwhisk release,Project=LambdaFS"

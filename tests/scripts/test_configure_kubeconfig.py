@@ -106,6 +106,16 @@ def test_a_malformed_file_refuses_the_run_and_is_not_modified(
     assert file.read_text() == text
 
 
+@pytest.mark.kind("B6")
+def test_a_kubeconfig_that_cannot_be_made_is_refused_before_anything_is_made(zoo: Lab) -> None:
+    (zoo.folder / "file").write_text("x")
+    zoo.save(kubeconfig_file=str(zoo.folder / "file" / "config"))
+    problems = zoo.run("configure", code=2)["problems"]
+    assert any("kubeconfig_file" in problem["hint"] for problem in problems), problems
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert zoo.writes() == 0
+
+
 def test_a_changed_entry_is_corrected(zoo: Lab, listed: tuple[Path, Path]) -> None:
     _, file = listed
     configure(zoo)

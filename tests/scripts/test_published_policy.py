@@ -141,3 +141,26 @@ def test_it_fits_into_a_managed_policy_and_grants_no_iam_change_on_everything() 
             changes = [one for one in statement["Action"] if one.startswith(("iam:", "eks:"))]
             reads = ("Get", "List", "Describe", "Simulate")
             assert [it for it in changes if not it.split(":")[1].startswith(reads)] == []
+
+
+@pytest.mark.kind("C14")
+def test_a_node_role_of_an_earlier_version_gets_the_narrower_policy_first(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide, narrow = (f"AmazonEC2ContainerRegistry{kind}" for kind in ("ReadOnly", "PullOnly"))
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        zoo.run("configure", "--only", "node role")
+        iam, name = client("iam"), "lambda-fs-eks-node-role"
+        iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{wide}")
+        iam.detach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{narrow}")
+        before = len(cloud.calls)
+        zoo.run("configure", "--only", "node role")
+        changes = [call.action for call in cloud.calls[before:] if "RolePolicy" in call.action]
+        order = [one for one in changes if one in ("AttachRolePolicy", "DetachRolePolicy")]
+        assert order == ["AttachRolePolicy", "DetachRolePolicy"]
+        listed = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        names = {one["PolicyName"] for one in listed}
+        assert narrow in names
+        assert wide not in names
+        steps = zoo.run("configure", "--only", "node role")["steps"]
+        assert {step["action"] for step in steps} == {"exists"}

@@ -13,7 +13,7 @@ from tests.support.aws import client
 POLICY = "arn:aws:iam::aws:policy/"
 NODE_POLICIES = (
     "AmazonEKSWorkerNodePolicy",
-    "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonEC2ContainerRegistryPullOnly",
     "AmazonEKS_CNI_Policy",
 )
 SIZES = {"minSize": 0, "maxSize": 4, "desiredSize": 2}
