@@ -23,6 +23,7 @@ from aws_setup.infrastructure.load_balancers import (
     delete_load_balancers,
     owned_load_balancers,
 )
+from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_foreign
 from aws_setup.kube.connect import cluster_of
 
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
@@ -103,13 +104,16 @@ class VpcCleanup(CleanupStep):
         return None
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete load balancers, then what they used; unowned instances stay and block the VPC."""
+        """Delete load balancers and what they used; refuse at once where others use the VPC."""
         for vpc in ctx.inventory.of_step("vpcs", "vpc"):
             delete_load_balancers(ctx, vpc["VpcId"])
             _delete_interfaces(ctx, vpc["VpcId"])
             _delete_groups(ctx, vpc["VpcId"])
+            delete_guardduty(ctx, vpc["VpcId"])
         for volume in cluster_volumes(ctx):
             _delete_volume(ctx, volume["VolumeId"])
+        for vpc in ctx.inventory.of_step("vpcs", "vpc"):
+            refuse_foreign(ctx, vpc["VpcId"])
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from aws_setup.aws.pricing import TABLE
 from aws_setup.engine.plan import inspect_all
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
+from aws_setup.infrastructure.vpc_contents import foreign_contents
 
 LISTED_PARTS = frozenset({"network", "machines", "auto scaling", "others"})
 """Parts whose resources have their tag in a list call, or that only search."""
@@ -48,6 +49,8 @@ def leftovers(
         fresh = replace(ctx, inventory=inventory, found={})
         tagged = _by_tag(fresh) if owns_deployment else []
         found = {left.id: left for left in (*tagged, *_by_step(fresh, table))}
+        for left in _in_vpc(fresh) if owns_deployment else ():
+            found.setdefault(left.id, left)
         for volume in cluster_volumes(fresh):
             volume_id = volume["VolumeId"]
             hourly = volume["Size"] * TABLE["gp3-gib"]
@@ -67,6 +70,15 @@ def _by_tag(ctx: Context) -> list[Leftover]:
                 command = delete_command(resource_id, kind=kind.name)
                 found.append(Leftover(kind.title, resource_id, command, _hourly(kind, item)))
     return found
+
+
+def _in_vpc(ctx: Context) -> list[Leftover]:
+    """Return what others have in a VPC of the deployment that still exists."""
+    return [
+        Leftover(f"{item.what} ({item.owner})", item.id, item.command.strip("`"))
+        for vpc in ctx.inventory.all("vpcs")
+        for item in foreign_contents(ctx, vpc["VpcId"])
+    ]
 
 
 def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:

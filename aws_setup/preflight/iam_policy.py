@@ -120,6 +120,7 @@ INFRASTRUCTURE = (
     "ec2:DeleteSubnetCidrReservation",
     "ec2:DeleteVolume",
     "ec2:DeleteVpc",
+    "ec2:DeleteVpcEndpoints",
     "ec2:DetachInternetGateway",
     "ec2:DisassociateRouteTable",
     "ec2:ModifyLaunchTemplate",

@@ -66,6 +66,12 @@ OF_CLUSTER = frozenset(
 )
 """Actions on resources that carry the tag of the deployment or the one of its cluster."""
 
+OF_GUARDDUTY = frozenset({"ec2:DeleteSecurityGroup", "ec2:DeleteVpcEndpoints"})
+"""Actions on what GuardDuty makes in the deployment's VPC, which it tags itself."""
+
+GUARDDUTY_TAG = {"aws:ResourceTag/GuardDutyManaged": "true"}
+"""https://docs.aws.amazon.com/guardduty/latest/ug/runtime-monitoring-agent-resource-clean-up.html"""
+
 ROLE = frozenset(
     f"iam:{action}"
     for action in (
@@ -99,6 +105,7 @@ def policy(
         _allow("Change", _unconditional(), "*"),
         _allow("TagNew", ["ec2:CreateTags"], "*", Null={"ec2:CreateAction": "false"}),
         _allow("Own", [*TAGGED & set(CHANGES), *OF_CLUSTER], "*", StringEquals=tag),
+        _allow("OfGuardDuty", OF_GUARDDUTY, "*", StringEquals=GUARDDUTY_TAG),
         _allow("OfCluster", OF_CLUSTER, "*", StringEquals=of_cluster),
         _allow("Groups", ["autoscaling:CreateOrUpdateTags"], arns.groups(config)),
         _allow("Cluster", _of_service("eks:"), arns.cluster(config)),
@@ -177,7 +184,7 @@ def _unconditional() -> list[str]:
     A network interface has no tag of ours or of the cluster's when its load balancer is gone; and
     rules are revoked from groups that AWS has made.
     """
-    limited = TAGGED | OF_CLUSTER | {"autoscaling:CreateOrUpdateTags"}
+    limited = TAGGED | OF_CLUSTER | OF_GUARDDUTY | {"autoscaling:CreateOrUpdateTags"}
     return [it for it in CHANGES if it not in limited and not it.startswith(("iam:", "eks:"))]
 
 

@@ -1,0 +1,213 @@
+"""What stands in the deployment's VPC and is not the deployment's: it keeps the VPC from deletion.
+
+Asked by the VPC's id and not by a tag: services such as GuardDuty, Lambda and RDS, and other
+people, put endpoints, interfaces and security groups into a VPC without any tag of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.aws.advice import advice
+from aws_setup.aws.context import Context
+from aws_setup.aws.idempotency import delete_with_retry
+from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.session import pages
+from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
+
+GUARDDUTY_SERVICE = ".guardduty-data"
+GUARDDUTY_GROUP = "GuardDutyManagedSecurityGroup-"
+"""What GuardDuty's runtime monitoring makes in every VPC, and does not delete with it.
+
+https://docs.aws.amazon.com/guardduty/latest/ug/runtime-monitoring-agent-resource-clean-up.html
+"""
+
+GONE = ("deleted", "deleting", "rejected", "expired", "failed")
+"""States of endpoints and peerings that keep nothing from deletion."""
+
+SERVICES = (
+    ("AWS Lambda VPC ENI", "a Lambda function", "remove the VPC from the function's configuration"),
+    ("RDSNetworkInterface", "an RDS database", "`aws rds delete-db-instance`"),
+    ("EFS mount target", "an EFS file system", "`aws efs delete-mount-target`"),
+    ("ElastiCache", "an ElastiCache cluster", "`aws elasticache delete-cache-cluster`"),
+    ("ELB ", "a load balancer", "`aws elbv2 delete-load-balancer`"),
+)
+"""Beginning of an interface's description, what made it, and how that is deleted."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Something in the VPC that this deployment did not make."""
+
+    what: str
+    id: str
+    owner: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.id} ({self.owner}): {self.command}"
+
+
+def delete_guardduty(ctx: Context, vpc_id: str) -> None:
+    """Delete the endpoint and the security group that GuardDuty made; they serve this VPC only."""
+    endpoints = [item["VpcEndpointId"] for item in _endpoints(ctx, vpc_id) if _is_guardduty(item)]
+    if endpoints:
+        ctx.note(f"deleting {', '.join(endpoints)} of GuardDuty")
+        ctx.aws.ec2.delete_vpc_endpoints(VpcEndpointIds=endpoints)
+
+        def gone() -> bool | Pending:
+            left = [item for item in _endpoints(ctx, vpc_id) if _is_guardduty(item)]
+            return Pending("the endpoint of GuardDuty is being deleted") if left else True
+
+        ctx.wait_until("the endpoint of GuardDuty is deleted", gone, deadline=600, pause=5)
+    for group in _groups(ctx, vpc_id):
+        if group["GroupName"].startswith(GUARDDUTY_GROUP):
+            group_id = group["GroupId"]
+            delete_with_retry(
+                ctx,
+                f"security group {group_id}",
+                lambda group_id=group_id: ctx.aws.ec2.delete_security_group(GroupId=group_id),  # type: ignore[misc]
+                gone={"InvalidGroup.NotFound"},
+            )
+
+
+def refuse_foreign(ctx: Context, vpc_id: str) -> None:
+    """Name at once what would block the deletion of the VPC, instead of waiting for it.
+
+    Raises:
+        SetupError: something in the VPC is not this deployment's.
+    """
+    found = foreign_contents(ctx, vpc_id)
+    if found:
+        raise SetupError(
+            f"{vpc_id} is kept: {len(found)} resources in it are not this deployment's",
+            "; ".join(f"{item.what} {item.id} ({item.owner})" for item in found),
+            f"delete them, then run destroy again: {'; '.join(item.command for item in found)}",
+        )
+
+
+def foreign_contents(ctx: Context, vpc_id: str) -> list[Foreign]:
+    """Return what others have in a VPC and keeps it from deletion; denied looks are left out."""
+    looks = (
+        _foreign_endpoints,
+        _foreign_instances,
+        _foreign_interfaces,
+        _foreign_groups,
+        _peerings,
+    )
+    found: list[Foreign] = []
+    for look in looks:
+        found += advice(lambda look=look: list(look(ctx, vpc_id)), lambda _: [])  # type: ignore[misc]
+    return found
+
+
+def _in(vpc_id: str) -> Any:
+    return [{"Name": "vpc-id", "Values": [vpc_id]}]
+
+
+def _endpoints(ctx: Context, vpc_id: str) -> Sequence[Any]:
+    found = pages(ctx.aws.ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=_in(vpc_id))
+    return [item for item in found if str(item.get("State", "")).lower() not in GONE]
+
+
+def _groups(ctx: Context, vpc_id: str) -> Sequence[Any]:
+    found = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=_in(vpc_id))
+    return [group for group in found if group["GroupName"] != "default"]
+
+
+def _is_guardduty(endpoint: Any) -> bool:
+    return str(endpoint["ServiceName"]).endswith(GUARDDUTY_SERVICE)
+
+
+def _is_ours(ctx: Context, item: Any) -> bool:
+    tags = {"Tags": item.get("Tags") or item.get("TagSet") or []}
+    owned = tag_of(tags, DEPLOYMENT_TAG) == ctx.config.deployment_name
+    return owned or tag_of(tags, cluster_tag(ctx.config)) == "owned"
+
+
+def _foreign_endpoints(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+    for item in _endpoints(ctx, vpc_id):
+        if not _is_ours(ctx, item):
+            key = item["VpcEndpointId"]
+            command = f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {key}"
+            owner = f"of {item.get('OwnerId', 'this account')} for {item['ServiceName']}"
+            yield Foreign("VPC endpoint", key, owner, f"`{command}`")
+
+
+def _foreign_instances(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+    for group in pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=_in(vpc_id)):
+        for item in group["Instances"]:
+            if item["State"]["Name"] != "terminated" and not _is_ours(ctx, item):
+                key = item["InstanceId"]
+                owner = tag_of(item, "Name") or f"of {group.get('OwnerId', 'this account')}"
+                command = f"aws ec2 terminate-instances --instance-ids {key}"
+                yield Foreign("instance", key, owner, f"`{command}`")
+
+
+def _foreign_interfaces(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+    """Yield interfaces that no instance, endpoint or NAT gateway explains."""
+    endpoints = {
+        key for item in _endpoints(ctx, vpc_id) for key in item.get("NetworkInterfaceIds", [])
+    }
+    nat = tuple(item["NatGatewayId"] for item in ctx.inventory.all("nat gateways"))
+    found = pages(
+        ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=_in(vpc_id)
+    )
+    for item in found:
+        key, about = item["NetworkInterfaceId"], str(item.get("Description", ""))
+        explained = key in endpoints or item.get("Attachment", {}).get("InstanceId")
+        if explained or about.endswith(nat) or _is_ours(ctx, item):
+            continue
+        made_by = next((row for row in SERVICES if about.startswith(row[0])), None)
+        owner = made_by[1] if made_by else str(item.get("RequesterId") or item.get("OwnerId", ""))
+        delete = f"`aws ec2 delete-network-interface --network-interface-id {key}`"
+        yield Foreign(
+            "network interface",
+            key,
+            f"{about or 'no description'}, of {owner}",
+            made_by[2] if made_by else delete,
+        )
+
+
+def _foreign_groups(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+    for group in _groups(ctx, vpc_id):
+        if not _is_ours(ctx, group):
+            key = group["GroupId"]
+            owner = f"{group['GroupName']} of {group.get('OwnerId', 'this account')}"
+            yield Foreign(
+                "security group", key, owner, f"`aws ec2 delete-security-group --group-id {key}`"
+            )
+
+
+def _peerings(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+    seen: set[str] = set()
+    for side in ("requester", "accepter"):
+        filters = [{"Name": f"{side}-vpc-info.vpc-id", "Values": [vpc_id]}]
+        for item in pages(
+            ctx.aws.ec2,
+            "describe_vpc_peering_connections",
+            "VpcPeeringConnections",
+            Filters=filters,
+        ):
+            key = item["VpcPeeringConnectionId"]
+            if key not in seen and item.get("Status", {}).get("Code") not in GONE:
+                seen.add(key)
+                owner = (
+                    f"of {item.get(f'{side.title()}VpcInfo', {}).get('OwnerId', 'this account')}"
+                )
+                command = f"aws ec2 delete-vpc-peering-connection --vpc-peering-connection-id {key}"
+                yield Foreign("peering", key, owner, f"`{command}`")
+
+
+LOOKS = (
+    _foreign_endpoints,
+    _foreign_instances,
+    _foreign_interfaces,
+    _foreign_groups,
+    _peerings,
+)
+"""Each yields one kind of what others have in a VPC."""

@@ -1,0 +1,94 @@
+"""What others put into the deployment's VPC is deleted (GuardDuty's) or named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client, tagged, where
+from tests.support.scripts import prepare, run
+
+NETWORK: dict[str, Any] = {
+    "create_eks_cluster": False,
+    "create_ndb_cluster": False,
+    "create_zookeeper_vms": False,
+    "create_lambda_fs_client_vm": False,
+    "create_hops_fs_client_vm": False,
+    "create_launch_templates": False,
+    "create_autoscaling_groups": False,
+}
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    folder = prepare(tmp_path / "work", **NETWORK)
+    assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
+    return folder
+
+
+def network() -> tuple[str, str]:
+    """Return the ids of the deployment's VPC and first public subnet."""
+    filters = [{"Name": "tag:lambda-fs:step", "Values": ["public subnet 1"]}]
+    (subnet,) = client("ec2").describe_subnets(Filters=filters)["Subnets"]
+    return subnet["VpcId"], subnet["SubnetId"]
+
+
+def endpoint(service: str, **tags: str) -> str:
+    """Create an interface endpoint in the first public subnet and return its id."""
+    vpc, subnet = network()
+    made = client("ec2").create_vpc_endpoint(
+        VpcId=vpc,
+        ServiceName=f"com.amazonaws.us-east-1.{service}",
+        VpcEndpointType="Interface",
+        SubnetIds=[subnet],
+        **({"TagSpecifications": tagged("vpc-endpoint", **tags)} if tags else {}),
+    )
+    return str(made["VpcEndpoint"]["VpcEndpointId"])
+
+
+def group(name: str) -> str:
+    vpc, _ = network()
+    made = client("ec2").create_security_group(VpcId=vpc, GroupName=name, Description="x")
+    return str(made["GroupId"])
+
+
+@pytest.mark.kind("A4")
+def test_what_guardduty_made_is_deleted_with_the_vpc(cloud: RehearsalCloud, folder: Path) -> None:
+    vpc, subnet = network()
+    endpoint("guardduty-data", GuardDutyManaged="true")
+    group(f"GuardDutyManagedSecurityGroup-{vpc}")
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 0, ended.document["problems"]
+    assert [item for item in cloud.snapshot() if item.kind in ("vpc", "subnet")] == []
+    assert subnet not in str(client("ec2").describe_subnets()["Subnets"])
+
+
+@pytest.mark.kind("A4")
+def test_what_others_made_is_named_with_owner_and_command(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    vpc, subnet = network()
+    foreign = endpoint("secretsmanager")
+    other = group("somebody's")
+    interface = client("ec2").create_network_interface(
+        SubnetId=subnet, Description="AWS Lambda VPC ENI-my-function"
+    )["NetworkInterface"]["NetworkInterfaceId"]
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 3
+    left = {item["id"]: item for item in ended.document["leftovers"]}
+    assert f"delete-vpc-endpoints --vpc-endpoint-ids {foreign}" in left[foreign]["command"]
+    assert "secretsmanager" in left[foreign]["what"]
+    assert other in left
+    assert vpc in left
+    problem = next(one for one in ended.document["problems"] if vpc in one["what"])
+    assert foreign in problem["why"]
+    assert interface not in str(
+        client("ec2").describe_network_interfaces(Filters=where(vpc_id=vpc))
+    )
+    client("ec2").delete_vpc_endpoints(VpcEndpointIds=[foreign])
+    client("ec2").delete_security_group(GroupId=other)
+    assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
