@@ -126,6 +126,11 @@ def missing_rules(group: Item, targets: Targets, *, unchanged: bool = False) -> 
     ]
 
 
+def allows(group: Item, ports: Ports, group_id: str) -> bool:
+    """Return whether a permission of the group covers traffic from another security group."""
+    return _is_allowed(IngressRule("", ports, Source.NODES), group, group_id)
+
+
 def surplus_ranges(rule: IngressRule, group: Item, targets: Targets) -> list[str]:
     """Return the address ranges to revoke: those with a rule's exact ports that are not its own."""
     if not rule.exclusive or rule.source not in targets:

@@ -8,7 +8,9 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import tag_of
 from aws_setup.engine.wait import SystemClock
+from aws_setup.infrastructure.ingress_rules import CLIENT_TCP
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_credentials
@@ -26,7 +28,7 @@ from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.clients.remote_files import ORIGINAL, read_files
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
-from aws_setup.software.machines import ZOOKEEPER, machines_of
+from aws_setup.software.machines import ZOOKEEPER, auto_scaled_machines, machines_of
 from aws_setup.ssh import Machine, MachinePool, PortState
 from aws_setup.verify.check import Broken
 
@@ -36,6 +38,8 @@ DATA_NODES = ("ndb data nodes 1", "ndb data nodes 2")
 CREATE = "run create_aws_infrastructure.py"
 CONFIGURE = "run configure_eks_cluster.py"
 WHISK = "run whisk_helper.py --sync -n NUMBER"
+
+MAX_PORT = 65535
 
 _ENDPOINT = re.compile(r"/api/v1/web/([^/]+)/default/([^/]+)")
 
@@ -110,6 +114,17 @@ class ClientSettings:
         return _address(f"{self._ndb(desired.MYSQL_HOST)}:{port}", desired.SQL_PORT)
 
     @property
+    def callback_port(self) -> int | None:
+        """The first TCP port at which the client accepts NameNodes; None where that is off."""
+        if (self.site.get(desired.TCP_ENABLED) or "true").strip().lower() == "false":
+            return None
+        text = (self.site.get(desired.TCP_PORT) or str(CLIENT_TCP.first)).strip()
+        if not text.isdigit() or not 0 < int(text) <= MAX_PORT:
+            fix = f"set it to {CLIENT_TCP.first} in {LAMBDA_FS.site} on the client"
+            raise Broken(f"{desired.TCP_PORT} is {text!r}, which is no port", fix)
+        return int(text)
+
+    @property
     def login(self) -> NdbLogin:
         """The database login."""
         password = self.ndb.get(desired.PASSWORD) or ""
@@ -167,6 +182,18 @@ class Chain:
                 return machine
             raise Broken(f"{machine.name} is stopped", f"{CREATE}, which starts stopped VMs")
         raise Broken("there is no λFS client VM", f"{CREATE} with create_lambda_fs_client_vm: True")
+
+    @cached_property
+    def followers(self) -> list[Machine]:
+        """The running λFS clients of the auto-scaling groups: the benchmark's followers."""
+        running = {
+            item["InstanceId"]
+            for item in self.ctx.inventory.all("instances")
+            if tag_of(item, "Component") in LAMBDA_FS.components
+        }
+        machines = auto_scaled_machines(self.ctx, self.pool)
+        found = [machine for machine in machines if machine.id in running]
+        return sorted(found, key=lambda machine: machine.private_ip)
 
     @cached_property
     def _files(self) -> dict[str, bytes]:

@@ -26,6 +26,9 @@ from aws_setup.verify.chain import CONFIGURE, CREATE, MANAGER, WHISK, Address, C
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.firewall import unreachable
 
+FOLLOWER_PORT = 8000
+"""Where a follower of the benchmark waits for the driver's commands (LambdaFS-Benchmarking)."""
+
 PING_SECONDS = 10.0
 """Seconds for the first answer of OpenWhisk's nginx."""
 
@@ -90,6 +93,21 @@ def _connect(chain: Chain, address: Address) -> str:
     if state is not PortState.OPEN:
         raise unreachable(chain.ctx, address, state, source=Source.SELF)
     return f"{address} accepts connections"
+
+
+def check_followers(chain: Chain) -> str:
+    """The client reaches the benchmark's followers, which are λFS clients as it is.
+
+    A follower listens only while a benchmark runs: a refused connection shows that packets arrive.
+    """
+    if not chain.followers:
+        raise NotApplicable("there are no followers: no λFS client of an auto-scaling group runs")
+    addresses = [Address(machine.private_ip, FOLLOWER_PORT) for machine in chain.followers]
+    for address in addresses:
+        state = chain.client.port_state(address.host, address.port)
+        if state not in (PortState.OPEN, PortState.REFUSED):
+            raise unreachable(chain.ctx, address, state, source=Source.SELF)
+    return ", ".join(map(str, addresses))
 
 
 def check_login(chain: Chain) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from aws_setup.infrastructure.ingress_rules import CLIENT_TCP, NDB_DATA_NODES, Source
+from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES, Source
 from aws_setup.kube.connect import active_cluster
 from aws_setup.namenodes.action import Body
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientError
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.verify import for_each
-from aws_setup.software.clients.desired import HADOOP, LAMBDA_FS
+from aws_setup.software.clients.desired import HADOOP, LAMBDA_FS, TCP_ENABLED
 from aws_setup.software.hdfs_format import error_line
 from aws_setup.ssh import PortState
 from aws_setup.verify.chain import CREATE, DATA_NODES, WHISK, Address, Chain
@@ -29,6 +29,9 @@ TRIES = 3
 
 INVOKE_SECONDS = 90.0
 """Seconds for one answer; OpenWhisk answers after 60 at the latest."""
+
+MOST_FOLLOWERS = 10
+"""Followers to which the pod connects; the machines of a group have the same security groups."""
 
 LOGS = "read the NameNode's log: `wsk activation list`, then `wsk activation logs ID`"
 
@@ -53,8 +56,15 @@ def targets(chain: Chain) -> Mapping[str, Sequence[Address]]:
         "NDB data nodes": [Address(host, NDB_DATA_NODES.first) for host in data_nodes],
         "mysqld": [settings.mysqld],
         "ZooKeeper": settings.zookeepers,
-        "client": [Address(chain.client.private_ip, CLIENT_TCP.first)],
+        "client": callbacks(chain),
     }
+
+
+def callbacks(chain: Chain) -> Sequence[Address]:
+    """Return where the λFS clients accept NameNodes: the client VM, and the first followers."""
+    port = chain.settings.callback_port
+    machines = [chain.client, *chain.followers[:MOST_FOLLOWERS]]
+    return [] if port is None else [Address(machine.private_ip, port) for machine in machines]
 
 
 def check_pod(chain: Chain) -> str:
@@ -74,6 +84,8 @@ def check_from_node(chain: Chain, name: str) -> str:
     """
     addresses = targets(chain)[name]
     if not addresses:
+        if name == "client":
+            raise NotApplicable(f"{TCP_ENABLED} is false: NameNodes answer by HTTP only")
         raise NotApplicable(f"there are no {name}")
     for address in addresses:
         state = chain.probed[address]

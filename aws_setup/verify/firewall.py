@@ -5,12 +5,13 @@ from __future__ import annotations
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.infrastructure.ingress_rules import (
+    RULES,
     IngressRule,
     Ports,
     Source,
     Targets,
+    allows,
     authorize_command,
-    missing_rules,
 )
 from aws_setup.infrastructure.security_group import existing_group, owned_group
 from aws_setup.kube.connect import cluster_of
@@ -38,11 +39,11 @@ def unreachable(
     owned = owned_group(ctx)
     group = owned or _existing(ctx)
     if group:
-        rule, targets = _missing(ctx, group, Ports("tcp", address.port, address.port), source)
+        rule, targets = _missing_rule(ctx, group, Ports("tcp", address.port, address.port), source)
         if rule:
             script = CONFIGURE if source is Source.NODES else CREATE
             command = f"run `{authorize_command(group['GroupId'], [rule], targets)}`"
-            fix = f"{script}, which adds the rule" if owned else command
+            fix = f"{script}, which adds the rule" if owned and rule in RULES else command
             return Broken(f"{address} times out: {_lacks(group, rule, targets)}", fix)
     cause = f"{address} times out, although the security group allows the traffic"
     return Broken(cause, "allow it in the network ACLs and routes of the subnets of both sides")
@@ -59,16 +60,22 @@ def _lacks(group: Item, rule: IngressRule, targets: Targets) -> str:
     )
 
 
-def _missing(
+def _missing_rule(
     ctx: Context, group: Item, ports: Ports, source: Source
 ) -> tuple[IngressRule | None, Targets]:
-    """Return the first rule of the table that the group lacks for the traffic, and the sources."""
+    """Return the rule that the group lacks for the traffic, and the sources.
+
+    It is the table's. For a port that no rule of the table covers, such as another port of the
+    clients, it is one for just this port.
+    """
     known = {Source.SELF: str(group["GroupId"]), Source.NODES: _node_group(ctx)}
     targets = {key: target for key, target in known.items() if target}
-    for rule in missing_rules(group, targets, unchanged=True):
+    if source not in targets or allows(group, ports, targets[source]):
+        return None, targets
+    for rule in RULES:
         if rule.source is source and rule.ports.covers(ports):
             return rule, targets
-    return None, targets
+    return IngressRule("this port", ports, source), targets
 
 
 def _existing(ctx: Context) -> Item | None:

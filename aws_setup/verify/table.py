@@ -18,6 +18,7 @@ CHECKS: tuple[Check[Chain], ...] = (
     Check("client to ZooKeeper", client.check_zookeeper, needs=("client configuration",)),
     Check("client to NDB manager", client.check_manager, needs=("client configuration",)),
     Check("client to mysqld", client.check_mysqld, needs=("client configuration",)),
+    Check("client to followers", client.check_followers, needs=("client",)),
     Check("database login", client.check_login, needs=("client to mysqld",)),
     Check("client to OpenWhisk", client.check_endpoint, needs=("client configuration",)),
     Check("NameNode actions", client.check_registered, needs=("client to OpenWhisk",)),

@@ -85,6 +85,7 @@ def test_quick_leaves_out_what_starts_containers() -> None:
         "client to ZooKeeper",
         "client to NDB manager",
         "client to mysqld",
+        "client to followers",
         "database login",
         "client to OpenWhisk",
         "NameNode actions",

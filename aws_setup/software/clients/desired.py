@@ -16,6 +16,7 @@ ENDPOINT = "serverless.endpoint"
 DEPLOYMENTS_MAX = "serverless.deployments.max"
 DEPLOYMENTS_BASELINE = "serverless.deployments.baseline"
 ZOOKEEPERS = "serverless.zookeepers.hosts"
+TCP_ENABLED, TCP_PORT = "serverless.tcp.enabled", "serverless.tcp.port"
 DRIVER_FILE = "dfs.storage.driver.configfile"
 
 CONNECT_STRING = "com.mysql.clusterj.connectstring"
