@@ -13,7 +13,8 @@ def story() -> Story:
     """Return what the commands do; its imports take longer than --help may."""
     from aws_setup.cli.prompts import secret_prompt_function
     from aws_setup.config.cross_checks import skipped_features
-    from aws_setup.infrastructure import summary
+    from aws_setup.infrastructure.ssh_login import update_login_file
+    from aws_setup.infrastructure.summary import summary_lines
     from aws_setup.preflight import checks
     from aws_setup.software.sql.account import PasswordFile
     from aws_setup.software.ssh_access import KnownHostsFile
@@ -32,7 +33,8 @@ def story() -> Story:
         prepare=checks.prepare,
         preflight=checks.run,
         skipped_features=skipped_features,
-        epilogue=lambda ctx: summary.summary_lines(ctx.config, ctx.found),
+        epilogue=summary_lines,
+        local_files=update_login_file,
         next_command=lambda _: "python configure_eks_cluster.py",
     )
 

@@ -73,6 +73,7 @@ def create(run: ScriptRun) -> None:
         _confirm(run, f"create or update {len(todo)} of {len(rows)} steps")
     outcome = _execute(run, rows, apply, shown=todo, mode=Mode.APPLY)
     _write_receipt(run, run.ctx.found)
+    run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
         raise Interrupted
     if run.result.result == "ok":
@@ -220,6 +221,7 @@ def _report_leftovers(run: ScriptRun, name: str, chosen: Collection[str]) -> Non
         run.result.result = "failed"
     else:
         _write_receipt(run, run.ctx.found if run.only else {})
+        run.story.local_files(run.ctx, chosen)
         scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"
         scope = f"{name} ({', '.join(sorted(chosen))})" if run.only else scope
         run.report.result(f"All resources of {scope} are deleted.")

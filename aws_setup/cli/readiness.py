@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.ssh_login import CLIENT, login_command
 from aws_setup.openwhisk.credentials_file import read_credentials
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.machines import needs_ssh
@@ -69,7 +69,7 @@ def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
 
 def _ready(chain: Chain) -> str:
     endpoint, number = chain.settings.endpoint, chain.settings.deployments
-    login = f"ssh -i {shlex.quote(chain.ctx.config.ssh_key_path)} ubuntu@{chain.client.address}"
+    login = login_command(chain.ctx.config, CLIENT, address=chain.client.address)
     return f"λFS is ready: {number} NameNodes at {endpoint.url}. Log in to its client: {login}"
 
 

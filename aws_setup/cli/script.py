@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,9 @@ class Story:
     before the plan. `preflight` checks the plan before consent and returns its results; None when
     the script has no checks. `epilogue` returns the lines to print after success; `next_command` is
     the command that continues the deployment, printed while λFS is not ready.
-    `skipped_features` returns the configured features that a run skips, with the reasons.
+    `local_files` brings files on this computer to what exists after a run, without the resources
+    of the steps that it deleted. `skipped_features` returns the configured features that a run
+    skips, with the reasons.
     """
 
     table: Callable[[Config], Sequence[Step]]
@@ -33,6 +35,7 @@ class Story:
     preflight: Callable[[Context, Sequence[Row]], Preflight | None] = lambda *_: None
     epilogue: Callable[[Context], Sequence[str]] = lambda _: ()
     next_command: Callable[[Config], str] = lambda _: ""
+    local_files: Callable[[Context, Collection[str]], None] = lambda *_: None
     skipped_features: Callable[[Config], Sequence[Problem]] = lambda _: ()
 
 

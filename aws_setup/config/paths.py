@@ -28,6 +28,11 @@ def known_hosts_path(config: Config) -> Path:
     return receipt_path(config).with_suffix(".known_hosts")
 
 
+def ssh_config_path(config: Config) -> Path:
+    """Return the path of the OpenSSH configuration for logging in to the machines."""
+    return receipt_path(config).with_suffix(".ssh_config")
+
+
 def ndb_password_path(config: Config) -> Path:
     """Return the path of the database password that earlier versions generated and stored."""
     return receipt_path(config).with_suffix(".ndb_password")

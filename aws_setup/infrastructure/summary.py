@@ -1,42 +1,35 @@
-"""The summary after a run: the machines and the ssh command for each."""
+"""The summary after a run: the machines by the names of their OpenSSH configuration."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from aws_setup.config import Config
+from aws_setup.aws.context import Context
+from aws_setup.config.paths import ssh_config_path
 from aws_setup.engine.step import Found
-
-SSH_USER = "ubuntu"
-"""The user of every λFS AMI (λFS's setup instructions)."""
-
-
-def machines(found: Mapping[str, Found]) -> list[Mapping[str, Any]]:
-    """Return every VM that the steps found, sorted by name: id, name, private_ip and public_ip."""
-    listed: list[Mapping[str, Any]] = []
-    for resource in found.values():
-        listed.extend(resource.facts.get("instances", ()))
-    return sorted(listed, key=lambda machine: str(machine["name"]))
+from aws_setup.infrastructure.ssh_login import login_command, machine_hosts
+from aws_setup.ssh.login_config import include_line
 
 
-def ssh_command(config: Config, machine: Mapping[str, Any]) -> str:
-    """Return the command that opens a shell on a machine."""
-    key = shlex.quote(str(config.ssh_key_path))
-    return f"ssh -i {key} {SSH_USER}@{machine['public_ip'] or machine['private_ip']}"
-
-
-def summary_lines(config: Config, found: Mapping[str, Found]) -> Sequence[str]:
-    """Return the last lines of a successful create: each machine with its ssh command."""
-    listed = machines(found)
-    width = max((len(str(machine["name"])) for machine in listed), default=0)
-    lines = [
-        f"{machine['name']:<{width}}  {machine['private_ip']:<15}  {ssh_command(config, machine)}"
-        for machine in listed
+def summary_lines(ctx: Context) -> Sequence[str]:
+    """Return the last lines of a successful create: the machines, and how to log in to them."""
+    hosts = machine_hosts(ctx, ctx.found)
+    file = ssh_config_path(ctx.config)
+    if not hosts or not file.is_file():
+        return []
+    rows = [("machine", "private address", "public address")]
+    rows += [(host.name, host.private_ip, host.public_ip or "none") for host in hosts]
+    width = max(len(name) for name, *_ in rows)
+    table = [f"  {name:<{width}}  {private:<15}  {public}" for name, private, public in rows]
+    return [
+        "",
+        *table,
+        f"Log in: {login_command(ctx.config, hosts[0].name)}",
+        f"For `ssh {hosts[0].name}` make this the first line of ~/.ssh/config:",
+        f"  {include_line(file)}",
+        "",
     ]
-    return ["", "Machines (name, private address, ssh command):", *lines, ""] if lines else []
 
 
 def hours_since(found: Found, now: datetime) -> float:

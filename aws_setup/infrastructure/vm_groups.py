@@ -15,7 +15,8 @@ class VmGroup:
 
     `title` is the Name tag; with `numbered` each VM's index is appended. `component` is the
     tag by which λFS's scripts on the VMs select. `ami_key` and `type_key` are the
-    configuration keys to change when AWS refuses the AMI or the type.
+    configuration keys to change when AWS refuses the AMI or the type. `role` is the short name for
+    `ssh`, and `first` the number of VM 0 in it.
     """
 
     step: str
@@ -28,10 +29,21 @@ class VmGroup:
     numbered: bool = True
     ami_key: str = ""
     type_key: str = ""
+    role: str = ""
+    first: int = 0
 
     def name(self, index: int) -> str:
         """Return the Name tag of one VM."""
         return f"{self.title}-{index}" if self.numbered else self.title
+
+    def host(self, name: str) -> str:
+        """Return the short name of the VM with a Name tag; '' for a tag that is not the group's."""
+        if not self.numbered:
+            return self.role if name == self.title else ""
+        index = name.removeprefix(f"{self.title}-")
+        if not (index.isdecimal() and name == self.name(int(index))):
+            return ""
+        return f"{self.role}-{self.first + int(index)}"
 
 
 def vm_groups(config: Config) -> Sequence[VmGroup]:
@@ -59,6 +71,7 @@ def _ndb(config: Config) -> list[VmGroup]:
         numbered=False,
         ami_key="ndb_manager_ami",
         type_key="ndb_manager_instance_type",
+        role="ndb-manager",
     )
     nodes = [
         VmGroup(
@@ -70,6 +83,8 @@ def _ndb(config: Config) -> list[VmGroup]:
             count=counts[kind],
             ami_key=f"ndb_datanode{kind}_ami",
             type_key="ndb_datanode_instance_type",
+            role="ndb-data",
+            first=1 if kind == 1 else 1 + half,
         )
         for kind in (1, 2)
     ]
@@ -87,6 +102,7 @@ def _zookeeper(config: Config) -> VmGroup:
         addresses=config.zookeeper_private_ips[: config.num_lambda_fs_zk_vms],
         ami_key="zookeeper_ami",
         type_key="lambdafs_zk_instance_type",
+        role="zookeeper",
     )
 
 
@@ -104,6 +120,7 @@ def _clients(config: Config) -> list[VmGroup]:
                 numbered=False,
                 ami_key="lambda_fs_client_ami",
                 type_key="lfs_client_vm_instance_type",
+                role="lambda-fs-client",
             )
         )
     if config.create_hops_fs_client_vm:
@@ -118,6 +135,7 @@ def _clients(config: Config) -> list[VmGroup]:
                 numbered=False,
                 ami_key="hopsfs_ami",
                 type_key="hopsfs_client_vm_instance_type",
+                role="hopsfs-client",
             )
         )
     return groups

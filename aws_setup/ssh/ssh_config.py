@@ -17,6 +17,7 @@ USER = "ubuntu"
 """The user of the λFS AMIs."""
 
 _INCLUDE = re.compile(r"^\s*include[\s=]+(.+?)\s*$", re.IGNORECASE)
+_BLOCK = re.compile(r"^\s*(?:host|match)[\s=]", re.IGNORECASE)
 _MAX_INCLUDE_DEPTH = 16
 _UNUSABLE = (paramiko.SSHException, ImportError, LookupError, OSError, TypeError, ValueError)
 """What paramiko raises for a configuration; `Match exec` needs a package that is not installed."""
@@ -104,14 +105,16 @@ def _with_includes(path: Path, *, depth: int) -> str:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return ""
-    text = []
+    text, block = [], "Host *"
     for line in lines:
         match = _INCLUDE.match(line)
         if not match:
+            block = line if _BLOCK.match(line) else block
             text.append(line)
             continue
         for pattern in shlex.split(match[1], comments=True):
             full = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
             for name in sorted(glob.glob(str(full))):  # noqa: PTH207 -- pattern may be absolute
                 text.append(_with_includes(Path(name), depth=depth + 1))
+        text.append(block)  # what follows belongs to it again, and not to an included Host
     return "\n".join(text)

@@ -38,16 +38,23 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     done = {step["name"] for step in made.document["steps"] if step["action"] == "create"}
     assert expected == done, "plan says exactly what create does"
     before = len(writes(cloud))
+    logins = folder / "receipts" / "lambda-fs.ssh_config"
+    hosts = logins.read_text()
+    assert hosts.count("\nHost ") == 11, "ten machines, and the end of the last one"
     again = run(SCRIPT, folder, "create", "--yes", "--json")
     assert again.exit_code == 0
     assert {step["action"] for step in again.document["steps"]} == {"exists"}
     assert len(writes(cloud)) == before, "a second create writes nothing"
+    part = run(SCRIPT, folder, "--yes", "--only", "vpc")
+    assert part.exit_code == 0
+    assert logins.read_text() == hosts, "a run over a part keeps the other machines"
     shown = run(SCRIPT, folder, "status", "--json")
     assert shown.exit_code == 0
     gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert gone.exit_code == 0, gone.stdout
     assert resources(cloud) == []
     assert not list((folder / "receipts").glob("*.json"))
+    assert not logins.exists()
     idle = run(SCRIPT, folder, "destroy", "--yes")
     assert idle.exit_code == 0
     assert "All resources of lambda-fs are deleted." in idle.stdout
