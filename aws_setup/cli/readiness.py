@@ -64,7 +64,7 @@ def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
     first = next(iter(verification.broken), last)
     fix = first.fix or "run create_aws_infrastructure.py verify, which invokes the NameNodes"
     cause = f"λFS is not ready: {first.name}: {first.cause}"
-    return Readiness(False, (cause, f"  Fix: {fix}"))
+    return Readiness(False, (cause, f"  Fix: {fix}", *(f"  {text}" for text in chain.said)))
 
 
 def _ready(chain: Chain) -> str:

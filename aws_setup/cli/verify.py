@@ -31,6 +31,8 @@ def verify(run: ScriptRun) -> None:
     run.result.problems += [item.problem for item in verification.broken]
     if verification.broken:
         run.result.result = "failed"
+        for text in chain.said:
+            run.report.message(text)
     counts = ", ".join(f"{verification.count(status)} {word}" for status, word in WORDS.items())
     run.report.result(f"{_verdict(verification)}{counts}.")
 

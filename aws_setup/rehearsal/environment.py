@@ -124,10 +124,11 @@ def run_environment(
         hooks = stack.enter_context(EksApiServers(cloud))
         frontend = stack.enter_context(serve_openwhisk(cloud, hooks))
         imitated = imitate or reason_for_inprocess_vms()
+        gateway = Gateway(frontend.port, frontend.connect_from_vm)
         machines: NamespaceVmPool | InProcessVmPool = (
-            InProcessVmPool(folder)
+            InProcessVmPool(folder, gateway=gateway)
             if imitated
-            else NamespaceVmPool(folder, gateway=Gateway(frontend.port, frontend.connect_from_vm))
+            else NamespaceVmPool(folder, gateway=gateway)
         )
         stack.enter_context(machines)
         frontend.connect_namenodes(_services(machines))

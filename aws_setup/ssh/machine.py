@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 import paramiko
 
 from aws_setup.engine.deadline import remaining
+from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
@@ -34,6 +35,9 @@ _CHANNEL_TIMEOUT = 20.0
 
 ANSWER_LIMIT = 64 * 1024
 """Bytes that are read of an answer to a query of a port."""
+
+BANNER_LIMIT = 200
+"""Characters that are shown of what a machine says before a login."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,15 @@ class Machine:
             if self._transport is None or not self._transport.is_active():
                 self._transport = self._connect(self, self._transport is not None)
             return self._transport
+
+    @property
+    def banner(self) -> str:
+        """What its sshd says before a login (RFC 4252, section 5.4), in one line; '' for nothing.
+
+        It is that of the present connection; without one it is ''.
+        """
+        said = self._transport.get_banner() if self._transport else None
+        return shorten((said or b"").decode(errors="replace").strip(), BANNER_LIMIT)
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""

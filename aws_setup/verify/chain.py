@@ -160,6 +160,8 @@ class Chain:
     clock: SystemClock
     probed: dict[Address, PortState] = field(default_factory=dict)
     """How a pod on an invoker node has reached each address."""
+    said: list[str] = field(default_factory=list)
+    """What the client says at each login: it may explain a failure, or name a stand-in."""
 
     def machines(self, *steps: str) -> list[Machine]:
         """Return the VMs of some steps; [] where they do not exist."""

@@ -41,6 +41,8 @@ def check_ssh(chain: Chain) -> str:
     chain.pool.check()
     machine = chain.client
     machine.connect()
+    if machine.banner:
+        chain.said.append(f"{machine.name} says at login: {machine.banner}")
     return str(machine)
 
 

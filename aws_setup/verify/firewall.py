@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
+from aws_setup.config import Config
 from aws_setup.infrastructure.ingress_rules import (
+    MYSQLD,
+    NDB_DATA_NODES,
+    NDB_MANAGEMENT,
     RULES,
+    ZOOKEEPER,
     IngressRule,
     Ports,
     Source,
@@ -20,9 +25,7 @@ from aws_setup.verify.chain import CONFIGURE, CREATE, Address
 from aws_setup.verify.check import Broken
 
 
-def unreachable(
-    ctx: Context, address: Address, state: PortState, *, source: Source, start: str = CREATE
-) -> Broken:
+def unreachable(ctx: Context, address: Address, state: PortState, *, source: Source) -> Broken:
     """Return the failure of a connection to a VM.
 
     Args:
@@ -30,10 +33,12 @@ def unreachable(
         address: what was connected to.
         state: how the connection ended.
         source: who connected, as the rules of the security group name it.
-        start: how to start the program that should listen there.
     """
     if state is PortState.REFUSED:
-        return Broken(f"{address} refuses connections: no program listens there", start)
+        return Broken(
+            f"{address} refuses connections: no program listens there",
+            _start(ctx.config, address.port),
+        )
     if state is not PortState.TIMED_OUT:
         return Broken(f"{address}: {state}", "set AllowTcpForwarding yes in its sshd_config")
     owned = owned_group(ctx)
@@ -47,6 +52,23 @@ def unreachable(
             return Broken(f"{address} times out: {_lacks(group, rule, targets)}", fix)
     cause = f"{address} times out, although the security group allows the traffic"
     return Broken(cause, "allow it in the network ACLs and routes of the subnets of both sides")
+
+
+STARTED_BY = {
+    NDB_MANAGEMENT.first: "start_ndb_cluster",
+    NDB_DATA_NODES.first: "start_ndb_cluster",
+    MYSQLD.first: "start_ndb_cluster",
+    ZOOKEEPER.first: "start_zookeeper_cluster",
+}
+"""Port of a program on the VMs -> the key that makes create start it."""
+
+
+def _start(config: Config, port: int) -> str:
+    """Return how to start the program that should listen on a port."""
+    key = STARTED_BY.get(port)
+    if key and not getattr(config, key):
+        return f"start it yourself, since {key} is False, or set {key}: True and {CREATE}"
+    return CREATE
 
 
 def _lacks(group: Item, rule: IngressRule, targets: Targets) -> str:

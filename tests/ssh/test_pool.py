@@ -13,7 +13,8 @@ from aws_setup import tables
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.rehearsal.vms.inprocess_vms import ConcurrencyGauge, InProcessVmPool
+from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh import Machine, MachinePool, RemoteError
 from tests.support.machines import ADDRESSES, VmEnvironment, make_key, public_ip

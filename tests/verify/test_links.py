@@ -166,6 +166,21 @@ def test_a_missing_rule_is_named_with_the_script_that_adds_it(
     assert follower.fix == "run create_aws_infrastructure.py, which adds the rule"
 
 
+def test_the_fix_of_a_stopped_program_says_whether_create_starts_it(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    def fix(port: int, **settings: bool) -> str:
+        folder = prepare(tmp_path / "work", **settings)
+        with context(folder) as ctx:
+            address = Address("10.0.0.9", port)
+            broken = firewall.unreachable(ctx, address, PortState.REFUSED, source=Source.SELF)
+        return broken.fix
+
+    for port, key in ((3306, "start_ndb_cluster"), (2181, "start_zookeeper_cluster")):
+        assert fix(port, **{key: True}) == "run create_aws_infrastructure.py"
+        assert fix(port, **{key: False}).startswith(f"start it yourself, since {key} is False")
+
+
 def test_the_rule_that_an_existing_group_lacks_is_a_command(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:

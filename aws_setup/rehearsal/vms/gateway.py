@@ -13,6 +13,9 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
+
+import paramiko
 
 from aws_setup.rehearsal.vms.vm_init import GATEWAY, copy_stream
 
@@ -25,7 +28,7 @@ class Gateway:
     """
 
     def __init__(self, port: int, open_connection: Callable[[str], socket.socket | None]) -> None:
-        self.port, self._open = port, open_connection
+        self.port, self.open = port, open_connection
 
     def listen(self, instance_id: str, root: Path) -> socket.socket:
         """Answer the connections of a VM with this disk until the returned socket is closed."""
@@ -51,7 +54,7 @@ class Gateway:
                 return
             outside = None
             with contextlib.suppress(OSError):
-                outside = self._open(instance_id)
+                outside = self.open(instance_id)
                 if outside is None:
                     # No answer ever comes: the client's own timeout ends the connection.
                     dropped.append(inside)
@@ -59,12 +62,14 @@ class Gateway:
             if outside is None:
                 inside.close()
                 continue
-            threading.Thread(target=_relay, args=(inside, outside), daemon=True).start()
+            threading.Thread(target=relay, args=(outside, inside), daemon=True).start()
 
 
-def _relay(inside: socket.socket, outside: socket.socket) -> None:
-    with inside, outside:
-        answers = threading.Thread(target=copy_stream, args=(outside, inside), daemon=True)
+def relay(outside: socket.socket, inside: socket.socket | paramiko.Channel) -> None:
+    """Copy in both directions until both ends are closed."""
+    end = cast("socket.socket", inside)  # a channel has the methods of a socket that copying needs
+    with end, outside:
+        answers = threading.Thread(target=copy_stream, args=(outside, end), daemon=True)
         answers.start()
-        copy_stream(inside, outside)
+        copy_stream(end, outside)
         answers.join()

@@ -8,29 +8,23 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import paramiko
-from paramiko.common import (
-    AUTH_FAILED,
-    AUTH_SUCCESSFUL,
-    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
-    OPEN_FAILED_CONNECT_FAILED,
-    OPEN_SUCCEEDED,
-)
 
 from aws_setup.rehearsal.vms.disk import Disk
-from aws_setup.rehearsal.vms.fake_shell import CommandResult, FakeShell, FakeZooKeeperEnsemble
+from aws_setup.rehearsal.vms.fake_shell import FakeShell, FakeZooKeeperEnsemble
+from aws_setup.rehearsal.vms.gateway import Gateway, relay
+from aws_setup.rehearsal.vms.inprocess_ssh import Answer, ConcurrencyGauge, InProcessVm, VmServer
 from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller
 from aws_setup.rehearsal.vms.packet_filter import InboundFilter
 from aws_setup.rehearsal.vms.ssh_config import SshConfigFile, SshHostEntry
 from aws_setup.rehearsal.vms.vm_init import parse_broken_connections
 from aws_setup.software.zookeeper import config as zk
 
-_COMMAND = 1_500
-"""Bytes that count as one command, for connections that drop after some bytes."""
+SSH_PORT = 22
 
 _REBOOT = 0.5
 """Seconds that an imitated VM takes to reboot."""
@@ -39,48 +33,15 @@ log = logging.getLogger(__name__)
 log.setLevel(logging.CRITICAL)  # disconnecting clients are not logged
 
 
-@dataclass
-class InProcessVm:
-    """One VM of the pool: its shell, its listening socket, and the seconds of each command."""
-
-    machine: FakeShell
-    listener: socket.socket
-    public_ip: str
-    key: bytes
-    boots_at: float = 0.0
-    seconds: float = 0.0
-    on: bool = True
-    commands: int = 0
-    breaks: str = ""
-
-    def cut(self) -> bool:
-        """Count a command, and return whether the connection drops during it."""
-        self.commands += 1
-        return bool(self.breaks) and self.commands == 1 + int(self.breaks.rstrip("!")) // _COMMAND
-
-
-class ConcurrencyGauge:
-    """The current and the maximum number of threads in a block."""
-
-    def __init__(self) -> None:
-        self.now = self.peak = 0
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self.now += 1
-            self.peak = max(self.peak, self.now)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self.now -= 1
-
-
 class InProcessVmPool:
     """Imitated VMs by instance id."""
 
-    def __init__(self, folder: Path, *, authorized_key: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, authorized_key: str = "", gateway: Gateway | None = None
+    ) -> None:
+        """Create a pool without VMs; the arguments are those of NamespaceVmPool."""
         self.folder = folder
+        self._gateway = gateway
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ensemble = FakeZooKeeperEnsemble()
         self.host_key = paramiko.ECDSAKey.generate()
@@ -88,6 +49,7 @@ class InProcessVmPool:
         self.vms: dict[str, InProcessVm] = {}
         self.transports: list[paramiko.Transport] = []
         self.busy = ConcurrencyGauge()
+        self._dropped: list[paramiko.Channel] = []  # no answer ever comes
         self._lock = threading.Lock()
         self._ssh_config = SshConfigFile(self.folder / "ssh_config")
 
@@ -122,7 +84,9 @@ class InProcessVmPool:
         machine = FakeShell(disk, private_ip, self.ensemble)
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         key = _key_blob(authorized_key or self.authorized_key)
-        vm = InProcessVm(machine, listener, public_ip, key, time.monotonic() + boot, seconds)
+        vm = InProcessVm(
+            instance_id, machine, listener, public_ip, key, time.monotonic() + boot, seconds
+        )
         vm.breaks = parse_broken_connections(breaks).get(1, "")
         with self._lock:
             self.vms[instance_id] = vm
@@ -172,7 +136,31 @@ class InProcessVmPool:
         """Return whether a program listens on a VM: ZooKeeper, the only server, or sshd."""
         machines = [vm.machine for vm in self.vms.values() if vm.on]
         found = [machine for machine in machines if machine.private_ip == address]
-        return any(port == 22 or (port == zk.CLIENT_PORT and m.srvr()) for m in found)
+        return any(port == SSH_PORT or (port == zk.CLIENT_PORT and m.srvr()) for m in found)
+
+    def connect(self, vm: InProcessVm, host: str, port: int) -> Answer | None:
+        """Return what answers a TCP connection from a VM; None where it is refused.
+
+        No packet is dropped: there is no network between imitated VMs.
+        """
+        is_local = host in ("localhost", "127.0.0.1")
+        if is_local and self._gateway and port == self._gateway.port:
+            return self._connect_gateway(self._gateway, vm)
+        found = [v for v in self.vms.values() if v.on and v.machine.private_ip == host]
+        target = vm if is_local else next(iter(found), None)
+        if target is None:
+            return None
+        answer = target.machine.srvr() if port == zk.CLIENT_PORT else None
+        if answer is not None:
+            return partial(_answer, answer)
+        return partial(_answer, b"") if port == SSH_PORT else None
+
+    def _connect_gateway(self, gateway: Gateway, vm: InProcessVm) -> Answer | None:
+        try:
+            outside = gateway.open(vm.id)
+        except OSError:
+            return None
+        return self._dropped.append if outside is None else partial(relay, outside)
 
     @property
     def ssh_config(self) -> Path:
@@ -192,7 +180,7 @@ class InProcessVmPool:
         self._ssh_config.block(instance_ids)
 
     def filter_connections(self, filters: Mapping[str, tuple[InboundFilter, ...]]) -> None:
-        """Do nothing: imitated VMs have no network between them."""
+        """Do nothing: between imitated VMs no packet is dropped."""
 
     def _write_ssh_config(self) -> None:
         key = f"{self.host_key.get_name()} {self.host_key.get_base64()}"
@@ -218,92 +206,17 @@ class InProcessVmPool:
             transport.set_log_channel(log.name)
             transport.add_server_key(self.host_key)
             with contextlib.suppress(paramiko.SSHException, EOFError):
-                server = _Server(self, vm, transport)
+                server = VmServer(self, vm, transport)
                 transport.start_server(event=threading.Event(), server=server)
                 threading.Thread(target=server.serve_channels, daemon=True).start()
 
 
-class _Server(paramiko.ServerInterface):
-    """Accepts the authorised key for the user ubuntu, and runs commands and tunnels."""
-
-    def __init__(
-        self, pool: InProcessVmPool, vm: InProcessVm, transport: paramiko.Transport
-    ) -> None:
-        self.pool, self.vm, self.transport = pool, vm, transport
-        self.tunnels: set[int] = set()
-
-    def get_allowed_auths(self, username: str) -> str:
-        return "publickey"
-
-    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        good = username == "ubuntu" and key.asbytes() == self.vm.key
-        return AUTH_SUCCESSFUL if good else AUTH_FAILED
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        if kind == "session":
-            return OPEN_SUCCEEDED
-        return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
-
-    def check_channel_direct_tcpip_request(
-        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
-    ) -> int:
-        answer = self.vm.machine.srvr() if destination[1] == zk.CLIENT_PORT else None
-        if answer is None:
-            return OPEN_FAILED_CONNECT_FAILED
-        self.tunnels.add(chanid)
-        return OPEN_SUCCEEDED
-
-    def serve_channels(self) -> None:
-        """Answer tunnels until the connection ends; sessions are kept, or they would close."""
-        sessions: list[paramiko.Channel] = []
-        while self.transport.is_active():
-            channel = self.transport.accept(1)
-            if channel is None:
-                sessions = [session for session in sessions if not session.closed]
-            elif channel.chanid in self.tunnels:
-                self._answer(channel)
-            else:
-                sessions.append(channel)
-
-    def _answer(self, channel: paramiko.Channel) -> None:
-        with channel, contextlib.suppress(OSError):
+def _answer(answer: bytes, channel: paramiko.Channel) -> None:
+    """Answer a request of ZooKeeper's four letters."""
+    with channel, contextlib.suppress(OSError):
+        if answer:
             channel.recv(4)
-            channel.sendall(self.vm.machine.srvr() or b"")
-
-    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        def work() -> None:
-            with self.pool.busy:
-                _execute(channel, command.decode(), self.vm.machine.run, self.vm.seconds)
-
-        def run_and_break() -> None:
-            _execute(channel, command.decode(), self.vm.machine.run, 0, silent=True)
-            self.pool.cut(self.vm, self.transport)
-
-        threading.Thread(target=run_and_break if self.vm.cut() else work, daemon=True).start()
-        return True
-
-
-def _execute(
-    channel: paramiko.Channel,
-    command: str,
-    work: Callable[[str, bytes], CommandResult],
-    seconds: float,
-    *,
-    silent: bool = False,
-) -> None:
-    stdin = bytearray()
-    while data := channel.recv(65536):
-        stdin += data
-    if seconds:
-        time.sleep(seconds)
-    answer = work(command, bytes(stdin))
-    if silent:
-        return
-    with contextlib.suppress(OSError):
-        channel.sendall(answer.out)
-        channel.sendall_stderr(answer.err)
-        channel.send_exit_status(answer.code)
-        channel.close()
+            channel.sendall(answer)
 
 
 def _close_listener(listener: socket.socket) -> None:
