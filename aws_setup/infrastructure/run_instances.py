@@ -96,9 +96,12 @@ def _run(ctx: Context, launch: LaunchRequest, request: Any) -> list[Item]:
             if error_code(error) != "InvalidIPAddress.InUse":
                 raise
             holder = holder_of_address(ctx, launch.address)
-            if not holder:
-                raise address_in_use(ctx, launch.address) from error
-            return Pending(f"{holder}, which is shutting down, still has {launch.address}")
+            if holder:
+                return Pending(f"{holder}, which is shutting down, still has {launch.address}")
+            in_use = address_in_use(ctx, launch.address)
+            if in_use is not None:
+                raise in_use from error
+            return Pending(f"{launch.address} has just become free")
         instances: list[Item] = answer["Instances"]
         return instances
 
@@ -117,17 +120,17 @@ def holder_of_address(ctx: Context, address: str) -> str:
     return next((item["InstanceId"] for group in found for item in group["Instances"]), "")
 
 
-def address_in_use(ctx: Context, address: str) -> SetupError:
-    """Return the error of a fixed address that something else has, with a fix that frees it."""
+def address_in_use(ctx: Context, address: str) -> SetupError | None:
+    """Return the error of an address that something has, with a fix; None when it is free now."""
     filters: Any = [
         {"Name": "vpc-id", "Values": [ctx.of("vpc").id]},
         {"Name": "addresses.private-ip-address", "Values": [address]},
     ]
     found = pages(ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
-    what = f"the fixed address {address} is in use"
     if not found:
-        return SetupError(what, "AWS does not say by what", "run the same command again")
-    return SetupError(what, *describe_holder(ctx, found[0]))
+        return None
+    why, fix = describe_holder(ctx, found[0])
+    return SetupError(f"the fixed address {address} is in use", why, fix)
 
 
 def describe_holder(ctx: Context, interface: Any) -> tuple[str, str]:
