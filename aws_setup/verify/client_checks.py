@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aws_setup.infrastructure.ingress_rules import Source
+from aws_setup.kube.connect import active_cluster
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection, TransientError
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.tunnel import via_ssh
+from aws_setup.openwhisk.secrets import read_secrets
 from aws_setup.software.clients.desired import LAMBDA_FS
+from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.sql.client import (
     DENIED,
     DENIED_DATABASE,
@@ -28,6 +31,9 @@ from aws_setup.verify.firewall import unreachable
 
 FOLLOWER_PORT = 8000
 """Where a follower of the benchmark waits for the driver's commands (LambdaFS-Benchmarking)."""
+
+SYSTEM = "whisk.system"
+"""OpenWhisk's own namespace, in which λFS's published configuration calls the NameNodes."""
 
 PING_SECONDS = 10.0
 """Seconds for the first answer of OpenWhisk's nginx."""
@@ -166,24 +172,38 @@ def check_registered(chain: Chain) -> str:
     secure = credentials.apihost.lower().startswith("https:")
     if secure and not credentials.fingerprint:
         raise NotApplicable("the load balancer's certificate is not pinned, so no key is sent")
-    access = Endpoint(
-        credentials.apihost, credentials.auth, "the client", fingerprint=credentials.fingerprint
-    )
-    with connection(chain, access) as http:
-        listed = Client(http, chain.clock, HTTP_SECONDS).listing()
     endpoint, number = settings.endpoint, settings.deployments
+    auth = _system_key(chain) if endpoint.namespace == SYSTEM else credentials.auth
+    access = Endpoint(credentials.apihost, auth, "the client", fingerprint=credentials.fingerprint)
+    with connection(chain, access) as http:
+        client = Client(http, chain.clock, HTTP_SECONDS)
+        listed = client.listing()
+        deployed = read_record(chain.ctx.config).namespace
+        if deployed == endpoint.namespace != client.namespace():
+            raise NotApplicable(f"the key of the namespace {deployed} is not on this computer")
     existing = {str(item["name"]): str(item.get("namespace", "")) for item in listed}
     names = Selection(endpoint.prefix, 0, number).names
     missing = [name for name in names if name not in existing]
     if missing:
         shown = missing[0] if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
-        cause = f"{len(missing)} of {number} NameNodes do not exist in OpenWhisk ({shown})"
+        cause = (
+            f"{len(missing)} of {number} NameNodes do not exist in OpenWhisk's namespace "
+            f"{endpoint.namespace} ({shown})"
+        )
         raise Broken(cause, WHISK.replace("NUMBER", str(number)))
     namespaces = {existing[name].partition("/")[0] for name in names}
     if namespaces != {endpoint.namespace}:
         cause = f"the NameNodes are in {', '.join(sorted(namespaces))}, not {endpoint.namespace}"
         raise Broken(cause, CONFIGURE)
     return f"{number} NameNodes in {endpoint.namespace}"
+
+
+def _system_key(chain: Chain) -> str:
+    """Return the key of whisk.system, which only the cluster stores."""
+    keys = read_secrets(chain.ctx) if active_cluster(chain.ctx) else None
+    if keys is None:
+        raise NotApplicable(f"the cluster does not store the key of the namespace {SYSTEM}")
+    return keys.system
 
 
 @contextmanager

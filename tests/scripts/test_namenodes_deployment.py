@@ -77,7 +77,7 @@ def test_the_number_prefix_and_namespace_are_stored_for_the_clients(
     stored = json.loads(record.read_text())
     assert stored["deployments"] == 3
     assert (stored["prefix"], stored["namespace"]) == ("namenode", "guest")
-    zoo.whisk.auth, zoo.whisk.namespace = "a:b", "whisk.system"
+    zoo.whisk.system_auth = "a:b"
     helper(zoo, "-n", "2", "-p", "mine", "-j", jar, "--sync", "--auth", "a:b")
     stored = json.loads(record.read_text())
     assert stored["deployments"] == 2

@@ -185,7 +185,7 @@ def lab(
             api = hooks.apis["zoo"]
         whisk = OpenWhiskServer(healthy=NODES)
         api.controllers.context.job_effects.append(
-            lambda pod: whisk.store.wipe() if database.wipes(pod) else None
+            lambda pod: whisk.wipe() if database.wipes(pod) else None
         )
         url = stack.enter_context(serve_whisk(whisk))
         programs = folder / "bin"

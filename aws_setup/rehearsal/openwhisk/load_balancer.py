@@ -30,7 +30,6 @@ from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
 from aws_setup.rehearsal.openwhisk.namenode import VmServices
 from aws_setup.rehearsal.openwhisk.namenode_pods import NameNodePods
 from aws_setup.rehearsal.openwhisk.server import Certificate, OpenWhiskServer, serve
-from aws_setup.rehearsal.openwhisk.store import Store
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class OpenWhiskFrontend:
     def _run_job(self, pod: KubeObject) -> None:
         """Do what the program of a Job's pod does: the one of the database wipes it."""
         if database.wipes(pod):
-            self.whisk.store.wipe()
+            self.whisk.wipe()
 
     def vm_tls_context(self) -> ssl.SSLContext | None:
         """Return the TLS context for a VM's connection, which `connect_from_vm` has checked."""
@@ -123,8 +122,10 @@ class OpenWhiskFrontend:
             if not release.ready("controller"):
                 raise ConnectionRefusedError("no OpenWhisk release is ready")
             if release.database != self._database:
-                self._database, self.whisk.store = release.database, Store()
+                self._database = release.database
+                self.whisk.replace_database()
             self.whisk.auth = release.secret("whisk.auth", "guest")
+            self.whisk.system_auth = release.secret("whisk.auth", "system")
             self.whisk.healthy = release.ready("invoker")
             return self._context(release)
 

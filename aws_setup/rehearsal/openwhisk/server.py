@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from aws_setup.rehearsal.core.loopback import LOOPBACK, ConnectionTls, LoopbackS
 from aws_setup.rehearsal.openwhisk.activations import Invocation, NameNodeRuntime, activate
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind, OpenWhiskFaults
 from aws_setup.rehearsal.openwhisk.put_body import MalformedError, PutBody, blocks, read_put
-from aws_setup.rehearsal.openwhisk.store import MEGABYTE, NAMESPACE, OpenWhiskError, Store
+from aws_setup.rehearsal.openwhisk.store import MEGABYTE, SYSTEM, OpenWhiskError, Store
 
 BODY_LIMIT = 50 * MEGABYTE
 """nginx's client_max_body_size in the OpenWhisk chart."""
@@ -42,7 +42,10 @@ WEB = "/api/v1/web/"
 
 @dataclass
 class OpenWhiskServer:
-    """An emulated OpenWhisk: its store, its faults, and its log of requests.
+    """An emulated OpenWhisk: its namespaces, its faults, and its log of requests.
+
+    `store` is the namespace guest with the key `auth`, `system` is whisk.system with `system_auth`;
+    '' as a key is none.
 
     `namenodes` starts the NameNodes; None: they connect to nothing, and start.
     """
@@ -50,7 +53,8 @@ class OpenWhiskServer:
     store: Store = field(default_factory=Store)
     faults: OpenWhiskFaults = field(default_factory=OpenWhiskFaults)
     auth: str = AUTH
-    namespace: str = NAMESPACE
+    system: Store = field(default_factory=lambda: Store(namespace=SYSTEM))
+    system_auth: str = ""
     echo: bool = False
     healthy: int = 8
     activation: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +62,28 @@ class OpenWhiskServer:
     requests: Counter[str] = field(default_factory=Counter)
     puts: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
+
+    @property
+    def stores(self) -> Mapping[str, Store]:
+        """The namespaces by name."""
+        return {store.namespace: store for store in (self.store, self.system)}
+
+    def wipe(self) -> None:
+        """Delete what the namespaces hold, as the chart's job init-couchdb does."""
+        for store in self.stores.values():
+            store.wipe()
+
+    def replace_database(self) -> None:
+        """Begin with an empty database."""
+        self.store, self.system = Store(), Store(namespace=SYSTEM)
+
+    def store_of(self, authorization: str) -> Store | None:
+        """Return the namespace of a key in an Authorization header; None for other keys."""
+        for auth, store in ((self.auth, self.store), (self.system_auth, self.system)):
+            expected = "Basic " + base64.b64encode(auth.encode()).decode()
+            if auth and hmac.compare_digest(authorization.encode(), expected.encode()):
+                return store
+        return None
 
 
 PUBLIC_ROUTES: dict[str, Callable[[OpenWhiskServer], Any]] = {
@@ -146,11 +172,12 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, PUBLIC_ROUTES[path](whisk)
         if path.startswith(WEB):
             return self._invoke_web(path, self._body(length) if length else PutBody({}))
-        if not self._is_authorized():
+        store = whisk.store_of(self.headers.get("Authorization", ""))
+        if store is None:
             self._drop(length)
             raise OpenWhiskError(401, "The supplied authentication is invalid.")
         if path == BASE.removesuffix("/_/"):
-            return 200, [whisk.namespace]
+            return 200, [store.namespace]
         if not path.startswith(BASE):
             self._drop(length)
             raise OpenWhiskError(404, "The requested resource does not exist.")
@@ -160,12 +187,12 @@ class _Handler(BaseHTTPRequestHandler):
             return fault.status, None
         if fault and fault.kind is HttpFaultKind.CONCURRENT:
             raise OpenWhiskError(409, "Concurrent modification to resource detected.")
-        return self._route(collection, unquote(name), query, put)
+        return self._route(store, (collection, unquote(name)), query, put)
 
     def _route(
-        self, collection: str, name: str, query: dict[str, list[str]], put: PutBody
+        self, store: Store, path: tuple[str, str], query: dict[str, list[str]], put: PutBody
     ) -> tuple[int, Any]:
-        store = self.owner.store
+        collection, name = path
         if not name:
             limit, skip = (int(query.get(key, ["0"])[0]) for key in ("limit", "skip"))
             return 200, store.listing(collection, limit=limit or 30, skip=skip)
@@ -181,14 +208,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             return 200, store.delete(name)
         if self.command == "POST":
-            return self._invoke(name, put.document)
+            return self._invoke(store, name, put.document)
         return 200, store.get(name)
 
-    def _invoke(self, name: str, arguments: dict[str, Any]) -> tuple[int, Any]:
+    def _invoke(self, store: Store, name: str, arguments: dict[str, Any]) -> tuple[int, Any]:
         whisk = self.owner
-        invocation = Invocation(whisk.store.get(name), whisk.store.files_of(name), arguments)
+        invocation = Invocation(store.get(name), store.files_of(name), arguments)
         record = activate(invocation, whisk.namenodes) | whisk.activation
-        whisk.store.activations[record["activationId"]] = record
+        store.activations[record["activationId"]] = record
         if whisk.activation.get("late"):
             return 202, {"activationId": record["activationId"]}
         return (200 if record["response"]["success"] else 502), record
@@ -196,13 +223,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _invoke_web(self, path: str, body: PutBody) -> tuple[int, Any]:
         """Invoke a web action, for which no key is needed, and return its result."""
         package, _, name = unquote(path).removeprefix(WEB).rpartition("/")
-        if package != f"{self.owner.namespace}/default":
+        namespace, _, package = package.partition("/")
+        store = self.owner.stores.get(namespace)
+        if store is None or package != "default":
             raise OpenWhiskError(404, "The requested resource does not exist.")
-        action = self.owner.store.get(name)
+        action = store.get(name)
         notes = {item["key"]: item["value"] for item in action["annotations"]}
         if not notes.get("web-export"):
             raise OpenWhiskError(404, "The requested resource does not exist.")
-        status, record = self._invoke(name, body.document)
+        status, record = self._invoke(store, name, body.document)
         if status == 202:
             return status, record
         return (200 if status == 200 else 400), record["response"]["result"]
@@ -213,10 +242,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _drop(self, length: int) -> None:
         for _ in blocks(self.rfile, length):
             pass
-
-    def _is_authorized(self) -> bool:
-        expected = "Basic " + base64.b64encode(self.owner.auth.encode()).decode()
-        return hmac.compare_digest(self.headers.get("Authorization", ""), expected)
 
     def _reply(self, status: int, answer: Any, fault: Fault | None) -> None:
         if answer is None:

@@ -16,8 +16,8 @@ from aws_setup.rehearsal.openwhisk.put_body import PutBody
 MEGABYTE = 1024 * 1024
 CODE_LIMIT = 48 * MEGABYTE
 
-NAMESPACE = "guest"
-"""The only namespace: that of the key in the release's Secret."""
+NAMESPACE, SYSTEM = "guest", "whisk.system"
+"""The namespaces of the two keys in the release's Secret."""
 
 RUNTIME_KINDS = ("generic-namenode:10", "generic-namenode:5", "java:8")
 
@@ -45,6 +45,7 @@ class Store:
     """One namespace."""
 
     limits: Limits = field(default_factory=Limits)
+    namespace: str = NAMESPACE
     actions: dict[str, dict[str, Any]] = field(default_factory=dict)
     others: dict[str, list[str]] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Store:
         base = {"timeout": 60000, "memory": 256, "logs": 10, "concurrency": 1}
         parameters = document.get("parameters")
         return {
-            "namespace": NAMESPACE,
+            "namespace": self.namespace,
             "name": name,
             "version": _next(str(before.get("version", "0.0.0"))),
             "publish": False,
