@@ -18,7 +18,12 @@ def story() -> Story:
     from aws_setup.preflight import checks
     from aws_setup.software.sql.account import PasswordFile
     from aws_setup.software.ssh_access import KnownHostsFile
-    from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps, software_steps
+    from aws_setup.tables import (
+        infrastructure_steps,
+        infrastructure_teardown_steps,
+        resume_steps,
+        software_steps,
+    )
 
     return Story(
         table=lambda config: [
@@ -36,12 +41,13 @@ def story() -> Story:
         epilogue=summary_lines,
         local_files=update_login_file,
         next_command=lambda _: "python configure_eks_cluster.py",
+        resume=lambda config: resume_steps(config, ask=secret_prompt_function()),
     )
 
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
-    verbs=("create", "plan", "status", "verify", "destroy"),
+    verbs=("create", "plan", "status", "verify", "pause", "resume", "destroy"),
     help="""Create λFS's infrastructure on AWS, show it, or delete it.
 
     \b
@@ -49,6 +55,8 @@ SCRIPT = Script(
     plan     show exactly what create would do
     status   show what exists, its state and its costs
     verify   check that λFS works: its connections, NameNodes and file system
+    pause    stop all machines; data, cluster and NameNodes are kept
+    resume   start a paused deployment and wait until it is healthy
     destroy  delete all resources of the deployment and report any that remain
     """,
     story=story,

@@ -15,12 +15,13 @@ openwhisk       second script: chart, values, release, certificate, load balance
 namenodes       third script: NameNode actions, their upload and their verification
 preflight       every check before the first write: permissions, quotas, AMIs, zones
 verify          checks of a deployment from its client to its file system
+pause           pause and resume: what is stopped, in which order, and started again
 tables          the step tables of all scripts
 report          the only package that prints: console, progress, timeline, diagrams, page
 cli             the only importer of click: commands, options, prompts, exit codes
 rehearsal       the emulated cloud and the demo; the product never imports it
 
-Imports go to the right only: cli > report > tables > verify > preflight > namenodes > openwhisk >
-eks > software > infrastructure > ssh, kube > aws > engine > config > errors. tests/test_layers.py
-checks this, and that each outside library has one importing package.
+Imports go to the right only: cli > report > tables > pause > verify > preflight > namenodes >
+openwhisk > eks > software > infrastructure > ssh, kube > aws > engine > config > errors.
+tests/test_layers.py checks this, and that each outside library has one importing package.
 """

@@ -43,6 +43,10 @@ from aws_setup.openwhisk.load_balancer import LoadBalancerAddress
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
+from aws_setup.pause.groups import RestoredGroup
+from aws_setup.pause.node_groups import RestoredNodeGroup
+from aws_setup.pause.openwhisk import ResumedOpenWhisk
+from aws_setup.pause.vms import ResumedVms
 from aws_setup.software import ssh_access
 from aws_setup.software.clients import step as client_configuration
 from aws_setup.software.clients.namenode_record import NameNodeRecordFile
@@ -113,6 +117,28 @@ def auto_scaling_steps(config: Config) -> list[Step]:
     if config.create_autoscaling_groups:
         steps += [AutoScalingGroup(kind) for kind in auto_scaling_specs(config)]
     return steps
+
+
+def resume_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
+    """Return the steps of `resume`: those of create, with what `pause` stopped made to run again.
+
+    Nodes start beside the VMs; a pod that needs a server waits for it by itself.
+    """
+    vms = {group.step: group for group in vm_groups(config)}
+    scaling = {AutoScalingGroup(kind).name: kind for kind in auto_scaling_specs(config)}
+    steps: list[Step] = [
+        ResumedVms(vms[step.name])
+        if step.name in vms
+        else RestoredGroup(scaling[step.name])
+        if step.name in scaling
+        else step
+        for step in infrastructure_steps(config)
+    ]
+    if config.create_eks_cluster:
+        needs = ("eks cluster", "private route")
+        nodes = [RestoredNodeGroup(spec, needs) for spec in node_group_specs(config)]
+        steps += [*nodes, ResumedOpenWhisk(tuple(step.name for step in nodes))]
+    return restrict_needs([*steps, *software_steps(config, ask=ask)])
 
 
 def software_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:

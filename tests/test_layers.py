@@ -20,6 +20,7 @@ LAYERS = (
     "cli",
     "report",
     "tables",
+    "pause",
     "verify",
     "preflight",
     "namenodes",

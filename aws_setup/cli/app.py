@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from aws_setup.report import Report
 
 
+MOST_VERBS = 5
+"""Verbs that fit the usage line of 80 columns; more are in the help text only."""
+
+
 def script_command(script: Script, *, folder: Path) -> click.Command:
     """Return the click command of a script in `folder`: a verb, then options in any order."""
 
     @click.command(name=script.name, help=script.help, cls=Command)
-    @click.argument("verb", type=click.Choice(script.verbs), default=script.verbs[0])
+    @click.argument(
+        "verb",
+        type=click.Choice(script.verbs),
+        default=script.verbs[0],
+        metavar="[VERB]" if len(script.verbs) > MOST_VERBS else None,
+    )
     @shared_options(only_metavar="STEP", only_help="This step and its needs (destroy: dependants).")
     def command(verb: str, **parameters: Any) -> None:
         options = SharedOptions.take(parameters)
@@ -45,6 +54,8 @@ def _infrastructure_options(command: click.Command) -> None:
     """Add the options of the script for VMs and cluster."""
     help_text = "Reformat the file systems. DESTROYS ALL DATA."
     click.option("--reformat", is_flag=True, help=help_text)(command)
+    deep_text = "pause: also delete the NAT gateway and its address."
+    click.option("--deep", is_flag=True, help=deep_text)(command)
     quick_text = "verify: only the checks that start no container."
     click.option("--quick", is_flag=True, help=quick_text)(command)
     policy_text = "Print the IAM policy that this configuration needs, and end."

@@ -11,6 +11,7 @@ from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
 from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.options import SharedOptions
+from aws_setup.cli.pause import pause, resume
 from aws_setup.cli.prompts import prompt_function
 from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.script import Script
@@ -27,6 +28,8 @@ COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "plan": commands.plan,
     "status": commands.status,
     "verify": verify,
+    "pause": pause,
+    "resume": resume,
     "destroy": commands.destroy,
 }
 """Verb -> its command."""
@@ -44,6 +47,7 @@ def run_verb(
     quick: bool = False,
     no_wait: bool = False,
     reformat: bool = False,
+    deep: bool = False,
 ) -> None:
     """Run one verb of a script; the result names the account and counts the API calls."""
     clock = SystemClock()
@@ -64,6 +68,7 @@ def run_verb(
             yes=options.yes,
             ask=prompt_function(),
             quick=quick,
+            deep=deep,
         )
         try:
             COMMANDS[verb](run)

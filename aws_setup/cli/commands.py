@@ -26,11 +26,15 @@ from aws_setup.preflight.checks import charges_now, charges_of
 
 @dataclass(kw_only=True)
 class ScriptRun(CommandRun[Context]):
-    """One command of a script with a table of steps on AWS; `quick` is verify's --quick."""
+    """One command of a script with a table of steps on AWS; `quick` and `deep` are options.
+
+    --quick is of verify, --deep of pause.
+    """
 
     script: Script
     story: Story
     quick: bool = False
+    deep: bool = False
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""
@@ -70,8 +74,8 @@ def create(run: ScriptRun) -> None:
         run.report.plan(rows)
         for line in bill:
             run.report.result(line)
-        _confirm(run, f"create or update {len(todo)} of {len(rows)} steps")
-    outcome = _execute(run, rows, apply, shown=todo, mode=Mode.APPLY)
+        confirm_writes(run, f"create or update {len(todo)} of {len(rows)} steps")
+    outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     _write_receipt(run, run.ctx.found)
     run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
@@ -84,8 +88,9 @@ def _report_success(run: ScriptRun, outcome: Outcome) -> None:
     """Print the closing lines; the last one says whether λFS is ready, where that can be known."""
     ready = None if run.only else check_readiness(lambda: run.ctx, run.ctx.config, run.clock)
     lines = list(run.story.epilogue(run.ctx))
-    if ready is None or not ready.passed:
-        lines.append(f"Next: {run.story.next_command(run.ctx.config)}")
+    following = run.story.next_command(run.ctx.config)
+    if following and (ready is None or not ready.passed):
+        lines.append(f"Next: {following}")
     lines += [_summary(outcome), *_cost_reminder(run)]
     if ready is not None:
         run.result.more["ready"] = ready.passed
@@ -120,16 +125,17 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     found = run.story.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
         run.warn(found.warnings)
-        _note_prices(run, found.prices)
+        note_prices(run, found.prices)
         problems += found.refusals
     elif run.recorder.html:
-        _note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
+        note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
     if problems:
         raise Refused.all(problems)
     return found.prices.lines() if found else ()
 
 
-def _note_prices(run: ScriptRun, prices: Prices) -> None:
+def note_prices(run: ScriptRun, prices: Prices) -> None:
+    """Put the hourly price and its parts into the result."""
     run.result.hourly_usd = round(prices.hourly, 4)
     run.result.more["prices"] = prices.document()
 
@@ -155,7 +161,7 @@ def status(run: ScriptRun) -> None:
 def _report_cost(run: ScriptRun, existing: Sequence[Row]) -> None:
     """Print what the resources cost per hour, and what they have cost since their creation."""
     prices = price(run.ctx.aws, charges_now(run.ctx, existing))
-    _note_prices(run, prices)
+    note_prices(run, prices)
     now, so_far = run.clock.today(), 0.0
     for row in existing:
         if row.found:
@@ -189,8 +195,8 @@ def destroy(run: ScriptRun) -> None:
     run.result.planned(unknown)
     if owned:
         run.report.plan(owned, deleting=True)
-        _confirm(run, f"delete {len(owned)} resources", word=name)
-        _execute(run, rows, remove, shown=owned, mode=Mode.REMOVE)
+        confirm_writes(run, f"delete {len(owned)} resources", word=name)
+        execute_steps(run, rows, remove, shown=owned, mode=Mode.REMOVE)
         if run.result.result == "interrupted":
             raise Interrupted
         for step in chosen:
@@ -227,7 +233,7 @@ def _report_leftovers(run: ScriptRun, name: str, chosen: Collection[str]) -> Non
         run.report.result(f"All resources of {scope} are deleted.")
 
 
-def _execute(
+def execute_steps(
     run: ScriptRun,
     rows: Sequence[Row],
     act: Callable[..., Outcome],
@@ -254,7 +260,7 @@ def _write_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
     write_receipt(receipt_path(config), head, found, known=None if gone else known)
 
 
-def _confirm(run: ScriptRun, action: str, *, word: str = "") -> None:
+def confirm_writes(run: ScriptRun, action: str, *, word: str = "") -> None:
     """Print account and region, and ask before the first write."""
     aws = run.ctx.aws
     run.report.message(f"Account {aws.identity.account}, {aws.identity.arn}, region {aws.region}.")

@@ -26,7 +26,8 @@ class Story:
     the command that continues the deployment, printed while λFS is not ready.
     `local_files` brings files on this computer to what exists after a run, without the resources
     of the steps that it deleted. `skipped_features` returns the configured features that a run
-    skips, with the reasons.
+    skips, with the reasons. `resume` lists the steps that start a paused
+    deployment.
     """
 
     table: Callable[[Config], Sequence[Step]]
@@ -37,6 +38,7 @@ class Story:
     next_command: Callable[[Config], str] = lambda _: ""
     local_files: Callable[[Context, Collection[str]], None] = lambda *_: None
     skipped_features: Callable[[Config], Sequence[Problem]] = lambda _: ()
+    resume: Callable[[Config], Sequence[Step]] = lambda _: ()
 
 
 @dataclass(frozen=True)

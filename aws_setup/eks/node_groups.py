@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
@@ -62,11 +63,7 @@ class NodeGroup(Step):
         return self._found(ctx, group) if group else None
 
     def _found(self, ctx: Context, group: Item) -> Found:
-        facts = {
-            "instance_type": (group.get("instanceTypes") or ["?"])[0],
-            "nodes": group["scalingConfig"]["desiredSize"],
-            "notes": [f"{issue['code']}: {issue['message']}" for issue in issues(group)],
-        }
+        facts = group_facts(group)
         status = group["status"]
         since = group.get("createdAt")
         ready = status in ("ACTIVE", "DEGRADED")
@@ -81,6 +78,9 @@ class NodeGroup(Step):
         if group["status"] in ("CREATE_FAILED", "DELETING"):
             state = f"{group['status']} {_reasons(group)}".strip()
             return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS),)
+        paused = paused_drift([group])
+        if paused:
+            return paused
         types = group.get("instanceTypes") or []
         drift = []
         if types != [self.nodes.instance_type]:
@@ -242,9 +242,26 @@ class NodeGroup(Step):
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances and their disks."""
-        count = float(self.nodes.count)
+        return self._hours(config, float(self.nodes.count))
+
+    def existing_charges(self, ctx: Context, found: Found) -> tuple[CostItem, ...]:
+        """The instances that exist, and their disks."""
+        return self._hours(ctx.config, float(found.facts.get("nodes", 0)))
+
+    def _hours(self, config: Config, count: float) -> tuple[CostItem, ...]:
+        if not count:
+            return ()
         instances = CostItem(self.part, f"ec2:{self.nodes.instance_type}", count)
         return (instances, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
+
+
+def group_facts(group: Item) -> dict[str, Any]:
+    """Return what receipt and status show of a node group."""
+    return {
+        "instance_type": (group.get("instanceTypes") or ["?"])[0],
+        "nodes": group["scalingConfig"]["desiredSize"],
+        "notes": [f"{issue['code']}: {issue['message']}" for issue in issues(group)],
+    }
 
 
 def describe(ctx: Context, group: str) -> Item | None:

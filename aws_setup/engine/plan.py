@@ -176,6 +176,7 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
     problems = refusals(rows)
     unusable = [row.error for row in rows if row.step.adopted and row.error]
     problems += [to_problem(error) for error in unusable if not isinstance(error, Refused)]
+    problems += _paused(rows)
     return problems + [
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, but {drift.wants} in the configuration",
@@ -184,7 +185,18 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
         )
         for row in rows
         for drift in row.conflicts
+        if drift.key is not DriftKey.PAUSED
     ]
+
+
+def _paused(rows: Sequence[Row]) -> list[Problem]:
+    """Return the one problem of all resources that are paused; none when nothing is."""
+    found = [(row.step.name, d) for row in rows for d in row.conflicts if d.key is DriftKey.PAUSED]
+    if not found:
+        return []
+    names, drift = shorten([name for name, _ in found], most=3), found[0][1]
+    why = f"{names}: {drift.has}; nothing was started"
+    return [Problem("the deployment is paused", why, drift.fix)]
 
 
 def to_problem(error: Exception, *, step: str = "") -> Problem:

@@ -33,6 +33,7 @@ class DriftKey(StrEnum):
     OWNER = "owner"
     STATUS = "status"
     DELETION = "deletion"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class Drift:
     """One difference between a resource and its configuration.
 
     With a `fix` it is a conflict: it cannot be changed in place, and the fix says what to do.
-    `key` OWNER: the resource has the configured name and another owner, so destroy skips it. Keys
-    that DriftKey does not list are for the step's own `update`.
+    `key` OWNER: the resource has the configured name and another owner, so destroy skips it.
+    PAUSED: the user has stopped it, and only `resume` starts it. Keys that DriftKey does not list
+    are for the step's own `update`.
     """
 
     what: str

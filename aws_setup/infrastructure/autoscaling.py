@@ -18,6 +18,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.errors import hint_of_reason
 from aws_setup.aws.idempotency import IN_USE_CODES, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
+from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import STEP_TAG, regional_name, tags
 from aws_setup.config import Config
@@ -72,8 +73,8 @@ class AutoScalingGroup(Step):
         config = ctx.config
         has = f"{group['MinSize']}-{group['MaxSize']}"
         wants = f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
-        drift = []
-        if has != wants:
+        drift = list(self._paused(group))
+        if has != wants and not drift:
             drift.append(Drift("sizes (min-max)", has, wants))
         deleting = str(group.get("Status") or "")
         if deleting:
@@ -90,6 +91,9 @@ class AutoScalingGroup(Step):
         state = deleting or (f"{running} of {desired} machines" if desired else "available")
         ready = running >= desired
         return Found(group["AutoScalingGroupName"], state, facts, tuple(drift), ready)
+
+    def _paused(self, group: Item) -> Sequence[Drift]:
+        return paused_drift([group])
 
     def create(self, ctx: Context) -> Found:
         """Create the group; its name is unique in the region, so a retry finds the first."""

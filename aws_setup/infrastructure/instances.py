@@ -12,6 +12,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.errors import state_reason
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.session import error_code
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
@@ -47,21 +48,11 @@ class VmGroupStep(Step):
         return self._found(active) if active else None
 
     def _active(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
-        items = ctx.inventory.of_step("instances", self.name, fresh=fresh)
-        return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
+        return active_instances(ctx, self.name, fresh=fresh)
 
     def _found(self, active: list[Item]) -> Found:
-        states = {instance["State"]["Name"] for instance in active}
-        state = "running" if states == {"running"} else ", ".join(sorted(states))
-        described = sorted((_described(instance) for instance in active), key=_by_name)
-        ids = tuple(instance["id"] for instance in described)
         drift = (*self._count_drift(active), *self._type_drift(active), *self._state_drift(active))
-        since = min(instance["LaunchTime"] for instance in active)
-        ready = states == {"running"}
-        facts: dict[str, Any] = {"instances": described}
-        if stopped := len(_stopped(active)):
-            facts["stopped"] = stopped
-        return Found(", ".join(ids), state, facts, drift, ready, since=since, ids=ids)
+        return instances_found(active, drift)
 
     def _count_drift(self, active: list[Item]) -> list[Drift]:
         has, wants = len(active), self.group.count
@@ -86,9 +77,8 @@ class VmGroupStep(Step):
                 drift.append(Drift(what, ", ".join(sorted(has)), desired, fix))
         return drift
 
-    def _state_drift(self, active: list[Item]) -> list[Drift]:
-        stopped = _stopped(active)
-        return [Drift("stopped machines", ", ".join(stopped), "running")] if stopped else []
+    def _state_drift(self, active: list[Item]) -> Sequence[Drift]:
+        return paused_drift(active) or stopped_drift(active)
 
     def _named(self, active: list[Item]) -> bool:
         names = {tag_of(instance, "Name") for instance in active}
@@ -241,6 +231,37 @@ def terminate(ctx: Context, what: str, ids: list[str]) -> None:
         return Pending(", ".join(sorted(states))) if states else True
 
     ctx.wait_until(f"{what} are terminated", gone, deadline=900, pause=4)
+
+
+def instances_found(active: list[Item], drift: tuple[Drift, ...]) -> Found:
+    """Return the instances of a group, at least one, with their addresses and sorted by name."""
+    states = {instance["State"]["Name"] for instance in active}
+    described = sorted((_described(instance) for instance in active), key=_by_name)
+    ids = tuple(instance["id"] for instance in described)
+    facts: dict[str, Any] = {"instances": described}
+    if stopped := len(_stopped(active)):
+        facts["stopped"] = stopped
+    return Found(
+        ", ".join(ids),
+        ", ".join(sorted(states)),
+        facts,
+        drift,
+        ready=states == {"running"},
+        since=min(instance["LaunchTime"] for instance in active),
+        ids=ids,
+    )
+
+
+def stopped_drift(active: list[Item]) -> list[Drift]:
+    """Return the drift of the instances that are stopped and should run."""
+    stopped = _stopped(active)
+    return [Drift("stopped machines", ", ".join(stopped), "running")] if stopped else []
+
+
+def active_instances(ctx: Context, step: str, *, fresh: bool = False) -> list[Item]:
+    """Return the instances of a step that are not terminated."""
+    items = ctx.inventory.of_step("instances", step, fresh=fresh)
+    return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
 
 
 def _described(instance: Item) -> dict[str, Any]:

@@ -45,6 +45,7 @@ TAGGED = frozenset(
         "DeleteNatGateway",
         "DeleteRouteTable",
         "DeleteSubnet",
+        "DeleteTags",
         "DeleteVpc",
         "DetachInternetGateway",
         "DisassociateRouteTable",
@@ -60,6 +61,9 @@ TAGGED = frozenset(
     )
 ) | {"autoscaling:DeleteAutoScalingGroup", "autoscaling:UpdateAutoScalingGroup"}
 """Actions on resources that carry the tag of the deployment."""
+
+GROUP_TAGS = ("autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags")
+"""Actions on the tags of the deployment's scaling groups, limited by the groups' names."""
 
 OF_CLUSTER = frozenset(
     {"ec2:DeleteSecurityGroup", "ec2:DeleteVolume", "elasticloadbalancing:DeleteLoadBalancer"}
@@ -107,7 +111,7 @@ def policy(
         _allow("Own", [*TAGGED & set(CHANGES), *OF_CLUSTER], "*", StringEquals=tag),
         _allow("OfGuardDuty", OF_GUARDDUTY, "*", StringEquals=GUARDDUTY_TAG),
         _allow("OfCluster", OF_CLUSTER, "*", StringEquals=of_cluster),
-        _allow("Groups", ["autoscaling:CreateOrUpdateTags"], arns.groups(config)),
+        _allow("Groups", GROUP_TAGS, arns.groups(config)),
         _allow("Cluster", _of_service("eks:"), arns.cluster(config)),
         *_role_statements(config, arns),
         _allow("Certificates", _containing("ServerCertificate"), arns.certificates(config)),
@@ -184,7 +188,7 @@ def _unconditional() -> list[str]:
     A network interface has no tag of ours or of the cluster's when its load balancer is gone; and
     rules are revoked from groups that AWS has made.
     """
-    limited = TAGGED | OF_CLUSTER | OF_GUARDDUTY | {"autoscaling:CreateOrUpdateTags"}
+    limited = TAGGED | OF_CLUSTER | OF_GUARDDUTY | {*GROUP_TAGS}
     return [it for it in CHANGES if it not in limited and not it.startswith(("iam:", "eks:"))]
 
 

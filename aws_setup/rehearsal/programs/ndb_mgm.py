@@ -1,4 +1,4 @@
-"""Stands in for ndb_mgm: `-e show`, `-e "1 stop"`, `-e "<id> restart"`."""
+"""Stands in for ndb_mgm: `-e show`, `-e shutdown`, `-e "1 stop"`, `-e "<id> restart"`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def main() -> None:
     words = command.split()
     if command == "show":
         answer = send_request(connection, {"op": "show"})
+    elif command == "shutdown":
+        answer = send_request(connection, {"op": "shutdown"})
     elif words[1:] == ["stop"] and words[0] == "1":
         answer = send_request(connection, {"op": "stop"})
     elif words[1:] == ["restart"]:

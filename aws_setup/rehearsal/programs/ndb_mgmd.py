@@ -138,8 +138,8 @@ class ManagementServer:
             return f"id={node_id}\t@{node.host}  ({VERSION})"
         group = f"Nodegroup: {(node_id - 2) // 2}"
         master = ", *" if node_id == min(self.members()) else ""
-        starting = "starting, " if node.state == "starting" else ""
-        return f"id={node_id}\t@{node.host}  ({VERSION}, {starting}{group}{master})"
+        change = f"{node.state}, " if node.state != "started" else ""
+        return f"id={node_id}\t@{node.host}  ({VERSION}, {change}{group}{master})"
 
 
 def parse(text: str) -> list[tuple[str, dict[str, str]]]:
@@ -192,6 +192,8 @@ def serve(management: ManagementServer, connection: socket.socket, host: str) ->
         elif request.get("op") == "stop":
             send(connection, {"text": "Node 1 has shutdown."})
             os._exit(0)
+        elif request.get("op") == "shutdown":
+            shut_down(management, connection)
         elif request.get("op") == "restart":
             restart(management, connection, int(request["node"]))
 
@@ -216,6 +218,20 @@ def keep_node_connected(
         pass
     finally:
         management.leave(node)
+
+
+def shut_down(management: ManagementServer, connection: socket.socket) -> None:
+    """End every data node, then this server; a node that is still starting ends, too."""
+    nodes = [node for node in list(management.nodes.values()) if node.kind == "ndbd"]
+    for node in nodes:
+        node.state = "stopping"
+        send(node.connection, {"shutdown": True})
+    while any(management.nodes.get(node.id) is node for node in nodes):
+        time.sleep(0.05)
+    # The text of MySQL NDB's manual, "Commands in the NDB Cluster Management Client".
+    text = f"{len(nodes)} NDB Cluster node(s) have shutdown.\n"
+    send(connection, {"text": f"{text}Disconnecting to allow management server to shutdown."})
+    os._exit(0)
 
 
 def restart(management: ManagementServer, connection: socket.socket, node_id: int) -> None:

@@ -63,7 +63,7 @@ def join(address: str, *, initial: bool) -> None:
     while True:
         prepare_files(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
         with listening(answer["figures"].get("ServerPort")):
-            run_node(connection)
+            run_node(connection, node_id)
         initial = False
         answer, connection = request_start(address, initial=False)
 
@@ -118,10 +118,15 @@ def accept_and_close(server: socket.socket) -> None:
             server.accept()[0].close()
 
 
-def run_node(connection: Any) -> None:
-    """Start on the manager's message, and return for a restart."""
+def run_node(connection: Any, node_id: int) -> None:
+    """Start on the manager's message, return for a restart, and exit for a shutdown."""
     for text in connection.makefile("r", encoding="utf-8"):
         message = json.loads(text)
+        if message.get("shutdown"):
+            log = NODE_DATA / f"ndb_{node_id}_out.log"
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"{time.ctime()} [ndbd] INFO     -- Node shutdown completed.\n")
+            os._exit(0)
         if message.get("restart"):
             return
         if message.get("go") and not has_fault("ndbmtd hangs"):

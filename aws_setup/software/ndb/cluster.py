@@ -106,11 +106,15 @@ class NdbCluster:
 
     def status(self) -> ClusterStatus | None:
         """Return the status from the management server; None when it is down or does not answer."""
-        if not running(self.manager, f"{MANAGER_DATA}/ndb_{MANAGER_ID}.pid", "ndb_mgmd"):
+        if not self.manager_runs():
             return None
         # ndb_mgm itself retries for a minute while the server is starting.
         result = self.manager.run([NDB_MGM, "-e", "show"], repeatable=True, timeout=90, check=False)
         return None if result.code else parse_show(result.stdout)
+
+    def manager_runs(self) -> bool:
+        """Tell whether the process of the management server runs."""
+        return running(self.manager, f"{MANAGER_DATA}/ndb_{MANAGER_ID}.pid", "ndb_mgmd")
 
     def marker(self) -> InitMarker | None:
         """Return the manager's marker."""

@@ -11,7 +11,7 @@ from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_
 from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
 from aws_setup.software.ndb.config_files import NODE_DATA
 from aws_setup.software.ndb.initial_start import InitStage
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh import Machine, MachinePool
 
 MYSQL_SERVER = "/home/ubuntu/mysql.server"
 MYSQLADMIN = "/usr/local/mysql/bin/mysqladmin"
@@ -44,7 +44,7 @@ class MysqlServer(Step):
     def create(self, ctx: Context) -> Found:
         """Start mysqld unless it is running."""
         cluster = NdbCluster(ctx, self.pool)
-        if not _answers(cluster):
+        if not mysqld_answers(cluster.manager):
             cluster.manager.run([MYSQL_SERVER, "start"], sudo=True, timeout=300)
         return Found(cluster.manager.id, "starting", ready=False)
 
@@ -60,10 +60,10 @@ class MysqlServer(Step):
         )
 
 
-def _answers(cluster: NdbCluster) -> bool:
+def mysqld_answers(machine: Machine) -> bool:
     """Tell whether mysqld is running: `mysqladmin ping` exits with 0 even if access is denied."""
     ping = [MYSQLADMIN, "--no-defaults", "--connect-timeout=5", "ping"]
-    return cluster.manager.run(ping, check=False, repeatable=True).code == 0
+    return machine.run(ping, check=False, repeatable=True).code == 0
 
 
 def _connected(cluster: NdbCluster) -> bool:
@@ -72,7 +72,7 @@ def _connected(cluster: NdbCluster) -> bool:
 
 
 def _found(cluster: NdbCluster) -> Found:
-    running = _answers(cluster)
+    running = mysqld_answers(cluster.manager)
     connected = running and _connected(cluster)
     state = "running" if connected else "not connected to NDB" if running else "down"
     drift = () if running else (Drift("mysqld", "down", "running"),)

@@ -99,16 +99,21 @@ def start(member: MemberSpec) -> None:
 
 def restart(member: MemberSpec) -> None:
     """Stop a server, wait until its port is closed, and start it."""
-    member.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
-    member.machine.run([zk.SERVER, "stop"], sudo=True)
+    stop_server(member.machine)
+    start(member)
+
+
+def stop_server(machine: Machine) -> None:
+    """Stop a machine's server and return when its port is closed."""
+    machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
+    machine.run([zk.SERVER, "stop"], sudo=True)
     wait_until(
-        f"ZooKeeper stops on {member.machine}",
-        lambda: True if _role(member) is None else Pending("port still open"),
-        clock=member.machine.clock,
+        f"ZooKeeper stops on {machine}",
+        lambda: True if server_role(machine) is None else Pending("port still open"),
+        clock=machine.clock,
         deadline=START_TIMEOUT,
         pause=_POLL_INTERVAL,
     )
-    start(member)
 
 
 def wait_listening(member: MemberSpec) -> None:

@@ -189,9 +189,13 @@ def _complete_instance(instance: Any, launch: CheckedLaunch) -> None:
 def loopback_address(interface: Any) -> str:
     """Return a public address on loopback, so that no connection reaches a real machine.
 
-    It is 127 and the last three numbers of the private address.
+    It is 127 and the last three numbers of the private address, the first of which grows with each
+    start: an instance gets another public address when it is started (EC2 user guide, "Public IPv4
+    addresses").
     """
-    return "127." + str(interface.private_ip_address).partition(".")[2]
+    numbers = str(interface.private_ip_address).split(".")
+    second = (int(numbers[1]) + getattr(interface, "starts", 0)) % 256
+    return ".".join(["127", str(second), *numbers[2:]])
 
 
 def _check_run(cloud: CloudApi, call: Call) -> None:

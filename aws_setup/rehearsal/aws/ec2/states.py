@@ -36,9 +36,10 @@ def _disassociate_deleted_subnet(cloud: CloudApi, call: Call, answer: dict[str, 
 
 
 def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    def stopped(instance: Any) -> None:
+    def stopped(instance: Any, reason: str) -> None:
         if instance.state == "stopping":
             instance.stop()
+            instance._reason = reason
 
     changes = []
     for instance in _named_instances(
@@ -47,7 +48,9 @@ def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
         before = _state(instance)
         if instance.state in ("pending", "running"):
             set_state(instance, "stopping")
-            cloud.schedule("instance stopped", lambda item=instance: stopped(item))
+            # Data type Instance, StateTransitionReason: the time of the request, in GMT.
+            reason = f"User initiated ({cloud.clock.today():%Y-%m-%d %H:%M:%S} GMT)"
+            cloud.schedule("instance stopped", lambda item=instance, why=reason: stopped(item, why))
         changes.append(_change(instance, before))
     return {"StoppingInstances": changes}
 
@@ -63,6 +66,7 @@ def _start(cloud: CloudApi, call: Call) -> dict[str, Any]:
         if instance.state == "stopped":
             instance.start()
             for interface in instance.nics.values():
+                interface.starts = getattr(interface, "starts", 0) + 1
                 interface.public_ip = interface.public_ip and loopback_address(interface)
             set_state(instance, "pending")
             cloud.schedule("instance running", lambda item=instance: running(item))

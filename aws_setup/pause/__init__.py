@@ -1,0 +1,1 @@
+"""pause and resume: the steps that stop what costs most, keep all data, and start it again."""

@@ -1,0 +1,64 @@
+"""What a deployment costs while it is paused: counted from what AWS lists, not from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.session import pages
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, cluster_tag
+from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.engine.step import CostItem
+from aws_setup.infrastructure.launch_templates import auto_scaling_specs
+from aws_setup.infrastructure.load_balancers import owned_load_balancers
+from aws_setup.infrastructure.nat_gateway import LIVE_NAT
+
+
+def remaining_charges(ctx: Context, *, deep: bool) -> list[CostItem]:
+    """Return what continues to cost during a pause: cluster, disks, NAT, addresses, ELB.
+
+    Args:
+        ctx: the run's context.
+        deep: the NAT gateway and its address are deleted.
+    """
+    return [*_cluster(ctx), *_network(ctx, deep=deep), *_disks(ctx)]
+
+
+def _cluster(ctx: Context) -> Iterator[CostItem]:
+    config = ctx.config
+    for cluster in ctx.inventory.all("eks cluster"):
+        if tag_of(cluster, DEPLOYMENT_TAG) == config.deployment_name:
+            yield CostItem("eks", "eks")
+            yield CostItem("openwhisk", "elb", float(len(owned_load_balancers(ctx))))
+
+
+def _network(ctx: Context, *, deep: bool) -> Iterator[CostItem]:
+    if deep:
+        return
+    for gateway in ctx.inventory.all("nat gateways"):
+        if gateway["State"] in LIVE_NAT:
+            yield CostItem("network", "nat")
+    for _ in ctx.inventory.all("addresses"):
+        yield CostItem("network", "ipv4")
+
+
+def _disks(ctx: Context) -> Iterator[CostItem]:
+    """Yield the volumes of VMs and of the cluster's claims.
+
+    Those of nodes and of scaling groups are deleted with their machines.
+    """
+    config, found = ctx.config, dict[str, Any]()
+    tags = ((DEPLOYMENT_TAG, config.deployment_name), (cluster_tag(config), "owned"))
+    nodes = {spec.group for spec in node_group_specs(config)}
+    machines = {spec.component for spec in auto_scaling_specs(config)}
+    for tag, value in tags:
+        filters = [{"Name": f"tag:{tag}", "Values": [value]}]
+        for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
+            owner = tag_of(volume, DEPLOYMENT_TAG)
+            deleted = tag_of(volume, STEP_TAG) in nodes or tag_of(volume, "Component") in machines
+            if owner in ("", config.deployment_name) and not deleted:
+                found[volume["VolumeId"]] = volume
+    for volume in found.values():
+        yield CostItem("disks", f"{volume.get('VolumeType', 'gp3')}-gib", float(volume["Size"]))

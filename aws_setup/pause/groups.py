@@ -1,0 +1,141 @@
+"""Auto-scaling groups: emptied by pause, restored by resume to the sizes in their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.paused import (
+    PAUSED_TAG,
+    SIZES_TAG,
+    GroupSizes,
+    pause_marks,
+    paused_since,
+    paused_sizes,
+    settled_marks,
+)
+from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wait import Pending
+from aws_setup.infrastructure.autoscaling import AutoScalingGroup
+from aws_setup.infrastructure.launch_templates import AutoScalingSpec
+from aws_setup.pause.vms import NOT_CREATED
+
+
+@dataclass(frozen=True)
+class EmptiedGroup(Step):
+    """An auto-scaling group without machines; its sizes before are in its tags.
+
+    Auto Scaling terminates machines and cannot stop them: what is on their disks is lost.
+    """
+
+    kind: AutoScalingSpec
+    needs: tuple[str, ...] = ()
+    part: str = "auto scaling"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the group's step."""
+        return f"auto-scaling group {self.kind.group}"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the group; sizes above 0 and machines are drift."""
+        group = _group(ctx, self.name)
+        if group is None:
+            return Found("", skipped=NOT_CREATED)
+        return Found(group["AutoScalingGroupName"], _state(group), drift=_pause_drift(group))
+
+    def create(self, ctx: Context) -> Found:
+        """Do nothing: what does not exist has no machines."""
+        return Found("", skipped=NOT_CREATED)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Remember the sizes in tags, then set them to 0; sizes in the tags are kept."""
+        group = _group(ctx, self.name, fresh=True)
+        if group is None:
+            return Found("", skipped=NOT_CREATED)
+        if paused_since(group) is None:
+            write_tags(ctx, found.id, pause_marks(ctx.clock.today(), _sizes(group)))
+        resize(ctx, found.id, _sizes(group).paused)
+        return Found(found.id, "stopping", ready=False)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the group has no machines."""
+
+        def probe() -> Found | Pending:
+            group = _group(ctx, self.name, fresh=True)
+            machines = len(group["Instances"]) if group else 0
+            return Pending(f"{machines} machines left") if machines else Found(found.id, "paused")
+
+        return ctx.wait_until(f"{self.name} has no machines", probe, deadline=900, pause=5)
+
+
+@dataclass(frozen=True)
+class RestoredGroup(AutoScalingGroup):
+    """An auto-scaling group with the sizes that it had before the pause."""
+
+    def _paused(self, group: Item) -> Sequence[Drift]:
+        if paused_since(group) is None:
+            return ()
+        sizes = paused_sizes(group)
+        return (Drift("state", "paused", f"sizes {sizes}" if sizes else "in use"),)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Restore the sizes, then remove the marks."""
+        group = _group(ctx, self.name, fresh=True)
+        if group is None or paused_since(group) is None:
+            return super().update(ctx, found)
+        write_tags(ctx, found.id, settled_marks(group, ctx.clock.today()))
+        sizes = paused_sizes(group)
+        if sizes:
+            resize(ctx, found.id, sizes)
+        keys: Any = [_tag(found.id, key) for key in (PAUSED_TAG, SIZES_TAG)]
+        ctx.aws.autoscaling.delete_tags(Tags=keys)
+        return Found(found.id, "starting", found.facts, ready=False)
+
+
+def _group(ctx: Context, step: str, *, fresh: bool = False) -> Item | None:
+    items = ctx.inventory.of_step("auto-scaling groups", step, fresh=fresh)
+    return items[0] if items else None
+
+
+def _sizes(group: Item) -> GroupSizes:
+    return GroupSizes(group["MinSize"], group["MaxSize"], group["DesiredCapacity"])
+
+
+def _state(group: Item) -> str:
+    return "paused" if paused_since(group) else "available"
+
+
+def _pause_drift(group: Item) -> tuple[Drift, ...]:
+    machines, sizes = len(group["Instances"]), _sizes(group)
+    if machines:
+        return (Drift("machines", str(machines), "0 (terminated; their disks are deleted)"),)
+    if sizes.minimum or sizes.desired:
+        return (Drift("sizes (min/max/desired)", str(sizes), str(sizes.paused)),)
+    return () if paused_since(group) else (Drift("state", "in use", "paused"),)
+
+
+def write_tags(ctx: Context, group: str, marks: dict[str, str]) -> None:
+    """Write tags of an auto-scaling group; its machines do not get them."""
+    tags: Any = [
+        _tag(group, key) | {"Value": value, "PropagateAtLaunch": False}
+        for key, value in marks.items()
+    ]
+    ctx.aws.autoscaling.create_or_update_tags(Tags=tags)
+
+
+def _tag(group: str, key: str) -> dict[str, Any]:
+    return {"ResourceId": group, "ResourceType": "auto-scaling-group", "Key": key}
+
+
+def resize(ctx: Context, group: str, sizes: GroupSizes) -> None:
+    """Set the sizes of an auto-scaling group."""
+    ctx.aws.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=group,
+        MinSize=sizes.minimum,
+        MaxSize=sizes.maximum,
+        DesiredCapacity=sizes.desired,
+    )

@@ -1,0 +1,184 @@
+"""Node groups: without nodes during a pause, restored by resume to the sizes in their tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.paused import (
+    PAUSED_TAG,
+    SIZES_TAG,
+    GroupSizes,
+    pause_marks,
+    paused_since,
+    paused_sizes,
+    settled_marks,
+)
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.eks.node_groups import describe, failure_of, group_facts
+from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
+from aws_setup.infrastructure.instances import active_instances
+from aws_setup.pause.vms import NOT_CREATED, create_is_running
+
+UPDATE_DEADLINE = 3600.0
+"""Seconds; EKS drains each node before it terminates it, up to 15 minutes each."""
+
+
+@dataclass(frozen=True)
+class _SizedNodeGroup(Step):
+    """A node group whose sizes are changed, with its marks; `needs` and the sizes differ."""
+
+    nodes: NodeGroupSpec
+    needs: tuple[str, ...] = ()
+    part: str = "eks"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the node group's step."""
+        return self.nodes.group
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the node group with its drift; skipped when it is not this deployment's."""
+        group = describe(ctx, self.name)
+        if group is None or tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            return Found("", skipped=NOT_CREATED)
+        if group["status"] in ("CREATING", "DELETING"):
+            raise create_is_running(f"node group {self.name} is {group['status']}")
+        drift, ready = self._drift(ctx, group), group["status"] in ("ACTIVE", "DEGRADED")
+        since = group.get("createdAt")
+        return Found(self.name, group["status"], group_facts(group), drift, ready, since)
+
+    def create(self, ctx: Context) -> Found:
+        """Do nothing: the node group is created by configure_eks_cluster.py."""
+        return Found("", skipped=NOT_CREATED)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when EKS updates the group no longer and it has as many nodes as it should."""
+
+        def probe() -> Found | Pending:
+            group = _described(ctx, self.name)
+            if group["status"] not in ("ACTIVE", "DEGRADED"):
+                return Pending(str(group["status"]))
+            desired = group["scalingConfig"]["desiredSize"]
+            nodes = len(active_instances(ctx, self.name, fresh=True))
+            if nodes != desired:
+                return Pending(f"{nodes} nodes instead of {desired}")
+            return self._ended(ctx, group)
+
+        return ctx.wait_until(
+            f"{self.name} have their new size", probe, deadline=UPDATE_DEADLINE, pause=10
+        )
+
+    def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
+        raise NotImplementedError
+
+    def _ended(self, ctx: Context, group: Item) -> Found:
+        return Found(self.name, group["status"], group_facts(group), since=group.get("createdAt"))
+
+
+@dataclass(frozen=True)
+class EmptiedNodeGroup(_SizedNodeGroup):
+    """A node group without nodes; pods wait, volumes are kept, sizes are in its tags."""
+
+    def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
+        sizes, nodes = _sizes(group), len(active_instances(ctx, self.name))
+        if sizes.minimum or sizes.desired or nodes:
+            return (Drift("nodes", str(max(sizes.desired, nodes)), "0"),)
+        return () if paused_since(group) else (Drift("state", "in use", "paused"),)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Remember the sizes in tags, then set them to 0; sizes in the tags are kept."""
+        group = _described(ctx, self.name)
+        if paused_since(group) is None:
+            marks = pause_marks(ctx.clock.today(), _sizes(group))
+            ctx.aws.eks.tag_resource(resourceArn=group["nodegroupArn"], tags=marks)
+        resize(ctx, self.name, _sizes(group).paused)
+        return Found(found.id, "UPDATING", ready=False)
+
+
+@dataclass(frozen=True)
+class RestoredNodeGroup(_SizedNodeGroup):
+    """A node group with the nodes that it had before the pause."""
+
+    def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
+        if paused_since(group) is None:
+            return ()
+        sizes = paused_sizes(group) or _sizes(group)
+        return (Drift("nodes", str(_sizes(group).desired), str(sizes.desired)),)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Restore the sizes; `wait` removes the marks."""
+        group = _described(ctx, self.name)
+        marks = settled_marks(group, ctx.clock.today())
+        ctx.aws.eks.tag_resource(resourceArn=group["nodegroupArn"], tags=marks)
+        sizes = paused_sizes(group)
+        if sizes:
+            resize(ctx, self.name, sizes)
+        return Found(found.id, "UPDATING", ready=False)
+
+    def _ended(self, ctx: Context, group: Item) -> Found:
+        if paused_since(group):
+            keys = [PAUSED_TAG, SIZES_TAG]
+            ctx.aws.eks.untag_resource(resourceArn=group["nodegroupArn"], tagKeys=keys)
+        return super()._ended(ctx, group)
+
+
+def _described(ctx: Context, name: str) -> Item:
+    group = describe(ctx, name)
+    if group is None:
+        raise SetupError(
+            f"the node group {name} no longer exists",
+            "it was deleted during this run",
+            "run python configure_eks_cluster.py, which creates it again",
+        )
+    return group
+
+
+def _sizes(group: Item) -> GroupSizes:
+    scaling = group["scalingConfig"]
+    return GroupSizes(scaling["minSize"], scaling["maxSize"], scaling["desiredSize"])
+
+
+def resize(ctx: Context, name: str, sizes: GroupSizes) -> None:
+    """Set the sizes of a node group and return when EKS has accepted them.
+
+    EKS accepts one update at a time: an update of an earlier, interrupted run ends first.
+    """
+    scaling: Any = {
+        "minSize": sizes.minimum,
+        "maxSize": max(1, sizes.maximum),
+        "desiredSize": sizes.desired,
+    }
+
+    def request() -> bool | Pending:
+        group = _described(ctx, name)
+        if group["status"] in ("CREATE_FAILED", "DELETE_FAILED", "DELETING"):
+            raise failure_of(_spec(group), group)
+        if group["scalingConfig"] == scaling:
+            return True
+        try:
+            ctx.aws.eks.update_nodegroup_config(
+                clusterName=ctx.config.eks_cluster_name, nodegroupName=name, scalingConfig=scaling
+            )
+        except ClientError as error:
+            if error_code(error) != "ResourceInUseException":
+                raise
+            return Pending(str(group["status"]))
+        return True
+
+    ctx.wait_until(
+        f"EKS accepts the new size of {name}", request, deadline=UPDATE_DEADLINE, pause=10
+    )
+
+
+def _spec(group: Item) -> NodeGroupSpec:
+    kind = (group.get("instanceTypes") or [""])[0]
+    return NodeGroupSpec(group["nodegroupName"], "", kind, 0)

@@ -1,0 +1,52 @@
+"""OpenWhisk after a pause: its pods come back by themselves when there are nodes for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.engine.step import Found
+from aws_setup.engine.wait import Pending
+from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.objects import CLAIM, STATEFUL_SET
+from aws_setup.openwhisk.readiness import describe, find_blocker
+from aws_setup.openwhisk.release import release_id
+
+
+@dataclass(frozen=True)
+class ResumedOpenWhisk(Step):
+    """Every part of OpenWhisk is ready, on the volumes that it had before the pause."""
+
+    needs: tuple[str, ...] = ()
+    name: str = "openwhisk ready"
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return whether every part is ready; skipped without a cluster or without OpenWhisk."""
+        if active_cluster(ctx) is None:
+            return Found("", skipped="there is no cluster")
+        client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+        if not client.list(STATEFUL_SET, namespace) and not client.list(CLAIM, namespace):
+            return Found("", skipped="OpenWhisk is not installed")
+        blocker = find_blocker(ctx)
+        state = describe(ctx, blocker) if blocker else "ready"
+        return Found(release_id(ctx.config), state, ready=blocker is None)
+
+    def create(self, ctx: Context) -> Found:
+        """Return the release as starting; `wait` then polls its parts."""
+        return Found(release_id(ctx.config), "starting", ready=False)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when nothing blocks any more; notes name the first part that is not ready."""
+
+        def probe() -> Found | Pending:
+            blocker = find_blocker(ctx)
+            return Pending(describe(ctx, blocker)) if blocker else Found(found.id, "ready")
+
+        return ctx.wait_until(
+            "OpenWhisk becomes ready",
+            probe,
+            deadline=2400,
+            pause=10,
+            hint="find the cause in docs/configure.md, fix it and run resume again",
+        )

@@ -1,0 +1,174 @@
+"""The VMs of a group: stopped by pause, started by resume; their disks and addresses are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.paused import (
+    PAUSED_TAG,
+    display_time,
+    pause_marks,
+    paused_since,
+    settled_marks,
+)
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import as_list
+from aws_setup.engine.step import CostItem, Drift, Found
+from aws_setup.engine.wait import Pending
+from aws_setup.errors import Refused
+from aws_setup.infrastructure.instances import (
+    VmGroupStep,
+    active_instances,
+    instances_found,
+    stopped_drift,
+)
+from aws_setup.infrastructure.run_instances import disk_charges
+from aws_setup.infrastructure.vm_groups import VmGroup
+
+NOT_CREATED = "it does not exist"
+
+
+@dataclass(frozen=True)
+class StoppedVms(Step):
+    """The VMs of one group, stopped and marked as paused."""
+
+    group: VmGroup
+    needs: tuple[str, ...] = ()
+    part: str = "machines"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The group's step name."""
+        return self.group.step
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the group's instances; those that are not stopped and marked are drift.
+
+        Raises:
+            Refused: an instance is being launched by `create`.
+        """
+        active = active_instances(ctx, self.name)
+        if not active:
+            return Found("", skipped=NOT_CREATED)
+        new = [item for item in active if item["State"]["Name"] == "pending"]
+        if any(paused_since(item) is None for item in new):
+            raise create_is_running(f"{self.name} is pending")
+        return stopped_found(active, _pause_drift(active))
+
+    def create(self, ctx: Context) -> Found:
+        """Do nothing: what does not exist is not stopped."""
+        return Found("", skipped=NOT_CREATED)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Mark the instances, then stop them; the mark comes first, so that nothing restarts them.
+
+        A mark that exists is kept: it has the time at which the pause began.
+        """
+        active = active_instances(ctx, self.name, fresh=True)
+        unmarked = [item["InstanceId"] for item in active if paused_since(item) is None]
+        if unmarked:
+            marks: Any = as_list(pause_marks(ctx.clock.today()))
+            ctx.aws.ec2.create_tags(Resources=unmarked, Tags=marks)
+        ids = [item["InstanceId"] for item in active if not _is_down(item)]
+        if ids:
+            ctx.wait_until(
+                f"the VMs of {self.name} accept the stop",
+                lambda: _stop(ctx, ids),
+                deadline=600,
+                pause=5,
+            )
+        return Found(found.id, "stopping", found.facts, ready=False, ids=found.ids)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when every instance is stopped."""
+
+        def probe() -> list[Item] | Pending:
+            active = active_instances(ctx, self.name, fresh=True)
+            states = {item["State"]["Name"] for item in active} - {"stopped"}
+            return Pending(", ".join(sorted(states))) if states else active
+
+        active: list[Item] = ctx.wait_until(
+            f"the VMs of {self.name} are stopped", probe, deadline=900, pause=5
+        )
+        return stopped_found(active) if active else Found("", skipped=NOT_CREATED)
+
+    def disks(self, ctx: Context) -> list[CostItem]:
+        """The disks, which are kept."""
+        return disk_charges(ctx, self.group.ami, count=float(self.group.count), part="disks")
+
+
+def stopped_found(active: list[Item], drift: tuple[Drift, ...] = ()) -> Found:
+    """Return instances that need not run; only those that do have a public address."""
+    running = [item for item in active if item["State"]["Name"] == "running"]
+    down = [{**item, "PublicIpAddress": None} for item in active if item not in running]
+    found = instances_found([*running, *down], drift)
+    since = min((moment for moment in map(paused_since, active) if moment), default=None)
+    state = f"{found.state}, paused since {display_time(since)}" if since else found.state
+    return Found(found.id, state, found.facts, found.drift, since=found.since, ids=found.ids)
+
+
+def _pause_drift(active: list[Item]) -> tuple[Drift, ...]:
+    running = [item for item in active if not _is_down(item)]
+    if running:
+        return (Drift("machines", f"{len(running)} running", "stopped"),)
+    if any(item["State"]["Name"] == "stopping" for item in active):
+        return (Drift("machines", "stopping", "stopped"),)
+    unmarked = [item for item in active if paused_since(item) is None]
+    return (Drift("mark", "stopped by hand", "paused"),) if unmarked else ()
+
+
+def _is_down(item: Item) -> bool:
+    return item["State"]["Name"] in ("stopping", "stopped")
+
+
+def _stop(ctx: Context, ids: list[str]) -> bool | Pending:
+    try:
+        ctx.aws.ec2.stop_instances(InstanceIds=ids)
+    except ClientError as error:
+        if error_code(error) == "IncorrectInstanceState":
+            return Pending("pending")
+        raise
+    return True
+
+
+def create_is_running(why: str) -> Refused:
+    """Return the refusal to pause a deployment that is being created."""
+    return Refused(
+        "the deployment is being created",
+        why,
+        "wait until create has ended, or interrupt it and run destroy",
+    )
+
+
+@dataclass(frozen=True)
+class ResumedVms(VmGroupStep):
+    """The VMs of one group, running and without the mark of a pause."""
+
+    def _state_drift(self, active: list[Item]) -> Sequence[Drift]:
+        marked = [item for item in active if paused_since(item)]
+        if stopped_drift(active) or not marked:
+            return stopped_drift(active)
+        return (Drift("mark", "paused", "running"),)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Add the pause to the earlier ones, then start what is stopped."""
+        marked: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        for item in active_instances(ctx, self.name, fresh=True):
+            if paused_since(item) and _is_down(item):
+                marks = tuple(settled_marks(item, ctx.clock.today()).items())
+                marked.setdefault(marks, []).append(item["InstanceId"])
+        for marks, ids in marked.items():
+            ctx.aws.ec2.create_tags(Resources=ids, Tags=as_list(dict(marks)))  # type: ignore[arg-type]
+        return super().update(ctx, found)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when every instance runs; only then is the mark removed."""
+        ready = super().wait(ctx, found)
+        ctx.aws.ec2.delete_tags(Resources=list(ready.ids), Tags=[{"Key": PAUSED_TAG}])
+        return ready
