@@ -25,3 +25,6 @@ Imports go to the right only: cli > report > tables > pause > verify > preflight
 openwhisk > eks > software > infrastructure > ssh, kube > aws > engine > config > errors.
 tests/test_layers.py checks this, and that each outside library has one importing package.
 """
+
+__version__ = "1.0"
+"""The version of this project; --version shows it, and servers' logs do."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from aws_setup import __version__
+from aws_setup.cli.completion import complete_only
 from aws_setup.errors import Problem
 
 if TYPE_CHECKING:
@@ -101,9 +103,24 @@ def shared_options(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds the options of all scripts to a command."""
     options = [
-        click.option("--only", multiple=True, metavar=only_metavar, help=only_help),
-        click.option("--html", metavar="FILE", help="Also write a page about the run."),
-        click.option("-y", "--yaml", "yaml_path", metavar="FILE", help="Configuration file."),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar=only_metavar,
+            help=only_help,
+            shell_complete=complete_only,
+        ),
+        click.option(
+            "--html", type=click.Path(), metavar="FILE", help="Also write a page about the run."
+        ),
+        click.option(
+            "-y",
+            "--yaml",
+            "yaml_path",
+            type=click.Path(),
+            metavar="FILE",
+            help="Configuration file.",
+        ),
         click.option("--profile", metavar="NAME", help="AWS profile, instead of aws_profile."),
         click.option("--region", metavar="REGION", help="AWS region, instead of aws_region."),
         click.option("--yes", is_flag=True, help="Do not ask for consent."),
@@ -111,6 +128,7 @@ def shared_options(
         click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and debug lines."),
         click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors."),
         click.option("--no-color", is_flag=True, help="No colours and no live bars."),
+        click.version_option(__version__, message="%(prog)s %(version)s"),
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,9 +1,8 @@
-"""The version of this project, and the name under which it calls servers."""
+"""The name under which this project calls servers."""
 
 from __future__ import annotations
 
-VERSION = "1.0"
-"""The version; servers' logs show it."""
+from aws_setup import __version__
 
-USER_AGENT = f"lambda-fs/{VERSION}"
+USER_AGENT = f"lambda-fs/{__version__}"
 """User-Agent of every request to OpenWhisk, Kubernetes and AWS (RFC 9110, section 10.1.5)."""

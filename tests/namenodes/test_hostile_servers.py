@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client as kubernetes_client
 
-from aws_setup.config.version import VERSION
+from aws_setup import __version__
 from aws_setup.engine.deadline import within
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
@@ -143,4 +143,4 @@ def test_every_request_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
             openwhisk(url).listing()
     assert len(requests) == 4
     for head in requests:
-        assert f"\r\nuser-agent: lambda-fs/{VERSION}\r\n" in head.lower()
+        assert f"\r\nuser-agent: lambda-fs/{__version__}\r\n" in head.lower()

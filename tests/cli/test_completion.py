@@ -1,0 +1,161 @@
+"""--version, and what the shell completes: a real bash, and click's protocol of zsh and fish."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import configure_eks_cluster
+import create_aws_infrastructure
+from aws_setup import __version__
+from aws_setup.cli.script import Script
+from aws_setup.cli.step_names import only_names
+from aws_setup.config import Config
+from aws_setup.verify.table import CHECKS
+from tests.cli.test_startup import SCRIPTS, SLOW, imported
+
+ROOT = Path(__file__).resolve().parents[2]
+CREATE = "create_aws_infrastructure.py"
+CONFIG = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+
+BASH = """
+{source}
+function=$(complete -p {script} | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+mapfile -t COMP_WORDS <<< '{words}'; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+$function ./{script} 2>/dev/null
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+def readme_loop() -> str:
+    """Return the commands with which README.md turns completion on."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.split(r"```sh\n(?=shell=bash)", text)[1].split("```")[0]
+
+
+def in_shell(folder: Path) -> dict[str, str]:
+    """Return the environment of a user whose virtual environment is active."""
+    python = Path(sys.executable).parent
+    (folder / "python3").symlink_to(sys.executable)
+    return {"PATH": f"{folder}:{python}:{os.environ['PATH']}", "HOME": str(folder)}
+
+
+def bash(folder: Path, *words: str, script: str = CREATE) -> list[str]:
+    """Return what bash inserts for the last of some words as typed; README.md turns it on."""
+    program = BASH.format(source=readme_loop(), script=script, words="\n".join(words))
+    done = subprocess.run(
+        ["bash", "--norc", "-c", program],
+        cwd=ROOT,
+        env=in_shell(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def asked(folder: Path, shell: str, script: str, *words: str) -> str:
+    """Return click's answer to a shell."""
+    variable = f"_{script.replace('.', '_').upper()}_COMPLETE"
+    environ = in_shell(folder) | {
+        variable: f"{shell}_complete",
+        "COMP_WORDS": " ".join((script, *words)) if shell == "zsh" else "\n".join((script, *words)),
+        "COMP_CWORD": str(len(words)) if shell == "zsh" else words[-1],
+    }
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_version_is_one_and_imports_click_alone(tmp_path: Path, script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{script} {__version__}\n")
+    _, packages = imported(tmp_path, script, "--version")
+    assert not packages & SLOW
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("p",), ["plan"]),
+        (("--reg",), ["--region"]),
+        (("create", "--only", "ndb\\ da"), ["ndb\\ data\\ nodes\\ 1", "ndb\\ data\\ nodes\\ 2"]),
+        (("create", "--only", '"ndb m'), ["ndb manager", "ndb management server"]),
+        (("--only", "vpc", "destroy", "--only", "known"), ["known\\ hosts"]),
+    ],
+)
+def test_bash_completes_verbs_options_and_steps(
+    tmp_path: Path, words: tuple[str, ...], wanted: list[str]
+) -> None:
+    assert bash(tmp_path, f"./{CREATE}", *words) == wanted
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "wanted"),
+    [
+        (CREATE, ("de",), "destroy"),
+        (CREATE, ("--on",), "--only"),
+        (CREATE, ("create", "--only", "sec"), "security group"),
+        ("configure_eks_cluster.py", ("--only", "oidc"), "oidc provider"),
+        ("configure_eks_cluster.py", ("destroy", "--only", "left"), "left by the cluster"),
+        ("whisk_helper.py", ("--sy",), "--sync"),
+        ("whisk_helper.py", ("--tunnel", "cl"), "cluster"),
+    ],
+)
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_zsh_and_fish_complete_the_same(
+    tmp_path: Path, shell: str, script: str, words: tuple[str, ...], wanted: str
+) -> None:
+    assert wanted in asked(tmp_path, shell, script, *words)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completing_imports_click_alone(
+    tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.cli import test_startup
+
+    listing = "import os\nos.environ.update({values!r})\n"
+    values = {
+        "_CREATE_AWS_INFRASTRUCTURE_PY_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": f"{CREATE}\n--only\nndb",
+        "COMP_CWORD": "ndb" if shell == "fish" else "2",
+    }
+    monkeypatch.setattr(
+        test_startup, "LISTING", listing.format(values=values) + test_startup.LISTING
+    )
+    code, packages = imported(tmp_path, CREATE)
+    assert code == 0
+    assert "click" in packages
+    assert not packages & SLOW
+
+
+@pytest.mark.parametrize("script", [create_aws_infrastructure.SCRIPT, configure_eks_cluster.SCRIPT])
+def test_the_names_are_those_of_the_tables(script: Script) -> None:
+    config = CONFIG.model_copy(update={"storage_probe": True})
+    story = script.story()
+    names = only_names(script.name, script.verbs[0])
+    assert names == tuple(step.name for step in story.table(config))
+    assert only_names(script.name, "destroy") == tuple(s.name for s in story.removal(config))
+
+
+def test_the_names_of_verify_are_its_checks() -> None:
+    assert only_names(CREATE, "verify") == tuple(check.name for check in CHECKS)
