@@ -21,7 +21,7 @@ from aws_setup.preflight.policy_document import policy
 from aws_setup.report.architecture_svg import architecture
 from aws_setup.report.connections_svg import connections
 from aws_setup.report.gantt_svg import timeline_svg
-from tests.docs import demo_recording
+from tests.docs import demo_recording, step_names
 from tests.docs.sample_config import sample_text, schema_text
 from tests.support.config import SAMPLE
 
@@ -65,6 +65,7 @@ GENERATED: Mapping[Path, Callable[[], str]] = {
     ROOT / "sample_config_aws.yaml": sample_text,
     DOCS / "config.schema.json": schema_text,
     PERMISSIONS: permissions_text,
+    step_names.PATH: step_names.step_names_text,
     DOCS / "architecture.svg": lambda: architecture(SAMPLE),
     DOCS / "connections.svg": lambda: connections(SAMPLE),
     DOCS / "timeline.svg": lambda: timeline_text(EVENTS),

@@ -1,7 +1,8 @@
 """The names of all steps and checks, for the shell's completion of --only.
 
 The tables of steps import the libraries for AWS, SSH and Kubernetes, which take a second: too long
-for a key press. A test compares these names with the tables of the default configuration.
+for a key press. `python -m tests.regenerate_docs` writes them from the tables of the
+default configuration, and a test compares them.
 """
 
 from __future__ import annotations

@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 
-import configure_eks_cluster
-import create_aws_infrastructure
 from aws_setup import __version__
-from aws_setup.cli.script import Script
 from aws_setup.cli.step_names import only_names
-from aws_setup.config import Config
 from aws_setup.verify.table import CHECKS
 from tests.cli.test_startup import SCRIPTS, SLOW, imported
+from tests.docs import step_names
 
 ROOT = Path(__file__).resolve().parents[2]
 CREATE = "create_aws_infrastructure.py"
-CONFIG = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
 
 BASH = """
 {source}
@@ -95,7 +91,7 @@ def test_the_version_is_one_and_imports_click_alone(tmp_path: Path, script: str)
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (("p",), ["plan"]),
+        (("pl",), ["plan"]),
         (("--reg",), ["--region"]),
         (("create", "--only", "ndb\\ da"), ["ndb\\ data\\ nodes\\ 1", "ndb\\ data\\ nodes\\ 2"]),
         (("create", "--only", '"ndb m'), ["ndb manager", "ndb management server"]),
@@ -148,14 +144,10 @@ def test_completing_imports_click_alone(
     assert not packages & SLOW
 
 
-@pytest.mark.parametrize("script", [create_aws_infrastructure.SCRIPT, configure_eks_cluster.SCRIPT])
-def test_the_names_are_those_of_the_tables(script: Script) -> None:
-    config = CONFIG.model_copy(update={"storage_probe": True})
-    story = script.story()
-    names = only_names(script.name, script.verbs[0])
-    assert names == tuple(step.name for step in story.table(config))
-    assert only_names(script.name, "destroy") == tuple(s.name for s in story.removal(config))
-
-
-def test_the_names_of_verify_are_its_checks() -> None:
+def test_each_verb_has_its_own_names() -> None:
+    assert step_names.PATH.read_text(encoding="utf-8") == step_names.step_names_text()
+    assert "known hosts" in only_names(CREATE, "destroy")
+    assert "known hosts" not in only_names(CREATE, "create") + only_names(CREATE, "plan")
     assert only_names(CREATE, "verify") == tuple(check.name for check in CHECKS)
+    assert only_names("configure_eks_cluster.py", "") != only_names(CREATE, "")
+    assert only_names("whisk_helper.py", "") == ()
