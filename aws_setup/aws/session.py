@@ -219,7 +219,8 @@ class Aws:
             meta.get("RequestId", "-"),
             parsed.get("Error", ""),
         )
-        check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
+        if model.service_model.service_name != "s3":  # its bodies are streamed, and no lists
+            check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
 
 
 def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str) -> None:

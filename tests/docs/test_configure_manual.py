@@ -32,7 +32,7 @@ KNOWN = {
     "Pods stay Pending": "openwhisk_action_memory",
     "Nodes do not join": "openwhisk_core_instance_type",
     "helm says that another operation is in progress": "rolled",
-    "field is immutable": "deletes the jobs",
+    "field is immutable": "deletes those of the chart that change",
     "The address does not resolve": "40 minutes",
 }
 """What people met with the original instructions, and a word of what the script does about it."""
