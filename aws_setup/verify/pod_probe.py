@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aws_setup.aws.context import Context
 from aws_setup.eks.storage import last_event
+from aws_setup.engine.deadline import within
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client, owner_labels
@@ -28,6 +30,23 @@ CONNECT_SECONDS = 5
 
 POD_SECONDS = 300.0
 """Deadline for the pod: its image is downloaded once for each node."""
+
+POLL_SECONDS = 2.0
+
+PULL_POLLS = 15
+"""Polls in a row at which the image cannot be pulled, until that is final: a registry that limits
+requests answers again after some seconds, a subnet without a way to it never."""
+
+PULL_FAILURES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+"""Reasons of a waiting container (https://kubernetes.io/docs/concepts/containers/images/)."""
+
+PULL_HINT = (
+    "give the nodes' subnets a route to public.ecr.aws (a NAT gateway, or eks_nodes_public: True), "
+    "then run verify again; --quick starts no pod"
+)
+
+CLEANUP_SECONDS = 20.0
+"""Seconds for deleting the Job; then Kubernetes does it, by `ttlSecondsAfterFinished`."""
 
 SCRIPT = f"""\
 for address in "$@"; do
@@ -50,12 +69,14 @@ READ_SECONDS = 60
 
 
 def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Address, PortState]:
-    """Return how a pod on an invoker node reaches each address; the Job is deleted afterwards.
+    """Return how a pod on an invoker node reaches each address.
 
+    The Job is deleted afterwards, also at Ctrl-C and when the request that created it failed.
     Jobs that killed runs have left behind are deleted, too.
 
     Raises:
-        SetupError: the pod did not run; the error names its last state.
+        SetupError: the pod did not run; the error names its last state, or why its image cannot be
+            pulled, or which permission is missing.
     """
     client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     name = f"{NAME}-{secrets.token_hex(3)}"
@@ -64,17 +85,26 @@ def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Addres
         _delete_leftovers(ctx, created)
         pod = wait_until(
             "a pod on an invoker node ends",
-            lambda: _ended_pod(ctx, name),
+            _PodPolls(ctx, name).poll,
             clock=ctx.clock,
             deadline=POD_SECONDS,
-            pause=2,
+            pause=POLL_SECONDS,
             note=ctx.note,
             hint=f"check `kubectl describe job {name} -n {namespace}` while verify runs",
         )
         line = client.last_line(pod, namespace)
     finally:
-        client.delete(JOB, name, namespace)
+        _delete(ctx, name)
     return parse(line, addresses)
+
+
+def _delete(ctx: Context, name: str) -> None:
+    """Delete the Job; a failure does not replace the error because of which it is deleted."""
+    try:
+        with within(CLEANUP_SECONDS, clock=ctx.clock):
+            kube_client(ctx).delete(JOB, name, ctx.config.openwhisk_namespace)
+    except KubeError as error:
+        ctx.note(f"the Job {name} is left to Kubernetes, which deletes it: {error}")
 
 
 def _delete_leftovers(ctx: Context, created: Json) -> None:
@@ -172,15 +202,33 @@ def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
     }
 
 
-def _ended_pod(ctx: Context, name: str) -> str | Pending:
-    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
-    pods = client.list(POD, namespace, labels=f"job-name={name}")
-    if not pods:
-        return Pending("the Job has no pod yet")
-    pod, status = str(pods[0]["metadata"]["name"]), pods[0].get("status", {})
-    if status.get("phase") in ENDED:
-        return pod
-    containers = status.get("containerStatuses") or [{}]
-    reason = containers[0].get("state", {}).get("waiting", {}).get("reason", "")
-    state = reason or status.get("phase", "Pending")
-    return Pending(f"{state} {last_event(ctx, pod, namespace)}".strip())
+@dataclass
+class _PodPolls:
+    """Polls the pod of a Job; `failed_pulls` are the last ones at which its image was missing."""
+
+    ctx: Context
+    name: str
+    failed_pulls: int = 0
+
+    def poll(self) -> str | Pending:
+        """Return the pod's name when it has ended.
+
+        Raises:
+            SetupError: its image cannot be pulled.
+        """
+        ctx, namespace = self.ctx, self.ctx.config.openwhisk_namespace
+        pods = kube_client(ctx).list(POD, namespace, labels=f"job-name={self.name}")
+        if not pods:
+            return Pending(
+                f"the Job has no pod yet {last_event(ctx, self.name, namespace)}".strip()
+            )
+        pod, status = str(pods[0]["metadata"]["name"]), pods[0].get("status", {})
+        if status.get("phase") in ENDED:
+            return pod
+        containers = status.get("containerStatuses") or [{}]
+        reason = containers[0].get("state", {}).get("waiting", {}).get("reason", "")
+        event = last_event(ctx, pod, namespace)
+        self.failed_pulls = self.failed_pulls + 1 if reason in PULL_FAILURES else 0
+        if self.failed_pulls >= PULL_POLLS:
+            raise SetupError(f"the node cannot pull the image {IMAGE}", event or reason, PULL_HINT)
+        return Pending(f"{reason or status.get('phase', 'Pending')} {event}".strip())

@@ -1,16 +1,26 @@
-"""The Job of verify: its answers, and what becomes of it when a run is killed."""
+"""The Job of verify: its answers, its failures, and what becomes of it when a run ends early."""
 
 from __future__ import annotations
 
+import base64
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
-from aws_setup.errors import SetupError
+from aws_setup.config import Config
+from aws_setup.errors import Interrupted, SetupError
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.ssh import PortState
 from aws_setup.verify.chain import Address
-from aws_setup.verify.pod_probe import is_leftover, parse
+from aws_setup.verify.pod_probe import IMAGE, is_leftover, parse, probe_from_pod
+from tests.support.kube import StillClock, pass_time, slow_kube
+
+__all__ = ["slow_kube"]
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 MYSQLD, MANAGER = Address("10.0.1.1", 3306), Address("10.0.1.1", 1186)
@@ -50,3 +60,108 @@ def test_the_answers_of_nc() -> None:
     assert parse(line, [MYSQLD, MANAGER]) == states
     with pytest.raises(SetupError, match="did not report every address"):
         parse("", [MYSQLD])
+
+
+class NoAws:
+    """Nothing of AWS is needed where a kubeconfig is configured."""
+
+
+@dataclass
+class Session:
+    """A run against an emulated API server; its clock passes in sleeps only."""
+
+    ctx: Any
+    api: KubeApiServer
+    clock: StillClock
+    notes: list[str]
+
+    def jobs(self) -> list[str]:
+        return [item["metadata"]["name"] for item in self.api.state.all("jobs")]
+
+
+@pytest.fixture
+def session(slow_kube: KubeApiServer, tmp_path: Path) -> Session:
+    kube, path = slow_kube, tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(kube.kubeconfig(token="any")))
+    path.chmod(0o600)
+    config = Config(ssh_keypair_name="key", ssh_key_path="key", kubeconfig_path=str(path))
+    authority = base64.b64encode(kube.ca_pem.encode()).decode()
+    cluster = {
+        "name": "zoo",
+        "status": "ACTIVE",
+        "endpoint": kube.url,
+        "certificateAuthority": {"data": authority},
+    }
+    notes: list[str] = []
+    clock = StillClock()
+    clock.on_sleep = lambda: pass_time(kube, 2)
+    ctx = SimpleNamespace(
+        aws=NoAws(),
+        config=config,
+        clock=clock,
+        note=notes.append,
+        inventory=SimpleNamespace(all=lambda *_, **__: [cluster]),
+    )
+    kube.state.put("namespaces", {"metadata": {"name": config.openwhisk_namespace}})
+    return Session(ctx, kube, clock, notes)
+
+
+def test_the_job_answers_and_is_deleted(session: Session) -> None:
+    found = probe_from_pod(session.ctx, [MYSQLD, MANAGER])
+    assert set(found) == {MYSQLD, MANAGER}
+    assert session.jobs() == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted])
+def test_ctrl_c_deletes_the_job(session: Session, error: type[BaseException]) -> None:
+    session.api.faults.add({"fault": "image-pull", "pod": "lambda-fs-verify*"})
+    existed: list[list[str]] = []
+
+    def press() -> None:
+        existed.append(session.jobs())
+        raise error
+
+    session.clock.on_sleep = press
+    with pytest.raises(error):
+        probe_from_pod(session.ctx, [MYSQLD])
+    assert [len(jobs) for jobs in existed] == [1]
+    assert session.jobs() == []
+
+
+def test_an_image_that_cannot_be_pulled_is_named_long_before_the_deadline(
+    session: Session,
+) -> None:
+    session.api.faults.add({"fault": "image-pull", "pod": "lambda-fs-verify*", "message": "no way"})
+    with pytest.raises(SetupError) as caught:
+        probe_from_pod(session.ctx, [MYSQLD])
+    [problem] = caught.value.problems
+    assert problem.what == f"the node cannot pull the image {IMAGE}"
+    assert "no way" in problem.why
+    assert "\n" not in problem.why
+    assert "public.ecr.aws" in problem.hint
+    assert session.clock.seconds < 60
+    assert session.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "what"),
+    [("create", "jobs", "POST jobs"), ("list", "pods", "GET pods")],
+)
+def test_a_missing_permission_is_named_with_its_fix(
+    session: Session, verb: str, resource: str, what: str
+) -> None:
+    session.api.faults.add({"fault": "status", "status": 403, "verb": verb, "resource": resource})
+    with pytest.raises(SetupError) as caught:
+        probe_from_pod(session.ctx, [MYSQLD])
+    [problem] = caught.value.problems
+    assert problem.what == f"Kubernetes refused {what} (403)"
+    assert problem.hint
+    assert session.jobs() == []
+
+
+def test_a_job_that_cannot_be_deleted_does_not_hide_the_cause(session: Session) -> None:
+    for verb in ("create", "delete"):
+        session.api.faults.add({"fault": "status", "status": 403, "verb": verb, "resource": "jobs"})
+    with pytest.raises(SetupError, match="POST jobs"):
+        probe_from_pod(session.ctx, [MYSQLD])
+    assert any("is left to Kubernetes" in note for note in session.notes)
