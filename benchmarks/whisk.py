@@ -25,6 +25,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
+MEBIBYTES = 25
+"""Size of the jar; docs/whisk.md states it."""
+
 MOST_TWICE = 100
 """Actions up to which the second jar is sent, too; more take minutes without new information."""
 
@@ -113,7 +116,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("numbers", nargs="*", type=int, default=[20, 1000], metavar="N")
-    parser.add_argument("--mebibytes", type=int, default=25, help="size of the jar")
+    parser.add_argument("--mebibytes", type=int, default=MEBIBYTES, help="size of the jar")
     parser.add_argument("--tls", action="store_true", help="over https")
     options = parser.parse_args()
     line = "{:>5}  {:<22}  {:>8}  {:>9}  {:>9}  {:>6}  {:>8}"
