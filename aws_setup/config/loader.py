@@ -18,7 +18,14 @@ from aws_setup.config.base import FOLDERS
 from aws_setup.config.bounded_yaml import BadYaml
 from aws_setup.config.cross_checks import conflicts
 from aws_setup.config.model import Config
-from aws_setup.config.yaml_source import SHOWN, YamlValue, flow_entry, read_entries
+from aws_setup.config.yaml_source import (
+    SHOWN,
+    Position,
+    YamlValue,
+    flow_entry,
+    problem_at,
+    read_entries,
+)
 from aws_setup.errors import Problem, Refused
 
 PREFIX = "LAMBDA_FS_"
@@ -130,7 +137,7 @@ def _from_file(path: Path) -> tuple[dict[str, YamlValue], list[Problem]]:
         if key in entries:
             first = entries[key].at_key()
             why = f"this key is set twice, first at {first}"
-            problems.append(Problem(f"{entry.at_key()}: {key}", why, "remove one of the two lines"))
+            problems.append(problem_at(entry.at_key(), key, why, "remove one of the two lines"))
         elif key in FIELDS:
             entries[key] = entry
         else:
@@ -140,14 +147,14 @@ def _from_file(path: Path) -> tuple[dict[str, YamlValue], list[Problem]]:
 
 def _unknown(key: str, entry: YamlValue) -> Problem:
     if len(key) > SHOWN:
-        what = f"{entry.at_key()}: {key[:SHOWN]}…"
-        return Problem(what, "there is no such key", _SEE_SAMPLE)
+        shown = f"{key[:SHOWN]}…"
+        return problem_at(entry.at_key(), shown, "there is no such key", _SEE_SAMPLE)
     why, hint = deprecated_keys.replacement(key, entry.read(natural=False)) or ("", "")
     if not why:
         close = deprecated_keys.closest_match(key, FIELDS)
         why = f"there is no such key; did you mean {close}?" if close else "there is no such key"
         hint = f"write {close}, or remove the line" if close else _SEE_SAMPLE
-    return Problem(f"{entry.at_key()}: {key}", why, hint)
+    return problem_at(entry.at_key(), key, why, hint)
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, YamlValue], list[Problem]]:
@@ -189,14 +196,15 @@ def _values(entries: Mapping[str, YamlValue]) -> tuple[dict[str, Any], list[Prob
     for key, entry in entries.items():
         field = FIELDS[key]
         natural = _contains_any(field.annotation)
-        unusable = [Problem(f"{at}: {key}", *why) for at, *why in entry.unusable(natural=natural)]
+        found = entry.unusable(natural=natural)
+        unusable = [problem_at(at, key, why, hint) for at, why, hint in found]
         if unusable:
             problems += unusable
             continue
         try:
             value = entry.read(natural=natural)
         except BadYaml as error:
-            problems.append(Problem(f"{entry.at()}: {key}", error.why, error.hint))
+            problems.append(problem_at(entry.at(), key, error.why, error.hint))
             continue
         unset = messages.unfilled(key, entry, value, field)
         if not unset:
@@ -230,10 +238,10 @@ def _conflicts(
     config: Config, entries: Mapping[str, YamlValue], label: str, *, without: set[str]
 ) -> list[Problem]:
     """Return conflicts between keys, without those of keys in `without`, which are invalid."""
-    problems = []
+    problems: list[Problem] = []
     for conflict in conflicts(config):
         if without.isdisjoint(conflict.keys):
             entry = next((entries[key] for key in conflict.keys if key in entries), None)
-            position = entry.at() if entry else label
-            problems.append(Problem(f"{position}: {conflict.keys[0]}", conflict.why, conflict.hint))
+            at = entry.at() if entry else Position(label)
+            problems.append(problem_at(at, conflict.keys[0], conflict.why, conflict.hint))
     return problems

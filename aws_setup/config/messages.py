@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from aws_setup.config.yaml_source import SHOWN, YamlValue, leaves
+from aws_setup.config.yaml_source import SHOWN, PlacedProblem, YamlValue, leaves, problem_at
 from aws_setup.errors import Problem
 
 PLACEHOLDER = re.compile(r"^\s*<[^<>]*>\s*$")
@@ -41,10 +41,11 @@ def unfilled(key: str, entry: YamlValue, value: Any, field: FieldInfo) -> list[P
     """Return a problem for each placeholder in a value, or one if there is no value at all."""
     optional = field.default is None and not field.is_required()
     if (value is None and not optional) or (isinstance(value, str) and not value.strip()):
-        return [Problem(f"{entry.at()}: {key}", "it has no value", how_to_set(key, field))]
+        return [problem_at(entry.at(), key, "it has no value", how_to_set(key, field))]
     return [
-        Problem(
-            f"{entry.at(path)}: {key}",
+        problem_at(
+            entry.at(path),
+            key,
             f"the placeholder {leaf.strip()[:SHOWN]} is not replaced by a value",
             how_to_set(key, field),
         )
@@ -69,19 +70,19 @@ def from_pydantic(
     if isinstance(given, str) and len(given) > SHOWN:
         given = f"{given[:SHOWN]}…"
     context = {"input": given, "msg": detail["msg"]} | dict(detail.get("ctx", {}))
-    return Problem(
-        f"{entry.at(path)}: {key}", message.format(**context), how_to_set(str(key), field)
-    )
+    why = message.format(**context)
+    return problem_at(entry.at(path), str(key), why, how_to_set(str(key), field))
 
 
 def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
     """Return problems sorted by line and column, those without a line at the end."""
 
-    def position(problem: Problem) -> tuple[float, float]:
-        found = re.search(r":(\d+):(\d+)", problem.what)
-        return (int(found[1]), int(found[2])) if found else (float("inf"), 0)
+    def place(problem: Problem) -> tuple[float, int]:
+        at = problem.position if isinstance(problem, PlacedProblem) else None
+        return (at.line, at.column) if at and at.line else (float("inf"), 0)
 
-    return sorted(problems, key=position)
+    ordered = sorted(problems, key=place)
+    return [Problem(problem.what, problem.why, problem.hint) for problem in ordered]
 
 
 def how_to_set(key: str, field: FieldInfo) -> str:

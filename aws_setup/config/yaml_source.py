@@ -26,6 +26,30 @@ MAX_KEYS = 1000
 
 
 @dataclass(frozen=True)
+class Position:
+    """A file's name with line and column from 1, or what else a value comes from: `line` is 0."""
+
+    label: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.label}:{self.line}:{self.column}" if self.line else self.label
+
+
+@dataclass(frozen=True)
+class PlacedProblem(Problem):
+    """A problem of a key or a value at a position."""
+
+    position: Position = Position("")
+
+
+def problem_at(position: Position, key: str, why: str, hint: str) -> PlacedProblem:
+    """Return a problem whose `what` is position and key."""
+    return PlacedProblem(f"{position}: {key}", why, hint, position)
+
+
+@dataclass(frozen=True)
 class YamlValue:
     """The value of a key, its position, and the folder that a relative path starts from."""
 
@@ -35,25 +59,25 @@ class YamlValue:
     key_node: yaml.Node | None = None
     value_node: yaml.Node | None = None
 
-    def at_key(self) -> str:
+    def at_key(self) -> Position:
         """Return the position of the key, as in 'config_aws.yaml:3:1'."""
         return _position(self.label, self.key_node)
 
-    def at(self, path: Sequence[str | int] = ()) -> str:
+    def at(self, path: Sequence[str | int] = ()) -> Position:
         """Return the position of the value, or of the item at `path` inside it."""
         node = self.value_node
         for step in path:
             node = _child(node, step) or node
         return _position(self.label, node)
 
-    def unusable(self, *, natural: bool) -> Iterator[tuple[str, str, str]]:
+    def unusable(self, *, natural: bool) -> Iterator[tuple[Position, str, str]]:
         """Yield position, reason and fix of what no value may contain.
 
         That is a key set twice, and a control character; a `natural` value may have several lines.
         """
         allowed = "\t\n" if natural else ""
         if self.value_node is None:
-            texts = [(self.label, str(leaf)) for _, leaf in leaves(self.value)]
+            texts = [(Position(self.label), str(leaf)) for _, leaf in leaves(self.value)]
         else:
             nodes = list(_nodes(self.value_node))
             texts = [(_position(self.label, node), node.value) for node in nodes if _scalar(node)]
@@ -89,17 +113,19 @@ def read_entries(path: Path) -> tuple[list[tuple[str, YamlValue]], list[Problem]
     if root is None:
         raise Refused(f"{path.name} is empty", str(path), _COPY_SAMPLE)
     if not isinstance(root, yaml.MappingNode):
-        position = _position(path.name, root)
+        position = str(_position(path.name, root))
         raise Refused(position, "the file is not a list of 'key: value' lines", _COPY_SAMPLE)
     if len(root.value) > MAX_KEYS:
         raise Refused(path.name, f"it has more than {MAX_KEYS} keys", _COPY_SAMPLE)
-    entries, problems = [], []
+    entries: list[tuple[str, YamlValue]] = []
+    problems: list[Problem] = []
     for key, value in root.value:
         entry = YamlValue(path.name, path.parent, key_node=key, value_node=value)
         if isinstance(key, yaml.ScalarNode):
             entries.append((key.value.strip(), entry))
         else:
-            problems.append(Problem(entry.at_key(), "a key must be a plain word", _COPY_SAMPLE))
+            at, why = entry.at_key(), "a key must be a plain word"
+            problems.append(PlacedProblem(str(at), why, _COPY_SAMPLE, at))
     return entries, problems
 
 
@@ -140,8 +166,8 @@ def _compose(content: bytes, path: Path) -> yaml.Node | None:
     try:
         return compose(content)
     except BadYaml as error:
-        position = f"{path.name}:{error.line}:{error.column}" if error.line else path.name
-        raise Refused(position, error.why, error.hint) from error
+        position = Position(path.name, error.line, error.column)
+        raise Refused(str(position), error.why, error.hint) from error
 
 
 def _text(node: yaml.Node) -> Any:
@@ -186,10 +212,10 @@ def _doubled(node: yaml.Node) -> Iterator[yaml.Node]:
         seen.add((key.tag, str(key.value)))
 
 
-def _position(label: str, node: yaml.Node | None) -> str:
+def _position(label: str, node: yaml.Node | None) -> Position:
     if node is None:
-        return label
-    return f"{label}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        return Position(label)
+    return Position(label, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:

@@ -93,7 +93,7 @@ def test_a_key_set_twice_inside_a_value_is_named(tmp_path: Path) -> None:
     path.write_text("x:\n  - {a: b, 'a': c}\n  - {a: 1, b: 1}\n")
     [(_, entry)], _ = read_entries(path)
     [(position, why, _)] = entry.unusable(natural=True)
-    assert (position, why) == ("config_aws.yaml:2:12", "the key a is set twice")
+    assert (str(position), why) == ("config_aws.yaml:2:12", "the key a is set twice")
 
 
 @pytest.mark.kind("C6")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,19 @@ def test_a_problem_has_its_position_and_a_fix(
 )
 def test_deprecated_switches_name_their_replacement(load: Load, old: str, new: str) -> None:
     assert [f.hint for f in problems_of(load, f"{old}: True\n")] == [f"write {new}: False instead"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no colon in a file's name")
+def test_a_files_name_does_not_decide_the_order_of_its_problems(tmp_path: Path) -> None:
+    path = tmp_path / "my:1:1.yaml"
+    path.write_text("no_such_key: 1\nssh_keypair_name: <FILL THIS IN>\nanother_key: 1\n")
+    with pytest.raises(Refused) as refused:
+        load_config(path)
+    found = refused.value.problems
+    places = [f"my:1:1.yaml:{line}" for line in ("1:1: no_", "2:19: ssh_key", "3:1: another")]
+    assert all(p.what.startswith(place) for p, place in zip(found[:3], places, strict=True))
+    assert found[3].what == "my:1:1.yaml: ssh_key_path", "a missing key has no line"
+    assert {type(problem) for problem in found} == {Problem}
 
 
 def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) -> None:
