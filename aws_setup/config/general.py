@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -31,6 +31,11 @@ def _public_address(text: str) -> str:
 
 class General(Section):
     """General."""
+
+    profile: Literal["paper", "small", "smoke"] = "paper"
+    """Sizes: `paper` is the published evaluation's, `small` is for development, `smoke` the least
+    that passes `verify`. It sets the keys that are commented out below; a key that you write has
+    precedence."""
 
     no_color: bool = False
     """Plain output: no colours and no progress bars."""

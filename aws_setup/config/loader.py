@@ -18,6 +18,7 @@ from aws_setup.config.base import FOLDERS
 from aws_setup.config.bounded_yaml import BadYaml
 from aws_setup.config.cross_checks import conflicts
 from aws_setup.config.model import Config
+from aws_setup.config.profiles import profile_defaults
 from aws_setup.config.yaml_source import (
     SHOWN,
     Position,
@@ -67,6 +68,7 @@ def load_config(
     environment, more = _from_environment(environ)
     entries |= environment | _from_flags(overrides)
     values, unreadable, skipped = _values(entries)
+    values = {**profile_defaults(values.get("profile")), **values}
     problems += (
         more
         + unreadable

@@ -137,7 +137,8 @@ class NodeGroup(Step):
             "clusterName": ctx.config.eks_cluster_name,
             "nodegroupName": self.nodes.group,
             "scalingConfig": _scaling(self.nodes.count),
-            "subnets": node_subnets(ctx),
+            # A volume stays in its zone, and so must the only node that can attach it.
+            "subnets": node_subnets(ctx)[: max(1, self.nodes.count)],
             "instanceTypes": [self.nodes.instance_type],
             "amiType": AMI_TYPE,
             "nodeRole": ctx.of("node role").id,

@@ -15,6 +15,7 @@ from aws_setup.config.general import General
 from aws_setup.config.model import Config
 from aws_setup.config.network import Network
 from aws_setup.config.openwhisk import OpenWhisk
+from aws_setup.config.profiles import profile_values
 from aws_setup.config.software import Software
 from aws_setup.config.vms import Vms
 
@@ -24,7 +25,8 @@ HEAD = """\
 # yaml-language-server: $schema=docs/config.schema.json
 #
 # Copy this file to config_aws.yaml and fill in the two placeholders; every other key has a default.
-# All three scripts read it. A key that is commented out shows an example, not its default.
+# All three scripts read it. A key that is commented out shows an example, or its value in the
+# profile "paper"; the values in other profiles are in brackets.
 # Flags override the environment (LAMBDA_FS_<KEY>, AWS_REGION, AWS_PROFILE), which overrides this
 # file. Relative paths start from the folder of this file.
 """
@@ -56,14 +58,19 @@ def _section(section: type[Section]) -> str:
 
 
 def _key(key: str, field: FieldInfo) -> Iterator[str]:
-    yield from _comment(" ".join((field.description or "").split()))
+    sizes = profile_values(key)
+    text = " ".join((field.description or "").split())
+    if sizes:
+        listed = ", ".join(f"{name}: {_yaml(value)}" for name, value in sizes.items())
+        text += f" ({listed})"
+    yield from _comment(text)
     if field.is_required():
         yield f"{key}: <FILL THIS IN>"
     elif field.default is None:
         example = f" {_yaml(field.examples[0])}" if field.examples else ""
         yield f"# {key}:{example}"
     else:
-        yield f"{key}: {_yaml(field.default)}"
+        yield f"{'# ' if sizes else ''}{key}: {_yaml(field.default)}"
 
 
 def _comment(text: str) -> list[str]:

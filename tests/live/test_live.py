@@ -41,6 +41,7 @@ SMOKE = {
     "num_openwhisk_invoker_vms": 1,
     "openwhisk_invoker_instance_type": "r5.xlarge",
     "openwhisk_action_memory": 2048,
+    "num_namenode_deployments": 2,
 }
 """The smallest sizes with which every script has something to do; about 2 USD an hour."""
 

@@ -47,6 +47,7 @@ CONFIG: dict[str, Any] = {
     "num_openwhisk_invoker_vms": NODES,
     "openwhisk_core_instance_type": "r5.xlarge",
     "openwhisk_invoker_instance_type": "r5.xlarge",
+    "num_namenode_deployments": 1,
     "eks_nodes_public": True,
 }
 

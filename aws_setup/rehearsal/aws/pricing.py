@@ -100,6 +100,9 @@ PRODUCTS = (
     _machine("r5.4xlarge", "1.0080000000", 16, "128 GiB"),
     _machine("r5.8xlarge", "2.0160000000", 32, "256 GiB"),
     _machine("t3.medium", "0.0416000000", 2, "4 GiB"),
+    _machine("t3.large", "0.0832000000", 2, "8 GiB"),
+    _machine("t3.xlarge", "0.1664000000", 4, "16 GiB"),
+    _machine("m5.large", "0.0960000000", 2, "8 GiB"),
     _machine("m5.xlarge", "0.1920000000", 4, "16 GiB"),
     Product(
         "AmazonEC2",
