@@ -62,7 +62,7 @@ class Killer:
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
     impatient = replace(SERVER_RESTARTING, deadline=0.0)
-    monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
+    monkeypatch.setattr("aws_setup.kube.replies.SERVER_RESTARTING", impatient)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
         yield made

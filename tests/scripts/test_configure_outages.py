@@ -13,6 +13,7 @@ from typing import Any
 import botocore.auth
 import pytest
 
+from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.retry import SERVER_RESTARTING
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -45,7 +46,7 @@ def test_waits_and_writes_continue_when_the_api_server_restarts(zoo: Lab) -> Non
         ("update", "configmaps"),
     ):
         down = {"fault": "down", "seconds": 0.7, "verb": verb, "resource": resource}
-        zoo.api.faults.add(down | {"agent": "python-urllib3*"})
+        zoo.api.faults.add(down | {"agent": USER_AGENT})
     busy = {"fault": "status", "status": 503, "verb": "list", "resource": "pods", "times": 12}
     zoo.api.faults.add(busy)
     result = steps_of(zoo.run("configure"))
@@ -74,7 +75,7 @@ def test_a_run_fails_at_a_lasting_outage_and_the_next_run_resumes(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = replace(SERVER_RESTARTING, deadline=0.5)
-    monkeypatch.setattr("aws_setup.kube.client.SERVER_RESTARTING", impatient)
+    monkeypatch.setattr("aws_setup.kube.replies.SERVER_RESTARTING", impatient)
     timers = timers_of(monkeypatch)
     down = {"fault": "down", "seconds": 600, "verb": "create", "resource": "namespaces"}
     zoo.api.faults.add(down)
@@ -144,7 +145,7 @@ def hold(zoo: Lab, monkeypatch: pytest.MonkeyPatch, polled: PolledTime) -> None:
     plain = zoo.api.answer
 
     def answer(request: Any) -> Any:
-        if request.path.endswith("/statefulsets") and request.agent.startswith("python"):
+        if request.path.endswith("/statefulsets") and request.agent == USER_AGENT:
             polled.seconds += 120
             if polled.seconds > 24 * 60:
                 zoo.api.faults.clear()
@@ -172,7 +173,7 @@ def test_an_expired_session_is_reported_and_the_next_run_resumes(
 
 def end_session(zoo: Lab, cloud: RehearsalCloud, patch: pytest.MonkeyPatch, where: str) -> None:
     """Let the credentials expire after some writes in AWS, in Kubernetes, or of helm."""
-    agent = {"in Kubernetes": "python", "under helm": "Helm"}.get(where)
+    agent = {"in Kubernetes": USER_AGENT, "under helm": "Helm"}.get(where)
     in_aws, in_kubernetes = cloud.handle, zoo.api.answer
 
     def handle(request: Any) -> Any:

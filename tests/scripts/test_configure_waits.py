@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -108,7 +109,7 @@ def lift_when_listed(zoo: Lab, patch: pytest.MonkeyPatch) -> list[str]:
 
     def answer(request: Any) -> Any:
         found, faults = plain(request), zoo.api.faults
-        if isinstance(found, ApiResponse) and request.agent.startswith("python") and faults.rules:
+        if isinstance(found, ApiResponse) and request.agent == USER_AGENT and faults.rules:
             text = found.body if isinstance(found.body, str) else json.dumps(found.body)
             words = getattr(faults.rules[0], "log", "") or getattr(faults.rules[0], "message", "")
             seen.extend([words] if words in text else [])
