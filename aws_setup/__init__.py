@@ -18,7 +18,7 @@ verify          checks of a deployment from its client to its file system
 pause           pause and resume: what is stopped, in which order, and started again
 tables          the step tables of all scripts
 report          the only package that prints: console, progress, timeline, diagrams, page
-cli             the only importer of click: commands, options, prompts, exit codes
+cli             the only importer of click: commands, options, prompts, exit codes, doctor
 rehearsal       the emulated cloud and the demo; the product never imports it
 
 Imports go to the right only: cli > report > tables > pause > verify > preflight > namenodes >

@@ -89,11 +89,17 @@ def imported_packages(path: Path, parent: str) -> set[str]:
     return {top for top in tops if (folder / top).is_dir() or (folder / f"{top}.py").is_file()}
 
 
+def package_of(path: Path, folder: Path) -> str:
+    """Return a module's package; `python -m aws_setup` is a part of cli."""
+    own = path.relative_to(folder).parts[0].removesuffix(".py")
+    return "cli" if own == "__main__" and folder == PACKAGE else own
+
+
 def package_graph(folder: Path, parent: str) -> Mapping[str, set[str]]:
     """Return package -> the packages beside it that it imports."""
     graph: dict[str, set[str]] = defaultdict(set)
     for path in modules(folder):
-        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        own = package_of(path, folder)
         if own not in ("__init__", "rehearsal"):
             graph[own] |= imported_packages(path, parent) - {own}
     return graph
@@ -116,7 +122,7 @@ def test_packages_have_no_cycle(folder: Path, parent: str) -> None:
 @pytest.mark.parametrize("path", PRODUCT)
 def test_imports_go_down_and_through_the_adapters(path: Path) -> None:
     relative = path.relative_to(PACKAGE)
-    own = relative.parts[0].removesuffix(".py")
+    own = package_of(path, PACKAGE)
     for target in imported_packages(path, "aws_setup") if own != "__init__" else ():
         assert target != "rehearsal", f"{relative} imports the rehearsal cloud"
         allowed = LAYERS[LAYERS.index(own) :]

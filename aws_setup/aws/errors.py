@@ -91,14 +91,22 @@ def _fill(text: str, **values: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
 
+def clock_skew(headers: Mapping[str, str], *, default: float | None = None) -> float | None:
+    """Return by how many seconds this computer's clock is ahead of an answer's `Date`.
+
+    Without one that can be read, `default`.
+    """
+    try:
+        theirs = parsedate_to_datetime(str(headers["date"])).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return default
+    return (datetime.now(UTC) - theirs).total_seconds()
+
+
 def _skew(error: ClientError) -> float:
     """Return by how many seconds this computer's clock is ahead of AWS's; 0 where unknown."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    try:
-        theirs = parsedate_to_datetime(str(headers["date"]))
-    except (KeyError, ValueError, TypeError):
-        return 0.0
-    return (datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds()
+    return clock_skew(headers) or 0.0
 
 
 def _skew_text(error: ClientError) -> str:

@@ -17,6 +17,7 @@ from botocore.config import Config as BotocoreConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
 from aws_setup.config.version import USER_AGENT
 from aws_setup.errors import Interrupted, Refused, SetupError
@@ -71,6 +72,7 @@ class Aws:
         self._clients: dict[tuple[str, str | None, bool, float | None], Any] = {}
         self._lock = threading.Lock()
         self.calls = 0
+        self.clock_skew: float | None = None
 
     @property
     def region(self) -> str:
@@ -208,9 +210,10 @@ class Aws:
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
     ) -> None:
         """Count the call, write its request id to the debug log, and refuse foreign answers."""
+        meta = parsed.get("ResponseMetadata", {})
         with self._lock:
             self.calls += 1
-        meta = parsed.get("ResponseMetadata", {})
+            self.clock_skew = clock_skew(meta.get("HTTPHeaders", {}), default=self.clock_skew)
         log.debug(
             "%s.%s %s request %s %s",
             model.service_model.service_name,

@@ -105,6 +105,13 @@ def open_aws(config: Config) -> Aws:
         Refused: no such region, or the credentials belong to another account than aws_account_id.
     """
     aws = Aws(profile=config.aws_profile, region=config.aws_region)
+    check_region(aws)
+    check_account(aws, config)
+    return aws
+
+
+def check_region(aws: Aws) -> None:
+    """Raise Refused when no region is configured, or boto3 does not know it."""
     if not aws.region:
         why = "neither aws_region nor the AWS configuration sets one"
         raise Refused("no AWS region", why, "set aws_region")
@@ -116,10 +123,13 @@ def open_aws(config: Config) -> Aws:
             "the installed boto3 has no such region",
             f"set aws_region to one of {', '.join(similar)}; for a new one: pip install -U boto3",
         )
+
+
+def check_account(aws: Aws, config: Config) -> None:
+    """Raise Refused when the credentials belong to another account than aws_account_id."""
     if config.aws_account_id and aws.identity.account != config.aws_account_id:
         raise Refused(
             "the credentials belong to another account than aws_account_id",
             "STS reports another account id",
             "use another profile, or correct aws_account_id",
         )
-    return aws

@@ -14,7 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from aws_setup.aws.session import error_code
+from aws_setup.aws.session import Aws, error_code
+from aws_setup.config import Config
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 from aws_setup.ssh.keys import inspect_key
@@ -30,21 +31,26 @@ def check(planned: PlannedResources) -> CheckResult:
     """Check the registered key pair and the local key, and that they match."""
     if not planned.launches:
         return CheckResult()
-    local, findings = read_key(Path(planned.config.ssh_key_path))
-    registered, more = _registered(planned)
-    findings += more + (_world_readable(planned.config.ssh_key_path) if local else [])
+    return CheckResult.of(key_findings(planned.config, planned.ctx.aws))
+
+
+def key_findings(config: Config, aws: Aws) -> list[Finding]:
+    """Return what is wrong with the registered key pair, the local key, or the two together."""
+    local, findings = read_key(Path(config.ssh_key_path))
+    registered, more = _registered(config.ssh_keypair_name, aws)
+    findings += more + (world_readable(config.ssh_key_path) if local else [])
     if local and registered and same_key(local, registered) is False:
         findings.append(
             refuse(
                 "ssh_key_path is not the private key of ssh_keypair_name",
-                f"{planned.config.ssh_key_path} does not match the key pair "
-                f"{planned.config.ssh_keypair_name} in {planned.ctx.aws.region}, "
+                f"{config.ssh_key_path} does not match the key pair "
+                f"{config.ssh_keypair_name} in {aws.region}, "
                 "so SSH logins would fail",
                 "set ssh_key_path to the file that you saved when you created the key pair, or "
                 "import this key under another name: `aws ec2 import-key-pair`",
             )
         )
-    return CheckResult.of(findings)
+    return findings
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def _not_a_private_key(content: bytes, path: Path) -> Finding:
     return refuse("ssh_key_path is not a private key", str(path), hint)
 
 
-def _world_readable(path: str) -> list[Finding]:
+def world_readable(path: str) -> list[Finding]:
     """Warn of a key that others may read: OpenSSH refuses it (not checked on Windows)."""
     if os.name != "posix" or not Path(path).stat().st_mode & 0o077:
         return []
@@ -109,12 +115,10 @@ def _world_readable(path: str) -> list[Finding]:
     return [warn("others may read the private key", why, f"run `chmod 600 {path}`")]
 
 
-def _registered(planned: PlannedResources) -> tuple[dict[str, Any] | None, list[Finding]]:
-    name, region = planned.config.ssh_keypair_name, planned.ctx.aws.region
+def _registered(name: str, aws: Aws) -> tuple[dict[str, Any] | None, list[Finding]]:
+    region = aws.region
     try:
-        response: Any = planned.ctx.aws.ec2.describe_key_pairs(
-            KeyNames=[name], IncludePublicKey=True
-        )
+        response: Any = aws.ec2.describe_key_pairs(KeyNames=[name], IncludePublicKey=True)
     except ClientError as error:
         if error_code(error) != "InvalidKeyPair.NotFound":
             raise

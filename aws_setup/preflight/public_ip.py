@@ -6,7 +6,7 @@ import os
 import threading
 import urllib.request
 from http.client import HTTPException
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
 
 from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
@@ -28,9 +28,15 @@ def operator_cidr(config: Config) -> str:
     """Return the caller's address as a /32; '' when the service does not answer."""
     if config.user_public_ip != DETECT_ADDRESS:
         return f"{config.user_public_ip}/32"
+    seen = seen_address()
+    return f"{seen}/32" if seen else ""
+
+
+def seen_address() -> str:
+    """Return the caller's address as AWS's service sees it, whatever is configured; '' unknown."""
     try:
-        return f"{IPv4Address(_look_up())}/32"
-    except (OSError, AddressValueError, ValueError):
+        return str(IPv4Address(_look_up()))
+    except (OSError, ValueError):
         return ""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from aws_setup.config import Config, load_config
 from aws_setup.errors import Refused
@@ -58,3 +59,8 @@ def test_the_schema_accepts_the_sample() -> None:
     assert values.keys() <= schema["properties"].keys()
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["ssh_keypair_name", "ssh_key_path"]
+    validator = Draft202012Validator(schema)
+    validator.check_schema(schema)
+    assert not list(validator.iter_errors(values))
+    for wrong in ({"num_ndb_datanodes": "two"}, {"deployment_nam": "x"}, {"ssh_key_path": None}):
+        assert list(validator.iter_errors(values | wrong)), wrong

@@ -54,8 +54,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: HttpAnswer) -> None:
         self.send_response_only(answer.status)
+        # Each of AWS's answers has one (RFC 9110, 6.6.1); clients compare their clock with it.
+        self.send_header("Date", self.date_time_string())
         for key, value in answer.headers.items():
-            if key.lower() not in ("content-length", "connection", "status"):
+            if key.lower() not in ("content-length", "connection", "date", "status"):
                 self.send_header(key, value)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()

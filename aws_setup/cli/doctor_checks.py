@@ -1,0 +1,208 @@
+"""The checks of `python -m aws_setup doctor`: none needs a configuration, and none writes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.errors import CLOCK_TOLERANCE
+from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.session import Aws
+from aws_setup.cli.aws_commands import check_account, check_region
+from aws_setup.cli.installed import INSTALL, REQUIREMENTS, package_problems, python_problem
+from aws_setup.config import Config
+from aws_setup.config.general import DETECT_ADDRESS
+from aws_setup.engine.plan import inspect_all
+from aws_setup.engine.wait import SystemClock
+from aws_setup.openwhisk.helm import find_helm
+from aws_setup.preflight import key_pair, quotas
+from aws_setup.preflight.planned import planned_resources
+from aws_setup.preflight.public_ip import SERVICE, seen_address
+from aws_setup.preflight.results import Finding, Severity
+from aws_setup.tables import infrastructure_steps
+from aws_setup.verify.check import Broken, Check, NotApplicable
+
+SCHEMA = REQUIREMENTS.parent / "docs" / "config.schema.json"
+"""The JSON Schema of the configuration, which editors read."""
+
+_MODELINE = re.compile(r"^#\s*yaml-language-server:\s*\$schema=(\S.*?)\s*$", re.MULTILINE)
+
+
+@dataclass
+class Computer:
+    """What the checks look at; `path` is the configuration's file, None without one."""
+
+    clock: SystemClock
+    config: Config | None = None
+    path: Path | None = None
+    profile: str | None = None
+    region: str | None = None
+
+    @cached_property
+    def settings(self) -> Config:
+        """The configuration, else the default one, with the options of the command line."""
+        if self.config:
+            return self.config
+        found = Config(ssh_keypair_name="none", ssh_key_path="none")
+        return found.model_copy(update={"aws_profile": self.profile, "aws_region": self.region})
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The session; raises Refused for a profile that does not exist."""
+        return Aws(profile=self.settings.aws_profile, region=self.settings.aws_region)
+
+
+def _python(_: Computer) -> str:
+    problem = python_problem(sys.version_info[:3])
+    if problem:
+        raise Broken(problem, "use a newer Python")
+    return f"Python {sys.version.split()[0]}"
+
+
+def _packages(_: Computer) -> str:
+    problems = package_problems()
+    if problems:
+        raise Broken("; ".join(problems), INSTALL)
+    return "all of requirements.txt, in the versions that it allows"
+
+
+def _helm(_: Computer) -> str:
+    return find_helm()
+
+
+def _kubectl(_: Computer) -> str:
+    path = shutil.which("kubectl")
+    if path is None:
+        why = "it is not on the PATH; only you need it, to look at the cluster yourself"
+        raise NotApplicable(f"{why}: https://kubernetes.io/docs/tasks/tools/")
+    return path
+
+
+def _editor(computer: Computer) -> str:
+    """Check that the editor finds the schema that the configuration's first lines name."""
+    if computer.path is None:
+        raise NotApplicable("no configuration file")
+    named = _MODELINE.search(computer.path.read_text(encoding="utf-8", errors="replace"))
+    fix = f"begin the file with `# yaml-language-server: $schema={SCHEMA.as_posix()}`"
+    if named is None:
+        raise NotApplicable(f"the configuration names no schema; {fix}")
+    if re.match(r"https?://", named[1]):
+        return named[1]
+    schema = computer.path.parent / named[1].removeprefix("file://")
+    if not schema.is_file():
+        raise Broken(f"the configuration's schema {named[1]} is not beside it", fix)
+    return str(named[1])
+
+
+def _address(computer: Computer) -> str:
+    seen, configured = seen_address(), computer.settings.user_public_ip
+    fixed = "" if configured == DETECT_ADDRESS else configured
+    if not seen and not fixed:
+        why = f"{SERVICE} did not answer"
+        raise Broken(why, "set user_public_ip, or check your network connection and proxy")
+    if not seen:
+        return f"{fixed} is configured; {SERVICE} did not answer"
+    if fixed and fixed != seen:
+        why = f"user_public_ip is {fixed}, and AWS sees you at {seen}"
+        raise Broken(why, "set user_public_ip to DEFAULT_VALUE, unless you use a VPN")
+    if not IPv4Address(seen).is_global:
+        why = f"{seen} is not a public address"
+        raise Broken(why, "set user_public_ip to your public IPv4 address")
+    return seen
+
+
+def _region(computer: Computer) -> str:
+    check_region(computer.aws)
+    return computer.aws.region
+
+
+def _credentials(computer: Computer) -> str:
+    kind = computer.aws.identity.arn.split(":")[5].split("/")[0]
+    check_account(computer.aws, computer.settings)
+    profile = computer.settings.aws_profile
+    return f"AWS accepts them ({kind}{f', profile {profile}' if profile else ''})"
+
+
+def _clock(computer: Computer) -> str:
+    skew = computer.aws.clock_skew
+    if skew is None:
+        raise NotApplicable("AWS has not answered")
+    if abs(skew) > CLOCK_TOLERANCE:
+        direction = "ahead of" if skew > 0 else "behind"
+        why = f"this computer's clock is {abs(skew) / 60:.0f} minutes {direction} AWS's"
+        raise Broken(why, "set the clock, or turn on its synchronisation")
+    return f"within {max(2, abs(round(skew)))} s of AWS's"
+
+
+def _key_pair(computer: Computer) -> str:
+    if computer.config is None:
+        return _any_key_pair(computer.aws)
+    findings = key_pair.key_findings(computer.config, computer.aws)
+    for finding in findings:
+        if finding.severity is Severity.REFUSE:
+            raise _broken(finding)
+    for finding in key_pair.world_readable(computer.config.ssh_key_path):
+        raise _broken(finding)
+    remarks = "".join(f"; {finding.what}" for finding in findings)
+    return f"{computer.config.ssh_keypair_name} is registered and RSA{remarks}"
+
+
+def _any_key_pair(aws: Aws) -> str:
+    pairs = aws.ec2.describe_key_pairs()["KeyPairs"]
+    count = sum(pair.get("KeyType", "rsa") == "rsa" for pair in pairs)
+    if not count:
+        create = "aws ec2 create-key-pair --key-type rsa --key-name NAME"
+        raise Broken(f"{aws.region} has no RSA key pair", f"create one: `{create}`")
+    return f"{count} RSA in {aws.region}; no configuration chooses one"
+
+
+def _quotas(computer: Computer) -> str:
+    """Compare the quotas with what a run would still create."""
+    config = computer.settings.with_amis_of(computer.aws.region)
+    inventory = Inventory(computer.aws, config)
+    ctx = Context(config=config, aws=computer.aws, clock=computer.clock, inventory=inventory)
+    try:
+        rows = inspect_all(infrastructure_steps(config), ctx, stop=computer.clock.stop)
+        planned = planned_resources(ctx, rows)
+        findings = quotas.check(planned).findings
+    finally:
+        inventory.close()
+    failed = [finding for finding in findings if finding.severity is Severity.REFUSE]
+    for finding in failed or findings:
+        raise _broken(finding)
+    count = sum(1 for _ in quotas.needed_quotas(planned))
+    return f"all {count} that a run needs are large enough" if count else "a run creates nothing"
+
+
+def _broken(finding: Finding) -> Broken:
+    return Broken(f"{finding.what}: {finding.why}" if finding.why else finding.what, finding.hint)
+
+
+LOCAL = (
+    Check("python", _python),
+    Check("packages", _packages),
+    Check("helm", _helm),
+    Check("kubectl", _kubectl),
+    Check("editor", _editor),
+)
+"""What this computer has."""
+
+NETWORK = (Check("your address", _address),)
+
+IN_AWS = (
+    Check("region", _region),
+    Check("credentials", _credentials, needs=("region",)),
+    Check("clock", _clock),
+    Check("key pair", _key_pair, needs=("credentials",)),
+    Check("quotas", _quotas, needs=("credentials",)),
+)
+"""What AWS says, one after another: each needs an answer to the one before."""
+
+GROUPS = (LOCAL, NETWORK, IN_AWS)
+"""The checks, by what can wait at the same time."""
