@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.software.clients import remote_files
@@ -118,11 +119,16 @@ def _write(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandRes
         return CommandResult(74, err=b"the content is truncated\n")
     path = machine.disk.path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.lambda-fs-new")
-    new.write_bytes(stdin)
-    new.replace(path)
+    _new_file(path, stdin).replace(path)
     machine.disk.modes[name] = (mode, owner or "root:root")
     return CommandResult()
+
+
+def _new_file(path: Path, content: bytes) -> Path:
+    """Write the content beside the file that it will replace."""
+    new = path.with_name(f".{path.name}.lambda-fs-new")
+    new.write_bytes(content)
+    return new
 
 
 def _facts(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
@@ -189,8 +195,7 @@ def _replace_file(machine: FakeShell, arguments: list[str], stdin: bytes) -> Com
         return CommandResult(74, err=b"the content is truncated\n")
     if not copy.exists():
         shutil.copy2(path, copy)
-    new = path.with_name(f".{path.name}.lambda-fs-new")
-    new.write_bytes(stdin)
+    new = _new_file(path, stdin)
     shutil.copymode(path, new)
     new.replace(path)
     return CommandResult()

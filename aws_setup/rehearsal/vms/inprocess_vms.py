@@ -14,6 +14,7 @@ from pathlib import Path
 
 import paramiko
 
+from aws_setup.rehearsal.vms.closed_at_end import ClosedAtEnd
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.fake_shell import FakeShell, FakeZooKeeperEnsemble
 from aws_setup.rehearsal.vms.gateway import Gateway, relay
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 log.setLevel(logging.CRITICAL)  # disconnecting clients are not logged
 
 
-class InProcessVmPool:
+class InProcessVmPool(ClosedAtEnd):
     """Imitated VMs by instance id."""
 
     def __init__(
@@ -52,12 +53,6 @@ class InProcessVmPool:
         self._dropped: list[paramiko.Channel] = []  # no answer ever comes
         self._lock = threading.Lock()
         self._ssh_config = SshConfigFile(self.folder / "ssh_config")
-
-    def __enter__(self) -> InProcessVmPool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def launch(
         self,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import vm_init
+from aws_setup.rehearsal.vms.closed_at_end import ClosedAtEnd
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.packet_filter import InboundFilter, apply_filters
@@ -62,7 +63,7 @@ def missing_requirement() -> str:
     return "" if probe.returncode == 0 else "user namespaces are not allowed on this computer"
 
 
-class NamespaceVmPool:
+class NamespaceVmPool(ClosedAtEnd):
     """VMs by instance id; they stop with `close`, or when this process ends."""
 
     def __init__(
@@ -98,12 +99,6 @@ class NamespaceVmPool:
         self._in_switch("ip", "link", "add", "switch", "type", "bridge")
         self._in_switch("ip", "link", "set", "switch", "up")
         self._ssh_config = SshConfigFile(self.folder / "ssh_config")
-
-    def __enter__(self) -> NamespaceVmPool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def launch(
         self,

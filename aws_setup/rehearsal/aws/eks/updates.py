@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from aws_setup.rehearsal.aws.eks import access_entries, catalog, clusters, responses, validation
@@ -160,40 +161,38 @@ def _update_access(
     return start_cluster_update(cloud, cluster, "AccessConfigUpdate", shown, apply)
 
 
-def _update_support(
-    cloud: CloudApi, call: Call, cluster: Cluster, requested: Document
-) -> UpdateDocument:
-    if cluster.document["upgradePolicy"] == requested:
-        raise responses.invalid_parameter("No changes needed for the upgrade policy provided")
-    return start_cluster_update(
-        cloud,
-        cluster,
-        "UpgradePolicyUpdate",
-        {"UpgradePolicy": requested},
-        lambda: cluster.document.update(upgradePolicy=dict(requested)),
-    )
+Change = Callable[[CloudApi, Call, Cluster, Any], UpdateDocument]
 
 
-def _update_protection(
-    cloud: CloudApi, call: Call, cluster: Cluster, requested: Any
-) -> UpdateDocument:
-    if cluster.document["deletionProtection"] == requested:
-        raise responses.invalid_parameter("Deletion protection is already set to this value")
-    return start_cluster_update(
-        cloud,
-        cluster,
-        "DeletionProtectionUpdate",
-        {"DeletionProtection": requested},
-        lambda: cluster.document.update(deletionProtection=requested),
-    )
+def _replacing(key: str, kind: str, *, unchanged: str) -> Change:
+    """Return the update that replaces a key of the cluster; one to the same value is refused."""
+
+    def change(cloud: CloudApi, call: Call, cluster: Cluster, requested: Any) -> UpdateDocument:
+        if cluster.document[key] == requested:
+            raise responses.invalid_parameter(unchanged)
+        shown = {key[0].upper() + key[1:]: requested}
+        desired = deepcopy(requested)
+        return start_cluster_update(
+            cloud, cluster, kind, shown, lambda: cluster.document.update({key: desired})
+        )
+
+    return change
 
 
-CHANGES: dict[str, Callable[[CloudApi, Call, Cluster, Any], UpdateDocument]] = {
+CHANGES: dict[str, Change] = {
     "resourcesVpcConfig": _update_network,
     "logging": _update_logging,
     "accessConfig": _update_access,
-    "upgradePolicy": _update_support,
-    "deletionProtection": _update_protection,
+    "upgradePolicy": _replacing(
+        "upgradePolicy",
+        "UpgradePolicyUpdate",
+        unchanged="No changes needed for the upgrade policy provided",
+    ),
+    "deletionProtection": _replacing(
+        "deletionProtection",
+        "DeletionProtectionUpdate",
+        unchanged="Deletion protection is already set to this value",
+    ),
 }
 
 
