@@ -35,6 +35,7 @@ class Context(engine.RunContext):
     """The context of a run against AWS.
 
     `reformat` is True with --reformat: formatted file systems are then formatted again.
+    `cluster_ends` is True for what a destroy deletes with the cluster: nothing waits long for it.
     """
 
     config: Config
@@ -42,6 +43,7 @@ class Context(engine.RunContext):
     inventory: Inventory
     defaults: Defaults = field(default_factory=Defaults)
     reformat: bool = False
+    cluster_ends: bool = False
 
     def refresh(self) -> None:
         """Start the inventory's list calls, all at once."""

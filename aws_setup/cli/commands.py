@@ -191,12 +191,15 @@ def destroy(run: ScriptRun) -> None:
     owned = removable(rows)
     name = run.ctx.config.deployment_name
     run.warn([_skipped_warning(row) for row in rows if row.unowned])
+    told = set(run.ctx.warnings)
+    run.warn([*run.ctx.warnings.values()])
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
     if owned:
         run.report.plan(owned, deleting=True)
         confirm_writes(run, f"delete {len(owned)} resources", word=name)
         execute_steps(run, rows, remove, shown=owned, mode=Mode.REMOVE)
+        run.warn([later for what, later in run.ctx.warnings.items() if what not in told])
         if run.result.result == "interrupted":
             raise Interrupted
         for step in chosen:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.context import CleanupStep, Context, ExistingResource, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
-from aws_setup.errors import Refused
+from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of
-from aws_setup.kube.connect import cluster_of
-from aws_setup.kube.errors import NO_ACCESS, KubeUnreachable
+from aws_setup.kube.connect import active_cluster, cluster_of, why_unusable
+from aws_setup.kube.errors import KubeError
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,34 @@ class SkipIfUnreachable(CleanupStep):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the resource; None also when the API server does not answer or denies access."""
+        ending = replace(ctx, cluster_ends=True)
         try:
-            return self.inner.find(ctx)
-        except (KubeUnreachable, *NO_ACCESS):
+            return self.inner.find(ending)
+        except SetupError as error:
+            if not self._is_tolerable(ending, error):
+                raise
             return None
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the resource."""
-        self.inner.delete(ctx, found)
+        """Delete the resource, or leave it to the end of the cluster."""
+        ending = replace(ctx, cluster_ends=True)
+        try:
+            self.inner.delete(ending, found)
+        except SetupError as error:
+            if not self._is_tolerable(ending, error):
+                raise
+
+    def _is_tolerable(self, ctx: Context, error: SetupError) -> bool:
+        """Whether an error comes from a cluster that cannot be used; the user is told so once."""
+        if not (self.ends_with or isinstance(error, KubeError)):
+            return False
+        cause = why_unusable(ctx, again=True) if active_cluster(ctx) else ""
+        if not cause and isinstance(error, KubeError):
+            cause = f"{error.problems[0].what}: {error.problems[0].why}"
+        if cause:
+            name = ctx.config.eks_cluster_name
+            ctx.warn(Problem(f"what is inside EKS cluster {name} is left to its deletion", cause))
+        return bool(cause)
 
 
 def require_cluster(ctx: Context) -> None:

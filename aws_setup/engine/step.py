@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Generic, Self, TypeVar
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 
 T = TypeVar("T")
 
@@ -99,6 +99,7 @@ class RunContext:
     The copy has the step's listeners: `note` for texts, `progress` for bytes that were sent.
     `patient` is False with --no-wait: the runner then does not wait for steps that are `slow`.
     `owned_only` is True for destroy: a step then finds only what this deployment created.
+    `warnings` are what steps found out and the user has to read; all copies share them.
     """
 
     clock: Clock
@@ -107,6 +108,11 @@ class RunContext:
     progress: Callable[[int], None] = lambda _: None
     patient: bool = True
     owned_only: bool = False
+    warnings: dict[str, Problem] = field(default_factory=dict)
+
+    def warn(self, problem: Problem) -> None:
+        """Keep a warning for the user, once, whichever step says it first."""
+        self.warnings.setdefault(problem.what, problem)
 
     def of(self, step: str) -> Found:
         """Return the resource of an earlier step; raises SetupError when it does not exist."""

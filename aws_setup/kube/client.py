@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.stream.ws_client import portforward_call
 
 from aws_setup.config.version import USER_AGENT
-from aws_setup.engine.deadline import remaining
+from aws_setup.engine.deadline import remaining, within
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
@@ -73,12 +74,19 @@ class KubeClient:
         self._pools.pool_classes_by_scheme = POOLS
         self._answered = threading.Event()
         self._note: Callable[[str], None] = lambda _: None
+        self._patience = math.inf
         self.endpoint = endpoint
 
     def with_progress(self, note: Callable[[str], None]) -> KubeClient:
         """Return the same client; `note` is called when one of its requests is repeated."""
         client = copy.copy(self)
         client._note = note
+        return client
+
+    def with_patience(self, seconds: float) -> KubeClient:
+        """Return the same client; no request, with its repeats, takes longer than this."""
+        client = copy.copy(self)
+        client._patience = seconds
         return client
 
     @classmethod
@@ -245,12 +253,13 @@ class KubeClient:
         url = self._api.configuration.host.rstrip("/") + path
         url += f"?{urlencode(query)}" if query else ""
         attempts = Attempts(self._clock)
-        while True:
-            reply = self._send_authorized(method, url, body, content)
-            if 200 <= reply.status < 300:
-                return reply.text
-            if not self._wait_to_retry(attempts, reply):
-                raise to_kube_error(method, path, reply.status, reply.text)
+        with within(self._patience, clock=self._clock):
+            while True:
+                reply = self._send_authorized(method, url, body, content)
+                if 200 <= reply.status < 300:
+                    return reply.text
+                if not self._wait_to_retry(attempts, reply):
+                    raise to_kube_error(method, path, reply.status, reply.text)
 
     def _wait_to_retry(self, attempts: Attempts, reply: Reply) -> bool:
         """Pause before the next try and return True; False when there is none."""

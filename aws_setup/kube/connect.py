@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 from weakref import WeakKeyDictionary
 
@@ -14,8 +15,15 @@ from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens, sign
+from aws_setup.kube.errors import HINT_ENDPOINT, KubeUnreachable
+from aws_setup.kube.objects import NAMESPACE
+
+PATIENCE = 18.0
+"""Seconds for one request, with its repeats, to a cluster that is about to be deleted."""
 
 _LOCK = threading.Lock()
+_PROBE_LOCK = threading.Lock()
+_CAUSES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
 _CLIENTS: WeakKeyDictionary[Aws, tuple[str, KubeClient]] = WeakKeyDictionary()
 
 
@@ -41,7 +49,44 @@ def kube_client(ctx: Context) -> KubeClient:
 
     Raises:
         Refused: there is no cluster, or it has no API server (yet).
+        KubeUnreachable: the cluster is to be deleted, and its API server cannot be asked.
     """
+    if not ctx.cluster_ends:
+        return _client(ctx)
+    cause = why_unusable(ctx)
+    if cause:
+        raise KubeUnreachable("the API server cannot be asked", cause, HINT_ENDPOINT, status=0)
+    return _client(ctx)
+
+
+def why_unusable(ctx: Context, *, again: bool = False) -> str:
+    """Return why the API server of a cluster to be deleted cannot be asked; '' when it can.
+
+    What is inside the cluster ends with it, so the server is asked once: the steps run in parallel,
+    and each would wait as long as the first.
+
+    Args:
+        ctx: the context of the run.
+        again: ask a server that has answered before, too.
+    """
+    with _PROBE_LOCK:
+        cause = _CAUSES.get(ctx.aws)
+        if cause is None or (again and not cause):
+            cause = _CAUSES[ctx.aws] = _probe(ctx)
+        return cause
+
+
+def _probe(ctx: Context) -> str:
+    try:
+        # An object, which exists always: /version answers while etcd does not.
+        # https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
+        _client(ctx).get(NAMESPACE, "kube-system")
+    except SetupError as error:
+        return f"{error.problems[0].what}: {error.problems[0].why}"
+    return ""
+
+
+def _client(ctx: Context) -> KubeClient:
     cluster = active_cluster(ctx) or cluster_of(ctx, fresh=True)
     if cluster is None or not cluster.get("endpoint"):
         raise Refused(
@@ -54,7 +99,8 @@ def kube_client(ctx: Context) -> KubeClient:
         if cached is None or cached[0] != cluster["endpoint"]:
             cached = (str(cluster["endpoint"]), _connect(ctx, cluster))
             _CLIENTS[ctx.aws] = cached
-        return cached[1].with_progress(ctx.note)
+        client = cached[1].with_progress(ctx.note)
+    return client.with_patience(PATIENCE) if ctx.cluster_ends else client
 
 
 def _connect(ctx: Context, cluster: Item) -> KubeClient:
@@ -99,8 +145,22 @@ def of_kubeconfig(ctx: Context) -> KubeClient:
 
 
 def endpoint_of(cluster: Item) -> ClusterEndpoint:
-    """Return the URL of a cluster's API server and the CA of its certificate."""
-    pem = base64.b64decode(cluster["certificateAuthority"]["data"]).decode()
+    """Return the URL of a cluster's API server and the CA of its certificate.
+
+    Raises:
+        SetupError: EKS's certificate data are no certificate.
+    """
+    authority = cluster.get("certificateAuthority") or {}
+    try:
+        pem = base64.b64decode(authority.get("data") or "", validate=True).decode("ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ValueError, OSError) as error:
+        raise SetupError(
+            f"the certificate data of EKS cluster {cluster['name']} cannot be read",
+            " ".join(str(error).split()) or "they are empty",
+            f"look at `aws eks describe-cluster --name {cluster['name']}`: its certificateAuthority"
+            " has to be a PEM certificate in base64",
+        ) from error
     return ClusterEndpoint(str(cluster["endpoint"]), pem)
 
 

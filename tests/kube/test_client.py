@@ -252,3 +252,26 @@ def test_replacing_a_stale_version_is_a_conflict(session: Session) -> None:
     client.replace(CONFIG_MAP, first | {"data": {"x": "2"}}, "default")
     with pytest.raises(KubeConflict):
         client.replace(CONFIG_MAP, first | {"data": {"x": "3"}}, "default")
+
+
+@pytest.mark.kind("A12")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "restarting", "times": 1000},
+        {"fault": "status", "status": 503, "times": 1000},
+        {"fault": "status", "status": 500, "times": 1000},
+    ],
+    ids=["refuses connections", "busy", "fails"],
+)
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_client_with_patience_gives_up_within_it(
+    session: Session, fault: dict[str, Any], answered: bool
+) -> None:
+    client = session.client().with_patience(18)
+    if answered:
+        assert client.list(NODE)
+    session.api.faults.add(fault)
+    with pytest.raises(KubeError):
+        client.list(NODE)
+    assert session.clock.seconds <= 18
