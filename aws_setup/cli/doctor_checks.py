@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -150,6 +151,7 @@ def _key_pair(computer: Computer) -> str:
     for finding in key_pair.world_readable(computer.config.ssh_key_path):
         raise _broken(finding)
     remarks = "".join(f"; {finding.what}" for finding in findings)
+    remarks += key_pair.windows_remark(computer.config.ssh_key_path, windows=os.name == "nt")
     return f"{computer.config.ssh_keypair_name} is registered and RSA{remarks}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)  # without it Windows writes \r\n for \n
 
 
 def make_private_folder(folder: Path) -> None:
@@ -39,7 +40,7 @@ def write_private(path: Path, text: str) -> None:
     make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
         Path(name).replace(path)
     except BaseException:
@@ -69,7 +70,7 @@ def open_private(path: Path, *, append: bool = False) -> int:
     make_private_folder(path.parent)
     if path.is_symlink():
         raise _refusal(path, "it is a symbolic link, which is not followed")
-    flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW | _NO_WAIT
+    flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW | _NO_WAIT | _BINARY
     handle = os.open(path, flags | (os.O_APPEND if append else os.O_TRUNC), 0o600)
     try:
         state = os.fstat(handle)

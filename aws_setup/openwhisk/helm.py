@@ -96,7 +96,7 @@ def run(
     """
     shown = " ".join(command[:2])
     try:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             list(command),
             env=child_environment(os.environ, aws=aws, secrets=secrets, more=environ),
             stdin=subprocess.DEVNULL,
@@ -104,7 +104,7 @@ def run(
             text=True,
             errors="replace",
             timeout=TIMEOUT_SECONDS,
-            start_new_session=True,
+            **own_session(windows=os.name == "nt"),
             check=False,
         )
     except OSError as error:
@@ -122,6 +122,16 @@ def run(
         why = _failure_reason(done.returncode, output)
         raise ProgramFailed(f"{shown} failed", why, HINT_RERUN, output=output)
     return done.stdout
+
+
+def own_session(*, windows: bool) -> dict[str, Any]:
+    """Return the options with which Ctrl-C does not reach a program; Windows ignores POSIX's.
+
+    https://docs.python.org/3/library/subprocess.html#windows-constants
+    """
+    if windows:
+        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200)}
+    return {"start_new_session": True}
 
 
 def _failure_reason(code: int, output: str) -> str:

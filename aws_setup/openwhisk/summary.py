@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
+from aws_setup.ssh.login_config import shell_word
 
 CLIENT = "lambda-fs client"
 """Step of the VM that is in the VPC and has a public address."""
@@ -27,7 +26,7 @@ def summary_lines(ctx: Context) -> list[str]:
         lines.append(f"The load balancer is internal. SSH tunnel: {tunnel_command(ctx)}")
         lines.append(f"With the tunnel OpenWhisk answers at {local}")
     if file:
-        lines.append(f"Its key is in {file.id} (for wsk: WSK_CONFIG_FILE={shlex.quote(file.id)})")
+        lines.append(f"Its key is in {file.id} (for wsk: WSK_CONFIG_FILE={shell_word(file.id)})")
     return lines
 
 
@@ -40,7 +39,7 @@ def next_command(config: Config) -> str:
 def tunnel_command(ctx: Context) -> str:
     """Return the ssh command that forwards a local port to an internal load balancer."""
     host, port = ctx.of("openwhisk address").id, ctx.config.openwhisk_api_port
-    key = shlex.quote(str(ctx.config.ssh_key_path))
+    key = shell_word(str(ctx.config.ssh_key_path))
     return f"ssh -N -i {key} -L {LOCAL_PORT}:{host}:{port} ubuntu@{_client_address(ctx)}"
 
 

@@ -107,6 +107,16 @@ def _not_a_private_key(content: bytes, path: Path) -> Finding:
     return refuse("ssh_key_path is not a private key", str(path), hint)
 
 
+def windows_remark(path: str, *, windows: bool) -> str:
+    """Return what `ssh -i` on Windows demands of the key's file, '' elsewhere.
+
+    https://learn.microsoft.com/windows-server/administration/openssh/openssh_keymanagement
+    """
+    command = f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:R"'
+    text = f"; if ssh says that others can read the key, run in cmd: {command}"
+    return text if windows else ""
+
+
 def world_readable(path: str) -> list[Finding]:
     """Warn of a key that others may read: OpenSSH refuses it (not checked on Windows)."""
     if os.name != "posix" or not Path(path).stat().st_mode & 0o077:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -111,10 +112,26 @@ log.addFilter(_lower_to_debug)
 def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
     """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel."""
     if route.proxy_command:
+        _need_proxy_command(route, windows=os.name == "nt")
         return ProxyCommand(route.proxy_command)
     if route.jumps:
         return _via_jump_host(context, route, timeout=timeout)
     return _open_socket(route, timeout=timeout)
+
+
+def _need_proxy_command(route: SshRoute, *, windows: bool) -> None:
+    """Refuse a ProxyCommand on Windows: paramiko selects on its pipe, and Windows on sockets only.
+
+    https://docs.python.org/3/library/select.html#select.select
+    """
+    if windows:
+        raise Unreachable(
+            route.address,
+            ConnectStage.PROXY,
+            "your OpenSSH configuration sets a ProxyCommand, which is not possible on Windows",
+            "set ProxyJump for this address instead, or run the scripts in WSL",
+            transient=False,
+        )
 
 
 def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:

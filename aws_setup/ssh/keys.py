@@ -222,7 +222,12 @@ def _field(data: bytes) -> tuple[bytes, bytes]:
 def _public_beside(path: Path) -> bytes:
     """Return the public key from the .pub file beside a PEM key; empty without one."""
     try:
-        fields = path.with_name(path.name + ".pub").expanduser().read_text().split()
+        fields = (
+            path.with_name(path.name + ".pub")
+            .expanduser()
+            .read_text(encoding="utf-8", errors="replace")
+            .split()
+        )
         return base64.b64decode(fields[1])
     except (OSError, IndexError, ValueError):
         return b""

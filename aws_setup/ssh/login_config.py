@@ -115,9 +115,9 @@ def shown_path(path: Path) -> str:
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
 
 
-def shell_word(text: str) -> str:
+def shell_word(text: str, *, windows: bool = os.name == "nt") -> str:
     """Return a text as one word of the user's shell: cmd and PowerShell know double quotes."""
-    if os.name == "nt":
+    if windows:
         return f'"{text}"' if re.search(r"[\s&()^;,']", text) else text
     return shlex.quote(text)
 
