@@ -15,13 +15,13 @@ STEP_TAG = "lambda-fs:step"
 
 
 def tags(config: Config, step: str, *, name: str = "", **more: str) -> dict[str, str]:
-    """Return the tags of a resource: deployment, step, Project; Name when set; and `more`.
+    """Return the tags of a resource: deployment, step, Project; Name when set; `more`; the user's.
 
     λFS's helper scripts select instances by Project and Component, so those values must not change.
     """
     name_tag = {"Name": name} if name else {}
     owner = {DEPLOYMENT_TAG: config.deployment_name, STEP_TAG: step, "Project": "LambdaFS"}
-    return owner | name_tag | more
+    return dict(config.tags) | owner | name_tag | more
 
 
 def cluster_tag(config: Config) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from aws_setup.config.additional_tags import BoundaryArn, Tags
 from aws_setup.config.base import LocalPath, Section
 
 DETECT_ADDRESS = "DEFAULT_VALUE"
@@ -51,6 +52,14 @@ class General(Section):
 
     aws_account_id: AccountId | None = Field(default=None, examples=["123456789012"])
     """Your 12-digit account id; when set, credentials of any other account are refused."""
+
+    tags: Tags = Field(default={}, examples=[{"CostCenter": "4711"}])
+    """Additional tags of everything that the scripts create, for example {CostCenter: "4711"}."""
+
+    permissions_boundary: BoundaryArn | None = Field(
+        default=None, examples=["arn:aws:iam::123456789012:policy/boundary"]
+    )
+    """ARN of the managed policy that is set as permissions boundary of every role created."""
 
     user_public_ip: Annotated[str, AfterValidator(_public_address)] = DETECT_ADDRESS
     """Your public IPv4 address, allowed to connect by SSH; DEFAULT_VALUE looks it up."""

@@ -113,9 +113,10 @@ class StorageClass(Step):
     def _tags(self, ctx: Context) -> dict[str, str]:
         """Return the parameters by which the driver tags every volume that it creates."""
         deployment = ctx.config.deployment_name
+        all_tags = {DEPLOYMENT_TAG: deployment, STEP_TAG: self.name} | dict(ctx.config.tags)
         return {
-            "tagSpecification_1": f"{DEPLOYMENT_TAG}={deployment}",
-            "tagSpecification_2": f"{STEP_TAG}={self.name}",
+            f"tagSpecification_{number}": f"{key}={value}"
+            for number, (key, value) in enumerate(all_tags.items(), start=1)
         }
 
     def update(self, ctx: Context, found: Found) -> Found:

@@ -29,6 +29,7 @@ from aws_setup.infrastructure.iam_policies import (
     trust_policy,
     web_identity_trust,
 )
+from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
 from aws_setup.kube.connect import cluster_of
 
 NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
@@ -66,11 +67,12 @@ class ClusterRole(Step):
             owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
             fix = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+        boundary = boundary_drift(ctx, role)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
         arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
         if managed_policy(ctx, CLUSTER_POLICY) not in arns:
-            return (Drift("policy", "none", "AmazonEKSClusterPolicy"),)
-        return ()
+            return (*boundary, Drift("policy", "none", "AmazonEKSClusterPolicy"))
+        return boundary
 
     def create(self, ctx: Context) -> Found:
         """Create the role and attach its policy."""
@@ -81,6 +83,7 @@ class ClusterRole(Step):
                 AssumeRolePolicyDocument=trust_policy("eks.amazonaws.com"),
                 Description="Assumed by the control plane of the EKS cluster of LambdaFS",
                 Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                **boundary_argument(ctx),
             )["Role"]
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":
@@ -159,7 +162,7 @@ class ManagedRole(Step):
             owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
             fix = f"delete the role {role['RoleName']}, or choose another name for it"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
-        drift = []
+        drift = [*boundary_drift(ctx, role)]
         attached = self._attached(ctx)
         if any(not set(group) & attached for group in self._policy_arns(ctx)):
             drift.append(Drift("policies", "incomplete", "as AWS requires"))
@@ -194,6 +197,7 @@ class ManagedRole(Step):
                 AssumeRolePolicyDocument=self.trust(ctx),
                 Description=f"{self.name} of the EKS cluster of LambdaFS",
                 Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                **boundary_argument(ctx),
             )
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":

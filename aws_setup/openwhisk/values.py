@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
+from aws_setup.aws.tags import tags
 from aws_setup.config import Config, bounded_yaml
 from aws_setup.eks.storage import GP3_CLASS
 from aws_setup.errors import Refused
@@ -123,8 +123,9 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
         # Any value but "false" makes the load balancer internal. Not null: where a chart does not
         # have the key, helm keeps null, and Kubernetes then drops every annotation.
         f"{ELB}-internal": "true" if config.openwhisk_internal else "false",
-        f"{ELB}-additional-resource-tags": f"{DEPLOYMENT_TAG}={config.deployment_name},"
-        f"{STEP_TAG}=openwhisk release,Project=LambdaFS",
+        f"{ELB}-additional-resource-tags": ",".join(
+            f"{key}={value}" for key, value in tags(config, "openwhisk release").items()
+        ),
     }
     return {
         "type": "LoadBalancer",

@@ -135,6 +135,8 @@ def context_entries(config: Config, *, partition: str) -> list[dict[str, Any]]:
         "iam:PolicyARN": arns.managed(CLUSTER_POLICY),
         "iam:PassedToService": PASSED_TO[0],
     }
+    if config.permissions_boundary:
+        values["iam:PermissionsBoundary"] = config.permissions_boundary
     return [
         {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
         for key, value in values.items()
@@ -224,8 +226,11 @@ def _role_statements(config: Config, arns: _Arns) -> list[dict[str, Any]]:
     attach = {"iam:PolicyARN": [arns.managed(name) for name in used]}
     passed = [*own, *(arns.iam(f"role/{name}") for name in adopted)]
     service = {"iam:PassedToService": list(PASSED_TO)}
+    create = {"iam:CreateRole"} if config.permissions_boundary else set()
+    boundary = {"iam:PermissionsBoundary": config.permissions_boundary}
     return [
-        _allow("Roles", ROLE, own),
+        _allow("Roles", ROLE - create, own),
+        *([_allow("Bounded", create, own, StringEquals=boundary)] if create else []),
         _allow("Attach", ["iam:AttachRolePolicy"], own, ArnEquals=attach),
         _allow("Pass", ["iam:PassRole"], passed, StringEquals=service),
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import re
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
 from botocore import xform_name
 
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.preflight.iam_policy import (
     CHANGES,
@@ -27,6 +29,7 @@ from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import Call
 from aws_setup.tables import infrastructure_steps
+from tests.support.aws import client
 from tests.support.preflight import Operator
 
 SERVICES = (
@@ -77,6 +80,43 @@ def test_complete_runs_under_exactly_the_policy(operator: Operator) -> None:
     called = {action_of(call) for call in calls if call.client != "rehearsal"}
     assert {"ec2:RunInstances", "eks:CreateCluster", "ec2:DeleteVpc"} <= called
     assert sorted(action for action in called if not allowed(action)) == []
+
+
+@pytest.mark.kind("A3")
+def test_everything_that_is_made_has_the_tags_and_every_role_the_boundary(
+    operator: Operator,
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    keys: dict[str, Any] = {"tags": {"CostCenter": "4711"}, "permissions_boundary": boundary}
+    config = Config(ssh_keypair_name="researcher", ssh_key_path="k.pem", **keys)
+    operator.cloud.settings.policies = [policy(config, account=ACCOUNT, region="us-east-1")]
+    ended = operator.run("create", "--yes", **keys)
+    assert ended["exit_code"] == 0, ended
+    operator.cloud.settings.policies = []
+    listed = client("ec2").describe_tags()["Tags"]
+    ours = {tag["ResourceId"] for tag in listed if tag["Key"] == DEPLOYMENT_TAG}
+    tagged = {tag["ResourceId"] for tag in listed if tag["Key"] == "CostCenter"}
+    assert len(ours) > 20
+    assert ours <= tagged
+    volumes = client("ec2").describe_volumes()["Volumes"]
+    assert all({"Key": "CostCenter", "Value": "4711"} in it["Tags"] for it in volumes)
+    cluster = client("eks").describe_cluster(name=config.eks_cluster_name)["cluster"]
+    assert cluster["tags"]["CostCenter"] == "4711"
+    (role,) = [
+        client("iam").get_role(RoleName=it["RoleName"])["Role"]
+        for it in client("iam").list_roles(PathPrefix="/")["Roles"]
+        if it["RoleName"] == config.eks_iam_role_name
+    ]
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+    assert {"Key": "CostCenter", "Value": "4711"} in role["Tags"]
+    for group in client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]:
+        tags = {tag["Key"]: tag["PropagateAtLaunch"] for tag in group["Tags"]}
+        assert tags["CostCenter"] is True
+    again = operator.run("plan", **keys)
+    assert {step["action"] for step in again["steps"]} == {"exists"}
+    moved = operator.run("plan", **(keys | {"permissions_boundary": boundary + "2"}))
+    (step,) = [it for it in moved["steps"] if it["action"] == "conflict"]
+    assert step["name"] == "eks cluster role"
 
 
 def test_the_policy_is_what_the_code_can_call() -> None:

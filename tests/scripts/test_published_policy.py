@@ -143,6 +143,20 @@ def test_it_fits_into_a_managed_policy_and_grants_no_iam_change_on_everything() 
             assert [it for it in changes if not it.split(":")[1].startswith(reads)] == []
 
 
+@pytest.mark.kind("A3")
+def test_its_holder_makes_no_role_without_the_boundary_that_the_configuration_has(
+    cloud: RehearsalCloud,
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    cloud.settings.policies = [published(permissions_boundary=boundary)]
+    iam, trust = client("iam"), json.dumps({"Version": "2012-10-17", "Statement": []})
+    role: Any = {"RoleName": "lambda-fs-eks-node-role", "AssumeRolePolicyDocument": trust}
+    assert refused(lambda: iam.create_role(**role)) in DENIED
+    other = boundary + "-wider"
+    assert refused(lambda: iam.create_role(**role, PermissionsBoundary=other)) in DENIED
+    assert iam.create_role(**role, PermissionsBoundary=boundary)["Role"]
+
+
 @pytest.mark.kind("C14")
 def test_a_node_role_of_an_earlier_version_gets_the_narrower_policy_first(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
