@@ -90,6 +90,8 @@ class _Run:
         self.outcome = Outcome()
         self.lock = threading.Lock()
         self.requested: dict[str, Action] = {}
+        self.touched: set[str] = set()
+        """Steps that have changed, or depend on a changed one through any chain."""
         self._started: set[str] = set()
 
     def drive(
@@ -220,14 +222,25 @@ def jobs_of(steps: Sequence[Step[Any]]) -> dict[Job, set[Job]]:
 
 
 def _current(row: Row, run: _Run, ctx: RunContext) -> Row:
-    """Return the row, of a new inspection where a step before it has changed since the plan."""
-    changed = {Action.CREATE, Action.UPDATE}
-    stale = any(run.requested.get(name) in changed for name in row.step.predecessors)
+    """Return the row, of a new inspection where a step before it has changed since the plan.
+
+    However long the chain is: what was seen of a step that depends on a changed one is from before
+    the change, and so is what was seen of the steps that depend on it.
+    """
+    with run.lock:
+        stale = any(name in run.touched for name in row.step.predecessors)
     if row.action is Action.UNKNOWN or (stale and row.action is not Action.CREATE):
         row = inspect_step(row.step, ctx)
         if row.error:
             raise row.error
+    if stale or row.action in CHANGES:
+        with run.lock:
+            run.touched.add(row.step.name)
     return row
+
+
+CHANGES = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
+"""Actions after which what depends on the step is inspected again."""
 
 
 def _request(row: Row, ctx: RunContext) -> Found:

@@ -40,6 +40,7 @@ CLAIM = ResourceType("v1", "persistentvolumeclaims")
 EVENT = ResourceType("v1", "events")
 DEPLOYMENT = ResourceType("apps/v1", "deployments")
 STATEFUL_SET = ResourceType("apps/v1", "statefulsets")
+DAEMON_SET = ResourceType("apps/v1", "daemonsets")
 JOB = ResourceType("batch/v1", "jobs")
 STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=False)
 

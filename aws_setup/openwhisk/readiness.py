@@ -12,7 +12,8 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
-from aws_setup.kube.objects import CLAIM, DEPLOYMENT, JOB, POD, STATEFUL_SET
+from aws_setup.kube.objects import CLAIM, DAEMON_SET, DEPLOYMENT, JOB, POD, STATEFUL_SET
+from aws_setup.kube.rollout import unready
 from aws_setup.openwhisk import one_time_jobs
 from aws_setup.openwhisk.certificate_steps import load_balancer_host
 from aws_setup.openwhisk.release import apply_release, desired_release, release_id
@@ -39,6 +40,7 @@ class ReleaseStatus:
     jobs: Sequence[Object] = ()
     sets: Sequence[Object] = ()
     deployments: Sequence[Object] = ()
+    daemons: Sequence[Object] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def find_blocker(ctx: Context) -> Blocker | None:
         jobs=client.list(JOB, namespace),
         sets=client.list(STATEFUL_SET, namespace),
         deployments=client.list(DEPLOYMENT, namespace),
+        daemons=client.list(DAEMON_SET, namespace),
     )
     release = config.openwhisk_release
     blocker = first_blocker(status, release=release)
@@ -210,7 +213,8 @@ def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
             return Blocker("claim", _name(claim), f"volume {phase}")
     for pod in sorted(status.pods, key=lambda pod: (_rank(_name(pod)), _name(pod))):
         reason = unready_reason(pod)
-        if reason and not _of_job(pod):
+        # A pod that is being deleted is replaced: its workload says when by a ready one.
+        if reason and not _of_job(pod) and "deletionTimestamp" not in pod["metadata"]:
             return Blocker("pod", _name(pod), reason)
     for job in sorted(status.jobs, key=lambda job: _name(job).endswith("install-packages")):
         blocker = _job_blocker(job, status.pods)
@@ -218,16 +222,20 @@ def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
             return blocker
     last = missing_last_job(release)
     exists = any(_name(job) == last.name for job in status.jobs)
-    return _missing_replicas(status) or (None if exists else last)
+    return _rolling_out(status) or (None if exists else last)
 
 
-def _missing_replicas(status: ReleaseStatus) -> Blocker | None:
-    for kind, objects in (("StatefulSet", status.sets), ("Deployment", status.deployments)):
+def _rolling_out(status: ReleaseStatus) -> Blocker | None:
+    """Return the first workload whose newest generation is not ready."""
+    for kind, objects in (
+        ("StatefulSet", status.sets),
+        ("Deployment", status.deployments),
+        ("DaemonSet", status.daemons),
+    ):
         for item in sorted(objects, key=lambda item: _rank(_name(item))):
-            desired = int(item.get("spec", {}).get("replicas", 1))
-            ready = int(item.get("status", {}).get("readyReplicas") or 0)
-            if ready < desired:
-                return Blocker(kind, _name(item), f"{ready} of {desired} ready")
+            state = unready(kind, item)
+            if state:
+                return Blocker(kind, _name(item), state)
     return None
 
 
@@ -237,16 +245,14 @@ def missing_last_job(release: str) -> Blocker:
 
 
 def _job_blocker(job: Object, pods: Sequence[Object]) -> Blocker | None:
-    name, status = _name(job), job.get("status", {})
-    for condition in status.get("conditions") or []:
-        if condition.get("status") == "True" and condition.get("type") == "Failed":
-            reason = condition.get("message") or condition.get("reason") or ""
-            return Blocker("job", name, f"failed: {reason}", failed=True)
-    if int(status.get("succeeded") or 0) >= 1:
+    name, state = _name(job), unready("Job", job)
+    if state.startswith("failed"):
+        return Blocker("job", name, state, failed=True)
+    if not state:
         return None
     job_pods = [pod for pod in pods if (_labels(pod).get("job-name") == name)]
     reasons = [reason for pod in job_pods if (reason := unready_reason(pod))]
-    return Blocker("job", name, f"running {reasons[-1]}".strip() if reasons else "running")
+    return Blocker("job", name, f"{state} {reasons[-1]}".strip() if reasons else state)
 
 
 def unready_reason(pod: Object) -> str:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pytest
 
 from aws_setup.engine.graph import Limits, run_graph
-from aws_setup.engine.plan import Row
+from aws_setup.engine.plan import Row, inspect_all
 from aws_setup.engine.runner import EventKind, StepEvent, apply, removal_needs
-from aws_setup.engine.step import Action, Found, RunContext, Step
+from aws_setup.engine.step import Action, Drift, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted
 
@@ -143,6 +143,58 @@ def test_a_plan_creates_and_deletes_in_one_run() -> None:
     assert done == {"new": Action.CREATE, "surplus": Action.DELETE, "same": Action.EXISTS}
     ids = {event.step: event.id for event in events if event.kind is EventKind.DONE}
     assert ids == {"new": "id of new", "surplus": "1", "same": "2"}
+
+
+@dataclass(frozen=True)
+class Observed(Step[RunContext]):
+    """A step whose state is a figure in the world; `work` changes the world."""
+
+    name: str
+    world: dict[str, int]
+    needs: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
+    drifts: bool = False
+
+    def find(self, ctx: RunContext) -> Found | None:
+        drift = (Drift("figure", "old", "new"),) if self.drifts and not self.world["n"] else ()
+        return Found(self.name, str(self.world["n"]), drift=drift)
+
+    def create(self, ctx: RunContext) -> Found:
+        self.world["n"] += 1
+        return Found(self.name, str(self.world["n"]))
+
+
+@pytest.mark.kind("D1")
+@pytest.mark.parametrize("link", ["needs", "follows"])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_what_depends_on_a_change_is_inspected_again_through_any_chain(
+    link: str, length: int
+) -> None:
+    world = {"n": 0}
+    changed = Observed("changed", world, drifts=True)
+    chain = [Observed("0", world, **{link: ("changed",)})]  # type: ignore[arg-type]
+    for index in range(1, length):
+        chain.append(Observed(str(index), world, **{link: (str(index - 1),)}))  # type: ignore[arg-type]
+    aside = Observed("aside", world)
+    ctx = RunContext(clock=SystemClock(pace=0))
+    rows = inspect_all([changed, *chain, aside], ctx, stop=nothing)
+    outcome = apply(rows, ctx, tell=lambda _: None, stop=nothing)
+    assert {ctx.found[step.name].state for step in chain} == {"1"}
+    assert ctx.found["aside"].state == "0"
+    assert {outcome.done[step.name] for step in chain} == {Action.EXISTS}
+
+
+@pytest.mark.kind("D1")
+def test_what_depends_on_something_deleted_is_inspected_again() -> None:
+    world = {"n": 0}
+    gone = FakeResource("surplus", work=lambda _: world.update(n=1))
+    rows = [
+        Row(gone, Action.DELETE, Found("1")),
+        Row(Observed("after", world, needs=("surplus",)), Action.EXISTS, Found("after", "0")),
+    ]
+    ctx = RunContext(clock=SystemClock(pace=0))
+    apply(rows, ctx, tell=lambda _: None, stop=nothing)
+    assert ctx.found["after"].state == "1"
 
 
 def test_what_a_step_sends_is_an_event_with_bytes() -> None:

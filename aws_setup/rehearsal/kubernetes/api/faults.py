@@ -117,6 +117,21 @@ class ConcurrentWriter(_Fault):
     times: int = 1
 
 
+class ControllersStopped(_Fault):
+    """Controllers do nothing: `controller` is a kind (`statefulsets`) or `scheduler`."""
+
+    fault: Literal["controllers-stopped"] = "controllers-stopped"
+    controller: str = "*"
+
+
+class ControllersLag(_Fault):
+    """Controllers see a change of an object only after some requests to the API server."""
+
+    fault: Literal["controllers-lag"] = "controllers-lag"
+    controller: str = "*"
+    requests: int = Field(default=20, ge=1)
+
+
 Fault = Annotated[
     PodNotReady
     | PodCrashes
@@ -124,6 +139,8 @@ Fault = Annotated[
     | ClaimUnbound
     | LoadBalancerPending
     | NodeNotReady
+    | ControllersStopped
+    | ControllersLag
     | ApiServerRestarting
     | ApiServerDown
     | ErrorStatus
@@ -175,6 +192,15 @@ class KubernetesFaults:
         """Return why a node is not ready; empty without a fault."""
         found = (rule for rule in self.rules if isinstance(rule, NodeNotReady))
         return next((item.message for item in found if fnmatchcase(name, item.node)), "")
+
+    def controller(self, name: str) -> ControllersStopped | ControllersLag | None:
+        """Return the fault of a controller, if any."""
+        for rule in self.rules:
+            if isinstance(rule, ControllersStopped | ControllersLag) and fnmatchcase(
+                name, rule.controller
+            ):
+                return rule
+        return None
 
     def breaks_connection(self) -> bool:
         """Return whether this connection is dropped for a restart; counts it."""

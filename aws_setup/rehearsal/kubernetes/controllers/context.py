@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
-from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
+from aws_setup.rehearsal.kubernetes.api.faults import ControllersLag, KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 
 LOG = logging.getLogger(__name__)
@@ -94,6 +94,9 @@ class ControllerContext:
         self._wake = wake
         self._ends: dict[tuple[str, str], float] = {}
         self._done: set[tuple[str, str]] = set()
+        self.runs = 0
+        """How often the controllers have run, before and after each request to the API server."""
+        self._changed_at: dict[tuple[str, int], int] = {}
 
     def retry(self) -> None:
         """Schedule another reconciliation: a call of the cloud provider failed."""
@@ -111,6 +114,22 @@ class ControllerContext:
             if text not in self.failures:
                 self.failures.append(text)
                 LOG.exception("the emulated controllers cannot handle %s", text)
+
+    def acts(self, controller: str, obj: KubeObject) -> bool:
+        """Return whether a controller acts on an object now: it is not stopped, and sees it.
+
+        A lagging one sees each generation of an object late; until then its status is the old one.
+        """
+        fault = self.faults.controller(controller)
+        if not isinstance(fault, ControllersLag):
+            return fault is None
+        generation = int(obj["metadata"].get("generation") or 0)
+        if obj.get("status", {}).get("observedGeneration") == generation:
+            return True
+        began = self._changed_at.setdefault((obj["metadata"]["uid"], generation), self.runs)
+        late = self.runs - began < 2 * fault.requests
+        self.retry_pending = self.retry_pending or late
+        return not late
 
     def once(self, obj: KubeObject, deed: str) -> bool:
         """Return True at the first call for an object, False afterwards."""

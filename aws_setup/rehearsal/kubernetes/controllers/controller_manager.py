@@ -58,7 +58,8 @@ class ControllerManager:
         return self.context.drivers
 
     def run(self) -> None:
-        """Reconcile until nothing changes."""
+        """Reconcile until nothing changes; called before and after each request."""
+        self.context.runs += 1
         for _ in range(MAX_PASSES):
             now = (self.context.state.version, self.context.faults.version)
             if now == self._seen:

@@ -18,7 +18,7 @@ def reconcile_jobs(context: ControllerContext) -> None:
     """Reconcile Jobs."""
     for job in context.state.all("jobs"):
         with context.guard(job):
-            if is_being_deleted(job):
+            if is_being_deleted(job) or not context.acts("jobs", job):
                 continue
             if job["status"].get("conditions"):
                 _expire(context, job)

@@ -28,7 +28,8 @@ def reconcile_pods(context: ControllerContext) -> None:
             elif pod["status"].get("phase") in ENDED:
                 continue
             elif not pod["spec"].get("nodeName"):
-                _schedule(context, pod)
+                if context.acts("scheduler", pod):
+                    _schedule(context, pod)
             elif context.state.get("nodes", pod["spec"]["nodeName"]) is None:
                 context.state.remove("pods", pod)
             else:

@@ -23,11 +23,11 @@ def reconcile_deployments(context: ControllerContext) -> None:
     """Reconcile Deployments and ReplicaSets."""
     for deployment in context.state.all("deployments"):
         with context.guard(deployment):
-            if not is_being_deleted(deployment):
+            if not is_being_deleted(deployment) and context.acts("deployments", deployment):
                 _deployment(context, deployment)
     for replica_set in context.state.all("replicasets"):
         with context.guard(replica_set):
-            if not is_being_deleted(replica_set):
+            if not is_being_deleted(replica_set) and context.acts("replicasets", replica_set):
                 _replica_set(context, replica_set)
 
 
@@ -153,7 +153,7 @@ def reconcile_statefulsets(context: ControllerContext) -> None:
     """Reconcile StatefulSets."""
     for statefulset in context.state.all("statefulsets"):
         with context.guard(statefulset):
-            if not is_being_deleted(statefulset):
+            if not is_being_deleted(statefulset) and context.acts("statefulsets", statefulset):
                 _numbered(context, statefulset)
                 _update_statefulset_status(context, statefulset)
 
@@ -170,12 +170,25 @@ def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
         name = f"{meta['name']}-{number}"
         current = context.state.get("pods", name, meta["namespace"])
         pod = current or _new_statefulset_pod(context, statefulset, name, number, revision_hash)
-        if pod["metadata"]["labels"].get(
-            STATEFULSET_HASH_LABEL
-        ) != revision_hash and not is_being_deleted(pod):
+        if ordered and not is_ready(pod):
+            break
+    _roll(context, statefulset, revision_hash)
+
+
+def _roll(context: ControllerContext, statefulset: KubeObject, revision_hash: str) -> None:
+    """Replace the pod with the highest number that is old; each waits until those above are ready.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#rolling-updates
+    """
+    meta = statefulset["metadata"]
+    for number in reversed(range(statefulset["spec"].get("replicas", 1))):
+        pod = context.state.get("pods", f"{meta['name']}-{number}", meta["namespace"])
+        if pod is None or is_being_deleted(pod):
+            return
+        if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) != revision_hash:
             pod_set.delete_pod(context, pod)
             return
-        if ordered and not is_ready(pod):
+        if not is_ready(pod):
             return
 
 
@@ -256,7 +269,7 @@ def reconcile_daemonsets(context: ControllerContext) -> None:
     """Reconcile DaemonSets."""
     for daemonset in context.state.all("daemonsets"):
         with context.guard(daemonset):
-            if not is_being_deleted(daemonset):
+            if not is_being_deleted(daemonset) and context.acts("daemonsets", daemonset):
                 _daemon(context, daemonset)
 
 
