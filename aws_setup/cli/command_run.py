@@ -55,7 +55,8 @@ class CommandRun(Generic[C]):
         with progress as tell:
             outcome = act(self.recorder.listener(tell))
         ids = {name: found.id for name, found in self.ctx.found.items()}
-        self.result.ended(rows, outcome, ids)
+        states = {name: self.ctx.found[name].status for name in outcome.done if name in ids}
+        self.result.ended(rows, outcome, ids, states=states)
         return outcome
 
 

@@ -223,15 +223,24 @@ def _bound(ctx: Context) -> bool | Pending:
     return True if phase == "Bound" else Pending(f"{phase} {last_event(ctx, PROBE)}".strip())
 
 
-def last_event(ctx: Context, name: str, namespace: str = "default") -> str:
-    """Return the newest warning about an object, else its newest event, '' without events."""
+def last_event(ctx: Context, name: str, namespace: str = "default", *, uid: str = "") -> str:
+    """Return the newest event about an object, '' without events; of two at once the warning.
+
+    A warning that is older than the newest event does not matter any more. With `uid` the events
+    of an earlier object of the same name do not count.
+    """
     about = [
         event
         for event in kube_client(ctx).list(EVENT, namespace)
-        if event.get("involvedObject", {}).get("name") == name
+        if _is_about(event.get("involvedObject") or {}, name, uid)
     ]
-    about.sort(key=lambda event: (event.get("type") == "Warning", _moment(event)))
+    about.sort(key=lambda event: (_moment(event), event.get("type") == "Warning"))
     return f"({about[-1].get('reason')}: {about[-1].get('message')})" if about else ""
+
+
+def _is_about(involved: Json, name: str, uid: str) -> bool:
+    other = uid and involved.get("uid") and involved["uid"] != uid
+    return involved.get("name") == name and not other
 
 
 def _moment(event: Json) -> str:

@@ -54,12 +54,26 @@ class Result:
         self.steps = [_row(row) for row in rows]
         self.problems.extend(to_problem(row.error, step=row.step.name) for row in rows if row.error)
 
-    def ended(self, rows: Sequence[Row], outcome: Outcome, ids: Mapping[str, str]) -> None:
-        """Record the outcome of a run over `rows`; `ids` maps each step to its current id."""
+    def ended(
+        self,
+        rows: Sequence[Row],
+        outcome: Outcome,
+        ids: Mapping[str, str],
+        *,
+        states: Mapping[str, str] | None = None,
+    ) -> None:
+        """Record the outcome of a run over `rows`.
+
+        `ids` and `states` map each step to its current id and state. A step that was not reached
+        has no state: what the plan saw of it is from before the changes.
+        """
+        now = states or {}
         self.steps = [
             _row(row)
             | {"action": str(outcome.done.get(row.step.name, row.action))}
             | {"id": ids.get(row.step.name, row.found.id if row.found else None)}
+            | ({"state": now[row.step.name]} if row.step.name in now else {})
+            | ({"state": None} if row.step.name in outcome.blocked else {})
             | {"error": _text(outcome.failed.get(row.step.name))}
             for row in rows
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from aws_setup.engine.decoding import json_of
@@ -91,7 +92,11 @@ def _hint(status: int, why: str) -> str:
         return HINTS.get(status, HINT_RERUN)
     if "being terminated" in why:
         return HINT_TERMINATING
-    return HINT_RERUN if "is forbidden: " in why and ": User " not in why else HINTS[status]
+    return HINTS[status] if NO_PERMISSION.search(why) else HINT_RERUN
+
+
+NO_PERMISSION = re.compile(r"\bcannot [a-z]+ (resource|path)\b")
+"""What the API server's authorisation says (kubernetes, endpoints/handlers/responsewriters)."""
 
 
 def _reason(status: int, text: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from aws_setup.errors import Refused
+
 Json = dict[str, Any]
 """An object in the API's own JSON: fields that other programs wrote are kept unchanged."""
 
@@ -51,9 +53,25 @@ def is_being_deleted(obj: Mapping[str, Any]) -> bool:
 
 
 def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
-    """Return a Secret's data as text."""
-    data = secret.get("data") or {}
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+    """Return a Secret's data as text.
+
+    Raises:
+        Refused: a value is not UTF-8, which Kubernetes allows; it names Secret and key.
+    """
+    found = {}
+    for key, value in (secret.get("data") or {}).items():
+        try:
+            found[key] = base64.b64decode(value or "").decode()
+        except ValueError as error:
+            metadata = secret["metadata"]
+            name, namespace = metadata["name"], metadata.get("namespace", "default")
+            raise Refused(
+                f"the Secret {namespace}/{name} cannot be read",
+                f"its key {key} is not UTF-8 text",
+                f"restore the value of {key}, or delete the key and run `configure`: kubectl -n "
+                f"{namespace} edit secret {name}",
+            ) from error
+    return found
 
 
 def encode_secret(data: Mapping[str, str]) -> dict[str, str]:

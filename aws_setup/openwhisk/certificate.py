@@ -48,6 +48,15 @@ class KeyPair:
         return fingerprint(self.certificate)
 
 
+def is_readable(pair: KeyPair) -> bool:
+    """Say whether both parts are PEM, whatever they contain otherwise."""
+    try:
+        serialization.load_pem_private_key(pair.key.encode(), password=None)
+        return bool(pair.leaf)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+
+
 def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -> KeyPair:
     """Return a new RSA key and a self-signed certificate.
 

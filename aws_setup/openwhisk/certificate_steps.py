@@ -17,6 +17,7 @@ from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
+from aws_setup.errors import Refused
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import SECRET, SERVICE, Json, decode_secret, encode_secret
 from aws_setup.openwhisk import certificate
@@ -85,12 +86,16 @@ class NginxSecret(Step):
         if active_cluster(ctx) is None or (ctx.owned_only and not is_owned(ctx)):
             return None
         config = ctx.config
-        current = _secret_pair(ctx)
-        if current is None:
-            return None
         resource_id = f"{config.openwhisk_namespace}/{nginx_secret(config)}"
+        secret = kube_client(ctx).get(SECRET, nginx_secret(config), config.openwhisk_namespace)
+        if secret is None:
+            return None
         if ctx.owned_only:
             return Found(resource_id, TLS)
+        current = _secret_pair(ctx)
+        if current is None:
+            keys = "a certificate and its key in tls.crt and tls.key"
+            return Found(resource_id, TLS, {}, (Drift("certificate", "unreadable", keys),))
         pair = current_pair(ctx)
         drift: list[Drift] = []
         if config.openwhisk_tls_arn:
@@ -150,10 +155,10 @@ def current_pair(ctx: Context) -> KeyPair | None:
 def _file_pair(config: Config) -> KeyPair | None:
     try:
         text = tls_pair_path(config).read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
     head, mark, rest = text.partition("-----BEGIN RSA PRIVATE KEY-----")
-    return KeyPair(head, mark + rest) if mark and head else None
+    return _readable(head, mark + rest)
 
 
 def _secret_pair(ctx: Context) -> KeyPair | None:
@@ -161,9 +166,17 @@ def _secret_pair(ctx: Context) -> KeyPair | None:
         return None
     config = ctx.config
     secret = kube_client(ctx).get(SECRET, nginx_secret(config), config.openwhisk_namespace)
-    data = decode_secret(secret) if secret else {}
-    both = data.get("tls.crt"), data.get("tls.key")
-    return KeyPair(both[0], both[1]) if both[0] and both[1] else None
+    try:
+        data = decode_secret(secret) if secret else {}
+    except Refused:
+        return None
+    return _readable(data.get("tls.crt", ""), data.get("tls.key", ""))
+
+
+def _readable(certificate_text: str, key: str) -> KeyPair | None:
+    """Return a pair; None when a part is missing or is no PEM, so that it is created again."""
+    pair = KeyPair(certificate_text, key)
+    return pair if certificate.is_readable(pair) else None
 
 
 def desired_names(config: Config, host: str) -> list[str]:

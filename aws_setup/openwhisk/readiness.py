@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
@@ -51,6 +51,7 @@ class Blocker:
     name: str
     state: str
     failed: bool = False
+    uid: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def describe(ctx: Context, blocker: Blocker) -> str:
     line = _last_log_line(ctx, blocker) if blocker.kind in ("pod", "job") else ""
     parts = [
         f"{blocker.kind} {blocker.name}: {blocker.state}",
-        last_event(ctx, blocker.name, ctx.config.openwhisk_namespace),
+        last_event(ctx, blocker.name, ctx.config.openwhisk_namespace, uid=blocker.uid),
         f"(log: {line[:LONGEST_LINE]})" if line else "",
     ]
     return " ".join(part for part in parts if part)
@@ -210,12 +211,12 @@ def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
     for claim in sorted(status.claims, key=_name):
         phase = claim.get("status", {}).get("phase", "Pending")
         if phase != "Bound":
-            return Blocker("claim", _name(claim), f"volume {phase}")
+            return Blocker("claim", _name(claim), f"volume {phase}", uid=_uid(claim))
     for pod in sorted(status.pods, key=lambda pod: (_rank(_name(pod)), _name(pod))):
         reason = unready_reason(pod)
         # A pod that is being deleted is replaced: its workload says when by a ready one.
         if reason and not _of_job(pod) and "deletionTimestamp" not in pod["metadata"]:
-            return Blocker("pod", _name(pod), reason)
+            return Blocker("pod", _name(pod), reason, uid=_uid(pod))
     for job in sorted(status.jobs, key=lambda job: _name(job).endswith("install-packages")):
         blocker = _job_blocker(job, status.pods)
         if blocker:
@@ -235,7 +236,7 @@ def _rolling_out(status: ReleaseStatus) -> Blocker | None:
         for item in sorted(objects, key=lambda item: _rank(_name(item))):
             state = unready(kind, item)
             if state:
-                return Blocker(kind, _name(item), state)
+                return Blocker(kind, _name(item), state, uid=_uid(item))
     return None
 
 
@@ -247,12 +248,13 @@ def missing_last_job(release: str) -> Blocker:
 def _job_blocker(job: Object, pods: Sequence[Object]) -> Blocker | None:
     name, state = _name(job), unready("Job", job)
     if state.startswith("failed"):
-        return Blocker("job", name, state, failed=True)
+        return Blocker("job", name, state, failed=True, uid=_uid(job))
     if not state:
         return None
     job_pods = [pod for pod in pods if (_labels(pod).get("job-name") == name)]
     reasons = [reason for pod in job_pods if (reason := unready_reason(pod))]
-    return Blocker("job", name, f"{state} {reasons[-1]}".strip() if reasons else state)
+    shown = f"{state} {reasons[-1]}".strip() if reasons else state
+    return Blocker("job", name, shown, uid=_uid(job))
 
 
 def unready_reason(pod: Object) -> str:
@@ -291,6 +293,10 @@ def _of_job(pod: Object) -> bool:
 
 def _name(item: Object) -> str:
     return str(item["metadata"]["name"])
+
+
+def _uid(item: Object) -> str:
+    return str(item["metadata"].get("uid", ""))
 
 
 def _labels(item: Object) -> Mapping[str, str]:

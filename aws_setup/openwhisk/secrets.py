@@ -35,6 +35,9 @@ ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
 """Characters of the secret part of an OpenWhisk key (apache/openwhisk, docs/annotations)."""
 
+KEYS = frozenset({"system", "guest", "database"})
+"""Keys of the Secret without which OpenWhisk cannot be upgraded."""
+
 CHART_KEY = "chart"
 """Key of the Secret that holds the source and the commit of the chart."""
 
@@ -68,12 +71,14 @@ def secret_name(config: Config) -> str:
 
 
 def read_secrets(ctx: Context) -> OpenWhiskSecrets | None:
-    """Return the keys that the cluster stores; None when it stores none."""
+    """Return the keys that the cluster stores; None when it stores none, or not all of them."""
     config = ctx.config
     secret = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
     if secret is None:
         return None
     data = decode_secret(secret)
+    if not data.keys() >= KEYS:
+        return None
     return OpenWhiskSecrets(
         data["system"], data["guest"], data["database"], data.get(CHART_KEY, "")
     )
@@ -122,7 +127,7 @@ class SecretsStep(Step):
             return Found(config.openwhisk_namespace, "namespace") if remains else None
         if ctx.owned_only and not is_owned(ctx):
             return None
-        complete = {"system", "guest", "database"} <= (secret.get("data") or {}).keys()
+        complete = (secret.get("data") or {}).keys() >= KEYS
         drift = () if complete else (Drift("keys", "incomplete", "three"),)
         return Found(_secret_id(config), "available", {}, drift)
 
