@@ -20,12 +20,14 @@ T = TypeVar("T")
 class Defaults:
     """What preflight determined by asking AWS, for keys that the configuration does not set.
 
-    `operator_cidr` is the caller's public address as a /32, '' when it could not be determined.
+    `operator_cidrs` are the caller's public addresses as ranges, none when they are not known;
+    `address_problem` says why.
     `chart_commit` is what openwhisk_chart_ref was at when the plan was shown.
     """
 
     zones: tuple[str, ...] = ()
-    operator_cidr: str = ""
+    operator_cidrs: tuple[str, ...] = ()
+    address_problem: str = ""
     kubernetes_version: str = ""
     chart_commit: str = ""
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from aws_setup.aws.context import Context
@@ -24,7 +24,7 @@ from aws_setup.engine.wait import SystemClock
 from aws_setup.openwhisk.helm import find_helm
 from aws_setup.preflight import key_pair, quotas
 from aws_setup.preflight.planned import planned_resources
-from aws_setup.preflight.public_ip import SERVICE, seen_address
+from aws_setup.preflight.public_ip import operator_cidrs, seen_address
 from aws_setup.preflight.results import Finding, Severity
 from aws_setup.tables import infrastructure_steps
 from aws_setup.verify.check import Broken, Check, NotApplicable
@@ -102,20 +102,25 @@ def _editor(computer: Computer) -> str:
 
 
 def _address(computer: Computer) -> str:
-    seen, configured = seen_address(), computer.settings.user_public_ip
-    fixed = "" if configured == DETECT_ADDRESS else configured
-    if not seen and not fixed:
-        why = f"{SERVICE} did not answer"
-        raise Broken(why, "set user_public_ip, or check your network connection and proxy")
-    if not seen:
-        return f"{fixed} is configured; {SERVICE} did not answer"
-    if fixed and fixed != seen:
-        why = f"user_public_ip is {fixed}, and AWS sees you at {seen}"
+    configured = computer.settings.user_public_ip
+    fixed = operator_cidrs(computer.settings) if configured != DETECT_ADDRESS else ()
+    try:
+        seen = seen_address()
+    except (OSError, ValueError) as error:
+        if fixed:
+            return f"{', '.join(fixed)} is configured; {error}"
+        fix = "set user_public_ip, or check your network connection and proxy"
+        raise Broken(str(error), fix) from None
+    if fixed and not any(_covers(cidr, seen) for cidr in fixed):
+        why = f"user_public_ip is {', '.join(fixed)}, and AWS sees you at {seen}"
         raise Broken(why, "set user_public_ip to DEFAULT_VALUE, unless you use a VPN")
-    if not IPv4Address(seen).is_global:
-        why = f"{seen} is not a public address"
-        raise Broken(why, "set user_public_ip to your public IPv4 address")
+    if not ip_address(seen).is_global:
+        raise Broken(f"{seen} is not a public address", "set user_public_ip to your public address")
     return seen
+
+
+def _covers(cidr: str, address: str) -> bool:
+    return ip_address(address) in ip_network(cidr)
 
 
 def _region(computer: Computer) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Address
-from typing import Annotated, Literal
+from ipaddress import ip_interface
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from aws_setup.config.additional_tags import BoundaryArn, Tags
 from aws_setup.config.base import LocalPath, Section
@@ -18,16 +18,31 @@ RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 
 
+def _public_addresses(value: Any) -> Any:
+    """Check one address or range, or a list of them; other types are pydantic's to refuse."""
+    if isinstance(value, str):
+        return value if value == DETECT_ADDRESS else _public_address(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        if not value:
+            raise ValueError(f"the list is empty; {DETECT_ADDRESS} looks the address up")
+        return tuple(dict.fromkeys(map(_public_address, value)))
+    return value
+
+
 def _public_address(text: str) -> str:
-    if text == DETECT_ADDRESS:
-        return text
+    """Return an address, or a range without host bits, in its usual spelling."""
     try:
-        address = IPv4Address(text.removesuffix("/32"))
-    except AddressValueError:
-        raise ValueError(f"{text!r} is neither an IPv4 address nor {DETECT_ADDRESS}") from None
-    if address.is_unspecified or address.is_loopback or address.is_multicast:
-        raise ValueError(f"{address} cannot be a public address")
-    return str(address)
+        network = ip_interface(text.strip()).network
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is neither an IPv4 or IPv6 address, a range of them, nor {DETECT_ADDRESS}"
+        ) from None
+    if ip_interface(text.strip()).ip != network.network_address:
+        raise ValueError(f"{text} has host bits set; the network is {network}")
+    first = network.network_address
+    if not network.prefixlen or first.is_unspecified or first.is_loopback or first.is_multicast:
+        raise ValueError(f"{text} cannot be a public address")
+    return str(first) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 class General(Section):
@@ -61,8 +76,11 @@ class General(Section):
     )
     """ARN of the managed policy that is set as permissions boundary of every role created."""
 
-    user_public_ip: Annotated[str, AfterValidator(_public_address)] = DETECT_ADDRESS
-    """Your public IPv4 address, allowed to connect by SSH; DEFAULT_VALUE looks it up."""
+    user_public_ip: Annotated[str | tuple[str, ...], BeforeValidator(_public_addresses)] = (
+        DETECT_ADDRESS
+    )
+    """Your public address, allowed to connect by SSH, or a list of addresses and ranges, IPv4 or
+    IPv6, such as [203.0.113.0/24, "2001:db8::/64"]; DEFAULT_VALUE looks it up."""
 
     ssh_keypair_name: str
     """Name of the EC2 key pair (RSA) for the machines."""

@@ -250,10 +250,14 @@ def enabled_logs(cluster: Item) -> set[str]:
 
 
 def access_cidrs(ctx: Context) -> list[str]:
-    """Return the ranges that may use the public endpoint: as configured, else the operator's."""
+    """Return the ranges that may use the public endpoint: as configured, else the operator's.
+
+    EKS takes IPv4 alone for a cluster of the IPv4 family, which all are that are created here:
+    https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
+    """
     if ctx.config.eks_public_access_cidrs:
         return sorted(ctx.config.eks_public_access_cidrs)
-    return [ctx.defaults.operator_cidr] if ctx.defaults.operator_cidr else []
+    return sorted(cidr for cidr in ctx.defaults.operator_cidrs if ":" not in cidr)
 
 
 def _or_none(values: set[str]) -> str:

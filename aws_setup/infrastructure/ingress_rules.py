@@ -7,7 +7,7 @@ cluster, connect to NDB, mysqld, ZooKeeper, and back to the client that called t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_network
@@ -29,7 +29,17 @@ GROUP_SOURCES = frozenset({Source.SELF, Source.NODES})
 """Sources that are security groups; the others are address ranges."""
 
 Targets = Mapping[Source, str]
-"""Source -> address range or group id, as far as this run knows them."""
+"""Source -> group id, or address ranges as `joined` writes them, as far as this run knows them."""
+
+
+def joined(ranges: Iterable[str]) -> str:
+    """Return address ranges as one target."""
+    return ", ".join(sorted(ranges))
+
+
+def parts(target: str) -> list[str]:
+    """Return the address ranges of a target, or its one group id."""
+    return target.split(", ")
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,10 @@ def missing_rules(group: Item, targets: Targets, *, unchanged: bool = False) -> 
         rule
         for rule in rules
         if rule.source in targets
-        and not _is_allowed(rule, group, targets[rule.source], prefix_lists=unchanged)
+        and not all(
+            _is_allowed(rule, group, target, prefix_lists=unchanged)
+            for target in parts(targets[rule.source])
+        )
     ]
 
 
@@ -135,7 +148,7 @@ def surplus_ranges(rule: IngressRule, group: Item, targets: Targets) -> list[str
     """Return the address ranges to revoke: those with a rule's exact ports that are not its own."""
     if not rule.exclusive or rule.source not in targets:
         return []
-    return sorted(_ranges_for(rule.ports, group) - {targets[rule.source]})
+    return sorted(_ranges_for(rule.ports, group) - {*parts(targets[rule.source])})
 
 
 def rule_drift(group: Item, targets: Targets) -> list[Drift]:
@@ -190,7 +203,11 @@ def node_references(group: Item) -> list[tuple[IngressRule, str]]:
 
 def authorize_command(group_id: str, rules: Sequence[IngressRule], targets: Targets) -> str:
     """Return the aws command that adds rules to a group."""
-    permissions = [permission(rule.ports, targets[rule.source], rule.description) for rule in rules]
+    permissions = [
+        permission(rule.ports, target, rule.description)
+        for rule in rules
+        for target in parts(targets[rule.source])
+    ]
     text = json.dumps(permissions, separators=(",", ":"))
     return (
         f"aws ec2 authorize-security-group-ingress --group-id {group_id} --ip-permissions '{text}'"

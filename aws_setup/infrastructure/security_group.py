@@ -19,7 +19,9 @@ from aws_setup.infrastructure.ingress_rules import (
     Source,
     Targets,
     authorize_command,
+    joined,
     missing_rules,
+    parts,
     permission,
     rule_drift,
     surplus_ranges,
@@ -90,8 +92,10 @@ class SecurityGroup(Step):
             )
         group_id, targets = group["GroupId"], _targets(ctx, group)
         for rule in missing_rules(group, targets):
-            allowed = permission(rule.ports, targets[rule.source], rule.description)
-            authorize(ctx, self.name, group_id, allowed)
+            # One call for each: AWS refuses a call of which one range is allowed already.
+            for target in parts(targets[rule.source]):
+                allowed = permission(rule.ports, target, rule.description)
+                authorize(ctx, self.name, group_id, allowed)
         for rule in RULES:
             for cidr in surplus_ranges(rule, group, targets):
                 revoke(ctx, group_id, permission(rule.ports, cidr))
@@ -150,5 +154,8 @@ def existing_group_drift(group: Item, targets: Targets) -> tuple[Drift, ...]:
 
 def _targets(ctx: Context, group: Item) -> Targets:
     """Return what the sources of the rules mean in this run; the operator's address may be ''."""
-    known = {Source.SELF: group["GroupId"], Source.OPERATOR: ctx.defaults.operator_cidr}
+    known = {
+        Source.SELF: group["GroupId"],
+        Source.OPERATOR: joined(ctx.defaults.operator_cidrs),
+    }
     return {source: target for source, target in known.items() if target}

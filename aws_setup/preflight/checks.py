@@ -61,7 +61,7 @@ class Preflight:
 
     identity: Identity
     zones: tuple[str, ...]
-    operator_cidr: str
+    operator_cidrs: tuple[str, ...]
     kubernetes_version: str
     findings: tuple[Finding, ...]
     prices: Prices
@@ -82,7 +82,7 @@ class Preflight:
 
 def prepare(ctx: Context) -> None:
     """Put the caller's address into the context: the security group is compared with it."""
-    ctx.defaults = replace(ctx.defaults, operator_cidr=public_ip.operator_cidr(ctx.config))
+    ctx.defaults = replace(ctx.defaults, **public_ip.known(ctx.config))
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
@@ -115,7 +115,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     return Preflight(
         identity=identity,
         zones=ctx.defaults.zones,
-        operator_cidr=ctx.defaults.operator_cidr,
+        operator_cidrs=ctx.defaults.operator_cidrs,
         kubernetes_version=ctx.defaults.kubernetes_version,
         findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
         prices=price(ctx.aws, _extended_support(charges)) if chosen.extended else prices.result(),

@@ -44,7 +44,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     return Preflight(
         identity=ctx.aws.identity,
         zones=(),
-        operator_cidr="",
+        operator_cidrs=(),
         kubernetes_version="",
         findings=(
             *_permissions(ctx, rows),

@@ -68,6 +68,12 @@ def test_a_switch_means_what_its_name_says(load: Load) -> None:
         ('num_ndb_datanodes: "6"', "num_ndb_datanodes", 6),
         ('"eks_cluster_name ": mine', "eks_cluster_name", "mine"),
         ("user_public_ip: 52.94.76.7/32", "user_public_ip", "52.94.76.7"),
+        ("user_public_ip: 52.94.76.0/24", "user_public_ip", "52.94.76.0/24"),
+        (
+            "user_public_ip: [52.94.76.7, '2A05::/64']",
+            "user_public_ip",
+            ("52.94.76.7", "2a05::/64"),
+        ),
     ],
 )
 def test_a_value_keeps_the_spelling_of_the_file(
@@ -120,7 +126,11 @@ def test_a_value_keeps_the_spelling_of_the_file(
         ),
         ("eks_log_types: [audits]\n", "1:17", "'audits' is not one of", ""),
         ("zookeeper_ami: ami-x\n", "1:16", "'ami-x' has an invalid format", "Example: ami-"),
-        ("user_public_ip: 1.2.3\n", "1:17", "neither an IPv4 address nor DEFAULT_VALUE", ""),
+        ("user_public_ip: 1.2.3\n", "1:17", "neither an IPv4 or IPv6 address", ""),
+        ("user_public_ip: 52.94.76.7/24\n", "1:17", "has host bits set; the network is", ""),
+        ("user_public_ip: '::/0'\n", "1:17", "cannot be a public address", ""),
+        ("user_public_ip: 0.0.0.0/0\n", "1:17", "cannot be a public address", ""),
+        ("user_public_ip: []\n", "1:17", "the list is empty", ""),
         ("user_public_ip: 0.0.0.0\n", "1:17", "cannot be a public address", ""),
         ("security_group_name: sg-a\n", "1:22", "cannot begin with sg-", ""),
         ("skip_eks: True\n", "1:1: skip_eks", "no longer used", "create_eks_cluster: False"),

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from aws_setup.config import Config
+from aws_setup.preflight.public_ip import known
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Quotas, Settings
 from tests.support.aws import client
 from tests.support.preflight import Operator, only
@@ -152,6 +154,62 @@ def test_the_address_of_the_checkip_service_is_allowed(
     groups = client("ec2").describe_security_groups()["SecurityGroups"]
     allowed = [r["CidrIp"] for g in groups for p in g["IpPermissions"] for r in p["IpRanges"]]
     assert allowed == ["54.1.2.3/32"]
+
+
+@pytest.mark.kind("A9")
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("54.1.2.3, 10.0.0.1", "answered '54.1.2.3, 10.0.0.1', 2 addresses"),
+        ("<html><body>Sign in</body></html>", "answered '<html><body>Sign in</body></html>', no"),
+        ("", "answered '', nothing"),
+        ("54.1.2", "answered '54.1.2', no address"),
+    ],
+)
+def test_what_another_service_answers_is_told(
+    monkeypatch: pytest.MonkeyPatch, answer: str, told: str
+) -> None:
+    monkeypatch.setattr("aws_setup.preflight.public_ip._look_up", lambda: answer)
+    found = known(Config(ssh_keypair_name="k", ssh_key_path="k"))
+    assert found["operator_cidrs"] == ()
+    assert f"https://checkip.amazonaws.com {told}" in found["address_problem"]
+
+
+@pytest.mark.kind("A9")
+def test_an_ipv6_answer_is_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aws_setup.preflight.public_ip._look_up", lambda: "2A05:D018::1")
+    found = known(Config(ssh_keypair_name="k", ssh_key_path="k"))
+    assert found["operator_cidrs"] == ("2a05:d018::1/128",)
+
+
+@pytest.mark.kind("A9")
+def test_lists_and_ranges_of_both_families_are_allowed(operator: Operator) -> None:
+    ranges = ["54.10.20.0/24", "54.1.2.3", "2a05:d018:1::/64"]
+    ended = operator.run("create", "--yes", user_public_ip=ranges, **only("create_eks_cluster"))
+    assert ended["exit_code"] == 0, ended
+    groups = client("ec2").describe_security_groups()["SecurityGroups"]
+    rules = [p for g in groups for p in g["IpPermissions"] if p.get("FromPort") == 22]
+    found = {r["CidrIp"] for p in rules for r in p["IpRanges"]}
+    assert found == {"54.10.20.0/24", "54.1.2.3/32"}
+    assert {r["CidrIpv6"] for p in rules for r in p["Ipv6Ranges"]} == {"2a05:d018:1::/64"}
+    cluster = client("eks").describe_cluster(name="lambda-fs-eks-cluster")["cluster"]
+    allowed = cluster["resourcesVpcConfig"]["publicAccessCidrs"]
+    assert sorted(allowed) == ["54.1.2.3/32", "54.10.20.0/24"]
+    keys = {"user_public_ip": ranges, **only("create_eks_cluster")}
+    assert {step["action"] for step in operator.run("plan", **keys)["steps"]} == {"exists"}
+    ended = operator.run("create", "--yes", **(keys | {"user_public_ip": ranges[:1]}))
+    groups = client("ec2").describe_security_groups()["SecurityGroups"]
+    rules = [p for g in groups for p in g["IpPermissions"] if p.get("FromPort") == 22]
+    assert [r["CidrIp"] for p in rules for r in p["IpRanges"]] == ["54.10.20.0/24"]
+    assert not [r for p in rules for r in p["Ipv6Ranges"]]
+
+
+@pytest.mark.kind("A9")
+def test_an_operator_with_ipv6_only_is_told_what_to_set(operator: Operator) -> None:
+    address = "2a05:d018::1"
+    (problem,) = operator.refused(user_public_ip=address, **only("create_eks_cluster"))
+    assert "EKS takes IPv4 ranges only, and you have 2a05:d018::1/128" in problem
+    assert "set eks_public_access_cidrs" in problem
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.preflight.public_ip import operator_cidr
+from aws_setup.preflight.public_ip import operator_cidrs
 from aws_setup.rehearsal.aws.ec2.reachability import (
     Instance,
     IpAddress,
@@ -78,9 +78,9 @@ def test_checkip_answers_with_the_address_that_the_rules_see(
 ) -> None:
     monkeypatch.setenv("AWS_SETUP_CHECKIP", script_environment(cloud.url, 0)["AWS_SETUP_CHECKIP"])
     config = Config(ssh_keypair_name="key", ssh_key_path="key")
-    assert operator_cidr(config) == OPERATOR
+    assert operator_cidrs(config) == (OPERATOR,)
     cloud.settings.operator_address = "52.94.76.10"
-    assert operator_cidr(config) == "52.94.76.10/32"
+    assert operator_cidrs(config) == ("52.94.76.10/32",)
     assert len(cloud.calls) == 0, "no AWS call"
 
 
