@@ -6,6 +6,7 @@ import functools
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -15,10 +16,43 @@ import pytest
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
+MEMORY = 500
+"""Most MiB of a process that runs tests, at any time; in CI more is a failure."""
+
+_peaks: list[int] = []
+"""The largest MiB of each worker that has ended."""
+
+
+def _peak() -> int:
+    """Return the largest MiB of this process so far; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take a worker's memory from what it sends at its end."""
+    _peaks.append(getattr(node, "workeroutput", {}).get("peak", 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the memory of the processes that ran tests."""
+    peaks = ", ".join(map(str, sorted(_peaks or [_peak()])))
+    terminalreporter.write_line(f"memory of the test processes: at most {peaks} MiB of {MEMORY}")
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """In CI a skipped test is a failure: there, everything that a test needs can be had."""
+    """Report too much memory, and in CI skipped tests (there all needs can be met), as failures."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak"] = _peak()
+        return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter and reporter.stats.get("skipped") and exitstatus == 0:
+    skipped = reporter and reporter.stats.get("skipped")
+    too_large = max(_peaks or [_peak()]) > MEMORY
+    if os.environ.get("CI") and (skipped or too_large) and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -39,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep each file on one worker, for what its tests share; test_crash.py is spread.
+    """Start the files that take longest first; what shares a fixture stays on one worker.
 
     Without --live the tests on a real account are not even skipped.
     """
@@ -47,9 +81,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("live")]
     elif not config.getoption("--live-limit"):
         raise pytest.UsageError("--live requires --live-limit USD")
+    seconds: dict[Path, float] = {}
     for item in items:
-        if item.path.name != "test_crash.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        if item.path.name not in SPREAD:
+            seconds[item.path] = seconds.get(item.path, 0) + _seconds(item)
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: -seconds.get(item.path, 0))
+
+
+SPREAD = {"test_crash.py", "test_configure_crash.py"}
+"""Files of many whole runs, which share nothing: at the end any worker takes the next test."""
+
+SECONDS = {"zoo": 8, "manager": 6, "three": 5, "cloud": 3, "env": 1, "vms": 1}
+"""About how long a test with such a fixture takes, in seconds; others take a tenth of one."""
+
+
+def _seconds(item: pytest.Item) -> float:
+    """Return about how long a test takes."""
+    if item.path.parent.name == "demo":
+        return 20
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return max((s for name, s in SECONDS.items() if name in fixtures), default=0.1)
 
 
 @pytest.fixture

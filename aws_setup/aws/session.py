@@ -73,6 +73,8 @@ class Aws:
         self._lock = threading.Lock()
         self.calls = 0
         self.clock_skew: float | None = None
+        self.shared: dict[type, Any] = {}
+        """Objects that packages above keep as long as this session, by class; they may use it."""
 
     @property
     def region(self) -> str:

@@ -24,7 +24,6 @@ PATIENCE = 18.0
 _LOCK = threading.Lock()
 _PROBE_LOCK = threading.Lock()
 _CAUSES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
-_CLIENTS: WeakKeyDictionary[Aws, tuple[str, KubeClient]] = WeakKeyDictionary()
 
 
 def cluster_of(ctx: Context, *, fresh: bool = False) -> Item | None:
@@ -95,11 +94,11 @@ def _client(ctx: Context) -> KubeClient:
             "run create_aws_infrastructure.py first",
         )
     with _LOCK:
-        cached = _CLIENTS.get(ctx.aws)
-        if cached is None or cached[0] != cluster["endpoint"]:
-            cached = (str(cluster["endpoint"]), _connect(ctx, cluster))
-            _CLIENTS[ctx.aws] = cached
-        client = cached[1].with_progress(ctx.note)
+        endpoint, known = ctx.aws.shared.get(KubeClient, ("", None))
+        if known is None or endpoint != cluster["endpoint"]:
+            known = _connect(ctx, cluster)
+            ctx.aws.shared[KubeClient] = str(cluster["endpoint"]), known
+        client: KubeClient = known.with_progress(ctx.note)
     return client.with_patience(PATIENCE) if ctx.cluster_ends else client
 
 
