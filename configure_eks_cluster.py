@@ -13,7 +13,6 @@ from aws_setup.cli.script import Script, Story
 def story() -> Story:
     """Return what the commands do; its imports take longer than --help may."""
     from aws_setup.cli.prompts import secret_prompt_function
-    from aws_setup.eks.active_cluster import require_cluster
     from aws_setup.openwhisk.summary import next_command, summary_lines
     from aws_setup.preflight import cluster
     from aws_setup.tables import cluster_steps, cluster_teardown_steps
@@ -21,7 +20,7 @@ def story() -> Story:
     return Story(
         table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
         removal=cluster_teardown_steps,
-        prepare=require_cluster,
+        prepare=cluster.prepare,
         preflight=cluster.run,
         epilogue=summary_lines,
         next_command=next_command,

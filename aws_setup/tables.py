@@ -40,6 +40,7 @@ from aws_setup.openwhisk.api import OpenWhiskApi
 from aws_setup.openwhisk.certificate_steps import NginxSecret, ServerCertificate
 from aws_setup.openwhisk.credentials_file import CredentialsFile, read_credentials
 from aws_setup.openwhisk.load_balancer import LoadBalancerAddress
+from aws_setup.openwhisk.public_address import PublicAddress
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
@@ -212,9 +213,9 @@ def _format_steps(config: Config, pool: MachinePool, clients: tuple[str, ...]) -
 
 
 def api_host(config: Config) -> str:
-    """Return the URL of OpenWhisk's API from the credentials file, '' while there is none."""
+    """Return the URL of OpenWhisk's API within the VPC, from the credentials file; '' without."""
     credentials = read_credentials(config)
-    return credentials.apihost if credentials else ""
+    return credentials.inside if credentials else ""
 
 
 def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
@@ -248,6 +249,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
         ServerCertificate(),
         NginxSecret(),
         HelmRelease(),
+        PublicAddress(),
         LoadBalancerAddress(),
         OpenWhiskReady(),
         OpenWhiskApi(),

@@ -56,7 +56,7 @@ def configure_clients(
         namespace = _namespace(session, config)
     except SetupError as error:
         return ClientsResult(warnings=(to_problem(error, step="client configuration"),))
-    record = NameNodeRecord(selection.prefix, namespace, number, _host(session.endpoint.url))
+    record = NameNodeRecord(selection.prefix, namespace, number, _host(session.endpoint.inside))
     same = (before.prefix, before.namespace, before.deployments) == (
         record.prefix,
         record.namespace,

@@ -131,7 +131,7 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
         note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
     if problems:
         raise Refused.all(problems)
-    return found.prices.lines() if found else ()
+    return (*found.remarks, *found.prices.lines()) if found else ()
 
 
 def note_prices(run: ScriptRun, prices: Prices) -> None:

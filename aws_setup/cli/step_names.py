@@ -39,8 +39,9 @@ INFRASTRUCTURE_REMOVAL = (
     "invoker-nodes template", "core-nodes", "invoker-nodes", "coredns add-on", "oidc provider",
     "ebs csi role", "aws-ebs-csi-driver add-on", "cluster access", "kubeconfig",
     "gp3 storage class", "storage probe", "openwhisk keys", "server certificate", "nginx secret",
-    "openwhisk release", "hand-over file", "namenode record", "left by the cluster",
-    "left by Kubernetes", "other node groups", "known hosts", "database password",
+    "openwhisk release", "openwhisk public address", "hand-over file", "namenode record",
+    "left by the cluster", "left by Kubernetes", "other node groups", "known hosts",
+    "database password",
 )  # fmt: skip
 """The steps of its destroy."""
 
@@ -50,8 +51,8 @@ CLUSTER = (
     "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
     "cluster access", "aws-auth", "kubeconfig", "node labels", "ebs csi service account",
     "gp3 storage class", "storage probe", "openwhisk keys", "server certificate", "nginx secret",
-    "openwhisk release", "openwhisk address", "openwhisk ready", "openwhisk api", "hand-over file",
-    "client configuration",
+    "openwhisk release", "openwhisk public address", "openwhisk address", "openwhisk ready",
+    "openwhisk api", "hand-over file", "client configuration",
 )  # fmt: skip
 """The steps of configure_eks_cluster.py."""
 
@@ -60,8 +61,8 @@ CLUSTER_REMOVAL = (
     "core-nodes template", "invoker-nodes template", "core-nodes", "invoker-nodes",
     "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
     "cluster access", "kubeconfig", "gp3 storage class", "storage probe", "openwhisk keys",
-    "server certificate", "nginx secret", "openwhisk release", "hand-over file", "namenode record",
-    "left by the cluster",
+    "server certificate", "nginx secret", "openwhisk release", "openwhisk public address",
+    "hand-over file", "namenode record", "left by the cluster",
 )  # fmt: skip
 """The steps of its destroy."""
 

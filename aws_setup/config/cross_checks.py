@@ -209,6 +209,14 @@ def _zones(config: Config) -> Iterator[Conflict]:
 
 
 def _public_access(config: Config) -> Iterator[Conflict]:
+    for cidr in config.openwhisk_access_cidrs:
+        network = IPv4Network(cidr)
+        if network.prefixlen and not network.is_global:
+            yield Conflict(
+                ("openwhisk_access_cidrs",),
+                f"{cidr} is a private or reserved range; a public load balancer sees public ones",
+                "set public ranges; from the VPC OpenWhisk is reachable without",
+            )
     for cidr in config.eks_public_access_cidrs:
         network = IPv4Network(cidr)
         if network.prefixlen and not network.is_global:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from aws_setup.config.base import Count, InstanceType, LocalPath, Section
+from aws_setup.config.base import Cidr, Count, InstanceType, LocalPath, Section
 from aws_setup.config.chart_source import ChartSource, GitRef, InnerFolder, NoOption
 
 PrincipalArn = Annotated[
@@ -102,7 +102,10 @@ class OpenWhisk(Section):
     """A file of Helm values that override the generated ones."""
 
     openwhisk_internal: bool = False
-    """Use an internal load balancer for OpenWhisk, which is reachable from the VPC only."""
+    """Make OpenWhisk reachable from the VPC only; if False, it has a public load balancer too."""
+
+    openwhisk_access_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=40)] = ()
+    """Address ranges that may access OpenWhisk's public load balancer, beside your address."""
 
     openwhisk_api_port: Port = 443
     """Port of OpenWhisk's API on the load balancer (443 with TLS, 80 without)."""

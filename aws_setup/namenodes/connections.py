@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,7 +210,8 @@ def _endpoint(
     if request.tunnel == "vm":
         from aws_setup.namenodes.tunnel import via_ssh
 
-        return endpoint, stack.enter_context(via_ssh(connections.machine(""), endpoint))
+        inside = replace(endpoint, url=endpoint.inside)
+        return endpoint, stack.enter_context(via_ssh(connections.machine(""), inside))
     return endpoint, endpoint
 
 

@@ -55,11 +55,11 @@ def openwhisk_facts(
 def _api_host(session: Session, request: Request) -> str:
     """Return the API host as NameNodes reach it; '' where only a tunnel to it is known."""
     if request.tunnel != "cluster":
-        return session.endpoint.url
+        return session.endpoint.inside
     config = session.connections.config
     access = read_credentials(config) if config else None
     access = access or session.connections.in_cluster.access()
-    return access.apihost if access else ""
+    return access.inside if access else ""
 
 
 def number_of_deployments(request: Request, existing: Iterable[str]) -> int:

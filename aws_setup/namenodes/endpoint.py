@@ -27,6 +27,7 @@ class Endpoint:
 
     `fingerprint` is the SHA-256 of the certificate that the host must present, in hex; with
     `insecure` any certificate is accepted. `cert` and `key` are files of a client certificate.
+    `internal_url` is the API host within the VPC, '' where only `url` is known.
     """
 
     url: str
@@ -37,6 +38,12 @@ class Endpoint:
     insecure: bool = False
     cert: str = ""
     key: str = field(default="", repr=False)
+    internal_url: str = ""
+
+    @property
+    def inside(self) -> str:
+        """The API host as it is reached within the VPC, past the public load balancer."""
+        return self.internal_url or self.url
 
     @property
     def well_known_key(self) -> bool:
@@ -135,6 +142,7 @@ def find_endpoint(options: EndpointOptions, sources: EndpointSources) -> Endpoin
         source=known["APIHOST"].source,
         api_version=_value(known, "APIVERSION") or "v1",
         fingerprint=access.fingerprint if access else "",
+        internal_url=host_url(access.inside) if access else "",
         insecure=options.insecure,
         cert=_value(known, "CERT"),
         key=_value(known, "KEY"),
@@ -164,7 +172,7 @@ def _deployment(
     """Return the first source of the deployment with an API host: with `url`, unless it is ''."""
     for source in sources.deployment:
         access = source.ask() if remote or not source.remote else None
-        if access and (not url or host_url(access.apihost) == url):
+        if access and (not url or url in {host_url(access.apihost), host_url(access.inside)}):
             return source.name, access
     return "", None
 

@@ -19,6 +19,7 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import POD, SECRET, SERVICE, decode_secret
 from aws_setup.namenodes.endpoint import Endpoint, check_auth
+from aws_setup.openwhisk.addresses import chart_service, public_service
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
 
 log = logging.getLogger(__name__)
@@ -144,14 +145,16 @@ class InCluster:
         Raises:
             SetupError: the load balancer has no address yet, or Kubernetes denies the request.
         """
-        service = self.kube.get(SERVICE, self._name("nginx"), self._namespace)
-        if service is None:
+        chart = self.kube.get(SERVICE, chart_service(self.config), self._namespace)
+        if chart is None:
             return None
-        scheme, port = scheme_and_port(service)
+        own = self.kube.get(SERVICE, public_service(self.config), self._namespace)
+        scheme, port = scheme_and_port(own or chart)
         return OpenWhiskCredentials(
-            apihost=f"{scheme}://{_host(service)}:{port}",
+            apihost=f"{scheme}://{_host(own or chart)}:{port}",
             auth=self.auth(),
             fingerprint=self._fingerprint() if scheme == "https" else "",
+            internal=f"{scheme}://{_host(chart)}:{port}",
         )
 
     def auth(self) -> str:

@@ -13,7 +13,9 @@ import urllib3
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
-from aws_setup.openwhisk.certificate_steps import load_balancer_host
+from aws_setup.openwhisk.addresses import load_balancer_host, public_host
+from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
+from aws_setup.openwhisk.public_address import audience
 
 TIMEOUT_SECONDS = 10.0
 """Seconds to connect, and to read, for one request."""
@@ -32,33 +34,35 @@ class OpenWhiskApi(Step):
     """OpenWhisk's API answers, with as many healthy invokers as there are nodes for them."""
 
     name: str = "openwhisk api"
-    needs: tuple[str, ...] = ("openwhisk address", "openwhisk ready")
+    needs: tuple[str, ...] = (PUBLIC_ADDRESS, "openwhisk address", "openwhisk ready")
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the API as it answers now; None when it does not answer."""
-        host = load_balancer_host(ctx)
-        if not host or "openwhisk address" not in ctx.found:
+        inside = load_balancer_host(ctx)
+        if not inside or "openwhisk address" not in ctx.found:
             return None
         if ctx.config.openwhisk_internal:
-            return _internal(ctx, host)
+            return _internal(ctx, inside)
+        host = public_host(ctx)
+        if not host:
+            return None
         answer = find_scheme(host, ctx.config.openwhisk_api_port)
         if isinstance(answer, str):
             return None
         healthy = healthy_invokers(answer.url)
         enough = healthy == ctx.config.num_openwhisk_invoker_vms
-        return _answering(answer, healthy, ready=enough)
+        return _answering(ctx, answer, healthy, ready=enough)
 
     def create(self, ctx: Context) -> Found:
         """Return the API's host; `wait` then polls the API."""
-        host = ctx.of("openwhisk address").id
         if ctx.config.openwhisk_internal:
-            return _internal(ctx, host)
-        return Found(host, "starting", ready=False)
+            return _internal(ctx, ctx.of("openwhisk address").id)
+        return Found(public_host(ctx), "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the name resolves, the API answers and the invokers are healthy."""
-        host = ctx.of("openwhisk address").id
+        host = public_host(ctx)
         port, invokers = ctx.config.openwhisk_api_port, ctx.config.num_openwhisk_invoker_vms
 
         def probe() -> Found | Pending:
@@ -66,31 +70,48 @@ class OpenWhiskApi(Step):
                 return Pending(f"DNS does not resolve {host} yet (usually 3, at most 30 minutes)")
             answer = find_scheme(host, port)
             if isinstance(answer, str):
-                return Pending(f"the API does not answer yet ({answer})")
+                return Pending(f"the API does not answer yet ({answer}){_who(ctx, answer)}")
             healthy = healthy_invokers(answer.url)
             if healthy != invokers:
                 return Pending(f"{healthy} of {invokers} invokers are healthy")
-            return _answering(answer, healthy, ready=True)
+            return _answering(ctx, answer, healthy, ready=True)
 
         return ctx.wait_until(
             "OpenWhisk's API answers",
             probe,
             deadline=2400,
             pause=10,
-            hint="run `configure` again later; `status` lists the pods that are not ready",
+            hint="run `configure` again later; `status` lists the pods that are not ready. After a "
+            "timeout, set user_public_ip to the address of this computer as AWS sees it",
         )
 
 
-def _answering(answer: ApiProbe, healthy: int | str, *, ready: bool) -> Found:
-    facts = {"api_host": answer.url, "healthy_invokers": healthy, "sha256": answer.fingerprint}
+def _who(ctx: Context, reason: str) -> str:
+    """Return who may connect, where nothing answers: a load balancer drops all other packets."""
+    return f"; only {audience(ctx)} may connect" if "timed out" in reason else ""
+
+
+def _answering(ctx: Context, answer: ApiProbe, healthy: int | str, *, ready: bool) -> Found:
+    scheme = answer.url.partition("://")[0]
+    facts = {
+        "api_host": answer.url,
+        "internal_api_host": _url(ctx, scheme, load_balancer_host(ctx)),
+        "healthy_invokers": healthy,
+        "sha256": answer.fingerprint,
+    }
     return Found(answer.url, f"{healthy} healthy invokers", facts, ready=ready)
 
 
 def _internal(ctx: Context, host: str) -> Found:
     """Return an API that is reachable only within the VPC: this computer cannot probe it."""
     scheme = "http" if ctx.config.openwhisk_api_port == 80 else "https"
-    url = f"{scheme}://{host}:{ctx.config.openwhisk_api_port}"
-    return Found(url, "internal: not probed", {"api_host": url, "sha256": ""})
+    url = _url(ctx, scheme, host)
+    facts = {"api_host": url, "internal_api_host": url, "sha256": ""}
+    return Found(url, "internal: not probed", facts)
+
+
+def _url(ctx: Context, scheme: str, host: str) -> str:
+    return f"{scheme}://{host}:{ctx.config.openwhisk_api_port}"
 
 
 def resolves(host: str) -> bool:

@@ -19,8 +19,9 @@ from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
-from aws_setup.kube.objects import SECRET, SERVICE, Json, decode_secret, encode_secret
+from aws_setup.kube.objects import SECRET, Json, decode_secret, encode_secret
 from aws_setup.openwhisk import certificate
+from aws_setup.openwhisk.addresses import chart_service, known_hosts
 from aws_setup.openwhisk.certificate import KeyPair
 from aws_setup.openwhisk.existing_certificate import find_existing_certificate
 from aws_setup.openwhisk.secrets import is_owned
@@ -57,13 +58,13 @@ class ServerCertificate(Step):
     def create(self, ctx: Context) -> Found:
         """Create a certificate unless a valid one exists, and upload it."""
         pair = current_pair(ctx)
-        if pair is None or renewal_reasons(ctx, pair, load_balancer_host(ctx)):
-            pair = renew(ctx, load_balancer_host(ctx))
+        if pair is None or renewal_reasons(ctx, pair, known_hosts(ctx)):
+            pair = renew(ctx, known_hosts(ctx))
         return upload(ctx, pair)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Renew the certificate under a new name; the old one is deleted once it is not in use."""
-        return upload(ctx, renew(ctx, load_balancer_host(ctx)))
+        return upload(ctx, renew(ctx, known_hosts(ctx)))
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete every certificate of the deployment, and the private file."""
@@ -99,16 +100,16 @@ class NginxSecret(Step):
         pair = current_pair(ctx)
         drift: list[Drift] = []
         if config.openwhisk_tls_arn:
-            drift = renewal_reasons(ctx, current, load_balancer_host(ctx))
+            drift = renewal_reasons(ctx, current, known_hosts(ctx))
         if pair and pair.fingerprint != current.fingerprint:
             drift.append(Drift("certificate", current.fingerprint[:16], pair.fingerprint[:16]))
         return Found(resource_id, TLS, {}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
         """Create the Secret, or update it with the certificate in use."""
-        host, pair = load_balancer_host(ctx), current_pair(ctx)
-        if pair is None or renewal_reasons(ctx, pair, host):
-            pair = renew(ctx, host)
+        hosts, pair = known_hosts(ctx), current_pair(ctx)
+        if pair is None or renewal_reasons(ctx, pair, hosts):
+            pair = renew(ctx, hosts)
         return put_secret(ctx, pair)
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -122,19 +123,8 @@ def path_prefix(config: Config) -> str:
 
 
 def nginx_secret(config: Config) -> str:
-    """Return the name of nginx's Secret, which is also the name of its Service."""
-    return f"{config.openwhisk_release}-nginx"
-
-
-def load_balancer_host(ctx: Context) -> str:
-    """Return the host name of OpenWhisk's load balancer, '' while it has none."""
-    if active_cluster(ctx) is None:
-        return ""
-    config = ctx.config
-    service = kube_client(ctx).get(SERVICE, nginx_secret(config), config.openwhisk_namespace) or {}
-    for address in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
-        return str(address.get("hostname") or address.get("ip") or "")
-    return ""
+    """Return the name of nginx's Secret, which is also the name of the chart's Service."""
+    return chart_service(config)
 
 
 def current_pair(ctx: Context) -> KeyPair | None:
@@ -179,18 +169,18 @@ def _readable(certificate_text: str, key: str) -> KeyPair | None:
     return pair if certificate.is_readable(pair) else None
 
 
-def desired_names(config: Config, host: str) -> list[str]:
+def desired_names(config: Config, hosts: Sequence[str]) -> list[str]:
     """Return the names that the certificate must contain beside its common name.
 
     Args:
         config: the configuration.
-        host: the load balancer's host name, '' while it has none.
+        hosts: the load balancers' host names, as far as they are known.
     """
     in_cluster = f"{nginx_secret(config)}.{config.openwhisk_namespace}.svc.cluster.local"
-    return [in_cluster, *([host] if host else [])]
+    return [in_cluster, *hosts]
 
 
-def renewal_reasons(ctx: Context, pair: KeyPair, host: str) -> list[Drift]:
+def renewal_reasons(ctx: Context, pair: KeyPair, hosts: Sequence[str]) -> list[Drift]:
     """Return why a certificate has to be renewed; the user's certificate is never renewed."""
     if ctx.config.openwhisk_tls_cert:
         return []
@@ -198,7 +188,7 @@ def renewal_reasons(ctx: Context, pair: KeyPair, host: str) -> list[Drift]:
     left = certificate.expires(pair.certificate) - ctx.clock.today()
     if left <= certificate.RENEW:
         found.append(Drift("certificate", f"{left.days} days left", "more than 30"))
-    missing = set(desired_names(ctx.config, host)) - certificate.names_of(pair.certificate)
+    missing = set(desired_names(ctx.config, hosts)) - certificate.names_of(pair.certificate)
     if missing:
         found.append(Drift("certificate's names", "incomplete", ", ".join(sorted(missing))))
     return found
@@ -218,12 +208,12 @@ def _existing(ctx: Context) -> Found:
     return Found(arn, f"existing, {days} days left", {"days_left": days})
 
 
-def renew(ctx: Context, host: str) -> KeyPair:
+def renew(ctx: Context, hosts: Sequence[str]) -> KeyPair:
     """Create a self-signed certificate and write it, with its key, to the private file."""
     config = ctx.config
     pair = certificate.self_signed(
         config.openwhisk_tls_name,
-        desired_names(config, host),
+        desired_names(config, hosts),
         days=config.openwhisk_tls_days,
         now=ctx.clock.today(),
     )
@@ -262,7 +252,7 @@ def _uploaded_pair(ctx: Context, pair: KeyPair, arn: str) -> Found:
     ends = certificate.expires(pair.certificate)
     days = (ends - ctx.clock.today()).days
     facts = {"expires": ends.date().isoformat(), "days_left": days, "sha256": pair.fingerprint}
-    drift = renewal_reasons(ctx, pair, load_balancer_host(ctx))
+    drift = renewal_reasons(ctx, pair, known_hosts(ctx))
     return Found(arn, f"{days} days left", facts, tuple(drift))
 
 

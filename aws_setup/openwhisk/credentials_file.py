@@ -18,6 +18,9 @@ from aws_setup.openwhisk.secrets import require_secrets
 FINGERPRINT = "CERTIFICATE_SHA256"
 """Key of this project in the file; `wsk` ignores keys that it does not know."""
 
+INTERNAL = "INTERNAL_APIHOST"
+"""Key of this project: the API host as NameNodes and λFS clients reach it within the VPC."""
+
 KEYS = ("APIHOST", "AUTH", "APIVERSION", "CERT", "KEY")
 """Keys that `wsk` reads from its file; NAMESPACE is ignored."""
 
@@ -27,11 +30,18 @@ class OpenWhiskCredentials:
     """How to reach the OpenWhisk of a deployment.
 
     `fingerprint` is the SHA-256 of its nginx's certificate in hex, '' when it serves plain http.
+    `internal` is the API host of the internal load balancer, '' where only `apihost` is known.
     """
 
     apihost: str
     auth: str = field(repr=False)
     fingerprint: str = ""
+    internal: str = ""
+
+    @property
+    def inside(self) -> str:
+        """The API host for what is in the VPC."""
+        return self.internal or self.apihost
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,12 @@ class CredentialsFile(Step):
     def _credentials(self, ctx: Context) -> OpenWhiskCredentials:
         keys = require_secrets(ctx)
         api = ctx.of("openwhisk api")
-        return OpenWhiskCredentials(api.id, keys.guest, str(api.facts.get("sha256", "")))
+        return OpenWhiskCredentials(
+            api.id,
+            keys.guest,
+            str(api.facts.get("sha256", "")),
+            str(api.facts.get("internal_api_host", "")),
+        )
 
     def create(self, ctx: Context) -> Found:
         """Write the file; write ~/.wskprops only when write_wskprops is set."""
@@ -105,6 +120,7 @@ def write_credentials(config: Config, credentials: OpenWhiskCredentials) -> Path
         f"AUTH={credentials.auth}",
         "APIVERSION=v1",
         f"{FINGERPRINT}={credentials.fingerprint}",
+        f"{INTERNAL}={credentials.internal}",
     ]
     write_private(path, "\n".join(lines) + "\n")
     return path
@@ -119,7 +135,12 @@ def read_credentials(config: Config) -> OpenWhiskCredentials | None:
     found = parse(read_text(path, what="the file of OpenWhisk's credentials", hint=hint))
     if not found.get("APIHOST"):
         return None
-    return OpenWhiskCredentials(found["APIHOST"], found.get("AUTH", ""), found.get(FINGERPRINT, ""))
+    return OpenWhiskCredentials(
+        found["APIHOST"],
+        found.get("AUTH", ""),
+        found.get(FINGERPRINT, ""),
+        found.get(INTERNAL, ""),
+    )
 
 
 def properties_file(environ: Mapping[str, str], home: Path) -> Path:

@@ -15,7 +15,7 @@ from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import CLAIM, DAEMON_SET, DEPLOYMENT, JOB, POD, STATEFUL_SET
 from aws_setup.kube.rollout import unready
 from aws_setup.openwhisk import one_time_jobs
-from aws_setup.openwhisk.certificate_steps import load_balancer_host
+from aws_setup.openwhisk.addresses import load_balancer_host
 from aws_setup.openwhisk.release import apply_release, desired_release, release_id
 from aws_setup.openwhisk.secrets import read_secrets
 

@@ -14,7 +14,7 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import JOB, POD
 from aws_setup.openwhisk import one_time_jobs, release_records, uninstall
-from aws_setup.openwhisk.certificate_steps import load_balancer_host
+from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import Chart, chart_of, newer
 from aws_setup.openwhisk.helm import Changed, Helm, Release, immutable_changes
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
@@ -108,7 +108,7 @@ class HelmRelease(Step):
 
         Only Kubernetes can delete the load balancer, which uses the certificate and the VPC.
         """
-        uninstall.delete_service(ctx, load_balancer_host(ctx))
+        uninstall.delete_service(ctx, chart_service(ctx.config), load_balancer_host(ctx))
         if uninstall.has_records(ctx):
             uninstall.uninstall(ctx)
         uninstall.delete_claims(ctx)

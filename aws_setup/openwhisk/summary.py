@@ -7,6 +7,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
+from aws_setup.openwhisk.public_address import audience
 from aws_setup.ssh.login_config import shell_word
 
 CLIENT = "lambda-fs client"
@@ -21,6 +22,8 @@ def summary_lines(ctx: Context) -> list[str]:
     api, file = ctx.found.get("openwhisk api"), ctx.found.get("hand-over file")
     internal = ctx.config.openwhisk_internal
     lines = [f"OpenWhisk: {api.id} ({api.state})"] if api else []
+    if api:
+        lines.append(f"OpenWhisk is reachable from {audience(ctx)}.")
     if api and internal:
         local = f"{_scheme(api)}://localhost:{LOCAL_PORT}"
         lines.append(f"The load balancer is internal. SSH tunnel: {tunnel_command(ctx)}")

@@ -13,7 +13,6 @@ from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.errors import KubeNotFound
 from aws_setup.kube.objects import CLAIM, JOB, SECRET, SERVICE, VOLUME, Json, ResourceType
-from aws_setup.openwhisk.certificate_steps import nginx_secret
 from aws_setup.openwhisk.helm import find_helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.one_time_jobs import destructive_jobs
@@ -44,22 +43,23 @@ def uninstall(ctx: Context) -> None:
     retry_when_unreachable(ctx, lambda _: helm_of(ctx).uninstall())
 
 
-def delete_service(ctx: Context, host: str) -> None:
-    """Delete nginx's Service, and return when its load balancer is gone too.
+def delete_service(ctx: Context, name: str, host: str) -> None:
+    """Delete a Service, and return when its load balancer is gone too.
 
     Args:
         ctx: the step's context.
+        name: the Service's name.
         host: the load balancer's host name, '' when it has none.
     """
     client, config = kube_client(ctx), ctx.config
-    client.delete(SERVICE, nginx_secret(config), config.openwhisk_namespace)
+    client.delete(SERVICE, name, config.openwhisk_namespace)
 
     def gone() -> bool | Pending:
-        if client.get(SERVICE, nginx_secret(config), config.openwhisk_namespace):
+        if client.get(SERVICE, name, config.openwhisk_namespace):
             return Pending("Kubernetes is deleting the load balancer")
         # The first label of an ELB's host name is its name and an id.
-        left = [name for name in _load_balancer_names(ctx) if host and host.startswith(name)]
-        left += [name for name in _load_balancer_names(ctx) if host.startswith(f"internal-{name}")]
+        own = host.removeprefix("internal-")
+        left = [item for item in _load_balancer_names(ctx) if own.startswith(f"{item}-")]
         return Pending(f"load balancer {left[0]} is being deleted") if left else True
 
     what = "the load balancer is deleted"

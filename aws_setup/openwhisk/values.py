@@ -120,9 +120,8 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
         f"{ELB}-ssl-cert": facts.certificate,
         f"{ELB}-ssl-ports": "https",
         f"{ELB}-ssl-negotiation-policy": TLS_POLICY,
-        # Any value but "false" makes the load balancer internal. Not null: where a chart does not
-        # have the key, helm keeps null, and Kubernetes then drops every annotation.
-        f"{ELB}-internal": "true" if config.openwhisk_internal else "false",
+        # For what is in the VPC; who else may call OpenWhisk does so by the public Service.
+        f"{ELB}-internal": "true",
         f"{ELB}-additional-resource-tags": ",".join(
             f"{key}={value}" for key, value in tags(config, "openwhisk release").items()
         ),

@@ -65,6 +65,8 @@ class Preflight:
     kubernetes_version: str
     findings: tuple[Finding, ...]
     prices: Prices
+    remarks: tuple[str, ...] = ()
+    """Lines to print below the plan."""
 
     @property
     def refusals(self) -> tuple[Problem, ...]:

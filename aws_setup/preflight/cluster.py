@@ -12,6 +12,7 @@ from aws_setup.aws.pricing import price
 from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path
 from aws_setup.eks.access_entries import AccessEntries
+from aws_setup.eks.active_cluster import require_cluster
 from aws_setup.eks.addons import Addon
 from aws_setup.eks.kubeconfig import Kubeconfig, kubeconfig_path
 from aws_setup.eks.node_groups import NodeGroup
@@ -24,10 +25,11 @@ from aws_setup.kube.connect import cluster_of, of_kubeconfig
 from aws_setup.openwhisk import chart, existing_certificate, helm
 from aws_setup.openwhisk.certificate import load_user_pair
 from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
+from aws_setup.openwhisk.public_address import NO_ADDRESS, PublicAddress, audience, ranges
 from aws_setup.openwhisk.release import HelmRelease, invoker_memory
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
-from aws_setup.preflight import key_pair, local_files, permissions, quotas
+from aws_setup.preflight import key_pair, local_files, permissions, public_ip, quotas
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
 from aws_setup.preflight.planned import Launch, PlannedResources
@@ -44,18 +46,39 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     return Preflight(
         identity=ctx.aws.identity,
         zones=(),
-        operator_cidrs=(),
+        operator_cidrs=ctx.defaults.operator_cidrs,
         kubernetes_version="",
         findings=(
             *_permissions(ctx, rows),
             *_certificate(ctx),
             *_memory(ctx),
             *_nodes(ctx, rows),
+            *_access(ctx, rows),
             *_chart(ctx, rows),
             *local_files.check(_written(ctx, rows)),
         ),
         prices=price(ctx.aws, charges_of(ctx, rows)),
+        remarks=(f"OpenWhisk will be reachable from {audience(ctx)}.",),
     )
+
+
+def prepare(ctx: Context) -> None:
+    """Check that the cluster exists, and put the caller's address into the context.
+
+    Raises:
+        Refused: the cluster does not exist, or cannot become usable.
+    """
+    require_cluster(ctx)
+    ctx.defaults = replace(ctx.defaults, **public_ip.known(ctx.config))
+
+
+def _access(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
+    """Refuse a public load balancer that nobody could reach; warn of a private address."""
+    if not any(row.step.name == PublicAddress.name and row.action is Action.CREATE for row in rows):
+        return ()
+    if not ranges(ctx):
+        return [refuse(*NO_ADDRESS)]
+    return public_ip.private_addresses(ctx)
 
 
 def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:

@@ -10,6 +10,7 @@ from http.client import HTTPException
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.config.version import USER_AGENT
@@ -147,3 +148,9 @@ def _private(cidr: str, creates_cluster: bool) -> Finding:
         return refuse(what, why, hint)
     why = "AWS sees another one, unless you connect through a VPN to the VPC"
     return warn(what, why, "set user_public_ip to DEFAULT_VALUE")
+
+
+def private_addresses(ctx: Context) -> list[Finding]:
+    """Return a warning for each private address of the caller's, which AWS does not see."""
+    cidrs = ctx.defaults.operator_cidrs
+    return [_private(cidr, creates_cluster=False) for cidr in cidrs if _is_private(cidr)]

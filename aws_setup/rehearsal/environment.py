@@ -19,7 +19,7 @@ from aws_setup.rehearsal.openwhisk.namenode import VmServices
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
-from aws_setup.rehearsal.vms.gateway import Gateway
+from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
 from aws_setup.rehearsal.vms.images import ZOOKEEPER_JARS
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import (
@@ -119,6 +119,7 @@ def run_environment(
         OSError: the port is in use.
     """
     settings.load_balancer_host = "localhost"
+    settings.internal_load_balancer_host = INTERNAL_HOST
     with ExitStack() as stack:
         cloud = stack.enter_context(serve(settings, port=port))
         hooks = stack.enter_context(EksApiServers(cloud))

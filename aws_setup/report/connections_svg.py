@@ -73,10 +73,14 @@ def connections(config: Config) -> str:
     )
     within = [_row(rule) for rule in rules]
     port = f"tcp {config.openwhisk_api_port}"
-    balancer = f"{'internal' if config.openwhisk_internal else 'public'} load balancer of OpenWhisk"
+    inside = "internal load balancer of OpenWhisk"
     outside = [
-        Connection("λFS's clients and NameNodes", "", balancer, f"invoke NameNodes · {port}"),
+        Connection("λFS's clients and NameNodes", "", inside, f"invoke NameNodes · {port}"),
     ]
+    if not config.openwhisk_internal:
+        public = "public load balancer of OpenWhisk"
+        ranges = "your address, openwhisk_access_cidrs"
+        outside.append(Connection(ranges, "", public, f"register NameNodes · {port}"))
     body: list[str] = []
     bottom = TOP + _height(within)
     names = f"security group {config.security_group_name}"

@@ -244,7 +244,7 @@ class Chain:
 
     def _facts(self) -> DeploymentFacts:
         config, record = self.ctx.config, read_record(self.ctx.config)
-        host = self.credentials.apihost if self.credentials else record.api_host
+        host = self.credentials.inside if self.credentials else record.api_host
         managers = self.machines(MANAGER)
         zookeepers = self.machines(ZOOKEEPER) if config.create_zookeeper_vms else []
         login = choose(config, image_login(self.client, LAMBDA_FS, self._files))

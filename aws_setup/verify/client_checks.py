@@ -143,8 +143,7 @@ def check_endpoint(chain: Chain) -> str:
     state = chain.client.port_state(address.host, address.port)
     if state is PortState.TIMED_OUT:
         cause = f"{address} times out from the client"
-        fix = "allow the client's address in the load balancer's security group (source ranges)"
-        raise Broken(cause, fix)
+        raise Broken(cause, _way_in(chain, endpoint.url))
     if state is not PortState.OPEN:
         cause = f"{address} refuses connections, or its name does not resolve"
         raise Broken(cause, CONFIGURE)
@@ -156,11 +155,18 @@ def check_endpoint(chain: Chain) -> str:
     return f"{endpoint.url} answers"
 
 
+def _way_in(chain: Chain, url: str) -> str:
+    """Return the fix of an endpoint that drops the client's packets."""
+    if chain.credentials and chain.credentials.inside != url:
+        return f"{CONFIGURE}: clients use the internal load balancer, {chain.credentials.inside}"
+    return "allow the client in the internal load balancer's security group and network ACLs"
+
+
 def _ping(http: HttpConnection) -> int:
     try:
         return http.send("GET", "/ping", signed=False).status
     except TransientError as error:
-        fix = f"{CONFIGURE} status; allow the client's address in the load balancer's source ranges"
+        fix = f"{CONFIGURE} status, which says what of OpenWhisk is not ready"
         raise Broken(f"no HTTP answer: {error}", fix) from error
 
 
@@ -169,12 +175,12 @@ def check_registered(chain: Chain) -> str:
     settings, credentials = chain.settings, chain.credentials
     if credentials is None:
         raise NotApplicable("OpenWhisk's key is not on this computer")
-    secure = credentials.apihost.lower().startswith("https:")
+    secure = credentials.inside.lower().startswith("https:")
     if secure and not credentials.fingerprint:
         raise NotApplicable("the load balancer's certificate is not pinned, so no key is sent")
     endpoint, number = settings.endpoint, settings.deployments
     auth = _system_key(chain) if endpoint.namespace == SYSTEM else credentials.auth
-    access = Endpoint(credentials.apihost, auth, "the client", fingerprint=credentials.fingerprint)
+    access = Endpoint(credentials.inside, auth, "the client", fingerprint=credentials.fingerprint)
     with connection(chain, access) as http:
         client = Client(http, chain.clock, HTTP_SECONDS)
         listed = client.listing()

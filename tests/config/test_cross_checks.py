@@ -53,6 +53,7 @@ def whys(tmp_path: Path, text: str) -> list[str]:
             "us-east-1b is not a zone of aws_region us-west-2",
         ),
         ("eks_public_access_cidrs: [10.0.0.0/8]", "private or reserved range"),
+        ("openwhisk_access_cidrs: [10.0.0.0/8]", "private or reserved range"),
     ],
 )
 def test_inconsistent_keys_are_refused(tmp_path: Path, text: str, why: str) -> None:

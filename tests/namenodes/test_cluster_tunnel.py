@@ -109,6 +109,13 @@ def test_service_and_secrets_tell_host_key_and_certificate(certificate: Certific
     assert access is not None
     assert (access.apihost, access.auth) == (f"https://{HOST}:443", "g:key")
     assert access.fingerprint == fingerprint(pem) != ""
+    assert access.inside == f"https://{HOST}:443"
+    objects.held["services", "owdev-public"] = service(
+        host="public.elb", ssl_cert="arn", ssl_ports="https"
+    )
+    both = in_cluster(objects).access()
+    assert both is not None
+    assert (both.apihost, both.inside) == ("https://public.elb:443", f"https://{HOST}:443")
     tunnel = in_cluster(
         objects, openwhisk_tls_arn="arn:aws:acm:us-east-1:123456789012:certificate/a"
     ).access()

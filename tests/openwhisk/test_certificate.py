@@ -58,8 +58,8 @@ def test_a_certificate_without_alternative_names_has_no_names() -> None:
 def test_desired_names_are_the_service_and_the_load_balancer_once_it_is_known() -> None:
     config = Config(ssh_keypair_name="key", ssh_key_path="key.pem", openwhisk_release="rel")
     service = "rel-nginx.openwhisk.svc.cluster.local"
-    assert desired_names(config, "") == [service]
-    assert desired_names(config, ELB) == [service, ELB]
+    assert desired_names(config, []) == [service]
+    assert desired_names(config, [ELB, "public"]) == [service, ELB, "public"]
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,14 @@ def test_a_certificate_is_renewed_30_days_before_its_end_and_for_a_missing_name(
     days: int, host: str, reasons: list[str]
 ) -> None:
     config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
-    pair = self_signed("openwhisk", desired_names(config, ""), days=days, now=NOW)
+    pair = self_signed("openwhisk", desired_names(config, []), days=days, now=NOW)
+    hosts = [host] if host else []
     clock = SimpleNamespace(today=lambda: NOW)
     ctx = cast(Context, SimpleNamespace(config=config, clock=clock))
-    assert [drift.what for drift in renewal_reasons(ctx, pair, host)] == reasons
+    assert [drift.what for drift in renewal_reasons(ctx, pair, hosts)] == reasons
     users = config.model_copy(update={"openwhisk_tls_cert": "c.pem"})
     ctx = cast(Context, SimpleNamespace(config=users, clock=clock))
-    assert renewal_reasons(ctx, pair, host) == []
+    assert renewal_reasons(ctx, pair, hosts) == []
 
 
 def test_the_key_is_not_in_the_representation() -> None:

@@ -40,7 +40,7 @@ def generated(host: str = "", **keys: Any) -> dict[str, Any]:
     return values(config(**keys), ValuesInput(ARN, 100_000, KEYS, host))
 
 
-def test_the_defaults_give_a_public_address_with_tls() -> None:
+def test_the_charts_own_address_is_internal_with_tls() -> None:
     ingress = generated("elb.example.com")["whisk"]["ingress"]
     assert ingress == {
         "type": "LoadBalancer",
@@ -52,7 +52,7 @@ def test_the_defaults_give_a_public_address_with_tls() -> None:
             f"{ELB}-ssl-cert": ARN,
             f"{ELB}-ssl-ports": "https",
             f"{ELB}-ssl-negotiation-policy": "ELBSecurityPolicy-TLS-1-2-2017-01",
-            f"{ELB}-internal": "false",
+            f"{ELB}-internal": "true",
             f"{ELB}-additional-resource-tags": (
                 "lambda-fs:deployment=lambda-fs,lambda-fs:step=openwhisk release,Project=LambdaFS"
             ),
@@ -60,17 +60,16 @@ def test_the_defaults_give_a_public_address_with_tls() -> None:
     }
 
 
-def test_no_annotation_is_null() -> None:
+def test_no_annotation_is_null_and_none_makes_the_charts_address_public() -> None:
     """A null annotation makes Kubernetes drop every annotation of the Service."""
     for internal in (True, False):
         ingress = generated(openwhisk_internal=internal)["whisk"]["ingress"]
         assert all(isinstance(value, str) for value in ingress["annotations"].values())
+        assert ingress["annotations"][f"{ELB}-internal"] == "true"
 
 
-def test_an_internal_load_balancer_and_plain_http() -> None:
-    ingress = generated(openwhisk_internal=True, openwhisk_api_port=80)["whisk"]["ingress"]
-    assert ingress["annotations"][f"{ELB}-internal"] == "true"
-    assert ingress["apiHostProto"] == "http"
+def test_plain_http() -> None:
+    assert generated(openwhisk_api_port=80)["whisk"]["ingress"]["apiHostProto"] == "http"
 
 
 def test_secrets_storage_and_invokers() -> None:

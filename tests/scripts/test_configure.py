@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup.openwhisk import credentials_file
+from aws_setup import tables
+from aws_setup.config import Config
+from aws_setup.openwhisk import certificate, credentials_file
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from tests.support.aws import client
@@ -37,18 +39,48 @@ def release_of(zoo: Lab) -> dict[str, str]:
     return dict(newest["metadata"]["labels"])
 
 
+def balancers() -> dict[str, Any]:
+    """Return the load balancers by their scheme."""
+    listed = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    return {item["Scheme"]: item for item in listed}
+
+
+def config_of(zoo: Lab) -> Config:
+    return Config(**{key: value for key, value in zoo.config.items() if value is not None})
+
+
+def open_to(balancer: Any) -> set[tuple[int, str]]:
+    """Return the ports and ranges that a load balancer's security groups allow."""
+    groups = client("ec2").describe_security_groups(GroupIds=balancer["SecurityGroups"])
+    rules = [rule for group in groups["SecurityGroups"] for rule in group["IpPermissions"]]
+    return {(rule["FromPort"], item["CidrIp"]) for rule in rules for item in rule["IpRanges"]}
+
+
+@pytest.mark.kind("C1")
 def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(zoo: Lab) -> None:
     result = zoo.run("configure")
     steps = steps_of(result)
-    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    inside, public = balancers()["internal"], balancers()["internet-facing"]
     port = zoo.config["openwhisk_api_port"]
-    assert steps["openwhisk api"]["id"] == f"http://{balancer['DNSName']}:{port}"
+    assert steps["openwhisk api"]["id"] == f"http://{public['DNSName']}:{port}"
     file = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
     assert private(file)
-    assert credentials_file.parse(file.read_text())["APIHOST"] == steps["openwhisk api"]["id"]
+    written = credentials_file.parse(file.read_text())
+    assert written["APIHOST"] == steps["openwhisk api"]["id"]
+    assert written["INTERNAL_APIHOST"] == f"http://{inside['DNSName']}:{port}"
+    assert tables.api_host(config_of(zoo)) == written["INTERNAL_APIHOST"]
+    assert open_to(public) == {(port, "52.94.76.7/32")}
+    assert [item["Listener"]["LoadBalancerPort"] for item in public["ListenerDescriptions"]] == [
+        port
+    ]
+    tls = zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"]["tls.crt"]
+    names = certificate.names_of(base64.b64decode(tls).decode())
+    assert {inside["DNSName"], public["DNSName"]} <= names
+    actions = [call.action for call in zoo.cloud.calls.writes()]
+    assert actions.count("UploadServerCertificate") == 2
 
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")
-    assert config["data"]["whisk_api_host_name"] == balancer["DNSName"]
+    assert config["data"]["whisk_api_host_name"] == inside["DNSName"]
     auth = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
     assert credentials_file.parse(file.read_text())["AUTH"] == guest
@@ -58,6 +90,18 @@ def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(
     again = zoo.run("configure")
     assert [s["name"] for s in again["steps"] if s["action"] != "exists"] == [], again["steps"]
     assert zoo.writes() == before
+
+    zoo.save(user_public_ip="52.94.76.9", openwhisk_access_cidrs=["8.8.8.0/24"])
+    changed = zoo.run("configure")["steps"]
+    assert [s["name"] for s in changed if s["action"] == "update"] == ["openwhisk public address"]
+    assert steps_of(zoo.run("status"))["openwhisk public address"]["state"] == (
+        "reachable from 52.94.76.9/32, 8.8.8.0/24"
+    )
+    assert open_to(balancers()["internet-facing"]) == {
+        (port, "52.94.76.9/32"),
+        (port, "8.8.8.0/24"),
+    }
+    assert balancers()["internet-facing"]["DNSName"] == public["DNSName"]
 
 
 def test_no_secret_is_printed_or_logged(zoo: Lab) -> None:
@@ -94,7 +138,12 @@ def test_the_load_balancer_uses_the_only_certificate_that_remains(zoo: Lab) -> N
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
     assert notes[f"{prefix}-ssl-cert"] == listed[0]["Arn"]
     assert notes[f"{prefix}-ssl-ports"] == "https"
-    assert notes[f"{prefix}-internal"] == "false"
+    assert notes[f"{prefix}-internal"] == "true"
+    public = zoo.api.state.require("services", "owdev-public", "openwhisk")["metadata"]
+    assert f"{prefix}-internal" not in public["annotations"]
+    assert public["annotations"][f"{prefix}-ssl-cert"] == listed[0]["Arn"]
+    policy = public["annotations"][f"{prefix}-ssl-negotiation-policy"]
+    assert policy == "ELBSecurityPolicy-TLS-1-2-2017-01"
 
 
 def test_changed_values_upgrade_the_release_and_keep_the_keys(zoo: Lab) -> None:
@@ -130,6 +179,9 @@ def test_destroy_deletes_everything_but_the_cluster(zoo: Lab) -> None:
     assert client("iam").list_server_certificates()["ServerCertificateMetadataList"] == []
     assert client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
     assert zoo.api.state.get("namespaces", "openwhisk") is None
+    assert balancers() == {}
+    groups = client("ec2").describe_security_groups()["SecurityGroups"]
+    assert [group["GroupName"] for group in groups if "k8s-elb" in group["GroupName"]] == []
     assert zoo.objects("persistentvolumeclaims", "") == []
     assert zoo.api.state.get("storageclasses", "gp3") is None
     assert not (zoo.folder / "infrastructure_json" / "lambda-fs.wskprops").exists()

@@ -28,10 +28,12 @@ def test_configure_twice_and_destroy(zoo: Lab) -> None:
     assert f".elb.{DNS_SUFFIX}:" in result["openwhisk api"]["id"]
     assert isinstance(zoo.hooks, EksApiServers)
     assert zoo.hooks.refusals == []
-    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    both = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    assert [item["Scheme"] for item in both] == ["internal", "internet-facing"]
     (certificate,) = client("iam").list_server_certificates()["ServerCertificateMetadataList"]
-    listeners = [item["Listener"] for item in balancer["ListenerDescriptions"]]
-    assert certificate["Arn"] in {item.get("SSLCertificateId") for item in listeners}
+    for balancer in both:
+        listeners = [item["Listener"] for item in balancer["ListenerDescriptions"]]
+        assert certificate["Arn"] in {item.get("SSLCertificateId") for item in listeners}
     volumes = client("ec2").describe_volumes(
         Filters=[{"Name": "tag:ebs.csi.aws.com/cluster", "Values": ["true"]}]
     )["Volumes"]

@@ -16,10 +16,11 @@ import configure_eks_cluster
 from aws_setup.cli.app import script_command
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.certificates import NOW, ec_key, issued, pem, write
-from tests.support.cluster import Lab, lab
+from tests.support.cluster import Lab, LocalLoadBalancer, lab
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -42,9 +43,9 @@ def in_cluster(zoo: Lab) -> dict[str, str]:
 
 
 def balancer_certificates() -> set[str]:
-    """Return the ARNs of the load balancer's certificates."""
-    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
-    listeners = [item["Listener"] for item in balancer["ListenerDescriptions"]]
+    """Return the ARNs of the load balancers' certificates."""
+    both = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    listeners = [item["Listener"] for one in both for item in one["ListenerDescriptions"]]
     return {item["SSLCertificateId"] for item in listeners if item.get("SSLCertificateId")}
 
 
@@ -137,6 +138,7 @@ def test_a_certificate_in_aws_that_cannot_be_used_is_refused(zoo: Lab) -> None:
     assert "openwhisk_tls_arn could not be checked" in warnings
 
 
+@pytest.mark.kind("C1")
 def test_an_internal_load_balancer_is_named_so_with_a_tunnel_command(zoo: Lab) -> None:
     zoo.save(openwhisk_internal=True)
     text = printed(zoo, "configure")
@@ -145,23 +147,58 @@ def test_an_internal_load_balancer_is_named_so_with_a_tunnel_command(zoo: Lab) -
     port = zoo.config["openwhisk_api_port"]
     assert f"internal-{balancer['LoadBalancerName']}" in text
     assert "The load balancer is internal. SSH tunnel: ssh -N" in text
+    assert "OpenWhisk is reachable from the VPC only." in text
     host = steps_of(zoo.run("status"))["openwhisk address"]["id"]
     assert f"-L 8443:{host}:{port} ubuntu@<address of a machine in the VPC>" in text
     assert "--tunnel cluster" in text
     result = steps_of(zoo.run("status"))
-    assert result["openwhisk address"]["state"] == "internal"
+    assert result["openwhisk address"]["state"] == "internal: reachable from the VPC"
+    assert result["openwhisk public address"]["state"] == "skipped: openwhisk_internal is True"
     assert result["openwhisk api"]["state"] == "internal: not probed"
     assert pending_changes(zoo) == {}
 
     zoo.save(openwhisk_internal=None)
     text = printed(zoo, "configure")
-    (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
-    assert balancer["Scheme"] == "internet-facing"
+    assert schemes() == ["internal", "internet-facing"]
     assert "The load balancer is internal" not in text
+    assert "OpenWhisk is reachable from 52.94.76.7/32 and the VPC." in text
     assert "2 healthy invokers" in text
+    assert pending_changes(zoo) == {}
+
+    zoo.save(openwhisk_internal=True)
+    assert "openwhisk public address" in pending_changes(zoo)
+    zoo.run("configure")
+    assert schemes() == ["internal"]
     assert pending_changes(zoo) == {}
     assert zoo.run("destroy")["leftovers"] == []
     assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
+
+
+@pytest.mark.kind("C1")
+def test_a_public_load_balancer_of_the_charts_is_replaced_and_the_plan_says_so(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        zoo.run("configure")
+        state, name = zoo.api.state, ("services", "owdev-nginx", "openwhisk")
+        before = state.require(*name)
+        uid, public = before["metadata"]["uid"], "a1-2.us-east-1.elb.amazonaws.com"
+
+        def ensure(_: LocalLoadBalancer, service: KubeObject) -> str:
+            return public if service["metadata"]["uid"] == uid else "localhost"
+
+        monkeypatch.setattr(LocalLoadBalancer, "ensure_load_balancer", ensure)
+        status = {"loadBalancer": {"ingress": [{"hostname": public}]}}
+        state.set_status("services", before, status)
+        (drift,) = [
+            item
+            for item in pending_changes(zoo)["openwhisk address"]
+            if item["what"] == "load balancer"
+        ]
+        assert (drift["has"], drift["wants"]) == ("public", "internal, with another address")
+        zoo.run("configure")
+        assert state.require(*name)["metadata"]["uid"] != uid
+        assert pending_changes(zoo) == {}
 
 
 def test_the_tunnel_command_names_the_client_vm_where_it_exists(zoo: Lab) -> None:
@@ -180,6 +217,12 @@ def test_the_tunnel_command_names_the_client_vm_where_it_exists(zoo: Lab) -> Non
     ids = [vm["InstanceId"]]
     (found,) = client("ec2").describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
     assert f"ubuntu@{found['PublicIpAddress']}" in printed(zoo, "configure")
+
+
+def schemes() -> list[str]:
+    """Return whether each load balancer is internal."""
+    listed = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    return sorted(item["Scheme"] for item in listed)
 
 
 def pending_changes(zoo: Lab) -> dict[str, Any]:

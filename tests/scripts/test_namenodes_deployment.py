@@ -36,8 +36,8 @@ def helper(zoo: Lab, *arguments: str) -> Any:
 
 
 def behind_the_service(zoo: Lab) -> None:
-    """Give the Service the one port on which the stand-in listens, in plain http."""
-    service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
+    """Give the public Service the one port on which the stand-in listens, in plain http."""
+    service = zoo.api.state.require("services", "owdev-public", "openwhisk")
     service["spec"]["ports"] = [{"name": "http", "port": urlsplit(zoo.whisk.url).port}]
     service["metadata"]["annotations"] = {}
     zoo.api.state.put("services", service)

@@ -43,6 +43,7 @@ CONFIG: dict[str, Any] = {
     "ssh_keypair_name": "key",
     "ssh_key_path": "key.pem",
     "eks_cluster_name": "zoo",
+    "user_public_ip": "52.94.76.7",
     "num_openwhisk_core_vms": 1,
     "num_openwhisk_invoker_vms": NODES,
     "openwhisk_core_instance_type": "r5.xlarge",

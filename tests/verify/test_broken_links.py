@@ -232,9 +232,10 @@ def user_locked_out(story: Story) -> Iterator[None]:
 
 @contextmanager
 def balancer_closed(story: Story) -> Iterator[None]:
-    """Let the load balancer accept nothing, as with source ranges that leave out the client."""
+    """Let the internal load balancer accept nothing, as after an edit of its security group."""
     balancers = story.environment.cloud.call("elb", "DescribeLoadBalancers")
-    [group] = balancers["LoadBalancerDescriptions"][0]["SecurityGroups"]
+    listed = balancers["LoadBalancerDescriptions"]
+    [[group]] = [item["SecurityGroups"] for item in listed if item["Scheme"] == "internal"]
     found = story.ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"][0]
     rules = [
         {key: value for key, value in item.items() if value}
@@ -271,7 +272,7 @@ CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
         f"{desired.DATABASE} is other, this deployment's is vanilla_hopsfs",
     ),
     "other deployment": (
-        endpoint("localhost", "a0.us-east-1.elb.amazonaws.com"),
+        endpoint("127.0.0.2", "a0.us-east-1.elb.amazonaws.com"),
         QUICK,
         "client configuration",
         f"{desired.ENDPOINT} is https://a0.us-east-1.elb.amazonaws.com",

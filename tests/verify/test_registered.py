@@ -63,7 +63,7 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy
     whisk = OpenWhiskServer(system_auth=SYSTEM_AUTH)
     with serve(whisk) as url:
         port = int(urlsplit(url).port or 0)
-        gateway = Gateway(port, lambda _: socket.create_connection(("127.0.0.1", port)))
+        gateway = Gateway(port, lambda _, __: socket.create_connection(("127.0.0.1", port)))
         public = key.with_suffix(".pub").read_text()
         with InProcessVmPool(tmp_path / "vms", authorized_key=public, gateway=gateway) as vms:
             vms.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))

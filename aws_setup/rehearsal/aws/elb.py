@@ -83,7 +83,9 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     number = zlib.crc32(f"{call.region}/{name}".encode())
     inside = "internal-" if balancer.scheme == "internal" else ""
     unresolvable_name = f"{inside}{name}-{number}.{call.region}.elb.{DNS_SUFFIX}"
-    balancer.dns_name = cloud.settings.load_balancer_host or unresolvable_name
+    settings = cloud.settings
+    fixed = settings.internal_load_balancer_host if inside else settings.load_balancer_host
+    balancer.dns_name = fixed or unresolvable_name
     answer["DNSName"] = balancer.dns_name
     ec2 = cloud.backend("ec2", call.region)
     interface_ids = []

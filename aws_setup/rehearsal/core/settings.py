@@ -120,7 +120,9 @@ class Settings(StrictModel):
     not_offered: dict[str, list[str]] = {}
     """Zone name -> the instance types that it does not offer."""
     load_balancer_host: str = ""
-    """DNS name of every load balancer, such as localhost; empty: names that do not resolve."""
+    """DNS name of public load balancers, such as localhost; empty: names that do not resolve."""
+    internal_load_balancer_host: str = ""
+    """Name or address of internal load balancers; empty: names that do not resolve."""
     chaos: int | None = None
     """Seed of the random faults (random_faults.py); None: no random faults."""
     lag: bool = False

@@ -56,7 +56,8 @@ class MinWait:
 
 
 MIN_WAITS: Mapping[str, MinWait] = {
-    "openwhisk address": MinWait(DELAYS["load balancer created"]),
+    "openwhisk public address": MinWait(DELAYS["load balancer created"]),
+    "openwhisk address": MinWait(DELAYS["load balancer created"], since="openwhisk release"),
     "openwhisk ready": MinWait(len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"]),
     "openwhisk api": MinWait(LATENCIES["load balancer dns"], since="openwhisk address"),
 }

@@ -74,12 +74,13 @@ class Ec2CloudProvider(CloudProvider):
         return PortState.OPEN if listens else PortState.REFUSED
 
     def ensure_load_balancer(self, service: KubeObject) -> str:
-        """Create a Service's load balancer and security group, or update its listeners."""
+        """Create a Service's load balancer and security group, or update its listeners.
+
+        The scheme of an existing one stays, whatever its annotation says: ensureLoadBalancer in
+        github.com/kubernetes/cloud-provider-aws (pkg/providers/v1/aws_loadbalancer.go).
+        """
         name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
         current = self._load_balancer(name)
-        if current and (current["Scheme"] == "internal") != bool(scheme):
-            self._call("elb", "DeleteLoadBalancer", LoadBalancerName=name)
-            current = {}
         if current:
             self._update_listeners(current, service)
             self._update_rules(self._group(service), service)
@@ -97,7 +98,7 @@ class Ec2CloudProvider(CloudProvider):
             Tags=_listed(self._tags(service)),
             **({"Scheme": scheme} if scheme else {}),
         )
-        return ("internal-" if scheme else "") + str(created["DNSName"]).removeprefix("internal-")
+        return str(created["DNSName"])
 
     def delete_load_balancer(self, service: KubeObject) -> None:
         """Delete the load balancer, then its group, which its interfaces block for a while."""

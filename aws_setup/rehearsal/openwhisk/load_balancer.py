@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from aws_setup.rehearsal.core.loopback import LOOPBACK, PacketDropped
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers import database
-from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
+from aws_setup.rehearsal.kubernetes.controllers.context import is_internal, load_balancer_name
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.activations import Invocation
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
@@ -43,6 +43,20 @@ class Release:
     def name(self) -> str:
         """The release's name."""
         return str(self.service["metadata"]["name"]).removesuffix("-nginx")
+
+    @property
+    def services(self) -> list[KubeObject]:
+        """Every Service with a load balancer that leads to the nginx, its own first."""
+        selector = self.service.get("spec", {}).get("selector")
+        others = [
+            service
+            for service in self.state.all("services", self.namespace)
+            if selector
+            and service["spec"].get("selector") == selector
+            and service["metadata"]["name"] != self.service["metadata"]["name"]
+            and service.get("status", {}).get("loadBalancer", {}).get("ingress")
+        ]
+        return [self.service, *others]
 
     def secret(self, part: str, key: str) -> str:
         """Return a value of one of its Secrets; '' without it."""
@@ -87,7 +101,7 @@ class OpenWhiskFrontend:
                 load balancer reaches none of the nodes.
             PacketDropped: the network does not allow connections from the operator.
         """
-        return self._accept(Operator())
+        return self._accept(Operator(), internal=False)
 
     def _run_job(self, pod: KubeObject) -> None:
         """Do what the program of a Job's pod does: the one of the database wipes it."""
@@ -96,29 +110,30 @@ class OpenWhiskFrontend:
 
     def vm_tls_context(self) -> ssl.SSLContext | None:
         """Return the TLS context for a VM's connection, which `connect_from_vm` has checked."""
-        return self._accept(None)
+        return self._accept(None, internal=True)
 
-    def connect_from_vm(self, instance_id: str) -> socket.socket | None:
-        """Return a VM's connection to the load balancer; None where the network drops packets.
+    def connect_from_vm(self, instance_id: str, internal: bool) -> socket.socket | None:
+        """Return a VM's connection to a load balancer; None where the network drops packets.
 
         Raises:
             OSError: the connection is refused.
         """
         try:
-            self._accept(Instance(instance_id))
+            self._accept(Instance(instance_id), internal=internal)
         except PacketDropped:
             return None
         return socket.create_connection((LOOPBACK, self.vm_port))
 
-    def _accept(self, source: End | None) -> ssl.SSLContext | None:
+    def _accept(self, source: End | None, *, internal: bool) -> ssl.SSLContext | None:
         """Check the release, and the way from `source` if it is set; return the TLS context."""
         with self._cloud.lock:
             self._cloud.clock.apply_due()
             release = self._release()
             if release is None:
                 raise ConnectionRefusedError("no OpenWhisk release has a load balancer")
+            balancer = self._balancer(release, internal=internal)
             if source:
-                self._check_network(release, source)
+                self._check_network(release, balancer, source)
             if not release.ready("controller"):
                 raise ConnectionRefusedError("no OpenWhisk release is ready")
             if release.database != self._database:
@@ -127,7 +142,7 @@ class OpenWhiskFrontend:
             self.whisk.auth = release.secret("whisk.auth", "guest")
             self.whisk.system_auth = release.secret("whisk.auth", "system")
             self.whisk.healthy = release.ready("invoker")
-            return self._context(release)
+            return self._context(balancer)
 
     def connect_namenodes(self, services: VmServices) -> None:
         """Let invoked NameNodes connect to the servers on the VMs; else they connect to nothing."""
@@ -152,22 +167,23 @@ class OpenWhiskFrontend:
                     return Release(service, api.state)
         return None
 
-    def _balancer(self, release: Release) -> Any:
-        """Return moto's load balancer of a release."""
+    def _balancer(self, release: Release, *, internal: bool) -> Any:
+        """Return moto's load balancer of a release: the internal or the public one, or its only."""
         held = self._cloud.backend("elb").load_balancers
-        balancer = held.get(load_balancer_name(release.service))
+        services = release.services
+        fitting = [service for service in services if is_internal(service) == internal]
+        balancer = held.get(load_balancer_name((fitting or services)[0]))
         if balancer is None:
             raise ConnectionRefusedError("the load balancer is deleted")
         return balancer
 
-    def _check_network(self, release: Release, source: End) -> None:
+    def _check_network(self, release: Release, balancer: Any, source: End) -> None:
         """Check the way from the source to the load balancer, and from there to a node."""
-        balancer, network = self._balancer(release), read_network(self._cloud)
-        end = LoadBalancer(balancer.name)
+        end, network = LoadBalancer(balancer.name), read_network(self._cloud)
         instance_ports = {
             int(item.load_balancer_port): int(item.instance_port) for item in balancer.listeners
         }
-        port = 443 if 443 in instance_ports else min(instance_ports, default=443)
+        port = _https_port(instance_ports)
         verdict = network.verdict(source, end, Traffic("tcp", port))
         if not verdict:
             raise PacketDropped(verdict.reason)
@@ -176,14 +192,13 @@ class OpenWhiskFrontend:
         if nodes and not any(network.verdict(end, node, traffic) for node in nodes):
             raise ConnectionRefusedError(network.verdict(end, nodes[0], traffic).reason)
 
-    def _context(self, release: Release) -> ssl.SSLContext | None:
+    def _context(self, balancer: Any) -> ssl.SSLContext | None:
         """Return the TLS context of the listener on 443; None without a certificate."""
-        balancer = self._balancer(release)
         arns = {
             int(listener.load_balancer_port): listener.ssl_certificate_id
             for listener in balancer.listeners
         }
-        arn = arns.get(443)
+        arn = arns.get(_https_port(arns))
         if not arn:
             return None
         if arn not in self._contexts:
@@ -195,6 +210,11 @@ class OpenWhiskFrontend:
             key = self._cloud.store_of(PrivateKeys)[arn]
             self._contexts[arn] = Certificate(body.encode() + b"\n", key.encode()).context()
         return self._contexts[arn]
+
+
+def _https_port(ports: Collection[int]) -> int:
+    """Return the port of a balancer's listeners that `port` of loopback stands for."""
+    return 443 if 443 in ports else min(ports, default=443)
 
 
 @contextmanager

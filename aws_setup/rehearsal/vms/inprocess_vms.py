@@ -17,7 +17,7 @@ import paramiko
 from aws_setup.rehearsal.vms.closed_at_end import ClosedAtEnd
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.fake_shell import FakeShell, FakeZooKeeperEnsemble
-from aws_setup.rehearsal.vms.gateway import Gateway, relay
+from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway, relay
 from aws_setup.rehearsal.vms.inprocess_ssh import Answer, ConcurrencyGauge, InProcessVm, VmServer
 from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller
 from aws_setup.rehearsal.vms.packet_filter import InboundFilter
@@ -139,8 +139,9 @@ class InProcessVmPool(ClosedAtEnd):
         No packet is dropped: there is no network between imitated VMs.
         """
         is_local = host in ("localhost", "127.0.0.1")
-        if is_local and self._gateway and port == self._gateway.port:
-            return self._connect_gateway(self._gateway, vm)
+        inside = host == INTERNAL_HOST
+        if (is_local or inside) and self._gateway and port == self._gateway.port:
+            return self._connect_gateway(self._gateway, vm, internal=inside)
         found = [v for v in self.vms.values() if v.on and v.machine.private_ip == host]
         target = vm if is_local else next(iter(found), None)
         if target is None:
@@ -150,9 +151,11 @@ class InProcessVmPool(ClosedAtEnd):
             return partial(_answer, answer)
         return partial(_answer, b"") if port == SSH_PORT else None
 
-    def _connect_gateway(self, gateway: Gateway, vm: InProcessVm) -> Answer | None:
+    def _connect_gateway(
+        self, gateway: Gateway, vm: InProcessVm, *, internal: bool
+    ) -> Answer | None:
         try:
-            outside = gateway.open(vm.id)
+            outside = gateway.open(vm.id, internal)
         except OSError:
             return None
         return self._dropped.append if outside is None else partial(relay, outside)

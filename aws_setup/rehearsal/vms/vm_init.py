@@ -28,6 +28,12 @@ SHARED = ("/usr", "/etc/alternatives", "/etc/java-17-openjdk", "/etc/ld.so.cache
 GATEWAY = "/gateway.sock"
 """The Unix socket to which connections to the load balancer are forwarded (module `gateway`)."""
 
+INTERNAL, PUBLIC = b"i", b"p"
+"""First byte of a connection to that socket: the load balancer for which it is."""
+
+BALANCERS = {"127.0.0.1": PUBLIC, "127.0.0.2": INTERNAL}
+"""Address in a VM -> the load balancer that has it; localhost is the first one."""
+
 SSHD = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "/usr/sbin/sshd", "-D", "-e"]
 
 
@@ -118,18 +124,20 @@ def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None
         threading.Thread(target=forward_connection, args=(outside, ends), daemon=True).start()
 
 
-def forward_to_gateway(port: int) -> None:
-    """Forward every connection to the load balancer's port, which is on loopback."""
-    server = socket.create_server(("127.0.0.1", port))
+def forward_to_gateway(host: str, port: int) -> None:
+    """Forward every connection to the port of a load balancer, which is on loopback."""
+    server = socket.create_server((host, port))
     while True:
         outside, _ = server.accept()
-        threading.Thread(target=forward_to_socket, args=(outside,), daemon=True).start()
+        args = (outside, BALANCERS[host])
+        threading.Thread(target=forward_to_socket, args=args, daemon=True).start()
 
 
-def forward_to_socket(outside: socket.socket) -> None:
+def forward_to_socket(outside: socket.socket, balancer: bytes) -> None:
     """Forward one connection to the Unix socket; closes it when nothing listens there."""
     with outside, contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as inside:
         inside.connect(GATEWAY)
+        inside.sendall(balancer)
         answers = threading.Thread(target=copy_stream, args=(inside, outside), daemon=True)
         answers.start()
         copy_stream(outside, inside)
@@ -160,7 +168,9 @@ def main() -> None:
     with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- only few modules are imported
         subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     if int(gateway_port):
-        threading.Thread(target=forward_to_gateway, args=(int(gateway_port),), daemon=True).start()
+        for host in BALANCERS:
+            args = (host, int(gateway_port))
+            threading.Thread(target=forward_to_gateway, args=args, daemon=True).start()
     listener = socket.socket(fileno=int(listening))
     threading.Thread(
         target=forward_connections, args=(listener, parse_broken_connections(broken)), daemon=True

@@ -14,7 +14,7 @@ import urllib3
 from aws_setup.rehearsal.core.loopback import PacketDropped
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
-from aws_setup.rehearsal.kubernetes.controllers.context import load_balancer_name
+from aws_setup.rehearsal.kubernetes.controllers.context import INTERNAL, load_balancer_name
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.load_balancer import OpenWhiskFrontend, serve_openwhisk
 from aws_setup.rehearsal.openwhisk.server import self_signed
@@ -42,7 +42,13 @@ def behind(cloud: RehearsalCloud, hooks: EksApiServers) -> Iterator[OpenWhiskFro
 
 
 def install(
-    state: ObjectStore, *, certificate: str = "", ready: int = 1, source: str = "52.94.76.7/32"
+    state: ObjectStore,
+    *,
+    certificate: str = "",
+    ready: int = 1,
+    source: str = "52.94.76.7/32",
+    name: str = "owdev-nginx",
+    internal: bool = False,
 ) -> str:
     """Create the objects of a release that the load balancer reads; returns the balancer's group.
 
@@ -50,7 +56,9 @@ def install(
     """
     meta = {"namespace": SPACE}
     ingress = {"loadBalancer": {"ingress": [{"hostname": "localhost"}]}}
-    service = state.put("services", {"metadata": {"name": "owdev-nginx", **meta}})
+    notes = {INTERNAL: "true"} if internal else {}
+    made = {"metadata": {"name": name, "annotations": notes, **meta}}
+    service = state.put("services", made | {"spec": {"selector": {"name": "owdev-nginx"}}})
     state.set_status("services", service, ingress)
     secret = {"guest": base64.b64encode(KEY.encode()).decode()}
     state.put("secrets", {"metadata": {"name": "owdev-whisk.auth", **meta}, "data": secret})
@@ -62,6 +70,7 @@ def install(
         listener |= {"Protocol": "SSL", "SSLCertificateId": certificate}
     vpc = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
     name, ec2 = load_balancer_name(service), client("ec2")
+    scheme = {"Scheme": "internal"} if internal else {}
     group = ec2.create_security_group(GroupName=name, Description="d", VpcId=vpc["vpcId"])
     ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=https_from(source))
     client("elb").create_load_balancer(
@@ -69,6 +78,7 @@ def install(
         Listeners=[listener],
         Subnets=vpc["subnetIds"],
         SecurityGroups=[group["GroupId"]],
+        **scheme,
     )
     return str(group["GroupId"])
 
@@ -129,6 +139,31 @@ def test_no_answer_to_an_address_that_the_balancers_group_does_not_allow(
     cloud.settings.operator_address = "8.8.8.8"
     with pytest.raises(urllib3.exceptions.TimeoutError):
         get(behind, "/ping", timeout=0.5)
+
+
+@pytest.mark.kind("C1")
+def test_the_internal_balancer_is_reached_from_the_vpc_and_the_public_one_from_its_ranges(
+    hooks: EksApiServers, behind: OpenWhiskFrontend
+) -> None:
+    state = hooks.apis["zoo"].state
+    install(state, internal=True, source="0.0.0.0/0")
+    with pytest.raises(PacketDropped, match="is internal: it has no public address"):
+        behind.tls_context()
+    install(state, name="owdev-public")
+    assert get(behind, "/ping")[0] == 200
+    vpc = client("eks").describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
+    (vm,) = client("ec2").run_instances(
+        ImageId="ami-079ac4c46055b2bdf",
+        InstanceType="r5.xlarge",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=vpc["subnetIds"][0],
+        SecurityGroupIds=[vpc["clusterSecurityGroupId"]],
+    )["Instances"]
+    assert behind.connect_from_vm(vm["InstanceId"], internal=False) is None
+    connection = behind.connect_from_vm(vm["InstanceId"], internal=True)
+    assert connection is not None
+    connection.close()
 
 
 def test_a_balancer_that_reaches_no_node_closes_the_connection(

@@ -70,7 +70,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
     key = make_key(tmp_path / "key")
     with serve(whisk, certificate=self_signed()) as url:
         port = int(url.rpartition(":")[2])
-        gateway = Gateway(port, lambda _: socket.create_connection(("127.0.0.1", port)))
+        gateway = Gateway(port, lambda _, __: socket.create_connection(("127.0.0.1", port)))
         public = key.with_suffix(".pub").read_text()
         with NamespaceVmPool(tmp_path / "vms", authorized_key=public, gateway=gateway) as vms:
             environment = VmEnvironment(vms, tmp_path, key)

@@ -29,7 +29,8 @@ class Balancer:
         self.ends: list[socket.socket] = []
         self.drops = self.refuses = False
 
-    def open(self, instance_id: str) -> socket.socket | None:
+    def open(self, instance_id: str, internal: bool) -> socket.socket | None:
+        instance_id += " inside" if internal else ""
         if self.refuses:
             raise ConnectionRefusedError
         if self.drops:

@@ -1,0 +1,269 @@
+"""OpenWhisk's public load balancer: a Service of its own that only named addresses reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.tags import tags
+from aws_setup.config import Config
+from aws_setup.eks.storage import last_event
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
+from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
+from aws_setup.kube.connect import kube_client, owner_labels
+from aws_setup.kube.objects import SERVICE, Json
+from aws_setup.openwhisk.addresses import (
+    chart_service,
+    host_of,
+    public_host,
+    public_service,
+    read_service,
+)
+from aws_setup.openwhisk.uninstall import delete_service
+from aws_setup.openwhisk.values import ELB
+
+NAME = "openwhisk public address"
+RANGES = "loadBalancerSourceRanges"
+"""Field of a Service; empty means 0.0.0.0/0.
+
+https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/
+"""
+
+EVERYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True)
+class PublicAddress(Step):
+    """The public Service: one listener, for the operator's address and openwhisk_access_cidrs.
+
+    Drift is changed in place. With openwhisk_internal there is none, and an existing one goes.
+    """
+
+    name: str = NAME
+    follows: tuple[str, ...] = ("openwhisk release",)
+    part: str = "openwhisk"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the Service, compared with the chart's Service and the configuration."""
+        config = ctx.config
+        service = read_service(ctx, public_service(config))
+        owned = service is not None and _is_owned(config, service)
+        if ctx.owned_only:
+            return Found(_id(config), "public") if owned else None
+        if config.openwhisk_internal:
+            drift = (Drift("public load balancer", "exists", "none"),) if owned else ()
+            skipped = "" if drift else "openwhisk_internal is True"
+            return Found(host_of(service) if drift else "", "public", drift=drift, skipped=skipped)
+        if service is None:
+            return None
+        return self._found(ctx, service, owned=owned)
+
+    def _found(self, ctx: Context, service: Json, *, owned: bool) -> Found:
+        config, host = ctx.config, host_of(service)
+        drift: tuple[Drift, ...] = ()
+        if not owned:
+            name, space = public_service(config), config.openwhisk_namespace
+            fix = f"delete it (kubectl delete service {name} -n {space}), or set openwhisk_release"
+            owner = Drift("owner", "another", config.deployment_name, fix, DriftKey.OWNER)
+            drift = (owner,)
+        elif chart := read_service(ctx, chart_service(config)):
+            drift = tuple(differences(service, desired_service(config, chart, ranges(ctx))))
+        state = f"reachable from {described(service['spec'].get(RANGES) or [EVERYWHERE])}"
+        return Found(host or _id(config), state, {"host": host}, drift, ready=bool(host))
+
+    def create(self, ctx: Context) -> Found:
+        """Create the Service; AWS creates its load balancer."""
+        apply_public_service(ctx)
+        return Found(_id(ctx.config), "AWS is creating the load balancer", ready=False)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Change the Service in place; delete it where the configuration wants none."""
+        if ctx.config.openwhisk_internal:
+            self.delete(ctx, found)
+            return Found("", skipped="openwhisk_internal is True")
+        apply_public_service(ctx)
+        return Found(found.id, found.state, ready=False)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the load balancer has a host name."""
+        name, space = public_service(ctx.config), ctx.config.openwhisk_namespace
+
+        def probe() -> Found | Pending:
+            service = read_service(ctx, name)
+            if service and host_of(service):
+                return self._found(ctx, service, owned=True)
+            return Pending(
+                f"AWS is creating the load balancer {last_event(ctx, name, space)}".strip()
+            )
+
+        return ctx.wait_until(
+            "the public load balancer gets a host name",
+            probe,
+            deadline=900,
+            pause=4,
+            hint="see the events of the Service; docs/configure.md lists the causes",
+        )
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the Service, and return when its load balancer is gone too."""
+        delete_service(ctx, public_service(ctx.config), public_host(ctx))
+
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
+        """Return the load balancer."""
+        return () if config.openwhisk_internal else (CostItem(self.part, "elb"),)
+
+
+def ranges(ctx: Context) -> list[str]:
+    """Return the ranges that may reach the public load balancer; [] while none is known.
+
+    A Classic Load Balancer in a VPC has IPv4 addresses only.
+    """
+    own = [cidr for cidr in ctx.defaults.operator_cidrs if ":" not in cidr]
+    found = {*ctx.config.openwhisk_access_cidrs, *own}
+    return [EVERYWHERE] if EVERYWHERE in found else sorted(found)
+
+
+def described(listed: Sequence[str]) -> str:
+    """Return ranges as text."""
+    return "everywhere" if EVERYWHERE in listed else ", ".join(listed)
+
+
+def audience(ctx: Context) -> str:
+    """Return who reaches OpenWhisk, as the plan and the last lines say it."""
+    if ctx.config.openwhisk_internal:
+        return "the VPC only"
+    return f"{described(ranges(ctx))} and the VPC"
+
+
+def desired_service(config: Config, chart: Mapping[str, Any], listed: Sequence[str]) -> Json:
+    """Return the public Service: the chart's own, with one port, for some ranges only.
+
+    Args:
+        config: the configuration.
+        chart: the chart's Service, as the cluster has it: its pods, ports and annotations.
+        listed: the ranges; none leaves those that the Service has.
+
+    Raises:
+        SetupError: the chart's Service lacks the port.
+    """
+    port = _port(config, chart)
+    inherited: Mapping[str, str] = chart["metadata"].get("annotations") or {}
+    annotations = {
+        key: value
+        for key, value in inherited.items()
+        if key.startswith(ELB) and key != f"{ELB}-internal"
+    }
+    if port["name"] == "http":
+        annotations = {key: text for key, text in annotations.items() if f"{ELB}-ssl" not in key}
+    listed_tags = (f"{key}={value}" for key, value in tags(config, NAME).items())
+    annotations[f"{ELB}-additional-resource-tags"] = ",".join(listed_tags)
+    spec = {"type": "LoadBalancer", "selector": chart["spec"]["selector"], "ports": [port]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": public_service(config),
+            "labels": owner_labels(config),
+            "annotations": annotations,
+        },
+        "spec": spec | ({RANGES: list(listed)} if listed else {}),
+    }
+
+
+def _port(config: Config, chart: Mapping[str, Any]) -> Json:
+    """Return the only port: openwhisk_api_port, to where the chart's port of its scheme goes."""
+    name = "http" if config.openwhisk_api_port == 80 else "https"
+    for port in chart["spec"].get("ports") or []:
+        if port.get("name") == name:
+            target = port.get("targetPort", port["port"])
+            number = config.openwhisk_api_port
+            return {"name": name, "protocol": "TCP", "port": number, "targetPort": target}
+    raise SetupError(
+        f"the Service {chart_service(config)} of the chart has no port {name}",
+        "the public load balancer forwards to it",
+        "use a chart whose nginx has the ports http and https, as λFS's",
+    )
+
+
+def differences(current: Mapping[str, Any], desired: Mapping[str, Any]) -> list[Drift]:
+    """Return in what a Service differs; what Kubernetes and others add to it is no difference."""
+    has, wants = current["spec"], desired["spec"]
+    found = []
+    if RANGES in wants and sorted(has.get(RANGES) or []) != sorted(wants[RANGES]):
+        old, new = described(has.get(RANGES) or [EVERYWHERE]), described(wants[RANGES])
+        found.append(Drift("reachable from", old, new))
+    ports = [{key: port.get(key) for key in wants["ports"][0]} for port in has.get("ports") or []]
+    if ports != wants["ports"]:
+        numbers = ", ".join(str(port["port"]) for port in ports)
+        found.append(Drift("ports", numbers, str(wants["ports"][0]["port"])))
+    if has.get("selector") != wants["selector"]:
+        found.append(Drift("selector", "another", "that of the chart's Service"))
+    if has.get("type") != wants["type"]:
+        found.append(Drift("type", str(has.get("type")), wants["type"]))
+    changed = _annotation_patch(current, desired)
+    if changed:
+        names = ", ".join(sorted(key.removeprefix(f"{ELB}-") for key in changed))
+        found.append(Drift("annotations", f"{names} changed", "as configured"))
+    return found
+
+
+def _annotation_patch(
+    current: Mapping[str, Any], desired: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """Return the annotations to set, and those of load balancers to remove (None)."""
+    has: Mapping[str, str] = current["metadata"].get("annotations") or {}
+    wants: Mapping[str, str] = desired["metadata"]["annotations"]
+    changed: dict[str, str | None] = {k: v for k, v in wants.items() if has.get(k) != v}
+    return changed | {key: None for key in has if key.startswith(ELB) and key not in wants}
+
+
+def apply_public_service(ctx: Context) -> None:
+    """Create the public Service, or change in place what differs from what it should be.
+
+    Raises:
+        SetupError: no address is known that may reach it, or the chart's Service does not exist.
+    """
+    config, client = ctx.config, kube_client(ctx)
+    chart = read_service(ctx, chart_service(config))
+    if chart is None:
+        raise SetupError(
+            f"the Service {chart_service(config)} does not exist",
+            "the chart creates it, and the public load balancer leads to the same pods",
+            "run `configure` again, which upgrades the release",
+        )
+    desired, name = desired_service(config, chart, ranges(ctx)), public_service(config)
+    current = read_service(ctx, name)
+    if current is None:
+        if not ranges(ctx):
+            # A Service without ranges is open to everyone.
+            raise SetupError(*NO_ADDRESS)
+        client.create(SERVICE, desired, config.openwhisk_namespace)
+        return
+    if differences(current, desired):
+        old = current["spec"].get("selector") or {}
+        selector = dict.fromkeys(old, None) | desired["spec"]["selector"]
+        patch: Json = {
+            "metadata": {"annotations": _annotation_patch(current, desired)},
+            "spec": desired["spec"] | {"selector": selector},
+        }
+        client.patch(SERVICE, name, patch, config.openwhisk_namespace)
+
+
+NO_ADDRESS = (
+    "no address is known that may reach OpenWhisk",
+    "your public IPv4 address is not known, and openwhisk_access_cidrs is empty",
+    "set user_public_ip to your public IPv4 address, or openwhisk_access_cidrs",
+)
+"""What, why and hint of a public load balancer that nobody could reach."""
+
+
+def _is_owned(config: Config, service: Mapping[str, Any]) -> bool:
+    labels = service["metadata"].get("labels") or {}
+    return owner_labels(config).items() <= labels.items()
+
+
+def _id(config: Config) -> str:
+    return f"{config.openwhisk_namespace}/{public_service(config)}"
