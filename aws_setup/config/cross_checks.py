@@ -189,6 +189,12 @@ def _existing_vpc(config: Config) -> Iterator[Conflict]:
             f"{config.vpc_id} is an existing VPC, and create_vpc: True creates a new one",
             "set create_vpc: False to use the existing one, or remove vpc_id",
         )
+    if config.create_vpc and config.subnet_ids:
+        yield Conflict(
+            ("subnet_ids", "create_vpc"),
+            "subnet_ids names existing subnets, and create_vpc: True creates new ones",
+            "set create_vpc: False to use the existing ones, or remove subnet_ids",
+        )
 
 
 def _zones(config: Config) -> Iterator[Conflict]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from aws_setup.config.base import Cidr, Section
 
 Zones = Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
+SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
 
 
@@ -34,6 +35,14 @@ class Network(Section):
 
     vpc_id: VpcId | None = Field(default=None, examples=["vpc-0123456789abcdef0"])
     """Id of an existing VPC to use when create_vpc is False and the name is not unique."""
+
+    subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=4)] | None = Field(
+        default=None,
+        examples=[[f"subnet-0123456789abcdef{number}" for number in range(4)]],
+    )
+    """Ids of subnets of the existing VPC: two or more public and two or more private ones, each in
+    two zones. A public one has a route to an internet gateway. The first public one gets the VMs;
+    if omitted, the subnets are chosen by their route tables."""
 
     vpc_cidr: Cidr = "10.0.0.0/16"
     """Address range of the VPC."""

@@ -20,6 +20,7 @@ from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.subnet_routes import is_public, route_tables
 from aws_setup.kube.connect import cluster_of
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
@@ -287,8 +288,11 @@ def node_subnets(ctx: Context) -> list[str]:
     cluster = cluster_of(ctx) or {}
     ids = cluster.get("resourcesVpcConfig", {}).get("subnetIds", [])
     subnets = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
+    tables = route_tables(ctx, subnets[0]["VpcId"]) if subnets else []
     public = ctx.config.eks_nodes_public
-    matching = [item["SubnetId"] for item in subnets if _is_public(item) == public]
+    matching = [
+        item["SubnetId"] for item in subnets if is_public(item["SubnetId"], tables) == public
+    ]
     if not matching:
         raise SetupError(
             f"the cluster has no {'public' if public else 'private'} subnets",
@@ -296,14 +300,6 @@ def node_subnets(ctx: Context) -> list[str]:
             f"set eks_nodes_public: {not public}",
         )
     return sorted(matching)
-
-
-def _is_public(subnet: Any) -> bool:
-    if tag_of(subnet, "kubernetes.io/role/elb"):
-        return True
-    if tag_of(subnet, "kubernetes.io/role/internal-elb"):
-        return False
-    return bool(subnet.get("MapPublicIpOnLaunch"))
 
 
 def issues(group: Item) -> Sequence[Any]:

@@ -174,8 +174,7 @@ def refusals(rows: Sequence[Row]) -> list[Problem]:
 def blockers(rows: Sequence[Row]) -> list[Problem]:
     """Return everything that blocks the run: refusals, unusable existing resources, conflicts."""
     problems = refusals(rows)
-    unusable = [row.error for row in rows if row.step.adopted and row.error]
-    problems += [to_problem(error) for error in unusable if not isinstance(error, Refused)]
+    problems += _unusable(rows)
     problems += _paused(rows)
     return problems + [
         Problem(
@@ -187,6 +186,18 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
         for drift in row.conflicts
         if drift.key is not DriftKey.PAUSED
     ]
+
+
+def _unusable(rows: Sequence[Row]) -> list[Problem]:
+    """Return the problems of existing resources, each once, and none that follows from another."""
+    failed = {row.step.name: row.error for row in rows if row.step.adopted and row.error}
+    causes = [
+        row.error
+        for row in rows
+        if row.step.name in failed and not failed.keys() & set(row.step.predecessors)
+    ]
+    problems = [to_problem(error) for error in causes if error and not isinstance(error, Refused)]
+    return list(dict.fromkeys(problems))
 
 
 def _paused(rows: Sequence[Row]) -> list[Problem]:

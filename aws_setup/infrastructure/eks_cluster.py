@@ -32,6 +32,10 @@ SUBNETS = ("public subnet 1", "public subnet 2", "private subnet 1", "private su
 ENDPOINTS = ("endpointPublicAccess", "endpointPrivateAccess")
 """Public for the operator, private for the nodes, which are outside the operator's range."""
 
+ZONES_WITHOUT_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
+"""Ids of zones in which EKS creates no control plane.
+https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
+
 
 @dataclass(frozen=True)
 class EksCluster(Step):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from aws_setup.aws.context import Context, ExistingResource
-from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import pages
 from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
+from aws_setup.infrastructure.subnet_routes import (
+    EVERYWHERE,
+    is_public,
+    leads_to_internet,
+    route_tables,
+    table_of,
+)
 
 
 @dataclass(frozen=True)
@@ -77,31 +86,78 @@ class ExistingSubnet(ExistingResource):
             raise SetupError(
                 f"the {self.name} was not found", "the VPC was not found", "fix that first"
             )
-        filters = [{"Name": "vpc-id", "Values": [vpc.id]}]
-        subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
-        chosen = one_per_zone([item for item in subnets if is_public(item) == self.public])
+        tables = route_tables(ctx, vpc.id)
+        subnets = candidates(ctx, vpc.id)
+        matching = [item for item in subnets if is_public(item["SubnetId"], tables) == self.public]
+        chosen = one_per_zone(matching)
         if len(chosen) <= self.index:
-            kind = "public" if self.public else "private"
-            raise SetupError(
-                f"VPC {vpc.id} has {len(chosen)} zones with a {kind} subnet, two are required",
-                "EKS requires two zones, and VMs a public subnet in the first",
-                f"add a {kind} subnet in another zone (tag PrivacyType={kind})",
-            )
+            raise too_few(vpc.id, subnets, tables, public=self.public, zones=len(chosen))
         subnet = chosen[self.index]
         facts = {"zone": subnet["AvailabilityZone"], "cidr": subnet["CidrBlock"]}
         return Found(subnet["SubnetId"], subnet["State"], facts)
 
 
-def is_public(subnet: Item) -> bool:
-    """Return whether a subnet is public: by its PrivacyType tag, else by its launch setting."""
-    kind = tag_of(subnet, "PrivacyType")
-    return kind == "public" if kind else bool(subnet["MapPublicIpOnLaunch"])
+def candidates(ctx: Context, vpc_id: str) -> list[Any]:
+    """Return the subnets to choose from, best first: those of subnet_ids, else all of the VPC.
+
+    Without subnet_ids zones without EKS are passed over, and within a zone the lowest address
+    range is first.
+
+    Raises:
+        SetupError: the VPC has no subnet of an id in subnet_ids.
+    """
+    config = ctx.config
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
+    subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
+    if config.subnet_ids is None:
+        unusable = ZONES_WITHOUT_EKS if config.create_eks_cluster else frozenset()
+        usable = [item for item in subnets if item.get("AvailabilityZoneId") not in unusable]
+        return sorted(
+            usable, key=lambda item: (item["AvailabilityZone"], ip_network(item["CidrBlock"]))
+        )
+    by_id = {item["SubnetId"]: item for item in subnets}
+    missing = [subnet for subnet in config.subnet_ids if subnet not in by_id]
+    if missing:
+        raise SetupError(
+            f"subnet_ids: VPC {vpc_id} has no {', '.join(missing)}",
+            f"its subnets are {', '.join(sorted(by_id)) or 'none'}",
+            "correct subnet_ids, or remove it: then the subnets are chosen by their route tables",
+        )
+    return [by_id[subnet] for subnet in config.subnet_ids]
 
 
-def one_per_zone(subnets: list[Any]) -> list[Any]:
-    """Return the first subnet by address range of each zone, zones in alphabetical order."""
-    ordered = sorted(subnets, key=lambda item: (item["AvailabilityZone"], item["CidrBlock"]))
+def one_per_zone(subnets: Sequence[Any]) -> list[Any]:
+    """Return the first subnet of each zone, in the order given."""
     by_zone: dict[str, Any] = {}
-    for subnet in ordered:
+    for subnet in subnets:
         by_zone.setdefault(subnet["AvailabilityZone"], subnet)
     return list(by_zone.values())
+
+
+def too_few(
+    vpc_id: str, subnets: Sequence[Item], tables: Sequence[Item], *, public: bool, zones: int
+) -> SetupError:
+    """Return the error of a VPC with fewer than two zones that have a subnet of a kind."""
+    kind = "public" if public else "private"
+    listed = ", ".join(
+        f"{item['SubnetId']} ({item['AvailabilityZone']}, "
+        f"{'public' if is_public(item['SubnetId'], tables) else 'private'} by "
+        f"{table_of(item['SubnetId'], tables).get('RouteTableId', 'no table')})"
+        for item in subnets
+    )
+    fitting = [item["RouteTableId"] for item in tables if leads_to_internet(item) == public]
+    return SetupError(
+        f"VPC {vpc_id} has {zones} zones with a {kind} subnet, two are required",
+        f"EKS requires two zones; a subnet is public if its route table has a route "
+        f"{EVERYWHERE} to an internet gateway. Considered: {listed or 'no subnet'}",
+        f"add a subnet with `aws ec2 create-subnet --vpc-id {vpc_id} --cidr-block RANGE "
+        f"--availability-zone ZONE` and make it {kind} with `aws ec2 associate-route-table "
+        f"--subnet-id SUBNET --route-table-id {fitting[0]}`"
+        if fitting
+        else f"add a subnet with `aws ec2 create-subnet --vpc-id {vpc_id} --cidr-block RANGE "
+        f"--availability-zone ZONE`, a route table with `aws ec2 create-route-table --vpc-id "
+        f"{vpc_id}`, its default route with `aws ec2 create-route --route-table-id TABLE "
+        f"--destination-cidr-block {EVERYWHERE} "
+        f"{'--gateway-id IGW' if public else '--nat-gateway-id NAT'}`, and associate both with "
+        f"`aws ec2 associate-route-table --subnet-id SUBNET --route-table-id TABLE`",
+    )

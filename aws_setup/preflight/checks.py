@@ -21,6 +21,7 @@ from aws_setup.engine.step import CostItem
 from aws_setup.errors import Problem
 from aws_setup.preflight import (
     addresses,
+    adopted_network,
     amis,
     key_pair,
     kubernetes_versions,
@@ -42,6 +43,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the AMIs": amis.check,
         "the zones": zones.choose,
         "the quotas": quotas.check,
+        "the existing network": adopted_network.check,
         "the fixed addresses": addresses.check,
         "the permissions": permissions.check,
         "your address": public_ip.check,

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.aws.session import pages
+from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
 from aws_setup.preflight.planned import PlannedResources, keys_of
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
-
-ZONES_WITHOUT_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
-"""Ids of zones in which EKS creates no control plane.
-https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
 
 SUBNETS = (("public subnet 1", "private subnet 1"), ("public subnet 2", "private subnet 2"))
 """The subnets in the first zone, and in the second."""

@@ -93,42 +93,59 @@ def test_the_fix_of_a_failed_group_depends_on_the_reason(code: str, part: str) -
 
 
 def subnet(name: str, **more: Any) -> dict[str, Any]:
-    return {"SubnetId": name, "Tags": []} | more
+    return {"SubnetId": name, "VpcId": "vpc-1", "Tags": []} | more
+
+
+def table(target: str, *subnets: str, main: bool = False) -> dict[str, Any]:
+    """Return a route table with a default route to a target."""
+    field = "GatewayId" if target.startswith("igw-") else "NatGatewayId"
+    associations: list[dict[str, Any]] = [{"SubnetId": name, "Main": False} for name in subnets]
+    if main:
+        associations.append({"Main": True})
+    routes = [{"DestinationCidrBlock": "0.0.0.0/0", field: target}] if target else []
+    return {"RouteTableId": f"rtb-{target}", "Associations": associations, "Routes": routes}
 
 
 ELB = [{"Key": "kubernetes.io/role/elb", "Value": "1"}]
-INTERNAL = [{"Key": "kubernetes.io/role/internal-elb", "Value": "1"}]
 
 
+@pytest.mark.kind("A7")
 @pytest.mark.parametrize(
-    ("public", "names"), [(False, ["private", "untagged"]), (True, ["mapped", "public"])]
+    ("public", "names"), [(False, ["isolated", "mapped", "tagged"]), (True, ["other", "public"])]
 )
-def test_the_nodes_get_the_private_or_the_public_subnets(
+def test_the_nodes_subnets_are_chosen_by_their_route_tables(
     monkeypatch: pytest.MonkeyPatch, public: bool, names: list[str]
 ) -> None:
     subnets = [
-        subnet("public", Tags=ELB),
-        subnet("private", Tags=INTERNAL, MapPublicIpOnLaunch=True),
+        subnet("public"),
+        subnet("other"),
         subnet("mapped", MapPublicIpOnLaunch=True),
-        subnet("untagged"),
+        subnet("tagged", Tags=ELB),
+        subnet("isolated"),
     ]
-    ctx = with_subnets(monkeypatch, subnets)
+    tables = [table("igw-1", main=True), table("nat-1", "mapped", "tagged"), table("", "isolated")]
+    ctx = with_subnets(monkeypatch, subnets, tables)
     ctx.config.eks_nodes_public = public
     assert node_subnets(ctx) == names
 
 
 def test_a_cluster_without_subnets_of_the_kind_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    ctx = with_subnets(monkeypatch, [subnet("public", Tags=ELB)])
+    ctx = with_subnets(monkeypatch, [subnet("public")], [table("igw-1", "public")])
     with pytest.raises(SetupError, match="no private subnets") as caught:
         node_subnets(ctx)
     assert caught.value.problems[0].hint == "set eks_nodes_public: True"
 
 
-def with_subnets(monkeypatch: pytest.MonkeyPatch, subnets: list[dict[str, Any]]) -> Any:
+def with_subnets(
+    monkeypatch: pytest.MonkeyPatch, subnets: list[dict[str, Any]], tables: list[dict[str, Any]]
+) -> Any:
     ids = [item["SubnetId"] for item in subnets]
     cluster = {"resourcesVpcConfig": {"subnetIds": ids}}
     monkeypatch.setattr("aws_setup.eks.node_groups.cluster_of", lambda _: cluster)
-    ec2 = SimpleNamespace(describe_subnets=lambda **_: {"Subnets": subnets})
+    ec2 = SimpleNamespace(
+        describe_subnets=lambda **_: {"Subnets": subnets},
+        describe_route_tables=lambda **_: {"RouteTables": tables},
+    )
     return context(aws=SimpleNamespace(ec2=ec2))
 
 

@@ -18,6 +18,7 @@ from aws_setup.rehearsal.core.settings import DeniedPermission, Quotas, Settings
 from tests.preflight.test_checks import cloud_of
 from tests.support.aws import client
 from tests.support.preflight import KEY, Operator, one_line, only, pem, public
+from tests.support.users_vpc import make_users_vpc
 
 ONE = only("create_lambda_fs_client_vm")
 
@@ -196,18 +197,7 @@ def test_a_fixed_address_that_is_in_use(operator: Operator) -> None:
 
 
 def test_a_fixed_address_outside_an_existing_subnet(operator: Operator) -> None:
-    ec2 = client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    for index, zone in enumerate("abab"):
-        privacy = {"Key": "PrivacyType", "Value": "public" if index < 2 else "private"}
-        ec2.create_subnet(
-            VpcId=vpc,
-            CidrBlock=f"172.20.{index}.0/24",
-            AvailabilityZone=f"us-east-1{zone}",
-            TagSpecifications=[{"ResourceType": "subnet", "Tags": [privacy]}],
-        )
+    vpc = make_users_vpc(network="172.20", prefix=24).id
     keys = only("create_ndb_cluster")
     (problem,) = operator.refused(create_vpc=False, vpc_id=vpc, **keys)
     assert "the address 10.0.6.227 (ndb_manager_private_ip) is not in the public subnet" in problem

@@ -13,6 +13,7 @@ from aws_setup.rehearsal.core.settings import Image
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import prepare, run, write_config
+from tests.support.users_vpc import users_vpc
 
 
 @pytest.fixture
@@ -35,35 +36,7 @@ def ids(cloud: RehearsalCloud) -> set[tuple[str, str]]:
     return {(resource.kind, resource.id) for resource in cloud.snapshot()}
 
 
-def users_vpc(name: str = "mine") -> str:
-    """Make a VPC as a user would: two public and two private subnets in two zones."""
-    ec2 = client("ec2")
-    vpc = ec2.create_vpc(
-        CidrBlock="10.0.0.0/16",
-        TagSpecifications=[
-            {"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": name}]},
-        ],
-    )["Vpc"]["VpcId"]
-    for switch in ("EnableDnsSupport", "EnableDnsHostnames"):
-        ec2.modify_vpc_attribute(VpcId=vpc, **{switch: {"Value": True}})
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    ranges = {
-        "public": ("10.0.0.0/20", "10.0.16.0/20"),
-        "private": ("10.0.32.0/20", "10.0.48.0/20"),
-    }
-    for kind, cidrs in ranges.items():
-        for cidr, zone in zip(cidrs, ("us-east-1a", "us-east-1b"), strict=True):
-            tags = [{"Key": "PrivacyType", "Value": kind}]
-            ec2.create_subnet(
-                VpcId=vpc,
-                CidrBlock=cidr,
-                AvailabilityZone=zone,
-                TagSpecifications=[{"ResourceType": "subnet", "Tags": tags}],
-            )
-    return str(vpc)
-
-
+@pytest.mark.kind("A7")
 @pytest.mark.parametrize("by", ["vpc_id", "vpc_name"])
 def test_an_adopted_vpc_is_used_and_never_deleted(
     cloud: RehearsalCloud, folder: Path, by: str

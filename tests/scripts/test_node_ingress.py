@@ -26,9 +26,9 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.tables import cluster_steps, infrastructure_steps, restrict_needs
 from create_aws_infrastructure import SCRIPT
 from tests.infrastructure.test_step_contract import context
-from tests.scripts.test_deployments import users_vpc
 from tests.support.aws import client
 from tests.support.scripts import prepare, run, write_config
+from tests.support.users_vpc import users_vpc
 
 CLUSTER = "lambda-fs-eks-cluster"
 ONLY = ("--only", "node ingress")
@@ -261,8 +261,10 @@ def test_two_deployments_in_one_vpc_name_their_own_clusters(
             eks_cluster_name=cluster,
             eks_iam_role_name=f"{name}-role",
             security_group_name=f"{name}-group",
+            zookeeper_private_ips=[f"10.0.8.{last + number}" for number in range(3)],
+            ndb_manager_private_ip=f"10.0.6.{last}",
         )
-        for name, cluster in names.items()
+        for last, (name, cluster) in zip((10, 20), names.items(), strict=True)
     }
     before = group_ids()
     for folder in folders.values():

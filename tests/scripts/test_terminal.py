@@ -16,8 +16,8 @@ import pytest
 from aws_setup.config import load_config
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT as TABLE
-from tests.scripts.test_deployments import users_vpc
 from tests.support.scripts import NO_SOFTWARE, prepare
+from tests.support.users_vpc import users_vpc
 
 SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"
 

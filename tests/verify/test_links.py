@@ -37,10 +37,10 @@ from aws_setup.verify.chain import Address, Chain, ClientSettings
 from aws_setup.verify.check import Broken, NotApplicable
 from create_aws_infrastructure import SCRIPT
 from tests.infrastructure.test_step_contract import context
-from tests.scripts.test_deployments import users_vpc
 from tests.scripts.test_node_ingress import cluster_group, vm_group
 from tests.support.aws import client
 from tests.support.scripts import prepare, run
+from tests.support.users_vpc import users_vpc
 
 LOCAL = Route("10.0.0.0/16", "local")
 PUBLIC = Subnet("subnet-1", "vpc-1", "rtb-1", (LOCAL, Route("0.0.0.0/0", "igw-1")))

@@ -1,0 +1,180 @@
+"""Network ACLs of an adopted VPC: which traffic that is needed they deny, and the commands.
+
+ACLs are stateless: answers need an entry as well. They do not filter traffic within a subnet, nor
+to the VPC's DNS resolver. https://docs.aws.amazon.com/vpc/latest/userguide/nacl-basics.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from aws_setup.aws.inventory import Item
+from aws_setup.infrastructure.ingress_rules import RULES, SSH, Ports, Source
+from aws_setup.infrastructure.subnet_routes import EVERYWHERE
+from aws_setup.preflight.results import Finding, refuse
+
+ANSWERS = Ports("tcp", 32768, 65535)
+"""Ports to which answers go: the ephemeral ports of Linux (32768-60999), macOS and Windows.
+
+https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
+"""
+
+HTTPS = Ports("tcp", 443, 443)
+KUBELET = Ports("tcp", 10250, 10250)
+"""The EKS control plane calls its nodes at 443 and 10250, and they call it at 443.
+
+https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html
+"""
+
+PROTOCOLS = {"6": "tcp", "17": "udp"}
+LAST_ENTRY = 32767
+"""Number of the entry shown as `*`, which denies what no other entry matches."""
+
+
+@dataclass(frozen=True, order=True)
+class Flow:
+    """Traffic that a subnet needs: its direction, its ports, and the addresses at the other end."""
+
+    outbound: bool
+    ports: tuple[str, int, int]
+    cidr: str
+
+    def __str__(self) -> str:
+        protocol, first, last = self.ports
+        span = str(first) if first == last else f"{first}-{last}"
+        return f"{protocol} {span} {'to' if self.outbound else 'from'} {self.cidr}"
+
+
+def vm_flows(node_ranges: Iterable[str], *, operators: Iterable[str]) -> Iterator[Flow]:
+    """Yield what the subnet of the VMs needs: SSH, and the traffic of the nodes' pods.
+
+    `operators` are the address ranges of who runs this; SSH over IPv6 is not checked.
+    """
+    for operator in operators:
+        if ":" not in operator:
+            yield _flow(SSH, operator)
+            yield _flow(ANSWERS, operator, outbound=True)
+    for cidr in node_ranges:
+        for rule in RULES:
+            if rule.source is Source.NODES:
+                yield _flow(rule.ports, cidr)
+        yield _flow(ANSWERS, cidr, outbound=True)
+
+
+def node_flows(vm_ranges: Iterable[str], cluster_ranges: Iterable[str]) -> Iterator[Flow]:
+    """Yield what a subnet of nodes needs: images from the internet, VMs, the cluster's interfaces.
+
+    Args:
+        vm_ranges: the ranges of the VMs' subnets.
+        cluster_ranges: the ranges of all other subnets with an interface of the cluster.
+    """
+    yield _flow(HTTPS, EVERYWHERE, outbound=True)
+    yield _flow(ANSWERS, EVERYWHERE)
+    for cidr in vm_ranges:
+        for rule in RULES:
+            if rule.source is Source.NODES:
+                yield _flow(rule.ports, cidr, outbound=True)
+    for cidr in cluster_ranges:
+        yield _flow(HTTPS, cidr)
+        yield _flow(KUBELET, cidr)
+        yield _flow(ANSWERS, cidr, outbound=True)
+
+
+def acl_of(subnet_id: str, acls: Sequence[Item]) -> Item:
+    """Return the ACL that a subnet is associated with; {} where it is not listed."""
+    for acl in acls:
+        if any(item.get("SubnetId") == subnet_id for item in acl.get("Associations", [])):
+            return acl
+    return {}
+
+
+def findings(needed: Iterable[tuple[str, Flow]], acls: Sequence[Item]) -> Iterator[Finding]:
+    """Yield one finding for each ACL that denies traffic; `needed` are subnets with their flows."""
+    denied: dict[str, dict[Flow, int]] = {}
+    by_id = {}
+    for subnet_id, flow in needed:
+        acl = acl_of(subnet_id, acls)
+        number = denying_entry(acl.get("Entries", []), flow) if acl else 0
+        if number:
+            by_id[acl["NetworkAclId"]] = acl
+            denied.setdefault(acl["NetworkAclId"], {})[flow] = number
+    for acl_id, flows in sorted(denied.items()):
+        listed = sorted(flows)
+        subnets = ", ".join(sorted(item["SubnetId"] for item in by_id[acl_id]["Associations"]))
+        commands = _commands(acl_id, by_id[acl_id]["Entries"], flows)
+        yield refuse(
+            f"the network ACL {acl_id} of {subnets} denies traffic that is needed",
+            "; ".join(map(str, listed)),
+            "run " + " and ".join(f"`{command}`" for command in commands),
+        )
+
+
+def denying_entry(entries: Sequence[Item], flow: Flow) -> int:
+    """Return the number of the first entry that denies some of a flow, 0 where all is allowed.
+
+    An entry that allows a part of the addresses only does not count, and one that denies a part
+    does.
+    """
+    protocol, first, last = flow.ports
+    left = [(first, last)]
+    for entry in sorted(entries, key=lambda item: int(item["RuleNumber"])):
+        ports = _ports(entry)
+        if bool(entry["Egress"]) != flow.outbound or ports.protocol not in ("-1", protocol):
+            continue
+        cidr = entry.get("CidrBlock")
+        if not cidr:
+            continue
+        allows = entry["RuleAction"] == "allow"
+        if not (_covers(cidr, flow.cidr) if allows else _overlaps(cidr, flow.cidr)):
+            continue
+        rest = list(_without(left, ports.first, ports.last))
+        if not allows and rest != left:
+            return int(entry["RuleNumber"])
+        left = rest if allows else left
+        if not left:
+            return 0
+    return LAST_ENTRY
+
+
+def _commands(acl_id: str, entries: Sequence[Item], flows: dict[Flow, int]) -> Iterator[str]:
+    """Yield the command for each flow, with a number that is free and before the denying entry."""
+    used = {(bool(item["Egress"]), int(item["RuleNumber"])) for item in entries}
+    for flow, denying in sorted(flows.items()):
+        free = (n for n in range(denying - 1, 0, -1) if (flow.outbound, n) not in used)
+        number = next(free, 0)
+        used.add((flow.outbound, number))
+        protocol, first, last = flow.ports
+        yield (
+            f"aws ec2 create-network-acl-entry --network-acl-id {acl_id} "
+            f"--rule-number {number or f'NUMBER_BEFORE_{denying}'} --protocol {protocol} "
+            f"--port-range From={first},To={last} --cidr-block {flow.cidr} "
+            f"--rule-action allow --{'egress' if flow.outbound else 'ingress'}"
+        )
+
+
+def _flow(ports: Ports, cidr: str, *, outbound: bool = False) -> Flow:
+    return Flow(outbound, (ports.protocol, ports.first, ports.last), cidr)
+
+
+def _ports(entry: Item) -> Ports:
+    protocol = str(entry["Protocol"])
+    span = entry.get("PortRange") or {}
+    return Ports(PROTOCOLS.get(protocol, protocol), span.get("From", 0), span.get("To", 65535))
+
+
+def _covers(cidr: str, other: str) -> bool:
+    outer, inner = ip_network(cidr, strict=False), ip_network(other, strict=False)
+    return outer[0] <= inner[0] and inner[-1] <= outer[-1]  # type: ignore[operator]  # both IPv4
+
+
+def _overlaps(cidr: str, other: str) -> bool:
+    return ip_network(cidr, strict=False).overlaps(ip_network(other, strict=False))
+
+
+def _without(spans: Iterable[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
+    for begin, end in spans:
+        for part in ((begin, min(end, first - 1)), (max(begin, last + 1), end)):
+            if part[0] <= part[1]:
+                yield part

@@ -1,0 +1,182 @@
+"""An adopted VPC is checked against all that is needed of it, and each finding has its command."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+from aws_setup.preflight.network_acls import LAST_ENTRY, Flow, denying_entry
+from tests.support.aws import client, where
+from tests.support.preflight import Operator
+from tests.support.users_vpc import make_users_vpc
+
+pytestmark = pytest.mark.kind("A7")
+
+OFF = {"Value": False}
+
+
+def entry(number: int, action: str, ports: Any = None, cidr: str = "0.0.0.0/0") -> dict[str, Any]:
+    """Return an inbound entry of an ACL, for TCP ports or for all traffic."""
+    shown: dict[str, Any] = {"RuleNumber": number, "RuleAction": action, "Egress": False}
+    shown |= {"CidrBlock": cidr, "Protocol": "6" if ports else "-1"}
+    return shown | ({"PortRange": {"From": ports[0], "To": ports[1]}} if ports else {})
+
+
+@pytest.mark.parametrize(
+    ("entries", "denying"),
+    [
+        ([entry(100, "allow")], 0),
+        ([], LAST_ENTRY),
+        ([entry(90, "deny", (22, 22)), entry(100, "allow")], 90),
+        ([entry(90, "deny", (23, 99)), entry(100, "allow")], 0),
+        ([entry(90, "deny", (1, 99), "52.0.0.0/8"), entry(100, "allow")], 90),
+        ([entry(90, "deny", (1, 99), "53.0.0.0/8"), entry(100, "allow")], 0),
+        ([entry(100, "allow", cidr="10.0.0.0/8")], LAST_ENTRY),
+        ([entry(80, "allow", (22, 22)), entry(90, "deny")], 0),
+        ([entry(100, "allow") | {"Egress": True}], LAST_ENTRY),
+    ],
+)
+def test_the_first_matching_entry_decides(entries: list[dict[str, Any]], denying: int) -> None:
+    assert denying_entry(entries, Flow(False, ("tcp", 22, 22), "52.94.76.7/32")) == denying
+
+
+def test_a_range_of_ports_may_be_allowed_by_several_entries() -> None:
+    both = [entry(100, "allow", (6000, 6499)), entry(110, "allow", (6500, 6999))]
+    flow = Flow(False, ("tcp", 6000, 6999), "10.0.0.0/20")
+    assert denying_entry(both, flow) == 0
+    assert denying_entry(both[:1], flow) == LAST_ENTRY
+
+
+def deny_ssh(vpc: str) -> None:
+    acl = client("ec2").describe_network_acls(Filters=where(vpc_id=vpc))["NetworkAcls"][0]
+    client("ec2").create_network_acl_entry(
+        NetworkAclId=acl["NetworkAclId"],
+        RuleNumber=50,
+        Protocol="6",
+        PortRange={"From": 0, "To": 1023},
+        CidrBlock="54.0.0.0/8",
+        RuleAction="deny",
+        Egress=False,
+    )
+
+
+def about_network(operator: Operator, **keys: Any) -> list[str]:
+    """Return what `plan` warns of; that the AMIs are deprecated is not the network's."""
+    return [text for text in operator.warned(**keys) if "AMIs are deprecated" not in text]
+
+
+def test_everything_that_is_missing_is_said_at_once_each_once_with_its_command(
+    operator: Operator,
+) -> None:
+    vpc, ec2 = make_users_vpc(), client("ec2")
+    keys: dict[str, Any] = {"create_vpc": False, "vpc_id": vpc.id}
+    assert not about_network(operator, **keys)
+    ec2.modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames=OFF)
+    ec2.modify_vpc_attribute(VpcId=vpc.id, EnableDnsSupport=OFF)
+    ec2.delete_nat_gateway(NatGatewayId=vpc.nat)
+    ec2.detach_internet_gateway(InternetGatewayId=vpc.gateway, VpcId=vpc.id)
+    deny_ssh(vpc.id)
+    problems = operator.refused(**keys)
+    assert len(problems) == 5
+    for what in (
+        f"DNS support of VPC {vpc.id}: off",
+        f"DNS host names of VPC {vpc.id}: off",
+        f"the internet gateway {vpc.gateway} is not attached",
+        f"the default route of {vpc.private_table} leads nowhere (blackhole): its target {vpc.nat}",
+        "denies traffic that is needed: tcp 22 from 54.10.20.30/32",
+    ):
+        assert sum(what in problem for problem in problems) == 1, problems
+    commands = [found for text in problems for found in re.findall("`(aws ec2 [^`]+)`", text)]
+    of_nat = [command for command in commands if " NAT" in command]
+    for command in commands:
+        if command not in of_nat:
+            obey(command)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    made = ec2.create_nat_gateway(SubnetId=vpc.subnets[0], AllocationId=address)["NatGateway"]
+    for command in of_nat:
+        obey(command.replace(" NAT", f" {made['NatGatewayId']}"))
+    assert not about_network(operator, **keys)
+
+
+def obey(command: str) -> None:
+    """Do what an aws ec2 command does."""
+    words = shlex.split(command)[2:]
+    options: dict[str, Any] = {}
+    for word, following in zip(words[1:], [*words[2:], "--"], strict=True):
+        if word in ("--ingress", "--egress"):
+            options["Egress"] = word == "--egress"
+        elif word.startswith("--"):
+            name = "".join(part.capitalize() for part in word[2:].split("-"))
+            options[name] = json.loads(following) if following.startswith("{") else following
+    if "PortRange" in options:
+        pairs = (item.split("=") for item in options["PortRange"].split(","))
+        options["PortRange"] = {key: int(value) for key, value in pairs}
+        options["RuleNumber"] = int(options["RuleNumber"])
+        options["Protocol"] = {"tcp": "6", "udp": "17"}[options["Protocol"]]
+    getattr(client("ec2"), words[0].replace("-", "_"))(**options)
+
+
+def test_too_small_subnets_are_refused_with_both_numbers(operator: Operator) -> None:
+    vpc = make_users_vpc(prefix=28)
+    small: dict[str, Any] = {
+        "create_ndb_cluster": False,
+        "create_zookeeper_vms": False,
+    }
+    problems = operator.refused(create_vpc=False, vpc_id=vpc.id, **small)
+    first = [problem for problem in problems if vpc.subnets[0] in problem]
+    assert len(first) == 1
+    assert "10 addresses are free" in first[0]
+    assert "aws ec2 create-subnet --vpc-id" in first[0]
+    assert sum("of nodes and pods" in problem for problem in problems) == 1
+
+
+def test_a_vpc_of_one_zone_lacks_each_kind_once_and_says_what_was_considered(
+    operator: Operator,
+) -> None:
+    vpc = make_users_vpc()
+    for subnet in (vpc.subnets[1], vpc.subnets[3]):
+        client("ec2").delete_subnet(SubnetId=subnet)
+    public, private = operator.refused(create_vpc=False, vpc_id=vpc.id)
+    assert f"VPC {vpc.id} has 1 zones with a public subnet" in public
+    assert f"{vpc.subnets[0]} (us-east-1a, public by {vpc.public_table})" in public
+    assert f"--route-table-id {vpc.public_table}" in public
+    assert "with a private subnet" in private
+    assert f"--route-table-id {vpc.private_table}" in private
+
+
+def test_subnet_ids_name_the_subnets_in_their_order(operator: Operator) -> None:
+    vpc, ec2 = make_users_vpc(), client("ec2")
+    more = ec2.create_subnet(VpcId=vpc.id, CidrBlock="10.0.64.0/20", AvailabilityZone="us-east-1a")
+    chosen = [vpc.subnets[1], vpc.subnets[0], more["Subnet"]["SubnetId"], vpc.subnets[3]]
+    off = {"create_ndb_cluster": False, "create_zookeeper_vms": False}
+    keys = {"create_vpc": False, "vpc_id": vpc.id, **off}
+    shown = operator.run("plan", subnet_ids=chosen, **keys)
+    ids = [step["id"] for step in shown["steps"] if " subnet " in step["name"]]
+    assert ids == [chosen[0], chosen[1], chosen[2], chosen[3]]
+    (problem,) = operator.refused(subnet_ids=[*chosen[:3], "subnet-00000000"], **keys)
+    assert f"subnet_ids: VPC {vpc.id} has no subnet-00000000" in problem
+
+
+def test_a_vpc_that_does_not_exist_is_said_once(operator: Operator) -> None:
+    (problem,) = operator.refused(create_vpc=False, vpc_id="vpc-0123456789abcdef0")
+    assert "the VPC vpc-0123456789abcdef0 does not exist" in problem
+
+
+def test_without_a_nat_the_endpoints_are_counted(operator: Operator) -> None:
+    vpc, ec2 = make_users_vpc(), client("ec2")
+    ec2.delete_route(RouteTableId=vpc.private_table, DestinationCidrBlock="0.0.0.0/0")
+    keys: dict[str, Any] = {"create_vpc": False, "vpc_id": vpc.id}
+    (problem,) = operator.refused(**keys)
+    assert "endpoints are missing: ec2, ecr.api, ecr.dkr, s3, sts" in problem
+    for service in ("ec2", "ecr.api", "ecr.dkr", "s3", "sts"):
+        ec2.create_vpc_endpoint(
+            VpcId=vpc.id,
+            ServiceName=f"com.amazonaws.us-east-1.{service}",
+            VpcEndpointType="Gateway" if service == "s3" else "Interface",
+        )
+    (warning,) = about_network(operator, **keys)
+    assert "images outside ECR" in warning
