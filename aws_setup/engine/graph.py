@@ -18,6 +18,10 @@ N = TypeVar("N", bound=Hashable)
 WORKERS = 32
 """Jobs that run at the same time; a job that waits costs a thread and nothing else."""
 
+SIGNAL_DELAY = 0.5
+"""Seconds after which the main thread wakes: a Ctrl-C that arrives just before it blocks on a lock
+does not interrupt the lock, so that Python would handle it at the end of the wait only."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -93,7 +97,7 @@ class _Graph(Generic[N]):
                 self._running[pool.submit(self._job, work, name)] = name
             if not self._running:
                 return
-            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            done, _ = wait(self._running, timeout=SIGNAL_DELAY, return_when=FIRST_COMPLETED)
             for future in done:
                 name = self._running.pop(future)
                 if future.result():
@@ -107,7 +111,8 @@ class _Graph(Generic[N]):
             try:
                 stop()
                 with self._idle:
-                    self._idle.wait_for(lambda: not self._active)
+                    while not self._idle.wait_for(lambda: not self._active, SIGNAL_DELAY):
+                        pass
             except KeyboardInterrupt:
                 if self.limits.abort is None:
                     raise
