@@ -16,6 +16,8 @@ from typing import Any
 from aws_setup.aws.inventory import Item
 from aws_setup.engine.step import Drift
 
+EVERYWHERE = "0.0.0.0/0"
+
 
 class Source(StrEnum):
     """Who may send traffic. A run resolves each to an address range or a security group's id."""
@@ -208,10 +210,40 @@ def authorize_command(group_id: str, rules: Sequence[IngressRule], targets: Targ
         for rule in rules
         for target in parts(targets[rule.source])
     ]
+    return _authorize("ingress", group_id, permissions)
+
+
+def authorize_egress_command(group_id: str, permissions: Sequence[dict[str, Any]]) -> str:
+    """Return the aws command that lets traffic out of a group."""
+    return _authorize("egress", group_id, permissions)
+
+
+def _authorize(direction: str, group_id: str, permissions: Sequence[dict[str, Any]]) -> str:
     text = json.dumps(permissions, separators=(",", ":"))
     return (
-        f"aws ec2 authorize-security-group-ingress --group-id {group_id} --ip-permissions '{text}'"
+        f"aws ec2 authorize-security-group-{direction} --group-id {group_id} "
+        f"--ip-permissions '{text}'"
     )
+
+
+def missing_egress(group: Item) -> list[tuple[str, dict[str, Any]]]:
+    """Return what an existing group does not let out: what it is called, and its permission.
+
+    A new group of EC2 lets everything out; its owner may have revoked that.
+    """
+    outbound = {"IpPermissions": group.get("IpPermissionsEgress", [])}
+    needed = (
+        ("outbound traffic within the group", ALL_TRAFFIC, group["GroupId"]),
+        ("outbound HTTPS", Ports("tcp", 443, 443), EVERYWHERE),
+    )
+    missing = []
+    for title, ports, target in needed:
+        within = target != EVERYWHERE
+        # Traffic to every address includes that to the group.
+        allowed = _is_allowed(IngressRule(title, ports, Source.SELF), outbound, EVERYWHERE)
+        if not allowed and not (within and allows(outbound, ports, target)):
+            missing.append((title, permission(ports, target)))
+    return missing
 
 
 def _is_allowed(rule: IngressRule, group: Item, target: str, *, prefix_lists: bool = False) -> bool:
@@ -219,7 +251,7 @@ def _is_allowed(rule: IngressRule, group: Item, target: str, *, prefix_lists: bo
         ports = _ports_of(allowed)
         if not ports.covers(rule.ports):
             continue
-        if rule.source in GROUP_SOURCES:
+        if target.startswith("sg-"):
             if any(pair["GroupId"] == target for pair in allowed.get("UserIdGroupPairs", [])):
                 return True
         elif prefix_lists and allowed.get("PrefixListIds"):

@@ -28,6 +28,7 @@ from aws_setup.infrastructure.security_group import (
     existing_group_drift,
     owned_group,
     revoke,
+    vpc_ranges,
 )
 
 NAME = "node ingress"
@@ -71,7 +72,8 @@ class NodeIngress(Step):
         group = existing_group(ctx, cluster.facts["vpc"]) if cluster else None
         targets = _targets(cluster)
         if group is not None and targets:
-            drift = existing_group_drift(group, targets)
+            ranges = vpc_ranges(ctx, group["VpcId"])
+            drift = existing_group_drift(group, targets, node_ranges=ranges)
             return Found(targets[Source.NODES], "adopted", drift=drift)
         if group is None and self.optional and not ctx.owned_only:
             why = f"there is no security group {ctx.config.security_group_name}"
@@ -111,7 +113,8 @@ class NodeIngress(Step):
 
     def _check_existing(self, ctx: Context, cluster: Found, targets: Targets) -> Found:
         group = existing_group(ctx, cluster.facts["vpc"])
-        drift = existing_group_drift(group, targets) if group else ()
+        ranges = vpc_ranges(ctx, cluster.facts["vpc"])
+        drift = existing_group_drift(group, targets, node_ranges=ranges) if group else ()
         if group is None or drift:
             name = ctx.config.security_group_name
             raise SetupError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ from aws_setup.infrastructure.ingress_rules import (
     Source,
     Targets,
     authorize_command,
+    authorize_egress_command,
     joined,
+    missing_egress,
     missing_rules,
     parts,
     permission,
@@ -49,7 +52,7 @@ class SecurityGroup(Step):
         group = existing_group(ctx, vpc.id) if vpc else None
         if group is None:
             return None
-        drift = existing_group_drift(group, _targets(ctx, group))
+        drift = existing_group_drift(group, _targets(ctx, group)) + existing_egress_drift(group)
         return Found(group["GroupId"], "adopted", drift=drift)
 
     def create(self, ctx: Context) -> Found:
@@ -141,15 +144,46 @@ def existing_group(ctx: Context, vpc_id: str) -> Item | None:
     return groups[0] if groups else None
 
 
-def existing_group_drift(group: Item, targets: Targets) -> tuple[Drift, ...]:
-    """Return what an existing group lacks, as a conflict whose fix is the command that adds it."""
+def existing_group_drift(
+    group: Item, targets: Targets, *, node_ranges: Sequence[str] = ()
+) -> tuple[Drift, ...]:
+    """Return what an existing group lacks, as a conflict whose fix is the command that adds it.
+
+    Args:
+        group: the group.
+        targets: what the sources of the rules mean.
+        node_ranges: the address ranges of the nodes and their pods; a rule that allows all of them
+            is as good as one that names the nodes' group.
+    """
     missing = missing_rules(group, targets, unchanged=True)
+    if node_ranges:
+        by_range = {**targets, Source.NODES: joined(node_ranges)}
+        lacking = missing_rules(group, by_range, unchanged=True)
+        missing = [rule for rule in missing if rule in lacking]
     if not missing:
         return ()
     titles = ", ".join(rule.title for rule in missing)
     command = authorize_command(group["GroupId"], missing, targets)
     what = f"the existing security group {group['GroupId']}: {titles}"
     return (Drift(what, "not allowed", "allowed", f"run `{command}`"),)
+
+
+def existing_egress_drift(group: Item) -> tuple[Drift, ...]:
+    """Return what an existing group does not let out, with the command that does."""
+    missing = missing_egress(group)
+    if not missing:
+        return ()
+    command = authorize_egress_command(group["GroupId"], [allowed for _, allowed in missing])
+    titles = ", ".join(title for title, _ in missing)
+    what = f"the existing security group {group['GroupId']}: {titles}"
+    return (Drift(what, "not allowed", "allowed", f"run `{command}`"),)
+
+
+def vpc_ranges(ctx: Context, vpc_id: str) -> list[str]:
+    """Return the IPv4 address ranges of a VPC: nodes and pods have theirs from its subnets."""
+    vpc: Any = ctx.aws.ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]
+    blocks = vpc.get("CidrBlockAssociationSet") or [vpc]
+    return sorted(block["CidrBlock"] for block in blocks)
 
 
 def _targets(ctx: Context, group: Item) -> Targets:

@@ -14,6 +14,12 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
+from aws_setup.infrastructure.ingress_rules import Source, joined
+from aws_setup.infrastructure.security_group import (
+    existing_group,
+    existing_group_drift,
+    vpc_ranges,
+)
 from aws_setup.infrastructure.subnet_routes import (
     EVERYWHERE,
     default_route,
@@ -109,6 +115,7 @@ def check(planned: PlannedResources) -> CheckResult:
             *_nodes_routes(network),
             *_zones(network),
             *_public_nodes(network),
+            *_node_rules(planned, vpc.id),
             *subnet_addresses.findings(planned, network.subnets, vpc_id=vpc.id),
             *network_acls.findings(_flows(network), network.acls),
         ]
@@ -227,6 +234,21 @@ def _public_nodes(network: AdoptedNetwork) -> Iterator[Finding]:
                 f"run `aws ec2 modify-subnet-attribute --subnet-id {subnet['SubnetId']} "
                 "--map-public-ip-on-launch`, or set eks_nodes_public: False",
             )
+
+
+def _node_rules(planned: PlannedResources, vpc_id: str) -> Iterator[Finding]:
+    """The rules for nodes name the cluster's group, which does not exist before the cluster."""
+    group = existing_group(planned.ctx, vpc_id)
+    if group is None or "eks cluster" not in planned.to_create:
+        return
+    targets = {Source.NODES: joined(vpc_ranges(planned.ctx, vpc_id))}
+    for drift in existing_group_drift(group, targets):
+        yield warn(
+            f"{drift.what}: not allowed from the EKS nodes",
+            "the cluster's security group, which nodes have, does not exist yet",
+            f"{drift.fix} now, or let create stop once the cluster exists: it then prints the "
+            "command that names the cluster's group",
+        )
 
 
 def _flows(network: AdoptedNetwork) -> Iterator[tuple[str, network_acls.Flow]]:

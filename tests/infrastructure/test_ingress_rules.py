@@ -17,6 +17,7 @@ from aws_setup.infrastructure.ingress_rules import (
     Ports,
     Source,
     authorize_command,
+    missing_egress,
     missing_rules,
     node_references,
     permission,
@@ -172,3 +173,30 @@ def test_a_permission_has_the_shape_of_ec2() -> None:
         "ToPort": 22,
         "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/64", "Description": "SSH of the operator"}],
     }
+
+
+@pytest.mark.kind("A8")
+@pytest.mark.parametrize(
+    ("outbound", "titles"),
+    [
+        ([permission(ALL_TRAFFIC, "0.0.0.0/0")], []),
+        ([], ["outbound traffic within the group", "outbound HTTPS"]),
+        ([permission(ALL_TRAFFIC, "sg-1")], ["outbound HTTPS"]),
+        ([permission(Ports("tcp", 443, 443), "0.0.0.0/0")], ["outbound traffic within the group"]),
+        ([permission(ALL_TRAFFIC, "sg-1"), permission(Ports("tcp"), "0.0.0.0/0")], []),
+    ],
+)
+def test_an_existing_group_must_let_out_what_is_needed(
+    outbound: list[dict[str, Any]], titles: list[str]
+) -> None:
+    existing = group() | {"IpPermissionsEgress": outbound}
+    assert [title for title, _ in missing_egress(existing)] == titles
+
+
+@pytest.mark.kind("A8")
+@pytest.mark.parametrize(("allowed", "missing"), [("10.0.0.0/8", 0), ("10.0.0.0/20", 6)])
+def test_nodes_may_be_allowed_by_their_address_ranges(allowed: str, missing: int) -> None:
+    nodes = [rule for rule in RULES if rule.source is Source.NODES]
+    existing = group(*(permission(rule.ports, allowed) for rule in nodes))
+    lacking = missing_rules(existing, {Source.NODES: "10.0.0.0/16"}, unchanged=True)
+    assert len(lacking) == missing

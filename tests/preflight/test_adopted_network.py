@@ -14,7 +14,7 @@ from tests.support.aws import client, where
 from tests.support.preflight import Operator
 from tests.support.users_vpc import make_users_vpc
 
-pytestmark = pytest.mark.kind("A7")
+pytestmark = pytest.mark.kind("A7", "A8")
 
 OFF = {"Value": False}
 
@@ -111,12 +111,14 @@ def obey(command: str) -> None:
             options["Egress"] = word == "--egress"
         elif word.startswith("--"):
             name = "".join(part.capitalize() for part in word[2:].split("-"))
-            options[name] = json.loads(following) if following.startswith("{") else following
+            options[name] = json.loads(following) if following[0] == "{" else following
     if "PortRange" in options:
         pairs = (item.split("=") for item in options["PortRange"].split(","))
         options["PortRange"] = {key: int(value) for key, value in pairs}
         options["RuleNumber"] = int(options["RuleNumber"])
         options["Protocol"] = {"tcp": "6", "udp": "17"}[options["Protocol"]]
+    if "IpPermissions" in options:
+        options["IpPermissions"] = json.loads(options["IpPermissions"])
     getattr(client("ec2"), words[0].replace("-", "_"))(**options)
 
 
@@ -180,3 +182,26 @@ def test_without_a_nat_the_endpoints_are_counted(operator: Operator) -> None:
         )
     (warning,) = about_network(operator, **keys)
     assert "images outside ECR" in warning
+
+
+def test_an_existing_security_group_is_compared_with_everything_that_is_needed_of_it(
+    operator: Operator,
+) -> None:
+    vpc, ec2 = make_users_vpc(), client("ec2")
+    keys: dict[str, Any] = {"create_vpc": False, "vpc_id": vpc.id}
+    name = "lambda-fs-security-group"
+    made = ec2.create_security_group(GroupName=name, Description="mine", VpcId=vpc.id)
+    everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    ec2.revoke_security_group_egress(GroupId=made["GroupId"], IpPermissions=[everything])
+    inbound, outbound = operator.refused(**keys)
+    assert f"{made['GroupId']}: traffic within the group, SSH is not allowed" in inbound
+    assert "outbound traffic within the group, outbound HTTPS is not allowed" in outbound
+    for problem in (inbound, outbound):
+        obey(problem.split("`")[1])
+    (warning,) = about_network(operator, **keys)
+    assert "NDB management server, NDB data nodes, mysqld, ZooKeeper" in warning
+    obey(warning.split("`")[1])
+    assert not about_network(operator, **keys)
+    only = ("--only", "node ingress")
+    ended = operator.run("create", "--yes", *only, create_zookeeper_vms=False, **keys)
+    assert ended["exit_code"] == 0, ended["problems"]
