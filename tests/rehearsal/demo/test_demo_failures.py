@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path: Path, moment: str) -> 
 
 @linux
 @pytest.mark.parametrize(
-    ("number", "moment"), [(signal.SIGTERM, "vpc: created"), (signal.SIGHUP, "1 of 13")]
+    ("number", "moment"), [(signal.SIGTERM, "vpc: created"), (signal.SIGHUP, "1 of 12")]
 )
 def test_a_signal_to_the_demo_ends_the_script_too(tmp_path: Path, number: int, moment: str) -> None:
     with started(tmp_path / "tmp", "--speed", "200", "--imitate-machines") as run:
