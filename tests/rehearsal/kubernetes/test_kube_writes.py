@@ -13,6 +13,7 @@ import urllib3
 
 from aws_setup.rehearsal.kubernetes.api import protobuf
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError
+from aws_setup.rehearsal.kubernetes.api.field_managers import apply_configuration
 from aws_setup.rehearsal.kubernetes.api.patches import strategic_merge
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import core, tool
@@ -143,3 +144,16 @@ def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) 
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=20s")
     kubectl("delete", "pod", "p", "--timeout=20s")
     assert kubectl(*get_phases) == ""
+
+
+def test_an_entry_that_is_no_longer_applied_goes_with_its_defaults() -> None:
+    entry = ("spec", "initContainers", "[name=wait]")
+    current = {
+        "spec": {
+            "initContainers": [{"name": "wait", "image": "busybox", "imagePullPolicy": "Always"}],
+            "containers": [{"name": "main", "image": "main"}],
+        }
+    }
+    applied = {"spec": {"containers": [{"name": "main", "image": "main"}]}}
+    dropped = {(*entry, "name"), (*entry, "image")}
+    assert apply_configuration(current, applied, dropped) == applied

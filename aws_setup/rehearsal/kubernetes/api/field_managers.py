@@ -115,11 +115,22 @@ def _cause(manager: str, path: Path) -> KubeObject:
 
 
 def apply_configuration(current: KubeObject, config: KubeObject, drop: set[Path]) -> KubeObject:
-    """Return `current` with the applied configuration merged and `drop` removed."""
+    """Return `current` with the applied configuration merged and `drop` removed.
+
+    An entry of a list whose merge key is dropped goes as a whole, with its defaulted fields, which
+    nobody owns (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy).
+    """
     result: KubeObject = _merge_value(current, config, "")
-    for path in drop:
+    entries = {path[:-1] for path in drop if _is_merge_key(path)}
+    within = {path for path in drop if any(path[: len(entry)] == entry for entry in entries)}
+    for path in entries | (drop - within):
         _remove_leaf(result, path)
     return result
+
+
+def _is_merge_key(path: Path) -> bool:
+    """Say whether a leaf is the merge key of an entry of a list."""
+    return len(path) > 1 and path[-2].startswith(f"[{path[-1]}=")
 
 
 def _merge_value(target: Any, config: Any, field: str) -> Any:
