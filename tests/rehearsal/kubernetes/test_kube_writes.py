@@ -148,12 +148,12 @@ def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) 
 
 def test_an_entry_that_is_no_longer_applied_goes_with_its_defaults() -> None:
     entry = ("spec", "initContainers", "[name=wait]")
-    current = {
+    current: Any = {
         "spec": {
             "initContainers": [{"name": "wait", "image": "busybox", "imagePullPolicy": "Always"}],
             "containers": [{"name": "main", "image": "main"}],
         }
     }
-    applied = {"spec": {"containers": [{"name": "main", "image": "main"}]}}
+    applied: Any = {"spec": {"containers": [{"name": "main", "image": "main"}]}}
     dropped = {(*entry, "name"), (*entry, "image")}
     assert apply_configuration(current, applied, dropped) == applied
