@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, SetupError
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
@@ -63,7 +64,10 @@ def test_the_answers_of_nc() -> None:
 
 
 class NoAws:
-    """Nothing of AWS is needed where a kubeconfig is configured."""
+    """Nothing of AWS is needed where a kubeconfig is configured, but what a session keeps."""
+
+    def __init__(self) -> None:
+        self.shared: dict[Any, Any] = {}
 
 
 @dataclass
@@ -95,13 +99,9 @@ def session(slow_kube: KubeApiServer, tmp_path: Path) -> Session:
     notes: list[str] = []
     clock = StillClock()
     clock.on_sleep = lambda: pass_time(kube, 2)
-    ctx = SimpleNamespace(
-        aws=NoAws(),
-        config=config,
-        clock=clock,
-        note=notes.append,
-        inventory=SimpleNamespace(all=lambda *_, **__: [cluster]),
-    )
+    aws: Any = NoAws()
+    inventory: Any = SimpleNamespace(all=lambda *_, **__: [cluster])
+    ctx = Context(config=config, aws=aws, clock=clock, inventory=inventory, note=notes.append)
     kube.state.put("namespaces", {"metadata": {"name": config.openwhisk_namespace}})
     return Session(ctx, kube, clock, notes)
 

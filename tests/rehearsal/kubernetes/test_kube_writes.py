@@ -147,7 +147,7 @@ def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) 
 
 
 def test_an_entry_that_is_no_longer_applied_goes_with_its_defaults() -> None:
-    entry = ("spec", "initContainers", "[name=wait]")
+    entry: tuple[str, ...] = ("spec", "initContainers", "[name=wait]")
     current: Any = {
         "spec": {
             "initContainers": [{"name": "wait", "image": "busybox", "imagePullPolicy": "Always"}],
