@@ -1,4 +1,4 @@
-"""Looks that are advice only: whatever goes wrong with one, the run goes on without it."""
+"""Inspections that only advise: whatever goes wrong with one, the run continues without it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def advice(look: Callable[[], T], otherwise: Callable[[str], T]) -> T:
-    """Return what an optional look finds, and `otherwise` of the reason when it fails.
+def advice(inspect: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    """Return the result of an optional inspection, and `otherwise` of the reason when it fails.
 
     A proxy's page, a cut-off body or a missing field raise exceptions of any class, so all are
     caught; the debug log keeps their traceback.
 
     Raises:
-        Refused: the look itself refuses the run.
+        Refused: the inspection itself refuses the run.
         Interrupted: the run is being stopped.
     """
     try:
-        return look()
+        return inspect()
     except (Refused, Interrupted):
         raise
     except Exception as error:
-        log.debug("an optional look failed", exc_info=error)
+        log.debug("an optional inspection failed", exc_info=error)
         return otherwise(describe_error(error))

@@ -52,13 +52,13 @@ def denial(message: str, operation: str) -> ErrorMessage:
     if action is None:
         what = f"your credentials may not call {operation}"
         # Not every service uses the form with an action: its sentence is kept as it is.
-        told = reason[1] if reason else message
+        cause = reason[1] if reason else message
     else:
         # A policy with conditions denies some resources only: name the resource.
         on = f" on {action[2]}" if action[2] and action[2] != "*" else ""
         what = f"your credentials lack the permission {action[1]}{on}"
-        told = reason[1] if reason else ""
-    return ErrorMessage(f"{what}: {told}" if told else what, _hint(message, action))
+        cause = reason[1] if reason else ""
+    return ErrorMessage(f"{what}: {cause}" if cause else what, _hint(message, action))
 
 
 def _hint(message: str, action: re.Match[str] | None) -> str:

@@ -109,11 +109,11 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
         "wait until the earlier resource is gone, or restore the configuration",
     ),
     "InstanceTerminated": ErrorMessage(
-        "somebody or a service terminated the machine: {message}",
+        "a user or a service terminated the machine: {message}",
         "run the same command again to replace it",
     ),
     "UserInitiatedShutdown": ErrorMessage(
-        "somebody terminated the machine: {message}", "run the same command again to replace it"
+        "a user terminated the machine: {message}", "run the same command again to replace it"
     ),
     "InstanceInitiatedShutdown": ErrorMessage(
         "the machine shut itself down: {message}",

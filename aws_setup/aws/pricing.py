@@ -177,11 +177,11 @@ def _ask(aws: Aws, key: str) -> float | None:
     }
     usage = query.usage
 
-    def look() -> float | None:
+    def inspect() -> float | None:
         answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(**request)
         return hourly_price(answer.get("PriceList", []), usage)
 
-    return advice(look, lambda _: None)
+    return advice(inspect, lambda _: None)
 
 
 def hourly_price(products: Iterable[str], usage: str) -> float | None:

@@ -140,11 +140,6 @@ def note_prices(run: ScriptRun, prices: Prices) -> None:
     run.result.more["prices"] = prices.document()
 
 
-def _warn(run: ScriptRun, warnings: Sequence[Problem]) -> None:
-    run.report.problems(warnings, warning=True)
-    run.result.warnings.extend(warnings)
-
-
 def status(run: ScriptRun) -> None:
     """Print what exists, its state, its price and its cost so far; nothing is written."""
     run.story.prepare(run.ctx)
@@ -191,7 +186,7 @@ def destroy(run: ScriptRun) -> None:
     owned = removable(rows)
     name = run.ctx.config.deployment_name
     run.warn([_skipped_warning(row) for row in rows if row.unowned])
-    told = set(run.ctx.warnings)
+    printed = set(run.ctx.warnings)
     run.warn([*run.ctx.warnings.values()])
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
@@ -199,7 +194,7 @@ def destroy(run: ScriptRun) -> None:
         run.report.plan(owned, deleting=True)
         confirm_writes(run, f"delete {len(owned)} resources", word=name)
         execute_steps(run, rows, remove, shown=owned, mode=Mode.REMOVE)
-        run.warn([later for what, later in run.ctx.warnings.items() if what not in told])
+        run.warn([later for what, later in run.ctx.warnings.items() if what not in printed])
         if run.result.result == "interrupted":
             raise Interrupted
         for step in chosen:

@@ -71,6 +71,4 @@ def child_environment(
 
 def calls_aws(command: str) -> bool:
     """Say whether the user's own command names AWS's command line, such as `aws ssm` for SSH."""
-    return bool(
-        re.search(r"(^|[\s/'\"\\])(aws|aws\.exe|session-manager-plugin)([\s'\"]|$)", command)
-    )
+    return bool(_AWS_PROGRAM.search(command))

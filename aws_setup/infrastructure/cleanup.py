@@ -23,7 +23,7 @@ from aws_setup.infrastructure.load_balancers import (
     delete_load_balancers,
     owned_load_balancers,
 )
-from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_foreign
+from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_unowned
 from aws_setup.kube.connect import cluster_of
 
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
@@ -113,7 +113,7 @@ class VpcCleanup(CleanupStep):
         for volume in cluster_volumes(ctx):
             _delete_volume(ctx, volume["VolumeId"])
         for vpc in ctx.inventory.of_step("vpcs", "vpc"):
-            refuse_foreign(ctx, vpc["VpcId"])
+            refuse_unowned(ctx, vpc["VpcId"])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from aws_setup.aws.pricing import TABLE
 from aws_setup.engine.plan import inspect_all
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
-from aws_setup.infrastructure.vpc_contents import foreign_contents
+from aws_setup.infrastructure.vpc_contents import unowned_contents
 
 LISTED_PARTS = frozenset({"network", "machines", "auto scaling", "others"})
 """Parts whose resources have their tag in a list call, or that only search."""
@@ -77,7 +77,7 @@ def _in_vpc(ctx: Context) -> list[Leftover]:
     return [
         Leftover(f"{item.what} ({item.owner})", item.id, item.command.strip("`"))
         for vpc in ctx.inventory.all("vpcs")
-        for item in foreign_contents(ctx, vpc["VpcId"])
+        for item in unowned_contents(ctx, vpc["VpcId"])
     ]
 
 

@@ -156,7 +156,7 @@ def describe_holder(ctx: Context, interface: Any) -> tuple[str, str]:
     return (
         f"this deployment's own machine {name} ({instance}) got it by chance",
         f"run `aws ec2 terminate-instances --instance-ids {instance}`, then the same command "
-        f"again: {name} is launched anew with another address",
+        f"again: {name} is replaced with another address",
     )
 
 

@@ -1,13 +1,14 @@
-"""What stands in the deployment's VPC and is not the deployment's: it keeps the VPC from deletion.
+"""The resources in a deployment's VPC that it does not own: they keep the VPC from deletion.
 
-Asked by the VPC's id and not by a tag: services such as GuardDuty, Lambda and RDS, and other
-people, put endpoints, interfaces and security groups into a VPC without any tag of ours.
+They are listed by the VPC's id and not by a tag: services such as GuardDuty, Lambda and RDS, and
+other users, create endpoints, interfaces and security groups in a VPC without this project's tags.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aws_setup.aws.advice import advice
@@ -40,8 +41,8 @@ SERVICES = (
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """Something in the VPC that this deployment did not make."""
+class UnownedResource:
+    """A resource in the VPC that this deployment did not create."""
 
     what: str
     id: str
@@ -75,13 +76,13 @@ def delete_guardduty(ctx: Context, vpc_id: str) -> None:
             )
 
 
-def refuse_foreign(ctx: Context, vpc_id: str) -> None:
+def refuse_unowned(ctx: Context, vpc_id: str) -> None:
     """Name at once what would block the deletion of the VPC, instead of waiting for it.
 
     Raises:
         SetupError: something in the VPC is not this deployment's.
     """
-    found = foreign_contents(ctx, vpc_id)
+    found = unowned_contents(ctx, vpc_id)
     if found:
         raise SetupError(
             f"{vpc_id} is kept: {len(found)} resources in it are not this deployment's",
@@ -90,19 +91,25 @@ def refuse_foreign(ctx: Context, vpc_id: str) -> None:
         )
 
 
-def foreign_contents(ctx: Context, vpc_id: str) -> list[Foreign]:
-    """Return what others have in a VPC and keeps it from deletion; denied looks are left out."""
-    looks = (
-        _foreign_endpoints,
-        _foreign_instances,
-        _foreign_interfaces,
-        _foreign_groups,
+def unowned_contents(ctx: Context, vpc_id: str) -> list[UnownedResource]:
+    """Return the unowned resources that keep a VPC from deletion, without those of denied calls."""
+    searches = (
+        _unowned_endpoints,
+        _unowned_instances,
+        _unowned_interfaces,
+        _unowned_groups,
         _peerings,
     )
-    found: list[Foreign] = []
-    for look in looks:
-        found += advice(lambda look=look: list(look(ctx, vpc_id)), lambda _: [])  # type: ignore[misc]
+    found: list[UnownedResource] = []
+    for search in searches:
+        found += advice(partial(_search, search, ctx, vpc_id), lambda _: [])
     return found
+
+
+def _search(
+    search: Callable[[Context, str], Iterator[UnownedResource]], ctx: Context, vpc_id: str
+) -> list[UnownedResource]:
+    return list(search(ctx, vpc_id))
 
 
 def _in(vpc_id: str) -> Any:
@@ -123,32 +130,32 @@ def _is_guardduty(endpoint: Any) -> bool:
     return str(endpoint["ServiceName"]).endswith(GUARDDUTY_SERVICE)
 
 
-def _is_ours(ctx: Context, item: Any) -> bool:
+def _is_owned(ctx: Context, item: Any) -> bool:
     tags = {"Tags": item.get("Tags") or item.get("TagSet") or []}
     owned = tag_of(tags, DEPLOYMENT_TAG) == ctx.config.deployment_name
     return owned or tag_of(tags, cluster_tag(ctx.config)) == "owned"
 
 
-def _foreign_endpoints(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+def _unowned_endpoints(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     for item in _endpoints(ctx, vpc_id):
-        if not _is_ours(ctx, item):
+        if not _is_owned(ctx, item):
             key = item["VpcEndpointId"]
             command = f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {key}"
             owner = f"of {item.get('OwnerId', 'this account')} for {item['ServiceName']}"
-            yield Foreign("VPC endpoint", key, owner, f"`{command}`")
+            yield UnownedResource("VPC endpoint", key, owner, f"`{command}`")
 
 
-def _foreign_instances(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+def _unowned_instances(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     for group in pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=_in(vpc_id)):
         for item in group["Instances"]:
-            if item["State"]["Name"] != "terminated" and not _is_ours(ctx, item):
+            if item["State"]["Name"] != "terminated" and not _is_owned(ctx, item):
                 key = item["InstanceId"]
                 owner = tag_of(item, "Name") or f"of {group.get('OwnerId', 'this account')}"
                 command = f"aws ec2 terminate-instances --instance-ids {key}"
-                yield Foreign("instance", key, owner, f"`{command}`")
+                yield UnownedResource("instance", key, owner, f"`{command}`")
 
 
-def _foreign_interfaces(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+def _unowned_interfaces(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     """Yield interfaces that no instance, endpoint or NAT gateway explains."""
     endpoints = {
         key for item in _endpoints(ctx, vpc_id) for key in item.get("NetworkInterfaceIds", [])
@@ -160,12 +167,12 @@ def _foreign_interfaces(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
     for item in found:
         key, about = item["NetworkInterfaceId"], str(item.get("Description", ""))
         explained = key in endpoints or item.get("Attachment", {}).get("InstanceId")
-        if explained or about.endswith(nat) or _is_ours(ctx, item):
+        if explained or about.endswith(nat) or _is_owned(ctx, item):
             continue
         made_by = next((row for row in SERVICES if about.startswith(row[0])), None)
         owner = made_by[1] if made_by else str(item.get("RequesterId") or item.get("OwnerId", ""))
         delete = f"`aws ec2 delete-network-interface --network-interface-id {key}`"
-        yield Foreign(
+        yield UnownedResource(
             "network interface",
             key,
             f"{about or 'no description'}, of {owner}",
@@ -173,17 +180,17 @@ def _foreign_interfaces(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
         )
 
 
-def _foreign_groups(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+def _unowned_groups(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     for group in _groups(ctx, vpc_id):
-        if not _is_ours(ctx, group):
+        if not _is_owned(ctx, group):
             key = group["GroupId"]
             owner = f"{group['GroupName']} of {group.get('OwnerId', 'this account')}"
-            yield Foreign(
+            yield UnownedResource(
                 "security group", key, owner, f"`aws ec2 delete-security-group --group-id {key}`"
             )
 
 
-def _peerings(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
+def _peerings(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     seen: set[str] = set()
     for side in ("requester", "accepter"):
         filters = [{"Name": f"{side}-vpc-info.vpc-id", "Values": [vpc_id]}]
@@ -200,14 +207,4 @@ def _peerings(ctx: Context, vpc_id: str) -> Iterator[Foreign]:
                     f"of {item.get(f'{side.title()}VpcInfo', {}).get('OwnerId', 'this account')}"
                 )
                 command = f"aws ec2 delete-vpc-peering-connection --vpc-peering-connection-id {key}"
-                yield Foreign("peering", key, owner, f"`{command}`")
-
-
-LOOKS = (
-    _foreign_endpoints,
-    _foreign_instances,
-    _foreign_interfaces,
-    _foreign_groups,
-    _peerings,
-)
-"""Each yields one kind of what others have in a VPC."""
+                yield UnownedResource("peering", key, owner, f"`{command}`")

@@ -74,7 +74,7 @@ class KubeClient:
         self._pools.pool_classes_by_scheme = POOLS
         self._answered = threading.Event()
         self._note: Callable[[str], None] = lambda _: None
-        self._patience = math.inf
+        self._limit = math.inf
         self.endpoint = endpoint
 
     def with_progress(self, note: Callable[[str], None]) -> KubeClient:
@@ -83,10 +83,10 @@ class KubeClient:
         client._note = note
         return client
 
-    def with_patience(self, seconds: float) -> KubeClient:
+    def with_limit(self, seconds: float) -> KubeClient:
         """Return the same client; no request, with its repeats, takes longer than this."""
         client = copy.copy(self)
-        client._patience = seconds
+        client._limit = seconds
         return client
 
     @classmethod
@@ -253,7 +253,7 @@ class KubeClient:
         url = self._api.configuration.host.rstrip("/") + path
         url += f"?{urlencode(query)}" if query else ""
         attempts = Attempts(self._clock)
-        with within(self._patience, clock=self._clock):
+        with within(self._limit, clock=self._clock):
             while True:
                 reply = self._send_authorized(method, url, body, content)
                 if 200 <= reply.status < 300:

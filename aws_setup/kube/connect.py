@@ -18,7 +18,7 @@ from aws_setup.kube.eks_token import Tokens, sign
 from aws_setup.kube.errors import HINT_ENDPOINT, KubeUnreachable
 from aws_setup.kube.objects import NAMESPACE
 
-PATIENCE = 18.0
+ENDING_CLUSTER_SECONDS = 18.0
 """Seconds for one request, with its repeats, to a cluster that is about to be deleted."""
 
 _LOCK = threading.Lock()
@@ -99,7 +99,7 @@ def _client(ctx: Context) -> KubeClient:
             known = _connect(ctx, cluster)
             ctx.aws.shared[KubeClient] = str(cluster["endpoint"]), known
         client: KubeClient = known.with_progress(ctx.note)
-    return client.with_patience(PATIENCE) if ctx.cluster_ends else client
+    return client.with_limit(ENDING_CLUSTER_SECONDS) if ctx.cluster_ends else client
 
 
 def _connect(ctx: Context, cluster: Item) -> KubeClient:

@@ -259,7 +259,7 @@ def mark_failed(ctx: Context) -> None:
 
 
 def deleted_failed_job(ctx: Context) -> str:
-    """Return the job of a failed first initialisation that somebody has deleted, '' for none."""
+    """Return the job of a failed first initialisation that was deleted, '' for none."""
     holder, config = _find_holder(ctx), ctx.config
     if holder is None or holder.mark != FAILED or find_initialised(ctx):
         return ""

@@ -295,7 +295,7 @@ def _delete_immutable(ctx: Context, before: Sequence[Manifest], new: Manifest) -
     """Delete what Kubernetes cannot change in place; helm then creates it again.
 
     Raises:
-        SetupError: a job or pod changes of which nobody knows whether it may run again.
+        SetupError: a job or pod changes, and it is not known whether it may run again.
     """
     release, client = ctx.config.openwhisk_release, kube_client(ctx)
     namespace = ctx.config.openwhisk_namespace
@@ -306,7 +306,7 @@ def _delete_immutable(ctx: Context, before: Sequence[Manifest], new: Manifest) -
             kind = item.kind.lower()
             raise SetupError(
                 f"the {kind} {item.name} changes, and Kubernetes cannot change it in place",
-                "nobody knows whether it may run again: it is none of OpenWhisk's",
+                "it is not OpenWhisk's, so it is not known whether it may run again",
                 f"if it may, delete it: kubectl delete {kind} {item.name} -n {namespace}",
             )
     for item in sorted(changed):

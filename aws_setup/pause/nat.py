@@ -1,6 +1,6 @@
 """What `pause --deep` deletes beside stopping: the NAT gateway and its address.
 
-`resume` makes both anew with the steps of create; the new address is another one.
+`resume` re-creates both with the steps of create; the new address is another one.
 """
 
 from __future__ import annotations

@@ -105,12 +105,12 @@ def _certificate(ctx: Context) -> Sequence[Finding]:
     if not ctx.config.openwhisk_tls_arn:
         return ()
 
-    def look() -> list[Finding]:
+    def inspect() -> list[Finding]:
         existing_certificate.check_existing_certificate(ctx)
         return []
 
     hint = "see the events of the load balancer's Service if it has no listener"
-    return advice(look, lambda why: [warn("openwhisk_tls_arn could not be checked", why, hint)])
+    return advice(inspect, lambda why: [warn("openwhisk_tls_arn could not be checked", why, hint)])
 
 
 def _written(ctx: Context, rows: Sequence[Row]) -> dict[Path, str]:

@@ -105,7 +105,7 @@ def policy(
     tag = {f"aws:ResourceTag/{DEPLOYMENT_TAG}": config.deployment_name}
     of_cluster = {f"aws:ResourceTag/{cluster_tag(config)}": "owned"}
     statements = [
-        _allow("Look", READ_ACTIONS, "*"),
+        _allow("Read", READ_ACTIONS, "*"),
         _allow("Change", _unconditional(), "*"),
         _allow("TagNew", ["ec2:CreateTags"], "*", Null={"ec2:CreateAction": "false"}),
         _allow("Own", [*TAGGED & set(CHANGES), *OF_CLUSTER], "*", StringEquals=tag),

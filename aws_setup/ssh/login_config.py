@@ -17,7 +17,7 @@ from aws_setup.errors import SetupError
 from aws_setup.ssh.ssh_config import SshRoute
 
 _HEAD = """\
-# Logging in to the machines of {deployment}. Written anew by every run of
+# Logging in to the machines of {deployment}. Rewritten by every run of
 # create_aws_infrastructure.py, and removed by its destroy.
 #   ssh -F {file} NAME
 """

@@ -265,10 +265,10 @@ def test_replacing_a_stale_version_is_a_conflict(session: Session) -> None:
     ids=["refuses connections", "busy", "fails"],
 )
 @pytest.mark.parametrize("answered", [False, True])
-def test_a_client_with_patience_gives_up_within_it(
+def test_a_client_with_a_limit_gives_up_within_it(
     session: Session, fault: dict[str, Any], answered: bool
 ) -> None:
-    client = session.client().with_patience(18)
+    client = session.client().with_limit(18)
     if answered:
         assert client.list(NODE)
     session.api.faults.add(fault)

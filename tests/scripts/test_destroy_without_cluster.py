@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.kube.connect import PATIENCE
+from aws_setup.kube.connect import ENDING_CLUSTER_SECONDS
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.cluster import Lab, lab
@@ -56,7 +56,7 @@ def test_unreadable_certificate_data_do_not_block_destroy(zoo: Lab, data: str) -
 
 
 def test_an_unreachable_api_server_is_asked_once(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aws_setup.kube.connect.PATIENCE", 0.5)
+    monkeypatch.setattr("aws_setup.kube.connect.ENDING_CLUSTER_SECONDS", 0.5)
     zoo.api.faults.add({"fault": "status", "status": 503, "times": 1000})
     check_destroyed(zoo, "(503)")
     assert {path for _, path, _ in zoo.api.requests} <= {"/api/v1/namespaces/kube-system"}
@@ -73,4 +73,4 @@ def test_a_kubeconfig_that_does_not_exist_does_not_block_destroy(zoo: Lab) -> No
 
 
 def test_the_wait_for_a_cluster_that_ends_is_at_most_20_seconds() -> None:
-    assert PATIENCE + 2 <= 20
+    assert ENDING_CLUSTER_SECONDS + 2 <= 20

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from aws_setup.rehearsal.core.clock import ManualClock
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.faults import FAULT_RULES
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
-from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
+from aws_setup.rehearsal.core.settings import Settings
 
 PREFIX = "/_rehearsal/"
-DENIES: TypeAdapter[list[DeniedPermission]] = TypeAdapter(list[DeniedPermission])
 
 
 def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
