@@ -34,7 +34,10 @@ def verify(run: ScriptRun) -> None:
         for text in chain.said:
             run.report.message(text)
     counts = ", ".join(f"{verification.count(status)} {word}" for status, word in WORDS.items())
-    run.report.result(f"{_verdict(verification)}{counts}.")
+    run.report.result(f"{counts}.")
+    verdict = _verdict(verification)
+    if verdict:
+        run.report.result(verdict)
 
 
 def _verdict(verification: Verification) -> str:
@@ -42,4 +45,4 @@ def _verdict(verification: Verification) -> str:
     last = verification.outcomes[-1]
     if verification.broken or (last.name, last.status) != (CHECKS[-1].name, CheckStatus.PASS):
         return ""
-    return f"λFS works: {last.name} ended with {last.cause}. "
+    return f"λFS works: {last.name} ended with {last.cause}."

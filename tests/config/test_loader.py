@@ -318,6 +318,6 @@ EXEMPLIFIED = [
 @pytest.mark.parametrize("key", EXEMPLIFIED)
 def test_each_example_is_a_valid_value(load: Load, key: str) -> None:
     (example, *_) = Config.model_fields[key].examples or [None]
-    with_it = "create_vpc: False\n" if key == "vpc_id" else ""
+    with_it = "create_vpc: False\n" if key in ("vpc_id", "subnet_ids") else ""
     config = load(f"{key}: {json.dumps(example)}\n{with_it}")
     assert getattr(config, key) is not None

@@ -90,7 +90,7 @@ def test_an_interrupted_run_writes_its_page(
             if reached.is_set():
                 pressed.set()
                 raise KeyboardInterrupt
-            ended = wait(running, timeout=0.05, **how)
+            ended = wait(running, **how | {"timeout": 0.05})
             if ended.done:
                 return ended
         return wait(running, **how)

@@ -145,7 +145,7 @@ def test_an_incomplete_deployment_is_destroyed(
 
 
 def test_a_namespace_without_its_secret_is_deleted_too(zoo: Lab) -> None:
-    fault = {"fault": "status", "status": 409, "verb": "create", "resource": "secrets", "times": 9}
+    fault = {"fault": "status", "status": 422, "verb": "create", "resource": "secrets", "times": 9}
     zoo.api.faults.add(fault)
     zoo.run("configure", code=1)
     assert zoo.api.state.get("namespaces", "openwhisk") is not None

@@ -109,13 +109,13 @@ def test_without_a_client_vm_no_machine_is_asked(tmp_path: Path) -> None:
     assert step.find(ctx) is None, "create is still to launch the VMs"
 
 
-def test_a_stopped_client_is_drift_for_create(tmp_path: Path) -> None:
+def test_a_stopped_client_is_not_checked_until_create_has_started_it(tmp_path: Path) -> None:
     machine = FakeMachine("client")
     machine.address = ""
     ctx = fake_context(tmp_path, {"lambda-fs client": [machine]})
     found = ClientConfiguration(FakePool(ctx.config, [machine]), lambda _: "").find(ctx)
     assert found
-    assert (found.state, [drift.what for drift in found.drift]) == ("stopped", ["services"])
+    assert (found.state, found.drift) == ("not checked: client is stopped", ())
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"prefix": "a"}'])

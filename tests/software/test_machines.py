@@ -90,11 +90,11 @@ def console(*answers: str | dict[str, str]) -> tuple[Aws, list[dict[str, Any]]]:
         ([{"Output": "keys"}], "keys", 1),
         ([{}], "", 1),
         (["UnsupportedOperation", {"Output": "keys"}], "keys", 2),
-        (["UnauthorizedOperation", "UnauthorizedOperation"], "", 2),
+        (["UnauthorizedOperation", "UnauthorizedOperation"], None, 2),
     ],
 )
 def test_the_console_output_is_read_where_ec2_has_it(
-    answers: list[str | dict[str, str]], output: str, calls: int
+    answers: list[str | dict[str, str]], output: str | None, calls: int
 ) -> None:
     aws, made = console(*answers)
     assert console_output(aws, "i-0") == output
@@ -104,7 +104,7 @@ def test_the_console_output_is_read_where_ec2_has_it(
 
 def test_an_address_is_not_sent_to_ec2_and_other_errors_are_raised() -> None:
     aws, made = console("InvalidInstanceID.NotFound")
-    assert console_output(aws, "203.0.113.7") == ""
+    assert console_output(aws, "203.0.113.7") is None
     assert made == []
     with pytest.raises(ClientError):
         console_output(aws, "i-0")
