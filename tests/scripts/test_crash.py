@@ -60,7 +60,7 @@ def test_every_write_can_be_the_last(
         run(SCRIPT, folder, "--yes", "--json")
         cloud.faults.clear()
         again = run(SCRIPT, folder, "--yes", "--json")
-        assert again.exit_code == 0, (last, again.document["problems"])
+        assert again.exit_code == 0, f"{last}: {again.document['problems']}"
         assert shape(cloud) == expected, f"killed at call {last}"
         gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
         assert gone.exit_code == 0, (last, gone.document["problems"])
