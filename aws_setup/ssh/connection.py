@@ -214,6 +214,9 @@ def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float
     transport.banner_timeout = transport.auth_timeout = timeout
     try:
         transport.start_client(timeout=timeout)
+        if not transport.initial_kex_done:
+            # paramiko returns at the timeout as it does after success (5.1, start_client).
+            raise paramiko.SSHException(f"no key exchange within {timeout:.0f} s")
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(
             route.address,

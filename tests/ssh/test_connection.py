@@ -16,7 +16,7 @@ from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.ssh_config import SshRoute, SshSettings
 
 
-def failure(folder: Path, **route: object) -> Unreachable:
+def failure(folder: Path, *, timeout: float = 5, **route: object) -> Unreachable:
     """Return the error of a connection to a route."""
     context = SshContext(
         settings=lambda: SshSettings(folder / "none"),
@@ -31,7 +31,7 @@ def failure(folder: Path, **route: object) -> Unreachable:
             SshRoute(**values),  # type: ignore[arg-type] # a dictionary of its fields
             alias="i-0",
             console_keys=list,
-            timeout=5,
+            timeout=timeout,
         )
     assert caught.value.problems[0].hint
     return caught.value
@@ -67,6 +67,13 @@ def test_a_server_without_an_ssh_banner(tmp_path: Path) -> None:
         thread.join()
     assert error.stage is ConnectStage.SSHD
     assert "sent no SSH banner" in error.problems[0].why
+
+
+def test_a_server_that_never_answers_is_named_at_the_timeout(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        error = failure(tmp_path, timeout=0.3, port=server.getsockname()[1])
+    assert error.stage is ConnectStage.SSHD
+    assert "no key exchange within" in str(error)
 
 
 def test_a_proxy_command_that_fails(tmp_path: Path) -> None:
