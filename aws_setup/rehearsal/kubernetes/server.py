@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 from aws_setup.rehearsal.core.clock import CloudClock
-from aws_setup.rehearsal.core.loopback import LoopbackServer
+from aws_setup.rehearsal.core.loopback import LoopbackServer, hold_port
 from aws_setup.rehearsal.core.random_faults import FaultKind
 from aws_setup.rehearsal.kubernetes import watch
 from aws_setup.rehearsal.kubernetes.api import discovery, patches, responses, reviews
@@ -120,11 +120,12 @@ class KubeApiServer:
         self._ended = True
         self._stop_listening()
 
-    def _listen(self, port: int) -> None:
+    def _listen(self, port: int, before: Callable[[], None] = lambda: None) -> None:
         class Bound(_Handler):
             owner = self
 
         with self.lock:
+            before()
             if self._ended:
                 return
             self._server = LoopbackServer(port, Bound, tls_context=self._accept)
@@ -146,7 +147,8 @@ class KubeApiServer:
         """Refuse connections for some real seconds; open connections are dropped."""
         port = self._server.server_port
         self._stop_listening()
-        timer = threading.Timer(seconds, self._listen, (port,))
+        held = hold_port(port)
+        timer = threading.Timer(seconds, self._listen, (port, held.close))
         timer.daemon = True
         timer.start()
 

@@ -90,7 +90,8 @@ def copy_stream(
             allowed -= len(data)
             if allowed <= 0:
                 return True
-    with contextlib.suppress(OSError):
+    # A channel of paramiko raises EOFError when its connection has ended.
+    with contextlib.suppress(OSError, EOFError):
         target.shutdown(socket.SHUT_WR)
     return False
 

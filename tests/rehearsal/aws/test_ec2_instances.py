@@ -90,6 +90,19 @@ def test_address_in_use(ec2: Any, net: Network) -> None:
         run(ec2, net, PrivateIpAddress="10.0.8.233")
 
 
+def test_an_interface_gets_a_free_address_that_is_not_reserved(ec2: Any, net: Network) -> None:
+    # "Subnet CIDR reservations": an address of an explicit one goes to requests that name it
+    subnet = ec2.create_subnet(VpcId=net.vpc, CidrBlock="10.0.255.0/28")["Subnet"]["SubnetId"]
+    ec2.create_subnet_cidr_reservation(
+        SubnetId=subnet, Cidr="10.0.255.8/30", ReservationType="explicit"
+    )
+    made = [ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"] for _ in range(7)]
+    expected = {f"10.0.255.{last}" for last in (4, 5, 6, 7, 12, 13, 14)}
+    assert {item["PrivateIpAddress"] for item in made} == expected
+    with pytest.raises(Exception, match="InsufficientFreeAddressesInSubnet"):
+        ec2.create_network_interface(SubnetId=subnet)
+
+
 def test_type_not_offered_in_zone(cloud: RehearsalCloud, ec2: Any, net: Network) -> None:
     # error code Unsupported; DescribeInstanceTypeOfferings
     cloud.settings.not_offered = {"us-east-1a": ["r5.xlarge"]}

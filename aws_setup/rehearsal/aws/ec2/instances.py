@@ -19,7 +19,7 @@ from aws_setup.rehearsal.aws.ec2.launch import (
     private_address,
     requested_interfaces,
 )
-from aws_setup.rehearsal.aws.ec2.lookup import draw_addresses, ec2_backend, find_subnet, tags_for
+from aws_setup.rehearsal.aws.ec2.lookup import draw_addresses, ec2_backend, tags_for
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LISTED_AFTER_TERMINATION_SECONDS = 3600
@@ -282,13 +282,6 @@ def _check_ids(cloud: CloudApi, call: Call) -> None:
         raise AwsError("InvalidInstanceID.NotFound", message)
 
 
-def _draw_address(cloud: CloudApi, call: Call) -> None:
-    """Have moto give a new interface a random free address, if the request names none."""
-    if not call.params.get("PrivateIpAddress") and not call.params.get("PrivateIpAddresses"):
-        ec2 = ec2_backend(cloud, call)
-        draw_addresses(cloud, ec2, find_subnet(ec2, call.params["SubnetId"]), 1)
-
-
 INSTANCE_ANSWERS = {
     ("ec2", "RunInstances"): _run,
     ("ec2", "DescribeInstances"): _describe,
@@ -296,7 +289,6 @@ INSTANCE_ANSWERS = {
 }
 BEFORE = {
     ("ec2", "RunInstances"): _check_run,
-    ("ec2", "CreateNetworkInterface"): _draw_address,
     ("ec2", "TerminateInstances"): _check_ids,
     ("ec2", "StopInstances"): _check_ids,
     ("ec2", "StartInstances"): _check_ids,

@@ -1,4 +1,4 @@
-"""States of networks, and of instances that are stopped and started.
+"""States of networks and their interfaces, and of instances that are stopped and started.
 
 EC2 user guide, "Stop and start Amazon EC2 instances"; data types Vpc and Subnet.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.instances import loopback_address, set_state
-from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, find_subnet
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, find_subnet, free_addresses
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 
@@ -98,6 +98,22 @@ def _change(instance: Any, before: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _create_interface(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Create an interface at a random free address, if the request names none.
+
+    moto would hand out any address of the subnet, also one that is in use or reserved.
+    """
+    if call.params.get("PrivateIpAddress") or call.params.get("PrivateIpAddresses"):
+        return cloud.ask(call)
+    ec2 = ec2_backend(cloud, call)
+    subnet = find_subnet(ec2, call.params["SubnetId"])
+    address = next(free_addresses(cloud, ec2, subnet), "")
+    if not address:
+        message = f"There are not enough free addresses in subnet '{subnet.id}'"
+        raise AwsError("InsufficientFreeAddressesInSubnet", message)
+    return cloud.ask(call, PrivateIpAddress=address)
+
+
 def _sync_interface_groups(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """An instance's security groups are those of its primary interface."""
     if call.params.get("Groups"):
@@ -111,7 +127,11 @@ def _sync_instance_groups(cloud: CloudApi, call: Call, answer: dict[str, Any]) -
         interface.instance.security_groups = list(interface._group_set)
 
 
-ANSWERS = {("ec2", "StopInstances"): _stop, ("ec2", "StartInstances"): _start}
+ANSWERS = {
+    ("ec2", "CreateNetworkInterface"): _create_interface,
+    ("ec2", "StopInstances"): _stop,
+    ("ec2", "StartInstances"): _start,
+}
 AFTER = {
     ("ec2", "CreateVpc"): _vpc_pending,
     ("ec2", "CreateSubnet"): _subnet_pending,
