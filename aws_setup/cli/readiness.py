@@ -21,7 +21,7 @@ from aws_setup.software.machines import needs_ssh
 from aws_setup.ssh import MachinePool
 from aws_setup.verify.chain import Chain
 from aws_setup.verify.check import Check, CheckStatus, Verification, run_checks, select
-from aws_setup.verify.table import CHECKS
+from aws_setup.verify.table import CHECKS, READINESS
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
     with open_chain(ctx, clock) as chain:
         if not chain.machines(LAMBDA_FS.step):
             return None
-        verification = run_chain(chain, select(CHECKS, quick=True))
+        verification = run_chain(chain, select(CHECKS, names=READINESS))
         last = verification.outcomes[-1]
         if verification.passed and last.status is CheckStatus.PASS:
             return Readiness(True, (_ready(chain),))

@@ -67,9 +67,11 @@ CLUSTER_REMOVAL = (
 """The steps of its destroy."""
 
 CHECKS = (
-    "client", "client configuration", "client to ZooKeeper", "client to NDB manager",
-    "client to mysqld", "client to followers", "database login", "client to OpenWhisk",
-    "NameNode actions", "pod on a node", "node to NDB manager", "node to NDB data nodes",
+    "machines", "clocks", "disks", "ZooKeeper ensemble", "znodes", "NDB data nodes", "nodes",
+    "OpenWhisk", "client", "client configuration", "client to ZooKeeper", "client to NDB manager",
+    "client to mysqld", "client to followers", "database login", "tables", "file system",
+    "client to OpenWhisk", "certificate", "healthy invokers", "NameNode actions", "NameNodes alike",
+    "row in the database", "pod on a node", "node to NDB manager", "node to NDB data nodes",
     "node to mysqld", "node to ZooKeeper", "node to client", "NameNodes answer", "BasicTest",
 )  # fmt: skip
 """The checks of verify."""

@@ -134,13 +134,14 @@ def fill_in(desired: DesiredAction, found: Iterable[CurrentAction]) -> DesiredAc
     current = list(found)
     return replace(
         desired,
-        memory=desired.memory or _most_common(action.memory for action in current),
-        concurrency=desired.concurrency or _most_common(action.concurrency for action in current),
-        sha256=desired.sha256 or _most_common(action.sha256 for action in current) or "",
+        memory=desired.memory or most_common(action.memory for action in current),
+        concurrency=desired.concurrency or most_common(action.concurrency for action in current),
+        sha256=desired.sha256 or most_common(action.sha256 for action in current) or "",
     )
 
 
-def _most_common(values: Iterable[T]) -> T | None:
+def most_common(values: Iterable[T]) -> T | None:
+    """Return the most frequent value, None for no values."""
     counted = Counter(values).most_common(1)
     return counted[0][0] if counted else None
 
@@ -156,7 +157,7 @@ def invoke(client: Client, name: str) -> Activation:
     record: Mapping[str, Any] = client.activate(name).document
     if "response" not in record:
         record = _record(client, str(record.get("activationId", "")), name)
-    return Activation(clock.now() - began, _cold_seconds(record), _error(record))
+    return Activation(clock.now() - began, cold_seconds(record), _error(record))
 
 
 def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
     )
 
 
-def _cold_seconds(record: Mapping[str, Any]) -> float | None:
+def cold_seconds(record: Mapping[str, Any]) -> float | None:
     """Return the seconds of container start and /init; OpenWhisk records them for cold starts only.
 
     `waitTime` (ms) is from the request to the container, `initTime` (ms) is its /init.

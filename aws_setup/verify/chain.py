@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 
 from aws_setup.aws.context import Context
@@ -28,7 +30,12 @@ from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.clients.remote_files import ORIGINAL, read_files
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
-from aws_setup.software.machines import ZOOKEEPER, auto_scaled_machines, machines_of
+from aws_setup.software.machines import (
+    ZOOKEEPER,
+    auto_scaled_machines,
+    machines_of,
+    zookeeper_machines,
+)
 from aws_setup.ssh import Machine, MachinePool, PortState
 from aws_setup.verify.check import Broken
 
@@ -160,6 +167,8 @@ class Chain:
     clock: SystemClock
     probed: dict[Address, PortState] = field(default_factory=dict)
     """How a pod on an invoker node has reached each address."""
+    actions: list[Mapping[str, Any]] = field(default_factory=list)
+    """The NameNode actions as OpenWhisk lists them, in the order of their numbers."""
     said: list[str] = field(default_factory=list)
     """What the client says at each login: it may explain a failure, or name a stand-in."""
 
@@ -175,6 +184,19 @@ class Chain:
             if existing:
                 found[group.step] = existing
         return replace(self.ctx, found=found)
+
+    @cached_property
+    def vms(self) -> list[Machine]:
+        """Every VM of the deployment, those of the auto-scaling groups last; stopped ones too."""
+        steps = [group.step for group in vm_groups(self.ctx.config)]
+        scaled = auto_scaled_machines(self.ctx, self.pool)
+        found = [*self.machines(*steps), *sorted(scaled, key=lambda machine: machine.private_ip)]
+        return list({machine.id: machine for machine in found}.values())
+
+    @cached_property
+    def zookeepers(self) -> list[Machine]:
+        """The ZooKeeper VMs: of this deployment, else those that the configuration names."""
+        return zookeeper_machines(self._with_machines, self.pool)
 
     @cached_property
     def client(self) -> Machine:

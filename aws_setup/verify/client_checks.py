@@ -13,19 +13,10 @@ from aws_setup.namenodes.http import HttpConnection, TransientError
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk.secrets import read_secrets
-from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.clients.namenode_record import read_record
-from aws_setup.software.sql.client import (
-    DENIED,
-    DENIED_DATABASE,
-    MYSQL,
-    NO_DATABASE,
-    Mysql,
-    SqlError,
-)
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import PortState
-from aws_setup.verify.chain import CONFIGURE, CREATE, MANAGER, WHISK, Address, Chain
+from aws_setup.verify.chain import CONFIGURE, CREATE, WHISK, Address, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.firewall import unreachable
 
@@ -118,24 +109,6 @@ def check_followers(chain: Chain) -> str:
     return ", ".join(map(str, addresses))
 
 
-def check_login(chain: Chain) -> str:
-    """The login of the client's ndb-config.properties works, over TCP, by the manager's client."""
-    managers = chain.machines(MANAGER)
-    if not managers:
-        raise NotApplicable("the NDB manager is not part of this deployment")
-    address, login = chain.settings.mysqld, chain.settings.login
-    user = Mysql(managers[0], login.user, login.password)
-    options = ("--protocol=TCP", f"--host={address.host}", f"--port={address.port}")
-    try:
-        user.run("SELECT 1;", database=login.database, arguments=options)
-    except SqlError as error:
-        if error.code in (DENIED, DENIED_DATABASE, NO_DATABASE):
-            fix = f"{CREATE}, which makes the database and its user as {LAMBDA_FS.ndb} says"
-            raise Broken(f"{login.user} to {login.database}: {error.message}", fix) from error
-        raise
-    return f"{login.user} to {login.database} by {MYSQL.rpartition('/')[2]}"
-
-
 def check_endpoint(chain: Chain) -> str:
     """OpenWhisk answers HTTP at the client's `serverless.endpoint`."""
     endpoint = chain.settings.endpoint
@@ -172,16 +145,8 @@ def _ping(http: HttpConnection) -> int:
 
 def check_registered(chain: Chain) -> str:
     """OpenWhisk has the actions that the client calls, in the namespace that it names."""
-    settings, credentials = chain.settings, chain.credentials
-    if credentials is None:
-        raise NotApplicable("OpenWhisk's key is not on this computer")
-    secure = credentials.inside.lower().startswith("https:")
-    if secure and not credentials.fingerprint:
-        raise NotApplicable("the load balancer's certificate is not pinned, so no key is sent")
-    endpoint, number = settings.endpoint, settings.deployments
-    auth = _system_key(chain) if endpoint.namespace == SYSTEM else credentials.auth
-    access = Endpoint(credentials.inside, auth, "the client", fingerprint=credentials.fingerprint)
-    with connection(chain, access) as http:
+    endpoint, number = chain.settings.endpoint, chain.settings.deployments
+    with connection(chain, signed_endpoint(chain)) as http:
         client = Client(http, chain.clock, HTTP_SECONDS)
         listed = client.listing()
         deployed = read_record(chain.ctx.config).namespace
@@ -201,7 +166,26 @@ def check_registered(chain: Chain) -> str:
     if namespaces != {endpoint.namespace}:
         cause = f"the NameNodes are in {', '.join(sorted(namespaces))}, not {endpoint.namespace}"
         raise Broken(cause, CONFIGURE)
+    by_name = {str(item["name"]): item for item in listed}
+    chain.actions[:] = [by_name[name] for name in names]
     return f"{number} NameNodes in {endpoint.namespace}"
+
+
+def signed_endpoint(chain: Chain) -> Endpoint:
+    """Return OpenWhisk's internal API host with the key of the client's namespace.
+
+    Raises:
+        NotApplicable: the key is not on this computer, or would be sent to an unknown server.
+    """
+    credentials = chain.credentials
+    if credentials is None:
+        raise NotApplicable("OpenWhisk's key is not on this computer")
+    secure = credentials.inside.lower().startswith("https:")
+    if secure and not credentials.fingerprint:
+        raise NotApplicable("the load balancer's certificate is not pinned, so no key is sent")
+    system = chain.settings.endpoint.namespace == SYSTEM
+    auth = _system_key(chain) if system else credentials.auth
+    return Endpoint(credentials.inside, auth, "the client", fingerprint=credentials.fingerprint)
 
 
 def _system_key(chain: Chain) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ from aws_setup.software.sql.client import MYSQL
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import CommandResult, MachinePool
 from tests.support.machines import needs_machines
+from tests.verify.breaks import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK, FULL = ("--quick",), ("--only", "node to client", "--only", "NameNodes answer")
@@ -85,8 +87,10 @@ class Story:
         found = self.ec2("DescribeInstances", Filters=filters)["Reservations"]
         return [instance for item in found for instance in item["Instances"]]
 
-    def on(self, step: str, *command: str, stdin: str = "") -> list[CommandResult]:
-        """Run a command as root on the VMs of a step."""
+    def on(
+        self, step: str, *command: str, stdin: str = "", most: int | None = None
+    ) -> list[CommandResult]:
+        """Run a command as root on the VMs of a step, on the first `most` of them."""
         pool = MachinePool(
             load_config(self.workspace.config, overrides={}, environ={}), SystemClock(pace=0.1)
         )
@@ -95,10 +99,14 @@ class Story:
                 pool.machine(item["InstanceId"], item["PublicIpAddress"]).run(
                     list(command), sudo=True, stdin=stdin
                 )
-                for item in self.instances(step)
+                for item in self.instances(step)[:most]
             ]
         finally:
             pool.close()
+
+    def on_first(self, step: str, *command: str, stdin: str = "") -> CommandResult:
+        """Run a command as root on the first VM of a step."""
+        return self.on(step, *command, stdin=stdin, most=1)[0]
 
     def client_file(self, path: str) -> Path:
         pool = self.environment.machines
@@ -258,7 +266,13 @@ CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
     "ZooKeeper rule": (without_rule(ZOOKEEPER), FULL, "node to ZooKeeper", NO_RULE),
     "callback rule": (without_rule(CLIENT_TCP), FULL, "node to client", "tcp 6000-6999 from sg-"),
     "network ACL": (network_acl, FULL, "node to mysqld", "although the security group allows"),
-    "ZooKeeper stopped": (zookeeper_stopped, QUICK, "client to ZooKeeper", "refuses connections"),
+    "ZooKeeper stopped": (zookeeper_stopped, QUICK, "ZooKeeper ensemble", "down, zookeeper"),
+    "no quorum for the client": (
+        zookeeper_stopped,
+        ("--only", "client to ZooKeeper"),
+        "client to ZooKeeper",
+        "refuses connections",
+    ),
     "wrong password": (user_locked_out, QUICK, "database login", "Access denied for user 'user'"),
     "wrong user": (
         edited(LAMBDA_FS.ndb, desired.USER, "somebody"),
@@ -292,6 +306,17 @@ CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
     ),
     "load balancer": (balancer_closed, QUICK, "client to OpenWhisk", "no HTTP answer"),
 }
+
+
+@pytest.mark.parametrize("case", SERVICES)
+def test_each_broken_service_is_found(story: Story, case: str) -> None:
+    broken, name, cause = SERVICES[case]
+    with broken(story):
+        document = story.verify("--only", name)
+    first = document["problems"][0]
+    assert first["what"] == name
+    assert re.search(cause, first["why"]), first
+    assert first["hint"]
 
 
 def left_behind(name: str) -> dict[str, Any]:

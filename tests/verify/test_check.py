@@ -18,7 +18,7 @@ from aws_setup.verify.check import (
     run_checks,
     select,
 )
-from aws_setup.verify.table import CHECKS
+from aws_setup.verify.table import CHECKS, READINESS
 
 
 def raising(error: Exception) -> Callable[[None], str]:
@@ -78,7 +78,14 @@ def test_an_unexpected_error_ends_the_run() -> None:
 
 
 def test_quick_leaves_out_what_starts_containers() -> None:
-    names = [check.name for check in select(CHECKS, quick=True)]
+    left = [check.name for check in CHECKS if check not in select(CHECKS, quick=True)]
+    assert left[0] == "row in the database"
+    assert left[-2:] == ["NameNodes answer", "BasicTest"]
+    assert len(left) == 9
+
+
+def test_every_run_ends_with_the_connections_of_the_client_only() -> None:
+    names = [check.name for check in select(CHECKS, names=READINESS)]
     assert names == [
         "client",
         "client configuration",

@@ -25,8 +25,14 @@ NameNodeRuntime = Callable[[Invocation], str]
 """Starts a NameNode; returns the error that it ends with, '' when it serves requests."""
 
 
-def activate(invocation: Invocation, runtime: NameNodeRuntime | None) -> dict[str, Any]:
-    """Return the record of an activation; without a runtime every action succeeds."""
+def activate(
+    invocation: Invocation, runtime: NameNodeRuntime | None, *, cold: bool = True
+) -> dict[str, Any]:
+    """Return the record of an activation; without a runtime every action succeeds.
+
+    Only that of a new container has initTime.
+    https://github.com/apache/openwhisk/blob/master/docs/annotations.md
+    """
     kind = str(invocation.action["exec"]["kind"])
     error = runtime(invocation) if runtime and kind.partition(":")[0] == NAMENODES else ""
     status = "application error" if error else "success"
@@ -43,5 +49,8 @@ def activate(invocation: Invocation, runtime: NameNodeRuntime | None) -> dict[st
             "statusCode": 1 if error else 0,
             "result": {"error": error} if error else {},
         },
-        "annotations": [{"key": "waitTime", "value": 40}, {"key": "initTime", "value": 1200}],
+        "annotations": [
+            {"key": "waitTime", "value": 40},
+            *([{"key": "initTime", "value": 1200}] if cold else []),
+        ],
     }

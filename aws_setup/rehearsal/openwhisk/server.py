@@ -127,13 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "nginx"
     disable_nagle_algorithm = True
     owner: ClassVar[OpenWhiskServer]
+    _activation = ""
+    """The id of the activation that a web action's response names."""
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer a request of any method."""
-        whisk, url = self.owner, urlsplit(self.path)
+        whisk, url, self._activation = self.owner, urlsplit(self.path), ""
         length = int(self.headers.get("Content-Length", 0))
         whisk.requests[self.command] += 1
         fault = whisk.faults.next_fault(self.command, url.path.rpartition("/")[2])
@@ -214,7 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _invoke(self, store: Store, name: str, arguments: dict[str, Any]) -> tuple[int, Any]:
         whisk = self.owner
         invocation = Invocation(store.get(name), store.files_of(name), arguments)
-        record = activate(invocation, whisk.namenodes) | whisk.activation
+        cold = store.start_container(name)
+        record = activate(invocation, whisk.namenodes, cold=cold) | whisk.activation
         store.activations[record["activationId"]] = record
         if whisk.activation.get("late"):
             return 202, {"activationId": record["activationId"]}
@@ -232,6 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not notes.get("web-export"):
             raise OpenWhiskError(404, "The requested resource does not exist.")
         status, record = self._invoke(store, name, body.document)
+        self._activation = str(record["activationId"])
         if status == 202:
             return status, record
         return (200 if status == 200 else 400), record["response"]["result"]
@@ -251,6 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if self._activation:
+            self.send_header("X-Openwhisk-Activation-Id", self._activation)
         if fault and fault.retry_after is not None:
             self.send_header("Retry-After", str(fault.retry_after))
         if self.close_connection:

@@ -52,6 +52,8 @@ class Store:
     files: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
     """SHA-256 of each jar -> its configuration files, where they are kept."""
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    containers: set[tuple[str, str]] = field(default_factory=set)
+    """Name and version of each action that has a container."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, name: str, put: PutBody, *, overwrite: bool) -> dict[str, Any]:
@@ -131,6 +133,14 @@ class Store:
                 raise OpenWhiskError(404, "The requested resource does not exist.")
             return self.actions[name]
 
+    def start_container(self, name: str) -> bool:
+        """Return whether an invocation has to start a container; a change of the action ends it."""
+        version = str(self.get(name)["version"])
+        with self.lock:
+            is_new = (name, version) not in self.containers
+            self.containers.add((name, version))
+            return is_new
+
     def files_of(self, name: str) -> Mapping[str, bytes]:
         """Return the configuration files in an action's jar."""
         with self.lock:
@@ -149,6 +159,7 @@ class Store:
         with self.lock:
             for held in (self.actions, self.others, self.code, self.files, self.activations):
                 held.clear()
+            self.containers.clear()
 
     def listing(self, collection: str, *, limit: int, skip: int) -> list[dict[str, Any]]:
         """Return a page of a collection, newest first, in the short form of listings."""

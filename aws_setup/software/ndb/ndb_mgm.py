@@ -10,6 +10,7 @@ from aws_setup.errors import SetupError
 
 _SECTION = re.compile(r"^\[(ndbd\(NDB\)|ndb_mgmd\(MGM\)|mysqld\(API\))\]\s+(\d+) node\(s\)")
 _NODE = re.compile(r"^id=([0-9]{1,5})\s*(?:@(\S+))?\s*\((.*)\)\s*$")
+_GROUP = re.compile(r"Nodegroup: ([0-9]{1,5})")
 
 
 class NodeState(StrEnum):
@@ -23,11 +24,15 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One line of `show`: a node's id, its address ('' when not connected), and its state."""
+    """One line of `show`: a node's id, its address ('' when not connected), and its state.
+
+    `group` is the number of a data node's node group; None while it is in none.
+    """
 
     id: int
     address: str
     state: NodeState
+    group: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,4 +87,5 @@ def _node_status(found: re.Match[str]) -> NodeStatus:
         state = NodeState.STOPPING
     elif "not started" in words:
         state = NodeState.STARTING
-    return NodeStatus(int(found[1]), found[2] or "", state)
+    group = _GROUP.search(found[3])
+    return NodeStatus(int(found[1]), found[2] or "", state, int(group[1]) if group else None)

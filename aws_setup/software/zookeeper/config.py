@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 HOME = "/opt/zookeeper"
 SERVER = f"{HOME}/bin/zkServer.sh"
@@ -27,14 +27,21 @@ ps -o args= -p "$pid" | grep -q QuorumPeerMain || rm -f {PID_FILE}
 """
 """Deletes the PID file unless its process is ZooKeeper."""
 
+_ZXID = re.compile(r"0x[0-9a-f]{1,16}")
 _PATH = re.compile(r"^/[A-Za-z0-9/]*$")
 
 
 @dataclass(frozen=True)
 class ServerRole:
-    """A server's answer to `srvr`: its mode, '' while it has no leader."""
+    """A server's answer to `srvr`: its mode, '' while it has no leader, and its last transaction.
+
+    `zxid` is the number of the last transaction that the server has applied; a leader's transaction
+    has a higher number than all before it.
+    https://zookeeper.apache.org/doc/current/zookeeperInternals.html
+    """
 
     mode: str = ""
+    zxid: int = field(default=0, compare=False)
 
     @property
     def serving(self) -> bool:
@@ -106,4 +113,5 @@ def parse_role(answer: bytes | None) -> ServerRole | None:
         return None
     pairs = (line.partition(":") for line in answer.decode(errors="replace").splitlines())
     found = {key.strip(): value.strip() for key, _, value in pairs}
-    return ServerRole(found.get("Mode", ""))
+    zxid = found.get("Zxid", "")
+    return ServerRole(found.get("Mode", ""), int(zxid, 16) if _ZXID.fullmatch(zxid) else 0)
