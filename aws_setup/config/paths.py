@@ -53,6 +53,11 @@ def aws_auth_backup_path(config: Config, version: str) -> Path:
     return receipt_path(config).with_suffix(f".aws-auth.{version}.yaml")
 
 
+def access_entry_backup_path(config: Config, principal: str) -> Path:
+    """Return the path of a backup of an access entry; `principal` is the role's or user's name."""
+    return receipt_path(config).with_suffix(f".access-entry.{principal}.json")
+
+
 def tls_pair_path(config: Config) -> Path:
     """Return the path of nginx's certificate and private key, readable for its owner only."""
     return receipt_path(config).with_suffix(".tls.pem")

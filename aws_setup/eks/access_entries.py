@@ -19,12 +19,18 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.stale_entries import STALE, renew_entry, stale_drift
 from aws_setup.kube.connect import active_cluster, cluster_of, kube_client
 from aws_setup.kube.errors import NO_ACCESS
 from aws_setup.kube.objects import NAMESPACE
 
 ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 """https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html"""
+
+HINT_STALE = (
+    "run the same command again; if your role or user was deleted and created again since it got "
+    "access, delete its access entry first: aws eks delete-access-entry"
+)
 
 _LOCK = threading.Lock()
 _ROLES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
@@ -138,9 +144,20 @@ class AccessEntries(Step):
         missing = [arn for arn in desired if arn not in listed]
         if len(missing) == len(desired) and not self._owned(ctx):
             return None
-        drift = tuple(Drift(f"access of {arn}", "none", "administrator") for arn in missing)
         granted = [arn for arn in desired if arn in listed]
+        drift = (
+            *(Drift(f"access of {arn}", "none", "administrator") for arn in missing),
+            *(stale for arn in granted if (stale := stale_drift(ctx, arn))),
+        )
         return Found(", ".join(granted) or "none", "available", {"principals": granted}, drift)
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Create the entries again that are older than their principals, and those that miss."""
+        stale = [drift.what for drift in found.drift if drift.key == STALE]
+        for arn in admins(ctx):
+            if any(what.endswith(f" {arn}") for what in stale):
+                renew_entry(ctx, arn)
+        return self.create(ctx)
 
     def create(self, ctx: Context) -> Found:
         """Create an entry for each administrator that has none, and associate the policy."""
@@ -185,7 +202,7 @@ class AccessEntries(Step):
             return Found(found.id, "available", found.facts)
 
         what = "Kubernetes accepts your credentials"
-        return ctx.wait_until(what, probe, deadline=180, pause=2)
+        return ctx.wait_until(what, probe, deadline=180, pause=2, hint=HINT_STALE)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the entries that this deployment created; all others stay."""

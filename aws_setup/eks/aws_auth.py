@@ -46,8 +46,9 @@ class AwsAuth(Step):
         if config_map is None:
             return None
         data = dict(config_map.get("data") or {})
-        missing = self._desired(ctx, data) != data
-        drift = (Drift("entries", "incomplete", "every administrator"),) if missing else ()
+        changed = changed_entries(data, self._desired(ctx, data))
+        what = "entries of administrators and nodes"
+        drift = (Drift(what, f"incomplete for {', '.join(changed)}", "complete"),) * bool(changed)
         return Found(f"{NAMESPACE}/{NAME}", "available", {}, drift)
 
     def _desired(self, ctx: Context, data: dict[str, str]) -> dict[str, str]:
@@ -100,8 +101,9 @@ def merge_entries(
 ) -> dict[str, str]:
     """Return aws-auth's data with the administrators and node roles in it.
 
-    Existing entries stay, whoever wrote them; an administrator whose entry lacks `system:masters`
-    gets that group beside the others.
+    Existing entries stay, whoever wrote them. Of the last entry of an administrator or node role,
+    which is the one that counts, only what it needs is changed: missing groups are added to the
+    others, a user name that is missing, and for nodes any but theirs, is set.
 
     Raises:
         SetupError: mapRoles or mapUsers does not parse; nothing may be written then.
@@ -109,7 +111,9 @@ def merge_entries(
     roles = _entries(data, "mapRoles", "rolearn")
     users = _entries(data, "mapUsers", "userarn")
     for arn in node_roles:
-        _add(roles, "rolearn", arn, NODE_USER, NODE_GROUPS)
+        # Kubernetes admits a node only under this name, whatever somebody wrote there.
+        nodes = _add(roles, "rolearn", arn, NODE_USER, NODE_GROUPS)
+        nodes[_spelling(nodes, "username") or "username"] = NODE_USER
     for arn in admins:
         name = arn.rsplit("/", 1)[-1]
         if ":role/" in arn:
@@ -126,17 +130,59 @@ def merge_entries(
     return merged
 
 
+def changed_entries(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return the ARNs whose entries differ between aws-auth's data and merged data."""
+    changed = []
+    for field, key in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
+        known = _entries(before, field, key)
+        changed += [
+            str(entry[_spelling(entry, key)])
+            for entry in _entries(after, field, key)
+            if entry not in known
+        ]
+    return changed
+
+
 def _add(
     entries: list[dict[str, Any]], key: str, arn: str, username: str, groups: Sequence[str]
-) -> None:
-    for entry in entries:
-        if entry[key] == arn:
-            has = list(entry.get("groups") or [])
-            missing = [group for group in groups if group not in has]
-            if missing:
-                entry["groups"] = has + missing
-            return
-    entries.append({key: arn, "username": username, "groups": list(groups)})
+) -> dict[str, Any]:
+    """Return the entry that counts for an ARN, completed, or a new one.
+
+    The authenticator compares ARNs without regard to case, and takes the last entry of several:
+    https://github.com/kubernetes-sigs/aws-iam-authenticator (pkg/mapper/configmap)
+    """
+    held = [entry for entry in entries if _arn_in(entry, key) == arn.lower()]
+    if not held:
+        held = [{key: arn}]
+        entries += held
+    entry = held[-1]
+    listed = _spelling(entry, "groups") or "groups"
+    has = _groups(entry.get(listed))
+    missing = [group for group in groups if group not in has]
+    if not entry.get(_spelling(entry, "username")):
+        entry["username"] = username
+    if missing or entry.get(listed) != has:
+        entry[listed] = has + missing
+    return entry
+
+
+def _arn_in(entry: dict[str, Any], key: str) -> str:
+    return str(entry.get(_spelling(entry, key), "")).lower()
+
+
+def _groups(value: Any) -> list[str]:
+    """Return an entry's groups; the authenticator ignores groups that are not a list."""
+    if isinstance(value, str):
+        return [value]
+    return [str(group) for group in value] if isinstance(value, list) else []
+
+
+def _spelling(entry: dict[str, Any], key: str) -> str:
+    """Return the entry's own spelling of a key, as in roleARN; '' when it has none.
+
+    Go's JSON decoder, which reads the entries, compares keys without regard to case.
+    """
+    return next((name for name in entry if str(name).lower() == key), "")
 
 
 def _entries(data: dict[str, str], field: str, key: str) -> list[dict[str, Any]]:
@@ -146,10 +192,7 @@ def _entries(data: dict[str, str], field: str, key: str) -> list[dict[str, Any]]
     except yaml.YAMLError as error:
         raise _malformed(field, " ".join(str(error).split())) from error
     loaded = [] if loaded is None else loaded
-    valid = isinstance(loaded, list) and all(
-        isinstance(entry, dict) and isinstance(entry.get(key), str) for entry in loaded
-    )
-    if not valid:
+    if not isinstance(loaded, list) or not all(isinstance(entry, dict) for entry in loaded):
         raise _malformed(field, f"it is not a list of entries with {key}")
     return list(loaded)
 

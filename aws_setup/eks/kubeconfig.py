@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config, bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
+from aws_setup.eks import kubeconfig_text
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
@@ -68,8 +71,12 @@ def insert_entry(
     """
     merged: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", **document}
     for key, field in LISTS:
-        others = [item for item in merged.get(key) or [] if item.get("name") != name]
-        merged[key] = [*others, {"name": name, field: parts[key]}]
+        items = list(merged.get(key) or [])
+        held: dict[str, Any] = next((item for item in items if item.get("name") == name), {})
+        new = {"name": name, **held, field: parts[key]}
+        position = items.index(held) if held else len(items)
+        others = [item for item in items if item.get("name") != name]
+        merged[key] = [*others[:position], new, *others[position:]]
     if current:
         merged["current-context"] = name
     return merged
@@ -84,6 +91,87 @@ def remove_entry(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     if remaining.get("current-context") == name:
         remaining["current-context"] = ""
     return remaining
+
+
+def complete_parts(
+    document: Mapping[str, Any], name: str, parts: Mapping[str, Any], cluster: Item
+) -> dict[str, Any]:
+    """Return the parts of an entry with what the user has added to them in a kubeconfig.
+
+    Only what the entry needs is corrected: the server and its CA, the context's cluster and a user
+    that exists, and a command that asks for a token of this cluster.
+    """
+    held = {key: _held(document, key, field, name) for key, field in LISTS}
+    server = {**held["clusters"], **parts["clusters"]}
+    # kubectl refuses a CA together with this setting.
+    server.pop("insecure-skip-tls-verify", None)
+    users = {item.get("name") for item in document.get("users") or []}
+    user = held["contexts"].get("user")
+    context = {**held["contexts"], **parts["contexts"]}
+    if user in users:
+        context["user"] = user
+    return {
+        "clusters": server,
+        "users": _complete_user(held["users"], parts["users"], cluster),
+        "contexts": context,
+    }
+
+
+def _held(document: Mapping[str, Any], key: str, field: str, name: str) -> dict[str, Any]:
+    items = [item for item in document.get(key) or [] if item.get("name") == name]
+    value = items[0].get(field) if items else None
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _complete_user(
+    held: Mapping[str, Any], user: Mapping[str, Any], cluster: Item
+) -> dict[str, Any]:
+    """Return the user's own way to a token of the cluster, if it is one, else this project's."""
+    command = held.get("exec")
+    if not isinstance(command, Mapping) or not _gets_token(command, cluster):
+        return dict(user)
+    own = dict(command)
+    if own.get("apiVersion") not in EXEC_VERSIONS:
+        own["apiVersion"] = user["exec"]["apiVersion"]
+    chosen = any("--profile" in str(word) for word in own.get("args") or [])
+    named = {item.get("name") for item in own.get("env") or [] if isinstance(item, Mapping)}
+    if not chosen:
+        added = [item for item in user["exec"].get("env", ()) if item["name"] not in named]
+        own |= {"env": [*(own.get("env") or []), *added]} if added else {}
+    return {**held, "exec": own}
+
+
+EXEC_VERSIONS = ("client.authentication.k8s.io/v1beta1", "client.authentication.k8s.io/v1")
+"""Versions that kubectl accepts: https://kubernetes.io/docs/reference/config-api/client-authentication.v1/"""
+
+
+def _gets_token(command: Mapping[str, Any], cluster: Item) -> bool:
+    """Say whether a command asks for a token of this cluster, in whatever way."""
+    words = [str(word) for word in command.get("args") or []]
+    joined = " ".join(words).replace("=", " ").split()
+    regions = [after for word, after in pairwise(joined) if word == "--region"]
+    region = str(cluster["arn"]).split(":")[3]
+    return bool(command.get("command")) and cluster["name"] in joined and {*regions} <= {region}
+
+
+PLAIN: Mapping[str, Any] = {
+    "clusters": {"server": "", "certificate-authority-data": ""},
+    "users": {"exec": {}},
+    "contexts": {"cluster": "", "user": ""},
+}
+"""The fields of an entry that nobody has added anything to."""
+
+
+def additions(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> list[str]:
+    """Return what an entry has beside what a new one would have, as text."""
+    found = []
+    for key, field in LISTS:
+        held = _held(document, key, field, name)
+        found += [f"{field}: {k}" for k in held if k not in parts[key]]
+        for item in (held.get("exec") or {}).get("env") or ():
+            if item not in (parts[key].get("exec") or {}).get("env", ()):
+                found.append(f"{item.get('name')}={item.get('value')}")
+    return found
 
 
 def contains_entry(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> bool:
@@ -114,9 +202,37 @@ def load(path: Path) -> dict[str, Any]:
     return loaded or {}
 
 
+def rewrite(
+    path: Path, document: Mapping[str, Any], *, note: Callable[[str], None], copy: bool
+) -> None:
+    """Change a file so that it reads as a document; its comments stay.
+
+    A copy is kept with `copy`, and where comments or style would be lost.
+    """
+    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    changed = kubeconfig_text.edit(text, document) if text else None
+    if text and (copy or (changed is None and text != _dumped(load(path)))):
+        note(f"backed up {path} to {_back_up(path, text)}")
+    write_private(path.resolve(), changed if changed is not None else _dumped(document))
+
+
+def _back_up(path: Path, text: str) -> Path:
+    """Write a copy beside a file, under the first name that is free; return its path."""
+    for number in itertools.count():
+        copy = path.with_name(path.name + BACKUP + (f".{number}" if number else ""))
+        if not copy.exists() or copy.read_text(encoding="utf-8") == text:
+            write_private(copy, text)
+            return copy
+    raise AssertionError("counting ends")
+
+
+def _dumped(document: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(document), sort_keys=False)
+
+
 def save(path: Path, document: Mapping[str, Any]) -> None:
     """Write a kubeconfig, completely or not at all; a symbolic link is followed."""
-    write_private(path.resolve(), yaml.safe_dump(dict(document), sort_keys=False))
+    write_private(path.resolve(), _dumped(document))
 
 
 def _list(value: Any, path: Path) -> list[Any]:
@@ -157,13 +273,16 @@ class Kubeconfig(Step):
         cluster = cluster_of(ctx)
         if ctx.owned_only and cluster and _belongs_to_other(ctx, cluster):
             return None
-        drift = []
+        drift: list[Drift] = []
+        facts: dict[str, Any] = {"context": name}
         if cluster and cluster.get("endpoint"):
-            if not contains_entry(document, name, _parts(ctx, cluster)):
+            if not contains_entry(document, name, _completed(ctx, document, cluster)):
                 drift.append(Drift("entry", "different", "this cluster's"))
             if ctx.config.set_kube_context and document.get("current-context") != name:
                 drift.append(Drift("current context", str(document.get("current-context")), name))
-        return Found(f"{path}: {name}", "present", {"context": name}, tuple(drift))
+            own = additions(document, name, _parts(ctx, cluster))
+            facts |= {"notes": [f"your additions are kept: {', '.join(own)}"]} if own else {}
+        return Found(f"{path}: {name}", "present", facts, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
         """Write the file with the entry; before the first one, back the file up beside it."""
@@ -176,14 +295,19 @@ class Kubeconfig(Step):
             )
         document, name = load(path), str(cluster["arn"])
         current = ctx.config.set_kube_context
-        _back_up(path, name)
-        save(path, insert_entry(document, name, _parts(ctx, cluster), current=current))
+        parts = _completed(ctx, document, cluster)
+        after = insert_entry(document, name, parts, current=current)
+        copy = not contains_entry(document, name, parts)
+        rewrite(path, after, note=ctx.note, copy=copy)
         return Found(f"{path}: {name}", "present", {"context": name})
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Remove the entry."""
-        path = kubeconfig_path(ctx)
-        save(path, remove_entry(load(path), _arn(ctx)))
+        path, name = kubeconfig_path(ctx), _arn(ctx)
+        document, cluster = load(path), cluster_of(ctx)
+        plain = _parts(ctx, cluster) if cluster and cluster.get("endpoint") else PLAIN
+        own = additions(document, name, plain)
+        rewrite(path, remove_entry(document, name), note=ctx.note, copy=bool(own))
 
 
 def kubeconfig_path(ctx: Context) -> Path:
@@ -204,10 +328,8 @@ def _parts(ctx: Context, cluster: Item) -> dict[str, Any]:
     return entry(cluster, region=ctx.aws.region, profile=ctx.config.aws_profile)
 
 
-def _back_up(path: Path, name: str) -> None:
-    """Back a file up unless it has the entry: its backup, without the entry, then exists."""
-    if path.is_file() and not _has_context(load(path), name):
-        write_private(path.with_name(path.name + BACKUP), path.read_text(encoding="utf-8"))
+def _completed(ctx: Context, document: Mapping[str, Any], cluster: Item) -> dict[str, Any]:
+    return complete_parts(document, str(cluster["arn"]), _parts(ctx, cluster), cluster)
 
 
 def _has_context(document: Mapping[str, Any], name: str) -> bool:

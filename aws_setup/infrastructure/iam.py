@@ -30,10 +30,8 @@ from aws_setup.infrastructure.iam_policies import (
     web_identity_trust,
 )
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
+from aws_setup.infrastructure.stale_entries import NO_ENTRY, STALE, renew_entry, stale_drift
 from aws_setup.kube.connect import cluster_of
-
-NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
-"""No such access entry exists, or the cluster's authentication mode has none."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +274,21 @@ class NodeRole(ManagedRole):
     def policies(self) -> Sequence[Sequence[str]]:
         """Return what a node needs, the network plug-in included."""
         return [[policy] for policy in NODE_POLICIES]
+
+    def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
+        """Return what differs, the access entry that EKS created for its nodes included."""
+        drift = super()._drift(ctx, role)
+        if ctx.owned_only or any(item.fix for item in drift) or not cluster_of(ctx):
+            return drift
+        stale = stale_drift(ctx, role["Arn"], created=role["CreateDate"])
+        return (*drift, stale) if stale else drift
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Restore policies, trust and the access entry, without which no node can join."""
+        updated = super().update(ctx, found)
+        if any(drift.key == STALE for drift in found.drift):
+            renew_entry(ctx, found.id)
+        return updated
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the role, and the access entry that EKS created for its nodes.

@@ -63,7 +63,34 @@ def test_an_administrator_keeps_existing_groups() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["- {unclosed", "just text", "a: map", "- username: nobody"])
+SHAPES = f"""\
+- roleARN: {NODE.upper().replace("ARN:AWS:IAM", "arn:aws:iam")}
+  username: somebody
+- userarn: mistaken
+- rolearn: {NODE}
+  username: "system:node:{{{{SessionName}}}}"
+  groups: system:nodes
+- {{rolearn: "arn:aws:iam::123456789012:role/team", groups: null}}
+"""
+
+
+def test_entries_of_another_shape_are_completed_where_they_count_and_kept_elsewhere() -> None:
+    before = {"mapRoles": SHAPES}
+    after = merge_entries(before, admins=[TEAM], node_roles=[NODE])
+    first, second, counts, team = yaml.safe_load(after["mapRoles"])
+    assert [first, second] == yaml.safe_load(SHAPES)[:2]
+    assert counts == {
+        "rolearn": NODE,
+        "username": "system:node:{{EC2PrivateDNSName}}",
+        "groups": ["system:nodes", "system:bootstrappers"],
+    }
+    assert team["username"] == "team"
+    assert team["groups"] == ["system:masters"]
+    assert aws_auth.changed_entries(before, after) == [NODE, team["rolearn"]]
+    assert merge_entries(after, admins=[TEAM], node_roles=[NODE]) == after
+
+
+@pytest.mark.parametrize("text", ["- {unclosed", "just text", "a: map", "- text"])
 def test_what_does_not_parse_is_refused(text: str) -> None:
     with pytest.raises(SetupError) as caught:
         merge_entries({"mapRoles": text}, admins=[ADA], node_roles=[])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 import yaml
 
 from aws_setup.eks import kubeconfig
-from aws_setup.eks.kubeconfig import contains_entry, entry, insert_entry, kubeconfig_file
+from aws_setup.eks.kubeconfig import (
+    additions,
+    complete_parts,
+    contains_entry,
+    entry,
+    insert_entry,
+    kubeconfig_file,
+)
+from aws_setup.eks.kubeconfig_text import edit
 from aws_setup.errors import SetupError
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/zoo"
@@ -97,6 +106,96 @@ def test_an_outdated_entry_is_not_the_clusters_and_is_replaced() -> None:
     renewed = insert_entry(document, ARN, PARTS, current=False)
     assert contains_entry(renewed, ARN, PARTS)
     assert [item["name"] for item in renewed["clusters"]] == ["existing", ARN]
+
+
+def extended() -> dict[str, Any]:
+    """Return a kubeconfig with an entry that its user has extended."""
+    document = deepcopy(insert_entry(EXISTING, ARN, PARTS, current=False))
+    document["contexts"][-1]["context"] |= {"namespace": "dev", "user": "existing"}
+    document["clusters"][-1]["cluster"]["proxy-url"] = "http://proxy"
+    document["users"][-1]["user"]["exec"] |= {
+        "env": [{"name": "AWS_PROFILE", "value": "mine"}, {"name": "HTTPS_PROXY", "value": "p"}],
+        "args": ["eks", "get-token", "--cluster-name=zoo", "--role-arn", "arn:r"],
+    }
+    return document
+
+
+def test_what_a_user_has_added_to_the_entry_is_no_drift_and_survives_a_correction() -> None:
+    document = extended()
+    parts = complete_parts(document, ARN, PARTS, CLUSTER)
+    assert contains_entry(document, ARN, parts)
+    assert additions(document, ARN, PARTS) == [
+        "cluster: proxy-url",
+        "AWS_PROFILE=mine",
+        "HTTPS_PROXY=p",
+        "context: namespace",
+    ]
+    document["clusters"][-1]["cluster"]["server"] = "https://old"
+    document["clusters"][-1]["cluster"]["insecure-skip-tls-verify"] = True
+    parts = complete_parts(document, ARN, PARTS, CLUSTER)
+    assert not contains_entry(document, ARN, parts)
+    assert insert_entry(document, ARN, parts, current=False) == extended()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        {"command": "aws", "args": ["eks", "get-token", "--cluster-name", "other"]},
+        {"command": "aws", "args": ["--region", "eu-west-1", "get-token", "zoo"]},
+        {"args": ["zoo"]},
+        None,
+    ],
+)
+def test_a_user_without_a_token_of_this_cluster_is_replaced(command: Any) -> None:
+    document = extended()
+    document["users"][-1]["user"] = {"exec": command} if command else {"token": "t"}
+    parts = complete_parts(document, ARN, PARTS, CLUSTER)
+    assert parts["users"] == PARTS["users"]
+    document["users"][-1]["user"] = {
+        "exec": {"command": "aws-iam-authenticator", "args": ["token", "-i", "zoo"]}
+    }
+    parts = complete_parts(document, ARN, PARTS, CLUSTER)
+    assert parts["users"]["exec"]["command"] == "aws-iam-authenticator"
+    assert parts["users"]["exec"]["apiVersion"] == PARTS["users"]["exec"]["apiVersion"]
+
+
+COMMENTED = f"""\
+# mine
+apiVersion: v1
+kind: Config
+clusters:
+# of the lab
+- name: {ARN}
+  cluster:
+    server: https://old  # before the move
+    certificate-authority-data: Q0E=
+- cluster: {{server: "https://existing"}}   # é
+  name: existing
+# the end of the clusters
+users: []
+contexts: []
+"""
+
+
+def test_comments_stay_where_values_change_and_items_come_and_go() -> None:
+    document = yaml.safe_load(COMMENTED)
+    document["clusters"][0]["cluster"]["server"] = "https://new"
+    changed = edit(COMMENTED, document)
+    assert changed == COMMENTED.replace("https://old", '"https://new"')
+    document["clusters"].append({"name": "more", "cluster": {"server": "s"}})
+    longer = edit(changed, document)
+    assert longer is not None
+    assert yaml.safe_load(longer) == document
+    assert longer.count("#") == COMMENTED.count("#")
+    del document["clusters"][0]
+    shorter = edit(longer, document)
+    assert shorter is not None
+    assert yaml.safe_load(shorter) == document
+    assert "# the end of the clusters" in shorter
+    # What cannot be changed in place is left to the caller, undamaged.
+    assert edit(COMMENTED, {**document, "preferences": {}}) is None
+    assert edit("a: [1, 2]", {"a": [1, 2, 3]}) is None
+    assert edit("a: |\n  text\n", {"a": "other"}) is None
 
 
 def test_lists_that_are_null_are_empty() -> None:

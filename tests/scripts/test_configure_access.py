@@ -99,6 +99,46 @@ def test_a_session_of_a_role_with_a_path_gets_access_by_the_whole_arn(zoo: Lab) 
     assert not any("role/analyst" in arn for arn in entries())
 
 
+def made_again(name: str) -> None:
+    """Delete a role and create one of the same name, as somebody does by hand."""
+    iam = client("iam")
+    for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+    tags = iam.list_role_tags(RoleName=name)["Tags"]
+    iam.delete_role(RoleName=name)
+    eks.role(name, "ec2.amazonaws.com")
+    iam.tag_role(RoleName=name, Tags=tags)
+
+
+def test_an_access_entry_older_than_its_role_is_created_again_as_it_was(zoo: Lab) -> None:
+    zoo.save(cluster_admins=[TEAM])
+    zoo.run("configure", "--only", "aws-auth")
+    api = client("eks")
+    api.update_access_entry(clusterName="zoo", principalArn=TEAM, kubernetesGroups=["viewers"])
+    view = ADMIN.replace("ClusterAdmin", "View")
+    scope = {"type": "namespace", "namespaces": ["dev"]}
+    api.associate_access_policy(
+        clusterName="zoo", principalArn=TEAM, policyArn=view, accessScope=scope
+    )
+    made_again("team")
+    made_again("lambda-fs-eks-node-role")
+    zoo.cloud.settings.principal = "arn:aws:sts::123456789012:assumed-role/team/ada@lab"
+    rows = steps_of(zoo.run("plan", code=None))
+    assert rows["cluster access"]["action"] == rows["node role"]["action"] == "update"
+    plan = zoo.run("plan", code=None)
+    assert "access entry of" in str(plan)
+    zoo.run("configure", "--only", "gp3 storage class", "--only", "node role")
+    entry = api.describe_access_entry(clusterName="zoo", principalArn=TEAM)["accessEntry"]
+    assert entry["kubernetesGroups"] == ["viewers"]
+    assert entry["tags"]["lambda-fs:deployment"] == "lambda-fs"
+    assert entries()[TEAM] == [ADMIN, view]
+    (copy,) = zoo.folder.glob("**/*.access-entry.team.json")
+    assert "viewers" in copy.read_text()
+    assert zoo.api.state.get("storageclasses", "gp3") is not None
+    rows = steps_of(zoo.run("plan"))
+    assert rows["cluster access"]["action"] == rows["node role"]["action"] == "exists"
+
+
 def test_the_error_names_an_administrator_that_does_not_exist(zoo: Lab) -> None:
     zoo.save(cluster_admins=[f"{ACCOUNT}:user/nobody"])
     (problem,) = zoo.run("configure", "--only", "cluster access", code=1)["problems"]

@@ -128,6 +128,32 @@ def test_a_changed_entry_is_corrected(zoo: Lab, listed: tuple[Path, Path]) -> No
     assert yaml.safe_load(file.read_text())["clusters"][-1]["cluster"]["server"] == right
 
 
+def test_what_the_user_added_to_the_entry_stays_and_what_is_overwritten_is_copied(
+    zoo: Lab, listed: tuple[Path, Path]
+) -> None:
+    _, file = listed
+    configure(zoo)
+    document = yaml.safe_load(file.read_text())
+    document["contexts"][-1]["context"]["namespace"] = "dev"
+    env = [{"name": "AWS_PROFILE", "value": "mine"}]
+    document["users"][-1]["user"]["exec"]["env"] = env
+    mine = "# keep me\n" + yaml.safe_dump(document)
+    file.write_text(mine)
+    assert {step["action"] for step in configure(zoo)["steps"]} == {"exists"}
+    assert file.read_text() == mine
+    other = mine.replace(zoo.api.url, "https://old.example.com")
+    file.write_text(other)
+    configure(zoo)
+    now = file.read_text()
+    assert "# keep me" in now
+    assert yaml.safe_load(now) == document
+    assert file.with_name(f"{file.name}{BACKUP}.1").read_text() == other
+    zoo.run("destroy")
+    assert "# keep me" in file.read_text()
+    assert names(file) == ["existing"]
+    assert file.with_name(f"{file.name}{BACKUP}.2").read_text() == now
+
+
 def test_a_kubeconfig_that_points_to_another_cluster_is_refused(zoo: Lab) -> None:
     path = zoo.folder / "user.kubeconfig"
     certificate = self_signed("other", [], days=90, now=datetime.now(UTC)).certificate

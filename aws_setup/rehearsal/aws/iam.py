@@ -124,6 +124,8 @@ def check_pass_role(cloud: CloudApi, call: Call, arn: str) -> None:
 
 
 def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+    # The cloud's one clock: EKS's access entries are compared with it.
+    _find_role(cloud, call.params["RoleName"]).create_date = cloud.clock.today()
     _delay_visibility(cloud, answer["Role"]["RoleId"], "")
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from aws_setup.rehearsal.aws.eks.access_entries import is_live
 from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NoApiServer, NodegroupInfo
 from aws_setup.rehearsal.aws.eks.store import Cluster, EksStore, install_hooks
 from aws_setup.rehearsal.core.dispatch import Cloud
@@ -205,7 +206,7 @@ class EksApiServers:
             return None
         mode = cluster.document["accessConfig"]["authenticationMode"]
         if mode != "CONFIG_MAP":
-            found = authentication.user_of_access_entry(arn, self._entries.get(name, {}))
+            found = authentication.user_of_access_entry(arn, self._live_entries(name, cluster))
             if found is not None:
                 return found
         if not _reads_aws_auth(cluster):
@@ -216,6 +217,14 @@ class EksApiServers:
             return User("kubernetes-admin", admin=True, groups=(ADMINS,))
         config_map = self.apis[name].state.get("configmaps", "aws-auth", "kube-system")
         return authentication.user_of_aws_auth(arn, config_map)
+
+    def _live_entries(self, name: str, cluster: Cluster) -> dict[str, dict[str, object]]:
+        """Return the entries whose principal is still the one for which they were created."""
+        return {
+            arn: entry
+            for arn, entry in self._entries.get(name, {}).items()
+            if arn not in cluster.entries or is_live(self._cloud, cluster.entries[arn])
+        }
 
 
 def _reads_aws_auth(cluster: Cluster) -> bool:

@@ -57,6 +57,15 @@ def create_bootstrap_entry(cloud: CloudApi, call: Call, cluster: Cluster) -> Non
     notify_access_changed(cloud, cluster)
 
 
+def is_live(cloud: CloudApi, entry: AccessEntry) -> bool:
+    """Return whether an entry's principal still has the unique id that the entry is bound to.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
+    """
+    current = iam.unique_id(cloud, entry.document["principalArn"])
+    return current in (None, entry.principal_id)
+
+
 def notify_access_changed(cloud: CloudApi, cluster: Cluster) -> None:
     """Pass the access entries to the API server, several seconds later as on EKS."""
 

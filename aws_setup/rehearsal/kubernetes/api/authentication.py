@@ -213,13 +213,20 @@ def user_of_access_entry(arn: str, entries: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def user_of_aws_auth(arn: str, config_map: KubeObject | None) -> User | None:
-    """Return the user of a principal by aws-auth; None without one or if it is invalid."""
+    """Return the user of a principal by aws-auth; None without one or if it is invalid.
+
+    The last of several entries counts; its keys and its ARN are compared without regard to case,
+    and groups that are not a list are ignored (aws-iam-authenticator, pkg/mapper/configmap).
+    """
     data = (config_map or {}).get("data") or {}
     for key, field in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
-        for row in _rows(data.get(key, "")):
-            if str(row.get(field, "")).lower() == principal_of_session(arn).lower():
-                groups = tuple(row.get("groups") or ())
-                return User(str(row.get("username") or arn), admin=ADMINS in groups, groups=groups)
+        for row in reversed(_rows(data.get(key, ""))):
+            lower = {str(name).lower(): value for name, value in row.items()}
+            if str(lower.get(field, "")).lower() == principal_of_session(arn).lower():
+                listed = lower.get("groups")
+                groups = tuple(map(str, listed)) if isinstance(listed, list) else ()
+                user = str(lower.get("username") or arn)
+                return User(user, admin=ADMINS in groups, groups=groups)
     return None
 
 

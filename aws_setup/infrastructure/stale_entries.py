@@ -1,0 +1,155 @@
+"""Access entries that are older than their IAM principal: they give nobody access any more.
+
+EKS binds an entry to the unique id of the role or user. One that was deleted and created again has
+the same ARN and another id, and Kubernetes answers it 401 until its entry is created again, too.
+https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.denials import DENIAL_CODES
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.session import error_code, pages
+from aws_setup.config.paths import access_entry_backup_path
+from aws_setup.engine.private_files import write_private
+from aws_setup.engine.step import Drift
+from aws_setup.engine.wait import Pending
+
+NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
+"""No such access entry exists, or the cluster's authentication mode has none."""
+
+STALE = "stale access entry"
+"""Key of the drift of an entry that has to be created again."""
+
+
+def stale_drift(ctx: Context, arn: str, *, created: datetime | None = None) -> Drift | None:
+    """Return the drift of a principal whose access entry is older than the principal itself.
+
+    Args:
+        ctx: the context of the run.
+        arn: the principal.
+        created: when IAM created the principal, where the caller knows it.
+    """
+    entry = describe_entry(ctx, arn)
+    if entry is None:
+        return None
+    made = created or principal_created(ctx, arn)
+    if made is None or entry["createdAt"] >= made:
+        return None
+    kind = "user" if ":user/" in arn else "role"
+    day = f"{entry['createdAt']:%Y-%m-%d}"
+    has = f"of {day}, older than the {kind}, which was deleted and created again"
+    return Drift(f"access entry of {arn}", has, "a new entry", key=STALE)
+
+
+def describe_entry(ctx: Context, arn: str) -> Item | None:
+    """Return the access entry of a principal; None where there is none."""
+    try:
+        answer: Any = ctx.aws.eks.describe_access_entry(
+            clusterName=ctx.config.eks_cluster_name, principalArn=arn
+        )
+    except ClientError as error:
+        if error_code(error) not in NO_ENTRY:
+            raise
+        return None
+    entry: Item = answer["accessEntry"]
+    return entry
+
+
+def principal_created(ctx: Context, arn: str) -> datetime | None:
+    """Return when IAM created a role or user; None where IAM does not tell, as of other accounts.
+
+    An older entry is only suspected then, and is left as it is.
+    """
+    iam, name = ctx.aws.iam, arn.rsplit("/", 1)[-1]
+    if arn.split(":")[4] != ctx.aws.identity.account:
+        return None
+    try:
+        if ":user/" in arn:
+            return iam.get_user(UserName=name)["User"]["CreateDate"]
+        return iam.get_role(RoleName=name)["Role"]["CreateDate"]
+    except ClientError as error:
+        if error_code(error) not in (*DENIAL_CODES, "NoSuchEntity"):
+            raise
+        return None
+
+
+def renew_entry(ctx: Context, arn: str) -> None:
+    """Create an access entry again, with the groups, policies and tags of the former one.
+
+    The former one is written to a file before it is deleted.
+    """
+    entry = describe_entry(ctx, arn)
+    if entry is None:
+        return
+    policies = _policies(ctx, arn)
+    path = access_entry_backup_path(ctx.config, arn.rsplit("/", 1)[-1])
+    copy = {"accessEntry": dict(entry), "associatedAccessPolicies": policies}
+    write_private(path, json.dumps(copy, indent=2, default=str) + "\n")
+    ctx.note(f"the former access entry of {arn} is kept in {path}")
+    eks, cluster = ctx.aws.eks, ctx.config.eks_cluster_name
+    try:
+        eks.delete_access_entry(clusterName=cluster, principalArn=arn)
+    except ClientError as error:
+        if error_code(error) not in NO_ENTRY:
+            raise
+    ctx.wait_until(
+        f"EKS accepts the new access entry of {arn}",
+        lambda: _create(ctx, entry),
+        deadline=60,
+        pause=2,
+    )
+    for policy in policies:
+        eks.associate_access_policy(
+            clusterName=cluster,
+            principalArn=arn,
+            policyArn=policy["policyArn"],
+            accessScope=policy["accessScope"],
+        )
+
+
+def _policies(ctx: Context, arn: str) -> list[Any]:
+    return pages(
+        ctx.aws.eks,
+        "list_associated_access_policies",
+        "associatedAccessPolicies",
+        clusterName=ctx.config.eks_cluster_name,
+        principalArn=arn,
+    )
+
+
+def _create(ctx: Context, entry: Item) -> bool | Pending:
+    try:
+        ctx.aws.eks.create_access_entry(**entry_request(entry))
+    except ClientError as error:
+        if error_code(error) != "ResourceInUseException":
+            raise
+        return Pending("EKS still has the former one")
+    return True
+
+
+def entry_request(entry: Item) -> dict[str, Any]:
+    """Return the CreateAccessEntry request of an entry like a former one.
+
+    EKS sets groups and user name of all types but STANDARD itself, and a default user name of
+    STANDARD contains the ARN, which EKS does not accept from others.
+    """
+    request: dict[str, Any] = {
+        "clusterName": entry["clusterName"],
+        "principalArn": entry["principalArn"],
+        "type": entry["type"],
+        "tags": dict(entry.get("tags") or {}),
+    }
+    if entry["type"] == "STANDARD":
+        request["kubernetesGroups"] = list(entry.get("kubernetesGroups") or [])
+        if not str(entry.get("username", "")).startswith("arn:"):
+            request["username"] = entry["username"]
+    return request
