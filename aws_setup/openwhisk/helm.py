@@ -20,6 +20,7 @@ from aws_setup.config.chart_source import redact
 from aws_setup.config.child_environment import child_environment
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.errors import Refused, SetupError
+from aws_setup.openwhisk.manifest import documents
 
 OLDEST = (3, 8)
 """Oldest helm that works with every chart feature used here."""
@@ -147,8 +148,7 @@ def find_helm() -> str:
     Raises:
         Refused: it is not installed, or older than 3.8.
     """
-    path = shutil.which("helm")
-    if path is None:
+    if (path := shutil.which("helm")) is None:
         raise Refused("helm is missing", "there is no helm on the PATH", HINT_INSTALL_HELM)
     output = run([path, "version", "--template", "{{.Version}}"])
     version = re.search(r"v(\d+)\.(\d+)", output)
@@ -301,7 +301,7 @@ def parse_documents(text: str) -> list[dict[str, Any]]:
         SetupError: it is not YAML.
     """
     try:
-        return [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
+        return [document for document in documents(text) if isinstance(document, dict)]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _not_helm("helm's manifest", " ".join(str(error).split())) from None
 

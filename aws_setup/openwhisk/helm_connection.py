@@ -32,8 +32,16 @@ def helm_of(ctx: Context) -> Helm:
     if config.kubeconfig_path or config.kube_context:
         path = (f"--kubeconfig={config.kubeconfig_path}",) if config.kubeconfig_path else ()
         context = (f"--kube-context={config.kube_context}",) if config.kube_context else ()
-        return Helm(find_helm(), *names, arguments=(*path, *context))
-    return Helm(find_helm(), *names, kubeconfig=lambda: private_kubeconfig(client))
+        return Helm(_path(ctx), *names, arguments=(*path, *context))
+    return Helm(_path(ctx), *names, kubeconfig=lambda: private_kubeconfig(client))
+
+
+def _path(ctx: Context) -> str:
+    """Return helm's path; a run asks helm for its version once."""
+    path: str = ctx.aws.shared.get(Helm, "")
+    if not path:
+        path = ctx.aws.shared[Helm] = find_helm()
+    return path
 
 
 def private_kubeconfig(client: KubeClient) -> str:

@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import yaml
-
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import SECRET, Json
+from aws_setup.openwhisk.manifest import documents
 
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 """States of a release while a helm works on it, or after that helm was killed."""
@@ -52,7 +51,7 @@ def objects_of(record: Json) -> Iterator[Json]:
     document = unpack(record)
     hooks = [hook["manifest"] for hook in document.get("hooks") or []]
     for text in (document.get("manifest", ""), *hooks):
-        for item in yaml.safe_load_all(text):
+        for item in documents(text):
             if isinstance(item, dict) and item.get("kind"):
                 yield item
 
@@ -87,5 +86,5 @@ def remove_objects(client: KubeClient, record: Json, drop: Callable[[Json], bool
 
 
 def _holds(text: str, drop: Callable[[Json], bool]) -> bool:
-    item: Any = yaml.safe_load(text)
+    item: Any = next(documents(text), None)
     return isinstance(item, dict) and drop(item)

@@ -6,9 +6,8 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
 
 from __future__ import annotations
 
-import copy
-
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.kinds import KINDS
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 
@@ -27,7 +26,7 @@ def delete_object(
     """Delete an object, or mark it while finalizers or grace keep it; returns its new state."""
     options = options or {}
     policy = options.get("propagationPolicy") or DEFAULT_POLICY.get(plural, "Background")
-    marked = copy.deepcopy(obj)
+    marked = copy_json(obj)
     meta = marked["metadata"]
     others = [item for item in meta.get("finalizers", []) if item not in {FOREGROUND, ORPHAN}]
     # The collector takes both finalizers away once it has seen to the dependants.
@@ -64,7 +63,7 @@ DEFAULT_POLICY = {"jobs": "Orphan"}
 def _orphan_dependents(state: ObjectStore, owner: KubeObject) -> None:
     uid = owner["metadata"]["uid"]
     for item in state.owned(uid):
-        kept = copy.deepcopy(item)
+        kept = copy_json(item)
         references = kept["metadata"]["ownerReferences"]
         kept["metadata"]["ownerReferences"] = [ref for ref in references if ref.get("uid") != uid]
         state.put(PLURALS[item["kind"]], kept)
@@ -105,7 +104,7 @@ def _finish(state: ObjectStore, plural: str, obj: KubeObject) -> None:
 
 def remove_finalizer(state: ObjectStore, plural: str, obj: KubeObject, finalizer: str) -> None:
     """Remove a finalizer; a marked object without finalizers is deleted."""
-    kept = copy.deepcopy(obj)
+    kept = copy_json(obj)
     rest = [item for item in kept["metadata"].get("finalizers", []) if item != finalizer]
     kept["metadata"]["finalizers"] = rest
     state.put(plural, kept)

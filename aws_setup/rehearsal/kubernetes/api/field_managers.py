@@ -5,11 +5,11 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.patches import list_key
 
 Path = tuple[str, ...]
@@ -144,7 +144,7 @@ def _merge_value(target: Any, config: Any, field: str) -> Any:
         for item in config:
             named[item[key]] = _merge_value(named.get(item[key]), item, "")
         return list(named.values())
-    return copy.deepcopy(config)
+    return copy_json(config)
 
 
 def _remove_leaf(root: KubeObject, path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from aws_setup.rehearsal.kubernetes.api import event_versions
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject, bad_request
 from aws_setup.rehearsal.kubernetes.api.http_requests import RequestTarget
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind
 
 
@@ -71,7 +71,7 @@ def check_patched(target: RequestTarget, before: KubeObject, after: KubeObject) 
 
 def writable_part(target: RequestTarget, before: KubeObject, after: KubeObject) -> KubeObject:
     """Return the object with the part that this request may write: the status, or the rest."""
-    after = copy.deepcopy(after)
+    after = copy_json(after)
     if target.subresource == "status":
         return before | {"status": after.get("status", {})}
     if "status" in target.kind.subresources:

@@ -5,7 +5,6 @@ https://kubernetes.io/docs/concepts/ (each kind's page names them); texts as in 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from aws_setup.rehearsal.kubernetes.api.errors import (
     not_allowed,
     wrong,
 )
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind
 
 IMMUTABLE = "field is immutable"
@@ -59,7 +59,7 @@ def check_changes(kind: ResourceKind, before: KubeObject, after: KubeObject) -> 
         found = []
     else:
         # Objects that controllers and EKS write lack some defaults, which are no changes.
-        before = copy.deepcopy(before)
+        before = copy_json(before)
         defaults.set_defaults(kind, before)
         found = [
             wrong(path, _value_at(after, path), IMMUTABLE)
@@ -149,7 +149,7 @@ def _storage_class(before: KubeObject, after: KubeObject) -> list[FieldError]:
 
 
 def _pod(before: KubeObject, after: KubeObject) -> list[FieldError]:
-    old, new = copy.deepcopy(before["spec"]), copy.deepcopy(after["spec"])
+    old, new = copy_json(before["spec"]), copy_json(after["spec"])
     for group in ("containers", "initContainers"):
         for one, other in zip(old.get(group) or [], new.get(group) or [], strict=False):
             one["image"] = other.get("image")

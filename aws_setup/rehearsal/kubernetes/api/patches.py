@@ -6,11 +6,11 @@ https://datatracker.ietf.org/doc/html/rfc6902 , https://datatracker.ietf.org/doc
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, bad_request
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 
 LIST_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
@@ -40,7 +40,7 @@ def list_key(field: str, items: list[Any]) -> str:
 def json_merge(target: Any, patch: Any) -> Any:
     """Return `target` with a JSON merge patch applied."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copy_json(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -53,7 +53,7 @@ def json_merge(target: Any, patch: Any) -> Any:
 def strategic_merge(target: Any, patch: Any) -> Any:
     """Return `target` with a strategic merge patch applied ($patch, $deleteFromPrimitiveList)."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copy_json(patch)
     if patch.get("$patch") == "replace":
         return {key: value for key, value in patch.items() if key != "$patch"}
     result = dict(target) if isinstance(target, dict) else {}
@@ -82,7 +82,7 @@ def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
         return list(dict.fromkeys([*target, *patch]))
     if not key or not isinstance(target, list) or replace:
         kept = [entry for entry in entries if not isinstance(entry, dict) or "$patch" not in entry]
-        return copy.deepcopy(kept)
+        return copy_json(kept)
     merged = {item.get(key): item for item in target}
     for entry in entries:
         if entry.get("$patch") == "delete":
@@ -121,7 +121,7 @@ def json_patch(target: KubeObject, operations: list[KubeObject]) -> KubeObject:
     Raises:
         ApiError: 422 when a path does not exist or a test fails, 400 for an unknown operation.
     """
-    result = copy.deepcopy(target)
+    result = copy_json(target)
     for operation in operations:
         try:
             _operate(result, operation)
@@ -149,7 +149,7 @@ def _operate(root: KubeObject, operation: KubeObject) -> None:
     if action in {"move", "copy"}:
         source = _pointer(operation["from"])
         held = _holder(root, source)
-        value = copy.deepcopy(_read(held, source[-1]))
+        value = copy_json(_read(held, source[-1]))
         if action == "move":
             _drop(held, source[-1])
         _add(_holder(root, path), last, value)

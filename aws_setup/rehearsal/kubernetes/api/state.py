@@ -5,7 +5,6 @@ Stored objects are never changed in place: every write stores a new copy.
 
 from __future__ import annotations
 
-import copy
 import secrets
 import uuid
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 from aws_setup.rehearsal.kubernetes.api import defaults, errors
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.kinds import KINDS, ResourceKind
 
 Key = tuple[str, str, str]
@@ -40,6 +40,7 @@ class ObjectStore:
     def __init__(self, today: Callable[[], datetime]) -> None:
         """Start empty; `today` returns the time of new objects."""
         self.objects: dict[Key, KubeObject] = {}
+        self._by_plural: dict[str, dict[Key, KubeObject]] = {}
         self.changes: list[WatchEvent] = []
         self.version = 1
         self._today = today
@@ -62,7 +63,7 @@ class ObjectStore:
     def get(self, plural: str, name: str, namespace: str = "") -> KubeObject | None:
         """Return a copy of an object, or None when there is none."""
         found = self.objects.get((plural, namespace, name))
-        return copy.deepcopy(found) if found is not None else None
+        return copy_json(found) if found is not None else None
 
     def require(self, plural: str, name: str, namespace: str = "") -> KubeObject:
         """Return a copy of an object; raises ApiError 404 without it."""
@@ -75,17 +76,18 @@ class ObjectStore:
         """Return the objects of a kind, not copied, of one namespace or of all."""
         return [
             obj
-            for (held, object_namespace, _), obj in sorted(self.objects.items())
-            if held == plural and (not namespace or object_namespace == namespace)
+            for (_, object_namespace, _), obj in sorted(self._by_plural.get(plural, {}).items())
+            if not namespace or object_namespace == namespace
         ]
 
     def owned(self, uid: str, plural: str = "") -> list[KubeObject]:
         """Return the objects whose owner has this uid, of one kind or of all."""
+        plurals = [plural] if plural else sorted(self._by_plural)
         return [
             obj
-            for (held, _, _), obj in sorted(self.objects.items())
-            if (not plural or held == plural)
-            and any(
+            for kind in plurals
+            for obj in self.all(kind)
+            if any(
                 reference.get("uid") == uid
                 for reference in obj["metadata"].get("ownerReferences", [])
             )
@@ -96,7 +98,7 @@ class ObjectStore:
 
         A new object gets its kind's defaults, whoever writes it.
         """
-        kind, kept = KINDS[plural], copy.deepcopy(obj)
+        kind, kept = KINDS[plural], copy_json(obj)
         meta = kept.setdefault("metadata", {})
         key = (plural, meta.get("namespace", "") if kind.namespaced else "", meta["name"])
         before = self.objects.get(key)
@@ -107,20 +109,20 @@ class ObjectStore:
             return before
         self.version += 1
         meta["resourceVersion"] = str(self.version)
-        self.objects[key] = kept
+        self.objects[key] = self._by_plural.setdefault(plural, {})[key] = kept
         self._record("MODIFIED" if before else "ADDED", key, kept)
         return kept
 
     def set_status(self, plural: str, obj: KubeObject, status: KubeObject) -> KubeObject:
         """Merge fields into the status of the stored object; None removes a field."""
         meta = obj["metadata"]
-        now = self.require(plural, meta["name"], meta.get("namespace", ""))
-        now["status"] = {
-            key: value
-            for key, value in (now.get("status", {}) | status).items()
-            if value is not None
-        }
-        return self.put(plural, now)
+        now = self.objects.get((plural, meta.get("namespace", ""), meta["name"]))
+        if now is None:
+            raise errors.not_found(KINDS[plural].qualified, meta["name"])
+        merged = now.get("status", {}) | status
+        desired = {key: value for key, value in merged.items() if value is not None}
+        # Most are already so: controllers set all of it in each pass.
+        return now if now.get("status") == desired else self.put(plural, now | {"status": desired})
 
     def remove(self, plural: str, obj: KubeObject) -> None:
         """Remove an object; already removed is no error."""
@@ -129,10 +131,10 @@ class ObjectStore:
         gone = self.objects.pop(key, None)
         if gone is None:
             return
+        del self._by_plural[plural][key]
         self.version += 1
-        last = copy.deepcopy(gone)
-        last["metadata"]["resourceVersion"] = str(self.version)
-        self._record("DELETED", key, last)
+        meta = gone["metadata"] | {"resourceVersion": str(self.version)}
+        self._record("DELETED", key, gone | {"metadata": meta})
 
     def since(self, version: int) -> list[WatchEvent]:
         """Return the changes after a version; raises ApiError 410 when they are not kept."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +24,7 @@ from aws_setup.rehearsal.kubernetes.api import (
 )
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import Request, RequestTarget
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind
 from aws_setup.rehearsal.kubernetes.api.responses import ApiResponse
 from aws_setup.rehearsal.kubernetes.api.selectors import by_fields, by_labels
@@ -238,7 +238,7 @@ class ObjectApi:
         before = state.get(kind.plural, target.name, target.namespace)
         manager = request.manager
         if before is None:
-            created = self._add(request, target, copy.deepcopy(config))
+            created = self._add(request, target, copy_json(config))
             kept = state.get(kind.plural, target.name, target.namespace)
             if not request.dry_run and kept is not None:
                 self.field_managers.record_write(None, kept, "")

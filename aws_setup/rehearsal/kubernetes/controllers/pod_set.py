@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
 
 from aws_setup.rehearsal.kubernetes.api import deletion
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.state import owner_reference
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     ControllerContext,
@@ -24,7 +24,7 @@ def create_pod(
     **spec: object,
 ) -> KubeObject:
     """Create a pod from the owner's template; without `name` the name is generated."""
-    template = copy.deepcopy(owner["spec"]["template"])
+    template = copy_json(owner["spec"]["template"])
     meta = template.get("metadata") or {}
     owner_meta = owner["metadata"]
     pod: KubeObject = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import ImagePullFails, PodCrashes, PodNotReady
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.controllers import database, scheduling
 from aws_setup.rehearsal.kubernetes.controllers.connection_pods import connection_output
 from aws_setup.rehearsal.kubernetes.controllers.context import (
@@ -30,7 +29,7 @@ def reconcile_pods(context: ControllerContext) -> None:
             elif not pod["spec"].get("nodeName"):
                 if context.acts("scheduler", pod):
                     _schedule(context, pod)
-            elif context.state.get("nodes", pod["spec"]["nodeName"]) is None:
+            elif ("nodes", "", pod["spec"]["nodeName"]) not in context.state.objects:
                 context.state.remove("pods", pod)
             else:
                 _run(context, pod)
@@ -51,7 +50,7 @@ def _schedule(context: ControllerContext, pod: KubeObject) -> None:
     if reason:
         _unschedulable(context, pod, reason)
     elif _volumes_bound(context, pod, node):
-        placed = copy.deepcopy(pod)
+        placed = copy_json(pod)
         placed["spec"]["nodeName"] = node
         placed["status"]["conditions"] = conditions(
             pod, context.state.now(), PodScheduled=(True, "", "")
@@ -165,8 +164,8 @@ def _missing_secret(context: ControllerContext, pod: KubeObject) -> PodCrashes |
     release, part = part_of(pod)
     for need in context.secret_dependencies:
         name = f"{release}-{need.secret}"
-        secret = context.state.get("secrets", name, pod["metadata"]["namespace"])
-        if part and need.part == part and secret is None:
+        key = ("secrets", pod["metadata"]["namespace"], name)
+        if part and need.part == part and key not in context.state.objects:
             return PodCrashes(pod=pod["metadata"]["name"], log=need.log)
     return None
 

@@ -5,11 +5,11 @@ https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 
 from __future__ import annotations
 
-import copy
 import re
 
 from aws_setup.rehearsal.kubernetes.api import deletion
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.controllers import scheduling
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     EBS_DRIVER,
@@ -155,7 +155,7 @@ def _volume(
 
 
 def _bound(context: ControllerContext, claim: KubeObject, volume: KubeObject) -> None:
-    kept = copy.deepcopy(claim)
+    kept = copy_json(claim)
     kept["spec"]["volumeName"] = volume["metadata"]["name"]
     kept["status"] = {
         "phase": "Bound",

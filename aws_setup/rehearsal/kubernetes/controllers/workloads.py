@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.api.state import owner_reference
 from aws_setup.rehearsal.kubernetes.controllers import pod_set
 from aws_setup.rehearsal.kubernetes.controllers.context import (
@@ -59,10 +58,10 @@ def _deployment(context: ControllerContext, deployment: KubeObject) -> None:
 def _new_set(
     context: ControllerContext, deployment: KubeObject, revision_hash: str, *, revision: int
 ) -> KubeObject:
-    template = copy.deepcopy(deployment["spec"]["template"])
+    template = copy_json(deployment["spec"]["template"])
     labels = template.setdefault("metadata", {}).setdefault("labels", {})
     labels[DEPLOYMENT_HASH_LABEL] = revision_hash
-    selector = copy.deepcopy(deployment["spec"]["selector"])
+    selector = copy_json(deployment["spec"]["selector"])
     selector.setdefault("matchLabels", {})[DEPLOYMENT_HASH_LABEL] = revision_hash
     meta = deployment["metadata"]
     return context.state.put(
@@ -230,7 +229,7 @@ def _claim(
                     "labels": dict(labels),
                     "finalizers": ["kubernetes.io/pvc-protection"],
                 },
-                "spec": copy.deepcopy(template["spec"]),
+                "spec": copy_json(template["spec"]),
                 "status": {"phase": "Pending"},
             },
         )
