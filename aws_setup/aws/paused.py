@@ -1,7 +1,7 @@
 """The marks of a paused deployment: tags, so that any computer can resume it.
 
 EC2, EKS and Auto Scaling carry the same three tags: since when a resource is paused, the sizes of a
-group before the pause, and the seconds of all earlier pauses.
+group before the pause, and the seconds of all earlier pauses with the time up to which they count.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from aws_setup.aws.inventory import Item, tag_of
@@ -22,7 +22,10 @@ SIZES_TAG = "lambda-fs:paused-sizes"
 """Tag key: minimum, maximum and desired size of a group before the pause."""
 
 SECONDS_TAG = "lambda-fs:paused-seconds"
-"""Tag key: how long all earlier pauses took."""
+"""Tag key: how long all earlier pauses took, and up to when they are counted: SECONDS/TIME."""
+
+UNEXPLAINED_START = timedelta(minutes=15)
+"""A start that is later than that after the last known one was made outside of this project."""
 
 RESUME = "run python create_aws_infrastructure.py resume, or destroy to delete the deployment"
 
@@ -67,10 +70,15 @@ def paused_since(item: Item) -> datetime | None:
     text = tag_of(item, PAUSED_TAG)
     if not text:
         return None
+    return parse_time(text) or datetime.min.replace(tzinfo=UTC)
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return a time that a tag holds; None when it holds none."""
     try:
         return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
     except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
+        return None
 
 
 def paused_sizes(item: Item) -> GroupSizes | None:
@@ -78,10 +86,10 @@ def paused_sizes(item: Item) -> GroupSizes | None:
     return GroupSizes.parse(tag_of(item, SIZES_TAG))
 
 
-def paused_seconds(item: Item) -> float:
-    """Return how long all earlier pauses took."""
-    text = tag_of(item, SECONDS_TAG)
-    return float(text) if text.isdecimal() else 0.0
+def counted_pauses(item: Item) -> tuple[float, datetime | None]:
+    """Return how long all earlier pauses took, in seconds, and up to when they are counted."""
+    text, _, until = tag_of(item, SECONDS_TAG).partition("/")
+    return (float(text), parse_time(until)) if text.isdecimal() else (0.0, None)
 
 
 def stopped_at(instance: Item) -> datetime | None:
@@ -96,22 +104,72 @@ def stopped_at(instance: Item) -> datetime | None:
     return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
 
 
+def created_at(instance: Item) -> datetime:
+    """Return when an instance was created: LaunchTime is the time of its last start.
+
+    The primary network interface stays attached from the first launch to the termination (EC2 API
+    reference, data types Instance and InstanceNetworkInterfaceAttachment).
+    """
+    interfaces = instance.get("NetworkInterfaces") or []
+    attached: list[datetime] = [
+        item["Attachment"]["AttachTime"] for item in interfaces if item.get("Attachment")
+    ]
+    launched: datetime = instance["LaunchTime"]
+    return min([*attached, launched])
+
+
 def pause_marks(now: datetime, sizes: GroupSizes | None = None) -> dict[str, str]:
     """Return the tags of a resource that is being paused."""
     known = {SIZES_TAG: str(sizes)} if sizes else {}
     return {PAUSED_TAG: format_time(now)} | known
 
 
-def settled_marks(item: Item, now: datetime) -> dict[str, str]:
-    """Return the tags that add the present pause to the earlier ones and begin a new one now.
+def stopped_seconds(instance: Item, now: datetime) -> float:
+    """Return how long an instance did not run since its creation, as far as AWS shows it.
 
-    They are written in one call before a resource is started: killed and run again, `resume` adds
-    only the time since then.
+    Those are the counted pauses, the present stop, and the time from the mark of a pause to a start
+    by hand.
     """
-    since = stopped_at(item) if "State" in item else None
-    since = since or paused_since(item) or now
-    seconds = paused_seconds(item) + max(0.0, (now - since).total_seconds())
-    return {SECONDS_TAG: str(round(seconds)), PAUSED_TAG: format_time(now)}
+    seconds, until = counted_pauses(instance)
+    mark, start, stop = paused_since(instance), instance["LaunchTime"], stopped_at(instance)
+    known = [moment for moment in (mark, until) if moment and moment.year > 1]
+    if mark and known and start > max(known):
+        seconds += (start - max(known)).total_seconds()
+    if instance["State"]["Name"] == "stopped" or stop:
+        begins = [moment for moment in (*known, stop) if moment]
+        seconds += max(0.0, (now - max(begins)).total_seconds()) if begins else 0.0
+    return seconds
+
+
+def group_paused_seconds(group: Item, now: datetime) -> float:
+    """Return how long a group was paused since its creation."""
+    seconds, until = counted_pauses(group)
+    known = [moment for moment in (paused_since(group), until) if moment and moment.year > 1]
+    return seconds + ((now - max(known)).total_seconds() if paused_since(group) and known else 0.0)
+
+
+def started_by_hand(instance: Item) -> bool:
+    """Whether AWS shows that an instance was stopped and started, and not for how long."""
+    _, until = counted_pauses(instance)
+    known = [moment for moment in (created_at(instance), until) if moment]
+    if paused_since(instance):
+        return False
+    return bool(instance["LaunchTime"] - max(known) > UNEXPLAINED_START)
+
+
+def settled_marks(item: Item, now: datetime) -> dict[str, str]:
+    """Return the tags that add the present pause to the earlier ones; the mark is kept.
+
+    They are written before a resource is started: killed and run again, `resume` adds only the
+    time since then, because the tag says up to when it counts.
+    """
+    return counted_marks(item, now) | {PAUSED_TAG: format_time(paused_since(item) or now)}
+
+
+def counted_marks(item: Item, now: datetime) -> dict[str, str]:
+    """Return the tag that counts the time until now in which a resource did not run."""
+    seconds = stopped_seconds(item, now) if "State" in item else group_paused_seconds(item, now)
+    return {SECONDS_TAG: f"{round(seconds)}/{format_time(now)}"}
 
 
 def paused_drift(items: Iterable[Item]) -> tuple[Drift, ...]:

@@ -85,6 +85,14 @@ INSTANCE_PREFIX = {
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A price of AWS's list, in US dollars an hour, and the date of the list."""
+
+    usd: float
+    date: str
+
+
+@dataclass(frozen=True)
 class Prices:
     """US dollars an hour by part of the deployment, and where the figures come from."""
 
@@ -92,10 +100,6 @@ class Prices:
     source: str
     unknown: tuple[str, ...] = ()
     each: Mapping[str, float] = field(default_factory=dict)
-
-    def of(self, charges: Sequence[CostItem]) -> float:
-        """Return US dollars an hour of some charges; one whose price is unknown counts 0."""
-        return sum(charge.count * self.each.get(charge.key, 0.0) for charge in charges)
 
     @property
     def hourly(self) -> float:
@@ -132,35 +136,37 @@ def price(aws: Aws, charges: Sequence[CostItem]) -> Prices:
     """Return what some charges cost: by AWS's price list, else by the dated table."""
     keys = sorted({charge.key for charge in charges})
     listed = _listed(aws, keys)
-    missing = [key for key in keys if listed.get(key) is None]
+    missing = [key for key in keys if key not in listed]
     each = {key: TABLE[key] for key in missing if key in TABLE}
-    each |= {key: value for key, value in listed.items() if value is not None}
+    each |= {key: value.usd for key, value in listed.items()}
     parts: dict[str, float] = {}
     for charge in charges:
         if charge.key in each:
             parts[charge.part] = parts.get(charge.part, 0.0) + charge.count * each[charge.key]
     unknown = tuple(key.removeprefix("ec2:") for key in keys if key not in each)
-    return Prices(parts, _source(aws.region, keys, missing), unknown, each)
+    return Prices(parts, _source(aws.region, missing, listed), unknown, each)
 
 
-def _source(region: str, keys: Sequence[str], missing: Sequence[str]) -> str:
+def _source(region: str, missing: Sequence[str], listed: Mapping[str, Listed]) -> str:
+    known = [key for key in missing if key in TABLE]
     table = f"{PRICE_LIST_REGION} prices of {TABLE_DATE}"
-    if not missing:
-        return f"AWS's price list for {region}"
-    if len(missing) == len(keys):
+    if missing and not listed:
         return f"{table}, because AWS's price list did not answer"
-    return f"AWS's price list for {region}; for {', '.join(missing)} {table}"
+    date = max((price.date for price in listed.values()), default="")
+    source = f"AWS's price list for {region}{f' of {date}' if date else ''}"
+    return f"{source}; for {', '.join(known)} {table}" if known else source
 
 
-def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, float | None]:
-    """Return the listed price of each key, queried in parallel; None where there is no answer."""
+def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, Listed]:
+    """Return the listed price of each key that has one, queried in parallel."""
     if not keys:
         return {}
     with ThreadPoolExecutor(max_workers=len(keys), thread_name_prefix="price") as pool:
-        return dict(zip(keys, pool.map(lambda key: _ask(aws, key), keys), strict=True))
+        found = zip(keys, pool.map(lambda key: _ask(aws, key), keys), strict=True)
+        return {key: price for key, price in found if price}
 
 
-def _ask(aws: Aws, key: str) -> float | None:
+def _ask(aws: Aws, key: str) -> Listed | None:
     query = QUERIES.get(key)
     if key.startswith("ec2:"):
         kind = key.removeprefix("ec2:")
@@ -177,15 +183,15 @@ def _ask(aws: Aws, key: str) -> float | None:
     }
     usage = query.usage
 
-    def inspect() -> float | None:
+    def inspect() -> Listed | None:
         answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(**request)
-        return hourly_price(answer.get("PriceList", []), usage)
+        return listed_price(answer.get("PriceList", []), usage)
 
     return advice(inspect, lambda _: None)
 
 
-def hourly_price(products: Iterable[str], usage: str) -> float | None:
-    """Return the hourly US dollars of the product with a usage type, from the list's documents.
+def listed_price(products: Iterable[str], usage: str) -> Listed | None:
+    """Return the price of the product with a usage type, from the list's documents.
 
     Usage types begin with the region's short name, except in us-east-1.
     """
@@ -198,7 +204,7 @@ def hourly_price(products: Iterable[str], usage: str) -> float | None:
             for dimension in term["priceDimensions"].values():
                 found = _dollars_an_hour(dimension)
                 if found:
-                    return found
+                    return Listed(found, str(product.get("publicationDate", ""))[:10])
     return None
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.pricing import Prices, price
+from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions
+from aws_setup.cli.costs import RemovalCost, note_prices, report_cost
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
 from aws_setup.cli.run_recorder import Mode
@@ -16,12 +17,11 @@ from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
-from aws_setup.engine.runner import Outcome, apply, removable, remove
+from aws_setup.engine.runner import Outcome, apply, removable
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
-from aws_setup.infrastructure.summary import hours_since
-from aws_setup.preflight.checks import charges_now, charges_of
+from aws_setup.preflight.checks import charges_of
 
 
 @dataclass(kw_only=True)
@@ -134,37 +134,15 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     return (*found.remarks, *found.prices.lines()) if found else ()
 
 
-def note_prices(run: ScriptRun, prices: Prices) -> None:
-    """Put the hourly price and its parts into the result."""
-    run.result.hourly_usd = round(prices.hourly, 4)
-    run.result.more["prices"] = prices.document()
-
-
 def status(run: ScriptRun) -> None:
     """Print what exists, its state, its price and its cost so far; nothing is written."""
     run.story.prepare(run.ctx)
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)
-    existing = [row for row in rows if row.found]
-    if existing:
-        _report_cost(run, existing)
+    report_cost(run)
     if run.result.problems:
         run.result.result = "failed"
-
-
-def _report_cost(run: ScriptRun, existing: Sequence[Row]) -> None:
-    """Print what the resources cost per hour, and what they have cost since their creation."""
-    prices = price(run.ctx.aws, charges_now(run.ctx, existing))
-    note_prices(run, prices)
-    now, so_far = run.clock.today(), 0.0
-    for row in existing:
-        if row.found:
-            so_far += prices.of(charges_now(run.ctx, [row])) * hours_since(row.found, now)
-    run.result.more["usd_so_far"] = round(so_far, 2)
-    for line in prices.lines():
-        run.report.result(line)
-    run.report.result(f"Estimated cost so far: ${so_far:.2f}.")
 
 
 def destroy(run: ScriptRun) -> None:
@@ -183,7 +161,7 @@ def destroy(run: ScriptRun) -> None:
     refused = refusals(rows)
     if refused:
         raise Refused.all(refused)
-    owned = removable(rows)
+    owned, cost = removable(rows), None
     name = run.ctx.config.deployment_name
     run.warn([_skipped_warning(row) for row in rows if row.unowned])
     printed = set(run.ctx.warnings)
@@ -193,13 +171,15 @@ def destroy(run: ScriptRun) -> None:
     if owned:
         run.report.plan(owned, deleting=True)
         confirm_writes(run, f"delete {len(owned)} resources", word=name)
-        execute_steps(run, rows, remove, shown=owned, mode=Mode.REMOVE)
+        cost = RemovalCost(run)
+        execute_steps(run, rows, cost.remove, shown=owned, mode=Mode.REMOVE)
         run.warn([later for what, later in run.ctx.warnings.items() if what not in printed])
         if run.result.result == "interrupted":
+            cost.finish(ended=False)
             raise Interrupted
         for step in chosen:
             run.ctx.found.pop(step, None)
-    _report_leftovers(run, name, chosen)
+    _report_leftovers(run, name, chosen, cost)
 
 
 def _skipped_warning(row: Row) -> Problem:
@@ -209,7 +189,9 @@ def _skipped_warning(row: Row) -> Problem:
     return Problem(f"skipping {row.step.name} {resource_id}", why, "")
 
 
-def _report_leftovers(run: ScriptRun, name: str, chosen: Collection[str]) -> None:
+def _report_leftovers(
+    run: ScriptRun, name: str, chosen: Collection[str], cost: RemovalCost | None
+) -> None:
     table = list(run.story.removal(run.ctx.config))
     left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
     if run.only:
@@ -221,7 +203,12 @@ def _report_leftovers(run: ScriptRun, name: str, chosen: Collection[str]) -> Non
         run.report.result(f"  {item.what} {item.id}, {item.price}: {item.command}")
     if left:
         run.result.result = "leftovers"
-    elif run.result.problems:
+    if cost:
+        complete = run.script.owns_deployment and not run.only
+        cost.finish(ended=complete and not left and not run.result.problems)
+    if left:
+        return
+    if run.result.problems:
         run.result.result = "failed"
     else:
         _write_receipt(run, run.ctx.found if run.only else {})

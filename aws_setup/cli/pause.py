@@ -13,8 +13,8 @@ from aws_setup.cli.commands import (
     confirm_writes,
     create,
     execute_steps,
-    note_prices,
 )
+from aws_setup.cli.costs import note_prices
 from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import receipt_path

@@ -244,15 +244,7 @@ class NodeGroup(Step):
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances and their disks."""
-        return self._hours(config, float(self.nodes.count))
-
-    def existing_charges(self, ctx: Context, found: Found) -> tuple[CostItem, ...]:
-        """The instances that exist, and their disks."""
-        return self._hours(ctx.config, float(found.facts.get("nodes", 0)))
-
-    def _hours(self, config: Config, count: float) -> tuple[CostItem, ...]:
-        if not count:
-            return ()
+        count = float(self.nodes.count)
         instances = CostItem(self.part, f"ec2:{self.nodes.instance_type}", count)
         return (instances, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
 

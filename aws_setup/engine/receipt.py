@@ -27,7 +27,9 @@ def write_receipt(
     *,
     known: Collection[str] | None = None,
 ) -> None:
-    """Write the receipt; without any step an existing receipt is removed.
+    """Write the receipt; without any step and any cost an existing receipt is removed.
+
+    What an earlier deployment of the name has cost is dropped when there is a step again.
 
     Args:
         path: the receipt's file.
@@ -37,10 +39,33 @@ def write_receipt(
             script wrote them. None: nothing of the existing receipt is kept.
     """
     others = {} if known is None else _other_steps(path, known)
-    if not found and not others:
+    steps = dict(sorted((others | entries(found)).items()))
+    cost = read_costs(path)
+    if steps and cost.get("ended"):
+        cost = {}
+    _write(path, head, steps, cost)
+
+
+def write_costs(path: Path, head: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
+    """Write what the deployment has cost into the receipt; its steps are kept."""
+    _write(path, head, _other_steps(path, ()), cost)
+
+
+def read_costs(path: Path) -> Mapping[str, Any]:
+    """Return what the receipt keeps of the deployment's cost; nothing if it is unreadable."""
+    try:
+        return dict(json_object(path.read_bytes()).get("cost") or {})
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _write(
+    path: Path, head: Mapping[str, Any], steps: Mapping[str, Any], cost: Mapping[str, Any]
+) -> None:
+    if not steps and not cost:
         path.unlink(missing_ok=True)
         return
-    document = {**head, "steps": dict(sorted((others | entries(found)).items()))}
+    document = {**head, "steps": steps} | ({"cost": cost} if cost else {})
     write_private(path, json_text(document, indent=2, default=str) + "\n")
 
 

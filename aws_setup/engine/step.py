@@ -218,10 +218,6 @@ class Step(ABC, Generic[C]):
         """Return what the resource costs while it exists."""
         return ()
 
-    def existing_charges(self, ctx: C, found: Found) -> Sequence[CostItem] | None:
-        """Return what exists costs, where that may differ from what is configured; else None."""
-        return None
-
     def disks(self, ctx: C) -> Sequence[CostItem]:
         """Return what its disks cost, where their sizes are known."""
         return ()

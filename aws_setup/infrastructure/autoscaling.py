@@ -204,15 +204,7 @@ class AutoScalingGroup(Step):
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The hours of the instances that the group starts with."""
-        return self._hours(float(config.autoscaling_group_desired_capacity))
-
-    def existing_charges(self, ctx: Context, found: Found) -> Sequence[CostItem]:
-        """The hours and disks of the instances that exist."""
-        count = float(found.facts.get("launched", 0))
-        disks = disk_charges(ctx, self.kind.ami, count=count, part="disks") if count else ()
-        return (*self._hours(count), *disks)
-
-    def _hours(self, count: float) -> tuple[CostItem, ...]:
+        count = float(config.autoscaling_group_desired_capacity)
         if not count:
             return ()
         instances = CostItem(self.part, f"ec2:{self.kind.instance_type}", count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.errors import state_reason
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.paused import paused_drift
+from aws_setup.aws.paused import counted_marks, created_at, paused_drift, paused_since
 from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import as_list
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
@@ -91,6 +92,9 @@ class VmGroupStep(Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Start stopped instances and launch missing ones."""
         active = self._active(ctx, fresh=True)
+        stopped = [item for item in active if item["State"]["Name"] == "stopped"]
+        unmarked = [item for item in stopped if paused_since(item) is None]
+        write_marks(ctx, unmarked, lambda item: counted_marks(item, ctx.clock.today()))
         self._restart(ctx, active)
         return self._complete(ctx, active)
 
@@ -182,16 +186,6 @@ class VmGroupStep(Step):
         instances = CostItem(self.part, f"ec2:{self.group.instance_type}", count)
         return (instances, CostItem(self.part, "ipv4", count))
 
-    def existing_charges(self, ctx: Context, found: Found) -> list[CostItem]:
-        """The machines that exist; a stopped one costs its disks only."""
-        count = float(len(found.ids))
-        running = count - float(found.facts.get("stopped", 0))
-        disks = disk_charges(ctx, self.group.ami, count=count, part="disks")
-        if not running:
-            return disks
-        hours = CostItem(self.part, f"ec2:{self.group.instance_type}", running)
-        return [hours, CostItem(self.part, "ipv4", running), *disks]
-
     def disks(self, ctx: Context) -> list[CostItem]:
         """The disks of the AMI, for each instance."""
         return disk_charges(ctx, self.group.ami, count=float(self.group.count), part="disks")
@@ -247,7 +241,7 @@ def instances_found(active: list[Item], drift: tuple[Drift, ...]) -> Found:
         facts,
         drift,
         ready=states == {"running"},
-        since=min(instance["LaunchTime"] for instance in active),
+        since=min(map(created_at, active)),
         ids=ids,
     )
 
@@ -262,6 +256,18 @@ def active_instances(ctx: Context, step: str, *, fresh: bool = False) -> list[It
     """Return the instances of a step that are not terminated."""
     items = ctx.inventory.of_step("instances", step, fresh=fresh)
     return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
+
+
+def write_marks(
+    ctx: Context, instances: Sequence[Item], marks_of: Callable[[Item], Mapping[str, str]]
+) -> None:
+    """Write the tags that `marks_of` returns for each instance, in one call for equal ones."""
+    by_marks: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for item in instances:
+        by_marks.setdefault(tuple(marks_of(item).items()), []).append(item["InstanceId"])
+    for marks, ids in by_marks.items():
+        if marks:
+            ctx.aws.ec2.create_tags(Resources=ids, Tags=as_list(dict(marks)))  # type: ignore[arg-type]
 
 
 def _described(instance: Item) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.errors import SetupError
@@ -24,17 +24,22 @@ def load_balancers(ctx: Context, vpc_id: str) -> list[str]:
 
 def owned_load_balancers(ctx: Context) -> Sequence[str]:
     """Return the names of the Classic ELBs with the tags of the deployment and of its cluster."""
+    return [str(item["LoadBalancerName"]) for item in describe_owned(ctx)]
+
+
+def describe_owned(ctx: Context) -> list[Item]:
+    """Return the Classic ELBs with the tags of the deployment and of its cluster."""
     elb, config = ctx.aws.elb, ctx.config
     listed = pages(elb, "describe_load_balancers", "LoadBalancerDescriptions")
     names = [str(item["LoadBalancerName"]) for item in listed]
-    owned = []
+    owned = set()
     for start in range(0, len(names), TAGS_PER_CALL):
         answer = elb.describe_tags(LoadBalancerNames=names[start : start + TAGS_PER_CALL])
         for item in answer["TagDescriptions"]:
             of_deployment = tag_of(item, DEPLOYMENT_TAG) == config.deployment_name
             if of_deployment and tag_of(item, cluster_tag(config)) == "owned":
-                owned.append(str(item["LoadBalancerName"]))
-    return owned
+                owned.add(str(item["LoadBalancerName"]))
+    return [item for item in listed if item["LoadBalancerName"] in owned]
 
 
 def delete_classic(ctx: Context, names: Sequence[str]) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from aws_setup.aws.context import Context
 from aws_setup.config.paths import ssh_config_path
-from aws_setup.engine.step import Found
 from aws_setup.infrastructure.ssh_login import login_command, machine_hosts
 from aws_setup.ssh.login_config import include_line
 
@@ -30,8 +28,3 @@ def summary_lines(ctx: Context) -> Sequence[str]:
         f"  {include_line(file)}",
         "",
     ]
-
-
-def hours_since(found: Found, now: datetime) -> float:
-    """Return the hours since a resource was created; 0 when AWS does not report it."""
-    return max(0.0, (now - found.since).total_seconds() / 3600) if found.since else 0.0

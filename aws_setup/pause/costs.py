@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, cluster_tag
 from aws_setup.eks.node_launch_template import node_group_specs
@@ -45,7 +45,17 @@ def _network(ctx: Context, *, deep: bool) -> Iterator[CostItem]:
 
 
 def _disks(ctx: Context) -> Iterator[CostItem]:
-    """Yield the volumes of VMs and of the cluster's claims.
+    for volume in kept_volumes(ctx):
+        yield CostItem("disks", volume_key(volume), float(volume["Size"]))
+
+
+def volume_key(volume: Item) -> str:
+    """Return the key of the price of a volume's GiB."""
+    return f"{volume.get('VolumeType', 'gp3')}-gib"
+
+
+def kept_volumes(ctx: Context) -> list[Item]:
+    """Return the volumes of VMs and of the cluster's claims.
 
     Those of nodes and of scaling groups are deleted with their machines.
     """
@@ -60,5 +70,4 @@ def _disks(ctx: Context) -> Iterator[CostItem]:
             deleted = tag_of(volume, STEP_TAG) in nodes or tag_of(volume, "Component") in machines
             if owner in ("", config.deployment_name) and not deleted:
                 found[volume["VolumeId"]] = volume
-    for volume in found.values():
-        yield CostItem("disks", f"{volume.get('VolumeType', 'gp3')}-gib", float(volume["Size"]))
+    return [*found.values()]

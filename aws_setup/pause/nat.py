@@ -6,13 +6,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.pause.vms import create_is_running
 
 DEEP = (Drift("with --deep", "exists", "deleted"),)
+
+
+NAT_TAG = "lambda-fs:ended-nat"
+"""Tag key of the VPC: seconds of all deleted NAT gateways, and the last one's id: SECONDS/ID."""
+
+
+@dataclass(frozen=True)
+class EndedNat:
+    """How long the NAT gateways of earlier times existed, and the id of the last one."""
+
+    seconds: float = 0.0
+    last: str = ""
+
+
+def ended_nat(vpc: Item) -> EndedNat:
+    """Return what a VPC's tag tells of the NAT gateways that `pause --deep` deleted."""
+    seconds, _, last = tag_of(vpc, NAT_TAG).partition("/")
+    return EndedNat(float(seconds), last) if seconds.isdecimal() else EndedNat()
+
+
+def _remember(ctx: Context, found: Found, now: datetime) -> None:
+    """Add a gateway's time to the VPC's tag; once, however often it is tried to delete it."""
+    for vpc in ctx.inventory.of_step("vpcs", "vpc"):
+        before = ended_nat(vpc)
+        if found.since is None or before.last == found.id:
+            continue
+        seconds = round(before.seconds + (now - found.since).total_seconds())
+        tag: Any = {"Key": NAT_TAG, "Value": f"{seconds}/{found.id}"}
+        ctx.aws.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[tag])
 
 
 @dataclass(frozen=True)
@@ -38,7 +70,11 @@ class DeletedNat(NatGateway):
         return Found(found.id, found.state, found.facts, DEEP, since=found.since)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Delete the gateway and return when its address is free."""
+        """Delete the gateway and return when its address is free; its hours are remembered.
+
+        AWS lists a deleted gateway for about an hour only (EC2 user guide, NAT gateways).
+        """
+        _remember(ctx, found, ctx.clock.today())
         super().delete(ctx, found)
         return Found("", "deleted")
 

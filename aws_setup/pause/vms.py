@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from botocore.exceptions import ClientError
 
@@ -16,9 +16,9 @@ from aws_setup.aws.paused import (
     pause_marks,
     paused_since,
     settled_marks,
+    stopped_at,
 )
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import as_list
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Refused
@@ -27,6 +27,7 @@ from aws_setup.infrastructure.instances import (
     active_instances,
     instances_found,
     stopped_drift,
+    write_marks,
 )
 from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.infrastructure.vm_groups import VmGroup
@@ -68,13 +69,11 @@ class StoppedVms(Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Mark the instances, then stop them; the mark comes first, so that nothing restarts them.
 
-        A mark that exists is kept: it has the time at which the pause began.
+        A mark that exists is kept: it has the time at which the pause began. What was stopped by
+        hand is paused since then.
         """
         active = active_instances(ctx, self.name, fresh=True)
-        unmarked = [item["InstanceId"] for item in active if paused_since(item) is None]
-        if unmarked:
-            marks: Any = as_list(pause_marks(ctx.clock.today()))
-            ctx.aws.ec2.create_tags(Resources=unmarked, Tags=marks)
+        write_marks(ctx, active, lambda item: _marks(item, ctx.clock.today()))
         ids = [item["InstanceId"] for item in active if not _is_down(item)]
         if ids:
             ctx.wait_until(
@@ -127,6 +126,13 @@ def _is_down(item: Item) -> bool:
     return item["State"]["Name"] in ("stopping", "stopped")
 
 
+def _marks(item: Item, now: datetime) -> dict[str, str]:
+    """Return the tags that an instance lacks: the mark, or what it has not run until a start."""
+    if paused_since(item) is None:
+        return pause_marks(stopped_at(item) or now)
+    return {} if _is_down(item) else settled_marks(item, now)
+
+
 def _stop(ctx: Context, ids: list[str]) -> bool | Pending:
     try:
         ctx.aws.ec2.stop_instances(InstanceIds=ids)
@@ -158,13 +164,9 @@ class ResumedVms(VmGroupStep):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Add the pause to the earlier ones, then start what is stopped."""
-        marked: dict[tuple[tuple[str, str], ...], list[str]] = {}
-        for item in active_instances(ctx, self.name, fresh=True):
-            if paused_since(item) and _is_down(item):
-                marks = tuple(settled_marks(item, ctx.clock.today()).items())
-                marked.setdefault(marks, []).append(item["InstanceId"])
-        for marks, ids in marked.items():
-            ctx.aws.ec2.create_tags(Resources=ids, Tags=as_list(dict(marks)))  # type: ignore[arg-type]
+        active = active_instances(ctx, self.name, fresh=True)
+        marked = [item for item in active if paused_since(item)]
+        write_marks(ctx, marked, lambda item: settled_marks(item, ctx.clock.today()))
         return super().update(ctx, found)
 
     def wait(self, ctx: Context, found: Found) -> Found:

@@ -136,21 +136,6 @@ def charges_of(ctx: Context, rows: Sequence[Row]) -> list[CostItem]:
     )
 
 
-def charges_now(ctx: Context, rows: Sequence[Row]) -> list[CostItem]:
-    """Return what the resources that exist cost at present, machines that are missing left out."""
-    charges: list[CostItem] = []
-    for row in rows:
-        if row.found is None or row.step.adopted:
-            continue
-        found, step = row.found, row.step
-        known = advice(
-            lambda step=step, found=found: step.existing_charges(ctx, found),  # type: ignore[misc]
-            lambda _: None,
-        )
-        charges += charges_of(ctx, [row]) if known is None else known
-    return charges
-
-
 def _run_check(subject: str, check: Check, planned: PlannedResources) -> CheckResult:
     """Run a check; one that fails becomes a warning that it could not be done."""
 

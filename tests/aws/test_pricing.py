@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Prices, hourly_price, price
+from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Listed, Prices, listed_price, price
 from aws_setup.aws.session import Aws
 from aws_setup.engine.step import CostItem
 
@@ -16,7 +16,9 @@ def product(usage: str, dollars: float, unit: str = "Hrs") -> str:
     """Return a product as AWS's price list has it."""
     dimension = {"unit": unit, "pricePerUnit": {"USD": str(dollars)}}
     terms = {"OnDemand": {"term": {"priceDimensions": {"rate": dimension}}}}
-    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
+    attributes = {"attributes": {"usagetype": usage}}
+    dated = {"publicationDate": "2026-11-01T00:00:00Z"}
+    return json.dumps({"product": attributes, "terms": terms} | dated)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,8 @@ def product(usage: str, dollars: float, unit: str = "Hrs") -> str:
     ],
 )
 def test_the_price_of_a_usage_type(products: list[str], hourly: float | None) -> None:
-    assert hourly_price(products, "NatGateway-Hours") == (
-        None if hourly is None else pytest.approx(hourly)
+    assert listed_price(products, "NatGateway-Hours") == (
+        None if hourly is None else Listed(pytest.approx(hourly), "2026-11-01")
     )
 
 
@@ -70,16 +72,22 @@ def test_a_plans_parts_are_summed_and_the_price_list_overrides_the_table() -> No
     assert prices.hourly == pytest.approx(0.05 + machines)
     assert prices.daily == pytest.approx(24 * prices.hourly)
     assert prices.unknown == ("x9.huge",)
-    assert prices.of([CostItem("x", "nat", 2), CostItem("x", "ec2:x9.huge")]) == pytest.approx(0.1)
     text = "\n".join(prices.lines())
     assert text.index("machines") < text.index("network") < text.index("total")
     assert "not included (price unknown): x9.huge" in text
 
 
 def test_the_source_names_the_price_list_the_table_or_both() -> None:
-    assert priced(CostItem("network", "nat")).source == "AWS's price list for us-east-1"
+    assert (
+        priced(CostItem("network", "nat")).source == "AWS's price list for us-east-1 of 2026-11-01"
+    )
     assert "did not answer" in priced(CostItem("eks", "eks")).source
     assert (
         "for eks us-east-1 prices of" in priced(CostItem("a", "nat"), CostItem("a", "eks")).source
     )
     assert priced().hourly == 0
+
+
+def test_a_price_that_nothing_knows_is_not_said_to_be_in_the_table() -> None:
+    source = priced(CostItem("a", "nat"), CostItem("a", "ec2:x9.huge")).source
+    assert source == "AWS's price list for us-east-1 of 2026-11-01"

@@ -33,7 +33,7 @@ def test_the_default_deployment_passes_with_its_price(operator: Operator) -> Non
     assert ended["prices"]["parts"]["disks"] == pytest.approx(disks, abs=1e-4)
     assert ended["hourly_usd"] == pytest.approx(10 * 1.008 + 11 * 0.005 + 0.145 + disks, abs=1e-4)
     assert ended["prices"]["daily_usd"] == pytest.approx(24 * ended["hourly_usd"], abs=0.01)
-    assert ended["prices"]["source"] == "AWS's price list for us-east-1"
+    assert ended["prices"]["source"] == "AWS's price list for us-east-1 of 2026-11-01"
     assert set(ended["prices"]["parts"]) == {"machines", "network", "eks", "disks"}
     assert operator.cloud.calls.writes()[1:] == []
 

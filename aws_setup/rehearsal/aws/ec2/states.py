@@ -65,6 +65,9 @@ def _start(cloud: CloudApi, call: Call) -> dict[str, Any]:
         before = _state(instance)
         if instance.state == "stopped":
             instance.start()
+            # Data type Instance, LaunchTime: "the time that the instance was last launched"; the
+            # first launch is the AttachTime of its primary interface.
+            instance.launch_time = cloud.clock.today()
             for interface in instance.nics.values():
                 interface.starts = getattr(interface, "starts", 0) + 1
                 interface.public_ip = interface.public_ip and loopback_address(interface)
