@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert gone.exit_code == 0, gone.stdout
     assert resources(cloud) == []
-    assert not list((folder / "receipts").glob("*.json"))
+    (receipt,) = (folder / "receipts").glob("*.json")
+    kept = json.loads(receipt.read_text(encoding="utf-8"))
+    assert (kept["steps"], kept["cost"]["ended"]) == ({}, True)
     assert not logins.exists()
     idle = run(SCRIPT, folder, "destroy", "--yes")
     assert idle.exit_code == 0
