@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,17 @@ class SetupError(Exception):
         super().__init__(f"{what}: {why}" if why else what)
         self.problems: tuple[Problem, ...] = (Problem(what, why, hint),)
 
-
-class Refused(SetupError):
-    """The run was refused before the first write; the command line exits with 2."""
-
     @classmethod
-    def all(cls, problems: Sequence[Problem]) -> Refused:
-        """Return one refusal with all the problems; `problems` must not be empty."""
+    def all(cls, problems: Sequence[Problem]) -> Self:
+        """Return one error with all the problems; `problems` must not be empty."""
         first = problems[0]
         error = cls(first.what, first.why, first.hint)
         error.problems = tuple(problems)
         return error
+
+
+class Refused(SetupError):
+    """The run was refused before the first write; the command line exits with 2."""
 
 
 class Interrupted(Exception):

@@ -38,6 +38,11 @@ class CommandRun(Generic[C]):
         self.report.problems(warnings, warning=True)
         self.result.warnings.extend(warnings)
 
+    def warn_found(self) -> None:
+        """Print what the steps have found out so far and the user has to read, each once."""
+        told = self.result.warnings
+        self.warn([problem for problem in self.ctx.warnings.values() if problem not in told])
+
     def confirm(self, action: str, *, word: str = "") -> None:
         """Ask before the first write; raises Refused when the user declines."""
         confirm(action, yes=self.yes, ask=self.ask, word=word)

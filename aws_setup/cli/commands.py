@@ -76,6 +76,7 @@ def create(run: ScriptRun) -> None:
             run.report.result(line)
         confirm_writes(run, f"create or update {len(todo)} of {len(rows)} steps")
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
+    run.warn_found()
     _write_receipt(run, run.ctx.found)
     run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
@@ -129,6 +130,7 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
         problems += found.refusals
     elif run.recorder.html:
         note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
+    run.warn_found()
     if problems:
         raise Refused.all(problems)
     return (*found.remarks, *found.prices.lines()) if found else ()
@@ -140,6 +142,7 @@ def status(run: ScriptRun) -> None:
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)
+    run.warn_found()
     report_cost(run)
     if run.result.problems:
         run.result.result = "failed"
@@ -164,8 +167,7 @@ def destroy(run: ScriptRun) -> None:
     owned, cost = removable(rows), None
     name = run.ctx.config.deployment_name
     run.warn([_skipped_warning(row) for row in rows if row.unowned])
-    printed = set(run.ctx.warnings)
-    run.warn([*run.ctx.warnings.values()])
+    run.warn_found()
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
     if owned:
@@ -173,7 +175,7 @@ def destroy(run: ScriptRun) -> None:
         confirm_writes(run, f"delete {len(owned)} resources", word=name)
         cost = RemovalCost(run)
         execute_steps(run, rows, cost.remove, shown=owned, mode=Mode.REMOVE)
-        run.warn([later for what, later in run.ctx.warnings.items() if what not in printed])
+        run.warn_found()
         if run.result.result == "interrupted":
             cost.finish(ended=False)
             raise Interrupted

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
@@ -76,7 +78,13 @@ class StorageClass(Step):
         """Return the class; one of another provisioner is a conflict."""
         if active_cluster(ctx) is None:
             return None
-        current = kube_client(ctx).get(STORAGE_CLASS, GP3_CLASS)
+        classes = {it["metadata"]["name"]: it for it in kube_client(ctx).list(STORAGE_CLASS)}
+        others = sorted(
+            name for name, it in classes.items() if name != GP3_CLASS and is_default(it)
+        )
+        if others and not ctx.owned_only:
+            ctx.warn(other_defaults(others))
+        current = classes.get(GP3_CLASS)
         if current is None:
             return None
         metadata = current["metadata"]
@@ -87,7 +95,7 @@ class StorageClass(Step):
         if current.get("provisioner") != PROVISIONER:
             fix = f"delete it: kubectl delete storageclass {GP3_CLASS}"
             drift.append(Drift("provisioner", str(current.get("provisioner")), PROVISIONER, fix))
-        if (metadata.get("annotations") or {}).get(DEFAULT) != "true":
+        if not is_default(current):
             drift.append(Drift("default class", "no", "yes"))
         return Found(GP3_CLASS, "available", {}, tuple(drift))
 
@@ -128,6 +136,24 @@ class StorageClass(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the class."""
         kube_client(ctx).delete(STORAGE_CLASS, GP3_CLASS)
+
+
+def is_default(storage_class: Mapping[str, Any]) -> bool:
+    """Say whether claims without a class get this one."""
+    return (storage_class["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
+
+
+def other_defaults(names: Sequence[str]) -> Problem:
+    """Return the warning about further default classes: of several the newest one is used.
+
+    https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass
+    """
+    return Problem(
+        f"the cluster has another default StorageClass: {', '.join(names)}",
+        f"a claim without a class gets the newest default one; OpenWhisk's claims name {GP3_CLASS}",
+        f"annotate it, if nothing relies on it: kubectl annotate storageclass {names[0]} "
+        f"{DEFAULT}=false --overwrite",
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from aws_setup.config.chart_source import redact
 from aws_setup.config.child_environment import child_environment
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.errors import Refused, SetupError
+from aws_setup.openwhisk.helm_hints import hint_for
 from aws_setup.openwhisk.manifest import documents
 
 OLDEST = (3, 8)
@@ -50,7 +51,6 @@ UNREACHABLE_MESSAGES = (
 """Parts of helm's messages when the API server does not answer it, or rejects its token."""
 
 HINT_INSTALL_HELM = "install it: https://helm.sh/docs/intro/install/ (macOS: `brew install helm`)"
-HINT_RERUN = "fix the cause and run the same command again: it resumes from here"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def run(
     if done.returncode:
         output = redact(" ".join((done.stderr or done.stdout).split()))
         why = _failure_reason(done.returncode, output)
-        raise ProgramFailed(f"{shown} failed", why, HINT_RERUN, output=output)
+        raise ProgramFailed(f"{shown} failed", why, hint_for(output), output=output)
     return done.stdout
 
 
@@ -304,40 +304,3 @@ def parse_documents(text: str) -> list[dict[str, Any]]:
         return [document for document in documents(text) if isinstance(document, dict)]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _not_helm("helm's manifest", " ".join(str(error).split())) from None
-
-
-@dataclass(frozen=True, order=True)
-class Changed:
-    """An object that an upgrade has to delete and create again, and why."""
-
-    kind: str
-    name: str
-    why: str = "its template changes"
-
-
-def immutable_changes(
-    before: Sequence[Sequence[Mapping[str, Any]]], after: Sequence[Mapping[str, Any]]
-) -> list[Changed]:
-    """Return the jobs and pods that an upgrade would change, and that Kubernetes would refuse.
-
-    A job's template and a pod's spec cannot be changed; `before` are the manifests of which one
-    is applied (of several after an interrupted upgrade).
-    """
-    new = _fixed_parts(after)
-    old = [_fixed_parts(manifest) for manifest in before]
-    return sorted(
-        Changed(*key)
-        for key, part in new.items()
-        if any(key in manifest and manifest[key] != part for manifest in old)
-    )
-
-
-def _fixed_parts(manifest: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    """Return the parts that Kubernetes cannot change, by kind and name."""
-    parts: dict[tuple[str, str], Any] = {}
-    for item in manifest:
-        if item.get("kind") == "Job":
-            parts["Job", str(item["metadata"]["name"])] = item["spec"]["template"]
-        elif item.get("kind") == "Pod":
-            parts["Pod", str(item["metadata"]["name"])] = item["spec"]
-    return parts

@@ -13,11 +13,12 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import JOB, POD
-from aws_setup.openwhisk import one_time_jobs, release_records, uninstall
+from aws_setup.openwhisk import one_time_jobs, release_checks, release_records, uninstall
 from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import Chart, chart_of, newer
-from aws_setup.openwhisk.helm import Changed, Helm, Release, immutable_changes
+from aws_setup.openwhisk.helm import Helm, Release
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
+from aws_setup.openwhisk.immutable_fields import Changed, Manifest, immutable_changes
 from aws_setup.openwhisk.namenode_image import with_namenode_image
 from aws_setup.openwhisk.one_time_jobs import stale_jobs
 from aws_setup.openwhisk.release_records import PENDING
@@ -205,15 +206,13 @@ def _apply_once(ctx: Context, desired: DesiredRelease, *, retried: bool) -> None
         release = recover(ctx, helm, release)
         before += [helm.manifest()] if release else []
     values, new = protected_values(ctx, helm, desired, before)
+    release_checks.check_upgrade(ctx, before, new, values)
     _delete_immutable(ctx, before, new)
     _note_newer_chart(ctx, chart)
     pin_chart(ctx, chart.pin)
     ctx.note("upgrading the Helm release" if release else "installing the Helm release")
     helm.upgrade(chart.path, values, description=desired.description)
     one_time_jobs.clear_failed(ctx)
-
-
-Manifest = Sequence[Mapping[str, Any]]
 
 
 def protected_values(

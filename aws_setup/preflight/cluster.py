@@ -25,6 +25,7 @@ from aws_setup.kube.connect import cluster_of, of_kubeconfig
 from aws_setup.openwhisk import chart, existing_certificate, helm
 from aws_setup.openwhisk.certificate import load_user_pair
 from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
+from aws_setup.openwhisk.manifest_checks import docker_problems
 from aws_setup.openwhisk.public_address import NO_ADDRESS, PublicAddress, audience, ranges
 from aws_setup.openwhisk.release import HelmRelease, invoker_memory
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
@@ -43,6 +44,8 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         Refused: helm or git is missing, the chart or the user's certificate cannot be used.
     """
     check(ctx)
+    for problem in docker_problems((), user_values(ctx.config)):
+        ctx.warn(problem)
     return Preflight(
         identity=ctx.aws.identity,
         zones=(),

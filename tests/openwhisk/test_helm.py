@@ -19,11 +19,11 @@ from aws_setup.openwhisk.helm import (
     ProgramFailed,
     Release,
     find_helm,
-    immutable_changes,
     parse_documents,
     parse_status,
 )
 from aws_setup.openwhisk.helm_connection import retry_when_unreachable
+from aws_setup.openwhisk.immutable_fields import immutable_changes
 from tests.support.openwhisk import QuickClock
 
 STATUS_3 = """{"name":"owdev","info":{"first_deployed":"2026-11-23T12:00:00Z","deleted":"",

@@ -90,6 +90,46 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     assert not any("keeps warm" in item["what"] for item in zoo.run("plan")["warnings"])
 
 
+@pytest.mark.kind("B3", "B5", "B8", "B9")
+def test_what_the_chart_renders_is_refused_before_it_is_applied(zoo: Lab) -> None:
+    zoo.run("configure")
+    before = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")["spec"]
+    own = zoo.folder / "own.yaml"
+    lacking = {"runtimes": "runtimes-of-mine.json"}
+    own.write_text(yaml.safe_dump({"whisk": lacking}))
+    zoo.save(openwhisk_values=str(own))
+    (problem,) = zoo.run("configure", code=1)["problems"]
+    assert "generic-namenode" in problem["what"]
+    assert "RUNTIMES_MANIFEST" in problem["why"]
+    assert "whisk.runtimes" in problem["hint"]
+    assert zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")["spec"] == before
+
+    templates = zoo.folder / "chart" / "templates"
+    text = (templates / "claims.yaml").read_text()
+    (templates / "claims.yaml").write_text(text.replace('"kafka-pvc" "512Mi"', '"kafka-pvc" "1Mi"'))
+    own.write_text(yaml.safe_dump({"image": "me/part"}))
+    (problem,) = zoo.run("configure", code=1)["problems"]
+    assert "owdev-kafka-pvc" in problem["what"]
+    assert "512Mi to 1Mi" in problem["why"]
+
+    # Another default class is named and not changed.
+    (templates / "claims.yaml").write_text(text)
+    own.write_text(yaml.safe_dump({"invoker": {"containerFactory": {"impl": "docker"}}}))
+    annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
+    gp2 = {
+        "metadata": {"name": "gp2", "annotations": annotations},
+        "provisioner": "ebs.csi.aws.com",
+    }
+    zoo.api.state.put("storageclasses", gp2)
+    plan = zoo.run("plan")
+    assert any("gp2" in item["what"] for item in plan["warnings"])
+    assert any("Docker" in item["what"] for item in plan["warnings"])
+    own.unlink()
+    zoo.save(openwhisk_values=None)
+    assert any("gp2" in item["what"] for item in zoo.run("configure")["warnings"])
+    assert zoo.api.state.require("storageclasses", "gp2")["metadata"]["annotations"] == annotations
+
+
 @pytest.mark.kind("C10")
 def test_a_chart_from_git_stays_at_its_commit_until_update_chart(zoo: Lab, tmp_path: Path) -> None:
     made = Repository(tmp_path / "charts")

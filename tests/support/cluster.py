@@ -273,7 +273,7 @@ spec:
   template:
     metadata: {labels: {name: {{ .Release.Name }}-couchdb}}
     spec:
-      containers: [{name: couchdb, image: couchdb}]
+      containers: [{name: couchdb, image: "couchdb:3"}]
       volumes:
       - name: data
         persistentVolumeClaim: {claimName: {{ .Release.Name }}-couchdb-pvc}
@@ -291,7 +291,12 @@ spec:
     metadata: {labels: {name: {{ .Release.Name }}-invoker}}
     spec:
       nodeSelector: {openwhisk-role: invoker}
-      containers: [{name: invoker, image: invoker}]
+      containers:
+      - name: invoker
+        image: invoker:1
+        env:
+        - name: RUNTIMES_MANIFEST
+          value: '{"runtimes": {"generic-namenode": [{"kind": "generic-namenode:10"}]}}'
 """,
     "job.yaml": """
 apiVersion: batch/v1
