@@ -47,17 +47,18 @@ def story() -> Story:
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
-    verbs=("create", "plan", "status", "verify", "pause", "resume", "destroy"),
+    verbs=("create", "plan", "status", "verify", "pause", "resume", "allow-my-ip", "destroy"),
     help="""Create λFS's infrastructure on AWS, show it, or delete it.
 
     \b
-    create   show the plan with its price, then create and update (the default)
-    plan     show exactly what create would do
-    status   show what exists, its state and its costs
-    verify   check that λFS works: its connections, NameNodes and file system
-    pause    stop all machines; data, cluster and NameNodes are kept
-    resume   start a paused deployment and wait until it is healthy
-    destroy  delete all resources of the deployment and report any that remain
+    create       show the plan with its price, then create and update (the default)
+    plan         show exactly what create would do
+    status       show what exists, its state and its costs
+    verify       check that λFS works: machines, services, NameNodes, file system
+    pause        stop all machines; data, cluster and NameNodes are kept
+    resume       start a paused deployment and wait until it is healthy
+    allow-my-ip  let your present address in, and take the earlier one out
+    destroy      delete all resources of the deployment; report any that remain
     """,
     story=story,
     infrastructure=True,

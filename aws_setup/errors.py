@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+ADDRESS_CHANGED = (
+    "if your public address has changed, run `create_aws_infrastructure.py allow-my-ip`, which "
+    "lets the new one in"
+)
+"""The fix of what times out at SSH, the cluster's endpoint or OpenWhisk's load balancer."""
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -21,12 +21,14 @@ class Defaults:
     """What preflight determined by asking AWS, for keys that the configuration does not set.
 
     `operator_cidrs` are the caller's public addresses as ranges, none when they are not known;
-    `address_problem` says why.
+    `address_problem` says why. `kept_cidrs` are further ranges to let in; None: those that the
+    security group's tag names.
     `chart_commit` is what openwhisk_chart_ref was at when the plan was shown.
     """
 
     zones: tuple[str, ...] = ()
     operator_cidrs: tuple[str, ...] = ()
+    kept_cidrs: tuple[str, ...] | None = None
     address_problem: str = ""
     kubernetes_version: str = ""
     chart_commit: str = ""

@@ -56,6 +56,8 @@ def _infrastructure_options(command: click.Command) -> None:
     click.option("--reformat", is_flag=True, help=help_text)(command)
     deep_text = "pause: also delete the NAT gateway and its address."
     click.option("--deep", is_flag=True, help=deep_text)(command)
+    keep_text = "allow-my-ip: keep the earlier addresses, too."
+    click.option("--keep", is_flag=True, help=keep_text)(command)
     quick_text = "verify: only the checks that start no container."
     click.option("--quick", is_flag=True, help=quick_text)(command)
     policy_text = "Print the IAM policy that this configuration needs, and end."

@@ -9,6 +9,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
+from aws_setup.cli.allow_my_ip import allow_my_ip
 from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.pause import pause, resume
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "status": commands.status,
     "verify": verify,
     "pause": pause,
+    "allow-my-ip": allow_my_ip,
     "resume": resume,
     "destroy": commands.destroy,
 }
@@ -48,6 +50,7 @@ def run_verb(
     no_wait: bool = False,
     reformat: bool = False,
     deep: bool = False,
+    keep: bool = False,
 ) -> None:
     """Run one verb of a script; the result names the account and counts the API calls."""
     clock = SystemClock()
@@ -69,6 +72,7 @@ def run_verb(
             ask=prompt_function(),
             quick=quick,
             deep=deep,
+            keep=keep,
         )
         try:
             COMMANDS[verb](run)

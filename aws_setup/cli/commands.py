@@ -26,15 +26,16 @@ from aws_setup.preflight.checks import charges_of
 
 @dataclass(kw_only=True)
 class ScriptRun(CommandRun[Context]):
-    """One command of a script with a table of steps on AWS; `quick` and `deep` are options.
+    """One command of a script with a table of steps on AWS; `quick`, `deep` and `keep` are options.
 
-    --quick is of verify, --deep of pause.
+    --quick is of verify, --deep of pause, --keep of allow-my-ip.
     """
 
     script: Script
     story: Story
     quick: bool = False
     deep: bool = False
+    keep: bool = False
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""

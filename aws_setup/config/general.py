@@ -29,6 +29,13 @@ def _public_addresses(value: Any) -> Any:
     return value
 
 
+def _listed_addresses(value: Any) -> Any:
+    """Check a list of addresses and ranges; other types are pydantic's to refuse."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(dict.fromkeys(map(_public_address, value)))
+    return value
+
+
 def _public_address(text: str) -> str:
     """Return an address, or a range without host bits, in its usual spelling."""
     try:
@@ -81,6 +88,12 @@ class General(Section):
     )
     """Your public address, allowed to connect by SSH, or a list of addresses and ranges, IPv4 or
     IPv6, such as [203.0.113.0/24, "2001:db8::/64"]; DEFAULT_VALUE looks it up."""
+
+    operators: Annotated[
+        tuple[str, ...], BeforeValidator(_listed_addresses), Field(max_length=40)
+    ] = Field(default=(), examples=[["198.51.100.7", "203.0.113.0/24"]])
+    """Addresses and ranges of further operators, who may use SSH, the cluster's endpoint and
+    OpenWhisk's public load balancer as you may; IPv6 is for SSH only, the others take IPv4."""
 
     ssh_keypair_name: str
     """Name of the EC2 key pair (RSA) for the machines."""

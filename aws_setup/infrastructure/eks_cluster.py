@@ -17,6 +17,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.operators import allowed_cidrs
 
 ROLE_LAG = (
     "does not exist",
@@ -108,12 +109,17 @@ class EksCluster(Step):
             network: Any = dict.fromkeys(ENDPOINTS, True)
             if access_cidrs(ctx):
                 network["publicAccessCidrs"] = access_cidrs(ctx)
-            self._change(ctx, found.id, resourcesVpcConfig=network)
+            self.change(ctx, found.id, resourcesVpcConfig=network)
         if stable and _log_drift(ctx, dict(cluster)):
-            self._change(ctx, found.id, logging=logging(ctx.config))
+            self.change(ctx, found.id, logging=logging(ctx.config))
         return self.wait(ctx, found)
 
-    def _change(self, ctx: Context, name: str, **change: Any) -> None:
+    def change(self, ctx: Context, name: str, **change: Any) -> None:
+        """Update the cluster's configuration and return when the update has ended.
+
+        Raises:
+            SetupError: the update failed; with EKS's reasons.
+        """
         answer = ctx.aws.eks.update_cluster_config(name=name, **change)
         update_id = answer["update"]["id"]
 
@@ -261,7 +267,7 @@ def access_cidrs(ctx: Context) -> list[str]:
     """
     if ctx.config.eks_public_access_cidrs:
         return sorted(ctx.config.eks_public_access_cidrs)
-    return sorted(cidr for cidr in ctx.defaults.operator_cidrs if ":" not in cidr)
+    return sorted(cidr for cidr in allowed_cidrs(ctx) if ":" not in cidr)
 
 
 def _or_none(values: set[str]) -> str:

@@ -150,19 +150,19 @@ def surplus_ranges(rule: IngressRule, group: Item, targets: Targets) -> list[str
     """Return the address ranges to revoke: those with a rule's exact ports that are not its own."""
     if not rule.exclusive or rule.source not in targets:
         return []
-    return sorted(_ranges_for(rule.ports, group) - {*parts(targets[rule.source])})
+    return sorted(ranges_for(rule.ports, group) - {*parts(targets[rule.source])})
 
 
-def rule_drift(group: Item, targets: Targets) -> list[Drift]:
-    """Return what the permissions of a group lack, and what they allow beyond the table."""
+def rule_drift(group: Item, targets: Targets, rules: Sequence[IngressRule] = RULES) -> list[Drift]:
+    """Return what the permissions of a group lack, and what they allow beyond some rules."""
     missing, drift = missing_rules(group, targets), []
-    for rule in RULES:
+    for rule in rules:
         if rule not in missing and not surplus_ranges(rule, group, targets):
             continue
         if rule.source in GROUP_SOURCES:
             drift.append(Drift(rule.title, "not allowed", "allowed"))
         else:
-            has = ", ".join(sorted(_ranges_for(rule.ports, group))) or "no address"
+            has = ", ".join(sorted(ranges_for(rule.ports, group))) or "no address"
             drift.append(Drift(f"{rule.title} allowed from", has, targets[rule.source]))
     return drift
 
@@ -273,7 +273,7 @@ def _ports_of(allowed: Item) -> Ports:
     return Ports(protocol, allowed.get("FromPort", 0), allowed.get("ToPort", 65535))
 
 
-def _ranges_for(ports: Ports, group: Item) -> set[str]:
+def ranges_for(ports: Ports, group: Item) -> set[str]:
     """Return the address ranges of the permissions for exactly these ports."""
     exact = [allowed for allowed in group["IpPermissions"] if _ports_of(allowed) == ports]
     return {cidr for allowed in exact for cidr in _ranges_of(allowed)}

@@ -17,6 +17,8 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ingress_rules import (
     RULES,
+    SSH,
+    IngressRule,
     Source,
     Targets,
     authorize_command,
@@ -26,9 +28,11 @@ from aws_setup.infrastructure.ingress_rules import (
     missing_rules,
     parts,
     permission,
+    ranges_for,
     rule_drift,
     surplus_ranges,
 )
+from aws_setup.infrastructure.operators import allowed_cidrs
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,39 @@ class SecurityGroup(Step):
                 "names are unique within a VPC",
                 "choose another security_group_name",
             )
-        group_id, targets = group["GroupId"], _targets(ctx, group)
-        for rule in missing_rules(group, targets):
-            # One call for each: AWS refuses a call of which one range is allowed already.
-            for target in parts(targets[rule.source]):
-                allowed = permission(rule.ports, target, rule.description)
-                authorize(ctx, self.name, group_id, allowed)
-        for rule in RULES:
-            for cidr in surplus_ranges(rule, group, targets):
-                revoke(ctx, group_id, permission(rule.ports, cidr))
-        return Found(group_id, "available", {"name": group["GroupName"]})
+        _change_rules(ctx, group, RULES, step=self.name)
+        return Found(group["GroupId"], "available", {"name": group["GroupName"]})
+
+
+def _change_rules(ctx: Context, group: Item, rules: Sequence[IngressRule], *, step: str) -> None:
+    """Authorize what is missing of some rules, then revoke their surplus ranges."""
+    group_id, targets = group["GroupId"], _targets(ctx, group)
+    for rule in missing_rules(group, targets):
+        # One call for each: AWS refuses a call of which one range is allowed already.
+        for target in parts(targets[rule.source]) if rule in rules else ():
+            authorize(ctx, step, group_id, permission(rule.ports, target, rule.description))
+    for rule in rules:
+        for cidr in surplus_ranges(rule, group, targets):
+            revoke(ctx, group_id, permission(rule.ports, cidr))
+
+
+OPERATOR_RULES = tuple(rule for rule in RULES if rule.source is Source.OPERATOR)
+"""The rules for the operators' addresses: SSH."""
+
+
+def change_operator_rules(ctx: Context, group: Item, *, step: str) -> None:
+    """Let the operators' present addresses in, then take the others out."""
+    _change_rules(ctx, group, OPERATOR_RULES, step=step)
+
+
+def ssh_drift(ctx: Context, group: Item) -> list[Drift]:
+    """Return how the ranges of SSH differ from the operators' addresses."""
+    return rule_drift(group, _targets(ctx, group), OPERATOR_RULES)
+
+
+def ssh_ranges(group: Item) -> list[str]:
+    """Return the address ranges that SSH is allowed from, by rules for its port alone."""
+    return sorted(ranges_for(SSH, group))
 
 
 def authorize(ctx: Context, step: str, group_id: str, allowed: Any) -> None:
@@ -190,6 +217,6 @@ def _targets(ctx: Context, group: Item) -> Targets:
     """Return what the sources of the rules mean in this run; the operator's address may be ''."""
     known = {
         Source.SELF: group["GroupId"],
-        Source.OPERATOR: joined(ctx.defaults.operator_cidrs),
+        Source.OPERATOR: joined(allowed_cidrs(ctx)),
     }
     return {source: target for source, target in known.items() if target}

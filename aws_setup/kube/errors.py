@@ -6,12 +6,9 @@ import re
 from collections.abc import Mapping
 
 from aws_setup.engine.decoding import json_of
-from aws_setup.errors import SetupError
+from aws_setup.errors import ADDRESS_CHANGED, SetupError
 
-HINT_ENDPOINT = (
-    "if your address has changed, run `create_aws_infrastructure.py create`: it opens the public "
-    "endpoint for the new address"
-)
+HINT_ENDPOINT = f"{ADDRESS_CHANGED} at the cluster's public endpoint, too"
 
 HINTS: Mapping[int, str] = {
     401: "ask an administrator of the cluster to add your ARN to cluster_admins and to run this "

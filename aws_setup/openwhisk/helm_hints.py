@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+from aws_setup.errors import ADDRESS_CHANGED
+
+TIMED_OUT = "i/o timeout"
+"""What Go programs say of a connection whose packets are dropped."""
+
 HINT_RERUN = "fix the cause and run the same command again: it resumes from here"
 
 KUBE_VERSION = re.compile(
@@ -21,6 +26,8 @@ def hint_for(output: str) -> str:
     helm 3 counts EKS's `v1.36.0-eks-…` as a pre-release, and a range without a pre-release
     excludes them all (https://github.com/Masterminds/semver#working-with-prerelease-versions).
     """
+    if TIMED_OUT in output:
+        return f"{ADDRESS_CHANGED} at the cluster's endpoint"
     found = KUBE_VERSION.search(output)
     if found is None:
         return HINT_RERUN

@@ -13,6 +13,7 @@ from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.operators import allowed_cidrs
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import SERVICE, Json
 from aws_setup.openwhisk.addresses import (
@@ -50,7 +51,7 @@ class PublicAddress(Step):
         """Return the Service, compared with the chart's Service and the configuration."""
         config = ctx.config
         service = read_service(ctx, public_service(config))
-        owned = service is not None and _is_owned(config, service)
+        owned = service is not None and is_owned(config, service)
         if ctx.owned_only:
             return Found(_id(config), "public") if owned else None
         if config.openwhisk_internal:
@@ -121,7 +122,7 @@ def ranges(ctx: Context) -> list[str]:
 
     A Classic Load Balancer in a VPC has IPv4 addresses only.
     """
-    own = [cidr for cidr in ctx.defaults.operator_cidrs if ":" not in cidr]
+    own = [cidr for cidr in allowed_cidrs(ctx) if ":" not in cidr]
     found = {*ctx.config.openwhisk_access_cidrs, *own}
     return [EVERYWHERE] if EVERYWHERE in found else sorted(found)
 
@@ -260,7 +261,8 @@ NO_ADDRESS = (
 """What, why and hint of a public load balancer that nobody could reach."""
 
 
-def _is_owned(config: Config, service: Mapping[str, Any]) -> bool:
+def is_owned(config: Config, service: Mapping[str, Any]) -> bool:
+    """Say whether this deployment has created a Service."""
     labels = service["metadata"].get("labels") or {}
     return owner_labels(config).items() <= labels.items()
 

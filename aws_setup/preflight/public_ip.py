@@ -39,6 +39,17 @@ def known(config: Config) -> dict[str, Any]:
 
 
 def operator_cidrs(config: Config) -> tuple[str, ...]:
+    """Return who may connect from outside, as ranges: the caller, then those of `operators`.
+
+    Raises:
+        OSError: the service does not answer.
+        ValueError: it answers something else than addresses.
+    """
+    others = (str(ip_network(address)) for address in config.operators)
+    return tuple(dict.fromkeys([*own_cidrs(config), *others]))
+
+
+def own_cidrs(config: Config) -> tuple[str, ...]:
     """Return the caller's addresses as ranges: those of user_public_ip, else what is looked up.
 
     Raises:

@@ -99,7 +99,7 @@ def test_create_names_the_address_that_the_security_group_does_not_allow(
     failed = laptop.run("create", code=1)
     problem = json.dumps(failed)
     assert "the security group does not allow your address" in problem
-    assert "set user_public_ip to your current address" in problem
+    assert "allow-my-ip" in problem
     laptop.configure(user_public_ip="52.94.76.7")
     assert laptop.run("create")["result"] == "ok"
     again = laptop.run("create")

@@ -266,13 +266,6 @@ CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
     "ZooKeeper rule": (without_rule(ZOOKEEPER), FULL, "node to ZooKeeper", NO_RULE),
     "callback rule": (without_rule(CLIENT_TCP), FULL, "node to client", "tcp 6000-6999 from sg-"),
     "network ACL": (network_acl, FULL, "node to mysqld", "although the security group allows"),
-    "ZooKeeper stopped": (zookeeper_stopped, QUICK, "ZooKeeper ensemble", "down, zookeeper"),
-    "no quorum for the client": (
-        zookeeper_stopped,
-        ("--only", "client to ZooKeeper"),
-        "client to ZooKeeper",
-        "refuses connections",
-    ),
     "wrong password": (user_locked_out, QUICK, "database login", "Access denied for user 'user'"),
     "wrong user": (
         edited(LAMBDA_FS.ndb, desired.USER, "somebody"),
@@ -305,6 +298,13 @@ CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
         f"{desired.DEPLOYMENTS_MAX} is 37, this deployment's is 20",
     ),
     "load balancer": (balancer_closed, QUICK, "client to OpenWhisk", "no HTTP answer"),
+    "ZooKeeper stopped": (zookeeper_stopped, QUICK, "ZooKeeper ensemble", "no single leader"),
+    "no quorum for the client": (
+        zookeeper_stopped,
+        ("--only", "client to ZooKeeper"),
+        "client to ZooKeeper",
+        "refuses connections",
+    ),
 }
 
 
