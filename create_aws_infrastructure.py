@@ -51,7 +51,7 @@ SCRIPT = Script(
     help="""Create λFS's infrastructure on AWS, show it, or delete it.
 
     \b
-    create       show the plan with its price, then create and update (the default)
+    create       show the plan with its price, then create and update (default)
     plan         show exactly what create would do
     status       show what exists, its state and its costs
     verify       check that λFS works: machines, services, NameNodes, file system

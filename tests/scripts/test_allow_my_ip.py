@@ -44,7 +44,7 @@ class Operator:
         self.cloud.settings.operator_address = address
 
     def configure(self, **settings: Any) -> None:
-        write_config(self.folder, **SMALL, **settings)
+        write_config(self.folder, **(SMALL | settings))
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         ended = run(SCRIPT, self.folder, *words, "--json", "--yes")
