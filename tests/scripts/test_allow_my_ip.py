@@ -189,5 +189,5 @@ def test_ranges_that_the_configuration_names_are_not_changed(laptop: Operator) -
     assert laptop.allowed["eks"] == ["52.94.76.0/24"]
     assert "does not let 8.8.8.8/32 in" in json.dumps(document["warnings"])
     laptop.configure(eks_public_access_cidrs=["52.94.76.0/24"], user_public_ip=HOME)
-    document = laptop.allow()
+    document = laptop.allow("--only", "security group")
     assert "AWS sees you at 8.8.8.8, which is not let in" in json.dumps(document["warnings"])
