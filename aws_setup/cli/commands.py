@@ -17,11 +17,12 @@ from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
-from aws_setup.engine.runner import Outcome, apply, removable
+from aws_setup.engine.runner import Outcome, apply, removable, removal_needs
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.preflight.checks import charges_of
+from aws_setup.report.expected import usual_times
 
 
 @dataclass(kw_only=True)
@@ -230,7 +231,17 @@ def execute_steps(
     mode: Mode,
 ) -> Outcome:
     """Run `act` over the rows; the progress shows the rows `shown`."""
-    progress = run.report.progress({row.step.name: row.step.predecessors for row in shown})
+    names = {row.step.name for row in shown}
+    if mode is Mode.REMOVE:
+        before: Mapping[str, Collection[str]] = removal_needs(rows)
+        needs = {name: sorted(before.get(name, ())) for name in names}
+        actions = dict.fromkeys(names, Action.DELETE)
+    else:
+        needs = {row.step.name: list(row.step.predecessors) for row in shown}
+        actions = {row.step.name: row.action for row in shown}
+    earlier = run.recorder.earlier() if shown else []
+    usual = usual_times(actions, earlier, pace=run.clock.pace)
+    progress = run.report.progress(needs, usual)
     return run.execute(
         rows,
         lambda tell: act(rows, run.ctx, tell=tell, stop=run.clock.stop),

@@ -101,11 +101,18 @@ class RunRecorder:
         self.log.begin(head, now=clock.now(), path=path)
 
     def listener(self, tell: Listener) -> Listener:
-        """Return a listener that logs every event, and shows those that are not "exists"."""
+        """Return a listener that logs every event, and shows those that are not "exists".
+
+        The end of an existing step is shown where a note of it was: the run waited for it.
+        """
+        noted: set[str] = set()
 
         def passed(event: StepEvent) -> None:
             self.log.tell(event)
-            if event.action is not Action.EXISTS or event.kind not in QUIET:
+            if event.kind is EventKind.NOTE:
+                noted.add(event.step)
+            exists = event.action is Action.EXISTS and event.step not in noted
+            if not (exists and event.kind in QUIET):
                 tell(event)
 
         return passed
@@ -135,7 +142,7 @@ class RunRecorder:
                 html,
                 [self.log.record()],
                 config=self.config,
-                earlier=self._earlier(),
+                earlier=self.earlier(),
                 checks=checks,
             )
         except OSError as error:
@@ -145,8 +152,8 @@ class RunRecorder:
         report.message(f"The report is in {html}.")
         return []
 
-    def _earlier(self) -> list[RunRecord]:
-        """Return the other runs of the deployment; the page shows what they created."""
+    def earlier(self) -> list[RunRecord]:
+        """Return the other runs of the deployment: what they created, and how long that took."""
         if self.config is None:
             return []
         try:

@@ -45,10 +45,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The computer's clock; `stop()` wakes every sleeper, which then raises Interrupted."""
+    """The computer's clock; `stop()` wakes every sleeper, which then raises Interrupted.
+
+    `pace` is the factor of the pauses.
+    """
 
     def __init__(self, pace: float | None = None) -> None:
-        self._pace = _pace_from_environment() if pace is None else pace
+        self.pace = _pace_from_environment() if pace is None else pace
         self._stopped = threading.Event()
 
     def now(self) -> float:
@@ -61,7 +64,7 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Pause for `seconds` times the pace; raises Interrupted when the run is being stopped."""
-        if self._stopped.wait(max(SHORTEST_PAUSE, seconds * self._pace)):
+        if self._stopped.wait(max(SHORTEST_PAUSE, seconds * self.pace)):
             raise Interrupted
 
     def stop(self) -> None:

@@ -170,9 +170,19 @@ class Report:
                 self.err.print(Text(f"  Fix: {one_line(problem.hint)}"), soft_wrap=True)
 
     @contextmanager
-    def progress(self, needs: Needs) -> Iterator[Progress]:
-        """Show the progress of a run: a live table in a terminal, plain lines elsewhere."""
-        shown = live(self.err, needs) if self.live else plain(self.err, quiet=self.style.quiet)
+    def progress(
+        self, needs: Needs, usual: Mapping[str, float] | None = None
+    ) -> Iterator[Progress]:
+        """Show the progress of a run: a live table in a terminal, plain lines elsewhere.
+
+        Args:
+            needs: the steps that are shown, each with those that must end before it.
+            usual: the seconds that they usually take, as far as that is known.
+        """
+        if self.live:
+            shown = live(self.err, needs, usual)
+        else:
+            shown = plain(self.err, needs, usual or {}, quiet=self.style.quiet)
         with shown as progress:
             yield progress
 

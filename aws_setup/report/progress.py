@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -29,13 +30,21 @@ from rich.text import Text
 
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.safe_text import one_line
+from aws_setup.engine.step import Action
 from aws_setup.engine.wait import format_duration
+from aws_setup.report.expected import Forecast
 
 Needs = Mapping[str, Sequence[str]]
 """Step -> the steps that have to end before it."""
 
 ROWS = 20
 """Lines of the live table; ended steps are dropped first."""
+
+BAR = 20
+"""Columns of the bar of the whole run."""
+
+MINUTE = 60.0
+"""Seconds between two lines about what is running, where there is no live table."""
 
 MIB = 1024 * 1024
 
@@ -65,73 +74,121 @@ class Progress:
 class _Line:
     state: str = ""
     style: str = "dim"
-    started: float | None = None
-    ended: float | None = None
 
 
-class _Plain(Progress):
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._console, self._quiet = console, quiet
-        self._began = time.monotonic()
-        self._lock = threading.Lock()
-
-    def __call__(self, event: StepEvent) -> None:
-        if event.kind in SILENT or (self._quiet and event.kind is not EventKind.FAILED):
-            return
-        with self._lock:
-            at = format_duration(time.monotonic() - self._began)
-            text = Text(f"{at:>12}  ", style="dim")
-            text.append(f"{event.step}: {action_text(event)}", style=STYLES[event.kind])
-            self._console.print(text, soft_wrap=True)
+ENDS = frozenset({EventKind.DONE, EventKind.FAILED, EventKind.BLOCKED})
+"""Events after which a step is over."""
 
 
-class _Table(Progress):
-    """What the live table shows; rich asks for it four times a second."""
+class _Shown(Progress):
+    """What a run's progress knows: the state of each step, and the run's forecast."""
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    def __init__(self, needs: Needs, usual: Mapping[str, float]) -> None:
+        self._forecast = Forecast(needs, usual)
         self._lines = {name: _Line() for name in needs}
         self._began = time.monotonic()
         self._lock = threading.Lock()
+
+    def _take(self, event: StepEvent, now: float) -> None:
+        """Note an event; the caller holds the lock.
+
+        An existing step counts from its first note on: most are only looked at.
+        """
+        if event.kind is EventKind.START and event.action is Action.EXISTS:
+            return
+        line = self._lines.setdefault(event.step, _Line())
+        self._forecast.started.setdefault(event.step, now)
+        line.state, line.style = action_text(event), STYLES[event.kind]
+        if event.kind in ENDS:
+            self._forecast.ended[event.step] = now
+
+
+class _Plain(_Shown):
+    """One line for each event, and one a minute about what is running."""
+
+    def __init__(
+        self, console: Console, needs: Needs, usual: Mapping[str, float], *, quiet: bool
+    ) -> None:
+        super().__init__(needs, usual)
+        self._console, self._quiet = console, quiet
+        self._late: set[str] = set()
 
     def __call__(self, event: StepEvent) -> None:
         if event.kind is EventKind.PROGRESS:
             return
         now = time.monotonic()
         with self._lock:
-            line = self._lines.setdefault(event.step, _Line())
-            line.started = line.started or now
-            line.state, line.style = action_text(event), STYLES[event.kind]
-            if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.BLOCKED):
-                line.ended = now
+            self._take(event, now)
+            if event.kind in SILENT or (self._quiet and event.kind is not EventKind.FAILED):
+                return
+            self._print(now, f"{event.step}: {action_text(event)}", STYLES[event.kind])
+
+    def tick(self, now: float) -> None:
+        """Print what is running: the longest wait, and the run; once for each step that is late."""
+        with self._lock:
+            forecast = self._forecast
+            running = [s for s in forecast.started if s not in forecast.ended]
+            for step in running:
+                if forecast.is_late(step, now) and step not in self._late:
+                    self._late.add(step)
+                    self._print(now, f"{step}: {forecast.late_text(step)}", "yellow")
+            if not running:
+                return
+            left = {step: forecast.usual.get(step, 0.0) for step in running}
+            step = max(running, key=lambda step: (left[step], -forecast.started[step]))
+            wait = f"{step}: {self._lines[step].state}, {forecast.elapsed(step, now)}"
+            summary = forecast.summary(now, self._began, today=datetime.now(UTC))
+            self._print(now, f"{wait} ({summary})", "dim")
+
+    def _print(self, now: float, text: str, style: str) -> None:
+        line = Text(f"{format_duration(now - self._began):>12}  ", style="dim")
+        line.append(one_line(text), style=style)
+        self._console.print(line, soft_wrap=True)
+
+
+class _Table(_Shown):
+    """What the live table shows; rich asks for it four times a second."""
+
+    def __call__(self, event: StepEvent) -> None:
+        if event.kind is EventKind.PROGRESS:
+            return
+        with self._lock:
+            self._take(event, time.monotonic())
 
     def __rich__(self) -> RenderableType:
         with self._lock:
-            open_lines = [(n, x) for n, x in self._lines.items() if not x.ended]
-            ended = [(n, x) for n, x in self._lines.items() if x.ended]
+            now, forecast = time.monotonic(), self._forecast
+            open_lines = [name for name in self._lines if name not in forecast.ended]
+            ended = [name for name in self._lines if name in forecast.ended]
             shown = (ended + open_lines)[-ROWS:] if len(open_lines) < ROWS else open_lines[:ROWS]
             table = Table(box=None, pad_edge=False, show_header=False)
             for fixed in (True, True, False):  # the name is whole, the state is cut where it must
                 table.add_column(overflow="ellipsis", no_wrap=fixed)
-            for name, line in shown:
-                state = line.state if line.started else self._waits_for(name)
-                table.add_row(Text(name), _elapsed(line), Text(state, line.style, no_wrap=True))
-            clock = format_duration(time.monotonic() - self._began)
-            table.caption = f"{len(ended)} of {len(self._lines)} steps, {clock}"
+            for name in shown:
+                state, style = self._state(name, now)
+                elapsed = Text(forecast.elapsed(name, now), justify="right")
+                table.add_row(Text(name), elapsed, Text(state, style, no_wrap=True))
+            today = datetime.now(UTC)
+            share = round(BAR * forecast.fraction(now, self._began))
+            bar_text = "█" * share + "░" * (BAR - share)
+            table.caption = f"{bar_text} {forecast.summary(now, self._began, today=today)}"
             table.caption_justify = "left"
             return table
 
+    def _state(self, name: str, now: float) -> tuple[str, str]:
+        """Return the text and the style of a step's state."""
+        line = self._lines[name]
+        if name not in self._forecast.started:
+            return self._waits_for(name), line.style
+        if self._forecast.is_late(name, now):
+            return f"{line.state}; {self._forecast.late_text(name)}", "yellow"
+        return line.state, line.style
+
     def _waits_for(self, name: str) -> str:
         """Return which steps a step that has not started waits for."""
-        needs = [need for need in self._needs[name] if need in self._lines]
-        left = [need for need in needs if not self._lines[need].ended]
+        needs = [need for need in self._forecast.needs.get(name, ()) if need in self._lines]
+        left = [need for need in needs if need not in self._forecast.ended]
         return f"waits for {', '.join(left)}" if left else "about to start"
-
-
-def _elapsed(line: _Line) -> Text:
-    if line.started is None:
-        return Text("")
-    return Text(format_duration((line.ended or time.monotonic()) - line.started), justify="right")
 
 
 def action_text(event: StepEvent) -> str:
@@ -153,15 +210,41 @@ def _action_text(event: StepEvent) -> str:
 
 
 @contextmanager
-def plain(console: Console, *, quiet: bool) -> Iterator[Progress]:
-    """Show each event as one line; with `quiet` only failures."""
-    yield _Plain(console, quiet=quiet)
+def plain(
+    console: Console, needs: Needs, usual: Mapping[str, float], *, quiet: bool
+) -> Iterator[Progress]:
+    """Show each event as one line, and what is running once a minute; with `quiet` only failures.
+
+    Args:
+        console: where it is printed.
+        needs: the steps of the run.
+        usual: the seconds that they usually take.
+        quiet: only failures.
+    """
+    shown = _Plain(console, needs, usual, quiet=quiet)
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(MINUTE):
+            shown.tick(time.monotonic())
+
+    ticking = threading.Thread(target=tick, name="progress", daemon=True)
+    if not quiet:
+        ticking.start()
+    try:
+        yield shown
+    finally:
+        over.set()
+        if not quiet:
+            ticking.join()
 
 
 @contextmanager
-def live(console: Console, needs: Needs) -> Iterator[Progress]:
-    """Show a table that follows the events until the run ends."""
-    table = _Table(needs)
+def live(
+    console: Console, needs: Needs, usual: Mapping[str, float] | None = None
+) -> Iterator[Progress]:
+    """Show a table that follows the events until the run ends; `usual` are the usual seconds."""
+    table = _Table(needs, usual or {})
     with Live(table, console=console, refresh_per_second=4):
         yield table
 
