@@ -12,6 +12,9 @@ import pytest
 
 from aws_setup.config import load_config
 from aws_setup.kube.connect import owner_labels
+from aws_setup.kube.errors import to_kube_error
+from aws_setup.namenodes.client import UNREACHABLE_HINT
+from aws_setup.openwhisk.helm_hints import hint_for
 from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
@@ -191,3 +194,10 @@ def test_ranges_that_the_configuration_names_are_not_changed(laptop: Operator) -
     laptop.configure(eks_public_access_cidrs=["52.94.76.0/24"], user_public_ip=HOME)
     document = laptop.allow("--only", "security group")
     assert "AWS sees you at 8.8.8.8, which is not let in" in json.dumps(document["warnings"])
+
+
+def test_what_times_out_at_each_place_names_the_verb() -> None:
+    endpoint = to_kube_error("GET", "/api/v1/nodes", 0, "connect timeout").problems[0].hint
+    helm = hint_for("Error: dial tcp 198.51.100.1:443: i/o timeout")
+    for hint in (endpoint, helm, UNREACHABLE_HINT):
+        assert "if your public address has changed, run `create_aws_infrastructure.py allow" in hint
