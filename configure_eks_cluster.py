@@ -13,6 +13,8 @@ from aws_setup.cli.script import Script, Story
 def story() -> Story:
     """Return what the commands do; its imports take longer than --help may."""
     from aws_setup.cli.prompts import secret_prompt_function
+    from aws_setup.config.lock_file import CLUSTER
+    from aws_setup.lockfile.cluster import cluster_part
     from aws_setup.openwhisk.summary import next_command, summary_lines
     from aws_setup.preflight import cluster
     from aws_setup.tables import cluster_steps, cluster_teardown_steps
@@ -24,6 +26,8 @@ def story() -> Story:
         preflight=cluster.run,
         epilogue=summary_lines,
         next_command=next_command,
+        part=CLUSTER,
+        record=lambda ctx, fresh: cluster_part(ctx, fresh=fresh),
     )
 
 

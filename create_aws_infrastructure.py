@@ -13,8 +13,10 @@ def story() -> Story:
     """Return what the commands do; its imports take longer than --help may."""
     from aws_setup.cli.prompts import secret_prompt_function
     from aws_setup.config.cross_checks import skipped_features
+    from aws_setup.config.lock_file import INFRASTRUCTURE
     from aws_setup.infrastructure.ssh_login import update_login_file
     from aws_setup.infrastructure.summary import summary_lines
+    from aws_setup.lockfile.infrastructure import infrastructure_part
     from aws_setup.preflight import checks
     from aws_setup.software.sql.account import PasswordFile
     from aws_setup.software.ssh_access import KnownHostsFile
@@ -42,6 +44,8 @@ def story() -> Story:
         local_files=update_login_file,
         next_command=lambda _: "python configure_eks_cluster.py",
         resume=lambda config: resume_steps(config, ask=secret_prompt_function()),
+        part=INFRASTRUCTURE,
+        record=lambda ctx, fresh: infrastructure_part(ctx, fresh=fresh),
     )
 
 

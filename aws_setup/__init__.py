@@ -16,14 +16,15 @@ namenodes       third script: NameNode actions, their upload and their verificat
 preflight       every check before the first write: permissions, quotas, AMIs, zones
 verify          checks of a deployment from its client to its file system
 pause           pause and resume: what is stopped, in which order, and started again
+lockfile        what was deployed: the file to cite, to repeat and to compare
 tables          the step tables of all scripts
 report          the only package that prints: console, progress, timeline, diagrams, page
 cli             the only importer of click: commands, options, prompts, exit codes, doctor
 rehearsal       the emulated cloud and the demo; the product never imports it
 
-Imports go to the right only: cli > report > tables > pause > verify > preflight > namenodes >
-openwhisk > eks > software > infrastructure > ssh, kube > aws > engine > config > errors.
-tests/test_layers.py checks this, and that each outside library has one importing package.
+Imports go to the right only: cli > report > tables > lockfile > pause > verify > preflight >
+namenodes > openwhisk > eks > software > infrastructure > ssh, kube > aws > engine > config >
+errors. tests/test_layers.py checks this, and that each outside library has one importing package.
 """
 
 __version__ = "1.0"

@@ -20,6 +20,7 @@ LAYERS = (
     "cli",
     "report",
     "tables",
+    "lockfile",
     "pause",
     "verify",
     "preflight",

@@ -11,6 +11,7 @@ from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
+from aws_setup.config.lock_file import Lock
 from aws_setup.engine import step as engine
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Context(engine.RunContext):
 
     `reformat` is True with --reformat: formatted file systems are then formatted again.
     `cluster_ends` is True for what a destroy deletes with the cluster: nothing waits long for it.
+    `repeats` is the lock file of --from, None without it.
     """
 
     config: Config
@@ -48,6 +50,7 @@ class Context(engine.RunContext):
     defaults: Defaults = field(default_factory=Defaults)
     reformat: bool = False
     cluster_ends: bool = False
+    repeats: Lock | None = None
 
     def refresh(self) -> None:
         """Start the inventory's list calls, all at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
     )
     @shared_options(only_metavar="STEP", only_help="This step and its needs (destroy: dependants).")
     def command(verb: str, **parameters: Any) -> None:
+        _check_lock_options(script, verb, parameters)
         options = SharedOptions.take(parameters)
         flags = {flag: parameters.pop(flag.parameter) for flag in script.flags}
         overrides = {
@@ -42,12 +44,30 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
         }
         sys.exit(_run(script, verb, options, folder, overrides=overrides, settings=parameters))
 
+    _lock_options(command)
     if script.infrastructure:
         _infrastructure_options(command)
     for flag in reversed(script.flags):
         kind: dict[str, Any] = {"metavar": flag.metavar} if flag.metavar else {"is_flag": True}
         click.option(flag.option, flag.parameter, help=flag.help, **kind)(command)
     return command
+
+
+def _lock_options(command: click.Command) -> None:
+    """Add the options that take a lock file."""
+    against_text = "status: compare with this lock file of a deployment."
+    click.option("--against", type=click.Path(), metavar="FILE", help=against_text)(command)
+    from_text = "Repeat the deployment of this lock file."
+    click.option("--from", "repeats", type=click.Path(), metavar="FILE", help=from_text)(command)
+
+
+def _check_lock_options(script: Script, verb: str, settings: Mapping[str, Any]) -> None:
+    """Raise a usage error for a lock file that the verb does not read."""
+    reading = (script.verbs[0], "plan")
+    if settings["repeats"] is not None and verb not in reading:
+        raise click.UsageError(f"--from is of {' and '.join(reading)}, not of {verb}")
+    if settings["against"] is not None and verb != "status":
+        raise click.UsageError(f"--against is of status, not of {verb}")
 
 
 def _infrastructure_options(command: click.Command) -> None:
@@ -104,5 +124,7 @@ def _run(
             **settings,
         )
 
-    invocation = Invocation(verb, options, folder, overrides, finish=recorder.finish)
+    invocation = Invocation(
+        verb, options, folder, overrides, finish=recorder.finish, lock=settings["repeats"]
+    )
     return run_guarded(invocation, work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
@@ -18,9 +19,11 @@ from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.script import Script
 from aws_setup.cli.verify import verify
 from aws_setup.config import Config
+from aws_setup.config.lock_file import Lock, read_lock
 from aws_setup.engine.result import Result
 from aws_setup.engine.wait import Clock, SystemClock
 from aws_setup.errors import Refused
+from aws_setup.preflight.repeat import with_zones_of
 from aws_setup.report import Report
 
 COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
@@ -51,10 +54,18 @@ def run_verb(
     reformat: bool = False,
     deep: bool = False,
     keep: bool = False,
+    repeats: str | None = None,
+    against: str | None = None,
 ) -> None:
-    """Run one verb of a script; the result names the account and counts the API calls."""
+    """Run one verb of a script; the result names the account and counts the API calls.
+
+    Raises:
+        Refused: a lock file cannot be used.
+    """
     clock = SystemClock()
-    with open_context(config, clock, no_wait=no_wait, reformat=reformat) as ctx:
+    lock = read_lock(Path(repeats)) if repeats else None
+    other = read_lock(Path(against)) if against else None
+    with open_context(config, clock, no_wait=no_wait, reformat=reformat, repeats=lock) as ctx:
         aws = ctx.aws
         recorder.region = aws.region
         result.account, result.region = aws.identity.account, aws.region
@@ -73,6 +84,7 @@ def run_verb(
             quick=quick,
             deep=deep,
             keep=keep,
+            against=other,
         )
         try:
             COMMANDS[verb](run)
@@ -82,11 +94,18 @@ def run_verb(
 
 @contextmanager
 def open_context(
-    config: Config, clock: Clock, *, no_wait: bool = False, reformat: bool = False
+    config: Config,
+    clock: Clock,
+    *,
+    no_wait: bool = False,
+    reformat: bool = False,
+    repeats: Lock | None = None,
 ) -> Iterator[Context]:
     """Open AWS, yield the context of a run, and close AWS."""
     aws = open_aws(config)
     config = config.with_amis_of(aws.region)
+    if repeats and config.create_vpc:
+        config = with_zones_of(aws, config, repeats)
     inventory = Inventory(aws, config)
     try:
         yield Context(
@@ -96,6 +115,7 @@ def open_context(
             inventory=inventory,
             patient=not no_wait,
             reformat=reformat,
+            repeats=repeats,
         )
     finally:
         inventory.close()

@@ -9,10 +9,12 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions
 from aws_setup.cli.costs import RemovalCost, note_prices, report_cost
+from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
+from aws_setup.config.lock_file import Lock
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
@@ -30,6 +32,7 @@ class ScriptRun(CommandRun[Context]):
     """One command of a script with a table of steps on AWS; `quick`, `deep` and `keep` are options.
 
     --quick is of verify, --deep of pause, --keep of allow-my-ip.
+    `against` is the lock file that status compares with.
     """
 
     script: Script
@@ -37,6 +40,7 @@ class ScriptRun(CommandRun[Context]):
     quick: bool = False
     deep: bool = False
     keep: bool = False
+    against: Lock | None = None
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""
@@ -84,6 +88,7 @@ def create(run: ScriptRun) -> None:
     if run.result.result == "interrupted":
         raise Interrupted
     if run.result.result == "ok":
+        record(run, changed=bool(todo))
         _report_success(run, outcome)
 
 
@@ -139,8 +144,14 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
 
 
 def status(run: ScriptRun) -> None:
-    """Print what exists, its state, its price and its cost so far; nothing is written."""
+    """Print what exists, its state, its price and its cost so far; nothing is written.
+
+    With --against, print instead what differs from the deployment of a lock file.
+    """
     run.story.prepare(run.ctx)
+    if run.against is not None:
+        compare(run, run.against)
+        return
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)

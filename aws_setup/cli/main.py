@@ -15,7 +15,8 @@ from typing import Any
 
 from aws_setup.cli.debug_log import SafeFormatter, log_to_file
 from aws_setup.cli.options import SharedOptions
-from aws_setup.config import Config, file_warnings, load_config
+from aws_setup.config import Config, file_warnings, load_config, lock_warnings
+from aws_setup.config.lock_file import read_lock
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import visible
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
@@ -31,7 +32,8 @@ class Invocation:
 
     `overrides` are configuration keys that the script's own options set. With `config_optional`
     the command `without_config` runs when -y is not set and no configuration file is found.
-    `finish` is called at the end of every run, before the errors are printed.
+    `finish` is called at the end of every run, before the errors are printed. `lock` is the path of
+    --from: the lock file of the deployment to repeat.
     """
 
     command: str
@@ -41,6 +43,7 @@ class Invocation:
     config_optional: bool = False
     without_config: Callable[[Result, Report], None] = lambda *_: None
     finish: Callable[[Result, Report], None] = lambda *_: None
+    lock: str | None = None
 
 
 def run_guarded(invocation: Invocation, work: Work) -> int:
@@ -84,17 +87,19 @@ def _load_config(invocation: Invocation, result: Result) -> Config | None:
     """Load the configuration and open the debug log; None where there is no file and need not be.
 
     Raises:
-        Refused: there is no configuration file, or it has errors.
+        Refused: there is no configuration file, or it or the lock file has errors.
     """
     options = invocation.options
     if invocation.config_optional and not options.yaml_path and not _existing(invocation.folder):
         return None
     path = find_config(options.yaml_path, invocation.folder)
     overrides = options.overrides | dict(invocation.overrides)
-    config = load_config(path, overrides=overrides, environ=os.environ)
+    lock = read_lock(Path(invocation.lock)) if invocation.lock else None
+    config = load_config(path, overrides=overrides, environ=os.environ, lock=lock)
     result.deployment = config.deployment_name
     log_to_file(config)
     result.warnings += file_warnings(path, overrides=overrides, environ=os.environ)
+    result.warnings += lock_warnings(path, lock) if lock else []
     return config
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aws_setup.cli.client_files import configure_clients
 from aws_setup.cli.command_run import count_actions
+from aws_setup.cli.lock import record_namenodes
 from aws_setup.cli.namenode_run import ActionsRun
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function
@@ -52,6 +53,8 @@ def change(run: ActionsRun) -> None:
     _apply(run, rows)
     if not (request.plan or run.result.problems):
         _configure_clients(run, rows)
+        if run.result.result == "ok":
+            record_namenodes(run)
         _report_readiness(run)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_setup.cli.options import ConfigOption
 from aws_setup.errors import Problem
@@ -27,7 +27,8 @@ class Story:
     `local_files` brings files on this computer to what exists after a run, without the resources
     of the steps that it deleted. `skipped_features` returns the configured features that a run
     skips, with the reasons. `resume` lists the steps that start a paused
-    deployment.
+    deployment. `part` names the script's part of the lock file, and `record` returns what it says;
+    with True what a run has listed is listed again.
     """
 
     table: Callable[[Config], Sequence[Step]]
@@ -39,6 +40,8 @@ class Story:
     local_files: Callable[[Context, Collection[str]], None] = lambda *_: None
     skipped_features: Callable[[Config], Sequence[Problem]] = lambda _: ()
     resume: Callable[[Config], Sequence[Step]] = lambda _: ()
+    part: str = ""
+    record: Callable[[Context, bool], Mapping[str, Any]] = lambda *_: {}
 
 
 @dataclass(frozen=True)

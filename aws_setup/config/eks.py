@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -10,6 +11,10 @@ from aws_setup.config.base import Cidr, Section
 
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")]
+AddonName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+AddonVersion = Annotated[
+    str, StringConstraints(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+-[A-Za-z0-9.-]+$")
+]
 LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
@@ -32,6 +37,12 @@ class Eks(Section):
 
     kubernetes_version: Version | None = Field(default=None, examples=["1.36"])
     """Kubernetes version; if omitted, the newest in standard support that was checked with λFS."""
+
+    eks_addon_versions: Mapping[AddonName, AddonVersion] = Field(
+        default={}, examples=[{"vpc-cni": "v1.20.4-eksbuild.2"}]
+    )
+    """Versions of add-ons by name, such as {vpc-cni: v1.20.4-eksbuild.2}; for every other add-on
+    EKS's default version for the Kubernetes version."""
 
     eks_public_access_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=40)] = ()
     """Address ranges that may access the public API endpoint; if omitted, only your address."""

@@ -17,6 +17,7 @@ from aws_setup.config import deprecated_keys, messages
 from aws_setup.config.base import FOLDERS
 from aws_setup.config.bounded_yaml import BadYaml
 from aws_setup.config.cross_checks import conflicts
+from aws_setup.config.lock_file import OWN_KEYS, PRIVATE_KEYS, Lock
 from aws_setup.config.model import Config
 from aws_setup.config.profiles import profile_defaults
 from aws_setup.config.yaml_source import (
@@ -51,6 +52,7 @@ def load_config(
     *,
     overrides: Mapping[str, Any] = EMPTY,
     environ: Mapping[str, str] = EMPTY,
+    lock: Lock | None = None,
 ) -> Config:
     """Return the configuration in `path`.
 
@@ -59,12 +61,14 @@ def load_config(
         overrides: values of flags, by key; None is a flag that is not set.
         environ: environment variables; LAMBDA_FS_<KEY>, AWS_REGION and AWS_PROFILE override the
             file.
+        lock: a deployment to repeat; what it records overrides the file.
 
     Raises:
         Refused: with every problem, its line and its column.
     """
     path = path.expanduser().absolute()
     entries, problems = _from_file(path)
+    entries = _with_lock(entries, lock)
     environment, more = _from_environment(environ)
     entries |= environment | _from_flags(overrides)
     values, unreadable, skipped = _values(entries)
@@ -189,6 +193,52 @@ def _from_flags(overrides: Mapping[str, Any]) -> dict[str, YamlValue]:
         for key, value in overrides.items()
         if value is not None
     }
+
+
+def _with_lock(entries: Mapping[str, YamlValue], lock: Lock | None) -> dict[str, YamlValue]:
+    """Return the values with those that repeat a deployment; one that it left open is left open."""
+    repeated = lock.repeated if lock else {}
+    kept = {key: entry for key, entry in entries.items() if key not in repeated}
+    if lock is None:
+        return kept
+    return kept | {
+        key: YamlValue(lock.path.name, lock.path.parent, value=value)
+        for key, value in repeated.items()
+        if value is not None
+    }
+
+
+def lock_warnings(path: Path, lock: Lock) -> list[Problem]:
+    """Return a warning that names the keys of the file that the lock file overrides."""
+    entries, _ = _from_file(path.expanduser().absolute())
+    written, _, _ = _values(entries)
+    changed = [
+        f"{key}: {_short(written[key])} -> {_short(value)}"
+        for key, value in lock.repeated.items()
+        if key in written and _short(written[key]) != _short(value)
+    ]
+    warnings = []
+    if changed:
+        what = f"{lock.path.name} overrides {len(changed)} keys of {path.name}"
+        warnings.append(Problem(what, "; ".join(changed)))
+    absent = sorted(FIELDS.keys() - lock.configuration.keys() - PRIVATE_KEYS - OWN_KEYS)
+    absent = [key for key in absent if key not in lock.repeated]
+    if absent:
+        what = f"{lock.path.name} does not record {', '.join(absent[:6])}"
+        more = f" and {len(absent) - 6} more" if len(absent) > 6 else ""
+        why = "the version that wrote it has no such key, or the value named an account or a path"
+        warnings.append(Problem(what + more, f"{why}; {path.name} or the default applies"))
+    return warnings
+
+
+def _short(value: Any) -> str:
+    """Return a value as text: the file has every scalar as text, the lock file has types."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    text = str(value)
+    return text.lower() if text.lower() in ("true", "false") else text
 
 
 def _values(entries: Mapping[str, YamlValue]) -> tuple[dict[str, Any], list[Problem], set[str]]:

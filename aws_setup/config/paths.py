@@ -18,6 +18,11 @@ def events_path(config: Config) -> Path:
     return receipt_path(config).with_suffix(".events.jsonl")
 
 
+def lock_path(config: Config) -> Path:
+    """Return the path of what was deployed, a file to cite and to repeat."""
+    return receipt_path(config).with_suffix(".lock.yaml")
+
+
 def debug_log_path(config: Config) -> Path:
     """Return the path of the debug log."""
     return receipt_path(config).with_suffix(".log")

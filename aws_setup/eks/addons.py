@@ -106,9 +106,17 @@ class Addon(Step):
             return (Drift("status", _state(addon), "ACTIVE", key=DriftKey.STATUS),)
         role = ctx.found.get(self.spec.role.name) if self.spec.role else None
         has = addon.get("serviceAccountRoleArn", "")
+        drift = []
         if role and has != role.id:
-            return (Drift("role", has or "none", role.id),)
-        return ()
+            drift.append(Drift("role", has or "none", role.id))
+        version = self._version(ctx)
+        if version and addon.get("addonVersion") != version:
+            drift.append(Drift("version", addon.get("addonVersion", "none"), version))
+        return tuple(drift)
+
+    def _version(self, ctx: Context) -> str:
+        """Return the configured version; '' for EKS's default."""
+        return ctx.config.eks_addon_versions.get(self.spec.name, "")
 
     def create(self, ctx: Context) -> Found:
         """Create the add-on; resources that are in Kubernetes already are overwritten.
@@ -125,6 +133,8 @@ class Addon(Step):
         }
         if self.spec.role:
             request["serviceAccountRoleArn"] = ctx.of(self.spec.role.name).id
+        if self._version(ctx):
+            request["addonVersion"] = self._version(ctx)
 
         def probe() -> Any:
             try:
@@ -140,17 +150,20 @@ class Addon(Step):
         return self._found(ctx, addon)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set the role of the add-on; one whose creation failed is deleted and re-created."""
+        """Set role and version; an add-on whose creation failed is deleted and re-created."""
         if any(drift.key is DriftKey.STATUS for drift in found.drift):
             _delete(ctx, self.spec.name)
             return self.create(ctx)
-        role = ctx.of(self.spec.role.name).id if self.spec.role else ""
-        ctx.aws.eks.update_addon(
-            clusterName=ctx.config.eks_cluster_name,
-            addonName=self.spec.name,
-            serviceAccountRoleArn=role,
-            resolveConflicts="PRESERVE",
-        )
+        request: dict[str, Any] = {
+            "clusterName": ctx.config.eks_cluster_name,
+            "addonName": self.spec.name,
+            "resolveConflicts": "PRESERVE",
+        }
+        if self.spec.role:
+            request["serviceAccountRoleArn"] = ctx.of(self.spec.role.name).id
+        if self._version(ctx):
+            request["addonVersion"] = self._version(ctx)
+        ctx.aws.eks.update_addon(**request)
         return Found(found.id, "UPDATING", found.facts, ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:

@@ -150,12 +150,17 @@ def find_helm() -> str:
     """
     if (path := shutil.which("helm")) is None:
         raise Refused("helm is missing", "there is no helm on the PATH", HINT_INSTALL_HELM)
-    output = run([path, "version", "--template", "{{.Version}}"])
+    output = helm_version(path)
     version = re.search(r"v(\d+)\.(\d+)", output)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
-        why = f"its version is {output.strip()}, and 3.8 or newer is needed"
+        why = f"its version is {output}, and 3.8 or newer is needed"
         raise Refused("helm is too old", why, HINT_INSTALL_HELM)
     return path
+
+
+def helm_version(path: str) -> str:
+    """Return what helm says of its version, such as v4.0.1."""
+    return run([path, "version", "--template", "{{.Version}}"]).strip()
 
 
 def need_git() -> None:

@@ -28,6 +28,7 @@ from aws_setup.preflight import (
     permissions,
     public_ip,
     quotas,
+    repeat,
     zones,
 )
 from aws_setup.preflight.planned import PlannedResources, planned_resources
@@ -48,6 +49,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the permissions": permissions.check,
         "your address": public_ip.check,
         "the Kubernetes version": kubernetes_versions.choose,
+        "the deployment to repeat": repeat.check,
     }
 )
 """Subject of a check -> the check."""

@@ -30,7 +30,7 @@ from aws_setup.openwhisk.public_address import NO_ADDRESS, PublicAddress, audien
 from aws_setup.openwhisk.release import HelmRelease, invoker_memory
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
-from aws_setup.preflight import key_pair, local_files, permissions, public_ip, quotas
+from aws_setup.preflight import key_pair, local_files, permissions, public_ip, quotas, repeat
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
 from aws_setup.preflight.planned import Launch, PlannedResources
@@ -58,6 +58,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
             *_nodes(ctx, rows),
             *_access(ctx, rows),
             *_chart(ctx, rows),
+            *_repeated(ctx),
             *local_files.check(_written(ctx, rows)),
         ),
         prices=price(ctx.aws, charges_of(ctx, rows)),
@@ -114,6 +115,14 @@ def _certificate(ctx: Context) -> Sequence[Finding]:
 
     hint = "see the events of the load balancer's Service if it has no listener"
     return advice(inspect, lambda why: [warn("openwhisk_tls_arn could not be checked", why, hint)])
+
+
+def _repeated(ctx: Context) -> Sequence[Finding]:
+    """Check what --from and eks_addon_versions ask for."""
+    what = "the deployment to repeat could not be checked"
+    return advice(
+        lambda: repeat.findings_of_cluster(ctx), lambda why: [warn(what, why, HINT_UNCHECKED)]
+    )
 
 
 def _written(ctx: Context, rows: Sequence[Row]) -> dict[Path, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ Load = Callable[..., Config]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    def load(text: str, *, filled: bool = True, **layers: Mapping[str, Any]) -> Config:
+    def load(text: str, *, filled: bool = True, **layers: Any) -> Config:
         path = tmp_path / "config_aws.yaml"
         path.write_text(text + FILLED * filled, encoding="utf-8")
         return load_config(path, **layers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import ImagePullFails, PodCrashes, PodNotReady
 from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
@@ -217,6 +219,22 @@ def _ended(context: ControllerContext, pod: KubeObject, phase: str, code: int) -
     _set(context, pod, phase, {"terminated": terminated}, ready=False)
 
 
+def _image_id(image: str) -> str:
+    """Return an image as the container runtime identifies it, once pulled: with its digest.
+
+    https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#containerstatus-v1-core
+    """
+    name, _, digest = image.partition("@")
+    path, _, last = name.rpartition("/")
+    repository = f"{path}/{last.partition(':')[0]}" if path else last.partition(":")[0]
+    host = path.partition("/")[0]
+    if not path:
+        repository = f"docker.io/library/{repository}"
+    elif not (set(".:") & set(host) or host == "localhost"):
+        repository = f"docker.io/{repository}"
+    return f"{repository}@{digest or 'sha256:' + hashlib.sha256(image.encode()).hexdigest()}"
+
+
 def _set(
     context: ControllerContext, pod: KubeObject, phase: str, container: KubeObject, *, ready: bool
 ) -> None:
@@ -231,7 +249,7 @@ def _set(
         {
             "name": item["name"],
             "image": item["image"],
-            "imageID": "",
+            "imageID": _image_id(item["image"]) if crashing or "waiting" not in container else "",
             "ready": ready,
             "started": ready,
             "restartCount": 3 if crashing else 0,

@@ -1,0 +1,122 @@
+"""The lock file of a run: written at its end, and compared by status --against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_setup.aws.advice import advice
+from aws_setup.cli.command_run import CommandRun
+from aws_setup.config.lock_file import CLUSTER, INFRASTRUCTURE, NAMENODES, PARTS, Lock, read_lock
+from aws_setup.config.paths import lock_path
+from aws_setup.engine.history import timestamp
+from aws_setup.errors import Problem, Refused
+from aws_setup.lockfile.compare import differences
+from aws_setup.lockfile.document import (
+    configuration_of,
+    database_sizes,
+    secrets_of,
+    without_private,
+)
+from aws_setup.lockfile.namenodes import namenodes_part
+from aws_setup.lockfile.write import document_with, write_lock
+from aws_setup.namenodes.action import parse
+from aws_setup.report.comparison import print_differences
+
+if TYPE_CHECKING:
+    from aws_setup.cli.commands import ScriptRun
+    from aws_setup.cli.namenode_run import ActionsRun
+
+
+def record(run: ScriptRun, *, changed: bool) -> None:
+    """Write the script's part of the lock file; what goes wrong is a warning.
+
+    A run that has changed nothing only completes a file that lacks the part.
+    """
+    config = run.ctx.config
+    if not changed and _has_part(lock_path(config), run.story.part):
+        return
+
+    _warn_of(run, lambda: write_lock(config, _document(run, fresh=changed)))
+
+
+def _warn_of(run: CommandRun[Any], write: Callable[[], Problem | None]) -> None:
+    """Warn of what went wrong with the file; the deployment itself is complete."""
+
+    def failed(why: str) -> Problem | None:
+        hint = "run the same command again: it completes the file"
+        return Problem("the lock file was not written", why, hint)
+
+    try:
+        problem = advice(write, failed)
+    except Refused as error:
+        problem = failed(str(error))
+    run.warn([problem] if problem else [])
+
+
+def _has_part(path: Path, part: str) -> bool:
+    try:
+        return bool(read_lock(path).parts.get(part))
+    except Refused:
+        return False
+
+
+def _document(run: ScriptRun, *, fresh: bool) -> dict[str, Any]:
+    """Return the deployment's lock file with this script's part as it is now."""
+    ctx = run.ctx
+    contents = run.story.record(ctx, fresh)
+    version = contents.get("kubernetes", {}).get("version")
+    resolved = {"aws_region": ctx.aws.region} | ({"kubernetes_version": version} if version else {})
+    resolved |= database_sizes(ctx.config)
+    return document_with(
+        ctx.config,
+        region=ctx.aws.region,
+        part=run.story.part,
+        contents=contents,
+        configuration=configuration_of(ctx.config, **resolved),
+        when=timestamp(ctx.clock.today()),
+    )
+
+
+def record_namenodes(run: ActionsRun) -> None:
+    """Write the third script's part, where the deployment has a lock file."""
+    config = run.session.connections.config
+    if config is None or not _is_deployed(lock_path(config)):
+        return
+    selection = run.request.selection
+
+    def write() -> Problem | None:
+        listed = map(parse, run.ctx.client.listing())
+        actions = [action for action in listed if selection.index(action.name) is not None]
+        document = document_with(
+            config,
+            region="",
+            part=NAMENODES,
+            contents=namenodes_part(selection.prefix, actions),
+            configuration={},
+            when=timestamp(run.clock.today()),
+        )
+        return write_lock(config, document)
+
+    _warn_of(run, write)
+
+
+def _is_deployed(path: Path) -> bool:
+    return any(_has_part(path, part) for part in (INFRASTRUCTURE, CLUSTER))
+
+
+def compare(run: ScriptRun, other: Lock) -> None:
+    """Print what differs between this deployment, as it is now, and that of a lock file."""
+    this = _document(run, fresh=False)
+    their = {"region": other.region, "configuration": other.configuration, **other.parts}
+    their = without_private(their, secrets=secrets_of(run.ctx.config))
+    found = differences(_compared(this), _compared(their))
+    run.result.more["against"] = str(other.path)
+    run.result.more["differences"] = [asdict(difference) for difference in found]
+    print_differences(run.report, found, other=other.path.name)
+
+
+def _compared(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: document.get(key) for key in ("region", *PARTS, "configuration")}

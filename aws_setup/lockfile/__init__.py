@@ -1,0 +1,1 @@
+"""What a deployment consists of: recorded to cite it, to repeat it and to compare it."""
