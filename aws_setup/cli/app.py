@@ -54,9 +54,11 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
 
 
 def _lock_options(command: click.Command) -> None:
-    """Add the options that take a lock file."""
+    """Add the options that compare with a configuration or with a lock file."""
     against_text = "status: compare with this lock file of a deployment."
     click.option("--against", type=click.Path(), metavar="FILE", help=against_text)(command)
+    diff_text = "plan: only what differs from the configuration."
+    click.option("--diff", is_flag=True, help=diff_text)(command)
     from_text = "Repeat the deployment of this lock file."
     click.option("--from", "repeats", type=click.Path(), metavar="FILE", help=from_text)(command)
 
@@ -68,6 +70,8 @@ def _check_lock_options(script: Script, verb: str, settings: Mapping[str, Any]) 
         raise click.UsageError(f"--from is of {' and '.join(reading)}, not of {verb}")
     if settings["against"] is not None and verb != "status":
         raise click.UsageError(f"--against is of status, not of {verb}")
+    if settings["diff"] and verb != "plan":
+        raise click.UsageError(f"--diff is of plan, not of {verb}")
 
 
 def _infrastructure_options(command: click.Command) -> None:

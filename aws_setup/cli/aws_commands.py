@@ -56,6 +56,7 @@ def run_verb(
     keep: bool = False,
     repeats: str | None = None,
     against: str | None = None,
+    diff: bool = False,
 ) -> None:
     """Run one verb of a script; the result names the account and counts the API calls.
 
@@ -85,6 +86,7 @@ def run_verb(
             deep=deep,
             keep=keep,
             against=other,
+            diff=diff,
         )
         try:
             COMMANDS[verb](run)

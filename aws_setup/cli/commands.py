@@ -16,7 +16,15 @@ from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
 from aws_setup.config.lock_file import Lock
 from aws_setup.config.paths import receipt_path
-from aws_setup.engine.plan import Row, blockers, dependants, inspect_all, only, refusals
+from aws_setup.engine.plan import (
+    Row,
+    blockers,
+    dependants,
+    inspect_all,
+    only,
+    refusals,
+    with_details,
+)
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import Outcome, apply, removable, removal_needs
@@ -31,8 +39,8 @@ from aws_setup.report.expected import usual_times
 class ScriptRun(CommandRun[Context]):
     """One command of a script with a table of steps on AWS; `quick`, `deep` and `keep` are options.
 
-    --quick is of verify, --deep of pause, --keep of allow-my-ip.
-    `against` is the lock file that status compares with.
+    --quick is of verify, --deep of pause, --keep of allow-my-ip. `against` is the lock file that
+    status compares with; with `diff` plan shows the drift alone.
     """
 
     script: Script
@@ -41,6 +49,7 @@ class ScriptRun(CommandRun[Context]):
     deep: bool = False
     keep: bool = False
     against: Lock | None = None
+    diff: bool = False
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""
@@ -53,8 +62,17 @@ def plan(run: ScriptRun) -> None:
     run.story.prepare(run.ctx)
     rows = _load_plan(run)
     run.result.planned(rows)
-    run.report.plan(rows)
-    for line in _run_preflight(run, rows):
+    refused: Refused | None = None
+    bill: Sequence[str] = ()
+    try:
+        bill = _run_preflight(run, rows)
+    except Refused as error:
+        refused = error
+    rows = _show_plan(run, rows, run.report.drift if run.diff else None)
+    run.result.detailed(rows)
+    if refused is not None:
+        raise refused
+    for line in bill:
         run.report.result(line)
     if run.result.problems:
         run.result.result = "failed"
@@ -67,6 +85,19 @@ def _load_plan(run: ScriptRun) -> list[Row]:
     return rows
 
 
+def _show_plan(
+    run: ScriptRun, rows: Sequence[Row], show: Callable[[Sequence[Row]], None] | None = None
+) -> list[Row]:
+    """Print a plan with what each resource is and what each part costs; return its rows."""
+    detailed = with_details(rows, run.ctx)
+    if show:
+        show(detailed)
+    else:
+        parts = run.result.more.get("prices", {}).get("parts", {})
+        run.report.plan(detailed, prices=parts)
+    return detailed
+
+
 def create(run: ScriptRun) -> None:
     """Plan, check, show the plan and its price, ask for consent, and apply it."""
     run.story.prepare(run.ctx)
@@ -77,7 +108,7 @@ def create(run: ScriptRun) -> None:
     if run.ctx.reformat:
         confirm_data_loss(run.ctx.config.deployment_name, ask=run.ask)
     if todo:
-        run.report.plan(rows)
+        rows = _show_plan(run, rows)
         for line in bill:
             run.report.result(line)
         confirm_writes(run, f"create or update {len(todo)} of {len(rows)} steps")

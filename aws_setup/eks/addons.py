@@ -189,6 +189,12 @@ class Addon(Step):
             f"{self.name} becomes ACTIVE", probe, deadline=1200, pause=3, hint=self.spec.hint
         )
 
+    def details(self, ctx: Context) -> str:
+        """Return the version: the configured or present one, else EKS's default."""
+        found = ctx.found.get(self.name)
+        present = str(found.facts.get("version", "")) if found else ""
+        return self._version(ctx) or present or "EKS's default version"
+
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the add-on and return when it no longer exists."""
         _delete(ctx, self.spec.name)

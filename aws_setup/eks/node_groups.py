@@ -242,6 +242,10 @@ class NodeGroup(Step):
         what = f"node group {name} is deleted"
         ctx.wait_until(what, gone, deadline=2400, pause=15)
 
+    def details(self, ctx: Context) -> str:
+        """Return type and number of the nodes."""
+        return f"{self.nodes.instance_type} × {self.nodes.count}"
+
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances and their disks."""
         count = float(self.nodes.count)

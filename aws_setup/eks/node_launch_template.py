@@ -76,6 +76,10 @@ class NodeTemplate(LaunchTemplate):
             return ()
         return (Drift("contents", "an older version", "as configured"),)
 
+    def details(self, ctx: Context) -> str:
+        """Return the size of the nodes' disks; EKS chooses the AMI."""
+        return f"{ctx.config.eks_node_disk_size} GiB gp3"
+
     def _template_name(self, ctx: Context) -> str:
         return regional_name(ctx.config, self.kind.template, "-")
 

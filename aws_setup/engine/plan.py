@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,12 +18,16 @@ MOST_NAMES = 80
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a plan: the step, the action that a run would take, and the current resource."""
+    """One line of a plan: the step, the action that a run would take, and the current resource.
+
+    `details` is what the resource is, or would be: see `with_details`.
+    """
 
     step: Step[Any]
     action: Action
     found: Found | None = None
     error: Exception | None = None
+    details: str = ""
 
     @property
     def conflicts(self) -> tuple[Drift, ...]:
@@ -81,6 +85,11 @@ def inspect_step(step: Step[Any], ctx: RunContext) -> Row:
     if found.drift and not step.adopted:
         return Row(step, Action.UPDATE, found)
     return Row(step, Action.EXISTS, found)
+
+
+def with_details(rows: Sequence[Row], ctx: RunContext) -> list[Row]:
+    """Return the rows with what each resource is; after the checks, which choose some values."""
+    return [replace(row, details=row.step.details(ctx)) for row in rows]
 
 
 def only(steps: Sequence[Step[Any]], names: Sequence[str]) -> list[Step[Any]]:
@@ -148,7 +157,7 @@ def remark(row: Row, *, deleting: bool = False) -> str:
     if row.error:
         return " ".join(str(row.error).split())
     if found is None:
-        return ""
+        return row.details
     if found.drift and not deleting:
         return "; ".join(map(str, found.drift))
     existing = " (existing, never changed or deleted)" if row.step.adopted else ""

@@ -54,6 +54,10 @@ class Result:
         self.steps = [_row(row) for row in rows]
         self.problems.extend(to_problem(row.error, step=row.step.name) for row in rows if row.error)
 
+    def detailed(self, rows: Sequence[Row]) -> None:
+        """Record the rows of a plan again, with what each resource is."""
+        self.steps = [_row(row) for row in rows]
+
     def ended(
         self,
         rows: Sequence[Row],
@@ -104,6 +108,8 @@ def problems_of(failed: Mapping[str, Exception]) -> list[Problem]:
 def _row(row: Row) -> dict[str, Any]:
     return {
         "name": row.step.name,
+        "part": row.step.part,
+        "details": row.details,
         "action": str(row.action),
         "id": row.found.id if row.found else None,
         "state": row.found.status if row.found else None,

@@ -214,6 +214,10 @@ class Step(ABC, Generic[C]):
         """Delete it and return when it is gone; already gone is fine. By default: nothing."""
         return
 
+    def details(self, ctx: C) -> str:
+        """Return what a plan says of the resource beside its name: size, type, version, or ''."""
+        return ""
+
     def charges(self, config: Any) -> Sequence[CostItem]:
         """Return what the resource costs while it exists."""
         return ()

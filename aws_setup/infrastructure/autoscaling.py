@@ -95,6 +95,12 @@ class AutoScalingGroup(Step):
     def _paused(self, group: Item) -> Sequence[Drift]:
         return paused_drift([group])
 
+    def details(self, ctx: Context) -> str:
+        """Return how many machines it may have, and how many it starts with."""
+        config = ctx.config
+        sizes = f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
+        return f"{sizes} machines, {config.autoscaling_group_desired_capacity} at first"
+
     def create(self, ctx: Context) -> Found:
         """Create the group; its name is unique in the region, so a retry finds the first."""
         try:

@@ -171,6 +171,13 @@ class EksCluster(Step):
 
         ctx.wait_until(f"EKS cluster {name} is deleted", gone, deadline=1800, pause=8)
 
+    def details(self, ctx: Context) -> str:
+        """Return the Kubernetes version, where it is known."""
+        version = ctx.config.kubernetes_version or ctx.defaults.kubernetes_version
+        found = ctx.found.get(self.name)
+        version = str(found.facts.get("version") or "") if found else version
+        return f"Kubernetes {version}" if version else ""
+
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The control plane."""
         return (CostItem(self.part, "eks"),)

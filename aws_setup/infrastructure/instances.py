@@ -19,6 +19,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.ami_details import machines_text
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
     count_terminated,
@@ -179,6 +180,10 @@ class VmGroupStep(Step):
         """Terminate the instances and return when their addresses are free."""
         ids = [item["InstanceId"] for item in ctx.inventory.of_step("instances", self.name)]
         terminate(ctx, self.name, ids)
+
+    def details(self, ctx: Context) -> str:
+        """Return type, number and AMI of the machines."""
+        return machines_text(ctx, self.group.instance_type, self.group.count, self.group.ami)
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances' hours and their public addresses."""

@@ -15,6 +15,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import regional_name, specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
+from aws_setup.infrastructure.ami_details import machines_text
 from aws_setup.infrastructure.run_instances import disks, metadata_options
 
 CONTENT_TAG = "lambda-fs:fingerprint"
@@ -143,6 +144,10 @@ class LaunchTemplate(Step):
                 "InvalidLaunchTemplateId.NotFoundException",
             },
         )
+
+    def details(self, ctx: Context) -> str:
+        """Return type and AMI of the machines that it launches."""
+        return machines_text(ctx, self.kind.instance_type, None, self.kind.ami)
 
     def _template_name(self, ctx: Context) -> str:
         return regional_name(ctx.config, self.kind.template, "_")

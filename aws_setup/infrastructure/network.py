@@ -67,6 +67,10 @@ class Vpc(Step):
             drift.append(Drift("DNS support and host names", "off", "on"))
         return Found(vpc["VpcId"], vpc["State"], {"cidr": vpc["CidrBlock"]}, tuple(drift))
 
+    def details(self, ctx: Context) -> str:
+        """Return the address range."""
+        return ctx.config.vpc_cidr
+
     def create(self, ctx: Context) -> Found:
         """Create the VPC and its marker, and enable DNS."""
         vpc: Item = create_once(
@@ -197,6 +201,12 @@ class Subnet(Step):
             drift.append(Drift("public addresses at launch", "off", "on"))
         facts = {"zone": subnet["AvailabilityZone"], "cidr": subnet["CidrBlock"]}
         return Found(subnet["SubnetId"], subnet["State"], facts, tuple(drift))
+
+    def details(self, ctx: Context) -> str:
+        """Return the address range and the zone."""
+        zones = ctx.config.availability_zones or ctx.defaults.zones
+        zone = zones[self.index] if len(zones) > self.index else ""
+        return ", ".join(filter(None, (self._cidr(ctx), zone)))
 
     def create(self, ctx: Context) -> Found:
         """Create the subnet; after a create whose answer was lost AWS reports a conflict."""

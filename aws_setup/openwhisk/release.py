@@ -15,7 +15,7 @@ from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import JOB, POD
 from aws_setup.openwhisk import one_time_jobs, release_checks, release_records, uninstall
 from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
-from aws_setup.openwhisk.chart import Chart, chart_of, newer
+from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
 from aws_setup.openwhisk.helm import Helm, Release
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Changed, Manifest, immutable_changes
@@ -113,6 +113,14 @@ class HelmRelease(Step):
         if uninstall.has_records(ctx):
             uninstall.uninstall(ctx)
         uninstall.delete_claims(ctx)
+
+    def details(self, ctx: Context) -> str:
+        """Return the commit of the chart, or its folder."""
+        config = ctx.config
+        if not is_remote(config):
+            return f"chart {config.openwhisk_chart}"
+        commit = ctx.defaults.chart_commit or config.openwhisk_chart_ref
+        return f"chart {commit[:12] if COMMIT.match(commit) else commit}"
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """Return the load balancer and the volumes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,69 +15,21 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.engine.plan import Row, remark, status_lines
+from aws_setup.engine.plan import Row
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import json_text, one_line, visible
-from aws_setup.engine.step import Action
 from aws_setup.errors import Problem
+from aws_setup.report.plan_table import (
+    NO_PRICES,
+    PlanLine,
+    drift_lines,
+    grouped_table,
+    plan_table,
+)
 from aws_setup.report.progress import Needs, Progress, bar, counted, live, plain
-
-SIGNS: Mapping[Action, tuple[str, str]] = {
-    Action.EXISTS: ("=", "dim"),
-    Action.CREATE: ("+", "green"),
-    Action.UPDATE: ("~", "yellow"),
-    Action.CONFLICT: ("!", "bold red"),
-    Action.UNKNOWN: ("?", "red"),
-    Action.DELETE: ("-", "red"),
-}
-"""Action -> the sign and the colour of its line."""
-
-REMARK_WIDTH = 16
-"""Columns that the remark of a plan keeps; in a terminal too narrow for that, names wrap too."""
 
 GAP = 2
 """Columns between two columns of a table."""
-
-
-@dataclass(frozen=True)
-class PlanLine:
-    """A row as it is printed: `deleting` shows a removal, `states` the state instead of the plan.
-
-    `separator` joins a state and its notes: with a newline in a terminal, in one line elsewhere.
-    """
-
-    row: Row
-    deleting: bool = False
-    states: bool = False
-    separator: str = "\n  "
-
-    def action(self) -> Text:
-        """Return the sign and the action; a skipped step shows that it is skipped."""
-        found = self.row.found
-        if found and found.skipped:
-            return Text("= skipped", style=SIGNS[Action.EXISTS][1])
-        action = Action.DELETE if self.deleting and found else self.row.action
-        sign, style = SIGNS[action]
-        return Text(f"{sign} {action}", style=style)
-
-    def name(self) -> Text:
-        """Return the step's name."""
-        return Text(one_line(self.row.step.name))
-
-    def remark(self) -> Text:
-        """Return what else the plan or the status says about the step."""
-        if self.states:
-            return Text(self.separator.join(map(one_line, status_lines(self.row))))
-        deleting = self.deleting and self.row.found is not None
-        return Text(one_line(remark(self.row, deleting=deleting)))
-
-
-PLAN_COLUMNS: tuple[Callable[[PlanLine], Text], ...] = (
-    PlanLine.action,
-    PlanLine.name,
-    PlanLine.remark,
-)
-"""The columns of a plan; the last one takes the width that the others leave."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +98,46 @@ class Report:
         if table.row_count or table.show_header:
             self.out.print(Text("\n".join(_plain_lines(table))))
 
-    def plan(self, rows: Sequence[Row], *, deleting: bool = False, states: bool = False) -> None:
+    def plan(
+        self,
+        rows: Sequence[Row],
+        *,
+        deleting: bool = False,
+        states: bool = False,
+        prices: Mapping[str, float] = NO_PRICES,
+    ) -> None:
         """Print a plan: one line for each step with what a run would do about it.
 
-        With `states` each line shows the resource's state, and its notes in the lines below.
+        With `states` each line shows the resource's state, and its notes in the lines below. In a
+        terminal a plan is grouped by parts, each with its price, and without -v the steps that a
+        run leaves as they are become a count.
+
+        Args:
+            rows: the plan.
+            deleting: show what is deleted.
+            states: show states.
+            prices: US dollars an hour of the parts, where they are known.
         """
+        grouped = self._folds and not (deleting or states)
         separator = "\n  " if self._folds else "; "
-        lines = [PlanLine(row, deleting, states, separator) for row in rows]
-        self.table(_plan_table(lines, width=self.out.width))
+        lines = [PlanLine(row, deleting, states, separator, grouped) for row in rows]
+        if grouped:
+            folded = not self.style.verbose
+            self.table(grouped_table(lines, prices, width=self.out.width, folded=folded))
+        else:
+            self.table(plan_table(lines, width=self.out.width))
+
+    def drift(self, rows: Sequence[Row]) -> None:
+        """Print what differs between the world and the configuration, a line for each difference.
+
+        A difference that cannot be changed in place is followed by its fix.
+        """
+        count = 0
+        for row in rows:
+            for line in drift_lines(row):
+                count += not line.startswith(" ")
+                self.result(line)
+        self.result(f"{count} of {len(rows)} differ." if count else "Nothing differs.")
 
     def problems(self, problems: Sequence[Problem], *, warning: bool = False) -> None:
         """Print problems on stderr: what failed and why on one line, the fix on the next."""
@@ -216,16 +200,3 @@ def _plain_lines(table: Table) -> Iterator[str]:
             cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
         )
         yield (" " * GAP).join(cells).rstrip()
-
-
-def _plan_table(lines: Sequence[PlanLine], *, width: int) -> Table:
-    """Return the table of a plan; names are not cut, and fold only where nothing else is left."""
-    cells = [[column(line) for column in PLAN_COLUMNS] for line in lines]
-    others = sum(max((row[n].cell_len for row in cells), default=0) + GAP for n in range(2))
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for number in range(len(PLAN_COLUMNS)):
-        fixed = number == 0 or (number == 1 and others + REMARK_WIDTH <= width)
-        table.add_column(no_wrap=fixed, overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    return table

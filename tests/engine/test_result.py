@@ -35,7 +35,7 @@ DRIFTED = Row(
 
 def test_the_document_of_a_plan() -> None:
     result = Result("plan", "lambda-fs", more={"prices": {"hourly": 1.5}})
-    result.planned([DRIFTED, Row(Item("vpc"), Action.CREATE)])
+    result.planned([DRIFTED, Row(Item("vpc"), Action.CREATE, details="10.0.0.0/16")])
     document = result.document()
     assert document.keys() == {
         "command",
@@ -54,6 +54,8 @@ def test_the_document_of_a_plan() -> None:
     assert document["steps"] == [
         {
             "name": "disk",
+            "part": "other",
+            "details": "",
             "action": "conflict",
             "id": "vol-1",
             "state": "in-use",
@@ -63,6 +65,8 @@ def test_the_document_of_a_plan() -> None:
         },
         {
             "name": "vpc",
+            "part": "other",
+            "details": "10.0.0.0/16",
             "action": "create",
             "id": None,
             "state": None,

@@ -111,7 +111,7 @@ def test_what_is_recorded_overrides_the_file_but_neither_flags_nor_names(
     moved = load_config(path, lock=lock, overrides={"aws_region": "us-west-2"})
     assert moved.aws_region == "us-west-2"
     changed, absent = lock_warnings(path, lock)
-    assert changed.why == "num_ndb_datanodes: 8 -> 2; ndb_num_cpus: 4 -> none"
+    assert changed.why == "ndb_num_cpus: 4 -> none; num_ndb_datanodes: 8 -> 2"
     assert "does not record" in absent.what, "a file of an older version lacks newer keys"
 
 

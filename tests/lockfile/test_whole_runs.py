@@ -62,10 +62,12 @@ def test_create_records_what_it_has_deployed_and_repeats_it(
     assert part["machines"]["zookeeper"]["count"] == 1
     assert part["kubernetes"]["version"] == "1.36"
     assert all(re.fullmatch("use1-az[0-9]", zone) for zone in part["zones"])
-    assert run(SCRIPT, folder, "status", "--against", str(path), "--json").document[
-        "differences"
-    ] == []
-    write_config(folder, **CANARIES, deployment_name="again", num_lambda_fs_zk_vms=3)
+    assert (
+        run(SCRIPT, folder, "status", "--against", str(path), "--json").document["differences"]
+        == []
+    )
+    names = dict.fromkeys(("deployment_name", "eks_cluster_name", "eks_iam_role_name"), "again")
+    write_config(folder, **CANARIES, **names, num_lambda_fs_zk_vms=3)
     again = run(SCRIPT, folder, "plan", "--from", str(path), "--json")
     assert again.exit_code == 0, again.stdout
     assert any("overrides" in problem["what"] for problem in again.document["warnings"])
@@ -91,16 +93,14 @@ def _refuses_what_cannot_be_had(cloud: RehearsalCloud, folder: Path, path: Path)
     )
     refused = run(SCRIPT, folder, "create", "--from", other, "--yes", "--json")
     assert refused.exit_code == 2
-    told = json.dumps(refused.document["problems"])
+    shown = json.dumps(refused.document["problems"])
     for text in (gone, "1.30", "vpc-cni v0.0.1", "use1-az9", "d" * 40):
-        assert text in told
+        assert text in shown
     assert "named by tags" in json.dumps(refused.document["warnings"])
     assert len(cloud.calls.writes()) == before
 
 
-def test_a_file_that_cannot_be_written_is_a_warning(
-    cloud: RehearsalCloud, tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_be_written_is_a_warning(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work", create_eks_cluster=False)
     (folder / "receipts" / "lambda-fs.lock.yaml" / "in the way").mkdir(parents=True)
     made = run(SCRIPT, folder, "--yes", "--json", "--only", "vpc")
@@ -152,6 +152,6 @@ def test_configure_and_whisk_helper_add_their_parts(zoo: Lab, tmp_path: Path) ->
     assert read_lock(path).addons["vpc-cni"] == "v1.20.5-eksbuild.1"
     zoo.save(eks_addon_versions={"vpc-cni": "v9.9.9-eksbuild.1", "vpc-cny": "v1.0.0-eksbuild.1"})
     refused = zoo.run("configure", code=2)
-    assert ["no longer offers" in it["what"] or "no add-on" in it["what"] for it in refused[
-        "problems"
-    ]] == [True, True]
+    assert [
+        "no longer offers" in it["what"] or "no add-on" in it["what"] for it in refused["problems"]
+    ] == [True, True]

@@ -24,6 +24,7 @@ class Disk(Step[RunContext]):
     """A step that is only named."""
 
     name: str
+    part: str = "other"
 
     def find(self, ctx: RunContext) -> Found | None:
         raise NotImplementedError
@@ -56,13 +57,14 @@ def printed(
     *rows: Row,
     columns: int = 80,
     stream: io.StringIO | None = None,
+    verbose: bool = True,
     **how: Any,
 ) -> list[str]:
     """Return the lines of a plan, without the blanks at their ends."""
     stream = Terminal() if stream is None else stream
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setenv("COLUMNS", str(columns))
-    Report(Style(no_color=True)).plan(rows, **how)
+    Report(Style(no_color=True, verbose=verbose)).plan(rows, **how)
     text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
     return [line.rstrip() for line in text.splitlines()]
 
@@ -150,6 +152,65 @@ def test_in_40_columns_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(line) <= 40 for line in lines)
     letters = sorted("".join(lines).replace(" ", ""))
     assert letters == sorted(f"=exists{LONG}lambda-fs-hopsfs_namenodes_ags".replace(" ", ""))
+
+
+AMI = 'r5.4xlarge × 3, ami-0700bf4465e5fd16d "lambdafs-zookeeper", deprecated since 2025-11-01'
+
+
+def parts_of_a_plan() -> list[Row]:
+    """Return a plan of two parts: one step to create, and three that exist."""
+    return [
+        Row(Disk("zookeeper", part="machines"), Action.CREATE, details=AMI),
+        Row(Disk("vpc", part="network"), Action.EXISTS, Found("vpc-1"), details="10.0.0.0/16"),
+        Row(Disk("subnet", part="network"), Action.EXISTS, Found("subnet-1")),
+        Row(Disk("ndb", part="machines"), Action.EXISTS, Found("i-1")),
+        Row(Disk("tables", part="machines"), Action.EXISTS, Found("", skipped="no scripts")),
+    ]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_terminal_groups_by_parts_with_prices_and_folds_what_exists(
+    monkeypatch: pytest.MonkeyPatch, verbose: bool
+) -> None:
+    prices = {"machines": 8.1, "network": 0.05}
+    lines = printed(monkeypatch, *parts_of_a_plan(), prices=prices, verbose=verbose)
+    assert all(len(line) <= 80 for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert text.index("machines $8.100/h") < text.index("network $0.050/h")
+    assert f"+ create zookeeper {AMI}" in text
+    assert "= skipped tables no scripts" in text
+    assert ("vpc-1, 10.0.0.0/16" in text) is verbose
+    assert ("= exists 2 steps; -v lists them" in text) is not verbose
+    assert ("= exists 1 step; -v lists them" in text) is not verbose
+
+
+def test_a_pipe_has_a_line_for_each_step_in_the_order_of_the_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = parts_of_a_plan()
+    lines = printed(
+        monkeypatch, *rows, prices={"machines": 1.0}, stream=io.StringIO(), verbose=False
+    )
+    assert [line.split()[2] for line in lines] == [row.step.name for row in rows]
+    assert lines[0].endswith(AMI)
+    assert lines[1].endswith("vpc-1")
+
+
+def test_the_drift_alone_has_a_line_for_each_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    drifted = Found("vol-1", drift=(Drift("size", "8", "16"), Drift("zone", "a", "b", "move it")))
+    report = Report(Style(no_color=True))
+    report.drift([*parts_of_a_plan(), row(Action.CONFLICT, drifted)])
+    assert capsys.readouterr().out.splitlines() == [
+        "+ zookeeper: does not exist",
+        f"    {AMI}",
+        "! disk: vol-1",
+        "    size: 8 -> 16",
+        "    zone: a -> b",
+        "      Fix: move it",
+        "2 of 6 differ.",
+    ]
+    report.drift(parts_of_a_plan()[1:])
+    assert capsys.readouterr().out.splitlines() == ["Nothing differs."]
 
 
 @pytest.mark.parametrize("columns", [40, 80])

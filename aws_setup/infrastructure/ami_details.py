@@ -1,0 +1,40 @@
+"""What a plan says of the machines to be launched: type, number, AMI with its name and age."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aws_setup.aws.advice import advice
+from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import Item
+
+
+def machines_text(ctx: Context, instance_type: str, count: int | None, ami: str) -> str:
+    """Return machines as 'r5.4xlarge × 4, ami-… "name", deprecated since 2025-11-01'.
+
+    Args:
+        ctx: the run's context.
+        instance_type: the type of the machines.
+        count: how many there are; None where the number varies.
+        ami: the id of their AMI.
+    """
+    number = "" if count is None else f" × {count}"
+    return f"{instance_type}{number}, {ami_text(ctx, ami)}"
+
+
+def ami_text(ctx: Context, ami: str) -> str:
+    """Return an AMI's id with its name and deprecation, where AWS lists the AMI."""
+    listed = advice(lambda: ctx.inventory.all("images"), lambda _: [])
+    image: Item = next((image for image in listed if image["ImageId"] == ami), {})
+    name = f' "{image["Name"]}"' if image.get("Name") else ""
+    since = deprecated_since(image, ctx.clock.today())
+    return f"{ami}{name}" + (f", deprecated since {since}" if since else "")
+
+
+def deprecated_since(image: Item, now: datetime) -> str:
+    """Return the date since when an AMI is deprecated, '' when it is not.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html
+    """
+    text = str(image.get("DeprecationTime") or "")
+    return text[:10] if text and datetime.fromisoformat(text.replace("Z", "+00:00")) < now else ""
