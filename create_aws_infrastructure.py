@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_setup.cli.app import script_command
+from aws_setup.cli.options import ConfigOption
 from aws_setup.cli.script import Script, Story
 
 
@@ -66,6 +67,11 @@ SCRIPT = Script(
     """,
     story=story,
     infrastructure=True,
+    flags=(
+        ConfigOption(
+            "--copy-amis", "copy_amis", True, "Copy the AMIs from us-east-1 where there are none."
+        ),
+    ),
 )
 
 if __name__ == "__main__":

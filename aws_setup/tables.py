@@ -22,6 +22,7 @@ from aws_setup.infrastructure.address_reservations import (
     ReservedAddresses,
     after_fixed_addresses,
 )
+from aws_setup.infrastructure.ami_copy_steps import with_ami_copies
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
@@ -75,12 +76,13 @@ SUBNETS = (
 def infrastructure_steps(config: Config) -> list[Step]:
     """Return every step of create_aws_infrastructure.py that the configuration switches on."""
     groups = vm_groups(config)
-    steps = [
+    parts = [
         *network_steps(config),
         *eks_cluster_steps(config),
         *(VmGroupStep(group) for group in groups),
         *auto_scaling_steps(config),
     ]
+    steps = with_ami_copies(parts, config)
     with_addresses = [group.step for group in groups if group.addresses]
     fixed = [ReservedAddresses.name] if config.create_vpc else with_addresses
     return after_fixed_addresses(steps, fixed=fixed)
@@ -279,7 +281,7 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
     """
     choices = {"create_vpc", "create_eks_iam_role"}
     switches = [name for name in type(config).model_fields if name.startswith("create_")]
-    on = {name: True for name in switches if name not in choices}
+    on = {name: True for name in switches if name not in choices} | {"copy_amis": True}
     steps = infrastructure_steps(config.model_copy(update=on))
     steps += steps_deleted_with_cluster(config)
     others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))

@@ -41,6 +41,7 @@ class Context(engine.RunContext):
 
     `reformat` is True with --reformat: formatted file systems are then formatted again.
     `cluster_ends` is True for what a destroy deletes with the cluster: nothing waits long for it.
+    `remove_images` is True with --images: destroy then deletes copied AMIs, too.
     `repeats` is the lock file of --from, None without it.
     """
 
@@ -50,6 +51,7 @@ class Context(engine.RunContext):
     defaults: Defaults = field(default_factory=Defaults)
     reformat: bool = False
     cluster_ends: bool = False
+    remove_images: bool = False
     repeats: Lock | None = None
 
     def refresh(self) -> None:

@@ -42,6 +42,7 @@ TABLE: Mapping[str, float] = MappingProxyType(
         "gp3-gib": 0.08 / HOURS_A_MONTH,
         "io1-gib": 0.125 / HOURS_A_MONTH,
         "io2-gib": 0.125 / HOURS_A_MONTH,
+        "snapshot-gib": 0.05 / HOURS_A_MONTH,
         "eks": 0.10,
         "eks-extended": 0.60,
         "elb": 0.025,
@@ -69,6 +70,9 @@ QUERIES: Mapping[str, Query] = MappingProxyType(
         "ipv4": Query("AmazonVPC", "PublicIPv4:InUseAddress", {"group": "VPCPublicIPv4Address"}),
         "gp2-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp2", {"volumeApiName": "gp2"}),
         "gp3-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp3", {"volumeApiName": "gp3"}),
+        "snapshot-gib": Query(
+            "AmazonEC2", "EBS:SnapshotUsage", {"productFamily": "Storage Snapshot"}
+        ),
         "eks": Query("AmazonEKS", "AmazonEKS-Hours:perCluster", {}),
         "eks-extended": Query("AmazonEKS", "AmazonEKS-Hours:extendedSupport", {}),
         "elb": Query("AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"}),

@@ -84,6 +84,8 @@ def _infrastructure_options(command: click.Command) -> None:
     click.option("--keep", is_flag=True, help=keep_text)(command)
     quick_text = "verify: only the checks that start no container."
     click.option("--quick", is_flag=True, help=quick_text)(command)
+    images_text = "destroy: also delete the copied AMIs."
+    click.option("--images", is_flag=True, help=images_text)(command)
     policy_text = "Print the IAM policy that this configuration needs, and end."
     click.option("--print-iam-policy", is_flag=True, help=policy_text)(command)
     click.option("--no-wait", is_flag=True, help="Do not wait for the EKS cluster.")(command)

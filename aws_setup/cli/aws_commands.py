@@ -23,6 +23,7 @@ from aws_setup.config.lock_file import Lock, read_lock
 from aws_setup.engine.result import Result
 from aws_setup.engine.wait import Clock, SystemClock
 from aws_setup.errors import Refused
+from aws_setup.infrastructure.ami_copies import with_copies
 from aws_setup.preflight.repeat import with_zones_of
 from aws_setup.report import Report
 
@@ -57,6 +58,7 @@ def run_verb(
     repeats: str | None = None,
     against: str | None = None,
     diff: bool = False,
+    images: bool = False,
 ) -> None:
     """Run one verb of a script; the result names the account and counts the API calls.
 
@@ -67,6 +69,7 @@ def run_verb(
     lock = read_lock(Path(repeats)) if repeats else None
     other = read_lock(Path(against)) if against else None
     with open_context(config, clock, no_wait=no_wait, reformat=reformat, repeats=lock) as ctx:
+        ctx.remove_images = images
         aws = ctx.aws
         recorder.region = aws.region
         result.account, result.region = aws.identity.account, aws.region
@@ -105,7 +108,7 @@ def open_context(
 ) -> Iterator[Context]:
     """Open AWS, yield the context of a run, and close AWS."""
     aws = open_aws(config)
-    config = config.with_amis_of(aws.region)
+    config = with_copies(aws, config.with_amis_of(aws.region))
     if repeats and config.create_vpc:
         config = with_zones_of(aws, config, repeats)
     inventory = Inventory(aws, config)

@@ -20,6 +20,7 @@ from aws_setup.lockfile.document import (
     secrets_of,
     without_private,
 )
+from aws_setup.lockfile.infrastructure import published_amis
 from aws_setup.lockfile.namenodes import namenodes_part
 from aws_setup.lockfile.write import document_with, write_lock
 from aws_setup.namenodes.action import parse
@@ -69,7 +70,7 @@ def _document(run: ScriptRun, *, fresh: bool) -> dict[str, Any]:
     contents = run.story.record(ctx, fresh)
     version = contents.get("kubernetes", {}).get("version")
     resolved = {"aws_region": ctx.aws.region} | ({"kubernetes_version": version} if version else {})
-    resolved |= database_sizes(ctx.config)
+    resolved |= database_sizes(ctx.config) | advice(lambda: published_amis(ctx), lambda _: {})
     return document_with(
         ctx.config,
         region=ctx.aws.region,

@@ -60,6 +60,7 @@ https://docs.aws.amazon.com/ram/latest/userguide/working-with-az-ids.html
 
 OWN_KEYS = frozenset(
     {
+        "copy_amis",
         "create_eks_iam_role",
         "create_vpc",
         "deployment_name",

@@ -75,6 +75,9 @@ class Vms(Section):
     hopsfs_ami: AmiId = DEFAULT_AMIS["hopsfs_ami"].id
     """AMI of the HopsFS client and NameNodes."""
 
+    copy_amis: bool = False
+    """In a region without the λFS AMIs, copy them from us-east-1, encrypted (as --copy-amis)."""
+
     create_launch_templates: bool = True
     """Create the launch templates of λFS clients, HopsFS clients and HopsFS NameNodes."""
 

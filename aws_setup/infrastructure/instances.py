@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -19,6 +19,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
@@ -88,7 +89,11 @@ class VmGroupStep(Step):
 
     def create(self, ctx: Context) -> Found:
         """Launch every instance of the group that does not exist."""
-        return self._complete(ctx, [])
+        return self.in_use(ctx)._complete(ctx, [])
+
+    def in_use(self, ctx: Context) -> Self:
+        """Return the step with the copy of its AMI, if this run has made one."""
+        return replace(self, group=replace(self.group, ami=ami_in_use(ctx, self.group.ami)))
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Start stopped instances and launch missing ones."""
@@ -97,7 +102,7 @@ class VmGroupStep(Step):
         unmarked = [item for item in stopped if paused_since(item) is None]
         write_marks(ctx, unmarked, lambda item: counted_marks(item, ctx.clock.today()))
         self._restart(ctx, active)
-        return self._complete(ctx, active)
+        return self.in_use(ctx)._complete(ctx, active)
 
     def _restart(self, ctx: Context, active: list[Item]) -> None:
         stopped = _stopped(active)
@@ -135,7 +140,7 @@ class VmGroupStep(Step):
             deadline=600,
             pause=3,
         )
-        return self._found(self._name_all(ctx, active))
+        return self.in_use(ctx)._found(self._name_all(ctx, active))
 
     def _probe(self, ctx: Context, ids: Sequence[str]) -> list[Item] | Pending:
         try:

@@ -15,6 +15,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import regional_name, specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
+from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
 from aws_setup.infrastructure.run_instances import disks, metadata_options
 
@@ -154,7 +155,12 @@ class LaunchTemplate(Step):
 
     def _fingerprint(self, ctx: Context) -> str:
         config = ctx.config
-        kind = (self.kind.ami, self.kind.instance_type, self.kind.component, metadata_options())
+        kind = (
+            ami_in_use(ctx, self.kind.ami),
+            self.kind.instance_type,
+            self.kind.component,
+            metadata_options(),
+        )
         return client_token(kind, config.ssh_keypair_name, ctx.of("security group").id)[:32]
 
     def _content(self, ctx: Context, version: int) -> str:
@@ -173,11 +179,11 @@ class LaunchTemplate(Step):
             "Groups": [ctx.of("security group").id],
         }
         return {
-            "ImageId": self.kind.ami,
+            "ImageId": ami_in_use(ctx, self.kind.ami),
             "InstanceType": self.kind.instance_type,
             "KeyName": ctx.config.ssh_keypair_name,
             "NetworkInterfaces": [interface],
-            "BlockDeviceMappings": disks(ctx, self.kind.ami),
+            "BlockDeviceMappings": disks(ctx, ami_in_use(ctx, self.kind.ami)),
             "MetadataOptions": metadata_options(),
             "TagSpecifications": [
                 *specification("instance", vm_tags),

@@ -228,10 +228,14 @@ def disks(ctx: Context, ami: str) -> list[dict[str, Any]]:
     """
     images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
     if not images:
+        # A copy that this run has made.
+        filters: Any = [{"Name": "image-id", "Values": [ami]}]
+        images = list(ctx.aws.ec2.describe_images(Filters=filters)["Images"])
+    if not images:
         raise SetupError(
             f"the AMI {ami} does not exist in {ctx.aws.region}",
             f"the λFS AMIs exist in {', '.join(AMIS)} only",
-            f"copy it into this region and set its *_ami key, or use {DEFAULT_REGION}",
+            f"run create --copy-amis, or use {DEFAULT_REGION}",
         )
     settings = {"Encrypted": True, "DeleteOnTermination": True}
     devices = [disk["DeviceName"] for disk in images[0]["BlockDeviceMappings"] if "Ebs" in disk]

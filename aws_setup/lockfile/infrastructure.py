@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
+from aws_setup.infrastructure.ami_copies import source_of
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
@@ -59,12 +60,20 @@ def _amis(ctx: Context) -> dict[str, Any]:
 def _image(ami: str, images: Mapping[str, Item]) -> dict[str, str]:
     image = images.get(ami, {})
     known = {
-        "id": ami,
+        "id": source_of(image) or ami,
         "name": str(image.get("Name", "")),
         "created": _date(image.get("CreationDate")),
         "deprecated": _date(image.get("DeprecationTime")),
     }
     return {key: value for key, value in known.items() if value}
+
+
+def published_amis(ctx: Context) -> dict[str, str]:
+    """Return the keys whose AMI is a copy, each with the AMI that it was copied from."""
+    sources = {str(image["ImageId"]): source_of(image) for image in ctx.inventory.all("images")}
+    keys = [key for key in type(ctx.config).model_fields if key.endswith("_ami")]
+    found = {key: sources.get(getattr(ctx.config, key), "") for key in keys}
+    return {key: source for key, source in found.items() if source}
 
 
 def _machines(ctx: Context) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from aws_setup.config.amis import AMIS, region_of
+from aws_setup.config.amis import AMIS, DEFAULT_AMIS, region_of
+from aws_setup.infrastructure.ami_copies import copy_name
 from aws_setup.preflight.planned import Launch, PlannedResources, keys_of
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
@@ -26,6 +27,8 @@ def check(planned: PlannedResources) -> CheckResult:
 def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[Finding]:
     region = planned.ctx.aws.region
     for ami in sorted({launch.ami for launch in planned.launches} - images.keys()):
+        if _is_copied(planned, ami):
+            continue
         keys = keys_of(planned.config, ami, suffix="_ami")
         why = "it was deregistered, or this account may not use it"
         hint = f"set {keys} to an AMI of {region}"
@@ -37,12 +40,17 @@ def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[F
         elif source and source != region:
             why = f"the λFS AMIs exist in {', '.join(AMIS)} only"
             hint = (
-                f"use aws_region: {source}, or copy it and set {keys}: `aws ec2 copy-image "
-                f"--source-region {source} --source-image-id {ami} --region {region} "
-                f"--name {ami}` "
-                "(docs/troubleshooting.md, copy-amis)"
+                f"add --copy-amis to copy the λFS AMIs to {region}, use aws_region: {source}, or "
+                f"set {keys} to an AMI of your own"
             )
         yield refuse(f"{region} has no AMI {ami} ({keys})", why, hint)
+
+
+def _is_copied(planned: PlannedResources, ami: str) -> bool:
+    """Whether this run copies an AMI, or waits for its copy."""
+    name = next((copy_name(key) for key, own in DEFAULT_AMIS.items() if own.id == ami), "")
+    found = planned.ctx.found.get(name)
+    return name in planned.to_create or bool(found and found.id)
 
 
 def _deprecated(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from aws_setup.eks.addons import ADDONS
 
 CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "ami copy": ("ec2:CopyImage", "ec2:CreateTags"),
     "vpc": ("ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:CreateTags"),
     "public subnet": ("ec2:CreateSubnet", "ec2:ModifySubnetAttribute"),
     "private subnet": ("ec2:CreateSubnet",),
@@ -100,6 +101,7 @@ INFRASTRUCTURE = (
     "ec2:AssociateRouteTable",
     "ec2:AttachInternetGateway",
     "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CopyImage",
     "ec2:CreateInternetGateway",
     "ec2:CreateLaunchTemplate",
     "ec2:CreateLaunchTemplateVersion",
@@ -117,12 +119,14 @@ INFRASTRUCTURE = (
     "ec2:DeleteNetworkInterface",
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",
+    "ec2:DeleteSnapshot",
     "ec2:DeleteSubnet",
     "ec2:DeleteSubnetCidrReservation",
     "ec2:DeleteTags",
     "ec2:DeleteVolume",
     "ec2:DeleteVpc",
     "ec2:DeleteVpcEndpoints",
+    "ec2:DeregisterImage",
     "ec2:DetachInternetGateway",
     "ec2:DisassociateRouteTable",
     "ec2:ModifyLaunchTemplate",

@@ -18,7 +18,9 @@ ROLE = "arn:aws:iam::123456789012:role/zoo-ebs-csi"
 
 
 def context(*, owned_only: bool = False, role: str = ROLE) -> Any:
-    config = SimpleNamespace(deployment_name="lambda-fs", eks_cluster_name="zoo")
+    config = SimpleNamespace(
+        deployment_name="lambda-fs", eks_cluster_name="zoo", eks_addon_versions={}
+    )
     found = {"ebs csi role": Found(role)}
     return SimpleNamespace(config=config, found=found, owned_only=owned_only)
 

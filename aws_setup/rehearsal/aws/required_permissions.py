@@ -13,6 +13,8 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.autoscaling.store import GroupsByRegion
 from aws_setup.rehearsal.aws.certificates import ServerCertificates
+from aws_setup.rehearsal.aws.ec2.image_copies import Snapshots
+from aws_setup.rehearsal.aws.ec2.images import Images, tags_of
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.aws.eks.store import region_store, taggable_documents
 from aws_setup.rehearsal.core.permissions import check_request, iam_action
@@ -32,6 +34,7 @@ EC2_TYPES = {
     "eni": "network-interface",
     "lt": "launch-template",
     "ami": "image",
+    "snap": "snapshot",
 }
 """Prefix of an id -> the type in the resource's ARN."""
 
@@ -128,10 +131,18 @@ def _ec2(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     for resource_id in ids:
         kind = resource_id.partition("-")[0]
         if _exists(ec2, kind, resource_id):
-            tags = dict(ec2.tags.get(resource_id, {}))
+            tags = dict(ec2.tags.get(resource_id, {})) | _own_tags(cloud, call.region, resource_id)
             yield f"{prefix}:{EC2_TYPES[kind]}/{resource_id}", tags
     if not ids or call.action == "RunInstances":
         yield f"{prefix}:*/*", {}
+
+
+def _own_tags(cloud: CloudApi, region: str, resource_id: str) -> dict[str, str]:
+    """Return the tags of an AMI or a snapshot, which moto does not store."""
+    stores: tuple[dict[tuple[str, str], dict[str, Any]], ...]
+    stores = cloud.store_of(Images), cloud.store_of(Snapshots)
+    found = (store.get((region, resource_id)) for store in stores)
+    return next((tags_of(item) for item in found if item), {})
 
 
 STORES = {

@@ -22,6 +22,7 @@ NOT_FOUND_BY_ID_PREFIX = {
     "vol": "InvalidVolume.NotFound",
     "eni": "InvalidNetworkInterfaceID.NotFound",
     "ami": "InvalidAMIID.NotFound",
+    "snap": "InvalidSnapshot.NotFound",
 }
 """EC2's not-found code by the prefix of the id (EC2 API reference, error codes)."""
 

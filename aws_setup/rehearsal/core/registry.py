@@ -15,6 +15,7 @@ SERVICE_MODULES = (
     "aws.ec2.reference_checks",
     "aws.ec2.security_group_rules",
     "aws.ec2.images",
+    "aws.ec2.image_copies",
     "aws.ec2.limits",
     "aws.ec2.nat_gateways",
     "aws.ec2.instances",

@@ -1,4 +1,4 @@
-"""AMIs: the configured AMIs, by default those of λFS; copies; deprecation.
+"""AMIs: the configured AMIs, by default those of λFS; deprecation.
 
 EC2 user guide, "Deprecate an Amazon EC2 AMI": a deprecated AMI is listed by id, or with
 IncludeDeprecated, or to its owner, and can still be launched.
@@ -6,13 +6,11 @@ IncludeDeprecated, or to its owner, and can still be launched.
 
 from __future__ import annotations
 
-import itertools
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
-from aws_setup.rehearsal.aws.ec2.lookup import tags_for
 from aws_setup.rehearsal.core.settings import ACCOUNT, Image
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
@@ -36,8 +34,6 @@ FILTERS = {
 
 class Images(dict[tuple[str, str], dict[str, Any]]):
     """The AMIs by region and id, as DescribeImages returns them."""
-
-    numbers = itertools.count(1)
 
 
 def start(cloud: CloudApi) -> None:
@@ -126,25 +122,6 @@ def _is_listed(image: dict[str, Any]) -> bool:
     return ends > datetime.now(UTC)
 
 
-def _copy(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    params = call.params
-    source = find_image(cloud, params["SourceRegion"], params["SourceImageId"])
-    images = cloud.store_of(Images)
-    new_id = f"ami-{next(images.numbers):017x}"
-    copied = source | {
-        "ImageId": new_id,
-        "Name": params.get("Name") or source["Name"],
-        "OwnerId": ACCOUNT,
-        "Public": False,
-        "State": "pending",
-        "Tags": [{"Key": k, "Value": v} for k, v in tags_for(params, "image").items()],
-    }
-    copied.pop("DeprecationTime", None)
-    images[call.region, new_id] = copied
-    cloud.schedule("image available", lambda: copied.update(State="available"))
-    return {"ImageId": new_id}
-
-
 def _deregister(cloud: CloudApi, call: Call) -> dict[str, Any]:
     image = find_image(cloud, call.region, call.params["ImageId"])
     if image["OwnerId"] != ACCOUNT:
@@ -155,16 +132,20 @@ def _deregister(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_resources(cloud: CloudApi) -> list[Resource]:
-    """List the AMIs that the account owns; their snapshots are billed."""
+    """List the AMIs that the account owns; only their snapshots are billed."""
     return [
-        Resource("ec2", "image", image_id, region, str(image["State"]), bills=True)
+        Resource("ec2", "image", image_id, region, str(image["State"]), tags=tags_of(image))
         for (region, image_id), image in cloud.store_of(Images).items()
         if image["OwnerId"] == ACCOUNT
     ]
 
 
+def tags_of(item: dict[str, Any]) -> dict[str, str]:
+    """Return the tags of an AMI or a snapshot."""
+    return {str(tag["Key"]): str(tag["Value"]) for tag in item.get("Tags", [])}
+
+
 ANSWERS = {
     ("ec2", "DescribeImages"): _describe,
-    ("ec2", "CopyImage"): _copy,
     ("ec2", "DeregisterImage"): _deregister,
 }

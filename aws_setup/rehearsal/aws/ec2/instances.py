@@ -149,8 +149,14 @@ def _interface(launch: CheckedLaunch) -> dict[str, Any]:
 
 
 def _disks(launch: CheckedLaunch) -> list[dict[str, Any]]:
-    """Return the AMI's disks, overridden by those of the request."""
-    disks = {disk["DeviceName"]: dict(disk["Ebs"]) for disk in launch.image["BlockDeviceMappings"]}
+    """Return the AMI's disks, overridden by those of the request.
+
+    Their snapshots are in a store of this package (image_copies), which moto does not know.
+    """
+    disks = {
+        disk["DeviceName"]: {key: it for key, it in disk["Ebs"].items() if key != "SnapshotId"}
+        for disk in launch.image["BlockDeviceMappings"]
+    }
     image_sizes = {name: disk["VolumeSize"] for name, disk in disks.items()}
     for mapping in launch.params.get("BlockDeviceMappings") or []:
         name = mapping["DeviceName"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aws_setup.rehearsal.aws.ec2.image_copies import Snapshots
 from aws_setup.rehearsal.aws.ec2.images import Images
 from aws_setup.rehearsal.aws.ec2.lookup import (
     ec2_backend,
@@ -35,6 +36,7 @@ def known_ids(cloud: CloudApi, call: Call) -> dict[str, set[str]]:
         "vol": set(ec2.volumes),
         "eni": set(ec2.enis),
         "ami": {image for region, image in cloud.store_of(Images) if region == call.region},
+        "snap": {item for region, item in cloud.store_of(Snapshots) if region == call.region},
     }
 
 

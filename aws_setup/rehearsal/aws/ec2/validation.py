@@ -114,7 +114,7 @@ FILTERED = (
     "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "
     "DescribeAddresses DescribeRouteTables DescribeSecurityGroups DescribeSecurityGroupRules "
     "DescribeLaunchTemplates DescribeInstances DescribeInstanceStatus DescribeVolumes "
-    "DescribeNetworkInterfaces DescribeKeyPairs DescribeImages DescribeTags "
+    "DescribeNetworkInterfaces DescribeKeyPairs DescribeImages DescribeSnapshots DescribeTags "
     "DescribeAvailabilityZones DescribeInstanceTypes DescribeInstanceTypeOfferings"
 )
 BEFORE = (
