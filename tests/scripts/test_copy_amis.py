@@ -11,6 +11,7 @@ import yaml
 
 from aws_setup.config import Config
 from aws_setup.preflight.policy_document import policy
+from aws_setup.rehearsal.aws.ec2.images import Images
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT, Settings
 from create_aws_infrastructure import SCRIPT
@@ -77,6 +78,14 @@ def test_amis_are_copied_used_kept_and_deleted(cloud: RehearsalCloud, folder: Pa
     assert reused["ami copy zookeeper"]["action"] == "exists", "a second copy would cost again"
     assert run(SCRIPT, folder, "destroy", "--images", "--yes", "--json").exit_code == 0
     assert owned(cloud) == []
+    only = ("--copy-amis", "--only", "ami copy zookeeper", "--yes")
+    assert run(SCRIPT, folder, *only).exit_code == 0, (
+        "the token of a deleted copy is not used again"
+    )
+    assert len(owned(cloud, "image")) == 1
+    cloud.store_of(Images).pop((REGION, owned(cloud, "image")[0].id))
+    assert run(SCRIPT, folder, "destroy", "--images", "--yes").exit_code == 0
+    assert owned(cloud) == [], "snapshots that an interrupted deletion has left"
 
 
 def _are_encrypted_copies(folder: Path) -> None:
