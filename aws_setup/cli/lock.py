@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.cli.command_run import CommandRun
+from aws_setup.config import Config
 from aws_setup.config.lock_file import CLUSTER, INFRASTRUCTURE, NAMENODES, PARTS, Lock, read_lock
 from aws_setup.config.paths import lock_path
 from aws_setup.engine.history import timestamp
 from aws_setup.errors import Problem, Refused
-from aws_setup.lockfile.compare import differences
+from aws_setup.lockfile.compare import differences, moved_images
 from aws_setup.lockfile.document import (
     configuration_of,
     database_sizes,
@@ -36,11 +37,26 @@ def record(run: ScriptRun, *, changed: bool) -> None:
 
     A run that has changed nothing only completes a file that lacks the part.
     """
-    config = run.ctx.config
-    if not changed and _has_part(lock_path(config), run.story.part):
+    config, part = run.ctx.config, run.story.part
+    repeats = run.ctx.repeats if part == CLUSTER else None
+    if not changed and repeats is None and _has_part(lock_path(config), part):
         return
 
-    _warn_of(run, lambda: write_lock(config, _document(run, fresh=changed)))
+    def write() -> Problem | None:
+        problem = write_lock(config, _document(run, fresh=changed))
+        return problem or (_moved(config, repeats) if repeats else None)
+
+    _warn_of(run, write)
+
+
+def _moved(config: Config, repeated: Lock) -> Problem | None:
+    """Return a warning of images whose tag now names another image than in the repeated one."""
+    moved = moved_images(read_lock(lock_path(config)).images, repeated.images)
+    if not moved:
+        return None
+    what = f"{len(moved)} container images differ from those of {repeated.path.name}"
+    why = f"their tags have moved since: {', '.join(moved)}"
+    return Problem(what, why, "name the differences beside the results, or use images of your own")
 
 
 def _warn_of(run: CommandRun[Any], write: Callable[[], Problem | None]) -> None:

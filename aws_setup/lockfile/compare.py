@@ -47,6 +47,13 @@ def differences(this: Mapping[str, Any], other: Mapping[str, Any]) -> list[Diffe
     return found
 
 
+def moved_images(this: Sequence[str], other: Sequence[str]) -> list[str]:
+    """Return the container images of both deployments that are named alike and differ, sorted."""
+    digests = dict(image.split("@", 1) for image in other if "@" in image)
+    found = (image.split("@", 1) for image in this if "@" in image)
+    return sorted({name for name, digest in found if digests.get(name, digest) != digest})
+
+
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield every value with its name; container images by their names, other lists as one text."""
     if isinstance(value, Mapping):

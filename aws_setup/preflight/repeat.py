@@ -25,7 +25,7 @@ def with_zones_of(aws: Aws, config: Config, lock: Lock) -> Config:
 
     A zone that this account does not have is left to `check`, which names it.
     """
-    names = _zone_names(aws)
+    names = _zone_names(aws) if lock.zone_ids else {}
     zones = tuple(names[zone] for zone in lock.zone_ids if zone in names)
     return config.model_copy(update={"availability_zones": zones}) if len(zones) == 2 else config
 
@@ -127,6 +127,5 @@ def _images(lock: Lock) -> Iterator[Finding]:
         yield warn(
             f"{len(lock.images)} container images are named by tags, and tags can move",
             "the chart takes no digests, so that a repeated deployment may get newer images",
-            "compare them after configure: configure_eks_cluster.py status --against "
-            f"{lock.path.name}",
+            f"run configure_eks_cluster.py --from {lock.path.name}, which names those that differ",
         )

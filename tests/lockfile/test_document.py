@@ -9,7 +9,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.config.lock_file import OMITTED
 from aws_setup.lockfile.cluster import chart_document, images_of
-from aws_setup.lockfile.compare import Difference, differences
+from aws_setup.lockfile.compare import Difference, differences, moved_images
 from aws_setup.lockfile.document import configuration_of, secrets_of, without_private
 
 
@@ -138,3 +138,9 @@ def test_differences_name_each_value_and_a_part_that_one_lacks() -> None:
         Difference("cluster.nodes.n.count", "2", "-"),
     ]
     assert differences(this, this) == []
+
+
+def test_images_whose_tag_has_moved_are_named() -> None:
+    this = ["a:1@sha256:1", "b:1@sha256:2", "c:1@sha256:3", "unpulled"]
+    assert moved_images(this, ["a:1@sha256:1", "b:1@sha256:9", "d:1@sha256:3"]) == ["b:1"]
+    assert moved_images(this, []) == []

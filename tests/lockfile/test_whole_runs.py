@@ -127,7 +127,7 @@ def test_configure_and_whisk_helper_add_their_parts(zoo: Lab, tmp_path: Path) ->
     assert part["helm"].startswith("v3.17")
     assert len(part["chart"]["sha256"]) == 40
     assert part["nodes"]["invoker-nodes"]["instance_type"] == "r5.xlarge"
-    assert {image.partition("@")[0] for image in lock.images} >= {"couchdb", "invoker"}
+    assert {image.partition(":")[0] for image in lock.images} >= {"couchdb", "invoker"}
     keys = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     zoo.whisk.auth = decode_secret(keys)["guest"]
     jar = str(make_jar(tmp_path / "nn.jar"))
@@ -140,6 +140,10 @@ def test_configure_and_whisk_helper_add_their_parts(zoo: Lab, tmp_path: Path) ->
     assert third["main_class"].endswith("OpenWhiskHandler")
     assert read_lock(path).parts["cluster"] == part, "a script keeps the others' parts"
     other = change(path, tmp_path / "o.lock.yaml", cluster__addons={"vpc-cni": "v1"})
+    images = [f"{image.partition('@')[0]}@sha256:0" for image in lock.images]
+    moved = change(path, tmp_path / "m.lock.yaml", cluster__images=images)
+    warnings = zoo.run("configure", "--from", moved)["warnings"]
+    assert ["invoker" in it["why"] for it in warnings if "images differ" in it["what"]] == [True]
     compared = zoo.run("status", "--against", other)
     assert {it["what"] for it in compared["differences"]} >= {"cluster.addons.vpc-cni"}
     text = path.read_text()
