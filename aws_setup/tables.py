@@ -22,6 +22,7 @@ from aws_setup.infrastructure.address_reservations import (
     ReservedAddresses,
     after_fixed_addresses,
 )
+from aws_setup.infrastructure.ami_copies import AmiCopyCleanup
 from aws_setup.infrastructure.ami_copy_steps import with_ami_copies
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup, VpcCleanup
@@ -281,8 +282,8 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
     """
     choices = {"create_vpc", "create_eks_iam_role"}
     switches = [name for name in type(config).model_fields if name.startswith("create_")]
-    on = {name: True for name in switches if name not in choices} | {"copy_amis": True}
-    steps = infrastructure_steps(config.model_copy(update=on))
+    on = {name: True for name in switches if name not in choices} | {"copy_amis": False}
+    steps = [AmiCopyCleanup(), *infrastructure_steps(config.model_copy(update=on))]
     steps += steps_deleted_with_cluster(config)
     others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
     if not config.create_vpc:

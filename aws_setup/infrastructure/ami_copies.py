@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.advice import advice
-from aws_setup.aws.context import Context, Step
+from aws_setup.aws.context import CleanupStep, Context, Step
 from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import Aws, error_code, pages
@@ -54,7 +55,7 @@ def ami_in_use(ctx: Context, ami: str) -> str:
 
 def with_copies(aws: Aws, config: Config) -> Config:
     """Return the configuration with each published AMI as this deployment has copied it."""
-    if aws.region in AMIS or aws.partition != "aws":
+    if not _copies_exist_in(aws):
         return config
     found = advice(lambda: _owned(aws, config, "images"), lambda _: [])
     copies = {
@@ -73,7 +74,7 @@ def source_of(image: Item) -> str:
 
 @dataclass(frozen=True)
 class AmiCopy(Step):
-    """The copy of one published AMI; destroy keeps it without --images."""
+    """The copy of one published AMI."""
 
     key: str
     source: str
@@ -87,33 +88,18 @@ class AmiCopy(Step):
         return copy_name(self.key)
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the copy; for destroy also snapshots that an interrupted deletion has left."""
-        if ctx.aws.region in AMIS or ctx.aws.partition != "aws":
-            return None if ctx.owned_only else Found("", skipped=_why_not(ctx))
+        """Return the copy; in a region that has the AMIs, the step is skipped."""
+        if not _copies_exist_in(ctx.aws):
+            return Found("", skipped=_why_not(ctx))
         images = self._images(ctx)
-        if ctx.owned_only:
-            return self._to_delete(ctx, images)
         if images:
             return _found(min(images, key=_order))
         used = getattr(ctx.config, self.key)
         return None if used == self.source else Found("", skipped=f"{self.key} is {used}")
 
-    def _to_delete(self, ctx: Context, images: Sequence[Item]) -> Found | None:
-        if not ctx.remove_images:
-            if images:
-                ctx.warn(_kept(ctx.aws.region))
-            return None
-        ids = [str(image["ImageId"]) for image in images]
-        ids += [str(item["SnapshotId"]) for item in self._snapshots(ctx)]
-        return Found(", ".join(ids), ids=tuple(ids)) if ids else None
-
     def _images(self, ctx: Context) -> list[Item]:
         found = _owned(ctx.aws, ctx.config, "images")
         return [image for image in found if tag_of(image, STEP_TAG) == self.name]
-
-    def _snapshots(self, ctx: Context) -> list[Item]:
-        found = _owned(ctx.aws, ctx.config, "snapshots")
-        return [item for item in found if tag_of(item, STEP_TAG) == self.name]
 
     def create(self, ctx: Context) -> Found:
         """Request the copy; for the token of one that was deleted AWS returns that one."""
@@ -139,7 +125,9 @@ class AmiCopy(Step):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Copy again what failed."""
-        self._delete(ctx, self._images(ctx))
+        snapshots = _owned(ctx.aws, ctx.config, "snapshots")
+        own = [item for item in snapshots if tag_of(item, STEP_TAG) == self.name]
+        _delete(ctx, self._images(ctx), own)
         return self.create(ctx)
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -159,33 +147,9 @@ class AmiCopy(Step):
         what = f"the copy of {self.source} becomes available"
         return ctx.wait_until(what, probe, deadline=7200, pause=15)
 
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Deregister the copy, then delete its snapshots, which are billed."""
-        self._delete(ctx, self._images(ctx))
-
-    def _delete(self, ctx: Context, images: Sequence[Item]) -> None:
-        ec2 = ctx.aws.ec2
-        for image in images:
-            image_id = str(image["ImageId"])
-            delete_with_retry(
-                ctx,
-                f"AMI {image_id}",
-                lambda image_id=image_id: ec2.deregister_image(ImageId=image_id),  # type: ignore[misc]
-                gone={"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"},
-            )
-        for snapshot in self._snapshots(ctx):
-            snapshot_id = str(snapshot["SnapshotId"])
-            delete_with_retry(
-                ctx,
-                f"snapshot {snapshot_id}",
-                lambda snapshot_id=snapshot_id: ec2.delete_snapshot(SnapshotId=snapshot_id),  # type: ignore[misc]
-                gone={"InvalidSnapshot.NotFound"},
-                busy={"InvalidSnapshot.InUse"},
-            )
-
     def details(self, ctx: Context) -> str:
         """Return what is copied, how long that takes, and what the transfer costs."""
-        if ctx.aws.region in AMIS or ctx.aws.partition != "aws":
+        if not _copies_exist_in(ctx.aws):
             return ""
         size = advice(lambda: self._size(ctx), lambda _: 0)
         cost = f", {size} GiB, transfer ${size * TRANSFER_USD:.2f}" if size else ""
@@ -202,14 +166,67 @@ class AmiCopy(Step):
 
     def disks(self, ctx: Context) -> list[CostItem]:
         """The snapshots of the copy."""
-        if ctx.aws.region in AMIS or ctx.aws.partition != "aws":
+        if not _copies_exist_in(ctx.aws):
             return []
         return [CostItem(self.part, "snapshot-gib", float(self._size(ctx)))]
 
 
+@dataclass(frozen=True)
+class AmiCopyCleanup(CleanupStep):
+    """The copied AMIs and their snapshots: destroy deletes them with --images, and else warns."""
+
+    name: str = "copied amis"
+    part: str = "amis"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the copies, and snapshots that an interrupted deletion has left."""
+        if not _copies_exist_in(ctx.aws):
+            return None
+        images = _owned(ctx.aws, ctx.config, "images")
+        if not ctx.remove_images:
+            if images:
+                ctx.warn(_kept(ctx.aws.region))
+            return None
+        ids = [str(image["ImageId"]) for image in images]
+        ids += [str(it["SnapshotId"]) for it in _owned(ctx.aws, ctx.config, "snapshots")]
+        return Found(", ".join(ids), ids=tuple(ids)) if ids else None
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Deregister the copies, then delete their snapshots, which are billed."""
+        images = _owned(ctx.aws, ctx.config, "images")
+        _delete(ctx, images, _owned(ctx.aws, ctx.config, "snapshots"))
+
+
+def _delete(ctx: Context, images: Sequence[Item], snapshots: Sequence[Item]) -> None:
+    ec2 = ctx.aws.ec2
+    for image_id in [str(image["ImageId"]) for image in images]:
+        delete_with_retry(
+            ctx,
+            f"AMI {image_id}",
+            partial(ec2.deregister_image, ImageId=image_id),
+            gone={"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"},
+        )
+    for snapshot_id in [str(snapshot["SnapshotId"]) for snapshot in snapshots]:
+        delete_with_retry(
+            ctx,
+            f"snapshot {snapshot_id}",
+            partial(ec2.delete_snapshot, SnapshotId=snapshot_id),
+            gone={"InvalidSnapshot.NotFound"},
+            busy={"InvalidSnapshot.InUse"},
+        )
+
+
+def _copies_exist_in(aws: Aws) -> bool:
+    """Whether a region is one to which the published AMIs can be copied, and have to be."""
+    return aws.region not in AMIS and aws.partition == "aws"
+
+
 def _owned(aws: Aws, config: Config, kind: str) -> list[Item]:
-    """Return this deployment's AMIs, or snapshots, in the region."""
-    filters = [{"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [config.deployment_name]}]
+    """Return this deployment's copied AMIs, or their snapshots, in the region."""
+    filters = [
+        {"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [config.deployment_name]},
+        {"Name": "tag-key", "Values": [SOURCE_TAG]},
+    ]
     if kind == "images":
         return pages(aws.ec2, "describe_images", "Images", Owners=["self"], Filters=filters)
     return pages(aws.ec2, "describe_snapshots", "Snapshots", OwnerIds=["self"], Filters=filters)

@@ -119,14 +119,14 @@ def test_a_missing_ami_names_its_keys(operator: Operator) -> None:
     assert "set lambda_fs_client_ami to an AMI of us-east-1" in problem
 
 
-def test_another_region_gets_the_command_that_copies_the_ami(
+def test_another_region_gets_the_option_that_copies_the_amis(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "us-west-2")
     client("ec2", "us-west-2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public(KEY))
     (problem,) = operator.refused(**ONE)
     assert "the λFS AMIs exist in us-east-1 only" in problem
-    assert "--source-image-id ami-079ac4c46055b2bdf --region us-west-2" in problem
+    assert "add --copy-amis to copy the λFS AMIs to us-west-2" in problem
 
 
 def test_an_architecture_that_the_type_does_not_run(operator: Operator) -> None:

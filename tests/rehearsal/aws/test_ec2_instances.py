@@ -260,7 +260,11 @@ def test_copied_image(slow_cloud: RehearsalCloud) -> None:
     assert refused(other_region.run_instances, **request) == "InvalidAMIID.Unavailable"
     slow_cloud.clock.advance(300)
     assert other_region.describe_images(Owners=["self"])["Images"][0]["State"] == "available"
-    assert [resource.kind for resource in slow_cloud.snapshot()] == ["image"]
+    assert [resource.kind for resource in slow_cloud.snapshot()] == [
+        "image",
+        "snapshot",
+        "snapshot",
+    ]
     other_region.run_instances(**request)
     other_region.deregister_image(ImageId=copied)
     assert not other_region.describe_images(Owners=["self"])["Images"]
