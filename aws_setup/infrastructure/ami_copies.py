@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -198,22 +197,29 @@ class AmiCopyCleanup(CleanupStep):
 
 
 def _delete(ctx: Context, images: Sequence[Item], snapshots: Sequence[Item]) -> None:
-    ec2 = ctx.aws.ec2
-    for image_id in [str(image["ImageId"]) for image in images]:
-        delete_with_retry(
-            ctx,
-            f"AMI {image_id}",
-            partial(ec2.deregister_image, ImageId=image_id),
-            gone={"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"},
-        )
-    for snapshot_id in [str(snapshot["SnapshotId"]) for snapshot in snapshots]:
-        delete_with_retry(
-            ctx,
-            f"snapshot {snapshot_id}",
-            partial(ec2.delete_snapshot, SnapshotId=snapshot_id),
-            gone={"InvalidSnapshot.NotFound"},
-            busy={"InvalidSnapshot.InUse"},
-        )
+    for image in images:
+        _deregister(ctx, str(image["ImageId"]))
+    for snapshot in snapshots:
+        _delete_snapshot(ctx, str(snapshot["SnapshotId"]))
+
+
+def _deregister(ctx: Context, image_id: str) -> None:
+    delete_with_retry(
+        ctx,
+        f"AMI {image_id}",
+        lambda: ctx.aws.ec2.deregister_image(ImageId=image_id),
+        gone={"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"},
+    )
+
+
+def _delete_snapshot(ctx: Context, snapshot_id: str) -> None:
+    delete_with_retry(
+        ctx,
+        f"snapshot {snapshot_id}",
+        lambda: ctx.aws.ec2.delete_snapshot(SnapshotId=snapshot_id),
+        gone={"InvalidSnapshot.NotFound"},
+        busy={"InvalidSnapshot.InUse"},
+    )
 
 
 def _copies_exist_in(aws: Aws) -> bool:
