@@ -201,7 +201,8 @@ def unlisted(ctx: Context) -> Sequence[tuple[str, str, str]]:
         what = f"the cluster's endpoint does not let {', '.join(missing)} in"
         why = "eks_public_access_cidrs names other ranges"
         found.append((what, why, f"add {missing[0]} to it, or remove the key"))
-    if existing_group(ctx, _vpc(ctx)) if _vpc(ctx) else None:
+    vpc = _vpc(ctx)
+    if vpc and existing_group(ctx, vpc):
         what = "the existing security group is not changed"
         why = "this deployment does not manage it"
         hint = f"allow TCP {SSH.first} from {', '.join(ctx.defaults.operator_cidrs)} in it"

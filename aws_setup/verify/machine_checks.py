@@ -22,7 +22,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/set-time.html"""
 MAJORITY = 3
 """VMs from which on their median is the time; with fewer it is this computer's clock."""
 
-FULL_PERCENT = 90
+FULL_PERCENT = 95
 """Use of a file system, of its space or of its inodes, from which on it counts as full."""
 
 PSEUDO = ("tmpfs", "devtmpfs", "squashfs", "efivarfs")

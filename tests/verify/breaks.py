@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from aws_setup.engine.wait import Pending, SystemClock, wait_until
 from aws_setup.openwhisk import certificate
 from aws_setup.rehearsal.openwhisk.server import Certificate
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
@@ -137,13 +138,33 @@ cordoned = node(
 
 @contextmanager
 def invoker_crashes(story: Any) -> Iterator[None]:
-    """Let the program of one invoker end repeatedly."""
+    """Let the program of one invoker end repeatedly; Kubernetes notices before the block begins."""
     faults = story.environment.hooks.faults
+    _wait_for_invokers(story, 8)
     faults.add({"fault": "pod-crashes", "pod": "owdev-invoker-1"})
     try:
+        _wait_for_invokers(story, 7)
         yield
     finally:
         faults.clear()
+
+
+def _wait_for_invokers(story: Any, ready: int) -> None:
+    """Run the controllers until Kubernetes reports this many ready invokers."""
+    cloud, [api] = story.environment.cloud, story.environment.hooks.apis.values()
+
+    def poll() -> bool | Pending:
+        with cloud.lock:
+            cloud.clock.apply_due()
+            api.controllers.invalidate()
+            api.controllers.run()
+        found = api.state.get("statefulsets", "owdev-invoker", "openwhisk")["status"]
+        count = found.get("readyReplicas", 0)
+        return count == ready or Pending(f"{count} ready")
+
+    wait_until(
+        f"{ready} invokers are ready", poll, clock=SystemClock(pace=0.1), deadline=60, pause=1
+    )
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def test_a_slow_answer_is_no_wrong_clock() -> None:
 
 
 def test_the_fullest_disk_is_named_with_their_number() -> None:
-    uses = [FileSystemUse(vm("a"), "/", 91), FileSystemUse(vm("b"), "/data", 99)]
+    uses = [FileSystemUse(vm("a"), "/", 96), FileSystemUse(vm("b"), "/data", 99)]
     with pytest.raises(Broken, match=r"^/data of b is 99 % full \(2 of 2 disks\)$"):
         machine_checks.judge_disks(uses)
 
