@@ -21,7 +21,7 @@ from aws_setup.preflight.policy_document import policy
 from aws_setup.report.architecture_svg import architecture
 from aws_setup.report.connections_svg import connections
 from aws_setup.report.gantt_svg import timeline_svg
-from tests.docs import demo_recording, step_names
+from tests.docs import cost_table, demo_recording, step_names
 from tests.docs.sample_config import sample_text, schema_text
 from tests.support.config import SAMPLE
 
@@ -66,6 +66,7 @@ GENERATED: Mapping[Path, Callable[[], str]] = {
     DOCS / "config.schema.json": schema_text,
     PERMISSIONS: permissions_text,
     step_names.PATH: step_names.step_names_text,
+    cost_table.PATH: cost_table.costs_text,
     DOCS / "architecture.svg": lambda: architecture(SAMPLE),
     DOCS / "connections.svg": lambda: connections(SAMPLE),
     DOCS / "timeline.svg": lambda: timeline_text(EVENTS),

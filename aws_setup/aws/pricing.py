@@ -11,6 +11,8 @@ from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws
+from aws_setup.aws.spot import PREFIX as SPOT
+from aws_setup.aws.spot import SpotPrice, spot_prices
 from aws_setup.engine.step import CostItem
 
 TABLE_DATE = "November 2026"
@@ -104,6 +106,9 @@ class Prices:
     source: str
     unknown: tuple[str, ...] = ()
     each: Mapping[str, float] = field(default_factory=dict)
+    spot: Mapping[str, SpotPrice] = field(default_factory=dict)
+    savings: float = 0.0
+    """US dollars an hour that Spot machines cost less than on demand."""
 
     @property
     def hourly(self) -> float:
@@ -123,6 +128,11 @@ class Prices:
             "daily_usd": round(self.daily, 2),
             "source": self.source,
             "unknown": list(self.unknown),
+            "on_demand_hourly_usd": round(self.hourly + self.savings, 4),
+            "spot": {
+                kind: {"usd": price.usd, "as_of": price.at.isoformat(timespec="seconds")}
+                for kind, price in self.spot.items()
+            },
         }
 
     def lines(self) -> list[str]:
@@ -130,25 +140,57 @@ class Prices:
         ordered = sorted(self.parts.items(), key=lambda item: -item[1])
         lines = [f"{part:<14} ${hourly:8.3f}/h" for part, hourly in ordered]
         lines.append(f"{'total':<14} ${self.hourly:8.3f}/h, ${self.daily:.2f} a day")
+        lines += self.spot_lines()
         if self.unknown:
             lines.append(f"not included (price unknown): {', '.join(self.unknown)}")
         lines.append(f"(on demand, {self.source}; traffic and taxes are not included)")
         return lines
 
+    def spot_lines(self) -> list[str]:
+        """Return the prices of Spot machines as text: at present, on demand, and of which time."""
+        lines = [
+            f"Spot {kind}: ${price.usd:.3f}/h at {price.at:%Y-%m-%d %H:%M} UTC, "
+            f"${self.each.get(f'ec2:{kind}', 0.0):.3f}/h on demand"
+            for kind, price in self.spot.items()
+        ]
+        if self.spot:
+            hourly = self.hourly + self.savings
+            lines.append(f"all on demand: ${hourly:.3f}/h; Spot prices change at any time")
+        return lines
+
 
 def price(aws: Aws, charges: Sequence[CostItem]) -> Prices:
-    """Return what some charges cost: by AWS's price list, else by the dated table."""
-    keys = sorted({charge.key for charge in charges})
-    listed = _listed(aws, keys)
+    """Return what some charges cost: by AWS's price list, else by the dated table.
+
+    A Spot machine whose present price is unknown costs at most what it costs on demand.
+    """
+    types = sorted({it.key.removeprefix(SPOT) for it in charges if it.key.startswith(SPOT)})
+    others = {charge.key for charge in charges if not charge.key.startswith(SPOT)}
+    keys = sorted(others | {f"ec2:{kind}" for kind in types})
+    listed, spot = _listed(aws, keys), spot_prices(aws, types)
     missing = [key for key in keys if key not in listed]
     each = {key: TABLE[key] for key in missing if key in TABLE}
     each |= {key: value.usd for key, value in listed.items()}
+    each |= {f"{SPOT}{it}": each[f"ec2:{it}"] for it in types if f"ec2:{it}" in each}
+    each |= {f"{SPOT}{kind}": price.usd for kind, price in spot.items()}
     parts: dict[str, float] = {}
     for charge in charges:
         if charge.key in each:
             parts[charge.part] = parts.get(charge.part, 0.0) + charge.count * each[charge.key]
-    unknown = tuple(key.removeprefix("ec2:") for key in keys if key not in each)
-    return Prices(parts, _source(aws.region, missing, listed), unknown, each)
+    unknown = tuple(
+        key.removeprefix("ec2:")
+        for key in keys
+        if key not in each and f"{SPOT}{key.removeprefix('ec2:')}" not in each
+    )
+    saved = sum(
+        charge.count * (each.get(charge.key.replace(SPOT, "ec2:"), 0.0) - each[charge.key])
+        for charge in charges
+        if charge.key.startswith(SPOT) and charge.key in each
+    )
+    source = _source(aws.region, missing, listed)
+    if set(types) - spot.keys():
+        source += "; Spot prices are not known and counted as on demand"
+    return Prices(parts, source, unknown, each, spot, saved)
 
 
 def _source(region: str, missing: Sequence[str], listed: Mapping[str, Listed]) -> str:

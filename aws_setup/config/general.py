@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from aws_setup.config.additional_tags import BoundaryArn, Tags
 from aws_setup.config.base import LocalPath, Section
+from aws_setup.config.spot import SpotParts
 
 DETECT_ADDRESS = "DEFAULT_VALUE"
 """Value of user_public_ip that looks up the caller's address with AWS's checkip service."""
@@ -59,6 +60,11 @@ class General(Section):
     """Sizes: `paper` is the published evaluation's, `small` is for development, `smoke` the least
     that passes `verify`. It sets the keys that are commented out below; a key that you write has
     precedence."""
+
+    spot: SpotParts = Field(default=(), examples=[["invokers", "clients"]])
+    """Parts whose machines are Spot Instances, which cost about a third and which AWS takes back
+    when it needs them: `invokers` (the nodes of the NameNodes) and `clients` (the scaling groups of
+    clients). They lose no data; NDB and ZooKeeper would, and are refused."""
 
     no_color: bool = False
     """Plain output: no colours and no progress bars."""

@@ -13,6 +13,7 @@ from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.session import error_code
+from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
 from aws_setup.eks.addons import ADDONS
@@ -31,6 +32,12 @@ CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesN
 
 CONFIG, VERSION = "config", "version"
 """Keys of the drift that UpdateNodegroupConfig and UpdateNodegroupVersion correct."""
+
+CAPACITY_TYPE = "capacity type"
+"""Key of a drift that no update corrects: UpdateNodegroupConfig has no capacityType.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
+"""
 
 ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust relationships")
 """Texts of CreateNodegroup's error while a new role is not visible to EKS yet."""
@@ -82,9 +89,13 @@ class NodeGroup(Step):
         paused = paused_drift([group])
         if paused:
             return paused
+        capacity = group.get("capacityType", "ON_DEMAND")
+        if capacity != self.nodes.capacity:
+            wants = f"{self.nodes.capacity} (its nodes are deleted, then new ones created)"
+            return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE),)
         types = group.get("instanceTypes") or []
         drift = []
-        if types != [self.nodes.instance_type]:
+        if (types[:1] if self.nodes.spot else types) != [self.nodes.instance_type]:
             fix = f"delete the node group {self.name} in the EKS console and run configure again"
             has = ", ".join(types) or "none"
             drift.append(Drift("instance type", has, self.nodes.instance_type, fix))
@@ -140,22 +151,27 @@ class NodeGroup(Step):
             "scalingConfig": _scaling(self.nodes.count),
             # A volume stays in its zone, and so must the only node that can attach it.
             "subnets": node_subnets(ctx)[: max(1, self.nodes.count)],
-            "instanceTypes": [self.nodes.instance_type],
+            "instanceTypes": self._types(ctx),
             "amiType": AMI_TYPE,
             "nodeRole": ctx.of("node role").id,
             "labels": self.nodes.labels,
             "launchTemplate": {"id": template.id, "version": str(template.facts["version"])},
-            "capacityType": "ON_DEMAND",
+            "capacityType": self.nodes.capacity,
             "tags": tags(ctx.config, self.name, name=self.nodes.group),
         }
+
+    def _types(self, ctx: Context) -> list[str]:
+        kind = self.nodes.instance_type
+        return offered_alternatives(ctx.aws, kind) if self.nodes.spot else [kind]
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Set size and labels, then the template's version: EKS accepts one update at a time.
 
-        A node group whose creation failed is deleted and re-created.
+        A node group whose creation failed, or with another capacity type, is deleted and
+        re-created.
         """
         keys = {drift.key for drift in found.drift}
-        if DriftKey.STATUS in keys:
+        if keys & {DriftKey.STATUS, CAPACITY_TYPE}:
             self.delete(ctx, found)
             return self.create(ctx)
         if CONFIG in keys:
@@ -249,7 +265,7 @@ class NodeGroup(Step):
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances and their disks."""
         count = float(self.nodes.count)
-        instances = CostItem(self.part, f"ec2:{self.nodes.instance_type}", count)
+        instances = CostItem(self.part, self.nodes.price_key, count)
         return (instances, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
 
 

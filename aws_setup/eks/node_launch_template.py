@@ -26,6 +26,17 @@ class NodeGroupSpec:
     role: str
     instance_type: str
     count: int
+    spot: bool = False
+
+    @property
+    def capacity(self) -> str:
+        """EKS's capacityType."""
+        return "SPOT" if self.spot else "ON_DEMAND"
+
+    @property
+    def price_key(self) -> str:
+        """The key of a node's price."""
+        return f"{'spot' if self.spot else 'ec2'}:{self.instance_type}"
 
     @property
     def labels(self) -> dict[str, str]:
@@ -47,6 +58,7 @@ def node_group_specs(config: Config) -> Sequence[NodeGroupSpec]:
             "invoker",
             config.openwhisk_invoker_instance_type,
             config.num_openwhisk_invoker_vms,
+            spot="invokers" in config.spot,
         ),
     )
     return [spec for spec in both if spec.count]

@@ -20,6 +20,7 @@ from aws_setup.aws.idempotency import IN_USE_CODES, delete_with_retry, wait_visi
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.session import error_code
+from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tags import STEP_TAG, regional_name, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
@@ -33,6 +34,9 @@ IN_SERVICE = "InService"
 
 MISSING = "missing machines"
 """Key of the drift of a group with fewer machines than desired: AWS itself launches them."""
+
+PURCHASE = "purchase"
+"""Key of the drift of a group that launches on demand what should be Spot, or of other types."""
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
 
@@ -76,6 +80,7 @@ class AutoScalingGroup(Step):
         drift = list(self._paused(group))
         if has != wants and not drift:
             drift.append(Drift("sizes (min-max)", has, wants))
+        drift += self._purchase_drift(group)
         deleting = str(group.get("Status") or "")
         if deleting:
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
@@ -91,6 +96,14 @@ class AutoScalingGroup(Step):
         state = deleting or (f"{running} of {desired} machines" if desired else "available")
         ready = running >= desired
         return Found(group["AutoScalingGroupName"], state, facts, tuple(drift), ready)
+
+    def _purchase_drift(self, group: Item) -> list[Drift]:
+        has, market = _purchase(group), "Spot" if self.kind.spot else "on demand"
+        kind = self.kind.instance_type
+        if has.what == market and has.first_type in ("", kind):
+            return []
+        wants = f"{market} {kind} (new machines; those that run stay)"
+        return [Drift("machines are", str(has), wants, key=PURCHASE)]
 
     def _paused(self, group: Item) -> Sequence[Drift]:
         return paused_drift([group])
@@ -131,10 +144,7 @@ class AutoScalingGroup(Step):
         group_tags = tags(config, self.name, Component=self.kind.component)
         return {
             "AutoScalingGroupName": self._group_name(config),
-            "LaunchTemplate": {
-                "LaunchTemplateId": ctx.of(f"launch template {self.kind.template}").id,
-                "Version": "$Default",
-            },
+            **self._launch(ctx),
             "MinSize": config.autoscaling_group_min_size,
             "MaxSize": config.autoscaling_group_max_size,
             "DesiredCapacity": config.autoscaling_group_desired_capacity,
@@ -145,13 +155,44 @@ class AutoScalingGroup(Step):
             ],
         }
 
+    def _launch(self, ctx: Context) -> dict[str, Any]:
+        """Return how machines are launched: from the template, as Spot of several types.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
+        """
+        template = {
+            "LaunchTemplateId": ctx.of(f"launch template {self.kind.template}").id,
+            "Version": "$Default",
+        }
+        if not self.kind.spot:
+            return {"LaunchTemplate": template}
+        types = offered_alternatives(ctx.aws, self.kind.instance_type)
+        policy = {
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": template,
+                "Overrides": [{"InstanceType": kind} for kind in types],
+            },
+            "InstancesDistribution": {
+                "OnDemandBaseCapacity": 0,
+                "OnDemandPercentageAboveBaseCapacity": 0,
+                "SpotAllocationStrategy": "price-capacity-optimized",
+            },
+        }
+        return {"MixedInstancesPolicy": policy}
+
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set the sizes; a group that is being deleted is re-created afterwards."""
+        """Set the sizes and the purchase; a group that is being deleted is re-created afterwards.
+
+        Machines that run stay as they are; those that are launched later follow.
+        """
         if _is_being_deleted(found):
             return self._recreate(ctx, found)
-        if any(drift.key != MISSING for drift in found.drift):
+        keys = {drift.key for drift in found.drift}
+        if keys - {MISSING}:
+            launch = self._launch(ctx) if PURCHASE in keys else {}
             ctx.aws.autoscaling.update_auto_scaling_group(
                 AutoScalingGroupName=found.id,
+                **launch,
                 MinSize=ctx.config.autoscaling_group_min_size,
                 MaxSize=ctx.config.autoscaling_group_max_size,
             )
@@ -213,7 +254,7 @@ class AutoScalingGroup(Step):
         count = float(config.autoscaling_group_desired_capacity)
         if not count:
             return ()
-        instances = CostItem(self.part, f"ec2:{self.kind.instance_type}", count)
+        instances = CostItem(self.part, self.kind.price_key, count)
         return (instances, CostItem(self.part, "ipv4", count))
 
     def disks(self, ctx: Context) -> Sequence[CostItem]:
@@ -223,6 +264,27 @@ class AutoScalingGroup(Step):
 
     def _group_name(self, config: Config) -> str:
         return regional_name(config, self.kind.group, "_")
+
+
+@dataclass(frozen=True)
+class _Purchase:
+    """How a group launches machines; `first_type` is the policy's, '' where the template's."""
+
+    what: str
+    first_type: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.first_type}".strip()
+
+
+def _purchase(group: Item) -> _Purchase:
+    policy = group.get("MixedInstancesPolicy")
+    if not policy:
+        return _Purchase("on demand")
+    percentage = policy["InstancesDistribution"].get("OnDemandPercentageAboveBaseCapacity", 100)
+    overrides = policy["LaunchTemplate"].get("Overrides") or [{}]
+    what = "on demand" if percentage == 100 else "Spot" if percentage == 0 else "both"
+    return _Purchase(what, str(overrides[0].get("InstanceType", "")))
 
 
 def _in_service(group: Item) -> int:

@@ -32,6 +32,12 @@ class AutoScalingSpec:
     component: str
     ami: str
     instance_type: str
+    spot: bool = False
+
+    @property
+    def price_key(self) -> str:
+        """The key of a machine's price."""
+        return f"{'spot' if self.spot else 'ec2'}:{self.instance_type}"
 
 
 def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
@@ -43,6 +49,7 @@ def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
             "LambdaFSClientVM",
             config.lambda_fs_client_ami,
             config.lfs_client_autoscaling_group_instance_type,
+            spot="clients" in config.spot,
         ),
         AutoScalingSpec(
             "hopsfs_clients",
@@ -50,6 +57,7 @@ def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
             "HopsFSClientVM",
             config.hopsfs_ami,
             config.hopsfs_client_autoscaling_group_instance_type,
+            spot="clients" in config.spot,
         ),
         AutoScalingSpec(
             "hopsfs_namenodes",

@@ -90,6 +90,7 @@ class Bill:
             "deadline": _time(self.deadline),
             "usd_at_deadline": at_deadline,
             "parts": parts,
+            "on_demand_hourly_usd": round(self.hourly + self.prices.savings, 4),
             "source": self.prices.source,
             "unknown": list(self.prices.unknown),
             "notes": list(self.usages.notes),
@@ -105,7 +106,7 @@ class Bill:
         lines.append(f"{'total':<14} ${self.so_far:8.2f}  ${self.hourly:8.3f}/h")
         if self.prices.unknown:
             lines.append(f"not included (price unknown): {', '.join(self.prices.unknown)}")
-        lines += self.usages.notes
+        lines += [*self.prices.spot_lines(), *self.usages.notes]
         lines += [f"({self.prices.source}; traffic and taxes are not included)", self._projection()]
         return [*lines, self._total("so far")]
 

@@ -147,7 +147,7 @@ def _scaling_groups(ctx: Context, found: Usages) -> Iterator[Usage]:
         found.note_state(step, group)
         disks = disk_charges(ctx, specs[step].ami, count=1.0, part="disks")
         extras = (("auto scaling", "ipv4", 1.0), *((c.part, c.key, c.count) for c in disks))
-        kind, name = f"ec2:{specs[step].instance_type}", str(group["AutoScalingGroupName"])
+        kind, name = specs[step].price_key, str(group["AutoScalingGroupName"])
         described = _Group(name, "auto scaling", kind, step, group["CreatedTime"], extras)
         yield from _machines(ctx, found, described)
 

@@ -230,7 +230,10 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         for row in rows
         if isinstance(row.step, NodeGroup) and row.action is Action.CREATE
     ]
-    launches = tuple(Launch(group.group, "", group.instance_type, group.count) for group in groups)
+    launches = tuple(
+        Launch(group.group, "", group.instance_type, group.count, spot=group.spot)
+        for group in groups
+    )
     if not launches:
         return ()
     planned = PlannedResources(ctx, frozenset(), launches)

@@ -13,6 +13,7 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.aws.session import pages
 from aws_setup.config import Config
+from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
@@ -32,6 +33,7 @@ class Launch:
     count: int
     addresses: tuple[IPv4Address, ...] = ()
     in_first_subnet: bool = False
+    spot: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class PlannedResources:
     to_create: frozenset[str]
     launches: tuple[Launch, ...] = ()
     later_nodes: Mapping[str, int] = field(default_factory=dict)
+    later_spot_nodes: Mapping[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -56,11 +59,12 @@ class PlannedResources:
         """Return whether a step whose name begins with one of the prefixes is to be created."""
         return any(name.startswith(prefixes) for name in self.to_create)
 
-    def machine_counts(self) -> Counter[str]:
-        """Return how many machines of each type this run launches."""
+    def machine_counts(self, *, spot: bool = False) -> Counter[str]:
+        """Return how many machines of each type this run launches, on demand or as Spot."""
         counts: Counter[str] = Counter()
         for launch in self.launches:
-            counts[launch.instance_type] += launch.count
+            if launch.spot is spot:
+                counts[launch.instance_type] += launch.count
         return counts
 
     def instance_types(self) -> Mapping[str, Any]:
@@ -73,7 +77,8 @@ class PlannedResources:
 
     @cached_property
     def _instance_types(self) -> Mapping[str, Any]:
-        planned = {launch.instance_type for launch in self.launches} | self.later_nodes.keys()
+        later = {*self.later_nodes, *self.later_spot_nodes}
+        planned = {launch.instance_type for launch in self.launches} | later
         return self.describe_types(planned)
 
     def describe_types(self, names: Collection[str]) -> Mapping[str, Any]:
@@ -94,8 +99,8 @@ def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
     in_aws = [row for row in rows if row.step.part != "software"]
     to_create = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
     launches = [*_vm_groups(ctx.config, to_create), *_launch_templates(ctx.config, to_create)]
-    later_nodes = _later_nodes(ctx.config) if "eks cluster" in to_create else {}
-    return PlannedResources(ctx, to_create, tuple(launches), later_nodes)
+    later = _later_nodes(ctx.config) if "eks cluster" in to_create else ({}, {})
+    return PlannedResources(ctx, to_create, tuple(launches), *later)
 
 
 def keys_of(config: Config, value: str, *, suffix: str) -> str:
@@ -126,13 +131,13 @@ def _launch_templates(config: Config, to_create: frozenset[str]) -> list[Launch]
         template, group = f"launch template {spec.template}", f"auto-scaling group {spec.group}"
         if {template, group} & to_create:
             count = config.autoscaling_group_desired_capacity if group in to_create else 0
-            launches.append(Launch(template, spec.ami, spec.instance_type, count))
+            launches.append(Launch(template, spec.ami, spec.instance_type, count, spot=spec.spot))
     return launches
 
 
-def _later_nodes(config: Config) -> dict[str, int]:
-    """Return the nodes that configure_eks_cluster.py will add to the new cluster."""
-    nodes: Counter[str] = Counter()
-    nodes[config.openwhisk_core_instance_type] += config.num_openwhisk_core_vms
-    nodes[config.openwhisk_invoker_instance_type] += config.num_openwhisk_invoker_vms
-    return {name: count for name, count in nodes.items() if count}
+def _later_nodes(config: Config) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the nodes that configure_eks_cluster.py will add: on demand, and as Spot."""
+    nodes: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    for spec in node_group_specs(config):
+        nodes[spec.spot][spec.instance_type] += spec.count
+    return dict(nodes[0]), dict(nodes[1])

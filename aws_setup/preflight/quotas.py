@@ -48,8 +48,10 @@ def check(planned: PlannedResources) -> CheckResult:
 
 def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
     """Yield each quota that planned resources count against, and how much of it they need."""
-    if planned.machine_counts().total():
-        yield VCPUS, count_vcpus(planned.machine_counts(), planned.instance_types())
+    for quota, spot in ((VCPUS, False), (SPOT_VCPUS, True)):
+        counts = planned.machine_counts(spot=spot)
+        if counts.total() or (spot and planned.later_spot_nodes):
+            yield quota, count_vcpus(counts, planned.instance_types())
     for step, quota in (
         ("elastic ip", ELASTIC_IPS),
         ("vpc", VPCS),
@@ -108,8 +110,9 @@ def _compare(planned: PlannedResources, quota: Quota, needed: float) -> list[Fin
     region = planned.ctx.aws.region
     if usage.exceeded:
         return [refuse(*usage.message(region))]
-    if quota is VCPUS:
-        later = count_vcpus(Counter(planned.later_nodes), planned.instance_types())
+    if quota in (VCPUS, SPOT_VCPUS):
+        nodes = planned.later_nodes if quota is VCPUS else planned.later_spot_nodes
+        later = count_vcpus(Counter(nodes), planned.instance_types())
         total = replace(usage, needed=needed + later, what=f"{usage.what}, node groups included,")
         return [warn(*total.message(region))] if total.exceeded else []
     return []
@@ -149,17 +152,25 @@ def _is_standard(instance_type: str) -> bool:
 
 
 def _running_vcpus(planned: PlannedResources) -> float:
+    return _vcpus_in_use(planned, spot=False)
+
+
+def _spot_vcpus(planned: PlannedResources) -> float:
+    return _vcpus_in_use(planned, spot=True)
+
+
+def _vcpus_in_use(planned: PlannedResources, *, spot: bool) -> float:
     states: Any = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     found = pages(planned.ctx.aws.ec2, "describe_instances", "Reservations", Filters=states)
-    on_demand = Counter(
+    running = Counter(
         machine["InstanceType"]
         for reservation in found
         for machine in reservation["Instances"]
-        if machine.get("InstanceLifecycle") != "spot"
+        if (machine.get("InstanceLifecycle") == "spot") is spot
     )
     known = planned.instance_types()
-    others = planned.describe_types(on_demand.keys() - known.keys())
-    return count_vcpus(on_demand, {**known, **others})
+    others = planned.describe_types(running.keys() - known.keys())
+    return count_vcpus(running, {**known, **others})
 
 
 def _addresses(planned: PlannedResources) -> float:
@@ -205,6 +216,8 @@ def _rules(planned: PlannedResources) -> float:
 
 
 VCPUS = Quota("vCPUs of standard instances", "ec2", "L-1216C47A", _running_vcpus)
+SPOT_VCPUS = Quota("vCPUs of standard Spot instances", "ec2", "L-34B43A08", _spot_vcpus)
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html"""
 ELASTIC_IPS = Quota("elastic IPs", "ec2", "L-0263D0A3", _addresses)
 VPCS = Quota("VPCs", "vpc", "L-F678F1CE", _vpcs)
 INTERNET_GATEWAYS = Quota("internet gateways", "vpc", "L-A4707A72", _internet_gateways)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -51,6 +52,51 @@ class PriceList:
         """Return the products of a query."""
         nat = any(item["Value"] == "NAT Gateway" for item in Filters)
         return {"PriceList": [product("NatGateway-Hours", 0.05)] if nat else []}
+
+
+class SpotMarket(PriceList):
+    """An AWS session that also knows Spot prices of r5.large."""
+
+    def __init__(self, *prices: str) -> None:
+        self.ec2, self._prices = self, prices
+
+    def get_paginator(self, operation: str) -> SpotMarket:
+        """Return what reads the price history."""
+        assert operation == "describe_spot_price_history"
+        return self
+
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        """Return the price of each zone."""
+        at = datetime(2026, 11, 27, 7, tzinfo=UTC)
+        history = [
+            {"InstanceType": "r5.large", "SpotPrice": price, "Timestamp": at}
+            for price in self._prices
+        ]
+        return [{"SpotPriceHistory": history}]
+
+
+def spot_priced(*prices: str) -> Prices:
+    session: Any = SpotMarket(*prices)
+    charges = [CostItem("eks", "spot:r5.large", 2), CostItem("eks", "ec2:r5.large", 1)]
+    return price(session, charges)
+
+
+def test_spot_is_shown_at_the_present_price_and_on_demand() -> None:
+    prices = spot_priced("0.050", "0.060")
+    assert prices.hourly == pytest.approx(2 * 0.06 + 0.126), "the highest of the zones"
+    shown = "\n".join(prices.lines())
+    assert "Spot r5.large: $0.060/h at 2026-11-27 07:00 UTC, $0.126/h on demand" in shown
+    assert "all on demand: $0.378/h" in shown
+    document = prices.document()
+    assert document["on_demand_hourly_usd"] == pytest.approx(0.378)
+    assert document["spot"] == {"r5.large": {"usd": 0.06, "as_of": "2026-11-27T07:00:00+00:00"}}
+
+
+def test_an_unknown_spot_price_counts_as_on_demand_and_says_so() -> None:
+    prices = spot_priced()
+    assert prices.hourly == pytest.approx(3 * 0.126)
+    assert "Spot prices are not known and counted as on demand" in prices.source
+    assert prices.document()["spot"] == {}
 
 
 def priced(*charges: CostItem) -> Prices:

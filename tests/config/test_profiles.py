@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from aws_setup.aws.pricing import TABLE
 from aws_setup.config import Config, load_config
 from aws_setup.config.profiles import PROFILES
 from aws_setup.errors import Refused
@@ -16,7 +15,7 @@ from aws_setup.openwhisk.values import user_memory
 from aws_setup.preflight.cluster import memory_findings
 from aws_setup.preflight.results import Severity
 from aws_setup.software.ndb.config_files import sizing
-from aws_setup.tables import cluster_steps, infrastructure_steps
+from tests.docs.cost_table import hourly
 
 COSTS = Path(__file__).resolve().parents[2] / "docs" / "costs.md"
 MIB = {"t3.medium": 4096, "m5.large": 8192, "r5.4xlarge": 131_072}
@@ -35,12 +34,6 @@ def load(folder: Path, **keys: Any) -> Config:
     return load_config(path)
 
 
-def hourly(config: Config) -> float:
-    steps = [*infrastructure_steps(config), *cluster_steps(config)]
-    charges = [charge for step in steps if not step.adopted for charge in step.charges(config)]
-    return sum(charge.count * TABLE[charge.key] for charge in charges)
-
-
 def test_the_default_profile_is_the_default(tmp_path: Path) -> None:
     assert load(tmp_path) == load(tmp_path, profile="paper")
 
@@ -50,7 +43,9 @@ def test_a_profile_costs_what_the_documents_say(tmp_path: Path, profile: str, mo
     cost = hourly(load(tmp_path, profile=profile))
     assert cost <= most
     row = next(line for line in COSTS.read_text().splitlines() if line.startswith(f"| `{profile}`"))
-    assert re.findall(r"\$(\d+\.\d+)", row)[0] == f"{cost:.2f}"
+    running, paused, deep = map(float, re.findall(r"\$(\d+\.\d+)", row))
+    assert f"{running:.2f}" == f"{cost:.2f}"
+    assert running > paused > deep > 0
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -112,7 +112,7 @@ def test_a_day_of_pauses_costs_what_a_calculation_by_hand_says(deployed: Deploye
     weekend, so_far = map(float, shown.groups())
     assert (weekend, so_far) == pytest.approx((cost["weekend_usd"], cost["usd_so_far"]), abs=0.1)
 
-    act(folder, "pause")
+    act(folder, "pause", "--deep")
     paused = act(folder, "status")
     assert datetime.fromisoformat(paused["paused_since"]) is not None
     assert "nat gateway" not in paused["paused_parts"]

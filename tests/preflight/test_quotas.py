@@ -83,4 +83,9 @@ def test_a_plan_counts_only_against_the_quotas_of_what_it_creates() -> None:
 def test_launches_count_by_their_vcpus() -> None:
     launches = (Launch("zookeeper", "", "r5.4xlarge", 3), Launch("client", "", "m6g.large", 1))
     assert needed(launches=launches) == {"vCPUs of standard instances": 50}
+    spot = Launch("invoker-nodes", "", "r5.4xlarge", 2, spot=True)
+    assert needed(launches=(*launches, spot)) == {
+        "vCPUs of standard instances": 50,
+        "vCPUs of standard Spot instances": 32,
+    }
     assert needed(launches=(Launch("template", "", "r5.4xlarge", 0),)) == {}

@@ -215,4 +215,48 @@ def get_products(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"FormatVersion": "aws_v1", "PriceList": shown} | more
 
 
-ANSWERS = {("pricing", "GetProducts"): get_products}
+SPOT_SHARE = {"a": 0.36, "b": 0.40, "c": 0.38}
+"""Letter of a zone -> its Spot prices as a share of on demand; other zones have 0.42."""
+
+FAMILY_SHARE = {"r5a": 0.9, "r5n": 1.18, "r6i": 1.0, "r6a": 0.9, "m5a": 0.9, "m6i": 1.0}
+"""Family -> its on-demand price as a share of r5's or m5's."""
+
+
+def spot_price_history(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer DescribeSpotPriceHistory with the price in force in each zone, and no older ones.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
+    """
+    zones = cloud.call("ec2", "DescribeAvailabilityZones", region=call.region)["AvailabilityZones"]
+    descriptions = call.params.get("ProductDescriptions") or ["Linux/UNIX"]
+    types = call.params.get("InstanceTypes") or []
+    if call.region != "us-east-1" or "Linux/UNIX" not in descriptions:
+        return {"SpotPriceHistory": []}
+    return {
+        "SpotPriceHistory": [
+            {
+                "AvailabilityZone": zone["ZoneName"],
+                "InstanceType": kind,
+                "ProductDescription": "Linux/UNIX",
+                "SpotPrice": f"{usd * SPOT_SHARE.get(zone['ZoneName'][-1], 0.42):.6f}",
+                "Timestamp": cloud.clock.today().replace(minute=0, second=0, microsecond=0),
+            }
+            for kind in types
+            if (usd := _on_demand(kind))
+            for zone in zones
+        ]
+    }
+
+
+def _on_demand(kind: str) -> float:
+    """Return the on-demand price of a type or of its relative; 0 for an unknown one."""
+    family, _, size = kind.partition(".")
+    names = {kind, f"{family[0]}5.{size}"}
+    listed = [item for item in PRODUCTS if item.attributes.get("instanceType") in names]
+    return max((float(item.usd) for item in listed), default=0.0) * FAMILY_SHARE.get(family, 1.0)
+
+
+ANSWERS = {
+    ("pricing", "GetProducts"): get_products,
+    ("ec2", "DescribeSpotPriceHistory"): spot_price_history,
+}

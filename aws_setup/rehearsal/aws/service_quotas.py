@@ -32,6 +32,13 @@ QUOTAS = (
         "vcpus",
         5,
     ),
+    Quota(
+        "ec2",
+        "L-34B43A08",
+        "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests",
+        "spot_vcpus",
+        5,
+    ),
     Quota("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs", "elastic_ips", 5),
     Quota("vpc", "L-F678F1CE", "VPCs per Region", "vpcs", 5),
     Quota("vpc", "L-A4707A72", "Internet gateways per Region", "internet_gateways", 5),

@@ -57,6 +57,7 @@ class Quotas(StrictModel):
     """Service quotas (AWS's documented defaults, the vCPU one raised as λFS needs it)."""
 
     vcpus: int = 640
+    spot_vcpus: int = 640
     elastic_ips: int = 5
     vpcs: int = 5
     internet_gateways: int = 5

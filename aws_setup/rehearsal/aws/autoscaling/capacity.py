@@ -6,10 +6,12 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailur
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections import Counter
 from typing import Any
 
+from aws_setup.rehearsal.aws.autoscaling.mixed_instances import next_launches
 from aws_setup.rehearsal.aws.autoscaling.store import Group, GroupInstance, GroupsByRegion
 from aws_setup.rehearsal.aws.ec2.instances import LaunchFailures
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
@@ -80,14 +82,17 @@ def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
 
 
 def _launch_one(cloud: CloudApi, group: Group) -> None:
-    """Launch one instance in the emptiest zone; raises AwsError when every subnet fails."""
+    """Launch one instance in the emptiest zone; raises AwsError when every subnet fails.
+
+    A mixed instances policy's types are tried in their order in each zone.
+    """
     data = template_data(cloud, group)
     refusal: AwsError | None = None
-    for subnet in _emptiest_first(cloud, group):
+    tries = next_launches(group, str(data["LaunchTemplateData"].get("InstanceType", "")))
+    for subnet, override in itertools.product(_emptiest_first(cloud, group), tries):
+        request = _request(group, data, subnet) | override
         try:
-            answer = cloud.call(
-                "ec2", "RunInstances", region=group.region, **_request(group, data, subnet)
-            )
+            answer = cloud.call("ec2", "RunInstances", region=group.region, **request)
         except AwsError as error:
             refusal = error
             continue
@@ -98,6 +103,7 @@ def _launch_one(cloud: CloudApi, group: Group) -> None:
             instance["InstanceType"],
             instance["Placement"]["AvailabilityZone"],
             _shown_template(data),
+            spot="InstanceMarketOptions" in override,
         )
         add_activity(
             cloud, group, f"Launching a new EC2 instance: {instance['InstanceId']}", "Successful"
@@ -206,8 +212,11 @@ def add_activity(cloud: CloudApi, group: Group, text: str, status: str, why: str
 
 def _failed(cloud: CloudApi, group: Group, error: AwsError) -> None:
     """Record a failed launch and retry later; in a cloud without delays, on the next change."""
+    percentage = group.policy.get("InstancesDistribution", {})
+    spot = percentage.get("OnDemandPercentageAboveBaseCapacity", 100) < 100
+    market = "Spot" if spot else "On-Demand"
     why = (
-        f"Could not launch On-Demand Instances. {error.code} - {error.message} "
+        f"Could not launch {market} Instances. {error.code} - {error.message} "
         "Launching EC2 instance failed."
     )
     add_activity(

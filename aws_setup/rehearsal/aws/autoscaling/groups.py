@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aws_setup.rehearsal.aws.autoscaling import capacity
+from aws_setup.rehearsal.aws.autoscaling.mixed_instances import check_policy, check_template
 from aws_setup.rehearsal.aws.autoscaling.store import (
     Group,
     GroupsByRegion,
@@ -36,7 +37,7 @@ KEPT = {
     "TerminationPolicies": ["Default"],
 }
 """Settings that are stored and returned without effect, with their defaults."""
-NOT_COVERED = ("MixedInstancesPolicy", "LaunchConfigurationName", "InstanceId")
+NOT_COVERED = ("LaunchConfigurationName", "InstanceId")
 
 
 def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def create(cloud: CloudApi, call: Call) -> dict[str, Any]:
         subnets=_subnets(cloud, call),
         template=_template(cloud, call),
         settings={key: params.get(key, default) for key, default in KEPT.items()},
+        policy=_policy(call),
     )
     group.check()
     add_tags(group, params.get("Tags", []))
@@ -84,12 +86,23 @@ def _subnets(cloud: CloudApi, call: Call) -> list[str]:
     return ids
 
 
+def _policy(call: Call) -> dict[str, Any]:
+    requested = call.params.get("MixedInstancesPolicy")
+    if requested and call.params.get("LaunchTemplate"):
+        raise validation_error(
+            "Valid requests must contain either LaunchTemplate or MixedInstancesPolicy"
+        )
+    return check_policy(requested) if requested else {}
+
+
 def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Return the launch template of a request; it and its version must exist."""
+    """Return the launch template of a request or of its policy; its version must exist."""
     for key in NOT_COVERED:
         if call.params.get(key):
             raise validation_error(f"{key} is not emulated: use a launch template")
-    requested = call.params.get("LaunchTemplate") or {}
+    policy = _policy(call)
+    named = policy["LaunchTemplate"]["LaunchTemplateSpecification"] if policy else None
+    requested = named or call.params.get("LaunchTemplate") or {}
     if bool(requested.get("LaunchTemplateId")) == bool(requested.get("LaunchTemplateName")):
         raise validation_error(
             "Valid requests must contain either launchTemplateId or LaunchTemplateName"
@@ -106,6 +119,8 @@ def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
         name = found["LaunchTemplateId"]
         text = f"You are not authorized to use launch template: {name}"
         raise AwsError("AccessDenied", text, status=403)
+    if policy:
+        check_template(found["LaunchTemplateData"])
     if not found["LaunchTemplateData"].get("ImageId"):
         raise validation_error(
             "You must use a valid fully-formed launch template. It has no ImageId."
@@ -121,7 +136,7 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
     answer = {
         "AutoScalingGroupName": group.name,
         "AutoScalingGroupARN": group.arn,
-        "LaunchTemplate": group.template,
+        **_shown_launch(group),
         "MinSize": group.min_size,
         "MaxSize": group.max_size,
         "DesiredCapacity": group.desired,
@@ -139,6 +154,14 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
         "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
     }
     return answer | group.settings | ({"Status": "Delete in progress"} if group.deleting else {})
+
+
+def _shown_launch(group: Group) -> dict[str, Any]:
+    """Return how the group launches: it has a launch template or a mixed instances policy."""
+    if not group.policy:
+        return {"LaunchTemplate": group.template}
+    named = {**group.policy["LaunchTemplate"], "LaunchTemplateSpecification": group.template}
+    return {"MixedInstancesPolicy": {**group.policy, "LaunchTemplate": named}}
 
 
 def _zones(cloud: CloudApi, group: Group) -> list[str]:
@@ -202,7 +225,9 @@ def update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     item = params.get("DesiredCapacity")
     item = min(max(group.desired, min_size), max_size) if item is None else item
     subnets = _subnets(cloud, call) if params.get("VPCZoneIdentifier") else group.subnets
-    template = _template(cloud, call) if params.get("LaunchTemplate") else group.template
+    changes = params.get("LaunchTemplate") or params.get("MixedInstancesPolicy")
+    template = _template(cloud, call) if changes else group.template
+    policy = _policy(call) if changes else group.policy
     before = group.min_size, group.max_size, group.desired
     group.min_size, group.max_size, group.desired = min_size, max_size, item
     try:
@@ -210,7 +235,7 @@ def update(cloud: CloudApi, call: Call) -> dict[str, Any]:
     except AwsError:
         group.min_size, group.max_size, group.desired = before
         raise
-    group.subnets, group.template = subnets, template
+    group.subnets, group.template, group.policy = subnets, template, policy
     group.settings |= {key: params[key] for key in KEPT if key in params}
     capacity.schedule_reconcile(cloud, group)
     return {}

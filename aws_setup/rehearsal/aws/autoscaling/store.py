@@ -18,6 +18,7 @@ class GroupInstance:
     instance_type: str
     zone: str
     template: dict[str, Any]
+    spot: bool = False
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Group:
     """The LaunchTemplate of the request: id or name, and version."""
     settings: dict[str, Any]
     """Stored and returned without effect: health check, cooldown, termination policies."""
+    policy: dict[str, Any] = field(default_factory=dict)
+    """The MixedInstancesPolicy of the request; empty for none."""
     tags: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Tag key -> its value, and whether new instances get it."""
     instances: dict[str, GroupInstance] = field(default_factory=dict)

@@ -66,6 +66,8 @@ def describe_instance(ec2: Any, instance: Any) -> dict[str, Any]:
         },
         "Tags": describe_tags(ec2, instance.id),
     }
+    if instance.lifecycle:
+        shown["InstanceLifecycle"] = instance.lifecycle
     shown |= _network(instance) | {"BlockDeviceMappings": _disks(instance)}
     if instance.state != "terminated":
         return shown

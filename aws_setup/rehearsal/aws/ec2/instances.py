@@ -16,6 +16,7 @@ from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
 from aws_setup.rehearsal.aws.ec2.launch import (
     CheckedLaunch,
     check_run_instances,
+    is_spot,
     private_address,
     requested_interfaces,
 )
@@ -176,6 +177,7 @@ def _complete_instance(instance: Any, launch: CheckedLaunch) -> None:
     set_state(instance, "pending")
     instance.security_groups = list(launch.groups)
     instance.virtualization_type = "hvm"
+    instance.lifecycle = "spot" if is_spot(launch.params) else None
     instance.client_token = launch.params.get("ClientToken", "")
     instance.disable_api_termination = bool(launch.params.get("DisableApiTermination"))
     for interface in instance.nics.values():

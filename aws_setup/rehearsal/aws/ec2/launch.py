@@ -175,14 +175,30 @@ def _count(cloud: CloudApi, call: Call, ec2: Any, params: dict[str, Any], subnet
     if not 1 <= least <= most:
         message = f"Invalid value '{most}' for maxCount: it is below minCount {least}"
         raise AwsError("InvalidParameterValue", message)
-    allowed = quotas.remaining_instances(cloud, call.region, params["InstanceType"])
+    spot = is_spot(params)
+    allowed = quotas.remaining_instances(cloud, call.region, params["InstanceType"], spot=spot)
     if allowed < least:
-        raise quotas.vcpu_limit_exceeded(cloud)
+        raise quotas.vcpu_limit_exceeded(cloud, spot=spot)
     addresses = count_free_addresses(ec2, subnet)
     if addresses < least:
         message = f"There are not enough free addresses in subnet '{subnet.id}'"
         raise AwsError("InsufficientFreeAddressesInSubnet", message)
     return min(most, allowed, addresses)
+
+
+def is_spot(params: dict[str, Any]) -> bool:
+    """Return whether a request is for one-time Spot Instances.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotMarketOptions.html
+    """
+    options = params.get("InstanceMarketOptions") or {}
+    if not options:
+        return False
+    kind = options.get("SpotOptions", {}).get("SpotInstanceType", "one-time")
+    if options.get("MarketType") != "spot" or kind != "one-time":
+        message = "not emulated: market options other than one-time Spot Instances"
+        raise AwsError("InvalidParameterValue", message)
+    return True
 
 
 def private_address(params: dict[str, Any]) -> str:

@@ -20,23 +20,33 @@ COUNTED_STATES = ("pending", "running")
 """States in which an instance counts (EC2 user guide, "On-Demand Instance quotas")."""
 
 
-def vcpus_used(cloud: CloudApi, region: str) -> int:
-    """Return the vCPUs of the running and pending standard instances of a region."""
+def vcpus_used(cloud: CloudApi, region: str, *, spot: bool = False) -> int:
+    """Return the vCPUs of the running and pending standard instances of a region.
+
+    Spot Instances have a quota of their own (EC2 user guide, "Spot Instance quotas").
+    """
     return sum(
         vcpus(instance.instance_type)
         for instance in cloud.backend("ec2", region).all_instances()
-        if instance.state in COUNTED_STATES and instance.instance_type.startswith(STANDARD)
+        if instance.state in COUNTED_STATES
+        and instance.instance_type.startswith(STANDARD)
+        and (instance.lifecycle == "spot") is spot
     )
 
 
-def remaining_instances(cloud: CloudApi, region: str, instance_type: str) -> int:
+def remaining_instances(
+    cloud: CloudApi, region: str, instance_type: str, *, spot: bool = False
+) -> int:
     """Return how many more instances of a type the vCPU quota allows."""
-    each = vcpus(instance_type)
-    return max(0, (cloud.settings.quotas.vcpus - vcpus_used(cloud, region)) // each)
+    quotas = cloud.settings.quotas
+    limit = quotas.spot_vcpus if spot else quotas.vcpus
+    return max(0, (limit - vcpus_used(cloud, region, spot=spot)) // vcpus(instance_type))
 
 
-def vcpu_limit_exceeded(cloud: CloudApi) -> AwsError:
-    """Return the error of a launch that exceeds the vCPU quota."""
+def vcpu_limit_exceeded(cloud: CloudApi, *, spot: bool = False) -> AwsError:
+    """Return the error of a launch that exceeds the vCPU quota (EC2 error codes)."""
+    if spot:
+        return AwsError("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
     limit = cloud.settings.quotas.vcpus
     message = (
         f"You have requested more vCPU capacity than your current vCPU limit of {limit} allows "

@@ -46,6 +46,14 @@ def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
         cloud, call, allowed=("pending", "running", "stopping", "stopped")
     ):
         before = _state(instance)
+        if instance.lifecycle == "spot":
+            # EC2 user guide, "Stop a Spot Instance": only persistent requests allow it.
+            message = (
+                f"You can't stop the Spot Instance '{instance.id}' because it is associated with "
+                "a one-time Spot Instance request. You can only stop Spot Instances associated "
+                "with persistent Spot Instance requests."
+            )
+            raise AwsError("UnsupportedOperation", message)
         if instance.state in ("pending", "running"):
             set_state(instance, "stopping")
             # Data type Instance, StateTransitionReason: the time of the request, in GMT.

@@ -306,6 +306,11 @@ def check_launch_template(cloud: CloudApi, call: Call) -> Document:
         network_interface.get("SubnetId") for network_interface in data.get("NetworkInterfaces", [])
     ):
         raise responses.invalid_parameter("Launch template must not specify a subnet")
+    if data.get("InstanceMarketOptions"):
+        # EKS user guide, "Launch template configuration basics": capacityType says it instead.
+        raise responses.invalid_parameter(
+            "Launch template must not specify InstanceMarketOptions: use capacityType"
+        )
     if data.get("InstanceType") and call.params.get("instanceTypes"):
         raise responses.invalid_parameter(
             "Cannot specify instance types in launch template and API request"

@@ -47,7 +47,7 @@ def create_autoscaling_group(
         "CreateAutoScalingGroup",
         region=call.region,
         AutoScalingGroupName=f"eks-{name}-{unique}",
-        LaunchTemplate={"LaunchTemplateId": group.template_id, "Version": "1"},
+        **_launch(group, "1"),
         MinSize=sizes["minSize"],
         MaxSize=sizes["maxSize"],
         DesiredCapacity=sizes["desiredSize"],
@@ -55,6 +55,24 @@ def create_autoscaling_group(
         Tags=[tag | {"PropagateAtLaunch": True} for tag in _listed(_tags(cluster, name))],
     )
     group.document["resources"]["autoScalingGroups"] = [{"name": f"eks-{name}-{unique}"}]
+
+
+def _launch(group: Nodegroup, version: str) -> dict[str, Any]:
+    """Return how the group's machines are launched.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html#managed-node-group-capacity-types
+    """
+    template = {"LaunchTemplateId": group.template_id, "Version": version}
+    document = group.document
+    types, spot = document.get("instanceTypes") or [], document["capacityType"] == "SPOT"
+    if not spot and len(types) < 2:
+        return {"LaunchTemplate": template}
+    overrides = [{"InstanceType": kind} for kind in types]
+    spread: Document = {"OnDemandPercentageAboveBaseCapacity": 0 if spot else 100}
+    if spot:
+        spread["SpotAllocationStrategy"] = "price-capacity-optimized"
+    named = {"LaunchTemplateSpecification": template, "Overrides": overrides}
+    return {"MixedInstancesPolicy": {"LaunchTemplate": named, "InstancesDistribution": spread}}
 
 
 def replace_nodes(
@@ -72,7 +90,7 @@ def replace_nodes(
         "UpdateAutoScalingGroup",
         region=call.region,
         AutoScalingGroupName=group.group_name,
-        LaunchTemplate=template | {"Version": version},
+        **_launch(group, version),
     )
     ids = [instance["InstanceId"] for instance in all_instances(cloud, call, group)]
     if ids:
