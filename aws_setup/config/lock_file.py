@@ -41,6 +41,7 @@ PRIVATE_KEYS = frozenset(
         "openwhisk_tls_cert",
         "openwhisk_tls_key",
         "openwhisk_values",
+        "operators",
         "permissions_boundary",
         "ssh_config_path",
         "ssh_key_path",
