@@ -5,13 +5,20 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import json
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
+
+# Bytecode is kept, whatever the environment says: else each worker rewrites the assertions of 250
+# files, and each of hundreds of child processes compiles the whole package (2 s of CPU).
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Every session of boto3 reads AWS's service models anew (EC2's alone has 100,000 objects). Tests
 # create hundreds of sessions, so they share what was read.
@@ -66,6 +73,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["peak"] = _peak()
         return
+    if session.config.getoption("--record-seconds"):
+        _record_seconds()
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter and reporter.stats.get("skipped")
     too_large = max(_peaks or [_peak()]) > MEMORY
@@ -91,13 +100,14 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the test on a real AWS account."""
+    """Add the options of the test on a real AWS account, and the one of tests/seconds.json."""
+    parser.addoption("--record-seconds", action="store_true", help="update tests/seconds.json")
     parser.addoption("--live", action="store_true", help="also run on a real AWS account")
     parser.addoption("--live-limit", type=float, metavar="USD", help="most that --live may cost")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start the files that take longest first; what shares a fixture stays on one worker.
+    """Start what takes longest first; what shares a fixture of a file stays on one worker.
 
     Without --live the tests on a real account are not even skipped.
     """
@@ -105,27 +115,56 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("live")]
     elif not config.getoption("--live-limit"):
         raise pytest.UsageError("--live requires --live-limit USD")
-    seconds: dict[Path, float] = {}
+    known: dict[str, float] = json.loads(SECONDS.read_text())
+    files: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.path.name not in SPREAD:
-            seconds[item.path] = seconds.get(item.path, 0) + _seconds(item)
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: -seconds.get(item.path, 0))
+        files.setdefault(_file(item.nodeid), []).append(item)
+    longest: dict[str, float] = {}
+    for file, tests in files.items():
+        seconds = known.get(file, 0.1 * len(tests))
+        if seconds > SPREAD and not any(map(_shares, tests)):
+            longest[file] = seconds / len(tests)
+        else:
+            longest[file] = seconds
+            for item in tests:
+                item.add_marker(pytest.mark.xdist_group(file))
+    items.sort(key=lambda item: -longest[_file(item.nodeid)])
 
 
-SPREAD = {"test_crash.py", "test_configure_crash.py"}
-"""Files of many whole runs, which share nothing: at the end any worker takes the next test."""
+SECONDS = Path(__file__).with_name("seconds.json")
+"""How long the tests of each file take, of files above one second; written by --record-seconds."""
 
-SECONDS = {"zoo": 8, "manager": 6, "three": 5, "cloud": 3, "env": 1, "vms": 1}
-"""About how long a test with such a fixture takes, in seconds; others take a tenth of one."""
+SPREAD = 15
+"""Seconds of a file above which any worker takes its next test, if they share no fixture."""
+
+_taken: dict[str, float] = {}
+"""Seconds of each file in this run."""
 
 
-def _seconds(item: pytest.Item) -> float:
-    """Return about how long a test takes."""
-    if item.path.parent.name == "demo":
-        return 20
-    fixtures = set(getattr(item, "fixturenames", ()))
-    return max((s for name, s in SECONDS.items() if name in fixtures), default=0.1)
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Return whether a test shares a fixture with others of its file."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info else ()
+    return any(fixture[-1].scope in {"module", "class"} for fixture in found if fixture)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add the seconds of a test to those of its file."""
+    file = _file(report.nodeid)
+    _taken[file] = _taken.get(file, 0.0) + report.duration
+
+
+def _record_seconds() -> None:
+    """Write the seconds of the files of this run; those of other files stay."""
+    before = json.loads(SECONDS.read_text())
+    after = before | {file: round(seconds, 1) for file, seconds in _taken.items()}
+    root = SECONDS.parent.parent
+    lasting = {f: after[f] for f in sorted(after) if after[f] >= 1 and (root / f).exists()}
+    SECONDS.write_text(json.dumps(lasting, indent=1) + "\n")
 
 
 @pytest.fixture
