@@ -25,7 +25,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # create hundreds of sessions, so they share what was read.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
-_create_methods = botocore.client.ClientCreator._create_methods
+_creator: Any = botocore.client.ClientCreator
+_create_methods = _creator._create_methods
 _methods: dict[str, dict[str, Any]] = {}
 
 
@@ -37,7 +38,7 @@ def _methods_once(creator: Any, service_model: Any) -> dict[str, Any]:
     return dict(_methods[name])
 
 
-botocore.client.ClientCreator._create_methods = _methods_once
+_creator._create_methods = _methods_once
 
 
 @functools.cache

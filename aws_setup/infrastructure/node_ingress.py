@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
@@ -93,11 +94,12 @@ class NodeIngress(Step):
         group = owned_group(ctx, fresh=True)
         if group is None:
             return self._check_existing(ctx, cluster, targets)
-        for rule in missing_rules(group, targets):
-            allowed = permission(rule.ports, targets[rule.source], rule.description)
-            authorize(ctx, self.name, group["GroupId"], allowed)
-        for rule, group_id in stale_references(group, targets):
-            revoke(ctx, group["GroupId"], permission(rule.ports, group_id))
+        missing = [
+            permission(rule.ports, targets[rule.source], rule.description)
+            for rule in missing_rules(group, targets)
+        ]
+        authorize(ctx, self.name, group["GroupId"], missing)
+        _revoke(ctx, group, stale_references(group, targets))
         return Found(targets[Source.NODES], f"allowed in {group['GroupId']}")
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -128,8 +130,12 @@ class NodeIngress(Step):
         """Revoke every rule that a run has made for nodes, of whatever cluster."""
         group = owned_group(ctx, fresh=True)
         if group is not None:
-            for rule, group_id in node_references(group):
-                revoke(ctx, group["GroupId"], permission(rule.ports, group_id))
+            _revoke(ctx, group, node_references(group))
+
+
+def _revoke(ctx: Context, group: Item, references: Sequence[tuple[IngressRule, str]]) -> None:
+    stale = [permission(rule.ports, group_id) for rule, group_id in references]
+    revoke(ctx, group["GroupId"], stale)
 
 
 def stale_references(group: Item, targets: Targets) -> list[tuple[IngressRule, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,13 +104,19 @@ class SecurityGroup(Step):
 def _change_rules(ctx: Context, group: Item, rules: Sequence[IngressRule], *, step: str) -> None:
     """Authorize what is missing of some rules, then revoke their surplus ranges."""
     group_id, targets = group["GroupId"], _targets(ctx, group)
-    for rule in missing_rules(group, targets):
-        # One call for each: AWS refuses a call of which one range is allowed already.
-        for target in parts(targets[rule.source]) if rule in rules else ():
-            authorize(ctx, step, group_id, permission(rule.ports, target, rule.description))
-    for rule in rules:
-        for cidr in surplus_ranges(rule, group, targets):
-            revoke(ctx, group_id, permission(rule.ports, cidr))
+    missing = [
+        permission(rule.ports, target, rule.description)
+        for rule in missing_rules(group, targets)
+        if rule in rules
+        for target in parts(targets[rule.source])
+    ]
+    authorize(ctx, step, group_id, missing)
+    surplus = [
+        permission(rule.ports, cidr)
+        for rule in rules
+        for cidr in surplus_ranges(rule, group, targets)
+    ]
+    revoke(ctx, group_id, surplus)
 
 
 OPERATOR_RULES = tuple(rule for rule in RULES if rule.source is Source.OPERATOR)
@@ -132,25 +138,40 @@ def ssh_ranges(group: Item) -> list[str]:
     return sorted(ranges_for(SSH, group))
 
 
-def authorize(ctx: Context, step: str, group_id: str, allowed: Any) -> None:
-    """Add a permission to a group, with a step's tags; one that exists already is fine."""
+def authorize(ctx: Context, step: str, group_id: str, allowed: Sequence[Any]) -> None:
+    """Add permissions to a group, with a step's tags; those that exist already are fine."""
     rule_tags = specification("security-group-rule", tags(ctx.config, step))
-    try:
+
+    def send(permissions: Sequence[Any]) -> None:
         ctx.aws.ec2.authorize_security_group_ingress(
-            GroupId=group_id, IpPermissions=[allowed], TagSpecifications=rule_tags
+            GroupId=group_id, IpPermissions=permissions, TagSpecifications=rule_tags
         )
-    except ClientError as error:
-        if error_code(error) != "InvalidPermission.Duplicate":
-            raise
+
+    _all_at_once(send, allowed, done={"InvalidPermission.Duplicate"})
 
 
-def revoke(ctx: Context, group_id: str, allowed: Any) -> None:
-    """Remove a permission from a group; one that does not exist, or no group, is fine."""
+def revoke(ctx: Context, group_id: str, allowed: Sequence[Any]) -> None:
+    """Remove permissions from a group; those that do not exist, or no group, are fine."""
+
+    def send(permissions: Sequence[Any]) -> None:
+        ctx.aws.ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=permissions)
+
+    _all_at_once(send, allowed, done={"InvalidPermission.NotFound", "InvalidGroup.NotFound"})
+
+
+def _all_at_once(
+    send: Callable[[Sequence[Any]], None], permissions: Sequence[Any], *, done: set[str]
+) -> None:
+    """Send all in one call; one by one when AWS refuses it, as one of them is `done` already."""
+    if not permissions:
+        return
     try:
-        ctx.aws.ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=[allowed])
+        send(permissions)
     except ClientError as error:
-        if error_code(error) not in ("InvalidPermission.NotFound", "InvalidGroup.NotFound"):
+        if error_code(error) not in done:
             raise
+        for one in permissions if len(permissions) > 1 else ():
+            _all_at_once(send, [one], done=done)
 
 
 def owned_group(ctx: Context, *, fresh: bool = False) -> Item | None:

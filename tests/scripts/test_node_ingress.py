@@ -11,17 +11,21 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aws_setup.aws.context import Step
+from aws_setup.config import Config
 from aws_setup.eks.active_cluster import ActiveCluster
 from aws_setup.engine.plan import Row, inspect_all
 from aws_setup.engine.runner import apply, remove
 from aws_setup.engine.step import Action
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.ingress_rules import MYSQLD, SSH, ZOOKEEPER, permission
 from aws_setup.infrastructure.node_ingress import NodeIngress
+from aws_setup.infrastructure.security_group import authorize, revoke
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.tables import cluster_steps, infrastructure_steps, restrict_needs
 from create_aws_infrastructure import SCRIPT
@@ -102,6 +106,7 @@ def test_the_rules_name_the_clusters_group_and_a_second_create_changes_nothing(
     rules = client("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
     steps = [tag["Value"] for rule in rules for tag in rule["Tags"] if tag["Key"].endswith(":step")]
     assert steps.count("node ingress") == len(PORTS)
+    assert len(cloud.calls.named("AuthorizeSecurityGroupIngress")) == 2, "one for each step"
     before, writes = len(cloud.calls), len(cloud.calls.writes())
     assert action_of(folder, "--yes") == "exists"
     assert len(cloud.calls.writes()) == writes
@@ -336,3 +341,19 @@ def test_a_full_group_is_refused_before_anything_is_changed(
     assert len(cloud.calls.writes()) == writes
     cloud.settings.quotas.rules_per_security_group = 8
     assert run(SCRIPT, folder, "--yes", *ONLY).exit_code == 0
+
+
+def test_rules_of_which_one_exists_already_are_added_one_by_one(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
+    rules = [permission(ports, "10.0.0.0/16") for ports in (SSH, ZOOKEEPER, MYSQLD)]
+    ctx: Any = SimpleNamespace(aws=SimpleNamespace(ec2=ec2), config=Config(ssh_keypair_name="k"))
+    authorize(ctx, "security group", group, rules[1:2])
+    authorize(ctx, "security group", group, rules)
+    [found] = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    assert len(found["IpPermissions"]) == 3
+    revoke(ctx, group, rules[1:2])
+    revoke(ctx, group, rules)
+    [found] = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    assert found["IpPermissions"] == []
