@@ -348,7 +348,9 @@ def test_rules_of_which_one_exists_already_are_added_one_by_one(cloud: Rehearsal
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     group = ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
     rules = [permission(ports, "10.0.0.0/16") for ports in (SSH, ZOOKEEPER, MYSQLD)]
-    ctx: Any = SimpleNamespace(aws=SimpleNamespace(ec2=ec2), config=Config(ssh_keypair_name="k"))
+    ctx: Any = SimpleNamespace(
+        aws=SimpleNamespace(ec2=ec2), config=Config(ssh_keypair_name="k", ssh_key_path="k")
+    )
     authorize(ctx, "security group", group, rules[1:2])
     authorize(ctx, "security group", group, rules)
     [found] = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]

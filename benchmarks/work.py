@@ -1,0 +1,144 @@
+"""The calls and the processor time of the scripts, as ratios to a straight line.
+
+    python -m benchmarks.work [--runs 5] [--write]
+
+Both sides run in turn, each in a new process, against one rehearsal cloud without delays; figures
+are medians. --write puts the table into docs/performance.md, with the machine and the versions.
+On a computer that does other work ratios stay meaningful, seconds do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import Settings
+from tests.support.scripts import prepare
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: python -m benchmarks.work --write -->", "<!-- end of the figures -->"
+SCRIPT = [sys.executable, str(ROOT / "create_aws_infrastructure.py")]
+FLOOR = [sys.executable, "-m", "benchmarks.floor"]
+CLICK = [sys.executable, "-c", "import click; click.Command('x').main(['--help'])"]
+PAIRS = (
+    ("fresh `create`", ("create", "--yes"), ("create",)),
+    ("unchanged `create`", ("create", "--yes"), ("check",)),
+    ("`destroy`", ("destroy", "--yes"), ("destroy",)),
+)
+"""What is compared: the script's arguments and those of the straight line."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One process: seconds, seconds of processor time, calls, and how many of them write."""
+
+    seconds: float
+    processor: float
+    calls: int = 0
+    writes: int = 0
+
+
+def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None = None) -> Figure:
+    """Run a command to its end; raises RuntimeError when it fails."""
+    before = len(cloud.calls) if cloud else 0
+    log = folder / "output"
+    began = time.monotonic()
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=output,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {log.read_text()[-2000:]}")
+    made = cloud.calls[before:] if cloud else []
+    return Figure(
+        seconds=time.monotonic() - began,
+        processor=usage.ru_utime + usage.ru_stime,
+        calls=len(made),
+        writes=sum(not call.reads for call in made),
+    )
+
+
+def compare(runs: int) -> list[str]:
+    """Return the rows of the table."""
+    found: dict[str, list[tuple[Figure, Figure]]] = {name: [] for name, _, _ in PAIRS}
+    starts: list[tuple[Figure, Figure]] = []
+    with serve(Settings(speed=0)) as cloud, tempfile.TemporaryDirectory() as name:
+        os.environ["AWS_ENDPOINT_URL"] = cloud.url
+        folder = prepare(Path(name))
+        for _ in range(runs):
+            for title, script, floor in PAIRS:
+                ours = measure([*SCRIPT, *script, "--quiet", "--json"], folder, cloud)
+                found[title].append((ours, measure([*FLOOR, *floor, "researcher"], folder, cloud)))
+            starts.append((measure([*SCRIPT, "--help"], folder), measure(CLICK, folder)))
+    rows = [row(title, pairs) for title, pairs in found.items()]
+    return [*rows, row("`--help` (against click alone)", starts)]
+
+
+def row(title: str, pairs: Sequence[tuple[Figure, Figure]]) -> str:
+    """Return one row: calls, writes, processor time and seconds, each with its ratio."""
+
+    def cell(field: str, form: str) -> str:
+        ours, floor = (
+            statistics.median(getattr(pair[side], field) for pair in pairs) for side in (0, 1)
+        )
+        ratio = f" ({ours / floor:.1f}×)" if floor else ""
+        return f"{ours:{form}} / {floor:{form}}{ratio}"
+
+    cells = [cell("calls", ".0f"), cell("writes", ".0f")]
+    cells += [cell("processor", ".2f"), cell("seconds", ".2f")]
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+def conditions(runs: int) -> str:
+    """Return where and with what the figures were measured, and how busy the computer was."""
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return (
+        f"Medians of {runs}, script / straight line (ratio). {os.cpu_count()} cores, "
+        f"{platform.machine()}, {platform.system()}; Python {platform.python_version()}, "
+        f"boto3 {version('boto3')}, moto {version('moto')}. Load of the computer at the end: {load}"
+        " (about 1 is this measurement alone; more makes seconds meaningless, calls not)."
+    )
+
+
+def main() -> None:
+    """Print the table, or put it into the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
+    options = parser.parse_args()
+    head = "| | calls | of them writes | processor s | wall s |\n|---|---|---|---|---|"
+    text = "\n".join([head, *compare(options.runs), "", conditions(options.runs)])
+    print(text)
+    if options.write:
+        document = DOCUMENT.read_text(encoding="utf-8")
+        before, _, rest = document.partition(BEGIN)
+        after = rest.partition(END)[2]
+        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="AKIAREHEARSAL0000000",
+        AWS_SECRET_ACCESS_KEY="not-a-secret",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_SETUP_PACE="0",
+    )
+    main()
