@@ -148,7 +148,18 @@ def _family(code: str, message: ErrorMessage, text: str = "") -> Family:
 ANY = ""
 """Pattern of every code."""
 
+_LINKED_ROLE = ErrorMessage(
+    "AWS may not create the role that the service itself uses: {message}",
+    "ask the account's administrator for iam:CreateServiceLinkedRole, or to create that role once",
+)
+_TAG_POLICY = ErrorMessage(
+    "a tag policy of your organisation forbids a tag: {message}",
+    "set tags to a value that it allows; only the organisation's administrators can "
+    "change the policy",
+)
+
 BY_TEXT = (
+    _family(ANY, _LINKED_ROLE, r"service-linked role|ServiceLinkedRole"),
     _family("^RequestTimeTooSkewed$|^RequestInTheFuture$", CLOCK),
     _family(ANY, CLOCK, r"signature expired|signature not yet current|request timestamp"),
     _family(
@@ -160,15 +171,7 @@ BY_TEXT = (
         ),
         r"MultiFactorAuthentication failed",
     ),
-    _family(
-        ANY,
-        ErrorMessage(
-            "a tag policy of your organisation forbids a tag: {message}",
-            "set tags to a value that it allows; only the organisation's administrators can "
-            "change the policy",
-        ),
-        r"tag policy|TagPolicy",
-    ),
+    _family(ANY, _TAG_POLICY, r"tag policy|TagPolicy"),
     _family(ANY, KEY, r"\bKMS\b|default EBS key"),
 )
 """Families that are recognised by AWS's text: they precede the single codes.
@@ -184,6 +187,7 @@ THROTTLING = re.compile(
 
 BY_CODE = (
     Family(THROTTLING, BUSY),
+    _family(r"ServiceLinkedRole", _LINKED_ROLE),
     _family(r"(Limit|Quota|MaxSpotInstanceCount)Exceeded(Exception)?$|^TooMany", QUOTA),
     _family(r"^Insufficient(\w*Capacity|Capacity\w*)$|^NoCapacity", CAPACITY),
     _family(r"KMS|Kms", KEY),
@@ -215,3 +219,8 @@ def message_of(code: str, text: str) -> ErrorMessage | None:
     if code in MESSAGES_BY_CODE:
         return MESSAGES_BY_CODE[code]
     return next((family.message for family in BY_CODE if family.has(code, text)), None)
+
+
+def forbids_launches(code: str, text: str) -> bool:
+    """Return whether an error means that the account cannot launch at all until somebody acts."""
+    return message_of(code, text) in (_ACCOUNT, KEY, _TAG_POLICY, _LINKED_ROLE)

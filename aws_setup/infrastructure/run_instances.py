@@ -175,7 +175,6 @@ def run_request(ctx: Context, group: VmGroup, launch: LaunchRequest) -> dict[str
 
     IMDSv2 is required, volumes are encrypted, and every disk is deleted with its instance.
     """
-    vm_tags = tags(ctx.config, group.step, name=group.title, Component=group.component)
     interface: dict[str, Any] = {
         "DeviceIndex": 0,
         "SubnetId": ctx.of("public subnet 1").id,
@@ -185,13 +184,25 @@ def run_request(ctx: Context, group: VmGroup, launch: LaunchRequest) -> dict[str
     }
     if launch.address:
         interface["PrivateIpAddress"] = launch.address
+    return machine_request(ctx, group, launch.count) | {"NetworkInterfaces": [interface]}
+
+
+def dry_run_request(ctx: Context, group: VmGroup) -> dict[str, Any]:
+    """Return the request for one machine of a group, in its subnet where that exists already."""
+    if {"public subnet 1", "security group"} <= ctx.found.keys():
+        return run_request(ctx, group, LaunchRequest(1))
+    return machine_request(ctx, group, 1)
+
+
+def machine_request(ctx: Context, group: VmGroup, count: int) -> dict[str, Any]:
+    """Return what a RunInstances request says of the machines, without their network."""
+    vm_tags = tags(ctx.config, group.step, name=group.title, Component=group.component)
     return {
         "ImageId": group.ami,
         "InstanceType": group.instance_type,
         "KeyName": ctx.config.ssh_keypair_name,
-        "MinCount": launch.count,
-        "MaxCount": launch.count,
-        "NetworkInterfaces": [interface],
+        "MinCount": count,
+        "MaxCount": count,
         "BlockDeviceMappings": disks(ctx, group.ami),
         "MetadataOptions": metadata_options(),
         "TagSpecifications": [

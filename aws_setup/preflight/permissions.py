@@ -13,6 +13,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.denials import DENIAL_CODES
 from aws_setup.aws.error_messages import HINT_PERMISSION
 from aws_setup.aws.session import Aws, error_code
+from aws_setup.preflight import launches
 from aws_setup.preflight.iam_policy import actions_for
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.policy_document import context_entries
@@ -26,12 +27,12 @@ def check(planned: PlannedResources) -> CheckResult:
     arn = planned.ctx.aws.identity.arn
     if not planned.to_create or arn.endswith(":root"):
         return CheckResult()
-    return CheckResult.of(
-        advice(
-            lambda: findings_of(arn, _simulate(planned, arn)),
-            lambda why: _dry_run(planned, why),
-        )
+    asked = advice(lambda: launches.refusals(planned), lambda _: [])
+    simulated = advice(
+        lambda: findings_of(arn, _simulate(planned, arn), known=RUN if asked else ""),
+        lambda why: _dry_run(planned, why),
     )
+    return CheckResult.of([*simulated, *asked])
 
 
 def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
@@ -82,9 +83,23 @@ def _resources(planned: PlannedResources, arn: str) -> dict[str, tuple[str, ...]
     }
 
 
-def findings_of(arn: str, results: Sequence[Any]) -> list[Finding]:
-    """Refuse denied actions; warn of denials that depend on a condition of unknown value."""
-    denied = [result for result in results if result["EvalDecision"] != "allowed"]
+RUN = "ec2:RunInstances"
+"""The action that EC2 itself is asked about, with a reason that the simulator does not give."""
+
+
+def findings_of(arn: str, results: Sequence[Any], *, known: str = "") -> list[Finding]:
+    """Refuse denied actions; warn of denials that depend on a condition of unknown value.
+
+    Args:
+        arn: the caller.
+        results: the results of the simulator.
+        known: an action whose denial is reported already.
+    """
+    denied = [
+        result
+        for result in results
+        if result["EvalDecision"] != "allowed" and result["EvalActionName"] != known
+    ]
     conditional = [result for result in denied if _is_conditional(result)]
     certain = _names([result for result in denied if result not in conditional])
     findings = []

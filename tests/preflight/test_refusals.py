@@ -208,10 +208,51 @@ def test_a_fixed_address_outside_an_existing_subnet(operator: Operator) -> None:
     deny=[DeniedPermission(action="ec2:RunInstances"), DeniedPermission(action="eks:CreateCluster")]
 )
 def test_missing_permissions_are_named(operator: Operator) -> None:
-    (problem,) = operator.refused()
-    assert "permissions are missing" in problem
-    assert "user/rehearsal may not ec2:RunInstances, eks:CreateCluster" in problem.replace("\n", "")
-    assert "docs/permissions.md" in problem
+    of_cluster, of_launches = operator.refused()
+    assert "permissions are missing" in of_cluster
+    assert "user/rehearsal may not eks:CreateCluster" in of_cluster.replace("\n", "")
+    assert "ndb manager, ndb data nodes 1, ndb data nodes 2, zookeeper" in of_launches
+    assert "lack the permission ec2:RunInstances" in of_launches
+    assert all("docs/permissions.md" in problem for problem in (of_cluster, of_launches))
+
+
+@pytest.mark.kind("A3")
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        (
+            "UnauthorizedOperation",
+            "You are not authorized to perform this operation. User: ada is not authorized to "
+            "perform: ec2:RunInstances with an explicit deny in a service control policy. Encoded "
+            "authorization failure message: 4GhZ9x",
+            "only your organisation's administrators",
+        ),
+        ("UnauthorizedOperation", "You are not authorized to perform this operation.", "docs/"),
+        ("OptInRequired", "In order to use this AWS Marketplace product", "sign-up"),
+        ("PendingVerification", "Your request for accessing resources", "sign-up"),
+        ("KMSKeyNotAccessibleException", "The KMS key is disabled", "default-kms-key"),
+        (
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "The provided credentials do not have permission to create the role",
+            "iam:CreateServiceLinkedRole",
+        ),
+    ],
+)
+def test_what_forbids_launches_is_known_before_the_first_write(
+    operator: Operator, code: str, message: str, hint: str
+) -> None:
+    fault = {"fault": "fail", "code": code, "message": message, "action": "RunInstances"}
+    operator.cloud.faults.add(fault)
+    (problem,) = operator.refused(**only("create_zookeeper_vms", "create_lambda_fs_client_vm"))
+    assert "EC2 would refuse to launch zookeeper, lambda-fs client" in problem
+    assert hint in problem
+    assert "4GhZ9x" not in problem
+    # What EC2 cannot say without a network, and what passes, is no reason to stop.
+    operator.cloud.faults.clear()
+    operator.cloud.faults.add({**fault, "code": "MissingInput", "message": "Specify a subnet."})
+    assert not [
+        line for line in operator.warned(**only("create_zookeeper_vms")) if "subnet" in line
+    ]
 
 
 def test_offline_the_address_must_be_configured(operator: Operator) -> None:

@@ -54,7 +54,8 @@ def check_run_instances(cloud: CloudApi, call: Call) -> CheckedLaunch:
     subnet = _subnet(ec2, params)
     groups = _groups(ec2, params, subnet)
     limits.check_offered(cloud, call.region, subnet.availability_zone, instance_type)
-    limits.check_capacity(cloud, subnet.availability_zone, instance_type)
+    if not params.get("DryRun"):  # EC2 looks for capacity only when it launches
+        limits.check_capacity(cloud, subnet.availability_zone, instance_type)
     count = _count(cloud, call, ec2, params, subnet)
     _check_private_address(ec2, params, subnet, count)
     return CheckedLaunch(params, image, subnet, groups, count, template)
