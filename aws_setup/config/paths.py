@@ -58,6 +58,11 @@ def aws_auth_backup_path(config: Config, version: str) -> Path:
     return receipt_path(config).with_suffix(f".aws-auth.{version}.yaml")
 
 
+def default_group_backup_path(config: Config) -> Path:
+    """Return the path of a backup of the rules of the VPC's default security group."""
+    return receipt_path(config).with_suffix(".default-security-group.json")
+
+
 def access_entry_backup_path(config: Config, principal: str) -> Path:
     """Return the path of a backup of an access entry; `principal` is the role's or user's name."""
     return receipt_path(config).with_suffix(f".access-entry.{principal}.json")

@@ -21,6 +21,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
+from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
     count_terminated,
@@ -54,7 +55,12 @@ class VmGroupStep(Step):
         return active_instances(ctx, self.name, fresh=fresh)
 
     def _found(self, active: list[Item]) -> Found:
-        drift = (*self._count_drift(active), *self._type_drift(active), *self._state_drift(active))
+        drift = (
+            *self._count_drift(active),
+            *self._type_drift(active),
+            *self._state_drift(active),
+            *metadata_drift(active),
+        )
         return instances_found(active, drift)
 
     def _count_drift(self, active: list[Item]) -> list[Drift]:
@@ -96,8 +102,9 @@ class VmGroupStep(Step):
         return replace(self, group=replace(self.group, ami=ami_in_use(ctx, self.group.ami)))
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Start stopped instances and launch missing ones."""
+        """Start stopped instances, launch missing ones, and restore the metadata settings."""
         active = self._active(ctx, fresh=True)
+        restore_metadata(ctx, active)
         stopped = [item for item in active if item["State"]["Name"] == "stopped"]
         unmarked = [item for item in stopped if paused_since(item) is None]
         write_marks(ctx, unmarked, lambda item: counted_marks(item, ctx.clock.today()))

@@ -17,7 +17,8 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
-from aws_setup.infrastructure.run_instances import disks, metadata_options
+from aws_setup.infrastructure.metadata_options import metadata_options
+from aws_setup.infrastructure.run_instances import disks
 
 CONTENT_TAG = "lambda-fs:fingerprint"
 """Tag key of a launch template: fingerprint and number of its default version."""

@@ -27,6 +27,7 @@ from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.retry import DECIDED
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.default_group import close_default_group, open_group_drift
 
 MARKER_GROUP = "private route table"
 """Name of the step whose route table marks the deployment's VPC."""
@@ -37,7 +38,11 @@ MAX_TOKEN_GENERATIONS = 20
 
 @dataclass(frozen=True)
 class Vpc(Step):
-    """The VPC, with DNS support and DNS host names on, as EKS's private endpoint needs them."""
+    """The VPC, its default security group closed, DNS support and host names on.
+
+    EKS's private endpoint needs DNS:
+    https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+    """
 
     name: str = "vpc"
     part: str = "network"
@@ -65,6 +70,7 @@ class Vpc(Step):
             drift.append(Drift("VPCs of this deployment", f"also {ids}", "one"))
         if not _dns(ctx, vpc["VpcId"]):
             drift.append(Drift("DNS support and host names", "off", "on"))
+        drift += open_group_drift(ctx, vpc["VpcId"])
         return Found(vpc["VpcId"], vpc["State"], {"cidr": vpc["CidrBlock"]}, tuple(drift))
 
     def details(self, ctx: Context) -> str:
@@ -109,6 +115,7 @@ class Vpc(Step):
         for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
             change: Any = {attribute: {"Value": True}}
             ctx.aws.ec2.modify_vpc_attribute(VpcId=winner, **change)
+        close_default_group(ctx, winner)
         return Found(winner, "available", {"cidr": ctx.config.vpc_cidr})
 
 

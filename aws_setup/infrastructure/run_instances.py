@@ -16,6 +16,7 @@ from aws_setup.config.amis import AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.metadata_options import metadata_options
 from aws_setup.infrastructure.vm_groups import VmGroup
 
 CAPACITY_CODES = frozenset(
@@ -211,14 +212,6 @@ def machine_request(ctx: Context, group: VmGroup, count: int) -> dict[str, Any]:
             *specification("network-interface", vm_tags),
         ],
     }
-
-
-def metadata_options() -> dict[str, Any]:
-    """Return the options that make IMDSv2 tokens required, and answer the VM itself only.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-IMDS-new-instances.html
-    """
-    return {"HttpTokens": "required", "HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1}
 
 
 def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[CostItem]:

@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 
 from aws_setup.eks.addons import ADDONS
 
+_CLOSE = ("ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress")
+
 CREATE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "ami copy": ("ec2:CopyImage", "ec2:CreateTags"),
-    "vpc": ("ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:CreateTags"),
+    "vpc": ("ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:CreateTags", *_CLOSE),
     "public subnet": ("ec2:CreateSubnet", "ec2:ModifySubnetAttribute"),
     "private subnet": ("ec2:CreateSubnet",),
     "reserved addresses": ("ec2:CreateSubnetCidrReservation",),
@@ -129,6 +131,7 @@ INFRASTRUCTURE = (
     "ec2:DeregisterImage",
     "ec2:DetachInternetGateway",
     "ec2:DisassociateRouteTable",
+    "ec2:ModifyInstanceMetadataOptions",
     "ec2:ModifyLaunchTemplate",
     "ec2:ModifySubnetAttribute",
     "ec2:ModifyVpcAttribute",

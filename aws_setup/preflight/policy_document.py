@@ -51,6 +51,7 @@ TAGGED = frozenset(
         "DeregisterImage",
         "DetachInternetGateway",
         "DisassociateRouteTable",
+        "ModifyInstanceMetadataOptions",
         "ModifyLaunchTemplate",
         "ModifySubnetAttribute",
         "ModifyVpcAttribute",

@@ -157,6 +157,48 @@ def _gateways(ec2: Any) -> Any:
     return ec2.describe_nat_gateways()["NatGateways"]
 
 
+def default_group() -> Any:
+    """Return the default security group of the VPC that the run made."""
+    filters = [
+        {"Name": "vpc-id", "Values": [own_group()["VpcId"]]},
+        {"Name": "group-name", "Values": ["default"]},
+    ]
+    return client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"][0]
+
+
+@pytest.mark.kind("C14")
+def test_the_default_security_group_is_closed_and_stays_so(folder: Path) -> None:
+    actions(folder, "--yes", *GROUP)
+    assert (default_group()["IpPermissions"], default_group()["IpPermissionsEgress"]) == ([], [])
+    rule = TCP22 | {"IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+    client("ec2").authorize_security_group_ingress(
+        GroupId=default_group()["GroupId"], IpPermissions=[rule]
+    )
+    assert actions(folder, "plan", *GROUP) == {"vpc": "update"}
+    actions(folder, "--yes", *GROUP)
+    assert default_group()["IpPermissions"] == []
+    (copy,) = folder.glob("**/*.default-security-group.json")
+    assert "10.0.0.0/8" in copy.read_text()
+    assert actions(folder, "plan", *GROUP) == {}
+
+
+@pytest.mark.kind("C14")
+def test_metadata_settings_of_a_running_machine_are_restored_without_a_restart(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    actions(folder, "--yes")
+    before = zookeepers("running")
+    first, second = list(before.values())[:2]
+    ec2 = client("ec2")
+    ec2.modify_instance_metadata_options(InstanceId=first, HttpTokens="optional")
+    ec2.modify_instance_metadata_options(InstanceId=second, HttpPutResponseHopLimit=2)
+    assert actions(folder, "plan") == {"zookeeper": "update"}
+    assert actions(folder, "--yes") == {"zookeeper": "update"}
+    assert zookeepers("running") == before
+    assert not cloud.calls.named("StopInstances")
+    assert actions(folder, "plan") == {}
+
+
 def authorize(**rule: Any) -> None:
     """Authorize ingress by hand."""
     ec2 = client("ec2")
