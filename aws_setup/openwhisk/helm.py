@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 
 from aws_setup.config.chart_source import redact
 from aws_setup.config.child_environment import child_environment
+from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.helm_hints import hint_for
@@ -84,7 +86,8 @@ def run(
 ) -> str:
     """Run a program to its end and return its output.
 
-    It runs in a session of its own, so that Ctrl-C lets it complete what it began.
+    It runs in a session of its own, so that Ctrl-C lets it complete what it began. It gets 15
+    minutes, or what the wait around it has left; then it is killed with all that it has started.
 
     Args:
         command: the program and its arguments.
@@ -96,26 +99,18 @@ def run(
         SetupError: it could not be started, failed, or did not end; with its last output.
     """
     shown = " ".join(command[:2])
+    limit = remaining(TIMEOUT_SECONDS)
+    env = child_environment(os.environ, aws=aws, secrets=secrets, more=environ)
     try:
-        done: subprocess.CompletedProcess[str] = subprocess.run(
-            list(command),
-            env=child_environment(os.environ, aws=aws, secrets=secrets, more=environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            **own_session(windows=os.name == "nt"),
-            check=False,
-        )
+        done = _completed(command, env, seconds=limit)
     except OSError as error:
         raise SetupError(
             f"cannot start {command[0]}", str(error), f"install {command[0]}, or repair it"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SetupError(
-            f"{shown} did not end within {TIMEOUT_SECONDS:.0f} s",
-            "it was killed",
+            f"{shown} did not end within {limit:.0f} s",
+            "it was killed, with all that it had started",
             "run the same command again",
         ) from error
     if done.returncode:
@@ -123,6 +118,41 @@ def run(
         why = _failure_reason(done.returncode, output)
         raise ProgramFailed(f"{shown} failed", why, hint_for(output), output=output)
     return done.stdout
+
+
+def _completed(
+    command: Sequence[str], env: Mapping[str, str], *, seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; at the deadline kill its session, and raise TimeoutExpired.
+
+    A program that it has started, such as `aws eks get-token`, would otherwise keep its output
+    open, and reading that would not end.
+    """
+    with subprocess.Popen(
+        list(command),
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        **own_session(windows=os.name == "nt"),
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except BaseException:
+            _kill_session(process)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _kill_session(process: subprocess.Popen[str]) -> None:
+    """Kill a program and, where there are sessions, what it has started; ended ones are fine."""
+    if sys.platform == "win32":
+        process.kill()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def own_session(*, windows: bool) -> dict[str, Any]:
@@ -173,7 +203,7 @@ def need_git() -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def private_file(text: str, *, suffix: str) -> Iterator[Path]:
     """Yield a file with `text` that only its owner may read; it is deleted afterwards."""
     handle, name = tempfile.mkstemp(prefix="lambda-fs-", suffix=suffix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from aws_setup.aws.context import Context
+from aws_setup.engine import deadline
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm, helm_connection
 from aws_setup.openwhisk.helm import (
@@ -251,3 +253,29 @@ def test_another_failure_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         attempted.run(monkeypatch, failure("field is immutable"))
     assert attempted.clock.pauses == []
     assert attempted.requests == 0
+
+
+CHILD = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with open(sys.argv[1], "w") as file:
+    file.write(str(child.pid))
+time.sleep(600)
+"""
+
+
+@pytest.mark.kind("C4")
+def test_a_program_and_what_it_started_end_at_the_deadline_of_the_wait_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "LAST_TRY", 1.0)
+    ids = tmp_path / "child"
+    # The child holds the output open: reading it to its end would take ten minutes.
+    with (
+        pytest.raises(SetupError, match="did not end within 1 s"),
+        deadline.within(0.0, clock=QuickClock()),
+    ):
+        helm.run([sys.executable, "-c", CHILD, str(ids)])
+    if ids.exists():
+        status = Path(f"/proc/{ids.read_text()}/status")
+        assert not status.exists() or "State:\tZ" in status.read_text()
