@@ -42,7 +42,7 @@ from aws_setup.openwhisk.api import OpenWhiskApi
 from aws_setup.openwhisk.certificate_steps import NginxSecret, ServerCertificate
 from aws_setup.openwhisk.credentials_file import CredentialsFile, read_credentials
 from aws_setup.openwhisk.load_balancer import LoadBalancerAddress
-from aws_setup.openwhisk.public_address import PublicAddress
+from aws_setup.openwhisk.public_address import PublicAddress, for_deletion
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
@@ -249,11 +249,11 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
         StorageClass(),
         *([StorageProbe()] if config.storage_probe else []),
         SecretsStep(),
+        LoadBalancerAddress(),
+        PublicAddress(),
         ServerCertificate(),
         NginxSecret(),
         HelmRelease(),
-        PublicAddress(),
-        LoadBalancerAddress(),
         OpenWhiskReady(),
         OpenWhiskApi(),
         CredentialsFile(),
@@ -299,7 +299,9 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
 def cluster_teardown_steps(config: Config) -> list[Step]:
     """Return every step that destroy must inspect: what this script owns, whatever is switched on.
 
-    Steps that only read (address, readiness, API) or end with the cluster are not among them.
+    Steps that only read (readiness, API) or end with the cluster are not among them, nor the
+    address, whose Service ends with the release. Both load balancers use the certificate, so they
+    are deleted before it.
     """
     on = {"manage_aws_auth": False, "write_kubeconfig": True, "storage_probe": True}
     on["configure_clients"] = False
@@ -307,7 +309,7 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = cluster_steps(config.model_copy(update={**on, **unset, **counts}))
     read_only = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
-    kept = [step for step in every if not isinstance(step, read_only)]
+    kept = [for_deletion(step) for step in every if not isinstance(step, read_only)]
     return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
 
 

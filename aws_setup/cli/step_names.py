@@ -38,8 +38,8 @@ INFRASTRUCTURE_REMOVAL = (
     "vpc-cni add-on", "kube-proxy add-on", "node role", "core-nodes template",
     "invoker-nodes template", "core-nodes", "invoker-nodes", "coredns add-on", "oidc provider",
     "ebs csi role", "aws-ebs-csi-driver add-on", "cluster access", "kubeconfig",
-    "gp3 storage class", "storage probe", "openwhisk keys", "server certificate", "nginx secret",
-    "openwhisk release", "openwhisk public address", "hand-over file", "namenode record",
+    "gp3 storage class", "storage probe", "openwhisk keys", "openwhisk public address",
+    "server certificate", "nginx secret", "openwhisk release", "hand-over file", "namenode record",
     "left by the cluster", "left by Kubernetes", "other node groups", "known hosts",
     "database password",
 )  # fmt: skip
@@ -50,9 +50,9 @@ CLUSTER = (
     "core-nodes template", "invoker-nodes template", "core-nodes", "invoker-nodes",
     "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
     "cluster access", "aws-auth", "kubeconfig", "node labels", "ebs csi service account",
-    "gp3 storage class", "storage probe", "openwhisk keys", "server certificate", "nginx secret",
-    "openwhisk release", "openwhisk public address", "openwhisk address", "openwhisk ready",
-    "openwhisk api", "hand-over file", "client configuration",
+    "gp3 storage class", "storage probe", "openwhisk keys", "openwhisk address",
+    "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
+    "openwhisk ready", "openwhisk api", "hand-over file", "client configuration",
 )  # fmt: skip
 """The steps of configure_eks_cluster.py."""
 
@@ -61,7 +61,7 @@ CLUSTER_REMOVAL = (
     "core-nodes template", "invoker-nodes template", "core-nodes", "invoker-nodes",
     "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
     "cluster access", "kubeconfig", "gp3 storage class", "storage probe", "openwhisk keys",
-    "server certificate", "nginx secret", "openwhisk release", "openwhisk public address",
+    "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
     "hand-over file", "namenode record", "left by the cluster",
 )  # fmt: skip
 """The steps of its destroy."""

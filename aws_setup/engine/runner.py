@@ -191,11 +191,11 @@ def apply(
             row = _current(row, run, step_ctx)
             found, action = _request(row, step_ctx), row.action
             with run.lock:
-                ctx.found.update({**found.replaces, job.step: found})
+                ctx.found[job.step] = found
         if job.part is not Part.REQUEST and action is not Action.DELETE:
             found = _wait(row, found, step_ctx)
             with run.lock:
-                ctx.found.update({**found.replaces, job.step: found})
+                ctx.found[job.step] = found
         return action
 
     return run.drive(jobs_of([row.step for row in rows]), act, stop=stop, limits=limits)

@@ -63,8 +63,7 @@ class Found:
     `ids` are the ids of its parts where one step owns several resources. `ready` is False while
     it exists but is not usable yet: the runner then waits for it. `skipped` says why the step
     has nothing to do in this configuration. `facts` are written to the receipt and must hold no
-    secret. `since` is when it was created. `replaces` are results of earlier steps, by step name,
-    whose resources this step has replaced: the runner uses them from then on.
+    secret. `since` is when it was created.
     """
 
     id: str
@@ -75,7 +74,6 @@ class Found:
     since: datetime | None = None
     ids: tuple[str, ...] = ()
     skipped: str = ""
-    replaces: Mapping[str, Found] = field(default_factory=dict)
 
     @property
     def status(self) -> str:

@@ -44,6 +44,8 @@ DEPLOYMENT = ResourceType("apps/v1", "deployments")
 STATEFUL_SET = ResourceType("apps/v1", "statefulsets")
 DAEMON_SET = ResourceType("apps/v1", "daemonsets")
 JOB = ResourceType("batch/v1", "jobs")
+ROLE = ResourceType("rbac.authorization.k8s.io/v1", "roles")
+ROLE_BINDING = ResourceType("rbac.authorization.k8s.io/v1", "rolebindings")
 STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=False)
 
 

@@ -32,10 +32,13 @@ TLS = "kubernetes.io/tls"
 
 @dataclass(frozen=True)
 class ServerCertificate(Step):
-    """The load balancer's certificate: uploaded to IAM, or the one of openwhisk_tls_arn."""
+    """The load balancers' certificate: uploaded to IAM, or the one of openwhisk_tls_arn.
+
+    It names both load balancers, so it is created after them.
+    """
 
     name: str = "server certificate"
-    needs: tuple[str, ...] = ("openwhisk keys",)
+    needs: tuple[str, ...] = ("openwhisk keys", "openwhisk address", "openwhisk public address")
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
@@ -256,13 +259,13 @@ def _uploaded_pair(ctx: Context, pair: KeyPair, arn: str) -> Found:
     return Found(arn, f"{days} days left", facts, tuple(drift))
 
 
-def replaced(ctx: Context, pair: KeyPair) -> list[str]:
-    """Return the names of the deployment's certificates in IAM that a renewal has replaced."""
-    if ctx.config.openwhisk_tls_arn:
-        return []
-    names = [str(item["ServerCertificateName"]) for item in _uploaded(ctx)]
-    current = upload_name(ctx.config, pair)
-    return [name for name in names if name != current] if current in names else []
+def replaced(ctx: Context) -> tuple[Drift, ...]:
+    """Return a drift while a certificate that a renewal has replaced is still in IAM."""
+    pair = None if ctx.config.openwhisk_tls_arn else current_pair(ctx)
+    names = {str(item["ServerCertificateName"]) for item in _uploaded(ctx)} if pair else set()
+    if pair is None or upload_name(ctx.config, pair) not in names or len(names) == 1:
+        return ()
+    return (Drift("replaced certificates", "in IAM", "deleted"),)
 
 
 def delete_others(ctx: Context, keep: str) -> None:

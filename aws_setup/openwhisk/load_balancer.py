@@ -1,19 +1,30 @@
-"""OpenWhisk's internal load balancer; certificate and release have to name what it is called."""
+"""OpenWhisk's internal load balancer, created ahead of the release that names its address.
+
+The chart's Service is created as the chart renders it, with the label and annotations by which helm
+takes over an object that exists (helm/helm, pkg/action/validate.go, checkOwnership). AWS creates
+the load balancer and its DNS name while the nodes start, which it does not need: without nodes the
+controller only reports that there are none (kubernetes/kubernetes, service controller,
+ensureLoadBalancer). So the certificate and the release have the right names from the start.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.config import Config
 from aws_setup.eks.storage import last_event
-from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.openwhisk import certificate_steps
-from aws_setup.openwhisk.addresses import chart_service, known_hosts, load_balancer_host
-from aws_setup.openwhisk.public_address import apply_public_service
-from aws_setup.openwhisk.release import apply_release, desired_release
-from aws_setup.openwhisk.secrets import read_secrets, require_secrets
+from aws_setup.kube.connect import kube_client
+from aws_setup.kube.objects import SERVICE, Json, is_being_deleted
+from aws_setup.openwhisk.addresses import chart_service, host_of, load_balancer_host, read_service
+from aws_setup.openwhisk.helm_connection import helm_of
+from aws_setup.openwhisk.release import desired_release
+from aws_setup.openwhisk.secrets import require_secrets
 from aws_setup.openwhisk.uninstall import delete_service
 from aws_setup.openwhisk.values import ELB
 
@@ -22,94 +33,136 @@ ELB_DOMAIN, INTERNAL_PREFIX = ".elb.", "internal-"
 
 STATE = "internal: reachable from the VPC"
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
+RELEASE_NAME, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+"""The label and the annotations by which helm knows the objects of a release."""
+
 
 @dataclass(frozen=True)
 class LoadBalancerAddress(Step):
-    """The internal load balancer's host name, for NameNodes, clients and the release.
-
-    A second pass adds the names of both load balancers to the certificate.
-    """
+    """The internal load balancer's host name, for NameNodes, clients, certificate and release."""
 
     name: str = "openwhisk address"
-    needs: tuple[str, ...] = ("openwhisk public address",)
-    follows: tuple[str, ...] = ("openwhisk release",)
+    needs: tuple[str, ...] = ("openwhisk keys",)
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the load balancer's host name; None while it has none."""
-        host = load_balancer_host(ctx)
-        if not host or "openwhisk release" not in ctx.found:
+        """Return the load balancer; None while the chart's Service does not exist."""
+        service = read_service(ctx, chart_service(ctx.config))
+        if service is None or is_being_deleted(service):
             return None
-        pair = certificate_steps.current_pair(ctx)
-        drift = certificate_steps.renewal_reasons(ctx, pair, known_hosts(ctx)) if pair else []
-        if ctx.of("openwhisk release").drift:
-            drift.append(Drift("release", "has another address", host))
-        if pair and certificate_steps.replaced(ctx, pair):
-            drift.append(Drift("replaced certificates", "in IAM", "deleted"))
-        if _is_public(host):
+        host = host_of(service)
+        drift = list(_other_owner(ctx.config, service))
+        if is_public(host):
             drift.append(Drift("load balancer", "public", "internal, with another address"))
-        return Found(host, STATE, {"host": host}, tuple(drift))
+        return _found(ctx.config, host, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
-        """Wait for the load balancer, then add its name to the certificate and the release."""
-        return self.update(ctx, Found(self._wait_for_host(ctx)))
+        """Create the Service of the chart; AWS creates its load balancer."""
+        service = with_ownership(ctx.config, rendered_service(ctx))
+        kube_client(ctx).create(SERVICE, service, ctx.config.openwhisk_namespace)
+        return _found(ctx.config, "")
 
-    def _wait_for_host(self, ctx: Context) -> str:
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Replace a public load balancer, which earlier versions created."""
+        host = load_balancer_host(ctx)
+        ctx.note(f"replacing the load balancer {host}: its scheme cannot be changed")
+        delete_service(ctx, chart_service(ctx.config), host)
+        return self.create(ctx)
+
+    def wait(self, ctx: Context, found: Found) -> Found:
+        """Return when the load balancer has a host name.
+
+        Raises:
+            SetupError: it is public, whatever the generated values say.
+        """
+
         def probe() -> str | Pending:
             host = load_balancer_host(ctx)
             event = last_event(ctx, chart_service(ctx.config), ctx.config.openwhisk_namespace)
             return host or Pending(f"AWS is creating the load balancer {event}".strip())
 
-        return ctx.wait_until(
+        host = ctx.wait_until(
             "the load balancer gets a host name",
             probe,
             deadline=900,
             pause=4,
             hint="see the events of the Service; docs/configure.md lists the causes",
         )
-
-    def _replace(self, ctx: Context, host: str) -> str:
-        """Replace a public load balancer; returns the host name of the internal one."""
-        ctx.note(f"replacing the load balancer {host}: its scheme cannot be changed")
-        keys = read_secrets(ctx)
-        delete_service(ctx, chart_service(ctx.config), host)
-        if keys:
-            apply_release(ctx, desired_release(ctx, keys, host=""))
-        host = self._wait_for_host(ctx)
-        if _is_public(host):
+        if is_public(host):
             raise SetupError(
-                "the chart's load balancer is public again",
+                "the chart's load balancer is public",
                 f"{host} is not internal, although the generated values say so",
                 f"remove the annotation {ELB}-internal from openwhisk_values",
             )
-        return host
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Write the name to certificate, Secret and release; then delete replaced certificates.
-
-        With a self-signed certificate this replaces what the step "server certificate" found.
-        """
-        host = found.id
-        if _is_public(host):
-            host = self._replace(ctx, host)
-        pair = certificate_steps.current_pair(ctx)
-        hosts = known_hosts(ctx)
-        if pair is None or certificate_steps.renewal_reasons(ctx, pair, hosts):
-            pair = certificate_steps.renew(ctx, hosts)
-        uploaded = ctx.of("server certificate")
-        if not ctx.config.openwhisk_tls_arn:
-            uploaded = certificate_steps.upload(ctx, pair)
-        certificate_steps.put_secret(ctx, pair)
-        keys, arn = require_secrets(ctx), uploaded.id
-        apply_release(ctx, desired_release(ctx, keys, host=host, certificate_arn=arn))
-        if not ctx.config.openwhisk_internal:
-            apply_public_service(ctx)
-        if not ctx.config.openwhisk_tls_arn:
-            certificate_steps.delete_others(ctx, uploaded.id)
-        replaces = {"server certificate": uploaded}
-        return Found(host, STATE, {"host": host}, replaces=replaces)
+        return _found(ctx.config, host)
 
 
-def _is_public(host: str) -> bool:
+def _found(config: Config, host: str, drift: tuple[Drift, ...] = ()) -> Found:
+    resource_id = host or f"{config.openwhisk_namespace}/{chart_service(config)}"
+    state = STATE if host else "AWS is creating the load balancer"
+    return Found(resource_id, state, {"host": host}, drift, ready=bool(host))
+
+
+def rendered_service(ctx: Context) -> Json:
+    """Return the Service as the chart renders it, so that helm changes only its certificate.
+
+    While there is no certificate the listener has none: helm adds it together with the pods.
+
+    Raises:
+        SetupError: the chart has no such Service.
+    """
+    config = ctx.config
+    uploaded = ctx.found.get("server certificate")
+    arn = config.openwhisk_tls_arn or (uploaded.id if uploaded else "")
+    desired = desired_release(ctx, require_secrets(ctx), host="", certificate_arn=arn)
+    name = chart_service(config)
+    for item in helm_of(ctx).rendered(desired.chart.path, desired.values):
+        if item.get("kind") == "Service" and item["metadata"]["name"] == name:
+            return item if arn else without_certificate(item)
+    raise SetupError(
+        f"the chart renders no Service {name}",
+        "its load balancer is the address of OpenWhisk",
+        "use a chart that has it, as apache/openwhisk-deploy-kube and λFS's copy",
+    )
+
+
+def without_certificate(service: Mapping[str, Any]) -> Json:
+    """Return a Service without the annotations of TLS: an empty certificate is no certificate."""
+    annotations = service["metadata"].get("annotations") or {}
+    kept = {key: value for key, value in annotations.items() if not key.startswith(f"{ELB}-ssl")}
+    return {**service, "metadata": {**service["metadata"], "annotations": kept}}
+
+
+def with_ownership(config: Config, service: Mapping[str, Any]) -> Json:
+    """Return an object with the marks by which helm takes it over into the release."""
+    metadata = service["metadata"]
+    owner = {
+        RELEASE_NAME: config.openwhisk_release,
+        RELEASE_NAMESPACE: config.openwhisk_namespace,
+    }
+    marked = {
+        **metadata,
+        "labels": {**(metadata.get("labels") or {}), MANAGED_BY: "Helm"},
+        "annotations": {**(metadata.get("annotations") or {}), **owner},
+    }
+    return {**service, "metadata": marked}
+
+
+def _other_owner(config: Config, service: Mapping[str, Any]) -> tuple[Drift, ...]:
+    """Return the conflict of a Service that helm refuses to take over, none otherwise."""
+    metadata = service["metadata"]
+    has = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+    marked = with_ownership(config, {"metadata": {}})["metadata"]
+    if {**marked["labels"], **marked["annotations"]}.items() <= has.items():
+        return ()
+    owner = has.get(RELEASE_NAME) or "another"
+    name, space = chart_service(config), config.openwhisk_namespace
+    fix = f"delete it (kubectl delete service {name} -n {space}), or set openwhisk_release"
+    wants = f"the release {config.openwhisk_release}"
+    return (Drift("owner", owner, wants, fix, DriftKey.OWNER),)
+
+
+def is_public(host: str) -> bool:
     """Say whether a load balancer has a public name: earlier versions made the chart's public."""
     return ELB_DOMAIN in host and not host.startswith(INTERNAL_PREFIX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
@@ -15,7 +15,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.operators import allowed_cidrs
 from aws_setup.kube.connect import kube_client, owner_labels
-from aws_setup.kube.objects import SERVICE, Json
+from aws_setup.kube.objects import SERVICE, Json, is_being_deleted
 from aws_setup.openwhisk.addresses import (
     chart_service,
     host_of,
@@ -23,8 +23,10 @@ from aws_setup.openwhisk.addresses import (
     public_service,
     read_service,
 )
+from aws_setup.openwhisk.certificate_steps import ServerCertificate
+from aws_setup.openwhisk.secrets import SecretsStep
 from aws_setup.openwhisk.uninstall import delete_service
-from aws_setup.openwhisk.values import ELB
+from aws_setup.openwhisk.values import ELB, user_values
 
 NAME = "openwhisk public address"
 RANGES = "loadBalancerSourceRanges"
@@ -40,11 +42,13 @@ EVERYWHERE = "0.0.0.0/0"
 class PublicAddress(Step):
     """The public Service: one listener, for the operator's address and openwhisk_access_cidrs.
 
-    Drift is changed in place. With openwhisk_internal there is none, and an existing one goes.
+    Drift is changed in place. With openwhisk_internal there is none, and an existing one goes. It
+    is created ahead of the release, for its host name, and leads to no pod until then.
     """
 
     name: str = NAME
-    follows: tuple[str, ...] = ("openwhisk release",)
+    needs: tuple[str, ...] = ("openwhisk keys",)
+    follows: tuple[str, ...] = ("openwhisk address",)
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
@@ -58,7 +62,7 @@ class PublicAddress(Step):
             drift = (Drift("public load balancer", "exists", "none"),) if owned else ()
             skipped = "" if drift else "openwhisk_internal is True"
             return Found(host_of(service) if drift else "", "public", drift=drift, skipped=skipped)
-        if service is None:
+        if service is None or is_being_deleted(service):
             return None
         return self._found(ctx, service, owned=owned)
 
@@ -117,6 +121,15 @@ class PublicAddress(Step):
         return () if config.openwhisk_internal else (CostItem(self.part, "elb"),)
 
 
+def for_deletion(step: Step) -> Step:
+    """Return a step with needs that put the load balancers before the certificate in destroy."""
+    if isinstance(step, ServerCertificate):
+        return replace(step, needs=(SecretsStep.name,))
+    return (
+        replace(step, needs=(ServerCertificate.name,)) if isinstance(step, PublicAddress) else step
+    )
+
+
 def ranges(ctx: Context) -> list[str]:
     """Return the ranges that may reach the public load balancer; [] while none is known.
 
@@ -161,7 +174,9 @@ def desired_service(config: Config, chart: Mapping[str, Any], listed: Sequence[s
         annotations = {key: text for key, text in annotations.items() if f"{ELB}-ssl" not in key}
     listed_tags = (f"{key}={value}" for key, value in tags(config, NAME).items())
     annotations[f"{ELB}-additional-resource-tags"] = ",".join(listed_tags)
-    spec = {"type": "LoadBalancer", "selector": chart["spec"]["selector"], "ports": [port]}
+    spec: Json = {"type": "LoadBalancer", "ports": [port]}
+    if port["name"] == "http" or has_certificate(config, chart):
+        spec["selector"] = chart["spec"]["selector"]
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -172,6 +187,21 @@ def desired_service(config: Config, chart: Mapping[str, Any], listed: Sequence[s
         },
         "spec": spec | ({RANGES: list(listed)} if listed else {}),
     }
+
+
+def has_certificate(config: Config, chart: Mapping[str, Any]) -> bool:
+    """Say whether the chart's Service has its certificate, or openwhisk_values want it without.
+
+    Before that the public Service has no selector, so that its listener leads nowhere: nothing
+    is ever sent in plain text.
+    https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors
+    """
+    key = f"{ELB}-ssl-cert"
+    own: Any = user_values(config)
+    for part in ("whisk", "ingress", "annotations"):
+        own = own.get(part) if isinstance(own, Mapping) else None
+    unwanted = isinstance(own, Mapping) and key in own and not own[key]
+    return unwanted or bool((chart["metadata"].get("annotations") or {}).get(key))
 
 
 def _port(config: Config, chart: Mapping[str, Any]) -> Json:
@@ -200,7 +230,7 @@ def differences(current: Mapping[str, Any], desired: Mapping[str, Any]) -> list[
     if ports != wants["ports"]:
         numbers = ", ".join(str(port["port"]) for port in ports)
         found.append(Drift("ports", numbers, str(wants["ports"][0]["port"])))
-    if has.get("selector") != wants["selector"]:
+    if (has.get("selector") or {}) != wants.get("selector", {}):
         found.append(Drift("selector", "another", "that of the chart's Service"))
     if has.get("type") != wants["type"]:
         found.append(Drift("type", str(has.get("type")), wants["type"]))
@@ -245,7 +275,7 @@ def apply_public_service(ctx: Context) -> None:
         return
     if differences(current, desired):
         old = current["spec"].get("selector") or {}
-        selector = dict.fromkeys(old, None) | desired["spec"]["selector"]
+        selector = dict.fromkeys(old, None) | desired["spec"].get("selector", {})
         patch: Json = {
             "metadata": {"annotations": _annotation_patch(current, desired)},
             "spec": desired["spec"] | {"selector": selector},

@@ -60,7 +60,7 @@ class OpenWhiskReady(Step):
 
     name: str = "openwhisk ready"
     needs: tuple[str, ...] = ("node labels",)
-    follows: tuple[str, ...] = ("openwhisk address",)
+    follows: tuple[str, ...] = ("openwhisk release",)
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:

@@ -12,15 +12,23 @@ from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import active_cluster, kube_client
-from aws_setup.kube.objects import JOB, POD
-from aws_setup.openwhisk import one_time_jobs, release_checks, release_records, uninstall
+from aws_setup.kube.objects import Json
+from aws_setup.openwhisk import (
+    certificate_steps,
+    one_time_jobs,
+    release_checks,
+    release_records,
+    uninstall,
+)
 from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
 from aws_setup.openwhisk.helm import Helm, Release
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
-from aws_setup.openwhisk.immutable_fields import Changed, Manifest, immutable_changes
+from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
+from aws_setup.openwhisk.missing_objects import missing_objects
 from aws_setup.openwhisk.namenode_image import with_namenode_image
-from aws_setup.openwhisk.one_time_jobs import stale_jobs
+from aws_setup.openwhisk.public_address import apply_public_service
+from aws_setup.openwhisk.recreated_objects import delete_immutable
 from aws_setup.openwhisk.release_records import PENDING
 from aws_setup.openwhisk.secrets import (
     OpenWhiskSecrets,
@@ -50,8 +58,7 @@ VOLUMES = 7
 class HelmRelease(Step):
     """The release with chart and values of the configuration; drift is fixed by an upgrade.
 
-    It is installed while the nodes start: its load balancer needs none of them, and its pods are
-    Pending until they join.
+    It is installed while the nodes start: its pods are Pending until they join.
     """
 
     name: str = "openwhisk release"
@@ -69,9 +76,10 @@ class HelmRelease(Step):
         if active_cluster(ctx) is None or (ctx.owned_only and not is_owned(ctx)):
             return None
         resource_id = release_id(ctx.config)
-        if not uninstall.has_records(ctx):
-            remains = ctx.owned_only and uninstall.release_claims(ctx)
-            return Found(resource_id, "uninstalled, its volumes remain") if remains else None
+        records = uninstall.records(ctx)
+        if not records:
+            remains = ctx.owned_only and uninstall.remains(ctx)
+            return Found(resource_id, f"uninstalled, {remains}") if remains else None
         if ctx.owned_only:
             return Found(resource_id, "installed")
         release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
@@ -79,9 +87,9 @@ class HelmRelease(Step):
             return None
         facts = {"revision": release.revision, "status": release.status}
         state = f"{release.status}, revision {release.revision}"
-        return Found(resource_id, state, facts, self._drift(ctx, release))
+        return Found(resource_id, state, facts, self._drift(ctx, release, records))
 
-    def _drift(self, ctx: Context, release: Release) -> tuple[Drift, ...]:
+    def _drift(self, ctx: Context, release: Release, records: Sequence[Json]) -> tuple[Drift, ...]:
         if release.status != "deployed":
             return (Drift("status", release.status, "deployed"),)
         keys, config = read_secrets(ctx), ctx.config
@@ -91,15 +99,26 @@ class HelmRelease(Step):
                 f"-n {config.openwhisk_namespace}), or set another openwhisk_release"
             )
             return (Drift("owner", "another", config.deployment_name, fix, DriftKey.OWNER),)
+        missing = (*missing_objects(ctx, records), *certificate_steps.replaced(ctx))
         if keys is None or "server certificate" not in ctx.found:
-            return ()
+            return missing
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
-        return () if release.description == desired.description else _changes(ctx, keys, desired)
+        if release.description != desired.description:
+            return (*_changes(ctx, keys, desired), *missing)
+        return missing
 
     def create(self, ctx: Context) -> Found:
-        """Install or upgrade; pods are waited for in a later step, which shows what blocks them."""
-        keys = require_secrets(ctx)
+        """Install or upgrade; pods are waited for in a later step, which shows what blocks them.
+
+        The public Service then gets the certificate and leads to the pods, and certificates that
+        a renewal replaced are deleted: nothing uses them any more.
+        """
+        keys, config = require_secrets(ctx), ctx.config
         apply_release(ctx, desired_release(ctx, keys, host=load_balancer_host(ctx)))
+        if not config.openwhisk_internal:
+            apply_public_service(ctx)
+        if not config.openwhisk_tls_arn:
+            certificate_steps.delete_others(ctx, ctx.of("server certificate").id)
         release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
         facts = {"revision": release.revision if release else 0, "status": "deployed"}
         return Found(release_id(ctx.config), "deployed", facts)
@@ -110,7 +129,7 @@ class HelmRelease(Step):
         Only Kubernetes can delete the load balancer, which uses the certificate and the VPC.
         """
         uninstall.delete_service(ctx, chart_service(ctx.config), load_balancer_host(ctx))
-        if uninstall.has_records(ctx):
+        if uninstall.records(ctx):
             uninstall.uninstall(ctx)
         uninstall.delete_claims(ctx)
 
@@ -123,7 +142,7 @@ class HelmRelease(Step):
         return f"chart {commit[:12] if COMMIT.match(commit) else commit}"
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """Return the load balancer and the volumes."""
+        """Return the load balancer of the chart's Service, and the volumes."""
         return (CostItem(self.part, "elb"), CostItem(self.part, "gp3-gib", VOLUMES * 8.0))
 
 
@@ -172,7 +191,7 @@ class DesiredRelease:
 
 
 def desired_release(
-    ctx: Context, keys: OpenWhiskSecrets, *, host: str, certificate_arn: str = ""
+    ctx: Context, keys: OpenWhiskSecrets, *, host: str, certificate_arn: str | None = None
 ) -> DesiredRelease:
     """Return what the release should be.
 
@@ -180,11 +199,11 @@ def desired_release(
         ctx: the step's context.
         keys: OpenWhisk's keys and the pinned chart.
         host: the load balancer's host name, '' while it has none.
-        certificate_arn: the load balancer's certificate; by default that of the step
-            "server certificate".
+        certificate_arn: the load balancer's certificate, '' while there is none; by default
+            that of the step "server certificate".
     """
     config = ctx.config
-    arn = certificate_arn or ctx.of("server certificate").id
+    arn = ctx.of("server certificate").id if certificate_arn is None else certificate_arn
     defaults = values(config, ValuesInput(arn, invoker_memory(ctx), keys, host))
     chart = chart_of(config, pinned=keys.chart, shown=ctx.defaults.chart_commit)
     merged = merge(defaults, user_values(config))
@@ -215,7 +234,7 @@ def _apply_once(ctx: Context, desired: DesiredRelease, *, retried: bool) -> None
         before += [helm.manifest()] if release else []
     values, new = protected_values(ctx, helm, desired, before)
     release_checks.check_upgrade(ctx, before, new, values)
-    _delete_immutable(ctx, before, new)
+    delete_immutable(ctx, before, new)
     _note_newer_chart(ctx, chart)
     pin_chart(ctx, chart.pin)
     ctx.note("upgrading the Helm release" if release else "installing the Helm release")
@@ -296,44 +315,3 @@ def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
         names = config.openwhisk_release, config.openwhisk_namespace
         release_records.delete_pending(kube_client(ctx), *names)
     return helm.status()
-
-
-def _delete_immutable(ctx: Context, before: Sequence[Manifest], new: Manifest) -> None:
-    """Delete what Kubernetes cannot change in place; helm then creates it again.
-
-    Raises:
-        SetupError: a job or pod changes, and it is not known whether it may run again.
-    """
-    release, client = ctx.config.openwhisk_release, kube_client(ctx)
-    namespace = ctx.config.openwhisk_namespace
-    stale = {Changed("Job", name, "belongs to a deleted volume") for name in stale_jobs(ctx)}
-    changed = {item for item in immutable_changes(before, new) if _exists(ctx, item)} | stale
-    for item in sorted(changed):
-        if not one_time_jobs.may_recreate(item.kind, item.name, release):
-            kind = item.kind.lower()
-            raise SetupError(
-                f"the {kind} {item.name} changes, and Kubernetes cannot change it in place",
-                "it is not OpenWhisk's, so it is not known whether it may run again",
-                f"if it may, delete it: kubectl delete {kind} {item.name} -n {namespace}",
-            )
-    for item in sorted(changed):
-        if item.kind == "Job" and item.name in one_time_jobs.destructive_jobs(release):
-            one_time_jobs.mark_failed(ctx)
-        ctx.note(f"deleting the {item.kind.lower()} {item.name}: {item.why}")
-        client.delete(KINDS[item.kind], item.name, namespace)
-
-    def gone() -> bool | Pending:
-        left = [item.name for item in sorted(changed) if _exists(ctx, item)]
-        return Pending(f"{', '.join(left)} being deleted") if left else True
-
-    what = "what Kubernetes cannot change is deleted"
-    ctx.wait_until(what, gone, deadline=120, pause=1)
-
-
-KINDS = {"Job": JOB, "Pod": POD}
-"""Kinds of the chart that Kubernetes cannot change in place."""
-
-
-def _exists(ctx: Context, item: Changed) -> bool:
-    found = kube_client(ctx).get(KINDS[item.kind], item.name, ctx.config.openwhisk_namespace)
-    return found is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_setup.aws.context import Context
@@ -13,6 +13,7 @@ from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.errors import KubeNotFound
 from aws_setup.kube.objects import CLAIM, JOB, SECRET, SERVICE, VOLUME, Json, ResourceType
+from aws_setup.openwhisk.addresses import chart_service, read_service
 from aws_setup.openwhisk.helm import find_helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.one_time_jobs import destructive_jobs
@@ -20,10 +21,10 @@ from aws_setup.openwhisk.release_records import objects_of, records_of
 from aws_setup.openwhisk.secrets import of_release
 
 
-def has_records(ctx: Context) -> bool:
-    """Say whether helm's records of the release exist; this works without helm."""
+def records(ctx: Context) -> Sequence[Json]:
+    """Return helm's records of the release; this works without helm."""
     config = ctx.config
-    return bool(records_of(kube_client(ctx), config.openwhisk_release, config.openwhisk_namespace))
+    return records_of(kube_client(ctx), config.openwhisk_release, config.openwhisk_namespace)
 
 
 def uninstall(ctx: Context) -> None:
@@ -69,6 +70,13 @@ def delete_service(ctx: Context, name: str, host: str) -> None:
 def _load_balancer_names(ctx: Context) -> list[str]:
     cluster = active_cluster(ctx) or {}
     return load_balancers(ctx, str(cluster.get("resourcesVpcConfig", {}).get("vpcId", "")))
+
+
+def remains(ctx: Context) -> str:
+    """Return what is left of a release without records of helm, '' for nothing."""
+    if release_claims(ctx):
+        return "its volumes remain"
+    return "its load balancer remains" if read_service(ctx, chart_service(ctx.config)) else ""
 
 
 def release_claims(ctx: Context) -> list[Any]:

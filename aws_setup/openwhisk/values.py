@@ -29,7 +29,7 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-pol
 """
 
 PLACEHOLDER = "openwhisk.example.invalid"
-"""API host until the load balancer's name is known; the second pass sets the name."""
+"""API host while the load balancer's name is not known: only its Service is rendered then."""
 
 LEAST_ACTION_MEMORY = 45_000
 """MB: the maximum for an action in λFS's chart; a larger openwhisk_action_memory raises it."""

@@ -35,6 +35,7 @@ USUAL: Mapping[Action, Mapping[str, float]] = {
         "coredns add-on": 45,
         "aws-ebs-csi-driver add-on": 60,
         "openwhisk ready": 300,
+        "openwhisk address": 30,
         "openwhisk public address": 30,
         "openwhisk api": 180,
     },

@@ -77,7 +77,7 @@ def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(
     names = certificate.names_of(base64.b64decode(tls).decode())
     assert {inside["DNSName"], public["DNSName"]} <= names
     actions = [call.action for call in zoo.cloud.calls.writes()]
-    assert actions.count("UploadServerCertificate") == 2
+    assert actions.count("UploadServerCertificate") == 1
 
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")
     assert config["data"]["whisk_api_host_name"] == inside["DNSName"]

@@ -123,7 +123,38 @@ def lost_marks(zoo: Lab) -> None:
     new_chart_version(zoo)
 
 
+LOST = (
+    ("configmaps", "ConfigMap owdev-whisk.config"),
+    ("deployments", "Deployment owdev-redis"),
+    ("pods", "Pod owdev-wskadmin"),
+    ("rolebindings", "RoleBinding owdev-init"),
+    ("secrets", "Secret owdev-db.auth"),
+    ("serviceaccounts", "ServiceAccount owdev-init"),
+    ("services", "Service owdev-couchdb"),
+    ("statefulsets", "StatefulSet owdev-controller"),
+)
+"""Objects of the release, of every kind whose life is the release's."""
+
+
+def lost_objects(zoo: Lab) -> None:
+    """Delete objects of the release and its finished jobs: the plan names what is missing."""
+    delete_jobs(zoo)
+    for plural, title in LOST:
+        held = zoo.api.state.require(plural, title.partition(" ")[2], "openwhisk")
+        zoo.api.state.remove(plural, held)
+    zoo.api.controllers.run()
+    drift = steps_of(zoo.run("plan"))["openwhisk release"]["drift"]
+    assert sorted(item["what"] for item in drift) == sorted(title for _, title in LOST)
+    assert {item["has"] for item in drift} == {"missing"}
+
+
+def check_no_object_is_lost(zoo: Lab) -> None:
+    for plural, title in LOST:
+        assert title.partition(" ")[2] in zoo.objects(plural)
+
+
 PATHS: tuple[Callable[[Lab], None], ...] = (
+    lost_objects,
     other_values,
     rollback,
     jobs_deleted_and_other_values,
@@ -143,6 +174,7 @@ def test_what_is_registered_survives_every_path(zoo: Lab) -> None:
         path(zoo)
         zoo.run("configure")
         assert zoo.whisk.store.actions == actions, path.__name__
+        check_no_object_is_lost(zoo)
         assert release_of(zoo)["status"] == "deployed"
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 

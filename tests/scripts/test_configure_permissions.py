@@ -118,7 +118,7 @@ def test_permissions_granted_as_they_are_named_end_in_the_same_state(zoo: Lab) -
     granted = grant_as_named(zoo, "configure", set(direct))
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
     # What a fresh cluster does not need stays denied: changes, repairs and deletions.
-    # One certificate is deleted: the second, which names the load balancer, replaces it.
+    # A certificate that a renewal replaces is deleted, so the checks ask for that at once.
     removing = {action for action in granted if "Delete" in action or "Detach" in action}
     assert removing == {"iam:DeleteServerCertificate"}
     for_destroy = grant_as_named(zoo, "destroy", direct - granted)

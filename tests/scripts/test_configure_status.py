@@ -51,7 +51,7 @@ def test_a_healthy_cluster_is_shown_in_numbers(zoo: Lab) -> None:
     for expected in (
         "(core 1 of 1, invoker 2 of 2 ready)",
         "aws-ebs-csi-driver (ACTIVE v",
-        "openwhisk/owdev (deployed, revision 2)",
+        "openwhisk/owdev (deployed, revision 1)",
         "days left)",
         "(2 healthy invokers)",
     ):

@@ -93,7 +93,7 @@ FAULTS = (
 )
 TEXTS = {
     "storage probe": r"Pending \(ProvisioningFailed: no volume: first\)",
-    "openwhisk public address": "the load balancer (SyncLoadBalancerFailed: no balancer:",
+    "openwhisk address": "the load balancer (SyncLoadBalancerFailed: no balancer:",
     "claim owdev-couchdb-pvc": "no volume: second",
     "pod owdev-zookeeper": "no image: pull limit",
     "pod owdev-controller": "not ready: refused",

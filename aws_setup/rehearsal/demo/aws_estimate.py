@@ -16,7 +16,6 @@ from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.rehearsal.core.settings import LATENCIES
 from aws_setup.rehearsal.kubernetes.controllers.context import DELAYS
-from aws_setup.rehearsal.kubernetes.eks_bridge import OPENWHISK_WAITS
 from aws_setup.report.timeline import StepSpan, critical_path, spans, total_seconds
 
 WORK_STEPS = frozenset(
@@ -43,6 +42,9 @@ HELM_NOTE_PREFIX = "helm "
 
 _POD = DELAYS["image pulled"] + DELAYS["container started"]
 
+STAGES = ("zookeeper", "kafka", "init-couchdb", "controller", "invoker", "install-packages")
+"""Parts of OpenWhisk of which each becomes ready after the one before it, on new nodes."""
+
 
 @dataclass(frozen=True)
 class MinWait:
@@ -56,12 +58,14 @@ class MinWait:
 
 
 MIN_WAITS: Mapping[str, MinWait] = {
-    "openwhisk public address": MinWait(DELAYS["load balancer created"]),
-    "openwhisk address": MinWait(DELAYS["load balancer created"], since="openwhisk release"),
-    "openwhisk ready": MinWait(len(OPENWHISK_WAITS) * _POD + DELAYS["job pod runs"]),
-    "openwhisk api": MinWait(LATENCIES["load balancer dns"], since="openwhisk address"),
+    "openwhisk address": MinWait(DELAYS["load balancer created"], since="openwhisk address"),
+    "openwhisk public address": MinWait(
+        DELAYS["load balancer created"], since="openwhisk public address"
+    ),
+    "openwhisk ready": MinWait(len(STAGES) * _POD + DELAYS["job pod runs"]),
+    "openwhisk api": MinWait(LATENCIES["load balancer dns"], since="openwhisk public address"),
 }
-"""Step -> its minimum; the DNS of a load balancer takes its time from the creation of the name."""
+"""Step -> its minimum; a load balancer and its DNS take their time from the Service's creation."""
 
 
 def estimate_on_aws(record: RunRecord, speed: float) -> RunRecord:

@@ -268,6 +268,7 @@ OPENWHISK_WAITS = (
     PodDependency("controller", on="couchdb"),
     PodDependency("controller", on="kafka"),
     PodDependency("invoker", on="controller"),
+    PodDependency("scheduler", on="controller"),
     PodDependency("install-packages", on="invoker"),
 )
 """The start order of OpenWhisk's parts."""

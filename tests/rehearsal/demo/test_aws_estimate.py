@@ -45,11 +45,11 @@ def test_waits_are_multiplied_and_work_is_not() -> None:
     made = run(
         events("eks cluster", 0.0, (0.5, "CREATING"), end=10.5),
         events("ssh", 1.0, (1.1, "sshd"), end=4.0),
-        events("openwhisk address", 0.0, (1.0, "AWS makes it"), (2.0, "helm upgrades"), end=5.0),
+        events("nat gateway", 0.0, (1.0, "AWS makes it"), (2.0, "helm upgrades"), end=5.0),
     )
     on_aws = {span.step: span.seconds for span in spans(estimate_on_aws(made, SPEED))}
     assert on_aws == pytest.approx(
-        {"eks cluster": 0.5 + 600, "ssh": 3.0, "openwhisk address": 1 + 60 + 3}
+        {"eks cluster": 0.5 + 600, "ssh": 3.0, "nat gateway": 1 + 60 + 3}
     )
 
 
@@ -87,14 +87,15 @@ def test_a_step_that_follows_another_is_requested_early_and_waited_for_after_it(
 
 def test_the_dns_of_a_load_balancer_counts_from_its_creation() -> None:
     made = run(
-        events("openwhisk address", 0.0, (0.1, "AWS creates it"), end=1.0),
-        events("openwhisk ready", 1.0, (1.0, "Pending"), end=3.0),
+        events("openwhisk public address", 0.0, end=0.5),
+        events("openwhisk ready", 0.5, (0.5, "Pending"), end=3.0),
         events("openwhisk api", 3.0, end=3.1),
-        openwhisk_ready=("openwhisk address",),
-        openwhisk_api=("openwhisk address", "openwhisk ready"),
+        openwhisk_ready=("openwhisk public address",),
+        openwhisk_api=("openwhisk public address", "openwhisk ready"),
     )
     on_aws = {span.step: span.end for span in spans(estimate_on_aws(made, SPEED))}
-    assert on_aws["openwhisk api"] == pytest.approx(on_aws["openwhisk address"] + 180)
+    assert on_aws["openwhisk public address"] == pytest.approx(0.5 + 25)
+    assert on_aws["openwhisk api"] == pytest.approx(0.5 + 180)
 
 
 def test_waits_that_pass_while_helm_runs_have_a_minimum() -> None:

@@ -15,6 +15,9 @@ INIT_JOB = "init-couchdb"
 WAITING = "wait-for-couchdb"
 """Name of the init container of every pod that needs the database."""
 
+AFTER_WAITING = frozenset({WAITING, "wait-for-controller"})
+"""Init containers whose end implies that the database exists."""
+
 USERS = frozenset({"controller", "scheduler"})
 """Parts that end with an error without the database, where they do not wait for it."""
 
@@ -57,8 +60,8 @@ def awaited(context: ControllerContext, pod: KubeObject) -> str:
 
 def missing(context: ControllerContext, pod: KubeObject) -> PodCrashes | None:
     """Return the crash of a pod that uses a database which does not exist; None without one."""
-    names = [item.get("name") for item in pod["spec"].get("initContainers") or []]
-    if part_of(pod)[1] not in USERS or WAITING in names or _claim(context, pod) is None:
+    names = {item.get("name") for item in pod["spec"].get("initContainers") or []}
+    if part_of(pod)[1] not in USERS or names & AFTER_WAITING or _claim(context, pod) is None:
         return None
     if _key(context, pod) in context.initialised:
         return None
