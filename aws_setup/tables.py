@@ -35,7 +35,7 @@ from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scali
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.infrastructure.network import Subnet, Vpc
 from aws_setup.infrastructure.node_ingress import NodeIngress
-from aws_setup.infrastructure.routing import routing_steps
+from aws_setup.infrastructure.routing import PUBLIC_ROUTING, routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.openwhisk.api import OpenWhiskApi
@@ -166,7 +166,9 @@ def zookeeper_steps(config: Config, pool: MachinePool) -> list[Step]:
     has_zookeeper = config.create_zookeeper_vms or config.zk_node_public_IPs
     machines = machine_steps(config)
     if needs_ssh(config) and (machines or has_zookeeper):
-        steps.append(ssh_access.SshAccess(pool, needs=machines))
+        # Without a route no machine answers: a failed one would be waited for in vain.
+        routes = PUBLIC_ROUTING if config.create_vpc else ()
+        steps.append(ssh_access.SshAccess(pool, needs=(*machines, *routes)))
     if config.start_zookeeper_cluster and has_zookeeper:
         steps.append(Ensemble(pool))
     if config.populate_zookeeper_cluster and has_zookeeper:
@@ -191,8 +193,11 @@ def client_steps(config: Config, pool: MachinePool) -> list[Step]:
         steps.append(ClusterSshKeys(pool, clients=clients, needs=(ssh_access.NAME, *machines)))
     if config.configure_clients and clients:
         known = tuple(step for step in ("ndb manager", ZOOKEEPER) if step in machines)
-        needs = (ssh_access.NAME, *clients, *known)
-        steps.append(ClientConfiguration(pool, api_host, needs=needs))
+        groups = tuple(
+            step.name for step in auto_scaling_steps(config) if isinstance(step, AutoScalingGroup)
+        )
+        needs = (ssh_access.NAME, *clients, *known, *groups)
+        steps.append(ClientConfiguration(pool, api_host, needs=needs, groups=groups))
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
         return steps
     if config.populate_mysql_ndb_tables:

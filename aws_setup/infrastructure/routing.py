@@ -196,6 +196,10 @@ class Association(Step):
         _disassociate(ctx, found.id)
 
 
+PUBLIC_ROUTING = ("public route", "public subnet 1 routing", "public subnet 2 routing")
+"""The steps without which no packet from outside reaches a machine."""
+
+
 def routing_steps() -> list[Step]:
     """Return the steps of both tables: table, default route, and two associations each."""
     steps: list[Step] = [

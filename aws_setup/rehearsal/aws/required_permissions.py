@@ -247,15 +247,18 @@ def _with_id(cloud: CloudApi, call: Call, wanted: str, named: tuple[str, str]) -
 
 
 def _autoscaling(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
+    """Yield the groups that a call names: as a parameter of its own, or each of its tags does."""
+    tagged = (tag.get("ResourceId") for tag in call.params.get("Tags") or [])
     name = call.params.get("AutoScalingGroupName")
-    if name is None:
+    names = [name] if name else list(dict.fromkeys(filter(None, tagged)))
+    if not names:
         yield "*", {}
-        return
-    group = cloud.store_of(GroupsByRegion).get((call.region, name))
-    prefix = f"arn:aws:autoscaling:{call.region}:{call.account}:autoScalingGroup"
-    new = f"{prefix}:0:autoScalingGroupName/{name}"
-    tags = {key: value for key, (value, _) in group.tags.items()} if group else {}
-    yield group.arn if group else new, tags
+    for held in names:
+        group = cloud.store_of(GroupsByRegion).get((call.region, held))
+        prefix = f"arn:aws:autoscaling:{call.region}:{call.account}:autoScalingGroup"
+        new = f"{prefix}:0:autoScalingGroupName/{held}"
+        tags = {key: value for key, (value, _) in group.tags.items()} if group else {}
+        yield group.arn if group else new, tags
 
 
 def _elb(cloud: CloudApi, call: Call) -> Iterator[Tagged]:

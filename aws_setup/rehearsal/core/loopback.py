@@ -6,6 +6,7 @@ import socket
 import ssl
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,18 @@ def hold_port(port: int) -> socket.socket:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind((LOOPBACK, port))
     return held
+
+
+_serving: weakref.WeakSet[LoopbackServer] = weakref.WeakSet()
+
+
+def serve_in_fork() -> None:
+    """Serve again in a forked child, in which no thread of its parent runs.
+
+    The child has the parent's sockets: only one of the two may serve at a time.
+    """
+    for server in list(_serving):
+        server.start()
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -71,9 +84,11 @@ class LoopbackServer(ThreadingHTTPServer):
         """Serve in a separate thread until `stop`."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+        _serving.add(self)
 
     def stop(self) -> None:
         """Stop listening and close every connection."""
+        _serving.discard(self)
         self.shutdown()
         self._thread.join()
         self.server_close()

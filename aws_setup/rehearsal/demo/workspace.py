@@ -38,8 +38,8 @@ class Workspace:
     folder: Path
     helm: Path
 
-    def prepare(self, environment: Environment) -> None:
-        """Write all files, and import the key pair into the cloud."""
+    def prepare(self, environment: Environment, **settings: object) -> None:
+        """Write all files, and import the key pair into the cloud; `settings` are more keys."""
         self._create_key_pair(environment)
         self.build_jar(1)
         config = {
@@ -51,7 +51,7 @@ class Workspace:
             "zookeeper_jvm_heap_size": 256,
             "openwhisk_chart": str(CHART),
         }
-        text = yaml.safe_dump(config | environment.config(), sort_keys=False)
+        text = yaml.safe_dump(config | environment.config() | settings, sort_keys=False)
         self.config.write_text(text, encoding="utf-8")
         # The scripts may do what docs/permissions.md publishes, and nothing else.
         loaded = load_config(self.config)

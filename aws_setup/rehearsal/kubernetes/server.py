@@ -13,16 +13,13 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 from aws_setup.rehearsal.core.clock import CloudClock
+from aws_setup.rehearsal.core.faults import ConnectionDropped
 from aws_setup.rehearsal.core.loopback import LoopbackServer, hold_port
 from aws_setup.rehearsal.core.random_faults import FaultKind
 from aws_setup.rehearsal.kubernetes import watch
 from aws_setup.rehearsal.kubernetes.api import discovery, patches, responses, reviews
 from aws_setup.rehearsal.kubernetes.api.authentication import certificate_authority
-from aws_setup.rehearsal.kubernetes.api.errors import (
-    ApiError,
-    KubeObject,
-    internal_error,
-)
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, internal_error
 from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.http_requests import (
     ADMINS,
@@ -244,6 +241,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
+        except ConnectionDropped:
+            self._break_connection()
+            return
         if fault is FaultKind.LOST:
             self._break_connection()
         elif isinstance(answer, ApiResponse):
@@ -258,10 +258,11 @@ class _Handler(BaseHTTPRequestHandler):
 
         Raises:
             ApiError: the request is rejected, or the emulator cannot handle it.
+            ConnectionDropped: the request gets no answer.
         """
         try:
             return self.owner.answer(request)
-        except ApiError:
+        except (ApiError, ConnectionDropped):
             raise
         except Exception as error:
             LOG.exception("the emulated API server cannot answer %s %s", self.command, self.path)

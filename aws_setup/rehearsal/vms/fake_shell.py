@@ -60,18 +60,33 @@ class FakeShell:
         return self.ensemble.srvr(self)
 
 
+NEW_ZNODES = ("/", "/zookeeper")
+"""The znodes of an ensemble that has just been started."""
+
+
 class FakeZooKeeperEnsemble:
     """ZooKeeper of all imitated VMs: the running servers, the leader, and the znodes."""
 
     def __init__(self) -> None:
         self.running: dict[str, FakeShell] = {}
-        self.znodes: set[str] = {"/", "/zookeeper"}
+        self.members: dict[str, FakeShell] = {}
+        """The servers that were ever started, whose disks have the znodes."""
+        self.znodes: set[str] = set(NEW_ZNODES)
         self.lock = threading.Lock()
 
     def stop(self, machine: FakeShell) -> None:
         """Stop a VM's server, as a power cut does."""
         with self.lock:
             self.running.pop(machine.private_ip, None)
+
+    def remove(self, machine: FakeShell) -> None:
+        """Remove a VM with its disk; the znodes end with the last server's."""
+        self.stop(machine)
+        with self.lock:
+            if self.members.get(machine.private_ip) is machine:
+                del self.members[machine.private_ip]
+                if not self.members:
+                    self.znodes = set(NEW_ZNODES)
 
     def srvr(self, machine: FakeShell) -> bytes | None:
         """Return one server's answer: the highest running id leads a quorum, as after a start."""
@@ -157,6 +172,7 @@ def _zk_server(machine: FakeShell, arguments: list[str], stdin: bytes) -> Comman
             if not machine.disk.exists(zk.ZOO_CFG):
                 return CommandResult(1, err=b"Starting zookeeper ... FAILED TO START\n")
             machine.ensemble.running[machine.private_ip] = machine
+            machine.ensemble.members[machine.private_ip] = machine
             machine.disk.write(zk.PID_FILE, "1")
             return CommandResult(out=b"Starting zookeeper ... STARTED\n")
         machine.ensemble.running.pop(machine.private_ip, None)

@@ -85,9 +85,17 @@ class InProcessVmPool(ClosedAtEnd):
         vm.breaks = parse_broken_connections(breaks).get(1, "")
         with self._lock:
             self.vms[instance_id] = vm
-        threading.Thread(target=self._serve, args=(vm,), daemon=True).start()
+        self._start(vm)
         self._write_ssh_config()
         return machine
+
+    def serve_in_fork(self) -> None:
+        """Accept connections again in a forked child, in which no thread of its parent runs."""
+        for vm in self.vms.values():
+            self._start(vm)
+
+    def _start(self, vm: InProcessVm) -> None:
+        threading.Thread(target=self._serve, args=(vm,), daemon=True).start()
 
     def power_off(self, instance_id: str) -> None:
         """Stop a VM and its programs; its disk is kept."""
@@ -117,7 +125,7 @@ class InProcessVmPool(ClosedAtEnd):
         with self._lock:
             vm = self.vms.pop(instance_id, None)
         if vm:
-            self.ensemble.stop(vm.machine)
+            self.ensemble.remove(vm.machine)
             _close_listener(vm.listener)
             vm.machine.disk.remove()
             self._write_ssh_config()

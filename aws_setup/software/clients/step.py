@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from aws_setup.aws.context import Context, Step
@@ -80,8 +81,9 @@ class FileChange:
 class ClientConfiguration(Step):
     """The clients' hdfs-site.xml, ndb-config.properties and config.yaml, for this deployment.
 
-    Only named properties are written. Clients that an auto-scaling group launches later are
-    configured by the next run. There is nothing to delete: the files are on the machines' disks.
+    Only named properties are written. The auto-scaled machines of `groups` are configured, too;
+    those that a group launches later are configured by the next run. There is nothing to delete:
+    the files are on the machines' disks.
 
     `api_host` returns OpenWhisk's API host as a URL, '' while it is not known. With `lookup` the
     step finds the VMs itself, for scripts that have no steps for them.
@@ -90,6 +92,7 @@ class ClientConfiguration(Step):
     pool: MachinePool
     api_host: Callable[[Config], str]
     needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     lookup: bool = False
     name: str = NAME
     part: str = "software"
@@ -125,6 +128,7 @@ class ClientConfiguration(Step):
             SetupError: a client cannot be reached; the others are configured.
         """
         ctx = self._with_machines(ctx)
+        self._await_launched(ctx)
         clients, unreachable = self._read(ctx)
         facts = self._facts(ctx, clients)
         changes = self._changes(ctx, clients, facts)
@@ -134,6 +138,20 @@ class ClientConfiguration(Step):
         if unreachable:
             raise combine_errors(unreachable)
         return _found(clients, facts, [])
+
+    def _await_launched(self, ctx: Context) -> None:
+        """Wait until the machines answer that the groups have launched in this run, if any."""
+        groups = [ctx.found[name] for name in self.groups if name in ctx.found]
+        known = {machine.id for machine in auto_scaled_machines(ctx, self.pool)}
+        if sum(group.facts.get("machines", 0) for group in groups) <= len(known):
+            return
+        ctx.inventory.all("instances", fresh=True)
+        machines = auto_scaled_machines(ctx, self.pool)
+        launched = [machine for machine in machines if machine.id not in known]
+        self.pool.mark_new(machine.id for machine in launched)
+        with suppress(SetupError):
+            # A group may end a machine at any time; one that does not answer is noted below.
+            self.pool.wait_for_ssh(launched, note=ctx.note)
 
     def _with_machines(self, ctx: Context) -> Context:
         """Return the context with the machines' steps; found here where no step has."""

@@ -1,0 +1,76 @@
+"""A run leaves nothing for the next one to change, and waits for nothing that cannot come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aws_setup.config import Config
+from aws_setup.engine.plan import Row
+from aws_setup.engine.runner import needed_by
+from aws_setup.engine.step import Action
+from aws_setup.preflight.policy_document import policy
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import ACCOUNT
+from aws_setup.rehearsal.vms.ec2_sync import sync_vms
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.tables import infrastructure_steps, software_steps
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client, refused
+from tests.support.scripts import prepare, run
+
+SOFTWARE = {
+    "start_zookeeper_cluster": True,
+    "populate_zookeeper_cluster": True,
+    "configure_clients": True,
+    "num_namenode_deployments": 1,
+    "create_eks_cluster": False,
+}
+
+
+def test_machines_of_a_scaling_group_are_configured_by_the_run_that_launches_them(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    with InProcessVmPool(tmp_path / "vms") as machines, sync_vms(cloud, machines):
+        folder = prepare(
+            tmp_path / "work",
+            autoscaling_group_desired_capacity=2,
+            ssh_config_path=str(machines.ssh_config),
+            **SOFTWARE,
+        )
+        first = run(SCRIPT, folder, "--yes", "--json")
+        assert first.exit_code == 0, first.document["problems"]
+        again = run(SCRIPT, folder, "--yes", "--json")
+    changed = [step for step in again.document["steps"] if step["action"] != "exists"]
+    assert changed == []
+
+
+@pytest.mark.parametrize("needed", ["public route", "public subnet 2 routing", "internet gateway"])
+def test_ssh_is_not_waited_for_without_the_way_to_the_machines(needed: str) -> None:
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    steps = [*infrastructure_steps(config), *software_steps(config)]
+    assert needed in needed_by([Row(step, Action.CREATE) for step in steps], "ssh")
+
+
+def test_the_published_policy_allows_tags_of_the_deployments_groups_only(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work")
+    assert (
+        run(SCRIPT, folder, "--yes", "--only", "auto-scaling group hopsfs_clients_ags").exit_code
+        == 0
+    )
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    cloud.settings.policies = [policy(config, account=ACCOUNT)]
+    scaling = client("autoscaling")
+    tag = {
+        "ResourceType": "auto-scaling-group",
+        "Key": "k",
+        "Value": "v",
+        "PropagateAtLaunch": False,
+    }
+    scaling.create_or_update_tags(Tags=[{**tag, "ResourceId": "hopsfs_clients_ags"}])
+    other = [{**tag, "ResourceId": "a-colleagues"}]
+    assert refused(scaling.create_or_update_tags, Tags=other) == "AccessDenied"
+    assert refused(scaling.delete_tags, Tags=other) == "AccessDenied"

@@ -1,0 +1,307 @@
+"""The writes of a run, and what can happen to each of them.
+
+A `Tap` sees every write of AWS, Kubernetes, helm, SSH and OpenWhisk before and after it is carried
+out. A `Cliff` names one write by its name and how often it was made before in the run: the steps
+run in parallel, so that a number in the whole run would name another write each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from aws_setup.rehearsal.core import protocol
+from aws_setup.rehearsal.core.faults import ConnectionDropped
+from aws_setup.rehearsal.core.types import AwsError
+from aws_setup.rehearsal.environment import Environment
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
+from aws_setup.rehearsal.openwhisk import server as openwhisk_server
+from aws_setup.rehearsal.openwhisk.store import OpenWhiskError
+from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
+from aws_setup.software.clients import remote_files
+from aws_setup.ssh import files
+
+
+class Kind(StrEnum):
+    """What happens at a write."""
+
+    KILLED_BEFORE = "killed before"
+    KILLED_AFTER = "killed after"
+    LOST = "answer lost"
+    THROTTLED = "throttled"
+    DENIED = "denied"
+    INTERNAL = "internal error"
+
+
+ENDS_RUN = (Kind.KILLED_BEFORE, Kind.KILLED_AFTER)
+PERSISTENT = (Kind.THROTTLED, Kind.DENIED, Kind.INTERNAL)
+"""From the write on, every write of that name fails: it lasts longer than any retries."""
+
+
+@dataclass(frozen=True)
+class Cliff:
+    """One write of one run, and what happens at it."""
+
+    phase: str
+    write: str
+    number: int
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.phase}: {self.kind} {self.write} #{self.number}"
+
+
+class Cut(Exception):
+    """The connection breaks: the client has been killed, or its answer is lost."""
+
+
+@dataclass
+class Tap:
+    """Counts the writes of a run and lets one of them go wrong."""
+
+    environment: Environment
+    pid: int = 0
+    """The process of the run."""
+    cliff: Cliff | None = None
+    reached: bool = False
+    dead: bool = False
+    names: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        """Install the tap in the emulated world."""
+        _tap_aws(self)
+        _tap_kubernetes(self)
+        _tap_ssh(self)
+        _tap_openwhisk(self)
+
+    def arm(self, cliff: Cliff | None) -> None:
+        """Start to count the writes of the next run, of which one may go wrong."""
+        self.cliff, self.reached, self.dead = cliff, False, False
+        self.names.clear()
+        self.counts.clear()
+
+    def write(self, name: str, execute: Callable[[], Any], fail: Callable[[Kind], Any]) -> Any:
+        """Carry out a write, unless it is the one that goes wrong.
+
+        Args:
+            name: the name of the write.
+            execute: carries it out and returns the answer.
+            fail: returns or raises the error of a kind in PERSISTENT.
+
+        Raises:
+            Cut: the connection breaks.
+        """
+        kind = self._kind(name)
+        if kind in PERSISTENT:
+            return fail(kind)
+        if kind is Kind.KILLED_BEFORE:
+            self._kill()
+        if kind is None:
+            return execute()
+        execute()
+        if kind is Kind.KILLED_AFTER:
+            self._kill()
+        raise Cut
+
+    def _kind(self, name: str) -> Kind | None:
+        with self.lock:
+            if self.dead:
+                raise Cut
+            self.counts[name] += 1
+            self.names.append(name)
+            cliff = self.cliff
+            if cliff is None or name != cliff.write:
+                return None
+            number = self.counts[name]
+            if number < cliff.number or (number > cliff.number and cliff.kind not in PERSISTENT):
+                return None
+            self.reached = True
+            return cliff.kind
+
+    def _kill(self) -> None:
+        """End the run as a power cut does: with the programs that it has started."""
+        with self.lock:
+            self.dead = True
+            for pid in (*_children(self.pid), self.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        raise Cut
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                if int((folder / "stat").read_text().rpartition(") ")[2].split()[1]) == parent:
+                    found.append(int(folder.name))
+    return [*found, *(pid for child in found for pid in _children(child))]
+
+
+THROTTLED_CODES = {"ec2": "RequestLimitExceeded", "eks": "TooManyRequestsException"}
+DENIED_CODES = {"ec2": "UnauthorizedOperation", "eks": "AccessDeniedException"}
+
+
+def _tap_aws(tap: Tap) -> None:
+    cloud = tap.environment.cloud
+    in_aws = cloud.handle
+
+    def fail(call: Any, kind: Kind) -> Any:
+        error = {
+            Kind.THROTTLED: AwsError(
+                THROTTLED_CODES.get(call.service, "Throttling"), "Rate exceeded", status=400
+            ),
+            Kind.DENIED: AwsError(
+                DENIED_CODES.get(call.service, "AccessDenied"),
+                f"User: {cloud.settings.principal} is not authorized to perform: "
+                f"{call.service}:{call.action} because no identity-based policy allows the "
+                f"{call.service}:{call.action} action",
+                status=403,
+            ),
+            Kind.INTERNAL: AwsError(
+                "InternalFailure", "An internal error has occurred", status=500
+            ),
+        }[kind]
+        return protocol.encode_error(call, error, "00000000-0000-4000-8000-000000000000")
+
+    def handle(request: Any) -> Any:
+        try:
+            call = protocol.decode(request)
+        except AwsError:
+            return in_aws(request)
+        if tap.dead:
+            raise ConnectionDropped
+        if call.reads:
+            return in_aws(request)
+        try:
+            name = f"aws {call.service}.{call.action}"
+            return tap.write(name, lambda: in_aws(request), lambda kind: fail(call, kind))
+        except Cut:
+            raise ConnectionDropped from None
+
+    cloud.handle = handle  # type: ignore[method-assign]
+
+
+def _tap_kubernetes(tap: Tap) -> None:
+    """Tap every API server of the world, those of later clusters too."""
+    # The world has a process of its own, and its forks have copies.
+    original = KubeApiServer.answer
+
+    def fail(kind: Kind) -> Any:
+        if kind is Kind.THROTTLED:
+            raise ApiError(429, "TooManyRequests", "the server has received too many requests")
+        if kind is Kind.DENIED:
+            raise ApiError(403, "Forbidden", "user cannot do this")
+        raise ApiError(500, "InternalError", "etcdserver: request timed out")
+
+    def answer(self: KubeApiServer, request: Any) -> Any:
+        if tap.dead:
+            raise ConnectionDropped
+        verb, plural, agent = request.fault_key
+        reviews = plural.endswith("reviews")
+        if request.method == "GET" or request.dry_run or not plural or reviews:
+            return original(self, request)
+        who = "helm" if agent.startswith("Helm") else "kubernetes"
+        name = f"{who} {verb} {plural}"
+        try:
+            return tap.write(name, lambda: original(self, request), fail)
+        except Cut:
+            raise ConnectionDropped from None
+
+    KubeApiServer.answer = answer  # type: ignore[method-assign]
+
+
+SSH_WRITES = {remote_files.REPLACE: "replace", files.WRITE: "write"}
+SSH_READS = {"true", "echo", "hostname"}
+
+
+def _command(line: str) -> str:
+    """Return the name of a command that changes a machine; '' of one that reads."""
+    import shlex
+
+    words = shlex.split(line)
+    words = words[3:] if words[:3] == ["sudo", "-n", "--"] else words
+    if words[:2] == ["sh", "-c"]:
+        if words[2] in SSH_WRITES:
+            return f"{SSH_WRITES[words[2]]} {words[4]}"
+        return "" if words[2] in SCRIPTS else "script"
+    if words[0] in SSH_READS or words[-1] == "status":
+        return ""
+    return " ".join(words[:2] if words[0] != "mkdir" else ("mkdir", words[-1]))
+
+
+def _tap_ssh(tap: Tap) -> None:
+    original = FakeShell.run
+
+    def fail(kind: Kind) -> CommandResult:
+        if kind is Kind.DENIED:
+            return CommandResult(1, err=b"sudo: a password is required\n")
+        return CommandResult(1, err=b"write error: No space left on device\n")
+
+    def run(self: FakeShell, line: str, stdin: bytes) -> CommandResult:
+        if tap.dead:
+            return CommandResult(255)
+        name = _command(line)
+        if not name:
+            return original(self, line, stdin)
+        try:
+            found: CommandResult = tap.write(
+                f"ssh {name}", lambda: original(self, line, stdin), fail
+            )
+        except Cut:
+            machines = tap.environment.machines
+            for vm in machines.vms.values():  # type: ignore[union-attr]
+                if vm.machine is self:
+                    for transport in list(machines.transports):  # type: ignore[union-attr]
+                        if _serves(transport, vm):
+                            transport.close()
+            return CommandResult(255)
+        return found
+
+    FakeShell.run = run  # type: ignore[method-assign]
+
+
+def _serves(transport: Any, vm: Any) -> bool:
+    """Say whether a connection is one to a machine."""
+    try:
+        local = transport.sock.getsockname()
+    except OSError:
+        return False
+    return bool(local[1] == vm.listener.getsockname()[1])
+
+
+def _tap_openwhisk(tap: Tap) -> None:
+    """Tap the controller, behind nginx: a request that arrives there is whole."""
+    handler = openwhisk_server._Handler
+    original = handler._route
+
+    def fail(kind: Kind) -> Any:
+        status = {Kind.THROTTLED: 429, Kind.DENIED: 403, Kind.INTERNAL: 502}[kind]
+        raise OpenWhiskError(status, "injected by the rehearsal")
+
+    def route(self: Any, store: Any, path: tuple[str, str], query: Any, put: Any) -> Any:
+        if tap.dead:
+            raise ConnectionResetError
+        if self.command not in ("PUT", "DELETE"):
+            return original(self, store, path, query, put)
+        try:
+            return tap.write(
+                f"openwhisk {self.command} {path[1]}",
+                lambda: original(self, store, path, query, put),
+                fail,
+            )
+        except Cut:
+            raise ConnectionResetError from None
+
+    handler._route = route  # type: ignore[method-assign]

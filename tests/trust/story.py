@@ -1,0 +1,144 @@
+"""The story of a deployment, and what must hold after a cliff in any of its phases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.trust import snapshot
+from tests.trust.cliffs import Cliff, Kind
+from tests.trust.snapshot import Snapshot
+from tests.trust.world import Failed, World
+
+CREATE, CONFIGURE, WHISK = "create_aws_infrastructure", "configure_eks_cluster", "whisk_helper"
+ACTIONS = ("-n", "2", "--memory", "20000", "-c", "4")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One command of the story."""
+
+    name: str
+    script: str
+    words: tuple[str, ...]
+
+
+STORY = (
+    Phase("create", CREATE, ("create", "--yes")),
+    Phase("configure", CONFIGURE, ("configure", "--yes")),
+    Phase("register", WHISK, ("--create", *ACTIONS, "-j", "namenode.jar")),
+    Phase("update", WHISK, ("--update", *ACTIONS, "-j", "second.jar")),
+    Phase("pause", CREATE, ("pause", "--deep", "--yes")),
+    Phase("resume", CREATE, ("resume", "--yes")),
+    Phase("destroy", CREATE, ("destroy", "--yes")),
+)
+PHASES = {phase.name: phase for phase in STORY}
+DESTROY = PHASES["destroy"]
+
+ONCE = {"AWS_MAX_ATTEMPTS": "1"}
+"""botocore makes one attempt: the fault lasts longer than its retries, which take real seconds."""
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What the phase makes when nothing goes wrong, and the names of its writes."""
+
+    before: Snapshot
+    after: Snapshot
+    writes: tuple[str, ...]
+
+
+def act(world: World, phase: Phase, cliff: Cliff | None = None) -> int:
+    """Run a phase, with a cliff or undisturbed, and return its exit code."""
+    world.tap.arm(cliff)
+    persistent = cliff is None or cliff.kind is not Kind.LOST
+    code = world.run(phase.script, *phase.words, **(ONCE if persistent else {}))
+    world.settle()
+    return code
+
+
+def undisturbed(world: World, phase: Phase) -> Undisturbed:
+    """Run a phase in a copy of the world and return what it makes."""
+
+    def attempt() -> Undisturbed:
+        before = take(world)
+        world.tap.arm(None)
+        code = world.run(phase.script, *phase.words)
+        world.settle()
+        if code != 0:
+            raise Failed(f"{phase.name}, undisturbed: exit code {code}\n{world.output}")
+        return Undisturbed(before, take(world), tuple(world.tap.names))
+
+    return world.fork(attempt)
+
+
+def emptied(world: World) -> Snapshot:
+    """Return what is there after a deployment has been created and destroyed."""
+    advance(world, PHASES["create"])
+    advance(world, DESTROY)
+    return take(world)
+
+
+def advance(world: World, phase: Phase) -> None:
+    """Run a phase in this world."""
+    if code := act(world, phase):
+        raise Failed(f"{phase.name}: exit code {code}\n{world.output}")
+
+
+def take(world: World) -> Snapshot:
+    """Return the state of the world."""
+    return snapshot.take(world.environment, world.folder)
+
+
+def cliffs(phase: str, writes: tuple[str, ...]) -> Iterator[Cliff]:
+    """Yield every cliff of a phase.
+
+    A kind that lasts to the run's end begins at the first or at the last write of a name: one
+    that begins between them leaves what the others leave, and a killed run leaves it too.
+    """
+    counts = Counter(writes)
+    for name in dict.fromkeys(writes):
+        for number in range(1, counts[name] + 1):
+            for kind in Kind:
+                lasting = kind in (Kind.THROTTLED, Kind.DENIED, Kind.INTERNAL)
+                if not lasting or number in (1, counts[name]):
+                    yield Cliff(phase, name, number, kind)
+
+
+def attempt(world: World, cliff: Cliff, expected: Undisturbed, empty: Snapshot) -> str:
+    """Try one cliff in a copy of the world; return '' or how it was not survived."""
+    phase = PHASES[cliff.phase]
+
+    def forward() -> None:
+        code = act(world, phase)
+        if code:
+            raise Failed(f"run again: exit code {code}\n{world.output}")
+        if text := snapshot.differences(expected.after, take(world)):
+            raise Failed(f"run again: not the same\n{text}")
+
+    def fall() -> bool:
+        act(world, phase, cliff)
+        if not world.tap.reached:
+            return False
+        world.tap.arm(None)
+        disturbed = world.output
+        try:
+            world.fork(forward)
+            if phase is not DESTROY:
+                backward()
+        except Failed as failure:
+            raise Failed(f"{failure}\nthe disturbed run:\n{disturbed[-2500:]}") from None
+        return True
+
+    def backward() -> None:
+        code = act(world, DESTROY)
+        if code:
+            raise Failed(f"destroyed: exit code {code}\n{world.output}")
+        if text := snapshot.differences(empty, take(world)):
+            raise Failed(f"destroyed: not empty\n{text}")
+
+    try:
+        return "" if world.fork(fall) else "not reached"
+    except Failed as failure:
+        return str(failure)

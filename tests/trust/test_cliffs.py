@@ -1,0 +1,33 @@
+"""A sample of the cliffs of every command and every kind; `python -m tests.trust` tries all."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.kube import tool
+from tests.trust.__main__ import Plan, read, run, table
+from tests.trust.cliffs import Kind
+
+SAMPLE = {"create": 6, "configure": 2, "register": 3, "pause": 3, "resume": 2, "destroy": 3}
+"""Command -> how many of its cliffs are tried here; together they take about a minute."""
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
+
+
+@linux_only
+@pytest.mark.timeout(600)
+def test_a_sample_of_all_commands_survives(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tool("helm")
+    results = tmp_path / "results.jsonl"
+    plan = Plan(tuple(SAMPLE), tuple(Kind), seed=3, sample=SAMPLE)
+    assert run(plan, results) == 0, capfd.readouterr().out
+    tried = read(results)
+    assert {item["phase"] for item in tried} == set(SAMPLE)
+    assert {item["kind"] for item in tried} == set(Kind)
+    reached = [item for item in tried if item["result"] == "survived"]
+    assert len(reached) >= 0.8 * len(tried), table(tried)

@@ -1,0 +1,207 @@
+"""A whole emulated world in one process, which can be forked: every attempt starts in one state.
+
+A fork copies the world in milliseconds. The parent is stopped (SIGSTOP) while its child serves on
+the same sockets, so that addresses and ports stay the same, and continues when the child has ended.
+Linux only.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aws_setup.rehearsal.core import loopback
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
+from aws_setup.rehearsal.environment import Environment
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
+from aws_setup.rehearsal.openwhisk.load_balancer import serve_openwhisk
+from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
+from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.rehearsal.vms.services import InProcessServices
+from tests.trust.cliffs import Tap
+from tests.trust.zygote import Request, Run, Zygote
+
+T = TypeVar("T")
+
+SMALL: dict[str, Any] = {
+    "num_ndb_datanodes": 2,
+    "num_lambda_fs_zk_vms": 3,
+    "num_openwhisk_core_vms": 1,
+    "num_openwhisk_invoker_vms": 1,
+    "autoscaling_group_desired_capacity": 1,
+    "num_namenode_deployments": 2,
+}
+"""A deployment with every kind of resource, and few of each."""
+
+POLL_SECONDS = 0.02
+
+
+class Failed(AssertionError):
+    """An attempt did not end as it must; the text says what differs."""
+
+
+@dataclass
+class Follower:
+    """The thread that brings the machines to the state of EC2; it can be paused for a fork."""
+
+    sync: Ec2Sync
+    stopped: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Follow EC2 until `stop`."""
+        self.stopped.clear()
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Return when the thread has ended."""
+        self.stopped.set()
+        if self.thread:
+            self.thread.join()
+
+    def _follow(self) -> None:
+        while not self.stopped.wait(POLL_SECONDS):
+            self.sync.sync()
+
+
+@dataclass
+class World:
+    """The emulated world, and the runs of the scripts in it."""
+
+    zygote: Zygote
+    folder: Path
+    environment: Environment
+    variables: Mapping[str, str]
+    follower: Follower
+    tap: Tap
+    output: str = ""
+    """What the last run has printed."""
+
+    @property
+    def cloud(self) -> RehearsalCloud:
+        """The emulated AWS."""
+        return self.environment.cloud
+
+    def start(self, script: str, *words: str, name: str = "run", **variables: str) -> Run:
+        """Start a run of a script."""
+        request = Request(script, words, self.folder, {**self.variables, **variables})
+        return self.zygote.start(request, name=name)
+
+    def run(self, script: str, *words: str, **variables: str) -> int:
+        """Run a script to its end and return its exit code."""
+        run = self.start(script, *words, **variables)
+        self.tap.pid = run.pid
+        code = run.wait()
+        self.tap.pid = 0
+        self.output = f"$ {script}.py {' '.join(words)}\n{run.stdout[-3000:]}\n{run.stderr[-6000:]}"
+        return code
+
+    def settle(self) -> None:
+        """Bring the machines to the state of EC2."""
+        self.follower.sync.sync()
+
+    def fork(self, act: Callable[[], T]) -> T:
+        """Return what `act` returns in a copy of the world; this one stays as it is.
+
+        Raises:
+            Failed: the text of an exception of `act`.
+        """
+        self.follower.stop()
+        self.settle()
+        kept = self.folder.with_name(f"{self.folder.name}.kept-{os.getpid()}")
+        shutil.copytree(self.folder, kept, symlinks=True)
+        answer = self.folder.parent / f"answer-{os.getpid()}"
+        with self.cloud.lock:
+            child = os.fork()
+            if child == 0:
+                self.cloud.lock.release()
+                self._be_child(act, answer, parent=os.getppid())
+            # The child continues this process when it has ended.
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os.waitpid(child, 0)
+        shutil.rmtree(self.folder)
+        kept.rename(self.folder)
+        self.follower.start()
+        if not answer.exists():
+            raise Failed("the copy of the world ended without an answer")
+        failure, result = pickle.loads(answer.read_bytes())
+        answer.unlink()
+        if failure:
+            raise Failed(failure)
+        found: T = result
+        return found
+
+    def _be_child(self, act: Callable[[], T], answer: Path, *, parent: int) -> None:
+        try:
+            _wait_until_stopped(parent)
+            loopback.serve_in_fork()
+            machines = self.environment.machines
+            assert isinstance(machines, InProcessVmPool)
+            machines.serve_in_fork()
+            self.follower.start()
+            try:
+                outcome = ("", act())
+            except Failed as failure:
+                outcome = (str(failure), None)  # type: ignore[assignment]
+            except BaseException:  # noqa: BLE001 -- the parent raises it
+                outcome = (traceback.format_exc(), None)  # type: ignore[assignment]
+            partial = answer.with_suffix(".part")
+            partial.write_bytes(pickle.dumps(outcome))
+            partial.rename(answer)
+        finally:
+            os.kill(parent, signal.SIGCONT)
+            os._exit(0)
+
+
+def _wait_until_stopped(pid: int) -> None:
+    """Return when a process is stopped, in all of its threads."""
+    while True:
+        states = {
+            (task / "stat").read_text().rpartition(") ")[2][0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        }
+        if states == {"T"}:
+            return
+        time.sleep(0.001)
+
+
+@contextmanager
+def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
+    """Yield a world without resources, its configuration, and the tap for its writes."""
+    settings = Settings(speed=0)
+    settings.load_balancer_host = "localhost"
+    settings.internal_load_balancer_host = INTERNAL_HOST
+    folder.mkdir()
+    with ExitStack() as stack:
+        cloud = stack.enter_context(serve(settings))
+        hooks = stack.enter_context(EksApiServers(cloud))
+        frontend = stack.enter_context(serve_openwhisk(cloud, hooks))
+        gateway = Gateway(frontend.port, frontend.connect_from_vm)
+        machines = stack.enter_context(InProcessVmPool(folder / "machines", gateway=gateway))
+        frontend.connect_namenodes(InProcessServices(machines))
+        environment = Environment(cloud, hooks, machines, frontend)
+        workspace = Workspace(folder, find_helm())
+        workspace.prepare(environment, **{**SMALL, **config})
+        workspace.build_jar(2)
+        (folder / "namenode.jar").rename(folder / "second.jar")
+        workspace.build_jar(1)
+        variables = workspace.environment(environment, os.environ)
+        follower = Follower(Ec2Sync(cloud, machines))
+        tap = Tap(environment)
+        stack.callback(follower.stop)
+        follower.start()
+        yield World(zygote, folder, environment, variables, follower, tap)

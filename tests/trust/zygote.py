@@ -1,0 +1,202 @@
+"""Starts runs of the scripts: processes that can be killed, and start in milliseconds.
+
+The zygote imports the scripts once and forks for each run, so that a run is a process of its own,
+without the second that its imports take. It has no threads, which a fork would lose.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCRIPTS = ("create_aws_infrastructure", "configure_eks_cluster", "whisk_helper")
+SERVICES = ("ec2", "eks", "iam", "autoscaling", "elb", "elbv2", "sts", "service-quotas", "pricing")
+PRELOADED = (
+    "aws_setup.cli.aws_commands",
+    "aws_setup.cli.commands",
+    "aws_setup.cli.main",
+    "aws_setup.cli.namenodes",
+    "aws_setup.cli.pause",
+    "aws_setup.cli.run_recorder",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run: the script, its arguments, its folder, and its environment variables."""
+
+    script: str
+    words: tuple[str, ...]
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@dataclass
+class Run:
+    """A run that was started; its output is in files of its folder."""
+
+    pid: int
+    connection: socket.socket
+    folder: Path
+    name: str
+
+    def wait(self) -> int:
+        """Return the exit code; 128 and the signal where one ended the run."""
+        with self.connection:
+            answer = self.connection.makefile().readline()
+        code = os.waitstatus_to_exitcode(int(answer))
+        return 128 - code if code < 0 else code
+
+    @property
+    def stdout(self) -> str:
+        """What the run has printed on standard output."""
+        return (self.folder / f"{self.name}.out").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the run has printed on standard error."""
+        return (self.folder / f"{self.name}.err").read_text(encoding="utf-8", errors="replace")
+
+
+class Zygote:
+    """The client of a zygote: it may be used in forked children of its process, too."""
+
+    def __init__(self, address: Path) -> None:
+        """Use the zygote that listens on a socket."""
+        self._address = address
+
+    def start(self, request: Request, *, name: str = "run") -> Run:
+        """Start a run; `name` is that of the files with its output."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(str(self._address))
+        message = {
+            "script": request.script,
+            "words": request.words,
+            "folder": str(request.folder),
+            "environment": dict(request.environment),
+            "name": name,
+        }
+        connection.sendall(json.dumps(message).encode() + b"\n")
+        pid = int.from_bytes(connection.recv(4), "big")
+        return Run(pid, connection, request.folder, name)
+
+
+@contextmanager
+def zygote(folder: Path) -> Iterator[Zygote]:
+    """Run a zygote until the block ends.
+
+    Call it before any thread is started.
+    """
+    address = folder / "zygote"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(address))
+    listener.listen(16)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _serve(listener)
+        finally:
+            os._exit(1)
+    listener.close()
+    try:
+        yield Zygote(address)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        address.unlink()
+
+
+def _serve(listener: socket.socket) -> None:
+    """Import everything, then start runs for ever."""
+    _preload()
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            # This process waits for the run, so that the zygote can start the next one.
+            listener.close()
+            _supervise(connection)
+
+
+def _preload() -> None:
+    """Import the scripts and what they import on first use, and read the models of AWS."""
+    import boto3
+    import botocore.session
+
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    for name in (*SCRIPTS, *PRELOADED):
+        importlib.import_module(name)
+    for script in SCRIPTS[:2]:
+        importlib.import_module(script).SCRIPT.story()
+    for service in SERVICES:
+        boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+
+def _supervise(connection: socket.socket) -> None:
+    try:
+        message = json.loads(connection.makefile().readline())
+        pid = os.fork()
+        if pid == 0:
+            _run(message)
+        connection.sendall(pid.to_bytes(4, "big"))
+        _, status = os.waitpid(pid, 0)
+        connection.sendall(f"{status}\n".encode())
+    finally:
+        os._exit(0)
+
+
+def _run(message: Mapping[str, Any]) -> None:
+    """Be the run: its folder, environment, output, and its exit code."""
+    code = 70
+    try:
+        folder = Path(message["folder"])
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(message["environment"])
+        _redirect(folder, message["name"])
+        script = importlib.import_module(message["script"])
+        main = getattr(script, "main", None)
+        if main is None:
+            from aws_setup.cli.app import script_command
+
+            main = script_command(script.SCRIPT, folder=folder)
+        main(args=list(message["words"]), prog_name=message["script"])
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:  # noqa: BLE001 -- it is the end of the process
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _redirect(folder: Path, name: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    for target, path in (
+        (0, Path(os.devnull)),
+        (1, folder / f"{name}.out"),
+        (2, folder / f"{name}.err"),
+    ):
+        opened = os.open(path, os.O_RDONLY if target == 0 else flags, 0o600)
+        os.dup2(opened, target)
+        os.close(opened)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for the process
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
