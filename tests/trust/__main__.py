@@ -74,16 +74,13 @@ def run(plan: Plan, results: Path) -> int:
         from tests.trust.world import world
 
         with world(runs, folder / "work") as made:
-            empty = None
             for phase in story.STORY:
-                if empty is None:
-                    empty = made.fork(lambda: story.emptied(made))
                 if phase.name in plan.phases:
                     expected = story.undisturbed(made, phase)
                     every = list(story.cliffs(phase.name, expected.writes))
                     for cliff in plan.select(every, done):
                         began = time.monotonic()
-                        failure = story.attempt(made, cliff, expected, empty)
+                        failure = story.attempt(made, cliff, expected)
                         seconds = time.monotonic() - began
                         failures += _record(results, cliff, failure, seconds, plan.seed)
                 if not set(plan.phases) & {p.name for p in story.STORY[_after(phase.name) :]}:

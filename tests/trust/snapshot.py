@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -311,9 +311,8 @@ def _actions(environment: Environment) -> Iterator[str]:
             yield _line(f"action {name} {store.code.get(name, '')[:12]}", shown)
 
 
-LOCAL: Callable[[str], bool] = re.compile(
-    r"\.(json|yaml|pem|conf|properties)$|wskprops|config$"
-).search  # type: ignore[assignment]
+RECORDS = re.compile(r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.")
+"""Local files that record what runs did: outputs, logs, copies of what was replaced."""
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -322,5 +321,5 @@ def _files(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if name not in ("machines", "cache")]
         for name in names:
             path = Path(root) / name
-            if not name.endswith((".out", ".err", ".log", ".jsonl", ".html", ".1")):
+            if not RECORDS.search(name):
                 yield f"local {path.relative_to(folder)} {path.stat().st_mode & 0o777:o}"

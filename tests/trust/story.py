@@ -46,6 +46,7 @@ class Undisturbed:
 
     before: Snapshot
     after: Snapshot
+    destroyed: Snapshot
     writes: tuple[str, ...]
 
 
@@ -68,14 +69,14 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
         world.settle()
         if code != 0:
             raise Failed(f"{phase.name}, undisturbed: exit code {code}\n{world.output}")
-        return Undisturbed(before, take(world), tuple(world.tap.names))
+        writes = tuple(world.tap.names)
+        return Undisturbed(before, take(world), _destroyed(world), writes)
 
     return world.fork(attempt)
 
 
-def emptied(world: World) -> Snapshot:
-    """Return what is there after a deployment has been created and destroyed."""
-    advance(world, PHASES["create"])
+def _destroyed(world: World) -> Snapshot:
+    """Return what is left after destroy: what is not the deployment's."""
     advance(world, DESTROY)
     return take(world)
 
@@ -106,7 +107,7 @@ def cliffs(phase: str, writes: tuple[str, ...]) -> Iterator[Cliff]:
                     yield Cliff(phase, name, number, kind)
 
 
-def attempt(world: World, cliff: Cliff, expected: Undisturbed, empty: Snapshot) -> str:
+def attempt(world: World, cliff: Cliff, expected: Undisturbed) -> str:
     """Try one cliff in a copy of the world; return '' or how it was not survived."""
     phase = PHASES[cliff.phase]
 
@@ -135,7 +136,7 @@ def attempt(world: World, cliff: Cliff, expected: Undisturbed, empty: Snapshot) 
         code = act(world, DESTROY)
         if code:
             raise Failed(f"destroyed: exit code {code}\n{world.output}")
-        if text := snapshot.differences(empty, take(world)):
+        if text := snapshot.differences(expected.destroyed, take(world)):
             raise Failed(f"destroyed: not empty\n{text}")
 
     try:

@@ -76,7 +76,8 @@ class Gateway:
 def relay(outside: socket.socket, inside: socket.socket | paramiko.Channel) -> None:
     """Copy in both directions until both ends are closed."""
     end = cast("socket.socket", inside)  # a channel has the methods of a socket that copying needs
-    with end, outside:
+    # paramiko raises EOFError where the other end has ended.
+    with contextlib.suppress(EOFError), end, outside:
         answers = threading.Thread(target=copy_stream, args=(outside, end), daemon=True)
         answers.start()
         copy_stream(end, outside)

@@ -161,7 +161,8 @@ def _execute(
     answer = work(command, bytes(stdin))
     if silent:
         return
-    with contextlib.suppress(OSError):
+    # paramiko raises EOFError where the client has ended.
+    with contextlib.suppress(OSError, EOFError):
         channel.sendall(answer.out)
         channel.sendall_stderr(answer.err)
         channel.send_exit_status(answer.code)
