@@ -222,9 +222,10 @@ def _without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 SKIPPED_OBJECTS = frozenset(
     {"events", "pods", "replicasets", "endpoints", "endpointslices", "leases", "nodes",
-     "persistentvolumes", "controllerrevisions"}
+     "persistentvolumes",
+        "jobs", "controllerrevisions"}
 )  # fmt: skip
-"""Objects that controllers make from others, with names of their own."""
+"""Objects that controllers make from others, with names of their own; Jobs run once and end."""
 
 METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 _CHECKSUM = re.compile(r"checksum|deployment.kubernetes.io/revision|helm.sh/revision")
@@ -253,6 +254,11 @@ def _object(item: Mapping[str, Any]) -> dict[str, Any]:
         held = metadata[part] or {}
         metadata[part] = {key: value for key, value in held.items() if not _CHECKSUM.search(key)}
     body = _without(item, "metadata", "status", "apiVersion", "kind")
+    template = body.get("spec", {}).get("template") if isinstance(body.get("spec"), dict) else None
+    if template:
+        # The chart waits for the database where it initialises it: never again after an upgrade.
+        pod = _without(template["spec"], "initContainers")
+        body["spec"] = {**body["spec"], "template": {**template, "spec": pod}}
     if "data" in body and "type" in body:
         # A Secret: what is generated differs.
         body["data"] = sorted(body["data"] or {})

@@ -52,6 +52,7 @@ class InProcessVmPool(ClosedAtEnd):
         self.busy = ConcurrencyGauge()
         self._dropped: list[paramiko.Channel] = []  # no answer ever comes
         self._lock = threading.Lock()
+        self._forked = False
         self._ssh_config = SshConfigFile(self.folder / "ssh_config")
 
     def launch(
@@ -91,6 +92,7 @@ class InProcessVmPool(ClosedAtEnd):
 
     def serve_in_fork(self) -> None:
         """Accept connections again in a forked child, in which no thread of its parent runs."""
+        self._forked = True
         for vm in self.vms.values():
             self._start(vm)
 
@@ -126,7 +128,8 @@ class InProcessVmPool(ClosedAtEnd):
             vm = self.vms.pop(instance_id, None)
         if vm:
             self.ensemble.remove(vm.machine)
-            _close_listener(vm.listener)
+            vm.on = False
+            self._close_listener(vm)
             vm.machine.disk.remove()
             self._write_ssh_config()
 
@@ -176,7 +179,7 @@ class InProcessVmPool(ClosedAtEnd):
     def close(self) -> None:
         """Stop listening and close every connection."""
         for vm in self.vms.values():
-            _close_listener(vm.listener)
+            self._close_listener(vm)
         for transport in self.transports:
             transport.close()
         self._ssh_config.close()
@@ -187,6 +190,13 @@ class InProcessVmPool(ClosedAtEnd):
 
     def filter_connections(self, filters: Mapping[str, tuple[InboundFilter, ...]]) -> None:
         """Do nothing: between imitated VMs no packet is dropped."""
+
+    def _close_listener(self, vm: InProcessVm) -> None:
+        """Stop listening; in a forked child the parent's socket, which is the same, goes on."""
+        with contextlib.suppress(OSError):
+            if not self._forked:
+                vm.listener.shutdown(socket.SHUT_RDWR)
+        vm.listener.close()
 
     def _write_ssh_config(self) -> None:
         key = f"{self.host_key.get_name()} {self.host_key.get_base64()}"
@@ -223,12 +233,6 @@ def _answer(answer: bytes, channel: paramiko.Channel) -> None:
         if answer:
             channel.recv(4)
             channel.sendall(answer)
-
-
-def _close_listener(listener: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
 
 
 def _key_blob(authorized_key: str) -> bytes:
