@@ -131,6 +131,9 @@ class Tap:
 
     def _kill(self) -> None:
         """End the run as a power cut does: with the programs that it has started."""
+        with self.lock, contextlib.suppress(ProcessLookupError):
+            # It does nothing more while its children are looked for.
+            os.kill(self.pid, signal.SIGSTOP)
         with self.lock:
             self.dead = True
             for pid in (*_children(self.pid), self.pid):

@@ -317,8 +317,8 @@ def _actions(environment: Environment) -> Iterator[str]:
             yield _line(f"action {name} {store.code.get(name, '')[:12]}", shown)
 
 
-RECORDS = re.compile(r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.")
-"""Local files that record what runs did: outputs, logs, copies of what was replaced."""
+RECORDS = re.compile(r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.|infrastructure_json/[^.]*\.json$")
+"""Local files that record what runs did: outputs, logs, the receipt, copies of what was replaced."""
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -327,5 +327,5 @@ def _files(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if name not in ("machines", "cache")]
         for name in names:
             path = Path(root) / name
-            if not RECORDS.search(name):
+            if not RECORDS.search(str(path)):
                 yield f"local {path.relative_to(folder)} {path.stat().st_mode & 0o777:o}"

@@ -12,7 +12,7 @@ from tests.trust.snapshot import Snapshot
 from tests.trust.world import Failed, World
 
 CREATE, CONFIGURE, WHISK = "create_aws_infrastructure", "configure_eks_cluster", "whisk_helper"
-ACTIONS = ("-n", "2", "--memory", "20000", "-c", "4")
+ACTIONS = ("-n", "2", "--memory", "20000", "-c", "4", "--timeout", "5")
 
 
 @dataclass(frozen=True)

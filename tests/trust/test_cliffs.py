@@ -11,7 +11,7 @@ from tests.support.kube import tool
 from tests.trust.__main__ import Plan, read, run, table
 from tests.trust.cliffs import Kind
 
-SAMPLE = {"create": 5, "configure": 1, "register": 1, "destroy": 1}
+SAMPLE = {"create": 3, "configure": 1, "register": 1, "destroy": 1}
 """Command -> how many of its cliffs are tried here; together they take about a minute."""
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
