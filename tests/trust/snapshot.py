@@ -318,7 +318,7 @@ def _actions(environment: Environment) -> Iterator[str]:
 
 
 RECORDS = re.compile(r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.|infrastructure_json/[^.]*\.json$")
-"""Local files that record what runs did: outputs, logs, the receipt, copies of what was replaced."""
+"""Local files that record what runs did: outputs, logs, receipt, copies of what was replaced."""
 
 
 def _files(folder: Path) -> Iterator[str]:
