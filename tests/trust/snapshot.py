@@ -317,8 +317,10 @@ def _actions(environment: Environment) -> Iterator[str]:
             yield _line(f"action {name} {store.code.get(name, '')[:12]}", shown)
 
 
-RECORDS = re.compile(r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.|infrastructure_json/[^.]*\.json$")
-"""Local files that record what runs did: outputs, logs, receipt, copies of what was replaced."""
+RECORDS = re.compile(
+    r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.|infrastructure_json/[^.]*\.(json|lock\.yaml)$"
+)
+"""Local files that record what runs did: outputs, logs, receipt, versions, replaced documents."""
 
 
 def _files(folder: Path) -> Iterator[str]:
