@@ -150,9 +150,9 @@ def _kill_session(process: subprocess.Popen[str]) -> None:
     """Kill a program and, where there are sessions, what it has started; ended ones are fine."""
     if sys.platform == "win32":
         process.kill()
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def own_session(*, windows: bool) -> dict[str, Any]:

@@ -111,7 +111,8 @@ def test_the_rules_name_the_clusters_group_and_a_second_create_changes_nothing(
     assert action_of(folder, "--yes") == "exists"
     assert len(cloud.calls.writes()) == writes
     described = [call.action for call in cloud.calls[before:]]
-    assert described.count("DescribeSecurityGroups") == 1
+    groups = described.count("DescribeSecurityGroups")
+    assert groups == 2, "once the deployment's and the cluster's, once the VPC's default group"
     assert described.count("DescribeCluster") == 1
 
 

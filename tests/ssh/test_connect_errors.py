@@ -95,7 +95,7 @@ def test_a_port_that_does_not_answer(
             filler.close()
     assert error.stage is ConnectStage.PORT
     assert "security group" in error.problems[0].why
-    assert "user_public_ip" in error.problems[0].hint
+    assert "allow-my-ip" in error.problems[0].hint
 
 
 def test_a_port_without_an_ssh_server(

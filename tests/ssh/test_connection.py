@@ -73,7 +73,8 @@ def test_a_server_that_never_answers_is_named_at_the_timeout(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as server:
         error = failure(tmp_path, timeout=0.3, port=server.getsockname()[1])
     assert error.stage is ConnectStage.SSHD
-    assert "no key exchange within" in str(error)
+    # paramiko raises when its thread is the first to notice, and returns otherwise.
+    assert "no key exchange within" in str(error) or "protocol banner" in str(error)
 
 
 def test_a_proxy_command_that_fails(tmp_path: Path) -> None:
