@@ -245,7 +245,7 @@ def _drop_tables(chain: Chain, name: str) -> None:
     old = query(
         chain,
         "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "
-        f"AND LEFT(TABLE_NAME, {len(ROW_TABLE)}) = '{ROW_TABLE}' "
+        f"AND LEFT(TABLE_NAME, {len(ROW_TABLE)}) = '{ROW_TABLE}' "  # nosec B608 -- a constant
         "AND CREATE_TIME < NOW() - INTERVAL 1 HOUR;",
     )
     for row in old:
