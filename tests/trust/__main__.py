@@ -36,7 +36,8 @@ class Plan:
 
     def select(self, every: Sequence[Cliff], done: set[str]) -> list[Cliff]:
         """Return the cliffs of this process that have not been tried yet, in the seed's order."""
-        wanted = [cliff for cliff in every if cliff.kind in self.kinds]
+        # Parallel steps write in another order each time; the same seed means the same cliffs.
+        wanted = sorted((cliff for cliff in every if cliff.kind in self.kinds), key=str)
         order = random.Random(self.seed)
         order.shuffle(wanted)
         if wanted and wanted[0].phase in self.sample:
