@@ -28,6 +28,8 @@ _GENERATE_KEY = """\
 set -eu
 umask 077
 mkdir -p "$1"
+exec 9< "$1"
+flock 9
 key=$1/id_rsa
 if [ -e "$key" ] && ! grep -qsF -- "$2" "$key.pub"; then
   mv -f -- "$key" "$key.of-the-image"
@@ -35,7 +37,11 @@ if [ -e "$key" ] && ! grep -qsF -- "$2" "$key.pub"; then
 fi
 [ -e "$key" ] || ssh-keygen -q -t rsa -b 3072 -N '' -C "$2" -f "$key" < /dev/null
 """
-"""Arguments: folder, comment of the key. A key from the image is public, so it is renamed."""
+"""Arguments: folder, comment of the key. A key from the image is public, so it is renamed.
+
+A command whose connection was lost is sent again and may still be running, and ssh-keygen refuses
+a key that has appeared meanwhile: the folder is locked (flock(1) of util-linux).
+"""
 
 
 @dataclass(frozen=True)
