@@ -222,5 +222,5 @@ def message_of(code: str, text: str) -> ErrorMessage | None:
 
 
 def forbids_launches(code: str, text: str) -> bool:
-    """Return whether an error means that the account cannot launch at all until somebody acts."""
+    """Return whether an error means that the account cannot launch at all until its owner acts."""
     return message_of(code, text) in (_ACCOUNT, KEY, _TAG_POLICY, _LINKED_ROLE)

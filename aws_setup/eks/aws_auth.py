@@ -111,7 +111,7 @@ def merge_entries(
     roles = _entries(data, "mapRoles", "rolearn")
     users = _entries(data, "mapUsers", "userarn")
     for arn in node_roles:
-        # Kubernetes admits a node only under this name, whatever somebody wrote there.
+        # Kubernetes admits a node only under this name, whatever stands there.
         nodes = _add(roles, "rolearn", arn, NODE_USER, NODE_GROUPS)
         nodes[_spelling(nodes, "username") or "username"] = NODE_USER
     for arn in admins:
