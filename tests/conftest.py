@@ -9,12 +9,23 @@ import json
 import os
 import platform
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import botocore.client
 import botocore.session
 import pytest
+
+from tests.support.units import (
+    ROOT,
+    SECONDS,
+    by_unit,
+    file_of,
+    known_seconds,
+    longest_first,
+    shares,
+)
 
 # Bytecode is kept, whatever the environment says: else each worker rewrites the assertions of 250
 # files, and each of hundreds of child processes compiles the whole package (2 s of CPU).
@@ -82,6 +93,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the memory of the processes that ran tests."""
     peaks = ", ".join(map(str, sorted(_peaks or [_peak()])))
     terminalreporter.write_line(f"memory of the test processes: at most {peaks} MiB of {MEMORY}")
+    for file in _made_twice():
+        terminalreporter.write_line(f"error: several workers made the shared fixtures of {file}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -94,7 +107,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter and reporter.stats.get("skipped")
     too_large = max(_peaks or [_peak()]) > MEMORY
-    if os.environ.get("CI") and (skipped or too_large) and exitstatus == 0:
+    in_ci = os.environ.get("CI") and (skipped or too_large)
+    if (in_ci or _made_twice()) and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -123,7 +137,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start what takes longest first; what shares a fixture of a file stays on one worker.
+    """Start what takes longest first.
 
     Without --live the tests on a real account are not even skipped.
     """
@@ -131,55 +145,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("live")]
     elif not config.getoption("--live-limit"):
         raise pytest.UsageError("--live requires --live-limit USD")
-    known: dict[str, float] = json.loads(SECONDS.read_text())
-    files: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(_file(item.nodeid), []).append(item)
-    longest: dict[str, float] = {}
-    for file, tests in files.items():
-        seconds = known.get(file, 0.1 * len(tests))
-        if seconds > SPREAD and not any(map(_shares, tests)):
-            longest[file] = seconds / len(tests)
-        else:
-            longest[file] = seconds
-            for item in tests:
-                item.add_marker(pytest.mark.xdist_group(file))
-    items.sort(key=lambda item: -longest[_file(item.nodeid)])
+    longest_first(items)
 
 
-SECONDS = Path(__file__).with_name("seconds.json")
-"""How long the tests of each file take, of files above one second; written by --record-seconds."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let what shares a fixture of a file run on one worker."""
+    return by_unit(config, log)
 
-SPREAD = 15
-"""Seconds of a file above which any worker takes its next test, if they share no fixture."""
 
 _taken: dict[str, float] = {}
 """Seconds of each file in this run."""
 
 
-def _file(nodeid: str) -> str:
-    return nodeid.partition("::")[0]
-
-
-def _shares(item: pytest.Item) -> bool:
-    """Return whether a test shares a fixture with others of its file."""
-    info = getattr(item, "_fixtureinfo", None)
-    found = info.name2fixturedefs.values() if info else ()
-    return any(fixture[-1].scope in {"module", "class"} for fixture in found if fixture)
+_workers: dict[str, set[str]] = defaultdict(set)
+"""The workers that ran tests of each file."""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add the seconds of a test to those of its file."""
-    file = _file(report.nodeid)
+    file = file_of(report.nodeid)
     _taken[file] = _taken.get(file, 0.0) + report.duration
+    _workers[file].add(getattr(report, "worker_id", ""))
+
+
+def _made_twice() -> list[str]:
+    """Return the files whose shared fixtures several workers made."""
+    return [file for file, workers in _workers.items() if len(workers) > 1 and shares(file)]
 
 
 def _record_seconds() -> None:
     """Write the seconds of the files of this run; those of other files stay."""
-    before = json.loads(SECONDS.read_text())
-    after = before | {file: round(seconds, 1) for file, seconds in _taken.items()}
-    root = SECONDS.parent.parent
-    lasting = {f: after[f] for f in sorted(after) if after[f] >= 1 and (root / f).exists()}
+    after = known_seconds() | {file: round(seconds, 1) for file, seconds in _taken.items()}
+    lasting = {f: after[f] for f in sorted(after) if after[f] >= 1 and (ROOT / f).exists()}
     SECONDS.write_text(json.dumps(lasting, indent=1) + "\n")
 
 
