@@ -45,11 +45,11 @@ KEY = ErrorMessage(
 )
 GONE = ErrorMessage("the resource does not exist (any more): {message}", HINT_RERUN)
 INTERNAL = ErrorMessage("AWS reports an internal error: {message}", HINT_RERUN)
-_IMAGE = ErrorMessage(
+IMAGE = ErrorMessage(
     "this AMI does not exist in this region, or is not shared with this account",
     "set the matching *_ami key; docs/troubleshooting.md describes how to copy AMIs",
 )
-_ACCOUNT = ErrorMessage(
+ACCOUNT = ErrorMessage(
     "AWS has not activated this service for the account: {message}",
     "complete the account's sign-up, or contact AWS Support; activation may take a day",
 )
@@ -77,7 +77,7 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
     ),
     **dict.fromkeys(
         ("OptInRequired", "PendingVerification", "Blocked", "SubscriptionRequiredException"),
-        _ACCOUNT,
+        ACCOUNT,
     ),
     "InsufficientFreeAddressesInSubnet": ErrorMessage(
         "the subnet has too few free addresses: {message}",
@@ -95,7 +95,7 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
         "set ssh_keypair_name, or import the key: `aws ec2 import-key-pair`",
     ),
     **dict.fromkeys(
-        ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"), _IMAGE
+        ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"), IMAGE
     ),
     **dict.fromkeys(
         ("ResourceContention", "ScalingActivityInProgress", "ConcurrentModification"), _CHANGING
@@ -148,7 +148,7 @@ def _family(code: str, message: ErrorMessage, text: str = "") -> Family:
 ANY = ""
 """Pattern of every code."""
 
-_LINKED_ROLE = ErrorMessage(
+LINKED_ROLE = ErrorMessage(
     "AWS may not create the role that the service itself uses: {message}",
     "ask the account's administrator for iam:CreateServiceLinkedRole, or to create that role once",
 )
@@ -158,8 +158,30 @@ _TAG_POLICY = ErrorMessage(
     "change the policy",
 )
 
+_NO_STS = ErrorMessage(
+    "the account has not activated STS in this region: {message}",
+    "ask the account's administrator to activate it: IAM console, account settings, endpoints",
+)
+_IDENTITY_TOKEN = ErrorMessage(
+    "AWS does not accept the token of your identity provider: {message}",
+    "let the program that writes web_identity_token_file write a new one, then run again",
+)
+_PROTECTED = ErrorMessage(
+    "it is protected: {message}",
+    "switch that protection off in the console, if it may be changed or deleted",
+)
+_ALLOWED_IMAGES = ErrorMessage(
+    "the account's Allowed AMIs setting forbids this AMI: {message}",
+    "ask the account's administrator to allow its owner, or set the matching *_ami key to a copy "
+    "in an account that is allowed (create --copy-amis makes copies in yours)",
+)
+_NO_INTERNET = ErrorMessage(
+    "the account blocks public access of its VPCs: {message}",
+    "ask the account's administrator for an exclusion of this VPC from VPC Block Public Access",
+)
+
 BY_TEXT = (
-    _family(ANY, _LINKED_ROLE, r"service-linked role|ServiceLinkedRole"),
+    _family(ANY, LINKED_ROLE, r"service-linked role|ServiceLinkedRole"),
     _family("^RequestTimeTooSkewed$|^RequestInTheFuture$", CLOCK),
     _family(ANY, CLOCK, r"signature expired|signature not yet current|request timestamp"),
     _family(
@@ -172,7 +194,12 @@ BY_TEXT = (
         r"MultiFactorAuthentication failed",
     ),
     _family(ANY, _TAG_POLICY, r"tag policy|TagPolicy"),
-    _family(ANY, KEY, r"\bKMS\b|default EBS key"),
+    _family(ANY, KEY, r"\bKMS\b|default EBS key|customer master key"),
+    _family(ANY, _NO_STS, r"STS is not activated|STS .*endpoint is disabled"),
+    _family("^Unauthorized", EXPIRED, r"session token|token .*(expired|not found or invalid)"),
+    _family(ANY, _PROTECTED, r"disableApi(Termination|Stop)|(deletion|termination) protection"),
+    _family(ANY, _ALLOWED_IMAGES, r"allowed AMIs"),
+    _family(ANY, _NO_INTERNET, r"block public access"),
 )
 """Families that are recognised by AWS's text: they precede the single codes.
 
@@ -187,9 +214,17 @@ THROTTLING = re.compile(
 
 BY_CODE = (
     Family(THROTTLING, BUSY),
-    _family(r"ServiceLinkedRole", _LINKED_ROLE),
+    _family(r"ServiceLinkedRole", LINKED_ROLE),
     _family(r"(Limit|Quota|MaxSpotInstanceCount)Exceeded(Exception)?$|^TooMany", QUOTA),
     _family(r"^Insufficient(\w*Capacity|Capacity\w*)$|^NoCapacity", CAPACITY),
+    _family(r"^UnfulfillableCapacity$|^ReservationCapacityExceeded$", CAPACITY),
+    _family(r"TagPolicy", _TAG_POLICY),
+    _family(r"^(ImageNotAllowed|InvalidAMIID\.NotAllowed)$", _ALLOWED_IMAGES),
+    _family(r"BlockPublicAccess", _NO_INTERNET),
+    _family(r"^RegionDisabled|^StsRegionalEndpoint", _NO_STS),
+    _family(r"^InvalidIdentityToken|^IDP(CommunicationError|RejectedClaim)", _IDENTITY_TOKEN),
+    _family(r"^InsufficientFreeAddresses", MESSAGES_BY_CODE["InsufficientFreeAddressesInSubnet"]),
+    _family(r"NotSubscribed", ACCOUNT),
     _family(r"KMS|Kms", KEY),
     _family(r"NotFound(Exception)?$|^NoSuch|DoesNotExist", GONE),
     _family(r"^Internal|ServiceUnavailable|^Server|Unavailable(Exception)?$", INTERNAL),
@@ -223,4 +258,4 @@ def message_of(code: str, text: str) -> ErrorMessage | None:
 
 def forbids_launches(code: str, text: str) -> bool:
     """Return whether an error means that the account cannot launch at all until its owner acts."""
-    return message_of(code, text) in (_ACCOUNT, KEY, _TAG_POLICY, _LINKED_ROLE)
+    return message_of(code, text) in (ACCOUNT, KEY, _TAG_POLICY, LINKED_ROLE)

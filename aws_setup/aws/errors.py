@@ -6,17 +6,15 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aws_setup.aws.credential_errors import message_of_class
-from aws_setup.aws.denials import DENIAL_CODES, denial
+from aws_setup.aws.denials import ENCODED, denial, is_denial
 from aws_setup.aws.error_messages import (
     CLOCK,
     INTERNAL,
-    LAUNCH_FAILED,
     ErrorMessage,
     message_of,
 )
@@ -56,7 +54,7 @@ def describe_error(error: Exception) -> str:
 
 def _from_client_error(error: ClientError) -> SetupError:
     details = error.response.get("Error", {})
-    code, message = str(details.get("Code", "")), _one_line(details.get("Message", ""))
+    code, message = str(details.get("Code") or ""), _one_line(details.get("Message") or "")
     operation = error.operation_name
     template = _template(error, code, message)
     tries = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) + 1
@@ -71,11 +69,14 @@ def _from_client_error(error: ClientError) -> SetupError:
 
 def _template(error: ClientError, code: str, message: str) -> ErrorMessage:
     """Return cause and fix: a clock that is off, a denial, what the code means, or neither."""
+    # Some answers of EC2 name a side: Client.UnauthorizedOperation.
+    code = code.removeprefix("Client.").removeprefix("Server.")
     if code in CLOCK_CODES and abs(_skew(error)) > CLOCK_TOLERANCE:
         return CLOCK
     known = message_of(code, message)
-    if code in DENIAL_CODES and (known is None or "perform" in message):
-        return denial(message, error.operation_name)
+    if is_denial(code) and (known is None or "perform" in message):
+        encoded = ENCODED.strip() in str(error.response.get("Error", {}).get("Message"))
+        return denial(message, error.operation_name, encoded=encoded)
     if known is not None:
         return known
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -122,50 +123,6 @@ def _from_botocore_error(error: Exception) -> SetupError:
     return SetupError(type(error).__name__, why, template.hint)
 
 
-def state_reason(reason: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Return cause and fix of a machine's StateReason: Client.* is the user's, Server.* passes.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
-    """
-    code, text = str((reason or {}).get("Code", "")), _one_line((reason or {}).get("Message", ""))
-    if not text:
-        return "AWS gives no reason", "run the same command again to replace it"
-    return text, hint_of_reason(f"{code}: {text}")
-
-
-def hint_of_reason(text: str) -> str:
-    """Return the fix for a reason in AWS's words, which name an error code somewhere."""
-    side, code = _code_in(text)
-    if side == "Client" and code == "InternalError":
-        return LAUNCH_FAILED.hint
-    known = message_of(code, text) if code else message_of("", text)
-    if known is not None and known is not INTERNAL:
-        return known.hint
-    if side == "Server" or known is INTERNAL:
-        return "run the same command again to replace it: the fault is AWS's, and may pass"
-    if side == "Client":
-        return "fix what the reason names; running again alone would end in the same way"
-    return "fix what the reason names, then run the same command again"
-
-
-_SIDED = re.compile(r"\b(Client|Server)\.([A-Z][A-Za-z]+(?:\.[A-Z][A-Za-z]+)*)")
-_CODE = re.compile(r"\b([A-Z][a-z]+[A-Z][A-Za-z]+(?:\.[A-Z][A-Za-z]+)*)\b")
-
-
-def _code_in(text: str) -> tuple[str, str]:
-    """Return side and error code that a text names, '' and '' without one.
-
-    The last one counts, because a group's reason may repeat that of one of its machines.
-    """
-    sided = _SIDED.findall(text)
-    if sided:
-        inner = [pair for pair in sided if pair[0] == "Client"] or sided
-        side, code = inner[-1]
-        return str(side), str(code)
-    codes = [str(code) for code in _CODE.findall(text) if message_of(str(code), "")]
-    return "", codes[-1] if codes else ""
-
-
 def _one_line(text: object) -> str:
     """Return a message without line breaks and without EC2's encoded part."""
-    return " ".join(str(text).split()).partition(" Encoded authorization failure message")[0]
+    return " ".join(str(text).split()).partition(ENCODED)[0]

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.denials import DENIAL_CODES
+from aws_setup.aws.denials import is_denial
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
@@ -99,7 +99,7 @@ def _whole_arn(ctx: Context, name: str) -> str:
     try:
         return str(ctx.aws.iam.get_role(RoleName=name)["Role"]["Arn"])
     except ClientError as error:
-        if error_code(error) not in (*DENIAL_CODES, "NoSuchEntity"):
+        if error_code(error) != "NoSuchEntity" and not is_denial(error_code(error)):
             raise
         raise SetupError(
             f"the whole ARN of your role {name} is not known",

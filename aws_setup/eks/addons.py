@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.engine.step import Drift, DriftKey, Found
@@ -181,7 +182,7 @@ class Addon(Step):
                 raise SetupError(
                     f"{self.name} is {addon['status']}",
                     _reasons(addon) or "EKS gives no reason",
-                    "run configure again to re-create the add-on",
+                    fix_then(_reasons(addon), "run configure again to re-create the add-on"),
                 )
             return self._found(ctx, addon) if _is_ready(addon) else Pending(_state(addon))
 
@@ -229,8 +230,7 @@ def _delete(ctx: Context, addon: str) -> None:
 
 
 def _reasons(addon: Item) -> str:
-    issues = addon.get("health", {}).get("issues", [])
-    return "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in issues)
+    return "; ".join(health_issues(addon))
 
 
 def _state(addon: Item) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import paused_drift
+from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, known_fix, update_errors
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
@@ -212,8 +214,8 @@ class NodeGroup(Step):
             )
             update = answer["update"]
             if update["status"] in ("Failed", "Cancelled"):
-                why = "; ".join(str(error.get("errorMessage")) for error in update["errors"])
-                raise SetupError(f"the update of {self.name} failed", why, HINT_RERUN)
+                why = update_errors(update)
+                raise SetupError(f"the update of {self.name} failed", why, hint_of_reason(why))
             return update["status"] == "Successful" or Pending(update["status"])
 
         what = f"{self.name} is updated"
@@ -274,7 +276,7 @@ def group_facts(group: Item) -> dict[str, Any]:
     return {
         "instance_type": (group.get("instanceTypes") or ["?"])[0],
         "nodes": group["scalingConfig"]["desiredSize"],
-        "notes": [f"{issue['code']}: {issue['message']}" for issue in issues(group)],
+        "notes": health_issues(group),
     }
 
 
@@ -314,23 +316,18 @@ def node_subnets(ctx: Context) -> list[str]:
     return sorted(matching)
 
 
-def issues(group: Item) -> Sequence[Any]:
-    """Return the health issues that EKS reports for a node group."""
-    return list(group.get("health", {}).get("issues", []))
-
-
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
     """Return why a node group failed, with the fix for that cause."""
+    why = _reasons(group)
+    capacity = any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
     return SetupError(
         f"node group {nodes.group} is {group['status']}",
-        _reasons(group) or "EKS gives no reason",
-        _capacity_hint(nodes)
-        if any(code in _reasons(group) for code in CAPACITY)
-        else HINT_RECREATE,
+        why or "EKS gives no reason",
+        _capacity_hint(nodes) if capacity else fix_then(why, _RECREATE),
     )
 
 
-HINT_RECREATE = "fix the cause that EKS gives and run configure again: it re-creates the node group"
+_RECREATE = "run configure again: it re-creates the node group"
 HINT_RERUN = "run the same command again"
 
 
@@ -342,7 +339,7 @@ def _capacity_hint(nodes: NodeGroupSpec) -> str:
 
 
 def _reasons(group: Item) -> str:
-    return "; ".join(f"{issue['code']}: {issue['message']}" for issue in issues(group))
+    return "; ".join(health_issues(group))
 
 
 def _scaling(count: int) -> dict[str, int]:

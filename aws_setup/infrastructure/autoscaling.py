@@ -15,10 +15,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.errors import hint_of_reason
 from aws_setup.aws.idempotency import IN_USE_CODES, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.paused import paused_drift
+from aws_setup.aws.reasons import hint_of_reason
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tags import STEP_TAG, regional_name, tags

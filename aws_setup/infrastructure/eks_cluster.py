@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, update_errors
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
@@ -126,11 +127,9 @@ class EksCluster(Step):
         def probe() -> bool | Pending:
             update = ctx.aws.eks.describe_update(name=name, updateId=update_id)["update"]
             if update["status"] in ("Failed", "Cancelled"):
-                reasons = [str(error.get("errorMessage")) for error in update.get("errors", [])]
-                raise SetupError(
-                    f"the update of cluster {name} failed",
-                    "; ".join(reasons) or "EKS gives no reason",
-                )
+                why = update_errors(update)
+                what = f"the update of cluster {name} failed"
+                raise SetupError(what, why, hint_of_reason(why))
             return update["status"] == "Successful" or Pending(update["status"])
 
         ctx.wait_until(f"cluster {name} is updated", probe, deadline=1200, pause=10)
@@ -185,12 +184,15 @@ class EksCluster(Step):
 
 def failure_of(cluster: Item) -> SetupError:
     """Return the error of a FAILED cluster, with EKS's health issues as its cause."""
-    issues = [str(issue.get("message")) for issue in cluster.get("health", {}).get("issues", [])]
+    why = "; ".join(health_issues(cluster))
     return SetupError(
         f"EKS cluster {cluster['name']} is FAILED",
-        "; ".join(issues) or "EKS gives no reason",
-        "run `create_aws_infrastructure.py destroy --only 'eks cluster'`, then "
-        "`create_aws_infrastructure.py create` again",
+        why or "EKS gives no reason",
+        fix_then(
+            why,
+            "run `create_aws_infrastructure.py destroy --only 'eks cluster'` and "
+            "`create_aws_infrastructure.py create`",
+        ),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.errors import state_reason
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import counted_marks, created_at, paused_drift, paused_since
+from aws_setup.aws.reasons import state_reason
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import as_list
 from aws_setup.config import Config

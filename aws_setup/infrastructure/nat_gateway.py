@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import IN_USE_CODES, client_token, create_once, delete_with_retry
 from aws_setup.aws.inventory import Item
+from aws_setup.aws.reasons import fix_then
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config import Config
@@ -173,10 +174,11 @@ class NatGateway(Step):
             return _nat(nat)
         if nat["State"] == "pending":
             return Pending("pending")
+        why = str(nat.get("FailureMessage") or nat.get("FailureCode") or "AWS gives no reason")
         raise SetupError(
             f"NAT gateway {nat_id} is {nat['State']}",
-            nat.get("FailureMessage", "AWS gives no reason"),
-            "run the same command again to create a new one",
+            why,
+            fix_then(f"{nat.get('FailureCode')}: {why}", "run again: it creates a new one"),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:

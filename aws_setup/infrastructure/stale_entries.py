@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.denials import DENIAL_CODES
+from aws_setup.aws.denials import is_denial
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
 from aws_setup.config.paths import access_entry_backup_path
@@ -77,7 +77,7 @@ def principal_created(ctx: Context, arn: str) -> datetime | None:
             return iam.get_user(UserName=name)["User"]["CreateDate"]
         return iam.get_role(RoleName=name)["Role"]["CreateDate"]
     except ClientError as error:
-        if error_code(error) not in (*DENIAL_CODES, "NoSuchEntity"):
+        if error_code(error) != "NoSuchEntity" and not is_denial(error_code(error)):
             raise
         return None
 

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.denials import DENIAL_CODES
+from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import forbids_launches
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.session import error_code
@@ -61,7 +61,7 @@ def _refusal(ctx: Context, group: VmGroup) -> SetupError | None:
         ctx.aws.ec2.run_instances(**request, DryRun=True)
     except ClientError as error:
         message = str(error.response["Error"].get("Message", ""))
-        if error_code(error) in DENIAL_CODES or forbids_launches(error_code(error), message):
+        if is_denial(error_code(error)) or forbids_launches(error_code(error), message):
             translated = to_setup_error(error)
             return translated if isinstance(translated, SetupError) else None
     except (BotoCoreError, SetupError):

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
-from aws_setup.aws.denials import DENIAL_CODES
+from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import HINT_PERMISSION
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.preflight import launches
@@ -174,7 +174,7 @@ def _is_denied(dry_run: Callable[[Aws], object], aws: Aws) -> bool:
     try:
         dry_run(aws)
     except ClientError as error:
-        return error_code(error) in DENIAL_CODES
+        return is_denial(error_code(error))
     except BotoCoreError:
         return False
     return False

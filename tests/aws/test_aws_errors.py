@@ -12,7 +12,14 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.credential_errors import message_of_class
 from aws_setup.aws.error_messages import MESSAGES_BY_CODE
-from aws_setup.aws.errors import hint_of_reason, state_reason, to_setup_error
+from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.reasons import (
+    health_issues,
+    hint_of_reason,
+    known_fix,
+    state_reason,
+    update_errors,
+)
 from aws_setup.aws.session import Aws
 from aws_setup.errors import Problem, SetupError
 
@@ -180,6 +187,63 @@ def test_a_denial_keeps_the_reason_and_names_who_can_lift_it(reason: str, hint: 
 
 
 @pytest.mark.kind("A3")
+@pytest.mark.parametrize(
+    ("code", "message", "kept", "hint"),
+    [
+        (
+            "AccessDeniedException",
+            "User: u is not authorized to perform: kms:CreateGrant on this resource because the "
+            "resource does not exist in this Region, no resource-based policies allow access, or a "
+            "resource-based policy explicitly denies access",
+            "does not exist in this Region",
+            "owner of the resource",
+        ),
+        (
+            "AccessDenied",
+            "User: u is not authorized to perform: sts:AssumeRole on resource: r because no role "
+            "trust policy allows the sts:AssumeRole action",
+            "no role trust policy",
+            "its trust policy",
+        ),
+        (
+            "AccessDenied",
+            "User: u is not authorized to perform: iam:CreateRole with an explicit deny. Custom "
+            "message: ask team X",
+            "ask team X",
+            "another permission does not help",
+        ),
+        (
+            "UnauthorizedOperation",
+            "This functionality has been disabled by a Declarative Policy. Custom Message: no",
+            "Custom Message: no",
+            "your organisation's administrators",
+        ),
+        ("Client.UnauthorizedOperation", "You are not authorized.", "authorized", "permissions.md"),
+        ("403", "Forbidden", "Forbidden", "permissions.md"),
+        ("AccessDenied", None, "may not call RunInstances", "permissions.md"),
+        (
+            "UnauthorizedOperation",
+            "You are not authorized to perform this operation. Encoded authorization failure "
+            "message: Ab-cd_12",
+            "may not call RunInstances",
+            "decode-authorization-message",
+        ),
+        ("InvalidAMIID.NotAllowed", "Not allowed.", "Not allowed.", "Allowed AMIs|owner"),
+        ("OperationNotPermitted", "VPC Block Public Access is on", "is on", "exclusion"),
+        ("RegionDisabledException", "STS is not activated in this region", "STS", "activate it"),
+        ("UnauthorizedException", "Session token not found or invalid", "session", "log in again"),
+    ],
+)
+def test_a_denial_of_another_wording_keeps_its_cause(
+    code: str, message: str, kept: str, hint: str
+) -> None:
+    problem = of_code(code, message)
+    assert kept in problem.why
+    assert "None" not in problem.why
+    assert any(words in problem.hint for words in hint.split("|"))
+
+
+@pytest.mark.kind("A3")
 def test_a_tag_policy_is_told_as_such() -> None:
     text = "The tag policy does not allow the specified value for the following tag key: 'Owner'."
     problem = of_code("TagPolicyViolation", text)
@@ -209,6 +273,44 @@ def test_the_fix_of_a_dead_machine_follows_its_cause(code: str, message: str, hi
     why, fix = state_reason({"Code": code, "Message": message})
     assert why == message
     assert hint in fix
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("We currently do not have sufficient r5.4xlarge capacity in the zone.", "instance type"),
+        ("There is no Spot capacity available that matches your request.", "instance type"),
+        ("You have requested more vCPU capacity than your current vCPU limit of 32", "Quotas"),
+        ("The key pair 'x' does not exist. Launching EC2 instance failed.", "ssh_keypair_name"),
+        ("The image id '[ami-1]' does not exist.", "*_ami"),
+        ("There are not enough free addresses in subnet 'subnet-1'.", "larger subnet"),
+        (
+            "Your requested instance type (x) is not supported in your requested Availability",
+            "zone",
+        ),
+        ("You are not subscribed to this service.", "sign-up"),
+        ("Could not launch On-Demand Instances. Unsupported - Your requested", "instance type"),
+        ("Access denied when attempting to assume role r/aws-service-role/x", "LinkedRole"),
+        ("NodeCreationFailure: Instances failed to join the kubernetes cluster", "route"),
+        ("Ec2ServiceNotSubscribed: x", "sign-up"),
+        ("InsufficientFreeAddresses: x", "larger subnet"),
+        ("KmsKeyDisabled: x", "key"),
+        ("StsRegionalEndpointDisabled: x", "activate"),
+    ],
+)
+def test_a_reason_in_words_has_the_fix_of_its_cause(reason: str, hint: str) -> None:
+    assert hint in known_fix(reason)
+
+
+@pytest.mark.kind("A10")
+def test_a_reason_without_text_or_code_is_no_word_of_python() -> None:
+    assert state_reason({"Code": "Client.InternalError", "Message": None})[0] == (
+        "Client.InternalError"
+    )
+    assert state_reason({"Code": None, "Message": None})[0] == "AWS gives no reason"
+    assert health_issues({"health": {"issues": [{"code": "X", "message": None}]}}) == ["X"]
+    assert update_errors({}) == "EKS gives no reason"
 
 
 @pytest.mark.kind("A2", "A10")
