@@ -45,7 +45,7 @@ ADAPTERS = {
     "click": {"cli/"},
     "rich": {"report/"},
     "jinja2": {"report/"},
-    "subprocess": {"openwhisk/helm.py", "ssh/proxy_command.py"},
+    "subprocess": {"openwhisk/local_program.py", "ssh/proxy_command.py"},
 }
 """Library -> the only places of the product that import it."""
 

@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from aws_setup.engine.private_files import append_private, write_private
-from aws_setup.openwhisk.helm import own_session
+from aws_setup.openwhisk.local_program import own_session
 from aws_setup.preflight.key_pair import windows_remark
 from aws_setup.ssh.connection import _need_proxy_command
 from aws_setup.ssh.errors import Unreachable

@@ -22,7 +22,8 @@ _HELPER = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*::")
 _SCP = re.compile(r"^(?P<user>[^@/\\]*)@(?P<host>[^:/\\]*):")
 _HOST = re.compile(r"^[A-Za-z0-9\[][\w.:\]-]*$")
 _REF = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_./+@=-]*$")
-_IN_URL = re.compile(r"(https?://)[^/@\s]+@|(\w+://[^/@:\s]+):[^/@\s]*@")
+# The look-behind keeps it linear: a long word without a URL is tried at its beginning only.
+_IN_URL = re.compile(r"(https?://)[^/@\s]+@|((?<!\w)\w+://[^/@:\s]+):[^/@\s]*@")
 
 
 def is_git_url(source: str) -> bool:

@@ -14,7 +14,7 @@ from aws_setup.config import Config
 from aws_setup.config.chart_source import ENCRYPTED, is_git_url
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused, SetupError
-from aws_setup.openwhisk import helm
+from aws_setup.openwhisk import helm, local_program
 
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
@@ -147,7 +147,7 @@ user's `insteadOf` cannot lead to an unencrypted protocol (git(1), GIT_ALLOW_PRO
 
 def _git(*command: str) -> str:
     # A credential helper may read a token from the environment.
-    return helm.run(["git", *command], environ=GIT_ENVIRONMENT, secrets=True)
+    return local_program.run(["git", *command], environ=GIT_ENVIRONMENT, secrets=True)
 
 
 def resolve(config: Config) -> str:

@@ -1,4 +1,4 @@
-"""Local programs: helm 3 and 4, and git; the only module that starts any."""
+"""helm 3 and 4, and whether helm and git are installed."""
 
 from __future__ import annotations
 
@@ -6,51 +6,24 @@ import contextlib
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aws_setup.config.chart_source import redact
-from aws_setup.config.child_environment import child_environment
-from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.errors import Refused, SetupError
-from aws_setup.openwhisk.helm_hints import hint_for
+from aws_setup.openwhisk.local_program import ProgramFailed, run
 from aws_setup.openwhisk.manifest import documents
 
 OLDEST = (3, 8)
 """Oldest helm that works with every chart feature used here."""
 
-TIMEOUT_SECONDS = 900.0
-"""Seconds after which a program is killed: none of them waits for pods."""
-
 CONFLICT_MESSAGE = "Apply failed with"
 """Message of helm 4, which uses server-side apply, about fields that others have set."""
-
-UNREACHABLE_MESSAGES = (
-    "cluster unreachable",
-    "failed to delete release",
-    "connection refused",
-    "connection reset",
-    "connection lost",
-    "EOF",
-    "handshake timeout",
-    "i/o timeout",
-    "currently unable to handle the request",
-    "server closed",
-    "ServiceUnavailable",
-    "etcdserver",
-    "provide credentials",
-    "Unauthorized",
-)
-"""Parts of helm's messages when the API server does not answer it, or rejects its token."""
 
 HINT_INSTALL_HELM = "install it: https://helm.sh/docs/intro/install/ (macOS: `brew install helm`)"
 
@@ -62,114 +35,6 @@ class Release:
     status: str
     revision: int
     description: str
-
-
-class ProgramFailed(SetupError):
-    """A program ended with an error; `output` is all that it printed about it."""
-
-    def __init__(self, what: str, why: str, hint: str, *, output: str) -> None:
-        super().__init__(what, why, hint)
-        self.output = output
-
-    @property
-    def unreachable(self) -> bool:
-        """Whether helm could not reach the API server, so that a retry may succeed."""
-        return any(text in self.output for text in UNREACHABLE_MESSAGES)
-
-
-def run(
-    command: Sequence[str],
-    *,
-    environ: Mapping[str, str] | None = None,
-    aws: bool = False,
-    secrets: bool = False,
-) -> str:
-    """Run a program to its end and return its output.
-
-    It runs in a session of its own, so that Ctrl-C lets it complete what it began. It gets 15
-    minutes, or what the wait around it has left; then it is killed with all that it has started.
-
-    Args:
-        command: the program and its arguments.
-        environ: variables to set in addition.
-        aws: whether it needs AWS's credentials from the environment.
-        secrets: whether it may need other secrets from the environment.
-
-    Raises:
-        SetupError: it could not be started, failed, or did not end; with its last output.
-    """
-    shown = " ".join(command[:2])
-    limit = remaining(TIMEOUT_SECONDS)
-    env = child_environment(os.environ, aws=aws, secrets=secrets, more=environ)
-    try:
-        done = _completed(command, env, seconds=limit)
-    except OSError as error:
-        raise SetupError(
-            f"cannot start {command[0]}", str(error), f"install {command[0]}, or repair it"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise SetupError(
-            f"{shown} did not end within {limit:.0f} s",
-            "it was killed, with all that it had started",
-            "run the same command again",
-        ) from error
-    if done.returncode:
-        output = redact(" ".join((done.stderr or done.stdout).split()))
-        why = _failure_reason(done.returncode, output)
-        raise ProgramFailed(f"{shown} failed", why, hint_for(output), output=output)
-    return done.stdout
-
-
-def _completed(
-    command: Sequence[str], env: Mapping[str, str], *, seconds: float
-) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; at the deadline kill its session, and raise TimeoutExpired.
-
-    A program that it has started, such as `aws eks get-token`, would otherwise keep its output
-    open, and reading that would not end.
-    """
-    with subprocess.Popen(
-        list(command),
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        **own_session(windows=os.name == "nt"),
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=seconds)
-        except BaseException:
-            _kill_session(process)
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-
-def _kill_session(process: subprocess.Popen[str]) -> None:
-    """Kill a program and, where there are sessions, what it has started; ended ones are fine."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def own_session(*, windows: bool) -> dict[str, Any]:
-    """Return the options with which Ctrl-C does not reach a program; Windows ignores POSIX's.
-
-    https://docs.python.org/3/library/subprocess.html#windows-constants
-    """
-    if windows:
-        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200)}
-    return {"start_new_session": True}
-
-
-def _failure_reason(code: int, output: str) -> str:
-    """Return why a program failed: the signal that killed it, else its last output."""
-    if code < 0:
-        return f"it was killed by signal {-code} ({signal.strsignal(-code)})"
-    return output[-600:] or f"it ended with exit code {code} and without a message"
 
 
 def find_helm() -> str:

@@ -14,7 +14,8 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import NAMESPACE
-from aws_setup.openwhisk.helm import Helm, ProgramFailed, find_helm
+from aws_setup.openwhisk.helm import Helm, find_helm
+from aws_setup.openwhisk.local_program import ProgramFailed
 
 T = TypeVar("T")
 

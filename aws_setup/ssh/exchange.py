@@ -13,9 +13,6 @@ import paramiko
 from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock
 
-OUTPUT_END = 4 * 1024 * 1024
-"""Bytes kept of the beginning, and of the end, of each stream of a command."""
-
 _STOP_CHECK_INTERVAL = 1.0
 """Seconds between two checks whether the run is being stopped, while a command runs."""
 
@@ -27,35 +24,6 @@ OutputListener = Callable[[bytes], object]
 
 class CommandTimeout(Exception):
     """The command did not end before its deadline."""
-
-
-class KeptOutput:
-    """The beginning and the end of a stream; what is between them is counted and dropped."""
-
-    def __init__(self, end: int = OUTPUT_END) -> None:
-        self._end = end
-        self._head, self._tail = bytearray(), bytearray()
-        self.dropped = 0
-
-    def add(self, data: bytes) -> None:
-        """Take the next bytes."""
-        room = self._end - len(self._head)
-        self._head += data[:room] if room > 0 else b""
-        self._tail += data[max(room, 0) :]
-        if len(self._tail) > 2 * self._end:
-            self._cut()
-
-    def _cut(self) -> None:
-        surplus = max(0, len(self._tail) - self._end)
-        del self._tail[:surplus]
-        self.dropped += surplus
-
-    def text(self) -> str:
-        """Return the stream, with the number of dropped bytes between beginning and end."""
-        self._cut()
-        head, tail = (part.decode(errors="replace") for part in (self._head, self._tail))
-        gap = f"\n… {self.dropped} bytes dropped …\n" if self.dropped else ""
-        return f"{head}{gap}{tail}" if gap else (self._head + self._tail).decode(errors="replace")
 
 
 class Exchange:

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 import paramiko
 
 from aws_setup.engine.deadline import remaining
+from aws_setup.engine.kept_output import KeptOutput
 from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.ssh import files, port_forward
@@ -20,7 +21,6 @@ from aws_setup.ssh.exchange import (
     BoundedFile,
     CommandTimeout,
     Exchange,
-    KeptOutput,
     OutputListener,
     command_line,
     label_of,

@@ -14,7 +14,7 @@ import yaml
 from aws_setup.config.child_environment import calls_aws, child_environment
 from aws_setup.errors import SetupError
 from aws_setup.kube.user_kubeconfig import open_kubeconfig
-from aws_setup.openwhisk import chart, helm
+from aws_setup.openwhisk import chart, helm, local_program
 from aws_setup.ssh.proxy_command import ProxyCommand
 from tests.openwhisk.test_chart import config
 
@@ -49,7 +49,7 @@ def seen(environment: dict[str, str]) -> set[str]:
 
 
 def test_helm_with_our_kubeconfig_gets_no_secret() -> None:
-    assert seen(json.loads(helm.run([sys.executable, "-c", PRINT]))) == set()
+    assert seen(json.loads(local_program.run([sys.executable, "-c", PRINT]))) == set()
 
 
 def test_helm_with_the_users_kubeconfig_gets_what_its_token_program_needs(tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ import yaml
 from aws_setup.aws.context import Context
 from aws_setup.engine import deadline
 from aws_setup.errors import Refused, SetupError
-from aws_setup.openwhisk import helm, helm_connection
+from aws_setup.openwhisk import helm, helm_connection, local_program
 from aws_setup.openwhisk.helm import (
     Helm,
-    ProgramFailed,
     Release,
     find_helm,
     parse_documents,
@@ -26,6 +25,7 @@ from aws_setup.openwhisk.helm import (
 )
 from aws_setup.openwhisk.helm_connection import retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import immutable_changes
+from aws_setup.openwhisk.local_program import ProgramFailed
 from tests.support.openwhisk import QuickClock
 
 STATUS_3 = """{"name":"owdev","info":{"first_deployed":"2026-11-23T12:00:00Z","deleted":"",
@@ -174,12 +174,12 @@ def test_the_failure_of_a_program_names_signal_output_or_exit_code() -> None:
         ("exit 3", "exit code 3"),
     ):
         with pytest.raises(ProgramFailed) as caught:
-            helm.run(["sh", "-c", script])
+            local_program.run(["sh", "-c", script])
         assert why in caught.value.problems[0].why
     with pytest.raises(SetupError) as missing:
-        helm.run(["/no/such/program"])
+        local_program.run(["/no/such/program"])
     assert missing.value.problems[0].what == "cannot start /no/such/program"
-    assert helm.run(["sh", "-c", "echo $A"], environ={"A": "b"}) == "b\n"
+    assert local_program.run(["sh", "-c", "echo $A"], environ={"A": "b"}) == "b\n"
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,35 @@ def test_a_program_and_what_it_started_end_at_the_deadline_of_the_wait_around_it
         pytest.raises(SetupError, match="did not end within 1 s"),
         deadline.within(0.0, clock=QuickClock()),
     ):
-        helm.run([sys.executable, "-c", CHILD, str(ids)])
+        local_program.run([sys.executable, "-c", CHILD, str(ids)])
     if ids.exists():
         status = Path(f"/proc/{ids.read_text()}/status")
         assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+FLOOD = "import sys; sys.stdout.write('begin' + 'x' * 10_000_000 + 'end'); sys.stdout.flush(); "
+
+
+@pytest.mark.kind("C4")
+def test_of_much_output_of_a_program_beginning_and_end_are_kept(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="printed too much"):
+        local_program.run([sys.executable, "-c", FLOOD])
+    errors = FLOOD.replace("stdout", "stderr")
+    assert local_program.run([sys.executable, "-c", errors + "print('done')"]) == "done\n"
+    with pytest.raises(ProgramFailed) as caught:
+        local_program.run([sys.executable, "-c", errors + "sys.exit(3)"])
+    assert caught.value.output.startswith("begin")
+    assert caught.value.output.endswith("end")
+    assert len(caught.value.output) < 9_000_000
+
+
+@pytest.mark.kind("C4")
+def test_what_a_program_leaves_running_does_not_hold_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `git fetch` does with its `gc --auto` in the background."""
+    monkeypatch.setattr(local_program, "OPEN_OUTPUT_SECONDS", 0.2)
+    leaving = CHILD.replace("time.sleep(600)\n", "print('done')\n")
+    assert local_program.run([sys.executable, "-c", leaving, str(tmp_path / "child")]) == "done\n"
+    status = Path(f"/proc/{(tmp_path / 'child').read_text()}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from aws_setup.engine.deadline import within
+from aws_setup.engine.kept_output import KeptOutput
 from aws_setup.ssh import Machine, RemoteError
-from aws_setup.ssh.exchange import BoundedFile, CommandTimeout, KeptOutput, label_of
+from aws_setup.ssh.exchange import BoundedFile, CommandTimeout, label_of
 from tests.support.clock import RecordingClock
 from tests.support.machines import VmEnvironment, needs_machines, vm_environment
 
