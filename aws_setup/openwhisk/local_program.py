@@ -141,16 +141,20 @@ def _completed(command: Sequence[str], env: Mapping[str, str], *, seconds: float
             reader.start()
         try:
             code = process.wait(timeout=seconds)
-            for reader in readers:
-                reader.join(OPEN_OUTPUT_SECONDS)
+            _join(readers)
         except BaseException:
             _kill_session(process)
+            _join(readers)
             raise
         if any(reader.is_alive() for reader in readers):
             _kill_session(process)
-            for reader in readers:
-                reader.join(OPEN_OUTPUT_SECONDS)
+            _join(readers)
     return _Completed(code, *kept)
+
+
+def _join(readers: Sequence[threading.Thread]) -> None:
+    for reader in readers:
+        reader.join(OPEN_OUTPUT_SECONDS)
 
 
 def _drain(stream: IO[bytes], into: KeptOutput) -> None:
