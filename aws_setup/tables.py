@@ -291,8 +291,6 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
     steps = [AmiCopyCleanup(), *infrastructure_steps(config.model_copy(update=on))]
     steps += steps_deleted_with_cluster(config)
     others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
-    if not config.create_vpc:
-        return [*steps, others]
     cleanup = VpcCleanup()
     steps = [
         replace(step, needs=(*step.needs, cleanup.name)) if isinstance(step, EksCluster) else step
@@ -321,14 +319,16 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
 def steps_deleted_with_cluster(config: Config) -> list[Step]:
     """Return the steps to delete when the cluster itself ends, without the cluster.
 
-    The deployment's node groups are deleted before all others: Kubernetes deletes volumes and
-    load balancers only while it has nodes to run on.
+    The deployment's node groups are deleted before all others, and beside everything else: the
+    volumes that Kubernetes does not delete any more are deleted after the cluster.
     """
+    steps = cluster_teardown_steps(config)
+    groups = tuple(step.name for step in steps if isinstance(step, NodeGroup))
     return [
-        SkipIfUnreachable(
-            step, also=(NodeGroupCleanup.name,) if isinstance(step, NodeGroup) else ()
-        )
-        for step in cluster_teardown_steps(config)
+        SkipIfUnreachable(step, also=(NodeGroupCleanup.name,))
+        if isinstance(step, NodeGroup)
+        else SkipIfUnreachable(step, beside=(*groups, NodeGroupCleanup.name))
+        for step in steps
         if not isinstance(step, (ActiveCluster, NodeIngress))
     ]
 

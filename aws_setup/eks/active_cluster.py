@@ -37,10 +37,15 @@ class SkipIfUnreachable(CleanupStep):
     """A step of destroy for a resource that is deleted with the cluster: skipped when unreachable.
 
     The cleanup of the VPC then deletes the load balancers and volumes that Kubernetes created.
+    Node groups, `beside`, are deleted at the same time: EKS deletes a cluster only after them
+    (https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteCluster.html), and that takes
+    longest. Load balancers do not need them, because their controller runs in the control plane.
     """
 
     inner: Step
     also: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    within: str = EksCluster.name
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -17,10 +17,11 @@ from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, known
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
 from aws_setup.eks.addons import ADDONS
 from aws_setup.eks.node_launch_template import NodeGroupSpec
-from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
+from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.subnet_routes import is_public, route_tables
@@ -73,12 +74,11 @@ class NodeGroup(Step):
         return self._found(ctx, group) if group else None
 
     def _found(self, ctx: Context, group: Item) -> Found:
-        facts = group_facts(group)
         status = group["status"]
         since = group.get("createdAt")
         ready = status in ("ACTIVE", "DEGRADED")
         drift = self._drift(ctx, group)
-        return Found(group["nodegroupName"], status, facts, drift, ready, since)
+        return Found(group["nodegroupName"], status, group_facts(group), drift, ready, since)
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
         if tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
@@ -218,8 +218,7 @@ class NodeGroup(Step):
                 raise SetupError(f"the update of {self.name} failed", why, hint_of_reason(why))
             return update["status"] == "Successful" or Pending(update["status"])
 
-        what = f"{self.name} is updated"
-        ctx.wait_until(what, probe, deadline=3600, pause=10)
+        ctx.wait_until(f"{self.name} is updated", probe, deadline=3600, pause=10)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the group is ACTIVE; its health issues are shown while it is not."""
@@ -240,6 +239,8 @@ class NodeGroup(Step):
             probe,
             deadline=2400,
             pause=6,
+            usual=usual(Action.CREATE, self.name),
+            since=found.since,
             hint=_capacity_hint(self.nodes),
         )
 
@@ -258,7 +259,7 @@ class NodeGroup(Step):
             return Pending(group["status"]) if group else True
 
         what = f"node group {name} is deleted"
-        ctx.wait_until(what, gone, deadline=2400, pause=15)
+        ctx.wait_until(what, gone, deadline=2400, pause=15, usual=usual(Action.DELETE, self.name))
 
     def details(self, ctx: Context) -> str:
         """Return type and number of the nodes."""

@@ -11,6 +11,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
+from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
@@ -275,11 +276,16 @@ def _moment(event: Json) -> str:
 
 
 def _remove(ctx: Context) -> None:
-    """Delete pod and claim and return when the volume is deleted too: it costs money."""
+    """Delete pod and claim and return when the volume is deleted too: it costs money.
+
+    A destroy of the whole cluster deletes the volume itself, after the nodes.
+    """
     client = kube_client(ctx)
     claim = client.get(CLAIM, PROBE, "default") or {}
     client.delete(POD, PROBE, "default")
     client.delete(CLAIM, PROBE, "default")
+    if EksCluster.name in ctx.removed:
+        return
     volume = str(claim.get("spec", {}).get("volumeName") or "")
 
     def gone() -> bool | Pending:

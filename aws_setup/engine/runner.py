@@ -272,6 +272,7 @@ def remove(
     delete them, and only after a long wait.
     """
     run = _Run(removable(rows), ctx, tell)
+    ctx.removed = frozenset(run.rows)
 
     def act(_: Job, row: Row, step_ctx: RunContext) -> Action:
         if row.found and row.step.ends_with not in run.rows:
@@ -288,7 +289,8 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
     """Return each removable step with the steps to delete before it: those that need it.
 
     A step between two of them may be deleted already, so indirect needs count too. A resource that
-    ends with another one holds up nothing of what is deleted before that.
+    ends with another one holds up nothing of what is deleted before that, and one that is deleted
+    beside others does not hold up those.
     """
     selected = removable(rows)
     names = {row.step.name for row in selected}
@@ -296,7 +298,8 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
     needs: dict[str, set[str]] = {row.step.name: set() for row in reversed(selected)}
     for row in selected:
         name, end = row.step.name, row.step.ends_with
-        for need in before[name] & names:
+        beside = set(row.step.beside) if row.step.within in names else set()
+        for need in before[name] & names - beside:
             if not (end in names and (need == end or end in before[need])):
                 needs[need].add(name)
         if end in names:

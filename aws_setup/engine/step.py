@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Self, TypeVar
 
-from aws_setup.engine.wait import Clock, Pending, wait_until
+from aws_setup.engine.wait import Clock, Pending, age, wait_until
 from aws_setup.errors import Problem, SetupError
 
 T = TypeVar("T")
@@ -97,6 +97,7 @@ class RunContext:
     The copy has the step's listeners: `note` for texts, `progress` for bytes that were sent.
     `patient` is False with --no-wait: the runner then does not wait for steps that are `slow`.
     `owned_only` is True for destroy: a step then finds only what this deployment created.
+    `removed` are the steps that a destroy deletes.
     `warnings` are what steps found out and the user has to read; all copies share them.
     """
 
@@ -106,6 +107,7 @@ class RunContext:
     progress: Callable[[int], None] = lambda _: None
     patient: bool = True
     owned_only: bool = False
+    removed: frozenset[str] = frozenset()
     warnings: dict[str, Problem] = field(default_factory=dict)
 
     def warn(self, problem: Problem) -> None:
@@ -134,8 +136,13 @@ class RunContext:
         deadline: float,
         pause: float,
         hint: str = "",
+        usual: float = 0.0,
+        since: datetime | None = None,
     ) -> T:
-        """Poll on the run's clock and note each new state; see `engine.wait.wait_until`."""
+        """Poll on the run's clock and note each new state; see `engine.wait.wait_until`.
+
+        `usual` are the seconds that it usually takes after `since`, or after the call.
+        """
         return wait_until(
             what,
             probe,
@@ -144,6 +151,7 @@ class RunContext:
             pause=pause,
             note=self.note,
             hint=hint,
+            usual=max(0.0, usual - age(since, self.clock)),
         )
 
     def refresh(self) -> None:
@@ -171,7 +179,8 @@ class Step(ABC, Generic[C]):
     `adopted` resources are used and never created, changed or deleted. With --no-wait the runner
     does not wait for `slow` steps to become usable. A `surplus` resource is one that should not
     exist: a run deletes it. `ends_with` names the step whose deletion deletes this resource, too:
-    a run that deletes both deletes only that one.
+    a run that deletes both deletes only that one. `beside` names steps that it needs, and that are
+    deleted at the same time as it by a run that deletes `within`, too.
     """
 
     name: str
@@ -182,6 +191,8 @@ class Step(ABC, Generic[C]):
     slow: bool = False
     surplus: bool = False
     ends_with: str = ""
+    beside: tuple[str, ...] = ()
+    within: str = ""
 
     @property
     def predecessors(self) -> tuple[str, ...]:

@@ -96,15 +96,18 @@ def wait_until(
     pause: float,
     note: Callable[[str], None] | None = None,
     hint: str = "",
+    usual: float = 0.0,
 ) -> T:
-    """Call `probe` every `pause` seconds until it returns something other than Pending.
+    """Call `probe` until it returns something other than Pending.
 
     Args:
         what: what is waited for, as in "disk d-1 becomes available".
         probe: returns the result, or Pending with the state; an exception ends the wait.
         clock: the clock to sleep on.
         deadline: seconds after which the wait fails; less inside a wait that ends sooner.
-        pause: seconds between two polls.
+        pause: seconds between two polls; the shortest pause where `usual` is known.
+        usual: seconds that it usually takes: until then there are few polls, which show a failure,
+            and afterwards the pauses are 2 % of the time that has passed.
         note: called with each new state.
         hint: how to fix it when the deadline passes.
 
@@ -113,7 +116,51 @@ def wait_until(
         Interrupted: the run is being stopped.
     """
     with within(deadline, clock=clock) as granted:
-        return _poll(what, probe, clock=clock, deadline=granted, pause=pause, note=note, hint=hint)
+        return _poll(
+            what,
+            probe,
+            clock=clock,
+            deadline=granted,
+            pause=lambda waited: pause_after(waited, pause=pause, usual=usual),
+            note=note,
+            hint=hint,
+        )
+
+
+def pause_after(waited: float, *, pause: float, usual: float) -> float:
+    """Return the seconds until the next poll, `waited` seconds after the first one.
+
+    Args:
+        waited: the sum of the pauses so far.
+        pause: the pause where no usual time is known.
+        usual: the usual time, 0 where it is not known.
+    """
+    if not usual:
+        return pause
+    near = usual * (1 - EARLY)
+    if waited < near:
+        return min(max(usual * SPARSE, pause), near - waited)
+    return max(waited * (DENSE if waited < usual else OVERSHOOT), SHORTEST_NEAR)
+
+
+def age(since: datetime | None, clock: Clock) -> float:
+    """Return the seconds since a moment, on the clock of a cloud that is faster than the real one.
+
+    0 when the moment is not known.
+    """
+    if since is None:
+        return 0.0
+    pace = clock.pace if isinstance(clock, SystemClock) else 1.0
+    return (clock.today() - since).total_seconds() / pace if pace else 0.0
+
+
+EARLY, SPARSE, DENSE, OVERSHOOT = 0.05, 0.1, 0.01, 0.02
+"""Of the usual time: how much earlier the dense polls begin, and the pause before that. Of the time
+that has passed: the pause until the usual time and the one after it, which is what a wait lasts
+too long at most."""
+
+SHORTEST_NEAR = 1.0
+"""Seconds: the shortest pause near the usual time."""
 
 
 def _poll(
@@ -122,11 +169,11 @@ def _poll(
     *,
     clock: Clock,
     deadline: float,
-    pause: float,
+    pause: Callable[[float], float],
     note: Callable[[str], None] | None,
     hint: str,
 ) -> T:
-    started = clock.now()
+    started, waited = clock.now(), 0.0
     last = ""
     while True:
         result = probe()
@@ -142,7 +189,8 @@ def _poll(
                 f"its last state was {last!r}",
                 hint or "run the same command again: it resumes from here",
             )
-        clock.sleep(pause)
+        clock.sleep(seconds := pause(waited))
+        waited += seconds
 
 
 def format_duration(seconds: float) -> str:

@@ -83,7 +83,10 @@ def _node_groups(ctx: Context) -> list[str]:
 
 @dataclass(frozen=True)
 class VpcCleanup(CleanupStep):
-    """Load balancers, interfaces and security groups in the deployment's VPC; cluster volumes."""
+    """Load balancers, interfaces and security groups in the deployment's VPC; cluster volumes.
+
+    Nothing but volumes is searched for in a VPC that the deployment does not own.
+    """
 
     name: str = "left by Kubernetes"
     part: str = "others"
@@ -98,10 +101,13 @@ class VpcCleanup(CleanupStep):
     )
 
     def find(self, ctx: Context) -> Found | None:
-        """Return what will be searched for; None when the deployment owns no VPC."""
+        """Return what will be searched for; None when there is no owned VPC and no volume."""
         if ctx.inventory.of_step("vpcs", "vpc"):
             return Found("load balancers, interfaces, security groups, volumes, if any")
-        return None
+        if cluster_of(ctx) is None:
+            return None
+        volumes = _claim_volumes(ctx, in_use=True)
+        return Found(", ".join(volumes), "what Kubernetes does not delete") if volumes else None
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete load balancers and what they used; refuse at once where others use the VPC."""
@@ -140,8 +146,10 @@ class OrphanCleanup(CleanupStep):
             _delete_group(ctx, group_id)
 
 
-def cluster_volumes(ctx: Context) -> list[Any]:
+def cluster_volumes(ctx: Context, *, in_use: bool = False) -> list[Any]:
     """Return the unattached volumes of the cluster's claims and of this deployment's instances.
+
+    With `in_use` the attached ones are included.
 
     Volumes of an existing cluster that this deployment does not own are in use, attached or not;
     and a volume with another deployment's tag belongs to that one, even when its cluster is gone.
@@ -155,7 +163,7 @@ def cluster_volumes(ctx: Context) -> list[Any]:
     for tag, value in searches:
         filters = [
             {"Name": f"tag:{tag}", "Values": [value]},
-            {"Name": "status", "Values": ["available"]},
+            {"Name": "status", "Values": ["available", *(["in-use"] if in_use else [])]},
         ]
         for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
             if tag_of(volume, DEPLOYMENT_TAG) in ("", deployment):
@@ -163,9 +171,10 @@ def cluster_volumes(ctx: Context) -> list[Any]:
     return list(found.values())
 
 
-def _claim_volumes(ctx: Context) -> Sequence[str]:
+def _claim_volumes(ctx: Context, *, in_use: bool = False) -> Sequence[str]:
     """Return the ids of the volumes of the cluster's PersistentVolumeClaims."""
-    return [str(item["VolumeId"]) for item in cluster_volumes(ctx) if tag_of(item, PVC_NAME_TAG)]
+    volumes = cluster_volumes(ctx, in_use=in_use)
+    return [str(item["VolumeId"]) for item in volumes if tag_of(item, PVC_NAME_TAG)]
 
 
 def _elb_groups(ctx: Context) -> Sequence[str]:

@@ -14,8 +14,9 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, update_errors
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
-from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
+from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.operators import allowed_cidrs
@@ -141,6 +142,8 @@ class EksCluster(Step):
             lambda: self._probe(ctx, found.id),
             deadline=2400,
             pause=20,
+            usual=usual(Action.CREATE, self.name),
+            since=found.since,
         )
 
     def _probe(self, ctx: Context, name: str) -> Found | Pending:
@@ -168,7 +171,13 @@ class EksCluster(Step):
                 return True
             return Pending(state)
 
-        ctx.wait_until(f"EKS cluster {name} is deleted", gone, deadline=1800, pause=8)
+        ctx.wait_until(
+            f"EKS cluster {name} is deleted",
+            gone,
+            deadline=1800,
+            pause=8,
+            usual=usual(Action.DELETE, self.name),
+        )
 
     def details(self, ctx: Context) -> str:
         """Return the Kubernetes version, where it is known."""

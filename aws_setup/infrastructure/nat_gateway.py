@@ -14,8 +14,9 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.reasons import fix_then
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
+from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
-from aws_setup.engine.step import CostItem, Drift, Found
+from aws_setup.engine.step import Action, CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 
@@ -164,6 +165,8 @@ class NatGateway(Step):
             lambda: self._probe(ctx, found.id),
             deadline=900,
             pause=6,
+            usual=usual(Action.CREATE, self.name),
+            since=found.since,
         )
 
     def _probe(self, ctx: Context, nat_id: str) -> Found | Pending:
@@ -194,7 +197,13 @@ class NatGateway(Step):
             nat = _described(ctx, found.id)
             return nat is None or nat["State"] == "deleted" or Pending(nat["State"])
 
-        ctx.wait_until(f"NAT gateway {found.id} is deleted", gone, deadline=900, pause=4)
+        ctx.wait_until(
+            f"NAT gateway {found.id} is deleted",
+            gone,
+            deadline=900,
+            pause=4,
+            usual=usual(Action.DELETE, self.name),
+        )
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The gateway's hours, without its traffic."""

@@ -8,6 +8,7 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Refused
+from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.load_balancers import load_balancers
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connect import active_cluster, kube_client
@@ -86,12 +87,18 @@ def release_claims(ctx: Context) -> list[Any]:
 
 
 def delete_claims(ctx: Context) -> None:
-    """Delete the volume claims, and return when their volumes are gone: they cost money."""
+    """Delete the volume claims, and return when their volumes are gone: they cost money.
+
+    When the cluster is deleted too, its nodes end meanwhile, and with them the driver that would
+    delete the volumes: they are deleted after the cluster and not waited for here.
+    """
     client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     claims = release_claims(ctx)
     volumes = [str(claim.get("spec", {}).get("volumeName") or "") for claim in claims]
     for claim in claims:
         client.delete(CLAIM, claim["metadata"]["name"], namespace)
+    if EksCluster.name in ctx.removed:
+        return
 
     def gone() -> bool | Pending:
         left = len(release_claims(ctx))

@@ -7,54 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 
+from aws_setup.aws.usual_times import USUAL
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import format_duration
 from aws_setup.report.timeline import PAST, SpanOutcome, spans
-
-USUAL: Mapping[Action, Mapping[str, float]] = {
-    Action.CREATE: {
-        "nat gateway": 115,
-        "eks cluster": 560,
-        "ndb manager": 30,
-        "ndb data nodes 1": 30,
-        "ndb data nodes 2": 30,
-        "zookeeper": 30,
-        "lambda-fs client": 30,
-        "hopsfs client": 30,
-        "ssh": 60,
-        "zookeeper ensemble": 20,
-        "ndb storage": 120,
-        "ndb tables": 240,
-        "lambda-fs format": 60,
-        "hopsfs format": 60,
-        "core-nodes": 120,
-        "invoker-nodes": 120,
-        "vpc-cni add-on": 45,
-        "kube-proxy add-on": 45,
-        "coredns add-on": 45,
-        "aws-ebs-csi-driver add-on": 60,
-        "openwhisk ready": 300,
-        "openwhisk address": 30,
-        "openwhisk public address": 30,
-        "openwhisk api": 180,
-    },
-    Action.UPDATE: {
-        "eks cluster": 60,
-        "core-nodes": 60,
-        "invoker-nodes": 60,
-        "openwhisk ready": 180,
-    },
-    Action.DELETE: {
-        "nat gateway": 65,
-        "eks cluster": 150,
-        "core-nodes": 380,
-        "invoker-nodes": 380,
-        "openwhisk release": 60,
-    },
-}
-"""Action -> step -> seconds on AWS, before this deployment has any run of its own. The rehearsal's
-delays are these medians, too (docs/rehearsal.md)."""
 
 LONG = 20.0
 """Seconds from which on a step is long: the usual time is shown for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
 import pytest
@@ -23,6 +23,8 @@ class Resource(Step[RunContext]):
     needs: tuple[str, ...] = ()
     adopted: bool = False
     ends_with: str = ""
+    beside: tuple[str, ...] = ()
+    within: str = ""
     deleted: list[str] = field(default_factory=list)
 
     def find(self, ctx: RunContext) -> Found | None:
@@ -102,6 +104,22 @@ def test_what_ends_with_a_resource_is_not_deleted_by_itself_and_holds_nothing_up
     assert deleted[0] == "release"
     assert deleted[-1] == "cluster"
     assert "add-on" not in deleted
+
+
+def test_what_is_deleted_beside_others_holds_up_only_the_end() -> None:
+    steps = [
+        Resource("cluster"),
+        Resource("nodes", ("cluster",)),
+        Resource("release", ("nodes",), beside=("nodes",), within="cluster"),
+    ]
+    rows = [Row(step, Action.EXISTS, Found(step.name)) for step in steps]
+    assert removal_needs(rows) == {
+        "release": set(),
+        "nodes": set(),
+        "cluster": {"nodes", "release"},
+    }
+    stays = [replace(rows[0], found=None), *rows[1:]]
+    assert removal_needs(stays) == {"release": set(), "nodes": {"release"}}
 
 
 def test_what_ends_with_a_resource_that_stays_is_deleted() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from aws_setup.aws.usual_times import USUAL
 from aws_setup.engine.history import RunRecord, RunStarted
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
-from aws_setup.report.expected import USUAL, Forecast, rounded, usual_times
+from aws_setup.report.expected import Forecast, rounded, usual_times
 from aws_setup.report.progress import _Plain, _Table, live, plain
 
 NEEDS: dict[str, tuple[str, ...]] = {

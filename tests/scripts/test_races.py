@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.engine.plan import Row, inspect_all, only
-from aws_setup.engine.runner import needed_by
-from aws_setup.engine.step import Action
+from aws_setup.engine.runner import removal_needs
+from aws_setup.engine.step import Action, Found
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -81,13 +82,20 @@ def test_a_token_of_a_deleted_gateway_is_skipped(cloud: RehearsalCloud, tmp_path
         assert NatGateway().create(ctx).id != old
 
 
-def test_nodes_are_deleted_after_kubernetes_volumes_and_load_balancer() -> None:
-    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
-    rows = [Row(step, Action.DELETE) for step in infrastructure_teardown_steps(config)]
-    before = {name: needed_by(rows, name) for name in ("openwhisk release", "core-nodes")}
-    assert {"core-nodes", "invoker-nodes", "other node groups"} <= before["openwhisk release"]
-    assert "other node groups" in before["core-nodes"], "what is needed is deleted last"
-    assert "eks cluster" in needed_by(rows, "other node groups")
+@pytest.mark.parametrize("own_vpc", [True, False])
+def test_nodes_are_deleted_at_once_only_where_their_cluster_ends_too(own_vpc: bool) -> None:
+    """EKS deletes a cluster after its node groups; volumes that are left go after the cluster."""
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem", create_vpc=own_vpc)
+    rows = [Row(step, Action.EXISTS, Found("id")) for step in infrastructure_teardown_steps(config)]
+    nodes, others = {"core-nodes", "invoker-nodes"}, "other node groups"
+    before = removal_needs(rows)
+    assert before["core-nodes"] == before["invoker-nodes"] == set()
+    assert nodes <= before[others], "what is needed is deleted last"
+    assert {*nodes, others, "openwhisk release", "storage probe"} <= before["eks cluster"]
+    assert {"eks cluster", *nodes} <= before["left by Kubernetes"]
+    # `destroy --only` leaves the cluster: what runs on the nodes is then deleted with them.
+    kept = [replace(row, found=None) if row.step.name == "eks cluster" else row for row in rows]
+    assert {"openwhisk release", "storage probe"} <= removal_needs(kept)["core-nodes"]
 
 
 def test_other_node_groups_are_those_that_no_step_manages(

@@ -22,6 +22,13 @@ class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
     """The ids of the network interfaces of each load balancer, by region and name."""
 
 
+class ResolvableNames(dict[str, float]):
+    """Host name of a load balancer -> the cloud's seconds from which DNS knows it.
+
+    The rehearsal has no DNS server: who resolves names for a client asks here.
+    """
+
+
 def _create(cloud: CloudApi, call: Call) -> None:
     """CreateLoadBalancer: checks quota, subnets or zones, groups and certificates."""
     params, balancers = call.params, cloud.backend("elb", call.region).load_balancers
@@ -87,6 +94,8 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     fixed = settings.internal_load_balancer_host if inside else settings.load_balancer_host
     balancer.dns_name = fixed or unresolvable_name
     answer["DNSName"] = balancer.dns_name
+    known_from = cloud.clock.now() + cloud.latencies["load balancer dns"]
+    cloud.store_of(ResolvableNames)[balancer.dns_name] = known_from
     ec2 = cloud.backend("ec2", call.region)
     interface_ids = []
     for index, subnet in enumerate(balancer.subnets):
