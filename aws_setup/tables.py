@@ -291,7 +291,8 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
     steps = [AmiCopyCleanup(), *infrastructure_steps(config.model_copy(update=on))]
     steps += steps_deleted_with_cluster(config)
     others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
-    cleanup = VpcCleanup()
+    names = {step.name for step in steps}
+    cleanup = VpcCleanup(needs=tuple(need for need in VpcCleanup.needs if need in names))
     steps = [
         replace(step, needs=(*step.needs, cleanup.name)) if isinstance(step, EksCluster) else step
         for step in steps

@@ -50,3 +50,14 @@ def test_configure_twice_and_destroy(zoo: Lab) -> None:
         Filters=[{"Name": "tag:ebs.csi.aws.com/cluster", "Values": ["true"]}]
     )
     assert left["Volumes"] == []
+
+
+def test_volumes_that_outlive_their_nodes_are_deleted_in_a_vpc_that_is_not_owned(zoo: Lab) -> None:
+    zoo.run("configure")
+    ebs = {"Filters": [{"Name": "tag:ebs.csi.aws.com/cluster", "Values": ["true"]}]}
+    assert client("ec2").describe_volumes(**ebs)["Volumes"]
+    done = zoo.destroy_everything()
+    assert done["leftovers"] == []
+    assert client("ec2").describe_volumes(**ebs)["Volumes"] == []
+    assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
+    assert client("eks").list_clusters()["clusters"] == []

@@ -169,7 +169,10 @@ def _bound(context: ControllerContext, claim: KubeObject, volume: KubeObject) ->
 
 
 def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
-    """Delete or release a volume without its claim."""
+    """Delete or release a volume without its claim; its driver deletes it, which runs on nodes.
+
+    https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/install.md
+    """
     desired = volume["spec"].get("claimRef")
     if not desired or volume["status"].get("phase") != "Bound":
         return
@@ -179,7 +182,10 @@ def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
     if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
         context.state.set_status("persistentvolumes", volume, {"phase": "Released"})
         return
-    context.cloud_provider.delete_volume(volume["spec"]["csi"]["volumeHandle"])
+    source = volume["spec"]["csi"]
+    if source["driver"] not in context.drivers or not context.state.all("nodes"):
+        return
+    context.cloud_provider.delete_volume(source["volumeHandle"])
     context.state.remove("persistentvolumes", volume)
 
 
