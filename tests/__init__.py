@@ -1,1 +1,1 @@
-"""The tests; see README.md for how to run them."""
+"""The tests; see docs/developing.md for how to run them."""

@@ -1,6 +1,6 @@
 """Regenerates every generated file of the documentation: `python -m tests.regenerate_docs`.
 
-`demo` records the demo run into README.md and docs/rehearsal.svg, which takes a minute;
+`demo` records the demo run into docs/rehearsal.md and docs/rehearsal.svg, which takes a minute;
 `architecture` and `timeline` draw the same pictures as the documentation's of other input.
 """
 
@@ -89,7 +89,7 @@ def write(path: Path, text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=COMMAND, description="Regenerate the documentation.")
     verbs = parser.add_subparsers(dest="verb")
-    verbs.add_parser("demo", help="run the demo and record it into README.md")
+    verbs.add_parser("demo", help="run the demo and record it into docs/rehearsal.md")
     drawing = verbs.add_parser("architecture", help="draw the architecture of a configuration")
     drawing.add_argument("-y", "--yaml", type=Path, required=True, metavar="FILE")
     drawing.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")

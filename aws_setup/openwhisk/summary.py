@@ -34,9 +34,10 @@ def summary_lines(ctx: Context) -> list[str]:
 
 
 def next_command(config: Config) -> str:
-    """Return the command that creates the NameNodes."""
+    """Return the command that creates the NameNodes, with the jar of the client VM."""
     option = " --tunnel cluster" if config.openwhisk_internal else ""
-    return f"python whisk_helper.py --create{option}"
+    count = f"-n {config.num_namenode_deployments}"
+    return f"python whisk_helper.py --create {count} --concurrency 4 -j ssh://{option}"
 
 
 def tunnel_command(ctx: Context) -> str:

@@ -28,9 +28,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
-def readme_loop() -> str:
-    """Return the commands with which README.md turns completion on."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def documented_loop() -> str:
+    """Return the commands with which docs/commands.md turns completion on."""
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     return re.split(r"```sh\n(?=shell=bash)", text)[1].split("```")[0]
 
 
@@ -42,8 +42,8 @@ def in_shell(folder: Path) -> dict[str, str]:
 
 
 def bash(folder: Path, *words: str, script: str = CREATE) -> list[str]:
-    """Return what bash inserts for the last of some words as typed; README.md turns it on."""
-    program = BASH.format(source=readme_loop(), script=script, words="\n".join(words))
+    """Return what bash inserts for the last of some words ; docs/commands.md turns it on."""
+    program = BASH.format(source=documented_loop(), script=script, words="\n".join(words))
     done = subprocess.run(
         ["bash", "--norc", "-c", program],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The demo run as README.md and docs/rehearsal.svg show it.
+"""The demo run as docs/rehearsal.md and docs/rehearsal.svg show it.
 
 Shown are its own lines, and of each script the output's first and last line.
 """
@@ -18,7 +18,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
-README, PICTURE = ROOT / "README.md", ROOT / "docs" / "rehearsal.svg"
+PAGE, PICTURE = ROOT / "docs" / "rehearsal.md", ROOT / "docs" / "rehearsal.svg"
 BEGIN, END = "<!-- story -->\n```\n", "```\n<!-- end of story -->"
 WIDTH = 80
 COMMAND = "python -m aws_setup.rehearsal"
@@ -27,7 +27,7 @@ _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def excerpt(lines: Iterable[str]) -> list[str]:
-    """Return the lines of a demo's output that the README shows; they may have colours."""
+    """Return the lines of a demo's output that the documentation shows; they may have colours."""
     opening, acts, ending = _parts([line.rstrip() for line in lines])
     first = [line for line in opening if not re.match(r"helm |folder | ", plain(line))]
     middle = [line for act in acts for line in ("", *act[:2], *_gap(act))]
@@ -81,8 +81,8 @@ def record() -> int:
     if done.returncode == 0:
         lines = excerpt(done.stdout.decode().splitlines())
         PICTURE.write_text(terminal_svg(lines), encoding="utf-8")
-        text = README.read_text(encoding="utf-8")
+        text = PAGE.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
         block = "".join(f"{plain(line)}\n" for line in lines)
-        README.write_text(before + BEGIN + block + END + rest.partition(END)[2], encoding="utf-8")
+        PAGE.write_text(before + BEGIN + block + END + rest.partition(END)[2], encoding="utf-8")
     return done.returncode

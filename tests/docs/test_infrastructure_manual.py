@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
 CREATE, DESTROY = TEXT.split("\n## Create\n")[1].split("\n## Destroy\n")
 CONFIG = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
-CLI_FLAGS = {"query", "output", "count"}
+CLI_FLAGS = {"query", "output", "count", "region"}
 """Options of the AWS CLI itself, not of AWS's API."""
 CLI_COMMANDS = {("eks", "update-kubeconfig")}
 """Commands that the AWS CLI has beside AWS's API."""

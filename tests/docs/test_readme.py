@@ -1,4 +1,4 @@
-"""README, help texts and the code say the same."""
+"""README, the documentation's pages, help texts and the code say the same."""
 
 from __future__ import annotations
 
@@ -12,34 +12,70 @@ import configure_eks_cluster
 import create_aws_infrastructure
 from aws_setup.cli.app import script_command
 from aws_setup.cli.script import Script
+from aws_setup.config import Config
+from aws_setup.config.profiles import PROFILES
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
+from tests.docs.cost_table import STOPPED, hourly
+from tests.docs.documents import DOCUMENTS
 from tests.support.scripts import prepare, run
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("script", [create_aws_infrastructure.SCRIPT, configure_eks_cluster.SCRIPT])
-def test_the_readme_shows_the_help(script: Script) -> None:
+def test_the_documentation_shows_the_help(script: Script) -> None:
     command = script_command(script, folder=ROOT)
     shown = CliRunner().invoke(command, ["--help"], terminal_width=80).stdout
     begin = f"<!-- help of {script.name} -->\n```\n"
-    block = README.split(begin)[1].split("```\n<!-- end of help -->")[0]
+    block = COMMANDS.split(begin)[1].split("```\n<!-- end of help -->")[0]
     assert block == shown
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_every_link_of_the_readme_has_a_target() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_ci_runs_the_test_command_of_the_readme() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_has_a_target(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_in_the_list_of_the_documentation() -> None:
+    listed = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = [path.name for path in DOCUMENTS if path.parent.name == "docs"]
+    assert [page for page in pages if page != "README.md" and f"]({page})" not in listed] == []
+
+
+def test_the_readme_is_read_in_two_minutes() -> None:
+    """At some 300 words a minute, beside commands and pictures."""
+    prose = re.sub(r"```.*?```|!\[.*?\]\(.*?\)|\]\(.*?\)", "", README, flags=re.DOTALL)
+    assert 400 < len(prose.split()) <= 700
+
+
+def test_the_readme_says_what_the_profiles_cost() -> None:
+    for profile, keys in PROFILES.items():
+        named = {"profile": profile, "ssh_keypair_name": "k", "ssh_key_path": "k"}
+        config = Config.model_validate({**keys, **named})
+        [row] = re.findall(rf"^\| `{profile}`.*$", README, re.MULTILINE)
+        prices = hourly(config), 24 * hourly(config), hourly(config, without=STOPPED)
+        assert "| ${:.2f} | ${:.0f} | ${:.2f} |".format(*prices) in row
+        assert f"| {config.num_namenode_deployments} |" in row
+
+
+def test_ci_runs_the_documented_test_command() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    section = README.split("## Test it")[1]
+    section = (ROOT / "docs" / "developing.md").read_text("utf-8").split("## Test it")[1]
     command = section.split("```sh\n")[1].split("\n```")[0]
     for part in command.split(" && "):
         assert part in script, part
@@ -52,17 +88,12 @@ def test_every_requirement_has_a_range_and_a_reason() -> None:
                 assert re.match(r"^[\w\[\],-]+[>=]=.+#\s*\S", line), line
 
 
-README_FILE = Path(__file__).resolve().parents[2] / "README.md"
-
-
-def test_the_plan_of_the_readme(
+def test_the_plan_of_the_documentation(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     ended = run(SCRIPT, prepare(tmp_path / "work"), "plan")
     assert ended.exit_code == 0, ended.stderr
     printed = "\n".join(line.rstrip() for line in ended.stdout.strip().splitlines())
-    shown = (
-        README_FILE.read_text(encoding="utf-8").split("<!-- plan -->\n```\n")[1].split("\n```")[0]
-    )
-    assert shown == printed
+    page = (ROOT / "docs" / "create.md").read_text(encoding="utf-8")
+    assert page.split("<!-- plan -->\n```\n")[1].split("\n```")[0] == printed

@@ -70,16 +70,16 @@ def words(lines: list[str]) -> str:
     return re.sub(r"(N min )?N s|N min", "T", re.sub(r"\d[\d.]*", "N", text))
 
 
-def test_the_readme_shows_a_real_run(demo: Run) -> None:
-    readme = demo_recording.README.read_text(encoding="utf-8")
-    block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].splitlines()
+def test_the_documentation_shows_a_real_run(demo: Run) -> None:
+    page = demo_recording.PAGE.read_text(encoding="utf-8")
+    block = page.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].splitlines()
     lines = [line for line in demo.lines if not line.startswith("HTML report")]
     assert words(block) == words(demo_recording.excerpt(lines))
 
 
-def test_the_picture_shows_the_run_of_the_readme() -> None:
-    readme = demo_recording.README.read_text(encoding="utf-8")
-    block = readme.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].split()
+def test_the_picture_shows_the_same_run() -> None:
+    page = demo_recording.PAGE.read_text(encoding="utf-8")
+    block = page.split(demo_recording.BEGIN)[1].split(demo_recording.END)[0].split()
     drawn = demo_recording.PICTURE.read_text(encoding="utf-8")
     texts = re.findall(r"<text[^>]*>(.*?)</text>", drawn)
     message = html.unescape(" ".join(texts)).split()
