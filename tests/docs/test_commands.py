@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ def parse_module(command: Command, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(argparse.ArgumentParser, "parse_args", stop)
     patch.setattr(sys, "argv", [command.program, *words])
     with pytest.raises(Parsed):
-        main = importlib.import_module(MAINS[command.program]).main
+        main: Callable[..., Any] = importlib.import_module(MAINS[command.program]).main
         main(words) if inspect.signature(main).parameters else main()
     patch.undo()
 
