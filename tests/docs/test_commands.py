@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,8 @@ def parse_module(command: Command, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(argparse.ArgumentParser, "parse_args", stop)
     patch.setattr(sys, "argv", [command.program, *words])
     with pytest.raises(Parsed):
-        main: Callable[..., Any] = importlib.import_module(MAINS[command.program]).main
-        main(words) if inspect.signature(main).parameters else main()
+        module: Any = importlib.import_module(MAINS[command.program])
+        module.main(*([words] if inspect.signature(module.main).parameters else []))
     patch.undo()
 
 
