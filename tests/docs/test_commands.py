@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +105,14 @@ def in_order() -> list[Command]:
 
 def parse_script(command: Command) -> None:
     """Parse a command of a script, or of doctor; click raises what it refuses."""
-    scripts = {
+    scripts: Mapping[str, Callable[[], click.Command]] = {
         SCRIPTS[0]: lambda: script_command(create_aws_infrastructure.SCRIPT, folder=ROOT),
         SCRIPTS[1]: lambda: script_command(configure_eks_cluster.SCRIPT, folder=ROOT),
         SCRIPTS[2]: lambda: whisk_helper.main,
         "aws_setup": lambda: doctor.main,
     }
     words = ["1" if word == "NUMBER" else word for word in command.arguments]
-    found: click.Command = scripts[command.program]()
-    found.make_context(command.program, words)
+    scripts[command.program]().make_context(command.program, words)
 
 
 MAINS: Mapping[str, str] = {
