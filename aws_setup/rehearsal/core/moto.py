@@ -94,6 +94,7 @@ def reset() -> None:
         subnets.Subnet._base_avail_ip_iterator.cache_clear()
     _keep_managed_policies()
     _keep_method_names()
+    _look_tags_up()
 
 
 def _keep_managed_policies() -> None:
@@ -121,3 +122,21 @@ def _keep_method_names() -> None:
     if not hasattr(responses.method_names_from_class, "cache_info"):
         cached: Any = functools.cache(responses.method_names_from_class)
         responses.method_names_from_class = cached
+
+
+def _look_tags_up() -> None:
+    """Have moto look a resource's tags up by its id: it compares each tag of all resources."""
+    from moto.ec2.models.core import TaggedEC2Resource
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+
+    def tags_of(self: Any) -> list[dict[str, str]]:
+        tags = self.ec2_backend.tags.get(self.id) if self.id else None
+        if not tags:
+            return []
+        kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(self.id), "")
+        return [
+            {"resource_id": self.id, "key": key, "value": value, "resource_type": kind}
+            for key, value in tags.copy().items()
+        ]
+
+    TaggedEC2Resource.get_tags = tags_of
