@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
-ADDRESS_CHANGED = (
-    "if your public address has changed, run `create_aws_infrastructure.py allow-my-ip`, which "
-    "lets the new one in"
-)
-"""The fix of what times out at SSH, the cluster's endpoint or OpenWhisk's load balancer."""
+ALLOW_MY_IP = "run `create_aws_infrastructure.py allow-my-ip`"
+
+
+class Place(StrEnum):
+    """A place that lets in the operators' addresses only, and times out for all others."""
+
+    SSH = "SSH"
+    ENDPOINT = "the cluster's endpoint"
+    OPENWHISK = "OpenWhisk's load balancer"
+
+
+def address_hint(place: Place) -> str:
+    """Return the fix of what times out at a place, while nobody has compared the addresses."""
+    return (
+        f"if your public address has changed, {ALLOW_MY_IP}, which lets the new one in at {place}"
+    )
 
 
 @dataclass(frozen=True)

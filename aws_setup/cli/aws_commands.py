@@ -10,6 +10,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
+from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.allow_my_ip import allow_my_ip
 from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.options import SharedOptions
@@ -92,7 +93,8 @@ def run_verb(
             diff=diff,
         )
         try:
-            COMMANDS[verb](run)
+            with comparing_addresses(result, lambda: ctx):
+                COMMANDS[verb](run)
         finally:
             result.api_calls = aws.calls
 

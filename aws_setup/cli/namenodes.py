@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.client_files import configure_clients
 from aws_setup.cli.command_run import count_actions
 from aws_setup.cli.lock import record_namenodes
@@ -322,7 +323,9 @@ def run_request(
             yes=options.yes,
             ask=ask,
         )
+        connections = session.connections
         try:
-            COMMANDS[request.verb](run)
+            with comparing_addresses(result, lambda: connections.context if config else None):
+                COMMANDS[request.verb](run)
         finally:
             result.api_calls = session.client.connection.requests

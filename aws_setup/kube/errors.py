@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 
 from aws_setup.engine.decoding import json_of
-from aws_setup.errors import ADDRESS_CHANGED, SetupError
+from aws_setup.errors import Place, SetupError, address_hint
 
-HINT_ENDPOINT = f"{ADDRESS_CHANGED} at the cluster's public endpoint, too"
+HINT_ENDPOINT = address_hint(Place.ENDPOINT)
 
 HINTS: Mapping[int, str] = {
     401: "ask an administrator of the cluster to add your ARN to cluster_admins and to run this "

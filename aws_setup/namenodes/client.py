@@ -10,7 +10,7 @@ from urllib.parse import quote
 from aws_setup.engine.deadline import within
 from aws_setup.engine.retry import REQUEST, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
-from aws_setup.errors import ADDRESS_CHANGED, SetupError
+from aws_setup.errors import Place, SetupError, address_hint
 from aws_setup.namenodes.action import Body, CurrentAction, parse
 from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientError
 
@@ -54,7 +54,8 @@ HINTS = {
 
 BUSY_HINT = "check that OpenWhisk's controller runs (kubectl get pods), then run it again"
 UNREACHABLE_HINT = (
-    f"check address, port and network; {ADDRESS_CHANGED}; --tunnel reaches internal load balancers"
+    f"check address, port and network; {address_hint(Place.OPENWHISK)}; --tunnel reaches internal "
+    "load balancers"
 )
 
 

@@ -13,7 +13,7 @@ import urllib3
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
-from aws_setup.errors import ADDRESS_CHANGED
+from aws_setup.errors import Place, address_hint
 from aws_setup.openwhisk.addresses import load_balancer_host, public_host
 from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
 from aws_setup.openwhisk.public_address import audience
@@ -83,7 +83,7 @@ class OpenWhiskApi(Step):
             deadline=2400,
             pause=10,
             hint="run `configure` again later; `status` lists the pods that are not ready. After a "
-            f"timeout: {ADDRESS_CHANGED}",
+            f"timeout: {address_hint(Place.OPENWHISK)}",
         )
 
 

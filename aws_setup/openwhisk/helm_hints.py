@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aws_setup.errors import ADDRESS_CHANGED
+from aws_setup.errors import Place, address_hint
 
 TIMED_OUT = "i/o timeout"
 """What Go programs say of a connection whose packets are dropped."""
@@ -27,7 +27,7 @@ def hint_for(output: str) -> str:
     excludes them all (https://github.com/Masterminds/semver#working-with-prerelease-versions).
     """
     if TIMED_OUT in output:
-        return f"{ADDRESS_CHANGED} at the cluster's endpoint"
+        return address_hint(Place.ENDPOINT)
     found = KUBE_VERSION.search(output)
     if found is None:
         return HINT_RERUN

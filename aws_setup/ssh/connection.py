@@ -12,7 +12,7 @@ from typing import Any
 
 import paramiko
 
-from aws_setup.errors import ADDRESS_CHANGED, SetupError
+from aws_setup.errors import Place, SetupError, address_hint
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
@@ -158,7 +158,7 @@ def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
             ConnectStage.PORT,
             f"port {route.port} does not answer ({error.strerror or 'timed out'}): the security "
             "group does not allow your address, or the machine is not running",
-            f"{ADDRESS_CHANGED}; `status` shows whether the machine runs",
+            f"{address_hint(Place.SSH)}; `status` shows whether the machine runs",
         ) from None
 
 

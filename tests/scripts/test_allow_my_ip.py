@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from aws_setup.cli.address_verdict import comparing_addresses
+from aws_setup.cli.aws_commands import open_context
 from aws_setup.config import load_config
+from aws_setup.engine.result import Result
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import Place, Problem, SetupError, address_hint
 from aws_setup.kube.connect import owner_labels
 from aws_setup.kube.errors import to_kube_error
 from aws_setup.namenodes.client import UNREACHABLE_HINT
@@ -194,6 +199,46 @@ def test_ranges_that_the_configuration_names_are_not_changed(laptop: Operator) -
     laptop.configure(eks_public_access_cidrs=["52.94.76.0/24"], user_public_ip=HOME)
     document = laptop.allow("--only", "security group")
     assert "AWS sees you at 8.8.8.8, which is not let in" in json.dumps(document["warnings"])
+
+
+def test_a_timeout_says_whether_the_address_has_changed(laptop: Operator) -> None:
+    """Of SSH, the endpoint and OpenWhisk, in what a command raises and in what it has noted."""
+    laptop.run("create")
+    laptop.install_openwhisk()
+    config = load_config(laptop.folder / "config_aws.yaml", overrides={}, environ={})
+    problems = [Problem("x", "", f"{address_hint(place)}; more") for place in Place]
+
+    def hints() -> list[str]:
+        result = Result(command="status", problems=list(problems))
+        with (
+            open_context(config, SystemClock(pace=0)) as ctx,
+            pytest.raises(SetupError) as caught,
+            comparing_addresses(result, lambda: ctx),
+        ):
+            raise SetupError.all(problems)
+        assert list(caught.value.problems) == result.problems
+        return [problem.hint for problem in result.problems]
+
+    for hint in hints():
+        assert "has not changed" in hint
+        assert "allow-my-ip" not in hint
+        assert hint.endswith("; more")
+    laptop.at(CAFE)
+    ssh, endpoint, openwhisk = hints()
+    for hint, place in ((ssh, "SSH"), (endpoint, "the cluster's endpoint")):
+        assert hint.startswith("run `create_aws_infrastructure.py allow-my-ip`: your public")
+        assert f"is now {CAFE}, and {place} lets in {HOME}/32" in hint
+    assert "if your public address has changed" in openwhisk, "the Service cannot be read from here"
+    laptop.allow("--only", "eks cluster")
+    assert "has not changed" in hints()[1]
+    assert f"{CAFE}, and OpenWhisk's load balancer lets in {HOME}/32" in hints()[2]
+    laptop.configure(user_public_ip=HOME)
+    config = load_config(laptop.folder / "config_aws.yaml", overrides={}, environ={})
+    assert f"{HOME} (user_public_ip) is let in at SSH" in hints()[0]
+    unknown = Result(command="list", problems=list(problems))
+    with comparing_addresses(unknown, lambda: None):
+        pass
+    assert unknown.problems == problems, "without a configuration nothing is compared"
 
 
 def test_what_times_out_at_each_place_names_the_verb() -> None:

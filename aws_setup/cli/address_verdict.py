@@ -1,0 +1,97 @@
+"""After a time-out: the operator's present address, compared with what the rules let in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from aws_setup.aws.context import Context
+from aws_setup.config.general import DETECT_ADDRESS
+from aws_setup.engine.result import Result
+from aws_setup.errors import ALLOW_MY_IP, Place, Problem, SetupError, address_hint
+
+Allowed = Sequence[str] | None
+"""The address ranges that a place lets in; None when they are not known."""
+
+
+@contextmanager
+def comparing_addresses(result: Result, context: Callable[[], Context | None]) -> Iterator[None]:
+    """Say of every time-out in the block whether the operator's address is the cause.
+
+    Args:
+        result: its problems get the verdict.
+        context: returns the deployment in AWS, None where there is no configuration.
+    """
+    try:
+        yield
+    except SetupError as error:
+        error.problems = tuple(with_verdicts(error.problems, context))
+        raise
+    finally:
+        result.problems = with_verdicts(result.problems, context)
+
+
+def with_verdicts(
+    problems: Sequence[Problem], context: Callable[[], Context | None]
+) -> list[Problem]:
+    """Return the problems; those of a time-out say what the comparison of addresses gives.
+
+    What cannot be compared, as without a network, keeps its text.
+    """
+    places = [place for place in Place if any(address_hint(place) in it.hint for it in problems)]
+    found = {place: text for place in places if (text := _verdict(place, context))}
+    changed = []
+    for problem in problems:
+        hint = problem.hint
+        for place, text in found.items():
+            hint = hint.replace(address_hint(place), text)
+        changed.append(replace(problem, hint=hint))
+    return changed
+
+
+def _verdict(place: Place, context: Callable[[], Context | None]) -> str:
+    """Return the fix for a place by the addresses as they are now, '' when they are not known."""
+    # The kubernetes package alone takes a second, and most runs end without a time-out.
+    from aws_setup.infrastructure.operators import covers
+    from aws_setup.preflight import public_ip
+
+    try:
+        ctx = context()
+        allowed = _allowed(ctx, place) if ctx else None
+        if ctx is None or allowed is None:
+            return ""
+        present = public_ip.own_cidrs(ctx.config)
+    except Exception:  # noqa: BLE001 -- advice: whatever it raises, the time-out is the error
+        return ""
+    looked_up = ctx.config.user_public_ip == DETECT_ADDRESS
+    shown = ", ".join(cidr.removesuffix("/32").removesuffix("/128") for cidr in present)
+    shown = shown if looked_up else f"{shown} (user_public_ip)"
+    if all(covers(allowed, cidr) for cidr in present if place is Place.SSH or ":" not in cidr):
+        return (
+            f"check your network, VPN and proxy: your public address {shown} is let in at {place} "
+            "and has not changed"
+        )
+    before = ", ".join(allowed) or "no address"
+    return f"{ALLOW_MY_IP}: your public address is now {shown}, and {place} lets in {before}"
+
+
+def _allowed(ctx: Context, place: Place) -> Allowed:
+    """Return what a place lets in now."""
+    from aws_setup.infrastructure.security_group import owned_group, ssh_ranges
+    from aws_setup.kube.connect import cluster_of
+    from aws_setup.openwhisk.addresses import public_service, read_service
+    from aws_setup.openwhisk.public_address import EVERYWHERE, RANGES
+
+    if place is Place.SSH:
+        group = owned_group(ctx, fresh=True)
+        return None if group is None else ssh_ranges(group)
+    if place is Place.ENDPOINT:
+        cluster = cluster_of(ctx, fresh=True)
+        network = cluster["resourcesVpcConfig"] if cluster else {}
+        ranges: Allowed = network.get("publicAccessCidrs")
+        return ranges
+    if ctx.config.openwhisk_internal:
+        return None
+    service = read_service(ctx, public_service(ctx.config))
+    return None if service is None else sorted(service["spec"].get(RANGES) or [EVERYWHERE])
