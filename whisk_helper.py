@@ -52,6 +52,14 @@ OPTIONS = [
         is_flag=True,
         help="Upload a copy of the jar whose configuration fits this deployment.",
     ),
+    click.option(
+        "--from",
+        "from",
+        type=click.Path(),
+        default="",
+        metavar="FILE",
+        help="Repeat the NameNodes of this lock file.",
+    ),
     click.option("--force", is_flag=True, help="Send actions that are up to date, too."),
     click.option("--invoke", is_flag=True, help="With --verify: invoke each action once."),
     click.option(
@@ -120,6 +128,7 @@ def main(ctx: click.Context, /, **parameters: Any) -> None:
         config_optional=True,
         without_config=lambda result, report: work(None, result, report),
         finish=recorder.finish,
+        lock=parameters["from"] or None,
     )
     sys.exit(run_guarded(invocation, work))
 

@@ -13,6 +13,7 @@ from aws_setup.namenodes.connections import Session
 from aws_setup.namenodes.deployment import deployment_facts, openwhisk_facts
 from aws_setup.namenodes.jar_configuration import required
 from aws_setup.namenodes.prepared_jar import PreparedJar
+from aws_setup.namenodes.repeat import check_jar
 from aws_setup.namenodes.request import Request
 from aws_setup.namenodes.step import NameNodeContext, plan_actions
 from aws_setup.software.clients.desired import DeploymentFacts
@@ -42,6 +43,7 @@ class ActionsRun(CommandRun[NameNodeContext]):
             return deployment_facts(session, self._openwhisk_facts(), files)
 
         prepared = session.read_jar(request, facts)
+        check_jar(prepared.jar, request.jar_sha256)
         self.warn(prepared.warnings)
         self.result.more["jar_configuration"] = {
             "configured": bool(prepared.jar.original_sha256),

@@ -44,6 +44,7 @@ MODIFIERS: Mapping[str, frozenset[Verb]] = {
     "configure_jar": frozenset({Verb.CREATE, Verb.UPDATE, Verb.SYNC, Verb.VERIFY}),
     "force": frozenset({Verb.UPDATE, Verb.SYNC}),
     "plan": frozenset({Verb.CREATE, Verb.UPDATE, Verb.SYNC, Verb.DELETE}),
+    "from": frozenset({Verb.CREATE, Verb.UPDATE, Verb.SYNC, Verb.VERIFY}),
 }
 """Option -> the verbs that it can be combined with."""
 
@@ -55,6 +56,7 @@ class Request:
     `memory` (MB) and `concurrency` are None where the current values are kept. `defaulted` names
     the options that were not set. `memory_source` says where a default memory comes from.
     `timeout` is seconds for each action, retries included; `jobs` is uploads at a time.
+    `jar_sha256` is that of the lock file to repeat, '' without one.
     """
 
     verb: Verb
@@ -77,6 +79,7 @@ class Request:
     defaulted: frozenset[str] = frozenset()
     memory_source: str = "its default"
     warnings: tuple[Problem, ...] = ()
+    jar_sha256: str = ""
 
     def desired(self, jar: Jar | None) -> DesiredAction:
         """Return the desired state of every action."""
@@ -113,6 +116,10 @@ def parse_request(
 
     verb = _verb(options)
     _check_modifiers(options, verb, defaulted)
+    if options["from"]:
+        from aws_setup.namenodes.repeat import options_of_lock
+
+        options, defaulted = options_of_lock(options["from"], options, defaulted)
     selection, warnings = select(
         prefix=options["prefix"],
         number=options["number"],
@@ -147,6 +154,7 @@ def parse_request(
         defaulted=defaulted,
         memory_source="openwhisk_action_memory" if from_config else "its default",
         warnings=tuple(warnings),
+        jar_sha256=options.get("jar_sha256", ""),
     )
 
 

@@ -196,6 +196,8 @@ def test_every_command_runs_in_the_rehearsal(tmp_path: Path) -> None:
 def act(laptop: World, command: Command) -> list[str]:
     """Run a command as its reader does; return what is wrong with it, else nothing."""
     words = [REPLACED.get(word, word) for word in command.arguments]
+    if "--from" in words and "namenode.jar" in words:
+        words[-1] = "new.jar"  # which was the last one before the lock file was copied
     if command.program in SCRIPTS and " ".join(words) not in NOT_RUN:
         return run_script(laptop, command, words)
     if command.program == "aws_setup":

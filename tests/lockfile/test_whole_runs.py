@@ -139,6 +139,7 @@ def test_configure_and_whisk_helper_add_their_parts(zoo: Lab, tmp_path: Path) ->
     assert len(third["jar_sha256"]) == 64
     assert third["main_class"].endswith("OpenWhiskHandler")
     assert read_lock(path).parts["cluster"] == part, "a script keeps the others' parts"
+    _repeats_the_namenodes(zoo, path, jar)
     other = change(path, tmp_path / "o.lock.yaml", cluster__addons={"vpc-cni": "v1"})
     images = [f"{image.partition('@')[0]}@sha256:0" for image in lock.images]
     moved = change(path, tmp_path / "m.lock.yaml", cluster__images=images)
@@ -159,3 +160,39 @@ def test_configure_and_whisk_helper_add_their_parts(zoo: Lab, tmp_path: Path) ->
     assert [
         "no longer offers" in it["what"] or "no add-on" in it["what"] for it in refused["problems"]
     ] == [True, True]
+
+
+def _repeats_the_namenodes(zoo: Lab, path: Path, jar: str) -> None:
+    """whisk_helper.py takes number, limits, class and kind from the file, and the same jar only."""
+    where = ["-y", str(zoo.folder / "config_aws.yaml"), "--json"]
+
+    def helper(*words: str, code: int = 0) -> Any:
+        done = CliRunner().invoke(main, [*words, *where])
+        assert done.exit_code == code, done.output
+        return json.loads(done.stdout)
+
+    def refusal(*words: str) -> str:
+        return str(helper(*words, code=2)["problems"][0])
+
+    lock = ["--from", str(path)]
+    writes = len(zoo.whisk.store.actions)
+    assert helper("--verify", *lock, "-j", jar)["problems"] == []
+    assert writes == len(zoo.whisk.store.actions) == 2
+    helper("--delete", "-n", "2", "--yes")
+    other = str(make_jar(zoo.folder / "other.jar", seed=2))
+    assert "is not the jar of the lock file" in refusal("--create", *lock, "-j", other)
+    assert zoo.whisk.store.actions == {}
+    again = helper("--create", *lock, "-j", jar)
+    assert {step["action"] for step in again["steps"]} == {"create"}
+    part = read_lock(path).parts["namenodes"]
+    assert (part["number"], part["memory_mb"], part["concurrency"]) == (2, 20000, 4)
+    fewer = helper("--sync", "--plan", *lock, "-n", "1", "--memory", "10000", "-j", jar)
+    assert [step["action"] for step in fewer["steps"]] == ["update"], "options override the file"
+    none = change(path, zoo.folder / "none.lock.yaml", namenodes={})
+    assert "has no NameNodes" in refusal("--create", "--from", none, "-j", jar)
+    several = change(path, zoo.folder / "some.lock.yaml", namenodes__memory_mb=[1000, 2000])
+    assert "has several values" in refusal("--create", "--from", several, "-j", jar)
+    damaged = change(path, zoo.folder / "bad.lock.yaml", namenodes__number="two")
+    assert "is no number" in refusal("--create", "--from", damaged, "-j", jar)
+    assert "cannot be combined with --delete" in refusal("--delete", *lock)
+    assert "cannot be read" in refusal("--create", "--from", str(zoo.folder / "no.yaml"))
