@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.step import Drift, DriftKey
 
 PAUSED_TAG = "lambda-fs:paused"
@@ -45,7 +46,7 @@ class GroupSizes:
     def parse(cls, text: str) -> Self | None:
         """Return the sizes that a tag holds; None when it holds none."""
         parts = text.split("/")
-        numbers = [int(part) for part in parts if part.isdecimal()]
+        numbers = [number for part in parts if (number := whole_number(part)) is not None]
         return cls(*numbers) if len(parts) == len(numbers) == 3 else None
 
     def __str__(self) -> str:
@@ -89,7 +90,8 @@ def paused_sizes(item: Item) -> GroupSizes | None:
 def counted_pauses(item: Item) -> tuple[float, datetime | None]:
     """Return how long all earlier pauses took, in seconds, and up to when they are counted."""
     text, _, until = tag_of(item, SECONDS_TAG).partition("/")
-    return (float(text), parse_time(until)) if text.isdecimal() else (0.0, None)
+    seconds = whole_number(text)
+    return (0.0, None) if seconds is None else (float(seconds), parse_time(until))
 
 
 def stopped_at(instance: Item) -> datetime | None:

@@ -105,7 +105,7 @@ def complete_parts(
     server = {**held["clusters"], **parts["clusters"]}
     # kubectl refuses a CA together with this setting.
     server.pop("insecure-skip-tls-verify", None)
-    users = {item.get("name") for item in document.get("users") or []}
+    users = [item.get("name") for item in document.get("users") or []]
     user = held["contexts"].get("user")
     context = {**held["contexts"], **parts["contexts"]}
     if user in users:
@@ -168,10 +168,18 @@ def additions(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) 
     for key, field in LISTS:
         held = _held(document, key, field, name)
         found += [f"{field}: {k}" for k in held if k not in parts[key]]
-        for item in (held.get("exec") or {}).get("env") or ():
-            if item not in (parts[key].get("exec") or {}).get("env", ()):
-                found.append(f"{item.get('name')}={item.get('value')}")
+        known = _variables(parts[key])
+        added = [item for item in _variables(held) if item not in known]
+        found += [f"{item.get('name')}={item.get('value')}" for item in added]
     return found
+
+
+def _variables(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the environment that a user's command gets."""
+    command = part.get("exec")
+    listed = command.get("env") if isinstance(command, Mapping) else None
+    items = listed if isinstance(listed, list) else []
+    return [item for item in items if isinstance(item, Mapping)]
 
 
 def contains_entry(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> bool:

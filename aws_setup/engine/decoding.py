@@ -7,9 +7,12 @@ sentence with the file and the fix.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aws_setup.engine.safe_text import shorten
 from aws_setup.errors import SetupError
 
 TEXT_LIMIT = 16 * 1024 * 1024
@@ -18,6 +21,44 @@ TEXT_LIMIT = 16 * 1024 * 1024
 
 class Undecodable(ValueError):
     """The bytes are not what they should be; the text says why."""
+
+
+SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What Python raises where a value has another form or type than the code expects."""
+
+MAX_DIGITS = 18
+"""Digits of a number; Python refuses to read one with more than 4300."""
+
+
+@contextmanager
+def decoding(what: str, hint: str, *, kind: type[SetupError] = SetupError) -> Iterator[None]:
+    """Turn every way in which the block cannot make sense of its input into one kind of error.
+
+    Args:
+        what: names the input, as in "the answer of the server cannot be used".
+        hint: the fix.
+        kind: the class of the error.
+
+    Raises:
+        SetupError: of the class `kind`; its cause quotes Python's message.
+    """
+    try:
+        yield
+    except Undecodable as error:
+        raise kind(what, str(error), hint) from None
+    except SHAPE_ERRORS as error:
+        why = shorten(f"{type(error).__name__} {error}", 200)
+        raise kind(what, f"it does not have the expected form ({why})", hint) from error
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number of decimal digits; None for any other text.
+
+    str.isdigit is true for digits that int() refuses, such as those of exponents.
+    """
+    text = text.strip()
+    usable = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+    return int(text) if usable else None
 
 
 def json_of(data: bytes | str) -> Any:

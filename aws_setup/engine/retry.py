@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aws_setup.engine.deadline import left
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.wait import Clock
 
 T = TypeVar("T")
@@ -112,7 +113,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     Source: RFC 9110, section 10.2.3.
     """
     text = (headers.get("Retry-After") or "").strip()
-    return float(text) if text.isdigit() else None
+    seconds = whole_number(text)
+    return None if seconds is None else float(seconds)
 
 
 VISIBLE = RetryPolicy(first=1.0, factor=2.0, longest=8.0, attempts=7)

@@ -37,6 +37,7 @@ from aws_setup.kube.errors import (
 )
 from aws_setup.kube.objects import POD, Json, ResourceType, is_being_deleted
 from aws_setup.kube.replies import Reply, retry_policy
+from aws_setup.kube.shapes import checked
 from aws_setup.kube.user_kubeconfig import open_kubeconfig
 
 TIMEOUT = (5.0, 30.0)
@@ -127,7 +128,7 @@ class KubeClient:
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json | None:
         """Return an object; None only when the API says that it does not exist."""
         try:
-            return self.request("GET", kind.path(name, namespace))
+            return self.request("GET", kind.path(name, namespace), named=True)
         except KubeNotFound:
             return None
 
@@ -228,15 +229,16 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content: str = "application/json",
+        named: bool = False,
     ) -> Json:
-        """Send one request and return the answer's JSON.
+        """Send one request and return the answer's JSON; `named` if it must be an object.
 
         Raises:
             KubeError: the API server refused, or did not answer in many tries.
         """
         text = self._send(method, path, query=query, body=body, content=content)
         try:
-            return json_object(text) if text else {}
+            return checked(json_object(text), named=named) if text else {}
         except Undecodable as error:
             what = f"{method} {path}: the API server sent no answer of Kubernetes"
             raise KubeError(what, str(error), HINT_ENDPOINT, status=0) from None

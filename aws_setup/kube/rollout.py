@@ -70,7 +70,7 @@ def _daemon_set(spec: Object, status: Object) -> str:
 
 
 def _job(spec: Object, status: Object) -> str:
-    conditions = {item["type"]: item for item in status.get("conditions") or []}
+    conditions = {item.get("type"): item for item in status.get("conditions") or []}
     failed = conditions.get("Failed", {})
     if failed.get("status") == "True":
         return f"failed: {failed.get('message') or failed.get('reason') or ''}"

@@ -12,10 +12,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from aws_setup.engine.decoding import decoding
 from aws_setup.engine.step import Drift
 from aws_setup.namenodes.jar import Jar
+
+NOT_OPENWHISK = "check that the address is OpenWhisk's API host"
 
 ANNOTATION = "lambda-fs"
 SETTINGS = 1
@@ -78,11 +82,24 @@ class ActionDrift(Drift):
 
 def _pairs(items: Any) -> dict[str, Any]:
     """Return OpenWhisk's list of keys and values as a dict."""
-    return {item["key"]: item.get("value") for item in items or [] if "key" in item}
+    return {str(item["key"]): item.get("value") for item in items or [] if "key" in item}
+
+
+def _megabytes(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def parse(document: Document) -> CurrentAction:
-    """Return the action of a list entry, or of a response to a GET without the code."""
+    """Return the action of a list entry, or of a response to a GET without the code.
+
+    Raises:
+        SetupError: it does not describe an action.
+    """
+    with decoding("OpenWhisk's description of an action cannot be used", NOT_OPENWHISK):
+        return _parsed(document)
+
+
+def _parsed(document: Document) -> CurrentAction:
     notes, limits = _pairs(document.get("annotations")), document.get("limits") or {}
     code = document.get("exec") or {}
     raw = notes.get(ANNOTATION)
@@ -91,9 +108,9 @@ def parse(document: Document) -> CurrentAction:
         name=str(document["name"]),
         version=str(document.get("version", "")),
         kind=str(code.get("kind") or notes.get("exec") or ""),
-        memory=limits.get("memory"),
-        concurrency=limits.get("concurrency"),
-        updated=float(document.get("updated") or 0) / 1000,
+        memory=_megabytes(limits.get("memory")),
+        concurrency=_megabytes(limits.get("concurrency")),
+        updated=datetime.fromtimestamp(float(document.get("updated") or 0) / 1000, UTC).timestamp(),
         web=all(notes.get(key, False) == value for key, value in WEB.items()),
         sha256=str(recorded.get("jar_sha256", "")),
         main=code.get("main") or recorded.get("main"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from aws_setup.engine.decoding import decoding
 from aws_setup.engine.plan import Row, shorten
 from aws_setup.engine.step import Action
 from aws_setup.errors import Problem, SetupError
-from aws_setup.namenodes.action import CurrentAction, DesiredAction
+from aws_setup.namenodes.action import NOT_OPENWHISK, CurrentAction, DesiredAction
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.jar import MIB
@@ -25,6 +26,11 @@ def check_limits(info: Mapping[str, Any] | None, desired: DesiredAction) -> list
     """Return how the request exceeds the limits and kinds that `GET /` reports."""
     if info is None:
         return []
+    with decoding("the limits that OpenWhisk reports cannot be used", NOT_OPENWHISK):
+        return _exceeded(info, desired)
+
+
+def _exceeded(info: Mapping[str, Any], desired: DesiredAction) -> list[Problem]:
     limits = info.get("limits") or {}
     found = [
         *_outside(

@@ -28,6 +28,9 @@ HAS_DESCRIPTOR, ENCRYPTED = 1 << 3, 1 << 0
 BLOCK = 65535
 """Bytes of the largest block of a deflate stream that is stored without compression."""
 
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError)
+"""What zipfile raises for a damaged archive: a ValueError for an offset that is negative."""
+
 REBUILD = "build the jar with the right configuration, or with the JDK's jar tool"
 
 
@@ -75,7 +78,7 @@ def read(file: BinaryIO, name: str, *, source: str) -> bytes | None:
         try:
             with archive.open(found[0]) as entry:
                 return entry.read(ENTRY_LIMIT)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        except (*_DAMAGED, RuntimeError, zlib.error) as error:
             _refuse(source, f"the entry {name} cannot be read: {error}", REBUILD)
 
 
@@ -125,7 +128,7 @@ def replace(data: bytes, contents: Mapping[str, bytes], *, source: str) -> bytes
 def _opened(file: BinaryIO, source: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise Refused(
             f"{source} is not a jar", f"it is no zip file: {error}", "build or copy it again"
         ) from error

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from aws_setup.config import Config
+from aws_setup.engine.decoding import whole_number
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import POD, SECRET, SERVICE, decode_secret
@@ -244,7 +245,7 @@ def plain_port(service: Mapping[str, Any], pod: Mapping[str, Any]) -> int:
         for port in container.get("ports") or []:
             if port.get("name") == target:
                 return int(port["containerPort"])
-    return int(target) if str(target).isdigit() else 80
+    return whole_number(str(target)) or 80
 
 
 def fingerprint(pem: str) -> str:

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from aws_setup.engine.decoding import decoding
 from aws_setup.engine.graph import Limits, run_graph
 from aws_setup.engine.plan import Row
 from aws_setup.engine.runner import EventKind, Listener, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import Pending, SystemClock, wait_until
-from aws_setup.namenodes.action import ActionDrift, CurrentAction, DesiredAction
+from aws_setup.namenodes.action import NOT_OPENWHISK, ActionDrift, CurrentAction, DesiredAction
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.selection import Selection
 
@@ -157,7 +158,8 @@ def invoke(client: Client, name: str) -> Activation:
     record: Mapping[str, Any] = client.activate(name).document
     if "response" not in record:
         record = _record(client, str(record.get("activationId", "")), name)
-    return Activation(clock.now() - began, cold_seconds(record), _error(record))
+    with decoding(f"OpenWhisk's record of an activation of {name} cannot be used", NOT_OPENWHISK):
+        return Activation(clock.now() - began, cold_seconds(record), _error(record))
 
 
 def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:

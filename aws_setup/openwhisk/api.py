@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import urllib3
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Place, address_hint
@@ -144,8 +145,9 @@ def healthy_invokers(url: str) -> int | str:
     """Return how many invokers OpenWhisk reports as healthy, else why it does not report."""
     status, text = _get(f"{url}/invokers/healthy/count")
     body = text.strip()
-    if status == 200 and body.isdigit():
-        return int(body)
+    count = whole_number(body)
+    if status == 200 and count is not None:
+        return count
     return f"HTTP {status}: {body[:80]}" if status else body
 
 

@@ -202,5 +202,5 @@ def parse_documents(text: str) -> list[dict[str, Any]]:
     """
     try:
         return [document for document in documents(text) if isinstance(document, dict)]
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _not_helm("helm's manifest", " ".join(str(error).split())) from None
+    except Undecodable as error:
+        raise _not_helm("helm's manifest", str(error)) from None

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from aws_setup.engine.decoding import SHAPE_ERRORS, Undecodable
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML has it: a manifest of OpenWhisk takes 20 ms instead of 400."""
 
@@ -15,8 +17,9 @@ def documents(text: str) -> Iterator[Any]:
     """Yield the value of each document of a stream, as `yaml.safe_load_all` does.
 
     Raises:
-        yaml.YAMLError: it is not YAML.
-        ValueError: a value is not what its tag says.
-        RecursionError: it is nested too deep; libyaml reports that as a YAMLError.
+        Undecodable: it is not YAML, a value is not what its tag says, or it is nested too deep.
     """
-    yield from yaml.load_all(text, Loader=_LOADER)  # a safe loader, whichever
+    try:
+        yield from yaml.load_all(text, Loader=_LOADER)  # a safe loader, whichever
+    except (yaml.YAMLError, *SHAPE_ERRORS) as error:
+        raise Undecodable(" ".join(str(error).split())) from None

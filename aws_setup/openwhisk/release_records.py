@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
+from aws_setup.engine.decoding import Undecodable, decoding, json_object
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import SECRET, Json
 from aws_setup.openwhisk.manifest import documents
@@ -34,10 +38,14 @@ def status_of(record: Json) -> str:
 
 
 def unpack(record: Json) -> Json:
-    """Return the revision that a record holds."""
-    packed = base64.b64decode(base64.b64decode(record["data"]["release"]))
-    document: Json = json.loads(gzip.decompress(packed))
-    return document
+    """Return the revision that a record holds.
+
+    Raises:
+        SetupError: the record is damaged.
+    """
+    with _reading(record):
+        packed = base64.b64decode(base64.b64decode(record["data"]["release"]))
+        return json_object(_inflated(packed))
 
 
 def pack(document: Json) -> str:
@@ -49,11 +57,43 @@ def pack(document: Json) -> str:
 def objects_of(record: Json) -> Iterator[Json]:
     """Yield every object that a record names, in the order of its manifest, then of its hooks."""
     document = unpack(record)
-    hooks = [hook["manifest"] for hook in document.get("hooks") or []]
-    for text in (document.get("manifest", ""), *hooks):
-        for item in documents(text):
-            if isinstance(item, dict) and item.get("kind"):
-                yield item
+    with _reading(record):
+        hooks = [hook["manifest"] for hook in document.get("hooks") or []]
+        texts = (document.get("manifest", ""), *hooks)
+        found = [item for text in texts for item in documents(text)]
+    for item in found:
+        if isinstance(item, dict) and item.get("kind"):
+            yield item
+
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Bytes of a revision; a Secret has at most 1 MiB of compressed ones."""
+
+
+def _inflated(packed: bytes) -> bytes:
+    """Return the content of gzipped bytes.
+
+    Raises:
+        ValueError: they are no complete gzip file, or stand for more than MOST_BYTES.
+    """
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Undecodable(f"it is not compressed as helm does: {error}") from None
+    if len(content) > MOST_BYTES:
+        raise Undecodable(f"it is longer than {MOST_BYTES // (1024 * 1024)} MB")
+    return content
+
+
+def _reading(record: Json) -> AbstractContextManager[None]:
+    metadata = record["metadata"]
+    name, namespace = metadata.get("name"), metadata.get("namespace", "default")
+    return decoding(
+        f"the Secret {namespace}/{name}, helm's record of a revision, cannot be used",
+        "restore it, or delete it, as helm cannot use it either: kubectl -n "
+        f"{namespace} delete secret {name}",
+    )
 
 
 def delete_pending(client: KubeClient, release: str, namespace: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.pause.vms import create_is_running
@@ -33,7 +34,8 @@ class EndedNat:
 def ended_nat(vpc: Item) -> EndedNat:
     """Return what a VPC's tag tells of the NAT gateways that `pause --deep` deleted."""
     seconds, _, last = tag_of(vpc, NAT_TAG).partition("/")
-    return EndedNat(float(seconds), last) if seconds.isdecimal() else EndedNat()
+    number = whole_number(seconds)
+    return EndedNat() if number is None else EndedNat(float(number), last)
 
 
 def _remember(ctx: Context, found: Found, now: datetime) -> None:

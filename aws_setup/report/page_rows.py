@@ -42,6 +42,9 @@ PLANNED: Mapping[str, StepMark] = {
 }
 """Planned action of a step that the run did not act on -> its mark."""
 
+OF_ANOTHER_VERSION = StepMark("planned", "planned")
+"""The mark of an action that this version does not know: a log may be of a later one."""
+
 EXISTING = frozenset({"exists", "created", "updated"})
 """Kinds of marks of resources that exist after a run."""
 
@@ -54,7 +57,10 @@ def step_marks(records: Iterable[RunRecord]) -> dict[str, StepMark]:
     """
     known: dict[str, StepMark] = {}
     for record in records:
-        marks = {step: PLANNED[planned.action] for step, planned in record.head.plan.items()}
+        marks = {
+            step: PLANNED.get(planned.action, OF_ANOTHER_VERSION)
+            for step, planned in record.head.plan.items()
+        }
         if record.events:
             late = {step for step, mark in marks.items() if mark.kind == "planned"}
             marks |= dict.fromkeys(late, KINDS[SpanOutcome.BLOCKED])

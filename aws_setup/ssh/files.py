@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from aws_setup.engine.decoding import decoding
+
 ABSENT = 66
 """Exit code of READ and DIGEST when the file certainly does not exist (EX_NOINPUT)."""
 
@@ -60,6 +62,12 @@ mv -f -- "$new" "$1"
 A missing folder is created and is readable by all, as /opt and /data are.
 """
 
+UNEXPECTED_OUTPUT = (
+    "log in to the machine and run `true`: its shell must print nothing of its own; "
+    "docs/troubleshooting.md says how"
+)
+"""The fix where a script's output has other lines, such as those of a .bashrc that prints."""
+
 NAME = "lambda-fs"
 """The scripts' name in a process list."""
 
@@ -73,9 +81,14 @@ class FileFacts:
 
 
 def parse_facts(answer: str) -> dict[str, FileFacts]:
-    """Return path -> facts from the output of FACTS."""
+    """Return path -> facts from the output of FACTS.
+
+    Raises:
+        SetupError: it is the output of something else.
+    """
     rows = (line.split(" ", 2) for line in answer.splitlines())
-    return {path: FileFacts(digest, float(changed)) for digest, changed, path in rows}
+    with decoding("the list of files of a machine cannot be used", UNEXPECTED_OUTPUT):
+        return {path: FileFacts(digest, float(changed)) for digest, changed, path in rows}
 
 
 def digest_of(content: str) -> str:

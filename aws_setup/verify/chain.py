@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.wait import SystemClock
 from aws_setup.infrastructure.ingress_rules import CLIENT_TCP
 from aws_setup.infrastructure.instances import VmGroupStep
@@ -99,9 +100,10 @@ class ClientSettings:
     def deployments(self) -> int:
         """The number of NameNode deployments among which the client distributes its requests."""
         text = self._site(desired.DEPLOYMENTS_MAX)
-        if not text.isdigit() or not int(text):
+        number = whole_number(text)
+        if not number:
             raise Broken(f"{desired.DEPLOYMENTS_MAX} is {text!r}, not a number above 0", CONFIGURE)
-        return int(text)
+        return number
 
     @property
     def zookeepers(self) -> list[Address]:
@@ -126,10 +128,11 @@ class ClientSettings:
         if (self.site.get(desired.TCP_ENABLED) or "true").strip().lower() == "false":
             return None
         text = (self.site.get(desired.TCP_PORT) or str(CLIENT_TCP.first)).strip()
-        if not text.isdigit() or not 0 < int(text) <= MAX_PORT:
+        number = whole_number(text)
+        if number is None or not 0 < number <= MAX_PORT:
             fix = f"set it to {CLIENT_TCP.first} in {LAMBDA_FS.site} on the client"
             raise Broken(f"{desired.TCP_PORT} is {text!r}, which is no port", fix)
-        return int(text)
+        return number
 
     @property
     def login(self) -> NdbLogin:
@@ -152,7 +155,7 @@ def _required(value: str | None, name: str, path: str) -> str:
 
 def _address(text: str, port: int) -> Address:
     host, _, number = text.strip().partition(":")
-    return Address(host, int(number) if number.isdigit() else port)
+    return Address(host, whole_number(number) or port)
 
 
 @dataclass

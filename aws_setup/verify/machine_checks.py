@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import median
 
 from aws_setup.engine.wait import format_duration
@@ -188,7 +189,10 @@ def run_or_skip(machine: Machine, command: Sequence[str], *, timeout: float = 60
 
 def _number(machine: Machine, text: str, program: str) -> float:
     try:
-        return float(text)
+        number = float(text)
+        if not isfinite(number):
+            raise ValueError
+        return number
     except ValueError:
         why = f"{text[:40]!r} is no number"
         raise RemoteError(str(machine), program, code=0, output=text, why=why) from None

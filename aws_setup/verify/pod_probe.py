@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from aws_setup.aws.context import Context
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.deadline import within
+from aws_setup.engine.decoding import whole_number
+from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client, owner_labels
@@ -44,6 +46,8 @@ PULL_HINT = (
     "give the nodes' subnets a route to public.ecr.aws (a NAT gateway, or eks_nodes_public: True), "
     "then run verify again; --quick starts no pod"
 )
+
+_AGAIN = "run verify again; if it stays so, --quick starts no pod"
 
 CLEANUP_SECONDS = 20.0
 """Seconds for deleting the Job; then Kubernetes does it, by `ttlSecondsAfterFinished`."""
@@ -149,12 +153,14 @@ def parse(line: str, addresses: Sequence[Address]) -> Mapping[Address, PortState
     states = {}
     for address in addresses:
         code, _, seconds = found.get(str(address), ("", "", ""))
-        if not (code.isdigit() and seconds.isdigit()):
-            raise SetupError("the pod did not report every address", f"its output is {line!r}")
-        if code == "0":
+        status, duration = whole_number(code), whole_number(seconds)
+        if status is None or duration is None:
+            why = f"its output is {shorten(line, 200)!r}"
+            raise SetupError("the pod did not report every address", why, _AGAIN)
+        if status == 0:
             states[address] = PortState.OPEN
         else:
-            timed_out = int(seconds) >= CONNECT_SECONDS
+            timed_out = duration >= CONNECT_SECONDS
             states[address] = PortState.TIMED_OUT if timed_out else PortState.REFUSED
     return states
 

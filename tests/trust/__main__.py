@@ -145,6 +145,23 @@ def table(items: Sequence[Mapping[str, object]]) -> str:
     return "\n".join(rows)
 
 
+def fuzz(examples: int, seed: int) -> int:
+    """Damage the input of every reader and show what it does not stand; return 1 if anything."""
+    from tests.trust.fuzz.readers import READERS
+    from tests.trust.fuzz.search import search
+
+    failures = 0
+    for name in READERS:
+        began = time.process_time()
+        found = search(name, number=examples, seed=seed)
+        failures += len(found)
+        seconds = time.process_time() - began
+        print(f"{name:20} {examples} inputs, {len(found)} failures, {seconds:.1f} s", flush=True)
+        for data, why in found:
+            print(f"  {data[:200]!r}\n{why}", flush=True)
+    return int(failures > 0)
+
+
 def main() -> int:
     """Parse the command line; with several jobs start a process for each."""
     parser = argparse.ArgumentParser(prog="python -m tests.trust", description=__doc__)
@@ -156,7 +173,11 @@ def main() -> int:
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="only this share")
     parser.add_argument("--results", type=Path, default=RESULTS, help="resumed when it exists")
     parser.add_argument("--table", action="store_true", help="only print the table of the results")
+    parser.add_argument("--fuzz", action="store_true", help="damage the input of every reader")
+    parser.add_argument("--examples", type=int, default=2000, metavar="N", help="for each reader")
     options = parser.parse_args()
+    if options.fuzz:
+        return fuzz(options.examples, options.seed)
     if options.table:
         print(table(read(options.results)))
         return 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.paths import ndb_password_path
+from aws_setup.engine.decoding import read_text
 from aws_setup.errors import Refused, SetupError
 from aws_setup.software.clients.desired import DATABASE, KINDS, PASSWORD, USER, ClientKind, NdbLogin
 from aws_setup.software.clients.remote_files import ORIGINAL, read_files
@@ -103,8 +104,13 @@ def choose(config: Config, image: NdbLogin) -> NdbLogin:
 
 
 def stored_password(config: Config) -> str | None:
-    """Return the password that an earlier version generated and stored; None without one."""
+    """Return the password that an earlier version generated and stored; None without one.
+
+    Raises:
+        SetupError: the file cannot be read, or is no text.
+    """
+    what, hint = "the stored password", "set ndb_password to the user's password"
     try:
-        return ndb_password_path(config).read_text(encoding="utf-8").strip() or None
+        return read_text(ndb_password_path(config), what=what, hint=hint).strip() or None
     except FileNotFoundError:
         return None

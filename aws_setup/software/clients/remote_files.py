@@ -6,9 +6,10 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from aws_setup.engine.decoding import decoding
 from aws_setup.errors import SetupError
 from aws_setup.ssh import Machine
-from aws_setup.ssh.files import NAME
+from aws_setup.ssh.files import NAME, UNEXPECTED_OUTPUT
 
 ORIGINAL = ".lambda-fs-original"
 """Suffix of the copy of a file as it was before this program first changed it."""
@@ -59,13 +60,18 @@ def read_files(machine: Machine, paths: Sequence[str]) -> Mapping[str, bytes]:
 
     Raises:
         RemoteError: a file exists and cannot be read.
+        SetupError: the output is not that of READ.
     """
     command = ["sh", "-c", READ, NAME, *paths]
     answer = machine.run(
         command, sudo=True, repeatable=True, label=f"read {paths[0]} and others"
     ).stdout
     rows = (line.split(" ", 1) for line in answer.splitlines())
-    return {path: base64.b64decode("" if text == "-" else text) for text, path in rows}
+    with decoding(f"{machine}: its files cannot be read", UNEXPECTED_OUTPUT):
+        return {
+            path: base64.b64decode("" if text == "-" else text, validate=True)
+            for text, path in rows
+        }
 
 
 def replace_file(machine: Machine, path: str, content: bytes, *, before: bytes) -> None:

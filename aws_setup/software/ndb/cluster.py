@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from aws_setup.aws.context import Context
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.software.machines import machines_of
@@ -195,7 +196,8 @@ def schedule_restarts(cluster: NdbCluster, ids: Iterable[int]) -> None:
 def pending_restarts(cluster: NdbCluster) -> list[int]:
     """Return the ids of the data nodes that must be restarted."""
     text = cluster.manager.read(RESTART_LIST, sudo=True) or ""
-    return [int(line) for line in text.split() if line.isdigit()]
+    ids = (whole_number(word) for word in text.split())
+    return [node_id for node_id in ids if node_id in cluster.data_nodes]
 
 
 def rolling_restart(ctx: Context, cluster: NdbCluster) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aws_setup.engine.decoding import decoding
 from aws_setup.errors import SetupError
 from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError, literal
 
 DATABASE = "lambda_fs_setup"
 TABLE = f"{DATABASE}.scripts"
+
+_RESTORE = f"correct the row of {TABLE} that another program has written, or delete it"
 
 _CREATE = f"""\
 CREATE DATABASE IF NOT EXISTS {DATABASE};
@@ -86,10 +89,11 @@ def read_applied(root: Mysql) -> dict[str, AppliedScript]:
         if error.code in {NO_DATABASE, NO_TABLE}:
             return {}
         raise
-    return {
-        name: AppliedScript(MigrationState(state), int(count), sha256)
-        for name, state, count, sha256 in rows
-    }
+    with decoding(f"{root.machine}: the table {TABLE} cannot be used", _RESTORE):
+        return {
+            name: AppliedScript(MigrationState(state), int(count), sha256)
+            for name, state, count, sha256 in rows
+        }
 
 
 def record_sql(name: str, entry: AppliedScript) -> str:
