@@ -197,7 +197,7 @@ def pending_restarts(cluster: NdbCluster) -> list[int]:
     """Return the ids of the data nodes that must be restarted."""
     text = cluster.manager.read(RESTART_LIST, sudo=True) or ""
     ids = (whole_number(word) for word in text.split())
-    return [node_id for node_id in ids if node_id in cluster.data_nodes]
+    return [found for found in ids if found is not None and found in cluster.data_nodes]
 
 
 def rolling_restart(ctx: Context, cluster: NdbCluster) -> None:
