@@ -63,8 +63,8 @@ A missing folder is created and is readable by all, as /opt and /data are.
 """
 
 UNEXPECTED_OUTPUT = (
-    "log in to the machine and run `true`: its shell must print nothing of its own; "
-    "docs/troubleshooting.md says how"
+    "run `ssh MACHINE true`, which must print nothing: remove what prints from the .bashrc of the "
+    "machine's users, then run the same command again"
 )
 """The fix where a script's output has other lines, such as those of a .bashrc that prints."""
 
