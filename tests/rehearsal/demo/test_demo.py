@@ -11,7 +11,7 @@ from aws_setup.rehearsal.demo.scenario import DEMO_STEPS
 from tests.docs import demo_recording
 from tests.support.demo import Run, started
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

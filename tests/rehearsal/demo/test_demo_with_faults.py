@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.demo import started
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_the_demo_succeeds_with_random_faults(tmp_path: Path) -> None:
