@@ -7,7 +7,7 @@ kind of resource. The error of a kind that AWS refuses to list is raised at its 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,6 +23,9 @@ Reader = Callable[[Aws, Config], list[Item]]
 ACTIVE_STATES = ["pending", "running", "stopping", "stopped", "shutting-down"]
 """States of an instance that still exists."""
 
+ENDED_STATES = ["shutting-down", "terminated"]
+"""States of an instance that never runs again; AWS lists it for about an hour."""
+
 
 @dataclass(frozen=True)
 class ResourceKind:
@@ -32,7 +35,7 @@ class ResourceKind:
     `id_field` is the field of the id in a list that is filtered by the deployment's tag; '' for
     kinds that are listed otherwise. `id_prefix` is what an id begins with, up to the hyphen.
     `delete` is the aws command to which the id is appended. `price` is the key of the hourly
-    price; instances are priced by their type.
+    price; instances are priced by their type. What is only read `at_first_use` few runs need.
     """
 
     name: str
@@ -41,6 +44,7 @@ class ResourceKind:
     id_prefix: str = ""
     delete: str = ""
     price: str = ""
+    at_first_use: bool = False
 
     @property
     def title(self) -> str:
@@ -65,10 +69,15 @@ def _addresses(aws: Aws, config: Config) -> list[Item]:
     return list(aws.ec2.describe_addresses(Filters=_owned(config))["Addresses"])  # type: ignore[arg-type]
 
 
-def _instances(aws: Aws, config: Config) -> list[Item]:
-    filters = [*_owned(config), {"Name": "instance-state-name", "Values": ACTIVE_STATES}]
-    found = pages(aws.ec2, "describe_instances", "Reservations", Filters=filters)
-    return [instance for reservation in found for instance in reservation["Instances"]]
+def _instances(states: Sequence[str]) -> Reader:
+    """Return the reader of the instances in some states."""
+
+    def read(aws: Aws, config: Config) -> list[Item]:
+        filters = [*_owned(config), {"Name": "instance-state-name", "Values": [*states]}]
+        found = pages(aws.ec2, "describe_instances", "Reservations", Filters=filters)
+        return [instance for reservation in found for instance in reservation["Instances"]]
+
+    return read
 
 
 def _groups(aws: Aws, config: Config) -> list[Item]:
@@ -158,11 +167,12 @@ KINDS = (
     ),
     ResourceKind(
         "instances",
-        _instances,
+        _instances(ACTIVE_STATES),
         id_field="InstanceId",
         id_prefix="i",
         delete="aws ec2 terminate-instances --instance-ids",
     ),
+    ResourceKind("terminated instances", _instances(ENDED_STATES), at_first_use=True),
     ResourceKind("images", _images),
     ResourceKind(
         "launch templates",
@@ -213,9 +223,10 @@ class Inventory:
         self._kinds: dict[str, Future[list[Item]]] = {}
 
     def load(self) -> None:
-        """Start to read every kind at once; results and errors are kept for the first use."""
-        for kind in _READERS:
-            self._future(kind)
+        """Start to read every kind that all runs need; results and errors are kept until used."""
+        for kind in KINDS:
+            if kind.read and not kind.at_first_use:
+                self._future(kind.name)
 
     def all(self, kind: str, *, fresh: bool = False) -> list[Item]:
         """Return every resource of a kind that has this deployment's tag.

@@ -133,9 +133,10 @@ class VmGroupStep(Step):
 
     def _complete(self, ctx: Context, active: list[Item]) -> Found:
         instances, missing = list(active), missing_launches(self.group, active)
-        counts = (len(active), count_terminated(ctx, self.name) if missing else 0)
+        counts = count_terminated(ctx, self.name) if missing else {}
         for launch in missing:
-            instances += launch_instances(ctx, self.group, launch, counts=counts)
+            terminated = counts.get(launch.name, 0)
+            instances += launch_instances(ctx, self.group, launch, terminated=terminated)
         ids = tuple(instance["InstanceId"] for instance in instances)
         return Found(", ".join(ids), "pending", ready=False, ids=ids)
 

@@ -1,7 +1,12 @@
-"""RunInstances requests of a VM group: one for equal instances, one for each fixed address."""
+"""RunInstances requests of a VM group: one for each machine, with its name and address.
+
+The tags of a request are those of all its instances, and each machine has a name of its own: with
+one request each, no second call has to name it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +16,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
+from aws_setup.aws.tags import specification, tags
 from aws_setup.config.amis import AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem
 from aws_setup.engine.wait import Pending
@@ -32,44 +37,49 @@ MAX_TOKEN_GENERATIONS = 50
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """One RunInstances call: the number of instances, and the fixed address if there is one."""
+    """One RunInstances call for one machine: its name, and its fixed address if there is one."""
 
-    count: int
+    name: str
     address: str = ""
 
 
 def missing_launches(group: VmGroup, active: list[Item]) -> list[LaunchRequest]:
     """Return the calls that complete a group with its `active` instances to its full count.
 
-    RunInstances accepts a fixed private address for a single instance only.
+    The machine with the n-th fixed address gets the n-th name, if no other machine has it.
     """
     used = {instance["PrivateIpAddress"] for instance in active}
     fixed = [str(address) for address in group.addresses]
-    calls = [LaunchRequest(1, address) for address in fixed if address not in used]
+    taken = {tag_of(instance, "Name") for instance in active}
+    free = [name for name in map(group.name, range(group.count)) if name not in taken]
+    calls = []
+    for index, address in enumerate(fixed):
+        if address not in used and free:
+            own = group.name(index)
+            calls.append(LaunchRequest(free.pop(free.index(own) if own in free else 0), address))
     others = sum(instance["PrivateIpAddress"] not in fixed for instance in active)
-    missing = group.count - len(fixed) - others
-    return [*calls, LaunchRequest(missing)] if missing > 0 else calls
+    missing = max(0, group.count - len(fixed) - others)
+    return [*calls, *map(LaunchRequest, free[len(free) - missing :])]
 
 
-def count_terminated(ctx: Context, step: str) -> int:
-    """Return how many instances of a step are terminated; AWS lists them for about an hour."""
-    filters: list[Any] = [
-        {"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [ctx.config.deployment_name]},
-        {"Name": f"tag:{STEP_TAG}", "Values": [step]},
-        {"Name": "instance-state-name", "Values": sorted(TERMINATED_STATES)},
-    ]
-    found = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
-    return sum(len(reservation["Instances"]) for reservation in found)
+def count_terminated(ctx: Context, step: str) -> Counter[str]:
+    """Return how many instances of a step are terminated, by their name.
+
+    AWS lists them for about an hour.
+    """
+    return Counter(
+        tag_of(item, "Name") for item in ctx.inventory.of_step("terminated instances", step)
+    )
 
 
 def launch_instances(
-    ctx: Context, group: VmGroup, launch: LaunchRequest, *, counts: tuple[int, int]
+    ctx: Context, group: VmGroup, launch: LaunchRequest, *, terminated: int
 ) -> list[Item]:
-    """Launch instances and return them as RunInstances answers.
+    """Launch a machine and return it as RunInstances answers, as a list of one.
 
-    `counts` are the numbers of active and of terminated instances of the group. They are part of
-    the token: for the token of instances that have been terminated since, AWS would answer with
-    those again.
+    `terminated` is the number of terminated instances of its name. It is part of the token: for
+    the token of an instance that has been terminated since, AWS would answer with that again.
+    Another run, before this one or beside it, sends the same token for the same machine.
 
     Raises:
         SetupError: no capacity; the hint names the configuration key of the type.
@@ -77,7 +87,9 @@ def launch_instances(
     """
     request = run_request(ctx, group, launch)
     for generation in range(MAX_TOKEN_GENERATIONS):
-        token = client_token(ctx.config.deployment_name, group.step, request, counts, generation)
+        token = client_token(
+            ctx.config.deployment_name, group.step, request, terminated, generation
+        )
         try:
             instances = _run(ctx, launch, request | {"ClientToken": token})
         except ClientError as error:
@@ -185,25 +197,25 @@ def run_request(ctx: Context, group: VmGroup, launch: LaunchRequest) -> dict[str
     }
     if launch.address:
         interface["PrivateIpAddress"] = launch.address
-    return machine_request(ctx, group, launch.count) | {"NetworkInterfaces": [interface]}
+    return machine_request(ctx, group, launch.name) | {"NetworkInterfaces": [interface]}
 
 
 def dry_run_request(ctx: Context, group: VmGroup) -> dict[str, Any]:
     """Return the request for one machine of a group, in its subnet where that exists already."""
     if {"public subnet 1", "security group"} <= ctx.found.keys():
-        return run_request(ctx, group, LaunchRequest(1))
-    return machine_request(ctx, group, 1)
+        return run_request(ctx, group, LaunchRequest(group.title))
+    return machine_request(ctx, group, group.title)
 
 
-def machine_request(ctx: Context, group: VmGroup, count: int) -> dict[str, Any]:
-    """Return what a RunInstances request says of the machines, without their network."""
-    vm_tags = tags(ctx.config, group.step, name=group.title, Component=group.component)
+def machine_request(ctx: Context, group: VmGroup, name: str) -> dict[str, Any]:
+    """Return what a RunInstances request says of a machine, without its network."""
+    vm_tags = tags(ctx.config, group.step, name=name, Component=group.component)
     return {
         "ImageId": group.ami,
         "InstanceType": group.instance_type,
         "KeyName": ctx.config.ssh_keypair_name,
-        "MinCount": count,
-        "MaxCount": count,
+        "MinCount": 1,
+        "MaxCount": 1,
         "BlockDeviceMappings": disks(ctx, group.ami),
         "MetadataOptions": metadata_options(),
         "TagSpecifications": [

@@ -33,8 +33,12 @@ def resources(cloud: RehearsalCloud) -> Any:
 def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> None:
     planned = run(SCRIPT, folder, "plan", "--json")
     assert planned.exit_code == 0, planned.stderr
+    prepared = len(writes(cloud))
     made = run(SCRIPT, folder, "create", "--yes", "--json")
     assert made.exit_code == 0, made.stdout
+    written = writes(cloud)[prepared:]
+    assert len(written) <= 48, "benchmarks/floor.py makes 45, and closes no default group"
+    assert "ec2.CreateTags" not in written, "what is created has its tags from the start"
     expected = {step["name"] for step in planned.document["steps"] if step["action"] == "create"}
     done = {step["name"] for step in made.document["steps"] if step["action"] == "create"}
     assert expected == done, "plan says exactly what create does"
@@ -42,8 +46,10 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     logins = folder / "receipts" / "lambda-fs.ssh_config"
     hosts = logins.read_text()
     assert hosts.count("\nHost ") == 11, "ten machines, and the end of the last one"
+    calls = len(cloud.calls)
     again = run(SCRIPT, folder, "create", "--yes", "--json")
     assert again.exit_code == 0
+    assert len(cloud.calls) - calls <= 19, "one list call for each kind, however many exist"
     assert {step["action"] for step in again.document["steps"]} == {"exists"}
     assert len(writes(cloud)) == before, "a second create writes nothing"
     part = run(SCRIPT, folder, "--yes", "--only", "vpc")
