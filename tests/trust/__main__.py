@@ -162,6 +162,21 @@ def fuzz(examples: int, seed: int) -> int:
     return int(failures > 0)
 
 
+def permissions() -> int:
+    """Take out each action that create and destroy need; return 1 if one is not named."""
+    from tests.trust.permissions import SIMULATED, called, real_failure, simulated_failure
+
+    tries = [("simulated", action, simulated_failure) for action in SIMULATED]
+    tries += [("denied", action, real_failure) for action in called()]
+    failures = 0
+    for kind, action, attempt in tries:
+        why = attempt(action)
+        failures += bool(why)
+        print(f"{kind:10} {action}: {why or 'named'}", flush=True)
+    print(f"{len(tries) - failures} of {len(tries)} actions are named where they are missing")
+    return int(failures > 0)
+
+
 def main() -> int:
     """Parse the command line; with several jobs start a process for each."""
     parser = argparse.ArgumentParser(prog="python -m tests.trust", description=__doc__)
@@ -175,7 +190,10 @@ def main() -> int:
     parser.add_argument("--table", action="store_true", help="only print the table of the results")
     parser.add_argument("--fuzz", action="store_true", help="damage the input of every reader")
     parser.add_argument("--examples", type=int, default=2000, metavar="N", help="for each reader")
+    parser.add_argument("--permissions", action="store_true", help="each action of the policy less")
     options = parser.parse_args()
+    if options.permissions:
+        return permissions()
     if options.fuzz:
         return fuzz(options.examples, options.seed)
     if options.table:

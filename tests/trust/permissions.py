@@ -1,0 +1,97 @@
+"""Takes one action out of the published policy, and checks what a run says about it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aws_setup.config import Config
+from aws_setup.preflight.iam_policy import CREATE_ACTIONS
+from aws_setup.preflight.policy_document import policy
+from aws_setup.rehearsal.core.permissions import iam_action
+from aws_setup.rehearsal.core.server import serve
+from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Settings
+from aws_setup.rehearsal.core.types import Call
+from tests.support.preflight import Operator, one_line
+
+CONFIG = Config(ssh_keypair_name="k", ssh_key_path="k")
+SIMULATE = "iam:SimulatePrincipalPolicy"
+SIMULATED = sorted({action for actions in CREATE_ACTIONS.values() for action in actions})
+"""What the simulator is asked about: one of them missing is known before the first write."""
+
+
+@contextmanager
+def operator() -> Iterator[Operator]:
+    """Yield an operator who has exactly the published policy, with a cloud of his own."""
+    with serve(Settings(speed=0)) as cloud, tempfile.TemporaryDirectory() as folder:
+        mine = {
+            "AWS_ENDPOINT_URL": cloud.url,
+            "AWS_SETUP_PACE": "0",
+            "AWS_SETUP_CHECKIP": "http://127.0.0.1:9/",
+            "AWS_MAX_ATTEMPTS": "1",
+            "AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000",
+            "AWS_SECRET_ACCESS_KEY": "made-up",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        held = {name: os.environ.get(name) for name in mine}
+        os.environ.update(mine)
+        try:
+            found = Operator(cloud, Path(folder))
+            cloud.settings.policies = [policy(CONFIG, account=ACCOUNT, region="us-east-1")]
+            yield found
+        finally:
+            for name, value in held.items():
+                os.environ.pop(name, None)
+                os.environ.update({name: value} if value is not None else {})
+
+
+def called() -> list[str]:
+    """Return the actions that create and destroy call, in their order."""
+    with operator() as user:
+        before = len(user.cloud.calls)
+        for verb in ("create", "destroy"):
+            ended = user.run(verb, "--yes")
+            assert ended["exit_code"] == 0, ended
+        calls = [call for call in user.cloud.calls[before:] if call.client != "rehearsal"]
+        names = (iam_action(Call(call.service, call.action, {}, "", "")) for call in calls)
+        return list(dict.fromkeys(names))
+
+
+def simulated_failure(action: str) -> str:
+    """Return what is wrong with a create that lacks an action which the simulator knows."""
+    with operator() as user:
+        user.cloud.settings.deny = [DeniedPermission(action=action)]
+        ended = user.run("create", "--yes")
+        writes = len(user.cloud.calls.writes()) - user.writes_before
+        if ended["exit_code"] != 2 or writes:
+            return f"exit code {ended['exit_code']} after {writes} writes"
+        return _unnamed(action, ended)
+
+
+def real_failure(action: str) -> str:
+    """Return what is wrong with create and destroy that lack an action, without a simulator."""
+    with operator() as user:
+        user.cloud.settings.deny = [DeniedPermission(action=name) for name in (action, SIMULATE)]
+        for verb in ("create", "destroy"):
+            ended = user.run(verb, "--yes")
+            if ended["exit_code"] == 2 and len(user.cloud.calls.writes()) > user.writes_before:
+                return f"{verb}: refused after a write"
+            if ended["exit_code"] and (why := _unnamed(action, ended)):
+                return f"{verb}: {why}"
+        user.cloud.settings.deny = []
+        for verb in ("create", "destroy"):
+            ended = user.run(verb, "--yes")
+            if ended["exit_code"]:
+                return f"{verb} with the permission: {ended['problems']}"
+        return ""
+
+
+def _unnamed(action: str, ended: dict[str, Any]) -> str:
+    """Return the lines of a run unless one of them names the action."""
+    lines = [one_line(problem) for problem in ended["problems"]]
+    return "" if any(action in line for line in lines) else f"{action} is in no line of {lines}"
