@@ -1,0 +1,44 @@
+"""What one worker runs in one go: no shared fixture is made by two workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support import units
+from tests.support.units import file_of, longest_first, unit
+
+
+def shared(item: pytest.Item) -> bool:
+    """Return whether a fixture of a test is made once for its file, as pytest knows it."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info else ()
+    return any(fixture[-1].scope in {"module", "class"} for fixture in found if fixture)
+
+
+def test_tests_that_share_a_fixture_are_one_unit(request: pytest.FixtureRequest) -> None:
+    for item in request.session.items:
+        if shared(item):
+            assert unit(item.nodeid) == file_of(item.nodeid)
+
+
+def test_only_long_files_without_shared_fixtures_are_spread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.py").write_text('@pytest.fixture(scope="module")\ndef world(): ...\n')
+    (tmp_path / "two.py").write_text("def test_a(): ...\n")
+    monkeypatch.setattr(units, "ROOT", tmp_path)
+    monkeypatch.setattr(units, "known_seconds", lambda: {"one.py": 60.0, "two.py": 60.0})
+    units.shares.cache_clear()
+    assert unit("one.py::test_a[x::y]") == "one.py"
+    assert unit("two.py::test_a[x::y]") == "two.py::test_a[x::y]"
+    assert unit("three.py::test_a") == "three.py"
+
+
+def test_the_order_keeps_every_test(request: pytest.FixtureRequest) -> None:
+    before = list(request.session.items)
+    after = before.copy()
+    longest_first(after)
+    assert Counter(map(id, after)) == Counter(map(id, before))
