@@ -19,7 +19,7 @@ class Place(StrEnum):
 
 
 def address_hint(place: Place) -> str:
-    """Return the fix of what times out at a place, while nobody has compared the addresses."""
+    """Return the fix of what times out at a place, before the addresses are compared."""
     return (
         f"if your public address has changed, {ALLOW_MY_IP}, which lets the new one in at {place}"
     )

@@ -85,8 +85,10 @@ def compare(runs: int) -> list[str]:
         folder = prepare(Path(name))
         for _ in range(runs):
             for title, script, floor in PAIRS:
-                ours = measure([*SCRIPT, *script, "--quiet", "--json"], folder, cloud)
-                found[title].append((ours, measure([*FLOOR, *floor, "researcher"], folder, cloud)))
+                scripts = measure([*SCRIPT, *script, "--quiet", "--json"], folder, cloud)
+                found[title].append(
+                    (scripts, measure([*FLOOR, *floor, "researcher"], folder, cloud))
+                )
             starts.append((measure([*SCRIPT, "--help"], folder), measure(CLICK, folder)))
     rows = [row(title, pairs) for title, pairs in found.items()]
     return [*rows, row("`--help` (against click alone)", starts)]
@@ -96,11 +98,11 @@ def row(title: str, pairs: Sequence[tuple[Figure, Figure]]) -> str:
     """Return one row: calls, writes, processor time and seconds, each with its ratio."""
 
     def cell(field: str, form: str) -> str:
-        ours, floor = (
+        scripts, floor = (
             statistics.median(getattr(pair[side], field) for pair in pairs) for side in (0, 1)
         )
-        ratio = f" ({ours / floor:.1f}×)" if floor else ""
-        return f"{ours:{form}} / {floor:{form}}{ratio}"
+        ratio = f" ({scripts / floor:.1f}×)" if floor else ""
+        return f"{scripts:{form}} / {floor:{form}}{ratio}"
 
     cells = [cell("calls", ".0f"), cell("writes", ".0f")]
     cells += [cell("processor", ".2f"), cell("seconds", ".2f")]

@@ -32,7 +32,7 @@ from tests.support.units import (
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Every session of boto3 reads AWS's service models anew (EC2's alone has 100,000 objects). Tests
+# Every session of boto3 reads AWS's service models again (EC2's alone has 100,000 objects). Tests
 # create hundreds of sessions, so they share what was read.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 

@@ -211,7 +211,7 @@ class Aws:
     def _after_call(
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
     ) -> None:
-        """Count the call, write its request id to the debug log, and refuse foreign answers."""
+        """Count the call, log its request id, and refuse answers of other servers."""
         meta = parsed.get("ResponseMetadata", {})
         with self._lock:
             self.calls += 1

@@ -159,7 +159,7 @@ PLAIN: Mapping[str, Any] = {
     "users": {"exec": {}},
     "contexts": {"cluster": "", "user": ""},
 }
-"""The fields of an entry that nobody has added anything to."""
+"""The fields of an entry to which nothing was added."""
 
 
 def additions(document: Mapping[str, Any], name: str, parts: Mapping[str, Any]) -> list[str]:

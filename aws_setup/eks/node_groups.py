@@ -262,8 +262,9 @@ class NodeGroup(Step):
         ctx.wait_until(what, gone, deadline=2400, pause=15, usual=usual(Action.DELETE, self.name))
 
     def details(self, ctx: Context) -> str:
-        """Return type and number of the nodes."""
-        return f"{self.nodes.instance_type} × {self.nodes.count}"
+        """Return type and number of the nodes, and if they are Spot Instances."""
+        text = f"{self.nodes.instance_type} × {self.nodes.count}"
+        return f"{text}, Spot" if self.nodes.spot else text
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The instances and their disks."""

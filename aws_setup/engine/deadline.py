@@ -1,7 +1,7 @@
 """Deadlines that hold: what runs inside a wait gets at most the time that the wait has left.
 
 A wait sets its deadline for its thread; requests, remote commands and inner waits ask for the time
-that remains. So nobody has to pass a deadline down, and no inner limit adds to an outer one.
+that remains. So no function has to pass a deadline down, and no inner limit adds to an outer one.
 """
 
 from __future__ import annotations

@@ -109,10 +109,11 @@ class AutoScalingGroup(Step):
         return paused_drift([group])
 
     def details(self, ctx: Context) -> str:
-        """Return how many machines it may have, and how many it starts with."""
+        """Return how many machines it may have, how many it starts with, and if they are Spot."""
         config = ctx.config
         sizes = f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
-        return f"{sizes} machines, {config.autoscaling_group_desired_capacity} at first"
+        text = f"{sizes} machines, {config.autoscaling_group_desired_capacity} at first"
+        return f"{text}, Spot" if self.kind.spot else text
 
     def create(self, ctx: Context) -> Found:
         """Create the group; its name is unique in the region, so a retry finds the first."""

@@ -19,8 +19,8 @@ LONGEST_TAG = 256
 def allowed_cidrs(ctx: Context) -> tuple[str, ...]:
     """Return the ranges that may use SSH, the EKS endpoint and OpenWhisk, IPv4 and IPv6.
 
-    They are none while the operator's own is not known, so that nobody is shut out by a look-up
-    that has failed.
+    They are none while the operator's own is not known, so that a look-up that has failed shuts
+    no operator out.
     """
     present = ctx.defaults.operator_cidrs
     if not present:

@@ -171,13 +171,13 @@ class _Writer:
             name = self._qualified(f"jump-{len(self.jumps)}")
             route = self._settings.jump(text)
             alias = f"[{route.host}]:{route.port}"
-            ours = bool(self._known.keys(alias))
+            stored = bool(self._known.keys(alias))
             self.jumps[text] = LoginHost(
                 names=(name,),
                 route=route,
                 keys=(self._key, *route.identity_files),
-                known_hosts=(self._known.path,) if ours else route.known_hosts_files,
-                host_key_alias=alias if ours else route.host_key_alias,
-                strict=ours or self.config.require_host_keys,
+                known_hosts=(self._known.path,) if stored else route.known_hosts_files,
+                host_key_alias=alias if stored else route.host_key_alias,
+                strict=stored or self.config.require_host_keys,
             )
         return self.jumps[text].names[0]

@@ -1,4 +1,4 @@
-"""Access entries that are older than their IAM principal: they give nobody access any more.
+"""Access entries that are older than their IAM principal: they no longer give access.
 
 EKS binds an entry to the unique id of the role or user. One that was deleted and created again has
 the same ARN and another id, and Kubernetes answers it 401 until its entry is created again, too.

@@ -112,7 +112,7 @@ class KubeClient:
         """Return the client's URL unless it certainly leads to the cluster, else ''.
 
         It does when the URL is the cluster's own. A tunnel has a URL of its own, and has to present
-        a certificate of the cluster's CA; with any other CA, or none, somebody else may answer.
+        a certificate of the cluster's CA; with any other CA, or none, another server may answer.
         """
         settings = self._api.configuration
         host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert

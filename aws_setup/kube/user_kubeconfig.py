@@ -46,7 +46,7 @@ def _insecure(settings: Any) -> str:
 
 
 class _ExecProvider(ExecProvider):  # type: ignore[misc]
-    """The program of a kubeconfig that prints a token; it gets AWS's credentials, not ours."""
+    """The program of a kubeconfig that prints a token; it gets AWS's credentials and no others."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

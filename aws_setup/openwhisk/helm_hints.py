@@ -33,10 +33,10 @@ def hint_for(output: str) -> str:
         return HINT_RERUN
     wanted, version = found["wanted"].strip(), found["version"]
     if found["suffix"] and "-0" not in wanted and _allows(wanted, version):
-        mended = COMPARATOR.sub(lambda one: f"{one[0]}-0", wanted)
+        corrected = COMPARATOR.sub(lambda one: f"{one[0]}-0", wanted)
         return (
             "install helm 4, which ignores the suffix of EKS's version, or write "
-            f'kubeVersion: "{mended}" in the Chart.yaml of your copy of the chart'
+            f'kubeVersion: "{corrected}" in the Chart.yaml of your copy of the chart'
         )
     return (
         f"use a chart for Kubernetes {version} (openwhisk_chart, openwhisk_chart_ref), or a "

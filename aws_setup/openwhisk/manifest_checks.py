@@ -101,7 +101,7 @@ def _unusable(text: str) -> str:
 def class_problems(
     manifest: Manifest, classes: Collection[str], *, default: bool, existing: Collection[str]
 ) -> list[Problem]:
-    """Return the claims whose volumes nobody creates: each refused.
+    """Return the claims whose volumes no StorageClass creates: each refused.
 
     Args:
         manifest: what the chart renders.

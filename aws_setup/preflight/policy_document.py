@@ -190,8 +190,8 @@ def _allow(
 def _unconditional() -> list[str]:
     """Return the changes that create something new, or only close or delete what is unused.
 
-    A network interface has no tag of ours or of the cluster's when its load balancer is gone; and
-    rules are revoked from groups that AWS has made.
+    A network interface has no tag of the deployment or the cluster when its load balancer is gone,
+    and rules are revoked from groups that AWS has made.
     """
     limited = TAGGED | OF_CLUSTER | OF_GUARDDUTY | {*GROUP_TAGS}
     return [it for it in CHANGES if it not in limited and not it.startswith(("iam:", "eks:"))]
@@ -214,7 +214,7 @@ def _roles(config: Config) -> tuple[list[str], list[str]]:
 
 
 def _role_statements(config: Config, arns: _Arns) -> list[dict[str, Any]]:
-    """Return what is allowed with roles: ours only, with the policies in use, passed to EKS only.
+    """Return what is allowed with the deployment's roles: the policies in use, passed to EKS only.
 
     Without these limits a holder could attach AdministratorAccess to a role and use it.
     """

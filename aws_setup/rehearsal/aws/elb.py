@@ -15,7 +15,7 @@ from aws_setup.rehearsal.core.moto import backends_by_region
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
 DNS_SUFFIX = "rehearsal.invalid"
-"""Domain that never resolves (RFC 2606): no client reaches a foreign load balancer."""
+"""Domain that never resolves (RFC 2606): no client reaches a load balancer of others."""
 
 
 class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):

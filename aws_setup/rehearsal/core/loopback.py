@@ -32,7 +32,7 @@ Raises OSError to reject the connection, PacketDropped to never answer it.
 def hold_port(port: int) -> socket.socket:
     """Return a socket that keeps a port for a server that will start again.
 
-    It does not listen, so that connections are refused meanwhile, and nobody else gets the port.
+    It does not listen: connections are refused meanwhile, and no other program gets the port.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

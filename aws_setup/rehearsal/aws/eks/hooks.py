@@ -72,7 +72,7 @@ class NoApiServer:
     def endpoint(self, *, name: str, region: str, version: str) -> Endpoint:
         """Return an address like those of EKS, and the CA of this process.
 
-        The domain never resolves (RFC 2606): no token reaches a foreign server.
+        The domain never resolves (RFC 2606): no token reaches another server.
         """
         identifier = name.encode().hex().upper()[:32].ljust(32, "0")
         return Endpoint(

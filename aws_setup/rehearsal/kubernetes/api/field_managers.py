@@ -118,7 +118,7 @@ def apply_configuration(current: KubeObject, config: KubeObject, drop: set[Path]
     """Return `current` with the applied configuration merged and `drop` removed.
 
     An entry of a list whose merge key is dropped goes as a whole, with its defaulted fields, which
-    nobody owns (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy).
+    no manager owns (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy).
     """
     result: KubeObject = _merge_value(current, config, "")
     entries = {path[:-1] for path in drop if _is_merge_key(path)}
