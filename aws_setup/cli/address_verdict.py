@@ -54,26 +54,25 @@ def _verdict(place: Place, context: Callable[[], Context | None]) -> str:
     """Return the fix for a place by the addresses as they are now, '' when they are not known."""
     # The kubernetes package alone takes a second, and most runs end without a time-out.
     from aws_setup.infrastructure.operators import covers
-    from aws_setup.preflight import public_ip
+    from aws_setup.preflight.public_ip import seen_address
 
     try:
         ctx = context()
         allowed = _allowed(ctx, place) if ctx else None
         if ctx is None or allowed is None:
             return ""
-        present = public_ip.own_cidrs(ctx.config)
+        present = seen_address()
     except Exception:  # noqa: BLE001 -- advice: whatever it raises, the time-out is the error
         return ""
-    looked_up = ctx.config.user_public_ip == DETECT_ADDRESS
-    shown = ", ".join(cidr.removesuffix("/32").removesuffix("/128") for cidr in present)
-    shown = shown if looked_up else f"{shown} (user_public_ip)"
-    if all(covers(allowed, cidr) for cidr in present if place is Place.SSH or ":" not in cidr):
+    if covers(allowed, present):
         return (
-            f"check your network, VPN and proxy: your public address {shown} is let in at {place} "
-            "and has not changed"
+            f"check your network, VPN and proxy: your public address {present} is let in at "
+            f"{place} and has not changed"
         )
+    fixed = ctx.config.user_public_ip != DETECT_ADDRESS
+    key = "set user_public_ip to DEFAULT_VALUE (unless you use a VPN) and " if fixed else ""
     before = ", ".join(allowed) or "no address"
-    return f"{ALLOW_MY_IP}: your public address is now {shown}, and {place} lets in {before}"
+    return f"{key}{ALLOW_MY_IP}: AWS sees you at {present}, and {place} lets in {before}"
 
 
 def _allowed(ctx: Context, place: Place) -> Allowed:

@@ -75,10 +75,10 @@ def test_spot_is_bought_priced_paused_and_given_up(folder: Path) -> None:
     assert "Spot r5.4xlarge: $0." in text
     assert "$1.008/h on demand" in text
     nodes = [word for name in NODES for word in ("--only", name)]
-    plans = run(SCRIPT, folder, "plan"), run(NODE_SCRIPT, folder, "plan", *nodes)
-    shown = [line for plan in plans for line in plan.stdout.splitlines() if ", Spot" in line]
-    assert len(shown) == len(SPOT_GROUPS)
-    assert all(any(group in line for line in shown) for group in SPOT_GROUPS)
+    plans = act(folder, "plan"), run(NODE_SCRIPT, folder, "plan", *nodes, "--json").document
+    steps = [step for plan in plans for step in plan["steps"] if ", Spot" in step["details"]]
+    names = {step["name"].removeprefix("auto-scaling group ") for step in steps}
+    assert names == SPOT_GROUPS
 
     before = shape()
     act(folder, "pause")

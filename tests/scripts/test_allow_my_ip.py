@@ -226,15 +226,15 @@ def test_a_timeout_says_whether_the_address_has_changed(laptop: Operator) -> Non
     laptop.at(CAFE)
     ssh, endpoint, openwhisk = hints()
     for hint, place in ((ssh, "SSH"), (endpoint, "the cluster's endpoint")):
-        assert hint.startswith("run `create_aws_infrastructure.py allow-my-ip`: your public")
-        assert f"is now {CAFE}, and {place} lets in {HOME}/32" in hint
+        assert hint.startswith("run `create_aws_infrastructure.py allow-my-ip`: AWS sees you")
+        assert f"at {CAFE}, and {place} lets in {HOME}/32" in hint
     assert "if your public address has changed" in openwhisk, "the Service cannot be read from here"
     laptop.allow("--only", "eks cluster")
     assert "has not changed" in hints()[1]
     assert f"{CAFE}, and OpenWhisk's load balancer lets in {HOME}/32" in hints()[2]
     laptop.configure(user_public_ip=HOME)
     config = load_config(laptop.folder / "config_aws.yaml", overrides={}, environ={})
-    assert f"{HOME} (user_public_ip) is let in at SSH" in hints()[0]
+    assert hints()[0].startswith("set user_public_ip to DEFAULT_VALUE")
     unknown = Result(command="list", problems=list(problems))
     with comparing_addresses(unknown, lambda: None):
         pass
