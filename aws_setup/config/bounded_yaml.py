@@ -111,7 +111,7 @@ class _Loader(yaml.SafeLoader):
 def _compose(content: bytes | str, most_bytes: int, most_nodes: int) -> yaml.Node | None:
     if len(content) > most_bytes:
         raise BadYaml(f"it is longer than {most_bytes // 1024} KB", "shorten the file")
-    text = content if isinstance(content, str) else _decode(content)
+    text = content if isinstance(content, str) else decode(content)
     try:
         loader = _Loader(text, most_nodes)
         try:
@@ -133,7 +133,12 @@ def _compose(content: bytes | str, most_bytes: int, most_nodes: int) -> yaml.Nod
     return node
 
 
-def _decode(content: bytes) -> str:
+def decode(content: bytes) -> str:
+    """Return a file's bytes as text: UTF-8, or what its byte order mark says.
+
+    Raises:
+        BadYaml: it is neither.
+    """
     encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)

@@ -10,6 +10,7 @@ from typing import Any
 
 from aws_setup.config import bounded_yaml
 from aws_setup.config.model import Config
+from aws_setup.config.paths import expanded
 from aws_setup.errors import Refused
 
 SCHEMA = 1
@@ -133,7 +134,7 @@ def read_lock(path: Path) -> Lock:
     Raises:
         Refused: it cannot be read, is no lock file, is damaged, or is of a newer version.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     try:
         document = bounded_yaml.load(path.read_bytes())
     except OSError as error:

@@ -21,7 +21,7 @@ MESSAGES = {
     "int_parsing": "{input!r} is not an integer",
     "int_from_float": "{input!r} is not an integer",
     "int_type": "expected an integer",
-    "string_type": "expected a string, not a list",
+    "string_type": "expected a string",
     "tuple_type": "expected a list, such as [a, b]",
     "list_type": "expected a list, such as [a, b]",
     "dict_type": "expected a mapping, such as {{a: b}}",

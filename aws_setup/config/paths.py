@@ -7,6 +7,14 @@ from pathlib import Path
 from aws_setup.config.model import Config
 
 
+def expanded(path: Path | str) -> Path:
+    """Return a path with `~` replaced; `~NAME` of an unknown user stays, as in a shell."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def receipt_path(config: Config) -> Path:
     """Return the path of the receipt: the .json file configured, else a file in that folder."""
     path = Path(config.infrastructure_json_path)

@@ -73,7 +73,8 @@ class YamlValue:
     def unusable(self, *, natural: bool) -> Iterator[tuple[Position, str, str]]:
         """Yield position, reason and fix of what no value may contain.
 
-        That is a key set twice, and a control character; a `natural` value may have several lines.
+        That is a key set twice, one that is no scalar, a tag such as !secret, and a control
+        character; a `natural` value may have several lines.
         """
         allowed = "\t\n" if natural else ""
         if self.value_node is None:
@@ -81,9 +82,9 @@ class YamlValue:
         else:
             nodes = list(_nodes(self.value_node))
             texts = [(_position(self.label, node), node.value) for node in nodes if _scalar(node)]
-            for node in (doubled for parent in nodes for doubled in _doubled(parent)):
-                why = f"the key {node.value[:SHOWN]} is set twice"
-                yield _position(self.label, node), why, "remove one of the two"
+            for node in nodes:
+                for at, why, hint in (*_doubled(node), *_not_plain(node)):
+                    yield _position(self.label, at), why, hint
         for position, text in texts:
             found = next((c for c in text if is_control(c) and c not in allowed), None)
             if found:
@@ -203,13 +204,37 @@ def _scalar(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode)
 
 
-def _doubled(node: yaml.Node) -> Iterator[yaml.Node]:
+_Unusable = tuple[yaml.Node, str, str]
+"""A node, why it cannot be used, and the fix."""
+
+
+def _doubled(node: yaml.Node) -> Iterator[_Unusable]:
     """Yield the keys of a mapping that an earlier key of it equals."""
     seen = set()
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
         if _scalar(key) and (key.tag, key.value) in seen:
-            yield key
+            yield key, f"the key {key.value[:SHOWN]} is set twice", "remove one of the two"
         seen.add((key.tag, str(key.value)))
+
+
+_TAGS = "tag:yaml.org,2002:"
+_PLAIN = frozenset(
+    f"{_TAGS}{kind}"
+    for kind in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value")
+)
+"""The tags of values that a configuration can have; `value` is a lone equals sign."""
+
+
+def _not_plain(node: yaml.Node) -> Iterator[_Unusable]:
+    """Yield what has no meaning here: tags of other programs, merge keys, keys with structure."""
+    if node.tag == f"{_TAGS}merge":
+        yield node, "the merge key << is not supported", "write the keys themselves"
+    elif node.tag not in _PLAIN:
+        tag = node.tag.replace(_TAGS, "!!")[:SHOWN]
+        yield node, f"the tag {tag} is not supported", "write the value without a tag"
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if not _scalar(key):
+            yield key, "a key must be a plain word", "write each entry as 'key: value'"
 
 
 def _position(label: str, node: yaml.Node | None) -> Position:

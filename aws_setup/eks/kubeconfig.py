@@ -17,6 +17,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config, bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
+from aws_setup.config.paths import expanded
 from aws_setup.eks import kubeconfig_text
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
@@ -33,7 +34,7 @@ def kubeconfig_file(environ: Mapping[str, str], home: Path) -> Path:
     kubectl writes new entries to the same file.
     """
     listed = [item for item in environ.get("KUBECONFIG", "").split(os.pathsep) if item]
-    paths = [Path(item).expanduser() for item in listed]
+    paths = [expanded(item) for item in listed]
     for path in paths:
         if path.is_file():
             return path
@@ -217,7 +218,8 @@ def rewrite(
 
     A copy is kept with `copy`, and where comments or style would be lost.
     """
-    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    text = bounded_yaml.decode(path.read_bytes()) if path.is_file() else ""
+    text = text.removeprefix("\ufeff")
     changed = kubeconfig_text.edit(text, document) if text else None
     if text and (copy or (changed is None and text != _dumped(load(path)))):
         note(f"backed up {path} to {_back_up(path, text)}")
@@ -228,7 +230,7 @@ def _back_up(path: Path, text: str) -> Path:
     """Write a copy beside a file, under the first name that is free; return its path."""
     for number in itertools.count():
         copy = path.with_name(path.name + BACKUP + (f".{number}" if number else ""))
-        if not copy.exists() or copy.read_text(encoding="utf-8") == text:
+        if not os.path.lexists(copy) or (copy.is_file() and copy.read_bytes() == text.encode()):
             write_private(copy, text)
             return copy
     raise AssertionError("counting ends")

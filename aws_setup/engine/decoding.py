@@ -116,15 +116,27 @@ def read_text(path: Path, *, what: str, hint: str, kind: type[SetupError] = Setu
         SetupError: of the class `kind`: it cannot be read, or is no text.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(TEXT_LIMIT + 1)
-        if len(data) > TEXT_LIMIT:
-            raise Undecodable(f"it is longer than {TEXT_LIMIT // (1024 * 1024)} MB")
-        return text_of(data)
-    except FileNotFoundError:
-        raise
+        return text_of(read_bytes(path, what=what, hint=hint, kind=kind))
     except Undecodable as error:
         raise kind(f"{what} {path} cannot be used", str(error), hint) from None
+
+
+def read_bytes(path: Path, *, what: str, hint: str, kind: type[SetupError] = SetupError) -> bytes:
+    """Return the bytes of a file; the arguments are those of `read_text`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SetupError: of the class `kind`: it cannot be read, or is longer than TEXT_LIMIT.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(TEXT_LIMIT + 1)
+        if len(data) <= TEXT_LIMIT:
+            return data
+        why = f"it is longer than {TEXT_LIMIT // (1024 * 1024)} MB"
+        raise kind(f"{what} {path} cannot be used", why, hint)
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise kind(f"{what} {path} cannot be read", why, hint) from None

@@ -31,7 +31,7 @@ def make_private_folder(folder: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Write a file atomically; only its owner may read it. A symbolic link is replaced.
 
     Raises:
@@ -40,8 +40,8 @@ def write_private(path: Path, text: str) -> None:
     make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

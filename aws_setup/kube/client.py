@@ -118,7 +118,7 @@ class KubeClient:
         host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert
         if host == endpoint.server.rstrip("/"):
             return ""
-        authority = Path(file).read_text(encoding="utf-8") if file else ""
+        authority = Path(file).read_bytes().decode("utf-8", "replace") if file else ""
         return "" if authority.strip() == endpoint.authority.strip() else host
 
     def token(self) -> str:

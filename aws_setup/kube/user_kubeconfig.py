@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from kubernetes import config
 from kubernetes.config import kube_config
 from kubernetes.config.exec_provider import ExecProvider
 
+from aws_setup.config import bounded_yaml
+from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.child_environment import child_environment
+from aws_setup.engine.decoding import read_bytes
 from aws_setup.errors import SetupError
 
 HINT_USABLE = "correct kubeconfig_path and kube_context, or remove both keys"
@@ -24,15 +28,33 @@ def open_kubeconfig(path: str | None, context: str | None) -> Any:
     Raises:
         SetupError: the file or the context does not exist, is not usable, or not secure.
     """
+    if path:
+        _check_readable(Path(path))
     try:
         api = config.new_client_from_config(path, context)
-    except (config.ConfigException, OSError) as error:
-        why = " ".join(str(error).split())
+    except Exception as error:  # the library raises any class
+        known = isinstance(error, (config.ConfigException, OSError))
+        kind = "" if known else f"{type(error).__name__}: "
+        why = kind + " ".join(str(error).split())
         raise SetupError(f"the kubeconfig {path} cannot be used", why, HINT_USABLE) from error
     why = _insecure(api.configuration)
     if why:
         raise SetupError(f"the kubeconfig {path or ''} is not secure", why, HINT_SECURE)
     return api
+
+
+def _check_readable(path: Path) -> None:
+    """Refuse what is no YAML mapping, or exceeds a limit: the library reads without any."""
+    try:
+        data = read_bytes(path, what="the kubeconfig", hint=HINT_USABLE)
+        loaded = bounded_yaml.load(data, most_bytes=ANY_SIZE, most_nodes=ANY_COUNT)
+        why = "" if isinstance(loaded, dict) else "it is no mapping of keys and values"
+    except FileNotFoundError:
+        why = "there is no such file"
+    except bounded_yaml.BadYaml as error:
+        why = str(error)
+    if why:
+        raise SetupError(f"the kubeconfig {path} cannot be used", why, HINT_USABLE)
 
 
 def _insecure(settings: Any) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.session import error_code
+from aws_setup.config.paths import expanded
 from aws_setup.errors import Refused
 from aws_setup.namenodes.request import DEFAULT_JAR
 
@@ -87,7 +88,10 @@ def check_main_class(path: Path, *, source: str, main_class: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Refused(f"the jar {source} cannot be read", why, "make it readable") from error
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise Refused(
             f"{source} is not a jar",
             f"it is no zip file: {error}; an interrupted build or copy leaves an incomplete file",
@@ -182,7 +186,7 @@ def local_copy(spec: str, stores: JarStores) -> Iterator[Path]:
             "set -j to a local path, s3://bucket/key, or ssh:// for the λFS client VM",
         )
     if not scheme:
-        yield Path(spec).expanduser()
+        yield expanded(spec)
         return
     with TemporaryDirectory(prefix="lambda-fs-jar-") as folder:
         path = Path(folder) / "namenode.jar"

@@ -15,6 +15,7 @@ from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
+from aws_setup.engine.decoding import read_bytes
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused
@@ -146,8 +147,10 @@ def current_pair(ctx: Context) -> KeyPair | None:
 
 
 def _file_pair(config: Config) -> KeyPair | None:
+    hint = "remove it: a new certificate is made, and the file is written again"
     try:
-        text = tls_pair_path(config).read_text(encoding="ascii")
+        data = read_bytes(tls_pair_path(config), what="nginx's certificate", hint=hint)
+        text = data.decode("ascii")
     except (FileNotFoundError, UnicodeDecodeError):
         return None
     head, mark, rest = text.partition("-----BEGIN RSA PRIVATE KEY-----")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aws_setup.config import Config
 from aws_setup.config.chart_source import ENCRYPTED, is_git_url
+from aws_setup.config.paths import expanded
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm, local_program
@@ -110,7 +111,7 @@ def cache() -> Path:
 
 
 def _folder(config: Config) -> Path:
-    path = Path(config.openwhisk_chart).expanduser()
+    path = expanded(config.openwhisk_chart)
     for folder in (path, path / config.openwhisk_chart_folder):
         if (folder / "Chart.yaml").is_file():
             return folder

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
-from aws_setup.config.paths import credentials_path
-from aws_setup.engine.decoding import read_text
+from aws_setup.config.paths import credentials_path, expanded
+from aws_setup.engine.decoding import read_bytes, read_text
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
-from aws_setup.errors import Refused
+from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.secrets import require_secrets
 
 FINGERPRINT = "CERTIFICATE_SHA256"
@@ -79,7 +79,7 @@ class CredentialsFile(Step):
         if not ctx.config.write_wskprops:
             return ()
         desired = credentials_path(ctx.config).read_text("utf-8")
-        if home_file.is_file() and home_file.read_text("utf-8") == desired:
+        if home_file.is_file() and _home_content(home_file) == desired.encode():
             return ()
         return (Drift("~/.wskprops", "different", "this deployment's"),)
 
@@ -102,13 +102,19 @@ class CredentialsFile(Step):
             if home_file.is_file() and not backup.exists():
                 # Only the first time: from then on ~/.wskprops is this project's file, and a
                 # second backup would overwrite the user's.
-                write_private(backup, home_file.read_text("utf-8"))
+                write_private(backup, _home_content(home_file))
             write_private(home_file, path.read_text("utf-8"))
         return Found(str(path), "written")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the file; ~/.wskprops belongs to the user and stays."""
         credentials_path(ctx.config).unlink(missing_ok=True)
+
+
+def _home_content(path: Path) -> bytes:
+    """Return what the user's own file contains, in any encoding."""
+    hint = "make it a file that you may read, or set write_wskprops: False"
+    return read_bytes(path, what="wsk's file", hint=hint)
 
 
 def write_credentials(config: Config, credentials: OpenWhiskCredentials) -> Path:
@@ -146,7 +152,7 @@ def read_credentials(config: Config) -> OpenWhiskCredentials | None:
 def properties_file(environ: Mapping[str, str], home: Path) -> Path:
     """Return the file that `wsk` would read: WSK_CONFIG_FILE overrides ~/.wskprops."""
     path = environ.get("WSK_CONFIG_FILE")
-    return Path(path).expanduser() if path else home / ".wskprops"
+    return expanded(path) if path else home / ".wskprops"
 
 
 def parse(text: str) -> dict[str, str]:
@@ -174,8 +180,8 @@ def missing_host(environ: Mapping[str, str], home: Path) -> str:
     """Return why the properties file gives no API host; '' where there is no file."""
     path = properties_file(environ, home)
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
+        text = read_bytes(path, what="wsk's file", hint="").decode("utf-8", "replace")
+    except (OSError, SetupError):
         return ""
     why = skipped_line(text, "APIHOST")
     return f"{path} names no APIHOST{f' ({why})' if why else ''}"
@@ -199,15 +205,13 @@ def read(environ: Mapping[str, str], home: Path) -> dict[str, WskProperty]:
 
 
 def _read_file(path: Path, *, configured: bool) -> dict[str, str]:
+    hint = "make the file readable, or remove it"
+    if configured:
+        hint = "correct WSK_CONFIG_FILE, or unset it"
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        data = read_bytes(path, what="wsk's file", hint=hint, kind=Refused)
+        return parse(data.decode("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(
-            f"{path} cannot be read",
-            str(error),
-            "correct WSK_CONFIG_FILE, or unset it"
-            if configured
-            else "make the file readable, or remove it",
-        ) from error
+    except UnicodeDecodeError as error:
+        raise Refused(f"wsk's file {path} cannot be read", str(error), hint) from error

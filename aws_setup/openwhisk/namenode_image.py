@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_setup.config import bounded_yaml
+from aws_setup.engine.decoding import json_of
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.chart import Chart, cache
@@ -58,24 +59,33 @@ def image_fields(image: str) -> dict[str, str]:
 
 
 def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
-    defaults: Any = bounded_yaml.load((folder / "values.yaml").read_bytes()) or {}
-    file = merge(defaults, values).get("whisk", {}).get("runtimes") or DEFAULT_FILE
+    file = _runtimes_file(folder, values)
     try:
-        document = json.loads((folder / str(file)).read_text(encoding="utf-8"))
-        families: list[Any] = list(document["runtimes"].values())
+        document = json_of((folder / file).read_bytes())
+        kinds = [
+            kind
+            for family in document["runtimes"].values()
+            for kind in family
+            if str(kind.get("kind", "")).partition(":")[0] == FAMILY
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_runtimes(f"its runtimes file {file} cannot be used: {error}") from error
-    kinds = [
-        kind
-        for family in families
-        for kind in family
-        if str(kind.get("kind", "")).partition(":")[0] == FAMILY
-    ]
     if not kinds:
         raise _no_runtimes(f"its runtimes file {file} has no kind {FAMILY}")
     for kind in kinds:
         kind["image"] = image_fields(image)
     return json.dumps(document, indent=2) + "\n"
+
+
+def _runtimes_file(folder: Path, values: Mapping[str, Any]) -> str:
+    """Return the file's name by the values of the release and the chart's own."""
+    try:
+        defaults: Any = bounded_yaml.load((folder / "values.yaml").read_bytes()) or {}
+        return str(merge(defaults, values)["whisk"]["runtimes"] or DEFAULT_FILE)
+    except (FileNotFoundError, KeyError):
+        return DEFAULT_FILE
+    except (OSError, bounded_yaml.BadYaml, ValueError, TypeError, AttributeError) as error:
+        raise _no_runtimes(f"its values.yaml cannot be used: {error}") from error
 
 
 def _no_runtimes(why: str) -> Refused:

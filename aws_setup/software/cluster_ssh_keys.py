@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.engine.decoding import read_text
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
@@ -126,14 +127,12 @@ def _ids(clients: Sequence[Machine]) -> str:
 
 
 def _operator_key(ctx: Context) -> str:
+    path = Path(ctx.config.ssh_key_path)
+    hint = "correct ssh_key_path, or set copy_operator_key: False"
     try:
-        return Path(ctx.config.ssh_key_path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise SetupError(
-            f"{ctx.config.ssh_key_path} cannot be read",
-            str(error.strerror),
-            "correct ssh_key_path, or set copy_operator_key: False",
-        ) from error
+        return read_text(path, what="the private key", hint=hint)
+    except FileNotFoundError:
+        raise SetupError(f"{path} cannot be read", "there is no such file", hint) from None
 
 
 def _comment(ctx: Context, client_id: str) -> str:

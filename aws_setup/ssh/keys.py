@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from paramiko.pkey import UnknownKeyType
 
+from aws_setup.config.paths import expanded
 from aws_setup.errors import SetupError
 
 MAX_OFFERED = 5
@@ -121,13 +122,13 @@ def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
 
 def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     """Read RSA keys in every format, including PKCS #8, which paramiko itself cannot read."""
-    content = file.path.expanduser().read_bytes()
+    content = expanded(file.path).read_bytes()
     openssh = b"OPENSSH PRIVATE KEY" in content
     load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
     loaded = load(content, secret)
     if isinstance(loaded, rsa.RSAPrivateKey):
         return paramiko.RSAKey(key=loaded)
-    return paramiko.PKey.from_path(file.path.expanduser(), secret)  # type: ignore[arg-type] # the stubs lack Path and bytes
+    return paramiko.PKey.from_path(expanded(file.path), secret)  # type: ignore[arg-type] # the stubs lack Path and bytes
 
 
 def _not_rsa(file: KeyFile) -> SetupError:
@@ -163,7 +164,7 @@ def inspect_key(path: Path) -> KeyFile:
         SetupError: the file does not exist, cannot be read, or contains no private key.
     """
     try:
-        text = path.expanduser().read_text(encoding="ascii", errors="replace")
+        text = expanded(path).read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise SetupError(
             f"the private key {path} cannot be read",
@@ -223,8 +224,7 @@ def _public_beside(path: Path) -> bytes:
     """Return the public key from the .pub file beside a PEM key; empty without one."""
     try:
         fields = (
-            path.with_name(path.name + ".pub")
-            .expanduser()
+            expanded(path.with_name(path.name + ".pub"))
             .read_text(encoding="utf-8", errors="replace")
             .split()
         )

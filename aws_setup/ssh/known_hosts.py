@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.engine.decoding import read_bytes
 from aws_setup.engine.private_files import append_private
 from aws_setup.errors import SetupError
 from aws_setup.ssh.keys import fingerprint, kind_name
@@ -48,17 +49,12 @@ class KnownHosts:
 
     def keys(self, alias: str) -> list[HostKey]:
         """Return the keys known for an alias, in the order of the file."""
+        hint = "make it a file that you may read, or remove it"
         try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+            data = read_bytes(self.path, what="the host keys", hint=hint)
         except FileNotFoundError:
             return []
-        except OSError as error:
-            raise SetupError(
-                f"the host keys {self.path} cannot be read",
-                error.strerror or str(error),
-                "make it a file that you may read, or remove it",
-            ) from None
-        lines = (line.split() for line in text.splitlines())
+        lines = (line.split() for line in data.decode("utf-8", "replace").splitlines())
         found = (host_key(*line[1:3]) for line in lines if len(line) >= 3 and line[0] == alias)
         return [key for key in found if key]
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import paramiko
 
 from aws_setup.config import Config
-from aws_setup.config.paths import known_hosts_path
+from aws_setup.config.paths import expanded, known_hosts_path
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import Problem, SetupError
 from aws_setup.ssh.connection import SshContext, connect
@@ -249,7 +249,7 @@ class MachinePool:
 
     def _settings(self) -> SshSettings:
         """Return the OpenSSH configuration; reads it again when the file has changed since."""
-        path = Path(self.config.ssh_config_path).expanduser()
+        path = expanded(self.config.ssh_config_path)
         changed = path.stat().st_mtime_ns if path.exists() else 0
         with self._lock:
             if self._cached_settings is None or self._cached_settings[0] != changed:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import paramiko
 
+from aws_setup.config.paths import expanded
+from aws_setup.engine.decoding import TEXT_LIMIT
 from aws_setup.errors import SetupError
 
 USER = "ubuntu"
@@ -46,7 +48,7 @@ class SshSettings:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            text = _with_includes(path.expanduser(), depth=0)
+            text = _with_includes(expanded(path), depth=0)
             self._config = paramiko.SSHConfig.from_text(text)
         except _UNUSABLE as error:
             raise self._unusable(str(error)) from None
@@ -69,7 +71,7 @@ class SshSettings:
             host=found.get("hostname", address),
             port=port or own_port,
             user=user or found.get("user", USER),
-            identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", ())),
+            identity_files=tuple(expanded(name) for name in found.get("identityfile", ())),
             proxy_command="" if proxy.lower() == "none" else proxy,
             host_key_alias=found.get("hostkeyalias", ""),
             known_hosts_files=tuple(map(Path, _known_hosts_files(found))),
@@ -102,6 +104,8 @@ def _with_includes(path: Path, *, depth: int) -> str:
     if depth > _MAX_INCLUDE_DEPTH:
         raise OSError(f"Include is nested deeper than {_MAX_INCLUDE_DEPTH} files")
     try:
+        if path.stat().st_size > TEXT_LIMIT:
+            raise OSError(f"{path} is longer than {TEXT_LIMIT // 1024**2} MB")
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return ""
@@ -113,7 +117,7 @@ def _with_includes(path: Path, *, depth: int) -> str:
             text.append(line)
             continue
         for pattern in shlex.split(match[1], comments=True):
-            full = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
+            full = expanded("~/.ssh") / expanded(pattern)
             for name in sorted(glob.glob(str(full))):  # noqa: PTH207 -- pattern may be absolute
                 text.append(_with_includes(Path(name), depth=depth + 1))
         text.append(block)  # what follows belongs to it again, and not to an included Host

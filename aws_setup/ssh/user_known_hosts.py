@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.config.paths import expanded
+from aws_setup.engine.decoding import read_bytes
+from aws_setup.errors import SetupError
 from aws_setup.ssh.known_hosts import HostKey, host_key
 
 REVOKED = "@revoked"
@@ -41,10 +44,12 @@ def user_keys(files: Iterable[Path], host: str, port: int) -> UserKeys:
 
 
 def _entries(path: Path, name: str) -> Iterator[tuple[str, HostKey]]:
+    hint = "remove what does not belong into it"
     try:
-        text = path.expanduser().read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        data = read_bytes(expanded(path), what="the file of host keys", hint=hint)
+    except (OSError, SetupError):
         return
+    text = data.decode("utf-8", "replace")
     for line in text.splitlines():
         fields = line.split()
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""

@@ -75,6 +75,13 @@ def test_a_hostile_file_is_refused_by_line(
         ('ndb_user: "user\\n"', "U+000A"),
         ('zk_node_public_IPs: ["1.2.3.4\\n"]', "U+000A"),
         ("num_ndb_datanodes: " + "9" * 5000, ""),
+        ("vpc_name: !vault x", "the tag !vault is not supported"),
+        ("tags: {a: !env x}", "the tag !env is not supported"),
+        ("vpc_name: !!binary aGVsbG8=", "the tag !!binary is not supported"),
+        ("tags: !!set {a, b}", "the tag !!set is not supported"),
+        ("tags: {<<: {a: b}}", "the merge key << is not supported"),
+        ("tags: {[a, b]: c}", "a key must be a plain word"),
+        ("tags: {? {a: b} : c}", "a key must be a plain word"),
     ],
 )
 def test_a_value_that_no_key_may_have_is_named(tmp_path: Path, text: str, why: str) -> None:

@@ -115,7 +115,7 @@ def test_a_value_keeps_the_spelling_of_the_file(
         ("num_ndb_datanodes: 0\n", "1:20", "below the minimum, 2", ""),
         ("vpc_cidr: 10.0.0.1/16\n", "1:11", "has host bits set; the network is 10.0.0.0/16", ""),
         ("vpc_cidr: ten\n", "1:11", "'ten' is not an IPv4 network", ""),
-        ("vpc_name: [a]\n", "1:11", "expected a string, not a list", ""),
+        ("vpc_name: [a]\n", "1:11", "expected a string", ""),
         ("zookeeper_private_ips: 10.0.8.1\n", "1:24", "expected a list", "[10.0.8.233,"),
         ("zookeeper_private_ips: [10.0.8.9, x]\n", "1:35", "'x' is not an IPv4 address", ""),
         (

@@ -136,13 +136,14 @@ def test_the_users_wskprops_is_written_only_on_request(zoo: Lab) -> None:
     wskprops = zoo.folder.parent / ".wskprops"
     zoo.run("configure")
     assert not wskprops.exists()
-    wskprops.write_text("APIHOST=existing\n")
+    users = b"APIHOST=existing\n# \xe9\n"  # Latin-1: it is copied as it is
+    wskprops.write_bytes(users)
     zoo.run("configure", "--write-wskprops")
     written = wskprops.read_text()
     # Changed once more: the backup remains the user's file, not the one that was written first.
     wskprops.write_text(written + "NAMESPACE=other\n")
     zoo.run("configure", "--write-wskprops")
-    assert wskprops.with_name(".wskprops.before-lambda-fs").read_text() == "APIHOST=existing\n"
+    assert wskprops.with_name(".wskprops.before-lambda-fs").read_bytes() == users
     assert private(wskprops)
     assert (
         wskprops.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()

@@ -81,7 +81,8 @@ def load(folder: str) -> list[SqlScript]:
     problems, scripts = [], []
     for name in names:
         try:
-            text = (root / name).read_text(encoding="utf-8")
+            # Editors of Windows write a byte order mark, which the server refuses.
+            text = (root / name).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             problems.append(
