@@ -6,7 +6,8 @@ other users, create endpoints, interfaces and security groups in a VPC without t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.vpc_listings import LISTINGS, SERVICES, Listing
 
 GUARDDUTY_SERVICE = ".guardduty-data"
 GUARDDUTY_GROUP = "GuardDutyManagedSecurityGroup-"
@@ -29,15 +31,6 @@ https://docs.aws.amazon.com/guardduty/latest/ug/runtime-monitoring-agent-resourc
 
 GONE = ("deleted", "deleting", "rejected", "expired", "failed")
 """States of endpoints and peerings that keep nothing from deletion."""
-
-SERVICES = (
-    ("AWS Lambda VPC ENI", "a Lambda function", "remove the VPC from the function's configuration"),
-    ("RDSNetworkInterface", "an RDS database", "`aws rds delete-db-instance`"),
-    ("EFS mount target", "an EFS file system", "`aws efs delete-mount-target`"),
-    ("ElastiCache", "an ElastiCache cluster", "`aws elasticache delete-cache-cluster`"),
-    ("ELB ", "a load balancer", "`aws elbv2 delete-load-balancer`"),
-)
-"""Beginning of an interface's description, what made it, and how that is deleted."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +92,7 @@ def unowned_contents(ctx: Context, vpc_id: str) -> list[UnownedResource]:
         _unowned_interfaces,
         _unowned_groups,
         _peerings,
+        *(partial(_listed, listing) for listing in LISTINGS),
     )
     found: list[UnownedResource] = []
     for search in searches:
@@ -169,15 +163,51 @@ def _unowned_interfaces(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
         explained = key in endpoints or item.get("Attachment", {}).get("InstanceId")
         if explained or about.endswith(nat) or _is_owned(ctx, item):
             continue
-        made_by = next((row for row in SERVICES if about.startswith(row[0])), None)
-        owner = made_by[1] if made_by else str(item.get("RequesterId") or item.get("OwnerId", ""))
-        delete = f"`aws ec2 delete-network-interface --network-interface-id {key}`"
-        yield UnownedResource(
-            "network interface",
-            key,
-            f"{about or 'no description'}, of {owner}",
-            made_by[2] if made_by else delete,
-        )
+        owner, fix = _made_by(item, about)
+        about = about or "no description"
+        yield UnownedResource("network interface", key, f"{about}, of {owner}", fix)
+
+
+def _made_by(interface: Any, about: str) -> tuple[str, str]:
+    """Return what an interface belongs to, and what deletes it."""
+    for pattern, owner, fix in SERVICES:
+        if match := re.match(pattern, about):
+            return owner, fix.format(*match.groups())
+    key = interface["NetworkInterfaceId"]
+    owner = str(interface.get("RequesterId") or interface.get("OwnerId", ""))
+    if interface.get("RequesterManaged"):
+        # Only the service that made it can delete it.
+        return owner, f"delete what {owner} made {key} for"
+    return owner, f"`aws ec2 delete-network-interface --network-interface-id {key}`"
+
+
+def _listed(listing: Listing, ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
+    """Yield what one call lists, without what is the deployment's or goes with the VPC."""
+    filters = [{"Name": listing.filter, "Values": [vpc_id]}] if listing.filter else []
+    arguments = {"Filters": filters} if filters else {}
+    for item in _items(ctx.aws.ec2, listing, arguments):
+        attached = [it for it in item.get("Attachments", []) if it.get("VpcId") == vpc_id]
+        elsewhere = not listing.filter and not attached
+        if elsewhere or _goes_with_the_vpc(item) or _is_owned(ctx, item):
+            continue
+        key = item[listing.id_field]
+        owner = tag_of(item, "Name") or f"of {item.get('OwnerId', 'this account')}"
+        command = listing.command.format(key, vpc=vpc_id)
+        yield UnownedResource(listing.what, key, owner, f"`aws ec2 {command}`")
+
+
+def _items(ec2: Any, listing: Listing, arguments: Mapping[str, Any]) -> Sequence[Any]:
+    if ec2.can_paginate(listing.operation):
+        return pages(ec2, listing.operation, listing.key, **arguments)
+    found: Sequence[Any] = getattr(ec2, listing.operation)(**arguments)[listing.key]
+    return found
+
+
+def _goes_with_the_vpc(item: Any) -> bool:
+    """Whether it is the default network ACL, the main route table, or a detached gateway."""
+    main = any(it.get("Main") for it in item.get("Associations", []))
+    states = [it.get("State") for it in item.get("VpcAttachments", [])]
+    return bool(item.get("IsDefault") or main or (states and set(states) == {"detached"}))
 
 
 def _unowned_groups(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:

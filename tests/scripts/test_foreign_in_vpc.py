@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.infrastructure.vpc_contents import _made_by
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client, tagged, where
@@ -56,6 +57,65 @@ def group(name: str) -> str:
     return str(made["GroupId"])
 
 
+def further_resources(vpc: str) -> dict[str, str]:
+    """Make what keeps a VPC from deletion without an interface in it; return kind -> id."""
+    ec2 = client("ec2")
+    gateway = ec2.create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
+    ec2.attach_vpn_gateway(VpcId=vpc, VpnGatewayId=gateway)
+    egress = ec2.create_egress_only_internet_gateway(VpcId=vpc)["EgressOnlyInternetGateway"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.240.0/24")["Subnet"]
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]
+    acl = ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]
+    return {
+        "VPN gateway": str(gateway),
+        "egress-only internet gateway": str(egress["EgressOnlyInternetGatewayId"]),
+        "subnet": str(subnet["SubnetId"]),
+        "route table": str(table["RouteTableId"]),
+        "network ACL": str(acl["NetworkAclId"]),
+    }
+
+
+def remove(others: dict[str, str]) -> None:
+    """Delete what `further_resources` made."""
+    ec2 = client("ec2")
+    (vpc,) = (it["VpcId"] for it in ec2.describe_subnets(SubnetIds=[others["subnet"]])["Subnets"])
+    ec2.detach_vpn_gateway(VpcId=vpc, VpnGatewayId=others["VPN gateway"])
+    egress = others["egress-only internet gateway"]
+    ec2.delete_egress_only_internet_gateway(EgressOnlyInternetGatewayId=egress)
+    ec2.delete_subnet(SubnetId=others["subnet"])
+    ec2.delete_route_table(RouteTableId=others["route table"])
+    ec2.delete_network_acl(NetworkAclId=others["network ACL"])
+
+
+@pytest.mark.kind("A4")
+@pytest.mark.parametrize(
+    ("description", "managed", "fix"),
+    [
+        ("Interface for NAT Gateway nat-0a1", True, "delete-nat-gateway --nat-gateway-id nat-0a1"),
+        (
+            "Network Interface for Transit Gateway Attachment tgw-attach-0a1",
+            True,
+            "--transit-gateway-attachment-id tgw-attach-0a1",
+        ),
+        ("Route 53 Resolver: rslvr-in-0a1:rni-2", True, "--resolver-endpoint-id rslvr-in-0a1"),
+        ("Amazon EKS other", True, "aws eks delete-cluster --name other"),
+        ("EC2 Instance Connect Endpoint: eice-0a1", True, "endpoint-id eice-0a1"),
+        ("RDSNetworkInterface", True, "delete-db-instance"),
+        ("something new", True, "delete what amazon-x made eni-1 for"),
+        ("", False, "delete-network-interface --network-interface-id eni-1"),
+    ],
+)
+def test_the_fix_of_an_interface_is_that_of_what_made_it(
+    description: str, managed: bool, fix: str
+) -> None:
+    interface = {
+        "NetworkInterfaceId": "eni-1",
+        "RequesterId": "amazon-x",
+        "RequesterManaged": managed,
+    }
+    assert fix in _made_by(interface, description)[1]
+
+
 @pytest.mark.kind("A4")
 def test_what_guardduty_made_is_deleted_with_the_vpc(cloud: RehearsalCloud, folder: Path) -> None:
     vpc, subnet = network()
@@ -77,6 +137,7 @@ def test_what_others_made_is_named_with_owner_and_command(
     interface = client("ec2").create_network_interface(
         SubnetId=subnet, Description="AWS Lambda VPC ENI-my-function"
     )["NetworkInterface"]["NetworkInterfaceId"]
+    others = further_resources(vpc)
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
     left = {item["id"]: item for item in ended.document["leftovers"]}
@@ -89,6 +150,10 @@ def test_what_others_made_is_named_with_owner_and_command(
     assert interface not in str(
         client("ec2").describe_network_interfaces(Filters=where(vpc_id=vpc))
     )
+    for what, key in others.items():
+        assert what in left[key]["what"]
+        assert key in left[key]["command"]
+    remove(others)
     client("ec2").delete_vpc_endpoints(VpcEndpointIds=[foreign])
     client("ec2").delete_security_group(GroupId=other)
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
