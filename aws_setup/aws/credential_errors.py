@@ -94,7 +94,8 @@ MESSAGES_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], ErrorMessage], ...] 
         (errors.CredentialRetrievalError,),
         ErrorMessage(
             "the credentials could not be fetched: {message}",
-            "run the credential_process of your profile by hand and check its output",
+            "check that source; if it is the credential_process of your profile, run it by hand "
+            "and read its output",
         ),
     ),
     (

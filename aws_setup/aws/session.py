@@ -172,11 +172,12 @@ class Aws:
             self._load_credentials()
             key = (service, region, retries, timeout)
             if key not in self._clients:
-                client = self._session.client(
-                    service,  # type: ignore[call-overload]
-                    region_name=region,
-                    config=self._settings(retries=retries, timeout=timeout),
-                )
+                with readable_settings("the AWS configuration cannot be used"):
+                    client = self._session.client(
+                        service,  # type: ignore[call-overload]
+                        region_name=region,
+                        config=self._settings(retries=retries, timeout=timeout),
+                    )
                 client.meta.events.register("after-call.*", self._after_call)
                 self._clients[key] = client
             return self._clients[key]
@@ -248,7 +249,7 @@ def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str
 
 
 @contextmanager
-def readable_settings() -> Iterator[None]:
+def readable_settings(what: str = "the AWS credentials cannot be loaded") -> Iterator[None]:
     """Name files and programs of the user's AWS configuration as the cause of other exceptions.
 
     botocore's chain passes on what they raise: a missing credential_process, a token file that
@@ -263,10 +264,11 @@ def readable_settings() -> Iterator[None]:
         raise
     except Exception as error:
         raise Refused(
-            "the AWS credentials cannot be loaded",
+            what,
             f"{type(error).__name__}: {' '.join(str(error).split())}",
             "check the profile in ~/.aws/config and ~/.aws/credentials, and the files and programs "
-            "that it names (credential_process, web_identity_token_file)",
+            "that it names (credential_process, web_identity_token_file, endpoint_url, "
+            "max_attempts); `aws sso login` renews a damaged session",
         ) from error
 
 

@@ -27,6 +27,21 @@ aws_secret_access_key = not-a-secret
 credential_process = /no/such/program
 [profile not-json]
 credential_process = echo no-json
+[profile list]
+credential_process = echo []
+[profile old]
+credential_process = echo '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", \
+"SessionToken": "c", "Expiration": "2020-01-01T00:00:00Z"}'
+[profile bytes]
+credential_process = printf '\\377\\376'
+[profile bad-attempts]
+aws_access_key_id = a
+aws_secret_access_key = b
+max_attempts = many
+[profile bad-endpoint]
+aws_access_key_id = a
+aws_secret_access_key = b
+endpoint_url = nowhere
 [profile no-token]
 role_arn = arn:aws:iam::123456789012:role/researcher
 web_identity_token_file = /no/such/token
@@ -88,8 +103,15 @@ def test_no_code_and_a_closed_terminal_are_refusals(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.kind("A6")
 @pytest.mark.usefixtures("profiles", "cloud")
-@pytest.mark.parametrize("profile", ["broken", "not-json", "no-token"])
-def test_what_the_profile_names_and_cannot_be_used_is_a_refusal(profile: str) -> None:
-    with pytest.raises(Refused, match="credentials cannot be loaded") as caught:
+@pytest.mark.parametrize(
+    "profile",
+    ["broken", "not-json", "no-token", "list", "old", "bytes", "bad-attempts", "bad-endpoint"],
+)
+def test_what_the_profile_names_and_cannot_be_used_is_a_refusal(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(Refused, match=r"cannot be (loaded|used)") as caught:
         _ = Aws(profile=profile, region="us-east-1").identity
     assert "credential_process" in caught.value.problems[0].hint
