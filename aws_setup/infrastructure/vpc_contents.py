@@ -86,7 +86,7 @@ def refuse_unowned(ctx: Context, vpc_id: str) -> None:
 
 def unowned_contents(ctx: Context, vpc_id: str) -> list[UnownedResource]:
     """Return the unowned resources that keep a VPC from deletion, without those of denied calls."""
-    searches = (
+    searches: tuple[Callable[[Context, str], Iterator[UnownedResource]], ...] = (
         _unowned_endpoints,
         _unowned_instances,
         _unowned_interfaces,
