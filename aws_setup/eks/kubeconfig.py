@@ -219,7 +219,6 @@ def rewrite(
     A copy is kept with `copy`, and where comments or style would be lost.
     """
     text = bounded_yaml.decode(path.read_bytes()) if path.is_file() else ""
-    text = text.removeprefix("\ufeff")
     changed = kubeconfig_text.edit(text, document) if text else None
     if text and (copy or (changed is None and text != _dumped(load(path)))):
         note(f"backed up {path} to {_back_up(path, text)}")
