@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.error import HTTPError
 
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
@@ -113,8 +114,14 @@ def _look_up() -> str:
     if isinstance(answer, TimeoutError):
         raise OSError(late) from answer
     if isinstance(answer, Exception):
-        raise OSError(f"{url} did not answer: {answer}") from answer
+        raise OSError(f"{url} did not answer: {_reason(answer)}") from answer
     return answer
+
+
+def _reason(error: Exception) -> str:
+    """Return why a request failed, without the wrapping and the number of a system's error."""
+    inner = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
+    return str(getattr(inner, "strerror", None) or inner)
 
 
 def check(planned: PlannedResources) -> CheckResult:
