@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from aws_setup.config import Config
-from aws_setup.preflight.iam_policy import CREATE_ACTIONS
+from aws_setup.preflight.iam_policy import actions_for
 from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.permissions import iam_action
 from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import Call
+from aws_setup.tables import infrastructure_steps
 from tests.support.preflight import Operator, one_line
 
 CONFIG = Config(ssh_keypair_name="k", ssh_key_path="k")
 SIMULATE = "iam:SimulatePrincipalPolicy"
-SIMULATED = sorted({action for actions in CREATE_ACTIONS.values() for action in actions})
+SIMULATED = actions_for([step.name for step in infrastructure_steps(CONFIG)])
 """What the simulator is asked about: one of them missing is known before the first write."""
 
 

@@ -51,13 +51,13 @@ def _outcome(reader: Reader, data: bytes, folder: Path) -> str:
     try:
         reader(data, folder)
     except EXPECTED as error:
-        return _shown(error)
+        return shown(error)
     except Exception:  # noqa: BLE001 -- what is looked for
         return traceback.format_exc(limit=-4)
     return ""
 
 
-def _shown(error: Exception) -> str:
+def shown(error: Exception) -> str:
     """Return what is wrong with an error as the user reads it."""
     if not isinstance(error, SetupError):
         return ""
