@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
-import re._parser as sre
 from pathlib import Path
 from typing import Any
+
+sre: Any = importlib.import_module("re._parser")
+"""The parser of regular expressions; its module has no public name."""
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/config.schema.json").read_text("utf-8"))
 
