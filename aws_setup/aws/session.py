@@ -20,6 +20,7 @@ from botocore.parsers import ResponseParserError
 from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
 from aws_setup.config.version import USER_AGENT
+from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import Interrupted, Refused, SetupError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ MAX_ATTEMPTS = 9
 
 TIMEOUT_SECONDS = 5.0
 """Seconds for a connection, and for an answer, of a request that is not essential."""
+
+READING = ("Describe", "List", "Get", "Head", "Simulate")
+"""What the names of operations begin with that change nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Aws:
         with readable_settings():
             self._session = boto3.Session(profile_name=profile, region_name=region)
         self._has_credentials = False
-        self._clients: dict[tuple[str, str | None, bool, float | None], Any] = {}
+        self._clients: dict[tuple[str, str | None, bool, float | None, int], Any] = {}
         self._lock = threading.Lock()
         self.calls = 0
         self.clock_skew: float | None = None
@@ -142,6 +146,16 @@ class Aws:
         client: EC2Client = self.client("ec2", retries=False)
         return client
 
+    @property
+    def ssm(self) -> Any:
+        """The client of the Parameter Store, which keeps the run lock: it fails within seconds."""
+        return self.client("ssm", timeout=TIMEOUT_SECONDS, attempts=5)
+
+    @property
+    def ssm_once(self) -> Any:
+        """The same, but it never retries."""
+        return self.client("ssm", timeout=TIMEOUT_SECONDS, attempts=1)
+
     def brief(self, service: str, *, region: str | None = None) -> Any:
         """Return a client for requests that are not essential: it fails within seconds."""
         return self.client(service, region=region, timeout=TIMEOUT_SECONDS)
@@ -160,24 +174,26 @@ class Aws:
         region: str | None = None,
         retries: bool = True,
         timeout: float | None = None,
+        attempts: int = 2,
     ) -> Any:
         """Return the client of a service, created at the first call.
 
         The retry mode is botocore's `standard` with 9 attempts, unless the user's environment or
         AWS configuration file sets another: a Config would override both. Without `retries` a
         call is sent once in any case. `timeout` is the seconds to wait for a connection, and then
-        for an answer, in each of two attempts; None for botocore's minute.
+        for an answer, in each of `attempts`; None for botocore's minute.
         """
         with self._lock:
             self._load_credentials()
-            key = (service, region, retries, timeout)
+            key = (service, region, retries, timeout, attempts)
             if key not in self._clients:
                 with readable_settings("the AWS configuration cannot be used"):
                     client = self._session.client(
                         service,  # type: ignore[call-overload]
                         region_name=region,
-                        config=self._settings(retries=retries, timeout=timeout),
+                        config=self._settings(retries=retries, timeout=timeout, attempts=attempts),
                     )
+                client.meta.events.register("before-call.*", self._before_call)
                 client.meta.events.register("after-call.*", self._after_call)
                 self._clients[key] = client
             return self._clients[key]
@@ -193,11 +209,12 @@ class Aws:
                 credentials.get_frozen_credentials()
         self._has_credentials = True
 
-    def _settings(self, *, retries: bool, timeout: float | None) -> BotocoreConfig:
+    def _settings(self, *, retries: bool, timeout: float | None, attempts: int) -> BotocoreConfig:
         settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": USER_AGENT}
         if timeout:
             settings |= {"connect_timeout": timeout, "read_timeout": timeout}
-            return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 2})
+            times = {"mode": "standard", "total_max_attempts": attempts}
+            return BotocoreConfig(**settings, retries=times)  # type: ignore[arg-type]
         if not retries:
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 1})
         core = self._session._session
@@ -208,6 +225,11 @@ class Aws:
         if not chosen and not ({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys()):
             settings["retries"] = {"mode": "standard", "total_max_attempts": MAX_ATTEMPTS}
         return BotocoreConfig(**settings)
+
+    def _before_call(self, model: Any, **_: Any) -> None:
+        """Stop a call that writes where the run may not; the run lock's own calls pass."""
+        if model.service_model.service_name != "ssm" and not model.name.startswith(READING):
+            before_write()
 
     def _after_call(
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any

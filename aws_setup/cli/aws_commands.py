@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.aws.context import Context
@@ -16,6 +17,7 @@ from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.pause import pause, resume
 from aws_setup.cli.prompts import prompt_function
+from aws_setup.cli.run_lock import READING, new_lock, released, until_current
 from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.script import Script
 from aws_setup.cli.verify import verify
@@ -51,68 +53,89 @@ def run_verb(
     report: Report,
     result: Result,
     recorder: RunRecorder,
-    quick: bool = False,
     no_wait: bool = False,
     reformat: bool = False,
-    deep: bool = False,
-    keep: bool = False,
     repeats: str | None = None,
     against: str | None = None,
-    diff: bool = False,
     images: bool = False,
+    **flags: bool,
 ) -> None:
     """Run one verb of a script; the result names the account and counts the API calls.
+
+    `flags` are those of ScriptRun.
 
     Raises:
         Refused: a lock file cannot be used.
     """
     clock = SystemClock()
-    lock = read_lock(Path(repeats)) if repeats else None
-    other = read_lock(Path(against)) if against else None
-    with open_context(config, clock, no_wait=no_wait, reformat=reformat, repeats=lock) as ctx:
-        ctx.remove_images = images
-        aws = ctx.aws
-        recorder.region = aws.region
-        result.account, result.region = aws.identity.account, aws.region
-        result.more["arn"] = aws.identity.arn
-        run = ScriptRun(
-            script=script,
-            story=script.story(),
-            ctx=ctx,
-            clock=clock,
-            report=report,
-            result=result,
-            recorder=recorder,
-            only=options.only,
-            yes=options.yes,
-            ask=prompt_function(),
-            quick=quick,
-            deep=deep,
-            keep=keep,
-            against=other,
-            diff=diff,
-        )
-        try:
-            with comparing_addresses(result, lambda: ctx):
-                COMMANDS[verb](run)
-        finally:
-            result.api_calls = aws.calls
+    against_lock = read_lock(Path(against)) if against else None
+    settings = ContextSettings(
+        patient=not no_wait,
+        reformat=reformat,
+        repeats=read_lock(Path(repeats)) if repeats else None,
+        remove_images=images,
+    )
+    with _session(config, recorder, result) as aws:
+        lock = None
+        if verb not in READING:
+            lock = new_lock(aws, config, verb, breaks=options.break_lock, report=report)
+
+        def attempt() -> None:
+            with context_of(aws, config, clock, settings) as ctx:
+                run = ScriptRun(
+                    script=script,
+                    story=script.story(),
+                    ctx=ctx,
+                    clock=clock,
+                    report=report,
+                    result=result,
+                    recorder=recorder,
+                    only=options.only,
+                    yes=options.yes,
+                    ask=prompt_function(),
+                    lock=lock,
+                    against=against_lock,
+                    **flags,
+                )
+                with comparing_addresses(result, lambda: ctx):
+                    COMMANDS[verb](run)
+
+        with released(lock):
+            until_current(attempt, result, report)
 
 
 @contextmanager
-def open_context(
-    config: Config,
-    clock: Clock,
-    *,
-    no_wait: bool = False,
-    reformat: bool = False,
-    repeats: Lock | None = None,
-) -> Iterator[Context]:
-    """Open AWS, yield the context of a run, and close AWS."""
+def _session(config: Config, recorder: RunRecorder, result: Result) -> Iterator[Aws]:
+    """Open AWS, note account and region, and close AWS and count its calls at the end."""
     aws = open_aws(config)
+    try:
+        recorder.region = aws.region
+        result.account, result.region = aws.identity.account, aws.region
+        result.more["arn"] = aws.identity.arn
+        yield aws
+    finally:
+        result.api_calls = aws.calls
+        aws.close()
+
+
+@dataclass(frozen=True)
+class ContextSettings:
+    """What the options of the command line set in the context of a run."""
+
+    patient: bool = True
+    reformat: bool = False
+    repeats: Lock | None = None
+    remove_images: bool = False
+
+
+@contextmanager
+def context_of(
+    aws: Aws, config: Config, clock: Clock, settings: ContextSettings
+) -> Iterator[Context]:
+    """Yield the context of one examination of AWS, and what follows from it."""
     config = with_copies(aws, config.with_amis_of(aws.region))
-    if repeats and config.create_vpc:
-        config = with_zones_of(aws, config, repeats)
+    if settings.repeats and config.create_vpc:
+        config = with_zones_of(aws, config, settings.repeats)
     inventory = Inventory(aws, config)
     try:
         yield Context(
@@ -120,12 +143,23 @@ def open_context(
             aws=aws,
             clock=clock,
             inventory=inventory,
-            patient=not no_wait,
-            reformat=reformat,
-            repeats=repeats,
+            patient=settings.patient,
+            reformat=settings.reformat,
+            repeats=settings.repeats,
+            remove_images=settings.remove_images,
         )
     finally:
         inventory.close()
+
+
+@contextmanager
+def open_context(config: Config, clock: Clock) -> Iterator[Context]:
+    """Open AWS, yield the context of a run, and close AWS."""
+    aws = open_aws(config)
+    try:
+        with context_of(aws, config, clock, ContextSettings()) as ctx:
+            yield ctx
+    finally:
         aws.close()
 
 

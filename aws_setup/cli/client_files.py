@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -37,7 +37,12 @@ class ClientsResult:
 
 
 def configure_clients(
-    session: Session, selection: Selection, names: Iterable[str], *, clock: Clock
+    session: Session,
+    selection: Selection,
+    names: Iterable[str],
+    *,
+    clock: Clock,
+    before_write: Callable[[], None] = lambda: None,
 ) -> ClientsResult:
     """Store what is deployed now, and if it is new bring the clients' files to it.
 
@@ -46,6 +51,7 @@ def configure_clients(
         selection: the prefix of the actions.
         names: every action that exists now.
         clock: the run's clock.
+        before_write: called before anything is written.
     """
     config = session.connections.config
     number = selection.deployments(names)
@@ -64,6 +70,7 @@ def configure_clients(
     )
     if same and not before.pending and before.api_host in {record.api_host, ""}:
         return ClientsResult()
+    before_write()
     write_record(config, replace(record, pending=True))
     result = _run_step(session, config, clock)
     if not result.problems:

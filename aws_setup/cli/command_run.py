@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from aws_setup.aws.run_lock import RunLock, not_prevented
 from aws_setup.cli.prompts import Ask, confirm
 from aws_setup.cli.run_recorder import Mode, RunRecorder
 from aws_setup.engine.plan import Row
-from aws_setup.engine.result import Result
+from aws_setup.engine.result import Result, changes
 from aws_setup.engine.runner import Listener, Outcome
 from aws_setup.engine.step import Action, RunContext
 from aws_setup.engine.wait import SystemClock
@@ -22,7 +23,10 @@ C = TypeVar("C", bound=RunContext)
 
 @dataclass(kw_only=True)
 class CommandRun(Generic[C]):
-    """The state of one command; `only` are the names of --only, `yes` is --yes."""
+    """The state of one command; `only` are the names of --only, `yes` is --yes.
+
+    `lock` is None where the command does not write, or knows no deployment.
+    """
 
     ctx: C
     clock: SystemClock
@@ -32,6 +36,7 @@ class CommandRun(Generic[C]):
     only: tuple[str, ...] = ()
     yes: bool = False
     ask: Ask | None = None
+    lock: RunLock | None = None
 
     def warn(self, warnings: Sequence[Problem]) -> None:
         """Print warnings and keep them for the JSON document."""
@@ -42,6 +47,21 @@ class CommandRun(Generic[C]):
         """Print what the steps have found out so far and the user has to read, each once."""
         told = self.result.warnings
         self.warn([problem for problem in self.ctx.warnings.values() if problem not in told])
+
+    def take_lock(self) -> None:
+        """Take the lock before the first write; without one, warn that there is none.
+
+        Raises:
+            LockHeld: another run holds it.
+            Outdated: it is taken, and what was examined may have changed.
+        """
+        if self.lock is None:
+            return
+        self.lock.acquire()
+        if self.lock.unavailable:
+            problem = not_prevented(self.lock.unavailable)
+            if problem not in self.result.warnings:
+                self.warn([problem])
 
     def confirm(self, action: str, *, word: str = "") -> None:
         """Ask before the first write; raises Refused when the user declines."""
@@ -55,7 +75,12 @@ class CommandRun(Generic[C]):
         mode: Mode,
         progress: AbstractContextManager[Listener],
     ) -> Outcome:
-        """Run `act` with progress and event log, and put its outcome into the result."""
+        """Run `act` with progress and event log, and put its outcome into the result.
+
+        Where it is going to write, it takes the lock first.
+        """
+        if mode is Mode.REMOVE or changes(rows):
+            self.take_lock()
         self.recorder.begin(rows, self.result, clock=self.clock, mode=mode)
         with progress as tell:
             outcome = act(self.recorder.listener(tell))

@@ -12,6 +12,7 @@ from aws_setup.cli.costs import RemovalCost, note_prices, report_cost
 from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
+from aws_setup.cli.run_lock import remove_lock, report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
 from aws_setup.config.lock_file import Lock
@@ -60,6 +61,7 @@ class ScriptRun(CommandRun[Context]):
 def plan(run: ScriptRun) -> None:
     """Print exactly what `create` would do; nothing is written."""
     run.story.prepare(run.ctx)
+    warn_of_other_runs(run)
     rows = _load_plan(run)
     run.result.planned(rows)
     refused: Refused | None = None
@@ -188,6 +190,7 @@ def status(run: ScriptRun) -> None:
     run.report.plan(rows, states=True)
     run.warn_found()
     report_cost(run)
+    report_lock(run)
     if run.result.problems:
         run.result.result = "failed"
 
@@ -242,6 +245,8 @@ def _report_leftovers(
     left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
     if run.only:
         left = [item for item in left if item.what in chosen]
+    elif run.script.owns_deployment and not left and not run.result.problems:
+        left = remove_lock(run)
     run.result.more["leftovers"] = [asdict(item) for item in left]
     if left:
         run.report.result(f"{len(left)} resources of {name} remain:")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from aws_setup.aws.run_lock import RunLock
 from aws_setup.cli.command_run import CommandRun
+from aws_setup.cli.options import SharedOptions
+from aws_setup.cli.run_lock import READING, new_lock
 from aws_setup.engine.plan import Row
 from aws_setup.namenodes import checks
 from aws_setup.namenodes.action import CurrentAction, parse
@@ -16,6 +19,7 @@ from aws_setup.namenodes.prepared_jar import PreparedJar
 from aws_setup.namenodes.repeat import check_jar
 from aws_setup.namenodes.request import Request
 from aws_setup.namenodes.step import NameNodeContext, plan_actions
+from aws_setup.report import Report
 from aws_setup.software.clients.desired import DeploymentFacts
 
 
@@ -72,3 +76,25 @@ class ActionsRun(CommandRun[NameNodeContext]):
     def plan(self, names: Iterable[str], *, surplus: Iterable[str] = ()) -> list[Row]:
         """Return the plan, restricted by --only."""
         return plan_actions(self.ctx, names, surplus=surplus, only_names=self.only)
+
+
+def lock_of(
+    request: Request, session: Session, options: SharedOptions, *, report: Report
+) -> RunLock | None:
+    """Return the lock of the deployment; None for a verb that reads, and without a deployment.
+
+    Raises:
+        LockHeld: another run holds it.
+    """
+    config = session.connections.config
+    if config is None or request.plan or request.verb in READING:
+        return None
+    command = f"whisk_helper --{request.verb}"
+    return new_lock(
+        session.connections.aws,
+        config,
+        command,
+        breaks=options.break_lock,
+        report=report,
+        optional=True,
+    )

@@ -8,9 +8,10 @@ from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.client_files import configure_clients
 from aws_setup.cli.command_run import count_actions
 from aws_setup.cli.lock import record_namenodes
-from aws_setup.cli.namenode_run import ActionsRun
+from aws_setup.cli.namenode_run import ActionsRun, lock_of
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function
+from aws_setup.cli.run_lock import released, until_current
 from aws_setup.cli.run_recorder import Mode, RunRecorder
 from aws_setup.config import Config
 from aws_setup.engine.graph import Limits
@@ -81,7 +82,13 @@ def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:
     """
     deleted = {row.step.name for row in rows if row.action is Action.DELETE}
     names = {*run.ctx.existing, *(row.step.name for row in rows)} - deleted
-    done = configure_clients(run.session, run.request.selection, names, clock=run.clock)
+    done = configure_clients(
+        run.session,
+        run.request.selection,
+        names,
+        clock=run.clock,
+        before_write=run.take_lock,
+    )
     if done.text:
         run.report.message(done.text)
     run.warn(done.warnings)
@@ -303,29 +310,36 @@ def run_request(
         ask=ask,
         note=report.message,
     ) as session:
-        ctx = NameNodeContext(
-            clock=clock,
-            client=session.client,
-            desired=request.desired(None),
-            existing={},
-            create_only=request.verb is Verb.CREATE,
-            force=request.force,
-        )
-        run = ActionsRun(
-            request=request,
-            session=session,
-            ctx=ctx,
-            clock=clock,
-            report=report,
-            result=result,
-            recorder=recorder,
-            only=options.only,
-            yes=options.yes,
-            ask=ask,
-        )
         connections = session.connections
-        try:
+        lock = lock_of(request, session, options, report=report)
+
+        def attempt() -> None:
+            ctx = NameNodeContext(
+                clock=clock,
+                client=session.client,
+                desired=request.desired(None),
+                existing={},
+                create_only=request.verb is Verb.CREATE,
+                force=request.force,
+            )
+            run = ActionsRun(
+                request=request,
+                session=session,
+                ctx=ctx,
+                clock=clock,
+                report=report,
+                result=result,
+                recorder=recorder,
+                only=options.only,
+                yes=options.yes,
+                ask=ask,
+                lock=lock,
+            )
             with comparing_addresses(result, lambda: connections.context if config else None):
                 COMMANDS[request.verb](run)
+
+        try:
+            with released(lock):
+                until_current(attempt, result, report)
         finally:
             result.api_calls = session.client.connection.requests

@@ -26,6 +26,7 @@ from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
+from aws_setup.engine.write_guard import before_write
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
     HINT_ENDPOINT,
@@ -257,6 +258,8 @@ class KubeClient:
         attempts = Attempts(self._clock)
         with within(self._limit, clock=self._clock):
             while True:
+                if method != "GET":
+                    before_write()
                 reply = self._send_authorized(method, url, body, content)
                 if 200 <= reply.status < 300:
                     return reply.text

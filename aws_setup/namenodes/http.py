@@ -25,6 +25,7 @@ from aws_setup.engine.http_deadline import (
     read_answer,
 )
 from aws_setup.engine.wait import format_duration
+from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body
 from aws_setup.namenodes.endpoint import Endpoint
@@ -116,6 +117,8 @@ class HttpConnection:
             TransientError: the connection failed or timed out.
             SetupError: the host name does not resolve, or the certificate is not the expected one.
         """
+        if method != "GET":
+            before_write()
         headers = dict(self._headers) if signed else make_headers(user_agent=USER_AGENT)
         if body is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(body.length)}

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from aws_setup.engine.decoding import Undecodable, json_object
+from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.local_program import ProgramFailed, run
 from aws_setup.openwhisk.manifest import documents
@@ -157,6 +158,8 @@ class Helm:
             self._run(*command, "--force-conflicts")
 
     def _run(self, *command: str) -> str:
+        if command[0] in ("upgrade", "uninstall"):
+            before_write()
         arguments = [self.path, *command, "--namespace", self.namespace, *self.arguments]
         if self.kubeconfig is None:
             # The user's kubeconfig may start a program that calls AWS for a token.

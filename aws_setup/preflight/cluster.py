@@ -98,6 +98,7 @@ def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         for action in CONFIGURE_ACTIONS.get(row.step.name, ()) if creates else ():
             required.setdefault(_resource(ctx, row.step, action), {})[action] = None
     actions_of = {resource: list(actions) for resource, actions in required.items()}
+    actions_of |= permissions.lock_actions(ctx)
     return advice(
         lambda: permissions.findings_of(arn, permissions.simulate(ctx, actions_of)),
         lambda why: [permissions.unchecked(why)],

@@ -87,8 +87,7 @@ READ_ACTIONS = (
     "iam:List*",
     "iam:SimulatePrincipalPolicy",
     "pricing:GetProducts",
-    "servicequotas:GetAWSDefaultServiceQuota",
-    "servicequotas:GetServiceQuota",
+    "servicequotas:Get*",
     "sts:GetCallerIdentity",
 )
 """What plan, status and the checks read; a denied one is a warning where possible."""
@@ -198,6 +197,14 @@ CONFIGURE = (
     "iam:UploadServerCertificate",
 )
 """Actions of configure_eks_cluster.py, including destroy."""
+
+RUN_LOCK = (
+    "ssm:AddTagsToResource",
+    "ssm:DeleteParameters",
+    "ssm:GetParametersByPath",
+    "ssm:PutParameter",
+)
+"""Actions that keep two runs from changing a deployment at once; a run can do without."""
 
 ADDON_ACTIONS = tuple(action for spec in ADDONS for action in spec.actions)
 """Actions that creating the add-ons requires."""

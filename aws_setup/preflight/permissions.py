@@ -12,9 +12,11 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import HINT_PERMISSION
+from aws_setup.aws.run_lock import not_prevented
+from aws_setup.aws.run_lock_store import path_of as lock_path
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.preflight import launches
-from aws_setup.preflight.iam_policy import actions_for
+from aws_setup.preflight.iam_policy import RUN_LOCK, actions_for
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.policy_document import context_entries
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
@@ -42,7 +44,14 @@ def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
         resource: [name for name in actions if name.partition(":")[0] in services]
         for resource, services in _resources(planned, arn).items()
     }
-    return simulate(planned.ctx, actions_of)
+    return simulate(planned.ctx, actions_of | lock_actions(planned.ctx))
+
+
+def lock_actions(ctx: Context) -> dict[str, list[str]]:
+    """Return the resource of the run lock with its actions."""
+    aws = ctx.aws
+    prefix = f"arn:{aws.partition}:ssm:{aws.region}:{aws.identity.account}:parameter"
+    return {prefix + lock_path(ctx.config): list(RUN_LOCK)}
 
 
 def simulate(ctx: Context, actions_of: Mapping[str, Sequence[str]]) -> list[Any]:
@@ -88,21 +97,26 @@ RUN = "ec2:RunInstances"
 
 
 def findings_of(arn: str, results: Sequence[Any], *, known: str = "") -> list[Finding]:
-    """Refuse denied actions; warn of denials that depend on a condition of unknown value.
+    """Refuse denied actions; warn of those that depend on an unknown condition, or of the lock.
 
     Args:
         arn: the caller.
         results: the results of the simulator.
         known: an action whose denial is reported already.
     """
-    denied = [
+    refused = [
         result
         for result in results
         if result["EvalDecision"] != "allowed" and result["EvalActionName"] != known
     ]
+    of_lock = [result for result in refused if result["EvalActionName"] in RUN_LOCK]
+    denied = [result for result in refused if result not in of_lock]
     conditional = [result for result in denied if _is_conditional(result)]
     certain = _names([result for result in denied if result not in conditional])
     findings = []
+    if of_lock:
+        problem = not_prevented(f"{arn} may not {_join(_names(of_lock))}")
+        findings.append(warn(problem.what, problem.why, problem.hint))
     if certain:
         findings.append(
             refuse("permissions are missing", f"{arn} may not {_join(certain)}", HINT_PERMISSION)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aws_setup.aws.run_lock_store import path_of as lock_path
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag, regional_name
 from aws_setup.config import Config
 from aws_setup.eks.addons import ADDONS
@@ -17,7 +18,7 @@ from aws_setup.infrastructure.iam import ServiceAccountRole, node_role_name
 from aws_setup.infrastructure.iam_policies import CLUSTER_POLICY, NODE_POLICIES
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.openwhisk.certificate_steps import path_prefix
-from aws_setup.preflight.iam_policy import CHANGES, READ_ACTIONS
+from aws_setup.preflight.iam_policy import CHANGES, READ_ACTIONS, RUN_LOCK
 
 LONGEST = 6_144
 """Characters of a managed policy, without white space (IAM and STS quotas)."""
@@ -119,6 +120,7 @@ def policy(
         *_role_statements(config, arns),
         _allow("Certificates", _containing("ServerCertificate"), arns.certificates(config)),
         _allow("Oidc", _containing("OpenIDConnect"), arns.oidc_providers()),
+        _allow("RunLock", RUN_LOCK, arns.run_lock(config)),
         _first_use(arns),
     ]
     return {"Version": "2012-10-17", "Statement": statements}
@@ -164,17 +166,20 @@ class _Arns:
 
     def cluster(self, config: Config) -> list[str]:
         name = config.eks_cluster_name
-        kinds = ("nodegroup", "addon", "access-entry")
-        parts = [self.regional("eks", f"{kind}/{name}/*") for kind in kinds]
-        return [self.regional("eks", f"cluster/{name}"), *parts]
+        # Its node groups, add-ons and access entries, in one pattern: a policy has a length.
+        return [self.regional("eks", f"cluster/{name}"), self.regional("eks", f"*/{name}/*")]
 
     def groups(self, config: Config) -> list[str]:
         names = [regional_name(config, spec.group, "_") for spec in auto_scaling_specs(config)]
-        prefix = "autoScalingGroup:*:autoScalingGroupName/"
+        prefix = "autoScalingGroup:*/"  # autoScalingGroup:ID:autoScalingGroupName/NAME
         return [self.regional("autoscaling", prefix + name) for name in names]
 
     def certificates(self, config: Config) -> str:
         return self.iam(f"server-certificate{path_prefix(config)}*")
+
+    def run_lock(self, config: Config) -> str:
+        """Return the ARN of the path and of the parameters below it."""
+        return self.regional("ssm", f"parameter{lock_path(config)}*")
 
     def oidc_providers(self) -> str:
         return self.iam(f"oidc-provider/oidc.eks.{self.region}.amazonaws.com*/id/*")

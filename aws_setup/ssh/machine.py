@@ -15,6 +15,7 @@ from aws_setup.engine.deadline import remaining
 from aws_setup.engine.kept_output import KeptOutput
 from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock, format_duration
+from aws_setup.engine.write_guard import before_write
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
 from aws_setup.ssh.exchange import (
@@ -281,6 +282,7 @@ class Machine:
     def _run(
         self, line: str, shown: str, *, stdin: bytes, timeout: float, output: OutputListener | None
     ) -> CommandResult:
+        before_write()
         with self._sessions:
             try:
                 channel = self._channel()

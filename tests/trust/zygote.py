@@ -21,7 +21,18 @@ from pathlib import Path
 from typing import Any
 
 SCRIPTS = ("create_aws_infrastructure", "configure_eks_cluster", "whisk_helper")
-SERVICES = ("ec2", "eks", "iam", "autoscaling", "elb", "elbv2", "sts", "service-quotas", "pricing")
+SERVICES = (
+    "ec2",
+    "eks",
+    "iam",
+    "autoscaling",
+    "elb",
+    "elbv2",
+    "sts",
+    "service-quotas",
+    "pricing",
+    "ssm",
+)
 PRELOADED = (
     "aws_setup.cli.aws_commands",
     "aws_setup.cli.commands",

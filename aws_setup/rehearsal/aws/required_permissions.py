@@ -1,8 +1,8 @@
 """What a call needs to be permitted: actions on resources, with the condition keys of AWS.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-(EC2, IAM, EKS, Auto Scaling, Elastic Load Balancing). Calls of other services, and reads, need
-their action on `*`.
+(EC2, IAM, EKS, Auto Scaling, Elastic Load Balancing, Systems Manager). Calls of other services,
+and reads of all but Systems Manager, need their action on `*`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aws_setup.rehearsal.aws.ec2.image_copies import Snapshots
 from aws_setup.rehearsal.aws.ec2.images import Images, tags_of
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.aws.eks.store import region_store, taggable_documents
+from aws_setup.rehearsal.aws.parameters import Parameters, parameter_arn
 from aws_setup.rehearsal.core.permissions import check_request, iam_action
 from aws_setup.rehearsal.core.policy_evaluator import Request
 from aws_setup.rehearsal.core.types import Call, CloudApi
@@ -59,7 +60,7 @@ def required(cloud: CloudApi, call: Call) -> Iterator[Request]:
     """Yield what a call needs; a call on several resources needs its action on each of them."""
     action, tags = iam_action(call), _request_tags(call)
     context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
-    if call.reads and not call.params.get("DryRun"):
+    if call.reads and not call.params.get("DryRun") and call.service != "ssm":
         yield Request(action)
         return
     resources = RESOURCES.get(call.service, _any)(cloud, call)
@@ -94,6 +95,7 @@ def _tagging(call: Call, arn: str, context: Mapping[str, str]) -> Iterator[Reque
         "CreateOpenIDConnectProvider": "iam:TagOpenIDConnectProvider",
         "UploadServerCertificate": "iam:TagServerCertificate",
         "CreateAutoScalingGroup": "autoscaling:CreateOrUpdateTags",
+        "PutParameter": "ssm:AddTagsToResource",
     }
     if call.action in names:
         yield Request(names[call.action], arn, context)
@@ -268,5 +270,22 @@ def _elb(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     yield arn, dict(balancer.tags) if balancer else {}
 
 
-RESOURCES = {"ec2": _ec2, "iam": _iam, "eks": _eks, "autoscaling": _autoscaling, "elb": _elb}
+def _ssm(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
+    """Yield the parameters that a call names, or the path that it reads."""
+    params = call.params
+    names = params.get("Names") or [params.get("Name") or params.get("Path") or "*"]
+    for name in names:
+        found = cloud.store_of(Parameters).get((call.region, name))
+        arn = parameter_arn(cloud.settings.partition, call.region, call.account, name)
+        yield arn, found.tags if found else {}
+
+
+RESOURCES = {
+    "ec2": _ec2,
+    "iam": _iam,
+    "eks": _eks,
+    "autoscaling": _autoscaling,
+    "elb": _elb,
+    "ssm": _ssm,
+}
 """Service -> the resources that a call of it is authorized on."""

@@ -31,6 +31,7 @@ SERVICE_MODULES = (
     "aws.elb",
     "aws.service_quotas",
     "aws.pricing",
+    "aws.parameters",
     "aws.eks.clusters",
     "aws.eks.updates",
     "aws.eks.catalog",
