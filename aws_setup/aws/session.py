@@ -149,7 +149,9 @@ class Aws:
     @property
     def ssm(self) -> Any:
         """The client of the Parameter Store, which keeps the run lock: it fails within seconds."""
-        return self.client("ssm", timeout=TIMEOUT_SECONDS, attempts=5)
+        most = os.environ.get("AWS_MAX_ATTEMPTS", "")
+        attempts = min(5, int(most)) if most.isdigit() and int(most) else 5
+        return self.client("ssm", timeout=TIMEOUT_SECONDS, attempts=attempts)
 
     @property
     def ssm_once(self) -> Any:
