@@ -52,7 +52,17 @@ def story() -> Story:
 
 SCRIPT = Script(
     name="create_aws_infrastructure.py",
-    verbs=("create", "plan", "status", "verify", "pause", "resume", "allow-my-ip", "destroy"),
+    verbs=(
+        "create",
+        "plan",
+        "status",
+        "verify",
+        "pause",
+        "resume",
+        "extend",
+        "allow-my-ip",
+        "destroy",
+    ),
     help="""Create λFS's infrastructure on AWS, show it, or delete it.
 
     \b
@@ -62,6 +72,7 @@ SCRIPT = Script(
     verify       check that λFS works: machines, services, NameNodes, file system
     pause        stop all machines; data, cluster and NameNodes are kept
     resume       start a paused deployment and wait until it is healthy
+    extend       move the time at which AWS stops it by itself: extend 6h
     allow-my-ip  let your present address in, and take the earlier one out
     destroy      delete all resources of the deployment; report any that remain
     """,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
 from aws_setup.config.cross_checks import fixed_addresses
+from aws_setup.config.durations import NEVER
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
 from aws_setup.eks.addons import ADDONS, addon_step
@@ -46,10 +47,8 @@ from aws_setup.openwhisk.public_address import PublicAddress, for_deletion
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
-from aws_setup.pause.groups import RestoredGroup
-from aws_setup.pause.node_groups import RestoredNodeGroup
-from aws_setup.pause.openwhisk import ResumedOpenWhisk
-from aws_setup.pause.vms import ResumedVms
+from aws_setup.pause.deadline import Deadline, deadline_steps
+from aws_setup.pause.table import resumed_infrastructure
 from aws_setup.software import ssh_access
 from aws_setup.software.clients import step as client_configuration
 from aws_setup.software.clients.namenode_record import NameNodeRecordFile
@@ -86,7 +85,9 @@ def infrastructure_steps(config: Config) -> list[Step]:
     steps = with_ami_copies(parts, config)
     with_addresses = [group.step for group in groups if group.addresses]
     fixed = [ReservedAddresses.name] if config.create_vpc else with_addresses
-    return after_fixed_addresses(steps, fixed=fixed)
+    machines = [step.name for step in steps if isinstance(step, VmGroupStep | AutoScalingGroup)]
+    deadline = deadline_steps(config, follows=machines) if machines else []
+    return [*after_fixed_addresses(steps, fixed=fixed), *deadline]
 
 
 def network_steps(config: Config) -> list[Step]:
@@ -124,24 +125,8 @@ def auto_scaling_steps(config: Config) -> list[Step]:
 
 
 def resume_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
-    """Return the steps of `resume`: those of create, with what `pause` stopped made to run again.
-
-    Nodes start beside the VMs; a pod that needs a server waits for it by itself.
-    """
-    vms = {group.step: group for group in vm_groups(config)}
-    scaling = {AutoScalingGroup(kind).name: kind for kind in auto_scaling_specs(config)}
-    steps: list[Step] = [
-        ResumedVms(vms[step.name])
-        if step.name in vms
-        else RestoredGroup(scaling[step.name])
-        if step.name in scaling
-        else step
-        for step in infrastructure_steps(config)
-    ]
-    if config.create_eks_cluster:
-        needs = ("eks cluster", "private route")
-        nodes = [RestoredNodeGroup(spec, needs) for spec in node_group_specs(config)]
-        steps += [*nodes, ResumedOpenWhisk(tuple(step.name for step in nodes))]
+    """Return the steps of `resume`: those of create, which start what `pause` stopped."""
+    steps = resumed_infrastructure(config, infrastructure_steps(config))
     return restrict_needs([*steps, *software_steps(config, ask=ask)])
 
 
@@ -263,6 +248,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
         OpenWhiskApi(),
         CredentialsFile(),
         *([client_configuration_step(config, ask=ask)] if config.configure_clients else []),
+        *([Deadline(follows=names, creates=False)] if config.auto_pause_after != NEVER else []),
     ]
     return restrict_needs(steps)
 
@@ -313,7 +299,7 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = cluster_steps(config.model_copy(update={**on, **unset, **counts}))
     read_only = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
-    kept = [for_deletion(step) for step in every if not isinstance(step, read_only)]
+    kept = [for_deletion(step) for step in every if not isinstance(step, (*read_only, Deadline))]
     return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
 
 

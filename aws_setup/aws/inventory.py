@@ -103,6 +103,23 @@ def _cluster_role(aws: Aws, config: Config) -> list[Item]:
         return []
 
 
+def schedule_group_name(config: Config) -> str:
+    """Return the name of the schedule group that holds the deployment's deadline."""
+    return f"{config.deployment_name}-deadline"
+
+
+def _schedule_group(aws: Aws, config: Config) -> list[Item]:
+    """Read the schedule group with its tags and the summaries of its schedules."""
+    name = schedule_group_name(config)
+    try:
+        group = aws.scheduler.get_schedule_group(Name=name)
+        tags = aws.scheduler.list_tags_for_resource(ResourceArn=group["Arn"])["Tags"]
+        schedules = pages(aws.scheduler, "list_schedules", "Schedules", GroupName=name)
+    except aws.scheduler.exceptions.ResourceNotFoundException:
+        return []
+    return [{**group, "Tags": tags, "Schedules": schedules}]
+
+
 def _images(aws: Aws, config: Config) -> list[Item]:
     """Read the AMIs of the configuration; λFS's AMIs are deprecated and can still be launched.
 
@@ -189,10 +206,12 @@ KINDS = (
     ),
     ResourceKind("eks cluster", _cluster, delete="aws eks delete-cluster --name", price="eks"),
     ResourceKind("eks cluster role", _cluster_role, delete="aws iam delete-role --role-name"),
+    ResourceKind("deadline", _schedule_group, delete="aws scheduler delete-schedule-group --name"),
+    ResourceKind("deadline role", delete="aws iam delete-role --role-name"),
     ResourceKind("volumes", id_prefix="vol", delete="aws ec2 delete-volume --volume-id"),
 )
-"""The kinds that a deployment has; images are those of the configuration. EKS clusters and roles
-have the name of their step, because they are found by name and not by tag."""
+"""The kinds that a deployment has; images are those of the configuration. EKS clusters, roles and
+the deadline have the name of their step, because they are found by name and not by tag."""
 
 _READERS: Mapping[str, Reader] = MappingProxyType(
     {kind.name: kind.read for kind in KINDS if kind.read}

@@ -1,7 +1,9 @@
 """The marks of a paused deployment: tags, so that any computer can resume it.
 
-EC2, EKS and Auto Scaling carry the same three tags: since when a resource is paused, the sizes of a
-group before the pause, and the seconds of all earlier pauses with the time up to which they count.
+EC2, EKS and Auto Scaling carry the same tags: since when a resource is paused, the sizes of a
+group before the pause, the seconds of all earlier pauses with the time up to which they count, and
+the deadline at which AWS stops it. What the deadline has stopped has no mark of a pause: the time
+of the deadline has passed, and the resource is stopped.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.engine import wait
 from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.step import Drift, DriftKey
 
@@ -27,6 +30,15 @@ SECONDS_TAG = "lambda-fs:paused-seconds"
 
 UNEXPLAINED_START = timedelta(minutes=15)
 """A start that is later than that after the last known one was made outside of this project."""
+
+DEADLINE_TAG = "lambda-fs:deadline"
+"""Tag key: when EventBridge Scheduler stops the resource by itself."""
+
+CLOCK_TOLERANCE = timedelta(minutes=2)
+"""A one-time schedule is invoked within the minute of its time; this computer's clock may differ.
+
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+"""
 
 RESUME = "run python create_aws_infrastructure.py resume, or destroy to delete the deployment"
 
@@ -53,6 +65,11 @@ class GroupSizes:
         return f"{self.minimum}/{self.maximum}/{self.desired}"
 
     @property
+    def in_use(self) -> bool:
+        """Whether the group has machines, or should have."""
+        return bool(self.minimum or self.desired)
+
+    @property
     def paused(self) -> GroupSizes:
         """The sizes during a pause; EKS wants a maximum of at least 1 (NodegroupScalingConfig)."""
         return GroupSizes(0, self.maximum, 0)
@@ -64,13 +81,13 @@ def format_time(moment: datetime) -> str:
 
 
 def paused_since(item: Item) -> datetime | None:
-    """Return since when a resource is paused by its tag; None without the tag.
+    """Return since when a resource is paused, by its mark or by the deadline; None: it is not.
 
     A damaged time counts as the oldest: the resource is paused all the same.
     """
     text = tag_of(item, PAUSED_TAG)
     if not text:
-        return None
+        return stopped_by_deadline(item)
     return parse_time(text) or datetime.min.replace(tzinfo=UTC)
 
 
@@ -80,6 +97,34 @@ def parse_time(text: str) -> datetime | None:
         return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def deadline_of(item: Item) -> datetime | None:
+    """Return when AWS stops a resource, or has stopped it, by its tag; None without the tag."""
+    return parse_time(tag_of(item, DEADLINE_TAG))
+
+
+def stopped_by_deadline(item: Item) -> datetime | None:
+    """Return when the deadline has stopped a resource that has no mark of a pause; else None.
+
+    `item` is an instance, an auto-scaling group or a node group, as its API describes it.
+    """
+    deadline = deadline_of(item)
+    if deadline is None or tag_of(item, PAUSED_TAG) or deadline > wait.calendar_time():
+        return None
+    if "State" in item:
+        stopped = stopped_at(item)
+        return stopped if stopped and stopped >= deadline - CLOCK_TOLERANCE else None
+    before, now = paused_sizes(item), group_sizes(item)
+    return deadline if before and before.in_use and not now.in_use else None
+
+
+def group_sizes(item: Item) -> GroupSizes:
+    """Return the sizes of an auto-scaling group or of a node group."""
+    if "scalingConfig" in item:
+        sizes = item["scalingConfig"]
+        return GroupSizes(sizes["minSize"], sizes["maxSize"], sizes["desiredSize"])
+    return GroupSizes(item["MinSize"], item["MaxSize"], item["DesiredCapacity"])
 
 
 def paused_sizes(item: Item) -> GroupSizes | None:
@@ -174,13 +219,27 @@ def counted_marks(item: Item, now: datetime) -> dict[str, str]:
     return {SECONDS_TAG: f"{round(seconds)}/{format_time(now)}"}
 
 
+def settled_keys(item: Item) -> list[str]:
+    """Return the keys of the tags to remove from a group that is in use again.
+
+    The sizes remain where a deadline has been set: when it stops the group, `resume` reads them.
+    """
+    return [PAUSED_TAG] if deadline_of(item) else [PAUSED_TAG, SIZES_TAG]
+
+
 def paused_drift(items: Iterable[Item]) -> tuple[Drift, ...]:
     """Return the conflict of resources that are paused; nothing when none is."""
-    times = [since for since in map(paused_since, items) if since]
-    if not times:
+    paused = [(since, item) for item in items if (since := paused_since(item))]
+    if not paused:
         return ()
-    has = f"paused since {display_time(min(times))}"
+    has = describe_pause(*min(paused, key=lambda pair: pair[0]))
     return (Drift("state", has, "in use", RESUME, DriftKey.PAUSED),)
+
+
+def describe_pause(since: datetime, item: Item) -> str:
+    """Return since when a resource is paused, and whether the deadline did it."""
+    by = " by the deadline" if stopped_by_deadline(item) else ""
+    return f"paused since {display_time(since)}{by}"
 
 
 def display_time(moment: datetime) -> str:

@@ -125,6 +125,11 @@ class Aws:
         client: ElasticLoadBalancingClient = self.client("elb")
         return client
 
+    @property
+    def scheduler(self) -> Any:
+        """The client of EventBridge Scheduler."""
+        return self.client("scheduler")
+
     @cached_property
     def identity(self) -> Identity:
         """The account and ARN of the credentials, requested once.

@@ -47,6 +47,8 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
     _lock_options(command)
     if script.infrastructure:
         _infrastructure_options(command)
+        # After the verb: click adds the parameters of a decorator that is applied later first.
+        command.params.insert(1, click.Argument(["duration"], required=False, metavar="[DURATION]"))
     for flag in reversed(script.flags):
         kind: dict[str, Any] = {"metavar": flag.metavar} if flag.metavar else {"is_flag": True}
         click.option(flag.option, flag.parameter, help=flag.help, **kind)(command)

@@ -14,6 +14,7 @@ from aws_setup.cli import commands
 from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.allow_my_ip import allow_my_ip
 from aws_setup.cli.commands import ScriptRun
+from aws_setup.cli.extend import check_duration, extend
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.pause import pause, resume
 from aws_setup.cli.prompts import prompt_function
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "pause": pause,
     "allow-my-ip": allow_my_ip,
     "resume": resume,
+    "extend": extend,
     "destroy": commands.destroy,
 }
 """Verb -> its command."""
@@ -58,6 +60,7 @@ def run_verb(
     repeats: str | None = None,
     against: str | None = None,
     images: bool = False,
+    duration: str | None = None,
     **flags: bool,
 ) -> None:
     """Run one verb of a script; the result names the account and counts the API calls.
@@ -65,8 +68,9 @@ def run_verb(
     `flags` are those of ScriptRun.
 
     Raises:
-        Refused: a lock file cannot be used.
+        Refused: a lock file cannot be used, or the duration of extend is missing or wrong.
     """
+    check_duration(verb, duration)
     clock = SystemClock()
     against_lock = read_lock(Path(against)) if against else None
     settings = ContextSettings(
@@ -95,6 +99,7 @@ def run_verb(
                     ask=prompt_function(),
                     lock=lock,
                     against=against_lock,
+                    duration=duration or "",
                     **flags,
                 )
                 with comparing_addresses(result, lambda: ctx):

@@ -45,8 +45,9 @@ class CommandRun(Generic[C]):
 
     def warn_found(self) -> None:
         """Print what the steps have found out so far and the user has to read, each once."""
-        told = self.result.warnings
-        self.warn([problem for problem in self.ctx.warnings.values() if problem not in told])
+        printed = {warning.what for warning in self.result.warnings}
+        found = self.ctx.warnings.items()
+        self.warn([problem for what, problem in found if what not in printed])
 
     def take_lock(self) -> None:
         """Take the lock before the first write; without one, warn that there is none.

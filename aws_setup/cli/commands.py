@@ -9,6 +9,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions
 from aws_setup.cli.costs import RemovalCost, note_prices, report_cost
+from aws_setup.cli.deadline import end_with_deadline, report_deadline
 from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
@@ -40,8 +41,8 @@ from aws_setup.report.expected import usual_times
 class ScriptRun(CommandRun[Context]):
     """One command of a script with a table of steps on AWS; `quick`, `deep` and `keep` are options.
 
-    --quick is of verify, --deep of pause, --keep of allow-my-ip. `against` is the lock file that
-    status compares with; with `diff` plan shows the drift alone.
+    --quick is of verify, --deep of pause, --keep of allow-my-ip; `duration` is extend's argument.
+    `against` is the lock file that status compares with; with `diff` plan shows the drift alone.
     """
 
     script: Script
@@ -51,6 +52,7 @@ class ScriptRun(CommandRun[Context]):
     keep: bool = False
     against: Lock | None = None
     diff: bool = False
+    duration: str = ""
 
     def steps(self) -> list[Step]:
         """Return the script's table, restricted by --only."""
@@ -78,6 +80,7 @@ def plan(run: ScriptRun) -> None:
         run.report.result(line)
     if run.result.problems:
         run.result.result = "failed"
+    report_deadline(run, run.ctx)
     run.report.result(count_actions(rows))
 
 
@@ -123,6 +126,8 @@ def create(run: ScriptRun) -> None:
     if run.result.result == "ok":
         record(run, changed=bool(todo))
         _report_success(run, outcome)
+    else:
+        end_with_deadline(run, run.ctx, changed=True)
 
 
 def _report_success(run: ScriptRun, outcome: Outcome) -> None:
@@ -132,12 +137,15 @@ def _report_success(run: ScriptRun, outcome: Outcome) -> None:
     following = run.story.next_command(run.ctx.config)
     if following and (ready is None or not ready.passed):
         lines.append(f"Next: {following}")
-    lines += [_summary(outcome), *_cost_reminder(run)]
-    if ready is not None:
-        run.result.more["ready"] = ready.passed
-        lines += ready.lines
     for line in lines:
         run.report.result(line)
+    end_with_deadline(run, run.ctx, changed=bool(_changed(outcome)))
+    for line in (_summary(outcome), *_cost_reminder(run)):
+        run.report.result(line)
+    if ready is not None:
+        run.result.more["ready"] = ready.passed
+        for line in ready.lines:
+            run.report.result(line)
 
 
 def _cost_reminder(run: ScriptRun) -> Sequence[str]:
@@ -162,10 +170,11 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     """
     if not run.only:
         run.warn(run.story.skipped_features(run.ctx.config))
+    run.warn_found()
     problems = blockers(rows)
     found = run.story.preflight(run.ctx, rows) if changes(rows) else None
     if found is not None:
-        run.warn(found.warnings)
+        run.warn([it for it in found.warnings if it.what not in run.ctx.warnings])
         note_prices(run, found.prices)
         problems += found.refusals
     elif run.recorder.html:
@@ -189,6 +198,7 @@ def status(run: ScriptRun) -> None:
     run.result.planned(rows)
     run.report.plan(rows, states=True)
     run.warn_found()
+    report_deadline(run, run.ctx)
     report_cost(run)
     report_lock(run)
     if run.result.problems:
@@ -314,7 +324,11 @@ def confirm_writes(run: ScriptRun, action: str, *, word: str = "") -> None:
 
 
 def _summary(outcome: Outcome) -> str:
-    changed = [action for action in outcome.done.values() if action is not Action.EXISTS]
+    changed = _changed(outcome)
     if not changed:
         return "Nothing to do: everything matches the configuration."
     return f"Done: {len(changed)} of {len(outcome.done)} steps were created or updated."
+
+
+def _changed(outcome: Outcome) -> list[Action]:
+    return [action for action in outcome.done.values() if action is not Action.EXISTS]

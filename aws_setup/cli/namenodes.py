@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.client_files import configure_clients
@@ -20,7 +21,7 @@ from aws_setup.engine.result import Result, changes
 from aws_setup.engine.runner import EventKind, Listener, Outcome, StepEvent, apply
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
-from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.namenodes import checks, verify
 from aws_setup.namenodes.action import DesiredAction, action_body
 from aws_setup.namenodes.connections import open_session
@@ -61,17 +62,21 @@ def change(run: ActionsRun) -> None:
 
 
 def _report_readiness(run: ActionsRun) -> None:
-    """Say whether λFS is ready; only where the VMs of the deployment are known."""
+    """Say whether λFS is ready, and until when; only where the VMs of the deployment are known."""
     connections = run.session.connections
     if connections.config is None or run.result.result != "ok":
         return
-    from aws_setup.cli.readiness import check_readiness  # paramiko and kubernetes are slow
+    # paramiko and kubernetes are slow.
+    from aws_setup.cli.deadline import report_deadline
+    from aws_setup.cli.readiness import check_readiness
 
     ready = check_readiness(lambda: connections.context, connections.config, run.clock)
     if ready is not None:
         run.result.more["ready"] = ready.passed
         for line in ready.lines:
             run.report.result(line)
+        with suppress(SetupError):  # The actions are complete, whatever AWS answers.
+            report_deadline(run, connections.context)
 
 
 def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:

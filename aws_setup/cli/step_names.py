@@ -18,10 +18,10 @@ INFRASTRUCTURE = (
     "ndb data nodes 1", "ndb data nodes 2", "zookeeper", "lambda-fs client", "hopsfs client",
     "launch template lambda_fs_clients", "launch template hopsfs_clients",
     "launch template hopsfs_namenodes", "auto-scaling group lambda_fs_clients_ags",
-    "auto-scaling group hopsfs_clients_ags", "auto-scaling group hopsfs_namenodes_ags", "ssh",
-    "zookeeper ensemble", "zookeeper znodes", "ndb management server", "ndb storage", "mysqld",
-    "ssh between machines", "client configuration", "ndb tables", "lambda-fs format",
-    "hopsfs format",
+    "auto-scaling group hopsfs_clients_ags", "auto-scaling group hopsfs_namenodes_ags",
+    "deadline role", "deadline", "ssh", "zookeeper ensemble", "zookeeper znodes",
+    "ndb management server", "ndb storage", "mysqld", "ssh between machines",
+    "client configuration", "ndb tables", "lambda-fs format", "hopsfs format",
 )  # fmt: skip
 """The steps of create_aws_infrastructure.py."""
 
@@ -35,13 +35,13 @@ INFRASTRUCTURE_REMOVAL = (
     "hopsfs client", "launch template lambda_fs_clients", "launch template hopsfs_clients",
     "launch template hopsfs_namenodes", "auto-scaling group lambda_fs_clients_ags",
     "auto-scaling group hopsfs_clients_ags", "auto-scaling group hopsfs_namenodes_ags",
-    "vpc-cni add-on", "kube-proxy add-on", "node role", "core-nodes template",
-    "invoker-nodes template", "core-nodes", "invoker-nodes", "coredns add-on", "oidc provider",
-    "ebs csi role", "aws-ebs-csi-driver add-on", "cluster access", "kubeconfig",
-    "gp3 storage class", "storage probe", "openwhisk keys", "openwhisk public address",
-    "server certificate", "nginx secret", "openwhisk release", "hand-over file", "namenode record",
-    "left by the cluster", "left by Kubernetes", "other node groups", "known hosts",
-    "database password",
+    "deadline role", "deadline", "vpc-cni add-on", "kube-proxy add-on", "node role",
+    "core-nodes template", "invoker-nodes template", "core-nodes", "invoker-nodes",
+    "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
+    "cluster access", "kubeconfig", "gp3 storage class", "storage probe", "openwhisk keys",
+    "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
+    "hand-over file", "namenode record", "left by the cluster", "left by Kubernetes",
+    "other node groups", "known hosts", "database password",
 )  # fmt: skip
 """The steps of its destroy."""
 
@@ -52,7 +52,7 @@ CLUSTER = (
     "cluster access", "aws-auth", "kubeconfig", "node labels", "ebs csi service account",
     "gp3 storage class", "storage probe", "openwhisk keys", "openwhisk address",
     "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
-    "openwhisk ready", "openwhisk api", "hand-over file", "client configuration",
+    "openwhisk ready", "openwhisk api", "hand-over file", "client configuration", "deadline",
 )  # fmt: skip
 """The steps of configure_eks_cluster.py."""
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from aws_setup.config.additional_tags import BoundaryArn, Tags
 from aws_setup.config.base import LocalPath, Section
+from aws_setup.config.durations import AutoPause
 from aws_setup.config.spot import SpotParts
 
 DETECT_ADDRESS = "DEFAULT_VALUE"
@@ -65,6 +66,11 @@ class General(Section):
     """Parts whose machines are Spot Instances, which cost about a third and which AWS takes back
     when it needs them: `invokers` (the nodes of the NameNodes) and `clients` (the scaling groups of
     clients). They lose no data; NDB and ZooKeeper would, and are refused."""
+
+    auto_pause_after: AutoPause = "12h"
+    """AWS stops all machines of the deployment by itself this long after create or resume, such as
+    90m, 1h30m or 2d; all data is kept, and `extend 6h` moves the time. With `never` they run, and
+    cost, until you stop them."""
 
     no_color: bool = False
     """Plain output: no colours and no progress bars."""

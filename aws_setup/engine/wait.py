@@ -24,6 +24,11 @@ SHORTEST_PAUSE = 0.02
 """Seconds: the shortest pause between two polls, whatever the pace."""
 
 
+def calendar_time() -> datetime:
+    """Return the calendar time of this computer, in UTC."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Pending:
     """What a probe returns while the resource is not ready: its state, as the API names it."""
@@ -60,7 +65,7 @@ class SystemClock:
 
     def today(self) -> datetime:
         """Return the calendar time, in UTC."""
-        return datetime.now(UTC)
+        return calendar_time()
 
     def sleep(self, seconds: float) -> None:
         """Pause for `seconds` times the pace; raises Interrupted when the run is being stopped."""

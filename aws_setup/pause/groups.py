@@ -9,12 +9,12 @@ from typing import Any
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.paused import (
-    PAUSED_TAG,
-    SIZES_TAG,
     GroupSizes,
+    group_sizes,
     pause_marks,
     paused_since,
     paused_sizes,
+    settled_keys,
     settled_marks,
 )
 from aws_setup.engine.step import Drift, Found
@@ -57,8 +57,8 @@ class EmptiedGroup(Step):
         if group is None:
             return Found("", skipped=NOT_CREATED)
         if paused_since(group) is None:
-            write_tags(ctx, found.id, pause_marks(ctx.clock.today(), _sizes(group)))
-        resize(ctx, found.id, _sizes(group).paused)
+            write_tags(ctx, found.id, pause_marks(ctx.clock.today(), group_sizes(group)))
+        resize(ctx, found.id, group_sizes(group).paused)
         return Found(found.id, "stopping", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -91,7 +91,7 @@ class RestoredGroup(AutoScalingGroup):
         sizes = paused_sizes(group)
         if sizes:
             resize(ctx, found.id, sizes)
-        keys: Any = [_tag(found.id, key) for key in (PAUSED_TAG, SIZES_TAG)]
+        keys: Any = [_tag(found.id, key) for key in settled_keys(group)]
         ctx.aws.autoscaling.delete_tags(Tags=keys)
         return Found(found.id, "starting", found.facts, ready=False)
 
@@ -101,16 +101,12 @@ def _group(ctx: Context, step: str, *, fresh: bool = False) -> Item | None:
     return items[0] if items else None
 
 
-def _sizes(group: Item) -> GroupSizes:
-    return GroupSizes(group["MinSize"], group["MaxSize"], group["DesiredCapacity"])
-
-
 def _state(group: Item) -> str:
     return "paused" if paused_since(group) else "available"
 
 
 def _pause_drift(group: Item) -> tuple[Drift, ...]:
-    machines, sizes = len(group["Instances"]), _sizes(group)
+    machines, sizes = len(group["Instances"]), group_sizes(group)
     if machines:
         return (Drift("machines", str(machines), "0 (terminated; their disks are deleted)"),)
     if sizes.minimum or sizes.desired:

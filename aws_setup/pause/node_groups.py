@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import (
-    PAUSED_TAG,
-    SIZES_TAG,
     GroupSizes,
+    group_sizes,
     pause_marks,
     paused_since,
     paused_sizes,
+    settled_keys,
     settled_marks,
 )
 from aws_setup.aws.session import error_code
@@ -89,7 +89,7 @@ class EmptiedNodeGroup(_SizedNodeGroup):
     """A node group without nodes; pods wait, volumes are kept, sizes are in its tags."""
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
-        sizes, nodes = _sizes(group), len(active_instances(ctx, self.name))
+        sizes, nodes = group_sizes(group), len(active_instances(ctx, self.name))
         if sizes.minimum or sizes.desired or nodes:
             return (Drift("nodes", str(max(sizes.desired, nodes)), "0"),)
         return () if paused_since(group) else (Drift("state", "in use", "paused"),)
@@ -98,9 +98,9 @@ class EmptiedNodeGroup(_SizedNodeGroup):
         """Remember the sizes in tags, then set them to 0; sizes in the tags are kept."""
         group = _described(ctx, self.name)
         if paused_since(group) is None:
-            marks = pause_marks(ctx.clock.today(), _sizes(group))
+            marks = pause_marks(ctx.clock.today(), group_sizes(group))
             ctx.aws.eks.tag_resource(resourceArn=group["nodegroupArn"], tags=marks)
-        resize(ctx, self.name, _sizes(group).paused)
+        resize(ctx, self.name, group_sizes(group).paused)
         return Found(found.id, "UPDATING", ready=False)
 
 
@@ -111,8 +111,8 @@ class RestoredNodeGroup(_SizedNodeGroup):
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
         if paused_since(group) is None:
             return ()
-        sizes = paused_sizes(group) or _sizes(group)
-        return (Drift("nodes", str(_sizes(group).desired), str(sizes.desired)),)
+        sizes = paused_sizes(group) or group_sizes(group)
+        return (Drift("nodes", str(group_sizes(group).desired), str(sizes.desired)),)
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Restore the sizes; `wait` removes the marks."""
@@ -126,7 +126,7 @@ class RestoredNodeGroup(_SizedNodeGroup):
 
     def _ended(self, ctx: Context, group: Item) -> Found:
         if paused_since(group):
-            keys = [PAUSED_TAG, SIZES_TAG]
+            keys = settled_keys(group)
             ctx.aws.eks.untag_resource(resourceArn=group["nodegroupArn"], tagKeys=keys)
         return super()._ended(ctx, group)
 
@@ -140,11 +140,6 @@ def _described(ctx: Context, name: str) -> Item:
             "run python configure_eks_cluster.py, which creates it again",
         )
     return group
-
-
-def _sizes(group: Item) -> GroupSizes:
-    scaling = group["scalingConfig"]
-    return GroupSizes(scaling["minSize"], scaling["maxSize"], scaling["desiredSize"])
 
 
 def resize(ctx: Context, name: str, sizes: GroupSizes) -> None:

@@ -1,19 +1,23 @@
-"""The table of `pause`: what is stopped, and in which order. That of `resume` is in tables.py."""
+"""The table of `pause`: what is stopped, and in which order; and what `resume` starts again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import VmGroup, vm_groups
-from aws_setup.pause.groups import EmptiedGroup
+from aws_setup.pause.deadline import Deadline
+from aws_setup.pause.groups import EmptiedGroup, RestoredGroup
 from aws_setup.pause.nat import DeletedNat, ReleasedAddress
-from aws_setup.pause.node_groups import EmptiedNodeGroup
+from aws_setup.pause.node_groups import EmptiedNodeGroup, RestoredNodeGroup
+from aws_setup.pause.openwhisk import ResumedOpenWhisk
 from aws_setup.pause.services import StoppedNdb, StoppedSql, StoppedZooKeeper
-from aws_setup.pause.vms import StoppedVms
+from aws_setup.pause.vms import ResumedVms, StoppedVms
 from aws_setup.software.cluster_ssh_keys import CLIENTS
 from aws_setup.software.machines import ZOOKEEPER
 from aws_setup.ssh import MachinePool
@@ -77,3 +81,30 @@ def _machine_step(group: VmGroup, servers: Sequence[Step], *, after: tuple[str, 
     kind = StoppedZooKeeper if group.step == ZOOKEEPER else StoppedNdb
     needs = _names([step for step in servers if isinstance(step, kind)])
     return StoppedVms(group, needs=needs or after)
+
+
+def resumed_infrastructure(config: Config, created: Sequence[Step]) -> list[Step]:
+    """Return the steps of `create` with what `pause` stopped made to run again.
+
+    Nodes start beside the VMs; a pod that needs a server waits for it by itself. The deadline comes
+    first: it marks what the old one has stopped, and a resume that is interrupted must not leave
+    machines without a deadline.
+    """
+    vms = {group.step: group for group in vm_groups(config)}
+    scaling = {AutoScalingGroup(kind).name: kind for kind in auto_scaling_specs(config)}
+    first = (Deadline.name,)
+    steps: list[Step] = []
+    for step in created:
+        if step.name in vms:
+            steps.append(ResumedVms(vms[step.name], follows=first))
+        elif step.name in scaling:
+            steps.append(RestoredGroup(scaling[step.name], follows=first))
+        elif isinstance(step, Deadline):
+            steps.append(replace(step, follows=(), renews=True))
+        else:
+            steps.append(step)
+    if config.create_eks_cluster:
+        needs = ("eks cluster", "private route", *first)
+        nodes = [RestoredNodeGroup(spec, needs) for spec in node_group_specs(config)]
+        steps += [*nodes, ResumedOpenWhisk(tuple(step.name for step in nodes))]
+    return steps

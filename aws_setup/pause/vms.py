@@ -12,7 +12,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.paused import (
     PAUSED_TAG,
-    display_time,
+    describe_pause,
     pause_marks,
     paused_since,
     settled_marks,
@@ -107,8 +107,9 @@ def stopped_found(active: list[Item], drift: tuple[Drift, ...] = ()) -> Found:
     running = [item for item in active if item["State"]["Name"] == "running"]
     down = [{**item, "PublicIpAddress": None} for item in active if item not in running]
     found = instances_found([*running, *down], drift)
-    since = min((moment for moment in map(paused_since, active) if moment), default=None)
-    state = f"{found.state}, paused since {display_time(since)}" if since else found.state
+    paused = [(since, item) for item in active if (since := paused_since(item))]
+    first = min(paused, key=lambda pair: pair[0], default=None)
+    state = f"{found.state}, {describe_pause(*first)}" if first else found.state
     return Found(found.id, state, found.facts, found.drift, since=found.since, ids=found.ids)
 
 

@@ -25,6 +25,7 @@ from aws_setup.preflight import (
     amis,
     key_pair,
     kubernetes_versions,
+    namenode_memory,
     permissions,
     public_ip,
     quotas,
@@ -38,6 +39,13 @@ __all__ = ["Finding", "Preflight", "Severity", "prepare", "run"]
 
 Check = Callable[[PlannedResources], CheckResult]
 
+
+def _namenodes(planned: PlannedResources) -> CheckResult:
+    """Check what configure would refuse after half an hour and the price of ten machines."""
+    creates = planned.creates("eks cluster")
+    return CheckResult.of(namenode_memory.check(planned.ctx) if creates else ())
+
+
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "the key pair": key_pair.check,
@@ -49,6 +57,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the permissions": permissions.check,
         "your address": public_ip.check,
         "the Kubernetes version": kubernetes_versions.choose,
+        "the NameNodes' memory": _namenodes,
         "the deployment to repeat": repeat.check,
     }
 )

@@ -9,7 +9,6 @@ from pathlib import Path
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
-from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import require_cluster
@@ -27,10 +26,18 @@ from aws_setup.openwhisk.certificate import load_user_pair
 from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
 from aws_setup.openwhisk.manifest_checks import docker_problems
 from aws_setup.openwhisk.public_address import NO_ADDRESS, PublicAddress, audience, ranges
-from aws_setup.openwhisk.release import HelmRelease, invoker_memory
+from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
-from aws_setup.openwhisk.values import STEM_CELLS, user_values
-from aws_setup.preflight import key_pair, local_files, permissions, public_ip, quotas, repeat
+from aws_setup.openwhisk.values import user_values
+from aws_setup.preflight import (
+    key_pair,
+    local_files,
+    namenode_memory,
+    permissions,
+    public_ip,
+    quotas,
+    repeat,
+)
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
 from aws_setup.preflight.planned import Launch, PlannedResources
@@ -54,7 +61,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         findings=(
             *_permissions(ctx, rows),
             *_certificate(ctx),
-            *_memory(ctx),
+            *namenode_memory.check(ctx),
             *_nodes(ctx, rows),
             *_access(ctx, rows),
             *_chart(ctx, rows),
@@ -176,52 +183,6 @@ def _resource(ctx: Context, step: Step, action: str) -> str:
     if isinstance(step, OidcProvider):
         return f"{prefix}:iam::{account}:oidc-provider/{issuer_of(cluster_of(ctx))}"
     return "*"
-
-
-def _memory(ctx: Context) -> Sequence[Finding]:
-    """Check that a NameNode fits on an invoker node; the user's Helm values override it."""
-    config = ctx.config
-    pool = user_values(config).get("whisk", {}).get("containerPool", {})
-    if not config.num_openwhisk_invoker_vms or "userMemory" in pool:
-        return ()
-
-    def unknown(why: str) -> list[Finding]:
-        why = f"{why}; NameNodes that do not fit on their nodes stay pending"
-        hint = "grant the permission to let the script check it"
-        return [warn("the memory of the invoker nodes is unknown", why, hint)]
-
-    return advice(lambda: memory_findings(config, invoker_memory(ctx)), unknown)
-
-
-def memory_findings(config: Config, available: int) -> list[Finding]:
-    """Return what is wrong with the NameNodes' memory; `available` are the MB of one invoker."""
-    instance_type, needed = config.openwhisk_invoker_instance_type, config.openwhisk_action_memory
-    estimate = f"{instance_type} has an estimated {available} MB for actions"
-    if available < needed:
-        what = f"a NameNode of {needed} MB does not fit on an invoker node"
-        hint = "set a larger openwhisk_invoker_instance_type, or a smaller openwhisk_action_memory"
-        return [refuse(what, estimate, hint)]
-    fitting = available // needed * config.num_openwhisk_invoker_vms
-    if fitting < config.num_namenode_deployments:
-        return [_too_many(config, estimate, available // needed)]
-    if available < STEM_CELLS:
-        what = "the containers that λFS keeps warm do not fit on an invoker node"
-        why = f"{estimate}, and the chart configures two of 40000 MB: NameNodes start cold"
-        hint = "set openwhisk_invoker_instance_type to r5.4xlarge, the smallest r5 that has enough"
-        return [warn(what, why, hint)]
-    return []
-
-
-def _too_many(config: Config, estimate: str, each: int) -> Finding:
-    """Return the refusal of more NameNodes than fit on all invokers at the same time."""
-    number, invokers = config.num_namenode_deployments, config.num_openwhisk_invoker_vms
-    needed = config.openwhisk_action_memory
-    return refuse(
-        f"{number} NameNodes of {needed} MB do not fit on {invokers} invoker nodes",
-        f"{estimate}: {each} NameNodes each, {each * invokers} on {invokers} nodes",
-        f"set num_namenode_deployments to {each * invokers} or fewer, a smaller "
-        "openwhisk_action_memory, or more or larger invoker nodes",
-    )
 
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:

@@ -62,6 +62,25 @@ CONFIGURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
 """Step of configure_eks_cluster.py -> the actions that creating it requires."""
 
 
+DEADLINE_ROLE_ACTIONS = ("iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole")
+"""What creating the role of the deadline requires."""
+
+SCHEDULE_ACTIONS = (
+    "scheduler:CreateSchedule",
+    "scheduler:CreateScheduleGroup",
+    "scheduler:DeleteSchedule",
+    "scheduler:DeleteScheduleGroup",
+    "scheduler:TagResource",
+)
+"""What setting, moving and deleting the deadline requires, beside passing the role."""
+
+OPTIONAL_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "deadline role": DEADLINE_ROLE_ACTIONS,
+    "deadline": SCHEDULE_ACTIONS,
+}
+"""Step -> the actions without which the run goes on, with a warning."""
+
+
 def actions_for(steps: Collection[str]) -> list[str]:
     """Return the actions that creating some steps requires."""
     return sorted(
@@ -87,6 +106,8 @@ READ_ACTIONS = (
     "iam:List*",
     "iam:SimulatePrincipalPolicy",
     "pricing:GetProducts",
+    "scheduler:Get*",
+    "scheduler:List*",
     "servicequotas:Get*",
     "sts:GetCallerIdentity",
 )
@@ -156,7 +177,10 @@ INFRASTRUCTURE = (
     "iam:DeleteRolePolicy",
     "iam:DetachRolePolicy",
     "iam:PassRole",
+    "iam:PutRolePolicy",
     "iam:TagRole",
+    "iam:UpdateAssumeRolePolicy",
+    *SCHEDULE_ACTIONS,
 )
 """Actions of create_aws_infrastructure.py, including destroy."""
 

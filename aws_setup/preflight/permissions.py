@@ -54,14 +54,15 @@ def lock_actions(ctx: Context) -> dict[str, list[str]]:
     return {prefix + lock_path(ctx.config): list(RUN_LOCK)}
 
 
-def simulate(ctx: Context, actions_of: Mapping[str, Sequence[str]]) -> list[Any]:
+def simulate(ctx: Context, actions_of: Mapping[str, Sequence[str]], **context: str) -> list[Any]:
     """Return the results of IAM's policy simulator; `actions_of` is resource -> actions.
 
     A policy may allow single roles and clusters only: on `*` the simulator would deny those. And it
-    may have conditions on tags: the simulator is told what the calls will have.
+    may have conditions on tags: the simulator is told what the calls will have. `context` are
+    values of condition keys that differ from those of most calls.
     """
     aws, arn = ctx.aws, ctx.aws.identity.arn
-    entries: Any = context_entries(ctx.config, partition=arn.split(":")[1])
+    entries: Any = context_entries(ctx.config, partition=arn.split(":")[1], **context)
     source = policy_source(aws, arn)
     results: list[Any] = []
     for resource, names in actions_of.items():
@@ -104,11 +105,7 @@ def findings_of(arn: str, results: Sequence[Any], *, known: str = "") -> list[Fi
         results: the results of the simulator.
         known: an action whose denial is reported already.
     """
-    refused = [
-        result
-        for result in results
-        if result["EvalDecision"] != "allowed" and result["EvalActionName"] != known
-    ]
+    refused = [it for it in _denied(results) if it["EvalActionName"] != known]
     of_lock = [result for result in refused if result["EvalActionName"] in RUN_LOCK]
     denied = [result for result in refused if result not in of_lock]
     conditional = [result for result in denied if _is_conditional(result)]
@@ -128,6 +125,15 @@ def findings_of(arn: str, results: Sequence[Any], *, known: str = "") -> list[Fi
         )
         findings.append(warn("some permissions could not be checked", why, hint))
     return findings
+
+
+def _denied(results: Sequence[Any]) -> list[Any]:
+    return [result for result in results if result["EvalDecision"] != "allowed"]
+
+
+def denied_actions(results: Sequence[Any]) -> list[str]:
+    """Return the names of the actions that are certainly denied."""
+    return _names([result for result in _denied(results) if not _is_conditional(result)])
 
 
 def _is_conditional(result: Mapping[str, Any]) -> bool:

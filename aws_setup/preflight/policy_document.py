@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aws_setup.aws.inventory import schedule_group_name
 from aws_setup.aws.run_lock_store import path_of as lock_path
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag, regional_name
 from aws_setup.config import Config
 from aws_setup.eks.addons import ADDONS
+from aws_setup.infrastructure.deadline_role import SCHEDULER, deadline_role_name
 from aws_setup.infrastructure.iam import ServiceAccountRole, node_role_name
 from aws_setup.infrastructure.iam_policies import CLUSTER_POLICY, NODE_POLICIES
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
@@ -23,8 +25,8 @@ from aws_setup.preflight.iam_policy import CHANGES, READ_ACTIONS, RUN_LOCK
 LONGEST = 6_144
 """Characters of a managed policy, without white space (IAM and STS quotas)."""
 
-PASSED_TO = ("eks.amazonaws.com",)
-"""The only service that is given a role: for the cluster, its nodes and its add-ons.
+PASSED_TO = ("eks.amazonaws.com", SCHEDULER)
+"""The services that are given roles: for the cluster, its nodes and its add-ons, and the deadline.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/eks-iam.html
 """
@@ -116,20 +118,33 @@ def policy(
         _allow("OfGuardDuty", OF_GUARDDUTY, "*", StringEquals=GUARDDUTY_TAG),
         _allow("OfCluster", OF_CLUSTER, "*", StringEquals=of_cluster),
         _allow("Groups", GROUP_TAGS, arns.groups(config)),
-        _allow("Cluster", _of_service("eks:"), arns.cluster(config)),
+        _allow("Cluster", _verbs("eks:"), arns.cluster(config)),
         *_role_statements(config, arns),
+        _allow("Deadline", ["scheduler:*"], arns.schedules(config)),
         _allow("Certificates", _containing("ServerCertificate"), arns.certificates(config)),
-        _allow("Oidc", _containing("OpenIDConnect"), arns.oidc_providers()),
+        _allow("Oidc", ["iam:*OpenIDConnectProvider"], arns.oidc_providers()),
         _allow("RunLock", RUN_LOCK, arns.run_lock(config)),
         _first_use(arns),
     ]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def context_entries(config: Config, *, partition: str) -> list[dict[str, Any]]:
+def deadline_policy(
+    config: Config, *, partition: str = "aws", account: str = "ACCOUNT"
+) -> dict[str, Any]:
+    """Return what making the deadline's role needs beside `policy`, where no boundary limits it.
+
+    Its holder can write any permission into that role: it is for an administrator.
+    """
+    role = _Arns(partition, account, "*").iam(f"role/{deadline_role_name(config)}")
+    statement = _allow("DeadlineRole", ["iam:PutRolePolicy"], role)
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def context_entries(config: Config, *, partition: str, **context: str) -> list[dict[str, Any]]:
     """Return what the calls of a run have for the keys of the policy's conditions.
 
-    IAM's simulator denies what depends on a key that it is not told.
+    IAM's simulator denies what depends on a key that it is not told. `context` are other values.
     """
     arns = _Arns(partition, "", "")
     values = {
@@ -142,6 +157,7 @@ def context_entries(config: Config, *, partition: str) -> list[dict[str, Any]]:
     }
     if config.permissions_boundary:
         values["iam:PermissionsBoundary"] = config.permissions_boundary
+    values |= context
     return [
         {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
         for key, value in values.items()
@@ -174,6 +190,10 @@ class _Arns:
         prefix = "autoScalingGroup:*/"  # autoScalingGroup:ID:autoScalingGroupName/NAME
         return [self.regional("autoscaling", prefix + name) for name in names]
 
+    def schedules(self, config: Config) -> str:
+        """Return the pattern of the schedule group and of its schedules."""
+        return self.regional("scheduler", f"schedule*/{schedule_group_name(config)}*")
+
     def certificates(self, config: Config) -> str:
         return self.iam(f"server-certificate{path_prefix(config)}*")
 
@@ -199,11 +219,16 @@ def _unconditional() -> list[str]:
     and rules are revoked from groups that AWS has made.
     """
     limited = TAGGED | OF_CLUSTER | OF_GUARDDUTY | {*GROUP_TAGS}
-    return [it for it in CHANGES if it not in limited and not it.startswith(("iam:", "eks:"))]
+    elsewhere = ("iam:", "eks:", "scheduler:")
+    return [it for it in CHANGES if it not in limited and not it.startswith(elsewhere)]
 
 
-def _of_service(prefix: str) -> list[str]:
-    return [action for action in CHANGES if action.startswith(prefix)]
+def _verbs(prefix: str) -> list[str]:
+    """Return the changes of a service; of one verb a pattern, as a policy's length is limited."""
+    verbs = ("Create", "Delete", "Update")
+    actions = [action for action in CHANGES if action.startswith(prefix)]
+    others = [it for it in actions if not it.removeprefix(prefix).startswith(verbs)]
+    return [*(f"{prefix}{verb}*" for verb in verbs), *others]
 
 
 def _containing(text: str) -> list[str]:
@@ -219,12 +244,16 @@ def _roles(config: Config) -> tuple[list[str], list[str]]:
 
 
 def _role_statements(config: Config, arns: _Arns) -> list[dict[str, Any]]:
-    """Return what is allowed with the deployment's roles: the policies in use, passed to EKS only.
+    """Return what is allowed with the deployment's roles: policies in use, for two services.
 
-    Without these limits a holder could attach AdministratorAccess to a role and use it.
+    Without these limits a holder could attach AdministratorAccess to a role and use it. So could
+    who writes the deadline's policy, whose text IAM cannot limit: a holder may write it only where
+    a permissions boundary limits the role; else an administrator makes that role once.
     """
     made, adopted = _roles(config)
-    own = [arns.iam(f"role/{name}") for name in made]
+    attached = [arns.iam(f"role/{name}") for name in made]
+    deadline = arns.iam(f"role/{deadline_role_name(config)}")
+    own = [*attached, deadline]
     drivers = [spec.role for spec in ADDONS if isinstance(spec.role, ServiceAccountRole)]
     used = [
         CLUSTER_POLICY,
@@ -234,12 +263,12 @@ def _role_statements(config: Config, arns: _Arns) -> list[dict[str, Any]]:
     attach = {"iam:PolicyARN": [arns.managed(name) for name in used]}
     passed = [*own, *(arns.iam(f"role/{name}") for name in adopted)]
     service = {"iam:PassedToService": list(PASSED_TO)}
-    create = {"iam:CreateRole"} if config.permissions_boundary else set()
+    create = {"iam:CreateRole", "iam:PutRolePolicy"} if config.permissions_boundary else set()
     boundary = {"iam:PermissionsBoundary": config.permissions_boundary}
     return [
         _allow("Roles", ROLE - create, own),
         *([_allow("Bounded", create, own, StringEquals=boundary)] if create else []),
-        _allow("Attach", ["iam:AttachRolePolicy"], own, ArnEquals=attach),
+        _allow("Attach", ["iam:AttachRolePolicy"], attached, ArnEquals=attach),
         _allow("Pass", ["iam:PassRole"], passed, StringEquals=service),
     ]
 

@@ -50,8 +50,9 @@ def _parts(lines: list[str]) -> tuple[list[str], list[list[str]], list[str]]:
 
 
 def _gap(act: list[str]) -> list[str]:
-    """Return a step's last line; whether λFS is ready names a folder and a port of this run."""
-    kept = [line for line in act if not plain(line).startswith(("λFS is ", "  Fix: "))]
+    """Return a step's last line; whether λFS is ready, and until when, is of this run."""
+    ends = ("λFS is ", "  Fix: ", "AWS stops ")
+    kept = [line for line in act if not plain(line).startswith(ends)]
     return ["…", kept[-1]] if len(kept) > 3 else kept[2:]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine import wait
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.pause.deployment import SCRIPT, act, client, deploy, instances
@@ -107,10 +108,13 @@ def test_a_day_of_pauses_costs_what_a_calculation_by_hand_says(deployed: Deploye
         (24 * rate, 72 * rate), abs=0.01
     )
     text = run(SCRIPT, folder, "status").stdout
-    shown = re.search(r"\$([\d.]+) over a weekend[^$]*so far: \$([\d.]+) since", text)
-    assert shown
-    weekend, so_far = map(float, shown.groups())
-    assert (weekend, so_far) == pytest.approx((cost["weekend_usd"], cost["usd_so_far"]), abs=0.1)
+    shown = re.search(r"deadline[^$]*\$([\d.]+) in all[^$]*so far: \$([\d.]+) since", text)
+    assert shown, text
+    deadline, so_far = map(float, shown.groups())
+    assert (deadline, so_far) == pytest.approx((cost["usd_at_deadline"], cost["usd_so_far"]), abs=1)
+    left = datetime.fromisoformat(status["deadline"]["deadline"]) - wait.calendar_time()
+    hours = left.total_seconds() / 3600
+    assert cost["usd_at_deadline"] == pytest.approx(cost["usd_so_far"] + hours * rate, rel=0.02)
 
     act(folder, "pause", "--deep")
     paused = act(folder, "status")

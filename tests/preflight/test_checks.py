@@ -6,6 +6,7 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -245,3 +246,20 @@ def test_a_service_that_never_answers_is_a_warning_in_time(
     ]
     assert len(quotas) == 4
     assert all("cannot be reached" in item["why"] for item in quotas)
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"num_namenode_deployments": 500}, "500 NameNodes of 20000 MB do not fit on"),
+        ({"profile": "smoke", "num_namenode_deployments": 40}, "40 NameNodes of"),
+        ({"openwhisk_action_memory": 200_000}, "a NameNode of 200000 MB does not fit"),
+    ],
+)
+def test_namenodes_that_do_not_fit_are_refused_before_a_cluster_is_made(
+    operator: Operator, keys: dict[str, Any], what: str
+) -> None:
+    (problem,) = operator.refused(**only("create_eks_cluster"), **keys)
+    assert problem.startswith(what)
+    assert "MB for actions" in problem
+    assert operator.run("plan", **only(), **keys)["exit_code"] == 0, "there is no cluster to fill"

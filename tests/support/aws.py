@@ -29,6 +29,7 @@ def cloud(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehea
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         monkeypatch.setenv("AWS_SETUP_PACE", "0")
         yield running
+        assert running.clock.failed == []
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def slow_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[RehearsalCloud]:
     with serve(Settings(), clock=ManualClock()) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         yield running
+        assert running.clock.failed == []
 
 
 def client(service: str, region: str = "us-east-1") -> Any:

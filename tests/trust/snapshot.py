@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.environment import Environment
 
 Snapshot = Counter[str]
@@ -72,7 +73,7 @@ VARYING = frozenset(
 
 VARYING_TAGS = (
     "lambda-fs:fingerprint", "lambda-fs:paused", "lambda-fs:paused-seconds", "lambda-fs:created",
-    "aws:ec2launchtemplate:version", "aws:ec2launchtemplate:id",
+    "lambda-fs:deadline", "aws:ec2launchtemplate:version", "aws:ec2launchtemplate:id",
 )  # fmt: skip
 """Tags whose values contain ids or times; their keys are compared."""
 
@@ -81,6 +82,7 @@ _ID = re.compile(
     r"|key|pvc|eks)-[0-9a-f-]{8,40}\b|\bAROA\w+|(?<=cluster-)\d{5,12}\b|(?<=id/)\w+|\ba[0-9a-f]{31}\b|(?<=openwhisk-)[0-9a-f]{16}\b|\b[0-9A-F]{32}\b|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22,27}"
 )
 MASKS = (
+    (re.compile(r"\.\d{8}T\d{4}Z\.[0-9a-f]{8}\b"), ".DEADLINE"),
     (_ID, "ID"),
     (re.compile(r"127\.0\.0\.\d:\d+|localhost:\d+|(?<=:)\d{5}\b"), "HOST"),
     (re.compile(r'((?:FromPort|ToPort|InstancePort)": |TCP:)[3-6]\d{4}\b'), r"\1N"),
@@ -183,6 +185,7 @@ def _aws(environment: Environment) -> Iterator[str]:
                         if not _gone(one):
                             yield _line(f"aws {name.removeprefix('describe_')}", one)
         yield from _roles(environment)
+        yield from _schedules(environment)
     finally:
         environment.cloud.settings.policies = held
 
@@ -192,6 +195,12 @@ def _roles(environment: Environment) -> Iterator[str]:
     for role in environment.cloud.backend("iam").roles.values():
         attached, inline = sorted(role.managed_policies), sorted(role.policies)
         yield _line("aws role", {"name": role.name, "attached": attached, "inline": inline})
+
+
+def _schedules(environment: Environment) -> Iterator[str]:
+    """Yield the schedules of the deadline, each without its time."""
+    for group in environment.cloud.store_of(ScheduleStore).groups.values():
+        yield _line("aws schedules", {"group": group.tags, "names": list(group.schedules)})
 
 
 def _eks(environment: Environment) -> Iterator[str]:

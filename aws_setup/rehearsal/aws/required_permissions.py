@@ -66,22 +66,35 @@ def required(cloud: CloudApi, call: Call) -> Iterator[Request]:
     resources = RESOURCES.get(call.service, _any)(cloud, call)
     for arn, own_tags in resources:
         held = {f"aws:ResourceTag/{key}": value for key, value in own_tags.items()}
-        yield Request(action, arn, {**context, **held, **_conditions(call)})
+        yield Request(action, arn, {**context, **held, **_conditions(cloud, call)})
         yield from _tagging(call, arn, context)
 
 
-def _conditions(call: Call) -> dict[str, str]:
-    """Return the condition keys that a call's own parameters set."""
+BOUNDED = ("AttachRolePolicy", "DetachRolePolicy", "PutRolePolicy", "DeleteRolePolicy")
+"""Actions for which iam:PermissionsBoundary is the boundary of the role that exists."""
+
+
+def _conditions(cloud: CloudApi, call: Call) -> dict[str, str]:
+    """Return the condition keys that a call's own parameters set, or the boundary of its role."""
     keys = {
         "PolicyArn": "iam:PolicyARN",
         "AWSServiceName": "iam:AWSServiceName",
         "PermissionsBoundary": "iam:PermissionsBoundary",
     }
-    return {
+    found = {
         key: str(call.params[name])
         for name, key in keys.items()
         if call.service == "iam" and name in call.params
     }
+    if call.service == "iam" and call.action in BOUNDED:
+        role = next(iter(_roles(cloud, call.params["RoleName"])), None)
+        boundary = role.permissions_boundary_arn if role else None
+        return found | ({"iam:PermissionsBoundary": str(boundary)} if boundary else {})
+    return found
+
+
+def _roles(cloud: CloudApi, name: str) -> list[Any]:
+    return [role for role in cloud.backend("iam").roles.values() if role.name == name]
 
 
 def _tagging(call: Call, arn: str, context: Mapping[str, str]) -> Iterator[Request]:
@@ -96,6 +109,7 @@ def _tagging(call: Call, arn: str, context: Mapping[str, str]) -> Iterator[Reque
         "UploadServerCertificate": "iam:TagServerCertificate",
         "CreateAutoScalingGroup": "autoscaling:CreateOrUpdateTags",
         "PutParameter": "ssm:AddTagsToResource",
+        "CreateScheduleGroup": "scheduler:TagResource",
     }
     if call.action in names:
         yield Request(names[call.action], arn, context)
@@ -200,8 +214,7 @@ def _iam(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     params, prefix = call.params, f"arn:aws:iam::{call.account}"
     if "RoleName" in params:
         name = params["RoleName"]
-        held = cloud.backend("iam").roles.values() if call.action != "CreateRole" else ()
-        roles = [role for role in held if role.name == name]
+        roles = _roles(cloud, name) if call.action != "CreateRole" else []
         arn = roles[0].arn if roles else f"{prefix}:role{params.get('Path', '/')}{name}"
         yield arn, {}
     elif "ServerCertificateName" in params:
@@ -278,6 +291,15 @@ def _ssm(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
         found = cloud.store_of(Parameters).get((call.region, name))
         arn = parameter_arn(cloud.settings.partition, call.region, call.account, name)
         yield arn, found.tags if found else {}
+def _scheduler(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
+    """Yield the schedule or the group; a schedule has no tags (service authorization reference)."""
+    params, prefix = call.params, f"arn:aws:scheduler:{call.region}:{call.account}"
+    if "ResourceArn" in params:
+        yield params["ResourceArn"], {}
+    elif call.action.endswith("ScheduleGroup"):
+        yield f"{prefix}:schedule-group/{params['Name']}", {}
+    else:
+        yield f"{prefix}:schedule/{params.get('GroupName', 'default')}/{params['Name']}", {}
 
 
 RESOURCES = {
@@ -287,5 +309,6 @@ RESOURCES = {
     "autoscaling": _autoscaling,
     "elb": _elb,
     "ssm": _ssm,
+    "scheduler": _scheduler,
 }
 """Service -> the resources that a call of it is authorized on."""

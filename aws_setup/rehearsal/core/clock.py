@@ -13,6 +13,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
+class TransitionError(RuntimeError):
+    """A scheduled transition failed: a fault of the rehearsal, whoever's call was answered then."""
+
+
 class CloudClock:
     """Seconds since the cloud started, in the cloud's time.
 
@@ -27,6 +31,8 @@ class CloudClock:
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._at: float | None = None
+        self.failed: list[Exception] = []
+        """What transitions have raised; a world in which one failed is not AWS's."""
 
     def now(self) -> float:
         """Return the cloud's seconds; while a transition is applied, its due time."""
@@ -45,13 +51,26 @@ class CloudClock:
         """Apply `transition` after `seconds`, also in a cloud without delays."""
         heapq.heappush(self._due, (self.now() + seconds, next(self._numbers), transition))
 
+    def at(self, moment: datetime, transition: Callable[[], object]) -> None:
+        """Apply `transition` at a calendar time."""
+        seconds = (moment - self.today()).total_seconds() * (self.speed or 1.0)
+        self.after_real(seconds, transition)
+
     def apply_due(self) -> None:
-        """Apply the due transitions in order; a transition may schedule the next."""
+        """Apply the due transitions in order; a transition may schedule the next.
+
+        Raises:
+            TransitionError: one has failed; it is not tried again. Its own error must not become
+                the answer to the call that happens to be made now.
+        """
         now = self._seconds()
         while self._due and self._due[0][0] <= now:
             self._at, _, transition = heapq.heappop(self._due)
             try:
                 transition()
+            except Exception as error:
+                self.failed.append(error)
+                raise TransitionError(f"a scheduled transition failed: {error!r}") from error
             finally:
                 self._at = None
 

@@ -29,6 +29,7 @@ SERVICE_MODULES = (
     "aws.autoscaling.capacity",
     "aws.autoscaling.store",
     "aws.elb",
+    "aws.scheduler",
     "aws.service_quotas",
     "aws.pricing",
     "aws.parameters",

@@ -153,6 +153,7 @@ LATENCIES: dict[str, float] = {
     "oidc provider": 1,
     "iam visible": 7,
     "auto scaling instances": 15,
+    "schedule group deleted": 10,
     "load balancer dns": 180,
     "load balancer interfaces deleted": 60,
 }

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from aws_setup.config import load_config
 from aws_setup.engine.history import RunRecord, read_events
 from aws_setup.errors import SetupError
-from aws_setup.preflight.policy_document import policy
+from aws_setup.preflight.policy_document import deadline_policy, policy
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.demo.helm import CHART, helm_or_kubectl_path
 from aws_setup.rehearsal.demo.scenario import InvalidInput
@@ -53,9 +53,12 @@ class Workspace:
         }
         text = yaml.safe_dump(config | environment.config() | settings, sort_keys=False)
         self.config.write_text(text, encoding="utf-8")
-        # The scripts may do what docs/permissions.md publishes, and nothing else.
+        # The scripts may do what docs/permissions.md publishes, and what it says of the deadline.
         loaded = load_config(self.config)
-        environment.cloud.settings.policies = [policy(loaded, account=ACCOUNT)]
+        environment.cloud.settings.policies = [
+            policy(loaded, account=ACCOUNT),
+            deadline_policy(loaded, account=ACCOUNT),
+        ]
 
     @property
     def config(self) -> Path:

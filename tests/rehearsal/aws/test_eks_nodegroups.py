@@ -311,6 +311,27 @@ def test_one_update_of_a_group_at_a_time(slow_cloud: RehearsalCloud, slow: EksEn
     assert nodegroup()["status"] == "UPDATING"
 
 
+@pytest.mark.parametrize("seconds", [0, 20, 180, 375])
+def test_a_node_group_is_deleted_once_its_machines_are_gone(
+    slow_cloud: RehearsalCloud, slow: EksEnvironment, seconds: int
+) -> None:
+    """API_DeleteNodegroup; who deletes its Auto Scaling group meanwhile changes nothing of it."""
+    eks, autoscaling = client("eks"), client("autoscaling")
+    slow.nodes()
+    advance(slow_cloud, 120)
+    (group,) = groups()
+    eks.delete_nodegroup(clusterName="zoo", nodegroupName="nodes")
+    advance(slow_cloud, seconds)
+    if groups() and not groups()[0].get("Status"):
+        name = group["AutoScalingGroupName"]
+        autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+    advance(slow_cloud, 376 - seconds)
+    assert nodegroup()["status"] == "DELETING"
+    advance(slow_cloud, 60)
+    assert eks.list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    assert groups() == []
+
+
 def test_a_recreated_role_needs_a_recreated_entry(environment: EksEnvironment) -> None:
     """access-entries: an entry is bound to the role's unique id, and outlives the node group."""
     eks, iam = client("eks"), client("iam")

@@ -6,6 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from aws_setup.rehearsal.core.clock import CloudClock, ManualClock
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.types import AwsError
+from tests.support.aws import client, refused
 
 
 def test_what_a_fast_cloud_dates_is_not_in_the_future_of_the_scripts() -> None:
@@ -20,3 +23,20 @@ def test_a_manual_clock_moves_its_calendar() -> None:
     before = clock.today()
     clock.advance(90)
     assert clock.today() - before == timedelta(seconds=90)
+
+
+def test_a_transition_that_fails_is_seen_and_answers_no_call_with_its_own_error(
+    cloud: RehearsalCloud,
+) -> None:
+    def fail() -> None:
+        raise AwsError("ScalingActivityInProgress", "of another resource")
+
+    done: list[str] = []
+    with cloud.lock:
+        cloud.clock.after(0, fail)
+        cloud.clock.after(0, lambda: done.append("the next"))
+    assert refused(client("ec2").describe_vpcs) == "InternalFailure"
+    client("ec2").describe_vpcs()
+    assert done == ["the next"]
+    assert [type(error) for error in cloud.clock.failed] == [AwsError]
+    cloud.clock.failed.clear()

@@ -40,8 +40,8 @@ def test_every_step_succeeds(demo: Run) -> None:
 
 def test_the_output_of_the_scripts_is_shown(demo: Run) -> None:
     for output in (
-        "44 create",
-        "Done: 44 of 44 steps were created or updated.",
+        "46 create",
+        "Done: 46 of 46 steps were created or updated.",
         "20 created, 0 already up to date.",
         "Nothing to do: everything matches the configuration.",
         "Nothing to do: 20 of 20 actions are up to date.",

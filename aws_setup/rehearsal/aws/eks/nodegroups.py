@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aws_setup.rehearsal.aws import iam
@@ -202,7 +203,11 @@ def delete_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def _remove_nodegroup(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegroup) -> None:
-    nodes.remove_group(cloud, call, group)
+    """Remove a node group once its machines are gone; it is DELETING until then."""
+    if not nodes.remove_group(cloud, call, group):
+        again = partial(_remove_nodegroup, cloud, call, cluster, group)
+        cloud.schedule("instance terminated", again)
+        return
     nodes.remove_template(cloud, call, group)
     nodes_changed(cloud, call, cluster, group)
     del cluster.nodegroups[group.document["nodegroupName"]]

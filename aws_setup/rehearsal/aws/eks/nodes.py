@@ -264,18 +264,20 @@ def notify_nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: N
     cluster_hooks(cloud).nodegroup_changed(view)
 
 
-def remove_group(cloud: CloudApi, call: Call, group: Nodegroup) -> None:
-    """Delete the Auto Scaling group with its instances; already deleted is no error."""
+def remove_group(cloud: CloudApi, call: Call, group: Nodegroup) -> bool:
+    """Delete the Auto Scaling group with its instances; return whether both are gone.
+
+    One that is being deleted, also by another caller, is not deleted a second time: Auto Scaling
+    refuses that.
+    """
+    found = describe_autoscaling_group(cloud, call, group)
+    if not found or found.get("Status"):
+        return not found
     if cloud.faults.leaves_interfaces():
         _leave_cni_interfaces(cloud, call, group)
-    if describe_autoscaling_group(cloud, call, group):
-        cloud.call(
-            "autoscaling",
-            "DeleteAutoScalingGroup",
-            region=call.region,
-            AutoScalingGroupName=group.group_name,
-            ForceDelete=True,
-        )
+    named = {"AutoScalingGroupName": group.group_name, "ForceDelete": True}
+    cloud.call("autoscaling", "DeleteAutoScalingGroup", region=call.region, **named)
+    return not describe_autoscaling_group(cloud, call, group)
 
 
 def _leave_cni_interfaces(cloud: CloudApi, call: Call, group: Nodegroup) -> None:

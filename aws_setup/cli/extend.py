@@ -1,0 +1,78 @@
+"""The verb extend: moves the deadline at which AWS stops the deployment."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from aws_setup.aws.deadline import Schedules, full_minute
+from aws_setup.aws.paused import display_time
+from aws_setup.cli.commands import ScriptRun, confirm_writes
+from aws_setup.cli.deadline import report_deadline
+from aws_setup.config.durations import LONGEST, NEVER, parse_duration
+from aws_setup.errors import Refused
+from aws_setup.pause.deadline import read_schedules, set_deadline
+from aws_setup.pause.deadline_targets import stoppable
+
+CREATE = "run python create_aws_infrastructure.py, which sets one"
+
+
+def check_duration(verb: str, duration: str | None) -> None:
+    """Refuse a duration that is missing or wrong, and one that the verb does not take.
+
+    Raises:
+        Refused: in one line, before AWS is asked.
+    """
+    if verb != "extend":
+        if duration:
+            raise Refused(f"unexpected argument {duration}", f"{verb} takes none", "remove it")
+        return
+    if not duration:
+        raise Refused("extend needs a duration", "none is given", "add one, as in extend 6h")
+    try:
+        parse_duration(duration)
+    except ValueError as error:
+        raise Refused("extend: the duration is wrong", str(error), "write extend 6h") from None
+
+
+def extend(run: ScriptRun) -> None:
+    """Move the deadline by the duration; one that has passed counts from now.
+
+    Raises:
+        Refused: there is no deadline, the deployment is paused, or the new one is too far away.
+    """
+    run.ctx.refresh()
+    schedules, parts = read_schedules(run.ctx), stoppable(run.ctx)
+    present = _present(run, schedules, any(part.in_use for part in parts))
+    deadline = full_minute(_moved(run, present))
+    if schedules is None:
+        return
+    run.report.result(f"Deadline: {display_time(present)} -> {display_time(deadline)}")
+    confirm_writes(run, "move the deadline")
+    set_deadline(run.ctx, schedules, parts, deadline)
+    run.ctx.inventory.all("deadline", fresh=True)
+    report_deadline(run, run.ctx)
+
+
+def _present(run: ScriptRun, schedules: Schedules | None, in_use: bool) -> datetime:
+    """Return the present deadline."""
+    config = run.ctx.config
+    if config.auto_pause_after == NEVER:
+        why = "auto_pause_after is never"
+        raise Refused("there is no deadline to move", why, "set auto_pause_after: 12h, then create")
+    if schedules is None or schedules.deadline is None:
+        why = f"no schedule of {config.deployment_name} exists in {run.ctx.aws.region}"
+        raise Refused("there is no deadline to move", why, CREATE)
+    if not in_use:
+        hint = "run python create_aws_infrastructure.py resume, which sets a new deadline"
+        raise Refused("the deployment is paused", "none of its machines runs", hint)
+    return schedules.deadline
+
+
+def _moved(run: ScriptRun, present: datetime) -> datetime:
+    now = run.clock.today()
+    moved: datetime = max(present, now) + parse_duration(run.duration)
+    if moved - now > LONGEST:
+        days = LONGEST // timedelta(days=1)
+        why = f"{display_time(moved)} is more than {days} days from now"
+        raise Refused("the deadline is too far away", why, "extend it by less")
+    return moved

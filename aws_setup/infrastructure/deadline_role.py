@@ -1,0 +1,220 @@
+"""The role with which EventBridge Scheduler stops the deployment: what it may do, and to what.
+
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html#setting-up-execution-role
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.denials import is_denial
+from aws_setup.aws.errors import describe_error
+from aws_setup.aws.idempotency import retry_not_found
+from aws_setup.aws.inventory import Item, schedule_group_name, tag_of
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
+from aws_setup.config import Config
+from aws_setup.engine.step import Drift, DriftKey, Found
+from aws_setup.errors import Problem
+from aws_setup.infrastructure.iam import delete_role
+from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
+
+SCHEDULER = "scheduler.amazonaws.com"
+"""The service principal that assumes the role."""
+
+POLICY_NAME = "stop-deployment"
+
+NOTHING_STOPS = "nothing will stop this deployment by itself"
+
+HINT = (
+    "have an administrator run `create --only 'deadline role'` once, or grant what "
+    "docs/permissions.md lists; with auto_pause_after: never this warning ends"
+)
+
+
+def deadline_role_name(config: Config) -> str:
+    """Return the role's name, which is that of the schedule group."""
+    return schedule_group_name(config)
+
+
+def deadline_role_arn(ctx: Context) -> str:
+    """Return the role's ARN, whether the role exists or not."""
+    aws, name = ctx.aws, deadline_role_name(ctx.config)
+    return f"arn:{aws.partition}:iam::{aws.identity.account}:role/{name}"
+
+
+def scheduler_trust(ctx: Context) -> str:
+    """Return the policy that lets the schedules of this deployment's group assume the role."""
+    account, aws = ctx.aws.identity.account, ctx.aws
+    group = f"schedule-group/{schedule_group_name(ctx.config)}"
+    arn = f"arn:{aws.partition}:scheduler:{aws.region}:{account}:{group}"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": SCHEDULER},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": arn}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def stop_policy(config: Config) -> dict[str, Any]:
+    """Return what the role may do: stop what carries the deployment's tag, nothing else.
+
+    EC2, EKS and Auto Scaling know aws:ResourceTag for these actions (service authorization
+    reference).
+    """
+    statement = {
+        "Effect": "Allow",
+        "Action": [
+            "autoscaling:UpdateAutoScalingGroup",
+            "ec2:StopInstances",
+            "eks:UpdateNodegroupConfig",
+        ],
+        "Resource": "*",
+        "Condition": {
+            "StringEquals": {f"aws:ResourceTag/{DEPLOYMENT_TAG}": config.deployment_name}
+        },
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Return whether AWS refuses for lack of permission, or the region has no such service."""
+    return is_denial(error_code(error)) or isinstance(error, EndpointConnectionError)
+
+
+def without_deadline(ctx: Context, error: Exception) -> Found:
+    """Warn that there is no deadline, and why; the run goes on without it."""
+    ctx.warn(Problem(NOTHING_STOPS, describe_error(error), HINT))
+    return Found("", skipped=NOTHING_STOPS)
+
+
+def nothing_denied(_: Context) -> Sequence[str]:
+    """Return no action: what the caller may do is not checked."""
+    return ()
+
+
+def checked(
+    ctx: Context, found: Found | None, denied: Callable[[Context], Sequence[str]]
+) -> Found | None:
+    """Return what a step of the deadline finds, or that it is skipped.
+
+    What cannot be made is left alone, so that a run that may not make it writes nothing and says
+    so, each time.
+
+    Args:
+        ctx: the run's context.
+        found: what the step has found.
+        denied: returns the actions that the caller may not; asked when something is to be written.
+    """
+    settled = found and (found.skipped or not found.drift or any(it.fix for it in found.drift))
+    actions = () if settled else denied(ctx)
+    if not actions:
+        return found
+    why = f"{ctx.aws.identity.arn} may not {', '.join(actions)}"
+    ctx.warn(Problem(NOTHING_STOPS, why, HINT))
+    return Found("", skipped=NOTHING_STOPS)
+
+
+@dataclass(frozen=True)
+class DeadlineRole(Step):
+    """The role of the deadline; without the permission to make it the run goes on, and warns."""
+
+    needs: tuple[str, ...] = ()
+    surplus: bool = False
+    denied: Callable[[Context], Sequence[str]] = nothing_denied
+    name: str = "deadline role"
+    part: str = "deadline"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the role; one of the same name without this deployment's tag is a conflict."""
+        found = self._found(ctx)
+        return found if self.surplus or ctx.owned_only else checked(ctx, found, self.denied)
+
+    def _found(self, ctx: Context) -> Found | None:
+        iam, name = ctx.aws.iam, deadline_role_name(ctx.config)
+        try:
+            role: Any = iam.get_role(RoleName=name)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            return None
+        except (ClientError, EndpointConnectionError) as error:
+            if not is_unavailable(error):
+                raise
+            return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
+        if self.surplus and tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            return None
+        return Found(role["Arn"], "available", {"role_name": name}, self._drift(ctx, role))
+
+    def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
+        config = ctx.config
+        owner = tag_of(role, DEPLOYMENT_TAG)
+        if owner != config.deployment_name:
+            fix = f"delete the role {role['RoleName']}, or set auto_pause_after: never"
+            has = owner or "no deployment"
+            return (Drift("owner", has, config.deployment_name, fix, DriftKey.OWNER),)
+        if self.surplus or ctx.owned_only:
+            return ()
+        drift = [*boundary_drift(ctx, role)]
+        if role["AssumeRolePolicyDocument"] != json.loads(scheduler_trust(ctx)):
+            drift.append(Drift("trust policy", "different", "EventBridge Scheduler's"))
+        if _policy(ctx, role["RoleName"]) != stop_policy(config):
+            drift.append(Drift("policy", "different", "to stop this deployment"))
+        return tuple(drift)
+
+    def create(self, ctx: Context) -> Found:
+        """Create the role and its policy; its name is unique, so that a repeat finds the first."""
+        iam, name = ctx.aws.iam, deadline_role_name(ctx.config)
+        try:
+            role: Any = iam.create_role(
+                RoleName=name,
+                AssumeRolePolicyDocument=scheduler_trust(ctx),
+                Description="Stops the machines of a deployment of LambdaFS at its deadline",
+                Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                **boundary_argument(ctx),
+            )["Role"]
+        except ClientError as error:
+            if is_unavailable(error):
+                return without_deadline(ctx, error)
+            if error_code(error) != "EntityAlreadyExists":
+                raise
+            role = retry_not_found(lambda: iam.get_role(RoleName=name)["Role"], clock=ctx.clock)
+            if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+                raise
+        return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Set the role's policy and who may assume it, as far as they differ."""
+        iam, name = ctx.aws.iam, deadline_role_name(ctx.config)
+        try:
+            if any(drift.what == "trust policy" for drift in found.drift):
+                iam.update_assume_role_policy(RoleName=name, PolicyDocument=scheduler_trust(ctx))
+            document = json.dumps(stop_policy(ctx.config))
+            iam.put_role_policy(RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=document)
+        except ClientError as error:
+            if not is_unavailable(error):
+                raise
+            return without_deadline(ctx, error)
+        return Found(found.id, "available", found.facts)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the role and its policy."""
+        if found.id:
+            delete_role(ctx, deadline_role_name(ctx.config))
+
+
+def _policy(ctx: Context, name: str) -> Mapping[str, Any] | None:
+    """Return the role's policy; None when it has none."""
+    iam = ctx.aws.iam
+    try:
+        answer = iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)
+    except iam.exceptions.NoSuchEntityException:
+        return None
+    document: Any = answer["PolicyDocument"]
+    return json.loads(document) if isinstance(document, str) else dict(document)

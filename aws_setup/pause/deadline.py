@@ -1,0 +1,308 @@
+"""The deadline: the step that sets, moves and removes what makes AWS stop a deployment by itself.
+
+The order of its writes keeps a run that is killed anywhere safe: a resource has its tags before
+its first schedule exists, a new schedule exists before an old one is deleted, and the tags of what
+has a schedule change between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from aws_setup.aws.context import Context, Step
+from aws_setup.aws.deadline import AFTER_TAG, Schedules, full_minute, schedules_of
+from aws_setup.aws.inventory import schedule_group_name
+from aws_setup.aws.paused import display_time
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
+from aws_setup.config import Config
+from aws_setup.config.durations import NEVER, parse_duration
+from aws_setup.engine.step import Drift, DriftKey, Found
+from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
+from aws_setup.infrastructure.deadline_role import (
+    DeadlineRole,
+    checked,
+    deadline_role_arn,
+    is_unavailable,
+    nothing_denied,
+    without_deadline,
+)
+from aws_setup.pause.deadline_targets import Stoppable, stoppable
+from aws_setup.preflight.deadline import denied_deadline
+
+NAME = "deadline"
+
+NOT_SET = "create_aws_infrastructure.py sets it"
+
+ROLE_LAG = "must allow AWS EventBridge Scheduler to assume the role"
+"""Text of CreateSchedule's ValidationException while a new role is not visible yet."""
+
+
+@dataclass(frozen=True)
+class Deadline(Step):
+    """The schedule group with one schedule for each kind of machine.
+
+    `follows` are the steps whose machines it stops. With `renews` a deployment that is paused gets
+    a new deadline, counted from now. `surplus` is set by auto_pause_after: never. `creates` is
+    False in configure_eks_cluster.py: it adds its nodes to a deadline that exists.
+    """
+
+    needs: tuple[str, ...] = (DeadlineRole.name,)
+    follows: tuple[str, ...] = ()
+    surplus: bool = False
+    renews: bool = False
+    creates: bool = True
+    denied: Callable[[Context], Sequence[str]] = nothing_denied
+    name: str = NAME
+    part: str = "deadline"
+
+    def find(self, ctx: Context) -> Found | None:
+        """Return the schedule group; what it does not stop, and a passed deadline, is drift."""
+        role = ctx.found.get(DeadlineRole.name)
+        if role and role.skipped:
+            return Found("", skipped=role.skipped)
+        try:
+            group = read_schedules(ctx)
+        except (ClientError, EndpointConnectionError) as error:
+            if not is_unavailable(error):
+                raise
+            return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
+        if group is None:
+            return self._checked(ctx, None) if self.creates else Found("", skipped=NOT_SET)
+        if self.surplus and not _owns(ctx, group):
+            return None
+        return self._checked(ctx, _found(ctx, group, self._drift(ctx, group)))
+
+    def _checked(self, ctx: Context, found: Found | None) -> Found | None:
+        """Return what was found, or that it is skipped; a role to be made has asked before."""
+        role = ctx.found.get(DeadlineRole.name)
+        asks = role and not role.drift and not self.surplus and not ctx.owned_only
+        return checked(ctx, found, self.denied) if asks else found
+
+    def _drift(self, ctx: Context, group: Schedules) -> tuple[Drift, ...]:
+        config, owner = ctx.config, group.tags.get(DEPLOYMENT_TAG, "")
+        if not _owns(ctx, group):
+            fix = f"delete the schedule group {schedule_group_name(config)}"
+            has = owner or "no deployment"
+            return (Drift("owner", has, config.deployment_name, fix, DriftKey.OWNER),)
+        if self.surplus or ctx.owned_only:
+            return ()
+        parts = stoppable(ctx)
+        deadline = self._next(ctx, group, parts)
+        if deadline != group.deadline:
+            has = display_time(group.deadline) if group.deadline else "none"
+            return (Drift("deadline", has, display_time(deadline)),) if deadline else ()
+        if deadline is None:
+            return ()
+        wanted = wanted_schedules(ctx, parts, deadline)
+        missing = wanted.keys() - (set(group.names) - set(group.changed))
+        if missing or any(part.lacks(deadline) for part in parts):
+            has = f"{len(wanted) - len(missing)} of {len(wanted)}"
+            return (Drift("schedules", has, "all, and the tags for resume"),)
+        surplus = [name for name in group.names if name not in wanted]
+        return (Drift("schedules", f"{len(surplus)} not needed", "deleted"),) if surplus else ()
+
+    def _next(self, ctx: Context, group: Schedules, parts: Sequence[Stoppable]) -> datetime | None:
+        """Return the deadline that the deployment should have; the present one where it fits."""
+        present, now = group.deadline, ctx.clock.today()
+        if not parts or not (self.renews or any(part.in_use for part in parts)):
+            return present
+        renew = self.renews and any(part.paused for part in parts)
+        if present and present > now and group.after == ctx.config.auto_pause_after and not renew:
+            return present
+        return first_deadline(ctx)
+
+    def create(self, ctx: Context) -> Found:
+        """Create group and schedules for what exists."""
+        role = ctx.found.get(DeadlineRole.name)
+        if role and role.skipped:
+            return Found("", skipped=role.skipped)
+        try:
+            return self._apply(ctx)
+        except (ClientError, EndpointConnectionError) as error:
+            if not is_unavailable(error):
+                raise
+            return without_deadline(ctx, error)
+
+    def _apply(self, ctx: Context) -> Found:
+        group = ensure_group(ctx)
+        parts = stoppable(ctx, fresh=True)
+        deadline = self._next(ctx, group, parts)
+        if deadline:
+            set_deadline(ctx, group, parts, deadline)
+        return _found(ctx, read_schedules(ctx, fresh=True) or group)
+
+    def delete(self, ctx: Context, found: Found) -> None:
+        """Delete the group, with which AWS deletes its schedules, and return when it is gone."""
+        if not found.id:
+            return
+        scheduler, name = ctx.aws.scheduler, schedule_group_name(ctx.config)
+
+        def gone() -> bool | Pending:
+            try:
+                group = scheduler.get_schedule_group(Name=name)
+                if group["State"] != "DELETING":
+                    scheduler.delete_schedule_group(Name=name)
+            except scheduler.exceptions.ResourceNotFoundException:
+                return True
+            except scheduler.exceptions.ConflictException:
+                return Pending("in use")
+            return Pending("DELETING")
+
+        ctx.wait_until(f"the schedule group {name} is deleted", gone, deadline=600, pause=3)
+
+
+def _owns(ctx: Context, group: Schedules) -> bool:
+    return group.tags.get(DEPLOYMENT_TAG) == ctx.config.deployment_name
+
+
+def _found(ctx: Context, group: Schedules, drift: tuple[Drift, ...] = ()) -> Found:
+    deadline = group.deadline
+    at = deadline.isoformat() if deadline else None
+    state = f"stops at {display_time(deadline)}" if deadline else "stops nothing yet"
+    if deadline and deadline <= ctx.clock.today():
+        state = f"passed at {display_time(deadline)}"
+    facts = {"deadline": at, "schedules": len(group.names)}
+    return Found(schedule_group_name(ctx.config), state, facts, drift, ids=group.names)
+
+
+def read_schedules(ctx: Context, *, fresh: bool = False) -> Schedules | None:
+    """Return the deployment's schedules as the inventory has them; None without a group."""
+    return schedules_of(ctx.inventory.all("deadline", fresh=fresh))
+
+
+def first_deadline(ctx: Context) -> datetime:
+    """Return the deadline that auto_pause_after sets now."""
+    return full_minute(ctx.clock.today() + parse_duration(ctx.config.auto_pause_after))
+
+
+def wanted_schedules(
+    ctx: Context, parts: Sequence[Stoppable], deadline: datetime
+) -> dict[str, dict[str, Any]]:
+    """Return the requests of the schedules that stop everything, by their names."""
+    group, role = schedule_group_name(ctx.config), deadline_role_arn(ctx)
+    requests = [part.target.schedule(deadline, group=group, role=role) for part in parts]
+    return {request["Name"]: request for request in requests}
+
+
+def ensure_group(ctx: Context) -> Schedules:
+    """Return the schedule group, created where it does not exist.
+
+    Raises:
+        SetupError: the group of its name belongs to another deployment.
+    """
+    config, scheduler = ctx.config, ctx.aws.scheduler
+    name = schedule_group_name(config)
+    marks = tags(config, NAME) | {AFTER_TAG: config.auto_pause_after}
+
+    def probe() -> Schedules | Pending:
+        items = ctx.inventory.all("deadline", fresh=True)
+        found = schedules_of(items)
+        if found and items[0]["State"] == "ACTIVE":
+            return found
+        # While a group is being deleted its name is taken.
+        with suppress(scheduler.exceptions.ConflictException):
+            scheduler.create_schedule_group(Name=name, Tags=as_list(marks))
+        return Pending("DELETING" if found else "not visible yet")
+
+    what = f"the schedule group {name} exists"
+    found: Schedules = ctx.wait_until(what, probe, deadline=300, pause=3)
+    if not _owns(ctx, found):
+        raise SetupError(
+            f"the schedule group {name} is not managed by this deployment",
+            "its tag names another one, or none",
+            "delete it, or set auto_pause_after: never",
+        )
+    return found
+
+
+def set_deadline(
+    ctx: Context, group: Schedules, parts: Sequence[Stoppable], deadline: datetime
+) -> None:
+    """Make AWS stop `parts` at `deadline`, and at no other time."""
+    name = schedule_group_name(ctx.config)
+    wanted = wanted_schedules(ctx, parts, deadline)
+    for part in parts:
+        part.mark(ctx, deadline, new=True)
+    for changed in group.changed:
+        _delete_schedule(ctx, changed)
+    kept = set(group.names) - set(group.changed)
+    for schedule, request in wanted.items():
+        if schedule not in kept:
+            _create_schedule(ctx, request)
+    for part in parts:
+        part.mark(ctx, deadline, new=False)
+    if group.after != ctx.config.auto_pause_after:
+        marks = as_list({AFTER_TAG: ctx.config.auto_pause_after})
+        ctx.aws.scheduler.tag_resource(ResourceArn=group.arn, Tags=marks)
+    for schedule in kept - wanted.keys():
+        _delete_schedule(ctx, schedule)
+    ctx.note(f"{name}: stops at {display_time(deadline)}")
+
+
+def _create_schedule(ctx: Context, request: dict[str, Any]) -> None:
+    """Create one schedule; its name says its content, so that an existing one is the same.
+
+    CreateSchedule needs scheduler:CreateSchedule on the schedule and iam:PassRole on the role, and
+    checks that it can assume the role, which takes seconds to become visible.
+    """
+    scheduler = ctx.aws.scheduler
+
+    def probe() -> bool | Pending:
+        try:
+            scheduler.create_schedule(**request)
+        except scheduler.exceptions.ConflictException:
+            return True
+        except ClientError as error:
+            lag = error_code(error) == "ValidationException" and ROLE_LAG in str(error)
+            if not lag:
+                raise
+            return Pending("IAM: the role is not visible yet")
+        return True
+
+    what = f"EventBridge Scheduler accepts {request['Name']}"
+    ctx.wait_until(what, probe, deadline=120, pause=3)
+
+
+def _delete_schedule(ctx: Context, name: str) -> None:
+    scheduler = ctx.aws.scheduler
+    try:
+        scheduler.delete_schedule(Name=name, GroupName=schedule_group_name(ctx.config))
+    except scheduler.exceptions.ResourceNotFoundException:
+        return
+
+
+def refresh_deadline(ctx: Context) -> None:
+    """Bring the schedules to the machines that exist now, as after a run that failed.
+
+    Where no deadline has been set, none is: the steps of `create` do that.
+    """
+    if ctx.config.auto_pause_after == NEVER:
+        return
+    for kind in ("instances", "auto-scaling groups", "eks cluster", "deadline"):
+        ctx.inventory.all(kind, fresh=True)
+    step = Deadline(creates=False)
+    found = step.find(ctx)
+    if found and found.drift and not any(drift.fix for drift in found.drift):
+        ctx.found[NAME] = step.update(ctx, found)
+
+
+def deadline_steps(
+    config: Config, *, follows: Sequence[str] = (), renews: bool = False
+) -> list[Step]:
+    """Return the steps of the deadline; with auto_pause_after: never those that remove it."""
+    if config.auto_pause_after == NEVER:
+        return [Deadline(needs=(), surplus=True), DeadlineRole(needs=(NAME,), surplus=True)]
+    schedules = partial(denied_deadline, role=False)
+    return [
+        DeadlineRole(denied=denied_deadline),
+        Deadline(follows=tuple(follows), renews=renews, denied=schedules),
+    ]

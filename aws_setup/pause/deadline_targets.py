@@ -1,0 +1,159 @@
+"""What the deadline stops: the VMs, auto-scaling groups and node groups of a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.deadline import Target, instances_by_group
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.paused import (
+    DEADLINE_TAG,
+    PAUSED_TAG,
+    SIZES_TAG,
+    deadline_of,
+    format_time,
+    group_sizes,
+    paused_since,
+    stopped_by_deadline,
+)
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
+from aws_setup.eks.node_groups import describe
+from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.kube.connect import cluster_of
+from aws_setup.pause.groups import write_tags
+from aws_setup.software.cluster_ssh_keys import CLIENTS
+
+Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
+"""Writes tags of some resources of one kind."""
+
+
+@dataclass(frozen=True)
+class Stoppable:
+    """What one schedule stops: its resources as their API describes them, and its target."""
+
+    target: Target
+    items: tuple[Item, ...]
+    write: Write
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a machine runs, or should."""
+        return any(_in_use(item) for item in self.items if paused_since(item) is None)
+
+    @property
+    def paused(self) -> bool:
+        """Whether a part of it is paused, by its mark or by the deadline."""
+        return any(paused_since(item) for item in self.items)
+
+    def lacks(self, deadline: datetime) -> bool:
+        """Return whether a resource does not have the tags of this deadline."""
+        return any(_missing(item, deadline) for item in self.items)
+
+    def mark(self, ctx: Context, deadline: datetime, *, new: bool) -> None:
+        """Write the deadline and the sizes of groups, each set of tags in one call.
+
+        What an earlier deadline has stopped becomes paused by its mark in the same call: a later
+        deadline must not make it look like stopped by hand.
+
+        Args:
+            ctx: the run's context.
+            deadline: the deadline.
+            new: only what has none yet; False: only what has one.
+        """
+        sets: dict[tuple[tuple[str, str], ...], list[Item]] = {}
+        for item in self.items:
+            missing = _missing(item, deadline)
+            if missing and (deadline_of(item) is None) == new:
+                sets.setdefault(tuple(sorted(missing.items())), []).append(item)
+        for marks, items in sets.items():
+            self.write(ctx, items, dict(marks))
+
+
+def _missing(item: Item, deadline: datetime) -> dict[str, str]:
+    """Return the tags that a resource should have and has not."""
+    marks = {DEADLINE_TAG: format_time(deadline)}
+    stopped = stopped_by_deadline(item)
+    if stopped and deadline_of(item) != deadline:
+        marks[PAUSED_TAG] = format_time(stopped)
+    if "State" not in item and paused_since(item) is None:
+        marks[SIZES_TAG] = str(group_sizes(item))
+    return {key: value for key, value in marks.items() if tag_of(item, key) != value}
+
+
+def _in_use(item: Item) -> bool:
+    if "State" in item:
+        return item["State"]["Name"] in ("pending", "running")
+    return group_sizes(item).in_use
+
+
+def stoppable(ctx: Context, *, fresh: bool = False) -> list[Stoppable]:
+    """Return everything that the deadline stops, clients first.
+
+    Args:
+        ctx: the run's context.
+        fresh: ask AWS again: machines may have been launched since the inventory was read.
+    """
+    return [*_vms(ctx, fresh=fresh), *_groups(ctx, fresh=fresh), *_node_groups(ctx, fresh=fresh)]
+
+
+def _vms(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
+    """Yield the VMs of each step.
+
+    AWS refuses a whole call that names a machine which was terminated by hand: it then keeps only
+    the others of its own step running.
+    """
+    by_step = instances_by_group(ctx.inventory.all("instances", fresh=fresh))
+    order = [group.step for group in vm_groups(ctx.config)]
+    for step in sorted(by_step, key=lambda name: (name not in CLIENTS, name not in order, name)):
+        items = by_step[step]
+        ids = sorted(item["InstanceId"] for item in items)
+        target = Target(step, "ec2:stopInstances", {"InstanceIds": ids}, later=step not in CLIENTS)
+        yield Stoppable(target, tuple(items), _write_vms)
+
+
+def _groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
+    for item in ctx.inventory.all("auto-scaling groups", fresh=fresh):
+        if str(item.get("Status") or ""):
+            continue  # It is being deleted.
+        name = item["AutoScalingGroupName"]
+        parameters = {"AutoScalingGroupName": name, "MinSize": 0, "DesiredCapacity": 0}
+        target = Target(name, "autoscaling:updateAutoScalingGroup", parameters)
+        yield Stoppable(target, (item,), _write_group)
+
+
+def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
+    if cluster_of(ctx, fresh=fresh) is None:
+        return
+    for spec in node_group_specs(ctx.config):
+        item = describe(ctx, spec.group)
+        if item is None or tag_of(item, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            continue
+        if item["status"] not in ("DELETING", "DELETE_FAILED"):
+            parameters = {
+                "ClusterName": ctx.config.eks_cluster_name,
+                "NodegroupName": spec.group,
+                "ScalingConfig": {"MinSize": 0, "DesiredSize": 0},
+            }
+            target = Target(spec.group, "eks:updateNodegroupConfig", parameters)
+            yield Stoppable(target, (item,), _write_node_group)
+
+
+def _write_vms(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
+    ids = [item["InstanceId"] for item in items]
+    written: Any = as_list(marks)
+    ctx.aws.ec2.create_tags(Resources=ids, Tags=written)
+
+
+def _write_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
+    for item in items:
+        write_tags(ctx, item["AutoScalingGroupName"], marks)
+
+
+def _write_node_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
+    for item in items:
+        ctx.aws.eks.tag_resource(resourceArn=item["nodegroupArn"], tags=marks)

@@ -1,0 +1,58 @@
+"""The NameNodes' memory: whether all of them fit on the invoker nodes, with the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_setup.aws.advice import advice
+from aws_setup.aws.context import Context
+from aws_setup.config import Config
+from aws_setup.openwhisk.release import invoker_memory
+from aws_setup.openwhisk.values import STEM_CELLS, user_values
+from aws_setup.preflight.results import Finding, refuse, warn
+
+
+def check(ctx: Context) -> Sequence[Finding]:
+    """Check that the NameNodes fit on the invoker nodes; the user's Helm values override it."""
+    config = ctx.config
+    pool = user_values(config).get("whisk", {}).get("containerPool", {})
+    if not config.num_openwhisk_invoker_vms or "userMemory" in pool:
+        return ()
+
+    def unknown(why: str) -> list[Finding]:
+        why = f"{why}; NameNodes that do not fit on their nodes stay pending"
+        hint = "grant the permission to let the script check it"
+        return [warn("the memory of the invoker nodes is unknown", why, hint)]
+
+    return advice(lambda: memory_findings(config, invoker_memory(ctx)), unknown)
+
+
+def memory_findings(config: Config, available: int) -> list[Finding]:
+    """Return what is wrong with the NameNodes' memory; `available` are the MB of one invoker."""
+    instance_type, needed = config.openwhisk_invoker_instance_type, config.openwhisk_action_memory
+    estimate = f"{instance_type} has an estimated {available} MB for actions"
+    if available < needed:
+        what = f"a NameNode of {needed} MB does not fit on an invoker node"
+        hint = "set a larger openwhisk_invoker_instance_type, or a smaller openwhisk_action_memory"
+        return [refuse(what, estimate, hint)]
+    fitting = available // needed * config.num_openwhisk_invoker_vms
+    if fitting < config.num_namenode_deployments:
+        return [_too_many(config, estimate, available // needed)]
+    if available < STEM_CELLS:
+        what = "the containers that λFS keeps warm do not fit on an invoker node"
+        why = f"{estimate}, and the chart configures two of 40000 MB: NameNodes start cold"
+        hint = "set openwhisk_invoker_instance_type to r5.4xlarge, the smallest r5 that has enough"
+        return [warn(what, why, hint)]
+    return []
+
+
+def _too_many(config: Config, estimate: str, each: int) -> Finding:
+    """Return the refusal of more NameNodes than fit on all invokers at the same time."""
+    number, invokers = config.num_namenode_deployments, config.num_openwhisk_invoker_vms
+    needed = config.openwhisk_action_memory
+    return refuse(
+        f"{number} NameNodes of {needed} MB do not fit on {invokers} invoker nodes",
+        f"{estimate}: {each} NameNodes each, {each * invokers} on {invokers} nodes",
+        f"set num_namenode_deployments to {each * invokers} or fewer, a smaller "
+        "openwhisk_action_memory, or more or larger invoker nodes",
+    )
