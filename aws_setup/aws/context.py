@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+import yaml
 
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.idempotency import retry_not_found
@@ -12,7 +15,10 @@ from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
 from aws_setup.config.lock_file import Lock
+from aws_setup.config.paths import kept_copy_path
 from aws_setup.engine import step as engine
+from aws_setup.engine.private_files import keep_copy
+from aws_setup.errors import SetupError
 
 T = TypeVar("T")
 
@@ -57,6 +63,24 @@ class Context(engine.RunContext):
     def refresh(self) -> None:
         """Start the inventory's list calls, all at once."""
         self.inventory.load()
+
+    def keep(self, what: str, content: Mapping[str, Any]) -> None:
+        """Write a copy of what is about to be overwritten, beside the receipt.
+
+        Raises:
+            SetupError: it cannot be written; nothing may be overwritten then.
+        """
+        plain = json.loads(json.dumps(content, default=str))
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        try:
+            path = keep_copy(kept_copy_path(self.config, what), text)
+        except OSError as error:
+            raise SetupError(
+                f"no copy can be kept of what {what} overwrites; nothing was overwritten",
+                " ".join(str(error).split()),
+                "make infrastructure_json_path writable, or free disk space, and run again",
+            ) from error
+        self.note(f"what this overwrites is kept in {path}")
 
     def retry(self, act: Callable[[], T]) -> T:
         """Do something, again while AWS does not know yet what an earlier step has created."""

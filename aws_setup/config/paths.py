@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from aws_setup.config.model import Config
@@ -61,19 +62,10 @@ def format_log_path(config: Config, step: str) -> Path:
     return receipt_path(config).with_suffix(f".{step.replace(' ', '-')}.log")
 
 
-def aws_auth_backup_path(config: Config, version: str) -> Path:
-    """Return the path of a backup of the ConfigMap aws-auth; `version` is its resourceVersion."""
-    return receipt_path(config).with_suffix(f".aws-auth.{version}.yaml")
-
-
-def default_group_backup_path(config: Config) -> Path:
-    """Return the path of a backup of the rules of the VPC's default security group."""
-    return receipt_path(config).with_suffix(".default-security-group.json")
-
-
-def access_entry_backup_path(config: Config, principal: str) -> Path:
-    """Return the path of a backup of an access entry; `principal` is the role's or user's name."""
-    return receipt_path(config).with_suffix(f".access-entry.{principal}.json")
+def kept_copy_path(config: Config, what: str) -> Path:
+    """Return the path of a copy of what a run overwrites, such as `aws-auth`."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", what).strip("-.")
+    return receipt_path(config).with_suffix(f".{name}.before.yaml")
 
 
 def tls_pair_path(config: Config) -> Path:

@@ -18,10 +18,15 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.eks.self_managed import describe_settings, installed_objects, keep_settings
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
+from aws_setup.kube.connect import active_cluster
+
+SELF_MANAGED = "self-managed"
+"""Key of the drift of an add-on that is installed, but not managed by EKS."""
 
 FAILED = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
 
@@ -92,9 +97,26 @@ class Addon(Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the add-on; one that this deployment does not own is used as well."""
         addon = describe(ctx, self.spec.name)
+        if addon is None and not ctx.owned_only:
+            return self._find_self_managed(ctx)
         if addon is None or (ctx.owned_only and not _is_owned(ctx, addon)):
             return None
         return self._found(ctx, addon)
+
+    def _find_self_managed(self, ctx: Context) -> Found | None:
+        """Return the add-on that somebody has installed without EKS; None where there is none.
+
+        A plan may be made before the caller has access to the cluster; `create` looks again.
+        """
+        try:
+            objects = installed_objects(ctx, self.spec.name) if active_cluster(ctx) else []
+        except SetupError:
+            return None
+        if not objects:
+            return None
+        has = f"not by EKS ({describe_settings(objects)})"
+        drift = Drift("managed", has, "by EKS; a copy of its settings is kept", key=SELF_MANAGED)
+        return Found(self.spec.name, "not managed by EKS", drift=(drift,), ready=False)
 
     def _found(self, ctx: Context, addon: Item) -> Found:
         status, version, reasons = addon["status"], addon.get("addonVersion", ""), _reasons(addon)
@@ -104,7 +126,7 @@ class Addon(Step):
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
         if addon["status"] in ("CREATE_FAILED", "DELETING"):
-            return (Drift("status", _state(addon), "ACTIVE", key=DriftKey.STATUS),)
+            return (Drift("status", _state(addon), "ACTIVE", key=DriftKey.STATUS, replaces=addon),)
         role = ctx.found.get(self.spec.role.name) if self.spec.role else None
         has = addon.get("serviceAccountRoleArn", "")
         drift = []
@@ -120,12 +142,17 @@ class Addon(Step):
         return ctx.config.eks_addon_versions.get(self.spec.name, "")
 
     def create(self, ctx: Context) -> Found:
-        """Create the add-on; resources that are in Kubernetes already are overwritten.
+        """Create the add-on; what is installed already is overwritten, and a copy of it kept.
 
         The name is unique within the cluster, so that a repeat creates no second one. A constant
         client token would, after a destroy, return the deleted add-on; botocore's is new for each
         call.
         """
+        keep_settings(ctx, self.spec.name)
+        return self._create(ctx)
+
+    def _create(self, ctx: Context, *, values: str = "") -> Found:
+        """Send the request, with the user's configuration values where there were some."""
         request: dict[str, Any] = {
             "clusterName": ctx.config.eks_cluster_name,
             "addonName": self.spec.name,
@@ -136,6 +163,8 @@ class Addon(Step):
             request["serviceAccountRoleArn"] = ctx.of(self.spec.role.name).id
         if self._version(ctx):
             request["addonVersion"] = self._version(ctx)
+        if values:
+            request["configurationValues"] = values
 
         def probe() -> Any:
             try:
@@ -151,10 +180,17 @@ class Addon(Step):
         return self._found(ctx, addon)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set role and version; an add-on whose creation failed is deleted and re-created."""
-        if any(drift.key is DriftKey.STATUS for drift in found.drift):
-            _delete(ctx, self.spec.name)
+        """Set role and version; an add-on whose creation failed is deleted and re-created.
+
+        Its configuration values, which are the user's, stay.
+        """
+        keys = {drift.key for drift in found.drift}
+        if SELF_MANAGED in keys:
             return self.create(ctx)
+        if DriftKey.STATUS in keys:
+            former = describe(ctx, self.spec.name) or {}
+            _delete(ctx, self.spec.name)
+            return self._create(ctx, values=str(former.get("configurationValues") or ""))
         request: dict[str, Any] = {
             "clusterName": ctx.config.eks_cluster_name,
             "addonName": self.spec.name,

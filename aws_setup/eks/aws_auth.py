@@ -11,9 +11,7 @@ import yaml
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_SIZE
-from aws_setup.config.paths import aws_auth_backup_path
 from aws_setup.eks.access_entries import admins, mode_of
-from aws_setup.engine.private_files import write_private
 from aws_setup.engine.retry import CONFLICT, retry
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
@@ -75,7 +73,7 @@ class AwsAuth(Step):
         data = dict(config_map.get("data") or {})
         desired = self._desired(ctx, data)
         if desired != data:
-            back_up(ctx, config_map)
+            ctx.keep(NAME, config_map)
             client.replace(CONFIG_MAP, config_map | {"data": desired}, NAMESPACE)
 
 
@@ -86,14 +84,6 @@ def _new(data: dict[str, str]) -> Json:
         "metadata": {"name": NAME, "namespace": NAMESPACE},
         "data": data,
     }
-
-
-def back_up(ctx: Context, config_map: Json) -> None:
-    """Write the ConfigMap as it is to a private file beside the receipt."""
-    version = config_map["metadata"].get("resourceVersion", "0")
-    path = aws_auth_backup_path(ctx.config, version)
-    write_private(path, yaml.safe_dump(config_map, sort_keys=False))
-    ctx.note(f"backed up aws-auth to {path}")
 
 
 def merge_entries(

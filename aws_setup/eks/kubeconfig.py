@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from aws_setup.config import Config, bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.paths import expanded
 from aws_setup.eks import kubeconfig_text
-from aws_setup.engine.private_files import write_private
+from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.connect import cluster_of
@@ -221,18 +220,9 @@ def rewrite(
     text = bounded_yaml.decode(path.read_bytes()) if path.is_file() else ""
     changed = kubeconfig_text.edit(text, document) if text else None
     if text and (copy or (changed is None and text != _dumped(load(path)))):
-        note(f"backed up {path} to {_back_up(path, text)}")
+        kept = keep_copy(path.with_name(path.name + BACKUP), text)
+        note(f"backed up {path} to {kept}")
     write_private(path.resolve(), changed if changed is not None else _dumped(document))
-
-
-def _back_up(path: Path, text: str) -> Path:
-    """Write a copy beside a file, under the first name that is free; return its path."""
-    for number in itertools.count():
-        copy = path.with_name(path.name + BACKUP + (f".{number}" if number else ""))
-        if not os.path.lexists(copy) or (copy.is_file() and copy.read_bytes() == text.encode()):
-            write_private(copy, text)
-            return copy
-    raise AssertionError("counting ends")
 
 
 def _dumped(document: Mapping[str, Any]) -> str:

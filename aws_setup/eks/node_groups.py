@@ -87,14 +87,14 @@ class NodeGroup(Step):
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         if group["status"] in ("CREATE_FAILED", "DELETING"):
             state = f"{group['status']} {_reasons(group)}".strip()
-            return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS),)
+            return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS, replaces=group),)
         paused = paused_drift([group])
         if paused:
             return paused
         capacity = group.get("capacityType", "ON_DEMAND")
         if capacity != self.nodes.capacity:
             wants = f"{self.nodes.capacity} (its nodes are deleted, then new ones created)"
-            return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE),)
+            return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE, replaces=group),)
         types = group.get("instanceTypes") or []
         drift = []
         if (types[:1] if self.nodes.spot else types) != [self.nodes.instance_type]:

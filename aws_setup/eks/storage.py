@@ -97,7 +97,7 @@ class StorageClass(Step):
             fix = f"delete it: kubectl delete storageclass {GP3_CLASS}"
             drift.append(Drift("provisioner", str(current.get("provisioner")), PROVISIONER, fix))
         if not is_default(current):
-            drift.append(Drift("default class", "no", "yes"))
+            drift.append(Drift("default class", "no", "yes", replaces=current))
         return Found(GP3_CLASS, "available", {}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:

@@ -7,6 +7,7 @@ otherwise choose which of the user's files is written.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import tempfile
@@ -46,6 +47,30 @@ def write_private(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def keep_copy(path: Path, content: str | bytes) -> Path:
+    """Write a copy for its owner only, never over an earlier one; return its path.
+
+    The path is the one given, or with the first number whose file is free or has the same content.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    make_private_folder(path.parent)
+    data = content if isinstance(content, bytes) else content.encode()
+    for number in itertools.count():
+        copy = path.with_name(path.name + (f".{number}" if number else ""))
+        try:
+            handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+        except FileExistsError:
+            if copy.is_file() and copy.read_bytes() == data:
+                return copy
+            continue
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        return copy
+    raise AssertionError("counting ends")
 
 
 def append_private(path: Path, text: str) -> None:

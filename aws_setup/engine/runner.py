@@ -125,7 +125,7 @@ class _Run:
         if job.part is not Part.WAIT:
             with self.lock:
                 self._started.add(name)
-            self._say(EventKind.START, name, action=row.action)
+            self._say(EventKind.START, name, action=row.action, text=_drift_text(row))
         try:
             action = act(job, row, ctx)
         except Interrupted:
@@ -166,6 +166,12 @@ class _Run:
         size: int = 0,
     ) -> None:
         self.tell(StepEvent(self.ctx.clock.now(), kind, name, action, text, id, size))
+
+
+def _drift_text(row: Row) -> str:
+    """Return what an update changes, so that the event log has the values of before."""
+    drift = row.found.drift if row.found and row.action is Action.UPDATE else ()
+    return "; ".join(map(str, drift))
 
 
 def apply(
@@ -251,9 +257,17 @@ def _request(row: Row, ctx: RunContext) -> Found:
     if row.action is Action.DELETE:
         step.delete(ctx, found)
     elif row.action is Action.UPDATE:
-        current = found
-        return ctx.retry(lambda: step.update(ctx, current))
+        return _update(step, ctx, found)
     return found
+
+
+def _update(step: Step[Any], ctx: RunContext, found: Found) -> Found:
+    """Keep what the update overwrites, then correct the drift."""
+    replaced = {drift.what: drift.replaces for drift in found.drift if drift.replaces}
+    if replaced:
+        ctx.keep(step.name, replaced)
+    left = ctx.retry(lambda: ctx.correct(step.name, found))
+    return ctx.retry(lambda: step.update(ctx, left)) if left.drift else left
 
 
 def _wait(row: Row, found: Found, ctx: RunContext) -> Found:

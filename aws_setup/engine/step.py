@@ -43,7 +43,8 @@ class Drift:
     With a `fix` it is a conflict: it cannot be changed in place, and the fix says what to do.
     `key` OWNER: the resource has the configured name and another owner, so destroy skips it.
     PAUSED: the user has stopped it, and only `resume` starts it. Keys that DriftKey does not list
-    are for the step's own `update`.
+    are for the step's own `update`. `replaces` is what others have set and an update overwrites,
+    where `has` does not say all of it: the runner keeps a copy before the update begins.
     """
 
     what: str
@@ -51,6 +52,7 @@ class Drift:
     wants: str
     fix: str = ""
     key: str = DriftKey.OTHER
+    replaces: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.what}: {self.has} -> {self.wants}"
@@ -123,6 +125,17 @@ class RunContext:
                 "run `create` without --only, or name that step in --only too",
             )
         return self.found[step]
+
+    def keep(self, what: str, content: Mapping[str, Any]) -> None:
+        """Keep a copy of what is about to be overwritten and somebody may want back.
+
+        Raises:
+            SetupError: it cannot be kept; nothing may be overwritten then.
+        """
+
+    def correct(self, step: str, found: Found) -> Found:
+        """Correct the drift that needs nothing of its step, such as tags; return what is left."""
+        return found
 
     def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
         """Return a copy of the context with other listeners."""

@@ -103,7 +103,8 @@ class AutoScalingGroup(Step):
         if has.what == market and has.first_type in ("", kind):
             return []
         wants = f"{market} {kind} (new machines; those that run stay)"
-        return [Drift("machines are", str(has), wants, key=PURCHASE)]
+        policy = group.get("MixedInstancesPolicy")
+        return [Drift("machines are", str(has), wants, key=PURCHASE, replaces=policy)]
 
     def _paused(self, group: Item) -> Sequence[Drift]:
         return paused_drift([group])

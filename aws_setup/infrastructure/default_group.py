@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,8 +14,6 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
-from aws_setup.config.paths import default_group_backup_path
-from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift
 
 DIRECTIONS = (
@@ -51,9 +48,7 @@ def close_default_group(ctx: Context, vpc_id: str) -> None:
     if group is None:
         return
     if any(not _is_first_rule(group, rule) for key, _ in DIRECTIONS for rule in group[key]):
-        path = default_group_backup_path(ctx.config)
-        write_private(path, json.dumps(dict(group), indent=2, default=str) + "\n")
-        ctx.note(f"the rules of the default security group are kept in {path}")
+        ctx.keep("default security group", group)
     for key, operation in DIRECTIONS:
         if group[key]:
             revoke: Any = getattr(ctx.aws.ec2, operation)

@@ -251,6 +251,8 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
         "version": config.kubernetes_version or ctx.defaults.kubernetes_version,
         "roleArn": ctx.of("eks cluster role").id,
         "resourcesVpcConfig": network,
+        # configure installs the add-ons, managed by EKS, before there is any node.
+        "bootstrapSelfManagedAddons": False,
         "accessConfig": {
             "authenticationMode": "API_AND_CONFIG_MAP",
             "bootstrapClusterCreatorAdminPermissions": True,

@@ -167,7 +167,8 @@ class ManagedRole(Step):
         if self._wider(ctx) & attached:
             drift.append(Drift("policies", "wider than needed", "as AWS requires"))
         if not self._trusts(ctx, role):
-            drift.append(Drift("trust policy", "different", "this cluster's"))
+            policy = role["AssumeRolePolicyDocument"]
+            drift.append(Drift("trust policy", "different", "this cluster's", replaces=policy))
         return tuple(drift)
 
     def _trusts(self, ctx: Context, role: Item) -> bool:

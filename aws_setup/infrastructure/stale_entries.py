@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#iden
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +17,6 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
-from aws_setup.config.paths import access_entry_backup_path
-from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wait import Pending
 
@@ -85,16 +82,14 @@ def principal_created(ctx: Context, arn: str) -> datetime | None:
 def renew_entry(ctx: Context, arn: str) -> None:
     """Create an access entry again, with the groups, policies and tags of the former one.
 
-    The former one is written to a file before it is deleted.
+    A copy of the former one is kept before it is deleted.
     """
     entry = describe_entry(ctx, arn)
     if entry is None:
         return
     policies = _policies(ctx, arn)
-    path = access_entry_backup_path(ctx.config, arn.rsplit("/", 1)[-1])
-    copy = {"accessEntry": dict(entry), "associatedAccessPolicies": policies}
-    write_private(path, json.dumps(copy, indent=2, default=str) + "\n")
-    ctx.note(f"the former access entry of {arn} is kept in {path}")
+    name = f"access entry {arn.rsplit('/', 1)[-1]}"
+    ctx.keep(name, {"accessEntry": dict(entry), "associatedAccessPolicies": policies})
     eks, cluster = ctx.aws.eks, ctx.config.eks_cluster_name
     try:
         eks.delete_access_entry(clusterName=cluster, principalArn=arn)

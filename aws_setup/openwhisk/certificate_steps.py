@@ -100,13 +100,15 @@ class NginxSecret(Step):
         current = _secret_pair(ctx)
         if current is None:
             keys = "a certificate and its key in tls.crt and tls.key"
-            return Found(resource_id, TLS, {}, (Drift("certificate", "unreadable", keys),))
+            unreadable = Drift("certificate", "unreadable", keys, replaces=secret)
+            return Found(resource_id, TLS, {}, (unreadable,))
         pair = current_pair(ctx)
         drift: list[Drift] = []
         if config.openwhisk_tls_arn:
             drift = renewal_reasons(ctx, current, known_hosts(ctx))
         if pair and pair.fingerprint != current.fingerprint:
-            drift.append(Drift("certificate", current.fingerprint[:16], pair.fingerprint[:16]))
+            has, wants = current.fingerprint[:16], pair.fingerprint[:16]
+            drift.append(Drift("certificate", has, wants, replaces=secret))
         return Found(resource_id, TLS, {}, tuple(drift))
 
     def create(self, ctx: Context) -> Found:

@@ -10,7 +10,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path, expanded
 from aws_setup.engine.decoding import read_bytes, read_text
-from aws_setup.engine.private_files import write_private
+from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.secrets import require_secrets
@@ -79,7 +79,7 @@ class CredentialsFile(Step):
         if not ctx.config.write_wskprops:
             return ()
         desired = credentials_path(ctx.config).read_text("utf-8")
-        if home_file.is_file() and _home_content(home_file) == desired.encode():
+        if _content_of(home_file) == desired.encode():
             return ()
         return (Drift("~/.wskprops", "different", "this deployment's"),)
 
@@ -95,15 +95,16 @@ class CredentialsFile(Step):
 
     def create(self, ctx: Context) -> Found:
         """Write the file; write ~/.wskprops only when write_wskprops is set."""
+        former = _content_of(credentials_path(ctx.config))
         path = write_credentials(ctx.config, self._credentials(ctx))
         if ctx.config.write_wskprops:
             home_file = Path.home() / ".wskprops"
-            backup = home_file.with_name(".wskprops.before-lambda-fs")
-            if home_file.is_file() and not backup.exists():
-                # Only the first time: from then on ~/.wskprops is this project's file, and a
-                # second backup would overwrite the user's.
-                write_private(backup, _home_content(home_file))
-            write_private(home_file, path.read_text("utf-8"))
+            content, desired = _content_of(home_file), path.read_bytes()
+            if content and content not in (former, desired):
+                # What the last run wrote is no loss; all else is the user's.
+                kept = keep_copy(home_file.with_name(".wskprops.before-lambda-fs"), content)
+                ctx.note(f"backed up {home_file} to {kept}")
+            write_private(home_file, desired)
         return Found(str(path), "written")
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -111,10 +112,10 @@ class CredentialsFile(Step):
         credentials_path(ctx.config).unlink(missing_ok=True)
 
 
-def _home_content(path: Path) -> bytes:
-    """Return what the user's own file contains, in any encoding."""
+def _content_of(path: Path) -> bytes:
+    """Return what a file contains, in any encoding; nothing where there is none."""
     hint = "make it a file that you may read, or set write_wskprops: False"
-    return read_bytes(path, what="wsk's file", hint=hint)
+    return read_bytes(path, what="wsk's file", hint=hint) if path.exists() else b""
 
 
 def write_credentials(config: Config, credentials: OpenWhiskCredentials) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -229,7 +229,7 @@ def differences(current: Mapping[str, Any], desired: Mapping[str, Any]) -> list[
     ports = [{key: port.get(key) for key in wants["ports"][0]} for port in has.get("ports") or []]
     if ports != wants["ports"]:
         numbers = ", ".join(str(port["port"]) for port in ports)
-        found.append(Drift("ports", numbers, str(wants["ports"][0]["port"])))
+        found.append(Drift("ports", numbers, str(wants["ports"][0]["port"]), replaces=current))
     if (has.get("selector") or {}) != wants.get("selector", {}):
         found.append(Drift("selector", "another", "that of the chart's Service"))
     if has.get("type") != wants["type"]:
@@ -237,8 +237,14 @@ def differences(current: Mapping[str, Any], desired: Mapping[str, Any]) -> list[
     changed = _annotation_patch(current, desired)
     if changed:
         names = ", ".join(sorted(key.removeprefix(f"{ELB}-") for key in changed))
-        found.append(Drift("annotations", f"{names} changed", "as configured"))
+        kept = current if _edited(current, changed) else None
+        found.append(Drift("annotations", f"{names} changed", "as configured", replaces=kept))
     return found
+
+
+def _edited(current: Mapping[str, Any], changed: Iterable[str]) -> bool:
+    """Say whether a change overwrites a value, and does not only add some."""
+    return any(key in (current["metadata"].get("annotations") or {}) for key in changed)
 
 
 def _annotation_patch(

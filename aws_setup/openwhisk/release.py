@@ -22,6 +22,7 @@ from aws_setup.openwhisk import (
 )
 from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
+from aws_setup.openwhisk.edited_objects import keep_edited
 from aws_setup.openwhisk.helm import Helm, Release
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
@@ -104,7 +105,8 @@ class HelmRelease(Step):
             return missing
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
-            return (*_changes(ctx, keys, desired), *missing)
+            by_hand = not release.description.startswith(FINGERPRINT_PREFIX)
+            return (*_changes(ctx, keys, desired, by_hand=by_hand), *missing)
         return missing
 
     def create(self, ctx: Context) -> Found:
@@ -151,15 +153,21 @@ def release_id(config: Config) -> str:
     return f"{config.openwhisk_namespace}/{config.openwhisk_release}"
 
 
-def _changes(ctx: Context, keys: OpenWhiskSecrets, desired: DesiredRelease) -> tuple[Drift, ...]:
-    """Return how a release differs from the desired one, whoever changed it: chart and values."""
+def _changes(
+    ctx: Context, keys: OpenWhiskSecrets, desired: DesiredRelease, *, by_hand: bool
+) -> tuple[Drift, ...]:
+    """Return how a release differs from the desired one, whoever changed it: chart and values.
+
+    A copy is kept of values that were set `by_hand`, with helm.
+    """
     current = retry_when_unreachable(ctx, lambda _: helm_of(ctx).values())
     left_out = one_time_jobs.values_left_out(current)
     names = [name for name in changed_keys(current, desired.values) if name not in left_out]
     drift = [Drift("chart", "another", "as configured")] if keys.chart != desired.chart.pin else []
     if names or not drift:
         shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
-        drift.append(Drift("values", f"{shown} changed" if shown else "changed", "as configured"))
+        has, kept = f"{shown} changed" if shown else "changed", current if by_hand else None
+        drift.append(Drift("values", has, "as configured", replaces=kept))
     if not left_out and one_time_jobs.find_initialised(ctx):
         drift[-1] = replace(drift[-1], wants=f"{drift[-1].wants} ({LEFT_OUT})")
     return tuple(drift)
@@ -234,6 +242,8 @@ def _apply_once(ctx: Context, desired: DesiredRelease, *, retried: bool) -> None
         before += [helm.manifest()] if release else []
     values, new = protected_values(ctx, helm, desired, before)
     release_checks.check_upgrade(ctx, before, new, values)
+    for applied in before[-1:]:
+        keep_edited(ctx, applied)
     delete_immutable(ctx, before, new)
     _note_newer_chart(ctx, chart)
     pin_chart(ctx, chart.pin)

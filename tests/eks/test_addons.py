@@ -36,6 +36,7 @@ def addon(status: str = "ACTIVE", **more: Any) -> dict[str, Any]:
 
 def find(monkeypatch: pytest.MonkeyPatch, item: dict[str, Any] | None, ctx: Any) -> Found | None:
     monkeypatch.setattr(addons, "describe", lambda *_: item)
+    monkeypatch.setattr(addons, "active_cluster", lambda _: None)
     return EBS.find(ctx)
 
 

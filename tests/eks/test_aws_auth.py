@@ -125,10 +125,12 @@ def create(monkeypatch: pytest.MonkeyPatch, client: Contended) -> tuple[StillClo
     clock, backups = StillClock(), list[str]()
     monkeypatch.setattr(aws_auth, "kube_client", lambda _: client)
     monkeypatch.setattr(aws_auth, "admins", lambda _: [ADA])
-    monkeypatch.setattr(
-        aws_auth, "back_up", lambda _, item: backups.append(item["metadata"]["resourceVersion"])
+    ctx: Any = SimpleNamespace(
+        found={},
+        clock=clock,
+        note=lambda _: None,
+        keep=lambda _, item: backups.append(item["metadata"]["resourceVersion"]),
     )
-    ctx: Any = SimpleNamespace(found={}, clock=clock, note=lambda _: None)
     AwsAuth().create(ctx)
     return clock, backups
 

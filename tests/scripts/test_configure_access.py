@@ -132,7 +132,7 @@ def test_an_access_entry_older_than_its_role_is_created_again_as_it_was(zoo: Lab
     assert entry["kubernetesGroups"] == ["viewers"]
     assert entry["tags"]["lambda-fs:deployment"] == "lambda-fs"
     assert entries()[TEAM] == [ADMIN, view]
-    (copy,) = zoo.folder.glob("**/*.access-entry.team.json")
+    (copy,) = zoo.folder.glob("**/*.access-entry-team.before.yaml")
     assert "viewers" in copy.read_text()
     assert zoo.api.state.get("storageclasses", "gp3") is not None
     rows = steps_of(zoo.run("plan"))

@@ -43,7 +43,7 @@ def test_the_changes_of_a_concurrent_writer_of_aws_auth_are_kept_and_backed_up(z
     assert roles == {"existing", "lambda-fs-eks-node-role"}
     assert yaml.safe_load(data["mapUsers"])[0]["groups"] == ["system:masters"]
     assert data["mapAccounts"] == users["data"]["mapAccounts"]
-    kept = sorted((zoo.folder / "infrastructure_json").glob("*.aws-auth.*.yaml"))
+    kept = sorted((zoo.folder / "infrastructure_json").glob("*.aws-auth.before.yaml*"))
     assert all(private(path) for path in kept)
     first, last = (yaml.safe_load(path.read_text())["data"] for path in kept)
     assert {"mapRoles": existing} in (first, last)
@@ -140,10 +140,12 @@ def test_the_users_wskprops_is_written_only_on_request(zoo: Lab) -> None:
     wskprops.write_bytes(users)
     zoo.run("configure", "--write-wskprops")
     written = wskprops.read_text()
-    # Changed once more: the backup remains the user's file, not the one that was written first.
+    # Changed once more: the backup remains the user's file, and there is one of the change.
     wskprops.write_text(written + "NAMESPACE=other\n")
     zoo.run("configure", "--write-wskprops")
-    assert wskprops.with_name(".wskprops.before-lambda-fs").read_bytes() == users
+    kept = wskprops.with_name(".wskprops.before-lambda-fs")
+    assert kept.read_bytes() == users
+    assert kept.with_name(f"{kept.name}.1").read_text() == written + "NAMESPACE=other\n"
     assert private(wskprops)
     assert (
         wskprops.read_text() == (zoo.folder / "infrastructure_json/lambda-fs.wskprops").read_text()

@@ -177,7 +177,7 @@ def test_the_default_security_group_is_closed_and_stays_so(folder: Path) -> None
     assert actions(folder, "plan", *GROUP) == {"vpc": "update"}
     actions(folder, "--yes", *GROUP)
     assert default_group()["IpPermissions"] == []
-    (copy,) = folder.glob("**/*.default-security-group.json")
+    (copy,) = folder.glob("**/*.default-security-group.before.yaml")
     assert "10.0.0.0/8" in copy.read_text()
     assert actions(folder, "plan", *GROUP) == {}
 

@@ -26,6 +26,7 @@ from aws_setup.rehearsal.aws.eks.store import install_hooks
 from aws_setup.rehearsal.aws.elb import DNS_SUFFIX
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.demo.helm import CHART
+from aws_setup.rehearsal.kubernetes.addon_workloads import DEFAULT_ADDONS, install_addon
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
 from aws_setup.rehearsal.kubernetes.controllers import database
@@ -97,6 +98,10 @@ class OneCluster:
             }
             self.api.state.put("serviceaccounts", account)
 
+    def install_default_addons(self, *, cluster: str) -> None:
+        for addon in DEFAULT_ADDONS:
+            install_addon(self.api, addon)
+
     def deleted(self, *, name: str, region: str) -> None:
         self.api.closing = True
 
@@ -159,12 +164,13 @@ def lab(
     *,
     full: bool = False,
     helm: str = "3.17",
+    default_addons: bool = False,
 ) -> Iterator[Lab]:
     """Yield a cluster without nodes and a working folder with a helm of this version.
 
     With `full` the cluster checks tokens and access, its load balancers and volumes are in
     the emulated AWS, and the chart has all objects of OpenWhisk's; without, it has only what most
-    tests need.
+    tests need. With `default_addons` it has the add-ons of a cluster that others have made.
     """
     folder.mkdir(parents=True)
     with ExitStack() as stack:
@@ -179,7 +185,7 @@ def lab(
             hooks = OneCluster(api)
             install_hooks(cloud, hooks)
         tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}
-        eks.make().cluster("zoo", tags=tags)
+        eks.make().cluster("zoo", tags=tags, bootstrapSelfManagedAddons=default_addons)
         key = client("ec2").create_key_pair(KeyName="key")["KeyMaterial"]
         (folder / "key.pem").write_text(key)
         if isinstance(hooks, EksApiServers):

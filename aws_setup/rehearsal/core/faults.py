@@ -80,6 +80,19 @@ class LaunchFailure(StrictModel):
     instance_type: str = "*"
 
 
+class ResourceFailure(StrictModel):
+    """Resources that AWS accepts and that fail while it makes them, with AWS's code and message."""
+
+    fault: Literal["resource-failure"]
+    kind: Literal["addon", "cluster", "nat-gateway"]
+    name: str = "*"
+    """Name of the add-on or cluster, `*` and `?` allowed; a NAT gateway's is its subnet's id."""
+    code: str = "InternalFailure"
+    message: str = "injected by the rehearsal cloud"
+    times: int = 0
+    """Maximum number of injections; 0: no limit."""
+
+
 class LeaveInterfaces(StrictModel):
     """Node groups whose deletion leaves network interfaces of the CNI plug-in."""
 
@@ -102,6 +115,7 @@ Fault = Annotated[
     | StaleReads
     | NoCapacity
     | LaunchFailure
+    | ResourceFailure
     | LeaveInterfaces
     | DropConnections,
     Field(discriminator="fault"),
@@ -191,6 +205,17 @@ class FaultRules:
             if isinstance(rule, LaunchFailure) and fnmatch.fnmatchcase(
                 instance_type, rule.instance_type
             ):
+                return rule.code, rule.message
+        return None
+
+    def resource_failure(self, kind: str, name: str) -> tuple[str, str] | None:
+        """Return code and message with which a new resource fails; None: it becomes usable."""
+        for rule in self.rules:
+            if not (isinstance(rule, ResourceFailure) and rule.kind == kind):
+                continue
+            made = self._injected.get(id(rule), 0)
+            if fnmatch.fnmatchcase(name, rule.name) and not (rule.times and made >= rule.times):
+                self._injected[id(rule)] = made + 1
                 return rule.code, rule.message
         return None
 

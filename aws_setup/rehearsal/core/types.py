@@ -92,6 +92,9 @@ class ServiceFaults(Protocol):
     def launch_failure(self, instance_type: str) -> tuple[str, str] | None:
         """Return code and message with which a machine ends while it starts; None: it runs."""
 
+    def resource_failure(self, kind: str, name: str) -> tuple[str, str] | None:
+        """Return code and message with which a new resource fails; None: it becomes usable."""
+
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""
 

@@ -13,9 +13,14 @@ from functools import partial
 from typing import Any
 
 from aws_setup.rehearsal.aws.eks.access_entries import is_live
-from aws_setup.rehearsal.aws.eks.hooks import Endpoint, NoApiServer, NodegroupInfo
+from aws_setup.rehearsal.aws.eks.hooks import PRESERVED, Endpoint, NoApiServer, NodegroupInfo
 from aws_setup.rehearsal.aws.eks.store import Cluster, EksStore, install_hooks
 from aws_setup.rehearsal.core.dispatch import Cloud
+from aws_setup.rehearsal.kubernetes.addon_workloads import (
+    DEFAULT_ADDONS,
+    install_addon,
+    remove_addon,
+)
 from aws_setup.rehearsal.kubernetes.api import authentication
 from aws_setup.rehearsal.kubernetes.api import authentication as tokens
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
@@ -33,7 +38,6 @@ from aws_setup.rehearsal.kubernetes.endpoint_access import admit_operator
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 
 GROUP = "eks.amazonaws.com/nodegroup"
-ROLE = "eks.amazonaws.com/role-arn"
 EFFECTS = {
     "NO_SCHEDULE": "NoSchedule",
     "NO_EXECUTE": "NoExecute",
@@ -71,6 +75,7 @@ class EksApiServers:
         self._cloud, self._now = cloud, now
         self._secrets = [*secrets, *TEST_SECRET_KEYS, os.environ.get("AWS_SECRET_ACCESS_KEY", "")]
         self._regions: dict[str, str] = {}
+        self._managed: set[tuple[str, str]] = set()
         self._entries: dict[str, dict[str, dict[str, object]]] = {}
 
     def __enter__(self) -> EksApiServers:
@@ -109,6 +114,7 @@ class EksApiServers:
 
     def deleted(self, *, name: str, region: str) -> None:
         """Stop the server of a deleted cluster."""
+        self._managed = {pair for pair in self._managed if pair[0] != name}
         api = self.apis.pop(name, None)
         if api is not None:
             api.__exit__()
@@ -142,26 +148,23 @@ class EksApiServers:
             return
         if addon == "aws-ebs-csi-driver":
             api.controllers.drivers.discard(EBS_DRIVER)
-            api.controllers.drivers.update({EBS_DRIVER} if status == "ACTIVE" else ())
-        for plural, name, account in ADDON_WORKLOADS.get(addon, ()):
-            if status:
-                self._workload(api, plural, name, account, role_arn)
-            elif held := api.state.get(plural, name, "kube-system"):
-                api.state.remove(plural, held)
+            api.controllers.drivers.update({EBS_DRIVER} if status in ("ACTIVE", PRESERVED) else ())
+        managed = (cluster, addon)
+        if status in ("", PRESERVED):
+            self._managed.discard(managed)
+            if not status:
+                remove_addon(api, addon)
+        else:
+            role = role_arn if self.annotate_role else ""
+            # CreateAddon with OVERWRITE: every setting is EKS's default.
+            install_addon(api, addon, role=role, overwrite=managed not in self._managed)
+            self._managed.add(managed)
         _run_controllers(api)
 
-    def _workload(
-        self, api: KubeApiServer, plural: str, name: str, account: str, role: str
-    ) -> None:
-        state = api.state
-        held = state.get("serviceaccounts", account, "kube-system")
-        if held is None:
-            meta: KubeObject = {"name": account, "namespace": "kube-system"}
-            if role and self.annotate_role and not account.endswith("node-sa"):
-                meta["annotations"] = {ROLE: role}
-            state.put("serviceaccounts", {"metadata": meta})
-        if state.get(plural, name, "kube-system") is None:
-            state.put(plural, addon_workload(plural, name, account))
+    def install_default_addons(self, *, cluster: str) -> None:
+        """Install the add-ons that EKS installs, and does not manage, in a new cluster."""
+        for addon in DEFAULT_ADDONS:
+            install_addon(self.apis[cluster], addon)
 
     def _map_node_role(self, api: KubeApiServer, group: NodegroupInfo) -> None:
         """Add the node role to aws-auth, as EKS does for managed nodes if the cluster reads it."""
@@ -289,34 +292,6 @@ GP2_STORAGE_CLASS: KubeObject = {
     "volumeBindingMode": "WaitForFirstConsumer",
 }
 """The StorageClass that EKS creates; since Kubernetes 1.30 it is not the default."""
-
-ADDON_WORKLOADS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "vpc-cni": (("daemonsets", "aws-node", "aws-node"),),
-    "kube-proxy": (("daemonsets", "kube-proxy", "kube-proxy"),),
-    "coredns": (("deployments", "coredns", "coredns"),),
-    "aws-ebs-csi-driver": (
-        ("deployments", "ebs-csi-controller", "ebs-csi-controller-sa"),
-        ("daemonsets", "ebs-csi-node", "ebs-csi-node-sa"),
-    ),
-}
-"""The workloads of each add-on in kube-system: kind, name, service account."""
-
-
-def addon_workload(plural: str, name: str, account: str) -> KubeObject:
-    """Return a workload of an add-on."""
-    # The driver's chart labels its controller with `app`, by which it is restarted.
-    labels = {"app": name, "app.kubernetes.io/name": name}
-    spec = {
-        "serviceAccountName": account,
-        "containers": [{"name": name, "image": f"602401143452.dkr.ecr/eks/{name}"}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": spec}
-    replicas = {"replicas": 2} if plural == "deployments" else {}
-    return {
-        "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
-        "spec": {"selector": {"matchLabels": labels}, "template": template} | replicas,
-        "status": {},
-    }
 
 
 def _kubernetes_faults(cloud: Cloud) -> KubernetesFaults:

@@ -48,6 +48,7 @@ def _create(cloud: CloudApi, call: Call) -> dict[str, Any]:
     address = find_elastic_address(ec2, params["AllocationId"]) if public else None
     _check_quota_and_addresses(cloud, ec2, subnet)
     failure = _failure(ec2, subnet, address) if public else None
+    failure = failure or cloud.faults.resource_failure("nat-gateway", subnet.id)
     nat = ec2.create_nat_gateway(
         subnet.id,
         None if failure else params.get("AllocationId"),

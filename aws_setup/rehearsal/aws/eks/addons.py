@@ -14,6 +14,7 @@ import yaml
 from aws_setup.rehearsal.aws import iam
 from aws_setup.rehearsal.aws.eks import pod_identity, responses, updates, validation
 from aws_setup.rehearsal.aws.eks.catalog import POD_IDENTITY_AGENT, AddonInfo, find_addon_info
+from aws_setup.rehearsal.aws.eks.hooks import PRESERVED
 from aws_setup.rehearsal.aws.eks.responses import paginate
 from aws_setup.rehearsal.aws.eks.store import (
     Cluster,
@@ -46,7 +47,13 @@ def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     cluster.addons[name] = document
 
     def finish() -> None:
-        if document["status"] == "CREATING":
+        if document["status"] != "CREATING":
+            return
+        failure = cloud.faults.resource_failure("addon", name)
+        if failure:
+            issue = {"code": failure[0], "message": failure[1], "resourceIds": []}
+            document.update(status="CREATE_FAILED", health={"issues": [issue]})
+        else:
             document.update(UNCHECKED_HEALTH)
             refresh_addons(cloud, cluster)
 
@@ -237,18 +244,19 @@ def delete_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     cluster, document = _find_addon(cloud, call)
     if document["status"] != "DELETING":
         document["status"] = "DELETING"
-        cloud.schedule("addon deleted", lambda: _remove_addon(cloud, cluster, document))
+        preserve = bool(call.params.get("preserve"))
+        cloud.schedule("addon deleted", lambda: _remove_addon(cloud, cluster, document, preserve))
     return {"addon": response_copy(document)}
 
 
-def _remove_addon(cloud: CloudApi, cluster: Cluster, document: Document) -> None:
+def _remove_addon(cloud: CloudApi, cluster: Cluster, document: Document, preserve: bool) -> None:
     owned = [
         k for k, v in cluster.associations.items() if v.get("ownerArn") == document["addonArn"]
     ]
     for key in owned:
         del cluster.associations[key]
     del cluster.addons[document["addonName"]]
-    _notify_addon_changed(cloud, cluster, document, "")
+    _notify_addon_changed(cloud, cluster, document, PRESERVED if preserve else "")
 
 
 ANSWERS = {

@@ -115,6 +115,11 @@ def logging_document(requested: Document) -> Document:
 
 def _finish(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Make a cluster ACTIVE, or FAILED if its network was deleted meanwhile (API_ClusterIssue)."""
+    failure = cloud.faults.resource_failure("cluster", cluster.name)
+    if failure:
+        issue = {"code": failure[0], "message": failure[1], "resourceIds": []}
+        cluster.document |= {"status": "FAILED", "health": {"issues": [issue]}}
+        return
     try:
         _activate(cloud, call, cluster)
     except AwsError as error:
@@ -144,6 +149,8 @@ def _activate(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
         "identity": {"oidc": {"issuer": issuer}},
         "status": "ACTIVE",
     }
+    if call.params.get("bootstrapSelfManagedAddons", True):
+        cluster_hooks(cloud).install_default_addons(cluster=cluster.name)
     access_entries.create_bootstrap_entry(cloud, call, cluster)
 
 

@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+PRESERVED = "PRESERVED"
+"""What hooks are told of an add-on that was deleted while its software stays (DeleteAddon)."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -60,7 +63,10 @@ class ClusterHooks(Protocol):
         """Update the access entries of a cluster, by principal ARN, with their policies."""
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
-        """Update the state of an add-on; an empty status means deleted."""
+        """Update the state of an add-on; empty: deleted; PRESERVED: but not its software."""
+
+    def install_default_addons(self, *, cluster: str) -> None:
+        """Install the add-ons that a new cluster has unless it is asked for without."""
 
     def deleted(self, *, name: str, region: str) -> None:
         """Remove a deleted cluster."""
@@ -86,6 +92,9 @@ class NoApiServer:
         """Do nothing."""
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
+        """Do nothing."""
+
+    def install_default_addons(self, *, cluster: str) -> None:
         """Do nothing."""
 
     def deleted(self, *, name: str, region: str) -> None:

@@ -1,0 +1,63 @@
+"""Objects of the release that somebody has edited in the cluster: an upgrade sets them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_setup.aws.context import Context
+from aws_setup.kube.connect import kube_client
+from aws_setup.kube.objects import Json
+from aws_setup.openwhisk.immutable_fields import Manifest, key_of
+from aws_setup.openwhisk.missing_objects import LASTING
+
+SETTINGS = ("data", "spec")
+"""Parts of an object that its owner sets; a Secret's are written as `stringData` and compared as
+what they are not, so Secrets are left out."""
+
+
+def keep_edited(ctx: Context, applied: Manifest) -> None:
+    """Keep a copy of the objects that differ from what helm applied, before it does so again.
+
+    helm 3 overwrites the fields of its manifest without a word, helm 4 after a conflict.
+    https://helm.sh/docs/faq/changes_since_helm2/#improved-upgrade-strategy-3-way-strategic-merge-patches
+    """
+    edited = edited_objects(applied, _live(ctx, applied))
+    if edited:
+        names = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in edited)
+        ctx.note(f"edited in the cluster since the last upgrade: {names}")
+        ctx.keep("openwhisk objects", {"apiVersion": "v1", "kind": "List", "items": edited})
+
+
+def _live(ctx: Context, applied: Manifest) -> dict[tuple[str, str], Json]:
+    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+    kinds = sorted({str(item.get("kind")) for item in applied} & LASTING.keys() - {"Secret"})
+    return {
+        (kind, str(item["metadata"]["name"])): {"kind": kind} | item
+        for kind in kinds
+        for item in client.list(LASTING[kind], namespace)
+    }
+
+
+def edited_objects(
+    applied: Sequence[Mapping[str, Any]], live: Mapping[tuple[str, str], Json]
+) -> list[Json]:
+    """Return the live objects in which a value of the manifest is another one, or is gone."""
+    found = [(item, live.get(key_of(item))) for item in applied]
+    return [
+        held
+        for item, held in found
+        if held and any(differs(item.get(part), held.get(part)) for part in SETTINGS)
+    ]
+
+
+def differs(applied: Any, live: Any) -> bool:
+    """Say whether what was applied is no longer so; what Kubernetes adds is no difference."""
+    if isinstance(applied, Mapping):
+        fields = live if isinstance(live, Mapping) else {}
+        return any(differs(value, fields.get(key)) for key, value in applied.items())
+    if isinstance(applied, list):
+        items = live if isinstance(live, list) else []
+        return len(applied) != len(items) or any(map(differs, applied, items))
+    # Kubernetes drops null and empty values.
+    return applied not in (None, "", False) and str(applied) != str(live)

@@ -1,0 +1,180 @@
+"""What a run overwrites of the user's is shown in the plan, and a copy of it is kept first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aws_setup.eks.self_managed import describe_settings
+from aws_setup.openwhisk.edited_objects import differs
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab, private
+
+COREFILE = ".:53 {\n    forward . 10.9.0.2\n}\n"
+
+
+@pytest.fixture
+def adopted(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Lab]:
+    """A cluster of others, with the add-ons that EKS installs and does not manage."""
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True, default_addons=True) as made:
+        yield made
+
+
+def copies(zoo: Lab, what: str) -> list[Any]:
+    """Return the copies of what was overwritten, in the order in which they were written."""
+    paths = sorted((zoo.folder / "infrastructure_json").glob(f"lambda-fs.{what}.before.yaml*"))
+    assert all(private(path) for path in paths)
+    return [yaml.safe_load(path.read_text()) for path in paths]
+
+
+def rows(document: Any) -> dict[str, str]:
+    return {step["name"]: step["action"] for step in document["steps"]}
+
+
+def edit(zoo: Lab, plural: str, name: str, **fields: Any) -> None:
+    """Change an object in kube-system as `kubectl edit` does."""
+    held = zoo.api.state.require(plural, name, "kube-system")
+    zoo.api.state.put(plural, json.loads(json.dumps(held)) | fields)
+
+
+def env_of(zoo: Lab) -> dict[str, str]:
+    held = zoo.api.state.require("daemonsets", "aws-node", "kube-system")
+    (container,) = held["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def set_env(zoo: Lab, **values: str) -> None:
+    held = zoo.api.state.require("daemonsets", "aws-node", "kube-system")
+    spec = json.loads(json.dumps(held["spec"]))
+    env = [{"name": key, "value": value} for key, value in values.items()]
+    spec["template"]["spec"]["containers"][0]["env"] = env
+    edit(zoo, "daemonsets", "aws-node", spec=spec)
+
+
+def test_settings_of_add_ons_that_eks_does_not_manage_are_shown_and_kept(adopted: Lab) -> None:
+    zoo = adopted
+    set_env(zoo, WARM_IP_TARGET="7")
+    edit(zoo, "configmaps", "coredns", data={"Corefile": COREFILE})
+    plan = zoo.run("plan")
+    assert {name for name, action in rows(plan).items() if name.endswith("add-on")} == {
+        "vpc-cni add-on",
+        "kube-proxy add-on",
+        "coredns add-on",
+        "aws-ebs-csi-driver add-on",
+    }
+    assert {rows(plan)[f"{name} add-on"] for name in ("vpc-cni", "coredns")} == {"update"}
+    assert rows(plan)["aws-ebs-csi-driver add-on"] == "create"
+    shown = str(plan)
+    assert "DaemonSet aws-node" in shown
+    assert "WARM_IP_TARGET=7" in shown
+    assert "forward . 10.9.0.2" in shown
+    assert not copies(zoo, "vpc-cni-add-on")
+    zoo.run("configure", "--only", "vpc-cni add-on", "--only", "gp3 storage class")
+    assert "WARM_IP_TARGET" not in env_of(zoo)
+    ((items, *others),) = [copy["items"] for copy in copies(zoo, "vpc-cni-add-on")]
+    assert [item["kind"] for item in (items, *others)] == ["DaemonSet", "ConfigMap"]
+    env = items["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert env == [{"name": "WARM_IP_TARGET", "value": "7"}]
+    assert rows(zoo.run("plan"))["vpc-cni add-on"] == "exists"
+    # Deleted in EKS with its software kept, changed by hand, taken over again: a second copy.
+    client("eks").delete_addon(clusterName="zoo", addonName="vpc-cni", preserve=True)
+    set_env(zoo, WARM_IP_TARGET="9")
+    zoo.run("configure", "--only", "vpc-cni add-on")
+    assert "WARM_IP_TARGET" not in env_of(zoo)
+    assert len(copies(zoo, "vpc-cni-add-on")) == 2
+
+
+def test_nothing_is_overwritten_when_no_copy_can_be_kept(
+    adopted: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = adopted
+    set_env(zoo, WARM_IP_TARGET="7")
+
+    def full(*_: Any) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("aws_setup.aws.context.keep_copy", full)
+    (problem,) = zoo.run("configure", "--only", "vpc-cni add-on", code=1)["problems"]
+    assert "nothing was overwritten" in problem["what"]
+    assert "No space left" in problem["why"]
+    assert env_of(zoo) == {"WARM_IP_TARGET": "7"}
+    assert client("eks").list_addons(clusterName="zoo")["addons"] == []
+
+
+def test_a_failed_add_on_is_created_again_with_its_users_values(adopted: Lab) -> None:
+    zoo = adopted
+    values = '{"env": {"WARM_ENI_TARGET": "3"}}'
+    denied = {"code": "AdmissionRequestDenied", "message": "webhook said no", "times": 1}
+    zoo.cloud.faults.add({"fault": "resource-failure", "kind": "addon", **denied})
+    client("eks").create_addon(clusterName="zoo", addonName="vpc-cni", configurationValues=values)
+    zoo.run("configure", "--only", "vpc-cni add-on")
+    found = client("eks").describe_addon(clusterName="zoo", addonName="vpc-cni")["addon"]
+    assert (found["status"], found["configurationValues"]) == ("ACTIVE", values)
+    (copy,) = copies(zoo, "vpc-cni-add-on")
+    assert copy["status"]["configurationValues"] == values
+
+
+@pytest.mark.parametrize("helm", ["3.17", "4.3"])
+def test_values_and_objects_of_the_release_that_were_changed_by_hand_are_kept(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helm: str
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, helm=helm) as zoo:
+        zoo.run("configure")
+        assert not copies(zoo, "openwhisk-*")
+        maps, name = "configmaps", "owdev-whisk.config"
+        held = zoo.api.state.require(maps, name, "openwhisk")
+        edited = {"data": held["data"] | {"user_memory": "77m"}}
+        zoo.api.state.put(maps, json.loads(json.dumps(held)) | edited)
+        # Another value, so that there is an upgrade.
+        zoo.save(openwhisk_invoker_image_tag="mine")
+        zoo.run("configure")
+        (objects,) = copies(zoo, "openwhisk-objects")
+        assert [item["metadata"]["name"] for item in objects["items"]] == [name]
+        assert objects["items"][0]["data"]["user_memory"] == "77m"
+        assert zoo.api.state.require(maps, name, "openwhisk")["data"]["user_memory"] != "77m"
+        assert not copies(zoo, "openwhisk-release")
+        zoo.save(openwhisk_invoker_image_tag="other")
+        zoo.run("configure")
+        assert len(copies(zoo, "openwhisk-objects")) == 1
+
+
+def test_edits_are_told_from_what_kubernetes_adds() -> None:
+    applied = {"spec": {"ports": [{"port": 80}], "type": "", "selector": {"a": "b"}}}
+    added = {"ports": [{"port": 80, "protocol": "TCP"}], "selector": {"a": "b"}, "ip": "10.0.0.1"}
+    assert not differs(applied["spec"], added)
+    assert differs(applied["spec"], added | {"ports": [{"port": 81}]})
+    assert differs(applied["spec"], added | {"ports": [{"port": 80}, {"port": 443}]})
+    assert differs(applied["spec"], added | {"selector": {}})
+
+
+def test_settings_of_an_add_on_are_the_users_unless_eks_has_set_them() -> None:
+    # https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-field-management.html
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    containers = [{"name": "aws-node", "image": "cni:1", "env": env}]
+    item = {
+        "kind": "DaemonSet",
+        "metadata": {"name": "aws-node"},
+        "spec": {"template": {"spec": {"containers": containers}}},
+    }
+    assert "A=1, B=2, image cni:1" in describe_settings([item])
+
+    def managed(manager: str, **fields: Any) -> dict[str, Any]:
+        own = {'k:{"name":"aws-node"}': fields}
+        pod = {"f:spec": {"f:template": {"f:spec": {"f:containers": own}}}}
+        return {"manager": manager, "fieldsV1": pod}
+
+    of_eks = managed("eks", **{"f:image": {}, "f:env": {'k:{"name":"A"}': {}}})
+    of_user = managed("kubectl-set", **{"f:env": {'k:{"name":"B"}': {}}})
+    item["metadata"] = {"name": "aws-node", "managedFields": [of_eks, of_user]}
+    assert describe_settings([item]) == "DaemonSet aws-node with B=2"
+    item["metadata"] = {"name": "aws-node", "managedFields": [of_eks]}
+    containers[0]["env"] = env[:1]
+    assert describe_settings([item]) == "DaemonSet aws-node as EKS installs it"
