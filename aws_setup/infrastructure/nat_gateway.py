@@ -154,6 +154,8 @@ class NatGateway(Step):
             raise
         # AWS may repeat the answer for a gateway that has been deleted since.
         current = _described(ctx, answer["NatGateway"]["NatGatewayId"])
+        if current and current["State"] == "failed":
+            raise failure_of(current)
         if not current or current["State"] not in LIVE_NAT:
             return Pending("not visible yet")
         return _nat(current)
@@ -177,12 +179,7 @@ class NatGateway(Step):
             return _nat(nat)
         if nat["State"] == "pending":
             return Pending("pending")
-        why = str(nat.get("FailureMessage") or nat.get("FailureCode") or "AWS gives no reason")
-        raise SetupError(
-            f"NAT gateway {nat_id} is {nat['State']}",
-            why,
-            fix_then(f"{nat.get('FailureCode')}: {why}", "run again: it creates a new one"),
-        )
+        raise failure_of(nat)
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the gateway and return when its state is deleted, so that its address is free."""
@@ -208,6 +205,19 @@ class NatGateway(Step):
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The gateway's hours, without its traffic."""
         return (CostItem(self.part, "nat"),)
+
+
+def failure_of(nat: Item) -> SetupError:
+    """Return the error of a gateway that will not become available, with AWS's reason.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
+    """
+    why = str(nat.get("FailureMessage") or nat.get("FailureCode") or "AWS gives no reason")
+    return SetupError(
+        f"NAT gateway {nat['NatGatewayId']} is {nat['State']}",
+        why,
+        fix_then(f"{nat.get('FailureCode')}: {why}", "run again: it creates a new one"),
+    )
 
 
 def _described(ctx: Context, nat_id: str) -> Item | None:

@@ -74,3 +74,29 @@ def test_machines_that_end_while_they_start_tell_their_reason(
         assert "Client error on launch" in problem["why"]
         assert "default-kms-key" in problem["hint"]
         assert "run the same command again" not in problem["hint"]
+
+
+@pytest.mark.kind("A2")
+def test_a_nat_gateway_or_cluster_that_fails_later_tells_the_reason(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    prepare(folder, **ONLY_GROUPS | {"create_eks_cluster": True})
+    only = ("--only", "private route", "--only", "eks cluster")
+    why = {"nat-gateway": "Elastic IP address is not in this zone", "cluster": "the role is gone"}
+    for kind, message in why.items():
+        rule = {"fault": "resource-failure", "kind": kind, "code": "Other", "message": message}
+        cloud.faults.add(rule)
+    ended = run(SCRIPT, folder, "--yes", "--json", *only)
+    assert ended.exit_code == 1
+    told = {problem["what"].split(":")[0]: problem for problem in ended.document["problems"]}
+    for name, message in (("nat gateway", "not in this zone"), ("eks cluster", "role is gone")):
+        assert message in told[name]["why"]
+        assert told[name]["hint"]
+    status = run(SCRIPT, folder, "status", "--json").document
+    states = {step["name"]: step for step in status["steps"]}
+    assert states["nat gateway"]["action"] == "create"
+    # The failed gateway is billed no more; its address is.
+    assert status["prices"]["parts"].get("network", 0.0) == pytest.approx(0.005, abs=1e-3)
+    cloud.faults.clear()
+    again = run(SCRIPT, folder, "--yes", "--json", "--only", "private route")
+    assert again.exit_code == 0
