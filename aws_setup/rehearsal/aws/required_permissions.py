@@ -291,6 +291,8 @@ def _ssm(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
         found = cloud.store_of(Parameters).get((call.region, name))
         arn = parameter_arn(cloud.settings.partition, call.region, call.account, name)
         yield arn, found.tags if found else {}
+
+
 def _scheduler(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     """Yield the schedule or the group; a schedule has no tags (service authorization reference)."""
     params, prefix = call.params, f"arn:aws:scheduler:{call.region}:{call.account}"
