@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -94,6 +95,21 @@ def _cluster(aws: Aws, config: Config) -> list[Item]:
         return [aws.eks.describe_cluster(name=config.eks_cluster_name)["cluster"]]
     except aws.eks.exceptions.ResourceNotFoundException:
         return []
+
+
+def _node_groups(aws: Aws, config: Config) -> list[Item]:
+    cluster = config.eks_cluster_name
+    try:
+        names = pages(aws.eks, "list_nodegroups", "nodegroups", clusterName=cluster)
+    except aws.eks.exceptions.ResourceNotFoundException:
+        return []
+    found: list[Item] = []
+    for name in map(str, names):
+        # It may have been deleted since it was listed.
+        with suppress(aws.eks.exceptions.ResourceNotFoundException):
+            asked = aws.eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)
+            found.append(asked["nodegroup"])
+    return found
 
 
 def _cluster_role(aws: Aws, config: Config) -> list[Item]:
@@ -205,6 +221,7 @@ KINDS = (
         delete="aws autoscaling delete-auto-scaling-group --force-delete --auto-scaling-group-name",
     ),
     ResourceKind("eks cluster", _cluster, delete="aws eks delete-cluster --name", price="eks"),
+    ResourceKind("node groups", _node_groups, at_first_use=True),
     ResourceKind("eks cluster role", _cluster_role, delete="aws iam delete-role --role-name"),
     ResourceKind("deadline", _schedule_group, delete="aws scheduler delete-schedule-group --name"),
     ResourceKind("deadline role", delete="aws iam delete-role --role-name"),

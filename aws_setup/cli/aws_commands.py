@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.run_lock import RunLock
 from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
 from aws_setup.cli.address_verdict import comparing_addresses
@@ -80,9 +81,7 @@ def run_verb(
         remove_images=images,
     )
     with _session(config, recorder, result) as aws:
-        lock = None
-        if verb not in READING:
-            lock = new_lock(aws, config, verb, breaks=options.break_lock, report=report)
+        lock = _lock(aws, config, verb, options, report)
 
         def attempt() -> None:
             with context_of(aws, config, clock, settings) as ctx:
@@ -107,6 +106,14 @@ def run_verb(
 
         with released(lock):
             until_current(attempt, result, report)
+
+
+def _lock(
+    aws: Aws, config: Config, verb: str, options: SharedOptions, report: Report
+) -> RunLock | None:
+    if verb in READING:
+        return None
+    return new_lock(aws, config, verb, breaks=options.break_lock, report=report)
 
 
 @contextmanager

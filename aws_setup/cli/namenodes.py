@@ -62,7 +62,7 @@ def change(run: ActionsRun) -> None:
 
 
 def _report_readiness(run: ActionsRun) -> None:
-    """Say whether λFS is ready, and until when; only where the VMs of the deployment are known."""
+    """Say until when the VMs run and whether λFS is ready, where a configuration names them."""
     connections = run.session.connections
     if connections.config is None or run.result.result != "ok":
         return
@@ -72,11 +72,11 @@ def _report_readiness(run: ActionsRun) -> None:
 
     ready = check_readiness(lambda: connections.context, connections.config, run.clock)
     if ready is not None:
+        with suppress(SetupError):  # The actions are complete, whatever AWS answers.
+            report_deadline(run, connections.context)
         run.result.more["ready"] = ready.passed
         for line in ready.lines:
             run.report.result(line)
-        with suppress(SetupError):  # The actions are complete, whatever AWS answers.
-            report_deadline(run, connections.context)
 
 
 def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:

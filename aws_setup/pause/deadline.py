@@ -35,7 +35,7 @@ from aws_setup.infrastructure.deadline_role import (
     nothing_denied,
     without_deadline,
 )
-from aws_setup.pause.deadline_targets import Stoppable, stoppable
+from aws_setup.pause.deadline_targets import Stoppable, mark, stoppable
 from aws_setup.preflight.deadline import denied_deadline
 
 NAME = "deadline"
@@ -230,16 +230,14 @@ def set_deadline(
     """Make AWS stop `parts` at `deadline`, and at no other time."""
     name = schedule_group_name(ctx.config)
     wanted = wanted_schedules(ctx, parts, deadline)
-    for part in parts:
-        part.mark(ctx, deadline, new=True)
+    mark(ctx, parts, deadline, new=True)
     for changed in group.changed:
         _delete_schedule(ctx, changed)
     kept = set(group.names) - set(group.changed)
     for schedule, request in wanted.items():
         if schedule not in kept:
             _create_schedule(ctx, request)
-    for part in parts:
-        part.mark(ctx, deadline, new=False)
+    mark(ctx, parts, deadline, new=False)
     if group.after != ctx.config.auto_pause_after:
         marks = as_list({AFTER_TAG: ctx.config.auto_pause_after})
         ctx.aws.scheduler.tag_resource(ResourceArn=group.arn, Tags=marks)
@@ -287,7 +285,7 @@ def refresh_deadline(ctx: Context) -> None:
     """
     if ctx.config.auto_pause_after == NEVER:
         return
-    for kind in ("instances", "auto-scaling groups", "eks cluster", "deadline"):
+    for kind in ("instances", "auto-scaling groups", "node groups", "deadline"):
         ctx.inventory.all(kind, fresh=True)
     step = Deadline(creates=False)
     found = step.find(ctx)

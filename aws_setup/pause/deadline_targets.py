@@ -21,10 +21,8 @@ from aws_setup.aws.paused import (
     stopped_by_deadline,
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
-from aws_setup.eks.node_groups import describe
 from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
-from aws_setup.kube.connect import cluster_of
 from aws_setup.pause.groups import write_tags
 from aws_setup.software.cluster_ssh_keys import CLIENTS
 
@@ -54,24 +52,28 @@ class Stoppable:
         """Return whether a resource does not have the tags of this deadline."""
         return any(_missing(item, deadline) for item in self.items)
 
-    def mark(self, ctx: Context, deadline: datetime, *, new: bool) -> None:
-        """Write the deadline and the sizes of groups, each set of tags in one call.
 
-        What an earlier deadline has stopped becomes paused by its mark in the same call: a later
-        deadline must not make it look like stopped by hand.
+def mark(ctx: Context, parts: Sequence[Stoppable], deadline: datetime, *, new: bool) -> None:
+    """Write the deadline and the sizes of groups, each set of tags in one call for each kind.
 
-        Args:
-            ctx: the run's context.
-            deadline: the deadline.
-            new: only what has none yet; False: only what has one.
-        """
-        sets: dict[tuple[tuple[str, str], ...], list[Item]] = {}
-        for item in self.items:
+    What an earlier deadline has stopped becomes paused by its mark in the same call: a later
+    deadline must not make it look like stopped by hand.
+
+    Args:
+        ctx: the run's context.
+        parts: what the deadline stops.
+        deadline: the deadline.
+        new: only what has none yet; False: only what has one.
+    """
+    sets: dict[tuple[Write, tuple[tuple[str, str], ...]], list[Item]] = {}
+    for part in parts:
+        for item in part.items:
             missing = _missing(item, deadline)
             if missing and (deadline_of(item) is None) == new:
-                sets.setdefault(tuple(sorted(missing.items())), []).append(item)
-        for marks, items in sets.items():
-            self.write(ctx, items, dict(marks))
+                key = part.write, tuple(sorted(missing.items()))
+                sets.setdefault(key, []).append(item)
+    for (write, marks), items in sets.items():
+        write(ctx, items, dict(marks))
 
 
 def _missing(item: Item, deadline: datetime) -> dict[str, str]:
@@ -127,10 +129,10 @@ def _groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
 
 
 def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
-    if cluster_of(ctx, fresh=fresh) is None:
-        return
+    found = ctx.inventory.all("node groups", fresh=fresh)
+    items = {item["nodegroupName"]: item for item in found}
     for spec in node_group_specs(ctx.config):
-        item = describe(ctx, spec.group)
+        item = items.get(spec.group)
         if item is None or tag_of(item, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             continue
         if item["status"] not in ("DELETING", "DELETE_FAILED"):
@@ -150,8 +152,7 @@ def _write_vms(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> No
 
 
 def _write_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
-    for item in items:
-        write_tags(ctx, item["AutoScalingGroupName"], marks)
+    write_tags(ctx, [item["AutoScalingGroupName"] for item in items], marks)
 
 
 def _write_node_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:

@@ -57,7 +57,7 @@ class EmptiedGroup(Step):
         if group is None:
             return Found("", skipped=NOT_CREATED)
         if paused_since(group) is None:
-            write_tags(ctx, found.id, pause_marks(ctx.clock.today(), group_sizes(group)))
+            write_tags(ctx, [found.id], pause_marks(ctx.clock.today(), group_sizes(group)))
         resize(ctx, found.id, group_sizes(group).paused)
         return Found(found.id, "stopping", ready=False)
 
@@ -87,7 +87,7 @@ class RestoredGroup(AutoScalingGroup):
         group = _group(ctx, self.name, fresh=True)
         if group is None or paused_since(group) is None:
             return super().update(ctx, found)
-        write_tags(ctx, found.id, settled_marks(group, ctx.clock.today()))
+        write_tags(ctx, [found.id], settled_marks(group, ctx.clock.today()))
         sizes = paused_sizes(group)
         if sizes:
             resize(ctx, found.id, sizes)
@@ -114,10 +114,11 @@ def _pause_drift(group: Item) -> tuple[Drift, ...]:
     return () if paused_since(group) else (Drift("state", "in use", "paused"),)
 
 
-def write_tags(ctx: Context, group: str, marks: dict[str, str]) -> None:
-    """Write tags of an auto-scaling group; its machines do not get them."""
+def write_tags(ctx: Context, groups: Sequence[str], marks: dict[str, str]) -> None:
+    """Write tags of auto-scaling groups; their machines do not get them."""
     tags: Any = [
         _tag(group, key) | {"Value": value, "PropagateAtLaunch": False}
+        for group in groups
         for key, value in marks.items()
     ]
     ctx.aws.autoscaling.create_or_update_tags(Tags=tags)

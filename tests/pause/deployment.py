@@ -23,6 +23,7 @@ SMALL: dict[str, Any] = {
     "num_lambda_fs_zk_vms": 1,
     "num_openwhisk_core_vms": 1,
     "num_openwhisk_invoker_vms": 2,
+    "num_namenode_deployments": 10,
     "autoscaling_group_desired_capacity": 1,
 }
 
