@@ -283,7 +283,12 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
         replace(step, needs=(*step.needs, cleanup.name)) if isinstance(step, EksCluster) else step
         for step in steps
     ]
-    return [*steps, cleanup, others]
+    return [*(_deleted_beside(step) for step in steps), cleanup, others]
+
+
+def _deleted_beside(step: Step) -> Step:
+    """Return a step for deletion: no machine waits for the deadline, and none takes it along."""
+    return replace(step, follows=()) if isinstance(step, Deadline) else step
 
 
 def cluster_teardown_steps(config: Config) -> list[Step]:

@@ -15,6 +15,7 @@ FEW = {
     "create_ndb_cluster": False,
     "create_hops_fs_client_vm": False,
     "num_openwhisk_invoker_vms": 1,
+    "num_namenode_deployments": 5,
 }
 PAUSE = ("pause", "--deep")
 

@@ -67,11 +67,11 @@ def test_a_cluster_that_fails_is_reported_with_the_reason_of_eks(
     creating(zoo, monkeypatch, end={"status": "FAILED", "health": {"issues": [reason]}})
     first = zoo.run("configure", code=1)["problems"][0]
     assert first["what"] == "eks cluster: EKS cluster zoo is FAILED"
-    assert first["why"] == "subnet-1 is gone"
+    assert first["why"] == "Ec2SubnetNotFound: subnet-1 is gone"
     assert "create_aws_infrastructure.py destroy --only 'eks cluster'" in first["hint"]
     calls = len(zoo.cloud.calls.writes())
     again = zoo.run("configure", code=2)["problems"][0]
-    assert (again["what"], again["why"]) == ("EKS cluster zoo is FAILED", "subnet-1 is gone")
+    assert (again["what"], again["why"]) == ("EKS cluster zoo is FAILED", first["why"])
     assert len(zoo.cloud.calls.writes()) == calls
 
 

@@ -214,7 +214,8 @@ def test_what_was_changed_by_hand_is_corrected(cloud: RehearsalCloud, folder: Pa
     made = resources(cloud)
     for _, change in DRIFTS.values():
         change()
-    assert planned(folder) == {name: action for name, (action, _) in DRIFTS.items()}
+    expected = {name: action for name, (action, _) in DRIFTS.items()}
+    assert planned(folder) == expected | {"deadline": "update"}, "it stops the present machines"
     corrected = run(SCRIPT, folder, "--yes", "--json")
     assert corrected.exit_code == 0, corrected.document["problems"]
     done = {step["name"]: step["action"] for step in corrected.document["steps"]}

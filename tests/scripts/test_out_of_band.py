@@ -63,7 +63,10 @@ def test_a_group_that_is_being_deleted_is_waited_for_and_re_created(
     first = group()["Instances"][0]["InstanceId"]
     scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
     assert group()["Status"] == "Delete in progress"
-    assert actions(folder, "--yes") == {f"auto-scaling group {name}": "update"}
+    assert actions(folder, "--yes") == {
+        f"auto-scaling group {name}": "update",
+        "deadline": "update",
+    }
     assert "Status" not in group()
     assert first not in {one["InstanceId"] for one in group()["Instances"]}
     assert actions(folder, "plan") == {}
@@ -87,7 +90,7 @@ def test_a_fixed_address_is_taken_over_from_a_machine_that_shuts_down(
     before = zookeepers("running")
     client("ec2").terminate_instances(InstanceIds=list(before.values()))
     assert zookeepers("shutting-down") == before
-    assert actions(folder, "--yes") == {"zookeeper": "create"}
+    assert actions(folder, "--yes") == {"zookeeper": "create", "deadline": "update"}
     after = zookeepers("running")
     assert after.keys() == before.keys()
     assert not set(after.values()) & set(before.values())
