@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.deadline import instances_by_group
 from aws_setup.engine import wait
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -176,7 +176,7 @@ def test_a_schedule_that_was_disabled_by_hand_is_made_again(
 def test_what_the_role_may_not_do_is_not_done(
     cloud: RehearsalCloud, clock: Calendar, folder: Path
 ) -> None:
-    other = next(key for key, item in instances().items() if tag_of(item, "lambda-fs:step"))
+    other = instances_by_group(instances().values())["zookeeper"][0]["InstanceId"]
     client("ec2").create_tags(
         Resources=[other], Tags=[{"Key": "lambda-fs:deployment", "Value": "other"}]
     )
