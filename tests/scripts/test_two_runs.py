@@ -1,0 +1,110 @@
+"""Two runs at once on one deployment: one of them changes it, the other is refused or waits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.aws.run_lock import RunLock
+from aws_setup.engine.write_guard import guarding
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from create_aws_infrastructure import SCRIPT
+from tests.support.scripts import prepare, run
+
+ROOT = Path(__file__).parents[2]
+SECOND = {8: "create", 13: "destroy", 19: "pause", 26: "allow-my-ip"}
+"""Before which write of the first run a second one starts; the first few are dry runs."""
+
+FEW: dict[str, Any] = {"create_eks_cluster": False, "create_ndb_cluster": False}
+
+
+@pytest.fixture
+def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    return prepare(tmp_path / "work", **FEW)
+
+
+def shape(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
+    """Return how many resources of each kind and step exist."""
+    return Counter((item.kind, item.tags.get("lambda-fs:step", "")) for item in cloud.snapshot())
+
+
+class Intruders:
+    """Starts a second process at some writes of the first run; `ended` is how each ended."""
+
+    def __init__(self, folder: Path, verbs: Mapping[int, str]) -> None:
+        self._folder, self._verbs, self._write = folder, verbs, 0
+        self._mutex = threading.Lock()
+        self.ended: dict[str, subprocess.CompletedProcess[str]] = {}
+
+    def __call__(self) -> None:
+        with self._mutex:
+            self._write += 1
+            verb = self._verbs.get(self._write)
+            if verb:
+                words = [sys.executable, str(ROOT / SCRIPT.name), verb, "--yes", "--json"]
+                self.ended[verb] = subprocess.run(
+                    [*words, "-y", str(self._folder / "config_aws.yaml")],
+                    capture_output=True,
+                    text=True,
+                    cwd=self._folder,
+                    stdin=subprocess.DEVNULL,
+                    check=False,
+                )
+
+
+def test_while_a_run_writes_every_other_one_is_refused(cloud: RehearsalCloud, folder: Path) -> None:
+    empty = shape(cloud)
+    intruders = Intruders(folder, SECOND)
+    with guarding(intruders):
+        first = run(SCRIPT, folder, "create", "--yes", "--json")
+    assert first.exit_code == 0, first.document["problems"]
+    assert intruders.ended.keys() == set(SECOND.values())
+    for verb, ended in intruders.ended.items():
+        assert ended.returncode == 2, (verb, ended.stdout, ended.stderr)
+        (problem,) = json.loads(ended.stdout)["problems"]
+        assert problem["what"] == "another run is changing lambda-fs"
+        assert "has run create since" in problem["why"]
+        assert "--break-lock" in problem["hint"]
+    made = shape(cloud)
+    again = run(SCRIPT, folder, "create", "--yes", "--json")
+    assert {step["action"] for step in again.document["steps"]} == {"exists"}
+    assert shape(cloud) == made
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert shape(cloud) == empty
+
+
+@pytest.mark.parametrize("between", ["create", "destroy"])
+def test_a_run_that_comes_between_examination_and_first_write_is_taken_into_account(
+    cloud: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    assert run(SCRIPT, folder, "create", "--yes").exit_code == 0
+    complete = shape(cloud)
+    if between == "create":
+        assert run(SCRIPT, folder, "destroy", "--yes", "--only", "lambda-fs client").exit_code == 0
+    else:
+        (folder / "config_aws.yaml").write_text(
+            (folder / "config_aws.yaml").read_text() + "tags: {team: storage}\n"
+        )
+        assert run(SCRIPT, folder, "destroy", "--yes", "--only", "hopsfs client").exit_code == 0
+    acquire, started = RunLock.acquire, []
+
+    def later(lock: RunLock) -> None:
+        if not started:
+            started.append(True)
+            ended = run(SCRIPT, folder, between, "--yes", "--json")
+            assert ended.exit_code == 0, ended.document["problems"]
+        acquire(lock)
+
+    monkeypatch.setattr(RunLock, "acquire", later)
+    ended = run(SCRIPT, folder, "create", "--yes", "--json")
+    assert ended.exit_code == 0, ended.document["problems"]
+    assert started
+    assert shape(cloud) == complete, "nothing is doubled, and nothing is missing"
