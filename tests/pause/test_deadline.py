@@ -231,3 +231,16 @@ def test_a_wrong_command_line_changes_nothing(
     folder = prepare(tmp_path / "work")
     assert run(SCRIPT, folder, *words, "--yes").exit_code == 2
     assert [call.action for call in cloud.calls.writes()] == ["ImportKeyPair"]
+
+
+def test_what_was_destroyed_is_neither_resumed_nor_paused(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    few = {"create_eks_cluster": False, "create_autoscaling_groups": False}
+    folder = prepare(tmp_path / "work", **{**SMALL, **few, "create_launch_templates": False})
+    act(folder, "create")
+    act(folder, "destroy")
+    written = len(cloud.calls.writes())
+    for words in (("resume",), ("pause",), ("extend", "6h")):
+        assert len(act(folder, *words, code=2)["problems"]) == 1
+    assert len(cloud.calls.writes()) == written
