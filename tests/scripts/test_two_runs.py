@@ -94,7 +94,8 @@ def test_a_run_that_comes_between_examination_and_first_write_is_taken_into_acco
             (folder / "config_aws.yaml").read_text() + "tags: {team: storage}\n"
         )
         assert run(SCRIPT, folder, "destroy", "--yes", "--only", "hopsfs client").exit_code == 0
-    acquire, started = RunLock.acquire, []
+    acquire = RunLock.acquire
+    started: list[bool] = []
 
     def later(lock: RunLock) -> None:
         if not started:
