@@ -266,8 +266,7 @@ def _update(step: Step[Any], ctx: RunContext, found: Found) -> Found:
     replaced = {drift.what: drift.replaces for drift in found.drift if drift.replaces}
     if replaced:
         ctx.keep(step.name, replaced)
-    left = ctx.retry(lambda: ctx.correct(step.name, found))
-    return ctx.retry(lambda: step.update(ctx, left)) if left.drift else left
+    return ctx.retry(lambda: step.update(ctx, found))
 
 
 def _wait(row: Row, found: Found, ctx: RunContext) -> Found:

@@ -133,10 +133,6 @@ class RunContext:
             SetupError: it cannot be kept; nothing may be overwritten then.
         """
 
-    def correct(self, step: str, found: Found) -> Found:
-        """Correct the drift that needs nothing of its step, such as tags; return what is left."""
-        return found
-
     def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
         """Return a copy of the context with other listeners."""
         return replace(self, note=note, progress=progress)

@@ -204,7 +204,7 @@ class MachinePool:
                 machine.name,
                 ConnectStage.ADDRESS,
                 "it has no public address: it is stopped, or its subnet assigns none",
-                "run `create`: it starts stopped machines",
+                "run `create`: it starts stopped machines; a paused deployment: run `resume`",
             )
         return connect(
             self._context,
