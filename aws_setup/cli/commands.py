@@ -127,7 +127,7 @@ def create(run: ScriptRun) -> None:
         record(run, changed=bool(todo))
         _report_success(run, outcome)
     else:
-        end_with_deadline(run, run.ctx, changed=True)
+        end_with_deadline(run, run.ctx, changed=bool(todo))
 
 
 def _report_success(run: ScriptRun, outcome: Outcome) -> None:

@@ -30,8 +30,7 @@ def end_with_deadline(run: CommandRun[Any], ctx: Context, *, changed: bool) -> N
             refresh_deadline(ctx)
         except (SetupError, BotoCoreError, ClientError) as error:
             ctx.warn(Problem(NOTHING_STOPS, describe_error(error), HINT))
-    printed = {warning.what for warning in run.result.warnings}
-    run.warn([problem for what, problem in ctx.warnings.items() if what not in printed])
+    run.warn_found()
     report_deadline(run, ctx)
 
 

@@ -48,6 +48,7 @@ def extend(run: ScriptRun) -> None:
         return
     run.report.result(f"Deadline: {display_time(present)} -> {display_time(deadline)}")
     confirm_writes(run, "move the deadline")
+    run.take_lock()
     set_deadline(run.ctx, schedules, parts, deadline)
     run.ctx.inventory.all("deadline", fresh=True)
     report_deadline(run, run.ctx)

@@ -109,3 +109,14 @@ def test_a_run_that_comes_between_examination_and_first_write_is_taken_into_acco
     assert ended.exit_code == 0, ended.document["problems"]
     assert started
     assert shape(cloud) == complete, "nothing is doubled, and nothing is missing"
+
+
+def test_extend_takes_the_lock_before_it_moves_the_deadline(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "create", "--yes").exit_code == 0
+    before = len(cloud.calls.writes())
+    assert run(SCRIPT, folder, "extend", "6h", "--yes").exit_code == 0
+    written = [call.name for call in cloud.calls.writes()[before:]]
+    assert written[0] == "ssm.PutParameter"
+    assert "scheduler.CreateSchedule" in written
