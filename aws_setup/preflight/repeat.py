@@ -16,6 +16,7 @@ from aws_setup.eks.addons import ADDONS
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import cluster_of
 from aws_setup.openwhisk import chart
+from aws_setup.preflight import recorded_images
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
@@ -42,7 +43,11 @@ def check(planned: PlannedResources) -> CheckResult:
     if "eks cluster" in planned.to_create or ctx.repeats:
         findings += _addons(ctx)
     if ctx.repeats:
-        findings += [*_zones(ctx, ctx.repeats), *_chart(ctx, ctx.repeats), *_images(ctx.repeats)]
+        findings += [
+            *_zones(ctx, ctx.repeats),
+            *_chart(ctx, ctx.repeats),
+            *recorded_images.check(ctx.repeats),
+        ]
     return CheckResult.of(findings)
 
 
@@ -50,7 +55,7 @@ def findings_of_cluster(ctx: Context) -> list[Finding]:
     """Check what --from and eks_addon_versions ask for, for the second script."""
     findings = [*_addons(ctx)]
     if ctx.repeats:
-        findings += [*_chart(ctx, ctx.repeats), *_images(ctx.repeats)]
+        findings += [*_chart(ctx, ctx.repeats), *recorded_images.check(ctx.repeats)]
     return findings
 
 
@@ -118,14 +123,4 @@ def _chart(ctx: Context, lock: Lock) -> Iterator[Finding]:
             f"OpenWhisk's chart at commit {config.openwhisk_chart_ref} cannot be had",
             f"{error.problems[0].what}: {error.problems[0].why}",
             f"remove cluster.chart from {lock.path.name} to use the newest one",
-        )
-
-
-def _images(lock: Lock) -> Iterator[Finding]:
-    """Say that tags may have moved: the chart names its images by tags, and only these."""
-    if lock.images:
-        yield warn(
-            f"{len(lock.images)} container images are named by tags, and tags can move",
-            "the chart takes no digests, so that a repeated deployment may get newer images",
-            f"run configure_eks_cluster.py --from {lock.path.name}, which names those that differ",
         )

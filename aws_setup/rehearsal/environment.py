@@ -154,6 +154,7 @@ def script_environment(url: str, speed: float) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SETUP_CHECKIP": f"{url}/_rehearsal/checkip",
+        "AWS_SETUP_REGISTRY": f"{url}/_rehearsal/registry",
         "NO_PROXY": "localhost,127.0.0.1",
         "no_proxy": "localhost,127.0.0.1",
         "AWS_SETUP_PACE": f"{1 / speed:g}" if speed else "0",

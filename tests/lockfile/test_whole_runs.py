@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from aws_setup.config.lock_file import read_lock
 from aws_setup.kube.objects import decode_secret
 from aws_setup.rehearsal.aws.ec2.images import Images
+from aws_setup.rehearsal.core.image_registry import ImageRegistries, digest_of
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from create_aws_infrastructure import SCRIPT
@@ -88,15 +89,38 @@ def _refuses_what_cannot_be_had(cloud: RehearsalCloud, folder: Path, path: Path)
         cluster={
             "addons": {"vpc-cni": "v0.0.1-eksbuild.1"},
             "chart": {"commit": "d" * 40},
-            "images": [f"openwhisk/controller:1@sha256:{'1' * 64}"],
+            "images": [
+                f"openwhisk/controller:1@sha256:{'1' * 64}",
+                f"scusemua/ow-invoker:latest@{digest_of('scusemua/ow-invoker:latest')}",
+                f"redis:4.0@{digest_of('redis:4.0')}",
+                f"quay.io/lab/probe@{digest_of('quay.io/lab/probe')}",
+                f"registry.k8s.io/pause:3@{digest_of('registry.k8s.io/pause:3')}",
+            ],
         },
     )
+    registries = cloud.store_of(ImageRegistries)
+    registries.gone |= {
+        "docker.io/scusemua/ow-invoker:latest",
+        f"docker.io/openwhisk/controller@sha256:{'1' * 64}",
+    }
+    registries.private.add("quay.io/lab/probe")
+    registries.down.add("registry.k8s.io")
     refused = run(SCRIPT, folder, "create", "--from", other, "--yes", "--json")
     assert refused.exit_code == 2
     shown = json.dumps(refused.document["problems"])
     for text in (gone, "1.30", "vpc-cni v0.0.1", "use1-az9", "d" * 40):
         assert text in shown
-    assert "named by tags" in json.dumps(refused.document["warnings"])
+    assert "1 container image can no longer be had: scusemua/ow-invoker:latest" in shown
+    warned = json.dumps(refused.document["warnings"])
+    assert "1 container image of 5 changed since then: openwhisk/controller:1" in warned
+    assert "the recorded contents of openwhisk/controller:1 are deleted" in warned
+    assert "2 container images of 5 could not be compared" in warned
+    for text in (
+        "quay.io/lab/probe: quay.io shows it to nobody",
+        "registry.k8s.io answered HTTP 503",
+    ):
+        assert text in warned
+    assert "redis:4.0" not in shown + warned, "the same contents are no finding"
     assert len(cloud.calls.writes()) == before
 
 

@@ -28,6 +28,7 @@ def cloud(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehea
     with serve(settings) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         monkeypatch.setenv("AWS_SETUP_PACE", "0")
+        monkeypatch.setenv("AWS_SETUP_REGISTRY", f"{running.url}/_rehearsal/registry")
         yield running
         assert running.clock.failed == []
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aws_setup.rehearsal.core import image_registry
 from aws_setup.rehearsal.core.clock import ManualClock
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.faults import FAULT_RULES
+from aws_setup.rehearsal.core.image_registry import ImageRegistries
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.settings import Settings
 
@@ -23,6 +25,9 @@ def answer(cloud: Cloud, request: HttpRequest) -> HttpAnswer:
     path = request.target.partition("?")[0].removeprefix(PREFIX).strip("/")
     if (request.method, path) == ("GET", "checkip"):
         return HttpAnswer(200, f"{cloud.settings.operator_address}\n".encode())
+    if path.startswith(image_registry.PREFIX):
+        base = f"http://{request.headers.get('host', '')}"
+        return image_registry.answer(cloud.store_of(ImageRegistries), request, base)
     routes = ROUTES | cloud.admin_routes
     route = routes.get((request.method, path))
     if route is None:

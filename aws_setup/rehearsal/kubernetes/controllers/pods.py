@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from aws_setup.rehearsal.core.image_registry import canonical, digest_of
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import ImagePullFails, PodCrashes, PodNotReady
 from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
@@ -224,15 +223,9 @@ def _image_id(image: str) -> str:
 
     https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#containerstatus-v1-core
     """
-    name, _, digest = image.partition("@")
-    path, _, last = name.rpartition("/")
-    repository = f"{path}/{last.partition(':')[0]}" if path else last.partition(":")[0]
-    host = path.partition("/")[0]
-    if not path:
-        repository = f"docker.io/library/{repository}"
-    elif not (set(".:") & set(host) or host == "localhost"):
-        repository = f"docker.io/{repository}"
-    return f"{repository}@{digest or 'sha256:' + hashlib.sha256(image.encode()).hexdigest()}"
+    name = canonical(image)
+    repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
+    return f"{repository}@{digest_of(image)}"
 
 
 def _set(
