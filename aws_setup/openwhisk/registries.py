@@ -63,7 +63,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RegistryAnswer:
     """What a registry answers about an image: its digest, that it has none, or no answer (why)."""
 
     digest: str = ""
@@ -94,9 +94,9 @@ def image_of(name: str) -> Image | None:
     return found if right else None
 
 
-def ask(names: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> dict[str, Answer]:
+def ask(names: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> dict[str, RegistryAnswer]:
     """Return for each name of an image what its registry answers within some seconds."""
-    answers: dict[str, Answer] = {}
+    answers: dict[str, RegistryAnswer] = {}
 
     def one(name: str, image: Image) -> None:
         answers[name] = _answer(image, seconds)
@@ -114,26 +114,28 @@ def ask(names: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> dict[str, 
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     known = dict(answers)
-    late = Answer(why=f"no answer within {seconds:g} s")
-    invalid = Answer(why="it is not the name of an image")
+    late = RegistryAnswer(why=f"no answer within {seconds:g} s")
+    invalid = RegistryAnswer(why="it is not the name of an image")
     missing = {name: late if image else invalid for name, image in asked.items()}
     return missing | known
 
 
-def _answer(image: Image, seconds: float) -> Answer:
+def _answer(image: Image, seconds: float) -> RegistryAnswer:
     try:
         headers = _head(image, seconds)
     except HTTPError as error:
         return _refused(image, error)
     except (OSError, ValueError, HTTPException) as error:
-        return Answer(why=f"{image.host} did not answer: {_reason(error)}")
+        return RegistryAnswer(why=f"{image.host} did not answer: {_reason(error)}")
     digest = headers.get("Docker-Content-Digest", "")
     if not _DIGEST.match(digest):
-        return Answer(why=f"{image.host} answered without a digest: no registry, or a proxy")
-    return Answer(digest)
+        return RegistryAnswer(
+            why=f"{image.host} answered without a digest: no registry, or a proxy"
+        )
+    return RegistryAnswer(digest)
 
 
-def _refused(image: Image, error: HTTPError) -> Answer:
+def _refused(image: Image, error: HTTPError) -> RegistryAnswer:
     """Return what a status says: a registry hides a missing repository behind 401 or 403.
 
     https://docs.docker.com/reference/api/registry/auth/ (what the token lacks is `denied`)
@@ -144,7 +146,7 @@ def _refused(image: Image, error: HTTPError) -> Answer:
         why = f"{image.host} shows it to nobody without a login, or has no such image"
     elif error.code == 429:
         why = f"{image.host} limits requests at present"
-    return Answer(gone=True) if error.code == 404 else Answer(why=why)
+    return RegistryAnswer(gone=True) if error.code == 404 else RegistryAnswer(why=why)
 
 
 def _head(image: Image, seconds: float) -> HTTPMessage:

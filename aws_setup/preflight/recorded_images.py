@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from aws_setup.config.lock_file import Lock
-from aws_setup.openwhisk.registries import MOST, Answer, ask, image_of
+from aws_setup.openwhisk.registries import MOST, RegistryAnswer, ask, image_of
 from aws_setup.preflight.results import Finding, refuse, warn
 
 SHOWN = 8
@@ -35,7 +35,7 @@ def check(lock: Lock) -> Iterator[Finding]:
 
 
 def _moved(
-    recorded: Mapping[str, str], answers: Mapping[str, Answer], lock: Lock
+    recorded: Mapping[str, str], answers: Mapping[str, RegistryAnswer], lock: Lock
 ) -> Iterator[Finding]:
     moved = [name for name, it in answers.items() if it.digest and it.digest != recorded[name]]
     if not moved:
@@ -55,7 +55,7 @@ def _moved(
 
 
 def _unknown(
-    recorded: Mapping[str, str], answers: Mapping[str, Answer], lock: Lock
+    recorded: Mapping[str, str], answers: Mapping[str, RegistryAnswer], lock: Lock
 ) -> Iterator[Finding]:
     reasons: dict[str, list[str]] = {}
     for name, answer in answers.items():

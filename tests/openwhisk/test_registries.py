@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config.lock_file import Lock
-from aws_setup.openwhisk.registries import DOCKER_HUB, MOST, Answer, Image, ask, image_of
+from aws_setup.openwhisk.registries import DOCKER_HUB, MOST, Image, RegistryAnswer, ask, image_of
 from aws_setup.preflight import recorded_images
 from aws_setup.rehearsal.core.image_registry import digest_of
 from aws_setup.rehearsal.core.loopback import LoopbackServer
@@ -66,12 +66,12 @@ def test_a_name_says_where_the_image_is(
 )
 def test_what_is_no_name_is_not_asked_for(name: str) -> None:
     assert image_of(name) is None
-    assert ask([name]) == {name: Answer(why="it is not the name of an image")}
+    assert ask([name]) == {name: RegistryAnswer(why="it is not the name of an image")}
 
 
 def test_a_registry_gives_the_digest_that_the_nodes_would_pull(cloud: RehearsalCloud) -> None:
     names = ["redis:4.0", "quay.io/a/b:v1", f"openwhisk/controller:1@{DIGEST}"]
-    assert ask(names) == {name: Answer(digest_of(name)) for name in names}
+    assert ask(names) == {name: RegistryAnswer(digest_of(name)) for name in names}
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_silent_registry_ends_with_the_deadline(serve: Callable[[Reply], None]
     ended = threading.Event()
 
     def reply(handler: http.server.BaseHTTPRequestHandler) -> None:
-        """Answer a byte at a time, which a socket's time-out does not end."""
+        """RegistryAnswer a byte at a time, which a socket's time-out does not end."""
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while not ended.wait(0.05):
             try:
