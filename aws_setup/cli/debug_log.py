@@ -38,7 +38,7 @@ class _Private(logging.FileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         handle = open_private(Path(self.baseFilename), append=True)
-        return os.fdopen(handle, "a", encoding=self.encoding, errors="replace")
+        return os.fdopen(handle, "a", encoding=self.encoding, errors="replace", newline="\n")
 
 
 class SafeFormatter(logging.Formatter):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.errors import CLOCK_TOLERANCE
@@ -32,7 +34,8 @@ from aws_setup.verify.check import Broken, Check, NotApplicable
 SCHEMA = REQUIREMENTS.parent / "docs" / "config.schema.json"
 """The JSON Schema of the configuration, which editors read."""
 
-_MODELINE = re.compile(r"^#\s*yaml-language-server:\s*\$schema=(\S.*?)\s*$", re.MULTILINE)
+_MODELINE = re.compile(r"^#\s+yaml-language-server\s*:.*?\$schema=(\S+)", re.MULTILINE)
+"""What the editors' YAML language server reads: a schema's name ends at the first space."""
 
 
 @dataclass
@@ -90,14 +93,15 @@ def _editor(computer: Computer) -> str:
     if computer.path is None:
         raise NotApplicable("no configuration file")
     named = _MODELINE.search(computer.path.read_text(encoding="utf-8", errors="replace"))
-    fix = f"begin the file with `# yaml-language-server: $schema={SCHEMA.as_posix()}`"
+    fix = f"begin the file with `# yaml-language-server: $schema={SCHEMA.as_uri()}`"
     if named is None:
         raise NotApplicable(f"the configuration names no schema; {fix}")
     if re.match(r"https?://", named[1]):
         return named[1]
-    schema = computer.path.parent / named[1].removeprefix("file://")
+    is_uri = named[1].startswith("file:")
+    schema = computer.path.parent / (url2pathname(urlsplit(named[1]).path) if is_uri else named[1])
     if not schema.is_file():
-        raise Broken(f"the configuration's schema {named[1]} is not beside it", fix)
+        raise Broken(f"there is no {named[1]}, which the configuration names as its schema", fix)
     return str(named[1])
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_interface
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from aws_setup.config.additional_tags import BoundaryArn, Tags
 from aws_setup.config.base import LocalPath, Section
@@ -15,7 +16,23 @@ from aws_setup.config.spot import SpotParts
 DETECT_ADDRESS = "DEFAULT_VALUE"
 """Value of user_public_ip that looks up the caller's address with AWS's checkip service."""
 
-DeploymentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
+_DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
+"""Names that no file on Windows can have, whatever its extension:
+https://learn.microsoft.com/windows/win32/fileio/naming-a-file"""
+
+
+def _file_name(name: str) -> str:
+    """Check a name that files on this computer are called by."""
+    if _DEVICE.fullmatch(name):
+        raise ValueError("Windows reserves this name for a device; choose another")
+    return name
+
+
+DeploymentName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"),
+    AfterValidator(_file_name),
+]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 

@@ -89,7 +89,11 @@ class YamlValue:
             found = next((c for c in text if is_control(c) and c not in allowed), None)
             if found:
                 why = f"it contains the control character U+{ord(found):04X}"
-                yield position, why, "write the value on one line, without control characters"
+                hint = (
+                    "write the value on one line, without control characters; "
+                    "put a path with backslashes in single quotes"
+                )
+                yield position, why, hint
 
     def read(self, *, natural: bool) -> Any:
         """Return the value: with YAML's types if `natural`, else with every scalar as text.

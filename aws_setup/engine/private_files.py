@@ -13,9 +13,16 @@ import stat
 import tempfile
 from pathlib import Path
 
+from aws_setup.engine.wait import SystemClock
+
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)  # without it Windows writes \r\n for \n
+
+WINDOWS = os.name == "nt"
+
+PAUSES = (0.02, 0.05, 0.1, 0.3, 1.0)
+"""Seconds between attempts to replace a file that another program of Windows has open."""
 
 
 def make_private_folder(folder: Path) -> None:
@@ -43,10 +50,27 @@ def write_private(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
-        Path(name).replace(path)
+        _replace(Path(name), path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _replace(complete: Path, path: Path) -> None:
+    """Put a complete file in the place of another one.
+
+    Windows refuses that while another program reads the old one, and a virus scanner or a second
+    terminal does so for a moment (MoveFileEx, ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION).
+    """
+    clock = SystemClock(pace=1.0)
+    for pause in PAUSES if WINDOWS else ():
+        try:
+            complete.replace(path)
+        except PermissionError:
+            clock.sleep(pause)
+        else:
+            return
+    complete.replace(path)
 
 
 def keep_copy(path: Path, content: str | bytes) -> Path:
@@ -131,6 +155,6 @@ def _refusal(path: Path, why: str) -> OSError:
 
 def readable_by_others(path: Path) -> bool:
     """Whether other users of this computer may read a file; False where modes say nothing."""
-    if os.name == "nt":
+    if WINDOWS:
         return False
     return bool(path.stat().st_mode & 0o044)

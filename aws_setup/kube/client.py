@@ -218,7 +218,7 @@ class KubeClient:
         settings = copy.copy(self._api.configuration)
         with TemporaryDirectory(prefix="lambda-fs-") as folder:
             authority = Path(folder, "ca.pem")
-            authority.write_text(self.endpoint.authority, encoding="utf-8")
+            authority.write_text(self.endpoint.authority, encoding="utf-8", newline="\n")
             settings.ssl_ca_cert = str(authority)
             yield settings
 

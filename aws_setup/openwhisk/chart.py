@@ -36,7 +36,7 @@ def is_remote(config: Config) -> bool:
 def check_source(config: Config) -> None:
     """Raise Refused when the chart certainly cannot be read or fetched."""
     if is_remote(config):
-        helm.need_git()
+        helm.find_git()
     else:
         _folder(config)
 
@@ -146,9 +146,19 @@ GIT_ENVIRONMENT = {
 user's `insteadOf` cannot lead to an unencrypted protocol (git(1), GIT_ALLOW_PROTOCOL)."""
 
 
+EXACT = ("-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.longpaths=true")
+"""Options with which git checks out the committed bytes on every system (git-config(1)).
+
+Git for Windows ends lines with CR LF by default, also those of the shell scripts in the chart that
+run in Linux containers; and without the last one it refuses paths of 260 characters or more.
+"""
+
+
 def _git(*command: str) -> str:
     # A credential helper may read a token from the environment.
-    return local_program.run(["git", *command], environ=GIT_ENVIRONMENT, secrets=True)
+    return local_program.run(
+        [helm.find_git(), *EXACT, *command], environ=GIT_ENVIRONMENT, secrets=True
+    )
 
 
 def resolve(config: Config) -> str:

@@ -59,14 +59,19 @@ def helm_version(path: str) -> str:
     return run([path, "version", "--template", "{{.Version}}"]).strip()
 
 
-def need_git() -> None:
-    """Raise Refused when git is not installed."""
-    if shutil.which("git") is None:
+def find_git() -> str:
+    """Return git's path.
+
+    Raises:
+        Refused: it is not installed.
+    """
+    if (path := shutil.which("git")) is None:
         raise Refused(
             "git is missing",
             "openwhisk_chart is a git repository",
             "install git, or set openwhisk_chart to a folder that contains the chart",
         )
+    return path
 
 
 @contextlib.contextmanager
@@ -74,7 +79,7 @@ def private_file(text: str, *, suffix: str) -> Iterator[Path]:
     """Yield a file with `text` that only its owner may read; it is deleted afterwards."""
     handle, name = tempfile.mkstemp(prefix="lambda-fs-", suffix=suffix)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
         yield Path(name)
     finally:

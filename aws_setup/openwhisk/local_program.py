@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,9 +121,10 @@ def _completed(command: Sequence[str], env: Mapping[str, str], *, seconds: float
     """Run a program to its end; at the deadline kill its session, and raise TimeoutExpired.
 
     A program that it has started, such as `aws eks get-token`, would otherwise keep its output
-    open, and reading that would not end.
+    open, and reading that would not end. Each stream is closed by the thread that reads it: on
+    Windows closing a pipe waits for a read of it in another thread.
     """
-    with subprocess.Popen(
+    process = subprocess.Popen(
         list(command),
         bufsize=0,
         env=dict(env),
@@ -131,24 +132,25 @@ def _completed(command: Sequence[str], env: Mapping[str, str], *, seconds: float
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **own_session(windows=os.name == "nt"),
-    ) as process:
-        kept = (KeptOutput(), KeptOutput())
-        readers = [
-            threading.Thread(target=_drain, args=(stream, into), daemon=True)
-            for stream, into in zip((process.stdout, process.stderr), kept, strict=True)
-        ]
-        for reader in readers:
-            reader.start()
-        try:
-            code = process.wait(timeout=seconds)
-            _join(readers)
-        except BaseException:
-            _kill_session(process)
-            _join(readers)
-            raise
-        if any(reader.is_alive() for reader in readers):
-            _kill_session(process)
-            _join(readers)
+    )
+    kept = (KeptOutput(), KeptOutput())
+    readers = [
+        threading.Thread(target=_drain, args=(stream, into), daemon=True)
+        for stream, into in zip((process.stdout, process.stderr), kept, strict=True)
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        code = process.wait(timeout=seconds)
+        _join(readers)
+    except BaseException:
+        end_session(process, windows=os.name == "nt")
+        process.wait()
+        _join(readers)
+        raise
+    if any(reader.is_alive() for reader in readers):
+        end_session(process, windows=os.name == "nt")
+        _join(readers)
     return _Completed(code, *kept)
 
 
@@ -159,16 +161,24 @@ def _join(readers: Sequence[threading.Thread]) -> None:
 
 def _drain(stream: IO[bytes], into: KeptOutput) -> None:
     """Read a stream to its end, or until it is closed."""
-    with contextlib.suppress(OSError, ValueError):
+    with stream, contextlib.suppress(OSError, ValueError):
         while data := stream.read(65536):
             into.add(data)
 
 
-def _kill_session(process: subprocess.Popen[str]) -> None:
-    """Kill a program and, where there are sessions, what it has started; ended ones are fine."""
-    if sys.platform == "win32":
+def end_session(process: subprocess.Popen[Any], *, windows: bool) -> None:
+    """Kill a program and what it has started; ended ones are fine.
+
+    Windows has no sessions; its taskkill finds what a program started while that still runs:
+    https://learn.microsoft.com/windows-server/administration/windows-commands/taskkill
+    """
+    if windows:
+        taskkill = shutil.which("taskkill") or "taskkill"
+        command = [taskkill, "/F", "/T", "/PID", str(process.pid)]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(command, capture_output=True, check=False, timeout=OPEN_OUTPUT_SECONDS)
         process.kill()
-    else:
+    elif hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 

@@ -102,7 +102,7 @@ def _copy(source: Path, target: Path, name: str, text: str) -> None:
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".copy-"))
     try:
         shutil.copytree(source, work, dirs_exist_ok=True, symlinks=True)
-        (work / name).write_text(text, encoding="utf-8")
+        (work / name).write_text(text, encoding="utf-8", newline="\n")
         work.rename(target)
     except OSError:
         # Another run was faster: it has cached the same copy.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import os
 from dataclasses import dataclass
@@ -102,6 +103,11 @@ def _not_a_private_key(content: bytes, path: Path) -> Finding:
     hint = "set ssh_key_path to the private key, a PEM or OpenSSH file"
     if content.startswith(b"PuTTY-User-Key-File"):
         hint = f"convert PuTTY's format to OpenSSH's: `puttygen {path} -O private-openssh -o k.pem`"
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = (
+            "save it as ASCII: it is UTF-16, which `>` writes in Windows PowerShell; "
+            "`| Out-File -Encoding ascii FILE` does not"
+        )
     elif content.startswith((b"ssh-", b"ecdsa-")):
         hint = "set ssh_key_path to the private half: the file without .pub"
     return refuse("ssh_key_path is not a private key", str(path), hint)
@@ -112,9 +118,10 @@ def windows_remark(path: str, *, windows: bool) -> str:
 
     https://learn.microsoft.com/windows-server/administration/openssh/openssh_keymanagement
     """
-    command = f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:R"'
-    text = f"; if ssh says that others can read the key, run in cmd: {command}"
-    return text if windows else ""
+    # The name itself: cmd replaces %USERNAME% and PowerShell does not.
+    user = os.environ.get("USERNAME", "YOU")
+    command = f'icacls "{path}" /inheritance:r /grant:r "{user}:R"'
+    return f"; if ssh says that others can read the key: {command}" if windows else ""
 
 
 def world_readable(path: str) -> list[Finding]:

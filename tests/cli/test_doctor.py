@@ -242,6 +242,30 @@ def test_the_schema_of_a_copied_configuration(computer: Path) -> None:
     assert run("-y", str(config)).exit_code == 0
 
 
+def test_the_line_for_the_editor_names_the_schema_from_any_folder(
+    computer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name ends at its first space for the editor, so that a folder with one is escaped."""
+    clone = tmp_path / "λFS on AWS #1"
+    (clone / "docs").mkdir(parents=True)
+    schema = clone / "docs" / "config.schema.json"
+    schema.write_text("{}")
+    monkeypatch.setattr(doctor_checks, "SCHEMA", schema)
+    text = (computer / "config_aws.yaml").read_text()
+    for folder in (computer, clone, tmp_path / "elsewhere here"):
+        folder.mkdir(exist_ok=True)
+        config = folder / "config_aws.yaml"
+        config.write_text(f"# yaml-language-server: $schema={schema}\n{text}")
+        assert run("-y", str(config), "--json").document["result"] == "failed", "cut at the space"
+        line = broken(run("-y", str(config), "--json"))["editor"]["fix"].split("`")[1]
+        assert re.fullmatch(r"# yaml-language-server: \$schema=file:///\S+", line)
+        config.write_text(f"{line}\n{text}")
+        assert checks(run("-y", str(config), "--json"))["editor"]["result"] == "pass"
+    in_clone = clone / "config_aws.yaml"
+    in_clone.write_text(f"# yaml-language-server: $schema=docs/config.schema.json\n{text}")
+    assert checks(run("-y", str(in_clone), "--json"))["editor"]["result"] == "pass"
+
+
 @pytest.mark.parametrize(
     "words", [(), ("diagnose",), ("doctor", "--moon"), ("doctor", "-y", "none.yaml")]
 )

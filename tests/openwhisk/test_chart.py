@@ -72,6 +72,22 @@ def text_of(chart: Any) -> str:
     return str((chart.path / "Chart.yaml").read_text())
 
 
+def test_a_chart_has_the_committed_bytes_whatever_git_is_configured_to(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git for Windows sets core.autocrlf; a script with CR LF does not start in a container."""
+    (repository.path / "helm" / "openwhisk").mkdir(parents=True)
+    (repository.path / "helm" / "openwhisk" / "init.sh").write_bytes(b"#!/bin/sh\necho\n")
+    (repository.path / ".gitattributes").write_bytes(b"*.yaml text=auto\n")
+    repository.commit("1.0.0")
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[core]\n\tautocrlf = true\n\teol = crlf\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    chart = chart_of(repository.config())
+    assert (chart.path / "init.sh").read_bytes() == b"#!/bin/sh\necho\n"
+    assert b"\r" not in (chart.path / "Chart.yaml").read_bytes()
+
+
 def test_a_branch_is_fetched_once_and_pinned_by_its_commit(repository: Repository) -> None:
     commit = repository.commit("1.0.0")
     chart = chart_of(repository.config())
