@@ -143,12 +143,26 @@ def test_after_a_stop_services_start_again_at_new_addresses(three: VmEnvironment
     run(three)
     for index in range(3):
         three.vm_pool.power_off(f"i-{index}")
+    _is_not_asked_while_stopped(three)
     for index in range(3):
         three.vm_pool.power_on(f"i-{index}", public_ip=f"203.0.113.{60 + index}")
     actions, found, _ = run(three, shift=50)
     assert actions[steps.ENSEMBLE] is Action.UPDATE
     assert actions[steps.ZNODES] is Action.EXISTS, "the data survived"
     assert roles(found) == ["follower", "follower", "leader"]
+
+
+def _is_not_asked_while_stopped(three: VmEnvironment) -> None:
+    """As after `pause`: the plan and `status` say so, without an error and without a connection."""
+    ctx, _ = three.context(3)
+    ctx.found["zookeeper"].facts["instances"][1]["public_ip"] = None
+    rows = [inspect_step(step, ctx) for step in table(ctx) if step.name in MACHINES[1:]]
+    assert [row.error for row in rows] == [None, None]
+    assert [row.found.state for row in rows if row.found] == [
+        "stopped",
+        "not checked: zk-1 is stopped",
+    ]
+    assert [row.action for row in rows] == [Action.UPDATE, Action.EXISTS]
 
 
 def test_a_pid_file_of_another_process_does_not_keep_a_server_down(three: VmEnvironment) -> None:

@@ -10,7 +10,12 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
-from aws_setup.software.machines import zookeeper_machines
+from aws_setup.software.machines import (
+    SERVICES_STOPPED,
+    any_stopped,
+    not_checked,
+    zookeeper_machines,
+)
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import (
     MemberSpec,
@@ -45,6 +50,10 @@ class Ensemble(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the roles, with a drift for each outdated file and each server to start."""
+        machines = zookeeper_machines(ctx, self.pool)
+        if any_stopped(machines):
+            ids = ", ".join(machine.id for machine in machines)
+            return Found(ids, "stopped", drift=(SERVICES_STOPPED,))
         members = self._members(ctx)
         if not members:
             return None
@@ -100,6 +109,9 @@ class Znodes(Step):
         Without a leader their number is unknown: `wait` then creates what is missing.
         """
         machines = zookeeper_machines(ctx, self.pool)
+        stopped = [machine.name for machine in machines if not machine.address]
+        if stopped:
+            return Found("znodes", not_checked(", ".join(stopped)))
         answers = self.pool.each(machines, server_role)
         if not any(answers):
             return None
