@@ -16,9 +16,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
-from kubernetes import client as kubernetes_client
-from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import portforward_call
 
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining, within
@@ -39,7 +36,6 @@ from aws_setup.kube.errors import (
 from aws_setup.kube.objects import POD, Json, ResourceType, is_being_deleted
 from aws_setup.kube.replies import Reply, retry_policy
 from aws_setup.kube.shapes import checked
-from aws_setup.kube.user_kubeconfig import open_kubeconfig
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to read."""
@@ -94,6 +90,8 @@ class KubeClient:
     @classmethod
     def of_eks(cls, endpoint: ClusterEndpoint, tokens: Tokens, clock: Clock) -> KubeClient:
         """Return the client of an EKS cluster; tokens are signed in this process."""
+        from kubernetes import client as kubernetes_client  # slow, and most commands need none
+
         settings = kubernetes_client.Configuration(
             host=endpoint.server, ca_cert_data=endpoint.authority, retries=False
         )
@@ -107,6 +105,8 @@ class KubeClient:
         Raises:
             SetupError: the file or the context does not exist, is not usable, or not secure.
         """
+        from aws_setup.kube.user_kubeconfig import open_kubeconfig  # imports kubernetes
+
         return cls(open_kubeconfig(path, context), clock)
 
     def points_to_other_cluster(self, endpoint: ClusterEndpoint) -> str:
@@ -194,6 +194,9 @@ class KubeClient:
         Raises:
             KubeError: the API server refuses it, or does not answer.
         """
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.stream.ws_client import portforward_call
+
         path = f"{POD.path(pod, namespace)}/portforward"
         url = f"{self._api.configuration.host.rstrip('/')}{path}?{urlencode({'ports': port})}"
         headers = {name.lower(): value for name, value in self._authorization().items()}

@@ -8,17 +8,19 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import paramiko
+from typing import TYPE_CHECKING, Any
 
 from aws_setup.errors import Place, SetupError, address_hint
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
-from aws_setup.ssh.proxy_command import ProxyCommand
 from aws_setup.ssh.ssh_config import USER, SshRoute, SshSettings
 from aws_setup.ssh.user_known_hosts import UserKeys, user_keys
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    from aws_setup.ssh import library as paramiko
 
 KEEP_ALIVE = 15
 """Seconds between keep-alive packets, well below the 350 s after which AWS drops idle flows."""
@@ -112,6 +114,8 @@ log.addFilter(_lower_to_debug)
 def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
     """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel."""
     if route.proxy_command:
+        from aws_setup.ssh.proxy_command import ProxyCommand  # a class of paramiko's
+
         _need_proxy_command(route, windows=os.name == "nt")
         return ProxyCommand(route.proxy_command)
     if route.jumps:

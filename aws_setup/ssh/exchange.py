@@ -6,12 +6,15 @@ import contextlib
 import shlex
 import threading
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
-
-import paramiko
+from typing import TYPE_CHECKING, BinaryIO
 
 from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    from aws_setup.ssh import library as paramiko
 
 _STOP_CHECK_INTERVAL = 1.0
 """Seconds between two checks whether the run is being stopped, while a command runs."""

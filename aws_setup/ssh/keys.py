@@ -9,15 +9,15 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from paramiko.pkey import UnknownKeyType
+from typing import TYPE_CHECKING
 
 from aws_setup.config.paths import expanded
 from aws_setup.errors import SetupError
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    from aws_setup.ssh import library as paramiko
 
 MAX_OFFERED = 5
 """Keys offered to one machine; sshd disconnects after 6 (MaxAuthTries)."""
@@ -101,17 +101,19 @@ class KeyRing:
             return self._agent
 
 
-_UNREADABLE = (
-    *(ValueError, TypeError, LookupError, ArithmeticError, AssertionError, OSError, struct.error),
-    *(UnsupportedAlgorithm, paramiko.SSHException, UnknownKeyType),
-)
-"""What paramiko and cryptography raise for keys that are damaged, or of a type they do not know."""
+def _unreadable() -> tuple[type[Exception], ...]:
+    """Return what paramiko and cryptography raise for damaged keys and types they do not know."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from paramiko.pkey import UnknownKeyType
+
+    plain = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, OSError)
+    return (*plain, struct.error, UnsupportedAlgorithm, paramiko.SSHException, UnknownKeyType)
 
 
 def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     try:
         return _parse(file, secret)
-    except _UNREADABLE as error:
+    except _unreadable() as error:
         why = "the passphrase is wrong" if secret is not None else str(error) or "it is damaged"
         raise SetupError(
             f"the private key {file.path} cannot be loaded",
@@ -122,6 +124,9 @@ def _read(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
 
 def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     """Read RSA keys in every format, including PKCS #8, which paramiko itself cannot read."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     content = expanded(file.path).read_bytes()
     openssh = b"OPENSSH PRIVATE KEY" in content
     load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key

@@ -7,9 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
-
-import paramiko
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.kept_output import KeptOutput
@@ -27,6 +25,11 @@ from aws_setup.ssh.exchange import (
     label_of,
 )
 from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    from aws_setup.ssh import library as paramiko
 
 SESSIONS = 8
 """Concurrent commands on one machine; sshd allows 10 (MaxSessions)."""

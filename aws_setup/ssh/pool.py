@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
-
-import paramiko
+from typing import TYPE_CHECKING, TypeVar
 
 from aws_setup.config import Config
 from aws_setup.config.paths import expanded, known_hosts_path
@@ -23,6 +21,9 @@ from aws_setup.ssh.keys import Ask, KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts, has_key_block, keys_in_console
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.ssh_config import SshSettings
+
+if TYPE_CHECKING:
+    import paramiko
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import paramiko
-from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+if TYPE_CHECKING:
+    import paramiko
+else:
+    from aws_setup.ssh import library as paramiko
+
+OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED = 1
+"""Reason of a channel that sshd may not open: RFC 4254, section 5.1."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds after which a connection that a machine opens counts as timed out."""

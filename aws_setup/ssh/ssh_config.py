@@ -8,12 +8,16 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from aws_setup.config.paths import expanded
 from aws_setup.engine.decoding import TEXT_LIMIT
 from aws_setup.errors import SetupError
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    from aws_setup.ssh import library as paramiko
 
 USER = "ubuntu"
 """The user of the λFS AMIs."""
@@ -21,9 +25,6 @@ USER = "ubuntu"
 _INCLUDE = re.compile(r"^\s*include[\s=]+(.+?)\s*$", re.IGNORECASE)
 _BLOCK = re.compile(r"^\s*(?:host|match)[\s=]", re.IGNORECASE)
 _MAX_INCLUDE_DEPTH = 16
-_UNUSABLE = (paramiko.SSHException, ImportError, LookupError, OSError, TypeError, ValueError)
-"""What paramiko raises for a configuration; `Match exec` needs a package that is not installed."""
-
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<port>\d+))?$")
 
 
@@ -50,7 +51,7 @@ class SshSettings:
         try:
             text = _with_includes(expanded(path), depth=0)
             self._config = paramiko.SSHConfig.from_text(text)
-        except _UNUSABLE as error:
+        except _unusable_errors() as error:
             raise self._unusable(str(error)) from None
 
     def _unusable(self, why: str) -> SetupError:
@@ -62,7 +63,7 @@ class SshSettings:
         try:
             found = self._config.lookup(address)
             own_port = int(found.get("port", 22))
-        except _UNUSABLE as error:
+        except _unusable_errors() as error:
             raise self._unusable(f"the settings of {address}: {error}") from None
         proxy = found.get("proxycommand") or ""
         jumps = found.get("proxyjump", "")
@@ -122,3 +123,11 @@ def _with_includes(path: Path, *, depth: int) -> str:
                 text.append(_with_includes(Path(name), depth=depth + 1))
         text.append(block)  # what follows belongs to it again, and not to an included Host
     return "\n".join(text)
+
+
+def _unusable_errors() -> tuple[type[Exception], ...]:
+    """Return what paramiko raises for a configuration.
+
+    `Match exec` needs a package that is not installed.
+    """
+    return (paramiko.SSHException, ImportError, LookupError, OSError, TypeError, ValueError)
