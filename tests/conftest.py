@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.client
+import botocore.hooks
 import botocore.session
 import pytest
 
@@ -50,6 +51,38 @@ def _methods_once(creator: Any, service_model: Any) -> dict[str, Any]:
 
 
 _creator._create_methods = _methods_once
+
+# So they share the models of the services, which make an object for each member that is used, and
+# what events are called: each client looks the names of all events up in 66 aliases.
+_service_models: dict[tuple[str, str | None], Any] = {}
+_load_service_model = _creator._load_service_model
+
+
+def _model_once(creator: Any, service_name: str, api_version: str | None = None) -> Any:
+    """Return the model of a service, made once."""
+    key = service_name, api_version
+    if key not in _service_models:
+        _service_models[key] = _load_service_model(creator, service_name, api_version)
+    return _service_models[key]
+
+
+_creator._load_service_model = _model_once
+
+_aliaser: Any = botocore.hooks.EventAliaser
+_aliaser_init = _aliaser.__init__
+_event_names: dict[str, str] = {}
+
+
+def _aliaser_of_known_names(
+    aliaser: Any, emitter: Any, event_aliases: dict[str, str] | None = None
+) -> None:
+    """Make an aliaser; those with botocore's own aliases share the names that they found."""
+    _aliaser_init(aliaser, emitter, event_aliases)
+    if event_aliases is None or event_aliases == botocore.hooks.EVENT_ALIASES:
+        aliaser._alias_name_cache = _event_names
+
+
+_aliaser.__init__ = _aliaser_of_known_names
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any
 
+from aws_setup.rehearsal.core import moto_answers
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest, to_moto_request
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import AwsError, Call
@@ -95,6 +96,7 @@ def reset() -> None:
     _keep_managed_policies()
     _keep_method_names()
     _look_tags_up()
+    moto_answers.install()
 
 
 def _keep_managed_policies() -> None:

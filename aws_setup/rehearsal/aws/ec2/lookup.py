@@ -78,6 +78,14 @@ class AddressLottery:
         """Start at the first number of the seed."""
         self.random = random.Random(1)
 
+    def draw(self, count: int) -> Iterator[int]:
+        """Yield the numbers below `count` in a random order, and draw only those asked for."""
+        moved: dict[int, int] = {}
+        for left in range(count, 0, -1):
+            index = self.random.randrange(left)
+            yield moved.get(index, index)
+            moved[index] = moved.get(left - 1, left - 1)
+
 
 def free_addresses(cloud: CloudApi, ec2: Any, subnet: Any) -> Iterator[str]:
     """Yield the subnet's free addresses in a random order: AWS promises none.
@@ -92,10 +100,7 @@ def free_addresses(cloud: CloudApi, ec2: Any, subnet: Any) -> Iterator[str]:
         if item.reservation_type == "explicit"
     ]
     network = ipaddress.ip_network(subnet.cidr_block)
-    order = cloud.store_of(AddressLottery).random.sample(
-        range(network.num_addresses), network.num_addresses
-    )
-    for index in order:
+    for index in cloud.store_of(AddressLottery).draw(network.num_addresses):
         address = network[index]
         if str(address) not in taken and not any(address in one for one in explicit):
             yield str(address)
