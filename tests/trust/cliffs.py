@@ -77,6 +77,8 @@ class Tap:
     names: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    gate: Callable[[], None] = lambda: None
+    """Called before each request, of reads too; it may stop a run, or raise."""
 
     def __post_init__(self) -> None:
         """Install the tap in the emulated world."""
@@ -136,20 +138,21 @@ class Tap:
             os.kill(self.pid, signal.SIGSTOP)
         with self.lock:
             self.dead = True
-            for pid in (*_children(self.pid), self.pid):
+            for pid in (*children(self.pid), self.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         raise Cut
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
                 if int((folder / "stat").read_text().rpartition(") ")[2].split()[1]) == parent:
                     found.append(int(folder.name))
-    return [*found, *(pid for child in found for pid in _children(child))]
+    return [*found, *(pid for child in found for pid in children(child))]
 
 
 THROTTLED_CODES = {"ec2": "RequestLimitExceeded", "eks": "TooManyRequestsException"}
@@ -185,6 +188,7 @@ def _tap_aws(tap: Tap) -> None:
             return in_aws(request)
         if tap.dead:
             raise ConnectionDropped
+        tap.gate()
         if call.reads:
             return in_aws(request)
         try:
@@ -211,6 +215,7 @@ def _tap_kubernetes(tap: Tap) -> None:
     def answer(self: KubeApiServer, request: Any) -> Any:
         if tap.dead:
             raise ConnectionDropped
+        tap.gate()
         verb, plural, agent = request.fault_key
         reviews = plural.endswith("reviews")
         if request.method == "GET" or request.dry_run or not plural or reviews:
@@ -255,6 +260,7 @@ def _tap_ssh(tap: Tap) -> None:
     def run(self: FakeShell, line: str, stdin: bytes) -> CommandResult:
         if tap.dead:
             return CommandResult(255)
+        tap.gate()
         name = _command(line)
         if not name:
             return original(self, line, stdin)
@@ -296,6 +302,7 @@ def _tap_openwhisk(tap: Tap) -> None:
     def route(self: Any, store: Any, path: tuple[str, str], query: Any, put: Any) -> Any:
         if tap.dead:
             raise ConnectionResetError
+        tap.gate()
         if self.command not in ("PUT", "DELETE"):
             return original(self, store, path, query, put)
         try:

@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.environment import Environment
 
@@ -73,7 +74,8 @@ VARYING = frozenset(
 
 VARYING_TAGS = (
     "lambda-fs:fingerprint", "lambda-fs:paused", "lambda-fs:paused-seconds", "lambda-fs:created",
-    "lambda-fs:deadline", "aws:ec2launchtemplate:version", "aws:ec2launchtemplate:id",
+    "lambda-fs:deadline", "lambda-fs:ended-nat", "aws:ec2launchtemplate:version",
+    "aws:ec2launchtemplate:id",
 )  # fmt: skip
 """Tags whose values contain ids or times; their keys are compared."""
 
@@ -126,7 +128,7 @@ def _near(text: str, others: list[str]) -> str:
     return f"{kind} … {text[max(len(kind), shared - 100) : shared + 200]}"
 
 
-def _client(environment: Environment, service: str) -> Any:
+def aws_client(environment: Environment, service: str) -> Any:
     return boto3.client(  # type: ignore[call-overload]
         service,
         region_name="us-east-1",
@@ -178,7 +180,7 @@ def _aws(environment: Environment) -> Iterator[str]:
     held, environment.cloud.settings.policies = environment.cloud.settings.policies, []
     try:
         for service, calls in READS.items():
-            client = _client(environment, service)
+            client = aws_client(environment, service)
             for name, member in calls:
                 for item in getattr(client, name)()[member]:
                     for one in item["Instances"] if member == "Reservations" else [item]:
@@ -186,6 +188,7 @@ def _aws(environment: Environment) -> Iterator[str]:
                             yield _line(f"aws {name.removeprefix('describe_')}", one)
         yield from _roles(environment)
         yield from _schedules(environment)
+        yield from _parameters(environment)
     finally:
         environment.cloud.settings.policies = held
 
@@ -203,8 +206,21 @@ def _schedules(environment: Environment) -> Iterator[str]:
         yield _line("aws schedules", {"group": group.tags, "names": list(group.schedules)})
 
 
+LOCK = re.compile(r"(?<=/lock/)\d+$")
+"""The number of a run lock's generation: it says how many runs there were."""
+
+
+def _parameters(environment: Environment) -> Iterator[str]:
+    """Yield the parameters; of a run lock, whose it is, and whether a run holds it."""
+    for (region, name), found in environment.cloud.store_of(Parameters).items():
+        lock = LOCK.search(name)
+        value = json.loads(found.value)["state"] if lock else found.value
+        shown = {"region": region, "value": value, "tags": found.tags}
+        yield _line(f"aws parameter {LOCK.sub('N', name)}", shown)
+
+
 def _eks(environment: Environment) -> Iterator[str]:
-    client = _client(environment, "eks")
+    client = aws_client(environment, "eks")
     held, environment.cloud.settings.policies = environment.cloud.settings.policies, []
     try:
         for name in client.list_clusters()["clusters"]:

@@ -29,6 +29,7 @@ STORY = (
     Phase("configure", CONFIGURE, ("configure", "--yes")),
     Phase("register", WHISK, ("--create", *ACTIONS, "-j", "namenode.jar")),
     Phase("update", WHISK, ("--update", *ACTIONS, "-j", "second.jar")),
+    Phase("extend", CREATE, ("extend", "6h", "--yes")),
     Phase("pause", CREATE, ("pause", "--deep", "--yes")),
     Phase("resume", CREATE, ("resume", "--yes")),
     Phase("destroy", CREATE, ("destroy", "--yes")),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.kube import tool
-from tests.trust.__main__ import Plan, read, run, table
-from tests.trust.cliffs import Kind
+from tests.trust.groups import Plan, cliffs
+from tests.trust.results import read, table
 
 SAMPLE = {"create": 3, "configure": 1, "register": 1, "destroy": 1}
 """Command -> how many of its cliffs are tried here; together they take about a minute."""
@@ -24,9 +24,9 @@ def test_a_sample_of_all_commands_survives(
 ) -> None:
     tool("helm")
     results = tmp_path / "results.jsonl"
-    plan = Plan(tuple(SAMPLE), tuple(Kind), seed=3, sample=SAMPLE)
-    assert run(plan, results) == 0, capfd.readouterr().out
+    plan = Plan(tuple(SAMPLE), seed=3, sample=SAMPLE)
+    assert cliffs(plan, results) == 0, capfd.readouterr().out
     tried = read(results)
-    assert {item["phase"] for item in tried} == set(SAMPLE)
-    reached = [item for item in tried if item["result"] == "survived"]
+    assert {item.row for item in tried} == set(SAMPLE)
+    reached = [item for item in tried if item.survived]
     assert len(reached) >= 0.8 * len(tried), table(tried)

@@ -1,0 +1,170 @@
+"""The groups of tries; each takes a plan, appends its results, and counts what went wrong."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tests.trust.cliffs import Cliff, Kind
+from tests.trust.results import Result, read, record
+from tests.trust.zygote import zygote
+
+if TYPE_CHECKING:
+    from tests.trust.world import World
+
+T = TypeVar("T")
+
+PHASES = ("create", "configure", "register", "update", "extend", "pause", "resume", "destroy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a process tries: phases, kinds, its share, and how many."""
+
+    phases: tuple[str, ...] = PHASES
+    kinds: tuple[str, ...] = tuple(Kind)
+    shard: int = 0
+    shards: int = 1
+    sample: Mapping[str, int] = field(default_factory=dict)
+    """Phase -> how many of its cliffs are tried; without an entry all are."""
+    seed: int = 1
+    seeds: int = 5
+    """How many seeds each pair of commands is tried with."""
+    examples: int = 2000
+    """How many damaged inputs each reader gets."""
+
+    def select(self, every: Sequence[Cliff], done: set[str]) -> list[Cliff]:
+        """Return the cliffs of this process that have not been tried yet, in the seed's order."""
+        # Parallel steps write in another order each time; the same seed means the same cliffs.
+        wanted = sorted((cliff for cliff in every if cliff.kind in self.kinds), key=str)
+        order = random.Random(self.seed)
+        order.shuffle(wanted)
+        if wanted and wanted[0].phase in self.sample:
+            wanted = sample(wanted, self.sample[wanted[0].phase])
+        return [cliff for cliff in self.share(wanted) if str(cliff) not in done]
+
+    def share(self, every: Sequence[T]) -> Sequence[T]:
+        """Return what this process tries of all."""
+        return every[self.shard :: self.shards]
+
+
+def sample(cliffs: Sequence[Cliff], number: int) -> list[Cliff]:
+    """Return so many cliffs, in turn one of each kind, and of each kind of system."""
+    groups: dict[tuple[str, str], list[Cliff]] = {}
+    for cliff in cliffs:
+        groups.setdefault((cliff.write.partition(" ")[0], cliff.kind), []).append(cliff)
+    found: list[Cliff] = []
+    while len(found) < min(number, len(cliffs)):
+        found += [group.pop() for group in groups.values() if group]
+    return found[:number]
+
+
+@contextmanager
+def _world() -> Iterator[World]:
+    """Yield a world in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="trust-"))
+    try:
+        with zygote(folder) as runs:
+            # The zygote may have no threads, and forks before this is imported.
+            from tests.trust.world import world
+
+            with world(runs, folder / "work") as made:
+                yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _done(results: Path) -> set[str]:
+    return {result.case for result in read(results)}
+
+
+def cliffs(plan: Plan, results: Path) -> int:
+    """Try what can happen at each write of each command."""
+    done, failures = _done(results), 0
+    with _world() as made:
+        from tests.trust import story
+
+        names = [phase.name for phase in story.STORY]
+        for at, phase in enumerate(story.STORY):
+            if phase.name in plan.phases:
+                expected = story.undisturbed(made, phase)
+                every = list(story.cliffs(phase.name, expected.writes))
+                for cliff in plan.select(every, done):
+                    began = time.monotonic()
+                    failure = story.attempt(made, cliff, expected)
+                    seconds = round(time.monotonic() - began, 1)
+                    shown = (str(cliff), phase.name, cliff.kind.value, seconds, plan.seed)
+                    failures += record(results, Result("cliffs", *shown, failure))
+            if not set(plan.phases) & set(names[at + 1 :]):
+                break
+            story.advance(made, phase)
+    return failures
+
+
+def pairs(plan: Plan, results: Path) -> int:
+    """Run pairs of commands at once, each with several seeds."""
+    done, failures = _done(results), 0
+    with _world() as made:
+        from tests.trust.pairs import PAIRS, run_pairs
+
+        wanted = range(plan.seed, plan.seed + plan.seeds)
+        began = time.monotonic()
+        for pair, seed, failure in run_pairs(made, plan.share(PAIRS), wanted, done=done):
+            seconds = round(time.monotonic() - began, 1)
+            shown = (f"{pair}, seed {seed}", str(pair), "survived", seconds, seed)
+            failures += record(results, Result("pairs", *shown, failure))
+            began = time.monotonic()
+    return failures
+
+
+def fuzz(plan: Plan, results: Path) -> int:
+    """Damage the input of every reader."""
+    from tests.trust.fuzz.readers import READERS
+    from tests.trust.fuzz.search import search
+
+    done, failures = _done(results), 0
+    for name in plan.share(list(READERS)):
+        case = f"damaged {name}, seed {plan.seed}"
+        if case not in done:
+            began = time.process_time()
+            found = search(name, number=plan.examples, seed=plan.seed)
+            seconds = round(time.process_time() - began, 1)
+            why = "\n".join(f"  {data[:200]!r}\n{text}" for data, text in found)
+            result = Result(
+                "fuzz", case, name, "survived", seconds, plan.seed, why, tries=plan.examples
+            )
+            failures += record(results, result)
+    return failures
+
+
+def permissions(plan: Plan, results: Path) -> int:
+    """Take out each action that create and destroy need."""
+    from tests.trust.permissions import SIMULATED, called, real_failure, simulated_failure
+
+    tries = [("simulated", action, simulated_failure) for action in SIMULATED]
+    tries += [("denied", action, real_failure) for action in called()]
+    done, failures = _done(results), 0
+    for kind, action, attempt in plan.share(tries):
+        case = f"without {action}, {kind}"
+        if case not in done:
+            began = time.monotonic()
+            why = attempt(action)
+            seconds = round(time.monotonic() - began, 1)
+            failures += record(results, Result("permissions", case, action, kind, seconds, 0, why))
+    return failures
+
+
+GROUPS: Mapping[str, Callable[[Plan, Path], int]] = {
+    "cliffs": cliffs,
+    "pairs": pairs,
+    "permissions": permissions,
+    "fuzz": fuzz,
+}
+"""Name -> the group, in the order in which they are tried."""

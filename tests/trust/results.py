@@ -1,0 +1,124 @@
+"""The results of all tries: a file with a line for each, and the table that is made of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.trust.cliffs import Kind
+
+RESULTS = Path("build/trust.jsonl")
+NOT_REACHED = "not reached"
+
+SHOWN = {
+    "cliffs": "writes, killed or failing at each",
+    "pairs": "two commands at once, by seed",
+    "others": "other people's resources",
+    "hostile": "hostile worlds",
+    "permissions": "permissions, one missing",
+    "fuzz": "damaged inputs",
+}
+"""Group of tries -> what it is in the table of all."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One try: what was tried, how long it took, and '' or why it was not survived."""
+
+    group: str
+    case: str
+    row: str
+    """The row of its table, such as the command; `column` is the kind."""
+    column: str
+    seconds: float
+    seed: int = 0
+    failure: str = ""
+    tries: int = 1
+
+    @property
+    def survived(self) -> bool:
+        """Whether it ended as it must."""
+        return not self.failure
+
+    @property
+    def reached(self) -> bool:
+        """Whether the run came to the place where something was to happen."""
+        return self.failure != NOT_REACHED
+
+
+def record(path: Path, result: Result) -> int:
+    """Append a result and show it; return 1 for one that was not survived."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(result)) + "\n")
+    bad = result.reached and not result.survived
+    word = "survived" if result.survived else "FAILED" if bad else NOT_REACHED
+    print(f"{word:11} {result.seconds:5.1f} s  {result.case}", flush=True)
+    if bad:
+        print(result.failure, flush=True)
+    return int(bad)
+
+
+def read(path: Path) -> list[Result]:
+    """Return the results that were written so far, the last one of each case."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return list({item["case"]: Result(**item) for item in map(json.loads, lines)}.values())
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return all results as Markdown: of all groups, and of the writes by command and kind."""
+    parts = [summary(results)]
+    cliffs = [result for result in results if result.group == "cliffs"]
+    if cliffs:
+        parts.append(_matrix("command", [*Kind], cliffs))
+    pairs = [result for result in results if result.group == "pairs"]
+    if pairs:
+        parts.append(_matrix("commands at once", ["survived"], pairs))
+    return "\n\n".join(parts)
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Return one row for each group: how many were tried and survived, and in what time."""
+    rows = ["| tried | survived | seeds | minutes |", "|---|---:|---:|---:|"]
+    for group, shown in SHOWN.items():
+        mine = [result for result in results if result.group == group and result.reached]
+        if mine:
+            seeds = len({result.seed for result in mine})
+            minutes = sum(result.seconds for result in mine) / 60
+            rows.append(f"| {shown} | {_share(mine)} | {seeds} | {minutes:.0f} |")
+    return "\n".join(rows)
+
+
+def _matrix(head: str, columns: Sequence[str], results: Sequence[Result]) -> str:
+    rows = [f"| {head} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in dict.fromkeys(result.row for result in results):
+        mine = [result for result in results if result.row == name and result.reached]
+        cells = (
+            _share(it for it in mine if len(columns) == 1 or it.column == kind) for kind in columns
+        )
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _share(results: Iterable[Result]) -> str:
+    found = list(results)
+    tries = sum(result.tries for result in found)
+    survived = sum(result.tries for result in found if result.survived)
+    return f"{survived:,} of {tries:,}" if tries else ""
+
+
+def replaced(text: str, mark: str, part: str) -> str:
+    """Return a document with `part` between its two comments of a mark."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    assert block.search(text), f"the document has no {begin}"
+    return block.sub(lambda _: f"{begin}\n{part}\n{end}", text)
+
+
+def write_documents(documents: Mapping[Path, str]) -> None:
+    """Write the tables into the documents; `documents` says what goes into each."""
+    for path, part in documents.items():
+        path.write_text(replaced(path.read_text("utf-8"), "results", part), encoding="utf-8")

@@ -1,0 +1,34 @@
+"""Two commands at once, of each script; `python -m tests.trust --pairs` has more of both."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.kube import tool
+from tests.trust.pairs import PAIRS, Pair, run_pairs
+from tests.trust.world import world
+from tests.trust.zygote import zygote
+
+SAMPLE = (
+    Pair("", "create", "create"),
+    Pair("create", "configure", "configure"),
+    Pair("register", "update", "other update"),
+)
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
+
+
+@linux_only
+@pytest.mark.timeout(600)
+def test_of_two_commands_at_once_one_deployment_comes_out_or_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    tool("helm")
+    assert set(SAMPLE) <= set(PAIRS)
+    with zygote(tmp_path) as runs, world(runs, tmp_path / "work") as made:
+        ended = list(run_pairs(made, SAMPLE, [2]))
+    assert [f"{pair}, seed {seed}: {why}" for pair, seed, why in ended if why] == []
+    assert len(ended) == len(SAMPLE)
