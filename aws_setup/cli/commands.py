@@ -31,6 +31,7 @@ from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import Outcome, apply, removable, removal_needs
 from aws_setup.engine.step import Action, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.preflight.checks import charges_of
@@ -229,7 +230,7 @@ def destroy(run: ScriptRun) -> None:
     run.result.planned(unknown)
     if owned:
         run.report.plan(owned, deleting=True)
-        confirm_writes(run, f"delete {len(owned)} resources", word=name)
+        confirm_writes(run, f"delete {count_of(len(owned), 'resource')}", word=name)
         cost = RemovalCost(run)
         execute_steps(run, rows, cost.remove, shown=owned, mode=Mode.REMOVE)
         run.warn_found()
@@ -259,7 +260,8 @@ def _report_leftovers(
         left = remove_lock(run)
     run.result.more["leftovers"] = [asdict(item) for item in left]
     if left:
-        run.report.result(f"{len(left)} resources of {name} remain:")
+        remain = f"resource of {name} remains", f"resources of {name} remain"
+        run.report.result(f"{count_of(len(left), *remain)}:")
     for item in left:
         run.report.result(f"  {item.what} {item.id}, {item.price}: {item.command}")
     if left:
@@ -327,7 +329,8 @@ def _summary(outcome: Outcome) -> str:
     changed = _changed(outcome)
     if not changed:
         return "Nothing to do: everything matches the configuration."
-    return f"Done: {len(changed)} of {len(outcome.done)} steps were created or updated."
+    verb = "was" if len(changed) == 1 else "were"
+    return f"Done: {len(changed)} of {len(outcome.done)} steps {verb} created or updated."
 
 
 def _changed(outcome: Outcome) -> list[Action]:

@@ -18,6 +18,7 @@ from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.decoding import read_bytes
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import SECRET, Json, decode_secret, encode_secret
@@ -195,7 +196,7 @@ def renewal_reasons(ctx: Context, pair: KeyPair, hosts: Sequence[str]) -> list[D
     found = []
     left = certificate.expires(pair.certificate) - ctx.clock.today()
     if left <= certificate.RENEW:
-        found.append(Drift("certificate", f"{left.days} days left", "more than 30"))
+        found.append(Drift("certificate", f"{count_of(left.days, 'day')} left", "more than 30"))
     missing = set(desired_names(ctx.config, hosts)) - certificate.names_of(pair.certificate)
     if missing:
         found.append(Drift("certificate's names", "incomplete", ", ".join(sorted(missing))))
@@ -213,7 +214,7 @@ def _existing(ctx: Context) -> Found:
     if ends is None:
         return Found(arn, "existing")
     days = (ends - ctx.clock.today()).days
-    return Found(arn, f"existing, {days} days left", {"days_left": days})
+    return Found(arn, f"existing, {count_of(days, 'day')} left", {"days_left": days})
 
 
 def renew(ctx: Context, hosts: Sequence[str]) -> KeyPair:
@@ -261,7 +262,7 @@ def _uploaded_pair(ctx: Context, pair: KeyPair, arn: str) -> Found:
     days = (ends - ctx.clock.today()).days
     facts = {"expires": ends.date().isoformat(), "days_left": days, "sha256": pair.fingerprint}
     drift = renewal_reasons(ctx, pair, known_hosts(ctx))
-    return Found(arn, f"{days} days left", facts, tuple(drift))
+    return Found(arn, f"{count_of(days, 'day')} left", facts, tuple(drift))
 
 
 def replaced(ctx: Context) -> tuple[Drift, ...]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_setup.engine.safe_text import one_line
+from aws_setup.engine.wording import count_of
 from aws_setup.lockfile.compare import Difference
 from aws_setup.report.console import Report
 
@@ -22,5 +23,5 @@ def print_differences(report: Report, found: Sequence[Difference], *, other: str
             texts = (difference.what, difference.this, difference.other)
             table.add_row(*(Text(one_line(text)) for text in texts))
         report.table(table)
-    count = f"{len(found)} differences from" if found else "No differences from"
+    count = f"{count_of(len(found), 'difference')} from" if found else "No differences from"
     report.result(f"{count} {other}.")

@@ -19,12 +19,15 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import json_text, one_line, visible
 from aws_setup.errors import Problem
+from aws_setup.report.folding import print_line
 from aws_setup.report.plan_table import (
     NO_PRICES,
     PlanLine,
     drift_lines,
-    grouped_table,
+    grouped_cells,
+    plan_cells,
     plan_table,
+    plan_text,
 )
 from aws_setup.report.progress import Needs, Progress, bar, counted, live, plain
 
@@ -81,12 +84,12 @@ class Report:
     def message(self, text: str) -> None:
         """Print a message on stderr; nothing with --quiet."""
         if not self.style.quiet:
-            self.err.print(Text(one_line(text)), soft_wrap=True)
+            print_line(self.err, Text(one_line(text)))
 
     def result(self, text: str = "") -> None:
         """Print a line of the result on stdout; nothing with --json."""
         if not self.style.json:
-            self.out.print(Text(one_line(text)))
+            print_line(self.out, Text(one_line(text)))
 
     def table(self, table: Table) -> None:
         """Print a table of the result on stdout; nothing with --json."""
@@ -121,11 +124,12 @@ class Report:
         grouped = self._folds and not (deleting or states)
         separator = "\n  " if self._folds else "; "
         lines = [PlanLine(row, deleting, states, separator, grouped) for row in rows]
-        if grouped:
+        if not self._folds:
+            self.table(plan_table(lines))
+        elif lines and not self.style.json:
             folded = not self.style.verbose
-            self.table(grouped_table(lines, prices, width=self.out.width, folded=folded))
-        else:
-            self.table(plan_table(lines, width=self.out.width))
+            cells = grouped_cells(lines, prices, folded=folded) if grouped else plan_cells(lines)
+            self.out.print(plan_text(cells, width=self.out.width), soft_wrap=True)
 
     def drift(self, rows: Sequence[Row]) -> None:
         """Print what differs between the world and the configuration, a line for each difference.
@@ -149,9 +153,9 @@ class Report:
             line.append(one_line(problem.what), style="default")
             if problem.why:
                 line.append(f": {one_line(problem.why)}", style="default")
-            self.err.print(line, soft_wrap=True)
+            print_line(self.err, line)
             if problem.hint:
-                self.err.print(Text(f"  Fix: {one_line(problem.hint)}"), soft_wrap=True)
+                print_line(self.err, Text(f"  Fix: {one_line(problem.hint)}"))
 
     @contextmanager
     def progress(

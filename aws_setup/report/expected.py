@@ -126,16 +126,21 @@ class Forecast:
             ends[step] = max(now, begin + self.usual.get(step, 0.0), *before)
         return ends[step]
 
+    @property
+    def total(self) -> int:
+        """The steps of the run: the expected ones, and those that turned out to need a change."""
+        return len(self.needs.keys() | self.started.keys() | self.ended.keys())
+
     def fraction(self, now: float, began: float) -> float:
         """Return how much of the run's time is over, from 0 to 1."""
         left = self.remaining(now)
         if left is None:
-            return len(self.ended) / max(1, len(self.needs))
+            return len(self.ended) / max(1, self.total)
         return (now - began) / max(0.001, now - began + left)
 
     def summary(self, now: float, began: float, *, today: datetime) -> str:
         """Return the run in a line: steps, time, and when it will be done by the local clock."""
-        text = f"{len(self.ended)} of {len(self.needs)} steps, {format_duration(now - began)}"
+        text = f"{len(self.ended)} of {self.total} steps, {format_duration(now - began)}"
         left = self.remaining(now)
         if left is None:
             return text

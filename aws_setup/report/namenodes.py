@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_setup.engine.safe_text import one_line
+from aws_setup.engine.wording import count_of
 from aws_setup.namenodes.action import CurrentAction
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.verify import VerifyResult, jar_hash
@@ -41,7 +42,8 @@ def print_list(
         )
     report.table(table)
     hashes = {jar_hash(action) for action in found}
-    report.result(f"{len(found)} actions, {len(hashes)} different jars.")
+    actions, jars = count_of(len(found), "action"), count_of(len(hashes), "different jar")
+    report.result(f"{actions}, {jars}.")
     if any(action.sha256 and not action.unmodified for action in found):
         report.result("* changed by another program since: its jar is not known for certain.")
     if missing:

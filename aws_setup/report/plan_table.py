@@ -1,17 +1,20 @@
-"""The table of a plan: its lines, grouped by the parts of the deployment in a terminal."""
+"""The lines of a plan, grouped by the parts of the deployment in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from aws_setup.engine.plan import Row, remark, status_lines
 from aws_setup.engine.safe_text import one_line
 from aws_setup.engine.step import Action
+from aws_setup.engine.wording import count_of
+from aws_setup.report.folding import fold
 
 SIGNS: Mapping[Action, tuple[str, str]] = {
     Action.EXISTS: ("=", "dim"),
@@ -23,11 +26,11 @@ SIGNS: Mapping[Action, tuple[str, str]] = {
 }
 """Action -> the sign and the colour of its line."""
 
-REMARK_WIDTH = 16
-"""Columns that the remark of a plan keeps; in a terminal too narrow for that, names wrap too."""
-
 GAP = 2
-"""Columns between two columns of the table."""
+"""Columns between two columns of a plan."""
+
+BELOW = 6
+"""Columns by which a remark below its name is indented."""
 
 NO_PRICES: Mapping[str, float] = MappingProxyType({})
 
@@ -70,56 +73,79 @@ class PlanLine:
         return Text(one_line(text))
 
 
-PLAN_COLUMNS: tuple[Callable[[PlanLine], Text], ...] = (
-    PlanLine.action,
-    PlanLine.name,
-    PlanLine.remark,
-)
-"""The columns of a plan; the last one takes the width that the others leave."""
+Cells = tuple[Text, Text, Text]
+"""A line of a plan: sign and action, name, remark."""
 
 
-def plan_table(lines: Sequence[PlanLine], *, width: int) -> Table:
-    """Return the table of a plan; names are not cut, and fold only where nothing else is left."""
-    cells = [[column(line) for column in PLAN_COLUMNS] for line in lines]
-    others = sum(max((row[n].cell_len for row in cells), default=0) + GAP for n in range(2))
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for number in range(len(PLAN_COLUMNS)):
-        fixed = number == 0 or (number == 1 and others + REMARK_WIDTH <= width)
-        table.add_column(no_wrap=fixed, overflow="fold")
-    for row in cells:
+def plan_cells(lines: Sequence[PlanLine]) -> list[Cells]:
+    """Return the lines of a plan."""
+    return [(line.action(), line.name(), line.remark()) for line in lines]
+
+
+def plan_table(lines: Sequence[PlanLine]) -> Table:
+    """Return the table of a plan for a pipe or a file, which has a line for each row."""
+    table = Table("", "", "", box=None, pad_edge=False, show_header=False)
+    for row in plan_cells(lines):
         table.add_row(*row)
     return table
 
 
-def grouped_table(
-    lines: Sequence[PlanLine], prices: Mapping[str, float], *, width: int, folded: bool
-) -> Table:
-    """Return the table of a plan with a heading for each part, in the order of the steps.
+def grouped_cells(
+    lines: Sequence[PlanLine], prices: Mapping[str, float], *, folded: bool
+) -> list[Cells]:
+    """Return the lines of a plan with a heading for each part, in the order of the steps.
 
     Args:
         lines: the rows.
         prices: US dollars an hour of the parts.
-        width: columns of the terminal.
         folded: show only how many steps of a part a run leaves as they are.
     """
-    kept = [line for line in lines if not (folded and _is_unchanged(line.row))]
-    table = plan_table(kept, width=width)
-    shown = Table(box=None, pad_edge=False, show_header=False)
-    for column in table.columns:
-        shown.add_column(no_wrap=column.no_wrap, overflow="fold")
+    shown: list[Cells] = []
     parts = list(dict.fromkeys(line.row.step.part for line in lines))
     for part in parts:
         of_part = [line for line in lines if line.row.step.part == part]
         if len(parts) > 1 or part in prices:
-            shown.add_row(
-                Text(one_line(part), style="bold"), Text(_price(prices.get(part))), Text()
-            )
+            heading = Text(one_line(part), style="bold")
+            shown.append((heading, Text(_price(prices.get(part))), Text()))
         changed = [line for line in of_part if not (folded and _is_unchanged(line.row))]
-        for line in changed:
-            shown.add_row(*(column(line) for column in PLAN_COLUMNS))
+        shown += plan_cells(changed)
         if left := len(of_part) - len(changed):
-            shown.add_row(Text("= exists", style=SIGNS[Action.EXISTS][1]), Text(_count(left)))
+            unchanged = Text("= exists", style=SIGNS[Action.EXISTS][1])
+            shown.append((unchanged, Text(_count(left)), Text()))
     return shown
+
+
+def plan_text(rows: Sequence[Cells], *, width: int) -> Text:
+    """Return the lines of a plan for a terminal of a width.
+
+    A remark that would take more than two lines beside its name, or in which a word would be
+    broken, is below the name instead.
+    """
+    action = max(row[0].cell_len for row in rows) + GAP
+    name = max(row[1].cell_len for row in rows) + GAP
+    return Text("\n").join(line for row in rows for line in _row(row, action, name, width=width))
+
+
+def _row(cells: Cells, action: int, name: int, *, width: int) -> Iterator[Text]:
+    """Yield the lines of one row; `action` and `name` are the widths of the first two columns."""
+    remark = cells[2].plain.split("\n") if cells[2] else []
+    beside = [line for text in remark for line in fold(text, width - action - name, indent=0)]
+    fits = all(cell_len(line) <= width - action - name for line in beside)
+    below = len(beside) > len(remark) + 1 or not fits
+    first, *others = fold(cells[1].plain, width - action)
+    head = cells[0].copy()
+    head.pad_right(action - head.cell_len)
+    head.append(first)
+    if beside and not below:
+        head.pad_right(action + name - head.cell_len)
+        head.append(beside[0])
+    yield head
+    yield from (Text(" " * action + line) for line in others)
+    if below:
+        lines = (line for text in remark for line in fold(text, width - BELOW))
+        yield from (Text(" " * BELOW + line) for line in lines)
+    else:
+        yield from (Text(" " * (action + name) + line) for line in beside[1:])
 
 
 def _is_unchanged(row: Row) -> bool:
@@ -131,7 +157,7 @@ def _price(hourly: float | None) -> str:
 
 
 def _count(steps: int) -> str:
-    return f"{steps} step{'' if steps == 1 else 's'}; -v lists them"
+    return f"{count_of(steps, 'step')}; -v lists {'it' if steps == 1 else 'them'}"
 
 
 def drift_lines(row: Row) -> Iterator[str]:

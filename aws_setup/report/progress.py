@@ -33,6 +33,7 @@ from aws_setup.engine.safe_text import one_line
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import format_duration
 from aws_setup.report.expected import Forecast
+from aws_setup.report.folding import print_line
 
 Needs = Mapping[str, Sequence[str]]
 """Step -> the steps that have to end before it."""
@@ -143,7 +144,7 @@ class _Plain(_Shown):
     def _print(self, now: float, text: str, style: str) -> None:
         line = Text(f"{format_duration(now - self._began):>12}  ", style="dim")
         line.append(one_line(text), style=style)
-        self._console.print(line, soft_wrap=True)
+        print_line(self._console, line)
 
 
 class _Table(_Shown):
@@ -243,7 +244,14 @@ def plain(
 def live(
     console: Console, needs: Needs, usual: Mapping[str, float] | None = None
 ) -> Iterator[Progress]:
-    """Show a table that follows the events until the run ends; `usual` are the usual seconds."""
+    """Show a table that follows the events until the run ends; `usual` are the usual seconds.
+
+    A run that expects to change nothing has no table: what it changes all the same is a line.
+    """
+    if not needs:
+        with plain(console, needs, usual or {}, quiet=False) as lines:
+            yield lines
+        return
     table = _Table(needs, usual or {})
     with Live(table, console=console, refresh_per_second=4):
         yield table
@@ -295,7 +303,7 @@ class _Counted(Progress):
             line = Text(f"{format_duration(now - self._began):>12}  ", style="dim")
             line.append(f"{event.step}: {action_text(event)}", style=STYLES[event.kind])
             line.append(f"  ({self._meter.text(now)})", style="dim")
-            self._console.print(line, soft_wrap=True)
+            print_line(self._console, line)
 
 
 @contextmanager
@@ -321,7 +329,7 @@ class _BarProgress(Progress):
         self._bar.update(self._task, completed=done, description=text)
         if event.kind in {EventKind.NOTE, EventKind.FAILED}:
             line = f"{event.step}: {action_text(event)}"
-            self._console.print(Text(line, style=STYLES[event.kind]), soft_wrap=True)
+            print_line(self._console, Text(line, style=STYLES[event.kind]))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import format_log_path
 from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import HADOOP, HOPS_FS_RELEASE, LAMBDA_FS_RELEASE
 from aws_setup.software.clients.login import database_login, stopped_login_source
@@ -85,7 +86,7 @@ class FormatFileSystem(Step):
             return None
         state = "formatted" if done else "in use, not formatted by this deployment"
         drift = (Drift("file system", state, "reformatted"),) if ctx.reformat else ()
-        return Found(self.system.client, f"{state}, {inodes or 0} inodes", {}, drift)
+        return Found(self.system.client, f"{state}, {count_of(inodes or 0, 'inode')}", {}, drift)
 
     def create(self, ctx: Context) -> Found:
         """Format, unless the database shows that the file system is in use.

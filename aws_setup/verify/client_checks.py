@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ingress_rules import Source
 from aws_setup.kube.connect import active_cluster
 from aws_setup.namenodes.client import Client
@@ -13,6 +14,7 @@ from aws_setup.namenodes.http import HttpConnection, TransientError
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk.secrets import read_secrets
+from aws_setup.openwhisk.summary import next_command
 from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import PortState
@@ -53,7 +55,7 @@ def check_settings(chain: Chain) -> str:
         others = [other for other, _, _ in wrong[1:]]
         more = f" (also {', '.join(others)})" if others else ""
         raise Broken(f"{name} is {has}, this deployment's is {wants}{more}", CONFIGURE)
-    return f"{deployments} deployments at {endpoint.url}"
+    return f"{count_of(deployments, 'deployment')} at {endpoint.url}"
 
 
 def check_zookeeper(chain: Chain) -> str:
@@ -161,14 +163,15 @@ def check_registered(chain: Chain) -> str:
             f"{len(missing)} of {number} NameNodes do not exist in OpenWhisk's namespace "
             f"{endpoint.namespace} ({shown})"
         )
-        raise Broken(cause, WHISK.replace("NUMBER", str(number)))
+        fix = f"run {next_command(chain.ctx.config)}"  # what configure_eks_cluster.py says, too
+        raise Broken(cause, fix if len(missing) == number else WHISK.replace("NUMBER", str(number)))
     namespaces = {existing[name].partition("/")[0] for name in names}
     if namespaces != {endpoint.namespace}:
         cause = f"the NameNodes are in {', '.join(sorted(namespaces))}, not {endpoint.namespace}"
         raise Broken(cause, CONFIGURE)
     by_name = {str(item["name"]): item for item in listed}
     chain.actions[:] = [by_name[name] for name in names]
-    return f"{number} NameNodes in {endpoint.namespace}"
+    return f"{count_of(number, 'NameNode')} in {endpoint.namespace}"
 
 
 def signed_endpoint(chain: Chain) -> Endpoint:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aws_setup.eks.node_labels import GROUP_LABEL, count_ready, not_ready
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec, node_group_specs
+from aws_setup.engine.wording import count_of
 from aws_setup.kube.connect import active_cluster, kube_client
 from aws_setup.kube.objects import NODE, POD, STATEFUL_SET
 from aws_setup.namenodes.endpoint import Endpoint
@@ -117,10 +118,12 @@ def check_invokers(chain: Chain) -> str:
         raise Broken(cause, f"{CONFIGURE} status, which lists what is wrong")
     nodes = kube_client(chain.ctx).list(NODE, labels=f"{ROLE_LABEL}={INVOKER}")
     if response.document != len(nodes):
-        cause = f"{response.document} invokers are healthy, on {len(nodes)} invoker nodes"
+        invokers = count_of(response.document, "invoker is healthy", "invokers are healthy")
+        cause = f"{invokers}, on {count_of(len(nodes), 'invoker node')}"
         name = f"{chain.ctx.config.openwhisk_release}-{INVOKER}"
         raise Broken(cause, f"read the log of the pods {name}-… that are not: `kubectl logs`")
-    return f"{len(nodes)} healthy invokers on {len(nodes)} nodes"
+    count = len(nodes)
+    return f"{count_of(count, 'healthy invoker')} on {count_of(count, 'node')}"
 
 
 def check_certificate(chain: Chain) -> str:
@@ -161,9 +164,12 @@ def judge_certificate(ends: datetime, now: datetime) -> str:
     if left <= timedelta(0):
         raise Broken(f"the certificate ended on {ends.date()}", f"{CONFIGURE}, which renews it")
     if left < LEAST_LEFT:
-        raise Broken(f"the certificate has {left.days} days left", f"{CONFIGURE}, which renews it")
+        raise Broken(
+            f"the certificate has {count_of(left.days, 'day')} left",
+            f"{CONFIGURE}, which renews it",
+        )
     due = "; configure renews it now" if left <= certificate.RENEW else ""
-    return f"{left.days} days left, until {ends.date()}{due}"
+    return f"{count_of(left.days, 'day')} left, until {ends.date()}{due}"
 
 
 def _name(item: Object) -> str:

@@ -8,6 +8,7 @@ from math import isfinite
 from statistics import median
 
 from aws_setup.engine.wait import format_duration
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.ssh import CommandResult, Machine, RemoteError
 from aws_setup.verify.chain import CREATE, Chain
@@ -68,7 +69,7 @@ def check_machines(chain: Chain) -> str:
         problem = failures[0].problems[0]
         others = f" ({len(failures)} of {len(machines)} VMs)" if len(failures) > 1 else ""
         raise Broken(f"{problem.what}: {problem.why}{others}", problem.hint)
-    return f"{len(machines)} VMs answer"
+    return count_of(len(machines), "VM answers", "VMs answer")
 
 
 def _connect(machine: Machine) -> SetupError | None:
@@ -120,7 +121,8 @@ def judge_clocks(readings: Sequence[ClockReading]) -> str:
             f"run `sudo chronyc makestep` on {worst.machine}, and keep Amazon's time server "
             "169.254.169.123 in its chrony.conf",
         )
-    return f"{len(readings)} clocks differ by less than {CLOCK_SECONDS:.0f} s"
+    clocks = count_of(len(readings), "clock differs", "clocks differ")
+    return f"{clocks} by less than {CLOCK_SECONDS:.0f} s"
 
 
 def _read_clock(chain: Chain, machine: Machine) -> ClockReading:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body, CurrentAction, DesiredAction, differences, parse
 from aws_setup.namenodes.client import Client
@@ -73,7 +74,7 @@ def judge_actions(actions: Sequence[CurrentAction]) -> str:
         others = f" ({len(wrong)} of {len(actions)} NameNodes)" if len(wrong) > 1 else ""
         fix = WHISK.replace("--sync", "--update").replace("NUMBER", str(len(actions)))
         raise Broken(wrong[0] + others, fix)
-    limits = f"{desired.memory} MB, {desired.concurrency} requests at a time"
+    limits = f"{desired.memory} MB, {count_of(desired.concurrency, 'request')} at a time"
     return f"{len(actions)} alike: {desired.kind}, {limits}"
 
 
@@ -153,7 +154,9 @@ def start_text(seconds: Sequence[float | None], *, number: int) -> str:
     cold = [item for item in seconds if item is not None]
     if not cold:
         return "all were warm"
-    return f"{len(cold)} cold starts: {median(cold):.1f} s, at most {max(cold):.1f} s"
+    if len(cold) == 1:
+        return f"1 cold start of {cold[0]:.1f} s"
+    return f"{len(cold)} cold starts of {median(cold):.1f} s (median), at most {max(cold):.1f} s"
 
 
 def _cold_seconds(client: Client, activation: str) -> float | None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wording import count_of
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.ndb.cluster import NDB_MGM
@@ -103,7 +104,7 @@ def check_znodes(chain: Chain) -> str:
             f"{len(missing)} of {len(needed)} znodes do not exist ({missing[0]})",
             f"set {key}, and {CREATE}",
         )
-    return f"{len(needed)} znodes of {number} NameNodes, in a session"
+    return f"{len(needed)} znodes of {count_of(number, 'NameNode')}, in a session"
 
 
 def check_data_nodes(chain: Chain) -> str:
@@ -141,14 +142,14 @@ def judge_data_nodes(status: ClusterStatus, addresses: Sequence[str]) -> str:
     for group, members in groups.items():
         if group is None or len(members) < REPLICAS:
             where = "no node group" if group is None else f"node group {group}"
-            cause = f"{where} has {len(members)} data nodes ({', '.join(sorted(members))})"
+            count = count_of(len(members), "data node")
+            cause = f"{where} has {count} ({', '.join(sorted(members))})"
             raise Broken(
                 f"{cause}, not {REPLICAS}: a failure loses data",
                 f"check `{NDB_MGM} -e show` on the NDB manager, and {CREATE}",
             )
-    return (
-        f"{len(status.data_nodes)} data nodes started, {REPLICAS} in each of {len(groups)} groups"
-    )
+    started = count_of(len(status.data_nodes), "data node")
+    return f"{started} started, {REPLICAS} in each of {count_of(len(groups), 'group')}"
 
 
 def query(chain: Chain, sql: str) -> list[list[str]]:
@@ -196,7 +197,7 @@ def check_tables(chain: Chain) -> str:
             f"{chain.settings.login.database} ({missing[0]})",
             f"set ndb_sql_scripts_dir and populate_mysql_ndb_tables: True, and {CREATE}",
         )
-    return f"{len(needed)} tables in {chain.settings.login.database}"
+    return f"{count_of(len(needed), 'table')} in {chain.settings.login.database}"
 
 
 def expected_tables(folder: str | None) -> list[str]:
@@ -261,4 +262,4 @@ def check_formatted(chain: Chain) -> str:
             f"the file system is not formatted: {INODES} is empty",
             f"set format_filesystem: True, and {CREATE}",
         )
-    return f"formatted, {count} files and folders"
+    return f"formatted, {count_of(count, 'file or folder', 'files and folders')}"

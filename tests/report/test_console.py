@@ -139,11 +139,81 @@ def test_in_80_columns_the_name_is_not_cut_and_the_remark_wraps(
         Row(Disk(LONG), Action.UNKNOWN, error=SetupError(reason)),
         Row(Disk("disk"), Action.EXISTS, Found("vol-1")),
     )
-    assert LONG in first
-    assert rest, "the remark does not fit into one line"
+    assert first.endswith(LONG)
     assert all(len(line) <= 80 for line in (first, *rest))
-    remarks = " ".join(line[len("? unknown ") + len(LONG) + 1 :].strip() for line in [first, *rest])
-    assert remarks == f"{reason} vol-1"
+    assert [line.strip() for line in rest] == [
+        "the quota of running instances in this region is too small for this",
+        "deployment",
+        f"= exists   disk{' ' * (len(LONG) - 2)}vol-1",
+    ]
+
+
+ROLE = "arn:aws:iam::123456789012:role/lambda-fs-eks-cluster-role"
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize(
+    ("remark", "below"),
+    [
+        (ROLE, True),
+        ("i-06ebd737ca78d567f, i-11c064b5c81b86ad7", False),
+        ("i-06ebd737ca78d567f, i-11c064b5c81b86ad7, i-df2662cd24c592818", True),
+        ("/home/ada/infrastructure_json/lambda-fs.known_hosts (10 of 10 answer)", True),
+    ],
+)
+def test_in_a_terminal_no_id_and_no_path_is_broken(
+    monkeypatch: pytest.MonkeyPatch, remark: str, below: bool, columns: int
+) -> None:
+    longest = Row(Disk("auto-scaling group hopsfs_namenodes"), Action.CREATE)
+    lines = printed(
+        monkeypatch, longest, row(Action.EXISTS, Found(remark)), columns=columns, deleting=True
+    )
+    assert [line.split() for line in lines if line.endswith("disk")] == [
+        ["-", "delete", "disk"]
+    ] * (below or columns == 60)
+    shown = " ".join(lines).split()
+    assert [word for word in shown if word in remark.split()] == remark.split()
+    assert all(len(line) <= columns for line in lines if not line.strip().startswith(ROLE))
+
+
+COMMAND = "ssh -F infrastructure_json/lambda-fs.ssh_config lambda-fs-client"
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AWS stops all machines at 2026-11-28 01:43 UTC, in 12 h; all data is kept. To move it: "
+        "python create_aws_infrastructure.py extend 6h",
+        f"λFS is ready: 20 NameNodes at https://127.0.0.2:36045. Log in to its client: {COMMAND}",
+        f"error: no answer: run `{COMMAND}`, and look at its log, which has the reason of this",
+        "  Include /home/ada/lambda-fs-rehearsal-krcrcx42/infrastructure_json/lambda-fs.ssh_config",
+        "Its key is in /home/ada/work/infrastructure_json/lambda-fs.wskprops (for wsk: "
+        "WSK_CONFIG_FILE=/home/ada/work/infrastructure_json/lambda-fs.wskprops)",
+    ],
+)
+def test_in_a_terminal_a_line_ends_between_words_and_not_in_a_command(
+    monkeypatch: pytest.MonkeyPatch, text: str, columns: int
+) -> None:
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    report = Report(Style(no_color=True))
+    report.result(text)
+    report.message(text)
+    for stream in (out, err):
+        lines = stream.getvalue().splitlines()
+        assert " ".join(lines).split() == text.split()
+        for line in lines:
+            whole = re.sub(r"^ *(`.*`\S*|(python|ssh) .*|\S+)$", "", line)
+            assert len(whole) <= columns, "only one command or one word is longer"
+        for command in (COMMAND, "python create_aws_infrastructure.py extend 6h"):
+            assert command not in text or any(command in line for line in lines)
+    report.problems([Problem("no answer", "a cause of words " * 9, f"run `{COMMAND}` once more")])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", err.getvalue())
+    assert f"`{COMMAND}`" in shown
+    assert max(map(len, shown.splitlines()[-4:])) <= max(columns, len(COMMAND) + 6)
 
 
 def test_in_40_columns_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +251,7 @@ def test_a_terminal_groups_by_parts_with_prices_and_folds_what_exists(
     assert "= skipped tables no scripts" in text
     assert ("vpc-1, 10.0.0.0/16" in text) is verbose
     assert ("= exists 2 steps; -v lists them" in text) is not verbose
-    assert ("= exists 1 step; -v lists them" in text) is not verbose
+    assert ("= exists 1 step; -v lists it" in text) is not verbose
 
 
 def test_a_pipe_has_a_line_for_each_step_in_the_order_of_the_table(

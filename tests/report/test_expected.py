@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +15,11 @@ from aws_setup.aws.usual_times import USUAL
 from aws_setup.engine.history import RunRecord, RunStarted
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
+from aws_setup.engine.wording import count_of
+from aws_setup.report import plan_table
 from aws_setup.report.expected import Forecast, rounded, usual_times
 from aws_setup.report.progress import _Plain, _Table, live, plain
+from aws_setup.verify.namenode_checks import start_text
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "vpc": (),
@@ -152,3 +156,43 @@ def test_a_terminal_shows_the_bar_and_the_usual_time() -> None:
     assert "░░░" in text
     assert "done at about" in text
     assert "waits for eks cluster, nat gateway" in text
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_run_that_expects_no_change_has_no_bar_and_names_a_change_all_the_same() -> None:
+    console = Console(file=Terminal(), width=80, no_color=True)
+    with live(console, {}, {}):
+        pass
+    assert output(console) == ""
+    with live(console, {}, {}) as tell:
+        tell(event(EventKind.DONE, "client configuration", action=Action.UPDATE))
+    assert "client configuration: updated" in output(console)
+
+
+def test_a_step_that_turned_out_to_need_a_change_counts_as_one_more() -> None:
+    shown = _Plain(Console(file=io.StringIO()), {"a": ()}, {}, quiet=True)
+    shown(event(EventKind.DONE, "a"))
+    shown(event(EventKind.DONE, "client configuration", action=Action.UPDATE))
+    summary = shown._forecast.summary(1.0, 0.0, today=datetime.now(UTC))
+    assert summary.startswith("2 of 2 steps")
+    assert shown._forecast.fraction(1.0, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "many"),
+    [
+        (lambda n: count_of(n, "inode"), "1 inode", "2 inodes"),
+        (lambda n: count_of(n, "file or folder", "files and folders"), "1 file or folder", ""),
+        (lambda n: start_text([2.0] * n, number=n), "1 cold start of 2.0 s", "2 cold starts of"),
+        (lambda n: plan_table._count(n), "1 step; -v lists it", "2 steps; -v lists them"),
+    ],
+)
+def test_one_of_a_kind_is_not_plural(text: Callable[[int], str], one: str, many: str) -> None:
+    assert text(1) == one
+    assert text(2).startswith(many)

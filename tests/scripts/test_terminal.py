@@ -117,7 +117,7 @@ def test_names_are_not_cut_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) 
     rows = [line for line in status.splitlines() if line.startswith("= exists")]
     assert len(rows) == len(names), status
     for line, name in zip(rows, names, strict=True):
-        assert line.removeprefix("= exists").strip().startswith(f"{name} "), status
+        assert f"{line.removeprefix('= exists').strip()} ".startswith(f"{name} "), status
 
 
 def test_in_a_pipe_no_row_is_folded(cloud: RehearsalCloud, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def vm(name: str) -> Any:
 
 def test_a_machine_that_does_not_answer_or_is_stopped_is_named() -> None:
     assert machine_checks.check_machines(chain(Vm("a"), Vm("b"))) == "2 VMs answer"
+    assert machine_checks.check_machines(chain(Vm("a"))) == "1 VM answers"
     with pytest.raises(Broken, match=r"b cannot be reached .* \(2 of 3 VMs\)") as broken:
         machine_checks.check_machines(chain(Vm("a"), Vm("b", up=False), Vm("c", up=False)))
     assert broken.value.fix == "open it"
@@ -151,8 +152,8 @@ ADDRESSES = [f"10.0.0.{number}" for number in range(2, 6)]
             "ndb-8.0.26, starting, Nodegroup: 0)",
             "data node 3 .* start",
         ),
-        ("Nodegroup: 0)", "no nodegroup)", r"node group 0 has 1 data nodes|no node group has 1"),
-        ("@10.0.0.5", "@10.0.0.4", r"node group 1 has 1 data nodes \(10.0.0.4\), not 2"),
+        ("Nodegroup: 0)", "no nodegroup)", r"node group 0 has 1 data node |no node group has 1"),
+        ("@10.0.0.5", "@10.0.0.4", r"node group 1 has 1 data node \(10.0.0.4\), not 2"),
     ],
 )
 def test_a_node_group_without_a_replica_is_found(old: str, new: str, cause: str) -> None:
@@ -249,6 +250,6 @@ def test_a_namenode_that_differs_from_the_others_is_named() -> None:
 
 def test_cold_starts_are_told_as_recorded_and_never_guessed() -> None:
     text = namenode_checks.start_text([1.0, None, 3.0], number=3)
-    assert text == "2 cold starts: 2.0 s, at most 3.0 s"
+    assert text == "2 cold starts of 2.0 s (median), at most 3.0 s"
     assert namenode_checks.start_text([None], number=1) == "all were warm"
     assert "not known: 2 answers" in namenode_checks.start_text([1.0], number=3)

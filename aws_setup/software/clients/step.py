@@ -10,6 +10,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import tag_of
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import vm_groups
@@ -301,7 +302,7 @@ def _content(client: ClientFiles, path: str) -> bytes:
 
 
 def _found(clients: Sequence[ClientFiles], facts: DeploymentFacts, drift: Sequence[Drift]) -> Found:
-    count = f"{len(clients)} clients" if len(clients) != 1 else "1 client"
+    count = count_of(len(clients), "client")
     state = "configured" if facts.endpoint else f"configured; {WAITS}"
     shown = {ENDPOINT: facts.endpoint, "deployments": facts.deployments}
     if facts.login:
