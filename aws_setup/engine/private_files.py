@@ -42,10 +42,14 @@ def make_private_folder(folder: Path) -> None:
 def write_private(path: Path, content: str | bytes) -> None:
     """Write a file atomically; only its owner may read it. A symbolic link is replaced.
 
+    A device, such as /dev/null, is not: root could replace it for all programs.
+
     Raises:
-        OSError: the folder cannot be created or written.
+        OSError: the folder cannot be created or written, or the path is no regular file.
     """
     make_private_folder(path.parent)
+    if path.exists() and not (path.is_file() or path.is_symlink()):
+        raise _refusal(path, "it is not a regular file")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
-from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body, CurrentAction, DesiredAction, differences, parse
 from aws_setup.namenodes.client import Client
@@ -74,7 +73,7 @@ def judge_actions(actions: Sequence[CurrentAction]) -> str:
         others = f" ({len(wrong)} of {len(actions)} NameNodes)" if len(wrong) > 1 else ""
         fix = WHISK.replace("--sync", "--update").replace("NUMBER", str(len(actions)))
         raise Broken(wrong[0] + others, fix)
-    limits = f"{desired.memory} MB, {count_of(desired.concurrency, 'request')} at a time"
+    limits = f"{desired.memory} MB, {desired.concurrency} requests at a time"
     return f"{len(actions)} alike: {desired.kind}, {limits}"
 
 

@@ -80,3 +80,13 @@ def test_the_log_of_an_earlier_version_becomes_private(tmp_path: Path) -> None:
     assert mode(log) == 0o600
     assert not readable_by_others(log)
     assert log.read_text() == "old\nnew\n"
+
+
+@pytest.mark.parametrize("write", [lambda path: write_private(path, "x"), opened, check_private])
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    """As in KUBECONFIG=/dev/null, which root could replace by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file|No such device"):
+        write(pipe)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)

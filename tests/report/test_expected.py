@@ -190,7 +190,7 @@ def test_a_step_that_turned_out_to_need_a_change_counts_as_one_more() -> None:
         (lambda n: count_of(n, "inode"), "1 inode", "2 inodes"),
         (lambda n: count_of(n, "file or folder", "files and folders"), "1 file or folder", ""),
         (lambda n: start_text([2.0] * n, number=n), "1 cold start of 2.0 s", "2 cold starts of"),
-        (lambda n: plan_table._count(n), "1 step; -v lists it", "2 steps; -v lists them"),
+        (plan_table._count, "1 step; -v lists it", "2 steps; -v lists them"),
     ],
 )
 def test_one_of_a_kind_is_not_plural(text: Callable[[int], str], one: str, many: str) -> None:
