@@ -87,6 +87,6 @@ def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path, write: Callable[[Pat
     """As in KUBECONFIG=/dev/null, which root could replace by a file."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="not a regular file|No such device"):
+    with pytest.raises(OSError, match=r"not a regular file|No such device"):
         write(pipe)
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
