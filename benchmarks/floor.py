@@ -175,7 +175,9 @@ def check(client: Callable[[str], Any], key: str) -> None:
         "describe_security_groups",
         "describe_instances",
     ):
-        getattr(ec2, operation)(Filters=MINE)
+        answer = getattr(ec2, operation)(Filters=MINE)
+        if operation == "describe_subnets":
+            ec2.get_subnet_cidr_reservations(SubnetId=answer["Subnets"][0]["SubnetId"])
     ec2.describe_launch_templates(LaunchTemplateNames=list(SCALED))
     ec2.describe_key_pairs(KeyNames=[key])
     client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=list(SCALED))

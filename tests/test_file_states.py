@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.aws.price_store import Listed, PriceStore
 from aws_setup.config import Config
 from aws_setup.config.loader import load_config
 from aws_setup.config.lock_file import read_lock
@@ -93,6 +94,12 @@ def user_pair(path: Path) -> None:
     certificate.load_user_pair(path, path, now=datetime.now(UTC))
 
 
+def kept_prices(path: Path) -> None:
+    store = PriceStore(path)
+    assert store.read("us-east-1", ["nat"]) == {}
+    store.add("us-east-1", {"nat": Listed(0.045, "2026-11-01")})
+
+
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "configuration": ("config.yaml", load_config),
     "lock file": ("x.lock.yaml", read_lock),
@@ -125,6 +132,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "jar": ("f", lambda path: read_jar(path, source="x", main_class="a.B")),
     "SQL scripts": ("f", sql_scripts),
     "wsk's file": ("f", wskprops),
+    "kept prices": ("x.prices", kept_prices),
 }
 
 

@@ -37,6 +37,7 @@ class ResourceKind:
     kinds that are listed otherwise. `id_prefix` is what an id begins with, up to the hyphen.
     `delete` is the aws command to which the id is appended. `price` is the key of the hourly
     price; instances are priced by their type. What is only read `at_first_use` few runs need.
+    `written_by` are the services whose writes change it; empty for all services.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ResourceKind:
     delete: str = ""
     price: str = ""
     at_first_use: bool = False
+    written_by: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -125,15 +127,15 @@ def schedule_group_name(config: Config) -> str:
 
 
 def _schedule_group(aws: Aws, config: Config) -> list[Item]:
-    """Read the schedule group with its tags and the summaries of its schedules."""
+    """Read the tags of the schedule group and the summaries of its schedules."""
     name = schedule_group_name(config)
+    arn = f"arn:{aws.partition}:scheduler:{aws.region}:{aws.identity.account}:schedule-group/{name}"
     try:
-        group = aws.scheduler.get_schedule_group(Name=name)
-        tags = aws.scheduler.list_tags_for_resource(ResourceArn=group["Arn"])["Tags"]
+        tags = aws.scheduler.list_tags_for_resource(ResourceArn=arn)["Tags"]
         schedules = pages(aws.scheduler, "list_schedules", "Schedules", GroupName=name)
     except aws.scheduler.exceptions.ResourceNotFoundException:
         return []
-    return [{**group, "Tags": tags, "Schedules": schedules}]
+    return [{"Name": name, "Arn": arn, "Tags": tags, "Schedules": schedules}]
 
 
 def _images(aws: Aws, config: Config) -> list[Item]:
@@ -206,7 +208,7 @@ KINDS = (
         delete="aws ec2 terminate-instances --instance-ids",
     ),
     ResourceKind("terminated instances", _instances(ENDED_STATES), at_first_use=True),
-    ResourceKind("images", _images),
+    ResourceKind("images", _images, at_first_use=True),
     ResourceKind(
         "launch templates",
         _ec2("describe_launch_templates", "LaunchTemplates"),
@@ -221,9 +223,14 @@ KINDS = (
         delete="aws autoscaling delete-auto-scaling-group --force-delete --auto-scaling-group-name",
     ),
     ResourceKind("eks cluster", _cluster, delete="aws eks delete-cluster --name", price="eks"),
-    ResourceKind("node groups", _node_groups, at_first_use=True),
+    ResourceKind("node groups", _node_groups, at_first_use=True, written_by=("eks",)),
     ResourceKind("eks cluster role", _cluster_role, delete="aws iam delete-role --role-name"),
-    ResourceKind("deadline", _schedule_group, delete="aws scheduler delete-schedule-group --name"),
+    ResourceKind(
+        "deadline",
+        _schedule_group,
+        delete="aws scheduler delete-schedule-group --name",
+        written_by=("scheduler",),
+    ),
     ResourceKind("deadline role", delete="aws iam delete-role --role-name"),
     ResourceKind("volumes", id_prefix="vol", delete="aws ec2 delete-volume --volume-id"),
 )
@@ -232,6 +239,9 @@ the deadline have the name of their step, because they are found by name and not
 
 _READERS: Mapping[str, Reader] = MappingProxyType(
     {kind.name: kind.read for kind in KINDS if kind.read}
+)
+_WRITTEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {kind.name: kind.written_by for kind in KINDS}
 )
 
 
@@ -257,6 +267,7 @@ class Inventory:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=len(_READERS), thread_name_prefix="inventory")
         self._kinds: dict[str, Future[list[Item]]] = {}
+        self._writes: dict[str, int] = {}
 
     def load(self) -> None:
         """Start to read every kind that all runs need; results and errors are kept until used."""
@@ -279,6 +290,16 @@ class Inventory:
                 self._kinds.pop(kind, None)
         return self._future(kind).result()
 
+    def refresh(self, kind: str) -> None:
+        """Ask AWS again at the next use of a kind, if this run may have changed it since.
+
+        What a list call answered counts as long as no write has been sent or answered since the
+        call began: a run that has just read what it needs does not read it again.
+        """
+        with self._lock:
+            if self._writes.get(kind) != self._aws.writes(_WRITTEN_BY[kind]):
+                self._kinds.pop(kind, None)
+
     def of_step(self, kind: str, step: str, *, fresh: bool = False) -> list[Item]:
         """Return the resources of a kind that have a step's tag."""
         return [item for item in self.all(kind, fresh=fresh) if tag_of(item, STEP_TAG) == step]
@@ -290,6 +311,7 @@ class Inventory:
     def _future(self, kind: str) -> Future[list[Item]]:
         with self._lock:
             if kind not in self._kinds:
+                self._writes[kind] = self._aws.writes(_WRITTEN_BY[kind])
                 self._kinds[kind] = self._pool.submit(_READERS[kind], self._aws, self._config)
             return self._kinds[kind]
 

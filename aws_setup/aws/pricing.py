@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aws_setup.aws.advice import advice
+from aws_setup.aws.price_store import Listed, PriceStore
 from aws_setup.aws.session import Aws
 from aws_setup.aws.spot import PREFIX as SPOT
 from aws_setup.aws.spot import SpotPrice, spot_prices
@@ -88,14 +89,6 @@ INSTANCE_PREFIX = {
     "preInstalledSw": "NA",
     "capacitystatus": "Used",
 }
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A price of AWS's list, in US dollars an hour, and the date of the list."""
-
-    usd: float
-    date: str
 
 
 @dataclass(frozen=True)
@@ -204,12 +197,18 @@ def _source(region: str, missing: Sequence[str], listed: Mapping[str, Listed]) -
 
 
 def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, Listed]:
-    """Return the listed price of each key that has one, queried in parallel."""
-    if not keys:
-        return {}
-    with ThreadPoolExecutor(max_workers=len(keys), thread_name_prefix="price") as pool:
-        found = zip(keys, pool.map(lambda key: _ask(aws, key), keys), strict=True)
-        return {key: price for key, price in found if price}
+    """Return the listed price of each key that has one: those of today, else asked in parallel."""
+    store: PriceStore | None = aws.shared.get(PriceStore)
+    known = store.read(aws.region, keys) if store else {}
+    asked = [key for key in keys if key not in known]
+    if not asked:
+        return known
+    with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="price") as pool:
+        answers = zip(asked, pool.map(lambda key: _ask(aws, key), asked), strict=True)
+        found = {key: price for key, price in answers if price}
+    if store:
+        store.add(aws.region, found)
+    return known | found
 
 
 def _ask(aws: Aws, key: str) -> Listed | None:

@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,7 @@ class Aws:
         self._clients: dict[tuple[str, str | None, bool, float | None, int], Any] = {}
         self._lock = threading.Lock()
         self.calls = 0
+        self._writes: Counter[str] = Counter()
         self.clock_skew: float | None = None
         self.shared: dict[type, Any] = {}
         """Objects that packages above keep as long as this session, by class; they may use it."""
@@ -202,6 +204,7 @@ class Aws:
                     )
                 client.meta.events.register("before-call.*", self._before_call)
                 client.meta.events.register("after-call.*", self._after_call)
+                client.meta.events.register("after-call-error.*", self._after_error)
                 self._clients[key] = client
             return self._clients[key]
 
@@ -235,14 +238,34 @@ class Aws:
 
     def _before_call(self, model: Any, **_: Any) -> None:
         """Stop a call that writes where the run may not; the run lock's own calls pass."""
-        if model.service_model.service_name != "ssm" and not model.name.startswith(READING):
+        if _is_write(model):
             before_write()
+            self._count_write(model)
+
+    def _count_write(self, model: Any) -> None:
+        with self._lock:
+            self._writes[model.service_model.service_name] += 1
+
+    def _after_error(self, event_name: str, **_: Any) -> None:
+        """Count a write without an answer as one that may just have been done."""
+        service = event_name.split(".")[1]
+        with self._lock:
+            self._writes[service] += 1
+
+    def writes(self, services: Sequence[str] = ()) -> int:
+        """Return how often a write of some services, or of any, has begun or ended so far."""
+        with self._lock:
+            if services:
+                return sum(self._writes[service] for service in services)
+            return self._writes.total()
 
     def _after_call(
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
     ) -> None:
         """Count the call, log its request id, and refuse answers of other servers."""
         meta = parsed.get("ResponseMetadata", {})
+        if _is_write(model):
+            self._count_write(model)
         with self._lock:
             self.calls += 1
             self.clock_skew = clock_skew(meta.get("HTTPHeaders", {}), default=self.clock_skew)
@@ -256,6 +279,11 @@ class Aws:
         )
         if model.service_model.service_name != "s3":  # its bodies are streamed, and no lists
             check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
+
+
+def _is_write(model: Any) -> bool:
+    """Return whether an operation changes something in AWS, apart from the run lock."""
+    return model.service_model.service_name != "ssm" and not model.name.startswith(READING)
 
 
 def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str) -> None:

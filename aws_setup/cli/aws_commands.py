@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.price_store import PriceStore
 from aws_setup.aws.run_lock import RunLock
 from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
@@ -25,6 +26,7 @@ from aws_setup.cli.script import Script
 from aws_setup.cli.verify import verify
 from aws_setup.config import Config
 from aws_setup.config.lock_file import Lock, read_lock
+from aws_setup.config.paths import prices_path
 from aws_setup.engine.result import Result
 from aws_setup.engine.wait import Clock, SystemClock
 from aws_setup.errors import Refused
@@ -120,6 +122,7 @@ def _lock(
 def _session(config: Config, recorder: RunRecorder, result: Result) -> Iterator[Aws]:
     """Open AWS, note account and region, and close AWS and count its calls at the end."""
     aws = open_aws(config)
+    aws.shared[PriceStore] = PriceStore(prices_path(config))
     try:
         recorder.region = aws.region
         result.account, result.region = aws.identity.account, aws.region

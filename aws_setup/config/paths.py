@@ -52,6 +52,11 @@ def ndb_password_path(config: Config) -> Path:
     return receipt_path(config).with_suffix(".ndb_password")
 
 
+def prices_path(config: Config) -> Path:
+    """Return the path of AWS's prices of today."""
+    return receipt_path(config).with_suffix(".prices")
+
+
 def namenodes_path(config: Config) -> Path:
     """Return the path of what whisk_helper.py last deployed: prefix, namespace, number."""
     return receipt_path(config).with_suffix(".namenodes.json")

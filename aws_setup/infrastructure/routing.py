@@ -37,9 +37,10 @@ class RouteTable(Step):
         """Create the table, unless the VPC step has created it as its marker.
 
         For the token of a table that has been deleted since, AWS answers with that table, which
-        never becomes visible: the next token of the series is tried.
+        never becomes visible: the next token of the series is tried. Another run's public table is
+        the answer to the same token; the marker has a token of its own and is searched first.
         """
-        found = self._current(ctx)
+        found = self._current(ctx) if self.name == MARKER_GROUP else None
         for generation in range(MAX_TOKEN_GENERATIONS):
             if found is not None:
                 return found

@@ -204,14 +204,14 @@ def ensure_group(ctx: Context) -> Schedules:
     marks = tags(config, NAME) | {AFTER_TAG: config.auto_pause_after}
 
     def probe() -> Schedules | Pending:
-        items = ctx.inventory.all("deadline", fresh=True)
-        found = schedules_of(items)
-        if found and items[0]["State"] == "ACTIVE":
+        state = _state_of_group(ctx, name)
+        found = read_schedules(ctx, fresh=True) if state == "ACTIVE" else None
+        if found:
             return found
         # While a group is being deleted its name is taken.
         with suppress(scheduler.exceptions.ConflictException):
             scheduler.create_schedule_group(Name=name, Tags=as_list(marks))
-        return Pending("DELETING" if found else "not visible yet")
+        return Pending(state or "not visible yet")
 
     what = f"the schedule group {name} exists"
     found: Schedules = ctx.wait_until(what, probe, deadline=300, pause=3)
@@ -222,6 +222,15 @@ def ensure_group(ctx: Context) -> Schedules:
             "delete it, or set auto_pause_after: never",
         )
     return found
+
+
+def _state_of_group(ctx: Context, name: str) -> str:
+    """Return the state of a schedule group, '' where it does not exist."""
+    scheduler = ctx.aws.scheduler
+    try:
+        return str(scheduler.get_schedule_group(Name=name)["State"])
+    except scheduler.exceptions.ResourceNotFoundException:
+        return ""
 
 
 def set_deadline(
@@ -286,7 +295,7 @@ def refresh_deadline(ctx: Context) -> None:
     if ctx.config.auto_pause_after == NEVER:
         return
     for kind in ("instances", "auto-scaling groups", "node groups", "deadline"):
-        ctx.inventory.all(kind, fresh=True)
+        ctx.inventory.refresh(kind)
     step = Deadline(creates=False)
     found = step.find(ctx)
     if found and found.drift and not any(drift.fix for drift in found.drift):

@@ -108,7 +108,7 @@ READ_ACTIONS = (
     "pricing:GetProducts",
     "scheduler:Get*",
     "scheduler:List*",
-    "servicequotas:Get*",
+    "servicequotas:List*",
     "sts:GetCallerIdentity",
 )
 """What plan, status and the checks read; a denied one is a warning where possible."""

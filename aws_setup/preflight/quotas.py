@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from aws_setup.aws.advice import advice
-from aws_setup.aws.session import Aws, error_code, pages
+from aws_setup.aws.session import Aws, pages
 from aws_setup.infrastructure.ingress_rules import RULES, Source
 from aws_setup.infrastructure.node_ingress import NAME as NODE_INGRESS
 from aws_setup.infrastructure.security_group import owned_group
@@ -41,8 +39,12 @@ def check(planned: PlannedResources) -> CheckResult:
     needed = list(needed_quotas(planned))
     if not needed:
         return CheckResult()
-    with ThreadPoolExecutor(max_workers=len(needed), thread_name_prefix="quota") as pool:
-        results = pool.map(lambda pair: _check_quota(planned, *pair), needed)
+    services = sorted({quota.service for quota, _ in needed})
+    workers = len(needed) + len(services)
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="quota") as pool:
+        codes = {it: {quota.code for quota, _ in needed if quota.service == it} for it in services}
+        limits = {it: pool.submit(_limits, planned.ctx.aws, it, codes[it]) for it in services}
+        results = pool.map(lambda pair: _check_quota(planned, *pair, limits=limits), needed)
         return CheckResult.of([finding for findings in results for finding in findings])
 
 
@@ -97,42 +99,54 @@ class QuotaUsage:
         )
 
 
-def _check_quota(planned: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
+Limits = Mapping[str, "Future[Mapping[str, float]]"]
+"""Service -> the limits of its quotas by their codes, which are being listed."""
+
+
+def _check_quota(
+    planned: PlannedResources, quota: Quota, needed: float, *, limits: Limits
+) -> list[Finding]:
     def unchecked(why: str) -> list[Finding]:
         hint = "check it under Service Quotas in the AWS console: the run fails if it is too small"
         return [warn(f"the quota of {quota.what} could not be checked", why, hint)]
 
-    return advice(lambda: _compare(planned, quota, needed), unchecked)
+    def compare() -> list[Finding]:
+        limit = limits[quota.service].result()[quota.code]
+        used = quota.used(planned)
+        usage = QuotaUsage(quota.what, limit, used, needed, quota.service, quota.code)
+        return _compare(planned, quota, usage)
+
+    return advice(compare, unchecked)
 
 
-def _compare(planned: PlannedResources, quota: Quota, needed: float) -> list[Finding]:
-    usage = _usage(planned, quota, needed)
+def _compare(planned: PlannedResources, quota: Quota, usage: QuotaUsage) -> list[Finding]:
     region = planned.ctx.aws.region
     if usage.exceeded:
         return [refuse(*usage.message(region))]
     if quota in (VCPUS, SPOT_VCPUS):
         nodes = planned.later_nodes if quota is VCPUS else planned.later_spot_nodes
         later = count_vcpus(Counter(nodes), planned.instance_types())
-        total = replace(usage, needed=needed + later, what=f"{usage.what}, node groups included,")
+        total = replace(
+            usage, needed=usage.needed + later, what=f"{usage.what}, node groups included,"
+        )
         return [warn(*total.message(region))] if total.exceeded else []
     return []
 
 
-def _usage(planned: PlannedResources, quota: Quota, needed: float) -> QuotaUsage:
-    limit = _limit(planned.ctx.aws, quota)
-    return QuotaUsage(quota.what, limit, quota.used(planned), needed, quota.service, quota.code)
+def _limits(aws: Aws, service: str, codes: Collection[str]) -> Mapping[str, float]:
+    """Return the account's applied quotas of a service, and AWS's default of those without one.
 
-
-def _limit(aws: Aws, quota: Quota) -> float:
-    """Return the account's applied quota, else AWS's default."""
+    They are not kept for the next run: a limit that AWS has raised meanwhile would be refused.
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
+    """
     client = aws.brief("service-quotas")
-    names = {"ServiceCode": quota.service, "QuotaCode": quota.code}
-    try:
-        return float(client.get_service_quota(**names)["Quota"]["Value"])
-    except ClientError as error:
-        if error_code(error) != "NoSuchResourceException":
-            raise
-    return float(client.get_aws_default_service_quota(**names)["Quota"]["Value"])
+    asked: dict[str, Any] = {"ServiceCode": service, "PaginationConfig": {"PageSize": 100}}
+    limits: dict[str, float] = {}
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        if not limits.keys() >= set(codes):
+            listed = pages(client, operation, "Quotas", **asked)
+            limits = {item["QuotaCode"]: float(item["Value"]) for item in listed} | limits
+    return limits
 
 
 def count_vcpus(machines: Counter[str], types: Mapping[str, Any]) -> float:

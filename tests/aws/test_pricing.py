@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aws_setup.aws.price_store import PriceStore
 from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Listed, Prices, listed_price, price
 from aws_setup.aws.session import Aws
 from aws_setup.engine.step import CostItem
@@ -43,6 +45,10 @@ class PriceList:
 
     region = "us-east-1"
 
+    def __init__(self) -> None:
+        self.shared: dict[type, Any] = {}
+        self.asked = 0
+
     def brief(self, service: str, *, region: str) -> PriceList:
         """Return the price list's client."""
         assert (service, region) == ("pricing", "us-east-1")
@@ -50,6 +56,7 @@ class PriceList:
 
     def get_products(self, *, ServiceCode: str, Filters: Any) -> dict[str, Any]:
         """Return the products of a query."""
+        self.asked += 1
         nat = any(item["Value"] == "NAT Gateway" for item in Filters)
         return {"PriceList": [product("NatGateway-Hours", 0.05)] if nat else []}
 
@@ -58,6 +65,7 @@ class SpotMarket(PriceList):
     """An AWS session that also knows Spot prices of r5.large."""
 
     def __init__(self, *prices: str) -> None:
+        super().__init__()
         self.ec2, self._prices = self, prices
 
     def get_paginator(self, operation: str) -> SpotMarket:
@@ -136,3 +144,13 @@ def test_the_source_names_the_price_list_the_table_or_both() -> None:
 def test_a_price_that_nothing_knows_is_not_said_to_be_in_the_table() -> None:
     source = priced(CostItem("a", "nat"), CostItem("a", "ec2:x9.huge")).source
     assert source == "AWS's price list for us-east-1 of 2026-11-01"
+
+
+def test_prices_of_today_are_not_asked_for_again(tmp_path: Path) -> None:
+    session: Any = PriceList()
+    session.shared[PriceStore] = PriceStore(tmp_path / "x.prices")
+    charges = [CostItem("network", "nat"), CostItem("eks", "eks")]
+    first = price(session, charges)
+    assert session.asked == 2
+    assert price(session, charges) == first
+    assert session.asked == 3, "only the one that the list did not have"

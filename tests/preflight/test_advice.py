@@ -8,8 +8,8 @@ from tests.support.preflight import Operator, only
 
 ADVICE = (
     "pricing.GetProducts",
-    "service-quotas.GetServiceQuota",
-    "service-quotas.GetAWSDefaultServiceQuota",
+    "service-quotas.ListServiceQuotas",
+    "service-quotas.ListAWSDefaultServiceQuotas",
     "iam.SimulatePrincipalPolicy",
     "ec2.DescribeInstanceTypes",
     "ec2.DescribeInstanceTypeOfferings",

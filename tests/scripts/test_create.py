@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,27 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import prepare, run, write_config
+
+FRESH_CALLS = 155
+"""Calls of a create after a plan: 64 writes, 48 of the checks, the rest examination and waits."""
+
+FRESH_READS = {
+    "DescribeInstances": 12,
+    "DescribeInternetGateways": 5,
+    "DescribeRouteTables": 5,
+    "DescribeAutoScalingGroups": 5,
+    "DescribeNatGateways": 5,
+    "DescribeSecurityGroups": 4,
+    "DescribeVpcs": 4,
+    "ListAWSDefaultServiceQuotas": 4,
+    "ListServiceQuotas": 4,
+    "RunInstances": 6,
+    "SimulatePrincipalPolicy": 7,
+}
+"""Reads of a fresh create that are made more than three times; RunInstances is a DryRun."""
+
+UNCHANGED_CALLS = 24
+"""benchmarks/floor.py reads the same resources with 18 calls; lock and deadline are the rest."""
 
 
 @pytest.fixture
@@ -33,7 +55,7 @@ def resources(cloud: RehearsalCloud) -> Any:
 def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> None:
     planned = run(SCRIPT, folder, "plan", "--json")
     assert planned.exit_code == 0, planned.stderr
-    prepared = len(writes(cloud))
+    prepared, start = len(writes(cloud)), len(cloud.calls)
     made = run(SCRIPT, folder, "create", "--yes", "--json")
     assert made.exit_code == 0, made.stdout
     written = writes(cloud)[prepared:]
@@ -41,6 +63,12 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     assert len(own) <= 48 + 4, "benchmarks/floor.py makes 45; the role and the tags of the deadline"
     assert len(written) - len(own) <= 12, "the run lock, and a schedule for each kind of machine"
     assert written.count("ec2.CreateTags") <= 1, "only the deadline is a tag of what exists"
+    calls = cloud.calls[start:]
+    assert len(calls) <= FRESH_CALLS
+    counts = Counter(call.action for call in calls if call.reads)
+    too_often = {name: count for name, count in counts.items() if count > FRESH_READS.get(name, 3)}
+    assert not too_often, "what a run has read is not read again"
+    assert not any(call.service == "pricing" for call in calls), "plan has asked for the prices"
     expected = {step["name"] for step in planned.document["steps"] if step["action"] == "create"}
     done = {step["name"] for step in made.document["steps"] if step["action"] == "create"}
     assert expected == done, "plan says exactly what create does"
@@ -48,10 +76,11 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     logins = folder / "receipts" / "lambda-fs.ssh_config"
     hosts = logins.read_text()
     assert hosts.count("\nHost ") == 11, "ten machines, and the end of the last one"
-    calls = len(cloud.calls)
+    before_again = len(cloud.calls)
     again = run(SCRIPT, folder, "create", "--yes", "--json")
     assert again.exit_code == 0
-    assert len(cloud.calls) - calls <= 26, "one list call for each kind, however many exist"
+    asked = cloud.calls[before_again:]
+    assert len(asked) <= UNCHANGED_CALLS, "one list call for each kind, however many exist"
     assert {step["action"] for step in again.document["steps"]} == {"exists"}
     assert len(writes(cloud)) == before, "a second create writes nothing"
     part = run(SCRIPT, folder, "--yes", "--only", "vpc")

@@ -119,12 +119,19 @@ def get_default(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_all(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer ListServiceQuotas with the applied values."""
-    return {"Quotas": [_shown(call, quota, _value(cloud, quota)) for quota in _find_quota(call)]}
+    """Answer ListServiceQuotas with the applied values, without quotas that have none."""
+    applied = [quota for quota in _find_quota(call) if _value(cloud, quota) != quota.default]
+    return {"Quotas": [_shown(call, quota, _value(cloud, quota)) for quota in applied]}
+
+
+def list_defaults(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer ListAWSDefaultServiceQuotas."""
+    return {"Quotas": [_shown(call, quota, quota.default) for quota in _find_quota(call)]}
 
 
 ANSWERS = {
     ("service-quotas", "GetServiceQuota"): get,
     ("service-quotas", "GetAWSDefaultServiceQuota"): get_default,
     ("service-quotas", "ListServiceQuotas"): list_all,
+    ("service-quotas", "ListAWSDefaultServiceQuotas"): list_defaults,
 }
