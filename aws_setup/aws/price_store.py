@@ -43,9 +43,8 @@ class PriceStore:
 
     def read(self, region: str, keys: Iterable[str]) -> dict[str, Listed]:
         """Return the prices of some keys that were asked for within the last day."""
-        known = self._document().get(region, {})
-        now = wait.calendar_time()
-        found = {key: _price(known.get(key), now) for key in keys} if _is_object(known) else {}
+        known, now = _object(self._document().get(region)), wait.calendar_time()
+        found = {key: _price(known.get(key), now) for key in keys}
         return {key: price for key, price in found.items() if price is not None}
 
     def add(self, region: str, prices: Mapping[str, Listed]) -> None:
@@ -53,8 +52,7 @@ class PriceStore:
         if not prices:
             return
         document, now = self._document(), wait.calendar_time()
-        known = document.get(region)
-        entries = dict(known) if _is_object(known) else {}
+        entries = dict(_object(document.get(region)))
         for key, price in prices.items():
             entries[key] = {"usd": price.usd, "list": price.date, "asked": now.isoformat()}
         try:
@@ -69,8 +67,8 @@ class PriceStore:
             return {}
 
 
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _price(entry: Any, now: datetime) -> Listed | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.aws.price_store import PriceStore
-from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Listed, Prices, listed_price, price
+from aws_setup.aws.price_store import Listed, PriceStore
+from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Prices, listed_price, price
 from aws_setup.aws.session import Aws
 from aws_setup.engine.step import CostItem
 
