@@ -4,12 +4,17 @@ Waits for AWS use the cloud's clock, which is faster; real work (the software on
 helm) takes the same time. So the waits of each step are multiplied by the speed, and the steps
 are scheduled again: each begins when the steps that it needs have ended, and is waited for
 when the steps that it follows have.
+
+A wait is longer here than on AWS where this computer is busy: polls are late, and the emulated
+cloud answers slowly. So where AWS's time for a step is known, only that is multiplied, with the
+overshoot of the polls; what remains of the wait is this computer's own time and counts once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from aws_setup.engine.history import RunEnded, RunRecord
 from aws_setup.engine.runner import EventKind, StepEvent
@@ -66,6 +71,40 @@ MIN_WAITS: Mapping[str, MinWait] = {
     "openwhisk api": MinWait(LATENCIES["load balancer dns"], since="openwhisk public address"),
 }
 """Step -> its minimum; a load balancer and its DNS take their time from the Service's creation."""
+
+
+MACHINES = (
+    "ndb manager",
+    "ndb data nodes 1",
+    "ndb data nodes 2",
+    "zookeeper",
+    "lambda-fs client",
+    "hopsfs client",
+)
+NODES = ("core-nodes", "invoker-nodes")
+_ENDED = LATENCIES["load balancer interfaces deleted"]
+
+AWS_TIMES: Mapping[Action, Mapping[str, float]] = {
+    Action.CREATE: {
+        "eks cluster": LATENCIES["cluster active"],
+        "nat gateway": LATENCIES["nat available"],
+        **dict.fromkeys(MACHINES, LATENCIES["instance running"]),
+    },
+    Action.DELETE: {
+        "eks cluster": LATENCIES["cluster deleted"],
+        "nat gateway": LATENCIES["nat deleted"] + LATENCIES["address free after nat"],
+        "openwhisk public address": DELAYS["load balancer deleted"] + _ENDED,
+        "openwhisk address": DELAYS["load balancer deleted"] + _ENDED,
+        **dict.fromkeys(MACHINES, LATENCIES["instance terminated"]),
+        **dict.fromkeys(NODES, LATENCIES["node group deleted"]),
+    },
+}
+"""Action -> step -> the seconds that AWS takes for it, of steps that wait for nothing else.
+
+A node group that is created also waits for its pods, which this does not know."""
+
+OVERSHOOT = 1.02
+"""A wait ends at the first poll after AWS's time: polls are 1 to 2 % of it apart."""
 
 
 def estimate_on_aws(record: RunRecord, speed: float) -> RunRecord:
@@ -139,15 +178,34 @@ def _split_at_request(events: Sequence[StepEvent]) -> tuple[list[StepEvent], lis
 
 def _scale_events(events: Sequence[StepEvent], start: float, speed: float) -> list[StepEvent]:
     """Return a step's events from `start`; after its first note the step waits for AWS."""
-    at, before, waits = start, events[0], False
-    placed: list[StepEvent] = []
-    for event in events:
-        at += (event.at - before.at) * (speed if waits else 1.0)
-        placed.append(replace(event, at=at))
+    gaps = [after.at - before.at for before, after in pairwise(events)]
+    waits = _waiting(events)
+    waited = sum(gap for gap, wait in zip(gaps, waits, strict=True) if wait)
+    factor = _factor(events[-1], waited, speed)
+    taken = [gap * (factor if wait else 1.0) for gap, wait in zip(gaps, waits, strict=True)]
+    times = accumulate(taken, initial=start)
+    return [replace(event, at=at) for event, at in zip(events, times, strict=True)]
+
+
+def _waiting(events: Sequence[StepEvent]) -> list[bool]:
+    """Return for each pair of consecutive events whether the step waits for AWS between them."""
+    waits = [False]
+    for event in events[:-1]:
         if event.kind is EventKind.NOTE:
-            waits = event.step not in WORK_STEPS and not event.text.startswith(HELM_NOTE_PREFIX)
-        before = event
-    return placed
+            helm = event.text.startswith(HELM_NOTE_PREFIX)
+            waits.append(event.step not in WORK_STEPS and not helm)
+        else:
+            waits.append(waits[-1])
+    return waits[1:]
+
+
+def _factor(last: StepEvent, waited: float, speed: float) -> float:
+    """Return by how much a step's waits are multiplied, which took `waited` seconds in all."""
+    known = AWS_TIMES.get(last.action, {}).get(last.step) if last.action else None
+    if known is None or not waited:
+        return speed
+    of_aws = min(waited, known * OVERSHOOT / speed)
+    return (of_aws * speed + waited - of_aws) / waited
 
 
 SHORT_STEP_SHARE = 0.01

@@ -14,6 +14,7 @@ from aws_setup.engine.step import Action
 from aws_setup.rehearsal.demo.audit import AuditDelta, StepResult, estimate_cost
 from aws_setup.rehearsal.demo.aws_estimate import (
     MIN_WAITS,
+    OVERSHOOT,
     WORK_STEPS,
     estimate_on_aws,
     long_steps,
@@ -43,13 +44,33 @@ def run(*steps: list[StepEvent], **needs: tuple[str, ...]) -> RunRecord:
 
 def test_waits_are_multiplied_and_work_is_not() -> None:
     made = run(
-        events("eks cluster", 0.0, (0.5, "CREATING"), end=10.5),
+        events("eks cluster", 0.0, (0.5, "CREATING"), end=9.5),
         events("ssh", 1.0, (1.1, "sshd"), end=4.0),
         events("nat gateway", 0.0, (1.0, "AWS makes it"), (2.0, "helm upgrades"), end=5.0),
     )
     on_aws = {span.step: span.seconds for span in spans(estimate_on_aws(made, SPEED))}
     assert on_aws == pytest.approx(
-        {"eks cluster": 0.5 + 600, "ssh": 3.0, "nat gateway": 1 + 60 + 3}
+        {"eks cluster": 0.5 + 540, "ssh": 3.0, "nat gateway": 1 + 60 + 3}
+    )
+
+
+def test_a_busy_computer_makes_no_wait_for_aws_longer() -> None:
+    deleted = [
+        StepEvent(0.0, EventKind.START, "core-nodes", Action.DELETE),
+        StepEvent(1.0, EventKind.NOTE, "core-nodes", Action.DELETE, text="DELETING"),
+        StepEvent(21.0, EventKind.DONE, "core-nodes", Action.DELETE),
+    ]
+    polled = events("nat gateway", 0.0, (0.1, "pending"), end=30.1)
+    unknown = events("left by Kubernetes", 0.0, (0.0, "waits"), end=20.0)
+    made = run(deleted, polled, unknown)
+    on_aws = {span.step: span.seconds for span in spans(estimate_on_aws(made, SPEED))}
+    nodes, nat = 380 * OVERSHOOT, 114 * OVERSHOOT
+    assert on_aws == pytest.approx(
+        {
+            "core-nodes": 1 + nodes + 20 - nodes / SPEED,
+            "nat gateway": 0.1 + nat + 30 - nat / SPEED,
+            "left by Kubernetes": 20 * SPEED,
+        }
     )
 
 
