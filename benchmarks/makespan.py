@@ -4,8 +4,10 @@
 
 The runs are simulated in virtual time (tests/support/virtual_time.py): they take seconds, and the
 figures are the same on every computer, however busy it is. Without software on the VMs; work of the
-scripts and of helm takes no time. --write puts the table into docs/performance.md and draws the
-destruction as docs/destroy-timeline.svg.
+scripts and of helm takes no time. --write puts the table into docs/performance.md and draws
+docs/destroy-timeline.svg and two pictures of create and configure: docs/waits-timeline.svg from the
+event log, and docs/waits-before-timeline.svg, the chain in which configure used to wait for one
+thing after the other, computed from the same latencies.
 """
 
 from __future__ import annotations
@@ -18,17 +20,35 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from aws_setup.engine.history import RunRecord
+from aws_setup.engine.history import RunEnded, RunRecord, RunStarted
+from aws_setup.engine.runner import EventKind, StepEvent
+from aws_setup.engine.step import Action
+from aws_setup.rehearsal.core.settings import LATENCIES
+from aws_setup.rehearsal.kubernetes.controllers.context import DELAYS
 from aws_setup.report.gantt_svg import timeline_svg
-from aws_setup.report.timeline import critical_path
+from aws_setup.report.timeline import critical_path, total_seconds
+from benchmarks.processes import write_block
 from tests.support.kube import tool
 from tests.support.virtual_time import LIMIT, VirtualWorld, virtual_world
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- makespan: python -m benchmarks.makespan --write -->", "<!-- end of makespan -->"
 PICTURE = DOCUMENT.with_name("destroy-timeline.svg")
-LEAST = 4.0
-"""Seconds below which a step is not drawn."""
+WAITS = DOCUMENT.with_name("waits-timeline.svg")
+CHAIN = DOCUMENT.with_name("waits-before-timeline.svg")
+LEAST = 0.02
+"""Share of a run below which a step that decides nothing is not drawn."""
+
+BEFORE = (
+    ("eks cluster", LATENCIES["cluster active"]),
+    ("vpc-cni add-on", LATENCIES["addon active"]),
+    ("node groups", LATENCIES["node group active"]),
+    ("aws-ebs-csi-driver add-on", LATENCIES["addon active"] + DELAYS["node ready"]),
+    ("openwhisk address", DELAYS["load balancer created"]),
+    ("openwhisk ready", 120.0),
+    ("openwhisk api", LATENCIES["load balancer dns"]),
+)
+"""Steps and their seconds on AWS, each of which began when the one before it was usable."""
 
 
 def table(world: VirtualWorld) -> list[str]:
@@ -51,6 +71,39 @@ def path_of(record: RunRecord) -> str:
     return ", then ".join(f"{link.span.step} ({link.span.seconds:.0f} s)" for link in links)
 
 
+def chain() -> RunRecord:
+    """Return create and configure as they were when each wait began after the one before it."""
+    events: list[StepEvent] = []
+    at = 0.0
+    for step, seconds in BEFORE:
+        events.append(StepEvent(at, EventKind.START, step, Action.CREATE))
+        at += seconds
+        events.append(StepEvent(at, EventKind.DONE, step, Action.CREATE))
+    names = [step for step, _ in BEFORE]
+    needs = {step: before for step, *before in zip(names, ["", *names], strict=False)}
+    needs = {step: [it for it in found if it] for step, found in needs.items()}
+    head = RunStarted("create and configure, before", "", needs=needs)
+    return RunRecord(head, tuple(events), RunEnded("ok", at, 0))
+
+
+def joined(create: RunRecord, configure: RunRecord, *, at: float) -> RunRecord:
+    """Return both runs as one, the second from `at` on and after the first one's cluster."""
+    known = {event.step for event in create.events}
+    later = [
+        replace(event, at=event.at + at) for event in configure.events if event.step not in known
+    ]
+    needs = {**configure.head.needs, **create.head.needs}
+    found = {step: [name for name in before if name != step] for step, before in needs.items()}
+    head = RunStarted(
+        "create and configure",
+        "",
+        needs=found,
+        follows={**configure.head.follows, **create.head.follows},
+    )
+    events = sorted((*create.events, *later), key=lambda event: event.at)
+    return RunRecord(head, tuple(events), RunEnded("ok", events[-1].at, 0))
+
+
 def main() -> None:
     """Run the deployment's life once; print the table, or write it and the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -61,14 +114,25 @@ def main() -> None:
             world.create()
             world.configure()
             world.destroy()
-        record = replace(world.records()[-1], end=None)
-    text = "\n".join([*table(world), "", f"Critical path of destroy: {path_of(record)}."])
+        made, configured, gone = world.records()
+        record = replace(gone, end=None)
+    whole = joined(made, configured, at=world.seconds["create"])
+    before = chain()
+    text = "\n".join(
+        [
+            *table(world),
+            "",
+            f"Critical path of create and configure: {path_of(whole)}.",
+            f"The same waits one after the other: {total_seconds(before):.0f} s, "
+            f"{total_seconds(before) / LIMIT.create:.2f} times what AWS alone takes.",
+            f"Critical path of destroy: {path_of(record)}.",
+        ]
+    )
     print(text)
     if options.write:
-        before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-        PICTURE.write_text(timeline_svg(record, least=LEAST, name="destroy"), encoding="utf-8")
+        write_block(DOCUMENT, BEGIN, END, text)
+        for path, run in ((PICTURE, record), (WAITS, whole), (CHAIN, before)):
+            path.write_text(timeline_svg(run, least=LEAST, name=path.stem), encoding="utf-8")
 
 
 def _set(owner: Any, name: str, value: Any) -> None:

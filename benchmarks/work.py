@@ -13,23 +13,19 @@ import argparse
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import Settings
+from benchmarks.processes import CREDENTIALS, ROOT, SCRIPT, Figure, measure, write_block
 from tests.support.scripts import prepare
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: python -m benchmarks.work --write -->", "<!-- end of the figures -->"
-SCRIPT = [sys.executable, str(ROOT / "create_aws_infrastructure.py")]
 FLOOR = [sys.executable, "-m", "benchmarks.floor"]
 CLICK = [sys.executable, "-c", "import click; click.Command('x').main(['--help'])"]
 PAIRS = (
@@ -40,42 +36,6 @@ PAIRS = (
 """What is compared: the script's arguments and those of the straight line."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One process: seconds, seconds of processor time, calls, and how many of them write."""
-
-    seconds: float
-    processor: float
-    calls: int = 0
-    writes: int = 0
-
-
-def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None = None) -> Figure:
-    """Run a command to its end; raises RuntimeError when it fails."""
-    before = len(cloud.calls) if cloud else 0
-    log = folder / "output"
-    began = time.monotonic()
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=output,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {log.read_text()[-2000:]}")
-    made = cloud.calls[before:] if cloud else []
-    return Figure(
-        seconds=time.monotonic() - began,
-        processor=usage.ru_utime + usage.ru_stime,
-        calls=len(made),
-        writes=sum(not call.reads for call in made),
-    )
-
-
 def compare(runs: int) -> list[str]:
     """Return the rows of the table."""
     found: dict[str, list[tuple[Figure, Figure]]] = {name: [] for name, _, _ in PAIRS}
@@ -83,6 +43,7 @@ def compare(runs: int) -> list[str]:
     with serve(Settings(speed=0)) as cloud, tempfile.TemporaryDirectory() as name:
         os.environ["AWS_ENDPOINT_URL"] = cloud.url
         folder = prepare(Path(name))
+        measure([*SCRIPT, "plan", "--quiet", "--json"], folder, cloud)  # compiles, and asks prices
         for _ in range(runs):
             for title, script, floor in PAIRS:
                 scripts = measure([*SCRIPT, *script, "--quiet", "--json"], folder, cloud)
@@ -126,21 +87,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
     options = parser.parse_args()
+    os.environ.update(CREDENTIALS)
     head = "| | calls | of them writes | processor s | wall s |\n|---|---|---|---|---|"
     text = "\n".join([head, *compare(options.runs), "", conditions(options.runs)])
     print(text)
     if options.write:
-        document = DOCUMENT.read_text(encoding="utf-8")
-        before, _, rest = document.partition(BEGIN)
-        after = rest.partition(END)[2]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        write_block(DOCUMENT, BEGIN, END, text)
 
 
 if __name__ == "__main__":
-    os.environ.update(
-        AWS_ACCESS_KEY_ID="AKIAREHEARSAL0000000",
-        AWS_SECRET_ACCESS_KEY="not-a-secret",
-        AWS_DEFAULT_REGION="us-east-1",
-        AWS_SETUP_PACE="0",
-    )
     main()

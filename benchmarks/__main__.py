@@ -1,0 +1,56 @@
+"""Every figure of docs/performance.md, one benchmark after the other.
+
+    python -m benchmarks [--runs 5] [--write] [--only NAME ...]
+
+Each benchmark is a module that also runs alone. The two sides of a ratio run in turn, so that a
+busy computer changes seconds more than ratios; calls and the makespans do not depend on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from benchmarks.processes import ROOT
+
+BENCHMARKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "work": ("benchmarks.work", "--runs", "{runs}", "{write}"),
+        "makespan": ("benchmarks.makespan", "{write}"),
+        "scale": ("benchmarks.scale", "--runs", "{runs}", "{write}"),
+        "machines": ("benchmarks.ssh_scale", "--machines", "20", "200", "1000"),
+        "namenodes": ("benchmarks.whisk", "20", "200", "1000"),
+    }
+)
+"""Name -> module and arguments."""
+
+
+def command(name: str, *, runs: int, write: bool) -> list[str]:
+    """Return the command of a benchmark."""
+    given = {"runs": str(runs), "write": "--write" if write else ""}
+    filled = [part.format_map(given) for part in BENCHMARKS[name]]
+    return [sys.executable, "-m", *filter(None, filled)]
+
+
+def main() -> None:
+    """Run the benchmarks; the exit code is 1 if one failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="runs of each side (default 5)")
+    parser.add_argument("--write", action="store_true", help="update docs/performance.md")
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    options = parser.parse_args()
+    failed = []
+    for name in options.only:
+        print(f"\n{name}\n{'-' * len(name)}", flush=True)
+        arguments = command(name, runs=options.runs, write=options.write)
+        if subprocess.run(arguments, cwd=ROOT, check=False).returncode:
+            failed.append(name)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

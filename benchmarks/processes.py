@@ -1,0 +1,68 @@
+"""One side of a comparison: a command in a process of its own, its time, and the calls it makes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_setup.rehearsal.core.server import RehearsalCloud
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = [sys.executable, str(ROOT / "create_aws_infrastructure.py")]
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000",
+    "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_SETUP_PACE": "0",
+}
+"""The environment of every benchmark: the emulated cloud's credentials, and no pauses."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One process: seconds, seconds of processor time, calls, and how many of them write."""
+
+    seconds: float
+    processor: float
+    calls: int = 0
+    writes: int = 0
+
+
+def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None = None) -> Figure:
+    """Run a command to its end, with compiled modules as on any computer at the second run.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    before = len(cloud.calls) if cloud else 0
+    log = folder / "output"
+    own = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    kept = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    began = time.monotonic()
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=kept | own, stdout=output, stderr=output
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {log.read_text()[-2000:]}")
+    made = cloud.calls[before:] if cloud else []
+    return Figure(
+        seconds=time.monotonic() - began,
+        processor=usage.ru_utime + usage.ru_stime,
+        calls=len(made),
+        writes=sum(not call.reads for call in made),
+    )
+
+
+def write_block(document: Path, begin: str, end: str, text: str) -> None:
+    """Replace what a document has between two comments."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

@@ -1,0 +1,118 @@
+"""What each further machine and each further deployment costs an unchanged `create`.
+
+    python -m benchmarks.scale [--runs 5] [--write]
+
+Machines are those of the auto-scaling groups of one deployment; deployments are others in the same
+account and region. Calls and processor time come from processes of their own, as medians; the last
+column is the processor time of one more machine or deployment, which has to stay the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
+from aws_setup.rehearsal.core.settings import Quotas, Settings
+from benchmarks.processes import CREDENTIALS, ROOT, SCRIPT, Figure, measure, write_block
+from tests.support.preflight import only
+from tests.support.scripts import prepare, write_config
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- scale: python -m benchmarks.scale --write -->", "<!-- end of scale -->"
+HEAD = "| an unchanged `create` with | calls | processor s | wall s | processor ms for each more |"
+LARGE = Quotas(
+    vcpus=100_000, vpcs=100, internet_gateways=100, elastic_ips=100, auto_scaling_groups=500
+)
+MACHINES = (10, 100, 1000)
+DEPLOYMENTS = (1, 10, 50)
+GROUPS = 3
+"""Auto-scaling groups of a deployment."""
+
+
+def unchanged(folder: Path, cloud: RehearsalCloud, runs: int) -> Figure:
+    """Return the median of unchanged runs after one that warms up."""
+    command = [*SCRIPT, "create", "--yes", "--quiet", "--json"]
+    measure(command, folder, cloud)
+    figures = [measure(command, folder, cloud) for _ in range(runs)]
+    return Figure(
+        statistics.median(it.seconds for it in figures),
+        statistics.median(it.processor for it in figures),
+        max(it.calls for it in figures),
+        max(it.writes for it in figures),
+    )
+
+
+def machines(folder: Path, cloud: RehearsalCloud, runs: int) -> list[tuple[int, Figure]]:
+    """Measure a deployment whose auto-scaling groups grow."""
+    found = []
+    for count in MACHINES:
+        size = -(-count // GROUPS)
+        sizes = dict.fromkeys(("desired_capacity", "max_size"), size)
+        keys: dict[str, Any] = {f"autoscaling_group_{name}": it for name, it in sizes.items()}
+        on = only("create_launch_templates", "create_autoscaling_groups")
+        work = prepare(folder / f"machines {count}", **on, **keys)
+        found.append((count, unchanged(work, cloud, runs)))
+        measure([*SCRIPT, "destroy", "--yes", "--quiet"], work, cloud)
+    return found
+
+
+def deployments(folder: Path, cloud: RehearsalCloud, runs: int) -> list[tuple[int, Figure]]:
+    """Measure the first deployment while others are added to the account."""
+    found, small = [], only("create_lambda_fs_client_vm")
+    work = prepare(folder / "deployment")
+    for number in range(1, max(DEPLOYMENTS) + 1):
+        write_config(work, **small, deployment_name=f"d{number}")
+        measure([*SCRIPT, "create", "--yes", "--quiet"], work, cloud)
+        if number in DEPLOYMENTS:
+            write_config(work, **small, deployment_name="d1")
+            found.append((number, unchanged(work, cloud, runs)))
+    return found
+
+
+def rows(what: str, figures: Sequence[tuple[int, Figure]]) -> list[str]:
+    """Return a row for each number; the last column is the slope since the row before."""
+    lines, before = [], None
+    for count, figure in figures:
+        more = "–"
+        if before:
+            slope = (figure.processor - before[1].processor) / (count - before[0])
+            more = f"{1000 * slope:.2f}"
+        lines.append(
+            f"| {count} {what}{'' if count == 1 else 's'} | {figure.calls} "
+            f"| {figure.processor:.2f} | {figure.seconds:.2f} | {more} |"
+        )
+        before = (count, figure)
+    return lines
+
+
+def table(runs: int) -> str:
+    """Return the table."""
+    lines = [HEAD, "|---|---|---|---|---|"]
+    for what, grow in (("machine", machines), ("deployment", deployments)):
+        with serve(Settings(speed=0, quotas=LARGE)) as cloud, tempfile.TemporaryDirectory() as name:
+            os.environ["AWS_ENDPOINT_URL"] = cloud.url
+            lines += rows(what, grow(Path(name), cloud, runs))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table, or put it into the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
+    options = parser.parse_args()
+    os.environ.update(CREDENTIALS)
+    text = table(options.runs)
+    print(text)
+    if options.write:
+        write_block(DOCUMENT, BEGIN, END, text)
+
+
+if __name__ == "__main__":
+    main()
