@@ -1,6 +1,6 @@
 """Measures time, memory and requests of whisk_helper.py for N actions.
 
-python benchmarks/whisk.py [N …]: writes a jar of 25 MiB, starts the stand-in OpenWhisk,
+python -m benchmarks.whisk [N …]: writes a jar of 25 MiB, starts the stand-in OpenWhisk,
 and runs the script from its command line: a first --create, the same again, an --update with other
 limits, and an --update with another jar. The figures are those of the script alone.
 """

@@ -41,7 +41,13 @@ def test_machines_of_a_scaling_group_are_configured_by_the_run_that_launches_the
         )
         first = run(SCRIPT, folder, "--yes", "--json")
         assert first.exit_code == 0, first.document["problems"]
+        logins = len(machines.transports)
+        before = {name: vm.commands for name, vm in machines.vms.items()}
         again = run(SCRIPT, folder, "--yes", "--json")
+    commands = sorted(vm.commands - before[name] for name, vm in machines.vms.items())
+    assert len(machines.transports) - logins == len(machines.vms) == 16, "one connection for each"
+    assert sum(commands) == 8 + 3 + 1, "files of clients and servers in one command, one zkCli.sh"
+    assert commands[-1] == 2
     changed = [step for step in again.document["steps"] if step["action"] != "exists"]
     assert changed == []
 

@@ -60,7 +60,7 @@ class Ensemble(Step):
         statuses = self.pool.each(members, member_status)
         if not any(status.role or status.has_data for status in statuses):
             return None
-        found = roles(self.pool, members)
+        found = {status.spec.machine.name: status.role for status in statuses}
         drift = [item for status in statuses for item in member_drift(status)]
         if not drift and not is_complete(found):
             drift = [Drift("ensemble", _joined(found), "one leader, all others following")]

@@ -1,0 +1,1 @@
+"""Figures of docs/performance.md: `python -m benchmarks` measures all of them."""
