@@ -25,7 +25,6 @@ from aws_setup.software.zookeeper.servers import (
     is_complete,
     member_status,
     role_texts,
-    roles,
     server_role,
     start_and_restart,
     wait_complete,
