@@ -27,7 +27,11 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- scale: python -m benchmarks.scale --write -->", "<!-- end of scale -->"
 HEAD = "| an unchanged `create` with | calls | processor s | wall s | processor ms for each more |"
 LARGE = Quotas(
-    vcpus=100_000, vpcs=100, internet_gateways=100, elastic_ips=100, auto_scaling_groups=500
+    vcpus=100_000,
+    vpcs=100,
+    internet_gateways=100,
+    elastic_ips=100,
+    nat_gateways_per_zone=100,
 )
 MACHINES = (10, 100, 1000)
 DEPLOYMENTS = (1, 10, 50)

@@ -21,8 +21,10 @@ from pathlib import Path
 
 from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.vms.ec2_sync import sync_vms
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from benchmarks.processes import CREDENTIALS, ROOT, SCRIPT, Figure, measure, write_block
-from tests.support.scripts import prepare
+from tests.support.scripts import prepare, write_config
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: python -m benchmarks.work --write -->", "<!-- end of the figures -->"
@@ -34,6 +36,11 @@ PAIRS = (
     ("`destroy`", ("destroy", "--yes"), ("destroy",)),
 )
 """What is compared: the script's arguments and those of the straight line."""
+
+SOFTWARE = dict.fromkeys(
+    ("start_zookeeper_cluster", "populate_zookeeper_cluster", "configure_clients"), True
+)
+"""The software that imitated machines have."""
 
 
 def compare(runs: int) -> list[str]:
@@ -52,7 +59,37 @@ def compare(runs: int) -> list[str]:
                 )
             starts.append((measure([*SCRIPT, "--help"], folder), measure(CLICK, folder)))
     rows = [row(title, pairs) for title, pairs in found.items()]
-    return [*rows, row("`--help` (against click alone)", starts)]
+    return [
+        *rows,
+        row("unchanged `create` with software on 10 machines (against without)", software(runs)),
+        row("`--help` (against click alone)", starts),
+    ]
+
+
+def software(runs: int) -> list[tuple[Figure, Figure]]:
+    """Return unchanged runs with software on the machines, and without, in turn.
+
+    All ten machines are logged in to; ZooKeeper and the clients are inspected.
+    """
+    command = [*SCRIPT, "create", "--yes", "--quiet", "--json"]
+    pairs = []
+    with (
+        serve(Settings(speed=0)) as cloud,
+        tempfile.TemporaryDirectory() as name,
+        InProcessVmPool(Path(name) / "vms") as machines,
+        sync_vms(cloud, machines),
+    ):
+        os.environ["AWS_ENDPOINT_URL"] = cloud.url
+        known = {"ssh_config_path": str(machines.ssh_config)}
+        folder = prepare(Path(name) / "work", **SOFTWARE, **known)
+        for _ in range(2):  # the first writes, the second compiles what an unchanged run imports
+            measure(command, folder, cloud)
+        for _ in range(runs):
+            write_config(folder, **SOFTWARE, **known)
+            with_software = measure(command, folder, cloud)
+            write_config(folder)
+            pairs.append((with_software, measure(command, folder, cloud)))
+    return pairs
 
 
 def row(title: str, pairs: Sequence[tuple[Figure, Figure]]) -> str:
