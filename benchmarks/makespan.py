@@ -92,8 +92,11 @@ def joined(create: RunRecord, configure: RunRecord, *, at: float) -> RunRecord:
     later = [
         replace(event, at=event.at + at) for event in configure.events if event.step not in known
     ]
-    needs = {**configure.head.needs, **create.head.needs}
-    found = {step: [name for name in before if name != step] for step, before in needs.items()}
+    second = {
+        step: [*(name for name in before if name != step), "eks cluster"]
+        for step, before in configure.head.needs.items()
+    }
+    found = {**second, **create.head.needs}
     head = RunStarted(
         "create and configure",
         "",
