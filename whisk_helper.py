@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Creates, updates, verifies and deletes the serverless NameNodes in OpenWhisk."""
 
 from __future__ import annotations

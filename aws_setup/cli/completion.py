@@ -9,6 +9,8 @@ import click
 from click.shell_completion import (
     BashComplete,
     CompletionItem,
+    FishComplete,
+    ZshComplete,
     add_completion_class,
     split_arg_string,
 )
@@ -55,4 +57,24 @@ def _in_quotes() -> bool:
         return False
 
 
-add_completion_class(QuotingBash)
+class ZshByPath(ZshComplete):
+    """click's completion for zsh, also of a script that is not on the PATH, such as `./script.py`.
+
+    click's function asks the name that it is registered for; this one what the user has typed.
+    """
+
+    source_template = ZshComplete.source_template.replace(
+        "    (( ! $+commands[%(prog_name)s] )) && return 1\n", ""
+    ).replace("=zsh_complete %(prog_name)s)", "=zsh_complete ${(Q)words[1]})")
+
+
+class FishByPath(FishComplete):
+    """click's completion for fish, also of a script that is not on the PATH."""
+
+    source_template = FishComplete.source_template.replace(
+        "(commandline -t) %(prog_name)s);", "(commandline -t) (commandline -opc)[1]);"
+    )
+
+
+for shell in (QuotingBash, ZshByPath, FishByPath):
+    add_completion_class(shell)

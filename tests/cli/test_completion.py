@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +38,11 @@ def documented_loop() -> str:
 
 def in_shell(folder: Path) -> dict[str, str]:
     """Return the environment of a user whose virtual environment is active."""
-    python = Path(sys.executable).parent
-    (folder / "python3").symlink_to(sys.executable)
-    return {"PATH": f"{folder}:{python}:{os.environ['PATH']}", "HOME": str(folder)}
+    # A link to the interpreter would not be in the virtual environment, and have other packages.
+    python = folder / "python3"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder)}
 
 
 def bash(folder: Path, *words: str, script: str = CREATE) -> list[str]:
@@ -75,6 +79,95 @@ def asked(folder: Path, shell: str, script: str, *words: str) -> str:
     return done.stdout
 
 
+FISH = """
+for pair in create_aws_infrastructure configure_eks_cluster whisk_helper
+    set name _(string upper $pair)_PY_COMPLETE
+    env $name=fish_source ./$pair.py | source
+end
+complete -C $argv[1]
+"""
+
+ZSH = """PS1=; autoload -U compinit; compinit -u -D; {source}
+preexec() {{ print -r -- "$MARK$1$MARK"; exit 0 }}
+"""
+
+
+def fish(folder: Path, line: str) -> list[str]:
+    """Return what a real fish offers for the end of a line, without descriptions."""
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", FISH, line],
+        cwd=ROOT,
+        env=in_shell(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr, done.stderr
+    return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
+
+
+def zsh(folder: Path, line: str) -> str:
+    """Return the line that a real zsh has after the tabulator, as it would run it."""
+    keyboard, terminal = os.openpty()
+    process = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        cwd=ROOT,
+        env=in_shell(folder) | {"TERM": "dumb", "MARK": "@@"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    setup = ZSH.format(source="; ".join(documented_loop().splitlines()[1:]).replace("do;", "do"))
+    os.write(keyboard, f"shell=zsh; {setup}{line}\t\n".encode())
+    printed = bytearray()
+    with contextlib.suppress(OSError):  # Linux reports a closed terminal as an error
+        while chunk := os.read(keyboard, 65536):
+            printed += chunk
+    os.close(keyboard)
+    process.wait()
+    found = re.findall(r"@@(.+?)@@", printed.decode().replace("\r\n", ""))
+    assert found, printed.decode()
+    return str(found[-1])
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        (f"./{CREATE} pl", ["plan"]),
+        (f"./{CREATE} create --only ndb\\ da", ["ndb data nodes 1", "ndb data nodes 2"]),
+        ("./configure_eks_cluster.py --upd", ["--update-chart"]),
+        ("./whisk_helper.py --tunnel cl", ["cluster"]),
+        (f"{ROOT}/{CREATE} sta", ["status"]),
+    ],
+)
+def test_a_real_fish_completes(tmp_path: Path, line: str, offers: list[str]) -> None:
+    assert fish(tmp_path, line) == offers
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        (f"./{CREATE} pl", "plan"),
+        (f"./{CREATE} destroy --only know", "--only known\\ hosts"),
+        ("./configure_eks_cluster.py --upd", "--update-chart"),
+        ("./whisk_helper.py --sy", "--sync"),
+    ],
+)
+def test_a_real_zsh_completes(tmp_path: Path, line: str, completed: str) -> None:
+    assert zsh(tmp_path, line).strip().endswith(completed)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_can_be_called_by_its_path(script: str) -> None:
+    path = ROOT / script
+    assert path.read_text(encoding="utf-8").startswith("#!/usr/bin/env python3\n")
+    assert os.access(path, os.X_OK)
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_version_is_one_and_imports_click_alone(tmp_path: Path, script: str) -> None:
     done = subprocess.run(
@@ -102,6 +195,19 @@ def test_bash_completes_verbs_options_and_steps(
     tmp_path: Path, words: tuple[str, ...], wanted: list[str]
 ) -> None:
     assert bash(tmp_path, f"./{CREATE}", *words) == wanted
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "wanted"),
+    [
+        ("configure_eks_cluster.py", ("--upd",), ["--update-chart"]),
+        ("whisk_helper.py", ("--sy",), ["--sync"]),
+    ],
+)
+def test_bash_completes_the_other_scripts(
+    tmp_path: Path, script: str, words: tuple[str, ...], wanted: list[str]
+) -> None:
+    assert bash(tmp_path, f"./{script}", *words, script=script) == wanted
 
 
 @pytest.mark.parametrize(
