@@ -47,6 +47,7 @@ ELSEWHERE: Mapping[str, str] = {
     "chmod": "of a key file that was just downloaded",
     "pytest": "runs the tests",
     "cd": "on a VM",
+    "export": "on a VM: for java",
     "java": "on a VM: the emulated ones have no Hadoop",
     "sudo": "on a VM: the emulated ones have no NDB; tests/software runs the real programs",
     "/usr/local/bin/ndb_mgm": "on a VM: the emulated ones have no NDB",
