@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -21,6 +22,7 @@ from botocore.config import Config
 
 from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
+from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.environment import Environment
 
 Snapshot = Counter[str]
@@ -107,6 +109,12 @@ def take(environment: Environment, folder: Path) -> Snapshot:
     ):
         lines[text] += 1
     return lines
+
+
+def take_aws(cloud: RehearsalCloud) -> Snapshot:
+    """Return the state of AWS alone."""
+    environment: Any = SimpleNamespace(cloud=cloud)
+    return Counter([*_aws(environment), *_eks(environment)])
 
 
 def differences(expected: Snapshot, found: Snapshot, *, most: int = 12) -> str:
