@@ -36,8 +36,8 @@ from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
 from aws_setup.rehearsal.openwhisk.server import serve as serve_whisk
 from tests.support import eks
-from tests.support.aws import client
 from tests.support.kube import tool
+from tests.support.scripts import register_key
 
 NODES = 2
 CONFIG: dict[str, Any] = {
@@ -186,8 +186,7 @@ def lab(
             install_hooks(cloud, hooks)
         tags = {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "eks cluster"}
         eks.make().cluster("zoo", tags=tags, bootstrapSelfManagedAddons=default_addons)
-        key = client("ec2").create_key_pair(KeyName="key")["KeyMaterial"]
-        (folder / "key.pem").write_text(key)
+        register_key(folder, "key")
         if isinstance(hooks, EksApiServers):
             # The cluster became ACTIVE with the call above.
             api = hooks.apis["zoo"]

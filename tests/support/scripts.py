@@ -52,8 +52,8 @@ KEY = operator_key()
 """One key for all tests of a process: generating one takes longer than most tests."""
 
 
-def prepare(folder: Path, **settings: Any) -> Path:
-    """Create a folder for a run: key, registered key pair, configuration."""
+def register_key(folder: Path, name: str, region: str = "us-east-1") -> None:
+    """Write the key to `folder`, and import it into EC2 unless a key pair is there."""
     private = KEY.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -62,13 +62,17 @@ def prepare(folder: Path, **settings: Any) -> Path:
     public = KEY.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "key.pem").write_bytes(private)
     (folder / "key.pem").chmod(0o600)
-    region = str(settings.get("aws_region", "us-east-1"))
     ec2 = boto3.client("ec2", region_name=region)
     if not ec2.describe_key_pairs()["KeyPairs"]:
-        ec2.import_key_pair(KeyName="researcher", PublicKeyMaterial=public)
+        ec2.import_key_pair(KeyName=name, PublicKeyMaterial=public)
+
+
+def prepare(folder: Path, **settings: Any) -> Path:
+    """Create a folder for a run: key, registered key pair, configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    register_key(folder, "researcher", str(settings.get("aws_region", "us-east-1")))
     write_config(folder, **settings)
     return folder
 

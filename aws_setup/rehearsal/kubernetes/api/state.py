@@ -41,6 +41,8 @@ class ObjectStore:
         """Start empty; `today` returns the time of new objects."""
         self.objects: dict[Key, KubeObject] = {}
         self._by_plural: dict[str, dict[Key, KubeObject]] = {}
+        self._sorted: dict[str, list[tuple[Key, KubeObject]]] = {}
+        self._by_owner: dict[str, dict[Key, KubeObject]] = {}
         self.changes: list[WatchEvent] = []
         self.version = 1
         self._today = today
@@ -62,8 +64,12 @@ class ObjectStore:
 
     def get(self, plural: str, name: str, namespace: str = "") -> KubeObject | None:
         """Return a copy of an object, or None when there is none."""
-        found = self.objects.get((plural, namespace, name))
+        found = self.read(plural, name, namespace)
         return copy_json(found) if found is not None else None
+
+    def read(self, plural: str, name: str, namespace: str = "") -> KubeObject | None:
+        """Return an object, not copied, or None when there is none."""
+        return self.objects.get((plural, namespace, name))
 
     def require(self, plural: str, name: str, namespace: str = "") -> KubeObject:
         """Return a copy of an object; raises ApiError 404 without it."""
@@ -74,24 +80,15 @@ class ObjectStore:
 
     def all(self, plural: str, namespace: str = "") -> list[KubeObject]:
         """Return the objects of a kind, not copied, of one namespace or of all."""
-        return [
-            obj
-            for (_, object_namespace, _), obj in sorted(self._by_plural.get(plural, {}).items())
-            if not namespace or object_namespace == namespace
-        ]
+        found = self._sorted.get(plural)
+        if found is None:
+            found = self._sorted[plural] = sorted(self._by_plural.get(plural, {}).items())
+        return [obj for key, obj in found if not namespace or key[1] == namespace]
 
     def owned(self, uid: str, plural: str = "") -> list[KubeObject]:
         """Return the objects whose owner has this uid, of one kind or of all."""
-        plurals = [plural] if plural else sorted(self._by_plural)
-        return [
-            obj
-            for kind in plurals
-            for obj in self.all(kind)
-            if any(
-                reference.get("uid") == uid
-                for reference in obj["metadata"].get("ownerReferences", [])
-            )
-        ]
+        found = sorted(self._by_owner.get(uid, {}).items())
+        return [obj for key, obj in found if not plural or key[0] == plural]
 
     def put(self, plural: str, obj: KubeObject) -> KubeObject:
         """Create or overwrite an object without validation; returns the stored object.
@@ -109,7 +106,10 @@ class ObjectStore:
             return before
         self.version += 1
         meta["resourceVersion"] = str(self.version)
+        self._leave_indexes(key, before)
         self.objects[key] = self._by_plural.setdefault(plural, {})[key] = kept
+        for uid in _owners(kept):
+            self._by_owner.setdefault(uid, {})[key] = kept
         self._record("MODIFIED" if before else "ADDED", key, kept)
         return kept
 
@@ -132,9 +132,18 @@ class ObjectStore:
         if gone is None:
             return
         del self._by_plural[plural][key]
+        self._leave_indexes(key, gone)
         self.version += 1
         meta = gone["metadata"] | {"resourceVersion": str(self.version)}
         self._record("DELETED", key, gone | {"metadata": meta})
+
+    def _leave_indexes(self, key: Key, obj: KubeObject | None) -> None:
+        """Remove an object that changes or goes from what is derived from the objects."""
+        self._sorted.pop(key[0], None)
+        for uid in _owners(obj) if obj is not None else ():
+            del self._by_owner[uid][key]
+            if not self._by_owner[uid]:
+                del self._by_owner[uid]
 
     def since(self, version: int) -> list[WatchEvent]:
         """Return the changes after a version; raises ApiError 410 when they are not kept."""
@@ -198,6 +207,12 @@ class ObjectStore:
         self.changes.append(WatchEvent(self.version, kind, key, obj))
         if len(self.changes) > HISTORY:
             del self.changes[: len(self.changes) - HISTORY]
+
+
+def _owners(obj: KubeObject) -> set[str]:
+    """Return the uids of an object's owners."""
+    references = obj["metadata"].get("ownerReferences") or []
+    return {reference["uid"] for reference in references if reference.get("uid")}
 
 
 def _same(before: KubeObject, after: KubeObject) -> bool:

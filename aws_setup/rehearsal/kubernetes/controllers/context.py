@@ -97,6 +97,7 @@ class ControllerContext:
         self.runs = 0
         """How often the controllers have run, before and after each request to the API server."""
         self._changed_at: dict[tuple[str, int], int] = {}
+        self._hashes: dict[str, tuple[int, str]] = {}
 
     def retry(self) -> None:
         """Schedule another reconciliation: a call of the cloud provider failed."""
@@ -130,6 +131,15 @@ class ControllerContext:
         late = self.runs - began < 2 * fault.requests
         self.retry_pending = self.retry_pending or late
         return not late
+
+    def hash_of_template(self, owner: KubeObject) -> str:
+        """Return the hash of an owner's template of pods; each generation is hashed once."""
+        meta = owner["metadata"]
+        generation, known = self._hashes.get(meta["uid"], (0, ""))
+        if generation != meta["generation"]:
+            known = template_hash(owner["spec"]["template"])
+            self._hashes[meta["uid"]] = meta["generation"], known
+        return known
 
     def once(self, obj: KubeObject, deed: str) -> bool:
         """Return True at the first call for an object, False afterwards."""

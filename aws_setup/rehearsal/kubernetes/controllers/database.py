@@ -29,7 +29,7 @@ def wipes(pod: KubeObject) -> bool:
 
 def _claim(context: ControllerContext, pod: KubeObject) -> KubeObject | None:
     release, namespace = part_of(pod)[0], pod["metadata"]["namespace"]
-    return context.state.get("persistentvolumeclaims", f"{release}-couchdb-pvc", namespace)
+    return context.state.read("persistentvolumeclaims", f"{release}-couchdb-pvc", namespace)
 
 
 def _key(context: ControllerContext, pod: KubeObject) -> str:

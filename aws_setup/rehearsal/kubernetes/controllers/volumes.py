@@ -176,7 +176,7 @@ def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
     desired = volume["spec"].get("claimRef")
     if not desired or volume["status"].get("phase") != "Bound":
         return
-    claim = context.state.get("persistentvolumeclaims", desired["name"], desired["namespace"])
+    claim = context.state.read("persistentvolumeclaims", desired["name"], desired["namespace"])
     if claim is not None and claim["metadata"]["uid"] == desired.get("uid"):
         return
     if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":

@@ -11,7 +11,6 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
     conditions,
     is_being_deleted,
     is_ready,
-    template_hash,
 )
 
 DEPLOYMENT_HASH_LABEL = "pod-template-hash"
@@ -32,7 +31,7 @@ def reconcile_deployments(context: ControllerContext) -> None:
 
 def _deployment(context: ControllerContext, deployment: KubeObject) -> None:
     desired = deployment["spec"].get("replicas", 1)
-    revision_hash = template_hash(deployment["spec"]["template"])
+    revision_hash = context.hash_of_template(deployment)
     sets = context.state.owned(deployment["metadata"]["uid"], "replicasets")
     new = next(
         (
@@ -159,7 +158,7 @@ def reconcile_statefulsets(context: ControllerContext) -> None:
 
 def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
     desired, meta = statefulset["spec"].get("replicas", 1), statefulset["metadata"]
-    revision_hash = _revision(statefulset)
+    revision_hash = _revision(context, statefulset)
     ordered = statefulset["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
     for pod in pod_set.active_pods(context, statefulset):
         number = int(pod["metadata"]["name"].rpartition("-")[2])
@@ -167,7 +166,7 @@ def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
             pod_set.delete_pod(context, pod)
     for number in range(desired):
         name = f"{meta['name']}-{number}"
-        current = context.state.get("pods", name, meta["namespace"])
+        current = context.state.read("pods", name, meta["namespace"])
         pod = current or _new_statefulset_pod(context, statefulset, name, number, revision_hash)
         if ordered and not is_ready(pod):
             break
@@ -181,7 +180,7 @@ def _roll(context: ControllerContext, statefulset: KubeObject, revision_hash: st
     """
     meta = statefulset["metadata"]
     for number in reversed(range(statefulset["spec"].get("replicas", 1))):
-        pod = context.state.get("pods", f"{meta['name']}-{number}", meta["namespace"])
+        pod = context.state.read("pods", f"{meta['name']}-{number}", meta["namespace"])
         if pod is None or is_being_deleted(pod):
             return
         if pod["metadata"]["labels"].get(STATEFULSET_HASH_LABEL) != revision_hash:
@@ -191,8 +190,8 @@ def _roll(context: ControllerContext, statefulset: KubeObject, revision_hash: st
             return
 
 
-def _revision(statefulset: KubeObject) -> str:
-    return f"{statefulset['metadata']['name']}-{template_hash(statefulset['spec']['template'])}"
+def _revision(context: ControllerContext, statefulset: KubeObject) -> str:
+    return f"{statefulset['metadata']['name']}-{context.hash_of_template(statefulset)}"
 
 
 def _new_statefulset_pod(
@@ -236,7 +235,7 @@ def _claim(
 
 
 def _update_statefulset_status(context: ControllerContext, statefulset: KubeObject) -> None:
-    pods, revision_hash = pod_set.active_pods(context, statefulset), _revision(statefulset)
+    pods, revision_hash = pod_set.active_pods(context, statefulset), _revision(context, statefulset)
     fresh = [
         pod
         for pod in pods
@@ -279,7 +278,7 @@ def _daemon(context: ControllerContext, daemonset: KubeObject) -> None:
         for node in context.state.all("nodes")
         if is_ready(node) and selector.items() <= node["metadata"]["labels"].items()
     }
-    revision_hash = template_hash(daemonset["spec"]["template"])
+    revision_hash = context.hash_of_template(daemonset)
     for pod in pod_set.active_pods(context, daemonset):
         at = pod["spec"].get("nodeName")
         if (
