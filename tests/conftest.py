@@ -248,3 +248,6 @@ def walled_off(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("NO_COLOR", "1")
+    # helm runs for a second, a third of which collecting garbage takes: only above a limit.
+    monkeypatch.setenv("GOGC", "off")
+    monkeypatch.setenv("GOMEMLIMIT", "256MiB")

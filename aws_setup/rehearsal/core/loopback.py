@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import ssl
 import sys
@@ -62,6 +63,8 @@ class LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
+    timeout = 0
+    """handle_request is called when a connection is there, and waits for none."""
 
     def __init__(
         self,
@@ -82,15 +85,29 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Serve in a separate thread until `stop`."""
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        stopped, self._stop = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, args=(stopped,), daemon=True)
         self._thread.start()
         _serving.add(self)
+
+    def _serve(self, stopped: socket.socket) -> None:
+        """Accept connections until something arrives at a socket.
+
+        serve_forever looks several times a second whether it shall end: the end of each of
+        thousands of servers in the tests would wait for its next look.
+        """
+        with stopped, selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(stopped, selectors.EVENT_READ)
+            while all(key.fileobj is not stopped for key, _ in selector.select()):
+                self.handle_request()
 
     def stop(self) -> None:
         """Stop listening and close every connection."""
         _serving.discard(self)
-        self.shutdown()
-        self._thread.join()
+        with self._stop:
+            self._stop.send(b"end")
+            self._thread.join()
         self.server_close()
         with self._lock:
             for connection in self._open:

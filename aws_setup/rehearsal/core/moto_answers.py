@@ -6,12 +6,13 @@ seven rules; half of the time of a call of the rehearsal cloud went into that.
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from moto.core import serialize
+from moto.core import parse, serialize
 from moto.core import utils as moto_utils
 
 MISSING = moto_utils.MISSING
@@ -27,6 +28,8 @@ def install() -> None:
         declared = kind is serialize.EC2Serializer
         xml: Any = kind
         xml._serialize_body = functools.partialmethod(_body, declared=declared)
+    parser: Any = parse.QueryParser
+    parser._gonna_recurse = _is_absent
     utils: Any = moto_utils
     utils.create_loader = functools.cache(utils.create_loader)
 
@@ -71,6 +74,17 @@ def _names(picker: Any, value: Any, key: str, shape: Any) -> tuple[str, ...]:
 def _transformed(paths: tuple[str, ...], key: str) -> tuple[str, ...]:
     """Return which of the paths may be that of a member with this name."""
     return tuple(path for path in paths if key.endswith(path.rpartition(".")[2]))
+
+
+def _is_absent(self: Any, query_params: Any, prefix: str) -> bool:
+    """Return whether no name begins with `prefix`; a parser is made for each request."""
+    if not prefix:
+        return False
+    names = self.__dict__.get("_sorted_names")
+    if names is None:
+        names = self._sorted_names = sorted(query_params)
+    at = bisect.bisect_left(names, prefix)
+    return at == len(names) or not names[at].startswith(prefix)
 
 
 def _body(self: Any, body: Mapping[str, Any], *, declared: bool) -> str:

@@ -130,6 +130,9 @@ def _install_programs(disk: Disk, programs: dict[str, str], folders: Sequence[st
 ZOOKEEPER_JARS = "/usr/share/java/zookeeper.jar"
 """Debian's package libzookeeper-java; its manifest names the jars it needs."""
 
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Options of a JVM that ends before its second compiler and its parallel collector are worth it."""
+
 _ENVIRONMENT = f"""\
 ZOOCFGDIR=/opt/zookeeper/conf
 ZOOCFG="$ZOOCFGDIR/zoo.cfg"
@@ -138,8 +141,8 @@ JAVA=/usr/bin/java
 JMXDISABLE=true
 [ -f "$ZOOCFGDIR/zookeeper-env.sh" ] && . "$ZOOCFGDIR/zookeeper-env.sh"
 CLASSPATH="$ZOOCFGDIR:{ZOOKEEPER_JARS}"
-SERVER_JVMFLAGS="-Xmx${{ZK_SERVER_HEAP:-1000}}m $SERVER_JVMFLAGS"
-CLIENT_JVMFLAGS="-Xmx${{ZK_CLIENT_HEAP:-256}}m $CLIENT_JVMFLAGS"
+SERVER_JVMFLAGS="-Xmx${{ZK_SERVER_HEAP:-1000}}m {_SHORT_LIVED} $SERVER_JVMFLAGS"
+CLIENT_JVMFLAGS="-Xmx${{ZK_CLIENT_HEAP:-256}}m {_SHORT_LIVED} $CLIENT_JVMFLAGS"
 """
 
 

@@ -6,13 +6,14 @@ import types
 from typing import Any
 
 import pytest
-from moto.core import serialize
+from moto.core import parse, serialize
 
 from aws_setup.rehearsal.aws.ec2.lookup import AddressLottery
 from aws_setup.rehearsal.core import moto_answers
 from aws_setup.rehearsal.core.protocol import operation_model
 
 XMLTODICT: Any = serialize.xmltodict
+PARSER: Any = parse.QueryParser
 SERIALIZER: Any = serialize.EC2Serializer
 
 BODIES: tuple[dict[str, Any], ...] = (
@@ -73,3 +74,11 @@ def test_each_number_is_drawn_once_and_only_when_it_is_asked_for() -> None:
     lottery = AddressLottery()
     assert sorted(lottery.draw(300)) == list(range(300))
     assert 0 <= next(lottery.draw(10**12)) < 10**12
+
+
+def test_a_structure_is_absent_when_no_name_begins_with_its_prefix() -> None:
+    parameters = {"Filter.1.Name": "x", "Filter.10.Name": "y", "Tag": "z"}
+    parser = PARSER(operation_model("ec2", "DescribeVpcs"))
+    for prefix in ("", "Filter", "Filter.1", "Filter.2", "Tag", "Tag.1", "A", "Z"):
+        expected = prefix != "" and not any(name.startswith(prefix) for name in parameters)
+        assert moto_answers._is_absent(parser, parameters, prefix) == expected, prefix
