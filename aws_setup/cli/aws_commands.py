@@ -16,6 +16,7 @@ from aws_setup.cli import commands
 from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.allow_my_ip import allow_my_ip
 from aws_setup.cli.commands import ScriptRun
+from aws_setup.cli.destroy import destroy
 from aws_setup.cli.extend import check_duration, extend
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.pause import pause, resume
@@ -44,7 +45,7 @@ COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "allow-my-ip": allow_my_ip,
     "resume": resume,
     "extend": extend,
-    "destroy": commands.destroy,
+    "destroy": destroy,
 }
 """Verb -> its command."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions
-from aws_setup.cli.costs import RemovalCost, note_prices, report_cost
+from aws_setup.cli.costs import note_prices, report_cost
 from aws_setup.cli.deadline import end_with_deadline, report_deadline
 from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
-from aws_setup.cli.run_lock import remove_lock, report_lock, warn_of_other_runs
+from aws_setup.cli.run_lock import report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
 from aws_setup.config.lock_file import Lock
@@ -21,19 +21,15 @@ from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import (
     Row,
     blockers,
-    dependants,
     inspect_all,
     only,
-    refusals,
     with_details,
 )
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
-from aws_setup.engine.runner import Outcome, apply, removable, removal_needs
+from aws_setup.engine.runner import Outcome, apply, removal_needs
 from aws_setup.engine.step import Action, Found
-from aws_setup.engine.wording import count_of
-from aws_setup.errors import Interrupted, Problem, Refused
-from aws_setup.infrastructure.leftovers import leftovers
+from aws_setup.errors import Interrupted, Refused
 from aws_setup.preflight.checks import charges_of
 from aws_setup.report.expected import usual_times
 
@@ -120,7 +116,7 @@ def create(run: ScriptRun) -> None:
         confirm_writes(run, f"create or update {len(todo)} of {len(rows)} steps")
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     run.warn_found()
-    _write_receipt(run, run.ctx.found)
+    write_run_receipt(run, run.ctx.found)
     run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
         raise Interrupted
@@ -206,81 +202,6 @@ def status(run: ScriptRun) -> None:
         run.result.result = "failed"
 
 
-def destroy(run: ScriptRun) -> None:
-    """Delete the resources of this deployment, then search for remaining ones.
-
-    Raises:
-        Refused: a step refuses to inspect, as with a kubeconfig of another cluster.
-    """
-    run.ctx.owned_only = True
-    table = list(run.story.removal(run.ctx.config))
-    chosen = dependants(table, run.only) if run.only else {step.name for step in table}
-    rows = [
-        row if row.step.name in chosen else replace(row, found=None)
-        for row in inspect_all(table, run.ctx, stop=run.clock.stop)
-    ]
-    refused = refusals(rows)
-    if refused:
-        raise Refused.all(refused)
-    owned, cost = removable(rows), None
-    name = run.ctx.config.deployment_name
-    run.warn([_skipped_warning(row) for row in rows if row.unowned])
-    run.warn_found()
-    unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
-    run.result.planned(unknown)
-    if owned:
-        run.report.plan(owned, deleting=True)
-        confirm_writes(run, f"delete {count_of(len(owned), 'resource')}", word=name)
-        cost = RemovalCost(run)
-        execute_steps(run, rows, cost.remove, shown=owned, mode=Mode.REMOVE)
-        run.warn_found()
-        if run.result.result == "interrupted":
-            cost.finish(ended=False)
-            raise Interrupted
-        for step in chosen:
-            run.ctx.found.pop(step, None)
-    _report_leftovers(run, name, chosen, cost)
-
-
-def _skipped_warning(row: Row) -> Problem:
-    """Return the warning about a resource that this deployment does not own."""
-    resource_id, owner = (row.found.id if row.found else ""), row.conflicts[0]
-    why = f"its tag names {owner.has}, not {owner.wants}"
-    return Problem(f"skipping {row.step.name} {resource_id}", why, "")
-
-
-def _report_leftovers(
-    run: ScriptRun, name: str, chosen: Collection[str], cost: RemovalCost | None
-) -> None:
-    table = list(run.story.removal(run.ctx.config))
-    left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
-    if run.only:
-        left = [item for item in left if item.what in chosen]
-    elif run.script.owns_deployment and not left and not run.result.problems:
-        left = remove_lock(run)
-    run.result.more["leftovers"] = [asdict(item) for item in left]
-    if left:
-        remain = f"resource of {name} remains", f"resources of {name} remain"
-        run.report.result(f"{count_of(len(left), *remain)}:")
-    for item in left:
-        run.report.result(f"  {item.what} {item.id}, {item.price}: {item.command}")
-    if left:
-        run.result.result = "leftovers"
-    if cost:
-        complete = run.script.owns_deployment and not run.only
-        cost.finish(ended=complete and not left and not run.result.problems)
-    if left:
-        return
-    if run.result.problems:
-        run.result.result = "failed"
-    else:
-        _write_receipt(run, run.ctx.found if run.only else {})
-        run.story.local_files(run.ctx, chosen)
-        scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"
-        scope = f"{name} ({', '.join(sorted(chosen))})" if run.only else scope
-        run.report.result(f"All resources of {scope} are deleted.")
-
-
 def execute_steps(
     run: ScriptRun,
     rows: Sequence[Row],
@@ -309,7 +230,7 @@ def execute_steps(
     )
 
 
-def _write_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
+def write_run_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
     """Write the receipt; the entries of another script's steps are kept."""
     config = run.ctx.config
     known = {step.name for step in (*run.story.table(config), *run.story.removal(config))}

@@ -52,11 +52,13 @@ def report_cost(run: AwsRun) -> None:
 class RemovalCost:
     """The cost of a deployment while it is deleted; the receipt has it before the first deletion.
 
-    So a removal that is killed and run again still knows what it deleted the first time.
+    So a removal that is killed and run again still knows what it deleted the first time. It is not
+    `kept` where the receipt is of another account or region.
     """
 
-    def __init__(self, run: AwsRun) -> None:
+    def __init__(self, run: AwsRun, *, kept: bool = True) -> None:
         self._run = run
+        self._kept = kept
         self._ends: dict[str, datetime] = {}
         self._bill = advice(lambda: current_bill(run), lambda _: None)
         self._keep(self._bill, ended=False)
@@ -83,7 +85,7 @@ class RemovalCost:
 
     def _keep(self, bill: Bill | None, *, ended: bool) -> None:
         """Write the cost into the receipt; a receipt that cannot be written stops no removal."""
-        if bill is None or not bill.items:
+        if bill is None or not bill.items or not self._kept:
             return
         run = self._run
         path = receipt_path(run.ctx.config)

@@ -62,6 +62,11 @@ class SkipIfUnreachable(CleanupStep):
         """The step whose deletion deletes this resource, too."""
         return self.inner.ends_with
 
+    @property
+    def local(self) -> bool:  # type: ignore[override]
+        """Whether it is a file on this computer."""
+        return self.inner.local
+
     def find(self, ctx: Context) -> Found | None:
         """Return the resource; None also when the API server does not answer or denies access."""
         ending = replace(ctx, cluster_ends=True)

@@ -189,7 +189,8 @@ class Step(ABC, Generic[C]):
     does not wait for `slow` steps to become usable. A `surplus` resource is one that should not
     exist: a run deletes it. `ends_with` names the step whose deletion deletes this resource, too:
     a run that deletes both deletes only that one. `beside` names steps that it needs, and that are
-    deleted at the same time as it by a run that deletes `within`, too.
+    deleted at the same time as it by a run that deletes `within`, too. A `local` resource is a file
+    on this computer.
     """
 
     name: str
@@ -202,6 +203,7 @@ class Step(ABC, Generic[C]):
     ends_with: str = ""
     beside: tuple[str, ...] = ()
     within: str = ""
+    local: bool = False
 
     @property
     def predecessors(self) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ class CredentialsFile(Step):
     name: str = "hand-over file"
     needs: tuple[str, ...] = ("openwhisk address", "openwhisk api", "openwhisk keys")
     part: str = "openwhisk"
+    local: bool = True
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, compared with the cluster's Secret and the API's address."""

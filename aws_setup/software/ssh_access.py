@@ -92,6 +92,7 @@ class KnownHostsFile(Step):
 
     name: str = "known hosts"
     part: str = "software"
+    local: bool = True
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, None when it does not exist."""

@@ -97,7 +97,7 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     assert not logins.exists()
     idle = run(SCRIPT, folder, "destroy", "--yes")
     assert idle.exit_code == 0
-    assert "All resources of lambda-fs are deleted." in idle.stdout
+    assert "Nothing of lambda-fs exists in region us-east-1 of this account" in idle.stdout
 
 
 def test_machines_have_what_lambda_fs_expects(cloud: RehearsalCloud, folder: Path) -> None:

@@ -96,11 +96,15 @@ MASKS = (
 """What is replaced, and by what: ids, ports of this computer, node ports, nodes, certificates."""
 
 
-def take(environment: Environment, folder: Path) -> Snapshot:
-    """Return the state of AWS, Kubernetes, machines, OpenWhisk and the operator's folder."""
+def take(environment: Environment, folder: Path, *, locks: bool = False) -> Snapshot:
+    """Return the state of AWS, Kubernetes, machines, OpenWhisk and the operator's folder.
+
+    With `locks` the run lock is compared, too: what it says of ended runs depends on them, but
+    destroy must delete it.
+    """
     lines: Snapshot = Counter()
     for text in (
-        *_aws(environment),
+        *(text for text in _aws(environment) if locks or "/lock/N " not in text),
         *_eks(environment),
         *_kubernetes(environment),
         *_machines(environment),

@@ -63,6 +63,7 @@ class NameNodeRecordFile(Step):
 
     name: str = "namenode record"
     part: str = "software"
+    local: bool = True
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, None when it does not exist."""

@@ -100,6 +100,7 @@ class PasswordFile(Step):
 
     name: str = "database password"
     part: str = "software"
+    local: bool = True
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, None when it does not exist."""

@@ -1,0 +1,114 @@
+"""The verb destroy: deletes what carries the deployment's tag, then searches for what remains."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+
+from aws_setup.aws.context import Step
+from aws_setup.cli.commands import (
+    ScriptRun,
+    confirm_writes,
+    execute_steps,
+    write_run_receipt,
+)
+from aws_setup.cli.costs import RemovalCost
+from aws_setup.cli.receipt_place import of_another_place, without_local
+from aws_setup.cli.run_lock import remove_lock
+from aws_setup.cli.run_recorder import Mode
+from aws_setup.engine.plan import Row, dependants, inspect_all, refusals
+from aws_setup.engine.runner import removable
+from aws_setup.engine.step import Action
+from aws_setup.engine.wording import count_of
+from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.infrastructure.leftovers import leftovers
+
+
+def destroy(run: ScriptRun) -> None:
+    """Delete the resources of this deployment, then search for remaining ones.
+
+    Raises:
+        Refused: a step refuses to inspect, as with a kubeconfig of another cluster.
+    """
+    run.ctx.owned_only = True
+    table = list(run.story.removal(run.ctx.config))
+    chosen = dependants(table, run.only) if run.only else {step.name for step in table}
+    rows = [
+        row if row.step.name in chosen else replace(row, found=None)
+        for row in inspect_all(table, run.ctx, stop=run.clock.stop)
+    ]
+    refused = refusals(rows)
+    if refused:
+        raise Refused.all(refused)
+    elsewhere = of_another_place(run.ctx)
+    if elsewhere:
+        run.warn([elsewhere])
+        rows = without_local(rows)
+    owned, cost = removable(rows), None
+    name = run.ctx.config.deployment_name
+    run.warn([_skipped_warning(row) for row in rows if row.unowned])
+    run.warn_found()
+    unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
+    run.result.planned(unknown)
+    if owned:
+        run.report.plan(owned, deleting=True)
+        confirm_writes(run, f"delete {count_of(len(owned), 'resource')}", word=name)
+        cost = RemovalCost(run, kept=not elsewhere)
+        execute_steps(run, rows, cost.remove, shown=owned, mode=Mode.REMOVE)
+        run.warn_found()
+        if run.result.result == "interrupted":
+            cost.finish(ended=False)
+            raise Interrupted
+        for step in chosen:
+            run.ctx.found.pop(step, None)
+    inspected = [step for step in table if not (elsewhere and step.local)]
+    _report_leftovers(run, inspected, chosen, cost)
+    if run.result.result == "ok":
+        _report_removal(run, chosen, files=not elsewhere, deleted=bool(owned))
+
+
+def _skipped_warning(row: Row) -> Problem:
+    """Return the warning about a resource that this deployment does not own."""
+    resource_id, owner = (row.found.id if row.found else ""), row.conflicts[0]
+    why = f"its tag names {owner.has}, not {owner.wants}"
+    return Problem(f"skipping {row.step.name} {resource_id}", why, "")
+
+
+def _report_leftovers(
+    run: ScriptRun, table: Sequence[Step], chosen: Collection[str], cost: RemovalCost | None
+) -> None:
+    """Search for what remains, and print it with the commands that delete it."""
+    left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
+    if run.only:
+        left = [item for item in left if item.what in chosen]
+    elif run.script.owns_deployment and not left and not run.result.problems:
+        left = remove_lock(run)
+    run.result.more["leftovers"] = [asdict(item) for item in left]
+    if left:
+        name = run.ctx.config.deployment_name
+        remain = f"resource of {name} remains", f"resources of {name} remain"
+        run.report.result(f"{count_of(len(left), *remain)}:")
+    for item in left:
+        run.report.result(f"  {item.what} {item.id}, {item.price}: {item.command}")
+    if left:
+        run.result.result = "leftovers"
+    if cost:
+        complete = run.script.owns_deployment and not run.only
+        cost.finish(ended=complete and not left and not run.result.problems)
+    if run.result.problems and not left:
+        run.result.result = "failed"
+
+
+def _report_removal(run: ScriptRun, chosen: Collection[str], *, files: bool, deleted: bool) -> None:
+    """Bring the `files` on this computer to the end of destroy, and print what it was."""
+    if files:
+        write_run_receipt(run, run.ctx.found if run.only else {})
+        run.story.local_files(run.ctx, chosen)
+    name = run.ctx.config.deployment_name
+    scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"
+    scope = f"{name} ({', '.join(sorted(chosen))})" if run.only else scope
+    if deleted:
+        run.report.result(f"All resources of {scope} are deleted.")
+    else:
+        where = f"in region {run.ctx.aws.region} of this account"
+        run.report.result(f"Nothing of {scope} exists {where}: nothing was deleted.")

@@ -1,0 +1,283 @@
+"""A world full of other people's resources, and their state byte for byte.
+
+They have the names, Name tags, address ranges, security groups and labels of our deployment, in
+the same account, cluster and OpenWhisk namespace, wherever AWS, Kubernetes and OpenWhisk let two
+things have one name; elsewhere they have similar names. Logs of CloudWatch are not emulated: no
+script calls them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aws_setup.rehearsal.aws.parameters import Parameters
+from aws_setup.rehearsal.aws.scheduler import ScheduleStore
+from aws_setup.rehearsal.core.server import serve
+from aws_setup.rehearsal.core.settings import ACCOUNT, Settings
+from aws_setup.rehearsal.environment import Environment
+from tests.trust import story
+from tests.trust.snapshot import GONE, READS, aws_client
+from tests.trust.story import CONFIGURE, CREATE, WHISK, Phase
+from tests.trust.world import World
+
+NEIGHBOUR = {
+    "deployment_name": "lambda-fs-2",
+    "eks_cluster_name": "lambda-fs-eks-cluster-2",
+    "eks_iam_role_name": "lambda-fs-eks-cluster-role-2",
+}
+"""What another deployment must call differently; all else is as ours."""
+
+STORY = [
+    *story.STORY[:-1],
+    Phase("sync", WHISK, ("--sync", "-n", "1", *story.ACTIONS[2:], "-j", "second.jar", "--yes")),
+    Phase("delete", WHISK, ("--delete", "-n", "2", "--yes")),
+    Phase("remove", CONFIGURE, ("destroy", "--yes")),
+    story.DESTROY,
+]
+"""The commands of the story, and the others that delete something."""
+
+IDS = (
+    "AllocationId", "InstanceId", "VolumeId", "NetworkInterfaceId", "NatGatewayId", "RouteTableId",
+    "GroupId", "SubnetId", "InternetGatewayId", "VpcId", "LaunchTemplateId", "KeyPairId",
+    "AutoScalingGroupName", "RoleName", "ServerCertificateName", "LoadBalancerName", "Arn",
+)  # fmt: skip
+"""Members that identify a resource, the most special first."""
+
+OTHER_ACCOUNT = "210987654321"
+
+NOTHING = "Nothing of lambda-fs exists in region "
+
+State = Mapping[str, str]
+"""Kind and id of each thing -> all that is known of it."""
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def state(environment: Environment) -> dict[str, str]:
+    """Return everything that exists, byte for byte."""
+    everything = [*_aws(environment), *_eks(environment), *_cluster(environment)]
+    found = dict(everything)
+    assert len(found) == len(everything), "two things have one id"
+    return found
+
+
+def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
+    cloud = environment.cloud
+    held, cloud.settings.policies = cloud.settings.policies, []
+    try:
+        for service, calls in READS.items():
+            for name, member in calls:
+                for item in getattr(aws_client(environment, service), name)()[member]:
+                    for one in item["Instances"] if member == "Reservations" else [item]:
+                        known = one.get("State")
+                        known = known.get("Name") if isinstance(known, dict) else known
+                        if known not in GONE:
+                            yield (
+                                f"{name} {next(one[key] for key in IDS if key in one)}",
+                                _text(one),
+                            )
+    finally:
+        cloud.settings.policies = held
+    for role in cloud.backend("iam").roles.values():
+        policies = [sorted(role.managed_policies), role.policies, role.assume_role_policy_document]
+        yield f"policies of {role.name}", _text(policies)
+    for (region, name), parameter in cloud.store_of(Parameters).items():
+        yield f"parameter {region} {name}", _text(vars(parameter))
+    for key, group in cloud.store_of(ScheduleStore).groups.items():
+        schedules = {name: vars(held) for name, held in group.schedules.items()}
+        yield f"schedules {key}", _text([group.tags, group.state, schedules])
+
+
+def _eks(environment: Environment) -> Iterator[tuple[str, str]]:
+    cloud, client = environment.cloud, aws_client(environment, "eks")
+    held, cloud.settings.policies = cloud.settings.policies, []
+    try:
+        for name in client.list_clusters()["clusters"]:
+            yield f"cluster {name}", _text(client.describe_cluster(name=name)["cluster"])
+            for addon in client.list_addons(clusterName=name)["addons"]:
+                found = client.describe_addon(clusterName=name, addonName=addon)["addon"]
+                yield f"add-on {name} {addon}", _text(found)
+    finally:
+        cloud.settings.policies = held
+
+
+def _cluster(environment: Environment) -> Iterator[tuple[str, str]]:
+    for cluster, api in environment.hooks.apis.items():
+        for key, item in list(api.state.objects.items()):
+            yield f"object {cluster} {key}", _text(item)
+    store = environment.openwhisk.whisk.store
+    for name, action in store.actions.items():
+        yield f"action {name}", _text([action, store.code.get(name)])
+    for kind, names in store.others.items():
+        yield f"openwhisk {kind}", _text(names)
+
+
+def changed(before: State, now: State) -> str:
+    """Return what of `before` is gone or changed, a line for each; '' for nothing."""
+    lines = []
+    for key, text in before.items():
+        if key not in now:
+            lines.append(f"gone: {key}")
+        elif now[key] != text:
+            pairs = enumerate(zip(text, now[key], strict=False))
+            at = next((place for place, (one, other) in pairs if one != other), 0)
+            lines.append(
+                f"changed: {key} … {text[at - 60 : at + 60]} -> {now[key][at - 60 : at + 60]}"
+            )
+    return "\n".join(lines)
+
+
+def plant_in_account(world: World) -> None:
+    """Make another deployment, take our tags from its network, and add single resources."""
+    config = world.folder / "config_aws.yaml"
+    ours = config.read_text(encoding="utf-8")
+    config.write_text(ours + "".join(f"{key}: {value}\n" for key, value in NEIGHBOUR.items()))
+    cloud = world.environment.cloud
+    held, cloud.settings.policies = cloud.settings.policies, []
+    try:
+        story.advance(world, story.PHASES["create"])
+        _strip(world.environment)
+        _single(world.environment)
+    finally:
+        cloud.settings.policies = held
+        config.write_text(ours, encoding="utf-8")
+
+
+def _strip(environment: Environment) -> None:
+    """Take the tags of lambda-fs from the network: what is left are equal Name tags."""
+    ec2 = aws_client(environment, "ec2")
+    prefixes = ("vpc-", "subnet-", "igw-", "rtb-", "sg-", "nat-", "eipalloc-")
+    tags = ec2.describe_tags()["Tags"]
+    for tag in tags:
+        if tag["Key"].startswith("lambda-fs:") and tag["ResourceId"].startswith(prefixes):
+            ec2.delete_tags(Resources=[tag["ResourceId"]], Tags=[{"Key": tag["Key"]}])
+
+
+def _tags(kind: str, **tags: str) -> dict[str, Any]:
+    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return {"TagSpecifications": [{"ResourceType": kind, "Tags": pairs}]}
+
+
+def _single(environment: Environment) -> None:
+    """Make single resources whose names and tags are like ours."""
+    ec2, iam = aws_client(environment, "ec2"), aws_client(environment, "iam")
+    for tags in (
+        {"Name": "ndb-manager-node", "Project": "LambdaFS"},
+        {"Lambda-FS:deployment": "lambda-fs"},
+        {"lambda-fs:deployment": "lambda-fs-22", "lambda-fs:step": "ndb manager"},
+        {"kubernetes.io/cluster/lambda-fs-eks-cluster-2": "owned", "KubernetesCluster": "x"},
+    ):
+        ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, **_tags("volume", **tags))
+    ec2.create_key_pair(KeyName="rehearsal-old")
+    template = {"InstanceType": "t3.micro", "ImageId": "ami-01d2cba66e4fe4e1e"}
+    ec2.create_launch_template(LaunchTemplateName="hopsfs_clients-old", LaunchTemplateData=template)
+    trust = {"Version": "2012-10-17", "Statement": []}
+    for name in ("lambda-fs-eks-node-role-old", "lambda-fs-deadline-old", "lambda-fs"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    ssm = aws_client(environment, "ssm")
+    for name in (
+        "lambda-fs/password",
+        "lambda-fs/lock/note",
+        "lambda-fs/lock-2",
+        "lambda-fs-3/lock/1",
+    ):
+        ssm.put_parameter(
+            Name=f"/lambda-fs/lambda-{name}", Value='{"state": "free"}', Type="String"
+        )
+
+
+def plant_in_cluster(world: World) -> None:
+    """Add objects of other people to our cluster, some with the names of our release."""
+    [api] = [api for name, api in world.environment.hooks.apis.items() if not name.endswith("-2")]
+    put, space = api.state.put, "openwhisk-2"
+    put("namespaces", {"metadata": {"name": space, "labels": {"app": "owdev"}}})
+    release = {"owner": "helm", "name": "owdev", "status": "deployed", "version": "1"}
+    for namespace, name in ((space, "owdev"), ("default", "theirs")):
+        metadata = {
+            "name": f"sh.helm.release.v1.{name}.v1",
+            "namespace": namespace,
+            "labels": {**release, "name": name},
+        }
+        put("secrets", {"metadata": metadata, "type": "helm.sh/release.v1", "data": {}})
+    named = {"name": "owdev-nginx", "namespace": space, "labels": {"release": "owdev"}}
+    for plural in ("configmaps", "secrets"):
+        put(plural, {"metadata": named, "data": {}})
+    put("serviceaccounts", {"metadata": {**named, "name": "ebs-csi-controller-sa"}})
+    gp2 = {"metadata": {"name": "gp3-theirs"}, "provisioner": "ebs.csi.aws.com"}
+    put("storageclasses", gp2)
+    put("clusterroles", {"metadata": {"name": "owdev-theirs"}, "rules": []})
+
+
+def plant_in_openwhisk(world: World) -> None:
+    """Add actions, a trigger and a package of other people."""
+    store = world.environment.openwhisk.whisk.store
+    for name in ("namenode", "namenode00", "namenode-1", "namenode2x", "mynamenode0", "NameNode0"):
+        store.actions[name] = {**store.actions["namenode0"], "name": name, "version": "0.0.7"}
+        store.code[name] = "theirs"
+    store.others.update({"triggers": ["namenode0-timer"], "packages": ["namenode-tools"]})
+
+
+PLANTS: Mapping[str, Callable[[World], None]] = {
+    "create": plant_in_cluster,
+    "register": plant_in_openwhisk,
+}
+"""Command -> what other people do after it."""
+
+
+def run_story(world: World, phases: Sequence[Phase] = STORY) -> Iterator[tuple[str, str]]:
+    """Tell a story among other people's things; yield each command, and what it changed."""
+    plant_in_account(world)
+    known, ended = state(world.environment), set[str]()
+    for at, phase in enumerate(phases):
+        if code := story.act(world, phase):
+            yield phase.name, f"exit code {code}\n{world.output}"
+            return
+        now = state(world.environment)
+        yield phase.name, changed(known, now)
+        if phase.name in PLANTS:
+            PLANTS[phase.name](world)
+            planted = state(world.environment).items()
+            known |= {key: text for key, text in planted if now.get(key) != text}
+        # With their cluster, or with OpenWhisk, what they have in it ends.
+        if phases[at + 1 :] == [story.DESTROY]:
+            ended |= {key for key in known if key.startswith("object lambda-fs-eks-cluster (")}
+        if phase.name == "delete":
+            ended |= {key for key in known if key.startswith(("action ", "openwhisk "))}
+        known = {key: text for key, text in known.items() if key not in ended}
+    left = state(world.environment).keys() - known.keys() - ended
+    yield "nothing of ours is left", "\n".join(sorted(left))
+
+
+def destroy_elsewhere(world: World) -> Iterator[tuple[str, str]]:
+    """Create, then destroy in another region and account: nothing is found, and that is written.
+
+    The emulated cloud has one account. So the receipt gets the number of another one, and the cloud
+    of the run is an empty one.
+    """
+    story.advance(world, story.PHASES["create"])
+    receipt = world.folder / "infrastructure_json" / "lambda-fs.json"
+    with serve(Settings(speed=0)) as empty:
+        for name, words, url in (
+            ("another region", ("--region", "eu-west-1"), world.environment.cloud.url),
+            ("another account", (), empty.url),
+        ):
+            if not words:
+                receipt.write_text(receipt.read_text().replace(ACCOUNT, OTHER_ACCOUNT))
+            before, files = state(world.environment), _files(world)
+            code = world.run(CREATE, "destroy", "--yes", *words, AWS_ENDPOINT_URL=url)
+            why = changed({**before, **files}, {**state(world.environment), **_files(world)})
+            if code or NOTHING not in world.output or name.split()[-1] not in world.output:
+                why = why or f"exit code {code}\n{world.output}"
+            yield f"destroy in {name}", why
+            receipt.write_text(receipt.read_text().replace(OTHER_ACCOUNT, ACCOUNT))
+
+
+def _files(world: World) -> dict[str, str]:
+    """Return what the deployment keeps on this computer."""
+    folder = world.folder / "infrastructure_json"
+    paths = [path for path in folder.iterdir() if path.suffix not in (".log", ".jsonl", ".html")]
+    return {f"file {path.name}": path.read_text(errors="replace") for path in paths}
