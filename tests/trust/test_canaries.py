@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,112 +14,12 @@ import pytest
 from aws_setup.rehearsal.vms.fake_shell import CommandResult, FakeShell
 from tests.support.kube import tool
 from tests.trust import story
+from tests.trust.canaries import VARIABLES, Seen, stand_in, text_of
 from tests.trust.cliffs import Cliff, Kind
-from tests.trust.world import World, world
+from tests.trust.world import world
 from tests.trust.zygote import zygote
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
-
-VARIABLES = {
-    "LAMBDA_FS_NDB_USER": "canary_user",
-    "LAMBDA_FS_NDB_PASSWORD": "canary-ndb-password",
-    "LAMBDA_FS_NDB_ROOT_PASSWORD": "canary-root-password",
-    "AWS_SECRET_ACCESS_KEY": "canary-aws-secret",
-    "AWS_SESSION_TOKEN": "canary-session-token",
-    "GITHUB_TOKEN": "canary-git-token",
-    "KUBE_TOKEN": "canary-kube-token",
-}
-"""Secrets that the user has in the environment, each with a value of its own."""
-
-HELM = """#!/bin/sh
-{ env; tr '\\0' '\\n' < /proc/$$/cmdline; tr '\\0' '\\n' < /proc/$PPID/cmdline; } >> @FOLDER@/seen
-for word in "$@"; do
-  case $word in
-    */lambda-fs-*) stat -c '%a %n' "$word" >> @FOLDER@/modes; cat "$word" >> @FOLDER@/private ;;
-  esac
-done
-exec @HELM@ "$@"
-"""
-"""helm, which records its environment, its command line and its parent's, and its files."""
-
-PRIVATE = re.compile(r"key\.pem|\.tls\.pem|\.wskprops|whisk|\.hosts|kubeconfig|ndb-password")
-"""Names of the files that are there to hold a secret; nobody else may read them."""
-
-
-@dataclass
-class Seen:
-    """What the runs showed and stored, and the secrets that it may not contain."""
-
-    world: World
-    helm: Path
-    commands: list[str] = field(default_factory=list)
-    secrets: dict[str, str] = field(default_factory=dict)
-
-    def learn(self) -> None:
-        """Add the secrets that exist by now: keys of the operator, of TLS, of OpenWhisk, tokens."""
-        for name, value in VARIABLES.items():
-            if "USER" not in name:
-                self.secrets[name] = value
-        for path in self.world.folder.rglob("*.pem"):
-            if b"PRIVATE KEY" in path.read_bytes():
-                self.secrets[path.name] = path.read_text().splitlines()[1]
-        private = self.helm / "private"
-        if private.exists():
-            for number, token in enumerate(
-                set(re.findall(r"k8s-aws-v1\.([\w-]+)", _text(private)))
-            ):
-                self.secrets[f"token {number}"] = token
-        for api in self.world.environment.hooks.apis.values():
-            for (plural, _, name), item in list(api.state.objects.items()):
-                if plural == "secrets" and name == "owdev-whisk.auth":
-                    for key, value in item["data"].items():
-                        decoded = base64.b64decode(value).decode()
-                        self.secrets[f"OpenWhisk {key}"] = decoded.partition(":")[2]
-
-    def leaks(self) -> list[str]:
-        """Return where a secret is that it may not be."""
-        self.learn()
-        shown = {f"{path}": _text(path) for path in self._texts()}
-        shown["commands on machines"] = "\n".join(self.commands)
-        return [
-            f"{secret} in {place}"
-            for place, text in shown.items()
-            for secret, value in self.secrets.items()
-            if value in text
-        ] + [f"{path} has mode {path.stat().st_mode & 0o777:o}" for path in self._open_files()]
-
-    def _texts(self) -> Iterator[Path]:
-        yield self.helm / "seen"
-        for path in self._files():
-            if not PRIVATE.search(path.name):
-                yield path
-
-    def _open_files(self) -> Iterator[Path]:
-        """Yield the files with a secret that others may read."""
-        for path in self._files():
-            text = _text(path)
-            held = any(value in text for value in self.secrets.values())
-            if held and path.stat().st_mode & 0o077:
-                yield path
-
-    def _files(self) -> Iterator[Path]:
-        for root, folders, names in os.walk(self.world.folder):
-            # The disks of the emulated machines, and charts.
-            folders[:] = [name for name in folders if name not in ("machines", "cache")]
-            yield from (Path(root) / name for name in names if name != "namenode.jar")
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-
-def _stand_in(folder: Path) -> Path:
-    """Put the recording helm into a folder and return that folder."""
-    folder.mkdir(mode=0o700)
-    text = HELM.replace("@FOLDER@", str(folder)).replace("@HELM@", str(tool("helm")))
-    (folder / "helm").write_text(text)
-    (folder / "helm").chmod(0o700)
-    return folder
 
 
 @linux_only
@@ -131,7 +28,7 @@ def _stand_in(folder: Path) -> Path:
 def test_no_secret_leaves_its_files_in_the_whole_story(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    helm = _stand_in(tmp_path / "bin")
+    helm = stand_in(tmp_path / "bin", tool("helm"))
     plain = FakeShell.run
     commands: list[str] = []
 
@@ -146,7 +43,7 @@ def test_no_secret_leaves_its_files_in_the_whole_story(
         # The emulated cluster knows this secret key, too: it checks the signature of each token.
         hooks: Any = made.environment.hooks
         hooks._secrets = (*hooks._secrets, VARIABLES["AWS_SECRET_ACCESS_KEY"])
-        seen = Seen(made, helm, commands)
+        seen = Seen(made.folder, made.environment, helm, commands)
         outputs = tmp_path / "work" / "outputs"
         outputs.mkdir(mode=0o700)
         denied = Cliff("create", "aws ec2.CreateNatGateway", 1, Kind.DENIED)
@@ -166,7 +63,72 @@ def test_no_secret_leaves_its_files_in_the_whole_story(
                 assert "canary-whisk-auth" not in made.output
             assert seen.leaks() == [], phase.name
         assert {"key.pem", "lambda-fs.tls.pem", "token 0", "OpenWhisk guest"} <= seen.secrets.keys()
-        modes = {line.split()[0] for line in _text(helm / "modes").splitlines()}
+        modes = {line.split()[0] for line in text_of(helm / "modes").splitlines()}
         assert modes == {"600"}, "what helm is given is readable for its owner only"
-        assert "HOME=" in _text(helm / "seen"), "helm was seen"
+        assert "HOME=" in text_of(helm / "seen"), "helm was seen"
         assert commands
+
+
+SECRET = "canary-ndb-password"
+PLACES = {
+    "output": "outputs/1.err",
+    "log": "infrastructure_json/lambda-fs.log",
+    "event log": "infrastructure_json/lambda-fs.events.jsonl",
+    "receipt": "infrastructure_json/lambda-fs.json",
+    "lock file": "infrastructure_json/lambda-fs.lock.yaml",
+    "page": "infrastructure_json/lambda-fs.html",
+}
+"""What may hold no secret, and an example of it."""
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Seen:
+    """Return what runs without a leak have left: no secret, and one in a file that is for it."""
+    helm = stand_in(tmp_path / "bin", Path("/bin/true"))
+    work = tmp_path / "work"
+    for path in [*PLACES.values(), "infrastructure_json/lambda-fs.whisk"]:
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_text("nothing")
+        (work / path).chmod(0o600)
+    (work / "infrastructure_json/lambda-fs.whisk").write_text(f"AUTH={SECRET}")
+    seen = Seen(work, None, helm, ["hostname"])
+    _run_helm(seen)
+    assert seen.leaks() == []
+    return seen
+
+
+def _run_helm(seen: Seen, *words: str, **variables: str) -> None:
+    command = [str(seen.helm / "helm"), "list", *words]
+    subprocess.run(command, env={"PATH": os.environ["PATH"], **variables}, check=True)
+
+
+@linux_only
+@pytest.mark.kind("C1")
+@pytest.mark.parametrize("place", PLACES)
+def test_a_planted_secret_is_found_in_a_file(clean: Seen, place: str) -> None:
+    path = clean.folder / PLACES[place]
+    path.write_text(f"… password={SECRET} …")
+    assert clean.leaks() == [f"LAMBDA_FS_NDB_PASSWORD in {path}"]
+
+
+@linux_only
+@pytest.mark.kind("C1")
+def test_a_planted_secret_is_found_in_environment_process_list_and_readable_files(
+    clean: Seen,
+) -> None:
+    seen = clean.helm / "seen"
+    plain = seen.read_text()
+    _run_helm(clean, LAMBDA_FS_NDB_PASSWORD=SECRET)
+    assert clean.leaks() == [f"LAMBDA_FS_NDB_PASSWORD in {seen}"], "the environment of a child"
+    seen.write_text(plain)
+    _run_helm(clean, "--set", f"password={SECRET}")
+    assert clean.leaks() == [f"LAMBDA_FS_NDB_PASSWORD in {seen}"], "the process list"
+    seen.write_text(plain)
+    clean.commands.append(f"mysql --password={SECRET}")
+    assert clean.leaks() == ["LAMBDA_FS_NDB_PASSWORD in commands on machines"]
+    clean.commands.pop()
+    held = clean.folder / "infrastructure_json/lambda-fs.whisk"
+    held.chmod(0o644)
+    assert clean.leaks() == [f"{held} has mode 644"], "a readable file"
+    held.chmod(0o600)
+    assert clean.leaks() == []
