@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from botocore import exceptions as errors
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import NameResolutionError
 
 from aws_setup.aws.error_messages import HINT_LOG_IN, HINT_RERUN, ErrorMessage
 
@@ -11,6 +12,11 @@ _UNREACHABLE = ErrorMessage(
     "AWS cannot be reached: {message}",
     "check this computer's network and proxy, and the region's name, then run the same command "
     "again",
+)
+_UNRESOLVED = ErrorMessage(
+    "AWS cannot be reached: this computer cannot resolve its name: {message}",
+    "check this computer's network, DNS servers and VPN, and the region's name, then run the same "
+    "command again",
 )
 _UNREADABLE = ErrorMessage(
     "the answer is not one of AWS, or was cut off: {message}",
@@ -202,6 +208,11 @@ MESSAGES_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], ErrorMessage], ...] 
 
 def message_of_class(error: Exception) -> ErrorMessage | None:
     """Return the message of one of botocore's exceptions; None of one that nothing knows."""
+    if isinstance(error, errors.EndpointConnectionError):
+        # Its own text says only that there was no connection.
+        cause = getattr(error, "kwargs", {}).get("error")
+        if isinstance(cause, NameResolutionError):
+            return _UNRESOLVED
     for kinds, message in MESSAGES_BY_CLASS:
         if isinstance(error, kinds):
             return message

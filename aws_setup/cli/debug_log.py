@@ -6,13 +6,14 @@ import io
 import logging
 import os
 import re
+import sys
 from pathlib import Path
 
 from aws_setup.config import Config
 from aws_setup.config.paths import debug_log_path
 from aws_setup.engine.private_files import check_private, open_private
 from aws_setup.engine.safe_text import one_line, visible
-from aws_setup.errors import Refused
+from aws_setup.errors import Problem, Refused
 
 SECRET_PATTERN = re.compile(
     r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])"  # account ids, as in ARNs and host names
@@ -34,7 +35,22 @@ def redact(text: str) -> str:
 
 
 class _Private(logging.FileHandler):
-    """Writes to a file that only its owner can read."""
+    """Writes to a file that only its owner can read; the first failure ends the log, not the run.
+
+    `failure` is that failure, such as a full disk; '' while there is none.
+    """
+
+    failure = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, unless one before could not be written."""
+        if not self.failure:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Keep the reason; logging itself would print a traceback for every record."""
+        error = sys.exc_info()[1]
+        self.failure = getattr(error, "strerror", None) or repr(error)
 
     def _open(self) -> io.TextIOWrapper:
         handle = open_private(Path(self.baseFilename), append=True)
@@ -58,6 +74,16 @@ class _Redacted(SafeFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+def incomplete_log() -> list[Problem]:
+    """Return the warning that the debug log could not be written to its end."""
+    hint = "free disk space; the run itself did not need the log"
+    return [
+        Problem("the debug log is incomplete", f"{handler.baseFilename}: {handler.failure}", hint)
+        for handler in logging.getLogger("aws_setup").handlers
+        if isinstance(handler, _Private) and handler.failure
+    ]
 
 
 def log_to_file(config: Config) -> None:

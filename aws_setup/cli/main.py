@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aws_setup.cli.debug_log import SafeFormatter, log_to_file
+from aws_setup.cli.debug_log import SafeFormatter, incomplete_log, log_to_file
 from aws_setup.cli.options import SharedOptions
 from aws_setup.config import Config, file_warnings, load_config, lock_warnings
 from aws_setup.config.lock_file import read_lock
@@ -48,7 +48,7 @@ class Invocation:
 
 def run_guarded(invocation: Invocation, work: Work) -> int:
     """Run a command, print its errors, and return the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_as_with_ctrl_c()
     options = invocation.options
     if options.verbose:
         _log_to_stderr()
@@ -71,9 +71,18 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
         _note_failure(result, error, verbose=options.verbose)
     result.seconds = round(time.monotonic() - began, 1)
     invocation.finish(result, report)
+    report.problems(incomplete_log(), warning=True)
     report.problems(result.problems)
     report.document(result)
     return result.exit_code
+
+
+def _end_as_with_ctrl_c() -> None:
+    """Let SIGTERM and a closed terminal end a run as Ctrl-C does; nohup keeps it alive."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _log_to_stderr() -> None:

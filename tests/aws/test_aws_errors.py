@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import gaierror
 
 import boto3
 import pytest
 from botocore import exceptions as e
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NameResolutionError
 
 from aws_setup.aws.credential_errors import message_of_class
 from aws_setup.aws.error_messages import MESSAGES_BY_CODE
@@ -106,6 +109,14 @@ def test_a_denial_names_action_and_resource_and_drops_the_encoded_part() -> None
         (e.MissingDependencyException(msg="Missing Dependency: crt"), "crt", "botocore[crt]"),
         (e.ConfigParseError(path="/c"), "/c", "~/.aws/config"),
         (e.EndpointConnectionError(endpoint_url="https://x"), "cannot be reached", "network"),
+        (
+            e.EndpointConnectionError(
+                endpoint_url="https://x",
+                error=NameResolutionError("x", HTTPConnection("x"), gaierror()),
+            ),
+            "cannot resolve its name",
+            "DNS",
+        ),
         (e.ReadTimeoutError(endpoint_url="https://x"), "cannot be reached", "network"),
         (
             e.SSLError(endpoint_url="https://x", error=OSError("self-signed")),

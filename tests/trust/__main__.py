@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.trust.cliffs import Kind
 from tests.trust.groups import GROUPS, PHASES, Plan
-from tests.trust.results import RESULTS, read, summary, table, write_documents
+from tests.trust.results import RESULTS, line, read, table, write_documents
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def main() -> int:
     if options.jobs > 1 or options.table:
         print(table(results))
     if options.write:
-        documents = {ROOT / "README.md": summary(results)}
+        documents = {ROOT / "README.md": line(results)}
         write_documents({**documents, ROOT / "docs" / "trust.md": table(results)})
     return code
 

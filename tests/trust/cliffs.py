@@ -260,7 +260,10 @@ def _tap_ssh(tap: Tap) -> None:
     def run(self: FakeShell, line: str, stdin: bytes) -> CommandResult:
         if tap.dead:
             return CommandResult(255)
-        tap.gate()
+        try:
+            tap.gate()
+        except ConnectionDropped:
+            return CommandResult(255)
         name = _command(line)
         if not name:
             return original(self, line, stdin)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -124,6 +125,40 @@ def pairs(plan: Plan, results: Path) -> int:
     return failures
 
 
+def others(plan: Plan, results: Path) -> int:
+    """Tell the story among other people's resources, and destroy in another account or region."""
+    if plan.shard != plan.shards - 1:
+        return 0
+    done, failures = _done(results), 0
+    with _world() as made:
+        from tests.trust.others import destroy_elsewhere, run_story
+
+        began = time.monotonic()
+        for name, failure in chain(run_story(made), destroy_elsewhere(made)):
+            seconds = round(time.monotonic() - began, 1)
+            case = f"among others: {name}"
+            if case not in done:
+                failures += record(results, Result("others", case, name, "", seconds, 0, failure))
+            began = time.monotonic()
+    return failures
+
+
+def hostile(plan: Plan, results: Path) -> int:
+    """Run commands in hostile worlds: a full disk, a wrong clock, no home, and so on."""
+    done, failures = _done(results), 0
+    with _world() as made:
+        from tests.trust.hostile import CASES, run_cases
+
+        mine = [case for case in plan.share(CASES) if str(case) not in done]
+        began = time.monotonic()
+        for case, failure in run_cases(made, mine):
+            seconds = round(time.monotonic() - began, 1)
+            result = Result("hostile", str(case), case.name, "", seconds, 0, failure)
+            failures += record(results, result)
+            began = time.monotonic()
+    return failures
+
+
 def fuzz(plan: Plan, results: Path) -> int:
     """Damage the input of every reader."""
     from tests.trust.fuzz.readers import READERS
@@ -164,6 +199,8 @@ def permissions(plan: Plan, results: Path) -> int:
 GROUPS: Mapping[str, Callable[[Plan, Path], int]] = {
     "cliffs": cliffs,
     "pairs": pairs,
+    "others": others,
+    "hostile": hostile,
     "permissions": permissions,
     "fuzz": fuzz,
 }

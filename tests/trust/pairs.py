@@ -92,7 +92,7 @@ class SerialEnds:
         codes = tuple(story.act(self.world, phase) for phase in phases)
         found = story.take(self.world)
         story.advance(self.world, story.DESTROY)
-        return End(codes, found, story.take(self.world))
+        return End(codes, found, story.take(self.world, locks=True))
 
 
 def attempt(world: World, pair: Pair, serial: SerialEnds, seed: int) -> str:
@@ -128,7 +128,7 @@ def _at_once(world: World, pair: Pair, seed: int) -> End:
         story.advance(world, story.DESTROY)
     except Failed as failure:
         raise Failed(f"{failure}\n{output}") from None
-    return End(tuple(codes), found, story.take(world), refused, output)
+    return End(tuple(codes), found, story.take(world, locks=True), refused, output)
 
 
 def _judge(end: End, serial: SerialEnds) -> str:

@@ -92,6 +92,16 @@ def summary(results: Sequence[Result]) -> str:
     return "\n".join(rows)
 
 
+def line(results: Sequence[Result]) -> str:
+    """Return all results in one sentence, for the README."""
+    tried = [result for result in results if result.reached and result.group != "fuzz"]
+    minutes = sum(result.seconds for result in results) / 60
+    return (
+        "Killed, throttled or denied at a write, two at once, among other people's resources: "
+        f"{_share(tried)} tries ended well in {minutes:.0f} minutes ([how](docs/trust.md))."
+    )
+
+
 def _matrix(head: str, columns: Sequence[str], results: Sequence[Result]) -> str:
     rows = [f"| {head} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in dict.fromkeys(result.row for result in results):

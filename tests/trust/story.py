@@ -71,7 +71,7 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
         if code != 0:
             raise Failed(f"{phase.name}, undisturbed: exit code {code}\n{world.output}")
         writes = tuple(world.tap.names)
-        return Undisturbed(before, take(world), _destroyed(world), writes)
+        return Undisturbed(before, take(world, locks=phase is DESTROY), _destroyed(world), writes)
 
     return world.fork(attempt)
 
@@ -79,7 +79,7 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
 def _destroyed(world: World) -> Snapshot:
     """Return what is left after destroy: what is not the deployment's."""
     advance(world, DESTROY)
-    return take(world)
+    return take(world, locks=True)
 
 
 def advance(world: World, phase: Phase) -> None:
@@ -88,9 +88,9 @@ def advance(world: World, phase: Phase) -> None:
         raise Failed(f"{phase.name}: exit code {code}\n{world.output}")
 
 
-def take(world: World) -> Snapshot:
-    """Return the state of the world."""
-    return snapshot.take(world.environment, world.folder)
+def take(world: World, *, locks: bool = False) -> Snapshot:
+    """Return the state of the world; `locks` is True after a destroy."""
+    return snapshot.take(world.environment, world.folder, locks=locks)
 
 
 def cliffs(phase: str, writes: tuple[str, ...]) -> Iterator[Cliff]:
@@ -116,7 +116,7 @@ def attempt(world: World, cliff: Cliff, expected: Undisturbed) -> str:
         code = act(world, phase)
         if code:
             raise Failed(f"run again: exit code {code}\n{world.output}")
-        if text := snapshot.differences(expected.after, take(world)):
+        if text := snapshot.differences(expected.after, take(world, locks=phase is DESTROY)):
             raise Failed(f"run again: not the same\n{text}")
 
     def fall() -> bool:
@@ -137,7 +137,7 @@ def attempt(world: World, cliff: Cliff, expected: Undisturbed) -> str:
         code = act(world, DESTROY)
         if code:
             raise Failed(f"destroyed: exit code {code}\n{world.output}")
-        if text := snapshot.differences(expected.destroyed, take(world)):
+        if text := snapshot.differences(expected.destroyed, take(world, locks=True)):
             raise Failed(f"destroyed: not empty\n{text}")
 
     try:

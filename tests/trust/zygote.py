@@ -10,15 +10,26 @@ import functools
 import importlib
 import json
 import os
+import resource
+import shutil
 import signal
 import socket
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+CLOCK = "TRUST_CLOCK"
+"""Variable: by how many seconds the clock of a run is wrong, or a file that says it."""
+
+FILE_SIZE = "TRUST_FILE_SIZE"
+"""Variable: the size in bytes that no file of the run may exceed, as on a full disk."""
 
 SCRIPTS = ("create_aws_infrastructure", "configure_eks_cluster", "whisk_helper")
 SERVICES = (
@@ -163,17 +174,61 @@ def _preload() -> None:
 def _supervise(connection: socket.socket) -> None:
     try:
         message = json.loads(connection.makefile().readline())
+        outputs = _pipes(message) if FILE_SIZE in message["environment"] else {}
         pid = os.fork()
         if pid == 0:
-            _run(message)
+            _run(message, {target: write for target, (_, write, _) in outputs.items()})
         connection.sendall(pid.to_bytes(4, "big"))
+        for _, writing, _ in outputs.values():
+            os.close(writing)
+        copies = [
+            threading.Thread(target=_copy, args=(reading, path))
+            for reading, _, path in outputs.values()
+        ]
+        for copy in copies:
+            copy.start()
+        for copy in copies:
+            copy.join()
         _, status = os.waitpid(pid, 0)
         connection.sendall(f"{status}\n".encode())
     finally:
         os._exit(0)
 
 
-def _run(message: Mapping[str, Any]) -> None:
+def _pipes(message: Mapping[str, Any]) -> dict[int, tuple[int, int, Path]]:
+    """Return the pipes of a run that cannot write its output to files: read, write, file."""
+    folder, name = Path(message["folder"]), message["name"]
+    return {
+        1: (*os.pipe(), folder / f"{name}.out"),
+        2: (*os.pipe(), folder / f"{name}.err"),
+    }
+
+
+def _copy(reading: int, path: Path) -> None:
+    with os.fdopen(reading, "rb") as source, path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _disturb(environment: Mapping[str, str]) -> None:
+    """Make the clock of this process wrong, and its disk full, as its variables say."""
+    if FILE_SIZE in environment:
+        size = int(environment[FILE_SIZE])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    if CLOCK in environment:
+        import botocore.auth
+
+        plain, source = time.time, environment[CLOCK]
+
+        def offset() -> float:
+            return float(Path(source).read_text() if "/" in source else source)
+
+        time.time = lambda: plain() + offset()
+        vars(botocore.auth)["get_current_datetime"] = lambda: datetime.fromtimestamp(
+            time.time(), UTC
+        ).replace(tzinfo=None)
+
+
+def _run(message: Mapping[str, Any], outputs: Mapping[int, int]) -> None:
     """Be the run: its folder, environment, output, and its exit code."""
     code = 70
     try:
@@ -181,7 +236,8 @@ def _run(message: Mapping[str, Any]) -> None:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(message["environment"])
-        _redirect(folder, message["name"])
+        _redirect(folder, message["name"], outputs)
+        _disturb(message["environment"])
         script = importlib.import_module(message["script"])
         main = getattr(script, "main", None)
         if main is None:
@@ -200,14 +256,16 @@ def _run(message: Mapping[str, Any]) -> None:
         os._exit(code)
 
 
-def _redirect(folder: Path, name: str) -> None:
+def _redirect(folder: Path, name: str, outputs: Mapping[int, int]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     for target, path in (
         (0, Path(os.devnull)),
         (1, folder / f"{name}.out"),
         (2, folder / f"{name}.err"),
     ):
-        opened = os.open(path, os.O_RDONLY if target == 0 else flags, 0o600)
+        opened = outputs.get(target)
+        if opened is None:
+            opened = os.open(path, os.O_RDONLY if target == 0 else flags, 0o600)
         os.dup2(opened, target)
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for the process

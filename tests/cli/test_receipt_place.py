@@ -1,0 +1,54 @@
+"""Whether a receipt is of another account or region than the run; an unreadable one is of none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aws_setup.cli.receipt_place import of_another_place
+from aws_setup.config import Config
+from aws_setup.config.paths import receipt_path
+
+ROLE = '{"aws_region": "us-east-1", "steps": {"role": {"id": "arn:aws:iam::123456789012:role/r"}}}'
+
+
+def place(folder: Path, receipt: str | None, *, region: str, account: str) -> str:
+    """Return the warning about a receipt, '' for none."""
+    config = Config(
+        ssh_keypair_name="k", ssh_key_path="k", infrastructure_json_path=str(folder / "records")
+    )
+    if receipt is not None:
+        receipt_path(config).parent.mkdir()
+        receipt_path(config).write_text(receipt, encoding="utf-8")
+    aws = SimpleNamespace(
+        region=region,
+        identity=SimpleNamespace(account=account),
+        known_regions=lambda: ["us-east-1", "eu-west-1"],
+    )
+    ctx: Any = SimpleNamespace(config=config, aws=aws)
+    found = of_another_place(ctx)
+    return f"{found.what} {found.hint}" if found else ""
+
+
+@pytest.mark.kind("A7")
+@pytest.mark.parametrize(
+    ("receipt", "region", "account", "says"),
+    [
+        (ROLE, "eu-west-1", "123456789012", "add --region us-east-1"),
+        (ROLE, "us-east-1", "210987654321", "another account"),
+        (ROLE, "us-east-1", "123456789012", ""),
+        (ROLE.replace("us-east-1", "mars-1"), "us-east-1", "123456789012", ""),
+        ('{"aws_region": "us-east-1", "steps": {}}', "us-east-1", "210987654321", ""),
+        ("{", "eu-west-1", "210987654321", ""),
+        ("[]", "eu-west-1", "210987654321", ""),
+        (None, "eu-west-1", "210987654321", ""),
+    ],
+)
+def test_a_receipt_is_of_one_account_and_region(
+    tmp_path: Path, receipt: str | None, region: str, account: str, says: str
+) -> None:
+    found = place(tmp_path, receipt, region=region, account=account)
+    assert says in found if says else found == ""
