@@ -95,6 +95,9 @@ if _libc():
     # glibc gives each thread an arena of its own and seldom returns one: hundreds of servers and
     # pools of threads, one after the other, would keep what they once used (mallopt(3)).
     _libc().mallopt(-8, 2)  # M_ARENA_MAX
+    # A freed block of many MiB raises glibc's threshold: the next ones come from the heap, and stay
+    # there. With a threshold of one's own it does not move.
+    _libc().mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
 
 
 # A test makes hundreds of thousands of objects that live on (a cloud, clients): a collection after

@@ -134,9 +134,16 @@ def test_malformed_sources_are_refused(bucket: JarStores, spec: str) -> None:
         pass
 
 
-def test_an_object_that_is_too_large_is_not_fetched(bucket: JarStores) -> None:
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Set a limit of which a test may hold several copies; another test has the real one."""
+    monkeypatch.setattr("aws_setup.namenodes.jar.JAR_LIMIT", MIB)
+    return MIB
+
+
+def test_an_object_that_is_too_large_is_not_fetched(bucket: JarStores, limit: int) -> None:
     s3 = boto3.client("s3")
-    s3.put_object(Bucket="jars", Key="huge", Body=bytes(JAR_LIMIT + 1))
+    s3.put_object(Bucket="jars", Key="huge", Body=bytes(limit + 1))
     with pytest.raises(Refused, match="too large"), local_copy("s3://jars/huge", bucket):
         pass
 
@@ -163,8 +170,8 @@ def test_what_an_ssh_address_means(spec: str, address: str, path: str) -> None:
     assert (asked, machine.asked[-1]) == ([address], path)
 
 
-def test_a_file_of_a_machine_that_is_too_large_is_refused() -> None:
-    machine = OneFile(bytes(JAR_LIMIT + 1))
+def test_a_file_of_a_machine_that_is_too_large_is_refused(limit: int) -> None:
+    machine = OneFile(bytes(limit + 1))
     with (
         pytest.raises(Refused, match="too large"),
         local_copy("ssh://", JarStores(not_opened, lambda _: machine)),
