@@ -24,7 +24,6 @@ from aws_setup.cli.prompts import prompt_function
 from aws_setup.cli.run_lock import READING, new_lock, released, until_current
 from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.script import Script
-from aws_setup.cli.verify import verify
 from aws_setup.config import Config
 from aws_setup.config.lock_file import Lock, read_lock
 from aws_setup.config.paths import prices_path
@@ -34,6 +33,14 @@ from aws_setup.errors import Refused
 from aws_setup.infrastructure.ami_copies import with_copies
 from aws_setup.preflight.repeat import with_zones_of
 from aws_setup.report import Report
+
+
+def verify(run: ScriptRun) -> None:
+    """Check every link from the client to the file system."""
+    from aws_setup.cli.verify import verify as check_deployment
+
+    check_deployment(run)
+
 
 COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "create": commands.create,

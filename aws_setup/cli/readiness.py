@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,9 +20,10 @@ from aws_setup.openwhisk.credentials_file import read_credentials
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.machines import needs_ssh
 from aws_setup.ssh import MachinePool
-from aws_setup.verify.chain import Chain
-from aws_setup.verify.check import Check, CheckStatus, Verification, run_checks, select
-from aws_setup.verify.table import CHECKS, READINESS
+
+if TYPE_CHECKING:
+    from aws_setup.verify.chain import Chain
+    from aws_setup.verify.check import Check, Verification
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ def check_readiness(
 
 
 def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
+    # The checks are a tenth of what a command imports, and few commands make any.
+    from aws_setup.verify.check import CheckStatus, select
+    from aws_setup.verify.table import CHECKS, READINESS
+
     with open_chain(ctx, clock) as chain:
         if not chain.machines(LAMBDA_FS.step):
             return None
@@ -78,6 +84,8 @@ def open_chain(
     ctx: Context, clock: SystemClock, *, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[Chain]:
     """Yield what the checks inspect, with its own SSH connections; `tell` is told what they do."""
+    from aws_setup.verify.chain import Chain
+
     pool = MachinePool(ctx.config, clock, ask=secret_prompt_function())
     try:
         yield Chain(ctx.bound(tell, ctx.progress), pool, clock)
@@ -87,6 +95,7 @@ def open_chain(
 
 def run_chain(chain: Chain, checks: Sequence[Check[Chain]]) -> Verification:
     """Run checks of a deployment; the listener of its context is called before each deep one."""
+    from aws_setup.verify.check import Verification, run_checks
 
     def announce(check: Check[Chain]) -> None:
         if check.deep:

@@ -70,3 +70,13 @@ def test_a_refused_configuration_imports_no_client(
     code, packages = imported(tmp_path, script, *verb, "-y", str(path))
     assert code == 2
     assert packages & SLOW <= FOR_A_REFUSAL
+
+
+def test_what_most_commands_do_not_need_is_imported_where_it_is_used() -> None:
+    code = "import sys, aws_setup.cli.aws_commands; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    modules = set(ended.stdout.split())
+    assert not modules & {"jinja2", "kubernetes", "paramiko", "requests", "unittest"}
+    assert "aws_setup.verify.table" not in modules
