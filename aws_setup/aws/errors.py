@@ -18,6 +18,7 @@ from aws_setup.aws.error_messages import (
     ErrorMessage,
     message_of,
 )
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 
 CLOCK_TOLERANCE = 240.0
@@ -62,7 +63,7 @@ def _from_client_error(error: ClientError) -> SetupError:
         template.why,
         message=message or code,
         skew=_skew_text(error),
-        attempts=f"{tries} attempts" if tries > 1 else "1 attempt",
+        attempts=count_of(tries, "attempt"),
     )
     return SetupError(f"{operation} failed ({code})", why, template.hint)
 
@@ -114,7 +115,8 @@ def _skew_text(error: ClientError) -> str:
     skew = _skew(error)
     if abs(skew) <= CLOCK_TOLERANCE:
         return ""
-    return f" ({abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} AWS's)"
+    minutes = count_of(round(abs(skew) / 60), "minute")
+    return f" ({minutes} {'ahead of' if skew > 0 else 'behind'} AWS's)"
 
 
 def _from_botocore_error(error: Exception) -> SetupError:

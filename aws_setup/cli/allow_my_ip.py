@@ -11,6 +11,7 @@ from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.engine.plan import Row, inspect_all, only, refusals
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import apply
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.operators import LONGEST_TAG, allowed_cidrs
 from aws_setup.infrastructure.security_group import owned_group
@@ -40,7 +41,9 @@ def allow_my_ip(run: ScriptRun) -> None:
     todo = changes(rows)
     if todo:
         run.report.plan(rows)
-        confirm_writes(run, f"change who is let in at {len(todo)} of {len(rows)} places")
+        confirm_writes(
+            run, f"change who is let in at {len(todo)} of {count_of(len(rows), 'place')}"
+        )
     execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     run.result.more["allowed_cidrs"] = list(allowed_cidrs(ctx))
     if run.result.result == "interrupted":
@@ -92,7 +95,7 @@ def _kept(run: ScriptRun) -> tuple[str, ...]:
     kept = ranges_to_keep(run.ctx)
     if len(" ".join(kept)) > LONGEST_TAG:
         raise Refused(
-            f"--keep: {len(kept)} addresses are too many to note",
+            f"--keep: the addresses are too many to note ({len(kept)})",
             f"a tag holds {LONGEST_TAG} characters",
             "list those that you need in operators, and leave --keep out",
         )

@@ -113,7 +113,7 @@ def create(run: ScriptRun) -> None:
         rows = _show_plan(run, rows)
         for line in bill:
             run.report.result(line)
-        confirm_writes(run, f"create or update {len(todo)} of {len(rows)} steps")
+        confirm_writes(run, f"create or update {len(todo)} of {count_of(len(rows), 'step')}")
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     run.warn_found()
     write_run_receipt(run, run.ctx.found)
@@ -251,7 +251,9 @@ def _summary(outcome: Outcome) -> str:
     if not changed:
         return "Nothing to do: everything matches the configuration."
     verb = "was" if len(changed) == 1 else "were"
-    return f"Done: {len(changed)} of {len(outcome.done)} steps {verb} created or updated."
+    return (
+        f"Done: {len(changed)} of {count_of(len(outcome.done), 'step')} {verb} created or updated."
+    )
 
 
 def _changed(outcome: Outcome) -> list[Action]:

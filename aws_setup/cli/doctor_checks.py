@@ -23,6 +23,7 @@ from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.wait import SystemClock
+from aws_setup.engine.wording import count_of
 from aws_setup.openwhisk.helm import find_helm
 from aws_setup.preflight import key_pair, quotas
 from aws_setup.preflight.planned import planned_resources
@@ -145,7 +146,8 @@ def _clock(computer: Computer) -> str:
         raise NotApplicable("AWS has not answered")
     if abs(skew) > CLOCK_TOLERANCE:
         direction = "ahead of" if skew > 0 else "behind"
-        why = f"this computer's clock is {abs(skew) / 60:.0f} minutes {direction} AWS's"
+        minutes = count_of(round(abs(skew) / 60), "minute")
+        why = f"this computer's clock is {minutes} {direction} AWS's"
         raise Broken(why, "set the clock, or turn on its synchronisation")
     return f"within {max(2, abs(round(skew)))} s of AWS's"
 

@@ -9,6 +9,7 @@ from aws_setup.aws.paused import display_time
 from aws_setup.cli.commands import ScriptRun, confirm_writes
 from aws_setup.cli.deadline import report_deadline
 from aws_setup.config.durations import LONGEST, NEVER, parse_duration
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.pause.deadline import read_schedules, set_deadline
 from aws_setup.pause.deadline_targets import stoppable
@@ -74,6 +75,6 @@ def _moved(run: ScriptRun, present: datetime) -> datetime:
     moved: datetime = max(present, now) + parse_duration(run.duration)
     if moved - now > LONGEST:
         days = LONGEST // timedelta(days=1)
-        why = f"{display_time(moved)} is more than {days} days from now"
+        why = f"{display_time(moved)} is more than {count_of(days, 'day')} from now"
         raise Refused("the deadline is too far away", why, "extend it by less")
     return moved

@@ -13,6 +13,7 @@ from aws_setup.config import Config
 from aws_setup.config.lock_file import CLUSTER, INFRASTRUCTURE, NAMENODES, PARTS, Lock, read_lock
 from aws_setup.config.paths import lock_path
 from aws_setup.engine.history import timestamp
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Problem, Refused
 from aws_setup.lockfile.compare import differences, moved_images
 from aws_setup.lockfile.document import (
@@ -54,7 +55,8 @@ def _moved(config: Config, repeated: Lock) -> Problem | None:
     moved = moved_images(read_lock(lock_path(config)).images, repeated.images)
     if not moved:
         return None
-    what = f"{len(moved)} container images differ from those of {repeated.path.name}"
+    what = count_of(len(moved), "container image differs", "container images differ")
+    what += f" from those of {repeated.path.name}"
     why = f"their tags have moved since: {', '.join(moved)}"
     return Problem(what, why, "name the differences beside the results, or use images of your own")
 

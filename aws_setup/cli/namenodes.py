@@ -21,6 +21,7 @@ from aws_setup.engine.result import Result, changes
 from aws_setup.engine.runner import EventKind, Listener, Outcome, StepEvent, apply
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.namenodes import checks, verify
 from aws_setup.namenodes.action import DesiredAction, action_body
@@ -145,7 +146,8 @@ def _apply(run: ActionsRun, rows: Sequence[Row]) -> None:
     if not todo:
         run.result.planned(rows)
         _add_fields(run, rows)
-        run.report.result(f"Nothing to do: {len(rows)} of {len(rows)} actions are up to date.")
+        alike = f"{len(rows)} of {count_of(len(rows), 'action is', 'actions are')}"
+        run.report.result(f"Nothing to do: {alike} up to date.")
         return
     _report_outcome(run, rows, _execute(run, rows, todo))
 
@@ -264,13 +266,9 @@ def _report_verification(
         document.update(result.document())
     if wrong:
         run.result.result = "failed"
-        run.result.problems.append(
-            Problem(
-                f"{len(wrong)} of {len(results)} actions failed the verification",
-                shorten(wrong),
-                "run --sync with the same options; `wsk activation` shows failed invocations",
-            )
-        )
+        what = f"{len(wrong)} of {count_of(len(results), 'action')} failed the verification"
+        hint = "run --sync with the same options; `wsk activation` shows failed invocations"
+        run.result.problems.append(Problem(what, shorten(wrong), hint))
     print_verification(run.report, results)
     compared = f"with {jar.source}" if jar else "with each other, as -j is not set"
     right = len(results) - len(wrong)

@@ -22,6 +22,7 @@ from aws_setup.engine.plan import Row, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import apply
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
 from aws_setup.pause.costs import remaining_charges
 from aws_setup.pause.table import pause_steps
@@ -46,7 +47,7 @@ def pause(run: ScriptRun) -> None:
         run.report.plan(rows)
         for line in bill:
             run.report.result(line)
-        confirm_writes(run, f"stop {len(todo)} of {len(rows)} parts")
+        confirm_writes(run, f"stop {len(todo)} of {count_of(len(rows), 'part')}")
     execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     _write_paused_receipt(run, rows)
     if run.result.result == "interrupted":

@@ -14,6 +14,7 @@ from aws_setup.aws.errors import to_setup_error
 from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ssh_login import CLIENT, login_command
 from aws_setup.openwhisk.credentials_file import read_credentials
@@ -76,7 +77,8 @@ def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
 def _ready(chain: Chain) -> str:
     endpoint, number = chain.settings.endpoint, chain.settings.deployments
     login = login_command(chain.ctx.config, CLIENT, address=chain.client.address)
-    return f"λFS is ready: {number} NameNodes at {endpoint.url}. Log in to its client: {login}"
+    namenodes = count_of(number, "NameNode")
+    return f"λFS is ready: {namenodes} at {endpoint.url}. Log in to its client: {login}"
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def _network_sizes(config: Config) -> Iterator[Conflict]:
         if config.create_vpc and not 16 <= network.prefixlen <= 28:
             yield Conflict(
                 (key,),
-                f"{network} has {network.num_addresses} addresses; AWS allows 16 to 65536",
+                f"{network} has a prefix of /{network.prefixlen}; AWS allows /16 to /28",
                 "choose a prefix from /16 to /28",
             )
 

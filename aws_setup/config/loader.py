@@ -220,7 +220,7 @@ def lock_warnings(path: Path, lock: Lock) -> list[Problem]:
     ]
     warnings = []
     if changed:
-        what = f"{lock.path.name} overrides {len(changed)} keys of {path.name}"
+        what = f"{lock.path.name} overrides what {path.name} has"
         warnings.append(Problem(what, "; ".join(changed)))
     absent = sorted(FIELDS.keys() - lock.configuration.keys() - PRIVATE_KEYS - OWN_KEYS)
     absent = [key for key in absent if key not in lock.repeated]

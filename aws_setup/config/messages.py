@@ -29,8 +29,8 @@ MESSAGES = {
     "string_pattern_mismatch": "{input!r} has an invalid format",
     "greater_than_equal": "{input} is below the minimum, {ge}",
     "less_than_equal": "{input} is above the maximum, {le}",
-    "too_short": "it has {actual_length} items; at least {min_length} are required",
-    "too_long": "it has {actual_length} items; at most {max_length} are allowed",
+    "too_short": "the number of items is {actual_length}; at least {min_length} required",
+    "too_long": "the number of items is {actual_length}; at most {max_length} allowed",
     "literal_error": "{input!r} is not one of {expected}",
     "value_error": "{error}",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aws_setup.engine.wording import count_of
+
 OUTPUT_END = 4 * 1024 * 1024
 """Bytes kept of the beginning, and of the end, of each stream of a command."""
 
@@ -31,5 +33,5 @@ class KeptOutput:
         """Return the stream, with the number of dropped bytes between beginning and end."""
         self._cut()
         head, tail = (part.decode(errors="replace") for part in (self._head, self._tail))
-        gap = f"\n… {self.dropped} bytes dropped …\n" if self.dropped else ""
+        gap = f"\n… {count_of(self.dropped, 'byte')} dropped …\n" if self.dropped else ""
         return f"{head}{gap}{tail}" if gap else (self._head + self._tail).decode(errors="replace")

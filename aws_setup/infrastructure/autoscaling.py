@@ -25,6 +25,7 @@ from aws_setup.aws.tags import STEP_TAG, regional_name, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
@@ -93,7 +94,9 @@ class AutoScalingGroup(Step):
             "launched": len(group.get("Instances", [])),
             "min-max": has,
         }
-        state = deleting or (f"{running} of {desired} machines" if desired else "available")
+        state = deleting or (
+            f"{running} of {count_of(desired, 'machine')}" if desired else "available"
+        )
         ready = running >= desired
         return Found(group["AutoScalingGroupName"], state, facts, tuple(drift), ready)
 
@@ -128,7 +131,7 @@ class AutoScalingGroup(Step):
                 raise
             return self._recreate(ctx, found) if _is_being_deleted(found) else found
         desired = ctx.config.autoscaling_group_desired_capacity
-        state = f"0 of {desired} machines" if desired else "available"
+        state = f"0 of {count_of(desired, 'machine')}" if desired else "available"
         facts = {"machines": 0, "desired": desired, "launched": 0}
         return Found(self._group_name(ctx.config), state, facts, ready=not desired)
 
@@ -247,7 +250,9 @@ class AutoScalingGroup(Step):
         def gone() -> bool | Pending:
             answer = ctx.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
             groups = answer["AutoScalingGroups"]
-            return Pending(f"{len(groups[0]['Instances'])} instances left") if groups else True
+            if not groups:
+                return True
+            return Pending(f"{count_of(len(groups[0]['Instances']), 'instance')} left")
 
         ctx.wait_until(f"auto-scaling group {name} is deleted", gone, deadline=900, pause=4)
 

@@ -18,6 +18,7 @@ from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.load_balancers import (
     delete_classic,
     delete_load_balancers,
@@ -205,7 +206,8 @@ def _delete_interfaces(ctx: Context, vpc_id: str) -> None:
                     NetworkInterfaceId=interface_id,
                 )
         managed = [item for item in interfaces if _is_service_managed(item)]
-        return Pending(f"{len(managed)} interfaces of AWS services left") if managed else True
+        left = count_of(len(managed), "interface of AWS services", "interfaces of AWS services")
+        return Pending(f"{left} left") if managed else True
 
     ctx.wait_until(
         "AWS deletes the network interfaces of its services", gone, deadline=600, pause=5

@@ -15,6 +15,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code, pages
 from aws_setup.engine.step import Drift
+from aws_setup.engine.wording import count_of
 
 DIRECTIONS = (
     ("IpPermissions", "revoke_security_group_ingress"),
@@ -26,7 +27,11 @@ def open_group_drift(ctx: Context, vpc_id: str) -> list[Drift]:
     """Return the drift of a default group that has rules."""
     group = default_group(ctx, vpc_id)
     rules = sum(len(group[key]) for key, _ in DIRECTIONS) if group else 0
-    return [Drift("default security group", f"open ({rules} rules)", "closed")] if rules else []
+    return (
+        [Drift("default security group", f"open ({count_of(rules, 'rule')})", "closed")]
+        if rules
+        else []
+    )
 
 
 def default_group(ctx: Context, vpc_id: str) -> Item | None:

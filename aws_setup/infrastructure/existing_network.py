@@ -11,6 +11,7 @@ from aws_setup.aws.context import Context, ExistingResource
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import pages
 from aws_setup.engine.step import Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
 from aws_setup.infrastructure.subnet_routes import (
@@ -147,7 +148,7 @@ def too_few(
     )
     fitting = [item["RouteTableId"] for item in tables if leads_to_internet(item) == public]
     return SetupError(
-        f"VPC {vpc_id} has {zones} zones with a {kind} subnet, two are required",
+        f"VPC {vpc_id} has {count_of(zones, 'zone')} with a {kind} subnet, two are required",
         f"EKS requires two zones; a subnet is public if its route table has a route "
         f"{EVERYWHERE} to an internet gateway. Considered: {listed or 'no subnet'}",
         f"add a subnet with `aws ec2 create-subnet --vpc-id {vpc_id} --cidr-block RANGE "

@@ -19,6 +19,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.vpc_listings import LISTINGS, SERVICES, Listing
 
@@ -77,8 +78,9 @@ def refuse_unowned(ctx: Context, vpc_id: str) -> None:
     """
     found = unowned_contents(ctx, vpc_id)
     if found:
+        resources = count_of(len(found), "resource in it is", "resources in it are")
         raise SetupError(
-            f"{vpc_id} is kept: {len(found)} resources in it are not this deployment's",
+            f"{vpc_id} is kept: {resources} not this deployment's",
             "; ".join(f"{item.what} {item.id} ({item.owner})" for item in found),
             f"delete them, then run destroy again: {'; '.join(item.command for item in found)}",
         )

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from aws_setup.config import Config
 from aws_setup.engine.decoding import whole_number
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import POD, SECRET, SERVICE, decode_secret
@@ -178,7 +179,7 @@ class InCluster:
         if service is None or not running:
             raise SetupError(
                 f"OpenWhisk's nginx is not running in the namespace {self._namespace}",
-                f"{len(pods)} pods of {self._name('nginx')}, none of them running",
+                f"{count_of(len(pods), 'pod')} of {self._name('nginx')}, none of them running",
                 "run configure_eks_cluster.py",
             )
         pod = running[0]

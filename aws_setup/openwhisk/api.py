@@ -14,6 +14,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Place, address_hint
 from aws_setup.openwhisk.addresses import load_balancer_host, public_host
 from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
@@ -75,7 +76,9 @@ class OpenWhiskApi(Step):
                 return Pending(f"the API does not answer yet ({answer}){_who(ctx, answer)}")
             healthy = healthy_invokers(answer.url)
             if healthy != invokers:
-                return Pending(f"{healthy} of {invokers} invokers are healthy")
+                return Pending(
+                    f"{healthy} of {count_of(invokers, 'invoker is', 'invokers are')} healthy"
+                )
             return _answering(ctx, answer, healthy, ready=True)
 
         return ctx.wait_until(
@@ -95,13 +98,14 @@ def _who(ctx: Context, reason: str) -> str:
 
 def _answering(ctx: Context, answer: ApiProbe, healthy: int | str, *, ready: bool) -> Found:
     scheme = answer.url.partition("://")[0]
+    state = count_of(healthy, "healthy invoker")
     facts = {
         "api_host": answer.url,
         "internal_api_host": _url(ctx, scheme, load_balancer_host(ctx)),
         "healthy_invokers": healthy,
         "sha256": answer.fingerprint,
     }
-    return Found(answer.url, f"{healthy} healthy invokers", facts, ready=ready)
+    return Found(answer.url, state, facts, ready=ready)
 
 
 def _internal(ctx: Context, host: str) -> Found:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.load_balancers import load_balancers
@@ -103,7 +104,11 @@ def delete_claims(ctx: Context) -> None:
     def gone() -> bool | Pending:
         left = len(release_claims(ctx))
         left += sum(1 for volume in volumes if volume and client.get(VOLUME, volume))
-        return Pending(f"{left} volumes and claims are being deleted") if left else True
+        return (
+            Pending(f"being deleted: {count_of(left, 'volume or claim', 'volumes and claims')}")
+            if left
+            else True
+        )
 
     what = "OpenWhisk's volumes are deleted"
     ctx.wait_until(what, gone, deadline=600, pause=3)

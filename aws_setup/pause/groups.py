@@ -19,6 +19,7 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.pause.vms import NOT_CREATED
@@ -67,7 +68,9 @@ class EmptiedGroup(Step):
         def probe() -> Found | Pending:
             group = _group(ctx, self.name, fresh=True)
             machines = len(group["Instances"]) if group else 0
-            return Pending(f"{machines} machines left") if machines else Found(found.id, "paused")
+            if not machines:
+                return Found(found.id, "paused")
+            return Pending(f"{count_of(machines, 'machine')} left")
 
         return ctx.wait_until(f"{self.name} has no machines", probe, deadline=900, pause=5)
 

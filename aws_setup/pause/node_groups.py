@@ -24,6 +24,7 @@ from aws_setup.eks.node_groups import describe, failure_of, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, create_is_running
@@ -70,7 +71,7 @@ class _SizedNodeGroup(Step):
             desired = group["scalingConfig"]["desiredSize"]
             nodes = len(active_instances(ctx, self.name, fresh=True))
             if nodes != desired:
-                return Pending(f"{nodes} nodes instead of {desired}")
+                return Pending(f"{count_of(nodes, 'node')} instead of {desired}")
             return self._ended(ctx, group)
 
         return ctx.wait_until(

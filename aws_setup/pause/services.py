@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, stopped_found
@@ -84,7 +85,7 @@ class StoppedNdb(Step):
         running, manager = self._running(ctx)
         servers = [*running, *(["ndb_mgmd"] if manager else [])]
         drift = (Drift("NDB", f"{', '.join(servers)} running", "shut down"),) if servers else ()
-        state = f"{len(running)} data nodes running"
+        state = f"{count_of(len(running), 'data node')} running"
         return Found(", ".join(machine.id for machine in machines), state, drift=drift)
 
     def create(self, ctx: Context) -> Found:

@@ -24,6 +24,7 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.eks.node_groups import describe
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import describe_owned
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
@@ -190,8 +191,8 @@ def _machines(ctx: Context, found: Usages, group: _Group) -> Iterator[Usage]:
     if known.unknown:
         count = len(known.unknown)
         found.notes.append(
-            f"not included: {count} machines of {group.name}, of which AWS no longer tells how "
-            "long they ran (it keeps scaling activities for six weeks)"
+            f"not included: {count_of(count, 'machine')} of {group.name}, of which AWS no "
+            "longer says how long they ran (it keeps scaling activities for six weeks)"
         )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from aws_setup.config.amis import AMIS, DEFAULT_AMIS, region_of
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ami_copies import copy_name
 from aws_setup.preflight.planned import Launch, PlannedResources, keys_of
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
@@ -63,7 +64,7 @@ def _deprecated(planned: PlannedResources, images: Mapping[str, Any]) -> Iterato
     )
     if old:
         yield warn(
-            f"{len(old)} AMIs are deprecated",
+            count_of(len(old), "AMI is deprecated", "AMIs are deprecated"),
             f"{', '.join(old)} can still be launched, but AWS no longer lists them",
             "copy them to your account to keep them when they are removed",
         )

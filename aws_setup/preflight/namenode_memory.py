@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
+from aws_setup.engine.wording import count_of
 from aws_setup.openwhisk.release import invoker_memory
 from aws_setup.openwhisk.values import STEM_CELLS, user_values
 from aws_setup.preflight.results import Finding, refuse, warn
@@ -49,10 +50,10 @@ def memory_findings(config: Config, available: int) -> list[Finding]:
 def _too_many(config: Config, estimate: str, each: int) -> Finding:
     """Return the refusal of more NameNodes than fit on all invokers at the same time."""
     number, invokers = config.num_namenode_deployments, config.num_openwhisk_invoker_vms
-    needed = config.openwhisk_action_memory
+    needed, nodes = config.openwhisk_action_memory, count_of(invokers, "node")
     return refuse(
-        f"{number} NameNodes of {needed} MB do not fit on {invokers} invoker nodes",
-        f"{estimate}: {each} NameNodes each, {each * invokers} on {invokers} nodes",
+        f"{number} NameNodes of {needed} MB do not fit on {count_of(invokers, 'invoker node')}",
+        f"{estimate}: {count_of(each, 'NameNode')} each, {each * invokers} on {nodes}",
         f"set num_namenode_deployments to {each * invokers} or fewer, a smaller "
         "openwhisk_action_memory, or more or larger invoker nodes",
     )

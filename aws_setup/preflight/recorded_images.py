@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from aws_setup.config.lock_file import Lock
+from aws_setup.engine.wording import count_of
 from aws_setup.openwhisk.registries import MOST, RegistryAnswer, ask, image_of
 from aws_setup.preflight.results import Finding, refuse, warn
 
@@ -62,7 +63,7 @@ def _unknown(
         if answer.why:
             reasons.setdefault(answer.why, []).append(name)
     if more := len(recorded) - len(answers):
-        reasons[f"only the first {MOST} are asked for"] = [f"{more} others"]
+        reasons[f"only the first {MOST} are asked for"] = [count_of(more, "other")]
     if reasons:
         count = sum(map(len, reasons.values())) - bool(more) + more
         yield warn(
@@ -74,7 +75,7 @@ def _unknown(
 
 
 def _count(number: int) -> str:
-    return "1 container image" if number == 1 else f"{number} container images"
+    return count_of(number, "container image")
 
 
 def _hosts(names: Iterable[str]) -> str:

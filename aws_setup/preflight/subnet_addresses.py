@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 
 from aws_setup.aws.inventory import Item
+from aws_setup.engine.wording import count_of
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import Finding, refuse
 
@@ -77,7 +78,7 @@ def _network(instance_type: Item | None) -> Item:
 
 def _too_few(what: str, has: int, needs: int, vpc_id: str) -> Finding:
     return refuse(
-        f"{what}: {has} addresses are free",
+        f"{what}: {count_of(has, 'address is free', 'addresses are free')}",
         f"machines, interfaces of the cluster and pods of this configuration take {needs}",
         f"add a range with `aws ec2 associate-vpc-cidr-block --vpc-id {vpc_id} --cidr-block RANGE` "
         f"and a larger subnet with `aws ec2 create-subnet --vpc-id {vpc_id} --cidr-block RANGE "

@@ -11,6 +11,7 @@ from aws_setup.aws.usual_times import USUAL
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import format_duration
+from aws_setup.engine.wording import count_of
 from aws_setup.report.timeline import PAST, SpanOutcome, spans
 
 LONG = 20.0
@@ -140,7 +141,9 @@ class Forecast:
 
     def summary(self, now: float, began: float, *, today: datetime) -> str:
         """Return the run in a line: steps, time, and when it will be done by the local clock."""
-        text = f"{len(self.ended)} of {self.total} steps, {format_duration(now - began)}"
+        text = (
+            f"{len(self.ended)} of {count_of(self.total, 'step')}, {format_duration(now - began)}"
+        )
         left = self.remaining(now)
         if left is None:
             return text

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.wait import format_duration
+from aws_setup.engine.wording import count_of
 from aws_setup.report.timeline import (
     Link,
     SpanOutcome,
@@ -218,7 +219,9 @@ def _legend_words(
 ) -> list[tuple[str, str]]:
     on_path = f"critical path, {format_duration(path_seconds(path))} of {format_duration(total)}"
     omitted = len(acted) - len(shown)
-    rest = f"; {omitted} shorter steps are omitted" if omitted else ""
+    rest = (
+        f"; {count_of(omitted, 'shorter step is', 'shorter steps are')} omitted" if omitted else ""
+    )
     return [("bar critical", on_path), ("bar", f"in parallel{rest}")]
 
 

@@ -16,6 +16,7 @@ from aws_setup.config import Config
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import visible
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.report.architecture_svg import StepMark, architecture
 from aws_setup.report.gantt_svg import timeline_svg
@@ -187,7 +188,9 @@ def _timelines(records: Sequence[RunRecord]) -> list[PageTimeline]:
 def _caption(record: RunRecord) -> str:
     path = " → ".join(link.span.step for link in critical_path(record))
     others = sum(not span.acted for span in spans(record))
-    rest = f" {others} other steps had nothing to do or did not start." if others else ""
+    rest = (
+        f" {count_of(others, 'other step')} had nothing to do or did not start." if others else ""
+    )
     return f"Critical path: {path}.{rest}"
 
 

@@ -10,6 +10,7 @@ from aws_setup.engine.history import RunEnded, RunRecord
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import format_duration
+from aws_setup.engine.wording import count_of
 
 
 class SpanOutcome(StrEnum):
@@ -190,7 +191,7 @@ def text_timeline(record: RunRecord, *, ascii_only: bool = False) -> list[str]:
     shown = [span for span in all_spans if span.acted or span.outcome is SpanOutcome.BLOCKED]
     path = critical_path(record)
     if not any(span.acted for span in shown):
-        return [f"{record.head.command}: nothing to do, {len(all_spans)} steps existed"]
+        return [f"{record.head.command}: nothing to do, {count_of(len(all_spans), 'step')} existed"]
     names = {link.span.step for link in path}
     total = total_seconds(record)
     lines = [

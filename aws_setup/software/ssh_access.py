@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
+from aws_setup.engine.wording import count_of
 from aws_setup.software.machines import machines_of, zookeeper_machines
 from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
@@ -62,10 +63,11 @@ class SshAccess(Step):
         known = self.pool.known_hosts
         keys = {machine.id: [str(key) for key in known.keys(machine.id)] for machine in machines}
         new = len(self.pool.first_use)
+        answer = count_of(len(machines), "machine answers", "machines answer")
         remark = f"; host keys of {new} trusted on first use" if new else ""
         return Found(
             str(known.path),
-            f"{reachable} of {len(machines)} machines answer{remark}",
+            f"{reachable} of {answer}{remark}",
             {"known_hosts": str(known.path), "host_keys": keys},
             ready=reachable == len(machines),
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Place, SetupError, address_hint
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.keys import KeyRing
@@ -310,7 +311,7 @@ def _denied(route: SshRoute, tried: int) -> SetupError:
     return Unreachable(
         route.address,
         ConnectStage.KEY,
-        f"it accepts none of the {tried} offered keys for user {route.user}",
+        f"it accepts none of {count_of(tried, 'offered key')} for user {route.user}",
         "set ssh_key_path to the private key of ssh_keypair_name's key pair",
         transient=False,
     )

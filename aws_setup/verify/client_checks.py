@@ -76,7 +76,7 @@ def check_zookeeper(chain: Chain) -> str:
             serving += 1
     if serving <= len(addresses) // 2:
         raise failures[0] if failures else Broken("no ZooKeeper server is configured", CONFIGURE)
-    return f"{serving} of {len(addresses)} servers serve"
+    return f"{serving} of {count_of(len(addresses), 'server serves', 'servers serve')}"
 
 
 def check_manager(chain: Chain) -> str:
@@ -159,8 +159,9 @@ def check_registered(chain: Chain) -> str:
     missing = [name for name in names if name not in existing]
     if missing:
         shown = missing[0] if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
+        namenodes = count_of(number, "NameNode does", "NameNodes do")
         cause = (
-            f"{len(missing)} of {number} NameNodes do not exist in OpenWhisk's namespace "
+            f"{len(missing)} of {namenodes} not exist in OpenWhisk's namespace "
             f"{endpoint.namespace} ({shown})"
         )
         fix = f"run {next_command(chain.ctx.config)}"  # what configure_eks_cluster.py says, too

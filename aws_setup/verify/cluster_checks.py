@@ -68,7 +68,7 @@ def judge_nodes(nodes: Sequence[Object], specs: Sequence[NodeGroupSpec]) -> None
             cause = f"node {_name(wrong[0])} has the label {ROLE_LABEL} {label}, not {spec.role}"
             raise Broken(cause, f"{CONFIGURE}, which sets it")
         if len(group) != spec.count:
-            cause = f"{spec.group} has {len(group)} nodes, not {spec.count}"
+            cause = f"{spec.group} has {count_of(len(group), 'node')}, not {spec.count}"
             raise Broken(cause, f"{CONFIGURE}, or resume if the deployment is paused")
     cordoned = [_name(node) for node in nodes if node.get("spec", {}).get("unschedulable")]
     if cordoned:
@@ -87,7 +87,10 @@ def judge_invokers(nodes: Sequence[Object], pods: Sequence[Object], *, replicas:
     wrong = [name for name in names if placed[name] != 1]
     if wrong or replicas != len(names):
         where = f"; {wrong[0]} has {placed[wrong[0]]}" if wrong else ""
-        cause = f"{len(names)} invoker nodes, {len(pods)} of {replicas} invokers{where}"
+        cause = (
+            f"{count_of(len(names), 'invoker node')}, "
+            f"{len(pods)} of {count_of(replicas, 'invoker')}{where}"
+        )
         raise Broken(cause, f"{CONFIGURE}, which sets one invoker for each invoker node")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES, Source
 from aws_setup.software.clients.desired import HADOOP, LAMBDA_FS, TCP_ENABLED
 from aws_setup.software.hdfs_format import error_line
@@ -56,7 +57,7 @@ def check_pod(chain: Chain) -> str:
     require_cluster(chain)
     addresses = [address for found in targets(chain).values() for address in found]
     chain.probed.update(probe_from_pod(chain.ctx, addresses))
-    return f"a pod on an invoker node has tried {len(addresses)} addresses"
+    return f"a pod on an invoker node has tried {count_of(len(addresses), 'address', 'addresses')}"
 
 
 def check_from_node(chain: Chain, name: str) -> str:

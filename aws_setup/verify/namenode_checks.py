@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import Body, CurrentAction, DesiredAction, differences, parse
 from aws_setup.namenodes.client import Client
@@ -73,7 +74,7 @@ def judge_actions(actions: Sequence[CurrentAction]) -> str:
         others = f" ({len(wrong)} of {len(actions)} NameNodes)" if len(wrong) > 1 else ""
         fix = WHISK.replace("--sync", "--update").replace("NUMBER", str(len(actions)))
         raise Broken(wrong[0] + others, fix)
-    limits = f"{desired.memory} MB, {desired.concurrency} requests at a time"
+    limits = f"{desired.memory} MB, {count_of(desired.concurrency or 1, 'request')} at a time"
     return f"{len(actions)} alike: {desired.kind}, {limits}"
 
 
@@ -149,7 +150,10 @@ def start_text(seconds: Sequence[float | None], *, number: int) -> str:
         number: how many were invoked.
     """
     if len(seconds) < number:
-        return f"cold starts not known: {number - len(seconds)} answers name no activation"
+        return (
+            "cold starts not known: "
+            f"{count_of(number - len(seconds), 'answer names', 'answers name')} no activation"
+        )
     cold = [item for item in seconds if item is not None]
     if not cold:
         return "all were warm"

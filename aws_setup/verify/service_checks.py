@@ -100,11 +100,12 @@ def check_znodes(chain: Chain) -> str:
     missing = [path for path in needed if path not in existing]
     if missing:
         key = f"num_namenode_deployments: {number} and populate_zookeeper_cluster: True"
+        znodes = count_of(len(needed), "znode does", "znodes do")
         raise Broken(
-            f"{len(missing)} of {len(needed)} znodes do not exist ({missing[0]})",
+            f"{len(missing)} of {znodes} not exist ({missing[0]})",
             f"set {key}, and {CREATE}",
         )
-    return f"{len(needed)} znodes of {count_of(number, 'NameNode')}, in a session"
+    return f"{count_of(len(needed), 'znode')} of {count_of(number, 'NameNode')}, in a session"
 
 
 def check_data_nodes(chain: Chain) -> str:
@@ -193,7 +194,7 @@ def check_tables(chain: Chain) -> str:
     missing = [name for name in needed if name.lower() not in existing]
     if missing:
         raise Broken(
-            f"{len(missing)} of {len(needed)} tables do not exist in "
+            f"{len(missing)} of {count_of(len(needed), 'table does', 'tables do')} not exist in "
             f"{chain.settings.login.database} ({missing[0]})",
             f"set ndb_sql_scripts_dir and populate_mysql_ndb_tables: True, and {CREATE}",
         )
@@ -233,8 +234,9 @@ def check_row(chain: Chain) -> str:
     finally:
         _drop_tables(chain, name)
     if rows != [[value]]:
+        others = count_of(len(rows), "other row was", "other rows were")
         raise Broken(
-            f"a row was written, and {len(rows)} other rows were read",
+            f"a row was written, and {others} read",
             f"check `{NDB_MGM} -e show` on the NDB manager, and {CREATE}",
         )
     return "a row written, read by another session, and removed"

@@ -31,7 +31,7 @@ def whys(tmp_path: Path, text: str) -> list[str]:
             "10.1.0.0/20 is not inside",
         ),
         ("private_subnet_cidrs: [10.0.0.0/21, 10.0.144.0/20]", "10.0.0.0/21 overlaps 10.0.0.0/20"),
-        ("vpc_cidr: 10.0.0.0/8", "16777216 addresses; AWS allows 16 to 65536"),
+        ("vpc_cidr: 10.0.0.0/8", "10.0.0.0/8 has a prefix of /8; AWS allows /16 to /28"),
         ("ndb_manager_private_ip: 10.0.17.5", "10.0.17.5 is not inside 10.0.0.0/20"),
         ("ndb_manager_private_ip: 10.0.0.3", "AWS reserves 10.0.0.3 of 10.0.0.0/20"),
         ("ndb_manager_private_ip: 10.0.15.255", "AWS reserves 10.0.15.255"),

@@ -121,7 +121,7 @@ def test_a_value_keeps_the_spelling_of_the_file(
         (
             "public_subnet_cidrs: [10.0.0.0/20]\n",
             "1:22",
-            "it has 1 items; at least 2 are required",
+            "the number of items is 1; at least 2 required",
             "",
         ),
         ("eks_log_types: [audits]\n", "1:17", "'audits' is not one of", ""),

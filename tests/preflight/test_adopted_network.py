@@ -143,7 +143,7 @@ def test_a_vpc_of_one_zone_lacks_each_kind_once_and_says_what_was_considered(
     for subnet in (vpc.subnets[1], vpc.subnets[3]):
         client("ec2").delete_subnet(SubnetId=subnet)
     public, private = operator.refused(create_vpc=False, vpc_id=vpc.id)
-    assert f"VPC {vpc.id} has 1 zones with a public subnet" in public
+    assert f"VPC {vpc.id} has 1 zone with a public subnet" in public
     assert f"{vpc.subnets[0]} (us-east-1a, public by {vpc.public_table})" in public
     assert f"--route-table-id {vpc.public_table}" in public
     assert "with a private subnet" in private

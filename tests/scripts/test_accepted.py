@@ -48,7 +48,7 @@ def test_a_group_without_its_machines_is_not_done(cloud: RehearsalCloud, folder:
     assert {step["action"] for step in drifted} == {"update"}
     status = run(SCRIPT, folder, "status", "--json").document
     states = [step["state"] for step in status["steps"] if step["name"].startswith("auto-scaling")]
-    assert states == ["0 of 1 machines"] * 3
+    assert states == ["0 of 1 machine"] * 3
     assert "auto scaling" not in status["prices"]["parts"]
     cloud.faults.clear()
     scaling = client("autoscaling")

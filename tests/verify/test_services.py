@@ -198,7 +198,7 @@ def test_nodes_that_are_not_ready_or_too_few_are_named() -> None:
     for nodes, cause in (
         ([node("a"), node("b", ready="Unknown")], "node b: KubeletNotReady"),
         ([node("a"), node("b", "core")], "node b has the label openwhisk-role core"),
-        ([node("a")], "invoker-nodes has 1 nodes, not 2"),
+        ([node("a")], "invoker-nodes has 1 node, not 2"),
     ):
         with pytest.raises(Broken, match=cause):
             cluster_checks.judge_nodes(nodes, SPEC)
@@ -210,7 +210,7 @@ def test_each_invoker_node_has_room_for_one_invoker() -> None:
     for pods, replicas, cause in (
         ([invoker(0, "a"), invoker(1)], 2, "no node has room for owdev-invoker-1: .*Insufficient"),
         ([invoker(0, "a"), invoker(1, "a")], 2, "2 invoker nodes, 2 of 2 invokers; a has 2"),
-        ([invoker(0, "a")], 1, "2 invoker nodes, 1 of 1 invokers; b has 0"),
+        ([invoker(0, "a")], 1, "2 invoker nodes, 1 of 1 invoker; b has 0"),
         ([invoker(0, "a"), invoker(1, "b")], 3, "2 invoker nodes, 2 of 3 invokers"),
     ):
         with pytest.raises(Broken, match=cause):

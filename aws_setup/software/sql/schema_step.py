@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.clients.desired import NdbLogin
@@ -142,7 +143,7 @@ def _found(
         if script.name in entries and not _differences(script, entries[script.name])
     )
     facts = {"database": login.database, "user": login.user} if login else {}
-    state = f"{done} of {len(expected)} scripts{remark}"
+    state = f"{done} of {count_of(len(expected), 'script')}{remark}"
     return Found(login.database if login else "", state, facts, tuple(drift))
 
 

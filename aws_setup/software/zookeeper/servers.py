@@ -243,7 +243,7 @@ def _wait_quorum(
     def probe() -> bool | Pending:
         serving = sum(role is not None and role.serving for role in pool.each(others, _role))
         enough = serving >= size // 2 + 1
-        return True if enough else Pending(f"{serving} of the {len(others)} others serve")
+        return True if enough else Pending(f"{serving} serving, {size // 2 + 1} needed")
 
     wait_until(
         "the other ZooKeeper servers form a quorum",

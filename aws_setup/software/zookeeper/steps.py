@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.machines import (
@@ -133,7 +134,7 @@ class Znodes(Step):
         missing = _missing(ctx.config, list_znodes(machine, create=desired))
         if missing:
             raise SetupError(
-                f"{len(missing)} of {len(desired)} znodes could not be created",
+                f"{len(missing)} of {count_of(len(desired), 'znode')} could not be created",
                 f"{missing[0]} does not exist after `create {missing[0]}` on {machine}",
                 "run the same command again (`status` shows whether the ensemble is complete)",
             )
@@ -211,7 +212,9 @@ def _ensemble(
 
 
 def _znodes(total: int, drift: list[Drift]) -> Found:
-    return Found(f"{total} znodes", "complete" if not drift else "incomplete", drift=tuple(drift))
+    return Found(
+        f"{count_of(total, 'znode')}", "complete" if not drift else "incomplete", drift=tuple(drift)
+    )
 
 
 def _joined(found: Roles) -> str:
