@@ -159,11 +159,12 @@ def check_registered(chain: Chain) -> str:
     missing = [name for name in names if name not in existing]
     if missing:
         shown = missing[0] if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
-        namenodes = count_of(number, "NameNode does", "NameNodes do")
-        cause = (
-            f"{len(missing)} of {namenodes} not exist in OpenWhisk's namespace "
-            f"{endpoint.namespace} ({shown})"
+        absent = count_of(
+            number,
+            "NameNode does not exist in OpenWhisk's namespace",
+            "NameNodes do not exist in OpenWhisk's namespace",
         )
+        cause = f"{len(missing)} of {absent} {endpoint.namespace} ({shown})"
         fix = f"run {next_command(chain.ctx.config)}"  # what configure_eks_cluster.py says, too
         raise Broken(cause, fix if len(missing) == number else WHISK.replace("NUMBER", str(number)))
     namespaces = {existing[name].partition("/")[0] for name in names}

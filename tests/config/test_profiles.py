@@ -78,5 +78,5 @@ def test_more_namenodes_than_fit_are_refused_with_the_arithmetic(
     problems = [one.problem for one in found if one.severity is Severity.REFUSE]
     assert bool(problems) is refused
     if refused:
-        assert "4 NameNodes of 8000 MB do not fit on 1 invoker nodes" in problems[0].what
+        assert "4 NameNodes of 8000 MB do not fit on 1 invoker node" in problems[0].what
         assert "3 NameNodes each, 3 on 1 node" in problems[0].why
