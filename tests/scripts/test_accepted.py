@@ -38,7 +38,7 @@ def test_a_group_without_its_machines_is_not_done(cloud: RehearsalCloud, folder:
     ended = run(SCRIPT, folder, "--yes", "--json")
     assert ended.exit_code == 1
     (problem,) = ended.document["problems"][:1]
-    assert "0 of 1 machines in service" in problem["what"]
+    assert "0 of 1 machine in service" in problem["what"]
     assert "InsufficientInstanceCapacity" in problem["why"]
     assert "another instance type" in problem["hint"]
     # Again: still not "as the configuration wants it".
