@@ -29,6 +29,7 @@ from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import Outcome, apply, removal_needs
 from aws_setup.engine.step import Action, Found
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
 from aws_setup.preflight.checks import charges_of
 from aws_setup.report.expected import usual_times
