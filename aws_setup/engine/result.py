@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -99,10 +100,13 @@ def problems_of(failed: Mapping[str, Exception]) -> list[Problem]:
     steps_of: dict[Problem, list[str]] = {}
     for name, error in failed.items():
         steps_of.setdefault(to_problem(error), []).append(name)
-    return [
-        replace(problem, what=f"{shorten(names)}: {problem.what}")
-        for problem, names in steps_of.items()
-    ]
+    return [_attributed(problem, names) for problem, names in steps_of.items()]
+
+
+def _attributed(problem: Problem, names: list[str]) -> Problem:
+    """Return the problem of some steps with their names in front, unless it begins with its own."""
+    named = len(names) == 1 and re.match(rf"{re.escape(names[0])}(?=[ :]|$)", problem.what)
+    return problem if named else replace(problem, what=f"{shorten(names)}: {problem.what}")
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from aws_setup.report.plan_table import (
     plan_table,
     plan_text,
 )
-from aws_setup.report.progress import Needs, Progress, bar, counted, live, plain
+from aws_setup.report.progress import Needs, Progress, live, plain
+from aws_setup.report.upload_progress import bar, counted
 
 GAP = 2
 """Columns between two columns of a table."""

@@ -1,7 +1,6 @@
 """Progress of a run on stderr: live in a terminal, one plain line for each event elsewhere.
 
-A run over steps with needs shows each step. A run over many uploads shows one bar over all of
-them, or on each plain line how many are done, the bytes, the rate and the time left.
+A run over steps with needs shows each step; a run over many uploads is upload_progress.
 """
 
 from __future__ import annotations
@@ -13,18 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -46,8 +36,6 @@ BAR = 20
 
 MINUTE = 60.0
 """Seconds between two lines about what is running, where there is no live table."""
-
-MIB = 1024 * 1024
 
 STYLES = {
     EventKind.START: "cyan",
@@ -159,9 +147,7 @@ class _Table(_Shown):
     def __rich__(self) -> RenderableType:
         with self._lock:
             now, forecast = time.monotonic(), self._forecast
-            open_lines = [name for name in self._lines if name not in forecast.ended]
-            ended = [name for name in self._lines if name in forecast.ended]
-            shown = (ended + open_lines)[-ROWS:] if len(open_lines) < ROWS else open_lines[:ROWS]
+            shown = self._rows()
             table = Table(box=None, pad_edge=False, show_header=False)
             for fixed in (True, True, False):  # the name is whole, the state is cut where it must
                 table.add_column(overflow="ellipsis", no_wrap=fixed)
@@ -175,6 +161,25 @@ class _Table(_Shown):
             table.caption = f"{bar_text} {forecast.summary(now, self._began, today=today)}"
             table.caption_justify = "left"
             return table
+
+    def _rows(self) -> list[str]:
+        """Return the steps that have a row now."""
+        ended = [name for name in self._lines if name in self._forecast.ended]
+        left = [name for name in self._lines if name not in self._forecast.ended]
+        return (ended + left)[-ROWS:] if len(left) < ROWS else left[:ROWS]
+
+    def print_cut(self, console: Console) -> None:
+        """Print whole, below the table, what a step that ended has no room for in its row."""
+        now, shown = time.monotonic(), self._rows()
+        columns = [
+            [cell_len(text) for text in texts]
+            for texts in (shown, [self._forecast.elapsed(name, now) for name in shown])
+        ]
+        room = console.width - sum(max(column, default=0) + 1 for column in columns)
+        for name in shown:
+            line = self._lines[name]
+            if name in self._forecast.ended and cell_len(self._state(name, now)[0]) > room:
+                print_line(console, Text(f"{name}: {line.state}", style=line.style))
 
     def _state(self, name: str, now: float) -> tuple[str, str]:
         """Return the text and the style of a step's state."""
@@ -253,93 +258,8 @@ def live(
             yield lines
         return
     table = _Table(needs, usual or {})
-    with Live(table, console=console, refresh_per_second=4):
-        yield table
-
-
-class Meter:
-    """How many steps and bytes of a run are done, the rate, and the time left."""
-
-    def __init__(self, total: int, total_bytes: int, *, now: float) -> None:
-        self.total, self.total_bytes = total, total_bytes
-        self.sent = self.ended = 0
-        self._began = now
-
-    def take(self, event: StepEvent) -> None:
-        """Count an event."""
-        self.sent += event.bytes
-        self.ended += event.kind in {EventKind.DONE, EventKind.FAILED}
-
-    def text(self, now: float) -> str:
-        """Return the state at a moment of the clock, in seconds."""
-        text = f"{self.ended} of {self.total}"
-        if not self.total_bytes:
-            return text
-        rate = self.sent / max(now - self._began, 0.001)
-        left = max(self.total_bytes - self.sent, 0)
-        text += f", {self.sent / MIB:.0f} of {self.total_bytes / MIB:.0f} MiB"
-        text += f", {rate / MIB:.1f} MiB/s"
-        return text + (f", {format_duration(left / rate)} left" if left and rate else "")
-
-
-LOUD = frozenset({EventKind.NOTE, EventKind.DONE, EventKind.FAILED})
-"""Events of many uploads with a plain line: ends and retries."""
-
-
-class _Counted(Progress):
-    """A plain line for each end and each retry, with the state of the whole run."""
-
-    def __init__(self, console: Console, meter: Meter, *, quiet: bool, now: float) -> None:
-        self._console, self._meter, self._quiet = console, meter, quiet
-        self._began = now
-        self._lock = threading.Lock()
-
-    def __call__(self, event: StepEvent) -> None:
-        with self._lock:
-            self._meter.take(event)
-            if event.kind not in LOUD or (self._quiet and event.kind is not EventKind.FAILED):
-                return
-            now = time.monotonic()
-            line = Text(f"{format_duration(now - self._began):>12}  ", style="dim")
-            line.append(f"{event.step}: {action_text(event)}", style=STYLES[event.kind])
-            line.append(f"  ({self._meter.text(now)})", style="dim")
-            print_line(self._console, line)
-
-
-@contextmanager
-def counted(console: Console, total: int, total_bytes: int, *, quiet: bool) -> Iterator[Progress]:
-    """Show each end and each retry as one line with the run's state; with `quiet` only failures."""
-    now = time.monotonic()
-    yield _Counted(console, Meter(total, total_bytes, now=now), quiet=quiet, now=now)
-
-
-class _BarProgress(Progress):
-    """Moves one bar; retries and failures are lines above it."""
-
-    def __init__(self, console: Console, meter: Meter, bar: Bar) -> None:
-        self._console, self._meter, self._bar = console, meter, bar
-        self._task = bar.add_task(meter.text(0.0), total=meter.total_bytes or meter.total)
-        self._lock = threading.Lock()
-
-    def __call__(self, event: StepEvent) -> None:
-        with self._lock:
-            self._meter.take(event)
-            done = self._meter.sent if self._meter.total_bytes else self._meter.ended
-            text = f"{self._meter.ended} of {self._meter.total}"
-        self._bar.update(self._task, completed=done, description=text)
-        if event.kind in {EventKind.NOTE, EventKind.FAILED}:
-            line = f"{event.step}: {action_text(event)}"
-            print_line(self._console, Text(line, style=STYLES[event.kind]))
-
-
-@contextmanager
-def bar(console: Console, total: int, total_bytes: int) -> Iterator[Progress]:
-    """Show one bar over all steps of a run: bytes where there are any, else steps."""
-    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
-    if total_bytes:
-        columns += [DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()]
-    else:
-        columns.append(MofNCompleteColumn())
-    meter = Meter(total, total_bytes, now=time.monotonic())
-    with Bar(*columns, console=console, transient=True, disable=not total) as shown:
-        yield _BarProgress(console, meter, shown)
+    try:
+        with Live(table, console=console, refresh_per_second=4):
+            yield table
+    finally:
+        table.print_cut(console)

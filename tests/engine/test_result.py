@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from aws_setup.engine.plan import Row
-from aws_setup.engine.result import Result, changes
+from aws_setup.engine.result import Result, changes, problems_of
 from aws_setup.engine.runner import Outcome
 from aws_setup.engine.step import Action, Drift, Found, RunContext, Step
 from aws_setup.errors import Problem, Refused, SetupError
@@ -142,3 +142,17 @@ def test_changes_are_the_rows_that_a_run_acts_on() -> None:
     rows = [Row(Item(action), action) for action in Action]
     acting = {Action.CREATE, Action.UPDATE, Action.DELETE, Action.UNKNOWN}
     assert {row.action for row in changes(rows)} == acting
+
+
+@pytest.mark.parametrize(
+    ("step", "what", "shown"),
+    [
+        ("vpc-cni add-on", "vpc-cni add-on is DEGRADED", "vpc-cni add-on is DEGRADED"),
+        ("group a_ags", "group a_ags: 0 of 1 machine", "group a_ags: 0 of 1 machine"),
+        ("vpc", "vpc-12 is in use", "vpc: vpc-12 is in use"),
+        ("zookeeper", "no capacity", "zookeeper: no capacity"),
+    ],
+)
+def test_a_problem_names_its_step_once(step: str, what: str, shown: str) -> None:
+    (problem,) = problems_of({step: SetupError(what, "why", "hint")})
+    assert problem.what == shown

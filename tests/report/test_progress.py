@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
-from aws_setup.report.progress import MIB, Meter, bar, counted
+from aws_setup.report.progress import live
+from aws_setup.report.upload_progress import MIB, Meter, bar, counted
 
 
 def event(
@@ -76,3 +78,30 @@ def test_the_bar_moves_on_a_terminal() -> None:
     assert "4 of 4" in text
     assert "40.0/40.0 MiB" in text
     assert "failed: HTTP 403" in text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "arn:aws:iam::000000000000:role/lambda-fs-eks-cluster-role-of-a-long-name",
+        "https://a0123456789abcdef0123456789abcde-1234567890.us-east-1.elb.amazonaws.com",
+        "sgr-0123456789abcdef0, sgr-0123456789abcdef1, sgr-0123456789abcdef2, sgr-last0123456789",
+    ],
+)
+def test_an_id_that_its_row_cuts_is_whole_below_the_table(made: str) -> None:
+    console = Console(file=Terminal(), width=80, force_terminal=True, legacy_windows=False)
+    with live(console, {"eks cluster role": (), "vpc": ()}) as tell:
+        for name, number in (("eks cluster role", made), ("vpc", "vpc-1")):
+            tell(StepEvent(0.0, EventKind.START, name, Action.CREATE))
+            tell(StepEvent(0.0, EventKind.DONE, name, Action.CREATE, id=number))
+    assert isinstance(console.file, Terminal)
+    text = console.file.getvalue()
+    assert "…" in text, "the row itself is cut"
+    for word in made.split():
+        assert word in text
+    assert "vpc: created vpc-1" not in text, "what fits is not repeated"
