@@ -88,6 +88,7 @@ def delete_with_retry(
     *,
     gone: Collection[str],
     busy: Collection[str] = IN_USE_CODES,
+    refused: Callable[[], None] = lambda: None,
     deadline: float = 900.0,
 ) -> None:
     """Call `delete` until AWS accepts it or answers that the resource does not exist.
@@ -98,12 +99,14 @@ def delete_with_retry(
         delete: the call.
         gone: error codes that mean that the resource does not exist.
         busy: error codes that mean that something else still uses it.
+        refused: called once, when something else uses it; raises what it found out about that.
         deadline: seconds after which the deletion fails.
 
     Raises:
         SetupError: something still used it at the deadline; the error contains AWS's message.
         botocore.exceptions.ClientError: AWS refused for another reason.
     """
+    first = [refused]
 
     def attempt() -> bool | Pending:
         try:
@@ -112,6 +115,8 @@ def delete_with_retry(
             if error_code(error) in gone:
                 return True
             if error_code(error) in busy:
+                while first:
+                    first.pop()()
                 return Pending(str(error.response["Error"].get("Message", error_code(error))))
             raise
         return True

@@ -18,20 +18,17 @@ from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
-from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.load_balancers import (
     delete_classic,
     delete_load_balancers,
     owned_load_balancers,
 )
 from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_unowned
+from aws_setup.infrastructure.vpc_interfaces import delete_interfaces
 from aws_setup.kube.connect import cluster_of
 
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
 """Tag key of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""
-
-SERVICE_INTERFACES = ("ELB ", "Amazon EKS ", "aws-K8S-")
-"""How the descriptions of network interfaces begin that load balancers and clusters create."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,7 @@ def _node_groups(ctx: Context) -> list[str]:
 class VpcCleanup(CleanupStep):
     """Load balancers, interfaces and security groups in the deployment's VPC; cluster volumes.
 
+    What is in the VPC and is neither the deployment's nor its cluster's is named and kept.
     Nothing but volumes is searched for in a VPC that the deployment does not own.
     """
 
@@ -113,8 +111,8 @@ class VpcCleanup(CleanupStep):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete load balancers and what they used; refuse at once where others use the VPC."""
         for vpc in ctx.inventory.of_step("vpcs", "vpc"):
-            delete_load_balancers(ctx, vpc["VpcId"])
-            _delete_interfaces(ctx, vpc["VpcId"])
+            kept = delete_load_balancers(ctx, vpc["VpcId"])
+            delete_interfaces(ctx, vpc["VpcId"], kept_balancers=kept)
             _delete_groups(ctx, vpc["VpcId"])
             delete_guardduty(ctx, vpc["VpcId"])
         for volume in cluster_volumes(ctx):
@@ -186,38 +184,6 @@ def _elb_groups(ctx: Context) -> Sequence[str]:
     ]
     listed = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
     return [str(item["GroupId"]) for item in listed]
-
-
-def _delete_interfaces(ctx: Context, vpc_id: str) -> None:
-    """Delete unused interfaces, and wait until AWS has deleted those of its services."""
-
-    def gone() -> bool | Pending:
-        interfaces = pages(
-            ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=_in(vpc_id)
-        )
-        for interface in interfaces:
-            if interface["Status"] == "available":
-                interface_id = interface["NetworkInterfaceId"]
-                _delete(
-                    ctx,
-                    f"network interface {interface_id}",
-                    {"InvalidNetworkInterfaceID.NotFound"},
-                    "delete_network_interface",
-                    NetworkInterfaceId=interface_id,
-                )
-        managed = [item for item in interfaces if _is_service_managed(item)]
-        left = count_of(len(managed), "interface of AWS services", "interfaces of AWS services")
-        return Pending(f"{left} left") if managed else True
-
-    ctx.wait_until(
-        "AWS deletes the network interfaces of its services", gone, deadline=600, pause=5
-    )
-
-
-def _is_service_managed(interface: dict[str, Any]) -> bool:
-    """Return whether an interface belongs to a load balancer or cluster that is being deleted."""
-    description = str(interface.get("Description", ""))
-    return description.startswith(SERVICE_INTERFACES) and interface["Status"] != "available"
 
 
 def _delete_groups(ctx: Context, vpc_id: str) -> None:

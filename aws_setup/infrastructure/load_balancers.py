@@ -13,13 +13,17 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.errors import SetupError
 
 TAGS_PER_CALL = 20
-"""Most load balancers in one DescribeTags call (Elastic Load Balancing, 2012-06-01)."""
+"""Most load balancers in one DescribeTags call, of the APIs 2012-06-01 and 2015-12-01."""
 
 
 def load_balancers(ctx: Context, vpc_id: str) -> list[str]:
     """Return the names of the Classic ELBs in a VPC."""
+    return [str(item["LoadBalancerName"]) for item in _classic(ctx, vpc_id)]
+
+
+def _classic(ctx: Context, vpc_id: str) -> list[Item]:
     listed = pages(ctx.aws.elb, "describe_load_balancers", "LoadBalancerDescriptions")
-    return [item["LoadBalancerName"] for item in listed if item.get("VPCId") == vpc_id]
+    return [item for item in listed if item.get("VPCId") == vpc_id]
 
 
 def owned_load_balancers(ctx: Context) -> Sequence[str]:
@@ -29,17 +33,45 @@ def owned_load_balancers(ctx: Context) -> Sequence[str]:
 
 def describe_owned(ctx: Context) -> list[Item]:
     """Return the Classic ELBs with the tags of the deployment and of its cluster."""
-    elb, config = ctx.aws.elb, ctx.config
-    listed = pages(elb, "describe_load_balancers", "LoadBalancerDescriptions")
-    names = [str(item["LoadBalancerName"]) for item in listed]
-    owned = set()
-    for start in range(0, len(names), TAGS_PER_CALL):
-        answer = elb.describe_tags(LoadBalancerNames=names[start : start + TAGS_PER_CALL])
-        for item in answer["TagDescriptions"]:
-            of_deployment = tag_of(item, DEPLOYMENT_TAG) == config.deployment_name
-            if of_deployment and tag_of(item, cluster_tag(config)) == "owned":
-                owned.add(str(item["LoadBalancerName"]))
-    return [item for item in listed if item["LoadBalancerName"] in owned]
+    listed = pages(ctx.aws.elb, "describe_load_balancers", "LoadBalancerDescriptions")
+    tags = _tags_of(ctx, listed)
+    return [
+        item
+        for item in listed
+        if tag_of(tags[item["LoadBalancerName"]], DEPLOYMENT_TAG) == ctx.config.deployment_name
+        and tag_of(tags[item["LoadBalancerName"]], cluster_tag(ctx.config)) == "owned"
+    ]
+
+
+def _tags_of(ctx: Context, classic: Sequence[Item]) -> dict[str, Item]:
+    """Return name -> tags of Classic ELBs, with a call for each TAGS_PER_CALL of them."""
+    names = [str(item["LoadBalancerName"]) for item in classic]
+    found: dict[str, Item] = {name: {} for name in names}
+    for part in _parts(names):
+        answer = ctx.aws.elb.describe_tags(LoadBalancerNames=part)
+        found |= {str(item["LoadBalancerName"]): item for item in answer["TagDescriptions"]}
+    return found
+
+
+def _tags_of_v2(ctx: Context, balancers: Sequence[Item]) -> dict[str, Item]:
+    """Return ARN -> tags of application and network load balancers."""
+    arns = [str(item["LoadBalancerArn"]) for item in balancers]
+    found: dict[str, Item] = {arn: {} for arn in arns}
+    for part in _parts(arns):
+        answer = ctx.aws.client("elbv2").describe_tags(ResourceArns=part)
+        found |= {str(item["ResourceArn"]): item for item in answer["TagDescriptions"]}
+    return found
+
+
+def _parts(values: Sequence[str]) -> list[Sequence[str]]:
+    return [values[at : at + TAGS_PER_CALL] for at in range(0, len(values), TAGS_PER_CALL)]
+
+
+def _is_owned(ctx: Context, tags: Item) -> bool:
+    """Return whether the tags name this deployment or its cluster, and no other deployment."""
+    owner = tag_of(tags, DEPLOYMENT_TAG)
+    of_cluster = not owner and tag_of(tags, cluster_tag(ctx.config)) == "owned"
+    return owner == ctx.config.deployment_name or of_cluster
 
 
 def delete_classic(ctx: Context, names: Sequence[str]) -> None:
@@ -49,17 +81,26 @@ def delete_classic(ctx: Context, names: Sequence[str]) -> None:
         ctx.aws.elb.delete_load_balancer(LoadBalancerName=name)
 
 
-def delete_load_balancers(ctx: Context, vpc_id: str) -> None:
-    """Delete every load balancer in a VPC: Classic, application and network.
+def delete_load_balancers(ctx: Context, vpc_id: str) -> frozenset[str]:
+    """Delete this deployment's load balancers in a VPC: Classic, application and network.
+
+    Returns the names of the others in it, as the descriptions of their interfaces have them.
 
     Raises:
         SetupError: one has deletion protection.
     """
-    delete_classic(ctx, load_balancers(ctx, vpc_id))
-    elbv2 = ctx.aws.client("elbv2")
-    for balancer in pages(elbv2, "describe_load_balancers", "LoadBalancers"):
-        if balancer["VpcId"] == vpc_id:
-            _delete_elbv2(ctx, balancer["LoadBalancerName"], balancer["LoadBalancerArn"])
+    tags = _tags_of(ctx, _classic(ctx, vpc_id))
+    owned = [name for name, item in tags.items() if _is_owned(ctx, item)]
+    delete_classic(ctx, owned)
+    others = tags.keys() - set(owned)
+    listed = pages(ctx.aws.client("elbv2"), "describe_load_balancers", "LoadBalancers")
+    later = [item for item in listed if item["VpcId"] == vpc_id]
+    for arn, item in _tags_of_v2(ctx, later).items():
+        if _is_owned(ctx, item):
+            _delete_elbv2(ctx, arn.split("/")[-2], arn)
+        else:
+            others.add(arn.partition(":loadbalancer/")[2])
+    return frozenset(others)
 
 
 def _delete_elbv2(ctx: Context, name: str, arn: str) -> None:

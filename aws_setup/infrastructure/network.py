@@ -8,7 +8,9 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -28,6 +30,7 @@ from aws_setup.engine.retry import DECIDED
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.default_group import close_default_group, open_group_drift
+from aws_setup.infrastructure.vpc_contents import refuse_deletion
 
 MARKER_GROUP = "private route table"
 """Name of the step whose route table marks the deployment's VPC."""
@@ -94,7 +97,7 @@ class Vpc(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete every VPC of the deployment."""
         for vpc in ctx.inventory.of_step("vpcs", self.name, fresh=True):
-            _delete(ctx, vpc["VpcId"])
+            _delete(ctx, vpc["VpcId"], refused=partial(refuse_deletion, ctx, vpc["VpcId"]))
 
     def _current(self, ctx: Context) -> Item | None:
         vpcs = ctx.inventory.of_step("vpcs", self.name, fresh=True)
@@ -166,12 +169,13 @@ def _dns(ctx: Context, vpc: str) -> bool:
     return bool(support["EnableDnsSupport"]["Value"] and names["EnableDnsHostnames"]["Value"])
 
 
-def _delete(ctx: Context, vpc: str) -> None:
+def _delete(ctx: Context, vpc: str, *, refused: Callable[[], None] = lambda: None) -> None:
     delete_with_retry(
         ctx,
         f"VPC {vpc}",
         lambda: ctx.aws.ec2.delete_vpc(VpcId=vpc),
         gone={"InvalidVpcID.NotFound"},
+        refused=refused,
     )
 
 

@@ -21,6 +21,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.vpc_interfaces import is_owned, network_interfaces
 from aws_setup.infrastructure.vpc_listings import LISTINGS, SERVICES, Listing
 
 GUARDDUTY_SERVICE = ".guardduty-data"
@@ -47,6 +48,9 @@ class UnownedResource:
         return f"{self.what} {self.id} ({self.owner}): {self.command}"
 
 
+Search = Callable[[Context, str], Iterator[UnownedResource]]
+
+
 def delete_guardduty(ctx: Context, vpc_id: str) -> None:
     """Delete the endpoint and the security group that GuardDuty made; they serve this VPC only."""
     endpoints = [item["VpcEndpointId"] for item in _endpoints(ctx, vpc_id) if _is_guardduty(item)]
@@ -71,7 +75,20 @@ def delete_guardduty(ctx: Context, vpc_id: str) -> None:
 
 
 def refuse_unowned(ctx: Context, vpc_id: str) -> None:
-    """Name at once what would block the deletion of the VPC, instead of waiting for it.
+    """Name at once what would block the deletion of subnets and groups, instead of waiting.
+
+    What has an address or a group in the VPC blocks those. Whatever else is in it blocks only the
+    VPC itself, and is searched for when AWS refuses to delete that.
+
+    Raises:
+        SetupError: something in the VPC is not this deployment's.
+    """
+    if _found(ctx, vpc_id, ADDRESSED):
+        refuse_deletion(ctx, vpc_id)
+
+
+def refuse_deletion(ctx: Context, vpc_id: str) -> None:
+    """Name what keeps a VPC from deletion; the deployment's own parts are deleted already.
 
     Raises:
         SetupError: something in the VPC is not this deployment's.
@@ -88,23 +105,18 @@ def refuse_unowned(ctx: Context, vpc_id: str) -> None:
 
 def unowned_contents(ctx: Context, vpc_id: str) -> list[UnownedResource]:
     """Return the unowned resources that keep a VPC from deletion, without those of denied calls."""
-    searches: tuple[Callable[[Context, str], Iterator[UnownedResource]], ...] = (
-        _unowned_endpoints,
-        _unowned_instances,
-        _unowned_interfaces,
-        _unowned_groups,
-        _peerings,
-        *(partial(_listed, listing) for listing in LISTINGS),
-    )
+    others = (partial(_listed, listing) for listing in LISTINGS)
+    return _found(ctx, vpc_id, (*ADDRESSED, _peerings, *others))
+
+
+def _found(ctx: Context, vpc_id: str, searches: Sequence[Search]) -> list[UnownedResource]:
     found: list[UnownedResource] = []
     for search in searches:
         found += advice(partial(_search, search, ctx, vpc_id), lambda _: [])
     return found
 
 
-def _search(
-    search: Callable[[Context, str], Iterator[UnownedResource]], ctx: Context, vpc_id: str
-) -> list[UnownedResource]:
+def _search(search: Search, ctx: Context, vpc_id: str) -> list[UnownedResource]:
     return list(search(ctx, vpc_id))
 
 
@@ -127,7 +139,7 @@ def _is_guardduty(endpoint: Any) -> bool:
 
 
 def _is_owned(ctx: Context, item: Any) -> bool:
-    tags = {"Tags": item.get("Tags") or item.get("TagSet") or []}
+    tags = {"Tags": item.get("Tags") or []}
     owned = tag_of(tags, DEPLOYMENT_TAG) == ctx.config.deployment_name
     return owned or tag_of(tags, cluster_tag(ctx.config)) == "owned"
 
@@ -157,13 +169,10 @@ def _unowned_interfaces(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
         key for item in _endpoints(ctx, vpc_id) for key in item.get("NetworkInterfaceIds", [])
     }
     nat = tuple(item["NatGatewayId"] for item in ctx.inventory.all("nat gateways"))
-    found = pages(
-        ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=_in(vpc_id)
-    )
-    for item in found:
+    for item in network_interfaces(ctx, vpc_id):
         key, about = item["NetworkInterfaceId"], str(item.get("Description", ""))
         explained = key in endpoints or item.get("Attachment", {}).get("InstanceId")
-        if explained or about.endswith(nat) or _is_owned(ctx, item):
+        if explained or about.endswith(nat) or is_owned(ctx, item):
             continue
         owner, fix = _made_by(item, about)
         about = about or "no description"
@@ -240,3 +249,12 @@ def _peerings(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
                 )
                 command = f"aws ec2 delete-vpc-peering-connection --vpc-peering-connection-id {key}"
                 yield UnownedResource("peering", key, owner, f"`{command}`")
+
+
+ADDRESSED: Sequence[Search] = (
+    _unowned_endpoints,
+    _unowned_instances,
+    _unowned_interfaces,
+    _unowned_groups,
+)
+"""The searches for what blocks the deletion of subnets and security groups."""

@@ -9,7 +9,17 @@ SERVICES = (
     (r"RDSNetworkInterface", "an RDS database", "`aws rds delete-db-instance`"),
     (r"EFS mount target", "an EFS file system", "`aws efs delete-mount-target`"),
     (r"ElastiCache", "an ElastiCache cluster", "`aws elasticache delete-cache-cluster`"),
-    (r"ELB ", "a load balancer", "`aws elbv2 delete-load-balancer`"),
+    (
+        r"ELB (?:app|net|gwy)/([^/ ]+)/",
+        "a load balancer",
+        "`aws elbv2 delete-load-balancer --load-balancer-arn $(aws elbv2 describe-load-balancers "
+        "--names {0} --query LoadBalancers[0].LoadBalancerArn --output text)`",
+    ),
+    (
+        r"ELB (\S+)",
+        "a load balancer",
+        "`aws elb delete-load-balancer --load-balancer-name {}`",
+    ),
     (r"RedshiftNetworkInterface", "a Redshift cluster", "`aws redshift delete-cluster`"),
     (r"DMSNetworkInterface", "AWS DMS", "`aws dms delete-replication-instance`"),
     (r"ClientVPN Endpoint", "Client VPN", "`aws ec2 disassociate-client-vpn-target-network`"),

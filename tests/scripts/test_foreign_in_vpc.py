@@ -147,13 +147,91 @@ def test_what_others_made_is_named_with_owner_and_command(
     assert vpc in left
     problem = next(one for one in ended.document["problems"] if vpc in one["what"])
     assert foreign in problem["why"]
-    assert interface not in str(
-        client("ec2").describe_network_interfaces(Filters=where(vpc_id=vpc))
-    )
+    assert "AWS Lambda" in left[interface]["what"]
     for what, key in others.items():
         assert what in left[key]["what"]
         assert key in left[key]["command"]
     remove(others)
     client("ec2").delete_vpc_endpoints(VpcEndpointIds=[foreign])
     client("ec2").delete_security_group(GroupId=other)
+    client("ec2").delete_network_interface(NetworkInterfaceId=interface)
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
+
+
+def interface(description: str, **tags: str) -> str:
+    """Create an unattached interface in the first public subnet and return its id."""
+    made = client("ec2").create_network_interface(
+        SubnetId=network()[1],
+        Description=description,
+        **({"TagSpecifications": tagged("network-interface", **tags)} if tags else {}),
+    )
+    return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+
+def balancers(subnet: str) -> dict[str, str]:
+    """Make a Classic and an application load balancer; return the command that deletes each."""
+    listeners = [{"Protocol": "TCP", "LoadBalancerPort": 80, "InstancePort": 80}]
+    client("elb").create_load_balancer(
+        LoadBalancerName="classic", Listeners=listeners, Subnets=[subnet]
+    )
+    client("elbv2").create_load_balancer(Name="newer", Subnets=[subnet])
+    return {
+        "classic": "aws elb delete-load-balancer --load-balancer-name classic",
+        "newer": "describe-load-balancers --names newer",
+    }
+
+
+@pytest.mark.kind("A4")
+def test_only_interfaces_and_balancers_of_the_deployment_are_deleted(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    """Also after a kill: what was made for the cluster goes, the users' stays and is named."""
+    ours = [
+        interface("aws-K8S-i-0123456789"),
+        interface("aws-K8S-i-1", **{"cluster.k8s.amazonaws.com/name": "lambda-fs-eks-cluster"}),
+        interface("", **{"lambda-fs:deployment": "lambda-fs"}),
+    ]
+    theirs = [
+        interface("a fixed address for my licence"),
+        interface(""),
+        interface("aws-K8S-i-2", **{"cluster.k8s.amazonaws.com/name": "another"}),
+        interface("", **{"lambda-fs:deployment": "another"}),
+    ]
+    commands = balancers(network()[1])
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 3
+    kept = client("ec2").describe_network_interfaces(Filters=where(vpc_id=network()[0]))
+    ids = {item["NetworkInterfaceId"] for item in kept["NetworkInterfaces"]}
+    assert set(theirs) <= ids
+    assert not ids & set(ours)
+    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    for each in theirs:
+        assert each in problem["why"]
+        assert f"delete-network-interface --network-interface-id {each}" in problem["hint"]
+    for command in commands.values():
+        assert command in problem["hint"]
+    assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    assert client("elbv2").describe_load_balancers()["LoadBalancers"]
+    assert "a fixed address" in problem["why"]
+
+
+@pytest.mark.kind("A4")
+def test_what_blocks_only_the_vpc_is_searched_for_when_aws_refuses(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    further_resources(network()[0])
+    began = cloud.clock.now()
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 3
+    assert cloud.clock.now() - began < 900, "named at the first refusal"
+    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    assert "VPN gateway" in problem["why"]
+    assert len(cloud.calls.named("DeleteVpc")) == 1
+
+
+def test_a_vpc_of_ours_alone_costs_no_search_for_what_others_have(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
+    for searched in ("DescribeVpnGateways", "DescribeVpcPeeringConnections", "DescribeNetworkAcls"):
+        assert not cloud.calls.named(searched)

@@ -74,7 +74,8 @@ def test_a_protected_load_balancer_is_named_and_not_forced(
     subnets = client("ec2").describe_subnets(Filters=tagged)["Subnets"]
     subnet_ids = [subnet["SubnetId"] for subnet in subnets]
     elb = client("elbv2")
-    elb.create_load_balancer(Name="theirs", Subnets=subnet_ids)
+    owned = [{"Key": "kubernetes.io/cluster/lambda-fs-eks-cluster", "Value": "owned"}]
+    elb.create_load_balancer(Name="theirs", Subnets=subnet_ids, Tags=owned)
     # What AWS answers while deletion_protection.enabled is true; the emulator ignores it.
     code = "OperationNotPermitted"
     cloud.faults.add({"fault": "fail", "action": "DeleteLoadBalancer", "code": code})

@@ -1,4 +1,6 @@
-"""Classic load balancers, with network interfaces that block deletions as on AWS.
+"""Load balancers, with network interfaces that block deletions as on AWS.
+
+Of application and network load balancers only the interfaces are emulated here; moto has the rest.
 
 https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_CreateLoadBalancer.html
 https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-internet-facing-load-balancers.html
@@ -19,7 +21,7 @@ DNS_SUFFIX = "rehearsal.invalid"
 
 
 class LoadBalancerInterfaces(dict[tuple[str, str], list[str]]):
-    """The ids of the network interfaces of each load balancer, by region and name."""
+    """The ids of the network interfaces of each load balancer, by region and name or ARN."""
 
 
 class ResolvableNames(dict[str, float]):
@@ -96,30 +98,46 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     answer["DNSName"] = balancer.dns_name
     known_from = cloud.clock.now() + cloud.latencies["load balancer dns"]
     cloud.store_of(ResolvableNames)[balancer.dns_name] = known_from
-    ec2 = cloud.backend("ec2", call.region)
-    interface_ids = []
+    ids = _make_interfaces(cloud, call, balancer, f"ELB {name}")
+    cloud.store_of(LoadBalancerInterfaces)[call.region, name] = ids
+
+
+def _make_interfaces(cloud: CloudApi, call: Call, balancer: Any, description: str) -> list[str]:
+    """Create an interface in each subnet of a load balancer, which only AWS can delete."""
+    enis = cloud.backend("ec2", call.region).enis
+    ids = []
     for index, subnet in enumerate(balancer.subnets):
-        interface = cloud.call(
+        answer = cloud.call(
             "ec2",
             "CreateNetworkInterface",
             region=call.region,
-            SubnetId=subnet,
-            Groups=balancer.security_groups,
-            Description=f"ELB {name}",
-        )["NetworkInterface"]["NetworkInterfaceId"]
-        ec2.enis[interface].status = "in-use"
-        ec2.enis[interface].requester_managed = True
+            SubnetId=getattr(subnet, "id", subnet),
+            Groups=balancer.security_groups or [],
+            Description=description,
+        )
+        interface = answer["NetworkInterface"]["NetworkInterfaceId"]
+        enis[interface].status = "in-use"
+        enis[interface].requester_managed = True
         if balancer.scheme == "internet-facing":
-            ec2.enis[interface].public_ip = f"203.0.113.{10 + index}"
-        interface_ids.append(interface)
-    cloud.store_of(LoadBalancerInterfaces)[call.region, name] = interface_ids
+            enis[interface].public_ip = f"203.0.113.{10 + index}"
+        ids.append(interface)
+    return ids
+
+
+def _created_v2(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+    """Create the interfaces of an application or network load balancer."""
+    for made in answer["LoadBalancers"]:
+        arn = made.arn if hasattr(made, "arn") else made["LoadBalancerArn"]
+        balancer = cloud.backend("elbv2", call.region).load_balancers[arn]
+        description = f"ELB {arn.partition(':loadbalancer/')[2]}"
+        ids = _make_interfaces(cloud, call, balancer, description)
+        cloud.store_of(LoadBalancerInterfaces)[call.region, arn] = ids
 
 
 def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     """Remove the interfaces of a deleted load balancer, after a delay as on AWS."""
-    ids = cloud.store_of(LoadBalancerInterfaces).pop(
-        (call.region, call.params["LoadBalancerName"]), []
-    )
+    key = call.params.get("LoadBalancerArn") or call.params["LoadBalancerName"]
+    ids = cloud.store_of(LoadBalancerInterfaces).pop((call.region, key), [])
     ec2 = cloud.backend("ec2", call.region)
 
     def remove() -> None:
@@ -145,4 +163,6 @@ BEFORE = {
 AFTER = {
     ("elb", "CreateLoadBalancer"): _created,
     ("elb", "DeleteLoadBalancer"): _deleted,
+    ("elbv2", "CreateLoadBalancer"): _created_v2,
+    ("elbv2", "DeleteLoadBalancer"): _deleted,
 }
