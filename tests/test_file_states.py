@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,10 +18,17 @@ from aws_setup.aws.price_store import Listed, PriceStore
 from aws_setup.config import Config
 from aws_setup.config.loader import load_config
 from aws_setup.config.lock_file import read_lock
-from aws_setup.config.paths import ndb_password_path, receipt_path, tls_pair_path
+from aws_setup.config.paths import (
+    events_path,
+    namenodes_path,
+    ndb_password_path,
+    receipt_path,
+    tls_pair_path,
+)
 from aws_setup.eks.kubeconfig import load, rewrite
+from aws_setup.engine.history import read_events
 from aws_setup.engine.receipt import read_costs
-from aws_setup.errors import SetupError
+from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.user_kubeconfig import open_kubeconfig
 from aws_setup.namenodes.jar import read_jar
 from aws_setup.openwhisk import certificate, certificate_steps, namenode_image, values
@@ -26,6 +36,7 @@ from aws_setup.openwhisk.credentials_file import missing_host, read
 from aws_setup.preflight.key_pair import read_key
 from aws_setup.software import cluster_ssh_keys
 from aws_setup.software.clients.login import stored_password
+from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.sql import scripts
 from aws_setup.ssh import user_known_hosts
 from aws_setup.ssh.keys import KeyRing, inspect_key
@@ -53,7 +64,8 @@ CONTENTS: dict[str, bytes] = {
     b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
     "too long": b"x: y # " * (TOO_LONG // 7),
 }
-STATES = (*CONTENTS, "missing", "folder", "loop of links", "not readable")
+SPECIAL = ("named pipe", "socket", "endless device", "null device")
+STATES = (*CONTENTS, "missing", "folder", "loop of links", "not readable", *SPECIAL)
 
 
 def config(folder: Path, **keys: Any) -> Config:
@@ -88,6 +100,13 @@ def wskprops(path: Path) -> None:
     environment = {"WSK_CONFIG_FILE": str(path)}
     missing_host(environment, path)
     read(environment, path)
+
+
+def events(path: Path) -> None:
+    """Read the event log as the scripts do, which only looks at a file."""
+    if path.is_file():
+        with suppress(PermissionError):
+            read_events(path)
 
 
 def user_pair(path: Path) -> None:
@@ -131,9 +150,21 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "ssh_config": ("f", lambda path: SshSettings(path).route("a")),
     "jar": ("f", lambda path: read_jar(path, source="x", main_class="a.B")),
     "SQL scripts": ("f", sql_scripts),
+    "event log": (events_path(config(Path())).name, events),
+    "record of NameNodes": (
+        namenodes_path(config(Path())).name,
+        lambda path: read_record(config(path.parent)),
+    ),
     "wsk's file": ("f", wskprops),
     "kept prices": ("x.prices", kept_prices),
 }
+
+
+def bind(path: Path) -> None:
+    """Make a socket; its path may be longer than an address can be."""
+    with socket.socket(socket.AF_UNIX) as server, TemporaryDirectory(dir="/tmp") as short:
+        server.bind(f"{short}/s")
+        Path(short, "s").rename(path)
 
 
 def put(path: Path, state: str) -> None:
@@ -144,6 +175,14 @@ def put(path: Path, state: str) -> None:
     elif state == "not readable":
         path.write_text("a: b\n", encoding="utf-8")
         path.chmod(0)
+    elif state == "named pipe":
+        os.mkfifo(path)
+    elif state == "socket":
+        bind(path)
+    elif state == "endless device":
+        path.symlink_to("/dev/zero")
+    elif state == "null device":
+        path.symlink_to(os.devnull)
     elif state != "missing":
         path.write_bytes(CONTENTS[state])
 
@@ -161,6 +200,13 @@ def test_a_file_in_any_state_is_a_value_or_an_error_with_a_fix(name: str, tmp_pa
             use(folder / file)
         except SetupError as error:
             assert all(problem.what and problem.hint for problem in error.problems), state
+
+
+@pytest.mark.parametrize("state", ["named pipe", "socket", "endless device"])
+def test_what_is_no_file_is_called_so(state: str, tmp_path: Path) -> None:
+    put(tmp_path / "config.yaml", state)
+    with pytest.raises(Refused, match=r"it is a (named pipe|socket|device), not a file"):
+        load_config(tmp_path / "config.yaml")
 
 
 def test_a_path_of_an_unknown_user_is_a_missing_file(tmp_path: Path) -> None:

@@ -18,11 +18,17 @@ from botocore.config import Config as BotocoreConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from aws_setup.aws.credential_sources import (
+    SourceOfCredentials,
+    default_files,
+    refuse_special_files,
+    unusable,
+)
 from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.write_guard import before_write
-from aws_setup.errors import Interrupted, Refused, SetupError
+from aws_setup.errors import Interrupted, SetupError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
@@ -71,6 +77,7 @@ class Aws:
             botocore.exceptions.ProfileNotFound: the user's configuration has no such profile.
         """
         region = region or os.environ.get("AWS_REGION") or None
+        refuse_special_files(default_files())
         with readable_settings():
             self._session = boto3.Session(profile_name=profile, region_name=region)
         self._has_credentials = False
@@ -212,8 +219,13 @@ class Aws:
         """Load the credentials once, so that every fault of the chain is told as such."""
         if self._has_credentials:
             return
+        core, source = self._session._session, SourceOfCredentials()
         with readable_settings():
-            install_prompt(self._session._session.get_component("credential_provider"))
+            refuse_special_files(core.get_scoped_config())
+            resolver = core.get_component("credential_provider")
+            install_prompt(resolver)
+            source.watch(resolver)
+        with readable_settings(source=source):
             credentials = self._session.get_credentials()
             if credentials is not None:
                 credentials.get_frozen_credentials()
@@ -306,11 +318,15 @@ def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str
 
 
 @contextmanager
-def readable_settings(what: str = "the AWS credentials cannot be loaded") -> Iterator[None]:
+def readable_settings(
+    what: str = "the AWS credentials cannot be loaded",
+    *,
+    source: SourceOfCredentials | None = None,
+) -> Iterator[None]:
     """Name files and programs of the user's AWS configuration as the cause of other exceptions.
 
     botocore's chain passes on what they raise: a missing credential_process, a token file that
-    may not be read, an answer that is no JSON.
+    may not be read, an answer that is no JSON. `source` knows which one was asked.
 
     Raises:
         Refused: what the configuration names cannot be used.
@@ -320,13 +336,7 @@ def readable_settings(what: str = "the AWS credentials cannot be loaded") -> Ite
     except (SetupError, Interrupted, BotoCoreError, ClientError):
         raise
     except Exception as error:
-        raise Refused(
-            what,
-            f"{type(error).__name__}: {' '.join(str(error).split())}",
-            "check the profile in ~/.aws/config and ~/.aws/credentials, and the files and programs "
-            "that it names (credential_process, web_identity_token_file, endpoint_url, "
-            "max_attempts); `aws sso login` renews a damaged session",
-        ) from error
+        raise unusable(what, source.name if source else "", error) from error
 
 
 def error_code(error: BaseException) -> str:

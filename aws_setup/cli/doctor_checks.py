@@ -21,6 +21,7 @@ from aws_setup.cli.aws_commands import check_account, check_region
 from aws_setup.cli.installed import INSTALL, REQUIREMENTS, package_problems, python_problem
 from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.wait import SystemClock
 from aws_setup.engine.wording import count_of
@@ -93,7 +94,7 @@ def _editor(computer: Computer) -> str:
     """Check that the editor finds the schema that the configuration's first lines name."""
     if computer.path is None:
         raise NotApplicable("no configuration file")
-    named = _MODELINE.search(computer.path.read_text(encoding="utf-8", errors="replace"))
+    named = _MODELINE.search(read_file(computer.path).decode("utf-8", "replace"))
     fix = f"begin the file with `# yaml-language-server: $schema={SCHEMA.as_uri()}`"
     if named is None:
         raise NotApplicable(f"the configuration names no schema; {fix}")

@@ -11,6 +11,7 @@ from typing import Any
 from aws_setup.config import bounded_yaml
 from aws_setup.config.model import Config
 from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import read_file
 from aws_setup.errors import Refused
 
 SCHEMA = 1
@@ -136,7 +137,7 @@ def read_lock(path: Path) -> Lock:
     """
     path = expanded(path).absolute()
     try:
-        document = bounded_yaml.load(path.read_bytes())
+        document = bounded_yaml.load(read_file(path))
     except OSError as error:
         raise Refused(f"{path} cannot be read", error.strerror or str(error), _FIX) from error
     except bounded_yaml.BadYaml as error:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from aws_setup.config.bounded_yaml import MAX_BYTES, BadYaml, compose, construct, parts_of
+from aws_setup.config.regular_files import read_file
 from aws_setup.errors import Problem, Refused
 
 NULL = "tag:yaml.org,2002:null"
@@ -154,8 +155,7 @@ _COPY_SAMPLE = "copy sample_config_aws.yaml to config_aws.yaml and fill in its p
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_file(path, most=MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise Refused(f"there is no configuration file {path}", "", _COPY_SAMPLE) from error
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config, bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import read_file
 from aws_setup.eks import kubeconfig_text
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
@@ -196,7 +197,7 @@ def load(path: Path) -> dict[str, Any]:
         Refused: the file is not a kubeconfig.
     """
     try:
-        loaded = bounded_yaml.load(path.read_bytes(), most_bytes=ANY_SIZE, most_nodes=ANY_COUNT)
+        loaded = bounded_yaml.load(read_file(path), most_bytes=ANY_SIZE, most_nodes=ANY_COUNT)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -217,7 +218,7 @@ def rewrite(
 
     A copy is kept with `copy`, and where comments or style would be lost.
     """
-    text = bounded_yaml.decode(path.read_bytes()) if path.is_file() else ""
+    text = bounded_yaml.decode(read_file(path)) if path.is_file() else ""
     changed = kubeconfig_text.edit(text, document) if text else None
     if text and (copy or (changed is None and text != _dumped(load(path)))):
         kept = keep_copy(path.with_name(path.name + BACKUP), text)

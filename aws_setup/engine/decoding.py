@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.safe_text import shorten
 from aws_setup.errors import SetupError
 
@@ -129,8 +130,7 @@ def read_bytes(path: Path, *, what: str, hint: str, kind: type[SetupError] = Set
         SetupError: of the class `kind`: it cannot be read, or is longer than TEXT_LIMIT.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(TEXT_LIMIT + 1)
+        data = read_file(path, most=TEXT_LIMIT + 1)
         if len(data) <= TEXT_LIMIT:
             return data
         why = f"it is longer than {TEXT_LIMIT // (1024 * 1024)} MB"

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.private_files import append_private, write_private
 from aws_setup.engine.runner import EventKind, StepEvent
@@ -182,7 +183,7 @@ def _prepare(path: Path) -> None:
     """Drop the oldest runs of a log that is too large, and end an incomplete last line."""
     if not path.is_file():
         return
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_file(path).decode("utf-8", "replace")
     if len(text.encode()) > KEPT_BYTES:
         write_private(path, _newest_runs(text.split("\n")))
     elif text and not text.endswith("\n"):
@@ -206,7 +207,7 @@ def read_events(path: Path) -> list[RunRecord]:
     Raises:
         OSError: the log cannot be read.
     """
-    return parse(path.read_text(encoding="utf-8", errors="replace").split("\n"))
+    return parse(read_file(path).decode("utf-8", "replace").split("\n"))
 
 
 def parse(lines: Iterable[str]) -> list[RunRecord]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_object
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import json_text
@@ -54,7 +55,7 @@ def write_costs(path: Path, head: Mapping[str, Any], cost: Mapping[str, Any]) ->
 def read_costs(path: Path) -> Mapping[str, Any]:
     """Return what the receipt keeps of the deployment's cost; nothing if it is unreadable."""
     try:
-        return dict(json_object(path.read_bytes()).get("cost") or {})
+        return dict(json_object(read_file(path)).get("cost") or {})
     except (OSError, ValueError, TypeError):
         return {}
 
@@ -72,7 +73,7 @@ def _write(
 def _other_steps(path: Path, known: Collection[str]) -> dict[str, Any]:
     """Return the existing receipt's steps that are not in `known`; none if it is unreadable."""
     try:
-        steps = json_object(path.read_bytes())["steps"]
+        steps = json_object(read_file(path))["steps"]
         return {name: entry for name, entry in steps.items() if name not in known}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # No run depends on the receipt: a damaged one is replaced.

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining, within
 from aws_setup.engine.decoding import Undecodable, json_object
@@ -119,7 +120,7 @@ class KubeClient:
         host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert
         if host == endpoint.server.rstrip("/"):
             return ""
-        authority = Path(file).read_bytes().decode("utf-8", "replace") if file else ""
+        authority = read_file(Path(file)).decode("utf-8", "replace") if file else ""
         return "" if authority.strip() == endpoint.authority.strip() else host
 
     def token(self) -> str:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.session import error_code
 from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import open_file
 from aws_setup.errors import Refused
 from aws_setup.namenodes.request import DEFAULT_JAR
 
@@ -124,7 +125,7 @@ def _encode(path: Path, *, size: int, source: str) -> tuple[memoryview, str]:
     digest = hashlib.sha256()
     buffer = bytearray(encoded_length(size))
     at = read = 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while block := file.read(BLOCK):
             read += len(block)
             if read > size:

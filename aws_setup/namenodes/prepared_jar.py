@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from aws_setup.config.regular_files import open_file, read_file
 from aws_setup.errors import Problem, SetupError
 from aws_setup.namenodes.jar import Jar, read_jar
 from aws_setup.namenodes.jar_configuration import (
@@ -54,7 +55,7 @@ def prepare_jar(
     if configure:
         return _configured_copy(path, jar, main_class=main_class, facts=facts)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             found = JarConfiguration.read(file, source=source)
         known = facts(found.files) if found.files else None
         differences = tuple(found.differences(known)) if known else ()
@@ -72,10 +73,10 @@ def prepare_jar(
 def _configured_copy(path: Path, original: Jar, *, main_class: str, facts: Facts) -> PreparedJar:
     """Return a copy of the jar whose properties fit; the jar itself where they do already."""
     source = original.source
-    with path.open("rb") as file:
+    with open_file(path) as file:
         found = JarConfiguration.read(file, source=source)
     found.check_present()
-    known, data = facts(found.files), path.read_bytes()
+    known, data = facts(found.files), read_file(path)
     copy = configured(data, known, source=source)
     differences = tuple(found.differences(known))
     if copy is data:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.errors import Refused
 
 CURVES = frozenset({"secp256r1", "secp384r1"})
@@ -206,7 +207,7 @@ def _check_chain(chain: Sequence[x509.Certificate], certificate: Path) -> None:
 
 def _bytes(path: Path, key: str) -> bytes:
     try:
-        text = path.read_bytes()
+        text = read_file(path)
     except OSError as error:
         raise _invalid(key, path, error.strerror or str(error)) from error
     if b"-----BEGIN " not in text:

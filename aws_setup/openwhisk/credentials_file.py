@@ -9,6 +9,7 @@ from pathlib import Path
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path, expanded
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import read_bytes, read_text
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
@@ -79,7 +80,7 @@ class CredentialsFile(Step):
         home_file = Path.home() / ".wskprops"
         if not ctx.config.write_wskprops:
             return ()
-        desired = credentials_path(ctx.config).read_text("utf-8")
+        desired = read_file(credentials_path(ctx.config)).decode("utf-8")
         if _content_of(home_file) == desired.encode():
             return ()
         return (Drift("~/.wskprops", "different", "this deployment's"),)
@@ -100,7 +101,7 @@ class CredentialsFile(Step):
         path = write_credentials(ctx.config, self._credentials(ctx))
         if ctx.config.write_wskprops:
             home_file = Path.home() / ".wskprops"
-            content, desired = _content_of(home_file), path.read_bytes()
+            content, desired = _content_of(home_file), read_file(path)
             if content and content not in (former, desired):
                 # What the last run wrote is no loss; all else is the user's.
                 kept = keep_copy(home_file.with_name(".wskprops.before-lambda-fs"), content)

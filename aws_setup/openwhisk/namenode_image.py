@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_setup.config import bounded_yaml
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_of
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.errors import Refused
@@ -61,7 +62,7 @@ def image_fields(image: str) -> dict[str, str]:
 def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
     file = _runtimes_file(folder, values)
     try:
-        document = json_of((folder / file).read_bytes())
+        document = json_of(read_file(folder / file))
         kinds = [
             kind
             for family in document["runtimes"].values()
@@ -80,7 +81,7 @@ def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
 def _runtimes_file(folder: Path, values: Mapping[str, Any]) -> str:
     """Return the file's name by the values of the release and the chart's own."""
     try:
-        defaults: Any = bounded_yaml.load((folder / "values.yaml").read_bytes()) or {}
+        defaults: Any = bounded_yaml.load(read_file(folder / "values.yaml")) or {}
         return str(merge(defaults, values)["whisk"]["runtimes"] or DEFAULT_FILE)
     except (FileNotFoundError, KeyError):
         return DEFAULT_FILE

@@ -17,6 +17,7 @@ import yaml
 
 from aws_setup.aws.tags import tags
 from aws_setup.config import Config, bounded_yaml
+from aws_setup.config.regular_files import read_file
 from aws_setup.eks.storage import GP3_CLASS
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets
@@ -181,7 +182,7 @@ def user_values(config: Config) -> dict[str, Any]:
         return {}
     path = Path(config.openwhisk_values)
     try:
-        loaded = bounded_yaml.load(path.read_bytes())
+        loaded = bounded_yaml.load(read_file(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _unusable(path, " ".join(str(error).split())) from error
     if loaded is not None and not isinstance(loaded, dict):

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
+from aws_setup.config.regular_files import read_file
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 from aws_setup.ssh.keys import inspect_key
@@ -65,7 +66,7 @@ class LocalKey:
 def read_key(path: Path) -> tuple[LocalKey | None, list[Finding]]:
     """Return the RSA key in a file, or what is wrong with the file."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         why = f"{path}: {error.strerror or error}"
         hint = "set ssh_key_path to the private key that you saved when you created the key pair"

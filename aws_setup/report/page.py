@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aws_setup.config import Config
+from aws_setup.config.regular_files import open_file
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import visible
@@ -73,7 +74,7 @@ def check_target(path: Path) -> None:
 def _is_other_file(path: Path) -> bool:
     """Whether a file exists that a page must not replace, such as a configuration."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             beginning = file.read(len(DOCTYPE))
     except OSError:
         # Missing or unreadable: the next check finds out whether it can be replaced.

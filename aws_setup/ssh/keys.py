@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import read_file
 from aws_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    content = expanded(file.path).read_bytes()
+    content = read_file(expanded(file.path))
     openssh = b"OPENSSH PRIVATE KEY" in content
     load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
     loaded = load(content, secret)
@@ -169,7 +170,7 @@ def inspect_key(path: Path) -> KeyFile:
         SetupError: the file does not exist, cannot be read, or contains no private key.
     """
     try:
-        text = expanded(path).read_text(encoding="ascii", errors="replace")
+        text = read_file(expanded(path)).decode("ascii", "replace")
     except OSError as error:
         raise SetupError(
             f"the private key {path} cannot be read",
@@ -229,8 +230,8 @@ def _public_beside(path: Path) -> bytes:
     """Return the public key from the .pub file beside a PEM key; empty without one."""
     try:
         fields = (
-            expanded(path.with_name(path.name + ".pub"))
-            .read_text(encoding="utf-8", errors="replace")
+            read_file(expanded(path.with_name(path.name + ".pub")))
+            .decode("utf-8", "replace")
             .split()
         )
         return base64.b64decode(fields[1])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import TEXT_LIMIT
 from aws_setup.errors import SetupError
 
@@ -107,7 +108,7 @@ def _with_includes(path: Path, *, depth: int) -> str:
     try:
         if path.stat().st_size > TEXT_LIMIT:
             raise OSError(f"{path} is longer than {TEXT_LIMIT // 1024**2} MB")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode("utf-8").splitlines()
     except FileNotFoundError:
         return ""
     text, block = [], "Host *"

@@ -13,6 +13,7 @@ from typing import Any
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.config.paths import namenodes_path
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_object
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Found
@@ -40,7 +41,7 @@ def read_record(config: Config) -> NameNodeRecord:
     """Return what was last deployed, else what the configuration says; a damaged file is none."""
     default = NameNodeRecord(deployments=config.num_namenode_deployments)
     try:
-        document: Any = json_object(namenodes_path(config).read_bytes())
+        document: Any = json_object(read_file(namenodes_path(config)))
         return NameNodeRecord(
             str(document["prefix"]),
             str(document["namespace"]),

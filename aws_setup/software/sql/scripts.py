@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import (
@@ -82,7 +83,7 @@ def load(folder: str) -> list[SqlScript]:
     for name in names:
         try:
             # Editors of Windows write a byte order mark, which the server refuses.
-            text = (root / name).read_text(encoding="utf-8-sig")
+            text = read_file(root / name).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             problems.append(

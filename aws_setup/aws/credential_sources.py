@@ -1,0 +1,238 @@
+"""Where AWS credentials come from: each source is bounded, and its damage is named as such.
+
+botocore's chain waits for a credential_process for ever, and passes on whatever Python raises at a
+damaged cache file or an answer of another form.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+from typing import IO, Any
+
+from botocore.credentials import ProcessProvider
+from botocore.exceptions import CredentialRetrievalError
+
+from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import special
+from aws_setup.engine.decoding import SHAPE_ERRORS
+from aws_setup.errors import Refused
+
+PROCESS_SECONDS = 60.0
+"""Seconds that a credential_process has; some log the user in through a browser."""
+
+PROCESS_OUTPUT = 1024 * 1024
+"""Bytes of a credential_process's output that are read; credentials are about 2 KB."""
+
+PIPE_SECONDS = 1.0
+"""Seconds after its end for the rest of its output: a program that it left may hold the pipe."""
+
+BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of credentials: what it is called, and what mends it."""
+
+    title: str
+    fix: str
+
+
+_SETTINGS = Source(
+    "the AWS configuration",
+    "check the profile in ~/.aws/config and ~/.aws/credentials, and the files and programs "
+    "that it names (credential_process, web_identity_token_file, endpoint_url, "
+    "max_attempts); `aws sso login` renews a damaged session",
+)
+SOURCES: Mapping[str, Source] = {
+    "": _SETTINGS,
+    "custom-process": Source(
+        "the credential_process of the profile",
+        "run the profile's credential_process by hand: it has to end within a minute and to print "
+        "one JSON object with Version 1, AccessKeyId and SecretAccessKey",
+    ),
+    "sso": Source(
+        "the stored session of `aws sso login`",
+        "run `aws sso login`, which writes ~/.aws/sso/cache again; delete that folder first, if it "
+        "still cannot be used",
+    ),
+    "login": Source(
+        "the stored session of `aws login`",
+        "run `aws login`, which writes ~/.aws/login/cache again; delete that folder first, if it "
+        "still cannot be used",
+    ),
+    "assume-role-with-web-identity": Source(
+        "the web identity token",
+        "check web_identity_token_file of the profile, or AWS_WEB_IDENTITY_TOKEN_FILE",
+    ),
+    "container-role": Source(
+        "the credentials of this container",
+        "check AWS_CONTAINER_CREDENTIALS_FULL_URI and the token that it needs, or select a profile "
+        "with --profile",
+    ),
+    "iam-role": Source(
+        "the metadata service of this machine",
+        "attach a role to this machine, or select a profile with --profile",
+    ),
+}
+"""botocore's name of a source -> what it is; '' for the configuration files and all others."""
+
+FILE_VARIABLES = (
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+FILE_KEYS = ("ca_bundle", "web_identity_token_file")
+"""Environment variables and keys of a profile that name files which botocore reads."""
+
+
+def refuse_special_files(settings: Mapping[str, Any]) -> None:
+    """Refuse a pipe, socket or device in the place of a file that botocore would wait for.
+
+    Args:
+        settings: the environment, or the keys of a profile.
+
+    Raises:
+        Refused: one of the files is none.
+    """
+    for name in (*FILE_VARIABLES, *FILE_KEYS):
+        path = settings.get(name)
+        if not isinstance(path, str) or not path:
+            continue
+        try:
+            why = special(expanded(path))
+        except (OSError, ValueError):
+            continue  # botocore says what is wrong with a file that is missing
+        if why:
+            raise Refused(f"{name}: {path} cannot be read", why, f"set {name} to a file")
+
+
+def unusable(what: str, source: str, error: Exception) -> Refused:
+    """Return the refusal of a source that cannot be used, without Python's names of errors."""
+    known = SOURCES.get(source, _SETTINGS)
+    return Refused(what, f"{known.title}: {_cause(error)}", known.fix)
+
+
+def _cause(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        reason = error.strerror or text
+        return f"{error.filename}: {reason}" if error.filename else reason
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, JSONDecodeError):
+        return f"it is not JSON: {text}"
+    if isinstance(error, KeyError):
+        return f"it cannot be read, or has no {text}"
+    if type(error) is ValueError or not isinstance(error, SHAPE_ERRORS):
+        return text or "no reason is given"
+    return f"it does not have the expected form ({text})"
+
+
+class SourceOfCredentials:
+    """Which source botocore asks; that of the last one that was asked."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def watch(self, resolver: Any) -> None:
+        """Note each provider of a resolver that loads credentials, and bound its programs."""
+        for provider in resolver.providers:
+            _bound(provider)
+            provider.load = self._noting(str(provider.METHOD or ""), provider.load)
+
+    def _noting(self, name: str, load: Callable[[], Any]) -> Callable[[], Any]:
+        def noted() -> Any:
+            self.name = name
+            return load()
+
+        return noted
+
+
+def _bound(provider: Any) -> None:
+    """Let a provider, and those that it makes for a source_profile, start bounded programs."""
+    if hasattr(provider, "_popen"):
+        provider._popen = BoundedProcess
+    builder = getattr(provider, "_profile_provider_builder", None)
+    if builder is not None:
+        builder._create_process_provider = lambda profile_name: ProcessProvider(
+            profile_name=profile_name,
+            load_config=lambda: builder._session.full_config,
+            popen=BoundedProcess,  # type: ignore[arg-type] # it has what the provider uses
+        )
+
+
+class BoundedProcess:
+    """A credential_process that ends within its time, with an output of a few kilobytes.
+
+    It keeps the terminal: it may ask for a code there.
+    """
+
+    def __init__(self, arguments: Sequence[str], **_: Any) -> None:
+        """Start the program.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(arguments, stdout=pipe, stderr=pipe)  # nosec B603
+        self._too_long = False
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code."""
+        return self._process.returncode
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """Return its output and its errors.
+
+        Raises:
+            CredentialRetrievalError: it did not end in time, or prints without end.
+        """
+        parts: list[bytearray] = [bytearray(), bytearray()]
+        streams = (self._process.stdout, self._process.stderr)
+        readers = [
+            threading.Thread(target=self._read, args=(stream, part), daemon=True)
+            for stream, part in zip(streams, parts, strict=True)
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            self._process.wait(PROCESS_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise _failed(f"it has not ended after {PROCESS_SECONDS:.0f} seconds") from None
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+        for reader in readers:
+            reader.join(PIPE_SECONDS)
+        if self._too_long:
+            raise _failed(f"it prints more than {PROCESS_OUTPUT // 1024**2} MB")
+        return bytes(parts[0]), bytes(parts[1]).decode("utf-8", "replace").encode()
+
+    def _read(self, stream: IO[bytes], part: bytearray) -> None:
+        while block := os.read(stream.fileno(), BLOCK):
+            part += block
+            if len(part) > PROCESS_OUTPUT:
+                self._too_long = True
+                self._process.kill()
+                return
+
+
+def _failed(why: str) -> CredentialRetrievalError:
+    return CredentialRetrievalError(provider="custom-process", error_msg=why)
+
+
+def default_files() -> dict[str, str]:
+    """Return the configuration files that botocore reads, as `refuse_special_files` takes them."""
+    folder = Path("~/.aws")
+    named = {"AWS_CONFIG_FILE": "config", "AWS_SHARED_CREDENTIALS_FILE": "credentials"}
+    found = {key: str(folder / name) for key, name in named.items()}
+    return found | {key: os.environ[key] for key in FILE_VARIABLES if os.environ.get(key)}
