@@ -45,7 +45,11 @@ ADAPTERS = {
     "click": {"cli/"},
     "rich": {"report/"},
     "jinja2": {"report/"},
-    "subprocess": {"openwhisk/local_program.py", "ssh/proxy_command.py"},
+    "subprocess": {
+        "aws/credential_process.py",
+        "openwhisk/local_program.py",
+        "ssh/proxy_command.py",
+    },
 }
 """Library -> the only places of the product that import it."""
 

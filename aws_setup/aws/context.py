@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 import yaml
@@ -13,11 +13,13 @@ from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.aws.inventory import Inventory
 from aws_setup.aws.session import Aws
+from aws_setup.aws.tag_drift import TAGS, Tagged, tag_drift, write_missing
 from aws_setup.config import Config
 from aws_setup.config.lock_file import Lock
 from aws_setup.config.paths import kept_copy_path
 from aws_setup.engine import step as engine
 from aws_setup.engine.private_files import keep_copy
+from aws_setup.engine.step import DriftKey
 from aws_setup.errors import SetupError
 
 T = TypeVar("T")
@@ -81,6 +83,22 @@ class Context(engine.RunContext):
                 "make infrastructure_json_path writable, or free disk space, and run again",
             ) from error
         self.note(f"what this overwrites is kept in {path}")
+
+    def examine(self, step: engine.Step[Any], found: engine.Found) -> engine.Found:
+        """Return a resource with the drift of its tags; adopted ones have tags of others."""
+        other = found.skipped or any(drift.key is DriftKey.OWNER for drift in found.drift)
+        if self.owned_only or step.adopted or other or not isinstance(step, Tagged):
+            return found
+        return replace(found, drift=(*found.drift, *tag_drift(step.tagged(self, found))))
+
+    def correct(self, step: engine.Step[Any], found: engine.Found) -> engine.Found:
+        """Write the tags that are missing or were changed; those of others are kept."""
+        if not any(drift.key == TAGS for drift in found.drift) or not isinstance(step, Tagged):
+            return found
+        write_missing(step.tagged(self, found), note=self.note)
+        self.inventory.forget()
+        left = tuple(drift for drift in found.drift if drift.key != TAGS)
+        return replace(found, drift=left)
 
     def retry(self, act: Callable[[], T]) -> T:
         """Do something, again while AWS does not know yet what an earlier step has created."""

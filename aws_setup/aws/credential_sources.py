@@ -7,75 +7,62 @@ damaged cache file or an answer of another form.
 from __future__ import annotations
 
 import os
-import subprocess
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from botocore.credentials import ProcessProvider
-from botocore.exceptions import CredentialRetrievalError
 
+from aws_setup.aws.credential_process import BoundedProcess
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import special
 from aws_setup.engine.decoding import SHAPE_ERRORS
 from aws_setup.errors import Refused
 
-PROCESS_SECONDS = 60.0
-"""Seconds that a credential_process has; some log the user in through a browser."""
-
-PROCESS_OUTPUT = 1024 * 1024
-"""Bytes of a credential_process's output that are read; credentials are about 2 KB."""
-
-PIPE_SECONDS = 1.0
-"""Seconds after its end for the rest of its output: a program that it left may hold the pipe."""
-
-BLOCK = 64 * 1024
-
 
 @dataclass(frozen=True)
-class Source:
+class CredentialSource:
     """A source of credentials: what it is called, and what mends it."""
 
     title: str
     fix: str
 
 
-_SETTINGS = Source(
+_SETTINGS = CredentialSource(
     "the AWS configuration",
     "check the profile in ~/.aws/config and ~/.aws/credentials, and the files and programs "
     "that it names (credential_process, web_identity_token_file, endpoint_url, "
     "max_attempts); `aws sso login` renews a damaged session",
 )
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, CredentialSource] = {
     "": _SETTINGS,
-    "custom-process": Source(
+    "custom-process": CredentialSource(
         "the credential_process of the profile",
         "run the profile's credential_process by hand: it has to end within a minute and to print "
         "one JSON object with Version 1, AccessKeyId and SecretAccessKey",
     ),
-    "sso": Source(
+    "sso": CredentialSource(
         "the stored session of `aws sso login`",
         "run `aws sso login`, which writes ~/.aws/sso/cache again; delete that folder first, if it "
         "still cannot be used",
     ),
-    "login": Source(
+    "login": CredentialSource(
         "the stored session of `aws login`",
         "run `aws login`, which writes ~/.aws/login/cache again; delete that folder first, if it "
         "still cannot be used",
     ),
-    "assume-role-with-web-identity": Source(
+    "assume-role-with-web-identity": CredentialSource(
         "the web identity token",
         "check web_identity_token_file of the profile, or AWS_WEB_IDENTITY_TOKEN_FILE",
     ),
-    "container-role": Source(
+    "container-role": CredentialSource(
         "the credentials of this container",
         "check AWS_CONTAINER_CREDENTIALS_FULL_URI and the token that it needs, or select a profile "
         "with --profile",
     ),
-    "iam-role": Source(
+    "iam-role": CredentialSource(
         "the metadata service of this machine",
         "attach a role to this machine, or select a profile with --profile",
     ),
@@ -164,70 +151,8 @@ def _bound(provider: Any) -> None:
         builder._create_process_provider = lambda profile_name: ProcessProvider(
             profile_name=profile_name,
             load_config=lambda: builder._session.full_config,
-            popen=BoundedProcess,  # type: ignore[arg-type] # it has what the provider uses
+            popen=BoundedProcess,
         )
-
-
-class BoundedProcess:
-    """A credential_process that ends within its time, with an output of a few kilobytes.
-
-    It keeps the terminal: it may ask for a code there.
-    """
-
-    def __init__(self, arguments: Sequence[str], **_: Any) -> None:
-        """Start the program.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(arguments, stdout=pipe, stderr=pipe)  # nosec B603
-        self._too_long = False
-
-    @property
-    def returncode(self) -> int | None:
-        """Its exit code."""
-        return self._process.returncode
-
-    def communicate(self) -> tuple[bytes, bytes]:
-        """Return its output and its errors.
-
-        Raises:
-            CredentialRetrievalError: it did not end in time, or prints without end.
-        """
-        parts: list[bytearray] = [bytearray(), bytearray()]
-        streams = (self._process.stdout, self._process.stderr)
-        readers = [
-            threading.Thread(target=self._read, args=(stream, part), daemon=True)
-            for stream, part in zip(streams, parts, strict=True)
-        ]
-        for reader in readers:
-            reader.start()
-        try:
-            self._process.wait(PROCESS_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise _failed(f"it has not ended after {PROCESS_SECONDS:.0f} seconds") from None
-        finally:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
-        for reader in readers:
-            reader.join(PIPE_SECONDS)
-        if self._too_long:
-            raise _failed(f"it prints more than {PROCESS_OUTPUT // 1024**2} MB")
-        return bytes(parts[0]), bytes(parts[1]).decode("utf-8", "replace").encode()
-
-    def _read(self, stream: IO[bytes], part: bytearray) -> None:
-        while block := os.read(stream.fileno(), BLOCK):
-            part += block
-            if len(part) > PROCESS_OUTPUT:
-                self._too_long = True
-                self._process.kill()
-                return
-
-
-def _failed(why: str) -> CredentialRetrievalError:
-    return CredentialRetrievalError(provider="custom-process", error_msg=why)
 
 
 def default_files() -> dict[str, str]:

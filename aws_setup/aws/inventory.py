@@ -304,6 +304,11 @@ class Inventory:
         """Return the resources of a kind that have a step's tag."""
         return [item for item in self.all(kind, fresh=fresh) if tag_of(item, STEP_TAG) == step]
 
+    def forget(self) -> None:
+        """Drop what was read, so that it is read again at its next use."""
+        with self._lock:
+            self._kinds.clear()
+
     def close(self) -> None:
         """End the reading threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)

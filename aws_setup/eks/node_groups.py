@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,16 +17,17 @@ from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, known_fix, update_errors
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
 from aws_setup.eks.addons import ADDONS
 from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.eks.node_subnets import node_subnets
 from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.subnet_routes import is_public, route_tables
-from aws_setup.kube.connect import cluster_of
+from aws_setup.infrastructure.eks_cluster import write_eks_tags
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
 """EKS no longer publishes AMIs with Amazon Linux 2 (EKS user guide)."""
@@ -47,7 +49,7 @@ ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust 
 
 
 @dataclass(frozen=True)
-class NodeGroup(Step):
+class NodeGroup(Tagged, Step):
     """One node group; size, labels and template are updated in place, the type cannot be."""
 
     nodes: NodeGroupSpec
@@ -78,7 +80,16 @@ class NodeGroup(Step):
         since = group.get("createdAt")
         ready = status in ("ACTIVE", "DEGRADED")
         drift = self._drift(ctx, group)
-        return Found(group["nodegroupName"], status, group_facts(group), drift, ready, since)
+        facts = group_facts(group)
+        return Found(group["nodegroupName"], status, facts, drift, ready, since)
+
+    def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
+        """Return the node group with its tags."""
+        wanted, write = self._tags(ctx), partial(write_eks_tags, ctx)
+        return [TaggedItem(found.facts["arn"], found.facts["tags"], wanted, write)]
+
+    def _tags(self, ctx: Context) -> dict[str, str]:
+        return tags(ctx.config, self.name, name=self.nodes.group)
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
         if tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
@@ -159,7 +170,7 @@ class NodeGroup(Step):
             "labels": self.nodes.labels,
             "launchTemplate": {"id": template.id, "version": str(template.facts["version"])},
             "capacityType": self.nodes.capacity,
-            "tags": tags(ctx.config, self.name, name=self.nodes.group),
+            "tags": self._tags(ctx),
         }
 
     def _types(self, ctx: Context) -> list[str]:
@@ -279,6 +290,8 @@ def group_facts(group: Item) -> dict[str, Any]:
         "instance_type": (group.get("instanceTypes") or ["?"])[0],
         "nodes": group["scalingConfig"]["desiredSize"],
         "notes": health_issues(group),
+        "arn": group.get("nodegroupArn", ""),
+        "tags": tags_of(group),
     }
 
 
@@ -293,29 +306,6 @@ def describe(ctx: Context, group: str) -> Item | None:
         return None
     found: Item = answer["nodegroup"]
     return found
-
-
-def node_subnets(ctx: Context) -> list[str]:
-    """Return the cluster's subnets for nodes: private ones unless eks_nodes_public is set.
-
-    Raises:
-        SetupError: the cluster has no subnet of that kind.
-    """
-    cluster = cluster_of(ctx) or {}
-    ids = cluster.get("resourcesVpcConfig", {}).get("subnetIds", [])
-    subnets = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
-    tables = route_tables(ctx, subnets[0]["VpcId"]) if subnets else []
-    public = ctx.config.eks_nodes_public
-    matching = [
-        item["SubnetId"] for item in subnets if is_public(item["SubnetId"], tables) == public
-    ]
-    if not matching:
-        raise SetupError(
-            f"the cluster has no {'public' if public else 'private'} subnets",
-            f"its subnets are {', '.join(ids) or 'unknown'}",
-            f"set eks_nodes_public: {not public}",
-        )
-    return sorted(matching)
 
 
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:

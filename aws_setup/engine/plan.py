@@ -74,6 +74,7 @@ def inspect_step(step: Step[Any], ctx: RunContext) -> Row:
     """Return the row of one step: find the resource and compare it with the configuration."""
     try:
         found = step.find(ctx)
+        found = ctx.examine(step, found) if found else None
     except Exception as error:  # noqa: BLE001 -- it is kept, shown, and decides the row
         return Row(step, Action.UNKNOWN, error=ctx.explain(error))
     if step.surplus:

@@ -266,7 +266,10 @@ def _update(step: Step[Any], ctx: RunContext, found: Found) -> Found:
     replaced = {drift.what: drift.replaces for drift in found.drift if drift.replaces}
     if replaced:
         ctx.keep(step.name, replaced)
-    return ctx.retry(lambda: step.update(ctx, found))
+    left = ctx.retry(lambda: ctx.correct(step, found))
+    if found.drift and not left.drift:
+        return left
+    return ctx.retry(lambda: step.update(ctx, left))
 
 
 def _wait(row: Row, found: Found, ctx: RunContext) -> Found:

@@ -133,6 +133,14 @@ class RunContext:
             SetupError: it cannot be kept; nothing may be overwritten then.
         """
 
+    def examine(self, step: Step[Any], found: Found) -> Found:
+        """Return a resource with the drift that needs nothing of its step, such as tags."""
+        return found
+
+    def correct(self, step: Step[Any], found: Found) -> Found:
+        """Correct the drift that `examine` found; return the resource with what is left."""
+        return found
+
     def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
         """Return a copy of the context with other listeners."""
         return replace(self, note=note, progress=progress)

@@ -8,8 +8,9 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailur
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -21,6 +22,7 @@ from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.reasons import hint_of_reason
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import STEP_TAG, regional_name, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
@@ -52,7 +54,7 @@ PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
 
 @dataclass(frozen=True)
-class AutoScalingGroup(Step):
+class AutoScalingGroup(Tagged, Step):
     """An auto-scaling group over both public subnets; its sizes follow the configuration."""
 
     kind: AutoScalingSpec
@@ -146,7 +148,6 @@ class AutoScalingGroup(Step):
 
     def _request(self, ctx: Context) -> Any:
         config = ctx.config
-        group_tags = tags(config, self.name, Component=self.kind.component)
         return {
             "AutoScalingGroupName": self._group_name(config),
             **self._launch(ctx),
@@ -154,11 +155,18 @@ class AutoScalingGroup(Step):
             "MaxSize": config.autoscaling_group_max_size,
             "DesiredCapacity": config.autoscaling_group_desired_capacity,
             "VPCZoneIdentifier": ",".join(ctx.of(subnet).id for subnet in PUBLIC_SUBNETS),
-            "Tags": [
-                {"Key": key, "Value": value, "PropagateAtLaunch": key != STEP_TAG}
-                for key, value in group_tags.items()
-            ],
+            "Tags": _pairs(self._tags(config)),
         }
+
+    def _tags(self, config: Config) -> dict[str, str]:
+        return tags(config, self.name, Component=self.kind.component)
+
+    def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
+        """Return the group with its tags, which its later machines get too."""
+        wanted, write = self._tags(ctx.config), partial(_write_tags, ctx)
+        groups = ctx.inventory.of_step("auto-scaling groups", self.name)
+        named = [it for it in groups if it["AutoScalingGroupName"] == found.id]
+        return [TaggedItem(found.id, tags_of(item), wanted, write) for item in named]
 
     def _launch(self, ctx: Context) -> dict[str, Any]:
         """Return how machines are launched: from the template, as Spot of several types.
@@ -271,6 +279,22 @@ class AutoScalingGroup(Step):
 
     def _group_name(self, config: Config) -> str:
         return regional_name(config, self.kind.group, "_")
+
+
+def _pairs(group_tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"Key": key, "Value": value, "PropagateAtLaunch": key != STEP_TAG}
+        for key, value in group_tags.items()
+    ]
+
+
+def _write_tags(ctx: Context, names: Sequence[str], group_tags: Mapping[str, str]) -> None:
+    written: Any = [
+        {**pair, "ResourceId": name, "ResourceType": "auto-scaling-group"}
+        for name in names
+        for pair in _pairs(group_tags)
+    ]
+    ctx.aws.autoscaling.create_or_update_tags(Tags=written)
 
 
 @dataclass(frozen=True)

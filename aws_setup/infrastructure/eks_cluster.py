@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,7 +14,8 @@ from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, update_errors
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, tags
 from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
 from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
@@ -41,7 +43,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
 
 
 @dataclass(frozen=True)
-class EksCluster(Step):
+class EksCluster(Tagged, Step):
     """The EKS cluster; its creation takes about ten minutes, so it starts as early as possible."""
 
     name: str = "eks cluster"
@@ -70,7 +72,7 @@ class EksCluster(Step):
         return Found(cluster["name"], cluster["status"], facts, drift, ready, since)
 
     def _drift(self, ctx: Context, cluster: Item) -> tuple[Drift, ...]:
-        if tag_of(cluster, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+        if not self._is_ours(ctx, cluster):
             owner = tag_of(cluster, DEPLOYMENT_TAG) or "no deployment"
             fix = "choose another eks_cluster_name, or set create_eks_cluster: False"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
@@ -81,6 +83,21 @@ class EksCluster(Step):
             *_access_drift(ctx, cluster),
             *_log_drift(ctx, cluster),
         )
+
+    def _is_ours(self, ctx: Context, cluster: Item) -> bool:
+        """Whether it has the owner's tag, or lost it: made by this step in the deployment's VPC."""
+        vpc, owner = ctx.found.get("vpc"), tag_of(cluster, DEPLOYMENT_TAG)
+        lost = not owner and tag_of(cluster, STEP_TAG) == self.name and not ctx.owned_only
+        in_vpc = vpc is not None and cluster["resourcesVpcConfig"].get("vpcId") == vpc.id
+        return owner == ctx.config.deployment_name or (lost and in_vpc)
+
+    def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
+        """Return the cluster with its tags."""
+        wanted = tags(ctx.config, self.name, name=ctx.config.eks_cluster_name)
+        return [
+            TaggedItem(str(item["arn"]), tags_of(item), wanted, partial(write_eks_tags, ctx))
+            for item in ctx.inventory.all("eks cluster")
+        ]
 
     def create(self, ctx: Context) -> Found:
         """Request the cluster, again while its new role is not visible to EKS (up to 2 minutes)."""
@@ -189,6 +206,12 @@ class EksCluster(Step):
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The control plane."""
         return (CostItem(self.part, "eks"),)
+
+
+def write_eks_tags(ctx: Context, arns: Sequence[str], written: Mapping[str, str]) -> None:
+    """Write tags of resources of EKS."""
+    for arn in arns:
+        ctx.aws.eks.tag_resource(resourceArn=arn, tags=dict(written))
 
 
 def failure_of(cluster: Item) -> SetupError:

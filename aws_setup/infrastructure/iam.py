@@ -30,12 +30,13 @@ from aws_setup.infrastructure.iam_policies import (
     web_identity_trust,
 )
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
+from aws_setup.infrastructure.role_tags import TaggedRole, role_facts
 from aws_setup.infrastructure.stale_entries import NO_ENTRY, STALE, renew_entry, stale_drift
 from aws_setup.kube.connect import cluster_of
 
 
 @dataclass(frozen=True)
-class ClusterRole(Step):
+class ClusterRole(TaggedRole, Step):
     """The role that EKS's control plane assumes."""
 
     name: str = "eks cluster role"
@@ -50,7 +51,7 @@ class ClusterRole(Step):
             return None
         role = items[0]
         drift = () if self.adopted else self._drift(ctx, role)
-        return Found(role["Arn"], "available", {"role_name": role["RoleName"]}, drift)
+        return Found(role["Arn"], "available", role_facts(role), drift)
 
     def _refuse_missing(self, ctx: Context) -> None:
         if self.adopted:
@@ -127,7 +128,7 @@ def delete_role(ctx: Context, name: str) -> None:
     )
 
 
-class ManagedRole(Step):
+class ManagedRole(TaggedRole, Step):
     """A role with a trust policy and managed policies; both are restored when they drift."""
 
     part = "eks"
@@ -153,7 +154,7 @@ class ManagedRole(Step):
             role: Any = ctx.aws.iam.get_role(RoleName=name)["Role"]
         except ctx.aws.iam.exceptions.NoSuchEntityException:
             return None
-        return Found(role["Arn"], "available", {"role_name": name}, self._drift(ctx, role))
+        return Found(role["Arn"], "available", role_facts(role), self._drift(ctx, role))
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
         if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:

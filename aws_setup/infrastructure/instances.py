@@ -14,13 +14,14 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import counted_marks, created_at, paused_drift, paused_since
 from aws_setup.aws.reasons import state_reason
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import as_list
+from aws_setup.aws.tags import STEP_TAG, as_list, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
@@ -33,13 +34,14 @@ from aws_setup.infrastructure.vm_groups import VmGroup
 
 
 @dataclass(frozen=True)
-class VmGroupStep(Step):
+class VmGroupStep(Ec2Tagged, Step):
     """The VMs of one group, running; `facts["instances"]` lists them sorted by name."""
 
     group: VmGroup
     needs: tuple[str, ...] = ("public subnet 1", "security group")
     part: str = "machines"
     follows: tuple[str, ...] = ()
+    kind_of_resource = "instances"
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -52,7 +54,27 @@ class VmGroupStep(Step):
         return self._found(active) if active else None
 
     def _active(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
-        return active_instances(ctx, self.name, fresh=fresh)
+        active = active_instances(ctx, self.name, fresh=fresh)
+        subnet = ctx.found.get("public subnet 1")
+        if len(active) >= self.group.count or subnet is None:
+            return active
+        place = {"subnet-id": subnet.id, "tag:Component": self.group.component}
+        known = {item["InstanceId"] for item in active}
+        others = _active_only(lost(ctx, "instances", self.name, place))
+        return [*active, *(it for it in others if it["InstanceId"] not in known and self._has(it))]
+
+    def _has(self, instance: Item) -> bool:
+        """Whether a VM is one of the group's, by its step or, without that, by its name."""
+        names = {self.group.name(index) for index in range(self.group.count)}
+        return bool(tag_of(instance, STEP_TAG)) or tag_of(instance, "Name") in names
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the VMs; those without their tags are found in their subnet."""
+        return self._active(ctx)
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of each VM but for its name, which is one of the group's."""
+        return tags(ctx.config, self.name, Component=self.group.component)
 
     def _found(self, active: list[Item]) -> Found:
         drift = (
@@ -272,7 +294,10 @@ def stopped_drift(active: list[Item]) -> list[Drift]:
 
 def active_instances(ctx: Context, step: str, *, fresh: bool = False) -> list[Item]:
     """Return the instances of a step that are not terminated."""
-    items = ctx.inventory.of_step("instances", step, fresh=fresh)
+    return _active_only(ctx.inventory.of_step("instances", step, fresh=fresh))
+
+
+def _active_only(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
 
 

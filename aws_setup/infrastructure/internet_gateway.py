@@ -14,19 +14,31 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, with_lost
 
 
 @dataclass(frozen=True)
-class InternetGateway(Step):
+class InternetGateway(Ec2Tagged, Step):
     """The internet gateway, attached to the VPC."""
 
     name: str = "internet gateway"
     needs: tuple[str, ...] = ("vpc",)
     part: str = "network"
+    kind_of_resource = "internet gateways"
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the gateways; one without its tags is found by its attachment."""
+        vpc = ctx.found.get("vpc")
+        place = {"attachment.vpc-id": vpc.id} if vpc else {}
+        return with_lost(ctx, "internet gateways", self.name, place)
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the gateway."""
+        return tags(ctx.config, self.name, name="Lambda-FS-InternetGateway")
 
     def find(self, ctx: Context) -> Found | None:
         """Return the gateway; a missing attachment or a second gateway is drift."""
-        items = _attached_first(ctx.inventory.of_step("internet gateways", self.name))
+        items = _attached_first(self.resources(ctx))
         if not items:
             return None
         drift = []
@@ -68,9 +80,8 @@ class InternetGateway(Step):
         return _attached_first(items)[0] if items else None
 
     def _create(self, ctx: Context) -> Item:
-        gateway_tags = tags(ctx.config, self.name, name="Lambda-FS-InternetGateway")
         answer: Any = ctx.aws.ec2_once.create_internet_gateway(
-            TagSpecifications=specification("internet-gateway", gateway_tags)
+            TagSpecifications=specification("internet-gateway", self.wanted_tags(ctx))
         )
         gateway: Item = answer["InternetGateway"]
         return gateway

@@ -17,6 +17,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, with_lost
 from aws_setup.infrastructure.metadata_options import metadata_options
 from aws_setup.infrastructure.run_instances import disks
 
@@ -71,12 +72,13 @@ def auto_scaling_specs(config: Config) -> Sequence[AutoScalingSpec]:
 
 
 @dataclass(frozen=True)
-class LaunchTemplate(Step):
+class LaunchTemplate(Ec2Tagged, Step):
     """A launch template; a changed configuration becomes a new default version."""
 
     kind: AutoScalingSpec
     needs: tuple[str, ...] = ("security group",)
     part: str = "auto scaling"
+    kind_of_resource = "launch templates"
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -85,12 +87,22 @@ class LaunchTemplate(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the template; its tag is compared with the fingerprint of the configuration."""
-        items = ctx.inventory.of_step("launch templates", self.name)
+        items = self.resources(ctx)
         if not items:
             return None
         template = items[0]
         facts = {"version": template["DefaultVersionNumber"]}
         return Found(template["LaunchTemplateId"], "available", facts, self._drift(ctx, template))
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the template; one without its tags is found by its name."""
+        exists = all(need in ctx.found for need in self.needs)
+        place = {"launch-template-name": self._template_name(ctx)} if exists else {}
+        return with_lost(ctx, "launch templates", self.name, place)
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the template, but for the one of its contents."""
+        return tags(ctx.config, self.name, name=self._template_name(ctx))
 
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
         if "security group" not in ctx.found:
@@ -106,8 +118,7 @@ class LaunchTemplate(Step):
         after a destroy, answer with the id of the deleted template.
         """
         name = self._template_name(ctx)
-        template_tags = tags(ctx.config, self.name, name=name)
-        template_tags[CONTENT_TAG] = self._content(ctx, 1)
+        template_tags = {**self.wanted_tags(ctx), CONTENT_TAG: self._content(ctx, 1)}
         try:
             answer: Any = ctx.aws.ec2.create_launch_template(
                 LaunchTemplateName=name,

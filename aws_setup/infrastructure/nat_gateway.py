@@ -19,6 +19,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Action, CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, with_lost
 
 LIVE_NAT = ("pending", "available")
 
@@ -28,16 +29,33 @@ MAX_POLLS = 10
 
 
 @dataclass(frozen=True)
-class ElasticIp(Step):
+class ElasticIp(Ec2Tagged, Step):
     """The NAT gateway's public address; a second one, after a race or a crash, is released."""
 
     name: str = "elastic ip"
     needs: tuple[str, ...] = ("vpc",)
     part: str = "network"
+    kind_of_resource = "addresses"
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the addresses; one without its tags is found by the gateway that uses it."""
+        owned = ctx.inventory.of_step("addresses", self.name)
+        if owned:
+            return owned
+        vpc = ctx.found.get("vpc")
+        vpc_of_nat = {"vpc-id": vpc.id} if vpc else {}
+        live = _live(with_lost(ctx, "nat gateways", NatGateway.name, vpc_of_nat))
+        used = [address["AllocationId"] for it in live for address in it["NatGatewayAddresses"]]
+        place = {"allocation-id": str(used[0])} if used else {}
+        return lost(ctx, "addresses", self.name, place)
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the address."""
+        return tags(ctx.config, self.name, name="lambda-fs-nat-gateway-ip")
 
     def find(self, ctx: Context) -> Found | None:
         """Return the address, the one in use first."""
-        items = _used_first(ctx.inventory.of_step("addresses", self.name))
+        items = _used_first(self.resources(ctx))
         if not items:
             return None
         drift = [Drift("elastic IPs", str(len(items)), "1")] if len(items) > 1 else []
@@ -70,9 +88,8 @@ class ElasticIp(Step):
         return _used_first(items)[0] if items else None
 
     def _create(self, ctx: Context) -> Item:
-        address_tags = tags(ctx.config, self.name, name="lambda-fs-nat-gateway-ip")
         answer: Any = ctx.aws.ec2_once.allocate_address(
-            Domain="vpc", TagSpecifications=specification("elastic-ip", address_tags)
+            Domain="vpc", TagSpecifications=specification("elastic-ip", self.wanted_tags(ctx))
         )
         address: Item = answer
         return address
@@ -98,17 +115,29 @@ def release(ctx: Context, allocation: str) -> None:
 
 
 @dataclass(frozen=True)
-class NatGateway(Step):
+class NatGateway(Ec2Tagged, Step):
     """The NAT gateway in the first public subnet; it takes about two minutes."""
 
     name: str = "nat gateway"
     needs: tuple[str, ...] = ("elastic ip", "internet gateway", "public subnet 1")
     part: str = "network"
     follows: tuple[str, ...] = ()
+    kind_of_resource = "nat gateways"
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the live gateways; one without its tags is found by its subnet."""
+        live = _live(ctx.inventory.of_step("nat gateways", self.name))
+        subnet = ctx.found.get("public subnet 1")
+        place = {"subnet-id": subnet.id} if subnet else {}
+        return live or _live(lost(ctx, "nat gateways", self.name, place))
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the gateway."""
+        return tags(ctx.config, self.name, name="LambdaFS-NatGateway")
 
     def find(self, ctx: Context) -> Found | None:
         """Return the gateway that is available or pending."""
-        live = _live(ctx.inventory.of_step("nat gateways", self.name))
+        live = self.resources(ctx)
         return _nat(live[0]) if live else None
 
     def create(self, ctx: Context) -> Found:
@@ -139,14 +168,13 @@ class NatGateway(Step):
         """
         deleted = len(ctx.inventory.of_step("nat gateways", self.name))
         generation = deleted + max(0, poll - MAX_POLLS)
-        nat_tags = tags(ctx.config, self.name, name="LambdaFS-NatGateway")
         subnet = ctx.of("public subnet 1").id
         try:
             answer: Any = ctx.aws.ec2.create_nat_gateway(
                 SubnetId=subnet,
                 AllocationId=ctx.of("elastic ip").id,
                 ClientToken=client_token(ctx.config.deployment_name, self.name, subnet, generation),
-                TagSpecifications=specification("natgateway", nat_tags),
+                TagSpecifications=specification("natgateway", self.wanted_tags(ctx)),
             )
         except ClientError as error:
             if error_code(error) in ("IdempotentParameterMismatch", "Resource.AlreadyAssociated"):

@@ -30,6 +30,7 @@ from aws_setup.engine.retry import DECIDED
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.default_group import close_default_group, open_group_drift
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, with_lost
 from aws_setup.infrastructure.vpc_contents import refuse_deletion
 
 MARKER_GROUP = "private route table"
@@ -40,7 +41,7 @@ MAX_TOKEN_GENERATIONS = 20
 
 
 @dataclass(frozen=True)
-class Vpc(Step):
+class Vpc(Ec2Tagged, Step):
     """The VPC, its default security group closed, DNS support and host names on.
 
     EKS's private endpoint needs DNS:
@@ -49,16 +50,29 @@ class Vpc(Step):
 
     name: str = "vpc"
     part: str = "network"
+    kind_of_resource = "vpcs"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the VPC with the marker, else the first of this deployment."""
-        vpcs = ctx.inventory.of_step("vpcs", self.name)
+        vpcs = self.resources(ctx)
         if not vpcs:
             return None
         markers = ctx.inventory.of_step("route tables", MARKER_GROUP)
+        if not markers:
+            markers = lost(ctx, "route tables", MARKER_GROUP, {"vpc-id": vpcs[0]["VpcId"]})
         marked = {table["VpcId"] for table in markers}
         ordered = sorted(vpcs, key=lambda vpc: (vpc["VpcId"] not in marked, vpc["VpcId"]))
         return self._found(ctx, ordered[0], surplus=ordered[1:], marked=bool(marked))
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the VPCs; one without its tags is found by the marker in it."""
+        markers = ctx.inventory.of_step("route tables", MARKER_GROUP)
+        place = {"vpc-id": str(markers[0]["VpcId"])} if markers else {}
+        return with_lost(ctx, "vpcs", self.name, place)
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the VPC."""
+        return tags(ctx.config, self.name, name=ctx.config.vpc_name)
 
     def _found(self, ctx: Context, vpc: Item, *, surplus: list[Item], marked: bool) -> Found:
         config = ctx.config
@@ -104,9 +118,9 @@ class Vpc(Step):
         return min(vpcs, key=lambda vpc: str(vpc["VpcId"])) if vpcs else None
 
     def _create(self, ctx: Context) -> Any:
-        vpc_tags = tags(ctx.config, self.name, name=ctx.config.vpc_name)
+        vpc_tags = specification("vpc", self.wanted_tags(ctx))
         return ctx.aws.ec2_once.create_vpc(
-            CidrBlock=ctx.config.vpc_cidr, TagSpecifications=specification("vpc", vpc_tags)
+            CidrBlock=ctx.config.vpc_cidr, TagSpecifications=vpc_tags
         )["Vpc"]
 
     def _ensure_single(self, ctx: Context, vpc_id: str) -> Found:
@@ -180,7 +194,7 @@ def _delete(ctx: Context, vpc: str, *, refused: Callable[[], None] = lambda: Non
 
 
 @dataclass(frozen=True)
-class Subnet(Step):
+class Subnet(Ec2Tagged, Step):
     """One subnet; `index` 0 or 1 chooses the zone and the address range of the configuration.
 
     By the role tags EKS chooses the subnets of load balancers:
@@ -192,10 +206,17 @@ class Subnet(Step):
     index: int
     needs: tuple[str, ...] = ("vpc",)
     part: str = field(default="network", kw_only=True)
+    kind_of_resource = "subnets"
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the subnet; one without its tags is found by its address range."""
+        vpc = ctx.found.get("vpc")
+        place = {"vpc-id": vpc.id, "cidr-block": self._cidr(ctx)} if vpc else {}
+        return with_lost(ctx, "subnets", self.name, place)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the subnet, with its address range, zone and public addresses compared."""
-        items = ctx.inventory.of_step("subnets", self.name)
+        items = self.resources(ctx)
         return self._found(ctx, items[0]) if items else None
 
     def _found(self, ctx: Context, subnet: Item) -> Found:
@@ -227,7 +248,7 @@ class Subnet(Step):
                 VpcId=ctx.of("vpc").id,
                 CidrBlock=self._cidr(ctx),
                 AvailabilityZone=zone,
-                TagSpecifications=specification("subnet", self._tags(ctx)),
+                TagSpecifications=specification("subnet", self.wanted_tags(ctx)),
             )["Subnet"]
         except ClientError as error:
             if error_code(error) != "InvalidSubnet.Conflict":
@@ -275,7 +296,8 @@ class Subnet(Step):
         ranges = config.public_subnet_cidrs if self.public else config.private_subnet_cidrs
         return ranges[self.index]
 
-    def _tags(self, ctx: Context) -> dict[str, str]:
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the subnet, with the one by which EKS chooses it."""
         kind = "public" if self.public else "private"
         role = "elb" if self.public else "internal-elb"
         name = f"serverless-mds-subnet-{kind}{self.index + 1}"

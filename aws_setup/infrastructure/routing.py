@@ -13,24 +13,40 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Drift, Found
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, with_lost
 from aws_setup.infrastructure.network import MARKER_GROUP, MAX_TOKEN_GENERATIONS
 
 EVERYWHERE = "0.0.0.0/0"
 PUBLIC = "public route table"
 
 
+def _tables(ctx: Context, step: str) -> list[Item]:
+    """Return the tables of a step; one without its tags is found in the VPC."""
+    vpc = ctx.found.get("vpc")
+    return with_lost(ctx, "route tables", step, {"vpc-id": vpc.id} if vpc else {})
+
+
 @dataclass(frozen=True)
-class RouteTable(Step):
+class RouteTable(Ec2Tagged, Step):
     """A route table; the private one is also the VPC's marker (see network.py)."""
 
     name: str
     title: str
     needs: tuple[str, ...] = ("vpc",)
     part: str = "network"
+    kind_of_resource = "route tables"
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the table; one without its tags is found in the VPC."""
+        return _tables(ctx, self.name)
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the table."""
+        return tags(ctx.config, self.name, name=self.title)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the table."""
-        items = ctx.inventory.of_step("route tables", self.name)
+        items = self.resources(ctx)
         return Found(items[0]["RouteTableId"], "available") if items else None
 
     def create(self, ctx: Context) -> Found:
@@ -54,11 +70,10 @@ class RouteTable(Step):
 
     def _request(self, ctx: Context, *, generation: int) -> None:
         vpc = ctx.of("vpc").id
-        table_tags = tags(ctx.config, self.name, name=self.title)
         ctx.aws.ec2.create_route_table(
             VpcId=vpc,
             ClientToken=client_token(ctx.config.deployment_name, self.name, vpc, generation),
-            TagSpecifications=specification("route-table", table_tags),
+            TagSpecifications=specification("route-table", self.wanted_tags(ctx)),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -127,7 +142,7 @@ class DefaultRoute(Step):
         return Found(f"{EVERYWHERE} -> {ctx.of(self.gateway).id}", "active")
 
     def _route(self, ctx: Context) -> Item | None:
-        for table in ctx.inventory.of_step("route tables", self.table):
+        for table in _tables(ctx, self.table):
             for route in table["Routes"]:
                 if route.get("DestinationCidrBlock") == EVERYWHERE:
                     return dict(route)
@@ -157,7 +172,7 @@ class Association(Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the association."""
         subnet = ctx.found.get(self.subnet)
-        for table in ctx.inventory.of_step("route tables", self.table):
+        for table in _tables(ctx, self.table):
             for association in table["Associations"]:
                 if subnet and association.get("SubnetId") == subnet.id:
                     return Found(association["RouteTableAssociationId"], "associated")

@@ -32,16 +32,27 @@ from aws_setup.infrastructure.ingress_rules import (
     rule_drift,
     surplus_ranges,
 )
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost
 from aws_setup.infrastructure.operators import allowed_cidrs
 
 
 @dataclass(frozen=True)
-class SecurityGroup(Step):
+class SecurityGroup(Ec2Tagged, Step):
     """The security group with the rules of RULES; its permissions follow the operator's address."""
 
     name: str = "security group"
     needs: tuple[str, ...] = ("vpc",)
     part: str = "network"
+    kind_of_resource = "security groups"
+
+    def resources(self, ctx: Context) -> list[Item]:
+        """Return the group."""
+        group = owned_group(ctx)
+        return [group] if group else []
+
+    def wanted_tags(self, ctx: Context) -> dict[str, str]:
+        """Return the tags of the group."""
+        return tags(ctx.config, self.name, name=ctx.config.security_group_name)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the group, with its permissions compared."""
@@ -62,13 +73,12 @@ class SecurityGroup(Step):
     def create(self, ctx: Context) -> Found:
         """Create the group with its rules; a name taken by an earlier run is that run's group."""
         name = ctx.config.security_group_name
-        group_tags = tags(ctx.config, self.name, name=name)
         try:
             ctx.aws.ec2.create_security_group(
                 GroupName=name,
                 Description="LambdaFS and HopsFS machines",
                 VpcId=ctx.of("vpc").id,
-                TagSpecifications=specification("security-group", group_tags),
+                TagSpecifications=specification("security-group", self.wanted_tags(ctx)),
             )
         except ClientError as error:
             if error_code(error) != "InvalidGroup.Duplicate":
@@ -175,9 +185,13 @@ def _all_at_once(
 
 
 def owned_group(ctx: Context, *, fresh: bool = False) -> Item | None:
-    """Return the group that this deployment created."""
-    items = ctx.inventory.of_step("security groups", "security group", fresh=fresh)
-    return items[0] if items else None
+    """Return the group that this deployment created; without its tags it is found by its name."""
+    items = ctx.inventory.of_step("security groups", SecurityGroup.name, fresh=fresh)
+    if items:
+        return items[0]
+    vpc, name = ctx.found.get("vpc"), ctx.config.security_group_name
+    place = {"vpc-id": vpc.id, "group-name": name} if vpc else {}
+    return next(iter(lost(ctx, "security groups", SecurityGroup.name, place)), None)
 
 
 def existing_group(ctx: Context, vpc_id: str) -> Item | None:

@@ -14,7 +14,7 @@ import pytest
 from botocore.credentials import SSOProvider
 from botocore.tokens import SSOTokenProvider
 
-from aws_setup.aws import credential_sources
+from aws_setup.aws import credential_process
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.mfa import ask_code
 from aws_setup.aws.session import Aws
@@ -230,8 +230,8 @@ def test_a_damaged_session_is_named_with_the_command_that_renews_it(
 def test_a_credential_process_ends_in_time_with_a_clear_line(
     profile: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credential_sources, "PROCESS_SECONDS", 0.3)
-    monkeypatch.setattr(credential_sources, "PIPE_SECONDS", 0.1)
+    monkeypatch.setattr(credential_process, "PROCESS_SECONDS", 0.3)
+    monkeypatch.setattr(credential_process, "PIPE_SECONDS", 0.1)
     problem = fault_of(profile)
     assert why in problem.why
     assert problem.hint

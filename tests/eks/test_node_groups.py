@@ -9,8 +9,9 @@ import pytest
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.eks.addons import ADDONS, addon_step
-from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of, node_subnets
+from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of
 from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.eks.node_subnets import node_subnets
 from aws_setup.engine.step import DriftKey, Found
 from aws_setup.errors import SetupError
 
@@ -141,7 +142,7 @@ def with_subnets(
 ) -> Any:
     ids = [item["SubnetId"] for item in subnets]
     cluster = {"resourcesVpcConfig": {"subnetIds": ids}}
-    monkeypatch.setattr("aws_setup.eks.node_groups.cluster_of", lambda _: cluster)
+    monkeypatch.setattr("aws_setup.eks.node_subnets.cluster_of", lambda _: cluster)
     ec2 = SimpleNamespace(
         describe_subnets=lambda **_: {"Subnets": subnets},
         describe_route_tables=lambda **_: {"RouteTables": tables},
