@@ -7,19 +7,21 @@ damaged cache file or an answer of another form.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
 from botocore.credentials import ProcessProvider
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.credential_process import BoundedProcess
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import special
 from aws_setup.engine.decoding import SHAPE_ERRORS
-from aws_setup.errors import Refused
+from aws_setup.errors import Interrupted, Refused, SetupError
 
 
 @dataclass(frozen=True)
@@ -161,3 +163,25 @@ def default_files() -> dict[str, str]:
     named = {"AWS_CONFIG_FILE": "config", "AWS_SHARED_CREDENTIALS_FILE": "credentials"}
     found = {key: str(folder / name) for key, name in named.items()}
     return found | {key: os.environ[key] for key in FILE_VARIABLES if os.environ.get(key)}
+
+
+@contextmanager
+def readable_settings(
+    what: str = "the AWS credentials cannot be loaded",
+    *,
+    source: SourceOfCredentials | None = None,
+) -> Iterator[None]:
+    """Name files and programs of the user's AWS configuration as the cause of other exceptions.
+
+    botocore's chain passes on what they raise: a missing credential_process, a token file that
+    may not be read, an answer that is no JSON. `source` knows which one was asked.
+
+    Raises:
+        Refused: what the configuration names cannot be used.
+    """
+    try:
+        yield
+    except (SetupError, Interrupted, BotoCoreError, ClientError):
+        raise
+    except Exception as error:
+        raise unusable(what, source.name if source else "", error) from error

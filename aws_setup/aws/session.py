@@ -7,28 +7,26 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config as BotocoreConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from aws_setup.aws.credential_sources import (
     SourceOfCredentials,
     default_files,
+    readable_settings,
     refuse_special_files,
-    unusable,
 )
 from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.write_guard import before_write
-from aws_setup.errors import Interrupted, SetupError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
@@ -315,28 +313,6 @@ def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str
             json.loads(http_response.content)
         except ValueError:
             raise ResponseParserError(f"its JSON is incomplete: {begins!r}") from None
-
-
-@contextmanager
-def readable_settings(
-    what: str = "the AWS credentials cannot be loaded",
-    *,
-    source: SourceOfCredentials | None = None,
-) -> Iterator[None]:
-    """Name files and programs of the user's AWS configuration as the cause of other exceptions.
-
-    botocore's chain passes on what they raise: a missing credential_process, a token file that
-    may not be read, an answer that is no JSON. `source` knows which one was asked.
-
-    Raises:
-        Refused: what the configuration names cannot be used.
-    """
-    try:
-        yield
-    except (SetupError, Interrupted, BotoCoreError, ClientError):
-        raise
-    except Exception as error:
-        raise unusable(what, source.name if source else "", error) from error
 
 
 def error_code(error: BaseException) -> str:

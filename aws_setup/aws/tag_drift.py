@@ -102,6 +102,6 @@ def write_missing(items: Sequence[TaggedItem], *, note: Callable[[str], None]) -
             key = item.write, tuple(sorted(item.missing.items()))
             sets.setdefault(key, []).append(item.id)
             if item.others:
-                note(f"{item.id} keeps the tags {', '.join(item.others)}")
+                note(f"kept on {item.id}: {', '.join(item.others)}")
     for (write, missing), ids in sets.items():
         write(ids, dict(missing))

@@ -9,7 +9,7 @@ from aws_setup.aws.context import CleanupStep, Context, ExistingResource, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.errors import Problem, Refused, SetupError
-from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of
+from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of, warn_of_issues
 from aws_setup.kube.connect import active_cluster, cluster_of, why_unusable
 from aws_setup.kube.errors import KubeError
 
@@ -108,6 +108,7 @@ def require_cluster(ctx: Context) -> None:
             "EKS lists no cluster of this name for these credentials",
             "run python create_aws_infrastructure.py first, or correct eks_cluster_name",
         )
+    warn_of_issues(ctx, cluster)
     if cluster["status"] == "FAILED":
         raise Refused.all(failure_of(cluster).problems)
     if cluster["status"] == "DELETING":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,11 @@ AMI_TYPE = "AL2023_x86_64_STANDARD"
 
 CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
 """Codes of EKS and EC2 of a failure that another zone or instance type avoids."""
+
+DEGRADED_LOOKS = 5
+"""Polls, 6 seconds apart, after which a node group that stays DEGRADED is a failure: EKS shows it
+for a moment while nodes are replaced, and for good while their launches fail.
+https://docs.aws.amazon.com/eks/latest/APIReference/API_Issue.html"""
 
 CONFIG, VERSION = "config", "version"
 """Keys of the drift that UpdateNodegroupConfig and UpdateNodegroupVersion correct."""
@@ -78,7 +84,7 @@ class NodeGroup(Tagged, Step):
     def _found(self, ctx: Context, group: Item) -> Found:
         status = group["status"]
         since = group.get("createdAt")
-        ready = status in ("ACTIVE", "DEGRADED")
+        ready = status == "ACTIVE"
         drift = self._drift(ctx, group)
         facts = group_facts(group)
         return Found(group["nodegroupName"], status, facts, drift, ready, since)
@@ -232,7 +238,8 @@ class NodeGroup(Tagged, Step):
         ctx.wait_until(f"{self.name} is updated", probe, deadline=3600, pause=10)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the group is ACTIVE; its health issues are shown while it is not."""
+        """Return when the group is ACTIVE; raise why when it failed or stays DEGRADED."""
+        degraded = itertools.count(1)
 
         def probe() -> Found | Pending:
             group = wait_visible(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
@@ -242,6 +249,8 @@ class NodeGroup(Tagged, Step):
             if group["status"] in ("CREATE_FAILED", "DELETE_FAILED"):
                 raise failure_of(self.nodes, group)
             reasons = _reasons(group)
+            if group["status"] == "DEGRADED" and next(degraded) >= DEGRADED_LOOKS:
+                raise failure_of(self.nodes, group)
             state = f"{group['status']}: {reasons}" if reasons else str(group["status"])
             return self._found(ctx, group) if group["status"] == "ACTIVE" else Pending(state)
 
@@ -311,11 +320,12 @@ def describe(ctx: Context, group: str) -> Item | None:
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
     """Return why a node group failed, with the fix for that cause."""
     why = _reasons(group)
+    again = HINT_RERUN if group["status"] == "DEGRADED" else _RECREATE
     capacity = any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
     return SetupError(
         f"node group {nodes.group} is {group['status']}",
         why or "EKS gives no reason",
-        _capacity_hint(nodes) if capacity else fix_then(why, _RECREATE),
+        _capacity_hint(nodes) if capacity else fix_then(why, again),
     )
 
 

@@ -20,7 +20,7 @@ from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
 from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.operators import allowed_cidrs
 
 ROLE_LAG = (
@@ -58,6 +58,7 @@ class EksCluster(Tagged, Step):
         return self._found(ctx, items[0]) if items else None
 
     def _found(self, ctx: Context, cluster: Item) -> Found:
+        warn_of_issues(ctx, cluster)
         network = cluster["resourcesVpcConfig"]
         facts = {
             "endpoint": cluster.get("endpoint"),
@@ -212,6 +213,18 @@ def write_eks_tags(ctx: Context, arns: Sequence[str], written: Mapping[str, str]
     """Write tags of resources of EKS."""
     for arn in arns:
         ctx.aws.eks.tag_resource(resourceArn=arn, tags=dict(written))
+
+
+def warn_of_issues(ctx: Context, cluster: Item) -> None:
+    """Warn of the health issues of a cluster that exists; a destroy deletes it all the same.
+
+    EKS keeps a cluster ACTIVE whose subnets, key or role are gone: it breaks later.
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_ClusterIssue.html
+    """
+    why = "; ".join(health_issues(cluster))
+    if why and cluster["status"] in ("ACTIVE", "UPDATING") and not ctx.owned_only:
+        what = f"EKS cluster {cluster['name']} is {cluster['status']} and has health issues"
+        ctx.warn(Problem(what, why, "restore what EKS names, before nodes or an update need it"))
 
 
 def failure_of(cluster: Item) -> SetupError:

@@ -21,6 +21,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
+from aws_setup.infrastructure.disk_drift import delete_with_vms, disk_drift
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
 from aws_setup.infrastructure.run_instances import (
@@ -51,7 +52,10 @@ class VmGroupStep(Ec2Tagged, Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the group's instances; missing, surplus, stopped or different ones are drift."""
         active = self._active(ctx)
-        return self._found(active) if active else None
+        if not active:
+            return None
+        found = self._found(active)
+        return replace(found, drift=(*found.drift, *disk_drift(ctx, active)))
 
     def _active(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
         active = active_instances(ctx, self.name, fresh=fresh)
@@ -124,9 +128,10 @@ class VmGroupStep(Ec2Tagged, Step):
         return replace(self, group=replace(self.group, ami=ami_in_use(ctx, self.group.ami)))
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Start stopped instances, launch missing ones, and restore the metadata settings."""
+        """Start stopped instances, launch missing ones, restore metadata settings and disks."""
         active = self._active(ctx, fresh=True)
         restore_metadata(ctx, active)
+        delete_with_vms(ctx, active)
         stopped = [item for item in active if item["State"]["Name"] == "stopped"]
         unmarked = [item for item in stopped if paused_since(item) is None]
         write_marks(ctx, unmarked, lambda item: counted_marks(item, ctx.clock.today()))

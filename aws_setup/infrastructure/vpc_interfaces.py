@@ -11,6 +11,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 
 CNI_CLUSTER_TAG = "cluster.k8s.amazonaws.com/name"
 """Tag key of an interface that the VPC CNI plug-in of a cluster created."""
@@ -63,7 +64,8 @@ def delete_interfaces(ctx: Context, vpc_id: str, *, kept_balancers: Collection[s
             if interface["Status"] == "available" and is_owned(ctx, interface):
                 _delete(ctx, interface["NetworkInterfaceId"])
         ending = [item for item in interfaces if _is_ending(ctx, item, kept_balancers)]
-        return Pending(f"{len(ending)} interfaces of AWS services left") if ending else True
+        left = count_of(len(ending), "interface of AWS services", "interfaces of AWS services")
+        return Pending(f"{left} left") if ending else True
 
     ctx.wait_until(
         "AWS deletes the network interfaces of its services", gone, deadline=600, pause=5

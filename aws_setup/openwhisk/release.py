@@ -22,6 +22,7 @@ from aws_setup.openwhisk import (
 )
 from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
+from aws_setup.openwhisk.claims import claim_drift
 from aws_setup.openwhisk.edited_objects import keep_edited
 from aws_setup.openwhisk.helm import Helm, Release
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
@@ -100,7 +101,11 @@ class HelmRelease(Step):
                 f"-n {config.openwhisk_namespace}), or set another openwhisk_release"
             )
             return (Drift("owner", "another", config.deployment_name, fix, DriftKey.OWNER),)
-        missing = (*missing_objects(ctx, records), *certificate_steps.replaced(ctx))
+        missing = (
+            *missing_objects(ctx, records),
+            *claim_drift(ctx, records),
+            *certificate_steps.replaced(ctx),
+        )
         if keys is None or "server certificate" not in ctx.found:
             return missing
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))

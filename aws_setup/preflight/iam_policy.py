@@ -151,6 +151,7 @@ INFRASTRUCTURE = (
     "ec2:DeregisterImage",
     "ec2:DetachInternetGateway",
     "ec2:DisassociateRouteTable",
+    "ec2:ModifyInstanceAttribute",
     "ec2:ModifyInstanceMetadataOptions",
     "ec2:ModifyLaunchTemplate",
     "ec2:ModifySubnetAttribute",

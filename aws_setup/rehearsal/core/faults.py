@@ -93,6 +93,16 @@ class ResourceFailure(StrictModel):
     """Maximum number of injections; 0: no limit."""
 
 
+class HealthIssue(StrictModel):
+    """A cluster or node group that exists and has a health issue; a node group is DEGRADED then."""
+
+    fault: Literal["health-issue"]
+    kind: Literal["cluster", "nodegroup"]
+    name: str = "*"
+    code: str
+    message: str = "injected by the rehearsal cloud"
+
+
 class LeaveInterfaces(StrictModel):
     """Node groups whose deletion leaves network interfaces of the CNI plug-in."""
 
@@ -116,6 +126,7 @@ Fault = Annotated[
     | NoCapacity
     | LaunchFailure
     | ResourceFailure
+    | HealthIssue
     | LeaveInterfaces
     | DropConnections,
     Field(discriminator="fault"),
@@ -218,6 +229,16 @@ class FaultRules:
                 self._injected[id(rule)] = made + 1
                 return rule.code, rule.message
         return None
+
+    def health_issues(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Return the health issues of a cluster or node group, as EKS shows them."""
+        return [
+            {"code": rule.code, "message": rule.message, "resourceIds": []}
+            for rule in self.rules
+            if isinstance(rule, HealthIssue)
+            and rule.kind == kind
+            and fnmatch.fnmatchcase(name, rule.name)
+        ]
 
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""

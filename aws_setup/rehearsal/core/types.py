@@ -95,6 +95,9 @@ class ServiceFaults(Protocol):
     def resource_failure(self, kind: str, name: str) -> tuple[str, str] | None:
         """Return code and message with which a new resource fails; None: it becomes usable."""
 
+    def health_issues(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Return the health issues of a cluster or node group, as EKS shows them."""
+
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""
 

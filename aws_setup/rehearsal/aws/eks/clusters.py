@@ -156,9 +156,9 @@ def _activate(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
 
 def describe_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeCluster."""
-    return {
-        "cluster": response_copy(region_store(cloud, call).cluster(call.params["name"]).document)
-    }
+    document = response_copy(region_store(cloud, call).cluster(call.params["name"]).document)
+    document["health"]["issues"] += cloud.faults.health_issues("cluster", call.params["name"])
+    return {"cluster": document}
 
 
 def list_clusters(cloud: CloudApi, call: Call) -> dict[str, Any]:

@@ -175,8 +175,13 @@ def nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegrou
 
 def describe_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeNodegroup."""
-    cluster = region_store(cloud, call).cluster(call.params["clusterName"])
-    return {"nodegroup": response_copy(cluster.nodegroup(call.params["nodegroupName"]).document)}
+    cluster, name = region_store(cloud, call).cluster(call.params["clusterName"]), call.params
+    document = response_copy(cluster.nodegroup(name["nodegroupName"]).document)
+    issues = cloud.faults.health_issues("nodegroup", document["nodegroupName"])
+    document["health"]["issues"] += issues
+    if issues and document["status"] == "ACTIVE":
+        document["status"] = "DEGRADED"
+    return {"nodegroup": document}
 
 
 def list_nodegroups(cloud: CloudApi, call: Call) -> dict[str, Any]:

@@ -41,11 +41,23 @@ def reconcile_claims(context: ControllerContext) -> None:
         with context.guard(claim):
             if is_being_deleted(claim):
                 _release_unused(context, claim)
-            elif claim["status"].get("phase") != "Bound":
+            elif claim["status"].get("phase") == "Bound":
+                _lose(context, claim)
+            elif claim["status"].get("phase") != "Lost":
                 _bind(context, claim)
     for volume in context.state.all("persistentvolumes"):
         with context.guard(volume):
             _reclaim(context, volume)
+
+
+def _lose(context: ControllerContext, claim: KubeObject) -> None:
+    """Mark a claim whose volume is gone: it stays Lost (syncBoundClaim in pv_controller.go)."""
+    volume = claim["spec"].get("volumeName")
+    if volume and context.state.get("persistentvolumes", volume) is None:
+        status = claim["status"] | {"phase": "Lost"}
+        context.state.put("persistentvolumeclaims", claim | {"status": status})
+        message = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
+        context.state.event(claim, reason="ClaimLost", message=message, warning=True)
 
 
 def _release_unused(context: ControllerContext, claim: KubeObject) -> None:

@@ -1,0 +1,81 @@
+"""Drift and health of what configure makes: tags, node groups, the cluster, volume claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from tests.support.aws import client
+from tests.support.cluster import Lab, lab
+
+pytestmark = pytest.mark.timeout(240)
+
+CLAIMS = "persistentvolumeclaims"
+ISSUE = {"code": "AsgInstanceLaunchFailures", "message": "You've reached your quota"}
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
+        yield made
+
+
+def changed(zoo: Lab) -> dict[str, str]:
+    """Return step -> action of what a plan would change, conflicts included."""
+    steps = zoo.run("plan", code=None)["steps"]
+    return {step["name"]: step["action"] for step in steps if step["action"] != "exists"}
+
+
+@pytest.mark.kind("A2", "D2")
+def test_what_is_no_longer_right_is_named_and_mended_or_refused(zoo: Lab) -> None:
+    zoo.save(tags={"CostCentre": "42"})
+    zoo.run("configure")
+    assert changed(zoo) == {}
+    tags_of_a_node_group(zoo)
+    degraded_node_groups_and_clusters(zoo)
+    claims(zoo)
+
+
+def tags_of_a_node_group(zoo: Lab) -> None:
+    eks = client("eks")
+    names = eks.list_nodegroups(clusterName="zoo")["nodegroups"]
+    group = eks.describe_nodegroup(clusterName="zoo", nodegroupName=names[0])["nodegroup"]
+    eks.untag_resource(resourceArn=group["nodegroupArn"], tagKeys=["CostCentre", "Project"])
+    eks.tag_resource(resourceArn=group["nodegroupArn"], tags={"Team": "storage"})
+    assert changed(zoo) == {names[0]: "update"}
+    zoo.run("configure")
+    again = eks.describe_nodegroup(clusterName="zoo", nodegroupName=names[0])["nodegroup"]
+    assert again["tags"] == group["tags"] | {"Team": "storage"}
+
+
+def degraded_node_groups_and_clusters(zoo: Lab) -> None:
+    faults = zoo.cloud.faults
+    faults.add({"fault": "health-issue", "kind": "nodegroup", "name": "invoker*", **ISSUE})
+    failed: Any = zoo.run("configure", code=1)
+    (problem,) = [it for it in failed["problems"] if "DEGRADED" in it["what"]]
+    assert "reached your quota" in problem["why"]
+    assert "re-creates" not in problem["hint"]
+    faults.clear()
+    issue = {"code": "KmsKeyDisabled", "message": "the key is disabled"}
+    faults.add({"fault": "health-issue", "kind": "cluster", **issue})
+    (warning,) = [it for it in zoo.run("configure")["warnings"] if "health" in it["what"]]
+    assert "the key is disabled" in warning["why"]
+    faults.clear()
+    zoo.run("configure")
+
+
+def claims(zoo: Lab) -> None:
+    state = zoo.api.state
+    names = [item["metadata"]["name"] for item in state.all(CLAIMS, "openwhisk")]
+    database = next(name for name in names if "couchdb" in name)
+    held = state.require(CLAIMS, database, "openwhisk")
+    volumes = "persistentvolumes"
+    state.remove(volumes, state.require(volumes, held["spec"]["volumeName"]))
+    assert changed(zoo)["openwhisk release"] == "conflict"
+    refused: Any = zoo.run("configure", code=2)
+    (problem,) = [it for it in refused["problems"] if database in it["what"]]
+    assert "snapshot" in problem["hint"]
