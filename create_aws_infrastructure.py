@@ -73,7 +73,7 @@ SCRIPT = Script(
     pause        stop all machines; data, cluster and NameNodes are kept
     resume       start a paused deployment and wait until it is healthy
     extend       move the time at which AWS stops it by itself: extend 6h
-    allow-my-ip  let your present address in, and take the earlier one out
+    allow-my-ip  allow your present address in all rules, not the earlier one
     destroy      delete all resources of the deployment; report any that remain
     """,
     story=story,

@@ -22,12 +22,24 @@ MAIN_CLASS = "org.apache.hadoop.hdfs.serverless.OpenWhiskHandler"
 
 OPTIONS = [
     click.option(
-        "-n", "--num-functions", "number", type=int, default=-1, metavar="N", help="How many."
+        "-n",
+        "--num-functions",
+        "number",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="Number of actions.",
     ),
-    click.option("-s", "--starting-index", "start", default=0, metavar="I", help="First one (0)."),
-    click.option("-e", "--ending-index", "end", default=-1, metavar="I", help="One past the last."),
+    click.option(
+        "-s", "--starting-index", "start", default=0, metavar="I", help="First index (0)."
+    ),
+    click.option(
+        "-e", "--ending-index", "end", default=-1, metavar="I", help="Index after the last."
+    ),
     click.option("-p", "--prefix", default="namenode", help="Names are PREFIX0, PREFIX1, …"),
-    click.option("-c", "--concurrency", default=1, metavar="N", help="Limit per container (1)."),
+    click.option(
+        "-c", "--concurrency", default=1, metavar="N", help="Requests of a container at a time (1)."
+    ),
     click.option("--create", is_flag=True, help="Create new actions."),
     click.option("--update", is_flag=True, help="Update actions; create missing ones."),
     click.option("--sync", is_flag=True, help="Create missing actions, update different ones."),
@@ -44,7 +56,9 @@ OPTIONS = [
         "-m", "--main-class", "main", default=MAIN_CLASS, metavar="CLASS", help="Handler class."
     ),
     click.option("-j", "--path", "jar", default=DEFAULT_JAR, help="Jar; also s3:// and ssh://."),
-    click.option("-k", "--kind", default="generic-namenode:10", help="Or generic-namenode:5."),
+    click.option(
+        "-k", "--kind", default="generic-namenode:10", help="Runtime (generic-namenode:10)."
+    ),
     click.option("--plan", is_flag=True, help="Only show what the run would do."),
     click.option("--prune", is_flag=True, help="With --sync: delete the prefix's other actions."),
     click.option("--limits-only", is_flag=True, help="Only memory and concurrency, no upload."),

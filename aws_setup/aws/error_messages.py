@@ -47,7 +47,7 @@ GONE = ErrorMessage("the resource does not exist (any more): {message}", HINT_RE
 INTERNAL = ErrorMessage("AWS reports an internal error: {message}", HINT_RERUN)
 IMAGE = ErrorMessage(
     "this AMI does not exist in this region, or is not shared with this account",
-    "set the matching *_ami key; docs/troubleshooting.md describes how to copy AMIs",
+    "set the matching *_ami key; docs/create.md describes how to copy AMIs",
 )
 ACCOUNT = ErrorMessage(
     "AWS has not activated this service for the account: {message}",

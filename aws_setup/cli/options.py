@@ -125,7 +125,7 @@ def shared_options(
         click.option("--profile", metavar="NAME", help="AWS profile, instead of aws_profile."),
         click.option("--region", metavar="REGION", help="AWS region, instead of aws_region."),
         click.option("--yes", is_flag=True, help="Do not ask for consent."),
-        click.option("--break-lock", is_flag=True, help="Take the place of a run that is dead."),
+        click.option("--break-lock", is_flag=True, help="Take the run lock of a run that is over."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
         click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and debug lines."),
         click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors."),

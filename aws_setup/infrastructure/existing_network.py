@@ -85,7 +85,9 @@ class ExistingSubnet(ExistingResource):
         vpc = ctx.found.get("vpc")
         if vpc is None:
             raise SetupError(
-                f"the {self.name} was not found", "the VPC was not found", "fix that first"
+                f"the {self.name} was not found",
+                "the VPC was not found",
+                "correct vpc_id or vpc_name",
             )
         tables = route_tables(ctx, vpc.id)
         subnets = candidates(ctx, vpc.id)

@@ -37,7 +37,7 @@ def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[F
         if source and planned.ctx.aws.partition != "aws":
             why = f"the λFS AMIs exist in {', '.join(AMIS)} only, and AWS copies no AMI to another "
             why += f"partition ({planned.ctx.aws.partition})"
-            hint = f"build the AMI in {region} as docs/troubleshooting.md describes, and set {keys}"
+            hint = f"build the AMI in {region} as docs/create.md describes, and set {keys}"
         elif source and source != region:
             why = f"the λFS AMIs exist in {', '.join(AMIS)} only"
             hint = (

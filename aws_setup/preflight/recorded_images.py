@@ -25,7 +25,7 @@ def check(lock: Lock) -> Iterator[Finding]:
     if gone:
         plural = len(gone) > 1
         yield refuse(
-            f"{_count(len(gone))} can no longer be had: {_list(gone)}",
+            f"{_count(len(gone))} can no longer be pulled: {_list(gone)}",
             f"{_hosts(gone)} has no such tag any more, and the pods would not start",
             f"set {'images that exist' if plural else 'an image that exists'} in openwhisk_values, "
             f"and remove {'these' if plural else 'this one'} from cluster.images of "

@@ -120,7 +120,7 @@ def _chart(ctx: Context, lock: Lock) -> Iterator[Finding]:
         chart.chart_of(config)
     except SetupError as error:
         yield refuse(
-            f"OpenWhisk's chart at commit {config.openwhisk_chart_ref} cannot be had",
+            f"OpenWhisk's chart at commit {config.openwhisk_chart_ref} cannot be fetched",
             f"{error.problems[0].what}: {error.problems[0].why}",
             f"remove cluster.chart from {lock.path.name} to use the newest one",
         )

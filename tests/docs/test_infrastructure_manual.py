@@ -24,7 +24,7 @@ CLI_FLAGS = {"query", "output", "count", "region"}
 """Options of the AWS CLI itself, not of AWS's API."""
 CLI_COMMANDS = {("eks", "update-kubeconfig")}
 """Commands that the AWS CLI has beside AWS's API."""
-EXTRA = {"Wait", "Look again"}
+EXTRA = {"Wait", "What remains"}
 """Headings that are no step."""
 
 

@@ -110,7 +110,7 @@ def _refuses_what_cannot_be_had(cloud: RehearsalCloud, folder: Path, path: Path)
     shown = json.dumps(refused.document["problems"])
     for text in (gone, "1.30", "vpc-cni v0.0.1", "use1-az9", "d" * 40):
         assert text in shown
-    assert "1 container image can no longer be had: scusemua/ow-invoker:latest" in shown
+    assert "1 container image can no longer be pulled: scusemua/ow-invoker:latest" in shown
     warned = json.dumps(refused.document["warnings"])
     assert "1 container image of 5 changed since then: openwhisk/controller:1" in warned
     assert "the recorded contents of openwhisk/controller:1 are deleted" in warned
