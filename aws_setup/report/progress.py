@@ -63,6 +63,7 @@ class Progress:
 class _Line:
     state: str = ""
     style: str = "dim"
+    done: bool = False
 
 
 ENDS = frozenset({EventKind.DONE, EventKind.FAILED, EventKind.BLOCKED})
@@ -88,6 +89,7 @@ class _Shown(Progress):
         line = self._lines.setdefault(event.step, _Line())
         self._forecast.started.setdefault(event.step, now)
         line.state, line.style = action_text(event), STYLES[event.kind]
+        line.done = event.kind is EventKind.DONE
         if event.kind in ENDS:
             self._forecast.ended[event.step] = now
 
@@ -169,7 +171,10 @@ class _Table(_Shown):
         return (ended + left)[-ROWS:] if len(left) < ROWS else left[:ROWS]
 
     def print_cut(self, console: Console) -> None:
-        """Print whole, below the table, what a step that ended has no room for in its row."""
+        """Print whole, below the table, what a step has made where its row has no room for it.
+
+        Failures are not repeated: the report prints them whole.
+        """
         now, shown = time.monotonic(), self._rows()
         columns = [
             [cell_len(text) for text in texts]
@@ -178,7 +183,7 @@ class _Table(_Shown):
         room = console.width - sum(max(column, default=0) + 1 for column in columns)
         for name in shown:
             line = self._lines[name]
-            if name in self._forecast.ended and cell_len(self._state(name, now)[0]) > room:
+            if line.done and cell_len(self._state(name, now)[0]) > room:
                 print_line(console, Text(f"{name}: {line.state}", style=line.style))
 
     def _state(self, name: str, now: float) -> tuple[str, str]:

@@ -105,3 +105,12 @@ def test_an_id_that_its_row_cuts_is_whole_below_the_table(made: str) -> None:
     for word in made.split():
         assert word in text
     assert "vpc: created vpc-1" not in text, "what fits is not repeated"
+
+
+def test_a_failure_is_not_repeated_below_the_table() -> None:
+    console = Console(file=Terminal(), width=80, force_terminal=True, legacy_windows=False)
+    with live(console, {"vpc": ()}) as tell:
+        tell(StepEvent(0.0, EventKind.START, "vpc", Action.CREATE))
+        tell(StepEvent(0.0, EventKind.FAILED, "vpc", Action.CREATE, text="denied " * 20))
+    assert isinstance(console.file, Terminal)
+    assert "vpc: failed" not in console.file.getvalue()
