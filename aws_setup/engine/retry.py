@@ -20,9 +20,11 @@ class RetryPolicy:
 
     The first pause is `first` seconds; each further pause is the previous one times `factor` plus
     `step`, and at most `longest`. `attempts` counts the first attempt too; None means as many as
-    fit into `deadline`, the seconds from the first attempt to the start of the last one. With
-    `jitter` each pause is multiplied by a random factor from 0.5 to 1, so that many clients do
-    not retry at the same moment.
+    fit into `deadline`, the seconds from the first attempt to the start of the last one. Pauses
+    count as long as they were meant to be, also on a clock that shortens them (AWS_SETUP_PACE):
+    on such a clock a server that refuses everything would else be asked thousands of times, for
+    as many real minutes. With `jitter` each pause is multiplied by a random factor from 0.5 to 1,
+    so that many clients do not retry at the same moment.
     """
 
     first: float
@@ -56,6 +58,7 @@ class Attempts:
         """Start to count: attempts from one, seconds from now."""
         self._clock = clock
         self._began = clock.now()
+        self._paused = 0.0
         self.made = 1
 
     def again(self, policy: RetryPolicy, *, after: float | None = None) -> bool:
@@ -63,7 +66,7 @@ class Attempts:
 
         Args:
             policy: the policy that applies to the last failure.
-            after: the server's Retry-After in seconds, used instead of the policy's pause.
+            after: the server's Retry-After in seconds: the shortest pause that it accepts.
 
         Raises:
             Interrupted: the run is being stopped.
@@ -71,13 +74,14 @@ class Attempts:
         pause = policy.pause_after(self.made)
         if pause is None:
             return False
-        pause = pause if after is None else after
-        waited = self._clock.now() - self._began
+        pause = max(pause, after or 0.0)
+        waited = max(self._clock.now() - self._began, self._paused)
         if policy.deadline is not None and waited + pause > policy.deadline:
             return False
         if pause > left():
             return False
         self.made += 1
+        self._paused += pause
         self._clock.sleep(pause)
         return True
 

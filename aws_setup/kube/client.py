@@ -280,8 +280,7 @@ class KubeClient:
             limited = policy.deadline is not None and policy.attempts is None
             limit = f", up to {format_duration(policy.deadline or 0)}" if limited else ""
             self._note(f"the cluster's API server {state}: waiting for it{limit}")
-        # A server that asks for no pause at all gets the policy's.
-        return attempts.again(policy, after=reply.retry_after or None)
+        return attempts.again(policy, after=reply.retry_after)
 
     def _send_authorized(self, method: str, url: str, body: Json | None, content: str) -> Reply:
         """Return the outcome of one try; a refused token is renewed once.

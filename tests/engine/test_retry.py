@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from aws_setup.engine import retry as policies
+from aws_setup.engine.deadline import within
 from aws_setup.engine.retry import Attempts, RetryPolicy, retry, retry_after
 from tests.support.clock import RecordingClock
 
@@ -39,13 +42,51 @@ def test_no_attempt_starts_after_the_deadline() -> None:
     assert attempts.made == 3
 
 
-def test_a_servers_retry_after_replaces_the_pause_and_respects_the_deadline() -> None:
+def test_a_servers_retry_after_is_the_shortest_pause_and_respects_the_deadline() -> None:
     clock = RecordingClock()
     attempts = Attempts(clock)
     policy = RetryPolicy(first=1.0, deadline=60.0)
     assert attempts.again(policy, after=30.0)
-    assert not attempts.again(policy, after=31.0)
-    assert clock.slept == [30.0]
+    assert attempts.again(policy, after=0.0)
+    assert not attempts.again(policy, after=30.0)
+    assert clock.slept == [30.0, 1.0]
+
+
+class PacedClock(RecordingClock):
+    """A clock that shortens its pauses to nothing, as AWS_SETUP_PACE=0 does."""
+
+    def now(self) -> float:
+        return 0.0
+
+
+@pytest.mark.kind("C4")
+@pytest.mark.parametrize(
+    ("policy", "after", "most"),
+    [
+        (policies.SERVER_RESTARTING, 1.0, 300),
+        (policies.SERVER_RESTARTING, 30.0, 300),
+        (policies.BEING_DELETED, None, 300),
+        (replace(policies.REQUEST, deadline=60.0), 7.0, 60),
+    ],
+)
+def test_pauses_end_at_the_deadline_on_a_clock_that_shortens_them(
+    policy: RetryPolicy, after: float | None, most: float
+) -> None:
+    clock = PacedClock()
+    attempts = Attempts(clock)
+    while attempts.again(policy, after=after):
+        assert attempts.made < 1000
+    assert most - 30 <= sum(clock.slept) <= most
+
+
+@pytest.mark.kind("C4")
+def test_a_pause_that_is_longer_than_the_wait_around_it_is_not_begun() -> None:
+    clock = RecordingClock()
+    with within(20.0, clock=clock):
+        attempts = Attempts(clock)
+        assert attempts.again(policies.SERVER_RESTARTING, after=15.0)
+        assert not attempts.again(policies.SERVER_RESTARTING, after=15.0)
+    assert clock.slept == [15.0]
 
 
 def test_each_failure_may_apply_another_policy() -> None:

@@ -45,7 +45,7 @@ def test_waits_and_writes_continue_when_the_api_server_restarts(zoo: Lab) -> Non
         ("list", "jobs"),
         ("update", "configmaps"),
     ):
-        down = {"fault": "down", "seconds": 0.7, "verb": verb, "resource": resource}
+        down = {"fault": "down", "seconds": 0.4, "verb": verb, "resource": resource}
         zoo.api.faults.add(down | {"agent": USER_AGENT})
     busy = {"fault": "status", "status": 503, "verb": "list", "resource": "pods", "times": 12}
     zoo.api.faults.add(busy)
@@ -59,7 +59,7 @@ def test_waits_and_writes_continue_when_the_api_server_restarts(zoo: Lab) -> Non
 
 
 def test_helm_is_started_again_when_the_api_server_restarts(zoo: Lab) -> None:
-    down = {"fault": "down", "seconds": 1.0, "verb": "create", "resource": "services"}
+    down = {"fault": "down", "seconds": 0.5, "verb": "create", "resource": "services"}
     zoo.api.faults.add(down | {"agent": "Helm*"})
     zoo.run("configure")
     assert "helm lost the connection to the API server" in zoo.stderr
@@ -74,6 +74,11 @@ def test_helm_is_started_again_when_the_api_server_restarts(zoo: Lab) -> None:
 def test_a_run_fails_at_a_lasting_outage_and_the_next_run_resumes(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    busy = {"fault": "status", "status": 429, "retry_after": 5, "times": 100_000}
+    zoo.api.faults.add(busy | {"verb": "create", "resource": "namespaces"})
+    (problem,) = zoo.run("configure", "--only", "openwhisk keys", code=1)["problems"]
+    assert "429" in problem["what"] + problem["why"]
+    zoo.api.faults.clear()
     impatient = replace(SERVER_RESTARTING, deadline=0.5)
     monkeypatch.setattr("aws_setup.kube.replies.SERVER_RESTARTING", impatient)
     timers = timers_of(monkeypatch)
