@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from aws_setup.engine.decoding import Undecodable, json_object
+from aws_setup.engine.decoding import Undecodable
 from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.local_program import ProgramFailed, run
@@ -27,15 +27,6 @@ CONFLICT_MESSAGE = "Apply failed with"
 """Message of helm 4, which uses server-side apply, about fields that others have set."""
 
 HINT_INSTALL_HELM = "install it: https://helm.sh/docs/intro/install/ (macOS: `brew install helm`)"
-
-
-@dataclass(frozen=True)
-class Release:
-    """A Helm release as helm reports it."""
-
-    status: str
-    revision: int
-    description: str
 
 
 def find_helm() -> str:
@@ -100,16 +91,6 @@ class Helm:
     kubeconfig: Callable[[], str] | None = None
     arguments: tuple[str, ...] = ()
 
-    def status(self) -> Release | None:
-        """Return the release; None when helm reports that it does not exist."""
-        try:
-            output = self._run("status", self.release, "-o", "json")
-        except SetupError as error:
-            if "release: not found" in str(error):
-                return None
-            raise
-        return parse_status(output)
-
     def upgrade(self, chart: Path, values: Mapping[str, Any], *, description: str) -> None:
         """Install the release, or upgrade it; returns without waiting for pods.
 
@@ -134,16 +115,6 @@ class Helm:
         with private_file(yaml.safe_dump(dict(values)), suffix=".yaml") as file:
             text = self._run("template", self.release, str(chart), "--values", str(file))
         return parse_documents(text)
-
-    def values(self) -> dict[str, Any]:
-        """Return the values that the release was installed with, without the chart's defaults."""
-        text = self._run("get", "values", self.release, "-o", "json")
-        return {} if text.strip() == "null" else _object(text, "helm get values")
-
-    def manifest(self, revision: int = 0) -> list[dict[str, Any]]:
-        """Return the objects of a revision of the release, by default of the newest one."""
-        arguments = ("--revision", str(revision)) if revision else ()
-        return parse_documents(self._run("get", "manifest", self.release, *arguments))
 
     def uninstall(self) -> None:
         """Uninstall the release; already gone is fine."""
@@ -171,27 +142,6 @@ class Helm:
             return run(arguments, aws=True, secrets=True)
         with private_file(self.kubeconfig(), suffix=".kubeconfig") as file:
             return run([*arguments, "--kubeconfig", str(file)])
-
-
-def parse_status(output: str) -> Release:
-    """Return the release that `helm status -o json` describes; helm 3 and 4 print the same."""
-    document = _object(output, "helm status")
-    info, version = document.get("info"), document.get("version", 0)
-    if not isinstance(info, dict) or not isinstance(version, int):
-        raise _not_helm("helm status", "it has no release")
-    return Release(str(info.get("status", "")), version, str(info.get("description", "")))
-
-
-def _object(output: str, what: str) -> dict[str, Any]:
-    """Return the JSON object that a command of helm printed.
-
-    Raises:
-        SetupError: it printed something else.
-    """
-    try:
-        return json_object(output)
-    except Undecodable as error:
-        raise _not_helm(what, str(error)) from None
 
 
 def _not_helm(what: str, why: str) -> SetupError:

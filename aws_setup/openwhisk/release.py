@@ -24,14 +24,14 @@ from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
 from aws_setup.openwhisk.claims import claim_drift
 from aws_setup.openwhisk.edited_objects import keep_edited
-from aws_setup.openwhisk.helm import Helm, Release
+from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
 from aws_setup.openwhisk.missing_objects import missing_objects
 from aws_setup.openwhisk.namenode_image import with_namenode_image
 from aws_setup.openwhisk.public_address import apply_public_service
 from aws_setup.openwhisk.recreated_objects import delete_immutable
-from aws_setup.openwhisk.release_records import PENDING
+from aws_setup.openwhisk.release_records import PENDING, Revision, newest
 from aws_setup.openwhisk.secrets import (
     OpenWhiskSecrets,
     is_owned,
@@ -84,14 +84,14 @@ class HelmRelease(Step):
             return Found(resource_id, f"uninstalled, {remains}") if remains else None
         if ctx.owned_only:
             return Found(resource_id, "installed")
-        release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
+        release = newest(records)
         if release is None or release.status == "uninstalled":
             return None
-        facts = {"revision": release.revision, "status": release.status}
-        state = f"{release.status}, revision {release.revision}"
+        facts = {"revision": release.number, "status": release.status}
+        state = f"{release.status}, revision {release.number}"
         return Found(resource_id, state, facts, self._drift(ctx, release, records))
 
-    def _drift(self, ctx: Context, release: Release, records: Sequence[Json]) -> tuple[Drift, ...]:
+    def _drift(self, ctx: Context, release: Revision, records: Sequence[Json]) -> tuple[Drift, ...]:
         if release.status != "deployed":
             return (Drift("status", release.status, "deployed"),)
         keys, config = read_secrets(ctx), ctx.config
@@ -111,7 +111,8 @@ class HelmRelease(Step):
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
             by_hand = not release.description.startswith(FINGERPRINT_PREFIX)
-            return (*_changes(ctx, keys, desired, by_hand=by_hand), *missing)
+            current = release.values
+            return (*_changes(ctx, keys, desired, current=current, by_hand=by_hand), *missing)
         return missing
 
     def create(self, ctx: Context) -> Found:
@@ -126,8 +127,8 @@ class HelmRelease(Step):
             apply_public_service(ctx)
         if not config.openwhisk_tls_arn:
             certificate_steps.delete_others(ctx, ctx.of("server certificate").id)
-        release = retry_when_unreachable(ctx, lambda _: helm_of(ctx).status())
-        facts = {"revision": release.revision if release else 0, "status": "deployed"}
+        release = newest(uninstall.records(ctx))
+        facts = {"revision": release.number if release else 0, "status": "deployed"}
         return Found(release_id(ctx.config), "deployed", facts)
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -159,13 +160,17 @@ def release_id(config: Config) -> str:
 
 
 def _changes(
-    ctx: Context, keys: OpenWhiskSecrets, desired: DesiredRelease, *, by_hand: bool
+    ctx: Context,
+    keys: OpenWhiskSecrets,
+    desired: DesiredRelease,
+    *,
+    current: Mapping[str, Any],
+    by_hand: bool,
 ) -> tuple[Drift, ...]:
     """Return how a release differs from the desired one, whoever changed it: chart and values.
 
-    A copy is kept of values that were set `by_hand`, with helm.
+    A copy is kept of `current` values that were set `by_hand`, with helm.
     """
-    current = retry_when_unreachable(ctx, lambda _: helm_of(ctx).values())
     left_out = one_time_jobs.values_left_out(current)
     names = [name for name in changed_keys(current, desired.values) if name not in left_out]
     drift = [Drift("chart", "another", "as configured")] if keys.chart != desired.chart.pin else []
@@ -240,11 +245,11 @@ def apply_release(ctx: Context, desired: DesiredRelease) -> None:
 def _apply_once(ctx: Context, desired: DesiredRelease, *, retried: bool) -> None:
     """Install or upgrade once; in a retry a pending release is this run's, else maybe another's."""
     helm, chart = helm_of(ctx), desired.chart
-    release = helm.status() if retried else wait_settled(ctx, helm)
-    before = [helm.manifest()] if release else []
+    release = newest(uninstall.records(ctx)) if retried else wait_settled(ctx)
+    before: list[Manifest] = [release.manifest] if release else []
     if release and release.status in PENDING:
         release = recover(ctx, helm, release)
-        before += [helm.manifest()] if release else []
+        before += [release.manifest] if release else []
     values, new = protected_values(ctx, helm, desired, before)
     release_checks.check_upgrade(ctx, before, new, values)
     for applied in before[-1:]:
@@ -302,12 +307,12 @@ def _note_newer_chart(ctx: Context, chart: Chart) -> None:
         )
 
 
-def wait_settled(ctx: Context, helm: Helm) -> Release | None:
+def wait_settled(ctx: Context) -> Revision | None:
     """Return the release; while it is pending, wait a short time for another run to end."""
     began = ctx.clock.now()
 
-    def probe() -> list[Release | None] | Pending:
-        release = helm.status()
+    def probe() -> list[Revision | None] | Pending:
+        release = newest(uninstall.records(ctx))
         pending = release is not None and release.status in PENDING
         if pending and release and ctx.clock.now() - began < OTHER_RUN:
             return Pending(f"the release is {release.status}: waiting for another run to end")
@@ -316,7 +321,7 @@ def wait_settled(ctx: Context, helm: Helm) -> Release | None:
     return ctx.wait_until("no helm operation is pending", probe, deadline=OTHER_RUN * 2, pause=3)[0]
 
 
-def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
+def recover(ctx: Context, helm: Helm, release: Revision) -> Revision | None:
     """Clear a release that a killed helm left pending; returns the release afterwards.
 
     Neither a rollback nor, after an interrupted installation, an uninstallation: the first would
@@ -329,4 +334,4 @@ def recover(ctx: Context, helm: Helm, release: Release) -> Release | None:
         config = ctx.config
         names = config.openwhisk_release, config.openwhisk_namespace
         release_records.delete_pending(kube_client(ctx), *names)
-    return helm.status()
+    return newest(uninstall.records(ctx))

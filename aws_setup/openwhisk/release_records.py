@@ -13,9 +13,10 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.engine.decoding import Undecodable, decoding, json_object
+from aws_setup.engine.decoding import Undecodable, decoding, json_object, whole_number
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import SECRET, Json
 from aws_setup.openwhisk.manifest import documents
@@ -25,6 +26,51 @@ PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalli
 
 SEPARATOR = re.compile(r"^---[ \t]*$", re.MULTILINE)
 """The line between two objects of a manifest."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The newest revision of a release: what `helm status`, `get values` and `get manifest` print.
+
+    `values` are those that it was installed with, without the chart's defaults.
+    """
+
+    status: str
+    number: int
+    description: str
+    values: Json
+    manifest: list[Json]
+
+
+def newest(records: Sequence[Json]) -> Revision | None:
+    """Return the newest revision; None without records.
+
+    helm is not asked: each of its starts takes half a second, and it reads the same records.
+
+    Raises:
+        SetupError: its record is damaged.
+    """
+    if not records:
+        return None
+    record = max(records, key=_number)
+    document = unpack(record)
+    with _reading(record):
+        info, values = document.get("info"), document.get("config") or {}
+        if not isinstance(info, dict) or not isinstance(values, dict):
+            raise Undecodable("it has no release")
+        manifest = documents(str(document.get("manifest") or ""))
+        return Revision(
+            str(info.get("status", "")),
+            _number(record),
+            str(info.get("description", "")),
+            values,
+            [item for item in manifest if isinstance(item, dict)],
+        )
+
+
+def _number(record: Json) -> int:
+    labels = record["metadata"].get("labels") or {}
+    return whole_number(str(labels.get("version", ""))) or 0
 
 
 def records_of(client: KubeClient, release: str, namespace: str) -> Sequence[Json]:

@@ -57,9 +57,9 @@ def test_helm_with_the_users_kubeconfig_gets_what_its_token_program_needs(tmp_pa
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PRINT}'\n")
     program.chmod(0o700)
     user = helm.Helm(str(program), "owdev", "openwhisk", arguments=("--kube-context=a",))
-    assert seen(dict(user.values())) == {"aws", "user"}
+    assert seen(user.rendered(tmp_path, {})[0]) == {"aws", "user"}
     own = helm.Helm(str(program), "owdev", "openwhisk", kubeconfig=lambda: "")
-    assert seen(dict(own.values())) == set()
+    assert seen(own.rendered(tmp_path, {})[0]) == set()
 
 
 def test_git_gets_the_users_tokens_and_no_other(

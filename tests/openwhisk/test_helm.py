@@ -20,21 +20,12 @@ from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm, helm_connection, local_program
 from aws_setup.openwhisk.helm import (
     Helm,
-    Release,
     find_helm,
-    parse_documents,
-    parse_status,
 )
 from aws_setup.openwhisk.helm_connection import retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import immutable_changes
 from aws_setup.openwhisk.local_program import ProgramFailed
 from tests.support.openwhisk import QuickClock
-
-STATUS_3 = """{"name":"owdev","info":{"first_deployed":"2026-11-23T12:00:00Z","deleted":"",
-"description":"lambda-fs 0123","status":"deployed","notes":"..."},"manifest":"","version":2,
-"namespace":"openwhisk"}"""
-STATUS_4 = """{"name":"owdev","info":{"description":"lambda-fs 0123","status":"pending-upgrade"},
-"apply_method":"ssa","config":{"a":1},"version":3}"""
 
 
 def failure(output: str) -> ProgramFailed:
@@ -72,21 +63,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 OWDEV = Helm("/bin/helm", "owdev", "openwhisk", kubeconfig=lambda: "kind: Config\n")
 
 
-def test_status_is_read_from_helm_3_and_4() -> None:
-    assert parse_status(STATUS_3) == Release("deployed", 2, "lambda-fs 0123")
-    assert parse_status(STATUS_4) == Release("pending-upgrade", 3, "lambda-fs 0123")
-    with pytest.raises(SetupError, match="no release"):
-        parse_status("{}")
-
-
-def test_a_missing_release_is_none_and_another_error_is_raised(fake: FakeRun) -> None:
-    fake.answers = [failure("Error: release: not found"), failure("Error: Unauthorized"), STATUS_3]
-    assert OWDEV.status() is None
-    with pytest.raises(ProgramFailed):
-        OWDEV.status()
-    assert OWDEV.status() == Release("deployed", 2, "lambda-fs 0123")
-
-
 def test_uninstalling_a_missing_release_is_fine(fake: FakeRun) -> None:
     fake.answers = [failure("Error: uninstall: Release not loaded: owdev: release: not found")]
     OWDEV.uninstall()
@@ -119,15 +95,6 @@ def test_conflicts_with_edits_by_hand_are_overwritten_and_other_errors_are_not(
     with pytest.raises(ProgramFailed):
         OWDEV.upgrade(Path("chart"), {}, description="new")
     assert len(fake.commands) == 3
-
-
-def test_values_without_any_are_empty_and_a_revision_is_named(fake: FakeRun) -> None:
-    fake.answers = ["null", '{"a": 1}', "kind: Job\n---\n---\nkind: Service\n"]
-    assert OWDEV.values() == {}
-    assert OWDEV.values() == {"a": 1}
-    assert [item["kind"] for item in OWDEV.manifest(3)] == ["Job", "Service"]
-    assert fake.commands[-1][fake.commands[-1].index("--revision") + 1] == "3"
-    assert parse_documents("# only a comment\n---\n") == []
 
 
 def job(name: str, image: str) -> dict[str, Any]:

@@ -129,17 +129,17 @@ def test_values_and_objects_of_the_release_that_were_changed_by_hand_are_kept(
     with lab(cloud, tmp_path / "laptop", monkeypatch, helm=helm) as zoo:
         zoo.run("configure")
         assert not copies(zoo, "openwhisk-*")
-        maps, name = "configmaps", "owdev-whisk.config"
+        maps, name, limit = "configmaps", "owdev-whisk.config", "whisk_action_memory_max"
         held = zoo.api.state.require(maps, name, "openwhisk")
-        edited = {"data": held["data"] | {"user_memory": "77m"}}
+        edited = {"data": held["data"] | {limit: "77m"}}
         zoo.api.state.put(maps, json.loads(json.dumps(held)) | edited)
         # Another value, so that there is an upgrade.
         zoo.save(openwhisk_invoker_image_tag="mine")
         zoo.run("configure")
         (objects,) = copies(zoo, "openwhisk-objects")
         assert [item["metadata"]["name"] for item in objects["items"]] == [name]
-        assert objects["items"][0]["data"]["user_memory"] == "77m"
-        assert zoo.api.state.require(maps, name, "openwhisk")["data"]["user_memory"] != "77m"
+        assert objects["items"][0]["data"][limit] == "77m"
+        assert zoo.api.state.require(maps, name, "openwhisk")["data"][limit] != "77m"
         assert not copies(zoo, "openwhisk-release")
         zoo.save(openwhisk_invoker_image_tag="other")
         zoo.run("configure")

@@ -75,7 +75,7 @@ def test_the_next_run_cleans_up_after_a_killed_helm_operation(
     assert {name: now[name] for name in keys} == keys
 
     file = zoo.folder / "mine.yaml"
-    file.write_text(yaml.safe_dump({"installer": "installer:2"}))
+    file.write_text(yaml.safe_dump({"image": "rehearsal/part:2"}))
     zoo.save(openwhisk_values=str(file))
     with monkeypatch.context() as patch:
         kill_helm(zoo, patch, "POST PATCH", "jobs")
@@ -85,7 +85,7 @@ def test_the_next_run_cleans_up_after_a_killed_helm_operation(
     assert "found an interrupted helm operation (pending-upgrade); cleaning up" in zoo.stderr
     assert release_of(zoo)["status"] == "deployed"
     job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
-    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "installer:2"
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "rehearsal/part:2"
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
     with monkeypatch.context() as patch:
@@ -124,14 +124,16 @@ def test_configure_reinstalls_a_partly_uninstalled_release(
 def test_an_upgrade_overwrites_fields_that_were_edited_by_hand(zoo: Lab) -> None:
     zoo.run("configure")
     v1 = CoreV1Api(connect(zoo.api, token=f"{PREFIX}any"))
-    edit = {"data": {"whisk_api_host_name": "by-hand.example.com", "user_memory": "1m"}}
+    edit = {"data": {"whisk_api_host_name": "by-hand.example.com", "whisk_action_memory_max": "1m"}}
     v1.patch_namespaced_config_map("owdev-whisk.config", "openwhisk", edit)
     file = zoo.folder / "mine.yaml"
-    file.write_text(yaml.safe_dump({"whisk": {"containerPool": {"userMemory": "9000m"}}}))
+    file.write_text(
+        yaml.safe_dump({"whisk": {"limits": {"actions": {"memory": {"max": "9000m"}}}}})
+    )
     zoo.save(openwhisk_values=str(file))
     zoo.run("configure")
     data = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
-    assert data["user_memory"] == "9000m"
+    assert data["whisk_action_memory_max"] == "9000m"
     zoo.run("configure")
 
 

@@ -168,9 +168,9 @@ def lab(
 ) -> Iterator[Lab]:
     """Yield a cluster without nodes and a working folder with a helm of this version.
 
-    With `full` the cluster checks tokens and access, its load balancers and volumes are in
-    the emulated AWS, and the chart has all objects of OpenWhisk's; without, it has only what most
-    tests need. With `default_addons` it has the add-ons of a cluster that others have made.
+    With `full` the cluster checks tokens and access, and its load balancers and volumes are in
+    the emulated AWS. The chart is the demo's, in the folder `chart`, where a test may change it.
+    With `default_addons` the cluster has the add-ons of one that others have made.
     """
     folder.mkdir(parents=True)
     with ExitStack() as stack:
@@ -200,8 +200,7 @@ def lab(
         (programs / "helm").symlink_to(tool("helm", helm))
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
         patch.chdir(folder)
-        path = folder / "chart"
-        chart = Path(shutil.copytree(CHART, path)) if full else write_chart(path)
+        chart = Path(shutil.copytree(CHART, folder / "chart"))
         result = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
         result.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
         yield result
@@ -225,109 +224,3 @@ def helms() -> list[int]:
 def private(path: Path) -> bool:
     """Say whether a file is readable for its owner only."""
     return stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-TEMPLATES = {
-    "service.yaml": """
-apiVersion: v1
-kind: Service
-metadata:
-  name: {{ .Release.Name }}-nginx
-  annotations: {{- toYaml .Values.whisk.ingress.annotations | nindent 4 }}
-spec:
-  type: {{ .Values.whisk.ingress.type }}
-  selector: {name: {{ .Release.Name }}-nginx}
-  ports:
-  - {name: http, port: 80}
-  - {name: https, port: 443}
-""",
-    "config.yaml": """
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: {{ .Release.Name }}-whisk.config
-data:
-  whisk_api_host_name: {{ .Values.whisk.ingress.apiHostName | quote }}
-  user_memory: {{ .Values.whisk.containerPool.userMemory | quote }}
-""",
-    "auth.yaml": """
-apiVersion: v1
-kind: Secret
-metadata:
-  name: {{ .Release.Name }}-whisk.auth
-stringData:
-  guest: {{ .Values.whisk.auth.guest | quote }}
-""",
-    "couchdb.yaml": """
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata:
-  name: {{ .Release.Name }}-couchdb-pvc
-spec:
-  accessModes: [ReadWriteOnce]
-  storageClassName: {{ .Values.k8s.persistence.explicitStorageClass }}
-  resources: {requests: {storage: 1Gi}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ .Release.Name }}-couchdb
-spec:
-  replicas: 1
-  selector: {matchLabels: {name: {{ .Release.Name }}-couchdb}}
-  template:
-    metadata: {labels: {name: {{ .Release.Name }}-couchdb}}
-    spec:
-      containers: [{name: couchdb, image: "couchdb:3"}]
-      volumes:
-      - name: data
-        persistentVolumeClaim: {claimName: {{ .Release.Name }}-couchdb-pvc}
-""",
-    "invoker.yaml": """
-apiVersion: apps/v1
-kind: StatefulSet
-metadata:
-  name: {{ .Release.Name }}-invoker
-spec:
-  replicas: {{ .Values.invoker.containerFactory.kubernetes.replicaCount }}
-  serviceName: invoker
-  selector: {matchLabels: {name: {{ .Release.Name }}-invoker}}
-  template:
-    metadata: {labels: {name: {{ .Release.Name }}-invoker}}
-    spec:
-      nodeSelector: {openwhisk-role: invoker}
-      containers:
-      - name: invoker
-        image: invoker:1
-        env:
-        - name: RUNTIMES_MANIFEST
-          value: '{"runtimes": {"generic-namenode": [{"kind": "generic-namenode:10"}]}}'
-""",
-    "job.yaml": """
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {{ .Release.Name }}-install-packages
-spec:
-  template:
-    metadata: {labels: {name: {{ .Release.Name }}-install-packages}}
-    spec:
-      restartPolicy: Never
-      containers:
-      - name: install
-        image: {{ .Values.installer | default "installer:1" }}
-""",
-}
-"""The objects of OpenWhisk's chart that its installation needs, with their names."""
-
-
-def write_chart(folder: Path) -> Path:
-    """Write a chart whose objects have the names of OpenWhisk's chart."""
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "templates").mkdir(parents=True)
-    metadata = {"apiVersion": "v2", "name": "openwhisk", "version": "1.0.0"}
-    (folder / "Chart.yaml").write_text(yaml.safe_dump(metadata))
-    (folder / "values.yaml").write_text("whisk: {ingress: {annotations: {}}}\n")
-    for name, text in TEMPLATES.items():
-        (folder / "templates" / name).write_text(text.lstrip())
-    return folder

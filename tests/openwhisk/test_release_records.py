@@ -1,0 +1,42 @@
+"""helm's records of a release: what they say without helm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_setup.errors import SetupError
+from aws_setup.openwhisk.release_records import newest, pack
+
+
+def record(number: int, **document: Any) -> dict[str, Any]:
+    meta = {"name": f"r.v{number}", "namespace": "ns", "labels": {"version": str(number)}}
+    return {"metadata": meta, "data": {"release": pack(document)}}
+
+
+def test_the_newest_revision_is_the_one_with_the_highest_number() -> None:
+    info = {"status": "pending-upgrade", "description": "lambda-fs 0123"}
+    manifest = "# Source: a\nkind: Job\n---\n---\nkind: Service\n"
+    last = record(10, info=info, config={"a": 1}, manifest=manifest, version=10)
+    found = newest([record(9, info={"status": "deployed"}), last, record(2, info={})])
+    assert found is not None
+    assert (found.status, found.number, found.description) == (*info.values(), 10)
+    assert (found.values, [item["kind"] for item in found.manifest]) == (
+        {"a": 1},
+        ["Job", "Service"],
+    )
+    assert newest([]) is None
+    bare = newest([record(1, info={"status": "deployed"}, config=None)])
+    assert bare is not None
+    assert (bare.values, bare.manifest) == ({}, [])
+
+
+@pytest.mark.kind("C7")
+@pytest.mark.parametrize("document", [{}, {"info": 1}, {"info": {}, "manifest": "a: ["}])
+def test_a_damaged_record_is_named_with_a_fix(document: dict[str, Any]) -> None:
+    with pytest.raises(SetupError) as caught:
+        newest([record(1, **document)])
+    (problem,) = caught.value.problems
+    assert "the Secret ns/r.v1" in problem.what
+    assert "kubectl -n ns delete secret r.v1" in problem.hint
