@@ -277,7 +277,8 @@ class Kubeconfig(Step):
         facts: dict[str, Any] = {"context": name}
         if cluster and cluster.get("endpoint"):
             if not contains_entry(document, name, _completed(ctx, document, cluster)):
-                drift.append(Drift("entry", "different", "this cluster's"))
+                held = {field: _held(document, key, field, name) for key, field in LISTS}
+                drift.append(Drift("entry", "different", "this cluster's", replaces=held))
             if ctx.config.set_kube_context and document.get("current-context") != name:
                 drift.append(Drift("current context", str(document.get("current-context")), name))
             own = additions(document, name, _parts(ctx, cluster))

@@ -162,10 +162,13 @@ class DeadlineRole(Step):
         if self.surplus or ctx.owned_only:
             return ()
         drift = [*boundary_drift(ctx, role)]
-        if role["AssumeRolePolicyDocument"] != json.loads(scheduler_trust(ctx)):
-            drift.append(Drift("trust policy", "different", "EventBridge Scheduler's"))
-        if _policy(ctx, role["RoleName"]) != stop_policy(config):
-            drift.append(Drift("policy", "different", "to stop this deployment"))
+        trust, policy = role["AssumeRolePolicyDocument"], _policy(ctx, role["RoleName"])
+        if trust != json.loads(scheduler_trust(ctx)):
+            wants = "EventBridge Scheduler's"
+            drift.append(Drift("trust policy", "different", wants, replaces=trust))
+        if policy != stop_policy(config):
+            wants = "to stop this deployment"
+            drift.append(Drift("policy", "different", wants, replaces=policy))
         return tuple(drift)
 
     def create(self, ctx: Context) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,8 @@ class NginxSecret(Step):
         pair = current_pair(ctx)
         drift: list[Drift] = []
         if config.openwhisk_tls_arn:
-            drift = renewal_reasons(ctx, current, known_hosts(ctx))
+            reasons = renewal_reasons(ctx, current, known_hosts(ctx))
+            drift = [replace(reason, replaces=secret) for reason in reasons]
         if pair and pair.fingerprint != current.fingerprint:
             has, wants = current.fingerprint[:16], pair.fingerprint[:16]
             drift.append(Drift("certificate", has, wants, replaces=secret))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ from aws_setup.kube.objects import Json
 from aws_setup.openwhisk.immutable_fields import Manifest, key_of
 from aws_setup.openwhisk.missing_objects import LASTING
 
-SETTINGS = ("data", "spec")
-"""Parts of an object that its owner sets; a Secret's are written as `stringData` and compared as
-what they are not, so Secrets are left out."""
+IDENTITY = ("apiVersion", "kind", "metadata", "status")
+"""Parts of an object that are no settings, but for some of its metadata."""
+
+METADATA = ("annotations", "labels")
+"""Parts of the metadata that an owner sets."""
 
 
 def keep_edited(ctx: Context, applied: Manifest) -> None:
@@ -31,7 +34,7 @@ def keep_edited(ctx: Context, applied: Manifest) -> None:
 
 def _live(ctx: Context, applied: Manifest) -> dict[tuple[str, str], Json]:
     client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
-    kinds = sorted({str(item.get("kind")) for item in applied} & LASTING.keys() - {"Secret"})
+    kinds = sorted({str(item.get("kind")) for item in applied} & LASTING.keys())
     return {
         (kind, str(item["metadata"]["name"])): {"kind": kind} | item
         for kind in kinds
@@ -44,11 +47,19 @@ def edited_objects(
 ) -> list[Json]:
     """Return the live objects in which a value of the manifest is another one, or is gone."""
     found = [(item, live.get(key_of(item))) for item in applied]
-    return [
-        held
-        for item, held in found
-        if held and any(differs(item.get(part), held.get(part)) for part in SETTINGS)
-    ]
+    return [held for item, held in found if held and differs(_settings(item), _settings(held))]
+
+
+def _settings(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an owner sets of an object; of a Secret as Kubernetes stores it."""
+    metadata = item.get("metadata") or {}
+    found = {key: value for key, value in item.items() if key not in IDENTITY}
+    found |= {key: metadata.get(key) for key in METADATA}
+    plain = found.pop("stringData", None) or {}
+    if plain:
+        coded = {key: base64.b64encode(str(text).encode()).decode() for key, text in plain.items()}
+        found["data"] = {**(found.get("data") or {}), **coded}
+    return found
 
 
 def differs(applied: Any, live: Any) -> bool:

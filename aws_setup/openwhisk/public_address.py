@@ -231,7 +231,8 @@ def differences(current: Mapping[str, Any], desired: Mapping[str, Any]) -> list[
         numbers = ", ".join(str(port["port"]) for port in ports)
         found.append(Drift("ports", numbers, str(wants["ports"][0]["port"]), replaces=current))
     if (has.get("selector") or {}) != wants.get("selector", {}):
-        found.append(Drift("selector", "another", "that of the chart's Service"))
+        wanted = "that of the chart's Service"
+        found.append(Drift("selector", "another", wanted, replaces=current))
     if has.get("type") != wants["type"]:
         found.append(Drift("type", str(has.get("type")), wants["type"]))
     changed = _annotation_patch(current, desired)

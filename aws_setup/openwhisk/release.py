@@ -92,10 +92,12 @@ class HelmRelease(Step):
         return Found(resource_id, state, facts, self._drift(ctx, release, records))
 
     def _drift(self, ctx: Context, release: Revision, records: Sequence[Json]) -> tuple[Drift, ...]:
+        by_hand = not release.description.startswith(FINGERPRINT_PREFIX)
         if release.status != "deployed":
-            return (Drift("status", release.status, "deployed"),)
+            kept = release.values if by_hand else None
+            return (Drift("status", release.status, "deployed", replaces=kept),)
         keys, config = read_secrets(ctx), ctx.config
-        if not release.description.startswith(FINGERPRINT_PREFIX) and not (keys and keys.chart):
+        if by_hand and not (keys and keys.chart):
             fix = (
                 f"uninstall it (helm uninstall {config.openwhisk_release} "
                 f"-n {config.openwhisk_namespace}), or set another openwhisk_release"
@@ -110,7 +112,6 @@ class HelmRelease(Step):
             return missing
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
-            by_hand = not release.description.startswith(FINGERPRINT_PREFIX)
             current = release.values
             return (*_changes(ctx, keys, desired, current=current, by_hand=by_hand), *missing)
         return missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 import yaml
 
 from aws_setup.eks.self_managed import describe_settings
-from aws_setup.openwhisk.edited_objects import differs
+from aws_setup.kube.eks_token import PREFIX
+from aws_setup.openwhisk import release_records
+from aws_setup.openwhisk.edited_objects import differs, edited_objects
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab, private
@@ -144,6 +147,119 @@ def test_values_and_objects_of_the_release_that_were_changed_by_hand_are_kept(
         zoo.save(openwhisk_invoker_image_tag="other")
         zoo.run("configure")
         assert len(copies(zoo, "openwhisk-objects")) == 1
+
+
+HAND = "set by hand"
+
+
+def set_by_hand(zoo: Lab) -> dict[str, Any]:
+    """Change what configure owns, as others would; return step -> what its copy has to contain."""
+    iam, state = client("iam"), zoo.api.state
+    (role,) = [r["RoleName"] for r in iam.list_roles()["Roles"] if "ebs-csi" in r["RoleName"]]
+    statement = {
+        "Sid": "Mine",
+        "Effect": "Deny",
+        "Principal": {"Service": "ec2.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    trust = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+    gp3 = json.loads(json.dumps(state.require("storageclasses", "gp3")))
+    gp3["metadata"]["annotations"] = {
+        "storageclass.kubernetes.io/is-default-class": "false",
+        "a": HAND,
+    }
+    state.put("storageclasses", gp3)
+    for plural, name, parts in (
+        ("secrets", "owdev-nginx", {"data": {"tls.crt": "eA==", "tls.key": "eA=="}}),
+        ("services", "owdev-public", {"spec": {"ports": [{"name": "mine", "port": 8443}]}}),
+    ):
+        held = json.loads(json.dumps(state.require(plural, name, "openwhisk")))
+        state.put(plural, held | {key: held[key] | part for key, part in parts.items()})
+    path = zoo.folder / "user.kubeconfig"
+    document = yaml.safe_load(path.read_text())
+    document["clusters"][0]["cluster"]["server"] = "https://mine.example.com"
+    path.write_text(yaml.safe_dump(document))
+    words = ("upgrade", "owdev", str(zoo.folder / "chart"), "-n", "openwhisk", "--reuse-values")
+    run_helm(zoo, *words, "--set", "controller.replicaCount=2", "--set", f"mine={HAND}")
+    return {
+        "ebs-csi-role": ("trust policy", trust["Statement"]),
+        "gp3-storage-class": ("default class", HAND),
+        "nginx-secret": ("certificate", "eA=="),
+        "openwhisk-public-address": ("ports", 8443),
+        "kubeconfig": ("entry", "https://mine.example.com"),
+        "openwhisk-release": ("values", HAND),
+    }
+
+
+def run_helm(zoo: Lab, *words: str) -> None:
+    """Run helm as its user does, with a kubeconfig of this emulated cluster."""
+    config = zoo.folder / "hand.kubeconfig"
+    config.write_text(json.dumps(zoo.api.kubeconfig(token=f"{PREFIX}any")))
+    config.chmod(0o600)
+    program = zoo.folder / "bin" / "helm"
+    subprocess.run([program, *words, "--kubeconfig", config], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("helm", ["4.3"])
+def test_everything_that_was_set_by_hand_and_is_overwritten_is_copied_first(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helm: str
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch, helm=helm) as zoo:
+        zoo.save(kubeconfig_file=str(zoo.folder / "user.kubeconfig"))
+        zoo.run("configure")
+        folder = zoo.folder / "infrastructure_json"
+        assert not list(folder.glob("*.before.yaml*"))
+        wanted = set_by_hand(zoo)
+        zoo.run("configure")
+        for step, (what, value) in wanted.items():
+            (copy,) = copies(zoo, step)
+            assert str(value) in str(copy[what]), (step, copy)
+        (role,) = copies(zoo, "ebs-csi-role")
+        assert role["trust policy"]["Statement"] == wanted["ebs-csi-role"][1]
+        kept = sorted(folder.glob("*.before.yaml*"))
+        assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+        assert sorted(folder.glob("*.before.yaml*")) == kept
+        # A revision that somebody's own helm did not finish is overwritten, too.
+        secret = zoo.api.state.all("secrets", "openwhisk")
+        fail_by_hand(zoo, secret)
+        zoo.run("configure")
+        assert any(HAND in str(copy.get("status")) for copy in copies(zoo, "openwhisk-release"))
+
+
+def fail_by_hand(zoo: Lab, secrets: Any) -> None:
+    """Let an upgrade by hand fail: helm keeps its values in the record of a failed revision."""
+    held = [item for item in secrets if item.get("type") == "helm.sh/release.v1"]
+    newest = max(held, key=lambda item: int(item["metadata"]["labels"]["version"]))
+    edited = json.loads(json.dumps(newest))
+    document = release_records.unpack(edited)
+    document["info"] |= {"status": "failed", "description": "Upgrade failed: time out"}
+    document["config"] |= {"mine": HAND}
+    packed = release_records.pack(document)
+    edited["data"]["release"] = packed
+    edited["metadata"]["labels"]["status"] = "failed"
+    zoo.api.state.put("secrets", edited)
+
+
+def edited_names(applied: dict[str, Any], live: dict[str, Any]) -> list[str]:
+    common = {"kind": "Secret", "metadata": {"name": "a"}}
+    held = {("Secret", "a"): {"kind": "Secret"} | live}
+    return [item["kind"] for item in edited_objects([common | applied], held)]
+
+
+def test_edits_of_secrets_roles_and_annotations_are_edits() -> None:
+    data = {"data": {"a": "MQ=="}}
+    assert edited_names({"stringData": {"a": "1"}}, data) == []
+    assert edited_names({"stringData": {"a": "2"}}, data) == ["Secret"]
+    assert edited_names({"data": {"a": "Mg=="}}, data) == ["Secret"]
+    assert edited_names({"rules": [{"verbs": ["get"]}]}, {"rules": [{"verbs": ["*"]}]}) == [
+        "Secret"
+    ]
+    noted = {"metadata": {"name": "a", "annotations": {"b": "c"}}}
+    added = {"metadata": {"name": "a", "uid": "1", "annotations": {"b": "c", "d": "e"}}}
+    assert edited_names(noted, added) == []
+    added["metadata"]["annotations"] = {"b": "d"}
+    assert edited_names(noted, added) == ["Secret"]
 
 
 def test_edits_are_told_from_what_kubernetes_adds() -> None:
