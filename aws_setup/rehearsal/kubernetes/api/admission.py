@@ -136,7 +136,7 @@ def _assign_address(state: ObjectStore, service: KubeObject, before: KubeObject 
         if spec["clusterIP"] in taken:
             why = "failed to allocate IP: provided IP is already allocated"
             found = wrong("spec.clusterIPs", [spec["clusterIP"]], why)
-            raise invalid("Service", service["metadata"]["name"], found)
+            raise invalid("Service", service["metadata"].get("name", ""), found)
     spec["clusterIPs"] = [spec["clusterIP"]]
 
 
@@ -148,7 +148,7 @@ def _assign_ports(state: ObjectStore, service: KubeObject, before: KubeObject | 
             for port in ports:
                 port.pop("nodePort", None)
         return
-    own = (meta["namespace"], meta["name"])
+    own = (meta["namespace"], meta.get("name"))
     taken = {
         port.get("nodePort")
         for item in state.all("services")
@@ -164,20 +164,21 @@ def _assign_ports(state: ObjectStore, service: KubeObject, before: KubeObject | 
         if wanted in taken and port.get("nodePort"):
             why = "provided port is already allocated"
             found = wrong(f"spec.ports[{at}].nodePort", wanted, why)
-            raise invalid("Service", meta["name"], found)
+            raise invalid("Service", meta.get("name", ""), found)
         port["nodePort"] = wanted or next(number for number in NODE_PORTS if number not in taken)
         taken.add(port["nodePort"])
 
 
 def _assign_job_labels(job: KubeObject) -> None:
     spec, meta = job["spec"], job["metadata"]
+    name = meta.get("name", "")
     if spec.get("manualSelector"):
         return
     if spec.get("selector"):
         why = "`selector` not auto-generated"
-        raise invalid("Job.batch", meta["name"], wrong("spec.selector", spec["selector"], why))
+        raise invalid("Job.batch", name, wrong("spec.selector", spec["selector"], why))
     meta["uid"] = uid = str(uuid.uuid4())
-    names = {"controller-uid": uid, "job-name": meta["name"]}
+    names = {"controller-uid": uid, "job-name": name}
     labels = names | {f"batch.kubernetes.io/{key}": value for key, value in names.items()}
     template = spec.setdefault("template", {}).setdefault("metadata", {})
     template["labels"] = (template.get("labels") or {}) | labels

@@ -72,6 +72,10 @@ def _service(obj: KubeObject) -> None:
         _fill(spec, allocateLoadBalancerNodePorts=True)
 
 
+def _node(obj: KubeObject) -> None:
+    obj.setdefault("spec", {})
+
+
 def _storage_class(obj: KubeObject) -> None:
     _fill(obj, reclaimPolicy="Delete", volumeBindingMode="Immediate")
 
@@ -261,6 +265,7 @@ DEFAULTS: dict[str, Callable[[KubeObject], None]] = {
     "Service": _service,
     "StorageClass": _storage_class,
     "Namespace": _namespace,
+    "Node": _node,
     "PersistentVolumeClaim": _claim,
     "PersistentVolume": _volume,
     "Deployment": _deployment,

@@ -122,7 +122,7 @@ def _map_reader(item_type: str) -> Reader:
         if type(value) is not dict:
             raise _mismatch(value, go, f"map[string]{GO_NAMES.get(item_type, item_type)}")
         reader = _reader(item_type)
-        empty: Any = "" if item_type in {"str", "bytes", "quantity"} else {}
+        empty: Any = EMPTY.get(item_type, {})
         return {
             key: empty if item is None else reader(item, go, f"{path}.{key}", unknown)
             for key, item in value.items()
@@ -181,6 +181,9 @@ def _bytes(value: Any, go: str, path: str, unknown: list[str]) -> Any:
 def _any(value: Any, go: str, path: str, unknown: list[str]) -> Any:
     return value
 
+
+EMPTY = {"str": "", "bytes": "", "quantity": "0"}
+"""What a null in a map of these becomes: Go's zero value."""
 
 ATOMS: dict[str, Reader] = {
     "str": _exactly("str", str),

@@ -156,7 +156,7 @@ def volume_row(obj: KubeObject, now: datetime) -> tuple[Any, ...]:
         cells.access_modes(spec),
         spec.get("persistentVolumeReclaimPolicy", ""),
         "Terminating" if deleted else status.get("phase", ""),
-        f"{claim['namespace']}/{claim['name']}" if claim else "",
+        f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else "",
         spec.get("storageClassName", ""),
         "<unset>",
         status.get("reason", ""),

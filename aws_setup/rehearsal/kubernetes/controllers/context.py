@@ -55,9 +55,15 @@ JobEffect = Callable[[KubeObject], None]
 """Called once with each pod of a Job whose container starts: what the program does."""
 
 
+def labels_of(obj: KubeObject) -> dict[str, str]:
+    """Return an object's labels, none where it has none."""
+    labels: dict[str, str] = obj["metadata"].get("labels") or {}
+    return labels
+
+
 def part_of(pod: KubeObject) -> tuple[str, str]:
     """Return (release, part) of a pod, from the labels `release` and `name` of the chart."""
-    labels = pod["metadata"].get("labels") or {}
+    labels = labels_of(pod)
     release = labels.get("release", "")
     return release, labels.get("name", "").removeprefix(f"{release}-") if release else ""
 

@@ -13,6 +13,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
     ControllerContext,
     is_being_deleted,
     is_ready,
+    labels_of,
 )
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -43,7 +44,7 @@ def find_node(context: ControllerContext, pod: KubeObject) -> tuple[str, str]:
 
 def _rejection_reason(context: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
     """Return why a node does not fit the pod; empty when it fits."""
-    spec, labels = pod["spec"], node["metadata"]["labels"]
+    spec, labels = pod["spec"], labels_of(node)
     if not is_ready(node):
         return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
     if not _tolerates(spec, node):
@@ -95,13 +96,13 @@ def _violates_anti_affinity(
 ) -> bool:
     """Return whether a pod that matches the term is on a node of the same topology."""
     key = term.get("topologyKey", HOST)
-    topology_value = node["metadata"]["labels"].get(key)
+    topology_value = labels_of(node).get(key)
     for other in context.state.all("pods", pod["metadata"]["namespace"]):
         if other["metadata"]["uid"] == pod["metadata"]["uid"] or is_being_deleted(other):
             continue
         at = context.state.get("nodes", other["spec"].get("nodeName", ""))
-        same = at is not None and at["metadata"]["labels"].get(key) == topology_value
-        if same and matches(term.get("labelSelector", {}), other["metadata"].get("labels", {})):
+        same = at is not None and labels_of(at).get(key) == topology_value
+        if same and matches(term.get("labelSelector") or {}, labels_of(other)):
             return True
     return False
 
@@ -110,7 +111,7 @@ def _matches_volume_zones(context: ControllerContext, pod: KubeObject, zone: str
     """Return whether the volumes of the pod's claims are in the zone."""
     for claim in existing_claims(context, pod):
         volume = context.state.get("persistentvolumes", claim["spec"].get("volumeName", ""))
-        if volume and volume["metadata"].get("labels", {}).get(ZONE, zone) != zone:
+        if volume and labels_of(volume).get(ZONE, zone) != zone:
             return False
     return True
 
@@ -133,7 +134,7 @@ def existing_claims(context: ControllerContext, pod: KubeObject) -> list[KubeObj
 
 def _score(pod: KubeObject, node: KubeObject) -> int:
     preferences = _affinity(pod["spec"], "nodeAffinity").get(PREFERRED) or []
-    labels = node["metadata"]["labels"]
+    labels = labels_of(node)
     return sum(
         preference["weight"]
         for preference in preferences

@@ -16,6 +16,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
     CloudProviderError,
     ControllerContext,
     is_being_deleted,
+    labels_of,
 )
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -134,7 +135,7 @@ def _volume(
     context: ControllerContext, claim: KubeObject, held: KubeObject, driver: str, node: str
 ) -> KubeObject:
     at = context.state.get("nodes", node)
-    zone = at["metadata"]["labels"].get(scheduling.ZONE, "") if at else ""
+    zone = labels_of(at).get(scheduling.ZONE, "") if at else ""
     storage = claim["spec"]["resources"]["requests"]["storage"]
     handle = context.cloud_provider.create_volume(
         claim, size=gibibytes(storage), zone=zone, parameters=held.get("parameters") or {}

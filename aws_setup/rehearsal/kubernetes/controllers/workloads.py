@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
+from aws_setup.rehearsal.kubernetes.api.kinds import KINDS
 from aws_setup.rehearsal.kubernetes.api.state import owner_reference
+from aws_setup.rehearsal.kubernetes.api.validation import validate
 from aws_setup.rehearsal.kubernetes.controllers import pod_set
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     ControllerContext,
@@ -168,7 +170,7 @@ def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
         name = f"{meta['name']}-{number}"
         current = context.state.read("pods", name, meta["namespace"])
         pod = current or _new_statefulset_pod(context, statefulset, name, number, revision_hash)
-        if ordered and not is_ready(pod):
+        if pod is None or (ordered and not is_ready(pod)):
             break
     _roll(context, statefulset, revision_hash)
 
@@ -196,11 +198,17 @@ def _revision(context: ControllerContext, statefulset: KubeObject) -> str:
 
 def _new_statefulset_pod(
     context: ControllerContext, statefulset: KubeObject, name: str, number: int, revision_hash: str
-) -> KubeObject:
+) -> KubeObject | None:
+    """Create a pod with its claims; None when the API server would refuse one of them."""
     volumes = list(statefulset["spec"]["template"]["spec"].get("volumes") or [])
     for template in statefulset["spec"].get("volumeClaimTemplates") or []:
-        title = template["metadata"]["name"]
+        title = (template.get("metadata") or {}).get("name", "")
         claim = f"{title}-{name}"
+        if why := _refusal(template, claim):
+            pod = f"Pod {name} in StatefulSet {statefulset['metadata']['name']}"
+            message = f"create Claim {claim} for {pod} failed error: {why}"
+            context.state.event(statefulset, reason="FailedCreate", message=message, warning=True)
+            return None
         volumes.append({"name": title, "persistentVolumeClaim": {"claimName": claim}})
         _claim(context, statefulset, template, claim)
     labels = {
@@ -211,6 +219,20 @@ def _new_statefulset_pod(
     return pod_set.create_pod(
         context, statefulset, name=name, labels=labels, volumes=volumes, hostname=name
     )
+
+
+def _refusal(template: KubeObject, name: str) -> str:
+    """Return why the API server refuses a claim; StatefulSets are created with any templates.
+
+    kubernetes/kubernetes, pkg/apis/apps/validation: templates of claims are not validated.
+    """
+    kind = KINDS["persistentvolumeclaims"]
+    metadata = {**(template.get("metadata") or {}), "name": name, "namespace": "default"}
+    try:
+        validate(kind, {**template, "metadata": metadata})
+    except ApiError as error:
+        return str(error)
+    return ""
 
 
 def _claim(
