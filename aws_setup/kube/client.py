@@ -180,6 +180,11 @@ class KubeClient:
             self.request("DELETE", kind.path(name, namespace), query=query)
         except KubeNotFound:
             return
+        except KubeConflict:
+            # Older servers refuse to delete a namespace that is being deleted already.
+            existing = self.get(kind, name, namespace)
+            if existing is not None and not is_being_deleted(existing):
+                raise
 
     def last_line(self, pod: str, namespace: str) -> str:
         """Return the last line of a pod's log, '' when it has no log."""

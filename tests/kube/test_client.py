@@ -229,6 +229,21 @@ def test_creating_what_is_being_deleted_waits_until_the_name_is_free(session: Se
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
 
 
+@pytest.mark.kind("D4")
+def test_deleting_what_is_being_deleted_is_no_error_and_another_conflict_is(
+    session: Session,
+) -> None:
+    client, refusal = session.client(), {"fault": "status", "status": 409, "verb": "delete"}
+    for name, meta in (("dying", {"finalizers": ["example.com/keep"]}), ("living", {})):
+        body = {"metadata": {"name": name} | meta}
+        client.create(CONFIG_MAP, body, "default")
+    client.delete(CONFIG_MAP, "dying", "default")
+    session.api.faults.add(refusal | {"resource": "configmaps", "times": 2})
+    client.delete(CONFIG_MAP, "dying", "default")
+    with pytest.raises(KubeConflict):
+        client.delete(CONFIG_MAP, "living", "default")
+
+
 @pytest.mark.parametrize(
     ("why", "hint"),
     [

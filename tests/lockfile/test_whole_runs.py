@@ -151,7 +151,10 @@ def test_configure_and_whisk_helper_add_their_parts(zoo: Lab, tmp_path: Path) ->
     assert part["helm"].startswith("v3.17")
     assert len(part["chart"]["sha256"]) == 40
     assert part["nodes"]["invoker-nodes"]["instance_type"] == "r5.xlarge"
-    assert {image.partition(":")[0] for image in lock.images} >= {"couchdb", "invoker"}
+    assert {image.partition(":")[0] for image in lock.images} >= {
+        "rehearsal/part",
+        "rehearsal/invoker",
+    }
     keys = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     zoo.whisk.auth = decode_secret(keys)["guest"]
     jar = str(make_jar(tmp_path / "nn.jar"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import urllib3
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests import regenerate_kubernetes_schema
 from tests.regenerate_kubernetes_schema import PATH
+from tests.rehearsal.kubernetes.requests_everyday import BEFORE, EVERYDAY
 from tests.rehearsal.kubernetes.requests_of_kinds import CHANGES, KINDS, QUERIES
 from tests.rehearsal.kubernetes.requests_table import (
     APPLY,
@@ -41,7 +44,8 @@ from tests.rehearsal.kubernetes.requests_table import (
 )
 from tests.support.kube import furnish
 
-ROWS = [*SURVIVED, *SCHEMA, *NAMES, *KINDS, *CHANGES, *QUERIES]
+ROWS = [*SURVIVED, *SCHEMA, *NAMES, *KINDS, *CHANGES, *QUERIES, *EVERYDAY]
+DOCUMENT = Path(__file__).parents[3] / "docs" / "rehearsal.md"
 NOW: dict[str, Any] = {"metadata": {"name": "now"}, "provisioner": "ebs.csi.aws.com"}
 Send = Any
 """Sends a row: the answer's status, headers and text."""
@@ -69,6 +73,10 @@ def send(api: KubeApiServer) -> Send:
     for path, body in EXISTING:
         status, _, text = sent(Row(path, "POST", path, 201, body=body))
         assert status == 201, text
+    for method, path, more in BEFORE:
+        content = APPLY if method == "PATCH" else "application/json"
+        status, _, text = sent(Row(path, method, path, 200, body=more, content=content))
+        assert status < 300, text
     return sent
 
 
@@ -80,16 +88,47 @@ def read(send: Send, path: str, body: Any = None, method: str = "", **more: Any)
     return json.loads(text)
 
 
+@pytest.fixture(scope="module")
+def equal() -> dict[str, bool]:
+    """Title of a request -> whether status, reason and text are the real ones."""
+    return {}
+
+
+def answer(send: Send, row: Row) -> tuple[int, str, str]:
+    """Return status, reason and text of the answer to a request."""
+    status, _, text = send(row)
+    return status, json.loads(text).get("reason", "") if row.reason else row.reason, text
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title.replace(" ", "-"))
 def test_a_request_gets_the_real_status_and_reason(
-    send: Send, api: KubeApiServer, row: Row
+    send: Send, api: KubeApiServer, row: Row, equal: dict[str, bool]
 ) -> None:
     errors = list(api.internal_errors)
-    status, _, text = send(row)
-    reason = json.loads(text).get("reason", "") if row.reason else row.reason
+    status, reason, text = answer(send, row)
+    equal[row.title] = (status, reason) == (row.status, row.reason)
     assert (status, reason) == (row.status, row.reason), text
     assert row.text in text
     assert api.internal_errors == errors
+
+
+COMPARED = re.compile(r"(\d+) of (\d+) requests .* get the status and the reason of a real")
+
+
+def test_the_documented_number_of_requests_gets_the_real_status_and_reason(
+    send: Send, equal: dict[str, bool]
+) -> None:
+    for row in ROWS:
+        if row.title not in equal:
+            status, reason, _ = answer(send, row)
+            equal[row.title] = (status, reason) == (row.status, row.reason)
+    same, compared = sum(equal.values()), len(ROWS)
+    assert compared >= 276
+    assert same * 276 >= 260 * compared
+    # The numbers of docs/rehearsal.md.
+    found = COMPARED.search(DOCUMENT.read_text(encoding="utf-8"))
+    assert found, "docs/rehearsal.md names the number of compared requests"
+    assert (int(found[1]), int(found[2])) == (same, compared)
 
 
 def test_the_rows_have_titles_of_their_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +21,9 @@ from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind, find
 from aws_setup.rehearsal.kubernetes.api.protobuf import decode_protobuf
 
 ADMINS = "system:masters"
+MEDIA_TYPES = re.compile(r"[/+](json|yaml|vnd\.kubernetes\.protobuf)$")
+"""Media types of a body that the server reads; patches have others of their own."""
+
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -117,10 +121,15 @@ class Request:
         """Return the body, decoded; an empty one is an empty object.
 
         Raises:
-            ApiError: 400 when it is unreadable, 415 for an unsupported protobuf kind.
+            ApiError: 400 when it is unreadable, 415 for another media type or protobuf kind.
         """
         if not self.body:
             return {}
+        media = self.content_type.partition(";")[0].strip().lower()
+        if media and not MEDIA_TYPES.search(media):
+            accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+            why = "the body of the request was in an unknown format - accepted media types include"
+            raise ApiError(415, "UnsupportedMediaType", f"{why}: {accepted}")
         if "protobuf" in self.content_type:
             return decode_protobuf(self.body)
         try:
