@@ -21,11 +21,9 @@ def test_the_newest_revision_is_the_one_with_the_highest_number() -> None:
     last = record(10, info=info, config={"a": 1}, manifest=manifest, version=10)
     found = newest([record(9, info={"status": "deployed"}), last, record(2, info={})])
     assert found is not None
-    assert (found.status, found.number, found.description) == (*info.values(), 10)
-    assert (found.values, [item["kind"] for item in found.manifest]) == (
-        {"a": 1},
-        ["Job", "Service"],
-    )
+    assert (found.status, found.description, found.number) == (*info.values(), 10)
+    assert [item["kind"] for item in found.manifest] == ["Job", "Service"]
+    assert found.values == {"a": 1}
     assert newest([]) is None
     bare = newest([record(1, info={"status": "deployed"}, config=None)])
     assert bare is not None

@@ -37,7 +37,7 @@ from tests.rehearsal.kubernetes.requests_table import (
 )
 from tests.support.kube import furnish
 
-VALUES = (None, -1, "", [None], [{}], {"a": None})
+VALUES: tuple[Any, ...] = (None, -1, "", [None], [{}], {"a": None})
 """What each field of each kind is replaced by: Go's zero values, holes, and other types."""
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

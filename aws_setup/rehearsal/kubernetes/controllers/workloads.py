@@ -169,8 +169,8 @@ def _numbered(context: ControllerContext, statefulset: KubeObject) -> None:
     for number in range(desired):
         name = f"{meta['name']}-{number}"
         current = context.state.read("pods", name, meta["namespace"])
-        pod = current or _new_statefulset_pod(context, statefulset, name, number, revision_hash)
-        if pod is None or (ordered and not is_ready(pod)):
+        held = current or _new_statefulset_pod(context, statefulset, name, number, revision_hash)
+        if held is None or (ordered and not is_ready(held)):
             break
     _roll(context, statefulset, revision_hash)
 
