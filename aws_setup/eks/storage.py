@@ -17,6 +17,9 @@ from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
+BETA_DEFAULT = "storageclass.beta.kubernetes.io/is-default-class"
+"""The annotation's former name, which Kubernetes still reads."""
+
 PROVISIONER = "ebs.csi.aws.com"
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 PROBE = "lambda-fs-storage-probe"
@@ -141,7 +144,8 @@ class StorageClass(Step):
 
 def is_default(storage_class: Mapping[str, Any]) -> bool:
     """Say whether claims without a class get this one."""
-    return (storage_class["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
+    annotations = storage_class["metadata"].get("annotations") or {}
+    return any(annotations.get(key) == "true" for key in (DEFAULT, BETA_DEFAULT))
 
 
 def other_defaults(names: Sequence[str]) -> Problem:

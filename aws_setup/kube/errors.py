@@ -18,6 +18,33 @@ HINTS: Mapping[int, str] = {
 """HTTP status -> how to fix it."""
 
 HINT_TERMINATING = "wait until the namespace is deleted, then run the same command again"
+
+REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile("being terminated"), HINT_TERMINATING),
+    (
+        re.compile("exceeded quota"),
+        "raise the namespace's ResourceQuota (kubectl get resourcequota -A), or delete it",
+    ),
+    (
+        re.compile("violates PodSecurity"),
+        "let the namespace run these pods: kubectl label namespace NAME --overwrite "
+        "pod-security.kubernetes.io/enforce=privileged",
+    ),
+    (
+        re.compile(r"admission webhook \S+ denied|ValidatingAdmissionPolicy"),
+        "ask who installed this policy in the cluster for an exception; `kubectl get "
+        "validatingwebhookconfigurations,validatingadmissionpolicies` lists them",
+    ),
+    (
+        re.compile("failed calling webhook"),
+        "start the pods of this webhook, or delete its configuration: kubectl get "
+        "validatingwebhookconfigurations,mutatingwebhookconfigurations",
+    ),
+)
+"""What refuses a request beside authorisation, and the fix of each, whatever the HTTP status.
+
+kubernetes/kubernetes: plugin/pkg/admission/resourcequota, podsecurity, admission/plugin/webhook.
+"""
 HINT_RERUN = "run the same command again; -v shows more"
 
 
@@ -85,10 +112,11 @@ def to_kube_error(method: str, path: str, status: int, text: str) -> KubeError:
 
 def _hint(status: int, why: str) -> str:
     """Return the fix; only some of the 403s are about permissions, the others are admission's."""
+    for pattern, hint in REFUSALS:
+        if pattern.search(why):
+            return hint
     if status != 403:
         return HINTS.get(status, HINT_RERUN)
-    if "being terminated" in why:
-        return HINT_TERMINATING
     return HINTS[status] if NO_PERMISSION.search(why) else HINT_RERUN
 
 

@@ -52,11 +52,12 @@ a Pod of the chart holds no data and is created again for any change.
 MAY_NOT_CHANGE: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("spec.selector",),
     "DaemonSet": ("spec.selector",),
-    "Service": ("spec.clusterIP",),
+    "Service": ("spec.clusterIP", "spec.loadBalancerClass"),
     "Secret": ("type",),
     "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
     "RoleBinding": ("roleRef",),
     "ClusterRoleBinding": ("roleRef",),
+    "PriorityClass": ("value", "preemptionPolicy"),
 }
 """Kind -> the fields that keep their first value, of kinds most of whose fields may change."""
 

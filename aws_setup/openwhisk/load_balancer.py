@@ -26,6 +26,7 @@ from aws_setup.openwhisk.helm_connection import helm_of
 from aws_setup.openwhisk.release import desired_release
 from aws_setup.openwhisk.secrets import require_secrets
 from aws_setup.openwhisk.uninstall import delete_service
+from aws_setup.openwhisk.value_checks import service_problems
 from aws_setup.openwhisk.values import ELB
 
 ELB_DOMAIN, INTERNAL_PREFIX = ".elb.", "internal-"
@@ -110,7 +111,7 @@ def rendered_service(ctx: Context) -> Json:
     While there is no certificate the listener has none: helm adds it together with the pods.
 
     Raises:
-        SetupError: the chart has no such Service.
+        SetupError: the chart has no such Service, or it is no internal load balancer.
     """
     config = ctx.config
     uploaded = ctx.found.get("server certificate")
@@ -119,6 +120,9 @@ def rendered_service(ctx: Context) -> Json:
     name = chart_service(config)
     for item in helm_of(ctx).rendered(desired.chart.path, desired.values):
         if item.get("kind") == "Service" and item["metadata"]["name"] == name:
+            problems = service_problems(item)
+            if problems:
+                raise SetupError.all(problems)
             return item if arn else without_certificate(item)
     raise SetupError(
         f"the chart renders no Service {name}",

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_setup.aws.context import Context
+from aws_setup.config import Config
+from aws_setup.eks.node_launch_template import ROLE_LABEL
 from aws_setup.eks.storage import is_default
 from aws_setup.errors import Problem, SetupError
 from aws_setup.kube.connect import kube_client
@@ -14,14 +16,16 @@ from aws_setup.kube.objects import (
     CONFIG_MAP,
     DAEMON_SET,
     DEPLOYMENT,
+    NODE,
     POD,
     SECRET,
     SERVICE,
     STATEFUL_SET,
     STORAGE_CLASS,
 )
-from aws_setup.openwhisk import manifest_checks
-from aws_setup.openwhisk.immutable_fields import Manifest, Refusal, refusals
+from aws_setup.openwhisk import manifest_checks, value_checks
+from aws_setup.openwhisk.addresses import chart_service
+from aws_setup.openwhisk.immutable_fields import Manifest, Refusal, key_of, refusals
 
 Live = dict[tuple[str, str], Mapping[str, Any]]
 
@@ -57,12 +61,20 @@ def check_upgrade(
 
     Raises:
         SetupError: runtimes without NameNodes, claims of a missing class, names that are no
-            images, or fields that Kubernetes does not change.
+            images, fields that Kubernetes does not change, claims that would be deleted, an
+            address that is none or public, or a part without pods.
     """
-    live = live_objects(ctx, new, "StorageClass")
+    config, release = ctx.config, ctx.config.openwhisk_release
+    live = live_objects(ctx, new, "StorageClass", "PersistentVolumeClaim")
     classes = {name: item for (kind, name), item in live.items() if kind == "StorageClass"}
     broken, untagged = manifest_checks.image_problems(new)
+    nodes = kube_client(ctx).list(NODE)
+    hosts = value_checks.invoker_hosts(nodes, ROLE_LABEL, config.num_openwhisk_invoker_vms)
+    empty, crowded = value_checks.replica_problems(new, release, hosts)
     refused = [
+        *value_checks.lost_claims(before, new, live),
+        *address_problems(config, new),
+        *empty,
         *manifest_checks.runtimes_problems(new),
         *manifest_checks.class_problems(
             new,
@@ -77,8 +89,20 @@ def check_upgrade(
     ]
     if refused:
         raise SetupError.all(refused)
-    for problem in (*untagged, *manifest_checks.docker_problems(new, values)):
+    for problem in (
+        *untagged,
+        *crowded,
+        *value_checks.volatile_database(new, release),
+        *manifest_checks.docker_problems(new, values),
+    ):
         ctx.warn(problem)
+
+
+def address_problems(config: Config, manifest: Manifest) -> list[Problem]:
+    """Return why the chart's Service would not be OpenWhisk's internal address: each refused."""
+    key = ("Service", chart_service(config))
+    services = [item for item in manifest if key_of(item) == key]
+    return [problem for item in services for problem in value_checks.service_problems(item)]
 
 
 def _unchangeable(ctx: Context, refusal: Refusal) -> Problem:

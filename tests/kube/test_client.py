@@ -253,11 +253,23 @@ def test_deleting_what_is_being_deleted_is_no_error_and_another_conflict_is(
         ('pods "p" is forbidden: error looking up service account n/x: serviceaccount "x" not '
          "found", "run the same command again"),
         ('namespaces "default" is forbidden: this namespace may not be deleted', "run the same"),
+        ('pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: '
+         "pods=3", "ResourceQuota"),
+        ('pods "p" is forbidden: violates PodSecurity "restricted:latest": privileged', "enforce="),
+        ('admission webhook "a.example.com" denied the request: no latest tags', "exception"),
     ],
 )  # fmt: skip
 def test_only_a_403_about_permissions_asks_for_permissions(why: str, hint: str) -> None:
     text = json.dumps({"message": why})
     assert hint in to_kube_error("POST", "/api/v1/pods", 403, text).problems[0].hint
+
+
+@pytest.mark.kind("D4")
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_the_fix_of_a_refusal_does_not_depend_on_its_status(status: int) -> None:
+    why = 'failed calling webhook "a.example.com": context deadline exceeded'
+    error = to_kube_error("POST", "/api/v1/pods", status, json.dumps({"message": why}))
+    assert "pods of this webhook" in error.problems[0].hint
 
 
 def test_replacing_a_stale_version_is_a_conflict(session: Session) -> None:

@@ -217,6 +217,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Service", {"ports": [1]}, {"ports": [2], "clusterIP": ""}, ""),
     ("Service", {}, {"clusterIP": "None"}, "spec.clusterIP"),
     ("Service", {}, {"clusterIP": "None", "type": "ExternalName"}, ""),
+    ("Service", {"loadBalancerClass": "a/b"}, {"loadBalancerClass": "c/d"}, "loadBalancerClass"),
+    ("PriorityClass", {}, {}, ""),
 ]
 
 

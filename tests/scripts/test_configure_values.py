@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aws_setup.openwhisk.values import ELB
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.openwhisk.test_chart import Repository
 from tests.scripts.test_configure import steps_of
@@ -90,7 +91,7 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     assert not any("keeps warm" in item["what"] for item in zoo.run("plan")["warnings"])
 
 
-@pytest.mark.kind("B3", "B5", "B8", "B9")
+@pytest.mark.kind("B1", "B3", "B5", "B8", "B9", "C1")
 def test_what_the_chart_renders_is_refused_before_it_is_applied(zoo: Lab) -> None:
     zoo.run("configure")
     before = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")["spec"]
@@ -112,8 +113,19 @@ def test_what_the_chart_renders_is_refused_before_it_is_applied(zoo: Lab) -> Non
     assert "owdev-kafka-pvc" in problem["what"]
     assert "512Mi to 1Mi" in problem["why"]
 
-    # Another default class is named and not changed.
+    # What would lose the database, or OpenWhisk's address, is refused too.
     (templates / "claims.yaml").write_text(text)
+    ingress = {"type": "NodePort", "annotations": {f"{ELB}-internal": None}}
+    lost = {"k8s": {"persistence": {"enabled": False}}, "whisk": {"ingress": ingress}}
+    own.write_text(yaml.safe_dump(lost))
+    problems = zoo.run("configure", code=1)["problems"]
+    shown = " ".join(problem["what"] for problem in problems)
+    assert "would delete the claim owdev-couchdb-pvc and the data of its volume" in shown
+    assert "owdev-nginx is of type NodePort" in shown
+    assert "would be public" in shown
+    assert "owdev-couchdb-pvc" in zoo.objects("persistentvolumeclaims")
+
+    # Another default class is named and not changed.
     own.write_text(yaml.safe_dump({"invoker": {"containerFactory": {"impl": "docker"}}}))
     annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
     gp2 = {

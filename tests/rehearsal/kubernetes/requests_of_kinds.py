@@ -419,6 +419,20 @@ CHANGES = [
         OK,
     ),
     patch(
+        "bound claim of a class that cannot resize grows",
+        f"{CLAIMS}/fixed",
+        {"spec": {"resources": {"requests": {"storage": "2Gi"}}}},
+        FORBIDDEN,
+        "must support resize",
+    ),
+    patch(
+        "Service's load balancer class",
+        f"{SERVICES}/balanced",
+        {"spec": {"loadBalancerClass": "c/d"}},
+        INVALID,
+        "may not change once set",
+    ),
+    patch(
         "claim gets another class", f"{CLAIMS}/bound", {"spec": {"storageClassName": "x"}}, INVALID
     ),
     patch(

@@ -92,6 +92,8 @@ EXISTING: tuple[tuple[str, dict[str, Any]], ...] = (
     (f"{SPACE}/services", service("ported", {"port": 80, "nodePort": 31234}, type="NodePort")),
     (f"{SPACE}/persistentvolumeclaims", claim("unbound", storageClassName="gp3")),
     (f"{SPACE}/persistentvolumeclaims", claim("bound", storageClassName="now")),
+    (f"{SPACE}/persistentvolumeclaims", claim("fixed", storageClassName="fixed")),
+    (f"{SPACE}/services", service("balanced", type="LoadBalancer", loadBalancerClass="a/b")),
     (f"{SPACE}/pods", named("p", spec=pod_spec())),
     (f"{SPACE}/pods", named("two", spec={"containers": [{"name": n, "image": n} for n in "ab"]})),
     (f"{SPACE}/pods", named("unplaced", spec=pod_spec(nodeSelector={"no": "where"}))),

@@ -47,6 +47,7 @@ from tests.support.kube import furnish
 ROWS = [*SURVIVED, *SCHEMA, *NAMES, *KINDS, *CHANGES, *QUERIES, *EVERYDAY]
 DOCUMENT = Path(__file__).parents[3] / "docs" / "rehearsal.md"
 NOW: dict[str, Any] = {"metadata": {"name": "now"}, "provisioner": "ebs.csi.aws.com"}
+FIXED: dict[str, Any] = {"metadata": {"name": "fixed"}, "provisioner": "ebs.csi.aws.com"}
 Send = Any
 """Sends a row: the answer's status, headers and text."""
 
@@ -56,7 +57,8 @@ def api() -> Iterator[KubeApiServer]:
     """Serve one cluster to all requests."""
     with KubeApiServer() as server:
         furnish(server)
-        server.state.put("storageclasses", NOW)
+        server.state.put("storageclasses", NOW | {"allowVolumeExpansion": True})
+        server.state.put("storageclasses", FIXED)
         yield server
 
 
@@ -165,7 +167,7 @@ def test_quantities_are_canonical(send: Send) -> None:
 
 
 def test_the_defaults_are_filled_in(send: Send) -> None:
-    balanced = read(send, SERVICES, service("balanced", type="LoadBalancer"))["spec"]
+    balanced = read(send, SERVICES, service("with-balancer", type="LoadBalancer"))["spec"]
     assert balanced["ports"][0].items() >= {"protocol": "TCP", "targetPort": 80}.items()
     assert 30000 <= balanced["ports"][0]["nodePort"] < 32768
     container = read(send, PODS, named("defaulted", spec=pod_spec()))["spec"]["containers"][0]

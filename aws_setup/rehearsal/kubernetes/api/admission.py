@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 
-from aws_setup.rehearsal.kubernetes.api import deletion
+from aws_setup.rehearsal.kubernetes.api import deletion, quantities
 from aws_setup.rehearsal.kubernetes.api.errors import (
     ApiError,
     KubeObject,
@@ -19,7 +19,12 @@ from aws_setup.rehearsal.kubernetes.api.kinds import ResourceKind
 from aws_setup.rehearsal.kubernetes.api.service_validation import NODE_PORTS
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+DEFAULT_CLASS = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
+"""Annotations of a default StorageClass (kubernetes, pkg/apis/storage/util/helpers.go)."""
+
 PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
 """Namespaces that cannot be deleted (NamespaceLifecycle)."""
 
@@ -43,6 +48,21 @@ def check_namespace_open(state: ObjectStore, kind: ResourceKind, obj: KubeObject
         "field": "metadata.namespace",
     }
     raise ApiError(403, "Forbidden", error.message, details=error.details | {"causes": [cause]})
+
+
+def check_growth(state: ObjectStore, before: KubeObject, after: KubeObject) -> None:
+    """Reject a larger claim whose class cannot resize volumes (PersistentVolumeClaimResize)."""
+    old, new = (
+        quantities.parse(item["spec"]["resources"]["requests"]["storage"])
+        for item in (before, after)
+    )
+    held = state.get("storageclasses", after["spec"].get("storageClassName") or "")
+    if new > old and not (held or {}).get("allowVolumeExpansion"):
+        why = (
+            "only dynamically provisioned pvc can be resized and the storageclass that provisions "
+            "the pvc must support resize"
+        )
+        raise forbidden("persistentvolumeclaims", after["metadata"]["name"], why)
 
 
 def check_deletion(kind: ResourceKind, name: str) -> None:
@@ -103,7 +123,7 @@ def default_class(state: ObjectStore) -> str:
     found = [
         item
         for item in state.all("storageclasses")
-        if (item["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"
+        if any((item["metadata"].get("annotations") or {}).get(k) == "true" for k in DEFAULT_CLASS)
     ]
     newest = max(found, key=lambda item: str(item["metadata"]["creationTimestamp"]), default=None)
     return str(newest["metadata"]["name"]) if newest else ""

@@ -132,6 +132,11 @@ def _job(before: KubeObject, after: KubeObject) -> list[FieldError]:
 
 def _service(before: KubeObject, after: KubeObject) -> list[FieldError]:
     old, new = before["spec"], after["spec"]
+    # kubernetes/kubernetes, ValidateServiceUpdate: while the type stays.
+    balanced = old.get("type") == new.get("type") == "LoadBalancer"
+    if balanced and old.get("loadBalancerClass") != new.get("loadBalancerClass"):
+        why = "may not change once set"
+        return [wrong("spec.loadBalancerClass", new.get("loadBalancerClass"), why)]
     if "ExternalName" in {old.get("type"), new.get("type")} or not old.get("clusterIP"):
         return []
     if old["clusterIP"] == new.get("clusterIP"):

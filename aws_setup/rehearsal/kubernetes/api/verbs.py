@@ -280,6 +280,8 @@ class ObjectApi:
             admission.assign(self.state, kind, after, before)
             validation.validate(kind, after | {"kind": kind.name})
             immutability.check_changes(kind, before, after)
+            if kind.name == "PersistentVolumeClaim":
+                admission.check_growth(self.state, before, after)
         request.warnings.extend(tls_warnings.warnings(kind, after))
         if request.dry_run:
             return self.answered(request, target, 200, after)

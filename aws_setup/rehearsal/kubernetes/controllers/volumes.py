@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aws_setup.rehearsal.kubernetes.api import deletion
+from aws_setup.rehearsal.kubernetes.api import admission, deletion
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
 from aws_setup.rehearsal.kubernetes.controllers import scheduling
@@ -19,7 +19,6 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
     labels_of,
 )
 
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 IN_TREE = "kubernetes.io/aws-ebs"
 """The in-tree provisioner; since Kubernetes 1.23 the CSI driver handles it."""
 
@@ -73,7 +72,7 @@ def _release_unused(context: ControllerContext, claim: KubeObject) -> None:
 def _bind(context: ControllerContext, claim: KubeObject) -> None:
     name = claim["spec"].get("storageClassName")
     if name is None:
-        name = _default(context)
+        name = admission.default_class(context.state)
         if name:
             spec = claim["spec"] | {"storageClassName": name}
             context.state.put("persistentvolumeclaims", claim | {"spec": spec})
@@ -98,13 +97,6 @@ def _report_unbound(context: ControllerContext, claim: KubeObject, name: str) ->
     else:
         message = "no persistent volumes available for this claim and no storage class is set"
         context.state.event(claim, reason="FailedBinding", message=message)
-
-
-def _default(context: ControllerContext) -> str:
-    for storageclass in context.state.all("storageclasses"):
-        if (storageclass["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
-            return str(storageclass["metadata"]["name"])
-    return ""
 
 
 def _provision(context: ControllerContext, claim: KubeObject, held: KubeObject, node: str) -> None:
