@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import urllib3
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.config.version import USER_AGENT
+from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import whole_number
+from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -22,6 +25,12 @@ from aws_setup.openwhisk.public_address import audience
 
 TIMEOUT_SECONDS = 10.0
 """Seconds to connect, and to read, for one request."""
+
+ANSWER_SECONDS = 20.0
+"""Seconds for one request and its whole answer."""
+
+ANSWER_LIMIT = 1024 * 1024
+"""Bytes of an answer: what is asked for is a word or a number."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +170,27 @@ def _get(url: str) -> tuple[int, str]:
     The certificate is self-signed and later pinned by its fingerprint, so it is not verified
     here, and nothing secret is sent.
     """
-    with warnings.catch_warnings():
+    seconds = remaining(ANSWER_SECONDS)
+    late = f"no complete answer within {seconds:.0f} s"
+    pools = urllib3.PoolManager(ssl_context=_unverified_tls())
+    # Before the first request, so that every connection has a deadline.
+    pools.pool_classes_by_scheme = POOLS
+    with warnings.catch_warnings(), pools as pool, guarded(seconds) as guard:
         warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
         try:
-            with urllib3.PoolManager(ssl_context=_unverified_tls()) as pool:
-                answer = pool.request("GET", url, timeout=TIMEOUT_SECONDS, retries=False)
-                return int(answer.status), answer.data[:500].decode("utf-8", "replace")
-        except urllib3.exceptions.HTTPError as error:
-            return 0, " ".join(str(error).split())[-120:]
+            answer = pool.request(
+                "GET",
+                url,
+                headers={"User-Agent": USER_AGENT},
+                timeout=min(TIMEOUT_SECONDS, seconds),
+                retries=False,
+                preload_content=False,
+            )
+            body = read_answer(answer, most=ANSWER_LIMIT) or b""
+        except (urllib3.exceptions.HTTPError, OSError, AnswerTooLong) as error:
+            return 0, late if guard.expired else " ".join(str(error).split())[-120:]
+    # A socket that the deadline shuts down ends an answer of unknown length as its end does.
+    return (0, late) if guard.expired else (answer.status, body[:500].decode("utf-8", "replace"))
 
 
 def _certificate_sha256(host: str, port: int) -> str:

@@ -79,8 +79,10 @@ class LoadBalancerAddress(Step):
         """
 
         def probe() -> str | Pending:
-            host = load_balancer_host(ctx)
-            event = last_event(ctx, chart_service(ctx.config), ctx.config.openwhisk_namespace)
+            service = read_service(ctx, chart_service(ctx.config)) or {"metadata": {}}
+            host, uid = host_of(service), str(service["metadata"].get("uid", ""))
+            name, space = chart_service(ctx.config), ctx.config.openwhisk_namespace
+            event = last_event(ctx, name, space, uid=uid)
             return host or Pending(f"AWS is creating the load balancer {event}".strip())
 
         host = ctx.wait_until(

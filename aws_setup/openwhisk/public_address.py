@@ -100,9 +100,9 @@ class PublicAddress(Step):
             service = read_service(ctx, name)
             if service and host_of(service):
                 return self._found(ctx, service, owned=True)
-            return Pending(
-                f"AWS is creating the load balancer {last_event(ctx, name, space)}".strip()
-            )
+            uid = str(service["metadata"]["uid"]) if service else ""
+            event = last_event(ctx, name, space, uid=uid)
+            return Pending(f"AWS is creating the load balancer {event}".strip())
 
         return ctx.wait_until(
             "the public load balancer gets a host name",

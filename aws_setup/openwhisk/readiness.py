@@ -195,7 +195,8 @@ def _last_log_line(ctx: Context, blocker: Blocker) -> str:
     client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     if blocker.kind == "pod":
         return client.last_line(blocker.name, namespace)
-    pods = client.list(POD, namespace, labels=f"job-name={blocker.name}")
+    labels = f"job-name={blocker.name}"
+    pods = [pod for pod in client.list(POD, namespace, labels=labels) if _is_of(pod, blocker.uid)]
     return client.last_line(_name(pods[-1]), namespace) if pods else ""
 
 
@@ -251,7 +252,9 @@ def _job_blocker(job: Object, pods: Sequence[Object]) -> Blocker | None:
         return Blocker("job", name, state, failed=True, uid=_uid(job))
     if not state:
         return None
-    job_pods = [pod for pod in pods if (_labels(pod).get("job-name") == name)]
+    job_pods = [
+        pod for pod in pods if _labels(pod).get("job-name") == name and _is_of(pod, _uid(job))
+    ]
     reasons = [reason for pod in job_pods if (reason := unready_reason(pod))]
     shown = f"{state} {reasons[-1]}".strip() if reasons else state
     return Blocker("job", name, shown, uid=_uid(job))
@@ -285,6 +288,12 @@ def _unscheduled(status: Object) -> str:
 
 def _rank(name: str) -> int:
     return next((index for index, part in enumerate(ORDER) if part in name), len(ORDER))
+
+
+def _is_of(pod: Object, uid: str) -> bool:
+    """Say whether an object owns a pod, and not a former object of the same name."""
+    owners = [owner.get("uid") for owner in pod["metadata"].get("ownerReferences") or []]
+    return not uid or not owners or uid in owners
 
 
 def _of_job(pod: Object) -> bool:

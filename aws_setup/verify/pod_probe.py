@@ -233,7 +233,7 @@ class _PodPolls:
             return pod
         containers = status.get("containerStatuses") or [{}]
         reason = containers[0].get("state", {}).get("waiting", {}).get("reason", "")
-        event = last_event(ctx, pod, namespace)
+        event = last_event(ctx, pod, namespace, uid=str(pods[0]["metadata"].get("uid", "")))
         self.failed_pulls = self.failed_pulls + 1 if reason in PULL_FAILURES else 0
         if self.failed_pulls >= PULL_POLLS:
             raise SetupError(f"the node cannot pull the image {IMAGE}", event or reason, PULL_HINT)

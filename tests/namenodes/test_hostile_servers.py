@@ -19,6 +19,7 @@ from aws_setup.kube.client import KubeClient
 from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import NODE
 from aws_setup.namenodes.client import PAGE, Client
+from aws_setup.openwhisk import api
 from aws_setup.preflight import public_ip
 from tests.support.hostile_http import (
     Answer,
@@ -83,6 +84,15 @@ def test_the_look_for_the_public_address_ends(
             IPv4Address(public_ip._look_up())
 
 
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+def test_the_probe_of_the_api_ends(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
+    monkeypatch.setattr(api, "ANSWER_SECONDS", SOON)
+    with hostile_server(answer) as (url, _):
+        status, why = api._get(url)
+    assert status == 0
+    assert "within" in why or "longer than" in why
+
+
 def pages(*, repeat: bool) -> Answer:
     """Return an answer with full pages for ever: new entries, or the same again."""
 
@@ -141,6 +151,7 @@ def test_every_request_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
         openwhisk(url).info()
         with pytest.raises(SetupError):
             openwhisk(url).listing()
-    assert len(requests) == 4
+        assert api._get(url)[0] == 200
+    assert len(requests) == 5
     for head in requests:
         assert f"\r\nuser-agent: lambda-fs/{__version__}\r\n" in head.lower()

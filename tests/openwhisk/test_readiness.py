@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from aws_setup.openwhisk.readiness import Blocker, ReleaseStatus, first_blocker, unready_reason
 
 
@@ -21,6 +23,21 @@ def job(name: str, **status: Any) -> dict[str, Any]:
 
 def claim(name: str, phase: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"phase": phase}}
+
+
+@pytest.mark.kind("D5")
+def test_a_pod_of_an_earlier_job_of_the_same_name_is_not_this_jobs() -> None:
+    failing = pod("gen-certs-a", waiting="ImagePullBackOff", job="owdev-gen-certs")
+    failing["metadata"]["ownerReferences"] = [{"kind": "Job", "uid": "earlier"}]
+    new = job("owdev-gen-certs", active=1)
+    new["metadata"]["uid"] = "now"
+    found = first_blocker(ReleaseStatus(jobs=[new, DONE], pods=[failing]), release="owdev")
+    assert found
+    assert "ImagePullBackOff" not in found.state
+    failing["metadata"]["ownerReferences"] = [{"kind": "Job", "uid": "now"}]
+    found = first_blocker(ReleaseStatus(jobs=[new, DONE], pods=[failing]), release="owdev")
+    assert found
+    assert "ImagePullBackOff" in found.state
 
 
 DONE = job("owdev-install-packages", succeeded=1)
