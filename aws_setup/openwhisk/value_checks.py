@@ -136,5 +136,5 @@ def _service_problems(service: Mapping[str, Any]) -> Iterator[Problem]:
 
 def invoker_hosts(nodes: Collection[Mapping[str, Any]], label: str, configured: int) -> int:
     """Return on how many nodes invokers may run: those configured, or more that have the label."""
-    labels: list[Mapping[str, Any]] = [at(node, "metadata.labels") or {} for node in nodes]
-    return max(configured, sum(found.get(label) == "invoker" for found in labels))
+    labels = (at(node, "metadata.labels") or {} for node in nodes)
+    return max(configured, sum(1 for found in labels if found.get(label) == "invoker"))
