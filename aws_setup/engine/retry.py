@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from aws_setup.engine.deadline import left
@@ -20,11 +20,14 @@ class RetryPolicy:
 
     The first pause is `first` seconds; each further pause is the previous one times `factor` plus
     `step`, and at most `longest`. `attempts` counts the first attempt too; None means as many as
-    fit into `deadline`, the seconds from the first attempt to the start of the last one. Pauses
-    count as long as they were meant to be, also on a clock that shortens them (AWS_SETUP_PACE):
-    on such a clock a server that refuses everything would else be asked thousands of times, for
-    as many real minutes. With `jitter` each pause is multiplied by a random factor from 0.5 to 1,
-    so that many clients do not retry at the same moment.
+    fit into `deadline`, the seconds from the first attempt to the start of the last one. With
+    `jitter` each pause is multiplied by a random factor from 0.5 to 1, so that many clients do
+    not retry at the same moment.
+
+    With `answers` the server does answer: pauses then count as long as they were meant to be, also
+    on a clock that shortens them (AWS_SETUP_PACE). Else a server that refuses everything would be
+    asked thousands of times on such a clock, for as many real minutes. The outage of a server that
+    does not answer takes real time.
     """
 
     first: float
@@ -34,6 +37,7 @@ class RetryPolicy:
     attempts: int | None = None
     deadline: float | None = None
     jitter: bool = False
+    answers: bool = False
 
     def pauses(self) -> Iterator[float]:
         """Yield the pause in seconds after the first, second, … failed attempt."""
@@ -75,7 +79,8 @@ class Attempts:
         if pause is None:
             return False
         pause = max(pause, after or 0.0)
-        waited = max(self._clock.now() - self._began, self._paused)
+        waited = self._clock.now() - self._began
+        waited = max(waited, self._paused) if policy.answers else waited
         if policy.deadline is not None and waited + pause > policy.deadline:
             return False
         if pause > left():
@@ -133,6 +138,9 @@ SERVER_UNREACHABLE = RetryPolicy(first=1.0, step=1.0, longest=5.0, attempts=8)
 SERVER_RESTARTING = RetryPolicy(first=1.0, step=1.0, longest=5.0, deadline=300.0)
 """A server that answered before: it is restarting, or the network is down."""
 
+SERVER_BUSY = replace(SERVER_RESTARTING, answers=True)
+"""A server, or what stands before it, that answers: not now."""
+
 SERVER_ERROR = RetryPolicy(first=1.0, step=1.0, longest=5.0, attempts=8, deadline=300.0)
 """A server that answers, but fails at this request: about 25 s, longer where it asks for more."""
 
@@ -142,7 +150,7 @@ REQUEST = RetryPolicy(first=0.5, factor=2.0, longest=20.0, jitter=True)
 CONFLICT = RetryPolicy(first=0.5, step=0.5, attempts=10)
 """A write that conflicts with another writer's: read again, write again."""
 
-BEING_DELETED = RetryPolicy(first=1.0, step=1.0, longest=5.0, deadline=300.0)
+BEING_DELETED = RetryPolicy(first=1.0, step=1.0, longest=5.0, deadline=300.0, answers=True)
 """A create under a name whose last bearer is still being deleted."""
 
 LOCAL_PROGRAM = RetryPolicy(first=2.0, step=2.0, attempts=5)

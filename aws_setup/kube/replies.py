@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_setup.engine.retry import (
+    SERVER_BUSY,
     SERVER_ERROR,
     SERVER_RESTARTING,
     SERVER_UNREACHABLE,
@@ -41,4 +42,6 @@ def retry_policy(reply: Reply, *, answered: bool) -> RetryPolicy | None:
     # The host name of an endpoint is deleted with its cluster: a retry would only take time.
     if reply.status not in UNAVAILABLE or (reply.unresolved and not answered):
         return None
-    return SERVER_RESTARTING if answered else SERVER_UNREACHABLE
+    if not answered:
+        return SERVER_UNREACHABLE
+    return SERVER_BUSY if reply.status else SERVER_RESTARTING

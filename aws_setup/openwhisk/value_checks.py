@@ -24,7 +24,7 @@ ESSENTIAL = ("couchdb", "zookeeper", "kafka", "controller", "nginx", "invoker")
 def lost_claims(
     before: Sequence[Manifest], new: Manifest, live: Mapping[tuple[str, str], Object]
 ) -> list[Problem]:
-    """Return the claims that an upgrade would delete, with their data: each refused.
+    """Return the claims that an upgrade would delete, with their data: refused.
 
     Args:
         before: the manifests of which one is applied: helm deletes what only they have.
@@ -33,19 +33,23 @@ def lost_claims(
     """
     rendered = {key_of(item) for item in new}
     applied = {key_of(item): item for manifest in before for item in manifest}
-    return [
-        Problem(
-            f"the upgrade would delete the claim {key[1]} and the data of its volume",
-            "the chart no longer renders it, and helm deletes what it no longer renders",
-            "set k8s.persistence.enabled to true in openwhisk_values, or restore what else "
-            f"renders {key[1]}; to give the data up, destroy first",
-        )
+    names = [
+        key[1]
         for key, item in sorted(applied.items())
         if key[0] == "PersistentVolumeClaim"
         and key in live
         and key not in rendered
         and not any(_keeps(held) for held in (item, live[key]))
     ]
+    if not names:
+        return []
+    what = f"the upgrade would delete volume claims and their data: {', '.join(names)}"
+    why = "the chart no longer renders them, and helm deletes what it no longer renders"
+    hint = (
+        "set k8s.persistence.enabled to true in openwhisk_values, or restore what else renders "
+        "them; to give the data up, destroy first"
+    )
+    return [Problem(what, why, hint)]
 
 
 def _keeps(item: Object) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from aws_setup.engine import retry as policies
@@ -63,10 +61,10 @@ class PacedClock(RecordingClock):
 @pytest.mark.parametrize(
     ("policy", "after", "most"),
     [
-        (policies.SERVER_RESTARTING, 1.0, 300),
-        (policies.SERVER_RESTARTING, 30.0, 300),
+        (policies.SERVER_BUSY, 1.0, 300),
+        (policies.SERVER_BUSY, 30.0, 300),
         (policies.BEING_DELETED, None, 300),
-        (replace(policies.REQUEST, deadline=60.0), 7.0, 60),
+        (RetryPolicy(first=0.5, factor=2.0, deadline=60.0, answers=True), 7.0, 60),
     ],
 )
 def test_pauses_end_at_the_deadline_on_a_clock_that_shortens_them(

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 import urllib3
 
-from aws_setup.engine.retry import SERVER_ERROR, SERVER_RESTARTING, SERVER_UNREACHABLE, RetryPolicy
+from aws_setup.engine.retry import (
+    SERVER_BUSY,
+    SERVER_ERROR,
+    SERVER_RESTARTING,
+    SERVER_UNREACHABLE,
+    RetryPolicy,
+)
 from aws_setup.kube.client import ClusterEndpoint, KubeClient
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
@@ -67,8 +73,8 @@ def session() -> Iterator[Session]:
     [
         (0, False, SERVER_UNREACHABLE),
         (0, True, SERVER_RESTARTING),
-        (429, True, SERVER_RESTARTING),
-        (503, True, SERVER_RESTARTING),
+        (429, True, SERVER_BUSY),
+        (503, True, SERVER_BUSY),
         (500, True, SERVER_ERROR),
         (404, True, None),
         (409, True, None),
