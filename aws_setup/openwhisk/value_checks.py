@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Problem
 from aws_setup.openwhisk.immutable_fields import Manifest, Object, at, key_of
 from aws_setup.openwhisk.values import ELB
@@ -101,7 +102,8 @@ def replica_problems(
             hint = "set its replicaCount to at least 1 in openwhisk_values, or remove the value"
             refused.append(Problem(what, "its replicas are 0, and OpenWhisk needs it", hint))
         if part == "invoker" and count > hosts and _one_for_each_host(item):
-            what = f"the chart renders {count} invokers for {hosts} invoker nodes"
+            given, held = count_of(count, "invoker"), count_of(hosts, "invoker node")
+            what = f"the chart renders {given} for {held}"
             why = "each needs a node of its own: the others stay Pending, and configure waits"
             hint = f"set num_openwhisk_invoker_vms to {count}, or remove the value's replicaCount"
             warned.append(Problem(what, why, hint))
