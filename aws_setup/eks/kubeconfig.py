@@ -223,7 +223,11 @@ def rewrite(
     if text and (copy or (changed is None and text != _dumped(load(path)))):
         kept = keep_copy(path.with_name(path.name + BACKUP), text)
         note(f"backed up {path} to {kept}")
-    write_private(path.resolve(), changed if changed is not None else _dumped(document))
+    try:
+        write_private(path.resolve(), changed if changed is not None else _dumped(document))
+    except OSError as error:
+        what, why = f"the kubeconfig {path} cannot be written", error.strerror or str(error)
+        raise Refused(what, why, "set kubeconfig_path to a file that can be written") from error
 
 
 def _dumped(document: Mapping[str, Any]) -> str:
