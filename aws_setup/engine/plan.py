@@ -186,13 +186,17 @@ def blockers(rows: Sequence[Row]) -> list[Problem]:
     problems = refusals(rows)
     problems += _unusable(rows)
     problems += _paused(rows)
-    return problems + [
+    return problems + [problem for row in rows for problem in conflict_problems(row)]
+
+
+def conflict_problems(row: Row) -> list[Problem]:
+    """Return the differences of a step that no run can correct; what is paused is no difference."""
+    return [
         Problem(
             f"{row.step.name}: {drift.what} is {drift.has}, but {drift.wants} in the configuration",
             "it cannot be changed in place",
             drift.fix,
         )
-        for row in rows
         for drift in row.conflicts
         if drift.key is not DriftKey.PAUSED
     ]

@@ -9,9 +9,9 @@ from enum import StrEnum, auto
 from typing import Any
 
 from aws_setup.engine.graph import Limits, run_graph
-from aws_setup.engine.plan import Row, inspect_step, shorten
+from aws_setup.engine.plan import Row, conflict_problems, inspect_step, shorten
 from aws_setup.engine.step import Action, Found, RunContext, Step
-from aws_setup.errors import Interrupted
+from aws_setup.errors import Interrupted, SetupError
 
 
 class EventKind(StrEnum):
@@ -232,6 +232,10 @@ def _current(row: Row, run: _Run, ctx: RunContext) -> Row:
 
     However long the chain is: what was seen of a step that depends on a changed one is from before
     the change, and so is what was seen of the steps that depend on it.
+
+    Raises:
+        SetupError: the new inspection finds what cannot be changed in place: the plan, which would
+            have been refused for it, was made before the change.
     """
     with run.lock:
         stale = any(name in run.touched for name in row.step.predecessors)
@@ -239,6 +243,8 @@ def _current(row: Row, run: _Run, ctx: RunContext) -> Row:
         row = inspect_step(row.step, ctx)
         if row.error:
             raise row.error
+        if conflicts := conflict_problems(row):
+            raise SetupError.all(conflicts)
     if stale or row.action in CHANGES:
         with run.lock:
             run.touched.add(row.step.name)

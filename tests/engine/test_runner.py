@@ -164,6 +164,15 @@ class Observed(Step[RunContext]):
         return Found(self.name, str(self.world["n"]))
 
 
+@dataclass(frozen=True)
+class Stuck(Observed):
+    """A step that a change of the world makes impossible."""
+
+    def find(self, ctx: RunContext) -> Found | None:
+        drift = (Drift("figure", str(self.world["n"]), "0", "begin again"),)
+        return Found(self.name, str(self.world["n"]), drift=drift if self.world["n"] else ())
+
+
 @pytest.mark.kind("D1")
 @pytest.mark.parametrize("link", ["needs", "follows"])
 @pytest.mark.parametrize("length", [1, 2, 5])
@@ -182,6 +191,22 @@ def test_what_depends_on_a_change_is_inspected_again_through_any_chain(
     assert {ctx.found[step.name].state for step in chain} == {"1"}
     assert ctx.found["aside"].state == "0"
     assert {outcome.done[step.name] for step in chain} == {Action.EXISTS}
+
+
+@pytest.mark.kind("D1")
+@pytest.mark.parametrize("before", [Action.EXISTS, Action.UPDATE, Action.UNKNOWN])
+def test_what_a_change_has_made_impossible_is_no_success(before: Action) -> None:
+    world = {"n": 0}
+    rows = [
+        Row(Observed("changed", world), Action.CREATE),
+        Row(Stuck("stuck", world, needs=("changed",)), before, Found("stuck", "0")),
+        Row(Observed("after", world, needs=("stuck",)), Action.EXISTS, Found("after", "0")),
+    ]
+    ctx = RunContext(clock=SystemClock(pace=0))
+    outcome = apply(rows, ctx, tell=lambda _: None, stop=nothing)
+    assert "figure is 1, but 0" in str(outcome.failed["stuck"])
+    assert outcome.blocked == ["after"]
+    assert outcome.done == {"changed": Action.CREATE}
 
 
 @pytest.mark.kind("D1")
