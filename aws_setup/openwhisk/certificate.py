@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeGuard
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificatePublicKeyTypes,
+    PublicKeyTypes,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aws_setup.config.regular_files import read_file
@@ -51,16 +56,29 @@ class KeyPair:
 
 
 @functools.lru_cache(maxsize=8)
-def is_readable(pair: KeyPair) -> bool:
-    """Say whether both parts are PEM, whatever they contain otherwise.
+def is_usable(pair: KeyPair) -> bool:
+    """Say whether both parts can be read, belong together, and suit a load balancer.
 
     Steps ask again and again for the same pair, and checking an RSA key takes 25 ms.
     """
     try:
-        serialization.load_pem_private_key(pair.key.encode(), password=None)
-        return bool(pair.leaf)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = serialization.load_pem_private_key(pair.key.encode(), password=None)
+        names_of(pair.certificate)
+        return _is_accepted(key) and _public(key.public_key()) == _public(pair.leaf.public_key())
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return False
+
+
+def _is_accepted(key: object) -> TypeGuard[ServerKey]:
+    """Whether a load balancer accepts a private key: RSA, or EC on P-256 or P-384."""
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.curve.name in CURVES
+    return isinstance(key, rsa.RSAPrivateKey)
+
+
+def _public(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_bytes(*form)
 
 
 def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -> KeyPair:
@@ -176,9 +194,7 @@ def _private_key(path: Path) -> ServerKey:
         raise _invalid("openwhisk_tls_key", path, why, hint) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise _invalid("openwhisk_tls_key", path, "it is not a private key in PEM") from error
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
+    if _is_accepted(key):
         return key
     why = "a load balancer accepts only RSA, and EC on P-256 or P-384"
     raise _invalid("openwhisk_tls_key", path, why)
@@ -187,9 +203,8 @@ def _private_key(path: Path) -> ServerKey:
 def _check_match(
     chain: Sequence[x509.Certificate], certificate: Path, private: ServerKey, key: Path
 ) -> None:
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    public = private.public_key().public_bytes(*form)
-    matches = [item.public_key().public_bytes(*form) == public for item in chain]
+    public = _public(private.public_key())
+    matches = [_public(item.public_key()) == public for item in chain]
     if matches[0]:
         return
     if any(matches):

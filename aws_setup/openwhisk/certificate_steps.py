@@ -101,8 +101,8 @@ class NginxSecret(Step):
         current = _secret_pair(ctx)
         if current is None:
             keys = "a certificate and its key in tls.crt and tls.key"
-            unreadable = Drift("certificate", "unreadable", keys, replaces=secret)
-            return Found(resource_id, TLS, {}, (unreadable,))
+            unusable = Drift("certificate", "unusable", keys, replaces=secret)
+            return Found(resource_id, TLS, {}, (unusable,))
         pair = current_pair(ctx)
         drift: list[Drift] = []
         if config.openwhisk_tls_arn:
@@ -174,9 +174,9 @@ def _secret_pair(ctx: Context) -> KeyPair | None:
 
 
 def _readable(certificate_text: str, key: str) -> KeyPair | None:
-    """Return a pair; None when a part is missing or is no PEM, so that it is created again."""
+    """Return a pair; None when it is not usable, so that it is created again."""
     pair = KeyPair(certificate_text, key)
-    return pair if certificate.is_readable(pair) else None
+    return pair if certificate.is_usable(pair) else None
 
 
 def desired_names(config: Config, hosts: Sequence[str]) -> list[str]:
