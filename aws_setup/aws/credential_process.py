@@ -13,6 +13,8 @@ from typing import IO, Any
 
 from botocore.exceptions import CredentialRetrievalError
 
+from aws_setup.config.child_environment import child_environment
+
 PROCESS_SECONDS = 60.0
 """Seconds that a credential_process has; some log the user in through a browser."""
 
@@ -28,7 +30,7 @@ BLOCK = 64 * 1024
 class BoundedProcess:
     """A credential_process that ends within its time, with an output of a few kilobytes.
 
-    It keeps the terminal: it may ask for a code there.
+    It keeps the terminal, where it may ask for a code. It gets no passwords of these scripts.
     """
 
     def __init__(self, arguments: Sequence[str], **_: Any) -> None:
@@ -37,8 +39,10 @@ class BoundedProcess:
         Raises:
             OSError: it cannot be started.
         """
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(arguments, stdout=pipe, stderr=pipe)  # nosec B603
+        pipe, env = subprocess.PIPE, child_environment(os.environ, aws=True)
+        self._process = subprocess.Popen(  # nosec B603
+            arguments, stdout=pipe, stderr=pipe, env=env
+        )
         self._too_long = False
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aws_setup.aws.credential_process import BoundedProcess
 from aws_setup.config.child_environment import calls_aws, child_environment
 from aws_setup.errors import SetupError
 from aws_setup.kube.user_kubeconfig import open_kubeconfig
@@ -126,6 +127,11 @@ def test_the_token_program_of_a_kubeconfig_gets_aws_credentials_and_not_ours(
     path.write_text(yaml.safe_dump(document))
     open_kubeconfig(str(path), None)
     assert seen(json.loads(record.read_text())) == {"user", "aws"}
+
+
+def test_a_credential_process_gets_aws_variables_and_not_ours() -> None:
+    output, _ = BoundedProcess([sys.executable, "-c", PRINT]).communicate()
+    assert seen(json.loads(output)) == {"user", "aws"}
 
 
 def test_more_variables_are_set_last() -> None:
