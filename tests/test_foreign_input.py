@@ -15,6 +15,7 @@ from aws_setup.engine.history import read_events
 from aws_setup.errors import SetupError
 from aws_setup.openwhisk.credentials_file import missing_host, read
 from aws_setup.ssh.keys import KeyRing, inspect_key
+from aws_setup.ssh.ssh_config import SshSettings
 from tests.support.machines import make_key
 
 pytestmark = pytest.mark.kind("C7")
@@ -100,3 +101,10 @@ def test_the_environment_overrides_the_file_as_in_wsk(tmp_path: Path) -> None:
     found = {key: item.value for key, item in read(environment, tmp_path).items()}
     assert found == {"APIHOST": "environment", "AUTH": "a:b"}
     assert missing_host({}, tmp_path) == ""
+
+
+def test_a_long_line_of_the_openssh_configuration_is_read_in_one_pass(tmp_path: Path) -> None:
+    path, included = tmp_path / "config", tmp_path / "other"
+    included.write_text("Host a\n  Port 2222\n")
+    path.write_text(f"Include {included}{' ' * 200_000}none\nInclude b{' ' * 200_000}c\n")
+    assert SshSettings(path).route("a").port == 2222

@@ -17,10 +17,10 @@ from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.ssh import Machine, MachinePool
 
 ZOOKEEPER = "zookeeper"
+"""The step of the ZooKeeper VMs."""
 
 NEW = timedelta(minutes=15)
 """Age up to which a machine is new: its console output may come later than its sshd."""
-"""The step of the ZooKeeper VMs."""
 
 SERVICES_STOPPED = Drift("services", "stopped with their machines", "running")
 """The drift after machines were stopped: an update starts the services again."""
@@ -87,6 +87,17 @@ def machines_of(ctx: Context, pool: MachinePool, *steps: str) -> list[Machine]:
 def auto_scaled_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
     """Return the running machines of this deployment's auto-scaling groups, in any order."""
     components = {spec.component for spec in auto_scaling_specs(ctx.config)}
+    running = [
+        instance
+        for instance in ctx.inventory.all("instances")
+        if tag_of(instance, GROUP_TAG) and tag_of(instance, "Component") in components
+        if instance["State"]["Name"] == "running" and instance.get("PublicIpAddress")
+    ]
+    pool.mark_new(
+        instance["InstanceId"]
+        for instance in running
+        if ctx.clock.today() - instance["LaunchTime"] < NEW
+    )
     return [
         pool.machine(
             instance["InstanceId"],
@@ -94,9 +105,7 @@ def auto_scaled_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
             name=f"{tag_of(instance, GROUP_TAG)} {instance['InstanceId']}",
             private_ip=instance["PrivateIpAddress"],
         )
-        for instance in ctx.inventory.all("instances")
-        if tag_of(instance, GROUP_TAG) and tag_of(instance, "Component") in components
-        if instance["State"]["Name"] == "running" and instance.get("PublicIpAddress")
+        for instance in running
     ]
 
 

@@ -256,7 +256,7 @@ def _verify_host_key(
     """Compare the server's host key with the known ones, else with those on the console.
 
     Without either the key is accepted and reported as trusted on first use, unless
-    `require_host_keys` is set.
+    `require_host_keys` or OpenSSH's StrictHostKeyChecking is set.
     """
     shown = transport.get_remote_server_key()
     key = HostKey(shown.get_name(), shown.asbytes())
@@ -269,13 +269,18 @@ def _verify_host_key(
             file=str(context.known_hosts.path),
             alias=alias,
         )
-    if not expected and context.require_host_keys:
+    if not expected and (context.require_host_keys or route.strict):
+        setting, off = (
+            ("require_host_keys is", "require_host_keys: False")
+            if context.require_host_keys
+            else ("your OpenSSH configuration has StrictHostKeyChecking", "it to accept-new")
+        )
         raise Unreachable(
             route.address,
             ConnectStage.HOST_KEY,
-            f"nothing confirms its host key {key}, and require_host_keys is set",
+            f"nothing confirms its host key {key}, and {setting} set",
             f"compare it with the machine's console output, then add `{alias} {key.line}` to "
-            f"{context.known_hosts.path}, or set require_host_keys: False",
+            f"{context.known_hosts.path}, or set {off}",
         )
     if not known:
         context.known_hosts.add(alias, expected or [key])

@@ -18,6 +18,7 @@ from aws_setup.engine.private_files import append_private
 from aws_setup.errors import SetupError
 from aws_setup.ssh.keys import fingerprint, kind_name
 
+_BEGIN = "BEGIN SSH HOST KEY KEYS"
 _BLOCK = re.compile(
     r"BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS", re.DOTALL | re.IGNORECASE
 )
@@ -100,8 +101,13 @@ def host_key(algorithm: str, text: str) -> HostKey | None:
 
 
 def has_key_block(output: str) -> bool:
-    """Whether a console output has a block of host keys, readable or not."""
-    return "BEGIN SSH HOST KEY KEYS" in output.upper()
+    """Whether a console output has a block of host keys, readable or not, complete or not."""
+    return _BEGIN in output.upper()
+
+
+def is_being_printed(output: str) -> bool:
+    """Whether host keys may still come: EC2 returns what was printed so far, also half a block."""
+    return "END SSH HOST KEY KEYS" not in output.upper().rpartition(_BEGIN)[2]
 
 
 def keys_in_console(output: str) -> list[HostKey]:

@@ -18,7 +18,13 @@ from aws_setup.errors import Problem, SetupError
 from aws_setup.ssh.connection import SshContext, connect
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.keys import Ask, KeyRing
-from aws_setup.ssh.known_hosts import HostKey, KnownHosts, has_key_block, keys_in_console
+from aws_setup.ssh.known_hosts import (
+    HostKey,
+    KnownHosts,
+    has_key_block,
+    is_being_printed,
+    keys_in_console,
+)
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.ssh_config import SshSettings
 
@@ -229,6 +235,15 @@ class MachinePool:
         if output is None:
             return []
         keys = keys_in_console(output)
+        first = self._first_looks.setdefault(instance_id, self.clock.now())
+        has_time = instance_id in self._new and self.clock.now() - first < CONSOLE_SECONDS
+        if not keys and has_time and is_being_printed(output):
+            raise Unreachable(
+                instance_id,
+                ConnectStage.HOST_KEY,
+                "its console output shows no host keys yet",
+                "run the same command again in a minute",
+            )
         if not keys and has_key_block(output):
             raise Unreachable(
                 instance_id,
@@ -237,14 +252,6 @@ class MachinePool:
                 f"look at it with `aws ec2 get-console-output --instance-id {instance_id}`, and "
                 "replace the machine if it is not yours",
                 transient=False,
-            )
-        first = self._first_looks.setdefault(instance_id, self.clock.now())
-        if not keys and instance_id in self._new and self.clock.now() - first < CONSOLE_SECONDS:
-            raise Unreachable(
-                instance_id,
-                ConnectStage.HOST_KEY,
-                "its console output shows no host keys yet",
-                "run the same command again in a minute",
             )
         return keys
 

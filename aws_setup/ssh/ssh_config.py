@@ -23,7 +23,7 @@ else:
 USER = "ubuntu"
 """The user of the λFS AMIs."""
 
-_INCLUDE = re.compile(r"^\s*include[\s=]+(.+?)\s*$", re.IGNORECASE)
+_INCLUDE = re.compile(r"^\s*include[\s=]+(\S.*)$", re.IGNORECASE)
 _BLOCK = re.compile(r"^\s*(?:host|match)[\s=]", re.IGNORECASE)
 _MAX_INCLUDE_DEPTH = 16
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<port>\d+))?$")
@@ -42,6 +42,8 @@ class SshRoute:
     jumps: tuple[str, ...] = ()
     host_key_alias: str = ""
     known_hosts_files: tuple[Path, ...] = ()
+    strict: bool = False
+    """Whether the user has set that only known host keys are accepted."""
 
 
 class SshSettings:
@@ -77,6 +79,7 @@ class SshSettings:
             proxy_command="" if proxy.lower() == "none" else proxy,
             host_key_alias=found.get("hostkeyalias", ""),
             known_hosts_files=tuple(map(Path, _known_hosts_files(found))),
+            strict=found.get("stricthostkeychecking", "").lower() in {"yes", "true"},
             jumps=() if jumps.lower() in {"", "none"} else tuple(jumps.split(",")),
         )
 
@@ -118,7 +121,7 @@ def _with_includes(path: Path, *, depth: int) -> str:
             block = line if _BLOCK.match(line) else block
             text.append(line)
             continue
-        for pattern in shlex.split(match[1], comments=True):
+        for pattern in shlex.split(match[1].rstrip(), comments=True):
             full = expanded("~/.ssh") / expanded(pattern)
             for name in sorted(glob.glob(str(full))):  # noqa: PTH207 -- pattern may be absolute
                 text.append(_with_includes(Path(name), depth=depth + 1))

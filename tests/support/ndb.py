@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -157,6 +158,7 @@ class NdbEnvironment:
         self.instances.append(
             {
                 "InstanceId": instance_id,
+                "LaunchTime": datetime.now(tz=UTC),
                 "PublicIpAddress": address,
                 "PrivateIpAddress": private,
                 "State": {"Name": "running"},
