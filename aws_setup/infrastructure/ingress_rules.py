@@ -7,7 +7,7 @@ cluster, connect to NDB, mysqld, ZooKeeper, and back to the client that called t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_network
@@ -141,9 +141,9 @@ def missing_rules(group: Item, targets: Targets, *, unchanged: bool = False) -> 
     ]
 
 
-def allows(group: Item, ports: Ports, group_id: str) -> bool:
-    """Return whether a permission of the group covers traffic from another security group."""
-    return _is_allowed(IngressRule("", ports, Source.NODES), group, group_id)
+def allows(group: Item, ports: Ports, target: str) -> bool:
+    """Return whether permissions of the group cover traffic from another group or a range."""
+    return _is_allowed(IngressRule("", ports, Source.NODES), group, target)
 
 
 def surplus_ranges(rule: IngressRule, group: Item, targets: Targets) -> list[str]:
@@ -226,43 +226,72 @@ def _authorize(direction: str, group_id: str, permissions: Sequence[dict[str, An
     )
 
 
-def missing_egress(group: Item) -> list[tuple[str, dict[str, Any]]]:
+def missing_egress(group: Item, ranges: Sequence[str] = ()) -> list[tuple[str, dict[str, Any]]]:
     """Return what an existing group does not let out: what it is called, and its permission.
 
-    A new group of EC2 lets everything out; its owner may have revoked that.
+    A new group of EC2 lets everything out; its owner may have revoked that. `ranges` are those of
+    the VPC: traffic to all of them includes that to the group, as traffic to everywhere does.
     """
     outbound = {"IpPermissions": group.get("IpPermissionsEgress", [])}
+    https = Ports("tcp", 443, 443)
+    within = [[EVERYWHERE], [group["GroupId"]], *([ranges] if ranges else [])]
     needed = (
-        ("outbound traffic within the group", ALL_TRAFFIC, group["GroupId"]),
-        ("outbound HTTPS", Ports("tcp", 443, 443), EVERYWHERE),
+        ("outbound traffic within the group", ALL_TRAFFIC, group["GroupId"], within),
+        ("outbound HTTPS", https, EVERYWHERE, [[EVERYWHERE]]),
     )
-    missing = []
-    for title, ports, target in needed:
-        within = target != EVERYWHERE
-        # Traffic to every address includes that to the group.
-        allowed = _is_allowed(IngressRule(title, ports, Source.SELF), outbound, EVERYWHERE)
-        if not allowed and not (within and allows(outbound, ports, target)):
-            missing.append((title, permission(ports, target)))
-    return missing
+    return [
+        (title, permission(ports, target))
+        for title, ports, target, ways in needed
+        if not any(
+            all(_is_allowed(IngressRule(title, ports, Source.SELF), outbound, end) for end in way)
+            for way in ways
+        )
+    ]
 
 
 def _is_allowed(rule: IngressRule, group: Item, target: str, *, prefix_lists: bool = False) -> bool:
-    for allowed in group["IpPermissions"]:
-        ports = _ports_of(allowed)
-        if not ports.covers(rule.ports):
-            continue
-        if target.startswith("sg-"):
-            if any(pair["GroupId"] == target for pair in allowed.get("UserIdGroupPairs", [])):
-                return True
-        elif prefix_lists and allowed.get("PrefixListIds"):
-            return True
-        elif rule.exclusive and ports == rule.ports:
-            # A wider address range for exactly these ports is surplus, so it does not count.
-            if target in _ranges_of(allowed):
-                return True
-        elif any(_contains(cidr, target) for cidr in _ranges_of(allowed)):
-            return True
-    return False
+    """Return whether permissions for a target cover a rule's ports, be it several together."""
+    return _covered(
+        rule.ports,
+        [
+            _ports_of(allowed)
+            for allowed in group["IpPermissions"]
+            if _is_for(rule, allowed, target, prefix_lists=prefix_lists)
+        ],
+    )
+
+
+def _is_for(rule: IngressRule, allowed: Item, target: str, *, prefix_lists: bool) -> bool:
+    """Return whether a permission is for a target, whatever its ports."""
+    if target.startswith("sg-"):
+        return any(pair["GroupId"] == target for pair in allowed.get("UserIdGroupPairs", []))
+    if prefix_lists and allowed.get("PrefixListIds"):
+        return True
+    if rule.exclusive and _ports_of(allowed) == rule.ports:
+        # A wider address range for exactly these ports is surplus, so it does not count.
+        return target in _ranges_of(allowed)
+    return any(_contains(cidr, target) for cidr in _ranges_of(allowed))
+
+
+def _covered(ports: Ports, by: Sequence[Ports]) -> bool:
+    """Return whether ports are all among others; all traffic is TCP and UDP at every port."""
+    if any(other.covers(ports) for other in by):
+        return True
+    if ports.protocol == "-1":
+        return all(_covered(Ports(protocol), by) for protocol in ("tcp", "udp"))
+    left = [(ports.first, ports.last)]
+    for other in by:
+        if other.protocol == ports.protocol:
+            left = list(without(left, other.first, other.last))
+    return not left
+
+
+def without(spans: Iterable[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield what remains of ranges of ports without one of them."""
+    for begin, end in spans:
+        for part in ((begin, min(end, first - 1)), (max(begin, last + 1), end)):
+            if part[0] <= part[1]:
+                yield part
 
 
 def _ports_of(allowed: Item) -> Ports:

@@ -74,7 +74,7 @@ class NodeIngress(Step):
         targets = _targets(cluster)
         if group is not None and targets:
             ranges = vpc_ranges(ctx, group["VpcId"])
-            drift = existing_group_drift(group, targets, node_ranges=ranges)
+            drift = existing_group_drift(group, targets, ranges=ranges)
             return Found(targets[Source.NODES], "adopted", drift=drift)
         if group is None and self.optional and not ctx.owned_only:
             why = f"there is no security group {ctx.config.security_group_name}"
@@ -116,7 +116,7 @@ class NodeIngress(Step):
     def _check_existing(self, ctx: Context, cluster: Found, targets: Targets) -> Found:
         group = existing_group(ctx, cluster.facts["vpc"])
         ranges = vpc_ranges(ctx, cluster.facts["vpc"])
-        drift = existing_group_drift(group, targets, node_ranges=ranges) if group else ()
+        drift = existing_group_drift(group, targets, ranges=ranges) if group else ()
         if group is None or drift:
             name = ctx.config.security_group_name
             raise SetupError(

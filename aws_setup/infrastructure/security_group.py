@@ -16,6 +16,7 @@ from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ingress_rules import (
+    GROUP_SOURCES,
     RULES,
     SSH,
     IngressRule,
@@ -67,7 +68,9 @@ class SecurityGroup(Ec2Tagged, Step):
         group = existing_group(ctx, vpc.id) if vpc else None
         if group is None:
             return None
-        drift = existing_group_drift(group, _targets(ctx, group)) + existing_egress_drift(group)
+        ranges = vpc_ranges(ctx, group["VpcId"])
+        drift = existing_group_drift(group, _targets(ctx, group), ranges=ranges)
+        drift += existing_egress_drift(group, ranges)
         return Found(group["GroupId"], "adopted", drift=drift)
 
     def create(self, ctx: Context) -> Found:
@@ -207,20 +210,20 @@ def existing_group(ctx: Context, vpc_id: str) -> Item | None:
 
 
 def existing_group_drift(
-    group: Item, targets: Targets, *, node_ranges: Sequence[str] = ()
+    group: Item, targets: Targets, *, ranges: Sequence[str] = ()
 ) -> tuple[Drift, ...]:
     """Return what an existing group lacks, as a conflict whose fix is the command that adds it.
 
     Args:
         group: the group.
         targets: what the sources of the rules mean.
-        node_ranges: the address ranges of the nodes and their pods; a rule that allows all of them
-            is as good as one that names the nodes' group.
+        ranges: the address ranges of the VPC, which machines, nodes and their pods have; a rule
+            that allows all of them is as good as one that names their group.
     """
     missing = missing_rules(group, targets, unchanged=True)
-    if node_ranges:
-        by_range = {**targets, Source.NODES: joined(node_ranges)}
-        lacking = missing_rules(group, by_range, unchanged=True)
+    if ranges:
+        groups = {source: joined(ranges) for source in targets if source in GROUP_SOURCES}
+        lacking = missing_rules(group, {**targets, **groups}, unchanged=True)
         missing = [rule for rule in missing if rule in lacking]
     if not missing:
         return ()
@@ -230,9 +233,12 @@ def existing_group_drift(
     return (Drift(what, "not allowed", "allowed", f"run `{command}`"),)
 
 
-def existing_egress_drift(group: Item) -> tuple[Drift, ...]:
-    """Return what an existing group does not let out, with the command that does."""
-    missing = missing_egress(group)
+def existing_egress_drift(group: Item, ranges: Sequence[str]) -> tuple[Drift, ...]:
+    """Return what an existing group does not let out, with the command that does.
+
+    `ranges` are those of the VPC.
+    """
+    missing = missing_egress(group, ranges)
     if not missing:
         return ()
     command = authorize_egress_command(group["GroupId"], [allowed for _, allowed in missing])

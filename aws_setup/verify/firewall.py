@@ -18,7 +18,7 @@ from aws_setup.infrastructure.ingress_rules import (
     allows,
     authorize_command,
 )
-from aws_setup.infrastructure.security_group import existing_group, owned_group
+from aws_setup.infrastructure.security_group import existing_group, owned_group, vpc_ranges
 from aws_setup.kube.connect import cluster_of
 from aws_setup.ssh import PortState
 from aws_setup.verify.chain import CONFIGURE, CREATE, Address
@@ -93,6 +93,8 @@ def _missing_rule(
     known = {Source.SELF: str(group["GroupId"]), Source.NODES: _node_group(ctx)}
     targets = {key: target for key, target in known.items() if target}
     if source not in targets or allows(group, ports, targets[source]):
+        return None, targets
+    if all(allows(group, ports, cidr) for cidr in vpc_ranges(ctx, group["VpcId"])):
         return None, targets
     for rule in RULES:
         if rule.source is source and rule.ports.covers(ports):

@@ -24,6 +24,7 @@ from aws_setup.infrastructure.ingress_rules import (
     rule_drift,
     surplus_ranges,
 )
+from aws_setup.infrastructure.security_group import existing_group_drift
 
 OPERATOR = "52.94.76.7/32"
 TARGETS = {Source.SELF: "sg-1", Source.OPERATOR: OPERATOR}
@@ -200,3 +201,46 @@ def test_nodes_may_be_allowed_by_their_address_ranges(allowed: str, missing: int
     existing = group(*(permission(rule.ports, allowed) for rule in nodes))
     lacking = missing_rules(existing, {Source.NODES: "10.0.0.0/16"}, unchanged=True)
     assert len(lacking) == missing
+
+
+WITHIN = "traffic within the group"
+HALVES = (Ports("tcp", 0, 32767), Ports("tcp", 32768, 65535))
+
+
+@pytest.mark.kind("A8")
+@pytest.mark.parametrize(
+    ("permissions", "lacks"),
+    [
+        ([permission(Ports("tcp"), "sg-1"), permission(Ports("udp"), "sg-1")], False),
+        ([*(permission(half, "sg-1") for half in HALVES), permission(Ports("udp"), "sg-1")], False),
+        ([*(permission(half, "sg-1") for half in HALVES)], True),
+        ([permission(ALL_TRAFFIC, "10.0.0.0/16"), permission(ALL_TRAFFIC, "10.1.0.0/16")], False),
+        ([permission(ALL_TRAFFIC, "10.0.0.0/16")], True),
+        ([permission(ALL_TRAFFIC, "0.0.0.0/0")], False),
+        ([permission(ALL_TRAFFIC, "sg-2")], True),
+    ],
+)
+def test_traffic_within_an_existing_group_may_be_allowed_in_any_form(
+    permissions: list[dict[str, Any]], lacks: bool
+) -> None:
+    ranges = ["10.0.0.0/16", "10.1.0.0/16"]
+    existing = group(*permissions) | {"IpPermissionsEgress": [*permissions]}
+    drift = existing_group_drift(existing, {Source.SELF: "sg-1"}, ranges=ranges)
+    assert [WITHIN in one.what for one in drift] == [True] * lacks
+    titles = [title for title, _ in missing_egress(existing, ranges)]
+    assert ("outbound traffic within the group" in titles) is lacks
+
+
+@pytest.mark.kind("A8")
+def test_ports_may_be_allowed_by_several_permissions() -> None:
+    parts = [permission(Ports("tcp", 6000, 6499), "sg-9"), permission(SSH, OPERATOR)]
+    wanted = {Source.NODES: "sg-9"}
+
+    def clients(*permissions: dict[str, Any]) -> bool:
+        lacking = missing_rules(group(*permissions), wanted, unchanged=True)
+        return "TCP servers of the clients" not in [rule.title for rule in lacking]
+
+    assert not clients(*parts)
+    assert clients(*parts, permission(Ports("tcp", 6400, 7100), "sg-9"))
+    assert not clients(*parts, permission(Ports("tcp", 6501, 7100), "sg-9"))
+    assert not clients(*parts, permission(Ports("udp", 6400, 7100), "sg-9"))
